@@ -1,0 +1,31 @@
+# What one does with this project. Without `just` on the PATH, `sh .tools/just <recipe>` does the same.
+
+set positional-arguments
+
+# List the recipes
+[private]
+default:
+    @"{{ just_executable() }}" --justfile "{{ justfile() }}" --list --unsorted
+
+# Build and start everything: nats-server, projector and gateway
+dev *arguments: nats-server
+    @exec cargo run --locked --package tidings-cli -- dev "$@"
+
+# Run all tests; arguments go to `cargo test`
+test *arguments: nats-server
+    cargo test --workspace --locked "$@"
+
+# Check format, lints and documentation
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+    RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+
+# Do what continuous integration does
+ci:
+    .ci/run
+
+# Find nats-server, or install the pinned one into the project
+[private]
+nats-server:
+    @sh .tools/install nats-server >/dev/null
