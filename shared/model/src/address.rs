@@ -1,0 +1,171 @@
+//! An address says where one envelope goes; held by a connection, the same value is a *key*.
+//!
+//! Authorization is addressing: nothing is evaluated per message and connection, so an address
+//! must have exactly one spelling.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::subject;
+
+/// `all`, or `<kind>:<id>` such as `user:ada`, `role:first_responder`, `topic:incidents`.
+///
+/// The kind is 1 to 32 characters of `a-z`, `0-9` and `_`, beginning with a letter; the id is any
+/// text of 1 to [`Address::MAX_ID_LENGTH`] bytes. Cheap to clone: the text is shared.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Address(Arc<str>);
+
+impl Address {
+    /// The longest id, in bytes.
+    pub const MAX_ID_LENGTH: usize = 512;
+    const MAX_KIND_LENGTH: usize = 32;
+    const ALL: &'static str = "all";
+
+    /// Everybody of the tenant.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(Self::ALL.into())
+    }
+
+    /// The address of a topic.
+    pub fn topic(name: &str) -> Result<Self, AddressError> {
+        Self::new("topic", name)
+    }
+
+    /// `<kind>:<id>`.
+    pub fn new(kind: &str, id: &str) -> Result<Self, AddressError> {
+        if !is_kind(kind) {
+            return Err(AddressError::Kind(shorten(kind)));
+        }
+        if id.is_empty() {
+            return Err(AddressError::EmptyId(kind.to_owned()));
+        }
+        if id.len() > Self::MAX_ID_LENGTH {
+            return Err(AddressError::LongId { kind: kind.to_owned(), length: id.len() });
+        }
+        Ok(Self(format!("{kind}:{id}").into()))
+    }
+
+    /// Reads `all` or `<kind>:<id>`; the id is everything after the first colon.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        match text.split_once(':') {
+            Some((kind, id)) => Self::new(kind, id),
+            None if text == Self::ALL => Ok(Self::all()),
+            None => Err(AddressError::NoKind(shorten(text))),
+        }
+    }
+
+    /// The kind: `user`, `role`, `topic`, …, or `all`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.0.split_once(':').map_or(&*self.0, |(kind, _)| kind)
+    }
+
+    /// The id; `all` has none.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.0.split_once(':').map(|(_, id)| id)
+    }
+
+    /// The address as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The two subject tokens, `<kind>.<id>`, of the address.
+    #[must_use]
+    pub fn to_subject_tokens(&self) -> String {
+        format!("{}.{}", self.kind(), subject::encode_optional(self.id()))
+    }
+
+    /// The address that [`Address::to_subject_tokens`] made these two tokens from.
+    #[must_use]
+    pub fn from_subject_tokens(kind: &str, id: &str) -> Option<Self> {
+        if kind == Self::ALL {
+            return (id == subject::ABSENT).then(Self::all);
+        }
+        Self::new(kind, &subject::decode(id)?).ok()
+    }
+}
+
+fn is_kind(kind: &str) -> bool {
+    kind.len() <= Address::MAX_KIND_LENGTH
+        && kind.starts_with(|first: char| first.is_ascii_lowercase())
+        && kind.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+        && kind != Address::ALL
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::borrow::Borrow<str> for Address {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Text that is no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// There is no colon, and the text is not `all`.
+    #[error("address {0:?} is neither `all` nor of the form kind:id")]
+    NoKind(String),
+    /// The part before the colon is no kind.
+    #[error("address kind {0:?} is not 1 to 32 characters of a-z, 0-9 and _ after a letter")]
+    Kind(String),
+    /// Nothing after the colon.
+    #[error("the id of a `{0}:` address is empty")]
+    EmptyId(String),
+    /// An id beyond the bound, which would not fit a NATS subject once encoded.
+    #[error("the id of a `{kind}:` address has {length} bytes, more than {max}", max = Address::MAX_ID_LENGTH)]
+    LongId {
+        /// The address's kind.
+        kind: String,
+        /// The id's length in bytes.
+        length: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn addresses_have_one_spelling() {
+        for text in ["all", "user:ada", "role:first_responder", "topic:incidents", "user:a:b", "org:*"] {
+            assert_eq!(Address::parse(text).unwrap().as_str(), text);
+        }
+        for text in ["", "everyone", "user:", ":ada", "User:ada", "all:x", "a.b:c", "1a:b"] {
+            assert!(Address::parse(text).is_err(), "{text:?} was taken");
+        }
+        assert!(Address::new("user", &"x".repeat(513)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn subject_tokens_lead_back(kind in "[a-z][a-z0-9_]{0,8}", id in ".{1,60}") {
+            prop_assume!(kind != "all");
+            let address = Address::new(&kind, &id).unwrap();
+            let tokens = address.to_subject_tokens();
+            let (kind, id) = tokens.split_once('.').unwrap();
+            prop_assert!(!id.contains(['.', '*', '>', ' ']));
+            prop_assert_eq!(Address::from_subject_tokens(kind, id), Some(address));
+        }
+    }
+}

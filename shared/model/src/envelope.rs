@@ -1,0 +1,187 @@
+//! An envelope is a client-facing message, rendered once by the projector as final JSON bytes.
+//!
+//! Its subject says everything that routing needs, so a gateway can index envelopes without
+//! reading their bodies, and `Nats-Rollup: sub` keeps the newest per key by itself.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+use crate::{Address, Position, Tenant, subject};
+
+/// What subscriptions can filter on, by name.
+pub type Attributes = BTreeMap<String, String>;
+
+/// How long an envelope matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Class {
+    /// Kept for those who are away.
+    #[default]
+    Durable,
+    /// Only the newest per address and key matters: progress.
+    Latest,
+    /// For those who are present: metrics.
+    Ephemeral,
+}
+
+impl Class {
+    /// The word that stands for it in catalogs and subjects.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Durable => "durable",
+            Self::Latest => "latest",
+            Self::Ephemeral => "ephemeral",
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Class {
+    type Err = UnknownClass;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Durable, Self::Latest, Self::Ephemeral]
+            .into_iter()
+            .find(|class| class.as_str() == text)
+            .ok_or_else(|| UnknownClass(text.to_owned()))
+    }
+}
+
+/// A word that stands for no delivery class.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("delivery class {0:?} is none of durable, latest, ephemeral")]
+pub struct UnknownClass(String);
+
+/// `envelopes.<tenant>.<class>.<address kind>.<address id>.<slot>.<key>`.
+///
+/// The slot is the message type's name, or a name that several types share so that one `latest`
+/// key covers them all.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EnvelopeSubject {
+    /// Whose users may see it.
+    pub tenant: Tenant,
+    /// How long it matters.
+    pub class: Class,
+    /// Where it goes.
+    pub address: Address,
+    /// What kind of message it is.
+    pub slot: String,
+    /// Of which thing it is the newest; only `latest` envelopes have one.
+    pub key: Option<String>,
+}
+
+impl EnvelopeSubject {
+    /// The subject that holds every envelope of every tenant.
+    pub const ALL: &'static str = "envelopes.>";
+
+    /// Reads a subject, or `None` if it is no envelope's.
+    #[must_use]
+    pub fn parse(subject: &str) -> Option<Self> {
+        let mut tokens = subject.split('.');
+        if tokens.next()? != "envelopes" {
+            return None;
+        }
+        let tenant = Tenant::parse(tokens.next()?).ok()?;
+        let class = tokens.next()?.parse().ok()?;
+        let address = Address::from_subject_tokens(tokens.next()?, tokens.next()?)?;
+        let slot = subject::decode(tokens.next()?)?;
+        let key = match tokens.next()? {
+            subject::ABSENT => None,
+            token => Some(subject::decode(token)?),
+        };
+        tokens.next().is_none().then_some(Self { tenant, class, address, slot, key })
+    }
+}
+
+impl fmt::Display for EnvelopeSubject {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "envelopes.{}.{}.{}.{}.{}",
+            self.tenant,
+            self.class,
+            self.address.to_subject_tokens(),
+            subject::encode(&self.slot),
+            subject::encode_optional(self.key.as_deref()),
+        )
+    }
+}
+
+/// Which envelope of which event this is; the pair is unique and ascends along the stream as long
+/// as the epoch of `EVENTS` is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Where the event lies in `EVENTS`.
+    pub event: Position,
+    /// Which of the messages that the event became, from 0. Envelopes of one message to several
+    /// addresses share it, so that whoever holds two of them gets the message once.
+    pub message: u32,
+    /// The envelope's number among all of its event, from 0.
+    pub part: u32,
+}
+
+/// A client-facing message on its way to one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// Routing.
+    pub subject: EnvelopeSubject,
+    /// The id of the event that it came from.
+    pub event_id: String,
+    /// The CloudEvents source of the event, which with the id names it uniquely.
+    pub event_source: Option<String>,
+    /// Which envelope of which event it is.
+    pub origin: Origin,
+    /// What subscriptions can filter on.
+    pub attributes: Attributes,
+    /// After this time it is not delivered any more; without, as long as the stream keeps it.
+    pub expires_at: Option<OffsetDateTime>,
+    /// W3C `traceparent` of the event, if its producer gave one.
+    pub trace_parent: Option<String>,
+    /// The message as UTF-8 JSON, an object.
+    pub body: Bytes,
+}
+
+impl Envelope {
+    /// What tells this envelope from every other within the stream's deduplication window:
+    /// `<tenant>/<source>/<event id>/<part>`, so that an event published twice is delivered once.
+    #[must_use]
+    pub fn message_id(&self) -> String {
+        let source = self.event_source.as_deref().unwrap_or_default();
+        format!("{}/{source}/{}/{}", self.subject.tenant, self.event_id, self.origin.part)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_lead_back() {
+        for text in [
+            "envelopes.ops.durable.topic.incidents.incident.-",
+            "envelopes.uploads.latest.user.john=2Edoe.upload_progress.u=2F1",
+            "envelopes.shelter.durable.all.-.broadcast.-",
+        ] {
+            assert_eq!(EnvelopeSubject::parse(text).unwrap().to_string(), text);
+        }
+        for text in [
+            "events.ops.incident.created",
+            "envelopes.ops.durable.topic.incidents.incident",
+            "envelopes.ops.durable.topic.incidents.incident.-.x",
+            "envelopes.ops.kept.topic.incidents.incident.-",
+            "envelopes.ops.durable.all.x.incident.-",
+            "envelopes.Ops.durable.all.-.incident.-",
+        ] {
+            assert_eq!(EnvelopeSubject::parse(text), None, "{text}");
+        }
+    }
+}

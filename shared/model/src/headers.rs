@@ -1,0 +1,41 @@
+//! The NATS headers that Tidings reads and writes.
+
+/// Deduplicates publications within the stream's window (NATS JetStream).
+pub const MESSAGE_ID: &str = "Nats-Msg-Id";
+/// `sub`: the stream keeps only this message on its subject (NATS JetStream).
+pub const ROLLUP: &str = "Nats-Rollup";
+/// After this time the stream removes the message (NATS ADR-43).
+pub const TIME_TO_LIVE: &str = "Nats-TTL";
+/// The publication is refused unless the stream ends with this sequence (NATS JetStream).
+pub const EXPECTED_LAST_SEQUENCE: &str = "Nats-Expected-Last-Sequence";
+
+/// On an envelope: the id of the event that it came from.
+pub const EVENT_ID: &str = "Tidings-Event-Id";
+/// On an envelope or a rejection: the position in `EVENTS` of the event that it came from,
+/// `<epoch>-<sequence>`.
+pub const EVENT_POSITION: &str = "Tidings-Event-Seq";
+/// On an envelope: the CloudEvents source of the event that it came from.
+pub const EVENT_SOURCE: &str = "Tidings-Event-Source";
+/// On an envelope: `<message>/<part>`, the number of its message among those that the event became
+/// and its own among all envelopes of the event, both from 0.
+pub const PART: &str = "Tidings-Part";
+/// On an envelope: when it expires, in seconds since 1970-01-01T00:00:00Z.
+pub const EXPIRES: &str = "Tidings-Expires";
+/// On an envelope: what subscriptions can filter on, a JSON object of strings.
+pub const ATTRIBUTES: &str = "Tidings-Attributes";
+
+/// On a rejection: why, as a stable word.
+pub const REASON: &str = "Tidings-Reason";
+/// On a rejection: why, in words.
+pub const REASON_TEXT: &str = "Tidings-Reason-Text";
+/// On a rejection: the JSON pointer (RFC 6901) of the place that was refused, if there is one.
+pub const REASON_POINTER: &str = "Tidings-Reason-Pointer";
+/// On a rejection: the subject that the event was published on.
+pub const EVENT_SUBJECT: &str = "Tidings-Event-Subject";
+/// On a rejection: how many bytes of the event were left out because it could not be kept whole.
+pub const OMITTED_BYTES: &str = "Tidings-Omitted-Bytes";
+
+/// W3C trace context, carried from the producer's event to the envelope.
+pub const TRACE_PARENT: &str = "traceparent";
+/// The media type of the payload.
+pub const CONTENT_TYPE: &str = "Content-Type";

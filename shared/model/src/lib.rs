@@ -1,0 +1,20 @@
+//! The words of Tidings as plain types: tenant, event, envelope, address, position.
+//!
+//! Everything here is pure: no I/O, no clock, no randomness. What two processes must agree on
+//! (subjects, header names, the encoding of ids) is defined here once, so that a producer, the
+//! projector and every gateway read the same thing.
+
+mod address;
+mod envelope;
+mod event;
+pub mod headers;
+pub mod json;
+mod position;
+pub mod subject;
+mod tenant;
+
+pub use address::{Address, AddressError};
+pub use envelope::{Attributes, Class, Envelope, EnvelopeSubject, Origin, UnknownClass};
+pub use event::{Event, EventError, EventName, RawEvent, rejection_subject};
+pub use position::{Epoch, Position, PositionError};
+pub use tenant::{Tenant, TenantError};

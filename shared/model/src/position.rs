@@ -1,0 +1,66 @@
+//! A position says where a consumer stands in the envelopes.
+//!
+//! The epoch changes when the stream was made anew, so that a position from another stream is
+//! never taken for one in this stream.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Identifies one life of the envelope stream; written in lower-case hexadecimal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Epoch(pub u64);
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:x}", self.0)
+    }
+}
+
+/// Everything up to and including `sequence` has been received; written `<epoch>-<sequence>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// Which life of the stream the sequence belongs to.
+    pub epoch: Epoch,
+    /// The stream sequence of the last envelope received; 0 before the first.
+    pub sequence: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}-{}", self.epoch, self.sequence)
+    }
+}
+
+impl FromStr for Position {
+    type Err = PositionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || PositionError(text.chars().take(64).collect());
+        let (epoch, sequence) = text.split_once('-').ok_or_else(wrong)?;
+        let position = Self {
+            epoch: Epoch(u64::from_str_radix(epoch, 16).map_err(|_| wrong())?),
+            sequence: sequence.parse().map_err(|_| wrong())?,
+        };
+        if position.to_string() == text { Ok(position) } else { Err(wrong()) }
+    }
+}
+
+/// Text that is no position.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("position {0:?} is not of the form <epoch>-<sequence>, such as 18f3a0c2b41-42")]
+pub struct PositionError(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_have_one_spelling() {
+        let position = Position { epoch: Epoch(0x18f3_a0c2), sequence: 42 };
+        assert_eq!(position.to_string(), "18f3a0c2-42");
+        assert_eq!("18f3a0c2-42".parse(), Ok(position));
+        for wrong in ["", "42", "-42", "18f3-", "18F3-1", "018f3-1", "18f3-+1", "18f3-01", "x-1"] {
+            assert!(wrong.parse::<Position>().is_err(), "{wrong:?} was taken");
+        }
+    }
+}
