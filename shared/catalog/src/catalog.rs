@@ -1,0 +1,173 @@
+//! A tenant's catalog, checked, and what it answers.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tidings_model::{Address, Envelope, EnvelopeSubject, Event, EventName, Origin, Tenant};
+
+use crate::destination::KeyRule;
+use crate::message::{MessageType, Rendered};
+use crate::rejection::{Reason, Rejection};
+use crate::template::TextTemplate;
+
+/// The catalogs of all tenants that a process serves.
+pub type Catalogs = BTreeMap<Tenant, Catalog>;
+
+/// What a tenant's events become, and who may hear it.
+#[derive(Debug)]
+pub struct Catalog {
+    pub(crate) tenant: Tenant,
+    pub(crate) start: StartPolicy,
+    pub(crate) keys: Vec<KeyRule>,
+    pub(crate) topics: BTreeMap<String, Topic>,
+    pub(crate) messages: Vec<MessageType>,
+    pub(crate) routes: BTreeMap<String, Route>,
+    /// The message types of each event, as indices into `messages`.
+    pub(crate) by_event: HashMap<EventName, Vec<usize>>,
+}
+
+/// Where a consumer seen for the first time starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartPolicy {
+    /// At the end: what comes from now on.
+    New,
+    /// At the beginning of what is retained.
+    All,
+    /// So long ago.
+    Since(Duration),
+}
+
+/// Something that clients may subscribe to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// Its address, the key that a subscription opens.
+    pub address: Address,
+    /// Whoever holds one of these keys may subscribe; everybody, if there is no list.
+    pub(crate) entitled: Option<Vec<Address>>,
+}
+
+impl Topic {
+    /// Whether a connection with these keys may subscribe.
+    pub fn is_open_to(&self, holds: impl Fn(&Address) -> bool) -> bool {
+        self.entitled.as_ref().is_none_or(|keys| keys.iter().any(holds))
+    }
+}
+
+/// A request that a client may make, answered with the newest `latest` envelope of a key.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The slot in which the envelope lies.
+    pub slot: String,
+    /// The kinds of addresses at which such envelopes lie.
+    pub kinds: BTreeSet<String>,
+    pub(crate) key: TextTemplate,
+}
+
+impl Route {
+    /// The key that the client's frame asks for, or the path at which the frame has none.
+    pub fn key(&self, frame: &Map<String, Value>) -> Result<String, String> {
+        let key = self.key.text(frame).map_err(|unresolved| unresolved.path)?;
+        key.ok_or_else(|| self.key.paths().map(ToString::to_string).collect())
+    }
+
+    /// The subject of the answer at an address, if such envelopes lie at addresses of its kind.
+    #[must_use]
+    pub fn subject(&self, tenant: &Tenant, address: &Address, key: &str) -> Option<EnvelopeSubject> {
+        self.kinds.contains(address.kind()).then(|| EnvelopeSubject {
+            tenant: tenant.clone(),
+            class: tidings_model::Class::Latest,
+            address: address.clone(),
+            slot: self.slot.clone(),
+            key: Some(key.to_owned()),
+        })
+    }
+}
+
+impl Catalog {
+    /// Whose catalog it is.
+    #[must_use]
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// Where a consumer seen for the first time starts.
+    #[must_use]
+    pub fn start_policy(&self) -> StartPolicy {
+        self.start
+    }
+
+    /// All message types.
+    #[must_use]
+    pub fn messages(&self) -> &[MessageType] {
+        &self.messages
+    }
+
+    /// The keys that these claims open, each once.
+    #[must_use]
+    pub fn keys(&self, claims: &Map<String, Value>) -> BTreeSet<Address> {
+        self.keys.iter().flat_map(|rule| rule.keys(claims)).collect()
+    }
+
+    /// The topic of this name.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> Option<&Topic> {
+        self.topics.get(name)
+    }
+
+    /// The names of all topics.
+    pub fn topic_names(&self) -> impl Iterator<Item = &str> {
+        self.topics.keys().map(String::as_str)
+    }
+
+    /// The route of this verb.
+    #[must_use]
+    pub fn route(&self, verb: &str) -> Option<&Route> {
+        self.routes.get(verb)
+    }
+
+    /// The envelopes that an event becomes, in order: message types in the catalog's order, and
+    /// of each the addresses in the order of its destinations. All of them or none.
+    pub fn project(&self, event: &Event) -> Result<Vec<Envelope>, Rejection> {
+        let mut envelopes = Vec::new();
+        for (number, (message, rendered)) in (0..).zip(self.render(event)?) {
+            for address in rendered.addresses {
+                let part = u32::try_from(envelopes.len()).unwrap_or(u32::MAX);
+                envelopes.push(Envelope {
+                    subject: EnvelopeSubject {
+                        tenant: self.tenant.clone(),
+                        class: message.class,
+                        address,
+                        slot: message.slot.clone(),
+                        key: rendered.key.clone(),
+                    },
+                    event_id: event.id.clone(),
+                    event_source: event.source.clone(),
+                    origin: Origin { event: event.position, message: number, part },
+                    attributes: rendered.attributes.clone(),
+                    expires_at: message.time_to_live.map(|ttl| event.stored_at + ttl),
+                    trace_parent: event.trace_parent.clone(),
+                    body: rendered.body.clone(),
+                });
+            }
+        }
+        Ok(envelopes)
+    }
+
+    pub(crate) fn render(&self, event: &Event) -> Result<Vec<(&MessageType, Rendered)>, Rejection> {
+        let messages = self.by_event.get(&event.name).ok_or_else(|| self.unknown(event))?;
+        messages
+            .iter()
+            .filter_map(|&index| self.messages.get(index))
+            .map(|message| Ok((message, message.render(event)?)))
+            .collect()
+    }
+
+    fn unknown(&self, event: &Event) -> Rejection {
+        let text = format!(
+            "the catalog of tenant {} has no message for event {}; add it to `events` of one",
+            self.tenant, event.name
+        );
+        Rejection::new(Reason::UnknownEvent, &text)
+    }
+}

@@ -1,0 +1,109 @@
+//! Destinations: from an event's data, or a token's claims, to addresses.
+//!
+//! The kind of an address is always literal; data only ever fills its id, which is encoded when
+//! it becomes part of a subject. So no data can widen who is reached.
+
+use serde_json::{Map, Value};
+use tidings_model::Address;
+
+use crate::rejection::Rejection;
+use crate::template::{Path, Scope, TextTemplate, as_text};
+
+/// `all` or `<kind>:<text with places>`.
+#[derive(Debug, Clone)]
+pub(crate) struct AddressTemplate {
+    kind: String,
+    id: Option<TextTemplate>,
+}
+
+impl AddressTemplate {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let Some((kind, id)) = text.split_once(':') else {
+            let all = Address::parse(text).map_err(|error| error.to_string())?;
+            return Ok(Self { kind: all.kind().to_owned(), id: None });
+        };
+        let id = TextTemplate::parse(id).map_err(|error| error.to_string())?;
+        if id.paths().filter(|path| path.has_each()).count() > 1 {
+            return Err(format!("address {text:?} has more than one [*]"));
+        }
+        // Any id serves to check the kind.
+        Address::new(kind, id.as_literal().unwrap_or("x")).map_err(|error| error.to_string())?;
+        Ok(Self { kind: kind.to_owned(), id: Some(id) })
+    }
+
+    pub(crate) fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.id.iter().flat_map(TextTemplate::paths)
+    }
+
+    /// The topic, if this is the address of one that does not depend on data.
+    pub(crate) fn literal_topic(&self) -> Option<&str> {
+        let id = self.id.as_ref().filter(|_| self.kind == "topic")?;
+        id.as_literal()
+    }
+
+    fn addresses(&self, scope: &dyn Scope) -> Result<Vec<Address>, Rejection> {
+        let Some(id) = &self.id else { return Ok(vec![Address::all()]) };
+        let ids = id.texts(scope).map_err(|unresolved| Rejection::unresolved(&unresolved))?;
+        ids.iter().map(|id| Address::new(&self.kind, id).map_err(|e| Rejection::address(&e))).collect()
+    }
+}
+
+/// Where a message goes, and when.
+#[derive(Debug, Clone)]
+pub(crate) struct Destination {
+    pub(crate) address: AddressTemplate,
+    /// Every path must lead to exactly this value.
+    pub(crate) when: Vec<(Path, Value)>,
+}
+
+impl Destination {
+    /// The addresses for this event; none if a condition does not hold.
+    pub(crate) fn addresses(&self, scope: &dyn Scope) -> Result<Vec<Address>, Rejection> {
+        if !self.when.iter().all(|(path, expected)| path.is(scope, expected)) {
+            return Ok(Vec::new());
+        }
+        self.address.addresses(scope)
+    }
+}
+
+/// Which keys a token's claims open.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyRule(AddressTemplate);
+
+impl KeyRule {
+    pub(crate) fn new(address: AddressTemplate) -> Self {
+        Self(address)
+    }
+
+    /// The keys: one for each element where a claim is a list, none where it is missing or is
+    /// nothing that can stand in an address. A token opens less then, never more.
+    pub(crate) fn keys(&self, claims: &Map<String, Value>) -> Vec<Address> {
+        let Some(id) = &self.0.id else { return vec![Address::all()] };
+        let mut scopes = vec![claims.clone()];
+        for path in id.paths() {
+            scopes = scopes.into_iter().flat_map(|scope| one_per_element(scope, path)).collect();
+        }
+        let ids = scopes.iter().filter_map(|scope| id.texts(scope).ok()).flatten();
+        ids.filter_map(|id| Address::new(self.0.kind(), &id).ok()).collect()
+    }
+}
+
+/// The same claims with the list at `path` replaced by each of its elements in turn.
+fn one_per_element(claims: Map<String, Value>, path: &Path) -> Vec<Map<String, Value>> {
+    match claims.get(path.root_name()) {
+        Some(Value::Array(elements)) => {
+            let texts = elements.iter().filter_map(as_text);
+            let with = |text| {
+                let mut claims = claims.clone();
+                claims.insert(path.root_name().to_owned(), Value::String(text));
+                claims
+            };
+            texts.map(|text| with(text.into_owned())).collect()
+        }
+        _ => vec![claims],
+    }
+}

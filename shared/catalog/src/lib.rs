@@ -1,0 +1,22 @@
+//! Catalogs: which events become which messages, for whom, in which form.
+//!
+//! A tenant is `schemas/<tenant>/catalog.toml` with the JSON Schemas beside it; the differences
+//! between systems are data here and never a branch in code. The crate is pure: it is given the
+//! texts of the files, and it turns events into envelopes, claims into keys and requests into
+//! lookups, always in the same way for the same input. The projector relies on that: an event
+//! that is projected again yields the same envelopes in the same order.
+
+mod catalog;
+mod destination;
+mod example;
+mod file;
+mod message;
+mod parse;
+mod rejection;
+mod template;
+
+pub use catalog::{Catalog, Catalogs, Route, StartPolicy, Topic};
+pub use example::{Example, ExampleError};
+pub use message::MessageType;
+pub use parse::{CatalogError, Files, Problem};
+pub use rejection::{Reason, Rejection};

@@ -1,0 +1,171 @@
+//! A message type: from an event to the envelopes that it becomes.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use jsonschema::Validator;
+use serde_json::Value;
+use tidings_model::{Address, Attributes, Class, Event, EventName};
+use time::format_description::well_known::Rfc3339;
+
+use crate::destination::Destination;
+use crate::rejection::{Reason, Rejection};
+use crate::template::{Scope, Template, TextTemplate};
+
+/// The largest message, in bytes (the uploads contract: "keep messages under 128KB").
+const MAX_MESSAGE_BYTES: usize = 128 * 1024;
+
+/// The longest key or attribute, in bytes.
+const MAX_LABEL_BYTES: usize = 256;
+
+/// One kind of message that clients receive.
+#[derive(Debug)]
+pub struct MessageType {
+    pub(crate) name: String,
+    pub(crate) slot: String,
+    pub(crate) events: Vec<EventName>,
+    pub(crate) schema: Validator,
+    pub(crate) to: Vec<Destination>,
+    pub(crate) class: Class,
+    pub(crate) key: Option<TextTemplate>,
+    pub(crate) time_to_live: Option<Duration>,
+    pub(crate) attributes: BTreeMap<String, TextTemplate>,
+    pub(crate) body: Template,
+}
+
+/// What one event becomes by one message type: one body, for several addresses.
+pub(crate) struct Rendered {
+    pub(crate) addresses: Vec<Address>,
+    pub(crate) key: Option<String>,
+    pub(crate) attributes: Attributes,
+    pub(crate) message: Value,
+    pub(crate) body: Bytes,
+}
+
+impl MessageType {
+    /// Its name, unique in the catalog.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The events that become this message.
+    #[must_use]
+    pub fn events(&self) -> &[EventName] {
+        &self.events
+    }
+
+    /// Its delivery class.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    pub(crate) fn render(&self, event: &Event) -> Result<Rendered, Rejection> {
+        let scope = EventScope(event);
+        let message = self
+            .body
+            .render(&scope)
+            .map_err(|unresolved| Rejection::unresolved(&unresolved))?
+            .unwrap_or_default();
+        if let Err(error) = self.schema.validate(&message) {
+            return Err(Rejection::schema(&self.name, &error));
+        }
+        let body = serde_json::to_vec(&message)
+            .map_err(|error| Rejection::new(Reason::MalformedEvent, &error.to_string()))?;
+        if body.len() > MAX_MESSAGE_BYTES {
+            let text = format!(
+                "message `{}` would have {} bytes, more than {MAX_MESSAGE_BYTES}",
+                self.name,
+                body.len()
+            );
+            return Err(Rejection::new(Reason::TooLarge, &text));
+        }
+        Ok(Rendered {
+            addresses: self.addresses(&scope)?,
+            key: self.key(&scope)?,
+            attributes: self.attributes(&scope)?,
+            message,
+            body: body.into(),
+        })
+    }
+
+    /// Every address once, in the order in which the catalog and the data name them.
+    fn addresses(&self, scope: &EventScope<'_>) -> Result<Vec<Address>, Rejection> {
+        let mut seen = HashSet::new();
+        let mut addresses = Vec::new();
+        for destination in &self.to {
+            let reached = destination.addresses(scope)?;
+            addresses.extend(reached.into_iter().filter(|address| seen.insert(address.clone())));
+        }
+        if addresses.is_empty() {
+            let text = format!("no destination of message `{}` applies to this event", self.name);
+            return Err(Rejection::new(Reason::NoAddress, &text));
+        }
+        Ok(addresses)
+    }
+
+    fn key(&self, scope: &EventScope<'_>) -> Result<Option<String>, Rejection> {
+        let Some(template) = &self.key else { return Ok(None) };
+        let key = template.text(scope).map_err(|unresolved| Rejection::unresolved(&unresolved))?;
+        if let Some(key) = &key {
+            self.check_length("key", key)?;
+        }
+        Ok(key)
+    }
+
+    fn attributes(&self, scope: &EventScope<'_>) -> Result<Attributes, Rejection> {
+        let mut attributes = Attributes::new();
+        for (name, template) in &self.attributes {
+            if let Some(text) =
+                template.text(scope).map_err(|unresolved| Rejection::unresolved(&unresolved))?
+            {
+                self.check_length(name, &text)?;
+                attributes.insert(name.clone(), text);
+            }
+        }
+        Ok(attributes)
+    }
+
+    /// Keys stand in subjects and attributes in headers, which NATS bounds.
+    fn check_length(&self, name: &str, text: &str) -> Result<(), Rejection> {
+        if text.len() <= MAX_LABEL_BYTES {
+            return Ok(());
+        }
+        let length = text.len();
+        let text =
+            format!("`{name}` of message `{}` has {length} bytes, more than {MAX_LABEL_BYTES}", self.name);
+        Err(Rejection::new(Reason::TooLarge, &text))
+    }
+}
+
+/// The names that a catalog's templates may use.
+pub(crate) const EVENT_ROOTS: [&str; 7] = ["id", "source", "entity", "action", "subject", "time", "data"];
+
+struct EventScope<'e>(&'e Event);
+
+impl Scope for EventScope<'_> {
+    fn root(&self, name: &str) -> Option<Cow<'_, Value>> {
+        let event = self.0;
+        let text = |text: &str| Some(Cow::Owned(Value::String(text.to_owned())));
+        match name {
+            "data" => Some(Cow::Borrowed(&event.data)),
+            "id" => text(&event.id),
+            "entity" => text(&event.name.entity),
+            "action" => text(&event.name.action),
+            "source" => event.source.as_deref().and_then(text),
+            "subject" => event.subject.as_deref().and_then(text),
+            "time" => event.time.as_deref().and_then(text),
+            _ => None,
+        }
+    }
+
+    /// A message that must have a time has the one at which the stream stored the event, if the
+    /// producer gave none.
+    fn stand_in(&self, name: &str) -> Option<Value> {
+        let stored_at = || self.0.stored_at.format(&Rfc3339).ok().map(Value::String);
+        (name == "time").then(stored_at).flatten()
+    }
+}

@@ -1,0 +1,101 @@
+//! Why an event cannot be projected.
+
+use std::fmt;
+
+use jsonschema::ValidationError;
+use tidings_model::{AddressError, EventError};
+
+use crate::template::Unresolved;
+
+/// The longest explanation, in characters: it travels in a NATS header.
+const MAX_TEXT: usize = 400;
+
+/// A stable word for why an event was rejected; written in `Tidings-Reason`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// What was published is no event: its subject, its JSON or its CloudEvents attributes.
+    MalformedEvent,
+    /// The event is larger than allowed.
+    TooLarge,
+    /// No catalog serves the tenant that the subject names.
+    UnknownTenant,
+    /// The tenant's catalog has no message for this event.
+    UnknownEvent,
+    /// The event lacks a value that the catalog places in the message or the address.
+    MissingValue,
+    /// The message would break its schema.
+    SchemaViolation,
+    /// The event's data names no address, or one that is none.
+    NoAddress,
+}
+
+impl Reason {
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MalformedEvent => "malformed-event",
+            Self::TooLarge => "too-large",
+            Self::UnknownTenant => "unknown-tenant",
+            Self::UnknownEvent => "unknown-event",
+            Self::MissingValue => "missing-value",
+            Self::SchemaViolation => "schema-violation",
+            Self::NoAddress => "no-address",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// Why an event cannot be projected, for people and for programs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}: {text}")]
+pub struct Rejection {
+    /// The stable word.
+    pub reason: Reason,
+    /// What is wrong, with which value, and what was expected; on one line.
+    pub text: String,
+    /// JSON pointer (RFC 6901) of the place: in the message for a schema violation, in the
+    /// event's data for a missing value.
+    pub pointer: Option<String>,
+}
+
+impl Rejection {
+    /// A rejection of the whole event.
+    #[must_use]
+    pub fn new(reason: Reason, text: &str) -> Self {
+        let mut line: String =
+            text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_TEXT + 1).collect();
+        if line.chars().count() > MAX_TEXT {
+            line.pop();
+            line.push('…');
+        }
+        Self { reason, text: line, pointer: None }
+    }
+
+    /// What was published is no event.
+    #[must_use]
+    pub fn malformed(error: &EventError) -> Self {
+        let source = std::error::Error::source(error).map(|source| format!(": {source}"));
+        Self::new(Reason::MalformedEvent, &format!("{error}{}", source.unwrap_or_default()))
+    }
+
+    pub(crate) fn unresolved(unresolved: &Unresolved) -> Self {
+        let text = format!("{} at {}", unresolved.what, unresolved.path);
+        Self { pointer: unresolved.pointer(), ..Self::new(Reason::MissingValue, &text) }
+    }
+
+    pub(crate) fn address(error: &AddressError) -> Self {
+        Self::new(Reason::NoAddress, &error.to_string())
+    }
+
+    pub(crate) fn schema(message: &str, error: &ValidationError<'_>) -> Self {
+        let pointer = error.instance_path().to_string();
+        let text = format!("message `{message}` at {pointer:?}: {error}");
+        Self { pointer: Some(pointer), ..Self::new(Reason::SchemaViolation, &text) }
+    }
+}
