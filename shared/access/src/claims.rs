@@ -1,0 +1,101 @@
+//! What a token says of its holder, after the signature was found good.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+use tidings_model::Tenant;
+
+/// Verified claims. Only a [`Verifier`](crate::Verifier) makes them from what clients send.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claims {
+    /// The user: `sub`, never empty.
+    pub subject: String,
+    /// The user's tenant: `tenant`. Whether it is served here is for the caller to decide.
+    pub tenant: Tenant,
+    /// When the token expires: `exp` in whole seconds since 1970, at most those of the year 9999.
+    ///
+    /// A token is accepted until the verifier's leeway has passed after it, so it may lie in the
+    /// past by that much; whatever ends a session at expiry must add the same leeway.
+    pub expires_at: u64,
+    /// The session at the identity provider: `sid` (`OpenID` Connect Front-Channel Logout 1.0,
+    /// section 3). None if it is absent, empty or no string.
+    pub session: Option<String>,
+    /// Every claim, these included.
+    pub all: Map<String, Value>,
+}
+
+impl Claims {
+    /// The texts of the claim at `path`: one for a string or a number, one for each of those in a
+    /// list, none for anything else. Numbers are as the issuer wrote them.
+    ///
+    /// A path is a claim's name (`role`), or names joined by dots that lead into objects
+    /// (`realm_access.roles`). A name that itself contains dots (`https://app.example/roles`)
+    /// comes first.
+    pub fn claim_texts(&self, path: &str) -> impl Iterator<Item = Cow<'_, str>> {
+        let values = match value_at(&self.all, path) {
+            Some(Value::Array(elements)) => elements.as_slice(),
+            Some(value) => std::slice::from_ref(value),
+            None => &[],
+        };
+        values.iter().filter_map(as_text)
+    }
+}
+
+fn value_at<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    claims.get(path).or_else(|| {
+        let (name, rest) = path.split_once('.')?;
+        value_at(claims.get(name)?.as_object()?, rest)
+    })
+}
+
+fn as_text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(number) => Some(Cow::Borrowed(number.as_str())),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn claims_give_their_texts() {
+        let all = json!({
+            "sub": "ada",
+            "orgId": 17,
+            "ratio": 1.50,
+            "role": ["sre", 2, true, null, ["x"], {"y": "z"}],
+            "admin": true,
+            "nothing": null,
+            "realm_access": {"roles": ["lead", "sre"], "a.b": "inner"},
+            "https://app.example/roles": "viewer",
+        });
+        let claims = Claims {
+            subject: "ada".to_owned(),
+            tenant: Tenant::parse("ops").unwrap(),
+            expires_at: 0,
+            session: None,
+            all: all.as_object().unwrap().clone(),
+        };
+        let check = |path: &str, expected: &[&str]| {
+            assert_eq!(claims.claim_texts(path).collect::<Vec<_>>(), expected, "at {path:?}");
+        };
+        check("sub", &["ada"]);
+        check("orgId", &["17"]);
+        check("role", &["sre", "2"]);
+        check("admin", &[]);
+        check("nothing", &[]);
+        check("absent", &[]);
+        check("", &[]);
+        check("realm_access", &[]);
+        check("realm_access.roles", &["lead", "sre"]);
+        check("realm_access.a.b", &["inner"]);
+        check("realm_access.absent", &[]);
+        check("sub.roles", &[]);
+        check("https://app.example/roles", &["viewer"]);
+    }
+}

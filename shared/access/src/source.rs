@@ -1,0 +1,116 @@
+//! Where in a handshake a token may be, and which one counts.
+//!
+//! 1. Places that a client fills on purpose: the header `Authorization: Bearer`, and the query
+//!    parameters `token` and `Authorization`, for browsers cannot set headers on a WebSocket.
+//! 2. Only if all of those are absent, the cookie, and only with an `Origin` that is allowed.
+//!
+//! A token given on purpose wins over a cookie because a browser adds cookies by itself: one left
+//! by another application on the same host says nothing of what this client wants. Between places
+//! of equal rank nothing is guessed: different tokens are refused, since whoever can add one to
+//! another's request (a link, a cookie set from a sibling domain) would otherwise choose as whom
+//! the victim connects. The same token twice is one token.
+//!
+//! A WebSocket handshake is exempt from the same-origin policy, and its cookies are sent from any
+//! page. Without the check of `Origin`, any site could listen as its visitor (cross-site WebSocket
+//! hijacking; RFC 6455, section 10.2). A missing `Origin` is refused too: browsers always send it.
+
+use http::header::{AUTHORIZATION, AsHeaderName, COOKIE, HOST, ORIGIN};
+use http::{HeaderMap, HeaderValue};
+
+use crate::{Origin, Refusal, Token};
+
+/// What a deployment allows.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The name of the cookie that may hold a token.
+    pub cookie: String,
+    /// Origins whose pages may use the cookie, besides those of the request's own `Host`.
+    pub allowed_origins: Vec<Origin>,
+}
+
+impl Default for Rules {
+    /// The cookie `session`, for pages of the same host alone.
+    fn default() -> Self {
+        Self { cookie: "session".to_owned(), allowed_origins: Vec::new() }
+    }
+}
+
+/// Takes the token out of a request, of which `query` is the part after `?` as it was sent.
+///
+/// Query parameters are decoded as browsers encode forms: `%HH`, and `+` for a space; a `Bearer `
+/// before the token is dropped. A cookie that is empty counts as absent, as logging out leaves it.
+pub fn find(headers: &HeaderMap, query: Option<&str>, rules: &Rules) -> Result<Token, Refusal> {
+    let from_headers = headers.get_all(AUTHORIZATION).iter().map(from_authorization);
+    let from_query = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .filter(|(name, _)| name == "token" || name == "Authorization")
+        .map(|(_, value)| Token::parse(after_bearer(&value).unwrap_or(&value)));
+    match sole(from_headers.chain(from_query))? {
+        Some(token) => Ok(token),
+        None => from_cookie(headers, rules),
+    }
+}
+
+fn from_authorization(value: &HeaderValue) -> Result<Token, Refusal> {
+    let text = value.to_str().map_err(|_| Refusal::Scheme)?;
+    Token::parse(after_bearer(text).ok_or(Refusal::Scheme)?)
+}
+
+/// What follows the scheme's name, which is of any case (RFC 9110, section 11.1).
+fn after_bearer(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| rest.trim_matches(' '))
+}
+
+fn from_cookie(headers: &HeaderMap, rules: &Rules) -> Result<Token, Refusal> {
+    let mut values = cookie_values(headers, &rules.cookie).peekable();
+    if values.peek().is_some() {
+        check_origin(headers, rules)?;
+    }
+    sole(values.map(|value| Token::parse(&String::from_utf8_lossy(value))))?
+        .ok_or_else(|| Refusal::Missing { cookie: rules.cookie.clone() })
+}
+
+/// The values of every cookie of that name that are not empty, without the quotes that RFC 6265,
+/// section 4.1.1, allows around them. Other cookies are other people's, whatever is in them.
+fn cookie_values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(move |pair| {
+            let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+            let unquoted = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+            Some(unquoted.unwrap_or(value))
+        })
+        .filter(|value| !value.is_empty())
+}
+
+fn check_origin(headers: &HeaderMap, rules: &Rules) -> Result<(), Refusal> {
+    let origin: Origin =
+        single(headers, ORIGIN).and_then(|text| text.parse().ok()).ok_or(Refusal::MissingOrigin)?;
+    let is_same = || single(headers, HOST).is_some_and(|host| origin.is_of_host(host));
+    if rules.allowed_origins.contains(&origin) || is_same() {
+        Ok(())
+    } else {
+        Err(Refusal::ForeignOrigin(origin))
+    }
+}
+
+/// The value of a header that is there once; whether the first or the last of several is meant
+/// differs between implementations, so none is.
+fn single(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    if values.next().is_some() { None } else { value.to_str().ok() }
+}
+
+/// The one token among several mentions of it.
+fn sole(mut tokens: impl Iterator<Item = Result<Token, Refusal>>) -> Result<Option<Token>, Refusal> {
+    let Some(first) = tokens.next().transpose()? else { return Ok(None) };
+    for token in tokens {
+        if token? != first {
+            return Err(Refusal::Ambiguous);
+        }
+    }
+    Ok(Some(first))
+}

@@ -1,0 +1,231 @@
+//! Where a token may be in a handshake, and which one counts.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+use std::slice::from_ref;
+
+use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, ORIGIN};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use proptest::prelude::*;
+use tidings_access::{Refusal, Rules, Token, find};
+
+const OWN: (HeaderName, &str) = (ORIGIN, "https://api.example");
+const AT: (HeaderName, &str) = (HOST, "api.example");
+
+fn ask(headers: &[(HeaderName, &str)], query: &str) -> Result<Token, Refusal> {
+    let rules = Rules { allowed_origins: vec!["https://app.example".parse().unwrap()], ..Rules::default() };
+    let headers: HeaderMap = headers
+        .iter()
+        .map(|(name, value)| (name.clone(), HeaderValue::from_bytes(value.as_bytes()).unwrap()))
+        .fold(HeaderMap::new(), |mut headers, (name, value)| {
+            headers.append(name, value);
+            headers
+        });
+    find(&headers, (!query.is_empty()).then_some(query), &rules)
+}
+
+#[track_caller]
+fn finds(headers: &[(HeaderName, &str)], query: &str, expected: &str) {
+    assert_eq!(ask(headers, query).as_ref().map(Token::expose), Ok(expected));
+}
+
+#[track_caller]
+fn refuses(headers: &[(HeaderName, &str)], query: &str, code: &str, status: StatusCode) {
+    let refusal = ask(headers, query).expect_err("the request was let in");
+    assert_eq!((refusal.code(), refusal.status()), (code, status), "{refusal}");
+}
+
+#[test]
+fn the_header_is_read() {
+    finds(&[(AUTHORIZATION, "Bearer a.b.c")], "", "a.b.c");
+    finds(&[(AUTHORIZATION, "bearer   a.b.c ")], "", "a.b.c");
+    for other in ["a.b.c", "Bearer", "", "Basic YTpi", "Bearera.b.c", "Bearer\ta.b.c", "ä b"] {
+        refuses(&[(AUTHORIZATION, other)], "", "TOKEN_SCHEME", StatusCode::UNAUTHORIZED);
+    }
+    for other in ["Bearer ", "Bearer a b", "Bearer \"a\"", "Bearer a,b"] {
+        refuses(&[(AUTHORIZATION, other)], "", "TOKEN_MALFORMED", StatusCode::UNAUTHORIZED);
+    }
+}
+
+#[test]
+fn the_query_is_decoded() {
+    for query in [
+        "token=a.b.c",
+        "device=phone&token=a.b.c&since=1-2",
+        "Authorization=a.b.c",
+        "Authorization=Bearer%20a.b.c",
+        "Authorization=bearer+a.b.c",
+        "token=Bearer+a.b.c",
+        "token=%61%2Eb%2ec",
+        "%74oken=a.b.c",
+        "token=a.b.c&Authorization=Bearer+a.b.c",
+        "&&token=a.b.c&",
+    ] {
+        finds(&[], query, "a.b.c");
+    }
+    finds(&[], "token=a%2Bb", "a+b");
+    for query in ["token=", "token", "token=a+b", "token=%ff", "token=%", "Authorization=Bearer+"] {
+        refuses(&[], query, "TOKEN_MALFORMED", StatusCode::UNAUTHORIZED);
+    }
+    for query in ["", "tokens=a.b.c", "TOKEN=a.b.c", "device=token"] {
+        refuses(&[], query, "TOKEN_MISSING", StatusCode::UNAUTHORIZED);
+    }
+}
+
+#[test]
+fn the_cookie_is_found_among_others() {
+    for cookies in [
+        "session=a.b.c",
+        "theme=dark; session=a.b.c; x=y",
+        "theme=dark;session=a.b.c",
+        "session=\"a.b.c\"",
+        "xsession=1; session2=2; session=a.b.c; =; ;bare",
+        "strange=\u{e4}\u{f6}; session=a.b.c",
+        "session=a.b.c; session=a.b.c",
+        "session=; session=a.b.c",
+    ] {
+        finds(&[AT, OWN, (COOKIE, cookies)], "", "a.b.c");
+    }
+    finds(&[AT, OWN, (COOKIE, "x=y"), (COOKIE, "session=a.b.c")], "", "a.b.c");
+    for cookies in ["", "x=y", "session=", "session=\"\"", "Session=a.b.c", "session"] {
+        refuses(&[AT, OWN, (COOKIE, cookies)], "", "TOKEN_MISSING", StatusCode::UNAUTHORIZED);
+    }
+    refuses(&[AT, OWN, (COOKIE, "session=a b")], "", "TOKEN_MALFORMED", StatusCode::UNAUTHORIZED);
+}
+
+#[test]
+fn the_cookies_name_is_a_setting() {
+    let rules = Rules { cookie: "sid".to_owned(), ..Rules::default() };
+    let mut headers = HeaderMap::new();
+    headers.insert(ORIGIN, HeaderValue::from_static("http://127.0.0.1:8080"));
+    headers.insert(HOST, HeaderValue::from_static("127.0.0.1:8080"));
+    headers.insert(COOKIE, HeaderValue::from_static("session=other; sid=a.b.c"));
+    assert_eq!(find(&headers, None, &rules).as_ref().map(Token::expose), Ok("a.b.c"));
+
+    headers.remove(COOKIE);
+    let refusal = find(&headers, None, &rules).unwrap_err();
+    assert!(refusal.to_string().contains("cookie `sid`"), "{refusal}");
+}
+
+#[test]
+fn a_cookie_needs_an_allowed_origin() {
+    let cookie = (COOKIE, "session=a.b.c");
+    let with = |origin| [AT, cookie.clone(), (ORIGIN, origin)];
+    for origin in ["https://api.example", "https://app.example", "https://APP.example:443"] {
+        finds(&with(origin), "", "a.b.c");
+    }
+    for origin in [
+        "https://evil.example",
+        "http://app.example",
+        "https://app.example:8443",
+        "https://app.example.evil.example",
+        "https://api.example.evil.example",
+    ] {
+        refuses(&with(origin), "", "ORIGIN_FOREIGN", StatusCode::FORBIDDEN);
+    }
+    for origin in ["null", "", "app.example", "https://app.example/path", "https://*"] {
+        refuses(&with(origin), "", "ORIGIN_MISSING", StatusCode::FORBIDDEN);
+    }
+    refuses(&[AT, cookie.clone()], "", "ORIGIN_MISSING", StatusCode::FORBIDDEN);
+
+    let foreign = (ORIGIN, "https://evil.example");
+    refuses(&[AT, cookie.clone(), OWN, foreign], "", "ORIGIN_MISSING", StatusCode::FORBIDDEN);
+    // Without exactly one `Host` there is no origin of its own.
+    refuses(&[cookie.clone(), OWN], "", "ORIGIN_FOREIGN", StatusCode::FORBIDDEN);
+    let hosts = [AT, (HOST, "other.example"), cookie.clone(), OWN];
+    refuses(&hosts, "", "ORIGIN_FOREIGN", StatusCode::FORBIDDEN);
+    // The page is judged before what it sends.
+    let broken = (COOKIE, "session=a b");
+    refuses(&[AT, broken, (ORIGIN, "null")], "", "ORIGIN_MISSING", StatusCode::FORBIDDEN);
+}
+
+#[test]
+fn a_token_given_on_purpose_wins_over_a_cookie() {
+    let cookie = (COOKIE, "session=left.over.one");
+    finds(&[AT, OWN, cookie.clone()], "token=a.b.c", "a.b.c");
+    finds(&[cookie.clone(), (AUTHORIZATION, "Bearer a.b.c")], "", "a.b.c");
+    // A broken one does not fall back to it.
+    refuses(&[AT, OWN, cookie], "token=", "TOKEN_MALFORMED", StatusCode::UNAUTHORIZED);
+}
+
+#[test]
+fn different_tokens_of_equal_rank_are_refused() {
+    let header = (AUTHORIZATION, "Bearer a.b.c");
+    finds(from_ref(&header), "token=a.b.c", "a.b.c");
+    finds(&[header.clone(), header.clone()], "", "a.b.c");
+    let check = |headers: &[(HeaderName, &str)], query: &str| {
+        refuses(headers, query, "TOKEN_AMBIGUOUS", StatusCode::UNAUTHORIZED);
+    };
+    check(from_ref(&header), "token=x.y.z");
+    check(from_ref(&header), "Authorization=x.y.z");
+    check(&[header, (AUTHORIZATION, "Bearer x.y.z")], "");
+    check(&[], "token=a.b.c&token=x.y.z");
+    check(&[], "token=a.b.c&Authorization=x.y.z");
+    check(&[AT, OWN, (COOKIE, "session=a.b.c; session=x.y.z")], "");
+    check(&[AT, OWN, (COOKIE, "session=a.b.c"), (COOKIE, "session=x.y.z")], "");
+}
+
+#[test]
+fn a_token_is_bounded() {
+    let longest = "a".repeat(Token::MAX_LENGTH);
+    finds(&[], &format!("token={longest}"), &longest);
+    let refusal = ask(&[], &format!("token={longest}a")).unwrap_err();
+    assert_eq!(refusal, Refusal::TooLong { length: Token::MAX_LENGTH + 1 });
+    assert_eq!(refusal.status(), StatusCode::UNAUTHORIZED);
+}
+
+/// Bytes that an HTTP server can hand on as a header's value.
+fn header_value() -> impl Strategy<Value = HeaderValue> {
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..60),
+        "(?i:bearer|session|null)?[ =;.]{0,3}[a-z.\"]{0,9}[;, ]?(session=)?.{0,9}"
+            .prop_map(String::into_bytes),
+        "https?://[a-z.:@/0-9]{0,20}".prop_map(String::into_bytes),
+    ]
+    .prop_filter_map("no header value", |bytes| HeaderValue::from_bytes(&bytes).ok())
+}
+
+proptest! {
+    #[test]
+    fn any_request_is_answered(
+        headers in prop::collection::vec(
+            (prop::sample::select(vec![AUTHORIZATION, COOKIE, HOST, ORIGIN]), header_value()), 0..6,
+        ),
+        query in prop::option::of(
+            prop_oneof![any::<String>(), "((token|Authorization)=[%+a-f0-9B ]{0,12}&?){0,3}"],
+        ),
+    ) {
+        let headers = headers.into_iter().fold(HeaderMap::new(), |mut headers, (name, value)| {
+            headers.append(name, value);
+            headers
+        });
+        match find(&headers, query.as_deref(), &Rules::default()) {
+            Ok(token) => prop_assert!((1..=Token::MAX_LENGTH).contains(&token.expose().len())),
+            Err(refusal) => prop_assert!(refusal.status().is_client_error()),
+        }
+    }
+
+    /// Whatever goes wrong, nobody reads a token in a log.
+    #[test]
+    fn no_token_is_ever_shown(
+        secret in "[A-Za-z0-9_-]{24}\\.[A-Za-z0-9_-]{24}",
+        form in prop::sample::select(vec!["{}", "Bearer {}", "Basic {}", "{} {}", "\"{}\"", "{}\u{e4}"]),
+        origin in prop::sample::select(vec!["https://api.example", "https://evil.example", "null"]),
+    ) {
+        let value = form.replace("{}", &secret);
+        let query = format!("token={value}");
+        let cookie = format!("session={value}");
+        for (headers, query) in [
+            (vec![(AUTHORIZATION, &*value)], ""),
+            (vec![(AUTHORIZATION, &*value)], "token=other"),
+            (vec![], &*query),
+            (vec![(COOKIE, &*cookie), (ORIGIN, origin), AT], ""),
+            (vec![(COOKIE, &*cookie), (ORIGIN, &*value), AT], ""),
+        ] {
+            let shown = match ask(&headers, query) {
+                Ok(token) => format!("{token:?}"),
+                Err(refusal) => format!("{refusal} {refusal:?}"),
+            };
+            prop_assert!(!shown.contains(&secret), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! What a client says: JSON objects whose verb is `action`, or `type` where there is no `action`.
+//!
+//! Strict about the members that it reads (a wrong type is an error that says what was expected),
+//! lenient about members that it does not know. Verbs of the tenant's own catalog are not
+//! interpreted here: [`ClientMessage::Other`] keeps the whole object for the gateway.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde_json::{Map, Value};
+use tidings_model::json;
+
+use crate::Filter;
+use crate::error::{ErrorCode, ErrorMessage, MessageId, quoted};
+
+/// The JSON object that a client sent.
+pub type Object = Map<String, Value>;
+
+/// Bounds on what one message may contain; the length of the whole message is the frame reader's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Topics in one message.
+    pub topics: usize,
+    /// Attributes in one message's filters.
+    pub filters: usize,
+    /// Values for one attribute.
+    pub filter_values: usize,
+    /// Bytes of a topic, an id, or a filter's name or value.
+    pub string_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { topics: 100, filters: 16, filter_values: 64, string_bytes: 512 }
+    }
+}
+
+/// One message of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The message's own id, for the answer.
+    pub id: Option<MessageId>,
+    /// What the client wants.
+    pub message: ClientMessage,
+}
+
+/// What a client wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientMessage {
+    /// `subscribe`: hear these topics, narrowed by the filter.
+    Subscribe {
+        /// Names of topics, in the client's order.
+        topics: Vec<String>,
+        /// Empty when the client gave no `filters`.
+        filter: Filter,
+    },
+    /// `unsubscribe`: hear these topics no longer.
+    Unsubscribe {
+        /// Names of topics, in the client's order.
+        topics: Vec<String>,
+    },
+    /// `ping`: answer with `pong`.
+    Ping,
+    /// `ack`: everything up to and including this sequence was received.
+    Ack {
+        /// The member `seq`.
+        sequence: u64,
+    },
+    /// `authenticate`: a fresh token for the live connection.
+    Authenticate {
+        /// The member `token`.
+        token: Token,
+    },
+    /// Any other verb: the catalog's routes and what clients may publish.
+    Other {
+        /// The verb.
+        verb: String,
+        /// The whole message, the verb included.
+        object: Object,
+    },
+}
+
+/// A token as the client sent it; its debug form does not show it, so that no log can.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// The token itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Token(…)")
+    }
+}
+
+/// A message that was refused, with its id where that could be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{fault}")]
+pub struct Refused {
+    /// The message's own id.
+    pub id: Option<MessageId>,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// What is wrong with a message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Text that is no JSON.
+    #[error("the message is not JSON: {0}")]
+    NotJson(String),
+    /// JSON that is no object.
+    #[error("the message is {0}, expected a JSON object such as {{\"action\":\"ping\"}}")]
+    NotAnObject(String),
+    /// Nothing says what the client wants.
+    #[error("the message has neither `action` nor `type`, expected one of them to name an action")]
+    NoVerb,
+    /// A member that is missing or of a wrong type.
+    #[error("{member} is {found}, expected {expected}")]
+    Member {
+        /// Which member, such as `topics[2]`.
+        member: String,
+        /// What is there.
+        found: String,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// More topics than one message may name.
+    #[error("`topics` has {count} elements, expected at most {limit} in one message")]
+    TooManyTopics {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// More attributes, or values for one of them, than a filter may have.
+    #[error("{member} has {count} {what}, expected at most {limit}")]
+    TooManyFilters {
+        /// Which member.
+        member: String,
+        /// Attributes or values.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// A string beyond the bound.
+    #[error("{member} is {found} of {length} bytes, expected at most {limit}")]
+    TooLong {
+        /// Which member.
+        member: String,
+        /// The beginning of the string.
+        found: String,
+        /// Its length in bytes.
+        length: usize,
+        /// The greatest length in bytes.
+        limit: usize,
+    },
+}
+
+impl Fault {
+    /// The error code that it is reported as.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotJson(_) | Self::NotAnObject(_) | Self::NoVerb | Self::Member { .. } => {
+                ErrorCode::InvalidMessage
+            }
+            Self::TooManyTopics { .. } => ErrorCode::TooManyTopics,
+            Self::TooManyFilters { .. } => ErrorCode::TooManyFilters,
+            Self::TooLong { .. } => ErrorCode::ValueTooLong,
+        }
+    }
+}
+
+impl From<Refused> for ErrorMessage {
+    fn from(refused: Refused) -> Self {
+        Self::new(refused.fault.code(), refused.fault.to_string()).in_reply_to(refused.id)
+    }
+}
+
+/// Reads one text message.
+pub fn parse(text: &str, limits: &Limits) -> Result<Request, Refused> {
+    let without_id = |fault| Refused { id: None, fault };
+    let object = match json::parse(text.as_bytes()) {
+        Ok(Value::Object(object)) => object,
+        Ok(other) => return Err(without_id(Fault::NotAnObject(describe(&other)))),
+        Err(error) => return Err(without_id(Fault::NotJson(error.to_string()))),
+    };
+    let id = message_id(&object, limits).map_err(without_id)?;
+    match message(object, limits) {
+        Ok(message) => Ok(Request { id, message }),
+        Err(fault) => Err(Refused { id, fault }),
+    }
+}
+
+fn message(mut object: Object, limits: &Limits) -> Result<ClientMessage, Fault> {
+    let verb = verb(&object)?;
+    Ok(match verb.as_str() {
+        "subscribe" => ClientMessage::Subscribe {
+            topics: topics(&mut object, limits)?,
+            filter: filter(&object, limits)?,
+        },
+        "unsubscribe" => ClientMessage::Unsubscribe { topics: topics(&mut object, limits)? },
+        "ping" => ClientMessage::Ping,
+        "ack" => ClientMessage::Ack { sequence: sequence(&object)? },
+        "authenticate" => ClientMessage::Authenticate { token: token(&mut object)? },
+        _ => ClientMessage::Other { verb, object },
+    })
+}
+
+fn verb(object: &Object) -> Result<String, Fault> {
+    let (member, value) = ["action", "type"]
+        .into_iter()
+        .find_map(|member| Some((member, object.get(member)?)))
+        .ok_or(Fault::NoVerb)?;
+    match value {
+        Value::String(verb) => Ok(verb.clone()),
+        other => Err(wrong(format!("`{member}`"), Some(other), "a string")),
+    }
+}
+
+/// The most specific name wins, because a route may use `id` for the thing that it asks about.
+fn message_id(object: &Object, limits: &Limits) -> Result<Option<MessageId>, Fault> {
+    let found =
+        ["message_id", "messageId", "id"].into_iter().find_map(|member| Some((member, object.get(member)?)));
+    let Some((member, value)) = found else {
+        return Ok(None);
+    };
+    let member = format!("`{member}`");
+    match value {
+        Value::String(text) => {
+            within(&member, text, limits)?;
+            Ok(Some(MessageId::Text(text.clone())))
+        }
+        Value::Number(number) => {
+            within(&member, &number.to_string(), limits)?;
+            Ok(Some(MessageId::Number(number.clone())))
+        }
+        other => Err(wrong(member, Some(other), "a string or a number")),
+    }
+}
+
+fn topics(object: &mut Object, limits: &Limits) -> Result<Vec<String>, Fault> {
+    let topics = match object.get_mut("topics").map(Value::take) {
+        Some(Value::Array(topics)) => topics,
+        other => return Err(wrong("`topics`", other.as_ref(), "an array of strings")),
+    };
+    if topics.len() > limits.topics {
+        return Err(Fault::TooManyTopics { count: topics.len(), limit: limits.topics });
+    }
+    let topic = |(index, topic)| match topic {
+        Value::String(topic) => {
+            within(&format!("`topics[{index}]`"), &topic, limits)?;
+            Ok(topic)
+        }
+        other => Err(wrong(format!("`topics[{index}]`"), Some(&other), "a string")),
+    };
+    topics.into_iter().enumerate().map(topic).collect()
+}
+
+fn filter(object: &Object, limits: &Limits) -> Result<Filter, Fault> {
+    let filters = match object.get("filters") {
+        None => return Ok(Filter::default()),
+        Some(Value::Object(filters)) => filters,
+        other => return Err(wrong("`filters`", other, "an object of attributes")),
+    };
+    if filters.len() > limits.filters {
+        return Err(Fault::TooManyFilters {
+            member: "`filters`".to_owned(),
+            what: "attributes",
+            count: filters.len(),
+            limit: limits.filters,
+        });
+    }
+    let attribute = |(name, value): (&String, &Value)| {
+        within("an attribute in `filters`", name, limits)?;
+        Ok((name.clone(), filter_values(name, value, limits)?))
+    };
+    filters.iter().map(attribute).collect()
+}
+
+fn filter_values(name: &str, value: &Value, limits: &Limits) -> Result<BTreeSet<String>, Fault> {
+    let member = || format!("`filters` on {}", quoted(name));
+    let Value::Array(values) = value else {
+        let expected = "a string, a number, a boolean or an array of them";
+        let text = scalar(value).ok_or_else(|| wrong(member(), Some(value), expected))?;
+        within(&member(), &text, limits)?;
+        return Ok(BTreeSet::from([text]));
+    };
+    if values.len() > limits.filter_values {
+        return Err(Fault::TooManyFilters {
+            member: member(),
+            what: "values",
+            count: values.len(),
+            limit: limits.filter_values,
+        });
+    }
+    let element = |value: &Value| {
+        let expected = "an array of strings, numbers and booleans only";
+        let text = scalar(value).ok_or_else(|| wrong(member(), Some(value), expected))?;
+        within(&member(), &text, limits)?;
+        Ok(text)
+    };
+    values.iter().map(element).collect()
+}
+
+fn sequence(object: &Object) -> Result<u64, Fault> {
+    let value = object.get("seq");
+    value
+        .and_then(Value::as_u64)
+        .ok_or_else(|| wrong("`seq`", value, "the sequence of a received message, a whole number"))
+}
+
+fn token(object: &mut Object) -> Result<Token, Fault> {
+    match object.get_mut("token").map(Value::take) {
+        Some(Value::String(token)) => Ok(Token(token)),
+        other => Err(wrong("`token`", other.as_ref(), "a string")),
+    }
+}
+
+/// The text that a filter's value is compared as; numbers keep the digits that the client wrote.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(boolean) => Some(boolean.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn within(member: &str, text: &str, limits: &Limits) -> Result<(), Fault> {
+    if text.len() <= limits.string_bytes {
+        return Ok(());
+    }
+    Err(Fault::TooLong {
+        member: member.to_owned(),
+        found: quoted(text),
+        length: text.len(),
+        limit: limits.string_bytes,
+    })
+}
+
+fn wrong(member: impl Into<String>, found: Option<&Value>, expected: &'static str) -> Fault {
+    let found = found.map_or_else(|| "missing".to_owned(), describe);
+    Fault::Member { member: member.into(), found, expected }
+}
+
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(boolean) => format!("the boolean {boolean}"),
+        Value::Number(number) => format!("the number {}", quoted(&number.to_string())),
+        Value::String(text) => format!("the string {}", quoted(text)),
+        Value::Array(elements) => format!("an array of {}", elements.len()),
+        Value::Object(members) => format!("an object of {}", members.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

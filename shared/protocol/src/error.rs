@@ -1,0 +1,214 @@
+//! Errors as clients see them, in the form of the ops contract.
+//!
+//! `{"type":"error","action":"created","data":{"code":…,"message":…,"original_message_id":…},"timestamp":…}`
+//!
+//! What cannot be understood or is not allowed is answered, never dropped. The code is for
+//! programs and never changes its meaning; the message is for people: what happened, the value,
+//! what was expected.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Number, Value, json};
+use time::OffsetDateTime;
+
+use crate::timestamp::rfc3339;
+
+/// What went wrong, as a program tells it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// `INVALID_MESSAGE`: not JSON, not an object, or a member that is missing or of a wrong type.
+    InvalidMessage,
+    /// `UNKNOWN_ACTION`: a verb that neither the protocol nor the tenant's catalog knows.
+    UnknownAction,
+    /// `UNKNOWN_TOPIC`: a topic that the tenant's catalog does not have.
+    UnknownTopic,
+    /// `FORBIDDEN`: understood, but not allowed for this connection.
+    Forbidden,
+    /// `NOT_FOUND`: understood and allowed, but there is no such thing.
+    NotFound,
+    /// `MESSAGE_TOO_LARGE`: longer than the limit; the connection is closed with 1009 after it.
+    MessageTooLarge,
+    /// `TOO_MANY_TOPICS`: in one message, or on one connection.
+    TooManyTopics,
+    /// `TOO_MANY_FILTERS`: attributes in one message, or values for one attribute.
+    TooManyFilters,
+    /// `VALUE_TOO_LONG`: a topic, an id, or a filter's name or value.
+    ValueTooLong,
+    /// `UNSUPPORTED_DATA`: a binary message, where only text is understood.
+    UnsupportedData,
+    /// `RATE_LIMITED`: too many messages; `retry_after_ms` says when to go on.
+    RateLimited,
+    /// `UNAUTHORIZED`: a token that is not, or no longer, valid.
+    Unauthorized,
+    /// `INTERNAL`: a fault of the gateway; the same message may succeed later.
+    Internal,
+}
+
+impl ErrorCode {
+    /// The code on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidMessage => "INVALID_MESSAGE",
+            Self::UnknownAction => "UNKNOWN_ACTION",
+            Self::UnknownTopic => "UNKNOWN_TOPIC",
+            Self::Forbidden => "FORBIDDEN",
+            Self::NotFound => "NOT_FOUND",
+            Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
+            Self::TooManyTopics => "TOO_MANY_TOPICS",
+            Self::TooManyFilters => "TOO_MANY_FILTERS",
+            Self::ValueTooLong => "VALUE_TOO_LONG",
+            Self::UnsupportedData => "UNSUPPORTED_DATA",
+            Self::RateLimited => "RATE_LIMITED",
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::Internal => "INTERNAL",
+        }
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// The id that a client gave its message; it comes back unchanged.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(untagged)]
+pub enum MessageId {
+    /// Such as `"msg-123"`.
+    Text(String),
+    /// Such as `17`, with the digits as the client wrote them.
+    Number(Number),
+}
+
+impl From<MessageId> for Value {
+    fn from(id: MessageId) -> Self {
+        match id {
+            MessageId::Text(text) => Self::String(text),
+            MessageId::Number(number) => Self::Number(number),
+        }
+    }
+}
+
+/// One error for one client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorMessage {
+    code: ErrorCode,
+    message: String,
+    original_message_id: Option<MessageId>,
+    details: Map<String, Value>,
+}
+
+impl ErrorMessage {
+    /// An error that answers no particular message.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), original_message_id: None, details: Map::new() }
+    }
+
+    /// `RATE_LIMITED`, with the time to wait in whole milliseconds, rounded up.
+    #[must_use]
+    pub fn rate_limited(message: impl Into<String>, retry_after: Duration) -> Self {
+        let milliseconds = retry_after.as_nanos().div_ceil(1_000_000);
+        Self::new(ErrorCode::RateLimited, message)
+            .with_detail("retry_after_ms", u64::try_from(milliseconds).unwrap_or(u64::MAX))
+    }
+
+    /// Names the message that caused it; left out on the wire when the client gave no id.
+    #[must_use]
+    pub fn in_reply_to(mut self, id: Option<MessageId>) -> Self {
+        self.original_message_id = id;
+        self
+    }
+
+    /// Adds a member to `data`; the members of every error keep their own value.
+    #[must_use]
+    pub fn with_detail(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.details.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The error as JSON.
+    #[must_use]
+    pub fn to_json(&self, now: OffsetDateTime) -> String {
+        let mut data = Map::new();
+        data.insert("code".to_owned(), self.code.as_str().into());
+        data.insert("message".to_owned(), self.message.as_str().into());
+        if let Some(id) = &self.original_message_id {
+            data.insert("original_message_id".to_owned(), id.clone().into());
+        }
+        for (name, value) in &self.details {
+            data.entry(name).or_insert_with(|| value.clone());
+        }
+        json!({ "type": "error", "action": "created", "data": data, "timestamp": rfc3339(now) }).to_string()
+    }
+}
+
+/// A value as error messages show it: quoted, escaped, and cut after 64 characters.
+#[must_use]
+pub fn quoted(value: &str) -> String {
+    const SHOWN: usize = 64;
+    match value.char_indices().nth(SHOWN) {
+        None => format!("{value:?}"),
+        Some((end, _)) => format!("{:?}…", &value[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2025-01-17 16:30:00 UTC);
+
+    #[test]
+    fn the_wire_form_is_the_contracts() {
+        let error = ErrorMessage::new(ErrorCode::InvalidMessage, "Message format is invalid")
+            .in_reply_to(Some(MessageId::Text("msg-123".to_owned())));
+        assert_eq!(
+            error.to_json(NOW),
+            concat!(
+                r#"{"type":"error","action":"created","data":{"code":"INVALID_MESSAGE","#,
+                r#""message":"Message format is invalid","original_message_id":"msg-123"},"#,
+                r#""timestamp":"2025-01-17T16:30:00Z"}"#
+            )
+        );
+    }
+
+    #[test]
+    fn details_follow_and_an_absent_id_is_left_out() {
+        let error = ErrorMessage::rate_limited("100 messages a minute", Duration::from_micros(1500))
+            .with_detail("code", "FORGED");
+        assert_eq!(
+            error.to_json(NOW),
+            concat!(
+                r#"{"type":"error","action":"created","data":{"code":"RATE_LIMITED","#,
+                r#""message":"100 messages a minute","retry_after_ms":2},"#,
+                r#""timestamp":"2025-01-17T16:30:00Z"}"#
+            )
+        );
+    }
+
+    #[test]
+    fn numbers_come_back_with_their_digits() {
+        let id = MessageId::Number(serde_json::from_str("17.00").unwrap());
+        let error = ErrorMessage::new(ErrorCode::Internal, "").in_reply_to(Some(id));
+        assert!(error.to_json(NOW).contains(r#""original_message_id":17.00}"#));
+    }
+
+    #[test]
+    fn quoted_values_are_escaped_and_short() {
+        assert_eq!(quoted("a\"\n"), r#""a\"\n""#);
+        assert_eq!(quoted(&"é".repeat(64)), format!("\"{}\"", "é".repeat(64)));
+        assert_eq!(quoted(&"é".repeat(65)), format!("\"{}\"…", "é".repeat(64)));
+    }
+}

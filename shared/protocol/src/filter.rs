@@ -1,0 +1,79 @@
+//! What a subscription narrows its topics to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use tidings_model::Attributes;
+
+/// For each attribute, the values of which an envelope must have one; values compare as text.
+///
+/// Equal filters are equal values whatever order the client wrote them in, so a gateway evaluates
+/// one filter once for all connections that share it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Filter(BTreeMap<String, BTreeSet<String>>);
+
+impl Filter {
+    /// Whether nothing is constrained.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether an envelope with these attributes passes: every attribute that both name must have
+    /// one of the filter's values.
+    ///
+    /// An attribute that the envelope does not have does not constrain it. The ops contract
+    /// subscribes to incidents, tasks and alerts with `environment` and `squad` at once, but an
+    /// incident has only a squad and an alert only an environment: if an absent attribute kept an
+    /// envelope out, that subscription would never receive anything.
+    #[must_use]
+    pub fn matches(&self, attributes: &Attributes) -> bool {
+        self.0
+            .iter()
+            .all(|(name, values)| attributes.get(name).is_none_or(|attribute| values.contains(attribute)))
+    }
+}
+
+impl FromIterator<(String, BTreeSet<String>)> for Filter {
+    fn from_iter<I: IntoIterator<Item = (String, BTreeSet<String>)>>(attributes: I) -> Self {
+        Self(attributes.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(filter: &str, attributes: &str, expected: bool) {
+        let filter: Filter = serde_json::from_str(filter).unwrap();
+        let attributes: Attributes = serde_json::from_str(attributes).unwrap();
+        assert_eq!(filter.matches(&attributes), expected, "{filter:?} on {attributes:?}");
+    }
+
+    #[test]
+    fn every_shared_attribute_must_have_one_of_the_values() {
+        let both = r#"{"environment":["production","staging"],"squad":["platform"]}"#;
+        check(both, r#"{"environment":"production","squad":"platform"}"#, true);
+        check(both, r#"{"environment":"staging","squad":"platform"}"#, true);
+        check(both, r#"{"environment":"dev","squad":"platform"}"#, false);
+        check(both, r#"{"environment":"production","squad":"security"}"#, false);
+    }
+
+    #[test]
+    fn what_only_one_side_names_does_not_constrain() {
+        let both = r#"{"environment":["production"],"squad":["platform"]}"#;
+        check(both, r#"{"squad":"platform"}"#, true);
+        check(both, r#"{"environment":"production"}"#, true);
+        check(both, r#"{"environment":"dev"}"#, false);
+        check(both, "{}", true);
+        check("{}", r#"{"environment":"dev"}"#, true);
+    }
+
+    #[test]
+    fn no_value_matches_no_attribute() {
+        check(r#"{"squad":[]}"#, r#"{"squad":"platform"}"#, false);
+        check(r#"{"squad":[]}"#, "{}", true);
+    }
+}

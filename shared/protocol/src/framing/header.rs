@@ -1,0 +1,182 @@
+//! The header of a client's frame, and everything that a client can do wrong.
+
+use super::{MAX_CONTROL_PAYLOAD, Opcode};
+use crate::close::{self, CloseCode};
+
+/// A breach of RFC 6455 or of the message limit; the connection must be failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// A reserved bit without an extension that gives it a meaning (section 5.2).
+    #[error("the frame has reserved bits {0:03b}, expected 000 without an extension")]
+    ReservedBits(u8),
+    /// An opcode without a meaning (section 5.2).
+    #[error("the frame has the reserved opcode {0:#x}")]
+    ReservedOpcode(u8),
+    /// A client must mask its frames (section 5.1).
+    #[error("the frame is not masked")]
+    Unmasked,
+    /// A control frame in several parts (section 5.5).
+    #[error("a control frame is fragmented")]
+    FragmentedControl,
+    /// A control frame of more than 125 bytes (section 5.5).
+    #[error("a control frame is longer than 125 bytes")]
+    LongControl,
+    /// A length whose top bit is set (section 5.2).
+    #[error("the frame length {0:#x} has its top bit set")]
+    LengthTopBit(u64),
+    /// A length in more bytes than it needs; "the minimal number of bytes MUST be used"
+    /// (section 5.2).
+    #[error("the frame length {0} is encoded in more bytes than it needs")]
+    LengthNotMinimal(u64),
+    /// A continuation of nothing (section 5.4).
+    #[error("a continuation frame without a message to continue")]
+    OrphanContinuation,
+    /// A new message before the last fragment of the one before (section 5.4).
+    #[error("a new message begins within a fragmented message")]
+    InterruptedMessage,
+    /// Text that is no UTF-8 (section 8.1).
+    #[error("the text is not UTF-8")]
+    TextNotUtf8,
+    /// A close reason that is no UTF-8 (section 5.5.1).
+    #[error("the close reason is not UTF-8")]
+    ReasonNotUtf8,
+    /// Half a close code (section 5.5.1).
+    #[error("the close frame has 1 byte, expected none or at least 2")]
+    HalfCloseCode,
+    /// A close code that must not be sent (section 7.4).
+    #[error("the close code {0} must not be sent")]
+    InvalidCloseCode(u16),
+    /// A message longer than the limit, over all of its fragments.
+    #[error("the message has at least {length} bytes, expected at most {limit}")]
+    TooLong {
+        /// Bytes announced so far.
+        length: usize,
+        /// The greatest length in bytes.
+        limit: usize,
+    },
+}
+
+impl Violation {
+    /// The code to close the connection with.
+    #[must_use]
+    pub fn close_code(self) -> CloseCode {
+        match self {
+            Self::TextNotUtf8 | Self::ReasonNotUtf8 => CloseCode::InvalidPayload,
+            Self::TooLong { .. } => CloseCode::MessageTooBig,
+            Self::ReservedBits(_)
+            | Self::ReservedOpcode(_)
+            | Self::Unmasked
+            | Self::FragmentedControl
+            | Self::LongControl
+            | Self::LengthTopBit(_)
+            | Self::LengthNotMinimal(_)
+            | Self::OrphanContinuation
+            | Self::InterruptedMessage
+            | Self::HalfCloseCode
+            | Self::InvalidCloseCode(_) => CloseCode::ProtocolError,
+        }
+    }
+}
+
+/// What stands before the payload.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Header {
+    pub(super) is_final: bool,
+    pub(super) opcode: Opcode,
+    pub(super) mask: [u8; 4],
+    /// Payload bytes.
+    pub(super) length: usize,
+}
+
+impl Header {
+    /// Two bytes, the length in eight, the mask in four.
+    pub(super) const MAX_SIZE: usize = 14;
+
+    /// The header at the beginning of `bytes` and its size; `None` while more bytes are needed.
+    /// Fails at the first byte that breaks a rule.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Violation> {
+        let Some((&first, rest)) = bytes.split_first() else {
+            return Ok(None);
+        };
+        let (is_final, opcode) = parse_first(first)?;
+        let Some((&second, rest)) = rest.split_first() else {
+            return Ok(None);
+        };
+        if second & 0x80 == 0 {
+            return Err(Violation::Unmasked);
+        }
+        let short = second & 0x7F;
+        if opcode.is_control() && usize::from(short) > MAX_CONTROL_PAYLOAD {
+            return Err(Violation::LongControl);
+        }
+        let Some((length, rest)) = parse_length(short, rest)? else {
+            return Ok(None);
+        };
+        let Some((&mask, rest)) = rest.split_first_chunk() else {
+            return Ok(None);
+        };
+        // What no address space can hold, no limit allows.
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        Ok(Some((Self { is_final, opcode, mask, length }, bytes.len() - rest.len())))
+    }
+}
+
+fn parse_first(first: u8) -> Result<(bool, Opcode), Violation> {
+    // The one place that knows of no extension; permessage-deflate would claim the highest bit.
+    let reserved = (first >> 4) & 0b111;
+    if reserved != 0 {
+        return Err(Violation::ReservedBits(reserved));
+    }
+    let opcode = match first & 0x0F {
+        0x0 => Opcode::Continuation,
+        0x1 => Opcode::Text,
+        0x2 => Opcode::Binary,
+        0x8 => Opcode::Close,
+        0x9 => Opcode::Ping,
+        0xA => Opcode::Pong,
+        other => return Err(Violation::ReservedOpcode(other)),
+    };
+    let is_final = first & 0x80 != 0;
+    if opcode.is_control() && !is_final {
+        return Err(Violation::FragmentedControl);
+    }
+    Ok((is_final, opcode))
+}
+
+fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Violation> {
+    let (length, least, rest) = match short {
+        126 => {
+            let Some((length, rest)) = rest.split_first_chunk() else {
+                return Ok(None);
+            };
+            (u64::from(u16::from_be_bytes(*length)), 126, rest)
+        }
+        127 => {
+            let Some((length, rest)) = rest.split_first_chunk() else {
+                return Ok(None);
+            };
+            (u64::from_be_bytes(*length), 65_536, rest)
+        }
+        _ => (u64::from(short), 0, rest),
+    };
+    if length >> 63 != 0 {
+        return Err(Violation::LengthTopBit(length));
+    }
+    if length < least {
+        return Err(Violation::LengthNotMinimal(length));
+    }
+    Ok(Some((length, rest)))
+}
+
+/// The code and the reason of a Close frame's payload.
+pub(super) fn parse_close(payload: &[u8]) -> Result<(Option<u16>, &str), Violation> {
+    let Some((code, reason)) = payload.split_first_chunk() else {
+        return if payload.is_empty() { Ok((None, "")) } else { Err(Violation::HalfCloseCode) };
+    };
+    let code = u16::from_be_bytes(*code);
+    if !close::may_be_sent(code) {
+        return Err(Violation::InvalidCloseCode(code));
+    }
+    let reason = std::str::from_utf8(reason).map_err(|_| Violation::ReasonNotUtf8)?;
+    Ok((Some(code), reason))
+}

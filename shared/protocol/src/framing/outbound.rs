@@ -1,0 +1,138 @@
+//! Frames of the server: unmasked, never fragmented, one contiguous piece of shared bytes.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::{MAX_CONTROL_PAYLOAD, Opcode};
+
+const FINAL: u8 = 0x80;
+/// Two bytes, and the length in eight.
+const MAX_HEADER: usize = 10;
+
+/// One unmasked frame.
+///
+/// A control frame carries at most 125 bytes; a longer payload is cut there. What came as the
+/// payload of [`super::Message::Ping`] always fits its Pong.
+#[must_use]
+pub fn frame(opcode: Opcode, payload: &[u8]) -> Bytes {
+    let end = if opcode.is_control() { MAX_CONTROL_PAYLOAD } else { payload.len() };
+    join(opcode, &[&payload[..end.min(payload.len())]])
+}
+
+/// A Close frame; the reason is cut at 123 bytes, before a character that would not fit whole.
+///
+/// To answer a client's Close, pass the code that it sent. 1005, 1006 and 1015 must not be sent
+/// (section 7.4.1).
+#[must_use]
+pub fn close(code: impl Into<u16>, reason: &str) -> Bytes {
+    let code = code.into().to_be_bytes();
+    let mut end = reason.len().min(MAX_CONTROL_PAYLOAD - code.len());
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    join(Opcode::Close, &[&code, &reason.as_bytes()[..end]])
+}
+
+/// A text frame around a body with `seq` and `id` put before its own members:
+/// `{"a":1}` becomes `{"seq":7,"id":"evt-1","a":1}`.
+///
+/// The body is not parsed; it must be a JSON object. If it has members of these names itself,
+/// they are kept, and it is the reader of duplicate members that decides (RFC 8259, section 4);
+/// most take the last, which is the body's.
+pub fn text_with_sequence(sequence: u64, id: &str, body: &[u8]) -> Result<Bytes, NotAnObject> {
+    let members = body.trim_ascii().strip_prefix(b"{").ok_or(NotAnObject)?.trim_ascii_start();
+    let separator = if members.first().ok_or(NotAnObject)? == &b'}' { "" } else { "," };
+    let id = Value::from(id);
+    let front = format!(r#"{{"seq":{sequence},"id":{id}{separator}"#);
+    Ok(join(Opcode::Text, &[front.as_bytes(), members]))
+}
+
+/// A body that is no JSON object has no place for further members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the body is not a JSON object: it does not begin with `{{` and go on")]
+pub struct NotAnObject;
+
+/// One allocation, exactly as long as the frame.
+fn join(opcode: Opcode, parts: &[&[u8]]) -> Bytes {
+    let length = parts.iter().map(|part| part.len()).sum();
+    let mut buffer = [0; MAX_HEADER];
+    let header = header(opcode, length, &mut buffer);
+    let mut frame = Vec::with_capacity(header.len() + length);
+    frame.extend_from_slice(header);
+    for part in parts {
+        frame.extend_from_slice(part);
+    }
+    frame.into()
+}
+
+/// Section 5.2: 7 bits up to 125, then 16 bits after 126, then 64 bits after 127.
+fn header(opcode: Opcode, length: usize, buffer: &mut [u8; MAX_HEADER]) -> &[u8] {
+    buffer[0] = FINAL | opcode as u8;
+    if let Ok(length @ ..=125) = u8::try_from(length) {
+        buffer[1] = length;
+        &buffer[..2]
+    } else if let Ok(length) = u16::try_from(length) {
+        buffer[1] = 126;
+        buffer[2..4].copy_from_slice(&length.to_be_bytes());
+        &buffer[..4]
+    } else {
+        buffer[1] = 127;
+        buffer[2..].copy_from_slice(&(length as u64).to_be_bytes());
+        buffer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::close::CloseCode;
+
+    #[test]
+    fn headers_use_the_shortest_length() {
+        for (length, header) in [
+            (0, &[0x81, 0][..]),
+            (125, &[0x81, 125]),
+            (126, &[0x81, 126, 0, 126]),
+            (65_535, &[0x81, 126, 0xFF, 0xFF]),
+            (65_536, &[0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+        ] {
+            let frame = frame(Opcode::Text, &vec![b'x'; length]);
+            assert_eq!(&frame[..header.len()], header, "{length}");
+            assert_eq!(frame.len(), header.len() + length);
+        }
+    }
+
+    #[test]
+    fn control_payloads_are_cut() {
+        assert_eq!(frame(Opcode::Ping, b"42")[..], [0x89, 2, b'4', b'2']);
+        assert_eq!(frame(Opcode::Pong, &[7; 126]), frame(Opcode::Pong, &[7; 125]));
+        assert_eq!(frame(Opcode::Pong, &[7; 125]).len(), 127);
+    }
+
+    #[test]
+    fn close_reasons_are_cut_between_characters() {
+        assert_eq!(close(CloseCode::Normal, "ok")[..], [0x88, 4, 0x03, 0xE8, b'o', b'k']);
+        assert_eq!(close(4001_u16, &"x".repeat(200)).len(), 2 + 2 + 123);
+        assert_eq!(close(4001_u16, &"é".repeat(100)).len(), 2 + 2 + 122);
+    }
+
+    #[track_caller]
+    fn check_spliced(id: &str, body: &str, expected: &str) {
+        let frame = text_with_sequence(7, id, body.as_bytes()).unwrap();
+        assert_eq!(frame, super::frame(Opcode::Text, expected.as_bytes()), "{body}");
+    }
+
+    #[test]
+    fn sequence_and_id_come_before_the_body() {
+        check_spliced("evt-1", r#"{"a":1}"#, r#"{"seq":7,"id":"evt-1","a":1}"#);
+        check_spliced("evt-1", "{}", r#"{"seq":7,"id":"evt-1"}"#);
+        check_spliced("evt-1", " { }\n", r#"{"seq":7,"id":"evt-1"}"#);
+        check_spliced("evt-1", "{ \"a\": 1 }", r#"{"seq":7,"id":"evt-1","a": 1 }"#);
+        check_spliced("a\"\\\n", "{}", r#"{"seq":7,"id":"a\"\\\n"}"#);
+        let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(110));
+        check_spliced("e", &long, &format!(r#"{{"seq":7,"id":"e","a":"{}"}}"#, "x".repeat(110)));
+        for wrong in ["", "[]", "7", "{", " "] {
+            assert_eq!(text_with_sequence(7, "e", wrong.as_bytes()), Err(NotAnObject), "{wrong:?}");
+        }
+    }
+}
