@@ -1,0 +1,133 @@
+//! A child process that does not outlive its handle, nor, on Linux, this process.
+//!
+//! Linux sends the parent-death signal when the *thread* that started the child ends, not the process. Each
+//! child therefore has a thread of its own, which starts it and then waits for its end: the thread lives exactly as
+//! long as the child, whatever runtime or test thread asked for it.
+//!
+//! The end of the child is observed without reaping it; it is reaped under the lock that signals are sent under, so
+//! a signal can never reach a stranger that has inherited the process id.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use tokio::sync::{oneshot, watch};
+
+/// A running or ended child process. Dropping it kills the child and blocks until the child is gone.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Arc<Mutex<Child>>,
+    pid: u32,
+    end: watch::Receiver<Option<ExitStatus>>,
+    /// Taken when the process is dropped.
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Process {
+    /// Starts the process in a process group of its own: Ctrl-C in the terminal is for the parent, which stops the
+    /// child when it no longer needs it.
+    pub(crate) async fn spawn(mut command: Command) -> io::Result<Self> {
+        command.process_group(0);
+        die_with_parent(&mut command);
+
+        let (started, start) = oneshot::channel();
+        let (ended, end) = watch::channel(None);
+        let thread = thread::Builder::new().name("nats-server".into()).spawn(move || {
+            let child = match command.spawn() {
+                Ok(child) => child,
+                Err(error) => {
+                    // Nobody is told when the one who asked has gone meanwhile.
+                    _ = started.send(Err(error));
+                    return;
+                }
+            };
+            let pid = child.id();
+            let child = Arc::new(Mutex::new(child));
+            if started.send(Ok((Arc::clone(&child), pid))).is_err() {
+                // Killing fails only for a process that has ended already.
+                _ = lock(&child).kill();
+            }
+            wait_without_reaping(pid);
+            if let Ok(status) = lock(&child).wait() {
+                ended.send_replace(Some(status));
+            }
+        })?;
+        let (child, pid) = start.await.map_err(io::Error::other)??;
+        Ok(Self { child, pid, end, thread: Some(thread) })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Asks the process to end (SIGTERM). Does nothing if it has ended.
+    pub(crate) fn terminate(&self) -> io::Result<()> {
+        let mut child = lock(&self.child);
+        if child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        Ok(kill_process(Pid::from_child(&child), Signal::TERM)?)
+    }
+
+    /// Ends the process at once (SIGKILL). Does nothing if it has ended.
+    pub(crate) fn kill(&self) -> io::Result<()> {
+        lock(&self.child).kill()
+    }
+
+    /// Completes when the process has ended; `None` if the operating system did not say how.
+    pub(crate) async fn ended(&self) -> Option<ExitStatus> {
+        let mut end = self.end.clone();
+        end.wait_for(Option::is_some).await.ok().and_then(|status| *status)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Killing fails only for a process that has ended already.
+        _ = self.kill();
+        if let Some(thread) = self.thread.take() {
+            _ = thread.join();
+        }
+    }
+}
+
+/// A panic elsewhere does not make the child any less in need of being ended.
+fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
+    child.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn wait_without_reaping(pid: u32) {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return;
+    };
+    let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    while matches!(waitid(WaitId::Pid(pid), ended), Err(Errno::INTR)) {}
+}
+
+/// Has the kernel kill the child when the thread that starts it ends, hence also when this process dies.
+#[cfg(target_os = "linux")]
+fn die_with_parent(command: &mut Command) {
+    let parent = rustix::process::getpid();
+    let between_fork_and_exec = move || {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // A parent that died before the call above would have been missed.
+        if rustix::process::getppid() != Some(parent) {
+            return Err(Errno::SRCH.into());
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only async-signal-safe functions may run. The closure makes two system calls and
+    // builds an `io::Error` from an error number, which does not allocate; it takes no lock.
+    #[allow(unsafe_code, reason = "std offers no other way to set the parent-death signal")]
+    unsafe {
+        command.pre_exec(between_fork_and_exec);
+    }
+}
+
+/// Other systems know no such signal: there the child survives a parent that is killed with SIGKILL.
+#[cfg(not(target_os = "linux"))]
+fn die_with_parent(_command: &mut Command) {}

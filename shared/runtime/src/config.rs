@@ -1,0 +1,95 @@
+//! One TOML file with `TIDINGS_*` variables over it, parsed and checked as a whole before anything is bound.
+//!
+//! The JSON Schema of [`Config`] is the only description of what is allowed: it finds unknown keys and wrong values,
+//! tells how a variable's text becomes a value, and marks what is secret. [`load`] therefore reports every mistake at
+//! once, and a configuration that it returns needs no further checks.
+//!
+//! # File
+//! Sections and keys are the fields of [`Config`], e.g.
+//! ```toml
+//! [gateway]
+//! listen = "0.0.0.0:8080"
+//! max_frame_bytes = "32 KiB"
+//! allowed_origins = ["https://app.example"]
+//! ```
+//! Durations are text such as `"30s"`, `"5m"`, `"7d"`; sizes a number of bytes or text such as `"16 KiB"`. Relative
+//! paths start at the working directory.
+//!
+//! # Variables
+//! `TIDINGS_<SECTION>__<KEY>`, in capitals, with two underscores between the two: `TIDINGS_GATEWAY__LISTEN`. Lists are
+//! separated by commas. An empty variable counts as not set. Any other variable that starts with `TIDINGS_` is a
+//! mistake, except those that Kubernetes sets by itself for a service of that name (`TIDINGS_GATEWAY_SERVICE_HOST`,
+//! `TIDINGS_GATEWAY_PORT_8080_TCP`, …), which never have two underscores in a row.
+
+mod format;
+mod mistake;
+mod resolve;
+mod schema;
+mod sections;
+mod sources;
+
+use std::ffi::OsString;
+use std::path::Path;
+
+pub use mistake::{Mistake, Mistakes, Origin};
+pub use sections::{
+    AccessConfig, Config, GatewayConfig, LogFormat, NatsConfig, ProjectorConfig, SchemasConfig, Secret,
+    Storage, StreamsConfig, TelemetryConfig,
+};
+
+use schema::Schema;
+use sources::Sources;
+
+/// The file that is read from the working directory, if it exists, when no other is named.
+pub const DEFAULT_FILE: &str = "tidings.toml";
+
+/// Whether a process can do its work without a secret in `[access]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretRule {
+    /// It checks or signs tokens; no secret is a mistake.
+    Required,
+    /// It uses no tokens, or its caller supplies a secret of its own.
+    Optional,
+}
+
+/// Reads the configuration from `file` (else from [`DEFAULT_FILE`], if it exists) and the variables of `environment`,
+/// which is usually [`std::env::vars_os`].
+///
+/// Variables that start with `TIDINGS_` and belong to the caller must be filtered out of `environment`.
+/// The secret of `access.hs256_secret_file` is in [`AccessConfig::hs256_secret`] afterwards.
+pub fn load<K, V>(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (K, V)>,
+    rule: SecretRule,
+) -> Result<Config, Mistakes>
+where
+    K: Into<OsString>,
+    V: Into<OsString>,
+{
+    let schema = Schema::of_config();
+    let mut mistakes = Vec::new();
+    let mut sources = Sources::default();
+    sources.read_file(file, &mut mistakes);
+    let is_file_known = mistakes.is_empty();
+    sources.read_environment(environment, &schema, &mut mistakes);
+
+    let wrong = schema.check(&sources);
+    // What is wrong is left out, so that the rest can still be checked for mistakes among keys.
+    wrong.iter().filter_map(Mistake::key).for_each(|key| sources.remove(key));
+    mistakes.extend(wrong);
+
+    let mut config: Config = match serde_json::from_value(sources.to_value()) {
+        Ok(config) => config,
+        Err(error) => {
+            mistakes.push(Mistake::Undescribed { reason: error.to_string() });
+            return Err(Mistakes::new(mistakes));
+        }
+    };
+    for conflict in resolve::resolve(&mut config, rule) {
+        // What the file could not say, or a key that is wrong already, leaves nothing to compare with.
+        if is_file_known && !mistakes.iter().filter_map(Mistake::key).any(|key| conflict.concerns(key)) {
+            mistakes.push(conflict.into_mistake(&sources));
+        }
+    }
+    if mistakes.is_empty() { Ok(config) } else { Err(Mistakes::new(mistakes)) }
+}

@@ -1,0 +1,129 @@
+//! Text that has to have a form: the check of each form, and how a person is told what it is.
+//!
+//! The checks run as formats of the JSON Schema, so that a malformed duration is found together with a missing key.
+//! Whatever a check admits deserialises, and is within what its users can compute with (no overflow later on).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use http::Uri;
+use serde::{Deserialize, Deserializer, de::Error};
+use tracing_subscriber::EnvFilter;
+
+/// A form of text, by its name in the schema.
+pub(super) struct Format {
+    pub(super) name: &'static str,
+    pub(super) holds: fn(&str) -> bool,
+    /// Ends the sentence "expected …".
+    pub(super) expected: &'static str,
+}
+
+pub(super) const FORMATS: &[Format] = &[
+    Format {
+        name: "duration",
+        holds: |text| parse_duration(text).is_some_and(|duration| !duration.is_zero()),
+        expected: "a duration above zero and up to 100 years, such as 30s, 5m or 7d",
+    },
+    Format {
+        name: "duration-or-zero",
+        holds: |text| parse_duration(text).is_some(),
+        expected: "a duration up to 100 years, such as 0s, 30s or 5m",
+    },
+    Format {
+        name: "byte-size",
+        holds: |text| parse_byte_size(text).is_some(),
+        expected: "a size above zero, in bytes or such as 16 KiB, 1 MiB or 2 GB",
+    },
+    Format {
+        name: "socket-address",
+        holds: |text| text.parse::<SocketAddr>().is_ok(),
+        expected: "an IP address and port, such as 127.0.0.1:8080 or [::]:8080",
+    },
+    Format {
+        name: "nats-url",
+        holds: |text| is_url(text, &["nats", "tls"]),
+        expected: "one URL such as nats://127.0.0.1:4222 or tls://nats.example:4222, without user or password",
+    },
+    Format {
+        name: "otlp-url",
+        holds: |text| is_url(text, &["http"]),
+        expected: "a URL such as http://127.0.0.1:4318, without user or password \
+                   (for TLS, let a collector beside this process forward)",
+    },
+    Format {
+        name: "origin",
+        holds: |text| is_url(text, &["http", "https"]) && !text.ends_with('/'),
+        expected: "an origin such as https://app.example, without a path",
+    },
+    Format {
+        name: "cookie-name",
+        holds: |text| !text.is_empty() && text.bytes().all(is_token_byte),
+        expected: "a cookie name: letters, digits and any of !#$%&'*+-.^_`|~",
+    },
+    Format {
+        name: "consumer-name",
+        holds: |text| {
+            (1..=32).contains(&text.len())
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        },
+        expected: "1 to 32 letters, digits, - and _",
+    },
+    Format {
+        name: "log-filter",
+        holds: |text| !text.trim().is_empty() && EnvFilter::builder().parse(text).is_ok(),
+        expected: "a log filter such as info or warn,tidings_gateway=debug",
+    },
+    Format {
+        name: "hs256-secret",
+        holds: |text| text.len() >= MIN_SECRET_BYTES,
+        expected: "a secret of at least 32 bytes (RFC 7518, section 3.2)",
+    },
+];
+
+/// RFC 7518, section 3.2: a key for HS256 has at least as many bits as the hash.
+pub(super) const MIN_SECRET_BYTES: usize = 32;
+
+/// Far beyond any use, and far below where nanoseconds in 64 bits or points in time overflow.
+const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    humantime::parse_duration(text).ok().filter(|duration| *duration <= MAX_DURATION)
+}
+
+fn parse_byte_size(text: &str) -> Option<ByteSize> {
+    let size: ByteSize = text.parse().ok()?;
+    i64::try_from(size.as_u64()).is_ok_and(|bytes| bytes > 0).then_some(size)
+}
+
+/// Whether `text` is `scheme://host[:port]` and no more; what follows a host is nobody's to interpret.
+fn is_url(text: &str, schemes: &[&str]) -> bool {
+    text.parse::<Uri>().is_ok_and(|uri| {
+        let is_bare = uri.path_and_query().is_none_or(|path| path == "/");
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        is_bare
+            && uri.scheme_str().is_some_and(|scheme| schemes.contains(&scheme))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && !authority.contains('@')
+    })
+}
+
+/// `tchar` of RFC 9110, which RFC 6265 refers to for cookie names.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_duration(&text).ok_or_else(|| D::Error::custom("not a duration"))
+}
+
+pub(super) fn byte_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    usize::try_from(ByteSize::deserialize(deserializer)?.as_u64()).map_err(D::Error::custom)
+}
+
+pub(super) fn optional_byte_size<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
+    ByteSize::deserialize(deserializer).map(|size| Some(size.as_u64()))
+}

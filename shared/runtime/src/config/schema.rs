@@ -1,0 +1,199 @@
+//! The JSON Schema of the configuration, and what it says of each key.
+//!
+//! There are two levels, sections and keys, and no key contains a dot; so `section.key` names each of them.
+
+use std::collections::BTreeMap;
+
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value};
+
+use super::format::FORMATS;
+use super::mistake::sized;
+use super::sources::{Sources, most_similar};
+use super::{Config, Mistake};
+
+pub(super) struct Schema {
+    validator: Validator,
+    /// The schema of each key, by `section.key`.
+    keys: BTreeMap<String, Value>,
+    sections: Vec<String>,
+}
+
+impl Schema {
+    #[expect(
+        clippy::expect_used,
+        reason = "it has no input: it holds or fails for everyone, and every test builds it"
+    )]
+    pub(super) fn of_config() -> Self {
+        let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+        let schema = settings.into_generator().into_root_schema_for::<Config>().to_value();
+        let options = jsonschema::options().should_validate_formats(true);
+        let options =
+            FORMATS.iter().fold(options, |options, format| options.with_format(format.name, format.holds));
+        let validator = options.build(&schema).expect("a schema derived from a type is valid");
+
+        let sections = properties(&schema);
+        let keys = sections
+            .iter()
+            .flat_map(|(section, table)| {
+                properties(table).into_iter().map(move |(key, schema)| (format!("{section}.{key}"), schema))
+            })
+            .collect();
+        Self { validator, keys, sections: sections.into_iter().map(|(section, _)| section).collect() }
+    }
+
+    /// Every `section.key` there is.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.keys.keys().map(String::as_str)
+    }
+
+    /// What a variable's text means for `key`: a number, a list or just text. What does not read as a number stays
+    /// text, for the check to report.
+    pub(super) fn value_of(&self, key: &str, text: &str) -> Value {
+        let schema = self.keys.get(key).unwrap_or(&Value::Null);
+        if has_type(schema, "array") {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            return items.map(|item| Value::String(item.to_owned())).collect();
+        }
+        let number = if has_type(schema, "integer") {
+            text.parse::<u64>().map(Value::from).or_else(|_| text.parse::<i64>().map(Value::from)).ok()
+        } else if has_type(schema, "number") {
+            serde_json::from_str(text).ok().filter(Value::is_number)
+        } else {
+            None
+        };
+        number.unwrap_or_else(|| Value::String(text.to_owned()))
+    }
+
+    /// Every unknown key and wrong value, once each.
+    pub(super) fn check(&self, sources: &Sources) -> Vec<Mistake> {
+        let document = sources.to_value();
+        let broken = self.validator.iter_errors(&document);
+        let broken = broken.flat_map(|error| self.mistakes_of(&error, sources));
+        let mut mistakes: Vec<Mistake> = Vec::new();
+        for mistake in broken.chain(self.fractions(&document, sources)) {
+            // One value may break several rules of its key; what was expected is told once.
+            if !mistakes.contains(&mistake) {
+                mistakes.push(mistake);
+            }
+        }
+        mistakes
+    }
+
+    fn mistakes_of(&self, error: &ValidationError<'_>, sources: &Sources) -> Vec<Mistake> {
+        let path: Vec<&str> = error.instance_path().as_str().split('/').skip(1).collect();
+        if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
+            return unexpected.iter().map(|name| self.unknown(&path, name, sources)).collect();
+        }
+        let key = path.iter().take(2).copied().collect::<Vec<_>>().join(".");
+        let (value, expected) = match self.keys.get(&key) {
+            Some(schema) if path.len() > 2 => (shown(schema, error.instance()), expected_items(schema)),
+            Some(schema) => (shown(schema, error.instance()), expected(schema)),
+            None => (sized(error.instance().to_string().len()), "a table of keys and values".to_owned()),
+        };
+        vec![Mistake::Invalid { origin: sources.origin(&key), key, value, expected }]
+    }
+
+    /// For JSON Schema 3.0 is an integer; for the program it is none.
+    fn fractions(&self, document: &Value, sources: &Sources) -> impl Iterator<Item = Mistake> {
+        self.keys.iter().filter(|(_, schema)| has_type(schema, "integer")).filter_map(|(key, schema)| {
+            let (section, entry) = key.split_once('.')?;
+            let value = document.get(section)?.get(entry)?;
+            value.is_f64().then(|| Mistake::Invalid {
+                key: key.clone(),
+                value: shown(schema, value),
+                origin: sources.origin(key),
+                expected: expected(schema),
+            })
+        })
+    }
+
+    fn unknown(&self, path: &[&str], name: &str, sources: &Sources) -> Mistake {
+        let key = path.iter().copied().chain([name]).collect::<Vec<_>>().join(".");
+        let candidates = self.sections.iter().chain(self.keys.keys()).cloned();
+        Mistake::UnknownKey { suggestion: most_similar(&key, candidates), origin: sources.origin(&key), key }
+    }
+}
+
+fn properties(schema: &Value) -> Map<String, Value> {
+    schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default()
+}
+
+fn has_type(schema: &Value, name: &str) -> bool {
+    match schema.get("type") {
+        Some(Value::Array(types)) => types.iter().any(|one| one == name),
+        Some(one) => one == name,
+        None => false,
+    }
+}
+
+/// A value as a mistake may show it.
+fn shown(schema: &Value, value: &Value) -> String {
+    let text = value.to_string();
+    let is_secret = schema.get("writeOnly") == Some(&Value::Bool(true));
+    // A URL with a user in it has a password in it.
+    if is_secret || (text.contains("://") && text.contains('@')) {
+        return sized(value.as_str().map_or(text.len(), str::len));
+    }
+    text
+}
+
+/// Ends the sentence "expected …" for a key.
+fn expected(schema: &Value) -> String {
+    let text_of = |name: &str| schema.get(name).map(Value::to_string).unwrap_or_default();
+    let format = schema.get("format").and_then(Value::as_str);
+    if let Some(format) = FORMATS.iter().find(|known| Some(known.name) == format) {
+        return format.expected.to_owned();
+    }
+    if let Some(choices) = schema.get("oneOf").and_then(Value::as_array) {
+        let choices: Vec<String> =
+            choices.iter().filter_map(|choice| Some(choice.get("const")?.to_string())).collect();
+        return choices.join(" or ");
+    }
+    if has_type(schema, "integer") {
+        return format!("a whole number from {} to {}", text_of("minimum"), text_of("maximum"));
+    }
+    if has_type(schema, "number") {
+        return format!("a number from {} to {}", text_of("minimum"), text_of("maximum"));
+    }
+    if has_type(schema, "array") {
+        return format!("a list, {}", expected_items(schema));
+    }
+    "text that is not empty".to_owned()
+}
+
+/// The same for the items of a list.
+fn expected_items(schema: &Value) -> String {
+    format!("in each item {}", expected(schema.get("items").unwrap_or(&Value::Null)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a person is told rests on these keywords, and variables on the names.
+    #[test]
+    fn every_key_is_described_bounded_and_reachable_by_a_variable() {
+        let schema = Schema::of_config();
+        assert!(schema.keys.len() > 30, "{:?}", schema.keys.keys());
+        for (key, description) in &schema.keys {
+            assert!(description.get("description").is_some(), "{key} says what it means");
+            assert!(!key.contains("__"), "{key} has no variable");
+            let is_number = has_type(description, "integer") || has_type(description, "number");
+            if is_number {
+                assert!(description.get("minimum").is_some(), "{key} has a least value");
+                assert!(description.get("maximum").is_some(), "{key} has a greatest value");
+            }
+            let is_bare_text = has_type(description, "string") && description.get("format").is_none();
+            if is_bare_text {
+                assert!(description.get("minLength").is_some(), "{key} may not be empty");
+            }
+            if let Some(format) = description.get("format").and_then(Value::as_str) {
+                let is_known = FORMATS.iter().any(|known| known.name == format);
+                assert!(is_known || is_number, "{key} has the format {format}, which nothing checks");
+            }
+        }
+    }
+}

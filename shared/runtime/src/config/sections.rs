@@ -1,0 +1,356 @@
+//! The sections of the configuration: every key with its meaning, unit, range and default.
+//!
+//! The schema is derived from these types, so a range or format is stated here and nowhere else. Every field's default
+//! is what `tidings dev` runs with. After [`load`](super::load) the values keep what their comments promise.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+
+use super::format::{byte_size, duration, optional_byte_size};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The configuration of a process; each section belongs to one part of Tidings.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The connection to NATS.
+    pub nats: NatsConfig,
+    /// The JetStream streams, as they are created when they do not exist.
+    pub streams: StreamsConfig,
+    /// The tenants' catalogs.
+    pub schemas: SchemasConfig,
+    /// Sessions of clients.
+    pub gateway: GatewayConfig,
+    /// Checking of clients' tokens.
+    pub access: AccessConfig,
+    /// Events to envelopes.
+    pub projector: ProjectorConfig,
+    /// Logs and traces.
+    pub telemetry: TelemetryConfig,
+}
+
+/// The connection to NATS.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NatsConfig {
+    /// Server to connect to first, `nats://host:port` or `tls://host:port`; the others of its cluster are learned from
+    /// it. No user or password: those belong in `credentials`.
+    #[schemars(extend("format" = "nats-url"))]
+    pub url: String,
+    /// Credentials file (`.creds`) with the user's JWT and seed.
+    #[schemars(length(min = 1))]
+    pub credentials: Option<PathBuf>,
+    /// Time that one attempt to connect may take.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub connect_timeout: Duration,
+}
+
+impl Default for NatsConfig {
+    fn default() -> Self {
+        Self {
+            url: "nats://127.0.0.1:4222".to_owned(),
+            credentials: None,
+            connect_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Where JetStream keeps a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Storage {
+    /// On disk; survives a restart of the server.
+    File,
+    /// In the server's memory; lost when it stops.
+    Memory,
+}
+
+/// The JetStream streams, as they are created when they do not exist.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamsConfig {
+    /// Servers that keep a copy of each stream, 1 to 5 (JetStream's limit).
+    #[schemars(range(min = 1, max = 5))]
+    pub replicas: usize,
+    /// `file` or `memory`.
+    pub storage: Storage,
+    /// Age at which events are removed.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub events_max_age: Duration,
+    /// Age at which envelopes are removed: how long a user may be away and miss nothing.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub envelopes_max_age: Duration,
+    /// Age at which rejected events are removed.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub rejected_max_age: Duration,
+    /// Bytes above which the oldest events are removed; without it, age alone decides.
+    #[serde(deserialize_with = "optional_byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub events_max_bytes: Option<u64>,
+    /// Bytes above which the oldest envelopes are removed; without it, age alone decides.
+    #[serde(deserialize_with = "optional_byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub envelopes_max_bytes: Option<u64>,
+    /// Bytes above which the oldest rejected events are removed; without it, age alone decides.
+    #[serde(deserialize_with = "optional_byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub rejected_max_bytes: Option<u64>,
+    /// Time within which JetStream takes a second publish with the same `Nats-Msg-Id` for a duplicate; at most the
+    /// shortest of the ages above.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub duplicate_window: Duration,
+}
+
+impl Default for StreamsConfig {
+    fn default() -> Self {
+        Self {
+            replicas: 1,
+            storage: Storage::File,
+            events_max_age: 7 * DAY,
+            envelopes_max_age: 7 * DAY,
+            rejected_max_age: 30 * DAY,
+            events_max_bytes: None,
+            envelopes_max_bytes: None,
+            rejected_max_bytes: None,
+            duplicate_window: 2 * MINUTE,
+        }
+    }
+}
+
+/// The tenants' catalogs.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SchemasConfig {
+    /// Folder with one folder per tenant.
+    #[schemars(length(min = 1))]
+    pub directory: PathBuf,
+    /// Tenants to serve; without it, every folder that has a `catalog.toml`.
+    #[schemars(length(min = 1), inner(length(min = 1)))]
+    pub tenants: Option<Vec<String>>,
+}
+
+impl Default for SchemasConfig {
+    fn default() -> Self {
+        Self { directory: PathBuf::from("schemas"), tenants: None }
+    }
+}
+
+/// Sessions of clients.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// Address and port to listen on; port 0 lets the system choose one.
+    #[schemars(with = "String", extend("format" = "socket-address"))]
+    pub listen: SocketAddr,
+    /// Time between two heartbeats to a client.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub heartbeat: Duration,
+    /// Time without any frame from a client after which its connection is closed; longer than `heartbeat`.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub idle_timeout: Duration,
+    /// Time that a client may take from connecting to the end of its request for a WebSocket.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub handshake_timeout: Duration,
+    /// Bytes that one message from a client may have.
+    #[serde(deserialize_with = "byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub max_frame_bytes: usize,
+    /// Topics that one connection may subscribe to.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_topics: NonZeroUsize,
+    /// Unsent messages that one connection may hold.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub window_messages: NonZeroUsize,
+    /// Unsent bytes that one connection may hold.
+    #[serde(deserialize_with = "byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub window_bytes: usize,
+    /// Messages per minute that one client may send in the long run.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub messages_per_minute: NonZeroU32,
+    /// Messages that one client may send at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub message_burst: NonZeroU32,
+    /// Connections that the gateway accepts; without it, as many as the system allows.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub max_connections: Option<NonZeroUsize>,
+    /// Writing tasks; 0 makes one per core.
+    #[schemars(range(min = 0, max = 1024))]
+    pub shards: usize,
+    /// Origins (RFC 6454, e.g. `https://app.example`) whose pages may authenticate by cookie.
+    #[schemars(extend("items" = { "type": "string", "format": "origin" }))]
+    pub allowed_origins: Vec<String>,
+    /// Name of the cookie that may carry a token (RFC 6265).
+    #[schemars(extend("format" = "cookie-name"))]
+    pub cookie: String,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            heartbeat: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(75),
+            handshake_timeout: Duration::from_secs(10),
+            max_frame_bytes: 16 * 1024,
+            max_topics: const { NonZeroUsize::new(100).unwrap() },
+            window_messages: const { NonZeroUsize::new(256).unwrap() },
+            window_bytes: 256 * 1024,
+            messages_per_minute: const { NonZeroU32::new(100).unwrap() },
+            message_burst: const { NonZeroU32::new(20).unwrap() },
+            max_connections: None,
+            shards: 0,
+            allowed_origins: Vec::new(),
+            cookie: "session".to_owned(),
+        }
+    }
+}
+
+/// Checking of clients' tokens.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessConfig {
+    /// Secret that HS256 tokens are signed with, at least 32 bytes (RFC 7518, section 3.2).
+    #[schemars(with = "String", extend("format" = "hs256-secret", "writeOnly" = true))]
+    pub hs256_secret: Option<Secret>,
+    /// File with that secret, instead of `hs256_secret`; one line end after it is not part of the secret.
+    #[schemars(length(min = 1))]
+    pub hs256_secret_file: Option<PathBuf>,
+    /// Time by which clocks may differ when a token's `exp` and `nbf` are checked.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration-or-zero"))]
+    pub leeway: Duration,
+    /// What a token's `iss` must be; without it, `iss` is not checked.
+    #[schemars(length(min = 1))]
+    pub issuer: Option<String>,
+    /// What a token's `aud` must be or contain; without it, `aud` is not checked.
+    #[schemars(length(min = 1))]
+    pub audience: Option<String>,
+}
+
+impl Default for AccessConfig {
+    fn default() -> Self {
+        Self {
+            hs256_secret: None,
+            hs256_secret_file: None,
+            leeway: Duration::from_secs(30),
+            issuer: None,
+            audience: None,
+        }
+    }
+}
+
+/// Bytes that are shown nowhere: `Debug` tells their number only.
+#[derive(Clone)]
+pub struct Secret(Box<[u8]>);
+
+impl Secret {
+    /// Keeps `bytes` from being shown.
+    pub fn new(bytes: impl Into<Box<[u8]>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes themselves, for a key.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Secret({} bytes)", self.0.len())
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self::new(text.into_bytes()))
+    }
+}
+
+/// Events to envelopes.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProjectorConfig {
+    /// Bytes that an event may have; a larger one is rejected.
+    #[serde(deserialize_with = "byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub max_event_bytes: usize,
+    /// Envelopes that may be published and not yet acknowledged by JetStream.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub in_flight: NonZeroUsize,
+    /// Name of the durable consumer that all replicas of the projector share.
+    #[schemars(extend("format" = "consumer-name"))]
+    pub consumer: String,
+}
+
+impl Default for ProjectorConfig {
+    fn default() -> Self {
+        Self {
+            max_event_bytes: 1024 * 1024,
+            in_flight: const { NonZeroUsize::new(1024).unwrap() },
+            consumer: "projector".to_owned(),
+        }
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line, for log collectors.
+    Json,
+}
+
+/// Logs and traces.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetryConfig {
+    /// What is logged, in the syntax of `tracing_subscriber::EnvFilter`: `info`, `warn,tidings_gateway=debug`.
+    #[schemars(extend("format" = "log-filter"))]
+    pub log: String,
+    /// `text` or `json`.
+    pub log_format: LogFormat,
+    /// OpenTelemetry collector that traces are sent to by OTLP/HTTP, `http://host:4318`; without it, nothing is traced.
+    /// `/v1/traces` is appended, as to `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    #[schemars(extend("format" = "otlp-url"))]
+    pub otlp_endpoint: Option<String>,
+    /// Share of the traces that begin here and are sent, 0 to 1; a trace that began elsewhere keeps its decision.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub sample_ratio: f64,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self { log: "info".to_owned(), log_format: LogFormat::Text, otlp_endpoint: None, sample_ratio: 1.0 }
+    }
+}
+
+/// Stands for a size in the schema: a number of bytes, or text with a unit.
+#[derive(JsonSchema)]
+#[schemars(extend(
+    "type" = ["integer", "string"],
+    "format" = "byte-size",
+    "minimum" = 1,
+    "maximum" = i64::MAX,
+))]
+struct ByteSizeSchema;

@@ -1,0 +1,139 @@
+//! What was written where: the file's values, the variables over them, and the origin of each.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::schema::Schema;
+use super::{DEFAULT_FILE, Mistake, Origin};
+
+/// What every variable of Tidings starts with.
+const PREFIX: &str = "TIDINGS_";
+
+/// The values that were given, not yet checked.
+#[derive(Default)]
+pub(super) struct Sources {
+    values: Map<String, Value>,
+    file: PathBuf,
+    /// By key, the variable that set it.
+    variables: BTreeMap<String, String>,
+}
+
+/// The variable that sets `key`: `TIDINGS_GATEWAY__LISTEN` for `gateway.listen`.
+pub(super) fn variable_of(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
+}
+
+impl Sources {
+    /// Takes the values of `file`, or of the default file if there is one.
+    pub(super) fn read_file(&mut self, file: Option<&Path>, mistakes: &mut Vec<Mistake>) {
+        file.unwrap_or(Path::new(DEFAULT_FILE)).clone_into(&mut self.file);
+        let text = match std::fs::read_to_string(&self.file) {
+            Ok(text) => text,
+            Err(error) if file.is_none() && error.kind() == ErrorKind::NotFound => return,
+            Err(error) => {
+                let path = self.file.clone();
+                return mistakes.push(Mistake::UnreadableFile { path, reason: error.to_string() });
+            }
+        };
+        match toml::from_str(&text) {
+            Ok(values) => self.values = values,
+            Err(error) => {
+                let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+                mistakes.push(Mistake::Syntax {
+                    path: self.file.clone(),
+                    line: before.matches('\n').count() + 1,
+                    // Not the error's `Display`, which shows the line: it may be the one with the secret.
+                    reason: error.message().to_owned(),
+                });
+            }
+        }
+    }
+
+    /// Takes the variables of `environment` that are ours, over what is there.
+    pub(super) fn read_environment<K: Into<OsString>, V: Into<OsString>>(
+        &mut self,
+        environment: impl IntoIterator<Item = (K, V)>,
+        schema: &Schema,
+        mistakes: &mut Vec<Mistake>,
+    ) {
+        let mut variables: Vec<(OsString, OsString)> = environment
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .filter(|(name, _)| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()))
+            .collect();
+        // The environment has no order; reports do.
+        variables.sort();
+        for (name, value) in variables {
+            match (name.to_str(), value.to_str()) {
+                (Some(name), _) if is_kubernetes_service(name) => {}
+                (Some(name), Some(value)) => self.set(name, value, schema, mistakes),
+                _ => mistakes.push(Mistake::NotUnicode { name: name.to_string_lossy().into_owned() }),
+            }
+        }
+    }
+
+    fn set(&mut self, name: &str, text: &str, schema: &Schema, mistakes: &mut Vec<Mistake>) {
+        let Some(key) = schema.keys().find(|key| variable_of(key) == name) else {
+            let suggestion = most_similar(&name.to_ascii_uppercase(), schema.keys().map(variable_of));
+            return mistakes.push(Mistake::UnknownVariable { name: name.to_owned(), suggestion });
+        };
+        let Some((section, entry)) = key.split_once('.').filter(|_| !text.is_empty()) else {
+            return;
+        };
+        let table = self.values.entry(section).or_insert_with(|| Value::Object(Map::new()));
+        // A section that is no table is a mistake of the file, which the schema finds.
+        if let Some(table) = table.as_object_mut() {
+            table.insert(entry.to_owned(), schema.value_of(key, text));
+            self.variables.insert(key.to_owned(), name.to_owned());
+        }
+    }
+
+    /// Where the value of `key` is from; keys below it share its origin.
+    pub(super) fn origin(&self, key: &str) -> Origin {
+        let (section, entry) = key.split_once('.').unwrap_or((key, ""));
+        let given = self.values.get(section);
+        match self.variables.get(key) {
+            Some(name) => Origin::Variable(name.clone()),
+            None if entry.is_empty() || given.is_some_and(|table| table.get(entry).is_some()) => {
+                Origin::File(self.file.clone())
+            }
+            None => Origin::Default,
+        }
+    }
+
+    /// Leaves out a key or a section.
+    pub(super) fn remove(&mut self, key: &str) {
+        match key.split_once('.') {
+            None => drop(self.values.remove(key)),
+            Some((section, entry)) => {
+                if let Some(table) = self.values.get_mut(section).and_then(Value::as_object_mut) {
+                    table.remove(entry);
+                }
+            }
+        }
+    }
+
+    /// All values as one document.
+    pub(super) fn to_value(&self) -> Value {
+        Value::Object(self.values.clone())
+    }
+}
+
+/// Whether Kubernetes sets `name` for a service (`…_SERVICE_HOST`, `…_SERVICE_PORT_…`, `…_PORT`, `…_PORT_8080_TCP_…`).
+fn is_kubernetes_service(name: &str) -> bool {
+    let kinds = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT_"];
+    !name.contains("__") && (name.ends_with("_PORT") || kinds.iter().any(|kind| name.contains(kind)))
+}
+
+/// The candidate that `name` is most likely a misspelling of, if any.
+pub(super) fn most_similar(name: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
+    candidates
+        .map(|candidate| (strsim::damerau_levenshtein(name, &candidate), candidate))
+        .filter(|(distance, _)| *distance <= 3 && distance * 2 < name.len())
+        .min()
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,212 @@
+//! The life of a process's tasks: each has a name, all are told to end together, and none is left behind unnoticed.
+//!
+//! A task that panics ends the process in the same orderly way as a signal does, because the rest cannot know what is
+//! missing now.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A signal that asks the process to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT, Ctrl-C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
+impl Signal {
+    /// What a process that ends because of this signal exits with: 128 and the signal's number.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Interrupt => 128 + 2,
+            Self::Terminate => 128 + 15,
+        }
+    }
+}
+
+/// Tasks that did not end as they should; the process's exit code is not 0.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("shutdown was not clean: {}", self.describe())]
+pub struct Unclean {
+    /// Names of the tasks that panicked, in that order.
+    pub panicked: Vec<String>,
+    /// Names of the tasks that had not ended in time, oldest first.
+    pub unfinished: Vec<String>,
+}
+
+impl Unclean {
+    fn describe(&self) -> String {
+        let parts = [("panicked", &self.panicked), ("did not end in time", &self.unfinished)];
+        let told = parts.iter().filter(|(_, names)| !names.is_empty());
+        told.map(|(what, names)| format!("{} {what}", names.join(", "))).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// The tasks of a process and the word to end them. Clones are the same shutdown.
+///
+/// For tasks that live as long as the process. What comes and goes in numbers, such as a task per connection, belongs
+/// to a tracker of its own, which such a task waits for.
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown {
+    token: CancellationToken,
+    tracker: TaskTracker,
+    ledger: Arc<Mutex<Ledger>>,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    next: u64,
+    running: BTreeMap<u64, Cow<'static, str>>,
+    panicked: Vec<String>,
+}
+
+impl Shutdown {
+    /// No tasks yet, not triggered.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs `task` under `name`. It should end soon after [`Shutdown::triggered`]; ending earlier is fine. If it panics,
+    /// that is logged and triggers the shutdown.
+    pub fn spawn<F>(&self, name: impl Into<Cow<'static, str>>, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let name = name.into();
+        let entry = Entry::new(Arc::clone(&self.ledger), name.clone());
+        let shutdown = self.clone();
+        self.tracker.spawn(async move {
+            // Nothing of the task is used after its panic.
+            let ended = AssertUnwindSafe(task).catch_unwind().await;
+            drop(entry);
+            if let Err(payload) = ended {
+                tracing::error!(task = %name, reason = panic_message(&*payload), "task panicked; shutting down");
+                lock(&shutdown.ledger).panicked.push(name.into_owned());
+                shutdown.trigger();
+            }
+        });
+    }
+
+    /// Tells every task to end; again has no effect.
+    pub fn trigger(&self) {
+        self.token.cancel();
+    }
+
+    /// Waits for the trigger. Cancel safe.
+    pub async fn triggered(&self) {
+        self.token.cancelled().await;
+    }
+
+    /// Whether tasks were told to end.
+    #[must_use]
+    pub fn is_triggered(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// The word to end as a token, for code that needs no more; cancelling it triggers the shutdown.
+    #[must_use]
+    pub fn token(&self) -> CancellationToken {
+        self.token.clone()
+    }
+
+    /// From now on SIGINT and SIGTERM do not end the process. The future must be polled: the first signal triggers the
+    /// shutdown, the second completes the future, and its caller then ends the process at once:
+    ///
+    /// ```no_run
+    /// # use std::{process, time::Duration};
+    /// # use tidings_runtime::shutdown::Shutdown;
+    /// # async fn run() -> std::io::Result<()> {
+    /// let shutdown = Shutdown::new();
+    /// let second_signal = shutdown.on_signals()?;
+    /// // shutdown.spawn("…", …)
+    /// tokio::select! {
+    ///     signal = second_signal => process::exit(signal.exit_code().into()),
+    ///     clean = shutdown.finished(Duration::from_secs(20)) => { /* report; flush telemetry */ }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn on_signals(&self) -> std::io::Result<impl Future<Output = Signal> + Send + use<>> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let shutdown = self.clone();
+        Ok(async move {
+            let mut next = async || {
+                tokio::select! {
+                    _ = interrupt.recv() => Signal::Interrupt,
+                    _ = terminate.recv() => Signal::Terminate,
+                }
+            };
+            let first = next().await;
+            tracing::info!(signal = ?first, "shutting down; a second signal ends the process at once");
+            shutdown.trigger();
+            next().await
+        })
+    }
+
+    /// Waits until every task has ended; once triggered, for `bound` at most. Tasks that are left keep running: end the
+    /// process. Call it when all tasks are spawned.
+    pub async fn finished(&self, bound: Duration) -> Result<(), Unclean> {
+        self.tracker.close();
+        let expired = async {
+            self.triggered().await;
+            tokio::time::sleep(bound).await;
+        };
+        tokio::select! {
+            biased;
+            () = self.tracker.wait() => {}
+            () = expired => {}
+        }
+        let ledger = lock(&self.ledger);
+        let unclean = Unclean {
+            panicked: ledger.panicked.clone(),
+            unfinished: ledger.running.values().map(ToString::to_string).collect(),
+        };
+        if unclean.panicked.is_empty() && unclean.unfinished.is_empty() { Ok(()) } else { Err(unclean) }
+    }
+}
+
+/// A task's line in the ledger, for as long as the task is there in any form.
+struct Entry {
+    ledger: Arc<Mutex<Ledger>>,
+    id: u64,
+}
+
+impl Entry {
+    fn new(ledger: Arc<Mutex<Ledger>>, name: Cow<'static, str>) -> Self {
+        let id = {
+            let mut lines = lock(&ledger);
+            lines.next += 1;
+            let id = lines.next;
+            lines.running.insert(id, name);
+            id
+        };
+        Self { ledger, id }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        lock(&self.ledger).running.remove(&self.id);
+    }
+}
+
+/// No code panics while it holds the lock, and each change is whole; so a poisoned ledger is still right.
+fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
+    ledger.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn panic_message(payload: &(dyn std::any::Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
