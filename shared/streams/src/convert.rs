@@ -1,0 +1,117 @@
+//! Between NATS messages and the plain types of the model.
+
+use std::str::FromStr;
+
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::{HeaderMap, HeaderValue, Message};
+use bytes::Bytes;
+use tidings_model::{Attributes, Class, Envelope, EnvelopeSubject, Origin, Position, RawEvent, headers};
+use time::OffsetDateTime;
+
+/// An envelope and where it lies in `ENVELOPES`.
+#[derive(Debug, Clone)]
+pub struct StoredEnvelope {
+    /// Its sequence in the stream.
+    pub sequence: u64,
+    /// The envelope.
+    pub envelope: Envelope,
+}
+
+impl StoredEnvelope {
+    pub(crate) fn from_message(message: &Message, sequence: u64) -> Option<Self> {
+        let headers = message.headers.as_ref()?;
+        Self::from_parts(&message.subject, headers, message.payload.clone(), sequence)
+    }
+
+    pub(crate) fn from_stream(message: &StreamMessage) -> Option<Self> {
+        Self::from_parts(&message.subject, &message.headers, message.payload.clone(), message.sequence)
+    }
+
+    /// `None` for what no projector wrote: such a message cannot be addressed.
+    fn from_parts(subject: &str, headers: &HeaderMap, body: Bytes, sequence: u64) -> Option<Self> {
+        let subject = EnvelopeSubject::parse(subject)?;
+        let text = |name: &str| headers.get(name).map(HeaderValue::as_str);
+        let attributes: Option<Attributes> = match text(headers::ATTRIBUTES) {
+            None => Some(Attributes::new()),
+            Some(json) => serde_json::from_str(json).ok(),
+        };
+        let envelope = Envelope {
+            subject,
+            event_id: text(headers::EVENT_ID)?.to_owned(),
+            event_source: text(headers::EVENT_SOURCE).map(str::to_owned),
+            origin: origin(headers)?,
+            attributes: attributes?,
+            expires_at: text(headers::EXPIRES).and_then(from_unix_seconds),
+            trace_parent: text(headers::TRACE_PARENT).map(str::to_owned),
+            body,
+        };
+        Some(Self { sequence, envelope })
+    }
+}
+
+/// Which event an envelope came from, as its headers say.
+pub(crate) fn origin(headers: &HeaderMap) -> Option<Origin> {
+    let text = |name: &str| headers.get(name).map(HeaderValue::as_str);
+    let (message, part) = text(headers::PART)?.split_once('/')?;
+    Some(Origin {
+        event: Position::from_str(text(headers::EVENT_POSITION)?).ok()?,
+        message: message.parse().ok()?,
+        part: part.parse().ok()?,
+    })
+}
+
+/// The headers of an envelope on its way into the stream.
+pub(crate) fn envelope_headers(envelope: &Envelope, expected_last: u64, now: OffsetDateTime) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    set(&mut map, headers::MESSAGE_ID, &envelope.message_id());
+    set(&mut map, headers::EXPECTED_LAST_SEQUENCE, &expected_last.to_string());
+    set(&mut map, headers::EVENT_ID, &envelope.event_id);
+    set(&mut map, headers::EVENT_POSITION, &envelope.origin.event.to_string());
+    set(&mut map, headers::PART, &format!("{}/{}", envelope.origin.message, envelope.origin.part));
+    if let Some(source) = &envelope.event_source {
+        set(&mut map, headers::EVENT_SOURCE, source);
+    }
+    if !envelope.attributes.is_empty() {
+        let json = serde_json::to_string(&envelope.attributes).unwrap_or_default();
+        set(&mut map, headers::ATTRIBUTES, &json);
+    }
+    if let Some(trace_parent) = &envelope.trace_parent {
+        set(&mut map, headers::TRACE_PARENT, trace_parent);
+    }
+    if envelope.subject.class == Class::Latest {
+        set(&mut map, headers::ROLLUP, "sub");
+    }
+    if let Some(expires_at) = envelope.expires_at {
+        set(&mut map, headers::EXPIRES, &expires_at.unix_timestamp().to_string());
+        // The server knows whole seconds, and none below one.
+        let seconds = (expires_at - now).whole_seconds().max(1);
+        set(&mut map, headers::TIME_TO_LIVE, &format!("{seconds}s"));
+    }
+    map
+}
+
+fn from_unix_seconds(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(text.parse().ok()?).ok()
+}
+
+/// Sets a header; a value that cannot travel in one (line breaks) is left out rather than allowed
+/// to end the headers early.
+pub(crate) fn set(map: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        map.insert(name, value);
+    }
+}
+
+/// An event as it lies in the stream.
+pub(crate) fn raw_event(
+    subject: &str,
+    headers: Option<&HeaderMap>,
+    payload: Bytes,
+    position: Position,
+    stored_at: OffsetDateTime,
+) -> RawEvent {
+    let headers = headers.into_iter().flat_map(HeaderMap::iter).flat_map(|(name, values)| {
+        values.iter().map(move |value| (name.to_string(), value.as_str().to_owned()))
+    });
+    RawEvent { subject: subject.to_owned(), headers: headers.collect(), payload, position, stored_at }
+}

@@ -1,0 +1,32 @@
+//! JetStream: the topology and every call to NATS.
+//!
+//! Nothing outside this crate knows stream names, subjects of the JetStream API or the shape of a
+//! NATS message. What the parts promise:
+//!
+//! - [`topology`]: the streams exist with the settings that the rest relies on, or nothing starts.
+//! - [`EventReader`]: hands out every event once, in the order of `EVENTS`, whatever the consumer
+//!   delivers twice, late or not at all.
+//! - [`EnvelopeWriter`]: writes in order or not at all; a writer that lost its place is refused.
+//! - [`EnvelopeFollower`]: hands out every envelope once, in the order of `ENVELOPES`, across
+//!   reconnects and restarts of NATS.
+
+mod connect;
+mod convert;
+mod follower;
+mod publish;
+mod reader;
+mod rejections;
+mod retry;
+mod single;
+pub mod topology;
+mod writer;
+
+pub use connect::{ConnectError, ConnectSettings, connect};
+pub use convert::StoredEnvelope;
+pub use follower::{EnvelopeFollower, FollowError, Followed};
+pub use publish::{PublishEventError, publish_event};
+pub use reader::{EventReader, Pace, ReadEvent, ReaderError};
+pub use rejections::{RejectError, Rejections};
+pub use single::{fetch, newest};
+pub use topology::{Settings, Topology, TopologyError};
+pub use writer::{EnvelopeWriter, Pending, Resume, WriteError};

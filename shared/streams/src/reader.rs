@@ -1,0 +1,279 @@
+//! The projector's reading of `EVENTS`: every event once, in order.
+//!
+//! A durable pull consumer with the pinned-client policy (NATS ADR-42) makes one of several
+//! projectors the active one and remembers what was acknowledged. It is not trusted with order: a
+//! delivery can be lost with a connection and come again half a minute later, behind younger
+//! events. So the reader keeps a cursor of its own. What lies at or below it was handed out before
+//! and is at most acknowledged again; what is missing between it and a delivery is read from the
+//! stream itself before the delivery is handed out.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PriorityPolicy, PullConsumer, pull};
+use async_nats::jetstream::message::{Acker, StreamMessage};
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use async_nats::jetstream::{self, Context};
+use futures_util::StreamExt as _;
+use tidings_model::{Epoch, Position, RawEvent};
+
+use crate::convert::raw_event;
+use crate::retry::Backoff;
+use crate::topology::{EVENTS, Topology, epoch_of};
+
+const GROUP: &str = "projector";
+/// A standby takes over when the active one has not pulled for so long.
+const TAKEOVER: Duration = Duration::from_secs(3);
+/// Well below the takeover, as each pull renews the pin.
+const PULL_EXPIRY: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_millis(500);
+/// An event that is not acknowledged by then is delivered again.
+const ACK_WAIT: Duration = Duration::from_secs(30);
+
+/// How far the reader may run ahead of what is acknowledged.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Events.
+    pub max_unacknowledged: usize,
+}
+
+/// Reads `EVENTS` through a durable consumer.
+pub struct EventReader {
+    context: Context,
+    name: String,
+    pace: Pace,
+    epoch: Epoch,
+    stream: Stream,
+    consumer: PullConsumer,
+    /// `None` after a fault, until the consumer is opened again.
+    deliveries: Option<pull::Stream>,
+    /// The sequence of the last event that was handed out.
+    cursor: u64,
+    /// Everything up to here is done; a delivery of it is acknowledged at once.
+    done: u64,
+    /// A delivery that waits for what is missing before it.
+    held: Option<ReadEvent>,
+    backoff: Backoff,
+}
+
+/// An event that was read, and the means to acknowledge it.
+pub struct ReadEvent {
+    /// The event.
+    pub event: RawEvent,
+    /// Absent for what was read from the stream itself; its delivery is acknowledged when it comes.
+    acker: Option<Acker>,
+}
+
+impl ReadEvent {
+    /// Tells NATS that the event is done. An acknowledgement that gets lost costs a redelivery,
+    /// which is recognised.
+    pub async fn acknowledge(&self) {
+        let Some(acker) = &self.acker else { return };
+        if let Err(error) = acker.ack().await {
+            tracing::warn!(%error, event = %self.event.position, "could not acknowledge an event; it will come again");
+        }
+    }
+}
+
+impl EventReader {
+    /// Opens the durable consumer of this name, creating it if it is missing.
+    pub async fn open(topology: &Topology, name: &str, pace: Pace) -> Result<Self, ReaderError> {
+        let consumer = open_consumer(&topology.events, name, pace).await?;
+        let floor = consumer.cached_info().ack_floor.stream_sequence;
+        Ok(Self {
+            context: topology.context.clone(),
+            name: name.to_owned(),
+            pace,
+            epoch: epoch_of(topology.events.cached_info()),
+            stream: topology.events.clone(),
+            consumer,
+            deliveries: None,
+            cursor: floor,
+            done: floor,
+            held: None,
+            backoff: Backoff::new(),
+        })
+    }
+
+    /// The next event. Waits out every fault of NATS. May be dropped while it waits without
+    /// losing anything.
+    pub async fn next(&mut self) -> ReadEvent {
+        loop {
+            if let Some(event) = self.next_in_order().await {
+                return event;
+            }
+        }
+    }
+
+    /// Notes that every event up to this one is done.
+    pub fn done(&mut self, position: Position) {
+        if position.epoch == self.epoch {
+            self.done = self.done.max(position.sequence);
+        }
+    }
+
+    /// Moves on to what others have acknowledged meanwhile, after another projector was active.
+    pub async fn catch_up(&mut self) -> Result<(), ReaderError> {
+        let info = self.consumer.get_info().await.map_err(|source| ReaderError::new(&self.name, source))?;
+        let floor = info.ack_floor.stream_sequence;
+        self.done = self.done.max(floor);
+        self.cursor = self.cursor.max(floor);
+        Ok(())
+    }
+
+    async fn next_in_order(&mut self) -> Option<ReadEvent> {
+        if self.held.is_none() {
+            self.held = self.next_delivery().await;
+        }
+        let waiting = self.held.as_ref()?.event.position.sequence;
+        if waiting <= self.cursor {
+            let repeated = self.held.take()?;
+            if waiting <= self.done {
+                repeated.acknowledge().await;
+            }
+            return None;
+        }
+        if waiting > self.cursor + 1 {
+            match self.read_missing(waiting).await {
+                Ok(Some(missing)) => {
+                    self.cursor = missing.event.position.sequence;
+                    return Some(missing);
+                }
+                Ok(None) => {}
+                Err(()) => return None,
+            }
+        }
+        self.cursor = waiting;
+        self.held.take()
+    }
+
+    /// The oldest event after the cursor that the consumer has not delivered, if there is one
+    /// before `waiting`. Asks the stream's leader: a replica may not have it yet.
+    async fn read_missing(&mut self, waiting: u64) -> Result<Option<ReadEvent>, ()> {
+        let next = self.cursor + 1;
+        match self.stream.raw_message_builder().sequence(next).next_by_subject("events.>").send().await {
+            Ok(message) if message.sequence < waiting => {
+                self.backoff.succeeded();
+                Ok(Some(ReadEvent { event: self.stored_event(message), acker: None }))
+            }
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => {
+                tracing::warn!(%error, sequence = next, "cannot read a missing event from EVENTS; trying again");
+                self.backoff.pause().await;
+                Err(())
+            }
+        }
+    }
+
+    fn stored_event(&self, message: StreamMessage) -> RawEvent {
+        let position = Position { epoch: self.epoch, sequence: message.sequence };
+        raw_event(&message.subject, Some(&message.headers), message.payload, position, message.time)
+    }
+
+    async fn next_delivery(&mut self) -> Option<ReadEvent> {
+        if self.deliveries.is_none() {
+            self.reopen().await;
+        }
+        match self.deliveries.as_mut()?.next().await {
+            Some(Ok(message)) => {
+                self.backoff.succeeded();
+                self.delivered(message)
+            }
+            Some(Err(error)) if error.kind() == pull::MessagesErrorKind::MissingHeartbeat => {
+                tracing::debug!("no heartbeat from the consumer; NATS may be away");
+                None
+            }
+            Some(Err(error)) => {
+                tracing::warn!(%error, "reading EVENTS is disturbed; opening the consumer again");
+                self.pause_closed().await;
+                None
+            }
+            None => {
+                self.pause_closed().await;
+                None
+            }
+        }
+    }
+
+    async fn pause_closed(&mut self) {
+        self.deliveries = None;
+        self.backoff.pause().await;
+    }
+
+    fn delivered(&self, message: jetstream::Message) -> Option<ReadEvent> {
+        let (sequence, stored_at) = match message.info() {
+            Ok(info) => (info.stream_sequence, info.published),
+            Err(error) => {
+                tracing::error!(%error, "NATS delivered a message without its position");
+                return None;
+            }
+        };
+        let (message, acker) = message.split();
+        let position = Position { epoch: self.epoch, sequence };
+        let event =
+            raw_event(&message.subject, message.headers.as_ref(), message.payload, position, stored_at);
+        Some(ReadEvent { event, acker: Some(acker) })
+    }
+
+    async fn reopen(&mut self) {
+        match self.try_reopen().await {
+            Ok(deliveries) => self.deliveries = Some(deliveries),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
+                self.backoff.pause().await;
+            }
+        }
+    }
+
+    async fn try_reopen(&mut self) -> Result<pull::Stream, ReaderError> {
+        let wrap = |source: async_nats::Error| ReaderError { name: self.name.clone(), source };
+        let stream = self.context.get_stream(EVENTS).await.map_err(|error| wrap(error.into()))?;
+        let epoch = epoch_of(stream.cached_info());
+        if epoch != self.epoch {
+            tracing::warn!(%epoch, "stream EVENTS was made anew; reading it from its beginning");
+            (self.epoch, self.cursor, self.done, self.held) = (epoch, 0, 0, None);
+        }
+        self.stream = stream;
+        self.consumer = open_consumer(&self.stream, &self.name, self.pace).await?;
+        self.consumer
+            .stream()
+            .group(GROUP)
+            .expires(PULL_EXPIRY)
+            .heartbeat(HEARTBEAT)
+            .max_messages_per_batch(self.pace.max_unacknowledged.min(500))
+            .messages()
+            .await
+            .map_err(|error| wrap(error.into()))
+    }
+}
+
+async fn open_consumer(stream: &Stream, name: &str, pace: Pace) -> Result<PullConsumer, ReaderError> {
+    let config = pull::Config {
+        durable_name: Some(name.to_owned()),
+        description: Some("Tidings: how far the projector is".to_owned()),
+        deliver_policy: DeliverPolicy::All,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: ACK_WAIT,
+        max_ack_pending: i64::try_from(pace.max_unacknowledged).unwrap_or(i64::MAX),
+        priority_policy: PriorityPolicy::PinnedClient,
+        priority_groups: vec![GROUP.to_owned()],
+        priority_timeout: TAKEOVER,
+        ..pull::Config::default()
+    };
+    stream.get_or_create_consumer(name, config).await.map_err(|source| ReaderError::new(name, source))
+}
+
+/// The durable consumer cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open the durable consumer {name:?} of stream EVENTS")]
+pub struct ReaderError {
+    name: String,
+    #[source]
+    source: async_nats::Error,
+}
+
+impl ReaderError {
+    fn new(name: &str, source: impl Into<async_nats::Error>) -> Self {
+        Self { name: name.to_owned(), source: source.into() }
+    }
+}

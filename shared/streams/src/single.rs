@@ -1,0 +1,30 @@
+//! Single envelopes, by sequence or as the newest of their key.
+
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{DirectGetError, DirectGetErrorKind};
+use tidings_model::EnvelopeSubject;
+
+use crate::convert::StoredEnvelope;
+use crate::topology::Topology;
+
+/// The newest envelope on this subject, which the stream keeps for each `latest` key, or `None` if
+/// there is none.
+pub async fn newest(
+    topology: &Topology,
+    subject: &EnvelopeSubject,
+) -> Result<Option<StoredEnvelope>, DirectGetError> {
+    found(topology.envelopes.direct_get_last_for_subject(subject.to_string()).await)
+}
+
+/// The envelope with this sequence, or `None` if the stream has removed it.
+pub async fn fetch(topology: &Topology, sequence: u64) -> Result<Option<StoredEnvelope>, DirectGetError> {
+    found(topology.envelopes.direct_get(sequence).await)
+}
+
+fn found(got: Result<StreamMessage, DirectGetError>) -> Result<Option<StoredEnvelope>, DirectGetError> {
+    match got {
+        Ok(message) => Ok(StoredEnvelope::from_stream(&message)),
+        Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

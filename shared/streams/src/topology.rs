@@ -1,0 +1,281 @@
+//! The three streams: created if they are missing, checked if they are there, never altered.
+//!
+//! Settings on which correctness rests (subjects, rollup, direct access, message TTL) must be as
+//! wanted, or the process does not start. Limits (age, size, replicas) belong to the operator: a
+//! difference there is reported and respected.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_nats::jetstream::context::{
+    CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
+};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::{self, Context, ErrorCode};
+use tidings_model::Epoch;
+
+/// What producers publish.
+pub const EVENTS: &str = "EVENTS";
+/// What clients receive.
+pub const ENVELOPES: &str = "ENVELOPES";
+/// What could not be projected.
+pub const REJECTED: &str = "REJECTED";
+
+/// How large the streams may grow and how safely they are kept.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Copies of each stream in a cluster.
+    pub replicas: usize,
+    /// In memory instead of on disk.
+    pub in_memory: bool,
+    /// How long events are kept.
+    pub events_max_age: Duration,
+    /// How long envelopes wait for their readers.
+    pub envelopes_max_age: Duration,
+    /// How long rejected events are kept.
+    pub rejected_max_age: Duration,
+    /// The size of `EVENTS` in bytes; without, as the server allows.
+    pub events_max_bytes: Option<u64>,
+    /// The size of `ENVELOPES` in bytes.
+    pub envelopes_max_bytes: Option<u64>,
+    /// The size of `REJECTED` in bytes.
+    pub rejected_max_bytes: Option<u64>,
+    /// Within this time a publication with the same `Nats-Msg-Id` is recognised.
+    pub duplicate_window: Duration,
+}
+
+/// The streams, there and checked.
+#[derive(Debug, Clone)]
+pub struct Topology {
+    /// The way to NATS.
+    pub(crate) context: Context,
+    /// What producers publish.
+    pub(crate) events: Stream,
+    /// What clients receive.
+    pub(crate) envelopes: Stream,
+}
+
+impl Topology {
+    /// Creates what is missing and checks what is there.
+    pub async fn ensure(client: &async_nats::Client, settings: &Settings) -> Result<Self, TopologyError> {
+        let context = jetstream::new(client.clone());
+        let [events, envelopes, rejected] = wanted(settings);
+        let topology = Self {
+            events: ensure(&context, events).await?,
+            envelopes: ensure(&context, envelopes).await?,
+            context: context.clone(),
+        };
+        ensure(&context, rejected).await?;
+        Ok(topology)
+    }
+
+    /// Which life of `ENVELOPES` this is.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        epoch_of(self.envelopes.cached_info())
+    }
+
+    /// The largest message that NATS takes, headers included, in bytes.
+    #[must_use]
+    pub fn max_payload(&self) -> usize {
+        self.context.client().max_payload()
+    }
+
+    /// The client that the streams are reached through.
+    #[must_use]
+    pub fn client(&self) -> async_nats::Client {
+        self.context.client()
+    }
+}
+
+/// A stream made anew has another creation time; microseconds keep the number short.
+pub(crate) fn epoch_of(info: &Info) -> Epoch {
+    Epoch(u64::try_from(info.created.unix_timestamp_nanos() / 1_000).unwrap_or_default())
+}
+
+fn wanted(settings: &Settings) -> [Config; 3] {
+    let base = |name: &str, subjects: &str, max_age, max_bytes: Option<u64>| Config {
+        name: name.to_owned(),
+        subjects: vec![subjects.to_owned()],
+        retention: RetentionPolicy::Limits,
+        max_age,
+        max_bytes: max_bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        max_messages: -1,
+        max_messages_per_subject: -1,
+        max_message_size: -1,
+        max_consumers: -1,
+        storage: if settings.in_memory { StorageType::Memory } else { StorageType::File },
+        num_replicas: settings.replicas,
+        duplicate_window: settings.duplicate_window.min(max_age),
+        allow_direct: true,
+        ..Config::default()
+    };
+    [
+        Config {
+            description: Some("Tidings: what happened, as producers say it".to_owned()),
+            // A full stream refuses what is new, so that a producer learns of it.
+            discard: DiscardPolicy::New,
+            ..base(EVENTS, "events.>", settings.events_max_age, settings.events_max_bytes)
+        },
+        Config {
+            description: Some("Tidings: messages for clients".to_owned()),
+            discard: DiscardPolicy::Old,
+            allow_rollup: true,
+            allow_message_ttl: true,
+            ..base(ENVELOPES, "envelopes.>", settings.envelopes_max_age, settings.envelopes_max_bytes)
+        },
+        Config {
+            description: Some("Tidings: events that could not be projected".to_owned()),
+            discard: DiscardPolicy::Old,
+            // One subject per event: rejecting it again replaces the first rejection.
+            max_messages_per_subject: 1,
+            ..base(REJECTED, "rejected.>", settings.rejected_max_age, settings.rejected_max_bytes)
+        },
+    ]
+}
+
+async fn ensure(context: &Context, wanted: Config) -> Result<Stream, TopologyError> {
+    let name = wanted.name.clone();
+    let failed = |source| TopologyError::Lookup { stream: name.clone(), source };
+    let stream = match context.get_stream(&wanted.name).await {
+        Ok(stream) => stream,
+        Err(error) if is_not_found(&error) => match create(context, &wanted).await? {
+            Some(stream) => stream,
+            // Another process was quicker.
+            None => context.get_stream(&wanted.name).await.map_err(failed)?,
+        },
+        Err(error) => return Err(failed(error)),
+    };
+    check(&wanted, &stream.cached_info().config)?;
+    Ok(stream)
+}
+
+async fn create(context: &Context, wanted: &Config) -> Result<Option<Stream>, TopologyError> {
+    match context.create_stream(wanted.clone()).await {
+        Ok(stream) => {
+            tracing::info!(stream = wanted.name, "created the stream");
+            Ok(Some(stream))
+        }
+        Err(error) if is_name_in_use(&error) => Ok(None),
+        Err(source) => Err(TopologyError::Create { stream: wanted.name.clone(), source }),
+    }
+}
+
+fn is_not_found(error: &GetStreamError) -> bool {
+    matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+fn is_name_in_use(error: &CreateStreamError) -> bool {
+    matches!(error.kind(), CreateStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NAME_EXIST)
+}
+
+/// Refuses a stream that cannot serve, and reports one that is merely set differently.
+fn check(wanted: &Config, found: &Config) -> Result<(), TopologyError> {
+    let essential = differences(&[
+        ("subjects", &wanted.subjects, &found.subjects),
+        ("retention", &wanted.retention, &found.retention),
+        ("max_msgs_per_subject", &wanted.max_messages_per_subject, &found.max_messages_per_subject),
+        ("allow_rollup_hdrs", &wanted.allow_rollup, &found.allow_rollup),
+        ("allow_msg_ttl", &wanted.allow_message_ttl, &found.allow_message_ttl),
+        ("allow_direct", &wanted.allow_direct, &found.allow_direct),
+        ("discard", &wanted.discard, &found.discard),
+        ("sealed", &wanted.sealed, &found.sealed),
+        ("no_ack", &wanted.no_ack, &found.no_ack),
+    ]);
+    if !essential.is_empty() {
+        return Err(TopologyError::Different { stream: wanted.name.clone(), differences: essential });
+    }
+    let limits = differences(&[
+        ("max_age", &wanted.max_age, &found.max_age),
+        ("max_bytes", &wanted.max_bytes, &found.max_bytes),
+        ("max_msgs", &wanted.max_messages, &found.max_messages),
+        ("max_msg_size", &wanted.max_message_size, &found.max_message_size),
+        ("max_consumers", &wanted.max_consumers, &found.max_consumers),
+        ("num_replicas", &wanted.num_replicas, &found.num_replicas),
+        ("duplicate_window", &wanted.duplicate_window, &found.duplicate_window),
+        ("storage", &wanted.storage, &found.storage),
+    ]);
+    if !limits.is_empty() {
+        tracing::warn!(
+            stream = wanted.name,
+            differences = %Differences(&limits),
+            "the stream has other limits than configured and keeps them; `nats stream edit` changes them"
+        );
+    }
+    Ok(())
+}
+
+/// A setting of a stream that is not as wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The setting, as the JetStream API names it.
+    pub setting: &'static str,
+    /// What the stream has.
+    pub found: String,
+    /// What Tidings wants.
+    pub wanted: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} is {}, expected {}", self.setting, self.found, self.wanted)
+    }
+}
+
+type Setting<'c> = (&'static str, &'c dyn fmt::Debug, &'c dyn fmt::Debug);
+
+fn differences(settings: &[Setting<'_>]) -> Vec<Difference> {
+    let described = settings.iter().map(|(setting, wanted, found)| Difference {
+        setting,
+        found: format!("{found:?}"),
+        wanted: format!("{wanted:?}"),
+    });
+    described.filter(|difference| difference.found != difference.wanted).collect()
+}
+
+struct Differences<'d>(&'d [Difference]);
+
+impl fmt::Display for Differences<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, difference) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(formatter, "{separator}{difference}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why the streams cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TopologyError {
+    /// NATS does not answer about the stream.
+    #[error("cannot look up stream {stream}; does this nats-server run with JetStream (-js)?")]
+    Lookup {
+        /// The stream.
+        stream: String,
+        /// What the client says.
+        #[source]
+        source: GetStreamError,
+    },
+    /// NATS does not create the stream.
+    #[error("cannot create stream {stream}")]
+    Create {
+        /// The stream.
+        stream: String,
+        /// What the client says.
+        #[source]
+        source: CreateStreamError,
+    },
+    /// The stream is there but cannot serve.
+    #[error(
+        "stream {stream} exists with other settings: {}; Tidings alters no stream: change it with `nats stream edit \
+         {stream}`, or remove it if nothing in it matters",
+        Differences(differences)
+    )]
+    Different {
+        /// The stream.
+        stream: String,
+        /// All settings that differ.
+        differences: Vec<Difference>,
+    },
+}

@@ -1,0 +1,100 @@
+//! The projector's writing of `ENVELOPES`: in order or not at all.
+//!
+//! Every publication names the sequence that the stream must end with. Publications are
+//! pipelined; if one is lost, all behind it are refused, and so is everything that a writer sends
+//! after another one has written. Whoever is refused opens the writer anew and learns from the
+//! last envelope's headers what is already there.
+
+use std::future::{Future, IntoFuture as _};
+use std::pin::Pin;
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use tidings_model::{Envelope, EnvelopeSubject, Origin};
+use time::OffsetDateTime;
+
+use crate::convert::{envelope_headers, origin};
+use crate::topology::Topology;
+
+/// Appends envelopes to the stream.
+pub struct EnvelopeWriter {
+    context: Context,
+    /// What the stream ends with once everything sent has arrived.
+    last_sequence: u64,
+}
+
+/// A publication under way; resolves when NATS has stored the envelope.
+pub type Pending = Pin<Box<dyn Future<Output = Result<(), WriteError>> + Send>>;
+
+/// What the stream already holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resume {
+    /// The last envelope in the stream, unless it is empty.
+    pub after: Option<Origin>,
+}
+
+impl Resume {
+    /// Whether an envelope of this origin is still to be written. Origins of another epoch of
+    /// `EVENTS` tell nothing about this one.
+    #[must_use]
+    pub fn wants(&self, origin: Origin) -> bool {
+        let Some(after) = self.after else { return true };
+        after.event.epoch != origin.event.epoch
+            || (origin.event.sequence, origin.part) > (after.event.sequence, after.part)
+    }
+}
+
+impl EnvelopeWriter {
+    /// Takes up writing at the end of the stream, as it is at its leader.
+    pub async fn open(topology: &Topology) -> Result<(Self, Resume), WriteError> {
+        // In this order: an envelope written in between belongs to another writer, and the first
+        // publication is refused because of it.
+        let info = topology.envelopes.get_info().await.map_err(WriteError::unavailable)?;
+        let resume = Resume { after: last_origin(&topology.envelopes).await? };
+        Ok((Self { context: topology.context.clone(), last_sequence: info.state.last_sequence }, resume))
+    }
+
+    /// Sends an envelope behind all that were sent before.
+    pub async fn send(&mut self, envelope: &Envelope, now: OffsetDateTime) -> Result<Pending, WriteError> {
+        let headers = envelope_headers(envelope, self.last_sequence, now);
+        let subject = envelope.subject.to_string();
+        let sent = self.context.publish_with_headers(subject, headers, envelope.body.clone()).await;
+        let acknowledged = sent.map_err(WriteError::from_publish)?.into_future();
+        self.last_sequence += 1;
+        Ok(Box::pin(async move { acknowledged.await.map(drop).map_err(WriteError::from_publish) }))
+    }
+}
+
+async fn last_origin(envelopes: &Stream) -> Result<Option<Origin>, WriteError> {
+    match envelopes.get_last_raw_message_by_subject(EnvelopeSubject::ALL).await {
+        Ok(message) => Ok(origin(&message.headers)),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(WriteError::unavailable(error)),
+    }
+}
+
+/// Why an envelope was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The stream does not end where this writer thinks: another one wrote, or a publication
+    /// before this one was lost.
+    #[error("the stream ENVELOPES does not end where this writer left it")]
+    LostPlace,
+    /// NATS is slow, has no leader, or is away.
+    #[error("stream ENVELOPES cannot be written now")]
+    Unavailable(#[source] async_nats::Error),
+}
+
+impl WriteError {
+    fn unavailable(error: impl Into<async_nats::Error>) -> Self {
+        Self::Unavailable(error.into())
+    }
+
+    fn from_publish(error: PublishError) -> Self {
+        match error.kind() {
+            PublishErrorKind::WrongLastSequence => Self::LostPlace,
+            _ => Self::unavailable(error),
+        }
+    }
+}
