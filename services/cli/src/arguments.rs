@@ -1,0 +1,118 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Environment variables that are the command's own and no part of the configuration.
+pub(crate) const OWN_VARIABLES: [&str; 3] = ["TIDINGS_CONFIG", "TIDINGS_TOKEN", "TIDINGS_NATS_SERVER"];
+
+const AFTER_HELP: &str = "\
+Configuration: one TOML file, and environment variables over it. A key such as `listen` in
+section [gateway] is the variable TIDINGS_GATEWAY__LISTEN (two underscores between section and
+key). All of it is checked before anything starts, and every mistake is named. The sections are
+nats, streams, schemas, gateway, access, projector and telemetry; shared/runtime in the source
+describes every key, its unit and its default.";
+
+#[derive(Debug, Parser)]
+#[command(name = "tidings", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+/// Event-sourced notifications on NATS JetStream: events in, messages to browsers out.
+pub(crate) struct Arguments {
+    /// The configuration file; `tidings.toml` in this folder, if it is there, without
+    #[arg(long, global = true, env = "TIDINGS_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start everything on this machine: a nats-server of its own, projector and gateway
+    Dev(DevOptions),
+    /// Start a gateway: WebSockets for clients
+    Gateway,
+    /// Start a projector: events in, messages out
+    Projector,
+    /// Print a token for the configured secret, or for the one of `tidings dev`
+    Token(TokenOptions),
+    /// Publish an event as a `CloudEvent`
+    Publish(PublishOptions),
+    /// Connect to a gateway and print one message per line
+    Listen(ListenOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevOptions {
+    /// Where the nats-server keeps its data
+    #[arg(long, value_name = "FOLDER", default_value = ".tidings/nats")]
+    pub(crate) data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenOptions {
+    /// The tenant: cnc, documents, ops, shelter, uploads, or one of your own
+    #[arg(long)]
+    pub(crate) tenant: String,
+    /// The user (claim `sub`)
+    #[arg(long)]
+    pub(crate) sub: String,
+    /// A role (claim `role`); may be given several times
+    #[arg(long)]
+    pub(crate) role: Vec<String>,
+    /// Another claim, such as `orgId=o1`; may be given several times, and the same name makes a list
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) claim: Vec<String>,
+    /// How long the token is valid
+    #[arg(long, value_name = "TIME", default_value = "12h", value_parser = humantime::parse_duration)]
+    pub(crate) expires_in: std::time::Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishOptions {
+    /// The tenant
+    #[arg(long)]
+    pub(crate) tenant: String,
+    /// What happened: <entity>.<action>, such as incident.created
+    #[arg(value_name = "EVENT")]
+    pub(crate) event: String,
+    /// The event's data: JSON, @FILE, or - for standard input
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    pub(crate) data: String,
+    /// The event's id; a repetition with the same id is stored once
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// Where the event comes from (`CloudEvents` source)
+    #[arg(long, default_value = "tidings-cli")]
+    pub(crate) source: String,
+    /// What the event is about (`CloudEvents` subject)
+    #[arg(long)]
+    pub(crate) subject: Option<String>,
+    /// When it happened, RFC 3339; now, without
+    #[arg(long)]
+    pub(crate) time: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListenOptions {
+    /// A token, as `tidings token` prints it
+    #[arg(long, env = "TIDINGS_TOKEN", hide_env_values = true)]
+    pub(crate) token: String,
+    /// A topic to subscribe to; may be given several times
+    #[arg(long)]
+    pub(crate) topic: Vec<String>,
+    /// Hear only what has this attribute; the same name several times means any of the values
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) filter: Vec<String>,
+    /// The gateway; as configured in `gateway.listen`, without
+    #[arg(long, value_name = "ws://HOST:PORT/api/ws")]
+    pub(crate) url: Option<String>,
+    /// The name of this device
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+    /// Speak `tidings.v1`: messages with `seq` and `id`, and control messages
+    #[arg(long)]
+    pub(crate) sequenced: bool,
+    /// End after so many messages
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) count: Option<u64>,
+}

@@ -1,0 +1,79 @@
+//! The folders of the tenants' catalogs, read and checked before anything starts.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tidings_catalog::{Catalog, CatalogError, Catalogs, Files};
+use tidings_model::{Tenant, TenantError};
+use tidings_runtime::config::SchemasConfig;
+
+/// Reads the configured tenants' catalogs; all that there are, if none are named.
+pub(crate) fn read(config: &SchemasConfig) -> Result<Arc<Catalogs>, CatalogsError> {
+    let tenants = match &config.tenants {
+        Some(tenants) => tenants.iter().map(|name| tenant(name)).collect::<Result<Vec<_>, _>>()?,
+        None => find(&config.directory)?,
+    };
+    if tenants.is_empty() {
+        return Err(CatalogsError::None(config.directory.clone()));
+    }
+    let mut catalogs = Catalogs::new();
+    let mut wrong = Vec::new();
+    for tenant in tenants {
+        match Catalog::parse(&tenant, &read_files(&config.directory.join(tenant.as_str()))?) {
+            Ok(catalog) => drop(catalogs.insert(tenant, catalog)),
+            Err(error) => wrong.push(error),
+        }
+    }
+    if wrong.is_empty() { Ok(Arc::new(catalogs)) } else { Err(CatalogsError::Wrong(wrong)) }
+}
+
+fn tenant(name: &str) -> Result<Tenant, CatalogsError> {
+    Tenant::parse(name).map_err(CatalogsError::Tenant)
+}
+
+/// The folders that hold a catalog, in the order of their names.
+fn find(directory: &Path) -> Result<Vec<Tenant>, CatalogsError> {
+    let unreadable = |source| CatalogsError::Unreadable { path: directory.to_owned(), source };
+    let mut tenants = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if entry.path().join("catalog.toml").is_file() {
+            tenants.push(tenant(&entry.file_name().to_string_lossy())?);
+        }
+    }
+    tenants.sort();
+    Ok(tenants)
+}
+
+/// The catalog and the schemas beside it.
+fn read_files(folder: &Path) -> Result<Files, CatalogsError> {
+    let unreadable = |path: &Path, source| CatalogsError::Unreadable { path: path.to_owned(), source };
+    let mut files = Files::new();
+    for entry in std::fs::read_dir(folder).map_err(|source| unreadable(folder, source))? {
+        let path = entry.map_err(|source| unreadable(folder, source))?.path();
+        let is_part =
+            path.is_file() && path.extension().is_some_and(|ending| ending == "toml" || ending == "json");
+        if let (true, Some(name)) = (is_part, path.file_name().and_then(|name| name.to_str())) {
+            let text = std::fs::read_to_string(&path).map_err(|source| unreadable(&path, source))?;
+            files.insert(name.to_owned(), text);
+        }
+    }
+    Ok(files)
+}
+
+/// Why there are no catalogs.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CatalogsError {
+    #[error("cannot read {path}; `schemas.directory` says where the catalogs are", path = path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("no folder in {path} has a catalog.toml; `schemas.directory` says where the catalogs are", path = .0.display())]
+    None(PathBuf),
+    #[error("the name of a folder under `schemas.directory`, or in `schemas.tenants`, is no tenant's")]
+    Tenant(#[source] TenantError),
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Wrong(Vec<CatalogError>),
+}

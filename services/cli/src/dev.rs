@@ -1,0 +1,103 @@
+//! `tidings dev`: everything on this machine, and what to do next.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use tidings_embedded::{NatsServer, Options};
+use tidings_runtime::config::{Config, Secret, SecretRule};
+use tidings_runtime::shutdown::Shutdown;
+use tidings_runtime::telemetry;
+
+use crate::arguments::DevOptions;
+use crate::failure::{Failure, report};
+use crate::{catalogs, serve, token};
+
+/// Starts a nats-server of its own, projector and gateway; ends all of them together.
+pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<ExitCode, Failure> {
+    let mut config = serve::configuration(file, SecretRule::Optional)?;
+    if config.access.hs256_secret.is_none() {
+        config.access.hs256_secret = Some(Secret::new(token::DEV_SECRET.as_bytes()));
+    }
+    let catalogs = catalogs::read(&config.schemas)?;
+    // Before NATS: if somebody else has the address, nothing needs to be cleaned up.
+    check_free(&config)?;
+    let telemetry = telemetry::start(&config.telemetry, "tidings-dev")?;
+    let port = port_of(&config.nats.url)?;
+    let mut server = NatsServer::start(Options::new(&options.data).port(port)).await?;
+    server.url().clone_into(&mut config.nats.url);
+
+    let shutdown = Shutdown::new();
+    let topology = serve::topology(&config, "tidings-dev").await?;
+    let address = serve::start_gateway(&config, catalogs.clone(), topology.clone(), &shutdown).await?;
+    serve::start_projector(&config, catalogs.clone(), topology, &shutdown);
+    let tenants: Vec<_> = catalogs.keys().map(ToString::to_string).collect();
+    explain(&address.to_string(), server.url(), &options.data, &tenants.join(", "));
+
+    let whole = shutdown.clone();
+    let watched = async {
+        tokio::select! {
+            error = server.exited() => {
+                report(&error);
+                whole.trigger();
+                Some(error)
+            }
+            () = whole.triggered() => None,
+        }
+    };
+    let ending = serve::until_ended(shutdown, telemetry);
+    let (lost, ended) = tokio::join!(watched, ending);
+    if lost.is_some() {
+        return Ok(ExitCode::FAILURE);
+    }
+    server.stop().await?;
+    ended
+}
+
+fn check_free(config: &Config) -> Result<(), Failure> {
+    let address = config.gateway.listen;
+    std::net::TcpListener::bind(address)
+        .map(drop)
+        .map_err(|source| tidings_gateway::StartError::Listen { address, source }.into())
+}
+
+/// The port that the nats-server shall have: that of the configured address.
+fn port_of(url: &str) -> Result<u16, Failure> {
+    let port = url.rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse().ok());
+    port.ok_or_else(|| {
+        format!("`nats.url` is {url:?}, expected a port at its end, such as nats://127.0.0.1:4222").into()
+    })
+}
+
+fn explain(gateway: &str, nats: &str, data: &Path, tenants: &str) {
+    let program = std::env::current_exe().ok();
+    let here = std::env::current_dir().ok();
+    let relative =
+        program.as_deref().zip(here.as_deref()).and_then(|(program, here)| program.strip_prefix(here).ok());
+    let tidings = relative
+        .or(program.as_deref())
+        .map_or_else(|| "tidings".to_owned(), |path| path.display().to_string());
+    let text = format!(
+        r#"
+Tidings is running.
+
+  clients    ws://{gateway}/api/ws
+  producers  {nats} (any NATS client; data in {data})
+  tenants    {tenants}
+
+Listen as Ada, an engineer of the ops control center, in a second terminal:
+
+  export TIDINGS_TOKEN=$({tidings} token --tenant ops --sub ada --role sre)
+  {tidings} listen --topic incidents
+
+Tell her of an incident in a third:
+
+  {tidings} publish --tenant ops incident.created --data '{{"id":"inc-1","jira_id":"INC-1","title":"API timeout","severity":"critical","status":"open","squad":"platform"}}'
+
+Ctrl-C ends everything.
+"#,
+        data = data.display()
+    );
+    // Whoever closed standard output does not want to read it.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

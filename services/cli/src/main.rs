@@ -1,0 +1,42 @@
+//! The command `tidings`: starts the services, and does by hand what producers and clients do.
+
+mod arguments;
+mod catalogs;
+mod dev;
+mod failure;
+mod listen;
+mod publish;
+mod serve;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use self::arguments::{Arguments, Command};
+use self::failure::{Failure, report};
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(code) => code,
+        Err(failure) => {
+            report(&*failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let file = arguments.config.as_deref();
+    runtime.block_on(async {
+        match &arguments.command {
+            Command::Dev(options) => Box::pin(dev::run(file, options)).await,
+            Command::Gateway => serve::gateway(file).await,
+            Command::Projector => serve::projector(file).await,
+            Command::Token(options) => token::run(file, options),
+            Command::Publish(options) => publish::run(file, options).await,
+            Command::Listen(options) => listen::run(file, options).await,
+        }
+    })
+}

@@ -1,0 +1,160 @@
+//! Starting the services: from the configuration to running tasks.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidings_access::{Key, Rules, SigningSecret, Trust, Verifier};
+use tidings_catalog::Catalogs;
+use tidings_gateway::{Gateway, Parts};
+use tidings_projector as projector;
+use tidings_runtime::config::{AccessConfig, Config, SecretRule, Storage, StreamsConfig, load};
+use tidings_runtime::shutdown::Shutdown;
+use tidings_runtime::telemetry;
+use tidings_streams::{ConnectSettings, Settings, Topology, connect};
+use time::OffsetDateTime;
+
+use crate::arguments::OWN_VARIABLES;
+use crate::catalogs;
+use crate::failure::{Failure, report};
+
+/// How long the tasks may take to end.
+const SHUTDOWN: Duration = Duration::from_secs(10);
+/// How long the last traces may take to leave.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// `tidings gateway`.
+pub(crate) async fn gateway(file: Option<&Path>) -> Result<ExitCode, Failure> {
+    let config = configuration(file, SecretRule::Required)?;
+    let catalogs = catalogs::read(&config.schemas)?;
+    let telemetry = telemetry::start(&config.telemetry, "tidings-gateway")?;
+    let shutdown = Shutdown::new();
+    let topology = topology(&config, "tidings-gateway").await?;
+    let address = start_gateway(&config, catalogs, topology, &shutdown).await?;
+    tracing::info!(%address, "gateway listens");
+    until_ended(shutdown, telemetry).await
+}
+
+/// `tidings projector`.
+pub(crate) async fn projector(file: Option<&Path>) -> Result<ExitCode, Failure> {
+    let config = configuration(file, SecretRule::Optional)?;
+    let catalogs = catalogs::read(&config.schemas)?;
+    let telemetry = telemetry::start(&config.telemetry, "tidings-projector")?;
+    let shutdown = Shutdown::new();
+    let topology = topology(&config, "tidings-projector").await?;
+    let tenants: Vec<_> = catalogs.keys().map(ToString::to_string).collect();
+    start_projector(&config, catalogs, topology, &shutdown);
+    tracing::info!(tenants = tenants.join(", "), "projector runs");
+    until_ended(shutdown, telemetry).await
+}
+
+/// Reads the file and the environment.
+pub(crate) fn configuration(file: Option<&Path>, rule: SecretRule) -> Result<Config, Failure> {
+    let is_own = |name: &std::ffi::OsStr| OWN_VARIABLES.iter().any(|own| name == *own);
+    let environment = std::env::vars_os().filter(|(name, _)| !is_own(name));
+    Ok(load(file, environment, rule)?)
+}
+
+/// Connects and makes sure of the streams.
+pub(crate) async fn topology(config: &Config, name: &str) -> Result<Topology, Failure> {
+    let client = connect(&connection(config, name)).await?;
+    Ok(Topology::ensure(&client, &stream_settings(&config.streams)).await?)
+}
+
+pub(crate) fn connection(config: &Config, name: &str) -> ConnectSettings {
+    ConnectSettings {
+        url: config.nats.url.clone(),
+        credentials: config.nats.credentials.clone(),
+        timeout: config.nats.connect_timeout,
+        name: name.to_owned(),
+    }
+}
+
+fn stream_settings(config: &StreamsConfig) -> Settings {
+    Settings {
+        replicas: config.replicas,
+        in_memory: config.storage == Storage::Memory,
+        events_max_age: config.events_max_age,
+        envelopes_max_age: config.envelopes_max_age,
+        rejected_max_age: config.rejected_max_age,
+        events_max_bytes: config.events_max_bytes,
+        envelopes_max_bytes: config.envelopes_max_bytes,
+        rejected_max_bytes: config.rejected_max_bytes,
+        duplicate_window: config.duplicate_window,
+    }
+}
+
+/// Starts a gateway as a task and says where it listens.
+pub(crate) async fn start_gateway(
+    config: &Config,
+    catalogs: Arc<Catalogs>,
+    topology: Topology,
+    shutdown: &Shutdown,
+) -> Result<std::net::SocketAddr, Failure> {
+    let origins = config.gateway.allowed_origins.iter().map(|origin| origin.parse());
+    let rules =
+        Rules { cookie: config.gateway.cookie.clone(), allowed_origins: origins.collect::<Result<_, _>>()? };
+    let gateway = Gateway::start(Parts {
+        settings: config.gateway.clone(),
+        leeway: config.access.leeway,
+        rules,
+        verifier: verifier(&config.access)?,
+        catalogs,
+        topology,
+        clock: OffsetDateTime::now_utc,
+    })
+    .await?;
+    let address = gateway.address();
+    shutdown.spawn("gateway", gateway.run(shutdown.token()));
+    Ok(address)
+}
+
+fn verifier(config: &AccessConfig) -> Result<Verifier, Failure> {
+    let secret = config.hs256_secret.as_ref().ok_or("`access.hs256_secret` is not set")?;
+    let trust = Trust {
+        key: Key::Hs256(SigningSecret::new(secret.expose())?),
+        issuer: config.issuer.clone(),
+        audience: config.audience.clone(),
+    };
+    Ok(Verifier::new(trust, config.leeway))
+}
+
+/// Starts a projector as a task; if it cannot go on, everything ends.
+pub(crate) fn start_projector(
+    config: &Config,
+    catalogs: Arc<Catalogs>,
+    topology: Topology,
+    shutdown: &Shutdown,
+) {
+    let settings = projector::Settings {
+        consumer: config.projector.consumer.clone(),
+        in_flight: config.projector.in_flight.get(),
+        max_event_bytes: config.projector.max_event_bytes,
+    };
+    let (token, whole) = (shutdown.token(), shutdown.clone());
+    shutdown.spawn("projector", async move {
+        let running = projector::run(topology, catalogs, settings, OffsetDateTime::now_utc, token);
+        if let Err(error) = Box::pin(running).await {
+            report(&error);
+            whole.trigger();
+        }
+    });
+}
+
+/// Runs until a signal, or until a service cannot go on.
+pub(crate) async fn until_ended(
+    shutdown: Shutdown,
+    telemetry: telemetry::Guard,
+) -> Result<ExitCode, Failure> {
+    let second_signal = shutdown.on_signals()?;
+    let clean = tokio::select! {
+        signal = second_signal => std::process::exit(signal.exit_code().into()),
+        clean = shutdown.finished(SHUTDOWN) => clean,
+    };
+    if let Err(error) = telemetry.shutdown(FLUSH).await {
+        report(&error);
+    }
+    clean?;
+    Ok(ExitCode::SUCCESS)
+}

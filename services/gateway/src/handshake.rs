@@ -1,0 +1,140 @@
+//! Who may come in: from an HTTP request to a [`Passport`] and a WebSocket (RFC 6455, section 4.2).
+
+use axum::http::header::{
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tidings_access::{Refusal, Token};
+use tidings_protocol::server::{SUBPROTOCOL, choose_subprotocol};
+use time::OffsetDateTime;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::framed::Form;
+use crate::gateway::Shared;
+use crate::session::Passport;
+
+/// The longest name of a device, in bytes.
+const MAX_DEVICE: usize = 64;
+
+/// A request that becomes a connection.
+pub(crate) struct Admission {
+    pub(crate) passport: Passport,
+    pub(crate) form: Form,
+    /// The headers of the answer, 101 Switching Protocols.
+    pub(crate) headers: HeaderMap,
+}
+
+/// Why a request does not become a connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Denied {
+    #[error("this is a WebSocket endpoint; send GET with `Connection: Upgrade` and `Upgrade: websocket`")]
+    NoUpgrade,
+    #[error("WebSocket version {0:?} is not supported, expected 13")]
+    Version(String),
+    #[error("the header Sec-WebSocket-Key is missing")]
+    NoKey,
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("tenant {0:?} is not served here")]
+    Tenant(String),
+    #[error("the device {0:?} is not a name of 1 to 64 printable characters")]
+    Device(String),
+}
+
+impl Denied {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::NoUpgrade | Self::Version(_) => StatusCode::UPGRADE_REQUIRED,
+            Self::NoKey | Self::Device(_) => StatusCode::BAD_REQUEST,
+            Self::Refused(refusal) => refusal.status(),
+            Self::Tenant(_) => StatusCode::FORBIDDEN,
+        }
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::NoUpgrade => "UPGRADE_REQUIRED",
+            Self::Version(_) => "WEBSOCKET_VERSION",
+            Self::NoKey => "WEBSOCKET_KEY",
+            Self::Refused(refusal) => refusal.code(),
+            Self::Tenant(_) => "TENANT_UNKNOWN",
+            Self::Device(_) => "DEVICE_NAME",
+        }
+    }
+}
+
+/// Decides about a request.
+pub(crate) fn admit(shared: &Shared, request: &Parts, now: OffsetDateTime) -> Result<Admission, Denied> {
+    let headers = &request.headers;
+    let is_upgrade = request.method == Method::GET
+        && has_token(headers, CONNECTION.as_str(), "upgrade")
+        && has_token(headers, UPGRADE.as_str(), "websocket");
+    if !is_upgrade {
+        return Err(Denied::NoUpgrade);
+    }
+    let version = headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes).unwrap_or_default();
+    if version != b"13" {
+        return Err(Denied::Version(String::from_utf8_lossy(version).chars().take(16).collect()));
+    }
+    let key = headers.get(SEC_WEBSOCKET_KEY).ok_or(Denied::NoKey)?;
+    let query = request.uri.query();
+    let token = tidings_access::find(headers, query, &shared.rules)?;
+    let passport = passport(shared, &token, device(query)?, now)?;
+
+    let mut answer = HeaderMap::new();
+    answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) {
+        answer.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    let form = form(headers);
+    if form == Form::Sequenced {
+        answer.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    Ok(Admission { passport, form, headers: answer })
+}
+
+/// From a token to what it opens. The device is the given one, else the token's session, else
+/// `default`.
+pub(crate) fn passport(
+    shared: &Shared,
+    token: &Token,
+    device: Option<String>,
+    now: OffsetDateTime,
+) -> Result<Passport, Denied> {
+    let claims = shared.verifier.verify(token, now.into())?;
+    let catalog =
+        shared.catalogs.get(&claims.tenant).ok_or_else(|| Denied::Tenant(claims.tenant.to_string()))?;
+    let expires_at = i64::try_from(claims.expires_at).ok();
+    let expires_at = expires_at.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    Ok(Passport {
+        keys: catalog.keys(&claims.all),
+        device: device.or(claims.session).unwrap_or_else(|| "default".to_owned()),
+        user: claims.subject,
+        tenant: claims.tenant,
+        // Beyond what a calendar holds, a token does not expire.
+        expires_at: expires_at.unwrap_or(time::macros::datetime!(9999-12-31 23:59:59 UTC)),
+    })
+}
+
+fn device(query: Option<&str>) -> Result<Option<String>, Denied> {
+    let mut parameters = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let Some((_, device)) = parameters.find(|(name, _)| name == "device") else { return Ok(None) };
+    if device.is_empty() || device.len() > MAX_DEVICE || device.chars().any(char::is_control) {
+        return Err(Denied::Device(device.chars().take(MAX_DEVICE).collect()));
+    }
+    Ok(Some(device.into_owned()))
+}
+
+fn form(headers: &HeaderMap) -> Form {
+    let mut offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    offered.find_map(choose_subprotocol).map_or(Form::Plain, |_| Form::Sequenced)
+}
+
+/// Whether a header that is a list has this element, in any case (RFC 6455, section 4.2.1).
+fn has_token(headers: &HeaderMap, name: &str, token: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|element| element.trim().eq_ignore_ascii_case(token))
+}

@@ -1,0 +1,178 @@
+//! The listening socket: health, and the WebSocket endpoint up to the moment of the upgrade.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::gateway::Shared;
+use crate::handshake::{self, Admission, Denied};
+use crate::shard::{Newcomer, ShardHandle};
+
+/// The largest head of a request, in bytes; a token may have 8 KiB.
+const MAX_HEAD: usize = 16 * 1024;
+/// The smallest buffer that hyper takes.
+const MAX_HEADERS: usize = 64;
+/// How much a socket may hold that is not yet sent: what a client that never reads costs the
+/// kernel, which would otherwise let it grow to megabytes.
+const SEND_BUFFER: usize = 16 * 1024;
+/// How long to wait when the system has no more sockets.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+/// How long requests under way may take when the gateway ends.
+const LAST_REQUESTS: Duration = Duration::from_secs(2);
+
+#[derive(Clone)]
+struct Endpoint {
+    shared: Arc<Shared>,
+    shards: Arc<[ShardHandle]>,
+    upgrades: TaskTracker,
+}
+
+/// Accepts connections until cancelled.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    shards: Arc<[ShardHandle]>,
+    cancelled: CancellationToken,
+) {
+    let tasks = TaskTracker::new();
+    let handshake_timeout = shared.settings.handshake_timeout;
+    let router = router(Endpoint { shared, shards, upgrades: tasks.clone() });
+    while let Some(accepted) = cancelled.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, _)) => {
+                let serving = serve_connection(stream, router.clone(), handshake_timeout);
+                let cancelled = cancelled.clone();
+                tasks.spawn(async move { cancelled.run_until_cancelled(serving).await });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(EXHAUSTED).await;
+            }
+        }
+    }
+    tasks.close();
+    let _ = tokio::time::timeout(LAST_REQUESTS, tasks.wait()).await;
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, handshake_timeout: Duration) {
+    let socket = socket2::SockRef::from(&stream);
+    if let Err(error) = socket.set_tcp_nodelay(true).and_then(|()| socket.set_send_buffer_size(SEND_BUFFER)) {
+        tracing::debug!(%error, "cannot set options of a socket");
+    }
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(handshake_timeout)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades()
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "an HTTP connection ended badly");
+    }
+}
+
+fn router(endpoint: Endpoint) -> Router {
+    Router::new()
+        .route("/api/ws", any(connect))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .fallback(|| async {
+            refuse(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing here; WebSockets connect to /api/ws")
+        })
+        .with_state(endpoint)
+}
+
+/// Whether new connections are welcome.
+async fn ready(State(endpoint): State<Endpoint>) -> Response {
+    if endpoint.shared.open.load(Ordering::Relaxed) {
+        "ready\n".into_response()
+    } else {
+        refuse(StatusCode::SERVICE_UNAVAILABLE, "DRAINING", "the gateway is shutting down")
+    }
+}
+
+async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Response {
+    let Endpoint { shared, shards, upgrades } = endpoint;
+    if is_full(&shared, &shards) {
+        let text = "the gateway has as many connections as it may; try another one, or later";
+        let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, "TOO_MANY_CONNECTIONS", text);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        return response;
+    }
+    let upgrade = hyper::upgrade::on(&mut request);
+    let (head, _) = request.into_parts();
+    match handshake::admit(&shared, &head, (shared.clock)()) {
+        Ok(admission) => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            response.headers_mut().clone_from(&admission.headers);
+            upgrades.spawn(hand_over(upgrade, admission, shards));
+            response
+        }
+        Err(denied) => deny(&denied),
+    }
+}
+
+fn is_full(shared: &Shared, shards: &[ShardHandle]) -> bool {
+    let connections = shards.iter().map(ShardHandle::connections).sum::<usize>();
+    shared.settings.max_connections.is_some_and(|max| connections >= max.get())
+}
+
+/// Takes the raw socket from hyper and gives it to the shard with the fewest connections.
+///
+/// Off this runtime and onto the shard's: the registration that hyper used goes with all that it
+/// kept alive, and the shard's own thread does all the work from here on.
+async fn hand_over(upgrade: OnUpgrade, admission: Admission, shards: Arc<[ShardHandle]>) {
+    let upgraded = match upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => return tracing::debug!(%error, "a client left during its handshake"),
+    };
+    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+        return tracing::error!("an upgraded connection is not the socket that was accepted");
+    };
+    let stream = match parts.io.into_inner().into_std() {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%error, "cannot take over a client's socket"),
+    };
+    let Admission { passport, form, .. } = admission;
+    let newcomer = Newcomer { stream, early_bytes: parts.read_buf, form, passport };
+    if let Some(shard) = shards.iter().min_by_key(|shard| shard.connections()) {
+        shard.adopt(newcomer).await;
+    }
+}
+
+fn deny(denied: &Denied) -> Response {
+    let status = denied.status();
+    let mut response = refuse(status, denied.code(), &denied.to_string());
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        StatusCode::UPGRADE_REQUIRED => {
+            response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
+        _ => {}
+    }
+    response
+}
+
+fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = json!({ "error": { "code": code, "message": message } }).to_string();
+    (status, [(CONTENT_TYPE, "application/json")], body + "\n").into_response()
+}

@@ -1,0 +1,22 @@
+//! The gateway: the edge between the envelopes and the clients.
+//!
+//! It terminates WebSockets, takes a token for the keys that its claims open, and streams every
+//! envelope to the connections that hold the key of its address. What it promises: a client hears
+//! what its keys open and nothing else; in the order of the stream; each message once per
+//! connection; and nobody else notices when a client is slow, silent or malicious.
+//!
+//! The way of an envelope: `follow` reads the stream once, in order, puts each envelope into what
+//! is `retained`, and tells every `shard`. A shard looks the address up in its directory and
+//! writes to the connections. The way of a client: `http` accepts it, `handshake` decides about
+//! it, a shard serves it, and its `session` says what its messages mean.
+
+mod follow;
+mod framed;
+mod gateway;
+mod handshake;
+mod http;
+mod retained;
+mod session;
+mod shard;
+
+pub use gateway::{Gateway, Parts, StartError};

@@ -1,0 +1,226 @@
+//! What a connection may hear and what its messages mean. Pure: it decides, others do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tidings_catalog::Catalogs;
+use tidings_model::{Address, EnvelopeSubject, Tenant};
+use tidings_protocol::Filter;
+use tidings_protocol::client::{self, ClientMessage, Limits, Object, Request};
+use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId, quoted};
+use tidings_protocol::server::ServerMessage;
+use time::OffsetDateTime;
+
+use crate::framed::Form;
+
+/// Whom a connection belongs to, as its token says.
+#[derive(Debug, Clone)]
+pub(crate) struct Passport {
+    pub(crate) tenant: Tenant,
+    pub(crate) user: String,
+    pub(crate) device: String,
+    /// The addresses that the token's claims open.
+    pub(crate) keys: BTreeSet<Address>,
+    pub(crate) expires_at: OffsetDateTime,
+}
+
+/// What has to be done about a client's message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Send this JSON text.
+    Reply(String),
+    /// Deliver from now on what comes to the address and passes the filter.
+    Open(Address, Filter),
+    /// Stop delivering what comes to the address with this filter.
+    Shut(Address, Filter),
+    /// Everything up to this sequence has been received.
+    Acknowledge(u64),
+    /// Check a fresh token and, if it is good, [`Session::renew`].
+    Authenticate { token: client::Token, id: Option<MessageId> },
+    /// Answer with the newest envelope on one of these subjects.
+    Newest {
+        subjects: Vec<EnvelopeSubject>,
+        /// The answer if there is none.
+        otherwise: Box<ErrorMessage>,
+    },
+}
+
+/// The state of one connection's conversation.
+pub(crate) struct Session {
+    catalogs: Arc<Catalogs>,
+    passport: Passport,
+    form: Form,
+    subscriptions: BTreeMap<String, Subscription>,
+}
+
+/// A topic that the client asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Subscription {
+    pub(crate) address: Address,
+    pub(crate) filter: Filter,
+    /// Delivery of the topic begins after this sequence.
+    pub(crate) since: u64,
+}
+
+/// What a session needs to know to answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) now: OffsetDateTime,
+    /// The last sequence that has been delivered to everybody.
+    pub(crate) sequence: u64,
+    /// The last sequence that was sent on this connection.
+    pub(crate) sent: u64,
+    /// Topics that one connection may have.
+    pub(crate) max_topics: usize,
+}
+
+impl Session {
+    pub(crate) fn new(catalogs: Arc<Catalogs>, passport: Passport, form: Form) -> Self {
+        Self { catalogs, passport, form, subscriptions: BTreeMap::new() }
+    }
+
+    pub(crate) fn passport(&self) -> &Passport {
+        &self.passport
+    }
+
+    /// Every address that is open to the connection, with the filter and the sequence after which
+    /// it counts.
+    pub(crate) fn open_addresses(&self) -> impl Iterator<Item = (&Address, Option<&Subscription>)> {
+        let keys = self.passport.keys.iter().map(|key| (key, None));
+        let topics = self.subscriptions.values().map(|topic| (&topic.address, Some(topic)));
+        keys.chain(topics)
+    }
+
+    /// What a text message of the client asks for.
+    pub(crate) fn receive(&mut self, text: &str, moment: Moment) -> Vec<Effect> {
+        let limits = Limits { topics: moment.max_topics, ..Limits::default() };
+        let request = match client::parse(text, &limits) {
+            Ok(request) => request,
+            Err(refused) => return vec![Effect::Reply(ErrorMessage::from(refused).to_json(moment.now))],
+        };
+        let Request { id, message } = request;
+        let done = match message {
+            ClientMessage::Ping => Ok(vec![Effect::Reply(ServerMessage::Pong.to_json(moment.now))]),
+            ClientMessage::Subscribe { topics, filter } => {
+                self.subscribe(&topics, &filter, id.clone(), moment)
+            }
+            ClientMessage::Unsubscribe { topics } => Ok(self.unsubscribe(&topics, id.clone(), moment)),
+            ClientMessage::Other { verb, object } => self.route(&verb, &object, id.clone()),
+            ClientMessage::Ack { sequence } => Self::acknowledge(sequence, moment),
+            ClientMessage::Authenticate { token } => Ok(vec![Effect::Authenticate { token, id: id.clone() }]),
+        };
+        done.unwrap_or_else(|error| vec![Effect::Reply(error.in_reply_to(id).to_json(moment.now))])
+    }
+
+    /// All of the topics or none of them.
+    fn subscribe(
+        &mut self,
+        topics: &[String],
+        filter: &Filter,
+        id: Option<MessageId>,
+        moment: Moment,
+    ) -> Result<Vec<Effect>, ErrorMessage> {
+        let asked: BTreeMap<&str, Address> = topics
+            .iter()
+            .map(|topic| Ok((topic.as_str(), self.entitled(topic)?)))
+            .collect::<Result<_, ErrorMessage>>()?;
+        let added = asked.keys().filter(|topic| !self.subscriptions.contains_key(**topic)).count();
+        let total = self.subscriptions.len() + added;
+        if total > moment.max_topics {
+            let text = format!("{total} topics on this connection, expected at most {}", moment.max_topics);
+            return Err(ErrorMessage::new(ErrorCode::TooManyTopics, text));
+        }
+        let mut effects = Vec::new();
+        for (topic, address) in asked {
+            let since = self.subscriptions.get(topic).map_or(moment.sequence, |earlier| earlier.since);
+            let subscription = Subscription { address: address.clone(), filter: filter.clone(), since };
+            if let Some(earlier) = self.subscriptions.insert(topic.to_owned(), subscription) {
+                effects.push(Effect::Shut(earlier.address, earlier.filter));
+            }
+            effects.push(Effect::Open(address, filter.clone()));
+        }
+        effects.extend(self.confirm(|topics| {
+            ServerMessage::Subscribed { topics, original_message_id: id }.to_json(moment.now)
+        }));
+        Ok(effects)
+    }
+
+    fn entitled(&self, name: &str) -> Result<Address, ErrorMessage> {
+        let topic = self.catalogs.get(&self.passport.tenant).and_then(|catalog| catalog.topic(name));
+        let Some(topic) = topic else {
+            let known =
+                self.catalogs.get(&self.passport.tenant).map(|catalog| catalog.topic_names().collect());
+            let known: Vec<&str> = known.unwrap_or_default();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let text = format!("there is no topic {}; there are: {known}", quoted(name));
+            return Err(ErrorMessage::new(ErrorCode::UnknownTopic, text));
+        };
+        if !topic.is_open_to(|key| self.passport.keys.contains(key)) {
+            let text = format!("your roles do not open the topic {}", quoted(name));
+            return Err(ErrorMessage::new(ErrorCode::Forbidden, text));
+        }
+        Ok(topic.address.clone())
+    }
+
+    fn unsubscribe(&mut self, topics: &[String], id: Option<MessageId>, moment: Moment) -> Vec<Effect> {
+        let removed = topics.iter().filter_map(|topic| self.subscriptions.remove(topic));
+        let mut effects: Vec<_> = removed.map(|topic| Effect::Shut(topic.address, topic.filter)).collect();
+        effects.extend(self.confirm(|topics| {
+            ServerMessage::Unsubscribed { topics, original_message_id: id }.to_json(moment.now)
+        }));
+        effects
+    }
+
+    /// Plain clients know no confirmations.
+    fn confirm(&self, confirmation: impl FnOnce(&[&str]) -> String) -> Option<Effect> {
+        (self.form == Form::Sequenced).then(|| {
+            let topics: Vec<&str> = self.subscriptions.keys().map(String::as_str).collect();
+            Effect::Reply(confirmation(&topics))
+        })
+    }
+
+    fn acknowledge(sequence: u64, moment: Moment) -> Result<Vec<Effect>, ErrorMessage> {
+        if sequence <= moment.sent {
+            return Ok(vec![Effect::Acknowledge(sequence)]);
+        }
+        let text =
+            format!("`seq` {sequence} was not sent on this connection; the last one was {}", moment.sent);
+        Err(ErrorMessage::new(ErrorCode::InvalidMessage, text))
+    }
+
+    /// Takes over the claims of a fresh token of the same user: keys that are lost close at once,
+    /// and so do topics that the new keys do not open.
+    pub(crate) fn renew(&mut self, fresh: Passport) -> Result<Vec<Effect>, ErrorMessage> {
+        if (&fresh.tenant, &fresh.user) != (&self.passport.tenant, &self.passport.user) {
+            let text = "the token belongs to another user; open another connection for it";
+            return Err(ErrorMessage::new(ErrorCode::Forbidden, text));
+        }
+        let lost = self.passport.keys.difference(&fresh.keys);
+        let mut effects: Vec<_> = lost.map(|key| Effect::Shut(key.clone(), Filter::default())).collect();
+        let gained = fresh.keys.difference(&self.passport.keys);
+        effects.extend(gained.map(|key| Effect::Open(key.clone(), Filter::default())));
+        self.passport = Passport { device: self.passport.device.clone(), ..fresh };
+        let topics: Vec<String> = self.subscriptions.keys().cloned().collect();
+        for topic in topics.iter().filter(|topic| self.entitled(topic).is_err()).collect::<Vec<_>>() {
+            let removed = self.subscriptions.remove(topic);
+            effects.extend(removed.map(|topic| Effect::Shut(topic.address, topic.filter)));
+        }
+        Ok(effects)
+    }
+
+    fn route(&self, verb: &str, frame: &Object, id: Option<MessageId>) -> Result<Vec<Effect>, ErrorMessage> {
+        let tenant = &self.passport.tenant;
+        let route = self.catalogs.get(tenant).and_then(|catalog| catalog.route(verb)).ok_or_else(|| {
+            ErrorMessage::new(ErrorCode::UnknownAction, format!("there is no action {}", quoted(verb)))
+        })?;
+        let key = route.key(frame).map_err(|path| {
+            let text = format!("`{path}` is missing, expected a string that names what {verb} is asked of");
+            ErrorMessage::new(ErrorCode::InvalidMessage, text)
+        })?;
+        let subjects =
+            self.passport.keys.iter().filter_map(|address| route.subject(tenant, address, &key)).collect();
+        let text = format!("there is nothing to tell about {}", quoted(&key));
+        let otherwise = Box::new(ErrorMessage::new(ErrorCode::NotFound, text).in_reply_to(id));
+        Ok(vec![Effect::Newest { subjects, otherwise }])
+    }
+}

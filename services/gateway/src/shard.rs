@@ -1,0 +1,355 @@
+//! A shard: one thread that serves a share of the connections.
+//!
+//! Each shard has its own single-threaded runtime, so what it shares among its connections needs
+//! no locks. It hears of new connections and of the stream's news in one bounded queue, delivers
+//! the news to whoever holds the keys, and never waits for a client.
+
+mod answer;
+mod catch_up;
+mod connection;
+mod conversation;
+mod directory;
+mod window;
+
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use governor::{Quota, RateLimiter};
+use tidings_model::{Epoch, Position};
+use tidings_protocol::Filter;
+use tidings_protocol::close::CloseCode;
+use tidings_protocol::framing::{Opcode, frame};
+use tidings_protocol::server::ServerMessage;
+use time::OffsetDateTime;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use self::connection::{Connection, Opening, Phase, Ready, WindowLimits};
+use self::directory::{ConnectionId, Directory};
+use crate::follow::News;
+use crate::framed::{Form, FramedEnvelope};
+use crate::gateway::Shared;
+use crate::session::{Passport, Session};
+
+/// Commands that may wait for a shard. A full queue holds back the reading of the stream.
+const QUEUE: usize = 64;
+/// What one read takes at most, in bytes; shared by all connections of the shard.
+const SCRATCH: usize = 64 * 1024;
+/// Connections that are written to before others get their turn.
+const FAIR_SHARE: usize = 256;
+/// How often timers are looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// How long connections may take to say goodbye when the gateway ends.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A client that has passed the handshake.
+pub(crate) struct Newcomer {
+    /// The raw socket, off any runtime.
+    pub(crate) stream: std::net::TcpStream,
+    /// What the client sent right behind its handshake.
+    pub(crate) early_bytes: Bytes,
+    pub(crate) form: Form,
+    pub(crate) passport: Passport,
+}
+
+enum Command {
+    Adopt(Box<Newcomer>),
+    Tell(News),
+    Close,
+}
+
+/// The way to a shard.
+#[derive(Clone)]
+pub(crate) struct ShardHandle {
+    commands: mpsc::Sender<Command>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl ShardHandle {
+    /// Starts a shard whose cursor stands at `position`.
+    pub(crate) fn start(
+        index: usize,
+        shared: Arc<Shared>,
+        position: Position,
+    ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+        let (commands, queue) = mpsc::channel(QUEUE);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
+            let shard = Shard::new(shared, position, count);
+            LocalSet::new().block_on(&runtime, Rc::new(shard).run(queue));
+        })?;
+        Ok((Self { commands, connections }, thread))
+    }
+
+    /// How many connections the shard serves.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Hands a client over.
+    pub(crate) async fn adopt(&self, newcomer: Newcomer) {
+        self.send(Command::Adopt(Box::new(newcomer))).await;
+    }
+
+    /// Brings the stream's news.
+    pub(crate) async fn tell(&self, news: News) {
+        self.send(Command::Tell(news)).await;
+    }
+
+    /// Ends the shard after all of its connections have been told.
+    pub(crate) async fn close(&self) {
+        self.send(Command::Close).await;
+    }
+
+    async fn send(&self, command: Command) {
+        // A shard that has ended serves nobody who could miss anything.
+        let _ = self.commands.send(command).await;
+    }
+}
+
+struct Shard {
+    shared: Arc<Shared>,
+    limits: WindowLimits,
+    directory: RefCell<Directory<Rc<Connection>>>,
+    connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
+    next_id: Cell<ConnectionId>,
+    /// One entry for each connection: when to look at it again.
+    timers: RefCell<BinaryHeap<Reverse<(Instant, ConnectionId)>>>,
+    epoch: Cell<Epoch>,
+    /// Everything up to this sequence has been delivered to those who are live.
+    cursor: Cell<u64>,
+    scratch: RefCell<Box<[u8]>>,
+    tasks: TaskTracker,
+    count: Arc<AtomicUsize>,
+}
+
+impl Shard {
+    fn new(shared: Arc<Shared>, position: Position, count: Arc<AtomicUsize>) -> Self {
+        let settings = &shared.settings;
+        let limits = WindowLimits { messages: settings.window_messages.get(), bytes: settings.window_bytes };
+        Self {
+            shared,
+            limits,
+            directory: RefCell::default(),
+            connections: RefCell::default(),
+            next_id: Cell::new(1),
+            timers: RefCell::default(),
+            epoch: Cell::new(position.epoch),
+            cursor: Cell::new(position.sequence),
+            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            tasks: TaskTracker::new(),
+            count,
+        }
+    }
+
+    async fn run(self: Rc<Self>, mut queue: mpsc::Receiver<Command>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                command = queue.recv() => match command {
+                    Some(Command::Adopt(newcomer)) => self.adopt(*newcomer),
+                    Some(Command::Tell(News::Envelopes(envelopes))) => self.deliver(&envelopes).await,
+                    Some(Command::Tell(News::Renewed(epoch))) => self.renew(epoch),
+                    Some(Command::Close) | None => break,
+                },
+                _ = tick.tick() => self.look_at_timers(),
+            }
+        }
+        self.say_farewell().await;
+    }
+
+    fn adopt(self: &Rc<Self>, newcomer: Newcomer) {
+        let Newcomer { stream, early_bytes, form, passport } = newcomer;
+        let stream = match TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => return tracing::error!(%error, "cannot take over a connection"),
+        };
+        let (now, wall) = (Instant::now(), (self.shared.clock)());
+        let settings = &self.shared.settings;
+        let quota = Quota::per_minute(settings.messages_per_minute).allow_burst(settings.message_burst);
+        let id = self.next_id.replace(self.next_id.get() + 1);
+        let opening = Opening {
+            token_expires: self.instant_of(passport.expires_at, wall),
+            session: Session::new(Arc::clone(&self.shared.catalogs), passport, form),
+            limiter: RateLimiter::direct(quota),
+            limits: self.limits,
+            now,
+            first_ping: now + settings.heartbeat,
+            cursor: self.cursor.get(),
+        };
+        let connection = Connection::new(id, form, stream, opening);
+        self.admit_to_directory(&connection);
+        self.connections.borrow_mut().insert(id, Rc::clone(&connection));
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.timers.borrow_mut().push(Reverse((now, id)));
+        self.welcome(&connection, wall);
+        if !early_bytes.is_empty() {
+            self.hear(&connection, &mut early_bytes.to_vec());
+        }
+        self.tasks.spawn_local(Rc::clone(self).serve(connection));
+    }
+
+    fn admit_to_directory(&self, connection: &Rc<Connection>) {
+        let state = connection.state();
+        let passport = state.session.passport();
+        let mut directory = self.directory.borrow_mut();
+        for key in &passport.keys {
+            directory.open(&passport.tenant, key, &Filter::default(), connection.id, Rc::clone(connection));
+        }
+    }
+
+    fn welcome(&self, connection: &Rc<Connection>, now: OffsetDateTime) {
+        if connection.form != Form::Sequenced {
+            return;
+        }
+        let mut state = connection.state();
+        let passport = state.session.passport();
+        let welcome = ServerMessage::Welcome {
+            position: Position { epoch: self.epoch.get(), sequence: self.cursor.get() },
+            consumer: &format!("{}/{}", passport.user, passport.device),
+            expires: Some(passport.expires_at),
+        };
+        let json = welcome.to_json(now);
+        state.say_text(&json);
+        connection.flush_now(&mut state);
+    }
+
+    /// The life of one connection.
+    async fn serve(self: Rc<Self>, connection: Rc<Connection>) {
+        loop {
+            match connection.ready().await {
+                Ready::Read => self.read(&connection),
+                Ready::Write => connection.flush(),
+                // Boxed, so that a connection that keeps up does not pay for the room.
+                Ready::Return => Box::pin(self.catch_up(&connection)).await,
+                Ready::Over => break,
+            }
+        }
+        self.forget(&connection);
+    }
+
+    fn forget(&self, connection: &Connection) {
+        let state = connection.state();
+        let tenant = &state.session.passport().tenant;
+        let mut directory = self.directory.borrow_mut();
+        for (address, subscription) in state.session.open_addresses() {
+            let filter = subscription.map(|subscription| subscription.filter.clone()).unwrap_or_default();
+            directory.shut(tenant, address, &filter, connection.id);
+        }
+        self.connections.borrow_mut().remove(&connection.id);
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Delivers envelopes to those who are live: first into the windows, then each window in as
+    /// few writes as possible.
+    async fn deliver(&self, envelopes: &[Arc<FramedEnvelope>]) {
+        let mut waiting: Vec<Rc<Connection>> = Vec::new();
+        for framed in envelopes {
+            for connection in self.directory.borrow().recipients(framed.envelope()) {
+                if connection.offer(framed) {
+                    waiting.push(Rc::clone(connection));
+                }
+            }
+            self.cursor.set(framed.sequence());
+        }
+        for share in waiting.chunks(FAIR_SHARE) {
+            for connection in share {
+                connection.flush();
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The stream was made anew: everybody goes on from its beginning.
+    fn renew(&self, epoch: Epoch) {
+        self.epoch.set(epoch);
+        self.cursor.set(0);
+        for connection in self.connections.borrow().values() {
+            let mut state = connection.state();
+            (state.sent, state.acknowledged) = (0, 0);
+            if let Phase::Returning { .. } = state.phase {
+                state.phase = Phase::Returning { after: 0 };
+            }
+        }
+    }
+
+    fn look_at_timers(&self) {
+        let now = Instant::now();
+        loop {
+            let mut timers = self.timers.borrow_mut();
+            match timers.peek() {
+                Some(Reverse((due, _))) if *due <= now => {}
+                _ => return,
+            }
+            let Some(Reverse((_, id))) = timers.pop() else { return };
+            drop(timers);
+            let connection = self.connections.borrow().get(&id).cloned();
+            // A connection that is gone leaves its timer to this moment.
+            let Some(connection) = connection else { continue };
+            let next = self.look_at(&connection, now);
+            self.timers.borrow_mut().push(Reverse((next, id)));
+        }
+    }
+
+    /// Does what is due for a connection; says when to look again.
+    fn look_at(&self, connection: &Connection, now: Instant) -> Instant {
+        let settings = &self.shared.settings;
+        let mut state = connection.state();
+        match state.phase {
+            Phase::Closing { until, .. } if until <= now => state.end(),
+            Phase::Closing { .. } | Phase::Over => {}
+            Phase::Live | Phase::Returning { .. } => {
+                if state.token_expires <= now {
+                    connection.close(&mut state, CloseCode::TokenExpired, "the token has expired", now);
+                } else if state.last_heard + settings.idle_timeout <= now {
+                    connection.close(&mut state, CloseCode::HeartbeatLost, "no answer to the heartbeat", now);
+                } else if state.next_ping <= now {
+                    state.say(frame(Opcode::Ping, &[]));
+                    connection.flush_now(&mut state);
+                    state.next_ping = now + settings.heartbeat;
+                }
+            }
+        }
+        match state.phase {
+            Phase::Closing { until, .. } => until,
+            Phase::Over => now + settings.heartbeat,
+            Phase::Live | Phase::Returning { .. } => {
+                state.next_ping.min(state.token_expires).min(state.last_heard + settings.idle_timeout)
+            }
+        }
+    }
+
+    /// The moment on the monotonic clock that a wall-clock time means now.
+    fn instant_of(&self, time: OffsetDateTime, wall: OffsetDateTime) -> Instant {
+        /// Beyond this, a timer needs no precision.
+        const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+        let left = Duration::try_from(time - wall).unwrap_or_default();
+        Instant::now() + left.saturating_add(self.shared.leeway).min(FAR)
+    }
+
+    async fn say_farewell(&self) {
+        let now = Instant::now();
+        for connection in self.connections.borrow().values() {
+            connection.close(
+                &mut connection.state(),
+                CloseCode::GoingAway,
+                "the gateway is shutting down",
+                now,
+            );
+        }
+        self.tasks.close();
+        let _ = tokio::time::timeout(FAREWELL, self.tasks.wait()).await;
+    }
+}

@@ -1,0 +1,54 @@
+//! Answering a request with the newest envelope of a key.
+
+use std::rc::Rc;
+
+use tidings_model::EnvelopeSubject;
+use tidings_protocol::error::{ErrorCode, ErrorMessage};
+use tidings_protocol::framing::{Opcode, frame};
+use tidings_streams::StoredEnvelope;
+
+use super::Shard;
+use super::connection::Connection;
+
+impl Shard {
+    /// Looks the newest up and sends its body. An answer is no delivery: it has no sequence, so
+    /// that no client takes it for a position.
+    pub(super) fn answer_newest(
+        &self,
+        connection: &Rc<Connection>,
+        subjects: Vec<EnvelopeSubject>,
+        otherwise: ErrorMessage,
+    ) {
+        let (shared, connection) = (self.shared.clone(), Rc::clone(connection));
+        self.tasks.spawn_local(async move {
+            let mut newest: Option<StoredEnvelope> = None;
+            let mut failed = None;
+            for subject in &subjects {
+                match tidings_streams::newest(&shared.topology, subject).await {
+                    Ok(Some(found))
+                        if newest.as_ref().is_none_or(|other| other.sequence < found.sequence) =>
+                    {
+                        newest = Some(found);
+                    }
+                    Ok(_) => {}
+                    Err(error) => failed = Some(error),
+                }
+            }
+            let answer = match (newest, failed) {
+                (Some(found), _) => frame(Opcode::Text, &found.envelope.body),
+                (None, None) => frame(Opcode::Text, otherwise.to_json((shared.clock)()).as_bytes()),
+                (None, Some(error)) => {
+                    tracing::warn!(%error, "cannot look up the newest envelope for a client");
+                    let sorry = ErrorMessage::new(
+                        ErrorCode::Internal,
+                        "the answer cannot be looked up now; ask again",
+                    );
+                    frame(Opcode::Text, sorry.to_json((shared.clock)()).as_bytes())
+                }
+            };
+            let mut state = connection.state();
+            state.say(answer);
+            connection.flush_now(&mut state);
+        });
+    }
+}

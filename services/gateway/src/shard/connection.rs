@@ -1,0 +1,275 @@
+//! One client's connection: its socket, its window, and the phase it is in.
+//!
+//! A connection belongs to one shard, which is one thread, so its state is a plain cell. No borrow
+//! is held across an await. The fan-out writes straight to the socket; the connection's own task
+//! only waits: for bytes from the client, for room in the socket, or to read what it missed.
+
+use std::cell::{RefCell, RefMut};
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use governor::DefaultDirectRateLimiter;
+use tidings_protocol::close::CloseCode;
+use tidings_protocol::framing::{self, Inbound, Opcode};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::directory::ConnectionId;
+use super::window::{Flushed, Window};
+use crate::framed::{Form, FramedEnvelope, MessageIdentity};
+use crate::session::Session;
+
+/// How long a client may take to answer a Close.
+const CLOSING_TIME: Duration = Duration::from_secs(5);
+
+pub(crate) struct Connection {
+    pub(super) id: ConnectionId,
+    pub(super) form: Form,
+    stream: TcpStream,
+    state: RefCell<State>,
+}
+
+pub(super) struct State {
+    pub(super) session: Session,
+    pub(super) inbound: Inbound,
+    pub(super) limiter: DefaultDirectRateLimiter,
+    /// Messages that were sent although the limiter said to wait.
+    pub(super) over_limit: u32,
+    pub(super) phase: Phase,
+    pub(super) last_heard: Instant,
+    pub(super) next_ping: Instant,
+    pub(super) token_expires: Instant,
+    /// Everything up to here was received, as the client says.
+    pub(super) acknowledged: u64,
+    /// The last sequence that was put into the window.
+    pub(super) sent: u64,
+    window: Window,
+    /// Bounds of the window.
+    limits: WindowLimits,
+    /// The socket took no more; the connection's task waits for room.
+    blocked: bool,
+    last_message: Option<MessageIdentity>,
+    waker: Option<Waker>,
+}
+
+/// How much unsent data a connection may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WindowLimits {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Everything before the shard's cursor has been given; what comes is delivered as it comes.
+    Live,
+    /// Everything up to `after` has been given; the rest is read from the mailbox, as fast as the
+    /// client takes it.
+    Returning { after: u64 },
+    /// A Close was sent or received; nothing more is delivered.
+    Closing { until: Instant, answered: bool },
+    /// The socket is of no use any more.
+    Over,
+}
+
+/// What a connection's task has to do next.
+pub(super) enum Ready {
+    Read,
+    Write,
+    Return,
+    Over,
+}
+
+impl Connection {
+    pub(super) fn new(id: ConnectionId, form: Form, stream: TcpStream, opening: Opening) -> Rc<Self> {
+        let state = State {
+            session: opening.session,
+            inbound: Inbound::default(),
+            limiter: opening.limiter,
+            over_limit: 0,
+            phase: Phase::Live,
+            last_heard: opening.now,
+            next_ping: opening.first_ping,
+            token_expires: opening.token_expires,
+            acknowledged: opening.cursor,
+            sent: opening.cursor,
+            window: Window::default(),
+            limits: opening.limits,
+            blocked: false,
+            last_message: None,
+            waker: None,
+        };
+        Rc::new(Self { id, form, stream, state: RefCell::new(state) })
+    }
+
+    pub(super) fn state(&self) -> RefMut<'_, State> {
+        self.state.borrow_mut()
+    }
+
+    /// What comes next; pending while there is nothing to do.
+    pub(super) async fn ready(&self) -> Ready {
+        poll_fn(|context| {
+            let mut state = self.state();
+            match state.phase {
+                Phase::Over => return Poll::Ready(Ready::Over),
+                Phase::Closing { answered: true, .. } if state.window.is_empty() => {
+                    return Poll::Ready(Ready::Over);
+                }
+                Phase::Returning { .. } if state.window.is_empty() => return Poll::Ready(Ready::Return),
+                _ => {}
+            }
+            if state.blocked && self.stream.poll_write_ready(context).is_ready() {
+                state.blocked = false;
+                return Poll::Ready(Ready::Write);
+            }
+            if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                state.waker = Some(context.waker().clone());
+            }
+            // An error shows when the read is tried.
+            let _ = ready!(self.stream.poll_read_ready(context));
+            Poll::Ready(Ready::Read)
+        })
+        .await
+    }
+
+    /// Reads what has come; `None` when nothing had, `Some(0)` at the end of the stream.
+    pub(super) fn read(&self, buffer: &mut [u8]) -> Option<usize> {
+        match self.stream.try_read(buffer) {
+            Ok(count) => Some(count),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                None
+            }
+            Err(_) => Some(0),
+        }
+    }
+
+    /// Gives the connection an envelope on the live path. `true` if it must be flushed and was not
+    /// waiting to be already.
+    pub(super) fn offer(&self, framed: &FramedEnvelope) -> bool {
+        let mut state = self.state();
+        if state.phase != Phase::Live || state.has(framed) {
+            return false;
+        }
+        if state.is_full() {
+            self.flush_now(&mut state);
+            if state.is_full() {
+                // Whoever does not keep up costs nothing more from here on, and loses nothing.
+                state.phase = Phase::Returning { after: framed.sequence() - 1 };
+                return false;
+            }
+        }
+        let was_idle = state.window.is_empty();
+        state.give(framed, self.form);
+        was_idle
+    }
+
+    /// Says goodbye; the client has a few seconds to answer.
+    pub(super) fn close(&self, state: &mut State, code: CloseCode, reason: &str, now: Instant) {
+        state.say(framing::close(code, reason));
+        if state.phase != Phase::Over {
+            state.phase = Phase::Closing { until: now + CLOSING_TIME, answered: false };
+        }
+        self.flush_now(state);
+    }
+
+    pub(super) fn flush(&self) {
+        self.flush_now(&mut self.state());
+    }
+
+    /// Writes what the socket takes; for the rest the connection's task waits.
+    pub(super) fn flush_now(&self, state: &mut State) {
+        if state.blocked || state.phase == Phase::Over {
+            return;
+        }
+        match state.window.flush(|slices| self.stream.try_write_vectored(slices)) {
+            Ok(Flushed::All) => {
+                // Its task may have been waiting for just this.
+                if !matches!(state.phase, Phase::Live) {
+                    state.wake();
+                }
+            }
+            Ok(Flushed::Blocked) => {
+                state.blocked = true;
+                state.wake();
+            }
+            Err(_) => state.end(),
+        }
+    }
+}
+
+/// What a connection begins with.
+pub(super) struct Opening {
+    pub(super) session: Session,
+    pub(super) limiter: DefaultDirectRateLimiter,
+    pub(super) limits: WindowLimits,
+    pub(super) now: Instant,
+    pub(super) first_ping: Instant,
+    pub(super) token_expires: Instant,
+    /// The shard's cursor: delivery begins after it.
+    pub(super) cursor: u64,
+}
+
+impl State {
+    /// Whether the message was given already, through another address.
+    pub(super) fn has(&self, framed: &FramedEnvelope) -> bool {
+        self.last_message == Some(framed.identity())
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.window.messages() >= self.limits.messages || self.window.bytes() >= self.limits.bytes
+    }
+
+    pub(super) fn give(&mut self, framed: &FramedEnvelope, form: Form) {
+        self.window.push(framed.frame(form));
+        self.sent = framed.sequence();
+        self.last_message = Some(framed.identity());
+    }
+
+    /// Queues a frame of the gateway itself. Beyond twice the window the client is not reading
+    /// what it asks for, and the connection ends.
+    pub(super) fn say(&mut self, frame: Bytes) {
+        if matches!(self.phase, Phase::Closing { .. } | Phase::Over) {
+            return;
+        }
+        if self.window.messages() >= 2 * self.limits.messages {
+            return self.end();
+        }
+        self.window.push(frame);
+    }
+
+    /// Queues a JSON text of the gateway itself.
+    pub(super) fn say_text(&mut self, json: &str) {
+        self.say(framing::frame(Opcode::Text, json.as_bytes()));
+    }
+
+    /// The client said goodbye: answers, unless ours was first.
+    pub(super) fn closed_by_client(&mut self, code: Option<u16>, now: Instant) {
+        if !matches!(self.phase, Phase::Closing { .. }) {
+            self.say(framing::close(code.unwrap_or(CloseCode::Normal.into()), ""));
+        }
+        self.phase = Phase::Closing { until: now + CLOSING_TIME, answered: true };
+    }
+
+    /// Everything up to `after` has been read for a connection that returns.
+    pub(super) fn move_on(&mut self, after: u64) {
+        if let Phase::Returning { .. } = self.phase {
+            self.phase = Phase::Returning { after };
+        }
+    }
+
+    /// Gives up the socket.
+    pub(super) fn end(&mut self) {
+        self.phase = Phase::Over;
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What a client says, and what is done about it.
+
+use std::rc::Rc;
+
+use governor::clock::{Clock as _, DefaultClock};
+use tidings_access::Token;
+use tidings_protocol::close::CloseCode;
+use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
+use tidings_protocol::framing::{self, Message, Opcode, Violation};
+use tokio::time::Instant;
+
+use super::Shard;
+use super::connection::{Connection, State};
+use crate::handshake;
+use crate::session::{Effect, Moment};
+
+impl Shard {
+    /// Reads what the client has sent and acts on it.
+    pub(super) fn read(&self, connection: &Rc<Connection>) {
+        let mut scratch = self.scratch.borrow_mut();
+        match connection.read(&mut scratch) {
+            None => {}
+            Some(0) => connection.state().end(),
+            Some(count) => self.hear(connection, scratch.get_mut(..count).unwrap_or_default()),
+        }
+    }
+
+    /// Acts on bytes that the client has sent.
+    pub(super) fn hear(&self, connection: &Rc<Connection>, bytes: &mut [u8]) {
+        let now = Instant::now();
+        let state = &mut *connection.state();
+        state.last_heard = now;
+        let mut inbound = std::mem::take(&mut state.inbound);
+        for message in inbound.feed(bytes, self.shared.settings.max_frame_bytes) {
+            match message {
+                Ok(Message::Text(text)) => {
+                    if self.admit(connection, state, now) {
+                        self.receive(connection, state, &text);
+                    }
+                }
+                Ok(Message::Binary) => {
+                    if self.admit(connection, state, now) {
+                        let text = "a binary message is not understood, expected text";
+                        self.refuse(state, &ErrorMessage::new(ErrorCode::UnsupportedData, text));
+                    }
+                }
+                Ok(Message::Ping(payload)) => state.say(framing::frame(Opcode::Pong, &payload)),
+                Ok(Message::Pong(_)) => {}
+                Ok(Message::Close { code, .. }) => state.closed_by_client(code, now),
+                Err(violation) => self.violated(connection, state, violation, now),
+            }
+        }
+        state.inbound = inbound;
+        connection.flush_now(state);
+    }
+
+    fn refuse(&self, state: &mut State, error: &ErrorMessage) {
+        state.say_text(&error.to_json((self.shared.clock)()));
+    }
+
+    /// Whether the client may say something now. Whoever goes on regardless is disconnected.
+    fn admit(&self, connection: &Connection, state: &mut State, now: Instant) -> bool {
+        let Err(denied) = state.limiter.check() else {
+            state.over_limit = 0;
+            return true;
+        };
+        state.over_limit += 1;
+        if state.over_limit > self.shared.settings.message_burst.get() {
+            connection.close(
+                state,
+                CloseCode::RateLimitExceeded,
+                "messages went on beyond the rate limit",
+                now,
+            );
+            return false;
+        }
+        let wait = denied.wait_time_from(DefaultClock::default().now());
+        let text = format!("more than {} messages per minute", self.shared.settings.messages_per_minute);
+        self.refuse(state, &ErrorMessage::rate_limited(text, wait));
+        false
+    }
+
+    fn violated(&self, connection: &Connection, state: &mut State, violation: Violation, now: Instant) {
+        let code = violation.close_code();
+        if code == CloseCode::MessageTooBig {
+            let text = format!("the message is longer than {} bytes", self.shared.settings.max_frame_bytes);
+            self.refuse(state, &ErrorMessage::new(ErrorCode::MessageTooLarge, text));
+        }
+        connection.close(state, code, &violation.to_string(), now);
+    }
+
+    fn receive(&self, connection: &Rc<Connection>, state: &mut State, text: &str) {
+        let moment = Moment {
+            now: (self.shared.clock)(),
+            sequence: self.cursor.get(),
+            sent: state.sent,
+            max_topics: self.shared.settings.max_topics.get(),
+        };
+        for effect in state.session.receive(text, moment) {
+            self.act(connection, state, effect);
+        }
+    }
+
+    fn act(&self, connection: &Rc<Connection>, state: &mut State, effect: Effect) {
+        let tenant = &state.session.passport().tenant;
+        match effect {
+            Effect::Reply(json) => state.say_text(&json),
+            Effect::Open(address, filter) => {
+                let member = Rc::clone(connection);
+                self.directory.borrow_mut().open(tenant, &address, &filter, connection.id, member);
+            }
+            Effect::Shut(address, filter) => {
+                self.directory.borrow_mut().shut(tenant, &address, &filter, connection.id);
+            }
+            Effect::Acknowledge(sequence) => state.acknowledged = state.acknowledged.max(sequence),
+            Effect::Authenticate { token, id } => self.authenticate(connection, state, token.as_str(), id),
+            Effect::Newest { subjects, otherwise } => self.answer_newest(connection, subjects, *otherwise),
+        }
+    }
+
+    /// Takes a fresh token of the same user on the live connection.
+    fn authenticate(
+        &self,
+        connection: &Rc<Connection>,
+        state: &mut State,
+        token: &str,
+        id: Option<MessageId>,
+    ) {
+        let now = (self.shared.clock)();
+        let passport = Token::parse(token).map_err(handshake::Denied::from).and_then(|token| {
+            let device = state.session.passport().device.clone();
+            handshake::passport(&self.shared, &token, Some(device), now)
+        });
+        let renewed = passport
+            .map_err(|denied| ErrorMessage::new(ErrorCode::Unauthorized, denied.to_string()))
+            .and_then(|fresh| {
+                let expires = self.instant_of(fresh.expires_at, now);
+                let effects = state.session.renew(fresh)?;
+                state.token_expires = expires;
+                Ok(effects)
+            });
+        match renewed {
+            Ok(effects) => effects.into_iter().for_each(|effect| self.act(connection, state, effect)),
+            Err(error) => self.refuse(state, &error.in_reply_to(id)),
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The engine around the projection: reading, writing, rejecting, acknowledging.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesOrdered;
+use tidings_catalog::{Catalogs, Rejection};
+use tidings_model::Envelope;
+use tidings_streams::{
+    EnvelopeWriter, EventReader, Pace, Pending, ReadEvent, ReaderError, Rejections, Resume, Topology,
+    WriteError,
+};
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+
+use crate::backlog::Backlog;
+use crate::project::project;
+
+/// How long to wait before NATS is asked again.
+const RETRY: Duration = Duration::from_millis(250);
+/// How long what is under way may take to finish at shutdown; the rest is done again by the next
+/// projector.
+const LAST_WRITES: Duration = Duration::from_secs(2);
+
+/// The largest message, with its headers, must fit into one NATS message.
+const LEAST_MAX_PAYLOAD: usize = 256 * 1024;
+
+/// How the projector works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The name of the durable consumer, the same for all projectors of a shard.
+    pub consumer: String,
+    /// Events and envelopes under way at once.
+    pub in_flight: usize,
+    /// Larger events are rejected.
+    pub max_event_bytes: usize,
+}
+
+/// Projects until it is cancelled. Faults of NATS are waited out.
+pub async fn run(
+    topology: Topology,
+    catalogs: Arc<Catalogs>,
+    settings: Settings,
+    clock: fn() -> OffsetDateTime,
+    cancelled: CancellationToken,
+) -> Result<(), ProjectorError> {
+    let mut engine = Engine::open(topology, catalogs, settings, clock).await?;
+    loop {
+        if let Err(error) = engine.send().await {
+            engine.recover(error, &cancelled).await;
+        }
+        let has_room = engine.backlog.len() < engine.settings.in_flight;
+        tokio::select! {
+            biased;
+            () = cancelled.cancelled() => break,
+            Some(stored) = engine.under_way.next() => match stored {
+                Ok(()) => engine.confirm().await,
+                Err(error) => engine.recover(error, &cancelled).await,
+            },
+            event = engine.reader.next(), if has_room => engine.accept(event, &cancelled).await,
+        }
+    }
+    Box::pin(engine.finish()).await;
+    Ok(())
+}
+
+struct Engine {
+    topology: Topology,
+    catalogs: Arc<Catalogs>,
+    settings: Settings,
+    clock: fn() -> OffsetDateTime,
+    reader: EventReader,
+    writer: EnvelopeWriter,
+    resume: Resume,
+    rejections: Rejections,
+    backlog: Backlog<ReadEvent>,
+    /// In the order in which they were sent.
+    under_way: FuturesOrdered<Pending>,
+}
+
+impl Engine {
+    async fn open(
+        topology: Topology,
+        catalogs: Arc<Catalogs>,
+        settings: Settings,
+        clock: fn() -> OffsetDateTime,
+    ) -> Result<Self, ProjectorError> {
+        let max_payload = topology.max_payload();
+        if max_payload < LEAST_MAX_PAYLOAD {
+            return Err(ProjectorError::MaxPayload(max_payload));
+        }
+        let pace = Pace { max_unacknowledged: settings.in_flight };
+        let reader = EventReader::open(&topology, &settings.consumer, pace).await?;
+        let (writer, resume) = EnvelopeWriter::open(&topology).await?;
+        Ok(Self {
+            rejections: Rejections::new(&topology),
+            topology,
+            catalogs,
+            settings,
+            clock,
+            reader,
+            writer,
+            resume,
+            backlog: Backlog::new(),
+            under_way: FuturesOrdered::new(),
+        })
+    }
+
+    /// Projects an event and puts it in line.
+    async fn accept(&mut self, read: ReadEvent, cancelled: &CancellationToken) {
+        let envelopes = match project(&self.catalogs, &read.event, self.settings.max_event_bytes) {
+            Ok(envelopes) => envelopes,
+            Err(rejection) => {
+                if !self.reject(&read, &rejection, cancelled).await {
+                    return;
+                }
+                Vec::new()
+            }
+        };
+        let now = (self.clock)();
+        let wanted = |envelope: &Envelope| {
+            self.resume.wants(envelope.origin)
+                && envelope.expires_at.is_none_or(|expires_at| expires_at > now)
+        };
+        let envelopes = envelopes.into_iter().filter(wanted).collect();
+        self.backlog.push(read, envelopes);
+        self.acknowledge_done().await;
+    }
+
+    /// Keeps a rejected event; `false` if the projector was cancelled before NATS took it.
+    async fn reject(
+        &mut self,
+        read: &ReadEvent,
+        rejection: &Rejection,
+        cancelled: &CancellationToken,
+    ) -> bool {
+        let event = &read.event;
+        tracing::warn!(
+            subject = event.subject,
+            event = %event.position,
+            reason = %rejection.reason,
+            pointer = rejection.pointer,
+            "event rejected: {}", rejection.text
+        );
+        let (reason, text, pointer) =
+            (rejection.reason.as_str(), &rejection.text, rejection.pointer.as_deref());
+        while let Err(error) = self.rejections.keep(event, reason, text, pointer).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
+            tokio::select! {
+                () = cancelled.cancelled() => return false,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+        true
+    }
+
+    /// Sends what is in line, as far as the bound allows.
+    async fn send(&mut self) -> Result<(), WriteError> {
+        while self.under_way.len() < self.settings.in_flight {
+            let Some(envelope) = self.backlog.unsent() else { break };
+            let pending = self.writer.send(envelope, (self.clock)()).await?;
+            self.backlog.mark_sent();
+            self.under_way.push_back(pending);
+        }
+        Ok(())
+    }
+
+    async fn confirm(&mut self) {
+        self.backlog.confirm();
+        self.acknowledge_done().await;
+    }
+
+    async fn acknowledge_done(&mut self) {
+        while let Some(read) = self.backlog.pop_done() {
+            read.acknowledge().await;
+            self.reader.done(read.event.position);
+        }
+    }
+
+    /// After a failed publication: learns what the stream holds and sends the rest again.
+    async fn recover(&mut self, error: WriteError, cancelled: &CancellationToken) {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "writing was interrupted; taking it up again"
+        );
+        self.under_way = FuturesOrdered::new();
+        loop {
+            match self.try_recover().await {
+                Ok(()) => break,
+                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "trying again"),
+            }
+            tokio::select! {
+                () = cancelled.cancelled() => return,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+        self.acknowledge_done().await;
+    }
+
+    async fn try_recover(&mut self) -> Result<(), ProjectorError> {
+        self.reader.catch_up().await?;
+        let (writer, resume) = EnvelopeWriter::open(&self.topology).await?;
+        self.backlog.rewind(|origin| resume.wants(origin));
+        (self.writer, self.resume) = (writer, resume);
+        Ok(())
+    }
+
+    /// Waits for what was sent, so that a planned restart leaves nothing to do twice.
+    async fn finish(mut self) {
+        let last_writes = async {
+            while let Some(Ok(())) = self.under_way.next().await {
+                self.confirm().await;
+            }
+            // Acknowledgements are plain publications; they leave with the flush.
+            self.topology.client().flush().await
+        };
+        match tokio::time::timeout(LAST_WRITES, last_writes).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the last acknowledgements may be lost"),
+            Err(_) => tracing::warn!(
+                "NATS did not confirm the last envelopes in time; they will be checked at the next start"
+            ),
+        }
+    }
+}
+
+/// Why the projector cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectorError {
+    /// Messages would not fit.
+    #[error(
+        "NATS takes messages of {0} bytes; Tidings needs at least {LEAST_MAX_PAYLOAD}: raise `max_payload` in its configuration"
+    )]
+    MaxPayload(usize),
+    /// The durable consumer is not to be had.
+    #[error("the projector cannot read events")]
+    Reader(#[from] ReaderError),
+    /// The end of `ENVELOPES` cannot be read.
+    #[error("the projector cannot take up writing")]
+    Writer(#[from] WriteError),
+}

@@ -1,0 +1,28 @@
+//! From an event as it lies in the stream to the envelopes that it becomes. Pure.
+
+use tidings_catalog::{Catalogs, Reason, Rejection};
+use tidings_model::{Envelope, RawEvent};
+
+/// Projects an event by its tenant's catalog. The same event and catalog always yield the same
+/// envelopes in the same order.
+pub fn project(
+    catalogs: &Catalogs,
+    event: &RawEvent,
+    max_event_bytes: usize,
+) -> Result<Vec<Envelope>, Rejection> {
+    let (tenant, _) = event.name().map_err(|error| Rejection::malformed(&error))?;
+    let catalog = catalogs.get(&tenant).ok_or_else(|| unknown_tenant(catalogs, event))?;
+    if event.payload.len() > max_event_bytes {
+        let text = format!("the event has {} bytes, more than {max_event_bytes}", event.payload.len());
+        return Err(Rejection::new(Reason::TooLarge, &text));
+    }
+    let event = event.read().map_err(|error| Rejection::malformed(&error))?;
+    catalog.project(&event)
+}
+
+fn unknown_tenant(catalogs: &Catalogs, event: &RawEvent) -> Rejection {
+    let served: Vec<_> = catalogs.keys().map(ToString::to_string).collect();
+    let text =
+        format!("no catalog serves the tenant in {:?}; served are {}", event.subject, served.join(", "));
+    Rejection::new(Reason::UnknownTenant, &text)
+}

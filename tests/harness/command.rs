@@ -1,0 +1,167 @@
+//! The command `tidings` as its users run it: a process with arguments, environment and output.
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// The binary `tidings`, built by the cargo and with the profile that run this test; at most once per test program.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        // target/debug/deps/<test program>, or target/<triple>/release/deps/<test program>
+        let program = std::env::current_exe().unwrap();
+        let deps = program.ancestors().find(|folder| folder.ends_with("deps"));
+        let profile =
+            deps.and_then(Path::parent).expect("cargo puts test programs into target/<profile>/deps");
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+        // With the whole workspace selected, the dependencies have the features that the tests were built with, so
+        // that nothing is built a second time.
+        let mut build = escargot::CargoBuild::new()
+            .manifest_path(manifest)
+            .target_dir(profile.parent().unwrap())
+            .args(["--locked", "--workspace"])
+            .bin("tidings");
+        if profile.ends_with("release") {
+            build = build.release();
+        }
+        let run = build.run().unwrap_or_else(|error| panic!("cannot build tidings: {error}"));
+        run.path().to_owned()
+    })
+}
+
+/// A running `tidings`. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Tidings {
+    child: Child,
+    lines: watch::Receiver<Vec<String>>,
+}
+
+impl Tidings {
+    /// Starts `tidings` with these arguments and additional environment variables, without any other `TIDINGS_*` ones.
+    #[must_use]
+    pub fn start<'a>(
+        arguments: impl IntoIterator<Item = &'a str>,
+        environment: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        let mut command = Command::new(binary());
+        for (name, _) in std::env::vars_os() {
+            // The nats-server to run is a matter of the machine, not of the test.
+            if name.to_string_lossy().starts_with("TIDINGS_") && name != "TIDINGS_NATS_SERVER" {
+                command.env_remove(name);
+            }
+        }
+        Self::spawn(command.args(arguments).envs(environment))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let (sender, lines) = watch::channel(Vec::new());
+        tokio::spawn(collect(child.stdout.take().unwrap(), sender.clone()));
+        tokio::spawn(collect(child.stderr.take().unwrap(), sender));
+        Self { child, lines }
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("the process has not been waited for")
+    }
+
+    /// What the process has written so far, on standard output and standard error.
+    #[must_use]
+    pub fn output(&self) -> String {
+        self.lines.borrow().join("\n")
+    }
+
+    /// Waits for a line that contains `part` and returns the first such line. The test fails after `bound`, or if the process
+    /// ends without it.
+    pub async fn line(&mut self, part: &str, bound: Duration) -> String {
+        let found = |lines: &[String]| lines.iter().find(|line| line.contains(part)).cloned();
+        let reason = match timeout(bound, self.lines.wait_for(|lines| found(lines).is_some())).await {
+            Ok(Ok(lines)) => return found(&lines).unwrap(),
+            Ok(Err(_closed)) => "it closed its output".to_owned(),
+            Err(_elapsed) => format!("waited for {bound:?}"),
+        };
+        panic!("tidings printed no {part:?} ({reason}); it printed:\n{}", self.output())
+    }
+
+    /// Sends SIGINT, as Ctrl-C does.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid().try_into().unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits until the process has ended, and returns how, with all its output.
+    pub async fn end(mut self, bound: Duration) -> (ExitStatus, String) {
+        let Ok(status) = timeout(bound, self.child.wait()).await else {
+            panic!("tidings still runs after {bound:?}; it printed:\n{}", self.output())
+        };
+        // The output ends when the process and all that inherited it have ended.
+        let closed = timeout(bound, self.lines.wait_for(|_| false)).await.is_ok();
+        let output = self.output();
+        assert!(closed, "tidings has ended, but something keeps its output open; it printed:\n{output}");
+        (status.unwrap(), output)
+    }
+}
+
+async fn collect(output: impl AsyncRead + Unpin, lines: watch::Sender<Vec<String>>) {
+    let mut reader = BufReader::new(output).lines();
+    while let Ok(Some(line)) = reader.next_line().await {
+        lines.send_modify(|lines| lines.push(line));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BOUND;
+
+    fn shell(script: &str) -> Tidings {
+        Tidings::spawn(Command::new("sh").args(["-c", script]))
+    }
+
+    #[tokio::test]
+    async fn lines_and_end() {
+        let mut process = shell("echo one; echo two words >&2; exit 3");
+        assert_eq!(process.line("two", BOUND).await, "two words");
+        assert_eq!(process.line("one", BOUND).await, "one");
+        let (status, output) = process.end(BOUND).await;
+        assert_eq!(status.code(), Some(3));
+        assert_eq!(output.lines().count(), 2, "{output}");
+    }
+
+    #[tokio::test]
+    async fn interrupt() {
+        let mut process = shell(
+            "trap 'echo interrupted; exit 0' INT; echo ready; while :; do read -r line </dev/null; done",
+        );
+        process.line("ready", BOUND).await;
+        process.interrupt();
+        let (status, output) = process.end(BOUND).await;
+        assert!(status.success() && output.ends_with("interrupted"), "{status}: {output}");
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "no \"never\" (it closed its output); it printed:\nbye")]
+    async fn a_line_that_does_not_come() {
+        shell("echo bye").line("never", BOUND).await;
+    }
+}

@@ -1,0 +1,24 @@
+//! What the tests share: nats-servers, the `tidings` command, WebSocket clients, tokens and bounded waiting.
+//!
+//! Nothing here sleeps for a time in the hope that something has happened by then: everything waits for a condition, has
+//! a bound, and panics with what it saw last. Silence is proven by what comes next.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the harness fails a test by panicking"
+)]
+#![allow(clippy::missing_panics_doc, reason = "every function here panics when the test has failed")]
+
+mod client;
+mod command;
+mod nats;
+mod token;
+mod wait;
+
+pub use client::{Client, Dial, Refusal};
+pub use command::{Tidings, binary};
+pub use nats::{Nats, nats, nats_with};
+pub use token::token;
+pub use wait::{BOUND, eventually};
