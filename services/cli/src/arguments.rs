@@ -39,6 +39,73 @@ pub(crate) enum Command {
     Publish(PublishOptions),
     /// Connect to a gateway and print one message per line
     Listen(ListenOptions),
+    /// Look after users' lasting places in the envelopes
+    #[command(subcommand)]
+    Consumers(ConsumerCommand),
+    /// Look after users
+    #[command(subcommand)]
+    Users(UserCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConsumerCommand {
+    /// List consumers: position, pending envelopes, last seen, connected where
+    Ls {
+        /// The tenant
+        #[arg(long)]
+        tenant: String,
+        /// Only this user's
+        #[arg(long)]
+        user: Option<String>,
+        /// One JSON object per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one consumer with its keys, subscriptions and filters
+    Show {
+        #[command(flatten)]
+        consumer: ConsumerSelector,
+    },
+    /// Move a consumer, forward or back; it holds from its next connection on
+    Reset {
+        #[command(flatten)]
+        consumer: ConsumerSelector,
+        /// `new`, `all`, a sequence, or a position such as 18f3a0c2b41-42
+        #[arg(long)]
+        to: String,
+    },
+    /// Remove a consumer: its device starts anew
+    Rm {
+        #[command(flatten)]
+        consumer: ConsumerSelector,
+    },
+}
+
+/// Which consumer is meant.
+#[derive(Debug, Args)]
+pub(crate) struct ConsumerSelector {
+    /// The tenant
+    #[arg(long)]
+    pub(crate) tenant: String,
+    /// The user
+    #[arg(long)]
+    pub(crate) user: String,
+    /// The user's device
+    #[arg(long, default_value = "default")]
+    pub(crate) device: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Remove all envelopes addressed to a user, and the user's consumers
+    Purge {
+        /// The tenant
+        #[arg(long)]
+        tenant: String,
+        /// The user
+        #[arg(long)]
+        user: String,
+    },
 }
 
 #[derive(Debug, Args)]

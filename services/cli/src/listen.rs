@@ -36,6 +36,12 @@ pub(crate) async fn run(file: Option<&Path>, options: &ListenOptions) -> Result<
             Some(Ok(Message::Text(text))) => {
                 writeln!(std::io::stdout(), "{text}")?;
                 left -= 1;
+                // What was printed was received. Plain connections answer Pings for that.
+                if let Some(sequence) = options.sequenced.then(|| sequence(&text)).flatten() {
+                    socket
+                        .send(Message::text(json!({ "action": "ack", "seq": sequence }).to_string()))
+                        .await?;
+                }
             }
             Some(Ok(Message::Close(Some(close)))) => {
                 return Err(
@@ -48,7 +54,14 @@ pub(crate) async fn run(file: Option<&Path>, options: &ListenOptions) -> Result<
         }
     }
     socket.close(None).await?;
+    // The gateway answers with its own Close, behind the Pings that it still has to ask.
+    while let Some(Ok(_)) = socket.next().await {}
     Ok(ExitCode::SUCCESS)
+}
+
+fn sequence(message: &str) -> Option<u64> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    message.get("seq")?.as_u64()
 }
 
 fn request(url: &str, options: &ListenOptions) -> Result<Request, Failure> {

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod catalogs;
+mod consumers;
 mod dev;
 mod failure;
 mod listen;
@@ -37,6 +38,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Token(options) => token::run(file, options),
             Command::Publish(options) => publish::run(file, options).await,
             Command::Listen(options) => listen::run(file, options).await,
+            Command::Consumers(command) => Box::pin(consumers::run(file, command)).await,
+            Command::Users(command) => Box::pin(consumers::users(file, command)).await,
         }
     })
 }

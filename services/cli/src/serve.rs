@@ -9,11 +9,15 @@ use tidings_access::{Key, Rules, SigningSecret, Trust, Verifier};
 use tidings_catalog::Catalogs;
 use tidings_gateway::{Gateway, Parts};
 use tidings_projector as projector;
-use tidings_runtime::config::{AccessConfig, Config, SecretRule, Storage, StreamsConfig, load};
+use tidings_runtime::config::{
+    AccessConfig, Config, ConsumerStoreKind, SecretRule, Storage, StreamsConfig, load,
+};
 use tidings_runtime::shutdown::Shutdown;
 use tidings_runtime::telemetry;
+use tidings_streams::consumers::{ConsumerSettings, ConsumerStore, JetStreamConsumers, KvConsumers};
 use tidings_streams::{ConnectSettings, Settings, Topology, connect};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::arguments::OWN_VARIABLES;
 use crate::catalogs;
@@ -97,17 +101,42 @@ pub(crate) async fn start_gateway(
         Rules { cookie: config.gateway.cookie.clone(), allowed_origins: origins.collect::<Result<_, _>>()? };
     let gateway = Gateway::start(Parts {
         settings: config.gateway.clone(),
+        name: Uuid::now_v7().to_string(),
         leeway: config.access.leeway,
         rules,
         verifier: verifier(&config.access)?,
         catalogs,
+        consumers: consumers(config, &topology).await?,
         topology,
         clock: OffsetDateTime::now_utc,
     })
     .await?;
     let address = gateway.address();
-    shutdown.spawn("gateway", gateway.run(shutdown.token()));
+    let (token, whole) = (shutdown.token(), shutdown.clone());
+    shutdown.spawn("gateway", async move {
+        if let Err(error) = gateway.run(token).await {
+            report(&error);
+            whole.trigger();
+        }
+    });
     Ok(address)
+}
+
+/// Where users' positions are kept, as configured.
+pub(crate) async fn consumers(
+    config: &Config,
+    topology: &Topology,
+) -> Result<Arc<dyn ConsumerStore>, Failure> {
+    let settings = ConsumerSettings {
+        replicas: config.streams.replicas,
+        in_memory: config.streams.storage == Storage::Memory,
+        inactive_after: config.consumers.inactive_after,
+    };
+    let client = topology.client();
+    Ok(match config.consumers.store {
+        ConsumerStoreKind::Kv => Arc::new(KvConsumers::open(&client, &settings).await?),
+        ConsumerStoreKind::JetStream => Arc::new(JetStreamConsumers::open(topology, &settings).await?),
+    })
 }
 
 fn verifier(config: &AccessConfig) -> Result<Verifier, Failure> {

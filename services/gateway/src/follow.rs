@@ -4,14 +4,21 @@
 //! that its shard has been told of.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tidings_model::Epoch;
-use tidings_streams::{EnvelopeFollower, Followed};
+use tidings_model::{Epoch, Position};
+use tidings_streams::{Content, EnvelopeFollower, Extent, FollowError, Followed, Topology};
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::framed::FramedEnvelope;
 use crate::retained::Retained;
 use crate::shard::ShardHandle;
+
+/// How often what has been removed from the stream is looked for.
+const UPKEEP: Duration = Duration::from_secs(1);
+/// What an envelope takes in memory besides its bytes in the stream.
+const OVERHEAD: u64 = 512;
 
 /// What comes to every shard, in the same order.
 #[derive(Debug, Clone)]
@@ -20,6 +27,56 @@ pub(crate) enum News {
     Envelopes(Arc<[Arc<FramedEnvelope>]>),
     /// The stream was made anew; sequences begin at 1 again.
     Renewed(Epoch),
+}
+
+/// Learns what lies where in the stream as it is now: from headers alone, and of the newest
+/// envelopes, as many as the hot tail holds, from the whole. Returns where that ends.
+pub(crate) async fn build(
+    topology: &Topology,
+    retained: &Retained,
+    extent: Extent,
+    reach: u64,
+    hot_tail_bytes: usize,
+) -> Result<Position, FollowError> {
+    let at = |sequence| Position { epoch: extent.epoch, sequence };
+    let each = extent.bytes.checked_div(extent.messages).unwrap_or_default() + OVERHEAD;
+    let hot = u64::try_from(hot_tail_bytes).unwrap_or(u64::MAX) / each;
+    let tail = extent.last.saturating_sub(hot).max(reach);
+    let mut position = at(reach);
+    if reach < tail {
+        position = read_through(topology, retained, position, tail, Content::HeadersOnly).await?;
+    }
+    read_through(topology, retained, position, extent.last, Content::Whole).await
+}
+
+/// Reads up to `last`, or to the stream's end if nothing is left there.
+async fn read_through(
+    topology: &Topology,
+    retained: &Retained,
+    from: Position,
+    last: u64,
+    content: Content,
+) -> Result<Position, FollowError> {
+    let mut follower = EnvelopeFollower::after(topology, from, content).await?;
+    while follower.position().sequence < last {
+        match follower.next_pending().await? {
+            None => break,
+            Some(Followed::Envelopes(envelopes)) => match content {
+                Content::HeadersOnly => retained.index(&envelopes),
+                Content::Whole => {
+                    let framed = envelopes.into_iter().map(|stored| Arc::new(FramedEnvelope::new(stored)));
+                    retained.append(&framed.collect::<Vec<_>>());
+                }
+            },
+            // What was purged is not in the stream that is being read.
+            Some(Followed::Purged(..)) => {}
+            Some(Followed::Renewed(epoch)) => {
+                retained.restart(epoch);
+                return Ok(Position { epoch, sequence: 0 });
+            }
+        }
+    }
+    Ok(follower.position())
 }
 
 /// Follows the stream until cancelled.
@@ -37,13 +94,36 @@ pub(crate) async fn follow(
                 retained.append(&framed);
                 News::Envelopes(framed)
             }
+            Followed::Purged(tenant, address) => {
+                retained.purge(tenant.as_str(), address.as_str());
+                continue;
+            }
             Followed::Renewed(epoch) => {
-                retained.restart();
+                retained.restart(epoch);
                 News::Renewed(epoch)
             }
         };
         for shard in &*shards {
             shard.tell(news.clone()).await;
+        }
+    }
+}
+
+/// Forgets what the stream has removed and what has expired, until cancelled.
+pub(crate) async fn upkeep(
+    topology: Topology,
+    retained: Arc<Retained>,
+    clock: fn() -> OffsetDateTime,
+    cancelled: CancellationToken,
+) {
+    while cancelled.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
+        match topology.extent().await {
+            Ok(extent) if extent.epoch == retained.view().epoch => retained.upkeep(extent.floor, clock()),
+            // The follower will tell that the stream was made anew.
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "retention is looked at later");
+            }
         }
     }
 }

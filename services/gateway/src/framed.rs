@@ -40,6 +40,10 @@ impl FramedEnvelope {
         self.stored.sequence
     }
 
+    pub(crate) fn stored(&self) -> &StoredEnvelope {
+        &self.stored
+    }
+
     pub(crate) fn envelope(&self) -> &Envelope {
         &self.stored.envelope
     }

@@ -2,31 +2,32 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tidings_access::{Rules, Verifier};
-use tidings_catalog::Catalogs;
-use tidings_model::Position;
+use tidings_catalog::{Catalog, Catalogs, StartPolicy};
+use tidings_model::{Position, Tenant};
 use tidings_runtime::config::GatewayConfig;
-use tidings_streams::{EnvelopeFollower, FollowError, Topology};
+use tidings_streams::consumers::ConsumerStore;
+use tidings_streams::{Content, EnvelopeFollower, ExtentError, FollowError, Topology};
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::follow::follow;
+use crate::follow::{build, follow, upkeep};
 use crate::http;
+use crate::positions::Positions;
 use crate::retained::Retained;
 use crate::shard::ShardHandle;
-
-/// How much of the newest envelopes is kept in memory, in bytes.
-const HOT_TAIL: usize = 64 * 1024 * 1024;
 
 /// What a gateway is made of.
 pub struct Parts {
     /// Its settings.
     pub settings: GatewayConfig,
+    /// Its name, different from every other gateway's.
+    pub name: String,
     /// How far clocks may differ; a connection lasts that much longer than its token.
     pub leeway: Duration,
     /// Which requests may bring which tokens.
@@ -37,6 +38,8 @@ pub struct Parts {
     pub catalogs: Arc<Catalogs>,
     /// The streams.
     pub topology: Topology,
+    /// Where users' positions are kept.
+    pub consumers: Arc<dyn ConsumerStore>,
     /// The wall clock.
     pub clock: fn() -> OffsetDateTime,
 }
@@ -51,8 +54,32 @@ pub(crate) struct Shared {
     pub(crate) topology: Topology,
     pub(crate) clock: fn() -> OffsetDateTime,
     pub(crate) retained: Arc<Retained>,
-    /// New connections are welcome.
-    pub(crate) open: AtomicBool,
+    pub(crate) positions: Positions,
+}
+
+impl Shared {
+    /// Where a consumer of this tenant starts that has never been here.
+    pub(crate) fn first_position(&self, tenant: &Tenant) -> Position {
+        let view = self.retained.view();
+        let policy = self.catalogs.get(tenant).map_or(StartPolicy::New, Catalog::start_policy);
+        let sequence = match policy {
+            StartPolicy::New => view.head,
+            StartPolicy::All => view.floor,
+            StartPolicy::Since(span) => self.retained.before((self.clock)() - span),
+        };
+        Position { epoch: view.epoch, sequence }
+    }
+}
+
+/// What a gateway is at.
+#[derive(Clone)]
+pub(crate) enum Stage {
+    /// It learns what lies where; whoever comes waits.
+    Starting,
+    /// It serves.
+    Open(Arc<[ShardHandle]>),
+    /// It is about to end.
+    Ending,
 }
 
 /// A gateway that listens.
@@ -60,29 +87,21 @@ pub struct Gateway {
     shared: Arc<Shared>,
     listener: TcpListener,
     address: SocketAddr,
-    follower: EnvelopeFollower,
-    shards: Arc<[ShardHandle]>,
-    threads: Vec<JoinHandle<()>>,
+    stage: watch::Sender<Stage>,
 }
 
 impl Gateway {
-    /// Binds the address, takes its place in the stream and starts the shards. Nobody is served
-    /// before [`Gateway::run`].
+    /// Binds the address. Nobody is answered before [`Gateway::run`].
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
         let listen = parts.settings.listen;
-        let listener = TcpListener::bind(listen)
-            .await
-            .map_err(|source| StartError::Listen { address: listen, source })?;
-        let address =
-            listener.local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
-        let follower = EnvelopeFollower::from_now(&parts.topology).await.map_err(StartError::Follow)?;
-        let position = Position { epoch: follower.epoch(), sequence: follower.last() };
-        let count = match parts.settings.shards {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            count => count,
-        };
+        let failed = |source| StartError::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let extent = parts.topology.extent().await?;
+        let reach = extent.floor.max(extent.last.saturating_sub(parts.settings.mailbox_reach));
+        let hot_tail_bytes = parts.settings.hot_tail_bytes;
         let shared = Arc::new(Shared {
-            retained: Arc::new(Retained::new(position.sequence, HOT_TAIL)),
+            retained: Arc::new(Retained::new(extent.epoch, extent.floor, reach, hot_tail_bytes)),
             settings: parts.settings,
             leeway: parts.leeway,
             rules: parts.rules,
@@ -90,16 +109,9 @@ impl Gateway {
             catalogs: parts.catalogs,
             topology: parts.topology,
             clock: parts.clock,
-            open: AtomicBool::new(true),
+            positions: Positions::new(parts.consumers, parts.name, parts.clock),
         });
-        let (mut shards, mut threads) = (Vec::new(), Vec::new());
-        for index in 0..count {
-            let (shard, thread) =
-                ShardHandle::start(index, Arc::clone(&shared), position).map_err(StartError::Shard)?;
-            shards.push(shard);
-            threads.push(thread);
-        }
-        Ok(Self { shared, listener, address, follower, shards: shards.into(), threads })
+        Ok(Self { shared, listener, address, stage: watch::Sender::new(Stage::Starting) })
     }
 
     /// Where it listens.
@@ -108,33 +120,90 @@ impl Gateway {
         self.address
     }
 
-    /// Serves until cancelled; then says goodbye to everybody and returns.
-    pub async fn run(self, cancelled: CancellationToken) {
-        let follow = follow(
-            self.follower,
-            Arc::clone(&self.shared.retained),
-            Arc::clone(&self.shards),
-            cancelled.child_token(),
-        );
-        let follow = tokio::spawn(follow);
-        http::serve(self.listener, Arc::clone(&self.shared), Arc::clone(&self.shards), cancelled).await;
-        self.shared.open.store(false, Ordering::Relaxed);
-        if let Err(error) = follow.await {
-            tracing::error!(%error, "the reading of ENVELOPES ended badly");
-        }
-        for shard in &*self.shards {
-            shard.close().await;
-        }
-        let joined = tokio::task::spawn_blocking(move || {
-            self.threads.into_iter().filter_map(|thread| thread.join().err()).count()
-        });
-        if joined.await.is_ok_and(|panicked| panicked > 0) {
-            tracing::error!("a shard ended badly");
-        }
+    /// Serves until cancelled; then says goodbye to everybody, saves their positions and returns.
+    pub async fn run(self, cancelled: CancellationToken) -> Result<(), StartError> {
+        let Self { shared, listener, stage, .. } = self;
+        let http = http::serve(listener, Arc::clone(&shared), stage.subscribe(), cancelled.clone());
+        let engine = async {
+            let ended = Box::pin(serve(&shared, &stage, &cancelled)).await;
+            // Without an engine there is nothing to be had here.
+            cancelled.cancel();
+            ended
+        };
+        let ((), ended) = tokio::join!(http, engine);
+        ended
     }
 }
 
-/// Why a gateway cannot start.
+/// Learns what lies where, starts the shards, and keeps both up to date.
+async fn serve(
+    shared: &Arc<Shared>,
+    stage: &watch::Sender<Stage>,
+    cancelled: &CancellationToken,
+) -> Result<(), StartError> {
+    let prepared = cancelled.run_until_cancelled(prepare(shared)).await;
+    let Some((follower, position)) = prepared.transpose()? else { return Ok(()) };
+    let (shards, threads) = start_shards(shared, position)?;
+    stage.send_replace(Stage::Open(Arc::clone(&shards)));
+    tracing::info!(%position, "the gateway is ready");
+
+    let following = follow(follower, Arc::clone(&shared.retained), Arc::clone(&shards), cancelled.clone());
+    let looking_after =
+        upkeep(shared.topology.clone(), Arc::clone(&shared.retained), shared.clock, cancelled.clone());
+    // Positions are saved until the last connection has ended.
+    let saving = CancellationToken::new();
+    let serving = async {
+        tokio::join!(following, looking_after);
+        stage.send_replace(Stage::Ending);
+        for shard in &*shards {
+            shard.close().await;
+        }
+        join(threads).await;
+        saving.cancel();
+    };
+    tokio::join!(serving, shared.positions.run(saving.clone()));
+    Ok(())
+}
+
+async fn prepare(shared: &Shared) -> Result<(EnvelopeFollower, Position), StartError> {
+    let (settings, topology) = (&shared.settings, &shared.topology);
+    let extent = topology.extent().await?;
+    let reach = shared.retained.view().head;
+    let position = build(topology, &shared.retained, extent, reach, settings.hot_tail_bytes).await?;
+    let follower = EnvelopeFollower::after(topology, position, Content::Whole).await?;
+    Ok((follower, position))
+}
+
+type Threads = Vec<JoinHandle<()>>;
+
+fn start_shards(
+    shared: &Arc<Shared>,
+    position: Position,
+) -> Result<(Arc<[ShardHandle]>, Threads), StartError> {
+    let count = match shared.settings.shards {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => count,
+    };
+    let (mut shards, mut threads) = (Vec::new(), Vec::new());
+    for index in 0..count {
+        let started = ShardHandle::start(index, Arc::clone(shared), position);
+        let (shard, thread) = started.map_err(StartError::Shard)?;
+        shards.push(shard);
+        threads.push(thread);
+    }
+    Ok((shards.into(), threads))
+}
+
+async fn join(threads: Threads) {
+    let joined = tokio::task::spawn_blocking(move || {
+        threads.into_iter().filter_map(|thread| thread.join().err()).count()
+    });
+    if joined.await.is_ok_and(|panicked| panicked > 0) {
+        tracing::error!("a shard ended badly");
+    }
+}
+
+/// Why a gateway cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address is taken, or not ours.
@@ -146,9 +215,12 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The stream's state cannot be read.
+    #[error("the gateway cannot find its place in the stream")]
+    Extent(#[from] ExtentError),
     /// The stream cannot be read.
-    #[error("the gateway cannot read stream ENVELOPES")]
-    Follow(#[source] FollowError),
+    #[error("the gateway cannot read the stream")]
+    Follow(#[from] FollowError),
     /// A thread cannot be started.
     #[error("cannot start a shard")]
     Shard(#[source] std::io::Error),

@@ -7,7 +7,9 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tidings_access::{Refusal, Token};
+use tidings_model::{Position, PositionError};
 use tidings_protocol::server::{SUBPROTOCOL, choose_subprotocol};
+use tidings_streams::consumers::{ConsumerName, ConsumerNameError};
 use time::OffsetDateTime;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -22,6 +24,8 @@ const MAX_DEVICE: usize = 64;
 pub(crate) struct Admission {
     pub(crate) passport: Passport,
     pub(crate) form: Form,
+    /// The position that the client kept itself.
+    pub(crate) since: Option<Position>,
     /// The headers of the answer, 101 Switching Protocols.
     pub(crate) headers: HeaderMap,
 }
@@ -41,15 +45,19 @@ pub(crate) enum Denied {
     Tenant(String),
     #[error("the device {0:?} is not a name of 1 to 64 printable characters")]
     Device(String),
+    #[error("the token's user or session cannot have a consumer")]
+    Consumer(#[from] ConsumerNameError),
+    #[error("`since` is no position")]
+    Since(#[from] PositionError),
 }
 
 impl Denied {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NoUpgrade | Self::Version(_) => StatusCode::UPGRADE_REQUIRED,
-            Self::NoKey | Self::Device(_) => StatusCode::BAD_REQUEST,
+            Self::NoKey | Self::Device(_) | Self::Since(_) => StatusCode::BAD_REQUEST,
             Self::Refused(refusal) => refusal.status(),
-            Self::Tenant(_) => StatusCode::FORBIDDEN,
+            Self::Tenant(_) | Self::Consumer(_) => StatusCode::FORBIDDEN,
         }
     }
 
@@ -61,6 +69,8 @@ impl Denied {
             Self::Refused(refusal) => refusal.code(),
             Self::Tenant(_) => "TENANT_UNKNOWN",
             Self::Device(_) => "DEVICE_NAME",
+            Self::Consumer(_) => "CONSUMER_NAME",
+            Self::Since(_) => "POSITION",
         }
     }
 }
@@ -81,7 +91,7 @@ pub(crate) fn admit(shared: &Shared, request: &Parts, now: OffsetDateTime) -> Re
     let key = headers.get(SEC_WEBSOCKET_KEY).ok_or(Denied::NoKey)?;
     let query = request.uri.query();
     let token = tidings_access::find(headers, query, &shared.rules)?;
-    let passport = passport(shared, &token, device(query)?, now)?;
+    let passport = passport(shared, &token, device(query)?.as_deref(), now)?;
 
     let mut answer = HeaderMap::new();
     answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -93,7 +103,7 @@ pub(crate) fn admit(shared: &Shared, request: &Parts, now: OffsetDateTime) -> Re
     if form == Form::Sequenced {
         answer.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
-    Ok(Admission { passport, form, headers: answer })
+    Ok(Admission { passport, form, since: since(query)?, headers: answer })
 }
 
 /// From a token to what it opens. The device is the given one, else the token's session, else
@@ -101,22 +111,27 @@ pub(crate) fn admit(shared: &Shared, request: &Parts, now: OffsetDateTime) -> Re
 pub(crate) fn passport(
     shared: &Shared,
     token: &Token,
-    device: Option<String>,
+    device: Option<&str>,
     now: OffsetDateTime,
 ) -> Result<Passport, Denied> {
     let claims = shared.verifier.verify(token, now.into())?;
     let catalog =
         shared.catalogs.get(&claims.tenant).ok_or_else(|| Denied::Tenant(claims.tenant.to_string()))?;
+    let device = device.or(claims.session.as_deref()).unwrap_or("default");
     let expires_at = i64::try_from(claims.expires_at).ok();
     let expires_at = expires_at.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
     Ok(Passport {
         keys: catalog.keys(&claims.all),
-        device: device.or(claims.session).unwrap_or_else(|| "default".to_owned()),
-        user: claims.subject,
-        tenant: claims.tenant,
+        consumer: ConsumerName::new(claims.tenant, &claims.subject, device)?,
         // Beyond what a calendar holds, a token does not expire.
         expires_at: expires_at.unwrap_or(time::macros::datetime!(9999-12-31 23:59:59 UTC)),
     })
+}
+
+fn since(query: Option<&str>) -> Result<Option<Position>, Denied> {
+    let mut parameters = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let given = parameters.find(|(name, _)| name == "since");
+    Ok(given.map(|(_, position)| position.parse()).transpose()?)
 }
 
 fn device(query: Option<&str>) -> Result<Option<String>, Denied> {

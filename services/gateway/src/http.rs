@@ -1,7 +1,6 @@
 //! The listening socket: health, and the WebSocket endpoint up to the moment of the upgrade.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,13 +14,16 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
+use tidings_streams::consumers::{ConsumerStoreError, StoredConsumer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::gateway::Shared;
+use crate::gateway::{Shared, Stage};
 use crate::handshake::{self, Admission, Denied};
 use crate::shard::{Newcomer, ShardHandle};
+use crate::standing::Standing;
 
 /// The largest head of a request, in bytes; a token may have 8 KiB.
 const MAX_HEAD: usize = 16 * 1024;
@@ -38,7 +40,7 @@ const LAST_REQUESTS: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 struct Endpoint {
     shared: Arc<Shared>,
-    shards: Arc<[ShardHandle]>,
+    stage: watch::Receiver<Stage>,
     upgrades: TaskTracker,
 }
 
@@ -46,12 +48,12 @@ struct Endpoint {
 pub(crate) async fn serve(
     listener: TcpListener,
     shared: Arc<Shared>,
-    shards: Arc<[ShardHandle]>,
+    stage: watch::Receiver<Stage>,
     cancelled: CancellationToken,
 ) {
     let tasks = TaskTracker::new();
     let handshake_timeout = shared.settings.handshake_timeout;
-    let router = router(Endpoint { shared, shards, upgrades: tasks.clone() });
+    let router = router(Endpoint { shared, stage, upgrades: tasks.clone() });
     while let Some(accepted) = cancelled.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, _)) => {
@@ -100,33 +102,82 @@ fn router(endpoint: Endpoint) -> Router {
 
 /// Whether new connections are welcome.
 async fn ready(State(endpoint): State<Endpoint>) -> Response {
-    if endpoint.shared.open.load(Ordering::Relaxed) {
-        "ready\n".into_response()
-    } else {
-        refuse(StatusCode::SERVICE_UNAVAILABLE, "DRAINING", "the gateway is shutting down")
+    let stage = endpoint.stage.borrow().clone();
+    match stage {
+        Stage::Open(_) => "ready\n".into_response(),
+        Stage::Starting => unavailable("STARTING", "the gateway is learning what lies where"),
+        Stage::Ending => unavailable("DRAINING", "the gateway is shutting down"),
     }
 }
 
 async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Response {
-    let Endpoint { shared, shards, upgrades } = endpoint;
+    let Endpoint { shared, stage, upgrades } = endpoint;
+    let shards = match when_open(stage, shared.settings.handshake_timeout).await {
+        Ok(shards) => shards,
+        Err(response) => return response,
+    };
     if is_full(&shared, &shards) {
         let text = "the gateway has as many connections as it may; try another one, or later";
-        let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, "TOO_MANY_CONNECTIONS", text);
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
-        return response;
+        return unavailable("TOO_MANY_CONNECTIONS", text);
     }
     let upgrade = hyper::upgrade::on(&mut request);
     let (head, _) = request.into_parts();
-    match handshake::admit(&shared, &head, (shared.clock)()) {
-        Ok(admission) => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-            response.headers_mut().clone_from(&admission.headers);
-            upgrades.spawn(hand_over(upgrade, admission, shards));
-            response
+    let admission = match handshake::admit(&shared, &head, (shared.clock)()) {
+        Ok(admission) => admission,
+        Err(denied) => return deny(&denied),
+    };
+    let passport = &admission.passport;
+    let stored = shared.positions.arrive(passport, || shared.first_position(passport.tenant())).await;
+    let stored = match stored {
+        Ok(stored) => stored,
+        Err(error) => return without_consumer(&error),
+    };
+    let standing = Standing::of(admission.since.unwrap_or(stored.state.position), shared.retained.view());
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().clone_from(&admission.headers);
+    let arrival = Arrival { admission, standing, stored };
+    upgrades.spawn(async move {
+        let consumer = arrival.admission.passport.consumer.clone();
+        let position = arrival.stored.state.position;
+        if !hand_over(upgrade, arrival, &shards).await {
+            shared.positions.leave(&consumer, position);
         }
-        Err(denied) => deny(&denied),
+    });
+    response
+}
+
+/// Whoever comes while the gateway is starting waits, but not for ever.
+async fn when_open(
+    mut stage: watch::Receiver<Stage>,
+    patience: Duration,
+) -> Result<Arc<[ShardHandle]>, Response> {
+    let decided = stage.wait_for(|stage| !matches!(stage, Stage::Starting));
+    let stage = match tokio::time::timeout(patience, decided).await {
+        Ok(Ok(stage)) => stage.clone(),
+        Ok(Err(_)) => Stage::Ending,
+        Err(_) => Stage::Starting,
+    };
+    match stage {
+        Stage::Open(shards) => Ok(shards),
+        Stage::Starting => Err(unavailable("STARTING", "the gateway is not ready yet; try again")),
+        Stage::Ending => Err(unavailable("DRAINING", "the gateway is shutting down; connect again")),
     }
+}
+
+/// A client that is coming in.
+struct Arrival {
+    admission: Admission,
+    standing: Standing,
+    stored: StoredConsumer,
+}
+
+fn without_consumer(error: &ConsumerStoreError) -> Response {
+    if let ConsumerStoreError::TooManyDevices { .. } = error {
+        return refuse(StatusCode::FORBIDDEN, "TOO_MANY_DEVICES", &error.to_string());
+    }
+    tracing::warn!(error = error as &dyn std::error::Error, "a client cannot be served now");
+    unavailable("NO_POSITION", "your position cannot be read now; try again")
 }
 
 fn is_full(shared: &Shared, shards: &[ShardHandle]) -> bool {
@@ -137,23 +188,33 @@ fn is_full(shared: &Shared, shards: &[ShardHandle]) -> bool {
 /// Takes the raw socket from hyper and gives it to the shard with the fewest connections.
 ///
 /// Off this runtime and onto the shard's: the registration that hyper used goes with all that it
-/// kept alive, and the shard's own thread does all the work from here on.
-async fn hand_over(upgrade: OnUpgrade, admission: Admission, shards: Arc<[ShardHandle]>) {
+/// kept alive, and the shard's own thread does all the work from here on. `false` if the client
+/// did not get there.
+async fn hand_over(upgrade: OnUpgrade, arrival: Arrival, shards: &[ShardHandle]) -> bool {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
-        Err(error) => return tracing::debug!(%error, "a client left during its handshake"),
+        Err(error) => {
+            tracing::debug!(%error, "a client left during its handshake");
+            return false;
+        }
     };
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
-        return tracing::error!("an upgraded connection is not the socket that was accepted");
+        tracing::error!("an upgraded connection is not the socket that was accepted");
+        return false;
     };
     let stream = match parts.io.into_inner().into_std() {
         Ok(stream) => stream,
-        Err(error) => return tracing::debug!(%error, "cannot take over a client's socket"),
+        Err(error) => {
+            tracing::debug!(%error, "cannot take over a client's socket");
+            return false;
+        }
     };
-    let Admission { passport, form, .. } = admission;
-    let newcomer = Newcomer { stream, early_bytes: parts.read_buf, form, passport };
-    if let Some(shard) = shards.iter().min_by_key(|shard| shard.connections()) {
-        shard.adopt(newcomer).await;
+    let Arrival { admission: Admission { passport, form, .. }, standing, stored } = arrival;
+    let subscriptions = stored.state.subscriptions;
+    let newcomer = Newcomer { stream, early_bytes: parts.read_buf, form, passport, standing, subscriptions };
+    match shards.iter().min_by_key(|shard| shard.connections()) {
+        Some(shard) => shard.adopt(newcomer).await,
+        None => false,
     }
 }
 
@@ -169,6 +230,12 @@ fn deny(denied: &Denied) -> Response {
         }
         _ => {}
     }
+    response
+}
+
+fn unavailable(code: &str, message: &str) -> Response {
+    let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, code, message);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }
 

@@ -15,8 +15,11 @@ mod framed;
 mod gateway;
 mod handshake;
 mod http;
+mod positions;
 mod retained;
 mod session;
 mod shard;
+mod standing;
+mod times;
 
 pub use gateway::{Gateway, Parts, StartError};

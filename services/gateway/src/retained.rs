@@ -1,57 +1,33 @@
-//! What a gateway keeps of the stream: the mailbox (what lies where) and the hot tail (the newest
-//! envelopes themselves).
+//! What a gateway keeps of the stream: the mailbox (what lies where), the hot tail (the newest
+//! envelopes themselves) and an index of times.
 //!
 //! One writer, the follower; read by every shard. Locks are held for a page at most, never across
 //! an await.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tidings_mailbox::{Delivery, Entry, Found, HotTail, Mailbox, NotCovered, Page, Query};
-use tidings_model::Class;
+use tidings_model::{Class, Epoch};
+use tidings_streams::StoredEnvelope;
+use time::OffsetDateTime;
 
 use crate::framed::FramedEnvelope;
+use crate::standing::View;
+use crate::times::TimeIndex;
 
 pub(crate) struct Retained(RwLock<Inner>);
 
 struct Inner {
+    epoch: Epoch,
+    /// The sequence before the first that the stream retains; below the mailbox's own floor where
+    /// the mailbox does not reach back so far.
+    floor: u64,
     mailbox: Mailbox,
     hot_tail: HotTail<Arc<FramedEnvelope>>,
     hot_tail_bytes: usize,
-}
-
-impl Retained {
-    /// Keeps what comes after `floor`, and the envelopes themselves up to so many bytes.
-    pub(crate) fn new(floor: u64, hot_tail_bytes: usize) -> Self {
-        Self(RwLock::new(Inner::new(floor, hot_tail_bytes)))
-    }
-
-    /// Takes the next envelopes, in order.
-    pub(crate) fn append(&self, envelopes: &[Arc<FramedEnvelope>]) {
-        let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for envelope in envelopes {
-            inner.append(envelope);
-        }
-    }
-
-    /// Forgets everything: the stream begins anew.
-    pub(crate) fn restart(&self) {
-        let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        *inner = Inner::new(0, inner.hot_tail_bytes);
-    }
-
-    /// One page of what a query opens, and of each envelope found the frames, if they are still
-    /// in memory.
-    pub(crate) fn read<A: AsRef<str>>(
-        &self,
-        query: &Query<'_, A>,
-        through: u64,
-        limit: usize,
-    ) -> Result<RetainedPage, NotCovered> {
-        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let Page { found, read_through } = inner.mailbox.merge(query, through, limit)?;
-        let held = |found: Found| (found, inner.hot_tail.get(found.sequence).cloned());
-        Ok(RetainedPage { found: found.into_iter().map(held).collect(), read_through })
-    }
+    times: TimeIndex,
+    /// Up to here, envelopes that were kept for somebody have been removed.
+    removed_through: u64,
 }
 
 /// Part of what lies at some addresses.
@@ -62,38 +38,147 @@ pub(crate) struct RetainedPage {
     pub(crate) read_through: u64,
 }
 
-impl Inner {
-    fn new(floor: u64, hot_tail_bytes: usize) -> Self {
-        Self { mailbox: Mailbox::new(floor), hot_tail: HotTail::new(hot_tail_bytes, floor), hot_tail_bytes }
+impl Retained {
+    /// Knows nothing yet of what comes after `reach`, in a stream that retains what comes after
+    /// `floor`; keeps envelopes up to so many bytes.
+    pub(crate) fn new(epoch: Epoch, floor: u64, reach: u64, hot_tail_bytes: usize) -> Self {
+        Self(RwLock::new(Inner::new(epoch, floor, reach, hot_tail_bytes)))
     }
 
-    fn append(&mut self, framed: &Arc<FramedEnvelope>) {
-        let (sequence, envelope) = (framed.sequence(), framed.envelope());
-        let subject = &envelope.subject;
+    /// Takes the next envelopes, of which only the headers are known.
+    pub(crate) fn index(&self, envelopes: &[StoredEnvelope]) {
+        let mut inner = self.write();
+        for stored in envelopes {
+            inner.index(stored);
+        }
+    }
+
+    /// Takes the next envelopes.
+    pub(crate) fn append(&self, envelopes: &[Arc<FramedEnvelope>]) {
+        let mut inner = self.write();
+        for framed in envelopes {
+            inner.index(framed.stored());
+            let pushed = inner.hot_tail.push(framed.sequence(), Arc::clone(framed), framed.weight());
+            if let Err(error) = pushed {
+                tracing::error!(%error, "the hot tail refuses an envelope");
+            }
+        }
+    }
+
+    /// Forgets everything: the stream begins anew.
+    pub(crate) fn restart(&self, epoch: Epoch) {
+        let mut inner = self.write();
+        *inner = Inner::new(epoch, 0, 0, inner.hot_tail_bytes);
+    }
+
+    /// Forgets what the stream has removed below `floor`, and what has expired.
+    pub(crate) fn upkeep(&self, floor: u64, now: OffsetDateTime) {
+        let mut inner = self.write();
+        inner.mailbox.expire(unix_seconds(now));
+        inner.floor = inner.floor.max(floor);
+        if floor > inner.mailbox.floor() {
+            let before = inner.mailbox.len();
+            inner.mailbox.retain_from(floor + 1);
+            inner.hot_tail.retain_from(floor + 1);
+            inner.times.retain_from(floor + 1);
+            if inner.mailbox.len() < before {
+                inner.removed_through = floor;
+            }
+        }
+    }
+
+    /// Forgets everything at one address.
+    pub(crate) fn purge(&self, tenant: &str, address: &str) {
+        let mut inner = self.write();
+        inner.mailbox.purge(tenant, address);
+        let capacity = inner.hot_tail_bytes;
+        let head = inner.hot_tail.head();
+        // Rare, and the envelopes must not be readable any more: the tail starts anew.
+        inner.hot_tail = HotTail::new(capacity, head);
+    }
+
+    /// What of the stream can be answered for.
+    pub(crate) fn view(&self) -> View {
+        let inner = self.read_lock();
+        View {
+            epoch: inner.epoch,
+            floor: inner.floor,
+            head: inner.mailbox.head(),
+            removed_through: inner.removed_through,
+        }
+    }
+
+    /// The sequence before the first envelope that was stored at this time or, to the minute,
+    /// later.
+    pub(crate) fn before(&self, time: OffsetDateTime) -> u64 {
+        let inner = self.read_lock();
+        let found = inner.times.before(time).unwrap_or_else(|| inner.mailbox.head());
+        found.max(inner.floor)
+    }
+
+    /// One page of what a query opens, and of each envelope found the frames, if they are still
+    /// in memory.
+    pub(crate) fn read<A: AsRef<str>>(
+        &self,
+        query: &Query<'_, A>,
+        through: u64,
+        limit: usize,
+    ) -> Result<RetainedPage, NotCovered> {
+        let inner = self.read_lock();
+        // Nothing lies below the stream's floor, so nothing is skipped.
+        let query = Query { after: query.after.max(inner.floor), ..*query };
+        let Page { found, read_through } = inner.mailbox.merge(&query, through, limit)?;
+        let held = |found: Found| (found, inner.hot_tail.get(found.sequence).cloned());
+        Ok(RetainedPage { found: found.into_iter().map(held).collect(), read_through })
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_lock(&self) -> RwLockReadGuard<'_, Inner> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The clock of the mailbox.
+pub(crate) fn unix_seconds(time: OffsetDateTime) -> u64 {
+    u64::try_from(time.unix_timestamp()).unwrap_or_default()
+}
+
+impl Inner {
+    fn new(epoch: Epoch, floor: u64, reach: u64, hot_tail_bytes: usize) -> Self {
+        Self {
+            epoch,
+            floor,
+            mailbox: Mailbox::new(reach),
+            hot_tail: HotTail::new(hot_tail_bytes, reach),
+            hot_tail_bytes,
+            times: TimeIndex::default(),
+            // What was removed before this gateway knew the stream is not known.
+            removed_through: floor,
+        }
+    }
+
+    fn index(&mut self, stored: &StoredEnvelope) {
+        let sequence = stored.sequence;
+        self.times.note(stored.stored_at, sequence);
+        let subject = &stored.envelope.subject;
         let latest_key = subject.key.as_ref().map(|key| format!("{}\0{key}", subject.slot));
         let delivery = match (subject.class, &latest_key) {
-            (Class::Ephemeral, _) => None,
-            (Class::Latest, Some(key)) => Some(Delivery::Latest { key }),
-            (Class::Latest | Class::Durable, _) => Some(Delivery::Durable),
+            (Class::Ephemeral, _) => return self.mailbox.advance_to(sequence),
+            (Class::Latest, Some(key)) => Delivery::Latest { key },
+            (Class::Latest | Class::Durable, _) => Delivery::Durable,
         };
-        let told = match delivery {
-            None => {
-                self.mailbox.advance_to(sequence);
-                Ok(())
-            }
-            Some(delivery) => self.mailbox.append(Entry {
-                tenant: subject.tenant.as_str(),
-                address: subject.address.as_str(),
-                sequence,
-                delivery,
-                expires_at: envelope.expires_at.and_then(|at| u64::try_from(at.unix_timestamp()).ok()),
-            }),
-        };
-        if let Err(error) = told {
+        let appended = self.mailbox.append(Entry {
+            tenant: subject.tenant.as_str(),
+            address: subject.address.as_str(),
+            sequence,
+            delivery,
+            expires_at: stored.envelope.expires_at.map(unix_seconds),
+        });
+        if let Err(error) = appended {
             tracing::error!(%error, sequence, "the mailbox refuses an envelope");
-        }
-        if let Err(error) = self.hot_tail.push(sequence, Arc::clone(framed), framed.weight()) {
-            tracing::error!(%error, sequence, "the hot tail refuses an envelope");
         }
     }
 }

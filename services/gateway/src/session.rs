@@ -9,6 +9,7 @@ use tidings_protocol::Filter;
 use tidings_protocol::client::{self, ClientMessage, Limits, Object, Request};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId, quoted};
 use tidings_protocol::server::ServerMessage;
+use tidings_streams::consumers::{self, ConsumerName, Edit};
 use time::OffsetDateTime;
 
 use crate::framed::Form;
@@ -16,12 +17,17 @@ use crate::framed::Form;
 /// Whom a connection belongs to, as its token says.
 #[derive(Debug, Clone)]
 pub(crate) struct Passport {
-    pub(crate) tenant: Tenant,
-    pub(crate) user: String,
-    pub(crate) device: String,
+    /// Tenant, user and device.
+    pub(crate) consumer: ConsumerName,
     /// The addresses that the token's claims open.
     pub(crate) keys: BTreeSet<Address>,
     pub(crate) expires_at: OffsetDateTime,
+}
+
+impl Passport {
+    pub(crate) fn tenant(&self) -> &Tenant {
+        self.consumer.tenant()
+    }
 }
 
 /// What has to be done about a client's message.
@@ -29,6 +35,8 @@ pub(crate) struct Passport {
 pub(crate) enum Effect {
     /// Send this JSON text.
     Reply(String),
+    /// Remember with the durable consumer that the topic was asked for, or given up.
+    Remember { topic: String, edit: Edit },
     /// Deliver from now on what comes to the address and passes the filter.
     Open(Address, Filter),
     /// Stop delivering what comes to the address with this filter.
@@ -77,6 +85,16 @@ pub(crate) struct Moment {
 impl Session {
     pub(crate) fn new(catalogs: Arc<Catalogs>, passport: Passport, form: Form) -> Self {
         Self { catalogs, passport, form, subscriptions: BTreeMap::new() }
+    }
+
+    /// Takes up the subscriptions that the durable consumer remembers, as far as they are still
+    /// open to the user.
+    pub(crate) fn restore(&mut self, remembered: BTreeMap<String, consumers::Subscription>) {
+        for (topic, consumers::Subscription { filter, since }) in remembered {
+            if let Ok(address) = self.entitled(&topic) {
+                self.subscriptions.insert(topic, Subscription { address, filter: filter.into(), since });
+            }
+        }
     }
 
     pub(crate) fn passport(&self) -> &Passport {
@@ -133,6 +151,8 @@ impl Session {
         let mut effects = Vec::new();
         for (topic, address) in asked {
             let since = self.subscriptions.get(topic).map_or(moment.sequence, |earlier| earlier.since);
+            let edit = Edit::Subscribe(consumers::Subscription { filter: filter.clone().into(), since });
+            effects.push(Effect::Remember { topic: topic.to_owned(), edit });
             let subscription = Subscription { address: address.clone(), filter: filter.clone(), since };
             if let Some(earlier) = self.subscriptions.insert(topic.to_owned(), subscription) {
                 effects.push(Effect::Shut(earlier.address, earlier.filter));
@@ -146,10 +166,10 @@ impl Session {
     }
 
     fn entitled(&self, name: &str) -> Result<Address, ErrorMessage> {
-        let topic = self.catalogs.get(&self.passport.tenant).and_then(|catalog| catalog.topic(name));
+        let topic = self.catalogs.get(self.passport.tenant()).and_then(|catalog| catalog.topic(name));
         let Some(topic) = topic else {
             let known =
-                self.catalogs.get(&self.passport.tenant).map(|catalog| catalog.topic_names().collect());
+                self.catalogs.get(self.passport.tenant()).map(|catalog| catalog.topic_names().collect());
             let known: Vec<&str> = known.unwrap_or_default();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             let text = format!("there is no topic {}; there are: {known}", quoted(name));
@@ -163,8 +183,13 @@ impl Session {
     }
 
     fn unsubscribe(&mut self, topics: &[String], id: Option<MessageId>, moment: Moment) -> Vec<Effect> {
-        let removed = topics.iter().filter_map(|topic| self.subscriptions.remove(topic));
-        let mut effects: Vec<_> = removed.map(|topic| Effect::Shut(topic.address, topic.filter)).collect();
+        let mut effects = Vec::new();
+        for topic in topics {
+            if let Some(subscription) = self.subscriptions.remove(topic) {
+                effects.push(Effect::Remember { topic: topic.clone(), edit: Edit::Unsubscribe });
+                effects.push(Effect::Shut(subscription.address, subscription.filter));
+            }
+        }
         effects.extend(self.confirm(|topics| {
             ServerMessage::Unsubscribed { topics, original_message_id: id }.to_json(moment.now)
         }));
@@ -191,7 +216,8 @@ impl Session {
     /// Takes over the claims of a fresh token of the same user: keys that are lost close at once,
     /// and so do topics that the new keys do not open.
     pub(crate) fn renew(&mut self, fresh: Passport) -> Result<Vec<Effect>, ErrorMessage> {
-        if (&fresh.tenant, &fresh.user) != (&self.passport.tenant, &self.passport.user) {
+        let (ours, theirs) = (&self.passport.consumer, &fresh.consumer);
+        if (ours.tenant(), ours.user()) != (theirs.tenant(), theirs.user()) {
             let text = "the token belongs to another user; open another connection for it";
             return Err(ErrorMessage::new(ErrorCode::Forbidden, text));
         }
@@ -199,7 +225,7 @@ impl Session {
         let mut effects: Vec<_> = lost.map(|key| Effect::Shut(key.clone(), Filter::default())).collect();
         let gained = fresh.keys.difference(&self.passport.keys);
         effects.extend(gained.map(|key| Effect::Open(key.clone(), Filter::default())));
-        self.passport = Passport { device: self.passport.device.clone(), ..fresh };
+        self.passport = Passport { consumer: self.passport.consumer.clone(), ..fresh };
         let topics: Vec<String> = self.subscriptions.keys().cloned().collect();
         for topic in topics.iter().filter(|topic| self.entitled(topic).is_err()).collect::<Vec<_>>() {
             let removed = self.subscriptions.remove(topic);
@@ -209,7 +235,7 @@ impl Session {
     }
 
     fn route(&self, verb: &str, frame: &Object, id: Option<MessageId>) -> Result<Vec<Effect>, ErrorMessage> {
-        let tenant = &self.passport.tenant;
+        let tenant = self.passport.tenant();
         let route = self.catalogs.get(tenant).and_then(|catalog| catalog.route(verb)).ok_or_else(|| {
             ErrorMessage::new(ErrorCode::UnknownAction, format!("there is no action {}", quoted(verb)))
         })?;
@@ -224,3 +250,6 @@ impl Session {
         Ok(vec![Effect::Newest { subjects, otherwise }])
     }
 }
+
+#[cfg(test)]
+mod tests;

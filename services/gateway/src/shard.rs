@@ -9,11 +9,13 @@ mod catch_up;
 mod connection;
 mod conversation;
 mod directory;
+mod fallback;
+mod settle;
 mod window;
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,13 +24,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use governor::{Quota, RateLimiter};
 use tidings_model::{Epoch, Position};
-use tidings_protocol::Filter;
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::framing::{Opcode, frame};
-use tidings_protocol::server::ServerMessage;
+use tidings_protocol::server::{GapReason, ServerMessage};
+use tidings_streams::consumers::Subscription;
 use time::OffsetDateTime;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -39,6 +41,7 @@ use crate::follow::News;
 use crate::framed::{Form, FramedEnvelope};
 use crate::gateway::Shared;
 use crate::session::{Passport, Session};
+use crate::standing::{Gap, Standing};
 
 /// Commands that may wait for a shard. A full queue holds back the reading of the stream.
 const QUEUE: usize = 64;
@@ -46,6 +49,9 @@ const QUEUE: usize = 64;
 const SCRATCH: usize = 64 * 1024;
 /// Connections that are written to before others get their turn.
 const FAIR_SHARE: usize = 256;
+/// Connections of a shard that read from the stream itself at once, because the mailbox does not
+/// reach back to them: JetStream finds what is theirs by scanning.
+const FALLBACKS: usize = 4;
 /// How often timers are looked at.
 const TICK: Duration = Duration::from_millis(250);
 /// How long connections may take to say goodbye when the gateway ends.
@@ -59,6 +65,10 @@ pub(crate) struct Newcomer {
     pub(crate) early_bytes: Bytes,
     pub(crate) form: Form,
     pub(crate) passport: Passport,
+    /// Where its durable consumer stands.
+    pub(crate) standing: Standing,
+    /// What its durable consumer is subscribed to.
+    pub(crate) subscriptions: BTreeMap<String, Subscription>,
 }
 
 enum Command {
@@ -97,24 +107,20 @@ impl ShardHandle {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Hands a client over.
-    pub(crate) async fn adopt(&self, newcomer: Newcomer) {
-        self.send(Command::Adopt(Box::new(newcomer))).await;
+    /// Hands a client over; `false` if the shard has ended.
+    pub(crate) async fn adopt(&self, newcomer: Newcomer) -> bool {
+        self.commands.send(Command::Adopt(Box::new(newcomer))).await.is_ok()
     }
 
     /// Brings the stream's news.
     pub(crate) async fn tell(&self, news: News) {
-        self.send(Command::Tell(news)).await;
+        // A shard that has ended serves nobody who could miss anything.
+        let _ = self.commands.send(Command::Tell(news)).await;
     }
 
     /// Ends the shard after all of its connections have been told.
     pub(crate) async fn close(&self) {
-        self.send(Command::Close).await;
-    }
-
-    async fn send(&self, command: Command) {
-        // A shard that has ended serves nobody who could miss anything.
-        let _ = self.commands.send(command).await;
+        let _ = self.commands.send(Command::Close).await;
     }
 }
 
@@ -130,6 +136,10 @@ struct Shard {
     /// Everything up to this sequence has been delivered to those who are live.
     cursor: Cell<u64>,
     scratch: RefCell<Box<[u8]>>,
+    /// How many may read from the stream itself at once.
+    fallbacks: Arc<Semaphore>,
+    /// Connections of which something has to be confirmed or saved at the next tick.
+    touched: RefCell<Vec<Rc<Connection>>>,
     tasks: TaskTracker,
     count: Arc<AtomicUsize>,
 }
@@ -148,6 +158,8 @@ impl Shard {
             epoch: Cell::new(position.epoch),
             cursor: Cell::new(position.sequence),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            fallbacks: Arc::new(Semaphore::new(FALLBACKS)),
+            touched: RefCell::default(),
             tasks: TaskTracker::new(),
             count,
         }
@@ -164,37 +176,48 @@ impl Shard {
                     Some(Command::Tell(News::Renewed(epoch))) => self.renew(epoch),
                     Some(Command::Close) | None => break,
                 },
-                _ = tick.tick() => self.look_at_timers(),
+                _ = tick.tick() => {
+                    self.look_at_timers();
+                    self.settle();
+                }
             }
         }
         self.say_farewell().await;
     }
 
     fn adopt(self: &Rc<Self>, newcomer: Newcomer) {
-        let Newcomer { stream, early_bytes, form, passport } = newcomer;
+        let Newcomer { stream, early_bytes, form, passport, standing, subscriptions } = newcomer;
         let stream = match TcpStream::from_std(stream) {
             Ok(stream) => stream,
-            Err(error) => return tracing::error!(%error, "cannot take over a connection"),
+            Err(error) => {
+                tracing::error!(%error, "cannot take over a connection");
+                return self.shared.positions.leave(&passport.consumer, standing.after);
+            }
         };
         let (now, wall) = (Instant::now(), (self.shared.clock)());
         let settings = &self.shared.settings;
         let quota = Quota::per_minute(settings.messages_per_minute).allow_burst(settings.message_burst);
         let id = self.next_id.replace(self.next_id.get() + 1);
+        let token_expires = self.instant_of(passport.expires_at, wall);
+        let mut session = Session::new(Arc::clone(&self.shared.catalogs), passport, form);
+        session.restore(subscriptions);
         let opening = Opening {
-            token_expires: self.instant_of(passport.expires_at, wall),
-            session: Session::new(Arc::clone(&self.shared.catalogs), passport, form),
+            token_expires,
+            session,
             limiter: RateLimiter::direct(quota),
             limits: self.limits,
             now,
             first_ping: now + settings.heartbeat,
-            cursor: self.cursor.get(),
+            // A shard that has heard of a new life of the stream before its newcomer begins there
+            // from the beginning, and one that will hear of it is about to.
+            after: if standing.after.epoch == self.epoch.get() { standing.after.sequence } else { 0 },
         };
         let connection = Connection::new(id, form, stream, opening);
         self.admit_to_directory(&connection);
         self.connections.borrow_mut().insert(id, Rc::clone(&connection));
         self.count.fetch_add(1, Ordering::Relaxed);
         self.timers.borrow_mut().push(Reverse((now, id)));
-        self.welcome(&connection, wall);
+        welcome(&connection, standing, wall);
         if !early_bytes.is_empty() {
             self.hear(&connection, &mut early_bytes.to_vec());
         }
@@ -203,27 +226,16 @@ impl Shard {
 
     fn admit_to_directory(&self, connection: &Rc<Connection>) {
         let state = connection.state();
-        let passport = state.session.passport();
         let mut directory = self.directory.borrow_mut();
-        for key in &passport.keys {
-            directory.open(&passport.tenant, key, &Filter::default(), connection.id, Rc::clone(connection));
+        for (address, subscription) in state.session.open_addresses() {
+            let filter = subscription.map(|subscription| subscription.filter.clone()).unwrap_or_default();
+            let tenant = state.session.passport().tenant();
+            directory.open(tenant, address, &filter, connection.id, Rc::clone(connection));
         }
     }
 
-    fn welcome(&self, connection: &Rc<Connection>, now: OffsetDateTime) {
-        if connection.form != Form::Sequenced {
-            return;
-        }
-        let mut state = connection.state();
-        let passport = state.session.passport();
-        let welcome = ServerMessage::Welcome {
-            position: Position { epoch: self.epoch.get(), sequence: self.cursor.get() },
-            consumer: &format!("{}/{}", passport.user, passport.device),
-            expires: Some(passport.expires_at),
-        };
-        let json = welcome.to_json(now);
-        state.say_text(&json);
-        connection.flush_now(&mut state);
+    fn position(&self, sequence: u64) -> Position {
+        Position { epoch: self.epoch.get(), sequence }
     }
 
     /// The life of one connection.
@@ -231,7 +243,10 @@ impl Shard {
         loop {
             match connection.ready().await {
                 Ready::Read => self.read(&connection),
-                Ready::Write => connection.flush(),
+                Ready::Write => {
+                    connection.flush();
+                    self.touch(&connection);
+                }
                 // Boxed, so that a connection that keeps up does not pay for the room.
                 Ready::Return => Box::pin(self.catch_up(&connection)).await,
                 Ready::Over => break,
@@ -242,12 +257,13 @@ impl Shard {
 
     fn forget(&self, connection: &Connection) {
         let state = connection.state();
-        let tenant = &state.session.passport().tenant;
+        let tenant = state.session.passport().tenant();
         let mut directory = self.directory.borrow_mut();
         for (address, subscription) in state.session.open_addresses() {
             let filter = subscription.map(|subscription| subscription.filter.clone()).unwrap_or_default();
             directory.shut(tenant, address, &filter, connection.id);
         }
+        self.shared.positions.leave(&state.session.passport().consumer, self.received(&state));
         self.connections.borrow_mut().remove(&connection.id);
         self.count.fetch_sub(1, Ordering::Relaxed);
     }
@@ -267,6 +283,7 @@ impl Shard {
         for share in waiting.chunks(FAIR_SHARE) {
             for connection in share {
                 connection.flush();
+                self.touch(connection);
             }
             tokio::task::yield_now().await;
         }
@@ -274,13 +291,18 @@ impl Shard {
 
     /// The stream was made anew: everybody goes on from its beginning.
     fn renew(&self, epoch: Epoch) {
-        self.epoch.set(epoch);
+        let old = self.epoch.replace(epoch);
         self.cursor.set(0);
         for connection in self.connections.borrow().values() {
             let mut state = connection.state();
-            (state.sent, state.acknowledged) = (0, 0);
+            let from = Position { epoch: old, sequence: state.sent };
+            state.forget_positions();
             if let Phase::Returning { .. } = state.phase {
                 state.phase = Phase::Returning { after: 0 };
+            }
+            if connection.form == Form::Sequenced {
+                let gap = ServerMessage::Gap { from, to: self.position(0), reason: GapReason::Epoch };
+                state.say_text(&gap.to_json((self.shared.clock)()));
             }
         }
     }
@@ -352,4 +374,24 @@ impl Shard {
         self.tasks.close();
         let _ = tokio::time::timeout(FAREWELL, self.tasks.wait()).await;
     }
+}
+
+/// Tells a client of `tidings.v1` whom the gateway takes it for and where it stands.
+fn welcome(connection: &Connection, standing: Standing, now: OffsetDateTime) {
+    if connection.form != Form::Sequenced {
+        return;
+    }
+    let mut state = connection.state();
+    let passport = state.session.passport();
+    let welcome = ServerMessage::Welcome {
+        position: standing.after,
+        consumer: &format!("{}/{}", passport.consumer.user(), passport.consumer.device()),
+        expires: Some(passport.expires_at),
+    };
+    let welcome = welcome.to_json(now);
+    state.say_text(&welcome);
+    if let Some(Gap { from, to, reason }) = standing.gap {
+        state.say_text(&ServerMessage::Gap { from, to, reason }.to_json(now));
+    }
+    connection.flush_now(&mut state);
 }

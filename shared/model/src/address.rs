@@ -6,13 +6,16 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::subject;
 
 /// `all`, or `<kind>:<id>` such as `user:ada`, `role:first_responder`, `topic:incidents`.
 ///
 /// The kind is 1 to 32 characters of `a-z`, `0-9` and `_`, beginning with a letter; the id is any
 /// text of 1 to [`Address::MAX_ID_LENGTH`] bytes. Cheap to clone: the text is shared.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Address(Arc<str>);
 
 impl Address {
@@ -112,9 +115,17 @@ impl fmt::Debug for Address {
     }
 }
 
-impl std::borrow::Borrow<str> for Address {
-    fn borrow(&self) -> &str {
-        &self.0
+impl TryFrom<String> for Address {
+    type Error = AddressError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.0.as_ref().to_owned()
     }
 }
 

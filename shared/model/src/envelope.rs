@@ -83,6 +83,12 @@ impl EnvelopeSubject {
     /// The subject that holds every envelope of every tenant.
     pub const ALL: &'static str = "envelopes.>";
 
+    /// The subject that holds every envelope at an address, of whatever class.
+    #[must_use]
+    pub fn at(tenant: &Tenant, address: &Address) -> String {
+        format!("envelopes.{tenant}.*.{}.>", address.to_subject_tokens())
+    }
+
     /// Reads a subject, or `None` if it is no envelope's.
     #[must_use]
     pub fn parse(subject: &str) -> Option<Self> {

@@ -35,6 +35,18 @@ impl Filter {
     }
 }
 
+impl From<BTreeMap<String, BTreeSet<String>>> for Filter {
+    fn from(attributes: BTreeMap<String, BTreeSet<String>>) -> Self {
+        Self(attributes)
+    }
+}
+
+impl From<Filter> for BTreeMap<String, BTreeSet<String>> {
+    fn from(filter: Filter) -> Self {
+        filter.0
+    }
+}
+
 impl FromIterator<(String, BTreeSet<String>)> for Filter {
     fn from_iter<I: IntoIterator<Item = (String, BTreeSet<String>)>>(attributes: I) -> Self {
         Self(attributes.into_iter().collect())

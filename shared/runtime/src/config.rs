@@ -33,8 +33,8 @@ use std::path::Path;
 
 pub use mistake::{Mistake, Mistakes, Origin};
 pub use sections::{
-    AccessConfig, Config, GatewayConfig, LogFormat, NatsConfig, ProjectorConfig, SchemasConfig, Secret,
-    Storage, StreamsConfig, TelemetryConfig,
+    AccessConfig, Config, ConsumerStoreKind, ConsumersConfig, GatewayConfig, LogFormat, NatsConfig,
+    ProjectorConfig, SchemasConfig, Secret, Storage, StreamsConfig, TelemetryConfig,
 };
 
 use schema::Schema;

@@ -13,22 +13,30 @@ use time::OffsetDateTime;
 pub struct StoredEnvelope {
     /// Its sequence in the stream.
     pub sequence: u64,
-    /// The envelope.
+    /// When the stream stored it.
+    pub stored_at: OffsetDateTime,
+    /// The envelope; without its body if only headers were read.
     pub envelope: Envelope,
 }
 
 impl StoredEnvelope {
-    pub(crate) fn from_message(message: &Message, sequence: u64) -> Option<Self> {
+    pub(crate) fn from_message(message: &Message, sequence: u64, stored_at: OffsetDateTime) -> Option<Self> {
         let headers = message.headers.as_ref()?;
-        Self::from_parts(&message.subject, headers, message.payload.clone(), sequence)
+        Self::from_parts(&message.subject, headers, message.payload.clone(), (sequence, stored_at))
     }
 
     pub(crate) fn from_stream(message: &StreamMessage) -> Option<Self> {
-        Self::from_parts(&message.subject, &message.headers, message.payload.clone(), message.sequence)
+        let place = (message.sequence, message.time);
+        Self::from_parts(&message.subject, &message.headers, message.payload.clone(), place)
     }
 
     /// `None` for what no projector wrote: such a message cannot be addressed.
-    fn from_parts(subject: &str, headers: &HeaderMap, body: Bytes, sequence: u64) -> Option<Self> {
+    fn from_parts(
+        subject: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+        (sequence, stored_at): (u64, OffsetDateTime),
+    ) -> Option<Self> {
         let subject = EnvelopeSubject::parse(subject)?;
         let text = |name: &str| headers.get(name).map(HeaderValue::as_str);
         let attributes: Option<Attributes> = match text(headers::ATTRIBUTES) {
@@ -45,7 +53,7 @@ impl StoredEnvelope {
             trace_parent: text(headers::TRACE_PARENT).map(str::to_owned),
             body,
         };
-        Some(Self { sequence, envelope })
+        Some(Self { sequence, stored_at, envelope })
     }
 }
 

@@ -11,9 +11,11 @@
 //!   reconnects and restarts of NATS.
 
 mod connect;
+pub mod consumers;
 mod convert;
 mod follower;
 mod publish;
+mod purge;
 mod reader;
 mod rejections;
 mod retry;
@@ -23,10 +25,11 @@ mod writer;
 
 pub use connect::{ConnectError, ConnectSettings, connect};
 pub use convert::StoredEnvelope;
-pub use follower::{EnvelopeFollower, FollowError, Followed};
+pub use follower::{Content, EnvelopeFollower, FollowError, Followed};
 pub use publish::{PublishEventError, publish_event};
+pub use purge::{PurgeAddressError, purge_address};
 pub use reader::{EventReader, Pace, ReadEvent, ReaderError};
 pub use rejections::{RejectError, Rejections};
 pub use single::{fetch, newest};
-pub use topology::{Settings, Topology, TopologyError};
+pub use topology::{Extent, ExtentError, Settings, Topology, TopologyError};
 pub use writer::{EnvelopeWriter, Pending, Resume, WriteError};

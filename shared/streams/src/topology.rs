@@ -10,7 +10,9 @@ use std::time::Duration;
 use async_nats::jetstream::context::{
     CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
 };
-use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::stream::{
+    Config, DiscardPolicy, Info, InfoError, RetentionPolicy, StorageType, Stream,
+};
 use async_nats::jetstream::{self, Context, ErrorCode};
 use tidings_model::Epoch;
 
@@ -69,10 +71,17 @@ impl Topology {
         Ok(topology)
     }
 
-    /// Which life of `ENVELOPES` this is.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        epoch_of(self.envelopes.cached_info())
+    /// What `ENVELOPES` holds now.
+    pub async fn extent(&self) -> Result<Extent, ExtentError> {
+        let info = self.envelopes.get_info().await.map_err(ExtentError)?;
+        let (first, last) = (info.state.first_sequence, info.state.last_sequence);
+        Ok(Extent {
+            epoch: epoch_of(&info),
+            floor: first.saturating_sub(1).min(last),
+            last,
+            messages: info.state.messages,
+            bytes: info.state.bytes,
+        })
     }
 
     /// The largest message that NATS takes, headers included, in bytes.
@@ -88,15 +97,35 @@ impl Topology {
     }
 }
 
+/// What a stream holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Which life of the stream this is.
+    pub epoch: Epoch,
+    /// The sequence before the first that is retained.
+    pub floor: u64,
+    /// The last sequence that was given to anything.
+    pub last: u64,
+    /// How many messages there are.
+    pub messages: u64,
+    /// What they take in the stream, in bytes.
+    pub bytes: u64,
+}
+
+/// The stream's state cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the state of stream ENVELOPES cannot be read now")]
+pub struct ExtentError(#[source] InfoError);
+
 /// A stream made anew has another creation time; microseconds keep the number short.
 pub(crate) fn epoch_of(info: &Info) -> Epoch {
     Epoch(u64::try_from(info.created.unix_timestamp_nanos() / 1_000).unwrap_or_default())
 }
 
 fn wanted(settings: &Settings) -> [Config; 3] {
-    let base = |name: &str, subjects: &str, max_age, max_bytes: Option<u64>| Config {
+    let base = |name: &str, subjects: &[&str], max_age, max_bytes: Option<u64>| Config {
         name: name.to_owned(),
-        subjects: vec![subjects.to_owned()],
+        subjects: subjects.iter().map(ToString::to_string).collect(),
         retention: RetentionPolicy::Limits,
         max_age,
         max_bytes: max_bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
@@ -115,26 +144,31 @@ fn wanted(settings: &Settings) -> [Config; 3] {
             description: Some("Tidings: what happened, as producers say it".to_owned()),
             // A full stream refuses what is new, so that a producer learns of it.
             discard: DiscardPolicy::New,
-            ..base(EVENTS, "events.>", settings.events_max_age, settings.events_max_bytes)
+            ..base(EVENTS, &["events.>"], settings.events_max_age, settings.events_max_bytes)
         },
         Config {
             description: Some("Tidings: messages for clients".to_owned()),
             discard: DiscardPolicy::Old,
             allow_rollup: true,
             allow_message_ttl: true,
-            ..base(ENVELOPES, "envelopes.>", settings.envelopes_max_age, settings.envelopes_max_bytes)
+            ..base(
+                ENVELOPES,
+                &["envelopes.>", "purges.>"],
+                settings.envelopes_max_age,
+                settings.envelopes_max_bytes,
+            )
         },
         Config {
             description: Some("Tidings: events that could not be projected".to_owned()),
             discard: DiscardPolicy::Old,
             // One subject per event: rejecting it again replaces the first rejection.
             max_messages_per_subject: 1,
-            ..base(REJECTED, "rejected.>", settings.rejected_max_age, settings.rejected_max_bytes)
+            ..base(REJECTED, &["rejected.>"], settings.rejected_max_age, settings.rejected_max_bytes)
         },
     ]
 }
 
-async fn ensure(context: &Context, wanted: Config) -> Result<Stream, TopologyError> {
+pub(crate) async fn ensure(context: &Context, wanted: Config) -> Result<Stream, TopologyError> {
     let name = wanted.name.clone();
     let failed = |source| TopologyError::Lookup { stream: name.clone(), source };
     let stream = match context.get_stream(&wanted.name).await {

@@ -9,13 +9,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_mailbox::{Found, NotCovered, Query};
+use tidings_mailbox::{NotCovered, Query};
 use tidings_model::Address;
+use tidings_protocol::server::ServerMessage;
 
 use super::Shard;
 use super::connection::{Connection, Phase, State};
-use crate::framed::FramedEnvelope;
-use crate::retained::RetainedPage;
+use crate::framed::{Form, FramedEnvelope};
+use crate::retained::{RetainedPage, unix_seconds};
+use crate::session::Subscription;
 
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -24,38 +26,32 @@ impl Shard {
     /// Gives the connection what it missed, as far as its window allows.
     pub(super) async fn catch_up(&self, connection: &Rc<Connection>) {
         while let Some(after) = self.still_behind(connection) {
-            let page = match self.read_page(connection, after) {
-                Ok(page) => page,
-                Err(NotCovered { floor, .. }) => {
-                    connection.state().move_on(floor);
-                    continue;
-                }
+            let given = match self.read_page(connection, after) {
+                Ok(page) => self.give_page(connection, page).await,
+                Err(NotCovered { floor, .. }) => self.give_from_stream(connection, after, floor).await,
             };
-            let addresses = page.addresses;
-            for (found, held) in page.content.found {
-                let framed = match held {
-                    Some(framed) => Some(framed),
-                    None => self.fetch(found.sequence).await,
-                };
-                let mut state = connection.state();
-                let Phase::Returning { .. } = state.phase else { return };
-                if state.is_full() {
-                    // Goes on when the socket has taken the window.
-                    connection.flush_now(&mut state);
-                    return;
-                }
-                state.phase = Phase::Returning { after: found.sequence };
-                if let Some(framed) = framed
-                    && is_for(&state, &addresses, found, &framed)
-                    && !state.has(&framed)
-                {
-                    state.give(&framed, connection.form);
-                }
-            }
-            connection.state().move_on(page.content.read_through);
             connection.flush();
+            self.touch(connection);
+            if given == Given::Full {
+                // Goes on when the socket has taken the window.
+                return;
+            }
             tokio::task::yield_now().await;
         }
+    }
+
+    async fn give_page(&self, connection: &Rc<Connection>, page: RetainedPage) -> Given {
+        for (found, held) in page.found {
+            let framed = match held {
+                Some(framed) => Some(framed),
+                None => self.fetch(found.sequence).await,
+            };
+            if give(connection, found.sequence, framed.as_deref()) == Given::Full {
+                return Given::Full;
+            }
+        }
+        connection.state().move_on(page.read_through);
+        Given::All
     }
 
     /// Where the connection stands, or `None` if it is live now, or gone.
@@ -66,19 +62,22 @@ impl Shard {
             return Some(after);
         }
         state.phase = Phase::Live;
+        if std::mem::take(&mut state.catching_up) && connection.form == Form::Sequenced {
+            let caught_up = ServerMessage::CaughtUp { position: self.position(after) };
+            state.say_text(&caught_up.to_json((self.shared.clock)()));
+            connection.flush_now(&mut state);
+        }
         None
     }
 
-    fn read_page(&self, connection: &Connection, after: u64) -> Result<AddressedPage, NotCovered> {
+    fn read_page(&self, connection: &Connection, after: u64) -> Result<RetainedPage, NotCovered> {
         let state = connection.state();
-        let open = state.session.open_addresses();
-        let addresses: Vec<Address> = open.map(|(address, _)| address.clone()).collect();
-        let names: Vec<&str> = addresses.iter().map(Address::as_str).collect();
-        let now = u64::try_from((self.shared.clock)().unix_timestamp()).unwrap_or_default();
-        let tenant = state.session.passport().tenant.as_str();
-        let query = Query { tenant, addresses: &names, after, now };
-        let content = self.shared.retained.read(&query, self.cursor.get(), self.limits.messages)?;
-        Ok(AddressedPage { addresses, content })
+        let addresses: Vec<&str> =
+            state.session.open_addresses().map(|(address, _)| address.as_str()).collect();
+        let now = unix_seconds((self.shared.clock)());
+        let tenant = state.session.passport().tenant().as_str();
+        let query = Query { tenant, addresses: &addresses, after, now };
+        self.shared.retained.read(&query, self.cursor.get(), self.limits.messages)
     }
 
     /// An envelope that is not in memory any more; `None` if the stream has removed it.
@@ -95,26 +94,44 @@ impl Shard {
     }
 }
 
-struct AddressedPage {
-    /// What [`Found::address`] points into.
-    addresses: Vec<Address>,
-    content: RetainedPage,
+/// Whether a connection took what it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Given {
+    All,
+    /// Its window was full before.
+    Full,
+}
+
+/// Gives the connection what lies at a sequence, if anything still does and it is for it.
+pub(super) fn give(connection: &Connection, sequence: u64, framed: Option<&FramedEnvelope>) -> Given {
+    let mut state = connection.state();
+    if state.is_full() {
+        connection.flush_now(&mut state);
+    }
+    if state.is_full() {
+        return Given::Full;
+    }
+    state.move_on(sequence);
+    if let Some(framed) = framed
+        && matches!(state.phase, Phase::Returning { .. })
+        && is_for(&state, framed)
+        && !state.has(framed)
+    {
+        state.give(framed, connection.form);
+    }
+    Given::All
 }
 
 /// Whether the envelope is for this connection, by the keys that it holds at this moment: they
-/// may have changed since the page was read, and the index is not trusted with authorization.
-fn is_for(state: &State, addresses: &[Address], found: Found, framed: &FramedEnvelope) -> bool {
+/// may have changed since the index was read, which is not trusted with authorization.
+fn is_for(state: &State, framed: &FramedEnvelope) -> bool {
     let envelope = framed.envelope();
     let subject = &envelope.subject;
-    if subject.tenant != state.session.passport().tenant
-        || addresses.get(found.address) != Some(&subject.address)
-    {
-        return false;
-    }
-    state.session.open_addresses().any(|(address, subscription)| {
+    let is_open = |(address, subscription): (&Address, Option<&Subscription>)| {
         *address == subject.address
             && subscription.is_none_or(|subscription| {
-                found.sequence > subscription.since && subscription.filter.matches(&envelope.attributes)
+                framed.sequence() > subscription.since && subscription.filter.matches(&envelope.attributes)
             })
-    })
+    };
+    subject.tenant == *state.session.passport().tenant() && state.session.open_addresses().any(is_open)
 }

@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::directory::ConnectionId;
+use super::fallback::Fallback;
 use super::window::{Flushed, Window};
 use crate::framed::{Form, FramedEnvelope, MessageIdentity};
 use crate::session::Session;
@@ -45,6 +46,16 @@ pub(super) struct State {
     pub(super) token_expires: Instant,
     /// Everything up to here was received, as the client says.
     pub(super) acknowledged: u64,
+    /// The last sequence that a plain client was asked about.
+    pub(super) asked: u64,
+    /// The last sequence that was acknowledged and told to those who save it.
+    pub(super) noted: u64,
+    /// Whether the shard looks at this connection at its next tick.
+    pub(super) touched: bool,
+    /// Whether the client still has to be told that it has caught up.
+    pub(super) catching_up: bool,
+    /// What is read for the connection from the stream itself.
+    pub(super) fallback: Option<Fallback>,
     /// The last sequence that was put into the window.
     pub(super) sent: u64,
     window: Window,
@@ -91,12 +102,18 @@ impl Connection {
             inbound: Inbound::default(),
             limiter: opening.limiter,
             over_limit: 0,
-            phase: Phase::Live,
+            // Becomes live as soon as it is seen to have everything.
+            phase: Phase::Returning { after: opening.after },
             last_heard: opening.now,
             next_ping: opening.first_ping,
             token_expires: opening.token_expires,
-            acknowledged: opening.cursor,
-            sent: opening.cursor,
+            acknowledged: opening.after,
+            asked: opening.after,
+            noted: opening.after,
+            touched: false,
+            catching_up: true,
+            fallback: None,
+            sent: opening.after,
             window: Window::default(),
             limits: opening.limits,
             blocked: false,
@@ -209,14 +226,21 @@ pub(super) struct Opening {
     pub(super) now: Instant,
     pub(super) first_ping: Instant,
     pub(super) token_expires: Instant,
-    /// The shard's cursor: delivery begins after it.
-    pub(super) cursor: u64,
+    /// Delivery begins after this sequence.
+    pub(super) after: u64,
 }
 
 impl State {
-    /// Whether the message was given already, through another address.
+    /// Whether the message was given already, before or through another address.
     pub(super) fn has(&self, framed: &FramedEnvelope) -> bool {
-        self.last_message == Some(framed.identity())
+        framed.sequence() <= self.sent || self.last_message == Some(framed.identity())
+    }
+
+    /// The stream was made anew.
+    pub(super) fn forget_positions(&mut self) {
+        (self.sent, self.acknowledged, self.asked, self.noted) = (0, 0, 0, 0);
+        self.last_message = None;
+        self.fallback = None;
     }
 
     pub(super) fn is_full(&self) -> bool {

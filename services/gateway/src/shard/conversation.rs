@@ -45,7 +45,7 @@ impl Shard {
                     }
                 }
                 Ok(Message::Ping(payload)) => state.say(framing::frame(Opcode::Pong, &payload)),
-                Ok(Message::Pong(_)) => {}
+                Ok(Message::Pong(payload)) => self.answered(connection, state, &payload),
                 Ok(Message::Close { code, .. }) => state.closed_by_client(code, now),
                 Err(violation) => self.violated(connection, state, violation, now),
             }
@@ -102,7 +102,7 @@ impl Shard {
     }
 
     fn act(&self, connection: &Rc<Connection>, state: &mut State, effect: Effect) {
-        let tenant = &state.session.passport().tenant;
+        let tenant = state.session.passport().tenant();
         match effect {
             Effect::Reply(json) => state.say_text(&json),
             Effect::Open(address, filter) => {
@@ -112,7 +112,11 @@ impl Shard {
             Effect::Shut(address, filter) => {
                 self.directory.borrow_mut().shut(tenant, &address, &filter, connection.id);
             }
-            Effect::Acknowledge(sequence) => state.acknowledged = state.acknowledged.max(sequence),
+            Effect::Acknowledge(sequence) => self.acknowledged(connection, state, sequence),
+            Effect::Remember { topic, edit } => {
+                let position = self.position(state.acknowledged);
+                self.shared.positions.remember(&state.session.passport().consumer, position, topic, edit);
+            }
             Effect::Authenticate { token, id } => self.authenticate(connection, state, token.as_str(), id),
             Effect::Newest { subjects, otherwise } => self.answer_newest(connection, subjects, *otherwise),
         }
@@ -128,7 +132,7 @@ impl Shard {
     ) {
         let now = (self.shared.clock)();
         let passport = Token::parse(token).map_err(handshake::Denied::from).and_then(|token| {
-            let device = state.session.passport().device.clone();
+            let device = state.session.passport().consumer.device();
             handshake::passport(&self.shared, &token, Some(device), now)
         });
         let renewed = passport

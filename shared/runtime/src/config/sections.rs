@@ -29,6 +29,8 @@ pub struct Config {
     pub schemas: SchemasConfig,
     /// Sessions of clients.
     pub gateway: GatewayConfig,
+    /// Users' lasting places in the envelopes.
+    pub consumers: ConsumersConfig,
     /// Checking of clients' tokens.
     pub access: AccessConfig,
     /// Events to envelopes.
@@ -181,6 +183,13 @@ pub struct GatewayConfig {
     #[serde(deserialize_with = "byte_size")]
     #[schemars(with = "ByteSizeSchema")]
     pub window_bytes: usize,
+    /// Bytes of the newest envelopes that are kept in memory for those who return or fall behind.
+    #[serde(deserialize_with = "byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub hot_tail_bytes: usize,
+    /// How many envelopes back the mailbox reaches; who stands further back is served by a JetStream consumer.
+    #[schemars(range(min = 1, max = 2_147_483_648_u64))]
+    pub mailbox_reach: u64,
     /// Messages per minute that one client may send in the long run.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub messages_per_minute: NonZeroU32,
@@ -212,6 +221,8 @@ impl Default for GatewayConfig {
             max_topics: const { NonZeroUsize::new(100).unwrap() },
             window_messages: const { NonZeroUsize::new(256).unwrap() },
             window_bytes: 256 * 1024,
+            hot_tail_bytes: 128 * 1024 * 1024,
+            mailbox_reach: 1 << 31,
             messages_per_minute: const { NonZeroU32::new(100).unwrap() },
             message_burst: const { NonZeroU32::new(20).unwrap() },
             max_connections: None,
@@ -219,6 +230,34 @@ impl Default for GatewayConfig {
             allowed_origins: Vec::new(),
             cookie: "session".to_owned(),
         }
+    }
+}
+
+/// Where users' positions are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsumerStoreKind {
+    /// In the key-value bucket CONSUMERS: for any number of users.
+    Kv,
+    /// As a real JetStream durable each, which other NATS clients can read: for up to a thousand users.
+    JetStream,
+}
+
+/// Users' lasting places in the envelopes.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConsumersConfig {
+    /// `kv` or `jetstream`.
+    pub store: ConsumerStoreKind,
+    /// Time after which a consumer whose user has not been seen is forgotten.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub inactive_after: Duration,
+}
+
+impl Default for ConsumersConfig {
+    fn default() -> Self {
+        Self { store: ConsumerStoreKind::Kv, inactive_after: 30 * DAY }
     }
 }
 

@@ -1,0 +1,138 @@
+//! `tidings consumers` and `tidings users`: the lasting places of users, by hand.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use futures_util::StreamExt as _;
+use serde_json::Value;
+use tidings_model::{Address, Position, Tenant};
+use tidings_runtime::config::SecretRule;
+use tidings_streams::consumers::{ConsumerName, ConsumerReport, ConsumerStore, report};
+use tidings_streams::{Topology, purge_address};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::arguments::{ConsumerCommand, ConsumerSelector, UserCommand};
+use crate::failure::Failure;
+use crate::serve;
+
+/// `tidings consumers …`.
+pub(crate) async fn run(file: Option<&Path>, command: &ConsumerCommand) -> Result<ExitCode, Failure> {
+    let config = serve::configuration(file, SecretRule::Optional)?;
+    let topology = serve::topology(&config, "tidings-consumers").await?;
+    let store = serve::consumers(&config, &topology).await?;
+    match command {
+        ConsumerCommand::Ls { tenant, user, json } => {
+            list(&topology, &*store, &Tenant::parse(tenant)?, user.as_deref(), *json).await
+        }
+        ConsumerCommand::Show { consumer } => show(&topology, &*store, &name(consumer)?).await,
+        ConsumerCommand::Reset { consumer, to } => {
+            let name = name(consumer)?;
+            let position = position(&topology, to).await?;
+            let reset = store.reset(&name, position).await?;
+            reset.ok_or_else(|| missing(&name))?;
+            print(&format!("consumer {name} goes on after {position} when it connects again"))
+        }
+        ConsumerCommand::Rm { consumer } => {
+            let name = name(consumer)?;
+            if !store.remove(&name).await? {
+                return Err(missing(&name));
+            }
+            print(&format!("consumer {name} is removed"))
+        }
+    }
+}
+
+/// `tidings users …`.
+pub(crate) async fn users(file: Option<&Path>, command: &UserCommand) -> Result<ExitCode, Failure> {
+    let UserCommand::Purge { tenant, user } = command;
+    let tenant = Tenant::parse(tenant)?;
+    let config = serve::configuration(file, SecretRule::Optional)?;
+    let topology = serve::topology(&config, "tidings-users").await?;
+    let store = serve::consumers(&config, &topology).await?;
+    let envelopes = purge_address(&topology, &tenant, &Address::new("user", user)?).await?;
+    let consumers = store.purge_user(&tenant, user).await?;
+    print(&format!("removed {envelopes} envelopes and {consumers} consumers of user {user:?}"))
+}
+
+fn name(consumer: &ConsumerSelector) -> Result<ConsumerName, Failure> {
+    let tenant = Tenant::parse(&consumer.tenant)?;
+    Ok(ConsumerName::new(tenant, &consumer.user, &consumer.device)?)
+}
+
+fn missing(name: &ConsumerName) -> Failure {
+    format!("there is no consumer {name}; `tidings consumers ls` shows those that there are").into()
+}
+
+/// `new`, `all`, a sequence, or a whole position.
+async fn position(topology: &Topology, to: &str) -> Result<Position, Failure> {
+    let extent = topology.extent().await?;
+    let at = |sequence| Position { epoch: extent.epoch, sequence };
+    match to {
+        "new" => Ok(at(extent.last)),
+        "all" => Ok(at(extent.floor)),
+        sequence if sequence.bytes().all(|byte| byte.is_ascii_digit()) => Ok(at(sequence.parse()?)),
+        position => Ok(position.parse()?),
+    }
+}
+
+async fn list(
+    topology: &Topology,
+    store: &dyn ConsumerStore,
+    tenant: &Tenant,
+    user: Option<&str>,
+    json: bool,
+) -> Result<ExitCode, Failure> {
+    let mut found = store.list(tenant, user);
+    let mut lines = 0_usize;
+    while let Some(consumer) = found.next().await {
+        let (name, stored) = consumer?;
+        let report = report(topology, &name, &stored).await?;
+        if json {
+            print(&serde_json::to_string(&report)?)?;
+        } else {
+            if lines == 0 {
+                print(HEADING)?;
+            }
+            print(&line(&report))?;
+        }
+        lines += 1;
+    }
+    if lines == 0 && !json {
+        print("there are no consumers")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+const HEADING: &str = "USER                     DEVICE           POSITION                  PENDING  LAST SEEN             CONNECTED";
+
+fn line(report: &ConsumerReport) -> String {
+    let seen = i64::try_from(report.last_seen).ok();
+    let seen = seen.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    let seen = seen.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default();
+    format!(
+        "{:<24} {:<16} {:<24} {:>8}  {:<21} {}",
+        report.user,
+        report.device,
+        report.position.to_string(),
+        report.pending,
+        seen,
+        report.connected.as_deref().unwrap_or("-")
+    )
+}
+
+async fn show(
+    topology: &Topology,
+    store: &dyn ConsumerStore,
+    name: &ConsumerName,
+) -> Result<ExitCode, Failure> {
+    let stored = store.load(name).await?.ok_or_else(|| missing(name))?;
+    let report: Value = serde_json::to_value(report(topology, name, &stored).await?)?;
+    print(&serde_json::to_string_pretty(&report)?)
+}
+
+fn print(line: &str) -> Result<ExitCode, Failure> {
+    writeln!(std::io::stdout(), "{line}")?;
+    Ok(ExitCode::SUCCESS)
+}

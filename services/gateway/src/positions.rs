@@ -1,0 +1,226 @@
+//! The durable consumers of those who are connected: loaded when they come, saved while they are
+//! here and when they leave.
+//!
+//! Writes are coalesced: at most one per consumer and second, and one when its last connection
+//! ends. What was not saved when the process died was not promised: it is delivered again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use tidings_model::Position;
+use tidings_streams::consumers::{
+    Change, ConsumerName, ConsumerStore, ConsumerStoreError, Edit, Presence, REFRESH, StoredConsumer,
+};
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::retained::unix_seconds;
+use crate::session::Passport;
+
+/// How often what has changed is saved.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Saves under way at once.
+const CONCURRENT: usize = 64;
+/// How long the last saves may take.
+const LAST_SAVES: Duration = Duration::from_secs(5);
+
+pub(crate) struct Positions {
+    store: Arc<dyn ConsumerStore>,
+    /// The name of this gateway.
+    gateway: String,
+    clock: fn() -> OffsetDateTime,
+    online: Mutex<HashMap<ConsumerName, Online>>,
+    /// Somebody has left.
+    urgent: Notify,
+}
+
+/// A consumer of which this gateway holds connections, or has something to save.
+struct Online {
+    connections: usize,
+    stored: StoredConsumer,
+    change: Option<Change>,
+    saved_at: Instant,
+}
+
+impl Positions {
+    pub(crate) fn new(store: Arc<dyn ConsumerStore>, gateway: String, clock: fn() -> OffsetDateTime) -> Self {
+        Self { store, gateway, clock, online: Mutex::default(), urgent: Notify::new() }
+    }
+
+    /// Loads a consumer, or creates it at the position that `first` gives.
+    ///
+    /// A new consumer is stored before anything is delivered to it: otherwise what comes after a
+    /// crash in its first second would be lost on it.
+    pub(crate) async fn arrive(
+        &self,
+        passport: &Passport,
+        first: impl FnOnce() -> Position,
+    ) -> Result<StoredConsumer, ConsumerStoreError> {
+        let name = &passport.consumer;
+        // What another connection of the device has acknowledged here counts.
+        self.save(name).await?;
+        let stored = if let Some(stored) = self.store.load(name).await? {
+            stored
+        } else {
+            let mut change = self.change(first());
+            change.keys.clone_from(&passport.keys);
+            self.store.save(name, None, &change).await?
+        };
+        let mut online = self.online();
+        let entry = online.entry(name.clone()).or_insert_with(|| Online {
+            connections: 0,
+            stored: stored.clone(),
+            change: None,
+            saved_at: Instant::now(),
+        });
+        entry.connections += 1;
+        let mut change = self.change(stored.state.position);
+        change.resets = stored.state.resets;
+        change.keys.clone_from(&passport.keys);
+        entry.note(change);
+        Ok(stored)
+    }
+
+    /// Everything up to here has been received.
+    pub(crate) fn acknowledge(&self, name: &ConsumerName, position: Position) {
+        self.note(name, position, None);
+    }
+
+    /// A topic was asked for, or given up.
+    pub(crate) fn remember(&self, name: &ConsumerName, position: Position, topic: String, edit: Edit) {
+        self.note(name, position, Some((topic, edit)));
+    }
+
+    /// A connection ended, having received everything up to here.
+    pub(crate) fn leave(&self, name: &ConsumerName, position: Position) {
+        let mut online = self.online();
+        if let Some(entry) = online.get_mut(name) {
+            entry.connections = entry.connections.saturating_sub(1);
+            let mut change = self.change(position);
+            change.resets = entry.stored.state.resets;
+            if entry.connections == 0 {
+                change.presence = Presence::Left(self.gateway.clone());
+                self.urgent.notify_one();
+            }
+            entry.note(change);
+        }
+    }
+
+    /// Saves what changes until cancelled, and then the rest.
+    pub(crate) async fn run(&self, cancelled: CancellationToken) {
+        while !cancelled.is_cancelled() {
+            let due = async {
+                tokio::select! {
+                    () = tokio::time::sleep(INTERVAL) => {}
+                    () = self.urgent.notified() => {}
+                }
+            };
+            cancelled.run_until_cancelled(due).await;
+            self.save_due(false).await;
+        }
+        if tokio::time::timeout(LAST_SAVES, self.save_due(true)).await.is_err() {
+            tracing::warn!(
+                "some positions could not be saved in time; what they cover will be delivered again"
+            );
+        }
+    }
+
+    async fn save_due(&self, all: bool) {
+        let now = Instant::now();
+        let due: Vec<ConsumerName> = {
+            let mut online = self.online();
+            for entry in online.values_mut().filter(|entry| entry.connections > 0) {
+                if entry.change.is_none() && entry.saved_at + REFRESH <= now {
+                    let mut change = self.change(entry.stored.state.position);
+                    change.resets = entry.stored.state.resets;
+                    entry.change = Some(change);
+                }
+            }
+            let is_due = |entry: &Online| {
+                entry.change.is_some() && (all || entry.connections == 0 || entry.saved_at + INTERVAL <= now)
+            };
+            online.iter().filter(|(_, entry)| is_due(entry)).map(|(name, _)| name.clone()).collect()
+        };
+        let saves = futures_util::stream::iter(due).map(async |name| {
+            if let Err(error) = self.save(&name).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a position is saved later");
+            }
+        });
+        saves.buffer_unordered(CONCURRENT).collect::<()>().await;
+    }
+
+    /// Saves what has changed about one consumer. What fails stays to be saved.
+    async fn save(&self, name: &ConsumerName) -> Result<(), ConsumerStoreError> {
+        let taken = {
+            let mut online = self.online();
+            online.get_mut(name).and_then(|entry| Some((entry.change.take()?, entry.stored.clone())))
+        };
+        let Some((change, known)) = taken else { return Ok(()) };
+        let saved = self.store.save(name, Some(&known), &change).await;
+        let mut online = self.online();
+        let Some(entry) = online.get_mut(name) else { return saved.map(drop) };
+        match saved {
+            Ok(stored) => {
+                // The connections here know of no reset that came after them.
+                let resets = entry.stored.state.resets;
+                entry.stored = stored;
+                entry.stored.state.resets = resets;
+                entry.saved_at = Instant::now();
+                if entry.connections == 0 && entry.change.is_none() {
+                    online.remove(name);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                let later = entry.change.replace(change);
+                if let Some(later) = later {
+                    entry.note(later);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn note(&self, name: &ConsumerName, position: Position, edit: Option<(String, Edit)>) {
+        let mut online = self.online();
+        if let Some(entry) = online.get_mut(name) {
+            let mut change = self.change(position);
+            change.resets = entry.stored.state.resets;
+            change.subscriptions = edit.into_iter().collect::<BTreeMap<_, _>>();
+            entry.note(change);
+        }
+    }
+
+    fn change(&self, position: Position) -> Change {
+        let presence = Presence::Connected(self.gateway.clone());
+        Change::new(position, presence, unix_seconds((self.clock)()))
+    }
+
+    fn online(&self) -> MutexGuard<'_, HashMap<ConsumerName, Online>> {
+        self.online.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Online {
+    /// Adds a later change to what has to be saved.
+    fn note(&mut self, later: Change) {
+        let Some(earlier) = self.change.take() else {
+            self.change = Some(later);
+            return;
+        };
+        let mut subscriptions = earlier.subscriptions;
+        subscriptions.extend(later.subscriptions);
+        let same_epoch = earlier.position.epoch == later.position.epoch;
+        let position = if same_epoch && earlier.position.sequence > later.position.sequence {
+            earlier.position
+        } else {
+            later.position
+        };
+        let keys = if later.keys.is_empty() { earlier.keys } else { later.keys };
+        self.change = Some(Change { position, subscriptions, keys, ..later });
+    }
+}

@@ -1,0 +1,196 @@
+use serde_json::{Value, json};
+use tidings_catalog::{Catalog, Files};
+use time::macros::datetime;
+
+use super::*;
+
+const CATALOG: &str = r#"
+keys = ["all", "user:{sub}", "role:{role}"]
+
+[topics.incidents]
+[topics.tasks]
+[topics.metrics]
+roles = ["sre"]
+
+[[message]]
+name = "processing"
+events = ["processing.progressed"]
+schema = "any.json"
+to = "user:{data.user}"
+class = "latest"
+key = "{data.docId}"
+[message.body]
+docId = "{data.docId}"
+
+[routes.progress]
+message = "processing"
+key = "{docId}"
+"#;
+
+fn session(claims: &Value, form: Form) -> Session {
+    let tenant = Tenant::parse("ops").unwrap();
+    let files = [("catalog.toml", CATALOG), ("any.json", "{}")];
+    let files: Files = files.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+    let catalog = Catalog::parse(&tenant, &files).unwrap();
+    let passport = passport(&catalog, claims);
+    Session::new(Arc::new([(tenant, catalog)].into()), passport, form)
+}
+
+fn passport(catalog: &Catalog, claims: &Value) -> Passport {
+    let user = claims.get("sub").and_then(Value::as_str).unwrap();
+    Passport {
+        consumer: ConsumerName::new(catalog.tenant().clone(), user, "default").unwrap(),
+        keys: catalog.keys(claims.as_object().unwrap()),
+        expires_at: datetime!(2030-01-01 00:00 UTC),
+    }
+}
+
+fn moment() -> Moment {
+    Moment { now: datetime!(2025-01-17 16:00 UTC), sequence: 40, sent: 30, max_topics: 2 }
+}
+
+fn receive(session: &mut Session, message: &Value) -> Vec<Effect> {
+    session.receive(&message.to_string(), moment())
+}
+
+fn topic(name: &str) -> Address {
+    Address::topic(name).unwrap()
+}
+
+fn squad(name: &str) -> Filter {
+    [("squad".to_owned(), [name.to_owned()].into())].into_iter().collect()
+}
+
+/// The code of the only effect, an error.
+#[track_caller]
+fn refusal(effects: &[Effect]) -> String {
+    let [Effect::Reply(json)] = effects else { panic!("{effects:?}") };
+    let error: Value = serde_json::from_str(json).unwrap();
+    assert_eq!(error.get("type"), Some(&json!("error")));
+    error.pointer("/data/code").and_then(Value::as_str).unwrap().to_owned()
+}
+
+#[test]
+fn a_subscription_opens_its_topic_from_now_on() {
+    let mut session = session(&json!({ "sub": "ada" }), Form::Plain);
+    let effects = receive(&mut session, &json!({ "action": "subscribe", "topics": ["incidents"] }));
+    let remembered = consumers::Subscription { filter: Filter::default().into(), since: 40 };
+    let expected = [
+        Effect::Remember { topic: "incidents".to_owned(), edit: Edit::Subscribe(remembered) },
+        Effect::Open(topic("incidents"), Filter::default()),
+    ];
+    assert_eq!(effects, expected);
+}
+
+#[test]
+fn another_filter_replaces_the_first_and_keeps_the_beginning() {
+    let mut session = session(&json!({ "sub": "ada" }), Form::Plain);
+    receive(&mut session, &json!({ "action": "subscribe", "topics": ["tasks"] }));
+    let again = json!({ "action": "subscribe", "topics": ["tasks"], "filters": { "squad": "red" } });
+    let later = Moment { sequence: 50, ..moment() };
+    let effects = session.receive(&again.to_string(), later);
+    let remembered = consumers::Subscription { filter: squad("red").into(), since: 40 };
+    let expected = [
+        Effect::Remember { topic: "tasks".to_owned(), edit: Edit::Subscribe(remembered) },
+        Effect::Shut(topic("tasks"), Filter::default()),
+        Effect::Open(topic("tasks"), squad("red")),
+    ];
+    assert_eq!(effects, expected);
+
+    let effects =
+        receive(&mut session, &json!({ "action": "unsubscribe", "topics": ["tasks", "incidents"] }));
+    let expected = [
+        Effect::Remember { topic: "tasks".to_owned(), edit: Edit::Unsubscribe },
+        Effect::Shut(topic("tasks"), squad("red")),
+    ];
+    assert_eq!(effects, expected);
+}
+
+#[test]
+fn a_subscription_is_taken_whole_or_not_at_all() {
+    let mut session = session(&json!({ "sub": "ada" }), Form::Plain);
+    for (topics, code) in [
+        (json!(["incidents", "nothing"]), "UNKNOWN_TOPIC"),
+        (json!(["incidents", "metrics"]), "FORBIDDEN"),
+        (json!(["incidents", 7]), "INVALID_MESSAGE"),
+        (json!(["a", "b", "c"]), "TOO_MANY_TOPICS"),
+    ] {
+        let effects = receive(&mut session, &json!({ "action": "subscribe", "topics": topics }));
+        assert_eq!(refusal(&effects), code);
+        assert_eq!(session.open_addresses().filter(|(_, topic)| topic.is_some()).count(), 0);
+    }
+}
+
+#[test]
+fn a_connection_has_so_many_topics() {
+    let mut session = session(&json!({ "sub": "ada", "role": "sre" }), Form::Plain);
+    receive(&mut session, &json!({ "action": "subscribe", "topics": ["incidents", "tasks"] }));
+    let third = receive(&mut session, &json!({ "action": "subscribe", "topics": ["metrics"] }));
+    assert_eq!(refusal(&third), "TOO_MANY_TOPICS");
+    let again = receive(&mut session, &json!({ "action": "subscribe", "topics": ["tasks"] }));
+    assert!(matches!(again.as_slice(), [Effect::Remember { .. }, Effect::Shut(..), Effect::Open(..)]));
+}
+
+#[test]
+fn only_what_was_sent_can_be_acknowledged() {
+    let mut session = session(&json!({ "sub": "ada" }), Form::Sequenced);
+    assert_eq!(receive(&mut session, &json!({ "action": "ack", "seq": 30 })), [Effect::Acknowledge(30)]);
+    assert_eq!(refusal(&receive(&mut session, &json!({ "action": "ack", "seq": 31 }))), "INVALID_MESSAGE");
+}
+
+#[test]
+fn a_route_looks_at_what_the_keys_open() {
+    let mut session = session(&json!({ "sub": "ada", "role": "sre" }), Form::Plain);
+    let effects = receive(&mut session, &json!({ "action": "progress", "docId": "d.1", "message_id": "m" }));
+    let [Effect::Newest { subjects, otherwise }] = effects.as_slice() else { panic!("{effects:?}") };
+    let subjects: Vec<_> = subjects.iter().map(ToString::to_string).collect();
+    assert_eq!(subjects, ["envelopes.ops.latest.user.ada.processing.d=2E1"]);
+    assert_eq!(otherwise.code(), ErrorCode::NotFound);
+
+    assert_eq!(refusal(&receive(&mut session, &json!({ "action": "progress" }))), "INVALID_MESSAGE");
+    assert_eq!(refusal(&receive(&mut session, &json!({ "action": "dance" }))), "UNKNOWN_ACTION");
+}
+
+#[test]
+fn a_fresh_token_changes_what_is_heard() {
+    let mut session = session(&json!({ "sub": "ada", "role": "sre" }), Form::Plain);
+    receive(&mut session, &json!({ "action": "subscribe", "topics": ["metrics", "tasks"] }));
+    let tenant = Tenant::parse("ops").unwrap();
+    let fresh = |claims| passport(&session.catalogs[&tenant], &claims);
+    let (other, changed) = (fresh(json!({ "sub": "bob" })), fresh(json!({ "sub": "ada", "role": "dev" })));
+
+    assert_eq!(session.renew(other).unwrap_err().code(), ErrorCode::Forbidden);
+    let effects = session.renew(changed).unwrap();
+    let key = |text| Address::parse(text).unwrap();
+    let expected = [
+        Effect::Shut(key("role:sre"), Filter::default()),
+        Effect::Open(key("role:dev"), Filter::default()),
+        Effect::Shut(topic("metrics"), Filter::default()),
+    ];
+    assert_eq!(effects, expected);
+}
+
+#[test]
+fn what_the_consumer_remembers_is_taken_up_as_far_as_it_is_open() {
+    let mut session = session(&json!({ "sub": "ada" }), Form::Plain);
+    let remembered = |since| consumers::Subscription { filter: squad("red").into(), since };
+    let topics = [("tasks", 7), ("metrics", 8), ("gone", 9)];
+    session.restore(topics.map(|(topic, since)| (topic.to_owned(), remembered(since))).into());
+    let open: Vec<_> = session
+        .open_addresses()
+        .filter_map(|(address, topic)| Some((address.to_string(), topic?.since)))
+        .collect();
+    assert_eq!(open, [("topic:tasks".to_owned(), 7)]);
+}
+
+#[test]
+fn clients_of_the_subprotocol_get_confirmations() {
+    let mut session = session(&json!({ "sub": "ada" }), Form::Sequenced);
+    let subscribe = json!({ "action": "subscribe", "topics": ["tasks"], "id": "m-1" });
+    let effects = receive(&mut session, &subscribe);
+    let Some(Effect::Reply(json)) = effects.last() else { panic!("{effects:?}") };
+    let confirmation: Value = serde_json::from_str(json).unwrap();
+    assert_eq!(confirmation.get("action"), Some(&json!("subscribed")));
+    assert_eq!(confirmation.get("topics"), Some(&json!(["tasks"])));
+    assert_eq!(confirmation.get("original_message_id"), Some(&json!("m-1")));
+}

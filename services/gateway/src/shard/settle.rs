@@ -1,0 +1,73 @@
+//! Received means received: what was sent is asked about, what was received is noted.
+//!
+//! A client of `tidings.v1` acknowledges by itself. A plain client is asked with a Ping that
+//! carries the last sequence; its Pong, which every browser returns by itself and in order
+//! (RFC 6455, section 5.5.3), proves that everything before it arrived. Done at the shard's tick,
+//! so that a stream of messages costs one question and not one each.
+
+use std::rc::Rc;
+
+use tidings_model::Position;
+use tidings_protocol::framing::{Opcode, frame};
+
+use super::Shard;
+use super::connection::{Connection, Phase, State};
+use crate::framed::Form;
+
+impl Shard {
+    /// Looks at the connection at the next tick.
+    pub(super) fn touch(&self, connection: &Rc<Connection>) {
+        let mut state = connection.state();
+        if !state.touched {
+            state.touched = true;
+            self.touched.borrow_mut().push(Rc::clone(connection));
+        }
+    }
+
+    /// Asks plain clients about what they were sent, and notes what was acknowledged.
+    pub(super) fn settle(&self) {
+        for connection in self.touched.take() {
+            let mut state = connection.state();
+            state.touched = false;
+            if connection.form == Form::Plain && state.asked < state.sent {
+                state.asked = state.sent;
+                let question = frame(Opcode::Ping, state.sent.to_string().as_bytes());
+                state.say(question);
+                connection.flush_now(&mut state);
+            }
+            if state.noted < state.acknowledged {
+                state.noted = state.acknowledged;
+                let position = self.received(&state);
+                self.shared.positions.acknowledge(&state.session.passport().consumer, position);
+            }
+        }
+    }
+
+    /// A Pong: the answer to a question, unless it answers a heartbeat or is unasked for.
+    pub(super) fn answered(&self, connection: &Rc<Connection>, state: &mut State, payload: &[u8]) {
+        let sequence = std::str::from_utf8(payload).ok().and_then(|text| text.parse::<u64>().ok());
+        if let Some(sequence) = sequence.filter(|sequence| *sequence <= state.asked) {
+            self.acknowledged(connection, state, sequence);
+        }
+    }
+
+    /// The client has everything up to this sequence. Only ever forward.
+    pub(super) fn acknowledged(&self, connection: &Rc<Connection>, state: &mut State, sequence: u64) {
+        if sequence > state.acknowledged {
+            state.acknowledged = sequence;
+            if !state.touched {
+                state.touched = true;
+                self.touched.borrow_mut().push(Rc::clone(connection));
+            }
+        }
+    }
+
+    /// Where the consumer stands. Whoever is live and has received all that was sent has
+    /// everything up to the cursor, even if the last of it was for others: so a position does not
+    /// grow old on a user who is told little.
+    pub(super) fn received(&self, state: &State) -> Position {
+        let has_all = state.phase == Phase::Live && state.acknowledged >= state.sent;
+        let sequence = if has_all { state.acknowledged.max(self.cursor.get()) } else { state.acknowledged };
+        self.position(sequence)
+    }
+}

@@ -1,0 +1,100 @@
+//! A key-value bucket (NATS ADR-8) that is written by compare-and-set with a time to live.
+//!
+//! The client's own `update` drops a key's time to live, so every write is a plain publication
+//! that carries both `Nats-TTL` (NATS ADR-43) and the sequence that the key must have.
+
+use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_TTL};
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::{self, Context, ErrorCode};
+use async_nats::{HeaderMap, HeaderValue};
+use bytes::Bytes;
+use std::error::Error as _;
+use std::time::Duration;
+
+use super::ConsumerSettings;
+use crate::topology::{self, TopologyError};
+
+/// What JetStream takes where nothing is said.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+
+/// A bucket, there and checked.
+#[derive(Debug, Clone)]
+pub(super) struct Bucket {
+    context: Context,
+    pub(super) stream: Stream,
+    prefix: String,
+    /// `Nats-TTL` of every entry, in seconds.
+    time_to_live: u64,
+}
+
+impl Bucket {
+    /// Creates the bucket if it is missing and checks it if it is there. The server counts a time
+    /// to live in whole seconds, and takes none below one.
+    pub(super) async fn open(
+        context: &Context,
+        name: &str,
+        description: &str,
+        time_to_live: Duration,
+        settings: &ConsumerSettings,
+    ) -> Result<Self, TopologyError> {
+        let prefix = format!("$KV.{name}.");
+        let wanted = Config {
+            name: format!("KV_{name}"),
+            description: Some(description.to_owned()),
+            subjects: vec![format!("{prefix}>")],
+            retention: RetentionPolicy::Limits,
+            discard: DiscardPolicy::New,
+            max_messages_per_subject: 1,
+            max_messages: -1,
+            max_bytes: -1,
+            max_message_size: -1,
+            max_consumers: -1,
+            storage: if settings.in_memory { StorageType::Memory } else { StorageType::File },
+            num_replicas: settings.replicas,
+            duplicate_window: DUPLICATE_WINDOW,
+            allow_direct: true,
+            allow_rollup: true,
+            allow_message_ttl: true,
+            ..Config::default()
+        };
+        let stream = topology::ensure(context, wanted).await?;
+        Ok(Self { context: context.clone(), stream, prefix, time_to_live: time_to_live.as_secs().max(1) })
+    }
+
+    /// Where the key lies in the stream; wildcards stay wildcards.
+    pub(super) fn subject(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    /// The key that lies on this subject.
+    pub(super) fn key<'s>(&self, subject: &'s str) -> &'s str {
+        subject.strip_prefix(&self.prefix).unwrap_or(subject)
+    }
+
+    /// Writes the key unless its last sequence has become another one than `expected`, where 0
+    /// stands for none. Returns the sequence of what was written, or `None` if another writer came first.
+    pub(super) async fn write(
+        &self,
+        key: &str,
+        value: Bytes,
+        expected: u64,
+    ) -> Result<Option<u64>, PublishError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(expected));
+        headers.insert(NATS_MESSAGE_TTL, HeaderValue::from(self.time_to_live));
+        let sent = self.context.publish_with_headers(self.subject(key), headers, value).await?;
+        match sent.await {
+            Ok(acknowledged) => Ok(Some(acknowledged.sequence)),
+            Err(error) if was_beaten(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether the key has another sequence, or, in a cluster, is just being given one.
+fn was_beaten(error: &PublishError) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
+    error.kind() == PublishErrorKind::WrongLastSequence
+        || source.is_some_and(|error| error.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT)
+}

@@ -1,0 +1,87 @@
+//! How many devices a user may have, and which one gives way to a new one.
+//!
+//! A device is often no more than a login: its name is the token's `sid` where the client gives
+//! none, so a user who logs in every other day has sixteen within a month. Refusing the
+//! seventeenth would lock out the one device that the user is holding, for the sake of logins that
+//! nobody will come back to. So the device that was seen longest ago gives way; should it return
+//! after all, it starts as a device seen for the first time.
+//!
+//! A device that is connected never gives way: it would come back with its gateway's next save, and
+//! seventeen devices would chase each other around sixteen places. When all are connected, the
+//! newcomer is refused.
+
+use futures_util::TryStreamExt as _;
+
+use super::state::ConsumerState;
+use super::{ConsumerName, ConsumerStore, ConsumerStoreError};
+
+/// How many durable consumers a user has at most. Devices that appear at the very same moment may
+/// exceed it until the next one appears.
+pub const MAX_DEVICES: usize = 16;
+
+/// Removes devices of the user until this one fits in as well.
+pub(super) async fn make_room(
+    store: &dyn ConsumerStore,
+    name: &ConsumerName,
+    now: u64,
+) -> Result<(), ConsumerStoreError> {
+    let devices = store.list(name.tenant(), Some(name.user()));
+    let devices = devices.map_ok(|(device, stored)| (device, stored.state)).try_collect().await?;
+    let Some(devices) = giving_way(devices, now) else {
+        let (tenant, user) = (name.tenant().clone(), name.user().to_owned());
+        return Err(ConsumerStoreError::TooManyDevices { tenant, user });
+    };
+    for device in devices {
+        tracing::info!(%device, newcomer = %name, "a device gives way to a newer one of the same user");
+        store.remove(&device).await?;
+    }
+    Ok(())
+}
+
+/// Which of a user's devices give way so that another one fits in, or `None` if not enough can.
+pub(super) fn giving_way<D>(devices: Vec<(D, ConsumerState)>, now: u64) -> Option<Vec<D>> {
+    let excess = (devices.len() + 1).saturating_sub(MAX_DEVICES);
+    let mut away: Vec<_> = devices.into_iter().filter(|(_, state)| !state.is_connected(now)).collect();
+    away.sort_by_key(|(_, state)| state.last_seen);
+    (away.len() >= excess).then(|| away.into_iter().take(excess).map(|(device, _)| device).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_model::{Epoch, Position};
+
+    use super::*;
+    use crate::consumers::{Change, Presence, REFRESH};
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn state(seen_at: u64, connected: bool) -> ConsumerState {
+        let gateway = "gateway-1".to_owned();
+        let presence = if connected { Presence::Connected(gateway) } else { Presence::Left(gateway) };
+        Change::new(Position { epoch: Epoch(1), sequence: 0 }, presence, seen_at).apply(None)
+    }
+
+    /// Devices by their age in seconds; a negative one is connected.
+    #[track_caller]
+    fn check(ages: impl IntoIterator<Item = i64>, expected: Option<Vec<i64>>) {
+        let devices = ages.into_iter().map(|age| (age, state(NOW - age.unsigned_abs(), age < 0)));
+        assert_eq!(giving_way(devices.collect(), NOW), expected);
+    }
+
+    #[test]
+    fn who_was_seen_longest_ago_gives_way() {
+        check(1..16, Some(vec![]));
+        check(1..17, Some(vec![16]));
+        check((1..17).rev(), Some(vec![16]));
+        check(1..20, Some(vec![19, 18, 17, 16]));
+        check((-15..0).chain([1]), Some(vec![1]));
+        check((-16..0).chain([1]), None);
+        check(-16..0, None);
+    }
+
+    #[test]
+    fn a_gateway_that_fell_silent_holds_no_place() {
+        let silent = -(i64::try_from(REFRESH.as_secs()).unwrap() * 2 + 1);
+        check((-15..0).chain([silent]), Some(vec![silent]));
+    }
+}

@@ -1,0 +1,217 @@
+//! Consumers as real JetStream durable consumers on `ENVELOPES`, which other NATS clients can read.
+//!
+//! The position is the consumer's ack floor, so what another client acknowledges counts, and is
+//! moved with the reset API (NATS ADR-60); all else is in the consumer's metadata. A reset has no
+//! condition attached, hence the leases; a client that acknowledges in the very moment of a save may
+//! see the same envelopes once more, but nothing is ever skipped. A stream made anew takes its
+//! consumers with it.
+//!
+//! The server bounds the consumers of a stream (1,000 unless told otherwise, from 2.15 on), and each costs it
+//! memory and files: this is for up to a thousand users.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::Info;
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
+use async_nats::jetstream::stream::{ConsumerCreateStrictErrorKind, ConsumerErrorKind, Stream};
+use async_nats::jetstream::{self, ErrorCode};
+use async_trait::async_trait;
+use futures_util::{StreamExt as _, TryStreamExt as _, future};
+use tidings_model::{Position, Tenant};
+
+use super::lease::Leases;
+use super::state::{Change, ConsumerState};
+use super::{
+    ConsumerList, ConsumerName, ConsumerSettings, ConsumerStore, ConsumerStoreError, MAX_DEVICES,
+    OpenConsumersError, StoredConsumer, devices,
+};
+use crate::topology::Topology;
+
+mod record;
+
+/// What a reset without a condition needs to be safe lies in [`Leases`].
+#[derive(Debug, Clone)]
+pub struct JetStreamConsumers {
+    envelopes: Stream,
+    leases: Leases,
+    inactive_after: Duration,
+}
+
+impl JetStreamConsumers {
+    /// Creates what is missing beside `ENVELOPES` and checks what is there. Copies and storage of
+    /// the consumers are those of the stream.
+    pub async fn open(topology: &Topology, settings: &ConsumerSettings) -> Result<Self, OpenConsumersError> {
+        let client = topology.client();
+        if !client.is_server_compatible(2, 14, 0) {
+            return Err(OpenConsumersError::OldServer { found: client.server_info().version });
+        }
+        let leases = Leases::open(&jetstream::new(client), settings).await?;
+        let inactive_after = settings.inactive_after.max(Duration::from_secs(1));
+        Ok(Self { envelopes: topology.envelopes.clone(), leases, inactive_after })
+    }
+
+    async fn info(&self, name: &ConsumerName) -> Result<Option<Info>, ConsumerStoreError> {
+        match self.envelopes.consumer_info(name.to_consumer()).await {
+            Ok(info) => Ok(Some(info)),
+            Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(None),
+            Err(error) => Err(ConsumerStoreError::unavailable(format!("read consumer {name}"), error)),
+        }
+    }
+
+    async fn save_alone(
+        &self,
+        name: &ConsumerName,
+        change: &Change,
+    ) -> Result<StoredConsumer, ConsumerStoreError> {
+        let info = self.info(name).await?;
+        let stored = info.as_ref().map(record::stored).transpose()?;
+        let state = change.apply(stored.as_ref().map(|stored| &stored.state));
+        let filters = record::filter_subjects(name.tenant(), &state);
+        match (info, stored) {
+            (Some(info), Some(stored)) if stored.state == state && record::same_filters(&info, &filters) => {
+                Ok(stored)
+            }
+            (Some(info), _) => self.update(name, &info, state, filters).await,
+            (None, _) => self.create(name, change, state, filters).await,
+        }
+    }
+
+    async fn create(
+        &self,
+        name: &ConsumerName,
+        change: &Change,
+        state: ConsumerState,
+        filters: Vec<String>,
+    ) -> Result<StoredConsumer, ConsumerStoreError> {
+        self.make_room(name, change.seen_at).await?;
+        let config = record::config(name, &state, filters, self.inactive_after)?;
+        let created = self.envelopes.create_consumer_strict(config).await;
+        let consumer = created.map_err(|error| match error.kind() {
+            ConsumerCreateStrictErrorKind::JetStream(reason)
+                if reason.error_code() == ErrorCode::MAXIMUM_CONSUMERS_LIMIT =>
+            {
+                ConsumerStoreError::TooManyConsumers { name: name.clone() }
+            }
+            _ => ConsumerStoreError::unavailable(format!("create consumer {name}"), error),
+        })?;
+        self.move_to(name, consumer.cached_info(), state).await
+    }
+
+    /// Writes the metadata first: until the consumer has been moved as well, the older of the two
+    /// positions is the one that is read.
+    async fn update(
+        &self,
+        name: &ConsumerName,
+        info: &Info,
+        state: ConsumerState,
+        filters: Vec<String>,
+    ) -> Result<StoredConsumer, ConsumerStoreError> {
+        let inactive_after = record::renewed(info.config.inactive_threshold, self.inactive_after);
+        let config = record::config(name, &state, filters, inactive_after)?;
+        let updated = self.envelopes.update_consumer(config).await;
+        let failed = |error| ConsumerStoreError::unavailable(format!("save consumer {name}"), error);
+        self.move_to(name, updated.map_err(failed)?.cached_info(), state).await
+    }
+
+    async fn move_to(
+        &self,
+        name: &ConsumerName,
+        info: &Info,
+        state: ConsumerState,
+    ) -> Result<StoredConsumer, ConsumerStoreError> {
+        let sequence = state.position.sequence;
+        if info.ack_floor.stream_sequence == sequence {
+            return Ok(StoredConsumer { state, pending: Some(record::pending(info)), revision: 0 });
+        }
+        let moved = self.envelopes.reset_consumer(&name.to_consumer(), Some(sequence + 1)).await;
+        let failed = |error| ConsumerStoreError::unavailable(format!("move consumer {name}"), error);
+        let pending = record::pending(&moved.map_err(failed)?.info);
+        Ok(StoredConsumer { state, pending: Some(pending), revision: 0 })
+    }
+
+    /// Sees to it that the user may have one more device.
+    async fn make_room(&self, name: &ConsumerName, now: u64) -> Result<(), ConsumerStoreError> {
+        let prefix = ConsumerName::consumers_of(name.tenant(), Some(name.user()));
+        let names = self.envelopes.consumer_names();
+        let devices =
+            names.try_filter(|name| future::ready(name.starts_with(&prefix))).try_collect::<Vec<_>>();
+        let failed = |error| ConsumerStoreError::unavailable(format!("count the devices of {name}"), error);
+        if devices.await.map_err(failed)?.len() < MAX_DEVICES {
+            return Ok(());
+        }
+        devices::make_room(self, name, now).await
+    }
+}
+
+#[async_trait]
+impl ConsumerStore for JetStreamConsumers {
+    async fn load(&self, name: &ConsumerName) -> Result<Option<StoredConsumer>, ConsumerStoreError> {
+        self.info(name).await?.as_ref().map(record::stored).transpose()
+    }
+
+    async fn save(
+        &self,
+        name: &ConsumerName,
+        _known: Option<&StoredConsumer>,
+        change: &Change,
+    ) -> Result<StoredConsumer, ConsumerStoreError> {
+        self.leases.alone(name, self.save_alone(name, change)).await
+    }
+
+    fn list(&self, tenant: &Tenant, user: Option<&str>) -> ConsumerList {
+        let prefix = ConsumerName::consumers_of(tenant, user);
+        let action = format!("list the consumers {prefix}");
+        let consumers = self.envelopes.consumers().filter_map(move |info| {
+            future::ready(match info {
+                Ok(info) if info.name.starts_with(&prefix) => Some(record::named(&info)),
+                Ok(_) => None,
+                Err(error) => Some(Err(ConsumerStoreError::unavailable(action.clone(), error))),
+            })
+        });
+        consumers.boxed()
+    }
+
+    async fn reset(
+        &self,
+        name: &ConsumerName,
+        position: Position,
+    ) -> Result<Option<StoredConsumer>, ConsumerStoreError> {
+        let reset = async {
+            let Some(info) = self.info(name).await? else { return Ok(None) };
+            let state = record::stored(&info)?.state.reset_to(position);
+            let filters = info.config.filter_subjects.clone();
+            self.update(name, &info, state, filters).await.map(Some)
+        };
+        self.leases.alone(name, reset).await
+    }
+
+    async fn remove(&self, name: &ConsumerName) -> Result<bool, ConsumerStoreError> {
+        match self.envelopes.delete_consumer(&name.to_consumer()).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_not_found(&error.kind()) => Ok(false),
+            Err(error) => Err(ConsumerStoreError::unavailable(format!("remove consumer {name}"), error)),
+        }
+    }
+
+    async fn purge_user(&self, tenant: &Tenant, user: &str) -> Result<u64, ConsumerStoreError> {
+        let prefix = ConsumerName::consumers_of(tenant, Some(user));
+        let failed = |error: async_nats::Error| {
+            ConsumerStoreError::unavailable(format!("remove the consumers {prefix}"), error)
+        };
+        let names = self.envelopes.consumer_names();
+        let names = names.try_filter(|name| future::ready(name.starts_with(&prefix))).try_collect::<Vec<_>>();
+        let mut removed = 0;
+        for name in names.await.map_err(|error| failed(error.into()))? {
+            match self.envelopes.delete_consumer(&name).await {
+                Ok(_) => removed += 1,
+                Err(error) if is_not_found(&error.kind()) => {}
+                Err(error) => return Err(failed(error.into())),
+            }
+        }
+        Ok(removed)
+    }
+}
+
+fn is_not_found(kind: &ConsumerErrorKind) -> bool {
+    matches!(kind, ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::CONSUMER_NOT_FOUND)
+}

@@ -1,0 +1,170 @@
+//! Which consumer: a tenant, a user and a device, and how the three are written in NATS.
+//!
+//! Users and devices name themselves, so both are encoded wherever NATS would read a meaning into
+//! them, and no two consumers ever share a key or a name.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+use tidings_model::{Address, Tenant, subject};
+
+/// The longest encoded part of a JetStream consumer's name that is written out: with a tenant's
+/// 32 bytes, two parts and the separators the whole stays below the server's 255 bytes.
+const LONGEST_PART: usize = 100;
+/// Separates the parts of a JetStream consumer's name; no encoded part contains it.
+const SEPARATOR: char = '+';
+/// Begins a part that is a hash; no encoded part contains it.
+const HASHED: char = '~';
+
+/// Names a durable consumer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConsumerName {
+    tenant: Tenant,
+    user: String,
+    device: String,
+}
+
+impl ConsumerName {
+    /// The longest user and the longest device, in bytes: what an address's id may have.
+    pub const MAX_PART_LENGTH: usize = Address::MAX_ID_LENGTH;
+
+    /// Any text of 1 to [`ConsumerName::MAX_PART_LENGTH`] bytes names a user or a device.
+    pub fn new(
+        tenant: Tenant,
+        user: impl Into<String>,
+        device: impl Into<String>,
+    ) -> Result<Self, ConsumerNameError> {
+        let name = Self { tenant, user: user.into(), device: device.into() };
+        for (part, text) in [("user", &name.user), ("device", &name.device)] {
+            if text.is_empty() || text.len() > Self::MAX_PART_LENGTH {
+                return Err(ConsumerNameError { part, length: text.len() });
+            }
+        }
+        Ok(name)
+    }
+
+    /// The application.
+    #[must_use]
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// The user, as the token names them.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
+    /// `<tenant>.<user>.<device>`, a key of a key-value bucket.
+    pub(crate) fn to_key(&self) -> String {
+        format!("{}.{}.{}", self.tenant, subject::encode(&self.user), subject::encode(&self.device))
+    }
+
+    /// The name that [`ConsumerName::to_key`] made this key from.
+    pub(crate) fn from_key(key: &str) -> Option<Self> {
+        let mut tokens = key.split('.');
+        let tenant = Tenant::parse(tokens.next()?).ok()?;
+        let (user, device) = (subject::decode(tokens.next()?)?, subject::decode(tokens.next()?)?);
+        if tokens.next().is_some() {
+            return None;
+        }
+        Self::new(tenant, user, device).ok()
+    }
+
+    /// The keys of a tenant, or of one of its users, with NATS's wildcards.
+    pub(crate) fn keys_of(tenant: &Tenant, user: Option<&str>) -> String {
+        match user {
+            None => format!("{tenant}.>"),
+            Some(user) => format!("{tenant}.{}.*", subject::encode(user)),
+        }
+    }
+
+    /// `<tenant>+<user>+<device>`, the name of a JetStream consumer. What is too long for a name
+    /// is replaced by `~` and its SHA-256.
+    pub(crate) fn to_consumer(&self) -> String {
+        format!("{}{}", Self::consumers_of(&self.tenant, Some(&self.user)), name_part(&self.device))
+    }
+
+    /// What the names of all JetStream consumers of a tenant, or of one of its users, begin with.
+    pub(crate) fn consumers_of(tenant: &Tenant, user: Option<&str>) -> String {
+        match user {
+            None => format!("{tenant}{SEPARATOR}"),
+            Some(user) => format!("{tenant}{SEPARATOR}{}{SEPARATOR}", name_part(user)),
+        }
+    }
+}
+
+fn name_part(text: &str) -> String {
+    let encoded = subject::encode(text);
+    if encoded.len() <= LONGEST_PART { encoded } else { format!("{HASHED}{:x}", Sha256::digest(text)) }
+}
+
+impl fmt::Display for ConsumerName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}/{}", self.tenant, self.user, self.device)
+    }
+}
+
+/// A user or device that cannot have a consumer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a {part} of {length} bytes cannot have a durable consumer; 1 to {max} bytes can", max = ConsumerName::MAX_PART_LENGTH)]
+pub struct ConsumerNameError {
+    /// `user` or `device`.
+    part: &'static str,
+    length: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(user: &str, device: &str) -> ConsumerName {
+        ConsumerName::new(Tenant::parse("ops").unwrap(), user, device).unwrap()
+    }
+
+    #[test]
+    fn keys_and_consumer_names_are_readable_where_they_can_be() {
+        let plain = name("john.doe", "phone 1");
+        assert_eq!(plain.to_key(), "ops.john=2Edoe.phone=201");
+        assert_eq!(plain.to_consumer(), "ops+john=2Edoe+phone=201");
+        assert_eq!(plain.to_string(), "ops/john.doe/phone 1");
+    }
+
+    #[test]
+    fn any_id_has_a_key_and_a_consumer_name_of_its_own() {
+        let long = "x".repeat(ConsumerName::MAX_PART_LENGTH);
+        let hash = name_part(&long);
+        let ids = ["a.b", "a b", "*", ">", "-", "=", "+", "~", "a+b", "é", "/", "default", &long, &hash];
+        let all: Vec<_> = ids.iter().flat_map(|user| ids.iter().map(|device| name(user, device))).collect();
+        let mut keys = std::collections::HashSet::new();
+        let mut consumers = std::collections::HashSet::new();
+        for name in &all {
+            let (key, consumer) = (name.to_key(), name.to_consumer());
+            assert_eq!(ConsumerName::from_key(&key).as_ref(), Some(name));
+            assert!(
+                consumer.len() <= 255 && !consumer.contains(['.', '*', '>', ' ', '/', '\\']),
+                "{consumer}"
+            );
+            assert!(consumer.starts_with(&ConsumerName::consumers_of(name.tenant(), Some(name.user()))));
+            assert!(keys.insert(key) && consumers.insert(consumer), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_ids_of_a_bounded_length_are_taken() {
+        let tenant = || Tenant::parse("ops").unwrap();
+        let long = "x".repeat(ConsumerName::MAX_PART_LENGTH + 1);
+        for (user, device) in [("", "a"), ("a", ""), (&long, "a"), ("a", &long)] {
+            assert!(ConsumerName::new(tenant(), user, device).is_err());
+        }
+        for key in ["", "ops", "ops.a", "ops.a.b.c", "Ops.a.b", "ops.a.b=2", "ops.=.b", "ops.-.b"] {
+            assert_eq!(ConsumerName::from_key(key), None, "{key}");
+        }
+    }
+}

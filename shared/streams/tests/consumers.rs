@@ -1,0 +1,17 @@
+//! What every store of durable consumers keeps, shown on both against a real nats-server.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, also in what its tests share"
+)]
+
+#[path = "consumers/bench.rs"]
+mod bench;
+#[path = "consumers/conformance.rs"]
+mod conformance;
+#[path = "consumers/jetstream.rs"]
+mod jetstream;
+#[path = "consumers/kv.rs"]
+mod kv;

@@ -1,0 +1,151 @@
+//! What is particular to the bucket.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{self, kv};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use tidings_streams::TopologyError;
+use tidings_streams::consumers::{ConsumerStoreError, KvConsumers, OpenConsumersError};
+
+use crate::bench::{Bench, Kind, acked, at, eventually, listed, load, name, save, settings, tenant};
+
+async fn bucket(bench: &Bench) -> kv::Store {
+    jetstream::new(bench.client().await).get_key_value("CONSUMERS").await.unwrap()
+}
+
+#[tokio::test]
+async fn every_write_carries_the_time_to_live() {
+    let bench = Bench::new().await;
+    let store = bench.store_for(Kind::Kv, Duration::from_secs(3600)).await;
+    let stream = bucket(&bench).await.stream;
+    let ada = name("ada", "phone");
+    let mut known = None;
+    let mut before = 0;
+    for sequence in [1, 2, 3] {
+        let saved = store.save(&ada, known.as_ref(), &acked(sequence)).await.unwrap();
+        known = Some(saved);
+        let message = stream.get_last_raw_message_by_subject("$KV.CONSUMERS.ops.ada.phone").await.unwrap();
+        assert_eq!(message.headers.get("Nats-TTL").unwrap().as_str(), "3600");
+        assert!(message.sequence > before);
+        before = message.sequence;
+    }
+    store.reset(&ada, at(1)).await.unwrap().unwrap();
+    let message = stream.get_last_raw_message_by_subject("$KV.CONSUMERS.ops.ada.phone").await.unwrap();
+    assert_eq!(message.headers.get("Nats-TTL").unwrap().as_str(), "3600");
+    assert!(message.sequence > before);
+}
+
+#[tokio::test]
+async fn the_bucket_is_one_that_others_can_read() {
+    let bench = Bench::new().await;
+    let store = bench.store(Kind::Kv).await;
+    save(&store, &name("john.doe", "phone"), &acked(42)).await;
+    let bucket = bucket(&bench).await;
+    let value = bucket.get("ops.john=2Edoe.phone").await.unwrap().unwrap();
+    let expected = r#"{"position":"18f3-42","last_seen":1800000042,"connected":"gateway-1"}"#;
+    assert_eq!(value, expected.as_bytes());
+    let keys: Vec<String> = bucket.keys().await.unwrap().try_collect().await.unwrap();
+    assert_eq!(keys, ["ops.john=2Edoe.phone"]);
+}
+
+#[tokio::test]
+async fn a_marker_that_others_left_means_that_nobody_is_there() {
+    let bench = Bench::new().await;
+    let store = bench.store(Kind::Kv).await;
+    let ada = name("ada", "phone");
+    let saved = save(&store, &ada, &acked(42)).await;
+    bucket(&bench).await.delete("ops.ada.phone").await.unwrap();
+    assert_eq!(load(&store, &ada).await, None);
+    assert_eq!(listed(&store, None).await, []);
+    store.save(&ada, Some(&saved), &acked(43)).await.unwrap();
+    assert_eq!(load(&store, &ada).await.unwrap().state.position, at(43));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_said_and_does_not_hide_the_rest() {
+    let bench = Bench::new().await;
+    let store = bench.store(Kind::Kv).await;
+    save(&store, &name("ada", "phone"), &acked(1)).await;
+    let bucket = bucket(&bench).await;
+    bucket.put("ops.grace.phone", "{}".into()).await.unwrap();
+    bucket.put("ops.grace", r#"{"position":"1-1","last_seen":1}"#.into()).await.unwrap();
+    save(&store, &name("alan", "phone"), &acked(1)).await;
+
+    let all: Vec<_> = store.list(&tenant(), None).collect().await;
+    let outcomes = all.iter().map(|item| match item {
+        Ok((name, _)) => name.to_string(),
+        Err(ConsumerStoreError::Damaged { key, .. }) => format!("damaged: {key}"),
+        Err(other) => panic!("{other:?}"),
+    });
+    let expected = ["ops/ada/phone", "damaged: ops.grace.phone", "damaged: ops.grace", "ops/alan/phone"];
+    assert_eq!(outcomes.collect::<Vec<_>>(), expected);
+
+    let grace = name("grace", "phone");
+    assert!(matches!(store.load(&grace).await, Err(ConsumerStoreError::Damaged { .. })));
+    assert!(store.remove(&grace).await.unwrap());
+    assert_eq!(load(&store, &grace).await, None);
+}
+
+#[tokio::test]
+async fn a_listing_misses_nobody_who_is_written_meanwhile_and_ends_when_the_rest_is_removed() {
+    const USERS: u64 = 1_200;
+    let bench = Bench::new().await;
+    let store = bench.store(Kind::Kv).await;
+    let user = |number: u64| name(&format!("user-{number}"), "phone");
+    for number in 0..USERS {
+        save(&store, &user(number), &acked(1)).await;
+    }
+    let mut listing = store.list(&tenant(), None);
+    let (first, _) = listing.next().await.unwrap().unwrap();
+    assert_eq!(first, user(0));
+    save(&store, &user(0), &acked(2)).await;
+    save(&store, &user(USERS - 1), &acked(2)).await;
+    for number in USERS - 100..USERS - 1 {
+        assert!(store.remove(&user(number)).await.unwrap());
+    }
+    let rest: Vec<_> = listing.map_ok(|(name, stored)| (name, stored.state)).try_collect().await.unwrap();
+    let again = rest.iter().find(|(name, _)| *name == user(0)).map(|(_, state)| state.position);
+    assert_eq!(again, Some(at(2)), "who was written after being listed comes again");
+    for number in (1..USERS - 100).chain([USERS - 1]) {
+        assert!(rest.iter().any(|(name, _)| *name == user(number)), "user-{number} is missing");
+    }
+
+    let mut listing = store.list(&tenant(), None);
+    listing.next().await.unwrap().unwrap();
+    assert!(
+        jetstream::new(bench.client().await).get_stream("KV_CONSUMERS").await.unwrap().purge().await.is_ok()
+    );
+    let rest: Vec<_> = listing.try_collect().await.unwrap();
+    assert!(
+        rest.len() < usize::try_from(USERS).unwrap(),
+        "what was removed before it was asked for is not listed"
+    );
+    eventually("no listing is left at the server", async || {
+        let stream = jetstream::new(bench.client().await).get_stream("KV_CONSUMERS").await.unwrap();
+        stream.cached_info().state.consumer_count == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_bucket_that_cannot_serve_is_refused_and_other_limits_are_respected() {
+    let bench = Bench::new().await;
+    let context = jetstream::new(bench.client().await);
+    let plain = kv::Config { bucket: "CONSUMERS".to_owned(), ..kv::Config::default() };
+    context.create_key_value(plain).await.unwrap();
+    let wanted = settings(Duration::from_secs(60));
+    let error = KvConsumers::open(&bench.client().await, &wanted).await.unwrap_err();
+    let OpenConsumersError::Bucket(TopologyError::Different { differences, .. }) = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(differences.iter().map(|it| it.setting).collect::<Vec<_>>(), ["allow_msg_ttl"]);
+
+    context.delete_key_value("CONSUMERS").await.unwrap();
+    KvConsumers::open(&bench.client().await, &wanted).await.unwrap();
+    let mut config = context.get_stream("KV_CONSUMERS").await.unwrap().cached_info().config.clone();
+    config.max_bytes = 1 << 20;
+    context.update_stream(&config).await.unwrap();
+    KvConsumers::open(&bench.client().await, &wanted).await.unwrap();
+    let kept = context.get_stream("KV_CONSUMERS").await.unwrap();
+    assert_eq!(kept.cached_info().config.max_bytes, 1 << 20);
+}
