@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use futures_util::StreamExt as _;
 use serde_json::Value;
-use tidings_model::{Address, Position, Tenant};
+use tidings_model::{Address, Tenant};
 use tidings_runtime::config::SecretRule;
 use tidings_streams::consumers::{ConsumerName, ConsumerReport, ConsumerStore, report};
 use tidings_streams::{Topology, purge_address};
@@ -29,7 +29,7 @@ pub(crate) async fn run(file: Option<&Path>, command: &ConsumerCommand) -> Resul
         ConsumerCommand::Show { consumer } => show(&topology, &*store, &name(consumer)?).await,
         ConsumerCommand::Reset { consumer, to } => {
             let name = name(consumer)?;
-            let position = position(&topology, to).await?;
+            let position = topology.extent().await?.position(to)?;
             let reset = store.reset(&name, position).await?;
             reset.ok_or_else(|| missing(&name))?;
             print(&format!("consumer {name} goes on after {position} when it connects again"))
@@ -63,18 +63,6 @@ fn name(consumer: &ConsumerSelector) -> Result<ConsumerName, Failure> {
 
 fn missing(name: &ConsumerName) -> Failure {
     format!("there is no consumer {name}; `tidings consumers ls` shows those that there are").into()
-}
-
-/// `new`, `all`, a sequence, or a whole position.
-async fn position(topology: &Topology, to: &str) -> Result<Position, Failure> {
-    let extent = topology.extent().await?;
-    let at = |sequence| Position { epoch: extent.epoch, sequence };
-    match to {
-        "new" => Ok(at(extent.last)),
-        "all" => Ok(at(extent.floor)),
-        sequence if sequence.bytes().all(|byte| byte.is_ascii_digit()) => Ok(at(sequence.parse()?)),
-        position => Ok(position.parse()?),
-    }
 }
 
 async fn list(

@@ -7,7 +7,7 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tidings_access::{Refusal, Token};
-use tidings_model::{Position, PositionError};
+use tidings_model::{Position, PositionError, Tenant};
 use tidings_protocol::server::{SUBPROTOCOL, choose_subprotocol};
 use tidings_streams::consumers::{ConsumerName, ConsumerNameError};
 use time::OffsetDateTime;
@@ -19,6 +19,9 @@ use crate::session::Passport;
 
 /// The longest name of a device, in bytes.
 const MAX_DEVICE: usize = 64;
+
+/// The scope of those who look after a tenant's users.
+const ADMIN_SCOPE: &str = "tidings:admin";
 
 /// A request that becomes a connection.
 pub(crate) struct Admission {
@@ -43,6 +46,8 @@ pub(crate) enum Denied {
     Refused(#[from] Refusal),
     #[error("tenant {0:?} is not served here")]
     Tenant(String),
+    #[error("the token's `scope` claim does not contain {ADMIN_SCOPE}")]
+    NoAdmin,
     #[error("the device {0:?} is not a name of 1 to 64 printable characters")]
     Device(String),
     #[error("the token's user or session cannot have a consumer")]
@@ -57,7 +62,7 @@ impl Denied {
             Self::NoUpgrade | Self::Version(_) => StatusCode::UPGRADE_REQUIRED,
             Self::NoKey | Self::Device(_) | Self::Since(_) => StatusCode::BAD_REQUEST,
             Self::Refused(refusal) => refusal.status(),
-            Self::Tenant(_) | Self::Consumer(_) => StatusCode::FORBIDDEN,
+            Self::Tenant(_) | Self::Consumer(_) | Self::NoAdmin => StatusCode::FORBIDDEN,
         }
     }
 
@@ -68,6 +73,7 @@ impl Denied {
             Self::NoKey => "WEBSOCKET_KEY",
             Self::Refused(refusal) => refusal.code(),
             Self::Tenant(_) => "TENANT_UNKNOWN",
+            Self::NoAdmin => "SCOPE_MISSING",
             Self::Device(_) => "DEVICE_NAME",
             Self::Consumer(_) => "CONSUMER_NAME",
             Self::Since(_) => "POSITION",
@@ -126,6 +132,21 @@ pub(crate) fn passport(
         // Beyond what a calendar holds, a token does not expire.
         expires_at: expires_at.unwrap_or(time::macros::datetime!(9999-12-31 23:59:59 UTC)),
     })
+}
+
+/// The tenant that whoever sends the request looks after. Scopes are one text with spaces between
+/// them (RFC 8693, section 4.2), or a list.
+pub(crate) fn administrator(shared: &Shared, request: &Parts, now: OffsetDateTime) -> Result<Tenant, Denied> {
+    let token = tidings_access::find(&request.headers, request.uri.query(), &shared.rules)?;
+    let claims = shared.verifier.verify(&token, now.into())?;
+    let holds = claims.claim_texts("scope").any(|scopes| scopes.split(' ').any(|scope| scope == ADMIN_SCOPE));
+    if !holds {
+        return Err(Denied::NoAdmin);
+    }
+    if !shared.catalogs.contains_key(&claims.tenant) {
+        return Err(Denied::Tenant(claims.tenant.to_string()));
+    }
+    Ok(claims.tenant)
 }
 
 fn since(query: Option<&str>) -> Result<Option<Position>, Denied> {

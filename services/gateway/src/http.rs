@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin;
 use crate::gateway::{Shared, Stage};
 use crate::handshake::{self, Admission, Denied};
 use crate::shard::{Newcomer, ShardHandle};
@@ -38,7 +39,7 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 const LAST_REQUESTS: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
-struct Endpoint {
+pub(crate) struct Endpoint {
     shared: Arc<Shared>,
     stage: watch::Receiver<Stage>,
     upgrades: TaskTracker,
@@ -92,6 +93,7 @@ async fn serve_connection(stream: TcpStream, router: Router, handshake_timeout: 
 fn router(endpoint: Endpoint) -> Router {
     Router::new()
         .route("/api/ws", any(connect))
+        .nest("/api/v1", admin::router(Arc::clone(&endpoint.shared)))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .fallback(|| async {
@@ -218,7 +220,7 @@ async fn hand_over(upgrade: OnUpgrade, arrival: Arrival, shards: &[ShardHandle])
     }
 }
 
-fn deny(denied: &Denied) -> Response {
+pub(crate) fn deny(denied: &Denied) -> Response {
     let status = denied.status();
     let mut response = refuse(status, denied.code(), &denied.to_string());
     match status {
@@ -233,13 +235,14 @@ fn deny(denied: &Denied) -> Response {
     response
 }
 
-fn unavailable(code: &str, message: &str) -> Response {
+pub(crate) fn unavailable(code: &str, message: &str) -> Response {
     let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, code, message);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }
 
-fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
+/// An answer that says no, in the one form that all of them have.
+pub(crate) fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
     let body = json!({ "error": { "code": code, "message": message } }).to_string();
     (status, [(CONTENT_TYPE, "application/json")], body + "\n").into_response()
 }

@@ -10,6 +10,7 @@
 //! writes to the connections. The way of a client: `http` accepts it, `handshake` decides about
 //! it, a shard serves it, and its `session` says what its messages mean.
 
+mod admin;
 mod follow;
 mod framed;
 mod gateway;

@@ -51,6 +51,11 @@ impl Positions {
         Self { store, gateway, clock, online: Mutex::default(), urgent: Notify::new() }
     }
 
+    /// The store, for those who look after consumers.
+    pub(crate) fn store(&self) -> &dyn ConsumerStore {
+        &*self.store
+    }
+
     /// Loads a consumer, or creates it at the position that `first` gives.
     ///
     /// A new consumer is stored before anything is delivered to it: otherwise what comes after a

@@ -14,7 +14,7 @@ use async_nats::jetstream::stream::{
     Config, DiscardPolicy, Info, InfoError, RetentionPolicy, StorageType, Stream,
 };
 use async_nats::jetstream::{self, Context, ErrorCode};
-use tidings_model::Epoch;
+use tidings_model::{Epoch, Position, PositionError};
 
 /// What producers publish.
 pub const EVENTS: &str = "EVENTS";
@@ -110,6 +110,19 @@ pub struct Extent {
     pub messages: u64,
     /// What they take in the stream, in bytes.
     pub bytes: u64,
+}
+
+impl Extent {
+    /// The position that an operator means by `new` (what comes from now on), `all` (what is
+    /// retained), a sequence, or a whole position.
+    pub fn position(&self, text: &str) -> Result<Position, PositionError> {
+        let at = |sequence| Position { epoch: self.epoch, sequence };
+        match text {
+            "new" => Ok(at(self.last)),
+            "all" => Ok(at(self.floor)),
+            _ => text.parse().map_or_else(|_| text.parse(), |sequence| Ok(at(sequence))),
+        }
+    }
 }
 
 /// The stream's state cannot be read.

@@ -1,11 +1,6 @@
 //! What every store of durable consumers keeps, shown on both against a real nats-server.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, also in what its tests share"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in what its tests share")]
 
 #[path = "consumers/bench.rs"]
 mod bench;

@@ -155,7 +155,7 @@ impl ConsumerStore for JetStreamConsumers {
         _known: Option<&StoredConsumer>,
         change: &Change,
     ) -> Result<StoredConsumer, ConsumerStoreError> {
-        self.leases.alone(name, self.save_alone(name, change)).await
+        self.leases.alone(name, Box::pin(self.save_alone(name, change))).await
     }
 
     fn list(&self, tenant: &Tenant, user: Option<&str>) -> ConsumerList {

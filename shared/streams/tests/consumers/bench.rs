@@ -15,62 +15,64 @@ use tidings_streams::{Settings, Topology};
 use tokio::time::{Instant, sleep};
 
 /// For what takes milliseconds on an idle machine.
-pub const BOUND: Duration = Duration::from_secs(30);
-pub const NOW: u64 = 1_800_000_000;
+pub(crate) const BOUND: Duration = Duration::from_secs(30);
+pub(crate) const NOW: u64 = 1_800_000_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Which of the stores.
 #[derive(Debug, Clone, Copy)]
-pub enum Kind {
+pub(crate) enum Kind {
     Kv,
     JetStream,
 }
 
-pub struct Bench {
+pub(crate) struct Bench {
     // Declared first, so that the server is gone before its folder is.
-    pub server: NatsServer,
+    pub(crate) server: NatsServer,
     _folder: TempDir,
 }
 
 impl Bench {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with("").await
     }
 
-    pub async fn with(config: &str) -> Self {
+    pub(crate) async fn with(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let server = NatsServer::start(Options::new(folder.path()).config(config)).await.unwrap();
         Self { server, _folder: folder }
     }
 
-    pub async fn client(&self) -> async_nats::Client {
+    pub(crate) async fn client(&self) -> async_nats::Client {
         async_nats::connect(self.server.url()).await.unwrap()
     }
 
     /// The streams, which are made if they are missing.
-    pub async fn topology(&self) -> Topology {
-        Topology::ensure(&self.client().await, &stream_settings()).await.unwrap()
+    pub(crate) async fn topology(&self) -> Topology {
+        Box::pin(Topology::ensure(&self.client().await, &stream_settings())).await.unwrap()
     }
 
     /// A store with a connection of its own, as each gateway has one.
-    pub async fn store(&self, kind: Kind) -> Arc<dyn ConsumerStore> {
+    pub(crate) async fn store(&self, kind: Kind) -> Arc<dyn ConsumerStore> {
         self.store_for(kind, 30 * DAY).await
     }
 
-    pub async fn store_for(&self, kind: Kind, inactive_after: Duration) -> Arc<dyn ConsumerStore> {
+    pub(crate) async fn store_for(&self, kind: Kind, inactive_after: Duration) -> Arc<dyn ConsumerStore> {
         let (topology, settings) = (self.topology().await, settings(inactive_after));
         match kind {
-            Kind::Kv => Arc::new(KvConsumers::open(&topology.client(), &settings).await.unwrap()),
-            Kind::JetStream => Arc::new(JetStreamConsumers::open(&topology, &settings).await.unwrap()),
+            Kind::Kv => Arc::new(Box::pin(KvConsumers::open(&topology.client(), &settings)).await.unwrap()),
+            Kind::JetStream => {
+                Arc::new(Box::pin(JetStreamConsumers::open(&topology, &settings)).await.unwrap())
+            }
         }
     }
 }
 
-pub fn settings(inactive_after: Duration) -> ConsumerSettings {
+pub(crate) fn settings(inactive_after: Duration) -> ConsumerSettings {
     ConsumerSettings { replicas: 1, in_memory: false, inactive_after }
 }
 
-pub fn stream_settings() -> Settings {
+pub(crate) fn stream_settings() -> Settings {
     Settings {
         replicas: 1,
         in_memory: false,
@@ -84,38 +86,42 @@ pub fn stream_settings() -> Settings {
     }
 }
 
-pub fn tenant() -> Tenant {
+pub(crate) fn tenant() -> Tenant {
     Tenant::parse("ops").unwrap()
 }
 
-pub fn name(user: &str, device: &str) -> ConsumerName {
+pub(crate) fn name(user: &str, device: &str) -> ConsumerName {
     ConsumerName::new(tenant(), user, device).unwrap()
 }
 
-pub fn at(sequence: u64) -> Position {
+pub(crate) fn at(sequence: u64) -> Position {
     Position { epoch: Epoch(0x18f3), sequence }
 }
 
 /// A device that is connected and has acknowledged this much.
-pub fn acked(sequence: u64) -> Change {
+pub(crate) fn acked(sequence: u64) -> Change {
     Change::new(at(sequence), Presence::Connected("gateway-1".to_owned()), NOW + sequence)
 }
 
 /// A device that has left.
-pub fn left(sequence: u64, seen_at: u64) -> Change {
+pub(crate) fn left(sequence: u64, seen_at: u64) -> Change {
     Change::new(at(sequence), Presence::Left("gateway-1".to_owned()), seen_at)
 }
 
-pub async fn save(store: &Arc<dyn ConsumerStore>, name: &ConsumerName, change: &Change) -> StoredConsumer {
+pub(crate) async fn save(
+    store: &Arc<dyn ConsumerStore>,
+    name: &ConsumerName,
+    change: &Change,
+) -> StoredConsumer {
     store.save(name, None, change).await.unwrap()
 }
 
-pub async fn load(store: &Arc<dyn ConsumerStore>, name: &ConsumerName) -> Option<StoredConsumer> {
+pub(crate) async fn load(store: &Arc<dyn ConsumerStore>, name: &ConsumerName) -> Option<StoredConsumer> {
     store.load(name).await.unwrap()
 }
 
 /// Who is listed, sorted.
-pub async fn listed(store: &Arc<dyn ConsumerStore>, user: Option<&str>) -> Vec<ConsumerName> {
+pub(crate) async fn listed(store: &Arc<dyn ConsumerStore>, user: Option<&str>) -> Vec<ConsumerName> {
     let all = store.list(&tenant(), user).map_ok(|(name, _)| name);
     let mut names: Vec<_> = all.try_collect().await.unwrap();
     names.sort();
@@ -123,7 +129,7 @@ pub async fn listed(store: &Arc<dyn ConsumerStore>, user: Option<&str>) -> Vec<C
 }
 
 /// Probes until it holds.
-pub async fn eventually(what: &str, mut probe: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut probe: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + BOUND;
     while !probe().await {
         assert!(Instant::now() < deadline, "not within {BOUND:?}: {what}");

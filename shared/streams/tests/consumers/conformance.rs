@@ -166,7 +166,7 @@ async fn ids_are_taken_as_they_are(kind: Kind) {
     }
     for (sequence, name) in (1..).zip(&names) {
         assert_eq!(load(&store, name).await.unwrap().state.position, at(sequence), "{name}");
-        assert_eq!(listed(&store, Some(name.user())).await.contains(name), true, "{name}");
+        assert!(listed(&store, Some(name.user())).await.contains(name), "{name}");
     }
     assert_eq!(listed(&store, None).await, names.iter().cloned().collect::<Vec<_>>());
     assert_eq!(store.purge_user(&tenant(), "*").await.unwrap(), 1, "a star is a user, not everybody");

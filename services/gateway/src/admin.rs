@@ -1,0 +1,157 @@
+//! The HTTP interface for those who look after a tenant's users: consumers and purges.
+//!
+//! The tenant is the token's, so nobody reaches into another's; the token needs the scope
+//! `tidings:admin`. Every change is logged with who and what.
+//!
+//! | request | what |
+//! | --- | --- |
+//! | `GET consumers[?user=]` | all consumers, a JSON object per line |
+//! | `GET consumers/{user}/{device}` | one consumer |
+//! | `POST consumers/{user}/{device}/reset` with `{"to":…}` | moves it to `new`, `all`, a sequence or a position |
+//! | `DELETE consumers/{user}/{device}` | removes it |
+//! | `DELETE users/{user}` | removes the user's envelopes and consumers |
+
+use std::error::Error;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use serde_json::json;
+use tidings_model::{Address, Tenant};
+use tidings_streams::consumers::{ConsumerName, report};
+use tidings_streams::purge_address;
+
+use crate::gateway::Shared;
+use crate::handshake;
+use crate::http::{deny, refuse, unavailable};
+
+const JSON_LINES: (HeaderName, &str) = (CONTENT_TYPE, "application/x-ndjson");
+
+pub(crate) fn router(shared: Arc<Shared>) -> Router<super::http::Endpoint> {
+    Router::new()
+        .route("/consumers", get(list))
+        .route("/consumers/{user}/{device}", get(show).delete(remove))
+        .route("/consumers/{user}/{device}/reset", post(reset))
+        .route("/users/{user}", delete(purge))
+        .with_state(shared)
+}
+
+/// The tenant that the sender of a request looks after.
+struct Administrator(Tenant);
+
+impl FromRequestParts<Arc<Shared>> for Administrator {
+    type Rejection = Response;
+
+    async fn from_request_parts(request: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Response> {
+        handshake::administrator(shared, request, (shared.clock)()).map(Self).map_err(|denied| deny(&denied))
+    }
+}
+
+#[derive(Deserialize)]
+struct Selection {
+    user: Option<String>,
+}
+
+async fn list(
+    State(shared): State<Arc<Shared>>,
+    Administrator(tenant): Administrator,
+    Query(Selection { user }): Query<Selection>,
+) -> Response {
+    let found = shared.positions.store().list(&tenant, user.as_deref());
+    let topology = shared.topology.clone();
+    let lines = found.then(move |consumer| {
+        let topology = topology.clone();
+        async move {
+            let (name, stored) = consumer?;
+            let mut line = serde_json::to_string(&report(&topology, &name, &stored).await?)?;
+            line.push('\n');
+            Ok::<_, axum::BoxError>(line)
+        }
+    });
+    ([JSON_LINES], Body::from_stream(lines)).into_response()
+}
+
+/// An answer, good or bad.
+type Answer = Result<Response, Response>;
+
+async fn show(
+    State(shared): State<Arc<Shared>>,
+    Administrator(tenant): Administrator,
+    Path((user, device)): Path<(String, String)>,
+) -> Answer {
+    let name = name(tenant, user, device)?;
+    let stored = shared.positions.store().load(&name).await.map_err(failed)?;
+    let stored = stored.ok_or_else(|| missing(&name))?;
+    let report = report(&shared.topology, &name, &stored).await.map_err(failed)?;
+    Ok(Json(report).into_response())
+}
+
+#[derive(Deserialize)]
+struct Target {
+    to: String,
+}
+
+async fn reset(
+    State(shared): State<Arc<Shared>>,
+    Administrator(tenant): Administrator,
+    Path((user, device)): Path<(String, String)>,
+    Json(Target { to }): Json<Target>,
+) -> Answer {
+    let name = name(tenant, user, device)?;
+    let extent = shared.topology.extent().await.map_err(failed)?;
+    let position = extent.position(&to).map_err(|error| bad("POSITION", &error))?;
+    let reset = shared.positions.store().reset(&name, position).await.map_err(failed)?;
+    reset.ok_or_else(|| missing(&name))?;
+    tracing::info!(consumer = %name, %position, "consumer reset on request");
+    Ok(Json(json!({ "position": position.to_string() })).into_response())
+}
+
+async fn remove(
+    State(shared): State<Arc<Shared>>,
+    Administrator(tenant): Administrator,
+    Path((user, device)): Path<(String, String)>,
+) -> Answer {
+    let name = name(tenant, user, device)?;
+    if !shared.positions.store().remove(&name).await.map_err(failed)? {
+        return Err(missing(&name));
+    }
+    tracing::info!(consumer = %name, "consumer removed on request");
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn purge(
+    State(shared): State<Arc<Shared>>,
+    Administrator(tenant): Administrator,
+    Path(user): Path<String>,
+) -> Answer {
+    let address = Address::new("user", &user).map_err(|error| bad("USER", &error))?;
+    let envelopes = purge_address(&shared.topology, &tenant, &address).await.map_err(failed)?;
+    let consumers = shared.positions.store().purge_user(&tenant, &user).await.map_err(failed)?;
+    tracing::info!(%tenant, user, envelopes, consumers, "user purged on request");
+    Ok(Json(json!({ "envelopes": envelopes, "consumers": consumers })).into_response())
+}
+
+fn name(tenant: Tenant, user: String, device: String) -> Result<ConsumerName, Response> {
+    ConsumerName::new(tenant, user, device).map_err(|error| bad("CONSUMER_NAME", &error))
+}
+
+fn bad(code: &str, error: &dyn Error) -> Response {
+    refuse(StatusCode::BAD_REQUEST, code, &error.to_string())
+}
+
+fn missing(name: &ConsumerName) -> Response {
+    refuse(StatusCode::NOT_FOUND, "NOT_FOUND", &format!("there is no consumer {name}"))
+}
+
+fn failed(error: impl Error + 'static) -> Response {
+    tracing::warn!(error = &error as &dyn Error, "a request of an administrator failed");
+    unavailable("UNAVAILABLE", &error.to_string())
+}
