@@ -11,6 +11,7 @@ mod conversation;
 mod directory;
 mod fallback;
 mod settle;
+mod timers;
 mod window;
 
 use std::cell::{Cell, RefCell};
@@ -23,10 +24,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use governor::{Quota, RateLimiter};
-use tidings_model::{Epoch, Position};
+use tidings_model::{Epoch, Position, headers};
 use tidings_protocol::close::CloseCode;
-use tidings_protocol::framing::{Opcode, frame};
 use tidings_protocol::server::{GapReason, ServerMessage};
+use tidings_runtime::telemetry::propagation;
 use tidings_streams::consumers::Subscription;
 use time::OffsetDateTime;
 use tokio::net::TcpStream;
@@ -34,6 +35,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use tracing::Span;
 
 use self::connection::{Connection, Opening, Phase, Ready, WindowLimits};
 use self::directory::{ConnectionId, Directory};
@@ -273,6 +275,7 @@ impl Shard {
     async fn deliver(&self, envelopes: &[Arc<FramedEnvelope>]) {
         let mut waiting: Vec<Rc<Connection>> = Vec::new();
         for framed in envelopes {
+            let _span = trace(framed).entered();
             for connection in self.directory.borrow().recipients(framed.envelope()) {
                 if connection.offer(framed) {
                     waiting.push(Rc::clone(connection));
@@ -307,60 +310,6 @@ impl Shard {
         }
     }
 
-    fn look_at_timers(&self) {
-        let now = Instant::now();
-        loop {
-            let mut timers = self.timers.borrow_mut();
-            match timers.peek() {
-                Some(Reverse((due, _))) if *due <= now => {}
-                _ => return,
-            }
-            let Some(Reverse((_, id))) = timers.pop() else { return };
-            drop(timers);
-            let connection = self.connections.borrow().get(&id).cloned();
-            // A connection that is gone leaves its timer to this moment.
-            let Some(connection) = connection else { continue };
-            let next = self.look_at(&connection, now);
-            self.timers.borrow_mut().push(Reverse((next, id)));
-        }
-    }
-
-    /// Does what is due for a connection; says when to look again.
-    fn look_at(&self, connection: &Connection, now: Instant) -> Instant {
-        let settings = &self.shared.settings;
-        let mut state = connection.state();
-        match state.phase {
-            Phase::Closing { until, .. } if until <= now => state.end(),
-            Phase::Closing { .. } | Phase::Over => {}
-            Phase::Live | Phase::Returning { .. } => {
-                if state.token_expires <= now {
-                    connection.close(&mut state, CloseCode::TokenExpired, "the token has expired", now);
-                } else if state.last_heard + settings.idle_timeout <= now {
-                    connection.close(&mut state, CloseCode::HeartbeatLost, "no answer to the heartbeat", now);
-                } else if state.next_ping <= now {
-                    state.say(frame(Opcode::Ping, &[]));
-                    connection.flush_now(&mut state);
-                    state.next_ping = now + settings.heartbeat;
-                }
-            }
-        }
-        match state.phase {
-            Phase::Closing { until, .. } => until,
-            Phase::Over => now + settings.heartbeat,
-            Phase::Live | Phase::Returning { .. } => {
-                state.next_ping.min(state.token_expires).min(state.last_heard + settings.idle_timeout)
-            }
-        }
-    }
-
-    /// The moment on the monotonic clock that a wall-clock time means now.
-    fn instant_of(&self, time: OffsetDateTime, wall: OffsetDateTime) -> Instant {
-        /// Beyond this, a timer needs no precision.
-        const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-        let left = Duration::try_from(time - wall).unwrap_or_default();
-        Instant::now() + left.saturating_add(self.shared.leeway).min(FAR)
-    }
-
     async fn say_farewell(&self) {
         let now = Instant::now();
         for connection in self.connections.borrow().values() {
@@ -374,6 +323,14 @@ impl Shard {
         self.tasks.close();
         let _ = tokio::time::timeout(FAREWELL, self.tasks.wait()).await;
     }
+}
+
+/// The last part of an event's trace: the fan-out. Only for events whose producer traces them.
+fn trace(framed: &FramedEnvelope) -> Span {
+    let Some(parent) = framed.envelope().trace_parent.as_deref() else { return Span::none() };
+    let span = tracing::info_span!("deliver", sequence = framed.sequence());
+    propagation::continue_trace(&span, |name| (name == headers::TRACE_PARENT).then_some(parent));
+    span
 }
 
 /// Tells a client of `tidings.v1` whom the gateway takes it for and where it stands.

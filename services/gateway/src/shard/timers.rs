@@ -1,0 +1,72 @@
+//! Heartbeats, silence and expired tokens, for any number of connections without a timer each.
+//!
+//! One heap holds, for each connection, when to look at it again; the shard's tick looks at those
+//! that are due.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use tidings_protocol::close::CloseCode;
+use tidings_protocol::framing::{Opcode, frame};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use super::Shard;
+use super::connection::{Connection, Phase};
+
+impl Shard {
+    /// Looks at every connection of which something is due.
+    pub(super) fn look_at_timers(&self) {
+        let now = Instant::now();
+        loop {
+            let mut timers = self.timers.borrow_mut();
+            match timers.peek() {
+                Some(Reverse((due, _))) if *due <= now => {}
+                _ => return,
+            }
+            let Some(Reverse((_, id))) = timers.pop() else { return };
+            drop(timers);
+            let connection = self.connections.borrow().get(&id).cloned();
+            // A connection that is gone leaves its timer to this moment.
+            let Some(connection) = connection else { continue };
+            let next = self.look_at(&connection, now);
+            self.timers.borrow_mut().push(Reverse((next, id)));
+        }
+    }
+
+    /// Does what is due for a connection; says when to look again.
+    fn look_at(&self, connection: &Connection, now: Instant) -> Instant {
+        let settings = &self.shared.settings;
+        let mut state = connection.state();
+        match state.phase {
+            Phase::Closing { until, .. } if until <= now => state.end(),
+            Phase::Closing { .. } | Phase::Over => {}
+            Phase::Live | Phase::Returning { .. } => {
+                if state.token_expires <= now {
+                    connection.close(&mut state, CloseCode::TokenExpired, "the token has expired", now);
+                } else if state.last_heard + settings.idle_timeout <= now {
+                    connection.close(&mut state, CloseCode::HeartbeatLost, "no answer to the heartbeat", now);
+                } else if state.next_ping <= now {
+                    state.say(frame(Opcode::Ping, &[]));
+                    connection.flush_now(&mut state);
+                    state.next_ping = now + settings.heartbeat;
+                }
+            }
+        }
+        match state.phase {
+            Phase::Closing { until, .. } => until,
+            Phase::Over => now + settings.heartbeat,
+            Phase::Live | Phase::Returning { .. } => {
+                state.next_ping.min(state.token_expires).min(state.last_heard + settings.idle_timeout)
+            }
+        }
+    }
+
+    /// The moment on the monotonic clock that a wall-clock time means now.
+    pub(super) fn instant_of(&self, time: OffsetDateTime, wall: OffsetDateTime) -> Instant {
+        /// Beyond this, a timer needs no precision.
+        const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+        let left = Duration::try_from(time - wall).unwrap_or_default();
+        Instant::now() + left.saturating_add(self.shared.leeway).min(FAR)
+    }
+}
