@@ -29,13 +29,13 @@ use tidings_model::{Address, Tenant};
 use tidings_streams::consumers::{ConsumerName, report};
 use tidings_streams::purge_address;
 
-use crate::gateway::Shared;
+use crate::answers::{deny, refuse, unavailable};
 use crate::handshake;
-use crate::http::{deny, refuse, unavailable};
+use crate::shared::Shared;
 
 const JSON_LINES: (HeaderName, &str) = (CONTENT_TYPE, "application/x-ndjson");
 
-pub(crate) fn router(shared: Arc<Shared>) -> Router<super::http::Endpoint> {
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/consumers", get(list))
         .route("/consumers/{user}/{device}", get(show).delete(remove))

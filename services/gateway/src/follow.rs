@@ -6,28 +6,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_model::{Epoch, Position};
+use tidings_model::Position;
 use tidings_streams::{Content, EnvelopeFollower, Extent, FollowError, Followed, Topology};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::framed::FramedEnvelope;
 use crate::retained::Retained;
-use crate::shard::ShardHandle;
+use crate::shard::{News, ShardHandle};
 
 /// How often what has been removed from the stream is looked for.
 const UPKEEP: Duration = Duration::from_secs(1);
 /// What an envelope takes in memory besides its bytes in the stream.
 const OVERHEAD: u64 = 512;
-
-/// What comes to every shard, in the same order.
-#[derive(Debug, Clone)]
-pub(crate) enum News {
-    /// The next envelopes of the stream.
-    Envelopes(Arc<[Arc<FramedEnvelope>]>),
-    /// The stream was made anew; sequences begin at 1 again.
-    Renewed(Epoch),
-}
 
 /// Learns what lies where in the stream as it is now: from headers alone, and of the newest
 /// envelopes, as many as the hot tail holds, from the whole. Returns where that ends.

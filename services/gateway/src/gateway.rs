@@ -6,8 +6,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tidings_access::{Rules, Verifier};
-use tidings_catalog::{Catalog, Catalogs, StartPolicy};
-use tidings_model::{Position, Tenant};
+use tidings_catalog::Catalogs;
+use tidings_model::Position;
 use tidings_runtime::config::GatewayConfig;
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::{Content, EnvelopeFollower, ExtentError, FollowError, Topology};
@@ -17,10 +17,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::follow::{build, follow, upkeep};
-use crate::http;
+use crate::http::{self, Stage};
 use crate::positions::Positions;
 use crate::retained::Retained;
 use crate::shard::ShardHandle;
+use crate::shared::Shared;
 
 /// What a gateway is made of.
 pub struct Parts {
@@ -42,44 +43,6 @@ pub struct Parts {
     pub consumers: Arc<dyn ConsumerStore>,
     /// The wall clock.
     pub clock: fn() -> OffsetDateTime,
-}
-
-/// What all parts of a running gateway share.
-pub(crate) struct Shared {
-    pub(crate) settings: GatewayConfig,
-    pub(crate) leeway: Duration,
-    pub(crate) rules: Rules,
-    pub(crate) verifier: Verifier,
-    pub(crate) catalogs: Arc<Catalogs>,
-    pub(crate) topology: Topology,
-    pub(crate) clock: fn() -> OffsetDateTime,
-    pub(crate) retained: Arc<Retained>,
-    pub(crate) positions: Positions,
-}
-
-impl Shared {
-    /// Where a consumer of this tenant starts that has never been here.
-    pub(crate) fn first_position(&self, tenant: &Tenant) -> Position {
-        let view = self.retained.view();
-        let policy = self.catalogs.get(tenant).map_or(StartPolicy::New, Catalog::start_policy);
-        let sequence = match policy {
-            StartPolicy::New => view.head,
-            StartPolicy::All => view.floor,
-            StartPolicy::Since(span) => self.retained.before((self.clock)() - span),
-        };
-        Position { epoch: view.epoch, sequence }
-    }
-}
-
-/// What a gateway is at.
-#[derive(Clone)]
-pub(crate) enum Stage {
-    /// It learns what lies where; whoever comes waits.
-    Starting,
-    /// It serves.
-    Open(Arc<[ShardHandle]>),
-    /// It is about to end.
-    Ending,
 }
 
 /// A gateway that listens.

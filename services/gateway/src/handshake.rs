@@ -14,8 +14,8 @@ use time::OffsetDateTime;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::framed::Form;
-use crate::gateway::Shared;
 use crate::session::Passport;
+use crate::shared::Shared;
 
 /// The longest name of a device, in bytes.
 const MAX_DEVICE: usize = 64;

@@ -6,14 +6,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use serde_json::json;
 use tidings_streams::consumers::{ConsumerStoreError, StoredConsumer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -21,9 +19,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin;
-use crate::gateway::{Shared, Stage};
-use crate::handshake::{self, Admission, Denied};
+use crate::answers::{deny, refuse, unavailable};
+use crate::handshake::{self, Admission};
 use crate::shard::{Newcomer, ShardHandle};
+use crate::shared::Shared;
 use crate::standing::Standing;
 
 /// The largest head of a request, in bytes; a token may have 8 KiB.
@@ -39,10 +38,21 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 const LAST_REQUESTS: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
-pub(crate) struct Endpoint {
+struct Endpoint {
     shared: Arc<Shared>,
     stage: watch::Receiver<Stage>,
     upgrades: TaskTracker,
+}
+
+/// What a gateway is at.
+#[derive(Clone)]
+pub(crate) enum Stage {
+    /// It learns what lies where; whoever comes waits.
+    Starting,
+    /// It serves.
+    Open(Arc<[ShardHandle]>),
+    /// It is about to end.
+    Ending,
 }
 
 /// Accepts connections until cancelled.
@@ -93,7 +103,7 @@ async fn serve_connection(stream: TcpStream, router: Router, handshake_timeout: 
 fn router(endpoint: Endpoint) -> Router {
     Router::new()
         .route("/api/ws", any(connect))
-        .nest("/api/v1", admin::router(Arc::clone(&endpoint.shared)))
+        .nest_service("/api/v1", admin::router(Arc::clone(&endpoint.shared)))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .fallback(|| async {
@@ -218,31 +228,4 @@ async fn hand_over(upgrade: OnUpgrade, arrival: Arrival, shards: &[ShardHandle])
         Some(shard) => shard.adopt(newcomer).await,
         None => false,
     }
-}
-
-pub(crate) fn deny(denied: &Denied) -> Response {
-    let status = denied.status();
-    let mut response = refuse(status, denied.code(), &denied.to_string());
-    match status {
-        StatusCode::UNAUTHORIZED => {
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        StatusCode::UPGRADE_REQUIRED => {
-            response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        }
-        _ => {}
-    }
-    response
-}
-
-pub(crate) fn unavailable(code: &str, message: &str) -> Response {
-    let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, code, message);
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
-    response
-}
-
-/// An answer that says no, in the one form that all of them have.
-pub(crate) fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
-    let body = json!({ "error": { "code": code, "message": message } }).to_string();
-    (status, [(CONTENT_TYPE, "application/json")], body + "\n").into_response()
 }

@@ -11,6 +11,7 @@
 //! it, a shard serves it, and its `session` says what its messages mean.
 
 mod admin;
+mod answers;
 mod follow;
 mod framed;
 mod gateway;
@@ -20,6 +21,7 @@ mod positions;
 mod retained;
 mod session;
 mod shard;
+mod shared;
 mod standing;
 mod times;
 

@@ -39,10 +39,9 @@ use tracing::Span;
 
 use self::connection::{Connection, Opening, Phase, Ready, WindowLimits};
 use self::directory::{ConnectionId, Directory};
-use crate::follow::News;
 use crate::framed::{Form, FramedEnvelope};
-use crate::gateway::Shared;
 use crate::session::{Passport, Session};
+use crate::shared::Shared;
 use crate::standing::{Gap, Standing};
 
 /// Commands that may wait for a shard. A full queue holds back the reading of the stream.
@@ -71,6 +70,15 @@ pub(crate) struct Newcomer {
     pub(crate) standing: Standing,
     /// What its durable consumer is subscribed to.
     pub(crate) subscriptions: BTreeMap<String, Subscription>,
+}
+
+/// What comes to every shard, in the same order.
+#[derive(Debug, Clone)]
+pub(crate) enum News {
+    /// The next envelopes of the stream.
+    Envelopes(Arc<[Arc<FramedEnvelope>]>),
+    /// The stream was made anew; sequences begin at 1 again.
+    Renewed(Epoch),
 }
 
 enum Command {

@@ -1,0 +1,41 @@
+//! What all parts of a running gateway share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidings_access::{Rules, Verifier};
+use tidings_catalog::{Catalog, Catalogs, StartPolicy};
+use tidings_model::{Position, Tenant};
+use tidings_runtime::config::GatewayConfig;
+use tidings_streams::Topology;
+use time::OffsetDateTime;
+
+use crate::positions::Positions;
+use crate::retained::Retained;
+
+/// What all parts of a running gateway share.
+pub(crate) struct Shared {
+    pub(crate) settings: GatewayConfig,
+    pub(crate) leeway: Duration,
+    pub(crate) rules: Rules,
+    pub(crate) verifier: Verifier,
+    pub(crate) catalogs: Arc<Catalogs>,
+    pub(crate) topology: Topology,
+    pub(crate) clock: fn() -> OffsetDateTime,
+    pub(crate) retained: Arc<Retained>,
+    pub(crate) positions: Positions,
+}
+
+impl Shared {
+    /// Where a consumer of this tenant starts that has never been here.
+    pub(crate) fn first_position(&self, tenant: &Tenant) -> Position {
+        let view = self.retained.view();
+        let policy = self.catalogs.get(tenant).map_or(StartPolicy::New, Catalog::start_policy);
+        let sequence = match policy {
+            StartPolicy::New => view.head,
+            StartPolicy::All => view.floor,
+            StartPolicy::Since(span) => self.retained.before((self.clock)() - span),
+        };
+        Position { epoch: view.epoch, sequence }
+    }
+}
