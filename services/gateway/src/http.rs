@@ -27,7 +27,7 @@ use crate::standing::Standing;
 
 /// The largest head of a request, in bytes; a token may have 8 KiB.
 const MAX_HEAD: usize = 16 * 1024;
-/// The smallest buffer that hyper takes.
+/// The most headers that a request may have.
 const MAX_HEADERS: usize = 64;
 /// How much a socket may hold that is not yet sent: what a client that never reads costs the
 /// kernel, which would otherwise let it grow to megabytes.
