@@ -29,7 +29,7 @@ use crate::topology::Topology;
 
 mod record;
 
-/// What a reset without a condition needs to be safe lies in [`Leases`].
+/// Durable consumers as JetStream consumers.
 #[derive(Debug, Clone)]
 pub struct JetStreamConsumers {
     envelopes: Stream,
