@@ -1,0 +1,36 @@
+#!/bin/sh
+# Makes what nats-server.conf includes, and one .creds file for each user, with `nsc`
+# (https://github.com/nats-io/nsc). Permissions are in the users' tokens: what is not listed is denied.
+#
+# Keep nsc's key store (`nsc env` says where) off the servers and backed up: whoever has it is the operator.
+set -eu
+
+# Looking at the three streams, which every process does when it starts.
+streams='$JS.API.STREAM.INFO.EVENTS,$JS.API.STREAM.INFO.ENVELOPES,$JS.API.STREAM.INFO.REJECTED'
+
+# The projector makes the streams, reads EVENTS and writes the rest. Acknowledgements have two forms of
+# subject, of which the server chooses one.
+projector_pub='$JS.API.STREAM.CREATE.EVENTS,$JS.API.STREAM.CREATE.ENVELOPES,$JS.API.STREAM.CREATE.REJECTED,$JS.API.STREAM.MSG.GET.EVENTS,$JS.API.STREAM.MSG.GET.ENVELOPES,$JS.API.CONSUMER.INFO.EVENTS.projector,$JS.API.CONSUMER.CREATE.EVENTS.projector,$JS.API.CONSUMER.MSG.NEXT.EVENTS.projector,$JS.ACK.EVENTS.projector.>,$JS.ACK.*.*.EVENTS.projector.>,envelopes.>,rejected.>'
+
+# A gateway reads ENVELOPES, by consumers of its own and by sequence, and writes nothing.
+gateway_pub='$JS.API.CONSUMER.CREATE.ENVELOPES,$JS.API.CONSUMER.CREATE.ENVELOPES.>,$JS.API.CONSUMER.MSG.NEXT.ENVELOPES.>,$JS.API.DIRECT.GET.ENVELOPES,$JS.API.DIRECT.GET.ENVELOPES.>'
+
+# A producer publishes its tenant's events. Its client must use this prefix for inboxes (`inbox_prefix`,
+# `custom_inbox_prefix`, …): whoever may subscribe to _INBOX.> reads what gateways read.
+producer_pub='events.ops.>'
+producer_sub='_INBOX_ops_producer.>'
+
+nsc add operator --name tidings --sys
+nsc add account --name TIDINGS
+nsc edit account --name TIDINGS --js-mem-storage -1 --js-disk-storage -1
+nsc add user --account TIDINGS --name projector --allow-pub "$streams,$projector_pub" --allow-sub '_INBOX.>'
+nsc add user --account TIDINGS --name gateway --allow-pub "$streams,$gateway_pub" --allow-sub '_INBOX.>'
+nsc add user --account TIDINGS --name ops-producer --allow-pub "$producer_pub" --allow-sub "$producer_sub"
+# For people who look at streams and repair; everything in the account.
+nsc add user --account TIDINGS --name admin
+
+for user in projector gateway ops-producer admin; do
+    nsc generate creds --account TIDINGS --name "$user" --output-file "$user.creds"
+    chmod 600 "$user.creds"
+done
+nsc generate config --mem-resolver --config-file nats-accounts.conf
