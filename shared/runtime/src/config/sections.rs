@@ -380,7 +380,13 @@ pub struct TelemetryConfig {
 
 impl Default for TelemetryConfig {
     fn default() -> Self {
-        Self { log: "info".to_owned(), log_format: LogFormat::Text, otlp_endpoint: None, sample_ratio: 1.0 }
+        // The NATS client logs at `info` what Tidings logs, too, in words of its own.
+        Self {
+            log: "info,async_nats=warn".to_owned(),
+            log_format: LogFormat::Text,
+            otlp_endpoint: None,
+            sample_ratio: 1.0,
+        }
     }
 }
 
