@@ -8,8 +8,38 @@ pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 /// Writes the error and its sources to standard error.
 pub(crate) fn report(failure: &(dyn Error + 'static)) {
-    let causes = std::iter::successors(Some(failure), |error| (*error).source());
-    let line: Vec<String> = causes.map(ToString::to_string).collect();
     // Nobody is left to be told if this fails.
-    let _ = writeln!(std::io::stderr(), "tidings: {}", line.join(": "));
+    let _ = writeln!(std::io::stderr(), "tidings: {}", line(failure));
+}
+
+/// The error and its sources. Some libraries' errors end with the text of their source, which is told once.
+fn line(failure: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(failure.source(), |error| (*error).source());
+    causes.map(ToString::to_string).fold(failure.to_string(), |line, cause| {
+        if line.ends_with(&cause) { line } else { format!("{line}: {cause}") }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Outer {
+        text: &'static str,
+        source: io::Error,
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let check = |text, expected: &str| {
+            let failure = Outer { text, source: io::Error::other("connection refused") };
+            assert_eq!(line(&failure), expected);
+        };
+        check("cannot connect", "cannot connect: connection refused");
+        check("cannot connect: connection refused", "cannot connect: connection refused");
+    }
 }
