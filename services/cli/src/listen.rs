@@ -24,9 +24,14 @@ pub(crate) async fn run(file: Option<&Path>, options: &ListenOptions) -> Result<
     let config = serve::configuration(file, SecretRule::Optional)?;
     let url = options.url.clone().unwrap_or_else(|| format!("ws://{}/api/ws", config.gateway.listen));
     let subscribe = subscription(options)?;
+    if options.token.is_empty() {
+        return Err("the token is empty; `tidings token` prints one for --token or TIDINGS_TOKEN".into());
+    }
     let (mut socket, _) = tokio_tungstenite::connect_async(request(&url, options)?)
         .await
         .map_err(|error| explain(&url, error))?;
+    // Not on standard output, which holds messages and nothing else.
+    writeln!(std::io::stderr(), "tidings: listening at {url}; Ctrl-C ends")?;
     if let Some(subscribe) = subscribe {
         socket.send(Message::text(subscribe)).await?;
     }
@@ -110,6 +115,7 @@ fn explain(url: &str, error: Error) -> Failure {
             let body = String::from_utf8_lossy(body);
             format!("{url} answers {}: {}", response.status(), body.trim()).into()
         }
-        other => format!("cannot connect to {url}: {other}; is a gateway running there?").into(),
+        Error::Io(error) => format!("cannot connect to {url}: {error}; is a gateway running there?").into(),
+        other => format!("cannot connect to {url}: {other}").into(),
     }
 }
