@@ -24,7 +24,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     check_free(&config)?;
     let telemetry = telemetry::start(&config.telemetry, "tidings-dev")?;
     let port = port_of(&config.nats.url)?;
-    let mut server = NatsServer::start(Options::new(&options.data).port(port)).await?;
+    let mut server = NatsServer::start(Options::new(&options.data).port(port)).await.map_err(explain_busy)?;
     server.url().clone_into(&mut config.nats.url);
 
     let shutdown = Shutdown::new();
@@ -59,6 +59,18 @@ fn check_free(config: &Config) -> Result<(), Failure> {
     std::net::TcpListener::bind(address)
         .map(drop)
         .map_err(|source| tidings_gateway::StartError::Listen { address, source }.into())
+}
+
+/// Says which key the port is from, which the nats-server's part cannot know.
+fn explain_busy(error: tidings_embedded::Error) -> Failure {
+    match error {
+        tidings_embedded::Error::PortBusy { port } => format!(
+            "port {port} is in use by another process; stop that one, or choose another port for NATS with `nats.url`, \
+             such as TIDINGS_NATS__URL=nats://127.0.0.1:4333"
+        )
+        .into(),
+        other => other.into(),
+    }
 }
 
 /// The port that the nats-server shall have: that of the configured address.
