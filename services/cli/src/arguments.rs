@@ -10,15 +10,14 @@ pub(crate) const OWN_VARIABLES: [&str; 3] = ["TIDINGS_CONFIG", "TIDINGS_TOKEN", 
 const AFTER_HELP: &str = "\
 Configuration: one TOML file, and environment variables over it. A key such as `listen` in
 section [gateway] is the variable TIDINGS_GATEWAY__LISTEN (two underscores between section and
-key). All of it is checked before anything starts, and every mistake is named. The sections are
-nats, streams, schemas, gateway, access, projector and telemetry; shared/runtime in the source
-describes every key, its unit and its default.";
+key). All of it is checked before anything starts, and every mistake is named. README.md lists
+every key with its unit and default.";
 
 #[derive(Debug, Parser)]
-#[command(name = "tidings", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "tidings", version, after_help = AFTER_HELP, max_term_width = 100)]
 /// Event-sourced notifications on NATS JetStream: events in, messages to browsers out.
 pub(crate) struct Arguments {
-    /// The configuration file; `tidings.toml` in this folder, if it is there, without
+    /// The configuration file [default: tidings.toml in this folder, if there is one]
     #[arg(long, global = true, env = "TIDINGS_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(subcommand)]
@@ -33,9 +32,9 @@ pub(crate) enum Command {
     Gateway,
     /// Start a projector: events in, messages out
     Projector,
-    /// Print a token for the configured secret, or for the one of `tidings dev`
+    /// Print a token for the configured secret, else for that of tidings dev
     Token(TokenOptions),
-    /// Publish an event as a `CloudEvent`
+    /// Publish an event as a CloudEvent
     Publish(PublishOptions),
     /// Connect to a gateway and print one message per line
     Listen(ListenOptions),
@@ -120,13 +119,13 @@ pub(crate) struct TokenOptions {
     /// The tenant: cnc, documents, ops, shelter, uploads, or one of your own
     #[arg(long)]
     pub(crate) tenant: String,
-    /// The user (claim `sub`)
-    #[arg(long)]
+    /// The user (claim sub)
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) sub: String,
-    /// A role (claim `role`); may be given several times
+    /// A role (claim role); may be given several times
     #[arg(long)]
     pub(crate) role: Vec<String>,
-    /// Another claim, such as `orgId=o1`; may be given several times, and the same name makes a list
+    /// Another claim, such as orgId=o1; may be given several times, and the same name makes a list
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) claim: Vec<String>,
     /// How long the token is valid
@@ -148,20 +147,20 @@ pub(crate) struct PublishOptions {
     /// The event's id; a repetition with the same id is stored once
     #[arg(long)]
     pub(crate) id: Option<String>,
-    /// Where the event comes from (`CloudEvents` source)
+    /// Where the event comes from (CloudEvents source)
     #[arg(long, default_value = "tidings-cli")]
     pub(crate) source: String,
-    /// What the event is about (`CloudEvents` subject)
+    /// What the event is about (CloudEvents subject)
     #[arg(long)]
     pub(crate) subject: Option<String>,
-    /// When it happened, RFC 3339; now, without
+    /// When it happened, RFC 3339 [default: now]
     #[arg(long)]
     pub(crate) time: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ListenOptions {
-    /// A token, as `tidings token` prints it
+    /// A token, as tidings token prints it
     #[arg(long, env = "TIDINGS_TOKEN", hide_env_values = true)]
     pub(crate) token: String,
     /// A topic to subscribe to; may be given several times
@@ -170,13 +169,13 @@ pub(crate) struct ListenOptions {
     /// Hear only what has this attribute; the same name several times means any of the values
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) filter: Vec<String>,
-    /// The gateway; as configured in `gateway.listen`, without
+    /// The gateway [default: the address in gateway.listen]
     #[arg(long, value_name = "ws://HOST:PORT/api/ws")]
     pub(crate) url: Option<String>,
-    /// The name of this device
+    /// The name of this device [default: the token's claim sid, else default]
     #[arg(long)]
     pub(crate) device: Option<String>,
-    /// Speak `tidings.v1`: messages with `seq` and `id`, and control messages
+    /// Speak tidings.v1: messages with `seq` and `id`, and control messages
     #[arg(long)]
     pub(crate) sequenced: bool,
     /// End after so many messages
