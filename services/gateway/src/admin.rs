@@ -11,6 +11,7 @@
 //! | `DELETE consumers/{user}/{device}` | removes it |
 //! | `DELETE users/{user}` | removes the user's envelopes and consumers |
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post};
-use axum::{Json, Router};
+use axum::{BoxError, Json, Router};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::json;
@@ -70,10 +71,16 @@ async fn list(
     let lines = found.then(move |consumer| {
         let topology = topology.clone();
         async move {
-            let (name, stored) = consumer?;
-            let mut line = serde_json::to_string(&report(&topology, &name, &stored).await?)?;
-            line.push('\n');
-            Ok::<_, axum::BoxError>(line)
+            let line = async {
+                let (name, stored) = consumer?;
+                Ok::<_, BoxError>(serde_json::to_string(&report(&topology, &name, &stored).await?)?)
+            };
+            // The status has been sent by now, so a fault becomes a line of its own.
+            let line = line.await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "a consumer cannot be listed");
+                json!({ "error": { "code": "UNAVAILABLE", "message": error.to_string() } }).to_string()
+            });
+            Ok::<_, Infallible>(line + "\n")
         }
     });
     ([JSON_LINES], Body::from_stream(lines)).into_response()

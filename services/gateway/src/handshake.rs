@@ -50,9 +50,9 @@ pub(crate) enum Denied {
     NoAdmin,
     #[error("the device {0:?} is not a name of 1 to 64 printable characters")]
     Device(String),
-    #[error("the token's user or session cannot have a consumer")]
+    #[error(transparent)]
     Consumer(#[from] ConsumerNameError),
-    #[error("`since` is no position")]
+    #[error(transparent)]
     Since(#[from] PositionError),
 }
 

@@ -305,7 +305,9 @@ pub enum TopologyError {
         source: GetStreamError,
     },
     /// NATS does not create the stream.
-    #[error("cannot create stream {stream}")]
+    #[error(
+        "cannot create stream {stream}; may this NATS user do that? If not, start the projector, which may, first"
+    )]
     Create {
         /// The stream.
         stream: String,

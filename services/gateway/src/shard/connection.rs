@@ -7,6 +7,7 @@
 use std::cell::{RefCell, RefMut};
 use std::future::poll_fn;
 use std::io;
+use std::net::Shutdown;
 use std::rc::Rc;
 use std::task::{Poll, Waker, ready};
 use std::time::Duration;
@@ -197,6 +198,14 @@ impl Connection {
         self.flush_now(&mut self.state());
     }
 
+    /// Nothing follows a Close. A client that waits for the server to close first (RFC 6455,
+    /// section 7.1.1) sees the end of the stream at once, and what it is still sending is read to
+    /// its end, so that no reset overtakes the Close.
+    fn finish_writing(&self) {
+        // Fails only if the client is gone already.
+        let _ = socket2::SockRef::from(&self.stream).shutdown(Shutdown::Write);
+    }
+
     /// Writes what the socket takes; for the rest the connection's task waits.
     pub(super) fn flush_now(&self, state: &mut State) {
         if state.blocked || state.phase == Phase::Over {
@@ -204,6 +213,9 @@ impl Connection {
         }
         match state.window.flush(|slices| self.stream.try_write_vectored(slices)) {
             Ok(Flushed::All) => {
+                if matches!(state.phase, Phase::Closing { .. }) {
+                    self.finish_writing();
+                }
                 // Its task may have been waiting for just this.
                 if !matches!(state.phase, Phase::Live) {
                     state.wake();
