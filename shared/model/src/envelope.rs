@@ -158,17 +158,36 @@ pub struct Envelope {
 
 impl Envelope {
     /// What tells this envelope from every other within the stream's deduplication window:
-    /// `<tenant>/<source>/<event id>/<part>`, so that an event published twice is delivered once.
+    /// `<tenant>/<source's length>/<source>/<event id>/<part>`, so that an event published twice is
+    /// delivered once. The length tells where the source ends: both it and the id may have slashes.
     #[must_use]
     pub fn message_id(&self) -> String {
         let source = self.event_source.as_deref().unwrap_or_default();
-        format!("{}/{source}/{}/{}", self.subject.tenant, self.event_id, self.origin.part)
+        let (tenant, length) = (&self.subject.tenant, source.len());
+        format!("{tenant}/{length}/{source}/{}/{}", self.event_id, self.origin.part)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn message_ids_tell_sources_from_ids() {
+        let id = |source: Option<&str>, id: &str| {
+            let subject = EnvelopeSubject::parse("envelopes.ops.durable.all.-.note.-").unwrap();
+            let event = Position { epoch: crate::Epoch(1), sequence: 1 };
+            let origin = Origin { event, message: 0, part: 2 };
+            let (event_id, event_source) = (id.to_owned(), source.map(str::to_owned));
+            let (attributes, expires_at, trace_parent, body) = (Attributes::new(), None, None, Bytes::new());
+            Envelope { subject, event_id, event_source, origin, attributes, expires_at, trace_parent, body }
+                .message_id()
+        };
+        assert_eq!(id(Some("orders"), "1"), "ops/6/orders/1/2");
+        assert_eq!(id(None, "1"), "ops/0//1/2");
+        assert_ne!(id(Some("orders"), "eu/1"), id(Some("orders/eu"), "1"));
+        assert_ne!(id(None, "orders/1"), id(Some("orders"), "1"));
+    }
 
     #[test]
     fn subjects_lead_back() {
