@@ -10,6 +10,9 @@ use crate::template::Unresolved;
 /// The longest explanation, in characters: it travels in a NATS header.
 const MAX_TEXT: usize = 400;
 
+/// The longest pointer, in bytes; a longer one, made of a producer's member names, is left out.
+const MAX_POINTER: usize = 1024;
+
 /// A stable word for why an event was rejected; written in `Tidings-Reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -60,7 +63,7 @@ pub struct Rejection {
     /// What is wrong, with which value, and what was expected; on one line.
     pub text: String,
     /// JSON pointer (RFC 6901) of the place: in the message for a schema violation, in the
-    /// event's data for a missing value.
+    /// event's data for a missing value. Not there if it is longer than 1024 bytes.
     pub pointer: Option<String>,
 }
 
@@ -96,6 +99,7 @@ impl Rejection {
     pub(crate) fn schema(message: &str, error: &ValidationError<'_>) -> Self {
         let pointer = error.instance_path().to_string();
         let text = format!("message `{message}` at {pointer:?}: {error}");
-        Self { pointer: Some(pointer), ..Self::new(Reason::SchemaViolation, &text) }
+        let pointer = Some(pointer).filter(|pointer| pointer.len() <= MAX_POINTER);
+        Self { pointer, ..Self::new(Reason::SchemaViolation, &text) }
     }
 }

@@ -99,6 +99,7 @@ impl RawEvent {
         } else {
             self.read_payload(&mut event)?;
         }
+        event.trace_parent = event.trace_parent.filter(|text| may_be_trace_parent(text));
         if event.id.is_empty() {
             event.id = format!("{}-{}", event.name, self.position);
         }
@@ -180,6 +181,12 @@ impl Event {
             _ => Ok(()),
         }
     }
+}
+
+/// W3C Trace Context, 3.2.2: of version 00 it has 55 characters, later versions may append some;
+/// what is none is ignored. The bound keeps a producer from making an envelope that NATS refuses.
+fn may_be_trace_parent(text: &str) -> bool {
+    text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn is_cloud_event(members: &Map<String, Value>) -> bool {
