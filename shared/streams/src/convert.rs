@@ -91,8 +91,10 @@ pub(crate) fn envelope_headers(envelope: &Envelope, expected_last: u64, now: Off
     }
     if let Some(expires_at) = envelope.expires_at {
         set(&mut map, headers::EXPIRES, &expires_at.unix_timestamp().to_string());
-        // The server knows whole seconds, and none below one.
-        let seconds = (expires_at - now).whole_seconds().max(1);
+        // The server knows whole seconds, and none below one. Never less than is left: an envelope
+        // that is gone before it has expired would look as if it had not been written.
+        let left = expires_at - now;
+        let seconds = (left.whole_seconds() + i64::from(left.subsec_nanoseconds() > 0)).max(1);
         set(&mut map, headers::TIME_TO_LIVE, &format!("{seconds}s"));
     }
     map

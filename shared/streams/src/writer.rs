@@ -10,7 +10,7 @@ use std::pin::Pin;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind, Stream};
 use tidings_model::{Envelope, EnvelopeSubject, Origin};
 use time::OffsetDateTime;
 
@@ -46,12 +46,16 @@ impl Resume {
 }
 
 impl EnvelopeWriter {
+    /// How many publications may be under way. The client library hands out a permit for each and
+    /// waits for one to come back when 5,000 are out, which none does while nobody awaits them.
+    pub const MAX_PENDING: usize = 4_096;
+
     /// Takes up writing at the end of the stream, as it is at its leader.
     pub async fn open(topology: &Topology) -> Result<(Self, Resume), WriteError> {
         // In this order: an envelope written in between belongs to another writer, and the first
         // publication is refused because of it.
         let info = topology.envelopes.get_info().await.map_err(WriteError::unavailable)?;
-        let resume = Resume { after: last_origin(&topology.envelopes).await? };
+        let resume = Resume { after: last_origin(&topology.envelopes, info.state.first_sequence).await? };
         Ok((Self { context: topology.context.clone(), last_sequence: info.state.last_sequence }, resume))
     }
 
@@ -66,12 +70,31 @@ impl EnvelopeWriter {
     }
 }
 
-async fn last_origin(envelopes: &Stream) -> Result<Option<Origin>, WriteError> {
-    match envelopes.get_last_raw_message_by_subject(EnvelopeSubject::ALL).await {
-        Ok(message) => Ok(origin(&message.headers)),
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(WriteError::unavailable(error)),
+/// The origin of the last message that has one. Looks behind what somebody else put into the
+/// stream: taking its end for empty would have written what is there once more.
+async fn last_origin(envelopes: &Stream, first_sequence: u64) -> Result<Option<Origin>, WriteError> {
+    let mut sequence = match envelopes.get_last_raw_message_by_subject(EnvelopeSubject::ALL).await {
+        Ok(message) => match origin(&message.headers) {
+            Some(origin) => return Ok(Some(origin)),
+            None => message.sequence,
+        },
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
+        Err(error) => return Err(WriteError::unavailable(error)),
+    };
+    tracing::warn!(sequence, "stream ENVELOPES ends with a message that no projector wrote");
+    while sequence > first_sequence {
+        sequence -= 1;
+        match envelopes.get_raw_message(sequence).await {
+            Ok(message) => {
+                if let Some(origin) = origin(&message.headers) {
+                    return Ok(Some(origin));
+                }
+            }
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {}
+            Err(error) => return Err(WriteError::unavailable(error)),
+        }
     }
+    Ok(None)
 }
 
 /// Why an envelope was not written.
