@@ -43,6 +43,8 @@ pub struct EnvelopeFollower {
     pending: u64,
     /// `None` after a fault, until the consumer is made anew.
     deliveries: Option<ReadyChunks<pull::Stream>>,
+    /// The delivery ended by a fault, so the next begins after a pause.
+    is_disturbed: bool,
     /// Read and not yet handed out.
     ready: VecDeque<Followed>,
     backoff: Backoff,
@@ -71,7 +73,7 @@ pub enum Followed {
 
 impl EnvelopeFollower {
     /// Reads what comes after this position. If the stream has been made anew since, the first
-    /// that is handed out after a fault says so.
+    /// that is handed out says so.
     pub async fn after(
         topology: &Topology,
         position: Position,
@@ -107,10 +109,11 @@ impl EnvelopeFollower {
             delivered: 0,
             pending: 0,
             deliveries: None,
+            is_disturbed: false,
             ready: VecDeque::new(),
             backoff: Backoff::new(),
         };
-        follower.deliveries = Some(follower.try_open().await?);
+        follower.reopen().await?;
         Ok(follower)
     }
 
@@ -148,7 +151,7 @@ impl EnvelopeFollower {
             }
             if tokio::time::timeout(PATIENCE, self.read()).await.is_err() {
                 // What was pending may have been removed meanwhile; a new consumer knows.
-                self.deliveries = Some(self.try_open().await?);
+                self.reopen().await?;
             }
         }
     }
@@ -156,17 +159,19 @@ impl EnvelopeFollower {
     /// Reads what is there into what is ready, or mends what is broken.
     async fn read(&mut self) {
         if self.deliveries.is_none() {
-            match self.reopen().await {
-                Ok(None) => {}
-                Ok(Some(renewed)) => return self.ready.push_back(Followed::Renewed(renewed)),
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
-                    return self.backoff.pause().await;
-                }
+            if self.is_disturbed {
+                self.backoff.pause().await;
+                self.is_disturbed = false;
             }
+            if let Err(error) = self.reopen().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
+                self.is_disturbed = true;
+            }
+            return;
         }
         let Some(deliveries) = &mut self.deliveries else { return };
         let Some(chunk) = deliveries.next().await else { return self.close("the delivery ended") };
+        // No waiting from here on: what was taken would be lost with this future.
         for delivery in chunk {
             match delivery {
                 Ok(message) => {
@@ -174,10 +179,7 @@ impl EnvelopeFollower {
                         return;
                     }
                 }
-                Err(error) => {
-                    self.close(&error.to_string());
-                    return self.backoff.pause().await;
-                }
+                Err(error) => return self.close(&error.to_string()),
             }
         }
     }
@@ -212,23 +214,39 @@ impl EnvelopeFollower {
     fn close(&mut self, reason: &str) {
         tracing::debug!(reason, after = self.last, "making the consumer of ENVELOPES anew");
         self.deliveries = None;
+        self.is_disturbed = true;
     }
 
-    async fn reopen(&mut self) -> Result<Option<Epoch>, FollowError> {
-        let stream = self.context.get_stream(ENVELOPES).await.map_err(FollowError::new)?;
-        let epoch = epoch_of(stream.cached_info());
-        let renewed = epoch != self.epoch;
-        if renewed {
-            (self.epoch, self.last) = (epoch, 0);
+    /// Makes the consumer anew; what is handed out next says so if the stream was made anew, too.
+    /// Nothing changes unless all of it succeeds, so that a renewal is never noted and then not
+    /// reported.
+    async fn reopen(&mut self) -> Result<(), FollowError> {
+        let (mut epoch, mut last) = (self.epoch, self.last);
+        loop {
+            let (deliveries, pending) = self.make_consumer(last + 1).await?;
+            // After the consumer was made: the stream that it reads is this one or none.
+            let stream = self.context.get_stream(ENVELOPES).await.map_err(FollowError::new)?;
+            let found = epoch_of(stream.cached_info());
+            if found != epoch {
+                (epoch, last) = (found, 0);
+                continue;
+            }
+            if epoch != self.epoch {
+                self.ready.push_back(Followed::Renewed(epoch));
+            }
+            (self.epoch, self.last, self.delivered, self.pending) = (epoch, last, 0, pending);
+            self.deliveries = Some(deliveries);
+            return Ok(());
         }
-        self.deliveries = Some(self.try_open().await?);
-        Ok(renewed.then_some(epoch))
     }
 
-    async fn try_open(&mut self) -> Result<ReadyChunks<pull::Stream>, FollowError> {
+    async fn make_consumer(
+        &self,
+        start_sequence: u64,
+    ) -> Result<(ReadyChunks<pull::Stream>, u64), FollowError> {
         let config = pull::Config {
             description: Some("Tidings: a gateway's reading".to_owned()),
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.last + 1 },
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence },
             ack_policy: AckPolicy::None,
             filter_subjects: self.subjects.clone(),
             headers_only: self.content == Content::HeadersOnly,
@@ -240,8 +258,7 @@ impl EnvelopeFollower {
         };
         let consumer: PullConsumer =
             self.context.create_consumer_on_stream(config, ENVELOPES).await.map_err(FollowError::new)?;
-        self.delivered = 0;
-        self.pending = consumer.cached_info().num_pending;
+        let pending = consumer.cached_info().num_pending;
         let deliveries = consumer
             .stream()
             .expires(PULL_EXPIRY)
@@ -250,7 +267,7 @@ impl EnvelopeFollower {
             .messages()
             .await
             .map_err(FollowError::new)?;
-        Ok(deliveries.ready_chunks(BATCH))
+        Ok((deliveries.ready_chunks(BATCH), pending))
     }
 }
 
