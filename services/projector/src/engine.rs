@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
 use tidings_catalog::{Catalogs, Rejection};
-use tidings_model::Envelope;
+use tidings_model::{Envelope, RawEvent};
 use tidings_streams::{
     EnvelopeWriter, EventReader, Pace, Pending, ReadEvent, ReaderError, Rejections, Resume, Topology,
     WriteError,
@@ -46,21 +46,8 @@ pub async fn run(
     cancelled: CancellationToken,
 ) -> Result<(), ProjectorError> {
     let mut engine = Engine::open(topology, catalogs, settings, clock).await?;
-    loop {
-        if let Err(error) = engine.send().await {
-            engine.recover(error, &cancelled).await;
-        }
-        let has_room = engine.backlog.len() < engine.settings.in_flight;
-        tokio::select! {
-            biased;
-            () = cancelled.cancelled() => break,
-            Some(stored) = engine.under_way.next() => match stored {
-                Ok(()) => engine.confirm().await,
-                Err(error) => engine.recover(error, &cancelled).await,
-            },
-            event = engine.reader.next(), if has_room => engine.accept(event, &cancelled).await,
-        }
-    }
+    // It may be dropped at any point: what is not confirmed is not acknowledged either.
+    cancelled.run_until_cancelled(Box::pin(engine.work())).await;
     Box::pin(engine.finish()).await;
     Ok(())
 }
@@ -90,7 +77,7 @@ impl Engine {
         if max_payload < LEAST_MAX_PAYLOAD {
             return Err(ProjectorError::MaxPayload(max_payload));
         }
-        let pace = Pace { max_unacknowledged: settings.in_flight };
+        let pace = Pace { max_ahead: settings.in_flight };
         let reader = EventReader::open(&topology, &settings.consumer, pace).await?;
         let (writer, resume) = EnvelopeWriter::open(&topology).await?;
         Ok(Self {
@@ -107,57 +94,41 @@ impl Engine {
         })
     }
 
+    async fn work(&mut self) {
+        loop {
+            if let Err(error) = self.send().await {
+                self.recover(error).await;
+            }
+            let has_room = self.backlog.len() < self.settings.in_flight;
+            tokio::select! {
+                biased;
+                Some(stored) = self.under_way.next() => match stored {
+                    Ok(()) => self.confirm().await,
+                    Err(error) => self.recover(error).await,
+                },
+                event = self.reader.next(), if has_room => self.accept(event).await,
+            }
+        }
+    }
+
     /// Projects an event and puts it in line.
-    async fn accept(&mut self, read: ReadEvent, cancelled: &CancellationToken) {
-        let envelopes = match project(&self.catalogs, &read.event, self.settings.max_event_bytes) {
+    async fn accept(&mut self, read: ReadEvent) {
+        let mut envelopes = match project(&self.catalogs, &read.event, self.settings.max_event_bytes) {
             Ok(envelopes) => envelopes,
             Err(rejection) => {
-                if !self.reject(&read, &rejection, cancelled).await {
-                    return;
-                }
+                reject(&self.rejections, &read.event, &rejection).await;
                 Vec::new()
             }
         };
         let now = (self.clock)();
-        let wanted = |envelope: &Envelope| {
-            self.resume.wants(envelope.origin)
-                && envelope.expires_at.is_none_or(|expires_at| expires_at > now)
-        };
-        let envelopes = envelopes.into_iter().filter(wanted).collect();
+        envelopes.retain(|envelope| is_wanted(envelope, self.resume, now));
         self.backlog.push(read, envelopes);
         self.acknowledge_done().await;
     }
 
-    /// Keeps a rejected event; `false` if the projector was cancelled before NATS took it.
-    async fn reject(
-        &mut self,
-        read: &ReadEvent,
-        rejection: &Rejection,
-        cancelled: &CancellationToken,
-    ) -> bool {
-        let event = &read.event;
-        tracing::warn!(
-            subject = event.subject,
-            event = %event.position,
-            reason = %rejection.reason,
-            pointer = rejection.pointer,
-            "event rejected: {}", rejection.text
-        );
-        let (reason, text, pointer) =
-            (rejection.reason.as_str(), &rejection.text, rejection.pointer.as_deref());
-        while let Err(error) = self.rejections.keep(event, reason, text, pointer).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
-            tokio::select! {
-                () = cancelled.cancelled() => return false,
-                () = tokio::time::sleep(RETRY) => {}
-            }
-        }
-        true
-    }
-
     /// Sends what is in line, as far as the bound allows.
     async fn send(&mut self) -> Result<(), WriteError> {
-        while self.under_way.len() < self.settings.in_flight {
+        while self.under_way.len() < self.settings.in_flight.min(EnvelopeWriter::MAX_PENDING) {
             let Some(envelope) = self.backlog.unsent() else { break };
             let pending = self.writer.send(envelope, (self.clock)()).await?;
             self.backlog.mark_sent();
@@ -179,21 +150,15 @@ impl Engine {
     }
 
     /// After a failed publication: learns what the stream holds and sends the rest again.
-    async fn recover(&mut self, error: WriteError, cancelled: &CancellationToken) {
+    async fn recover(&mut self, error: WriteError) {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
             "writing was interrupted; taking it up again"
         );
         self.under_way = FuturesOrdered::new();
-        loop {
-            match self.try_recover().await {
-                Ok(()) => break,
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "trying again"),
-            }
-            tokio::select! {
-                () = cancelled.cancelled() => return,
-                () = tokio::time::sleep(RETRY) => {}
-            }
+        while let Err(error) = self.try_recover().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
+            tokio::time::sleep(RETRY).await;
         }
         self.acknowledge_done().await;
     }
@@ -201,7 +166,8 @@ impl Engine {
     async fn try_recover(&mut self) -> Result<(), ProjectorError> {
         self.reader.catch_up().await?;
         let (writer, resume) = EnvelopeWriter::open(&self.topology).await?;
-        self.backlog.rewind(|origin| resume.wants(origin));
+        let now = (self.clock)();
+        self.backlog.rewind(|envelope| is_wanted(envelope, resume, now));
         (self.writer, self.resume) = (writer, resume);
         Ok(())
     }
@@ -225,12 +191,34 @@ impl Engine {
     }
 }
 
+/// Keeps a rejected event, however long NATS is away.
+async fn reject(rejections: &Rejections, event: &RawEvent, rejection: &Rejection) {
+    tracing::warn!(
+        subject = event.subject,
+        event = %event.position,
+        reason = %rejection.reason,
+        pointer = rejection.pointer,
+        "event rejected: {}", rejection.text
+    );
+    let (reason, text, pointer) = (rejection.reason.as_str(), &rejection.text, rejection.pointer.as_deref());
+    while let Err(error) = rejections.keep(event, reason, text, pointer).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Whether an envelope is still to be written: neither there already nor expired.
+fn is_wanted(envelope: &Envelope, resume: Resume, now: OffsetDateTime) -> bool {
+    resume.wants(envelope.origin) && envelope.expires_at.is_none_or(|expires_at| expires_at > now)
+}
+
 /// Why the projector cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectorError {
     /// Messages would not fit.
     #[error(
-        "NATS takes messages of {0} bytes; Tidings needs at least {LEAST_MAX_PAYLOAD}: raise `max_payload` in its configuration"
+        "NATS takes messages of {0} bytes; Tidings needs at least {LEAST_MAX_PAYLOAD}: raise `max_payload` in its \
+         configuration, or `max_msg_size` of stream ENVELOPES"
     )]
     MaxPayload(usize),
     /// The durable consumer is not to be had.

@@ -26,14 +26,19 @@ const TAKEOVER: Duration = Duration::from_secs(3);
 /// Well below the takeover, as each pull renews the pin.
 const PULL_EXPIRY: Duration = Duration::from_secs(1);
 const HEARTBEAT: Duration = Duration::from_millis(500);
-/// An event that is not acknowledged by then is delivered again.
-const ACK_WAIT: Duration = Duration::from_secs(30);
+/// An event that is not acknowledged by then is delivered again: the last ones of a projector that
+/// has gone wait for that, while a redelivery to one that is merely slow is recognised and costs
+/// little.
+const ACK_WAIT: Duration = Duration::from_secs(5);
+/// The reader's caller bounds what is under way. A bound at the server would count what was
+/// delivered to a projector that has gone, and make its successor wait until that comes again.
+const NO_LIMIT: i64 = -1;
 
-/// How far the reader may run ahead of what is acknowledged.
+/// How far the reader may run ahead of its caller.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// Events.
-    pub max_unacknowledged: usize,
+    /// Events that are asked for at once.
+    pub max_ahead: usize,
 }
 
 /// Reads `EVENTS` through a durable consumer.
@@ -77,7 +82,7 @@ impl ReadEvent {
 impl EventReader {
     /// Opens the durable consumer of this name, creating it if it is missing.
     pub async fn open(topology: &Topology, name: &str, pace: Pace) -> Result<Self, ReaderError> {
-        let consumer = open_consumer(&topology.events, name, pace).await?;
+        let consumer = open_consumer(&topology.events, name).await?;
         let floor = consumer.cached_info().ack_floor.stream_sequence;
         Ok(Self {
             context: topology.context.clone(),
@@ -123,6 +128,7 @@ impl EventReader {
     async fn next_in_order(&mut self) -> Option<ReadEvent> {
         if self.held.is_none() {
             self.held = self.next_delivery().await;
+            self.pass_over_done().await;
         }
         let waiting = self.held.as_ref()?.event.position.sequence;
         if waiting <= self.cursor {
@@ -144,6 +150,17 @@ impl EventReader {
         }
         self.cursor = waiting;
         self.held.take()
+    }
+
+    /// What lies between the cursor and a delivery was perhaps done by another projector, while
+    /// this one stood by. If NATS does not say, it is read, and found to be done, one by one.
+    async fn pass_over_done(&mut self) {
+        let waiting = self.held.as_ref().map_or(0, |held| held.event.position.sequence);
+        if waiting > self.cursor + 1
+            && let Err(error) = self.catch_up().await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot skip what others have done");
+        }
     }
 
     /// The oldest event after the cursor that the consumer has not delivered, if there is one
@@ -234,27 +251,27 @@ impl EventReader {
             (self.epoch, self.cursor, self.done, self.held) = (epoch, 0, 0, None);
         }
         self.stream = stream;
-        self.consumer = open_consumer(&self.stream, &self.name, self.pace).await?;
+        self.consumer = open_consumer(&self.stream, &self.name).await?;
         self.consumer
             .stream()
             .group(GROUP)
             .expires(PULL_EXPIRY)
             .heartbeat(HEARTBEAT)
-            .max_messages_per_batch(self.pace.max_unacknowledged.min(500))
+            .max_messages_per_batch(self.pace.max_ahead.min(500))
             .messages()
             .await
             .map_err(|error| wrap(error.into()))
     }
 }
 
-async fn open_consumer(stream: &Stream, name: &str, pace: Pace) -> Result<PullConsumer, ReaderError> {
+async fn open_consumer(stream: &Stream, name: &str) -> Result<PullConsumer, ReaderError> {
     let config = pull::Config {
         durable_name: Some(name.to_owned()),
         description: Some("Tidings: how far the projector is".to_owned()),
         deliver_policy: DeliverPolicy::All,
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
-        max_ack_pending: i64::try_from(pace.max_unacknowledged).unwrap_or(i64::MAX),
+        max_ack_pending: NO_LIMIT,
         priority_policy: PriorityPolicy::PinnedClient,
         priority_groups: vec![GROUP.to_owned()],
         priority_timeout: TAKEOVER,

@@ -84,10 +84,13 @@ impl Topology {
         })
     }
 
-    /// The largest message that NATS takes, headers included, in bytes.
+    /// The largest message, headers included, that NATS takes and `ENVELOPES` stores, in bytes.
     #[must_use]
     pub fn max_payload(&self) -> usize {
-        self.context.client().max_payload()
+        let server = self.context.client().max_payload();
+        // The stream knows no limit if its own is -1.
+        let stream = usize::try_from(self.envelopes.cached_info().config.max_message_size);
+        stream.map_or(server, |stream| stream.min(server))
     }
 
     /// The client that the streams are reached through.

@@ -1,0 +1,110 @@
+//! Events become envelopes in their order, each once.
+
+use std::time::Duration;
+
+use harness::BOUND;
+use serde_json::json;
+use tidings_projector::{ProjectorError, Settings};
+
+use crate::support::{Scene, Task, settings};
+
+#[tokio::test]
+async fn envelopes_lie_in_the_order_of_their_events() {
+    let scene = Scene::new().await;
+    let projector = scene.projector().await;
+    scene.publish_notes(1..=1500).await;
+    scene.until_last_note_is(1500).await;
+    scene.holds(1..=1500).await;
+    scene.until_all_done().await;
+    projector.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_goes_to_ten_thousand_addresses_in_the_order_of_its_data() {
+    let scene = Scene::new().await;
+    let watchers: Vec<_> = (0..10_000).map(|n| format!("w{n}")).collect();
+    scene.publish("note.added", &json!({ "n": 1, "user": "before" })).await;
+    scene.publish("group.called", &json!({ "n": 2, "watchers": watchers })).await;
+    scene.publish("note.added", &json!({ "n": 3, "user": "after" })).await;
+    // More under way than the client library would allow at once.
+    let projector = Task::start(scene.topology.clone(), Settings { in_flight: 20_000, ..settings() });
+    scene.until_last_note_is(3).await;
+
+    let envelopes = scene.envelopes().await;
+    let reached: Vec<_> =
+        envelopes.iter().map(|stored| stored.envelope.subject.address.id().unwrap()).collect();
+    let expected = [&["before".to_owned()], watchers.as_slice(), &["after".to_owned()]].concat();
+    assert_eq!(reached, expected);
+    projector.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_published_twice_with_the_same_id_becomes_one_envelope() {
+    let window = Duration::from_secs(120);
+    let scene = Scene::on(harness::nats().await, window).await;
+    let projector = scene.projector().await;
+    let event = |id: &str, n: u64| json!({ "specversion": "1.0", "id": id, "source": "s", "type": "note", "data": { "n": n, "user": "u" } });
+    // The producer set no `Nats-Msg-Id`, so that the stream has both.
+    scene.publish("note.added", &event("a", 1)).await;
+    scene.publish("note.added", &event("a", 1)).await;
+    scene.publish("note.added", &event("b", 2)).await;
+    scene.until_last_note_is(2).await;
+    assert_eq!(scene.state("EVENTS").await, Ok((3, 3)));
+    scene.holds([1, 2]).await;
+    projector.stop().await;
+}
+
+#[tokio::test]
+async fn ids_are_told_apart_wherever_their_slashes_are() {
+    let window = Duration::from_secs(120);
+    let scene = Scene::on(harness::nats().await, window).await;
+    let projector = scene.projector().await;
+    for (n, source, id) in [(1, "orders", "eu/1"), (2, "orders/eu", "1"), (3, "orders", "eu=2F1")] {
+        let event = json!({ "specversion": "1.0", "id": id, "source": source, "type": "note", "data": { "n": n, "user": "u" } });
+        scene.publish("note.added", &event).await;
+    }
+    scene.until_all_done().await;
+    scene.holds([1, 2, 3]).await;
+    projector.stop().await;
+}
+
+#[tokio::test]
+async fn a_planned_restart_leaves_nothing_to_do_twice() {
+    let scene = Scene::new().await;
+    for first in [1, 101, 201] {
+        let projector = scene.projector().await;
+        scene.publish_notes(first..first + 100).await;
+        scene.until_last_note_is(first + 99).await;
+        projector.stop().await;
+        scene.until_all_done().await;
+    }
+    scene.holds(1..=300).await;
+}
+
+#[tokio::test]
+async fn a_server_that_takes_too_small_messages_is_refused_at_start() {
+    let nats = harness::nats_with(|options| options.config("max_payload: 65536")).await;
+    let scene = Scene::on(nats, crate::support::SHORTEST_WINDOW).await;
+    let error = scene.projector().await.ended().await.unwrap_err();
+    assert!(matches!(error, ProjectorError::MaxPayload(65_536)), "{error}");
+    assert!(error.to_string().contains("`max_payload`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_stream_that_takes_too_small_messages_is_refused_at_start() {
+    let scene = Scene::new().await;
+    let mut config = scene.context.get_stream("ENVELOPES").await.unwrap().cached_info().config.clone();
+    config.max_message_size = 65_536;
+    scene.context.update_stream(config).await.unwrap();
+    let error = scene.projector().await.ended().await.unwrap_err();
+    assert!(matches!(error, ProjectorError::MaxPayload(65_536)), "{error}");
+}
+
+#[tokio::test]
+async fn a_projector_can_be_stopped_while_nats_is_away() {
+    let mut scene = Scene::new().await;
+    let projector = scene.projector().await;
+    scene.publish_notes(1..=3000).await;
+    scene.nats.kill().await.unwrap();
+    tokio::time::timeout(BOUND, projector.stop()).await.unwrap();
+}

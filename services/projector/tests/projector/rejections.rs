@@ -1,0 +1,86 @@
+//! What cannot be projected is kept, once, and holds up nothing.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::support::Scene;
+
+#[tokio::test]
+async fn rejected_events_are_kept_once_and_the_stream_goes_on() {
+    let scene = Scene::new().await;
+    let projector = scene.projector().await;
+    for (n, name, data) in [
+        (1, "note.added", json!({ "n": 1, "user": "u" })),
+        (2, "note.added", json!({ "n": 2 })),
+        (3, "note.added", json!({ "n": "three", "user": "u" })),
+        (4, "no.such", json!({ "n": 4 })),
+        (5, "group.called", json!({ "n": 5, "watchers": [] })),
+        (6, "note.added", json!({ "n": 6, "user": "u" })),
+    ] {
+        assert_eq!(scene.publish(name, &data).await, n);
+    }
+    scene.until_last_note_is(6).await;
+    scene.holds([1, 6]).await;
+
+    let rejected = scene.context.get_stream("REJECTED").await.unwrap();
+    assert_eq!(rejected.cached_info().state.last_sequence, 4);
+    for (event, reason, payload) in [
+        (2, "missing-value", json!({ "n": 2 })),
+        (3, "schema-violation", json!({ "n": "three", "user": "u" })),
+        (4, "unknown-event", json!({ "n": 4 })),
+        (5, "no-address", json!({ "n": 5, "watchers": [] })),
+    ] {
+        let kept = rejected.get_last_raw_message_by_subject(&format!("rejected.t.{event}")).await.unwrap();
+        assert_eq!(kept.headers.get("Tidings-Reason").unwrap().as_str(), reason);
+        assert_eq!(serde_json::from_slice::<Value>(&kept.payload).unwrap(), payload);
+    }
+    projector.stop().await;
+}
+
+#[tokio::test]
+async fn no_event_that_the_server_takes_can_stop_the_stream() {
+    let scene = Scene::new().await;
+    let projector = scene.projector().await;
+    let filling = "x".repeat(60_000);
+    let trace = "0".repeat(60_000);
+    let note = json!({ "n": 0, "user": "u" });
+    let member = "m".repeat(70_000);
+    // Headers as large as JetStream takes, of an event that is fine and of one that is rejected.
+    scene.publish_with("note.added", &[("x-large", &filling)], &note).await;
+    scene.publish_with("no.such", &[("x-large", &filling), ("x-more", &"y".repeat(5_400))], &note).await;
+    // A trace context that no envelope could carry.
+    scene.publish_with("note.added", &[("traceparent", &trace)], &note).await;
+    let event = json!({ "specversion": "1.0", "id": "1", "source": "s", "type": "t",
+        "traceparent": "0".repeat(200_000), "data": note });
+    scene.publish("note.added", &event).await;
+    // A place that is named by a pointer of 70 kB.
+    scene.publish("deep.added", &json!({ "n": 0, "user": "u", "inside": { member: { "x": 1 } } })).await;
+    // As large as the server takes, to the byte.
+    let largest = scene.topology.max_payload();
+    let sent = scene.context.publish("events.t.note.added", Bytes::from(vec![b'['; largest])).await.unwrap();
+    sent.await.unwrap();
+    // A subject that names no event.
+    scene.context.publish("events.t", "{}".into()).await.unwrap().await.unwrap();
+    scene.context.publish("events.a.b.c.d.e", "{}".into()).await.unwrap().await.unwrap();
+    scene.publish("note.added", &json!({ "n": 7, "user": "u" })).await;
+
+    scene.until_last_note_is(7).await;
+    scene.until_all_done().await;
+    projector.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_rejected_again_replaces_its_first_rejection() {
+    let scene = Scene::new().await;
+    let projector = scene.projector().await;
+    scene.publish("note.added", &json!({ "n": 1 })).await;
+    scene.until_all_done().await;
+    projector.stop().await;
+    scene.forget_consumer().await;
+
+    let projector = scene.projector().await;
+    scene.publish("note.added", &json!({ "n": 2, "user": "u" })).await;
+    scene.until_last_note_is(2).await;
+    assert_eq!(scene.state("REJECTED").await.unwrap().1, 1);
+    projector.stop().await;
+}

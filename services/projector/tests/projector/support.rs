@@ -1,0 +1,282 @@
+//! A nats-server, a small catalog, and projectors as tasks and as processes.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream;
+use futures_util::future::try_join_all;
+use harness::{BOUND, Nats, eventually};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tidings_catalog::{Catalog, Catalogs, Files};
+use tidings_model::Tenant;
+use tidings_projector::{ProjectorError, Settings};
+use tidings_streams::{StoredEnvelope, Topology, fetch, topology};
+use time::OffsetDateTime;
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Where the process that a test kills finds NATS; also says that it is the one.
+const NATS_URL: &str = "TIDINGS_TEST_NATS";
+
+/// `note.added` makes one envelope, `group.called` one for each watcher, `beat.measured` one that lives two seconds.
+const CATALOG: &str = r#"
+keys = ["user:{sub}"]
+
+[[message]]
+name = "note"
+events = ["note.added"]
+schema = "any.schema.json"
+to = "user:{data.user}"
+[message.body]
+n = "{data.n}"
+
+[[message]]
+name = "call"
+events = ["group.called"]
+schema = "any.schema.json"
+to = "user:{data.watchers[*]}"
+[message.body]
+n = "{data.n}"
+
+[[message]]
+name = "deep"
+events = ["deep.added"]
+schema = "any.schema.json"
+to = "user:{data.user}"
+[message.body]
+inside = "{data.inside}"
+
+[[message]]
+name = "beat"
+events = ["beat.measured"]
+schema = "any.schema.json"
+to = "user:{data.user}"
+class = "ephemeral"
+ttl = "2s"
+[message.body]
+n = "{data.n}"
+"#;
+
+const SCHEMA: &str = r#"{ "properties": { "n": { "type": "integer" }, "inside": { "additionalProperties": { "type": "string" } } } }"#;
+
+pub(crate) fn catalogs() -> Arc<Catalogs> {
+    let tenant = Tenant::parse("t").unwrap();
+    let files = [("catalog.toml", CATALOG), ("any.schema.json", SCHEMA)];
+    let files: Files = files.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+    let catalog = Catalog::parse(&tenant, &files).unwrap_or_else(|error| panic!("{error}"));
+    Arc::new([(tenant, catalog)].into())
+}
+
+/// The window is as short as the server allows, so that the server's deduplication hides no mistake of the projector.
+pub(crate) const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
+
+pub(crate) fn stream_settings(duplicate_window: Duration) -> topology::Settings {
+    let day = Duration::from_secs(24 * 60 * 60);
+    topology::Settings {
+        replicas: 1,
+        in_memory: false,
+        events_max_age: day,
+        envelopes_max_age: day,
+        rejected_max_age: day,
+        events_max_bytes: None,
+        envelopes_max_bytes: None,
+        rejected_max_bytes: None,
+        duplicate_window,
+    }
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings { consumer: "projector".to_owned(), in_flight: 256, max_event_bytes: 1024 * 1024 }
+}
+
+/// A nats-server with the streams.
+pub(crate) struct Scene {
+    pub(crate) nats: Nats,
+    pub(crate) context: jetstream::Context,
+    pub(crate) topology: Topology,
+}
+
+impl Scene {
+    pub(crate) async fn new() -> Self {
+        Self::on(harness::nats().await, SHORTEST_WINDOW).await
+    }
+
+    pub(crate) async fn on(nats: Nats, duplicate_window: Duration) -> Self {
+        let client = nats.client().await;
+        let topology = Topology::ensure(&client, &stream_settings(duplicate_window)).await.unwrap();
+        Self { context: jetstream::new(client), topology, nats }
+    }
+
+    /// Publishes an event and returns when it is stored.
+    pub(crate) async fn publish(&self, name: &str, data: &Value) -> u64 {
+        let subject = format!("events.t.{name}");
+        let sent = self.context.publish(subject, data.to_string().into()).await.unwrap();
+        sent.await.unwrap().sequence
+    }
+
+    /// As [`Self::publish`], with headers.
+    pub(crate) async fn publish_with(&self, name: &str, headers: &[(&str, &str)], data: &Value) -> u64 {
+        let mut map = HeaderMap::new();
+        headers.iter().for_each(|(name, value)| map.insert(*name, *value));
+        let subject = format!("events.t.{name}");
+        let sent = self.context.publish_with_headers(subject, map, data.to_string().into()).await.unwrap();
+        sent.await.unwrap().sequence
+    }
+
+    /// Publishes notes with these numbers, in their order.
+    pub(crate) async fn publish_notes(&self, numbers: impl Iterator<Item = u64>) {
+        let mut sent = Vec::new();
+        for n in numbers {
+            let data = json!({ "n": n, "user": format!("u{}", n % 7) });
+            let ack = self.context.publish("events.t.note.added", data.to_string().into()).await.unwrap();
+            sent.push(ack.into_future());
+        }
+        try_join_all(sent).await.unwrap();
+    }
+
+    /// A projector in this process, with a connection of its own.
+    pub(crate) async fn projector(&self) -> Task {
+        let client = self.nats.client().await;
+        let topology = Topology::ensure(&client, &stream_settings(SHORTEST_WINDOW)).await.unwrap();
+        Task::start(topology, settings())
+    }
+
+    /// The number of messages ever written to a stream, and of those that are there.
+    pub(crate) async fn state(&self, stream: &str) -> Result<(u64, u64), String> {
+        let stream = self.context.get_stream(stream).await.map_err(|error| error.to_string())?;
+        let state = &stream.cached_info().state;
+        Ok((state.last_sequence, state.messages))
+    }
+
+    /// Waits until the envelope that was written last has this number in its body.
+    pub(crate) async fn until_last_note_is(&self, n: u64) {
+        eventually(&format!("note {n} is the last envelope"), 2 * BOUND, async || {
+            let (last, _) = self.state("ENVELOPES").await?;
+            let envelope = fetch(&self.topology, last).await.map_err(|error| error.to_string())?;
+            match envelope.map(|stored| number(&stored)) {
+                Some(found) if found == n => Ok(()),
+                found => Err(format!("{found:?} at {last}")),
+            }
+        })
+        .await;
+    }
+
+    /// Waits until every event was acknowledged, hence nothing more will be written.
+    pub(crate) async fn until_all_done(&self) {
+        eventually("every event is done", 2 * BOUND, async || {
+            let (last, _) = self.state("EVENTS").await?;
+            let stream = self.context.get_stream("EVENTS").await.map_err(|error| error.to_string())?;
+            let info = stream.consumer_info("projector").await.map_err(|error| error.to_string())?;
+            let done = info.ack_floor.stream_sequence;
+            if done == last { Ok(()) } else { Err(format!("{done} of {last}")) }
+        })
+        .await;
+    }
+
+    /// Deletes the durable consumer, and with it the memory of what was acknowledged.
+    pub(crate) async fn forget_consumer(&self) {
+        eventually("the consumer is deleted", BOUND, async || {
+            let events = self.context.get_stream("EVENTS").await.map_err(|error| error.to_string())?;
+            events.delete_consumer("projector").await.map_err(|error| error.to_string())
+        })
+        .await;
+    }
+
+    /// Every envelope that is in the stream, in order.
+    pub(crate) async fn envelopes(&self) -> Vec<StoredEnvelope> {
+        let (last, _) = self.state("ENVELOPES").await.unwrap();
+        let mut envelopes = Vec::new();
+        for sequence in 1..=last {
+            envelopes.extend(fetch(&self.topology, sequence).await.unwrap());
+        }
+        envelopes
+    }
+
+    /// Fails unless the bodies of all envelopes have these numbers, in this order.
+    pub(crate) async fn holds(&self, expected: impl IntoIterator<Item = u64>) {
+        let found: Vec<_> = self.envelopes().await.iter().map(number).collect();
+        let expected: Vec<_> = expected.into_iter().collect();
+        let first = found.iter().zip(&expected).take_while(|(found, expected)| found == expected).count();
+        assert_eq!(found[first..], expected[first..], "the first {first} are right");
+    }
+}
+
+/// The `n` of an envelope's body.
+pub(crate) fn number(stored: &StoredEnvelope) -> u64 {
+    let body: Value = serde_json::from_slice(&stored.envelope.body).unwrap();
+    body["n"].as_u64().unwrap()
+}
+
+/// A projector as a task.
+pub(crate) struct Task {
+    cancelled: CancellationToken,
+    task: JoinHandle<Result<(), ProjectorError>>,
+}
+
+impl Task {
+    pub(crate) fn start(topology: Topology, settings: Settings) -> Self {
+        let cancelled = CancellationToken::new();
+        let running = tidings_projector::run(
+            topology,
+            catalogs(),
+            settings,
+            OffsetDateTime::now_utc,
+            cancelled.clone(),
+        );
+        Self { cancelled, task: tokio::spawn(running) }
+    }
+
+    /// Stops it as an operator would.
+    pub(crate) async fn stop(self) {
+        self.cancelled.cancel();
+        tokio::time::timeout(BOUND, self.task).await.unwrap().unwrap().unwrap();
+    }
+
+    /// How it ended by itself.
+    pub(crate) async fn ended(self) -> Result<(), ProjectorError> {
+        tokio::time::timeout(BOUND, self.task).await.unwrap().unwrap()
+    }
+}
+
+/// A projector as a process: this test program, started once more for one of its tests.
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn start(scene: &Scene) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", "support::projector_that_is_killed", "--ignored", "--nocapture"])
+            .env(NATS_URL, scene.nats.url())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .kill_on_drop(true);
+        Self(command.spawn().unwrap())
+    }
+
+    /// SIGKILL.
+    pub(crate) async fn kill(mut self) {
+        self.0.kill().await.unwrap();
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.0.id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+}
+
+#[tokio::test]
+#[ignore = "the projector that other tests kill; does nothing by itself"]
+async fn projector_that_is_killed() {
+    let Ok(url) = std::env::var(NATS_URL) else { return };
+    let client = async_nats::connect(url).await.unwrap();
+    let topology = Topology::ensure(&client, &stream_settings(SHORTEST_WINDOW)).await.unwrap();
+    let projector = Task::start(topology, settings());
+    // Until this process is killed, or the one that started it has gone.
+    let gone = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()));
+    gone.await.unwrap().unwrap();
+    projector.stop().await;
+}
