@@ -40,7 +40,7 @@ pub(crate) enum Denied {
     NoUpgrade,
     #[error("WebSocket version {0:?} is not supported, expected 13")]
     Version(String),
-    #[error("the header Sec-WebSocket-Key is missing")]
+    #[error("the header Sec-WebSocket-Key is missing or is not 16 bytes in base64")]
     NoKey,
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -94,7 +94,7 @@ pub(crate) fn admit(shared: &Shared, request: &Parts, now: OffsetDateTime) -> Re
     if version != b"13" {
         return Err(Denied::Version(String::from_utf8_lossy(version).chars().take(16).collect()));
     }
-    let key = headers.get(SEC_WEBSOCKET_KEY).ok_or(Denied::NoKey)?;
+    let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key.as_bytes())).ok_or(Denied::NoKey)?;
     let query = request.uri.query();
     let token = tidings_access::find(headers, query, &shared.rules)?;
     let passport = passport(shared, &token, device(query)?.as_deref(), now)?;
@@ -162,6 +162,12 @@ fn device(query: Option<&str>) -> Result<Option<String>, Denied> {
         return Err(Denied::Device(device.chars().take(MAX_DEVICE).collect()));
     }
     Ok(Some(device.into_owned()))
+}
+
+/// Whether these are 16 bytes in base64 (RFC 6455, section 4.2.1): 22 digits and the padding.
+fn is_nonce(key: &[u8]) -> bool {
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    key.strip_suffix(b"==").is_some_and(|digits| digits.len() == 22 && digits.iter().all(is_digit))
 }
 
 fn form(headers: &HeaderMap) -> Form {
