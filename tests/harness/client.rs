@@ -73,6 +73,13 @@ impl Dial {
 
     /// Connects. The test fails if the gateway refuses.
     pub async fn open(self) -> Client {
+        self.try_open().await.unwrap_or_else(|Refusal { status, body, .. }| {
+            panic!("the handshake was refused: {status} {body}")
+        })
+    }
+
+    /// Connects, unless the gateway refuses.
+    pub async fn try_open(self) -> Result<Client, Refusal> {
         let address = self.url.as_str().replacen("http", "ws", 1);
         let mut request = address.into_client_request().expect("the address is a WebSocket URL");
         request.headers_mut().extend(self.headers);
@@ -80,11 +87,12 @@ impl Dial {
             Ok((socket, response)) => {
                 let subprotocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL);
                 let subprotocol = subprotocol.map(|name| name.to_str().unwrap().to_owned());
-                Client { socket, subprotocol }
+                Ok(Client { socket, subprotocol })
             }
             Err(tungstenite::Error::Http(response)) => {
                 let body = response.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-                panic!("the handshake was refused: {} {body}", response.status())
+                let (status, body) = (response.status().as_u16(), body.into_owned());
+                Err(Refusal { status, headers: response.headers().clone(), body })
             }
             Err(error) => panic!("cannot connect to {address}: {error}", address = self.url),
         }

@@ -1,12 +1,13 @@
 //! The command `tidings` as its users run it: a process with arguments, environment and output.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -36,6 +37,130 @@ pub fn binary() -> &'static Path {
     })
 }
 
+/// A command line in the making, without any `TIDINGS_*` variables but those that it is given.
+#[derive(Debug)]
+pub struct Launch {
+    command: Command,
+    input: Vec<u8>,
+}
+
+impl Launch {
+    /// `tidings` with these arguments.
+    #[must_use]
+    pub fn tidings<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut command = Command::new(binary());
+        command.args(arguments);
+        Self::of(command)
+    }
+
+    /// These lines in a shell, as a user types them.
+    #[must_use]
+    pub fn shell(script: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Self {
+        for (name, _) in std::env::vars_os() {
+            // The nats-server to run is a matter of the machine, not of the test.
+            if name.to_string_lossy().starts_with("TIDINGS_") && name != "TIDINGS_NATS_SERVER" {
+                command.env_remove(name);
+            }
+        }
+        Self { command, input: Vec::new() }
+    }
+
+    /// With this environment variable.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// With these environment variables.
+    #[must_use]
+    pub fn variables<'a>(mut self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        self.command.envs(variables);
+        self
+    }
+
+    /// In this working folder.
+    #[must_use]
+    pub fn folder(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    /// With this standard input; empty, without.
+    #[must_use]
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = input.into();
+        self
+    }
+
+    /// Starts it, to be looked at while it runs.
+    #[must_use]
+    pub fn start(mut self) -> Tidings {
+        Tidings::spawn(&mut self.command)
+    }
+
+    /// Runs it to its end. The test fails if that takes longer than `bound`.
+    pub async fn finish(mut self, bound: Duration) -> Finished {
+        let (input, command) = (self.input, &mut self.command);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        // A process that ends without reading its input breaks the pipe, which is its right.
+        _ = child.stdin.take().unwrap().write_all(&input).await;
+        let Ok(output) = timeout(bound, child.wait_with_output()).await else {
+            panic!("still running after {bound:?}: {command:?}")
+        };
+        let output = output.unwrap();
+        Finished {
+            code: output.status.code(),
+            output: String::from_utf8(output.stdout).unwrap(),
+            errors: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote on standard output.
+    pub output: String,
+    /// What it wrote on standard error.
+    pub errors: String,
+}
+
+impl Finished {
+    /// What it wrote on standard output. The test fails unless it succeeded.
+    #[expect(clippy::must_use_candidate, reason = "the check is use enough")]
+    pub fn succeeded(self) -> String {
+        assert_eq!(self.code, Some(0), "it printed {:?} and reported:\n{}", self.output, self.errors);
+        self.output
+    }
+
+    /// The one line that says why it could not do its work. The test fails if it succeeded or said anything else.
+    #[expect(clippy::must_use_candidate, reason = "the check is use enough")]
+    pub fn failed(self) -> String {
+        assert_eq!(self.code, Some(1), "it printed {:?} and reported:\n{}", self.output, self.errors);
+        assert_eq!(self.output, "", "a failure belongs on standard error");
+        let mut lines = self.errors.lines();
+        match (lines.next(), lines.next()) {
+            (Some(line), None) => line.to_owned(),
+            _ => panic!("expected one line on standard error, got:\n{}", self.errors),
+        }
+    }
+}
+
 /// A running `tidings`. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Tidings {
@@ -50,14 +175,7 @@ impl Tidings {
         arguments: impl IntoIterator<Item = &'a str>,
         environment: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Self {
-        let mut command = Command::new(binary());
-        for (name, _) in std::env::vars_os() {
-            // The nats-server to run is a matter of the machine, not of the test.
-            if name.to_string_lossy().starts_with("TIDINGS_") && name != "TIDINGS_NATS_SERVER" {
-                command.env_remove(name);
-            }
-        }
-        Self::spawn(command.args(arguments).envs(environment))
+        Launch::tidings(arguments).variables(environment).start()
     }
 
     fn spawn(command: &mut Command) -> Self {
@@ -78,6 +196,11 @@ impl Tidings {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id().expect("the process has not been waited for")
+    }
+
+    /// Whether the process has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// What the process has written so far, on standard output and standard error.
@@ -119,6 +242,16 @@ impl Tidings {
         let output = self.output();
         assert!(closed, "tidings has ended, but something keeps its output open; it printed:\n{output}");
         (status.unwrap(), output)
+    }
+}
+
+impl Drop for Tidings {
+    /// A test that fails tells what the processes said meanwhile.
+    #[expect(clippy::print_stdout, reason = "the test runner shows it with the failure")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("tidings printed:\n{}\n", self.output());
+        }
     }
 }
 

@@ -14,11 +14,15 @@
 mod client;
 mod command;
 mod nats;
+mod ports;
+mod system;
 mod token;
 mod wait;
 
 pub use client::{Client, Dial, Refusal};
-pub use command::{Tidings, binary};
+pub use command::{Finished, Launch, Tidings, binary};
 pub use nats::{Nats, nats, nats_with};
+pub use ports::free_port;
+pub use system::{Rejected, SCHEMAS, SECRET, Setup, System};
 pub use token::token;
 pub use wait::{BOUND, eventually};

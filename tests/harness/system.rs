@@ -1,0 +1,191 @@
+//! The whole of Tidings for one test: a nats-server, a projector and a gateway, each a process of its own.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::{self, message::StreamMessage};
+use serde_json::Value;
+
+use crate::{BOUND, Client, Dial, Launch, Nats, Tidings, eventually, nats_with, token};
+
+/// What the tokens of a [`System`] are signed with.
+pub const SECRET: &str = "a-secret-for-tests-of-32-or-more-bytes";
+
+/// The catalogs of the five systems.
+pub const SCHEMAS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas");
+
+/// A system in the making: one that does not limit how much its clients say, unless told otherwise.
+#[derive(Debug)]
+pub struct Setup {
+    variables: Vec<(String, String)>,
+    nats: String,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let setup = Self { variables: Vec::new(), nats: String::new() };
+        setup
+            .variable("TIDINGS_SCHEMAS__DIRECTORY", SCHEMAS)
+            .variable("TIDINGS_ACCESS__HS256_SECRET", SECRET)
+            .variable("TIDINGS_GATEWAY__LISTEN", "127.0.0.1:0")
+            .variable("TIDINGS_GATEWAY__MESSAGES_PER_MINUTE", "10000")
+            .variable("TIDINGS_GATEWAY__MESSAGE_BURST", "1000")
+    }
+}
+
+impl Setup {
+    /// With this variable for projector and gateway.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With the catalogs of this folder.
+    #[must_use]
+    pub fn schemas(self, folder: &Path) -> Self {
+        self.variable("TIDINGS_SCHEMAS__DIRECTORY", folder.to_str().unwrap())
+    }
+
+    /// With these lines in the nats-server's configuration.
+    #[must_use]
+    pub fn nats(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.nats);
+        self
+    }
+
+    /// Starts all of it, and returns when it serves.
+    pub async fn start(self) -> System {
+        let nats = nats_with(|options| options.config(self.nats)).await;
+        let start = |name| {
+            let variables = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            Launch::tidings([name])
+                .variables(variables)
+                .variable("TIDINGS_NATS__URL", nats.url())
+                // No configuration of a developer's own.
+                .folder(nats.folder())
+                .start()
+        };
+        let (mut gateway, mut projector) = (start("gateway"), start("projector"));
+        let line = gateway.line("gateway listens", BOUND).await;
+        let (_, address) = line.split_once("address=").expect("the gateway says where it listens");
+        projector.line("projector runs", BOUND).await;
+        let client = nats.client().await;
+        let address = format!("http://{}", address.trim());
+        System { gateway, projector, address, client, devices: AtomicU32::new(0), nats }
+    }
+}
+
+/// A nats-server, a projector and a gateway.
+#[derive(Debug)]
+pub struct System {
+    /// `tidings gateway`.
+    pub gateway: Tidings,
+    /// `tidings projector`.
+    pub projector: Tidings,
+    address: String,
+    client: async_nats::Client,
+    devices: AtomicU32,
+    // Declared last, so that nobody looks for it when it is gone.
+    /// The nats-server.
+    pub nats: Nats,
+}
+
+impl System {
+    /// With the catalogs of the five systems.
+    pub async fn start() -> Self {
+        Setup::default().start().await
+    }
+
+    /// Where the gateway listens, such as `http://127.0.0.1:8080`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// A plain client of the nats-server, such as producers use.
+    #[must_use]
+    pub fn client(&self) -> &async_nats::Client {
+        &self.client
+    }
+
+    /// A handshake without a token, from a device that nobody else names.
+    pub fn dial(&self) -> Dial {
+        let device = self.devices.fetch_add(1, Ordering::Relaxed);
+        Dial::new(&self.address).query("device", &format!("device-{device}"))
+    }
+
+    /// A plain client with a token of these claims. When this returns, it hears whatever is published.
+    pub async fn open(&self, claims: Value) -> Client {
+        let mut client = self.dial().bearer(&token(SECRET, claims)).open().await;
+        client.expect_nothing_before_pong(BOUND).await;
+        client
+    }
+
+    /// As [`Self::open`], subscribed to these topics with these filters.
+    pub async fn subscribed(&self, claims: Value, topics: &[&str], filters: Value) -> Client {
+        let mut client = self.open(claims).await;
+        let subscribe = serde_json::json!({ "action": "subscribe", "topics": topics, "filters": filters });
+        client.send_json(&subscribe).await;
+        client.expect_nothing_before_pong(BOUND).await;
+        client
+    }
+
+    /// Publishes plain JSON as an event: `publish("ops", "incident.created", &data)`. Its sequence in the stream.
+    pub async fn publish(&self, tenant: &str, event: &str, data: &Value) -> u64 {
+        let subject = format!("events.{tenant}.{event}");
+        self.publish_raw(&subject, HeaderMap::new(), data.to_string()).await
+    }
+
+    /// Publishes anything on a subject of the stream. Its sequence there.
+    pub async fn publish_raw(&self, subject: &str, headers: HeaderMap, payload: impl Into<Vec<u8>>) -> u64 {
+        let payload: Vec<u8> = payload.into();
+        let context = jetstream::new(self.client.clone());
+        let publication = context.publish_with_headers(subject.to_owned(), headers, payload.into());
+        publication.await.unwrap().await.expect("the stream takes what is published").sequence
+    }
+
+    /// The rejection of the event with this sequence. The test fails if it does not come.
+    pub async fn rejected(&self, event: u64) -> Rejected {
+        let stream = jetstream::new(self.client.clone()).get_stream("REJECTED").await.unwrap();
+        let subject = format!("rejected.*.{event}");
+        let found = eventually(&subject, BOUND, async || {
+            // The server takes a wildcard here; whatever stood in the tenant's place is in its own.
+            stream.direct_get_last_for_subject(&subject).await
+        });
+        Rejected(found.await)
+    }
+
+    /// Gateway and projector have survived the test: both still run, and none of their tasks panicked.
+    pub fn check_well(&mut self) {
+        for process in [&mut self.gateway, &mut self.projector] {
+            let output = process.output();
+            assert!(process.is_running() && !output.contains("panicked"), "{output}");
+        }
+    }
+}
+
+/// An event that could not be projected, as it lies in the stream `REJECTED`.
+#[derive(Debug)]
+pub struct Rejected(StreamMessage);
+
+impl Rejected {
+    /// A header, such as `Tidings-Reason`.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.0.headers.get(name).map(async_nats::HeaderValue::as_str)
+    }
+
+    /// The event's payload.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.0.payload
+    }
+
+    /// The subject in `REJECTED`.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.0.subject
+    }
+}
