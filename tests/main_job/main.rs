@@ -1,0 +1,16 @@
+//! The main job, end to end: what is published to NATS reaches the right clients, and nobody else.
+//!
+//! Every test starts its own nats-server, projector and gateway as processes, publishes with a plain NATS client and
+//! listens with plain WebSocket clients.
+
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
+
+mod bad_events;
+mod bad_frames;
+mod command;
+mod conversation;
+mod handshake;
+mod heartbeat;
+mod sixth_tenant;
+mod start;
+mod systems;
