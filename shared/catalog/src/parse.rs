@@ -150,10 +150,10 @@ impl Problems {
         let key = file.key.as_deref().and_then(|key| self.text(&place, key));
         match (class, file.key.is_some()) {
             (Some(Class::Latest), false) => {
-                self.add(&place, "class `latest` needs a `key`: of what is it the newest?")
+                self.add(&place, "class `latest` needs a `key`: of what is it the newest?");
             }
             (Some(Class::Durable | Class::Ephemeral), true) => {
-                self.add(&place, "only class `latest` has a `key`")
+                self.add(&place, "only class `latest` has a `key`");
             }
             _ => {}
         }
