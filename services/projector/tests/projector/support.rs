@@ -121,7 +121,9 @@ impl Scene {
     /// As [`Self::publish`], with headers.
     pub(crate) async fn publish_with(&self, name: &str, headers: &[(&str, &str)], data: &Value) -> u64 {
         let mut map = HeaderMap::new();
-        headers.iter().for_each(|(name, value)| map.insert(*name, *value));
+        for (name, value) in headers {
+            map.insert(*name, *value);
+        }
         let subject = format!("events.t.{name}");
         let sent = self.context.publish_with_headers(subject, map, data.to_string().into()).await.unwrap();
         sent.await.unwrap().sequence
