@@ -8,6 +8,9 @@ pub const ROLLUP: &str = "Nats-Rollup";
 pub const TIME_TO_LIVE: &str = "Nats-TTL";
 /// The publication is refused unless the stream ends with this sequence (NATS JetStream).
 pub const EXPECTED_LAST_SEQUENCE: &str = "Nats-Expected-Last-Sequence";
+/// The publication is refused unless the last message of the stream has this `Nats-Msg-Id` (NATS
+/// JetStream).
+pub const EXPECTED_LAST_MESSAGE_ID: &str = "Nats-Expected-Last-Msg-Id";
 
 /// On an envelope: the id of the event that it came from.
 pub const EVENT_ID: &str = "Tidings-Event-Id";

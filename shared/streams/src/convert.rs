@@ -68,11 +68,9 @@ pub(crate) fn origin(headers: &HeaderMap) -> Option<Origin> {
     })
 }
 
-/// The headers of an envelope on its way into the stream.
-pub(crate) fn envelope_headers(envelope: &Envelope, expected_last: u64, now: OffsetDateTime) -> HeaderMap {
+/// The headers of an envelope on its way into the stream, but for those that say where it belongs.
+pub(crate) fn envelope_headers(envelope: &Envelope, now: OffsetDateTime) -> HeaderMap {
     let mut map = HeaderMap::new();
-    set(&mut map, headers::MESSAGE_ID, &envelope.message_id());
-    set(&mut map, headers::EXPECTED_LAST_SEQUENCE, &expected_last.to_string());
     set(&mut map, headers::EVENT_ID, &envelope.event_id);
     set(&mut map, headers::EVENT_POSITION, &envelope.origin.event.to_string());
     set(&mut map, headers::PART, &format!("{}/{}", envelope.origin.message, envelope.origin.part));

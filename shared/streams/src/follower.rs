@@ -43,8 +43,6 @@ pub struct EnvelopeFollower {
     pending: u64,
     /// `None` after a fault, until the consumer is made anew.
     deliveries: Option<ReadyChunks<pull::Stream>>,
-    /// The delivery ended by a fault, so the next begins after a pause.
-    is_disturbed: bool,
     /// Read and not yet handed out.
     ready: VecDeque<Followed>,
     backoff: Backoff,
@@ -109,7 +107,6 @@ impl EnvelopeFollower {
             delivered: 0,
             pending: 0,
             deliveries: None,
-            is_disturbed: false,
             ready: VecDeque::new(),
             backoff: Backoff::new(),
         };
@@ -159,13 +156,10 @@ impl EnvelopeFollower {
     /// Reads what is there into what is ready, or mends what is broken.
     async fn read(&mut self) {
         if self.deliveries.is_none() {
-            if self.is_disturbed {
-                self.backoff.pause().await;
-                self.is_disturbed = false;
-            }
+            self.backoff.wait().await;
             if let Err(error) = self.reopen().await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
-                self.is_disturbed = true;
+                self.backoff.failed();
             }
             return;
         }
@@ -214,7 +208,7 @@ impl EnvelopeFollower {
     fn close(&mut self, reason: &str) {
         tracing::debug!(reason, after = self.last, "making the consumer of ENVELOPES anew");
         self.deliveries = None;
-        self.is_disturbed = true;
+        self.backoff.failed();
     }
 
     /// Makes the consumer anew; what is handed out next says so if the stream was made anew, too.

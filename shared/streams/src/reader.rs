@@ -126,6 +126,7 @@ impl EventReader {
     }
 
     async fn next_in_order(&mut self) -> Option<ReadEvent> {
+        self.backoff.wait().await;
         if self.held.is_none() {
             self.held = self.next_delivery().await;
             self.pass_over_done().await;
@@ -176,7 +177,7 @@ impl EventReader {
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => {
                 tracing::warn!(%error, sequence = next, "cannot read a missing event from EVENTS; trying again");
-                self.backoff.pause().await;
+                self.backoff.failed();
                 Err(())
             }
         }
@@ -202,19 +203,19 @@ impl EventReader {
             }
             Some(Err(error)) => {
                 tracing::warn!(%error, "reading EVENTS is disturbed; opening the consumer again");
-                self.pause_closed().await;
+                self.close();
                 None
             }
             None => {
-                self.pause_closed().await;
+                self.close();
                 None
             }
         }
     }
 
-    async fn pause_closed(&mut self) {
+    fn close(&mut self) {
         self.deliveries = None;
-        self.backoff.pause().await;
+        self.backoff.failed();
     }
 
     fn delivered(&self, message: jetstream::Message) -> Option<ReadEvent> {
@@ -237,7 +238,7 @@ impl EventReader {
             Ok(deliveries) => self.deliveries = Some(deliveries),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
-                self.backoff.pause().await;
+                self.backoff.failed();
             }
         }
     }

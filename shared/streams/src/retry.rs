@@ -2,24 +2,41 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// Pauses that double from 50 ms to 2 s until something succeeds.
+///
+/// A pause has its end when it begins, so that whoever waits may be dropped and begin again
+/// without waiting for longer.
 #[derive(Debug)]
-pub(crate) struct Backoff(Duration);
+pub(crate) struct Backoff {
+    pause: Duration,
+    until: Option<Instant>,
+}
 
 impl Backoff {
     pub(crate) fn new() -> Self {
-        Self(FIRST)
+        Self { pause: FIRST, until: None }
     }
 
-    pub(crate) async fn pause(&mut self) {
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(LONGEST);
+    /// Begins a pause.
+    pub(crate) fn failed(&mut self) {
+        self.until = Some(Instant::now() + self.pause);
+        self.pause = (self.pause * 2).min(LONGEST);
+    }
+
+    /// Waits for the end of the pause, if there is one.
+    pub(crate) async fn wait(&mut self) {
+        if let Some(until) = self.until {
+            tokio::time::sleep_until(until).await;
+            self.until = None;
+        }
     }
 
     pub(crate) fn succeeded(&mut self) {
-        self.0 = FIRST;
+        *self = Self::new();
     }
 }

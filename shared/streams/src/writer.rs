@@ -1,9 +1,12 @@
 //! The projector's writing of `ENVELOPES`: in order or not at all.
 //!
-//! Every publication names the sequence that the stream must end with. Publications are
-//! pipelined; if one is lost, all behind it are refused, and so is everything that a writer sends
-//! after another one has written. Whoever is refused opens the writer anew and learns from the
-//! last envelope's headers what is already there.
+//! Every publication names the sequence that the stream must end with, and, but for a writer's
+//! first, the message that must lie there: the one sent before it. Publications are pipelined, and
+//! the sequence alone would not do: after a refusal, others' messages may make the stream grow to
+//! what one further back expects, which would then be stored without those before it. So if one is
+//! lost, all behind it are refused, and so is everything that a writer sends after another one has
+//! written something else. Whoever is refused opens the writer anew and learns from the last
+//! envelope's headers what is already there.
 
 use std::future::{Future, IntoFuture as _};
 use std::pin::Pin;
@@ -11,10 +14,10 @@ use std::pin::Pin;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind, Stream};
-use tidings_model::{Envelope, EnvelopeSubject, Origin};
+use tidings_model::{Envelope, EnvelopeSubject, Origin, headers};
 use time::OffsetDateTime;
 
-use crate::convert::{envelope_headers, origin};
+use crate::convert::{envelope_headers, origin, set};
 use crate::topology::Topology;
 
 /// Appends envelopes to the stream.
@@ -22,6 +25,8 @@ pub struct EnvelopeWriter {
     context: Context,
     /// What the stream ends with once everything sent has arrived.
     last_sequence: u64,
+    /// The message that this writer has sent last.
+    last_message_id: Option<String>,
 }
 
 /// A publication under way; resolves when NATS has stored the envelope.
@@ -56,16 +61,24 @@ impl EnvelopeWriter {
         // publication is refused because of it.
         let info = topology.envelopes.get_info().await.map_err(WriteError::unavailable)?;
         let resume = Resume { after: last_origin(&topology.envelopes, info.state.first_sequence).await? };
-        Ok((Self { context: topology.context.clone(), last_sequence: info.state.last_sequence }, resume))
+        let (context, last_sequence) = (topology.context.clone(), info.state.last_sequence);
+        Ok((Self { context, last_sequence, last_message_id: None }, resume))
     }
 
     /// Sends an envelope behind all that were sent before.
     pub async fn send(&mut self, envelope: &Envelope, now: OffsetDateTime) -> Result<Pending, WriteError> {
-        let headers = envelope_headers(envelope, self.last_sequence, now);
+        let message_id = envelope.message_id();
+        let mut headers = envelope_headers(envelope, now);
+        set(&mut headers, headers::MESSAGE_ID, &message_id);
+        set(&mut headers, headers::EXPECTED_LAST_SEQUENCE, &self.last_sequence.to_string());
+        if let Some(last) = &self.last_message_id {
+            set(&mut headers, headers::EXPECTED_LAST_MESSAGE_ID, last);
+        }
         let subject = envelope.subject.to_string();
         let sent = self.context.publish_with_headers(subject, headers, envelope.body.clone()).await;
         let acknowledged = sent.map_err(WriteError::from_publish)?.into_future();
         self.last_sequence += 1;
+        self.last_message_id = Some(message_id);
         Ok(Box::pin(async move { acknowledged.await.map(drop).map_err(WriteError::from_publish) }))
     }
 }
@@ -116,7 +129,7 @@ impl WriteError {
 
     fn from_publish(error: PublishError) -> Self {
         match error.kind() {
-            PublishErrorKind::WrongLastSequence => Self::LostPlace,
+            PublishErrorKind::WrongLastSequence | PublishErrorKind::WrongLastMessageId => Self::LostPlace,
             _ => Self::unavailable(error),
         }
     }

@@ -79,6 +79,26 @@ async fn what_others_put_into_the_stream_makes_nothing_come_twice() {
 }
 
 #[tokio::test]
+async fn what_others_put_into_the_stream_displaces_nothing() {
+    let scene = Scene::new().await;
+    scene.publish_notes(1..=2000).await;
+    let mut sent = scene.nats.client().await.subscribe("envelopes.t.>").await.unwrap();
+    let projector = scene.projector().await;
+    // In the midst of a pipeline, so that what is sent behind it finds the stream grown.
+    for _ in 0..8 {
+        for _ in 0..150 {
+            tokio::time::timeout(BOUND, sent.next()).await.unwrap().unwrap();
+        }
+        for _ in 0..3 {
+            scene.context.publish("envelopes.by.hand", "x".into()).await.unwrap().await.unwrap();
+        }
+    }
+    scene.until_all_done().await;
+    scene.holds(1..=2000).await;
+    projector.stop().await;
+}
+
+#[tokio::test]
 async fn events_made_anew_are_projected_from_their_beginning() {
     let scene = Scene::new().await;
     let projector = scene.projector().await;

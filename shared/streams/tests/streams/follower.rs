@@ -1,0 +1,166 @@
+//! Every envelope once, in order, and a stream made anew is reported.
+
+use tidings_model::{Epoch, Position};
+use tidings_streams::{Content, EnvelopeFollower, EnvelopeWriter, Followed};
+use time::{Duration, OffsetDateTime};
+
+use crate::support::{SOON, Scene, envelope, latest, range};
+
+/// A follower of what comes after the stream's end.
+async fn from_now(scene: &Scene) -> EnvelopeFollower {
+    let extent = scene.topology.extent().await.unwrap();
+    let end = Position { epoch: extent.epoch, sequence: extent.last };
+    EnvelopeFollower::after(&scene.topology, end, Content::Whole).await.unwrap()
+}
+
+/// What the follower hands out next: the events' numbers, or the new epoch.
+async fn next(follower: &mut EnvelopeFollower) -> Result<Vec<u64>, Epoch> {
+    match tokio::time::timeout(SOON, follower.next()).await.unwrap_or_else(|_| panic!("nothing came")) {
+        Followed::Envelopes(envelopes) => {
+            assert_eq!(envelopes.last().unwrap().sequence, follower.position().sequence);
+            Ok(range(envelopes.iter().map(|stored| stored.envelope.origin.event.sequence)))
+        }
+        Followed::Purged(..) => panic!("nothing was purged"),
+        Followed::Renewed(epoch) => Err(epoch),
+    }
+}
+
+/// The numbers up to this one.
+async fn until(follower: &mut EnvelopeFollower, last: u64) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    while numbers.last() != Some(&last) {
+        numbers.extend(next(follower).await.unwrap());
+    }
+    numbers
+}
+
+#[tokio::test]
+async fn it_begins_at_the_end_and_hands_out_all_that_follows() {
+    let scene = Scene::new().await;
+    scene.write(1..=5).await;
+    let mut follower = from_now(&scene).await;
+    let extent = scene.topology.extent().await.unwrap();
+    assert_eq!((follower.position().sequence, follower.position().epoch), (5, extent.epoch));
+    scene.write(6..=1200).await;
+    assert_eq!(until(&mut follower, 1200).await, range(6..=1200));
+}
+
+#[tokio::test]
+async fn a_server_killed_while_reading_changes_nothing() {
+    let mut scene = Scene::new().await;
+    let mut follower = from_now(&scene).await;
+    for first in [1, 41, 81] {
+        scene.write(first..first + 20).await;
+        let mut seen = next(&mut follower).await.unwrap();
+        scene.crash().await;
+        scene.write(first + 20..first + 40).await;
+        seen.extend(until(&mut follower, first + 39).await);
+        assert_eq!(seen, range(first..first + 40));
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_deleted_while_reading_changes_nothing() {
+    use futures_util::TryStreamExt as _;
+
+    let scene = Scene::new().await;
+    let mut follower = from_now(&scene).await;
+    for first in [1, 21, 41] {
+        scene.write(first..first + 10).await;
+        let mut seen = next(&mut follower).await.unwrap();
+        let stream = scene.stream("ENVELOPES").await;
+        let names: Vec<String> = stream.consumer_names().try_collect().await.unwrap();
+        for name in names {
+            stream.delete_consumer(&name).await.unwrap();
+        }
+        scene.write(first + 10..first + 20).await;
+        seen.extend(until(&mut follower, first + 19).await);
+        assert_eq!(seen, range(first..first + 20));
+    }
+}
+
+#[tokio::test]
+async fn what_was_removed_is_passed_over() {
+    let mut scene = Scene::new().await;
+    let mut follower = from_now(&scene).await;
+    scene.write(1..=10).await;
+    assert_eq!(until(&mut follower, 10).await, range(1..=10));
+
+    // The follower has to begin anew, with much of what it has not seen removed meanwhile.
+    scene.crash().await;
+    let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    for n in 11..=30 {
+        let now = OffsetDateTime::now_utc();
+        let mut envelope = if n % 3 == 0 { latest(n, "k") } else { envelope(n) };
+        envelope.expires_at = (n % 3 == 1).then_some(now + Duration::SECOND);
+        writer.send(&envelope, now).await.unwrap().await.unwrap();
+    }
+    scene.stream("ENVELOPES").await.purge().filter("envelopes.t.durable.>").sequence(20).await.unwrap();
+    scene.write(31..=31).await;
+    let seen = until(&mut follower, 31).await;
+    assert!(seen.is_sorted_by(|a, b| a < b), "{seen:?}");
+    let lasting = [20, 23, 26, 29, 30, 31];
+    assert!(lasting.iter().all(|n| seen.contains(n)), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_message_that_no_projector_wrote_is_passed_over() {
+    let scene = Scene::new().await;
+    let mut follower = from_now(&scene).await;
+    scene.write(1..=1).await;
+    scene.context.publish("envelopes.by.hand", "".into()).await.unwrap().await.unwrap();
+    scene.write(2..=2).await;
+    assert_eq!(until(&mut follower, 2).await, [1, 2]);
+    assert_eq!(follower.position().sequence, 3);
+}
+
+#[tokio::test]
+async fn a_stream_made_anew_is_reported_once_and_read_from_its_beginning() {
+    let scene = Scene::new().await;
+    let mut follower = from_now(&scene).await;
+    scene.write(1..=10).await;
+    assert_eq!(until(&mut follower, 10).await, range(1..=10));
+    let before = follower.position().epoch;
+    scene.renew("ENVELOPES").await;
+    scene.write(11..=13).await;
+    let renewed = next(&mut follower).await.unwrap_err();
+    assert_ne!(renewed, before);
+    assert_eq!(renewed, follower.position().epoch);
+    assert_eq!(until(&mut follower, 13).await, [11, 12, 13]);
+    assert_eq!(follower.position().sequence, 3);
+}
+
+#[tokio::test]
+async fn nothing_is_lost_however_often_the_wait_is_dropped() {
+    let mut scene = Scene::new().await;
+    let mut follower = from_now(&scene).await;
+    let mut seen = Vec::new();
+    let mut renewals = Vec::new();
+    for round in 0..3 {
+        if round == 1 {
+            scene.crash().await;
+        }
+        if round == 2 {
+            scene.renew("ENVELOPES").await;
+        }
+        let last = round * 100 + 100;
+        scene.write(last - 99..=last).await;
+        // Dropped and begun again after one poll, or after some.
+        let all = async {
+            let mut patience = (0..20).map(|n| std::time::Duration::from_millis(n * n)).cycle();
+            while seen.last() != Some(&last) {
+                match tokio::time::timeout(patience.next().unwrap(), follower.next()).await {
+                    Ok(Followed::Envelopes(envelopes)) => {
+                        seen.extend(envelopes.iter().map(|stored| stored.envelope.origin.event.sequence));
+                    }
+                    Ok(Followed::Purged(..)) => panic!("nothing was purged"),
+                    Ok(Followed::Renewed(epoch)) => renewals.push(epoch),
+                    Err(_) => {}
+                }
+            }
+        };
+        tokio::time::timeout(SOON, all).await.unwrap_or_else(|_| panic!("not all came in round {round}"));
+    }
+    assert_eq!(seen, range(1..=300));
+    assert_eq!(renewals, [follower.position().epoch]);
+}

@@ -1,0 +1,14 @@
+//! What the crate promises about JetStream, shown on real nats-servers.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, also in what its tests share"
+)]
+
+mod follower;
+mod reader;
+mod single;
+mod support;
+mod topology;
+mod writer;

@@ -1,0 +1,123 @@
+//! A nats-server with the streams, and what producers and projectors put into them.
+
+use std::time::Duration;
+
+use async_nats::jetstream;
+use async_nats::jetstream::stream::State;
+use bytes::Bytes;
+use harness::{BOUND, Nats, eventually};
+use tidings_model::{Address, Attributes, Class, Envelope, EnvelopeSubject, Epoch, Origin, Position, Tenant};
+use tidings_streams::{EnvelopeWriter, Topology, topology::Settings};
+use time::OffsetDateTime;
+
+/// Longer than anything takes that works, shorter than a delivery that comes again.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+pub(crate) fn settings() -> Settings {
+    let day = Duration::from_secs(24 * 60 * 60);
+    Settings {
+        replicas: 1,
+        in_memory: false,
+        events_max_age: day,
+        envelopes_max_age: day,
+        rejected_max_age: day,
+        events_max_bytes: None,
+        envelopes_max_bytes: None,
+        rejected_max_bytes: None,
+        // The shortest there is, so that the server's deduplication hides nothing.
+        duplicate_window: Duration::from_millis(100),
+    }
+}
+
+pub(crate) struct Scene {
+    pub(crate) nats: Nats,
+    pub(crate) context: jetstream::Context,
+    pub(crate) topology: Topology,
+}
+
+impl Scene {
+    pub(crate) async fn new() -> Self {
+        let nats = harness::nats().await;
+        let client = nats.client().await;
+        let topology = Topology::ensure(&client, &settings()).await.unwrap();
+        Self { context: jetstream::new(client), topology, nats }
+    }
+
+    /// The streams through a connection of its own.
+    pub(crate) async fn other_topology(&self) -> Topology {
+        Topology::ensure(&self.nats.client().await, &settings()).await.unwrap()
+    }
+
+    /// Publishes events with these numbers as payloads.
+    pub(crate) async fn publish(&self, numbers: impl IntoIterator<Item = u64>) {
+        for n in numbers {
+            let sent = self.context.publish("events.t.note.added", n.to_string().into()).await.unwrap();
+            sent.await.unwrap();
+        }
+    }
+
+    pub(crate) async fn stream(&self, name: &str) -> jetstream::stream::Stream {
+        self.context.get_stream(name).await.unwrap()
+    }
+
+    pub(crate) async fn state(&self, name: &str) -> State {
+        self.stream(name).await.cached_info().state.clone()
+    }
+
+    /// Deletes a stream and makes it anew.
+    pub(crate) async fn renew(&self, name: &str) {
+        let config = self.stream(name).await.cached_info().config.clone();
+        self.context.delete_stream(name).await.unwrap();
+        self.context.create_stream(config).await.unwrap();
+    }
+
+    /// Kills the server, starts it again, and waits until this scene's connection is back.
+    pub(crate) async fn crash(&mut self) {
+        self.nats.kill().await.unwrap();
+        self.nats.restart().await.unwrap();
+        eventually("NATS answers", BOUND, async || {
+            let asked = tokio::time::timeout(Duration::from_secs(1), self.context.get_stream("EVENTS"));
+            asked.await.map_err(|_| "silence".to_owned())?.map_err(|error| error.to_string())
+        })
+        .await;
+    }
+
+    /// Writes envelopes of events with these numbers as a projector does.
+    pub(crate) async fn write(&self, numbers: impl IntoIterator<Item = u64>) {
+        let (mut writer, _) = EnvelopeWriter::open(&self.topology).await.unwrap();
+        for n in numbers {
+            writer.send(&envelope(n), OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
+        }
+    }
+}
+
+/// The only envelope of the event with this number.
+pub(crate) fn envelope(n: u64) -> Envelope {
+    Envelope {
+        subject: EnvelopeSubject {
+            tenant: Tenant::parse("t").unwrap(),
+            class: Class::Durable,
+            address: Address::new("user", "ada").unwrap(),
+            slot: "note".to_owned(),
+            key: None,
+        },
+        event_id: format!("event-{n}"),
+        event_source: None,
+        origin: Origin { event: Position { epoch: Epoch(1), sequence: n }, message: 0, part: 0 },
+        attributes: Attributes::new(),
+        expires_at: None,
+        trace_parent: None,
+        body: Bytes::from(format!("{{\"n\":{n}}}")),
+    }
+}
+
+/// The newest of a thing, which replaces the one before.
+pub(crate) fn latest(n: u64, key: &str) -> Envelope {
+    let mut envelope = envelope(n);
+    (envelope.subject.class, envelope.subject.key) = (Class::Latest, Some(key.to_owned()));
+    envelope
+}
+
+pub(crate) fn range(numbers: impl IntoIterator<Item = u64>) -> Vec<u64> {
+    numbers.into_iter().collect()
+}

@@ -1,0 +1,93 @@
+//! Streams are created if they are missing, refused if they cannot serve, and never altered.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{self, stream::Config};
+use tidings_streams::{Settings, Topology, TopologyError};
+
+use crate::support::settings;
+
+#[tokio::test]
+async fn streams_are_created_once_and_found_again() {
+    let nats = harness::nats().await;
+    let client = nats.client().await;
+    let first = Topology::ensure(&client, &settings()).await.unwrap();
+    let again = Topology::ensure(&client, &settings()).await.unwrap();
+    assert_eq!(first.extent().await.unwrap(), again.extent().await.unwrap());
+
+    let at_once = [nats.client().await, nats.client().await];
+    for name in ["EVENTS", "ENVELOPES", "REJECTED"] {
+        jetstream::new(client.clone()).delete_stream(name).await.unwrap();
+    }
+    let [one, other] = at_once.each_ref().map(|client| async { Topology::ensure(client, &settings()).await });
+    let (one, other) = tokio::join!(one, other);
+    let (one, other) = (one.unwrap().extent().await, other.unwrap().extent().await);
+    assert_eq!(one.unwrap(), other.unwrap());
+}
+
+type Change = fn(&mut Config);
+
+#[tokio::test]
+async fn a_stream_that_cannot_serve_is_refused_and_left_as_it_is() {
+    let nats = harness::nats().await;
+    let client = nats.client().await;
+    let context = jetstream::new(client.clone());
+    let cases: [(&str, Change, &[&str]); 5] = [
+        ("ENVELOPES", |config| config.allow_rollup = false, &["allow_rollup_hdrs is false, expected true"]),
+        ("ENVELOPES", |config| config.allow_direct = false, &["allow_direct is false, expected true"]),
+        (
+            "EVENTS",
+            |config| config.subjects = vec!["other.>".into()],
+            &["subjects is [\"other.>\"], expected [\"events.>\"]"],
+        ),
+        (
+            "EVENTS",
+            |config| config.discard = jetstream::stream::DiscardPolicy::Old,
+            &["discard is Old, expected New"],
+        ),
+        (
+            "REJECTED",
+            |config| (config.max_messages_per_subject, config.no_ack) = (5, true),
+            &["max_msgs_per_subject is 5, expected 1", "no_ack is true, expected false"],
+        ),
+    ];
+    for (name, change, expected) in cases {
+        Topology::ensure(&client, &settings()).await.unwrap();
+        let mut config = context.get_stream(name).await.unwrap().cached_info().config.clone();
+        context.delete_stream(name).await.unwrap();
+        change(&mut config);
+        let before = context.create_stream(config).await.unwrap().cached_info().config.clone();
+
+        let error = Topology::ensure(&client, &settings()).await.unwrap_err();
+        let TopologyError::Different { stream, differences } = &error else { panic!("{error}") };
+        assert_eq!(stream, name);
+        let found: Vec<_> = differences.iter().map(ToString::to_string).collect();
+        assert_eq!(found, expected);
+        assert!(error.to_string().contains(&format!("`nats stream edit {name}`")), "{error}");
+        assert_eq!(context.get_stream(name).await.unwrap().cached_info().config, before);
+        context.delete_stream(name).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn other_limits_are_the_operators_and_are_respected() {
+    let nats = harness::nats().await;
+    let client = nats.client().await;
+    Topology::ensure(&client, &settings()).await.unwrap();
+    let hour = Duration::from_secs(60 * 60);
+    let wanted = Settings { envelopes_max_age: hour, envelopes_max_bytes: Some(1 << 30), ..settings() };
+    Topology::ensure(&client, &wanted).await.unwrap();
+    let config = jetstream::new(client).get_stream("ENVELOPES").await.unwrap().cached_info().config.clone();
+    assert_eq!((config.max_age, config.max_bytes), (24 * hour, -1));
+}
+
+#[tokio::test]
+async fn a_server_without_jetstream_is_named() {
+    let nats = harness::nats_with(|options| {
+        options.config("accounts { A { users: [{ user: a, password: a }] } }\nno_auth_user: a")
+    })
+    .await;
+    let error = Topology::ensure(&nats.client().await, &settings()).await.unwrap_err();
+    assert!(matches!(&error, TopologyError::Lookup { .. }), "{error:?}");
+    assert!(error.to_string().contains("JetStream"), "{error}");
+}

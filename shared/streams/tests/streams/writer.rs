@@ -1,0 +1,131 @@
+//! In order or not at all; a writer that lost its place is refused.
+
+use async_nats::HeaderMap;
+use tidings_model::{Epoch, Origin, Position};
+use tidings_streams::{EnvelopeWriter, Resume, WriteError};
+use time::{Duration, OffsetDateTime};
+
+use crate::support::{Scene, envelope, latest};
+
+fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
+}
+
+fn origin(epoch: u64, sequence: u64, part: u32) -> Origin {
+    Origin { event: Position { epoch: Epoch(epoch), sequence }, message: 0, part }
+}
+
+#[tokio::test]
+async fn of_two_writers_the_stale_one_is_refused_and_nothing_interleaves() {
+    let scene = Scene::new().await;
+    let other = scene.other_topology().await;
+    let (mut stale, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    stale.send(&envelope(1), now()).await.unwrap().await.unwrap();
+
+    let (mut active, resume) = EnvelopeWriter::open(&other).await.unwrap();
+    assert_eq!(resume.after, Some(envelope(1).origin));
+    active.send(&envelope(2), now()).await.unwrap().await.unwrap();
+
+    // Also what is pipelined behind the first refusal, though the stream may grow to what it expects.
+    let mut pending = Vec::new();
+    for n in 102..=106 {
+        pending.push(stale.send(&envelope(n), now()).await.unwrap());
+    }
+    for refused in pending {
+        assert!(matches!(refused.await, Err(WriteError::LostPlace)));
+    }
+    active.send(&envelope(3), now()).await.unwrap().await.unwrap();
+    assert_eq!(scene.state("ENVELOPES").await.messages, 3);
+
+    let (mut stale, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    assert_eq!(resume.after, Some(envelope(3).origin));
+    stale.send(&envelope(4), now()).await.unwrap().await.unwrap();
+    assert!(matches!(active.send(&envelope(4), now()).await.unwrap().await, Err(WriteError::LostPlace)));
+    assert_eq!(scene.state("ENVELOPES").await.messages, 4);
+}
+
+#[tokio::test]
+async fn nothing_follows_a_publication_that_got_lost() {
+    let scene = Scene::new().await;
+    let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    writer.send(&envelope(1), now()).await.unwrap().await.unwrap();
+    // Somebody else's message takes the place of the second.
+    scene.context.publish("envelopes.by.hand", "".into()).await.unwrap().await.unwrap();
+    let second = writer.send(&envelope(2), now()).await.unwrap();
+    let third = writer.send(&envelope(3), now()).await.unwrap();
+    assert!(matches!(second.await, Err(WriteError::LostPlace)));
+    assert!(matches!(third.await, Err(WriteError::LostPlace)));
+}
+
+#[tokio::test]
+async fn writing_is_taken_up_after_the_last_envelope_whatever_lies_behind_it() {
+    let scene = Scene::new().await;
+    let after = async || EnvelopeWriter::open(&scene.topology).await.unwrap().1.after;
+    assert_eq!(after().await, None);
+    scene.context.publish("envelopes.by.hand", "".into()).await.unwrap().await.unwrap();
+    assert_eq!(after().await, None);
+    scene.write(1..=3).await;
+    assert_eq!(after().await, Some(envelope(3).origin));
+    for _ in 0..3 {
+        scene.context.publish("envelopes.by.hand", "".into()).await.unwrap().await.unwrap();
+    }
+    let mut headers = HeaderMap::new();
+    headers.insert("Tidings-Event-Seq", "nonsense");
+    scene.context.publish_with_headers("envelopes.by.hand", headers, "".into()).await.unwrap().await.unwrap();
+    scene.stream("ENVELOPES").await.delete_message(6).await.unwrap();
+    assert_eq!(after().await, Some(envelope(3).origin));
+    scene.write(4..=4).await;
+    assert_eq!(after().await, Some(envelope(4).origin));
+    scene.stream("ENVELOPES").await.purge().await.unwrap();
+    assert_eq!(after().await, None);
+}
+
+#[tokio::test]
+async fn a_latest_envelope_replaces_the_one_before_of_its_key() {
+    let scene = Scene::new().await;
+    let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    for (n, key) in [(1, "a"), (2, "b"), (3, "a"), (4, "a")] {
+        writer.send(&latest(n, key), now()).await.unwrap().await.unwrap();
+    }
+    let state = scene.state("ENVELOPES").await;
+    assert_eq!((state.messages, state.last_sequence), (2, 4));
+}
+
+#[tokio::test]
+async fn an_envelope_is_kept_until_it_expires_and_no_shorter() {
+    let scene = Scene::new().await;
+    let at = OffsetDateTime::UNIX_EPOCH;
+    for (left, expected) in [
+        (Duration::milliseconds(29_001), "30s"),
+        (Duration::seconds(30), "30s"),
+        (Duration::milliseconds(1), "1s"),
+        (Duration::ZERO, "1s"),
+        (Duration::seconds(-5), "1s"),
+    ] {
+        let mut expiring = envelope(1);
+        expiring.expires_at = Some(at + left);
+        // Anew, so that none is taken for a repetition of the one before.
+        scene.renew("ENVELOPES").await;
+        let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+        writer.send(&expiring, at).await.unwrap().await.unwrap();
+        let stream = scene.stream("ENVELOPES").await;
+        let stored = stream.get_last_raw_message_by_subject("envelopes.>").await.unwrap();
+        assert_eq!(stored.headers.get("Nats-TTL").unwrap().as_str(), expected, "{left}");
+    }
+}
+
+#[test]
+fn what_is_there_is_not_wanted_again() {
+    let resume = Resume { after: Some(origin(7, 10, 2)) };
+    for (origin, wanted) in [
+        (origin(7, 9, 9), false),
+        (origin(7, 10, 1), false),
+        (origin(7, 10, 2), false),
+        (origin(7, 10, 3), true),
+        (origin(7, 11, 0), true),
+        (origin(8, 1, 0), true),
+    ] {
+        assert_eq!(resume.wants(origin), wanted, "{origin:?}");
+    }
+    assert!(Resume { after: None }.wants(origin(7, 1, 0)));
+}
