@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Number, Value};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,11 +44,14 @@ pub(crate) struct MessageFile {
     pub(crate) ttl: Option<String>,
     #[serde(default)]
     pub(crate) attributes: BTreeMap<String, String>,
-    pub(crate) body: Value,
+    pub(crate) body: toml::Value,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected an address, or a table with `address` and `when`, or a list of these"
+)]
 pub(crate) enum OneOrMany<T> {
     One(T),
     Many(Vec<T>),
@@ -74,7 +77,7 @@ pub(crate) enum DestinationFile {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConditionalFile {
     pub(crate) address: String,
-    pub(crate) when: Map<String, Value>,
+    pub(crate) when: toml::Table,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,4 +85,26 @@ pub(crate) struct ConditionalFile {
 pub(crate) struct RouteFile {
     pub(crate) message: String,
     pub(crate) key: String,
+}
+
+/// The JSON of a TOML value. JSON has no dates, and no numbers that are not finite.
+pub(crate) fn to_json(value: toml::Value) -> Result<Value, String> {
+    Ok(match value {
+        toml::Value::String(text) => Value::String(text),
+        toml::Value::Integer(number) => Value::from(number),
+        toml::Value::Float(number) => {
+            Value::Number(Number::from_f64(number).ok_or_else(|| format!("{number} is no number in JSON"))?)
+        }
+        toml::Value::Boolean(is_true) => Value::Bool(is_true),
+        toml::Value::Datetime(date) => {
+            return Err(format!("the date {date} is to be written as text, in quotes"));
+        }
+        toml::Value::Array(elements) => {
+            Value::Array(elements.into_iter().map(to_json).collect::<Result<_, _>>()?)
+        }
+        toml::Value::Table(members) => {
+            let members = members.into_iter().map(|(name, value)| Ok((name, to_json(value)?)));
+            Value::Object(members.collect::<Result<_, String>>()?)
+        }
+    })
 }

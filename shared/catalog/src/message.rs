@@ -20,6 +20,12 @@ const MAX_MESSAGE_BYTES: usize = 128 * 1024;
 /// The longest key or attribute, in bytes.
 const MAX_LABEL_BYTES: usize = 256;
 
+/// The most attributes: all of them travel in one header, and JetStream bounds the headers.
+pub(crate) const MAX_ATTRIBUTES: usize = 16;
+
+/// The longest name of an attribute, in bytes.
+pub(crate) const MAX_ATTRIBUTE_NAME_BYTES: usize = 64;
+
 /// One kind of message that clients receive.
 #[derive(Debug)]
 pub struct MessageType {

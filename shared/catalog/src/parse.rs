@@ -1,6 +1,6 @@
 //! From the files of a tenant's folder to a checked catalog, naming every mistake.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use tidings_model::{Address, Class, EventName, Tenant, subject};
 
 use crate::catalog::{Catalog, Route, StartPolicy, Topic};
 use crate::destination::{AddressTemplate, Destination, KeyRule};
-use crate::file::{CatalogFile, DestinationFile, MessageFile, RouteFile, TopicFile};
-use crate::message::{EVENT_ROOTS, MessageType};
+use crate::file::{CatalogFile, DestinationFile, MessageFile, RouteFile, TopicFile, to_json};
+use crate::message::{EVENT_ROOTS, MAX_ATTRIBUTE_NAME_BYTES, MAX_ATTRIBUTES, MessageType};
 use crate::template::{Path, Template, TextTemplate};
 
 /// The texts of a tenant's folder by their path in it, such as `catalog.toml`.
@@ -22,6 +22,9 @@ const OWN_VERBS: [&str; 5] = ["subscribe", "unsubscribe", "ping", "ack", "authen
 /// How long an ephemeral message lives if its catalog says nothing: long enough for a gateway that
 /// reconnects, too short for anybody who was away.
 const EPHEMERAL: Duration = Duration::from_secs(30);
+
+/// The longest span of time in a catalog, ten years: instants that far away can still be computed.
+const LONGEST_SPAN: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 impl Catalog {
     /// Reads `catalog.toml` and the schemas that it names.
@@ -86,14 +89,24 @@ impl Problems {
 
         let keys = file.keys.iter().filter_map(|key| self.key_rule(key)).collect();
         let start = self.start_policy(&file.deliver);
+        let topic_names: HashSet<_> = file.topics.keys().cloned().collect();
         let topics = file.topics.into_iter().filter_map(|(name, topic)| self.topic(name, topic));
         let topics: BTreeMap<_, _> = topics.collect();
-        let messages: Vec<_> =
-            file.message.into_iter().filter_map(|message| self.message(message, files)).collect();
+        let mut messages = Vec::new();
+        // What is wrong with these is said already; nothing is said for want of them.
+        let mut broken = HashSet::new();
+        for message in file.message {
+            let slot = message.slot.as_ref().unwrap_or(&message.name).clone();
+            match self.message(message, files) {
+                Some(message) => messages.push(message),
+                None => drop(broken.insert(slot)),
+            }
+        }
         self.check_names(&messages);
-        self.check_topics(&messages, &topics);
-        let routes = file.routes.into_iter().filter_map(|(verb, route)| self.route(verb, &route, &messages));
-        let routes = routes.collect();
+        self.check_topics(&messages, &topic_names);
+        let routes = file.routes.into_iter();
+        let routes =
+            routes.filter_map(|(verb, route)| self.route(verb, &route, &messages, &broken)).collect();
         let by_event = self.index(&messages);
         Some(Catalog { tenant: tenant.clone(), start: start?, keys, topics, messages, routes, by_event })
     }
@@ -111,9 +124,9 @@ impl Problems {
             "new" => Some(StartPolicy::New),
             "all" => Some(StartPolicy::All),
             span => {
-                let wrong = |_| format!("{span:?} is none of \"new\", \"all\" or a span such as \"7d\"");
-                let span = humantime::parse_duration(span).map_err(wrong);
-                self.take("deliver", span).map(StartPolicy::Since)
+                let wrong = || format!("{span:?} is none of \"new\", \"all\" or a span such as \"7d\"");
+                let parsed = humantime::parse_duration(span).ok().filter(|span| *span <= LONGEST_SPAN);
+                self.take("deliver", parsed.ok_or_else(wrong)).map(StartPolicy::Since)
             }
         }
     }
@@ -133,19 +146,22 @@ impl Problems {
 
     fn message(&mut self, file: MessageFile, files: &Files) -> Option<MessageType> {
         let place = format!("message `{}`", file.name);
-        let slot = file.slot.unwrap_or_else(|| file.name.clone());
-        for name in [&file.name, &slot] {
+        for name in [Some(&file.name), file.slot.as_ref()].into_iter().flatten() {
             if name.is_empty() || name.len() > 64 || subject::encode(name) != *name {
                 self.add(&place, format!("{name:?} is not a name of 1 to 64 characters of A-Z a-z 0-9 _ -"));
             }
         }
+        let slot = file.slot.unwrap_or_else(|| file.name.clone());
         let events: Vec<_> = file.events.iter().filter_map(|name| self.event(&place, name)).collect();
+        if file.events.is_empty() {
+            self.add(&place, "`events` names no event");
+        }
         let schema = self.schema(&place, &file.schema, files);
-        let to: Vec<_> =
-            file.to.into_vec().into_iter().filter_map(|to| self.destination(&place, to)).collect();
+        let to = file.to.into_vec();
         if to.is_empty() {
             self.add(&place, "`to` names no destination");
         }
+        let to = to.into_iter().filter_map(|to| self.destination(&place, to)).collect();
         let class = self.class(&place, file.class.as_deref());
         let key = file.key.as_deref().and_then(|key| self.text(&place, key));
         match (class, file.key.is_some()) {
@@ -159,12 +175,14 @@ impl Problems {
         }
         let stated = file.ttl.as_deref().and_then(|ttl| self.time_to_live(&place, ttl));
         let time_to_live = stated.or((class == Some(Class::Ephemeral)).then_some(EPHEMERAL));
-        let attributes = file
-            .attributes
-            .iter()
-            .filter_map(|(name, template)| Some((name.clone(), self.text(&place, template)?)))
-            .collect();
-        let body = self.body(&place, &file.body);
+        if let Some(path) = key.iter().flat_map(TextTemplate::paths).find(|path| path.is_optional()) {
+            self.add(
+                &place,
+                format!("`key` may not be optional, as {{{path}?}} is: of what is it the newest?"),
+            );
+        }
+        let attributes = self.attributes(&place, &file.attributes);
+        let body = self.body(&place, file.body);
         Some(MessageType {
             name: file.name,
             slot,
@@ -177,6 +195,16 @@ impl Problems {
             attributes,
             body: body?,
         })
+    }
+
+    fn attributes(&mut self, place: &str, file: &BTreeMap<String, String>) -> BTreeMap<String, TextTemplate> {
+        if file.len() > MAX_ATTRIBUTES {
+            self.add(place, format!("{} attributes are more than {MAX_ATTRIBUTES}", file.len()));
+        }
+        for name in file.keys().filter(|name| name.len() > MAX_ATTRIBUTE_NAME_BYTES) {
+            self.add(place, format!("attribute {name:?} is longer than {MAX_ATTRIBUTE_NAME_BYTES} bytes"));
+        }
+        file.iter().filter_map(|(name, text)| Some((name.clone(), self.text(place, text)?))).collect()
     }
 
     fn event(&mut self, place: &str, name: &str) -> Option<EventName> {
@@ -193,7 +221,7 @@ impl Problems {
 
     fn destination(&mut self, place: &str, file: DestinationFile) -> Option<Destination> {
         let (address, conditions) = match file {
-            DestinationFile::Address(address) => (address, serde_json::Map::new()),
+            DestinationFile::Address(address) => (address, toml::Table::new()),
             DestinationFile::Conditional(conditional) => (conditional.address, conditional.when),
         };
         let address = self.take(place, AddressTemplate::parse(&address))?;
@@ -201,8 +229,8 @@ impl Problems {
         let mut when = Vec::new();
         for (path, value) in conditions {
             let path = self.take(place, Path::parse(&path))?;
-            self.check_root(place, &path);
-            when.push((path, value));
+            self.check_path(place, &path);
+            when.push((path, self.take(place, to_json(value))?));
         }
         Some(Destination { address, when })
     }
@@ -212,24 +240,37 @@ impl Problems {
     }
 
     fn time_to_live(&mut self, place: &str, text: &str) -> Option<Duration> {
-        let wrong = || format!("ttl {text:?} is no span of whole seconds such as \"1h\"");
-        let parsed = humantime::parse_duration(text).ok();
-        self.take(place, parsed.filter(|ttl| ttl.as_secs() >= 1 && ttl.subsec_nanos() == 0).ok_or_else(wrong))
+        let wrong = || format!("ttl {text:?} is no span of whole seconds, at most ten years, such as \"1h\"");
+        let fits = |ttl: &Duration| ttl.as_secs() >= 1 && ttl.subsec_nanos() == 0 && *ttl <= LONGEST_SPAN;
+        self.take(place, humantime::parse_duration(text).ok().filter(fits).ok_or_else(wrong))
     }
 
     fn text(&mut self, place: &str, text: &str) -> Option<TextTemplate> {
         let template = self.take(place, TextTemplate::parse(text))?;
-        template.paths().for_each(|path| self.check_root(place, path));
+        template.paths().for_each(|path| self.check_path(place, path));
         Some(template)
     }
 
-    fn body(&mut self, place: &str, body: &Value) -> Option<Template> {
-        let template = self.take(place, Template::parse(body))?;
+    fn body(&mut self, place: &str, body: toml::Value) -> Option<Template> {
+        let body = self.take(place, to_json(body))?;
+        let template = self.take(place, Template::parse(&body))?;
         if !template.is_object() {
             self.add(place, "`body` is not a table: a message is a JSON object");
         }
-        template.paths().into_iter().for_each(|path| self.check_root(place, path));
+        template.paths().into_iter().for_each(|path| self.check_path(place, path));
         Some(template)
+    }
+
+    /// A path to one value of the event.
+    fn check_path(&mut self, place: &str, path: &Path) {
+        self.check_root(place, path);
+        self.check_single(place, path);
+    }
+
+    fn check_single(&mut self, place: &str, path: &Path) {
+        if path.has_each() {
+            self.add(place, format!("{{{path}}} has a [*], which only the addresses in `to` may have"));
+        }
     }
 
     fn check_root(&mut self, place: &str, path: &Path) {
@@ -238,20 +279,28 @@ impl Problems {
         }
     }
 
-    fn route(&mut self, verb: String, file: &RouteFile, messages: &[MessageType]) -> Option<(String, Route)> {
+    fn route(
+        &mut self,
+        verb: String,
+        file: &RouteFile,
+        messages: &[MessageType],
+        broken: &HashSet<String>,
+    ) -> Option<(String, Route)> {
         let place = format!("routes.{verb}");
         if OWN_VERBS.contains(&verb.as_str()) {
             self.add(&place, "the protocol has a meaning of its own for this verb");
         }
         let newest = messages.iter().filter(|m| m.slot == file.message && m.class == Class::Latest);
-        let kinds: BTreeSet<_> = newest.flat_map(|m| &m.to).map(|to| to.address.kind().to_owned()).collect();
-        if kinds.is_empty() {
+        let newest: Vec<_> = newest.collect();
+        let kinds = newest.iter().flat_map(|m| &m.to).map(|to| to.address.kind().to_owned()).collect();
+        if newest.is_empty() && !broken.contains(&file.message) {
             self.add(
                 &place,
                 format!("there is no message of class `latest` with name or slot {:?}", file.message),
             );
         }
         let key = self.take(&place, TextTemplate::parse(&file.key))?;
+        key.paths().for_each(|path| self.check_single(&place, path));
         Some((verb, Route { slot: file.message.clone(), kinds, key }))
     }
 
@@ -262,10 +311,10 @@ impl Problems {
         }
     }
 
-    fn check_topics(&mut self, messages: &[MessageType], topics: &BTreeMap<String, Topic>) {
+    fn check_topics(&mut self, messages: &[MessageType], topics: &HashSet<String>) {
         for message in messages {
             let named = message.to.iter().filter_map(|to| to.address.literal_topic());
-            for topic in named.filter(|topic| !topics.contains_key(*topic)) {
+            for topic in named.filter(|topic| !topics.contains(*topic)) {
                 self.add(
                     &format!("message `{}`", message.name),
                     format!("topic {topic:?} is not under [topics], so nobody could subscribe to it"),

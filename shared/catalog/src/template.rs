@@ -76,6 +76,10 @@ impl Path {
         self.steps.contains(&Step::Each)
     }
 
+    pub(crate) fn is_optional(&self) -> bool {
+        self.optional
+    }
+
     /// Whether the path leads to exactly this value.
     pub(crate) fn is(&self, scope: &dyn Scope, expected: &Value) -> bool {
         self.find_one(scope).is_some_and(|found| *found == *expected)

@@ -1,0 +1,77 @@
+//! Every tenant's examples hold, and every event has one.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use tidings_catalog::{Catalog, Example, Files, MessageType};
+use tidings_model::Tenant;
+
+fn tenants() -> Vec<PathBuf> {
+    let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas");
+    let mut folders: Vec<_> =
+        std::fs::read_dir(schemas).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.retain(|folder| folder.join("catalog.toml").is_file());
+    folders.sort();
+    folders
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+fn texts(folder: &Path) -> Files {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.is_file())
+        .map(|path| (name(&path), std::fs::read_to_string(path).unwrap()))
+        .collect()
+}
+
+#[test]
+fn every_example_holds_and_every_event_has_one() {
+    let mut wrong = Vec::new();
+    for folder in tenants() {
+        let tenant = Tenant::parse(&name(&folder)).unwrap();
+        let catalog = Catalog::parse(&tenant, &texts(&folder)).unwrap_or_else(|error| panic!("{error}"));
+        let mut without: BTreeSet<_> =
+            catalog.messages().iter().flat_map(MessageType::events).map(ToString::to_string).collect();
+        for (file, text) in texts(&folder.join("examples")) {
+            let checked = Example::parse(&text).and_then(|example| {
+                without.remove(&example.event);
+                example.check(&catalog)
+            });
+            if let Err(error) = checked {
+                let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                wrong.push(format!("{tenant}/{file}: {error} {source}"));
+            }
+        }
+        wrong.extend(without.into_iter().map(|event| format!("{tenant}: event {event} has no example")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(tenants().len(), 5);
+}
+
+#[test]
+fn an_example_that_does_not_hold_says_what_differs() {
+    let catalog = crate::support::catalog(
+        "keys = []\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'user:{data.u}'\nbody.n = '{data.n}'",
+    );
+    for (text, expected) in [
+        ("[]", "not an example"),
+        (r#"{"event":"a.b","data":{},"becomes":{"to":[],"message":{}},"x":1}"#, "not an example"),
+        (r#"{"event":"ab","data":{},"becomes":{"to":[],"message":{}}}"#, "\"ab\" is not of the form"),
+        (r#"{"event":"a.c","data":{},"becomes":{"to":[],"message":{}}}"#, "rejected"),
+        (r#"{"event":"a.b","data":{"u":1},"becomes":{"to":["user:1"],"message":{"n":1}}}"#, "rejected"),
+        (
+            r#"{"event":"a.b","data":{"u":1,"n":1.0},"becomes":{"to":["user:1"],"message":{"n":1}}}"#,
+            "another message: {\"n\":1.0}",
+        ),
+        (
+            r#"{"event":"a.b","data":{"u":1,"n":1},"becomes":{"to":["user:2"],"message":{"n":1}}}"#,
+            "other addresses: user:1",
+        ),
+    ] {
+        let error = Example::parse(text).and_then(|example| example.check(&catalog)).unwrap_err();
+        assert!(error.to_string().contains(expected), "{text}: {error}");
+    }
+}

@@ -1,0 +1,46 @@
+//! Which keys claims open: less when a claim is odd, never more.
+
+use serde_json::{Value, json};
+
+use crate::support::{catalog, claims};
+
+fn keys(rules: &str, given: &Value) -> Vec<String> {
+    let message = "[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'all'\nbody = {}";
+    let catalog = catalog(&format!("keys = [{rules}]\n{message}"));
+    catalog.keys(&claims(given)).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn claims_open_keys() {
+    let long = "x".repeat(513);
+    for (rules, claims, expected) in [
+        ("'all'", json!({}), &["all"][..]),
+        ("'user:{sub}'", json!({ "sub": "ada" }), &["user:ada"]),
+        ("'user:{sub}'", json!({ "sub": 42 }), &["user:42"]),
+        ("'user:{sub}'", json!({}), &[]),
+        ("'user:{sub?}'", json!({}), &[]),
+        ("'user:{sub}'", json!({ "sub": null }), &[]),
+        ("'user:{sub}'", json!({ "sub": "" }), &[]),
+        ("'user:{sub}'", json!({ "sub": { "a": 1 } }), &[]),
+        ("'user:{sub}'", json!({ "sub": long }), &[]),
+        ("'user:{sub}'", json!({ "sub": "a:b.*>{x} =\n" }), &["user:a:b.*>{x} =\n"]),
+        ("'user:{sub}'", json!({ "sub": "all" }), &["user:all"]),
+        ("'role:{role}'", json!({ "role": ["b", "a", "b"] }), &["role:a", "role:b"]),
+        ("'role:{role}'", json!({ "role": [] }), &[]),
+        ("'role:{role}'", json!({ "role": ["a", null, ["c"], { "d": 1 }, "", 7] }), &["role:7", "role:a"]),
+        ("'org:{org.id}'", json!({ "org": { "id": "o1" } }), &["org:o1"]),
+        ("'org:{org.id}'", json!({ "org": "o1" }), &[]),
+        ("'org:{org.id}'", json!({ "org": { "id": ["o1"] } }), &[]),
+        ("'room:{org}-{team}'", json!({ "org": "o", "team": ["x", "y"] }), &["room:o-x", "room:o-y"]),
+        (
+            "'room:{org}-{team}'",
+            json!({ "org": ["o", "p"], "team": ["x", "y"] }),
+            &["room:o-x", "room:o-y", "room:p-x", "room:p-y"],
+        ),
+        ("'room:{org}-{team}'", json!({ "org": "o" }), &[]),
+        ("'room:{org}-{org}'", json!({ "org": ["o", "p"] }), &["room:o-o", "room:p-p"]),
+        ("'room:lobby', 'user:{sub}'", json!({ "sub": "u" }), &["room:lobby", "user:u"]),
+    ] {
+        assert_eq!(keys(rules, &claims), expected, "{rules} {claims}");
+    }
+}

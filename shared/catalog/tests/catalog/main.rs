@@ -1,0 +1,13 @@
+//! What the crate promises: examples hold, mistakes are named, data stays data.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, also in what its tests share"
+)]
+
+mod examples;
+mod keys;
+mod mistakes;
+mod projection;
+mod support;

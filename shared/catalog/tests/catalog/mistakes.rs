@@ -1,0 +1,179 @@
+//! Every mistake in a catalog is named with its place, all of them at once.
+
+use tidings_catalog::{Catalog, Files};
+use tidings_model::Tenant;
+
+use crate::support::parse;
+
+/// A catalog without mistakes; the lines of a case take the place of those with the same beginning.
+const GOOD: [&str; 15] = [
+    "keys = ['user:{sub}']",
+    "deliver = '7d'",
+    "topics.news = {}",
+    "[routes.progress]",
+    "message = 'm'",
+    "key = '{doc}'",
+    "[[message]]",
+    "name = 'm'",
+    "events = ['a.b']",
+    "schema = 'any.json'",
+    "to = ['user:{data.u}', 'topic:news']",
+    "class = 'latest'",
+    "key   = '{data.k}'",
+    "ttl = '1h'",
+    "body = { n = '{data.n}' }",
+];
+
+fn with(changes: &[&str]) -> String {
+    let start = |line: &str| line.split('=').next().unwrap().to_owned();
+    let mut lines = GOOD.map(str::to_owned).to_vec();
+    for change in changes {
+        match lines.iter_mut().find(|line| start(line) == start(change)) {
+            Some(line) => (*change).clone_into(line),
+            None => lines.push((*change).to_owned()),
+        }
+    }
+    lines.join("\n")
+}
+
+fn problems(catalog: &str) -> Vec<String> {
+    match parse(catalog) {
+        Ok(_) => Vec::new(),
+        Err(error) => error.problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn each_mistake_is_named_with_its_place() {
+    assert_eq!(problems(&with(&[])), Vec::<String>::new());
+    for (change, place, text) in [
+        // The form.
+        ("keys = 7", "catalog.toml", "invalid type"),
+        ("colour = [", "catalog.toml", "TOML parse error"),
+        ("colour = 'red'", "catalog.toml", "unknown field `colour`"),
+        ("topics.news = { rolls = [] }", "catalog.toml", "unknown field `rolls`"),
+        ("name = 7", "catalog.toml", "invalid type"),
+        ("to = [{ address = 'all', wenn = {} }]", "catalog.toml", "a table with `address` and `when`"),
+        ("to = 7", "catalog.toml", "a table with `address` and `when`"),
+        // Keys and topics.
+        ("keys = ['user']", "keys", "user"),
+        ("keys = ['{kind}:x']", "keys", "kind"),
+        ("keys = ['user:{a']", "keys", "brace"),
+        ("keys = ['user:{a[*]}']", "keys", "[*]"),
+        ("deliver = 'soon'", "deliver", "\"soon\""),
+        ("deliver = '900000y'", "deliver", "\"900000y\""),
+        ("topics.news = { roles = ['sre', ''] }", "topics.news", "role"),
+        // Messages.
+        ("name = 'm m'\nslot = 'm'", "message `m m`", "\"m m\""),
+        ("name = ''\nslot = 'm'", "message ``", "1 to 64"),
+        ("events = ['a']", "message `m`", "\"a\""),
+        ("events = []", "message `m`", "`events`"),
+        ("events = ['a.b', 'a.b']", "message `m`", "a.b"),
+        ("schema = 'gone.json'", "message `m`", "\"gone.json\""),
+        ("schema = 'broken.json'", "broken.json", "EOF"),
+        ("schema = 'wrong.json'", "wrong.json", "no such type"),
+        ("to = []", "message `m`", "`to`"),
+        ("to = 'User:x'", "message `m`", "User"),
+        ("to = 'user:{nobody.u}'", "message `m`", "{nobody.u}"),
+        ("to = 'user:{data.a[*]}-{data.b[*]}'", "message `m`", "more than one [*]"),
+        ("to = ['user:{data.u}', 'topic:gossip']", "message `m`", "\"gossip\""),
+        ("to = { address = 'user:x', when = { 'dat.x' = 1 } }", "message `m`", "{dat.x}"),
+        ("to = { address = 'user:x', when = { 'data..x' = 1 } }", "message `m`", "{data..x}"),
+        ("to = { address = 'user:x', when = { 'data.x[*]' = 1 } }", "message `m`", "{data.x[*]}"),
+        ("class = 'newest'", "message `m`", "\"newest\""),
+        ("key   = '{data.k'", "message `m`", "brace"),
+        ("key   = '{data.k?}'", "message `m`", "{data.k?}"),
+        ("key   = '{data.k[*]}'", "message `m`", "{data.k[*]}"),
+        ("ttl = '500ms'", "message `m`", "\"500ms\""),
+        ("ttl = 'tomorrow'", "message `m`", "\"tomorrow\""),
+        ("ttl = '900000y'", "message `m`", "\"900000y\""),
+        ("attributes = { squad = '{dta.s}' }", "message `m`", "{dta.s}"),
+        ("attributes = { squad = '{data.s[*]}' }", "message `m`", "{data.s[*]}"),
+        ("body = 'text'", "message `m`", "`body` is not a table"),
+        ("body = { n = '{data.n' }", "message `m`", "brace"),
+        ("body = { n = ['{data.n[*]}'] }", "message `m`", "{data.n[*]}"),
+        ("body = { n = '{datum}' }", "message `m`", "{datum}"),
+        ("body = { n = 2025-01-17 }", "message `m`", "date"),
+        ("body = { n = [{ x = inf }] }", "message `m`", "inf"),
+        // Routes.
+        ("[routes.ping]\nmessage = 'm'\nkey = 'k'", "routes.ping", "a meaning of its own"),
+        ("message = 'other'", "routes.progress", "\"other\""),
+        ("key = '{doc'", "routes.progress", "brace"),
+        ("key = '{doc[*]}'", "routes.progress", "{doc[*]}"),
+    ] {
+        let found = problems(&with(&[change]));
+        // One mistake is one problem: none that only follows from it.
+        assert_eq!(found.len(), 1, "{change}: {found:#?}");
+        assert!(found[0].starts_with(place) && found[0].contains(text), "{change}: {found:#?}");
+    }
+}
+
+#[test]
+fn mistakes_between_lines_are_named_too() {
+    for (changes, place, text) in [
+        (&["class = 'durable'", "message = 'm'"][..], "message `m`", "only class `latest` has a `key`"),
+        (&["name = 'm'\nslot = 'a.b'", "message = 'a.b'"], "message `m`", "\"a.b\""),
+        (&["class = 'ephemeral'"], "message `m`", "only class `latest` has a `key`"),
+        (
+            &[
+                "[[message]] # other\nname = 'm'\nevents = ['c.d']\nschema = 'any.json'\nto = 'all'\nbody = {}",
+            ],
+            "message `m`",
+            "two of this name",
+        ),
+        (
+            &[
+                "[[message]] # other\nname = 'n'\nslot = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'all'\nbody = {}",
+            ],
+            "message `n`",
+            "message `m` makes an envelope of event a.b in the same slot",
+        ),
+    ] {
+        let found = problems(&with(changes));
+        assert!(
+            found.iter().any(|problem| problem.starts_with(place) && problem.contains(text)),
+            "{found:#?}"
+        );
+    }
+    let without_key = with(&[]).replace("key   = '{data.k}'", "");
+    let found = problems(&without_key);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].contains("class `latest` needs a `key`"), "{found:#?}");
+}
+
+#[test]
+fn all_mistakes_are_named_in_one_go() {
+    let changes = [
+        "keys = ['user']",
+        "deliver = 'soon'",
+        "schema = 'gone.json'",
+        "class = 'newest'",
+        "ttl = '1ms'",
+        "key = '{'",
+    ];
+    let found = problems(&with(&changes));
+    let places: Vec<_> = found.iter().map(|problem| problem.split(':').next().unwrap()).collect();
+    let expected = ["keys", "deliver", "message `m`", "message `m`", "message `m`", "routes.progress"];
+    assert_eq!(places, expected, "{found:#?}");
+}
+
+#[test]
+fn a_folder_without_a_catalog_says_so() {
+    let error = Catalog::parse(&Tenant::parse("t").unwrap(), &Files::new()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the catalog of tenant t cannot be used:\n  catalog.toml: there is no such file"
+    );
+}
+
+#[test]
+fn more_attributes_than_headers_can_carry_are_refused() {
+    let attributes = |count: usize| {
+        let each = (0..count).map(|n| format!("a{n} = '{{data.a?}}'")).collect::<Vec<_>>().join(", ");
+        problems(&with(&[&format!("attributes = {{ {each} }}")]))
+    };
+    assert_eq!(attributes(16), Vec::<String>::new());
+    assert!(attributes(17)[0].contains("16"));
+    let long = format!("attributes = {{ {} = 'x' }}", "a".repeat(65));
+    assert_eq!(problems(&with(&[&long])).len(), 1);
+}
