@@ -30,14 +30,20 @@ pub(crate) async fn run(file: Option<&Path>, options: &ListenOptions) -> Result<
     let (mut socket, _) = tokio_tungstenite::connect_async(request(&url, options)?)
         .await
         .map_err(|error| explain(&url, error))?;
-    // Not on standard output, which holds messages and nothing else.
-    writeln!(std::io::stderr(), "tidings: listening at {url}; Ctrl-C ends")?;
     if let Some(subscribe) = subscribe {
         socket.send(Message::text(subscribe)).await?;
     }
+    // Its answer comes when the subscription counts: whatever is published from then on is heard.
+    socket.send(Message::text(r#"{"action":"ping"}"#)).await?;
+    let mut is_announced = false;
     let mut left = options.count.unwrap_or(u64::MAX);
     while left > 0 {
         match socket.next().await {
+            Some(Ok(Message::Text(text))) if !is_announced && is_pong(&text) => {
+                // Not on standard output, which holds messages and nothing else.
+                writeln!(std::io::stderr(), "tidings: listening at {url}; Ctrl-C ends")?;
+                is_announced = true;
+            }
             Some(Ok(Message::Text(text))) => {
                 writeln!(std::io::stdout(), "{text}")?;
                 left -= 1;
@@ -62,6 +68,10 @@ pub(crate) async fn run(file: Option<&Path>, options: &ListenOptions) -> Result<
     // The gateway answers with its own Close, behind the Pings that it still has to ask.
     while let Some(Ok(_)) = socket.next().await {}
     Ok(ExitCode::SUCCESS)
+}
+
+fn is_pong(message: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(message).is_ok_and(|message| message["action"] == "pong")
 }
 
 fn sequence(message: &str) -> Option<u64> {
