@@ -58,21 +58,20 @@ impl Desk {
     }
 }
 
-/// Listens until the first message, from the moment on at which it certainly hears. That message.
-async fn first_message(desk: &Desk, listen: Launch, publish: &[&str]) -> Value {
-    let mut listening = desk.here(listen).start();
-    // A listener does not say when it listens: an event is published until it has heard one.
-    let line = tokio::select! {
-        line = listening.line("{", BOUND) => line,
-        never = async {
-            loop {
-                desk.tidings(publish).finish(BOUND).await.succeeded();
-            }
-        } => never,
-    };
-    let (status, output) = listening.end(BOUND).await;
-    assert!(status.success() && output.lines().count() == 1, "{status}: {output}");
-    serde_json::from_str(&line).unwrap()
+/// Starts a listener, and returns when it says that it listens.
+async fn listening(desk: &Desk, listen: Launch) -> Tidings {
+    let mut listener = desk.here(listen).start();
+    let said = listener.line("listening", BOUND).await;
+    assert_eq!(said, format!("tidings: listening at ws://{}/api/ws; Ctrl-C ends", desk.gateway));
+    listener
+}
+
+/// All messages that a listener has printed by the time at which it has had enough.
+async fn heard(listener: Tidings) -> Vec<Value> {
+    let (status, output) = listener.end(BOUND).await;
+    assert!(status.success(), "{status}: {output}");
+    let messages = output.lines().filter(|line| !line.starts_with("tidings: listening at "));
+    messages.map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Whether a process of this id runs; one that has ended and waits for its parent does not.
@@ -104,19 +103,14 @@ async fn a_new_user_follows_what_dev_prints() {
         line.unwrap_or_else(|| panic!("no line with {word:?} in\n{output}")).trim().to_owned()
     };
     let listen = format!("{}\n{} --count 1", typed(" token "), typed(" listen "));
-    let mut listening = desk.here(Launch::shell(&listen)).start();
-    let publish = typed(" publish ");
-    let heard = tokio::select! {
-        line = listening.line("{", BOUND) => line,
-        never = async {
-            loop {
-                let printed = desk.here(Launch::shell(&publish)).finish(BOUND).await.succeeded();
-                assert!(printed.starts_with("incident.created ") && printed.contains(" is event "), "{printed}");
-            }
-        } => never,
-    };
-    let heard: Value = serde_json::from_str(&heard).unwrap();
-    assert_eq!((&heard["type"], &heard["data"]["title"]), (&json!("incident"), &json!("API timeout")));
+    let listener = listening(&desk, Launch::shell(&listen)).await;
+    let printed = desk.here(Launch::shell(&typed(" publish "))).finish(BOUND).await.succeeded();
+    assert!(
+        printed.starts_with("incident.created ") && printed.trim_end().ends_with(" is event 1"),
+        "{printed}"
+    );
+    let heard = heard(listener).await;
+    assert_eq!((&heard[0]["type"], &heard[0]["data"]["title"]), (&json!("incident"), &json!("API timeout")));
 
     let nats = desk.nats_pid();
     assert!(runs(nats));
@@ -129,6 +123,11 @@ async fn a_new_user_follows_what_dev_prints() {
     assert!(warnings.is_empty(), "{warnings:#?}");
 }
 
+/// The arguments that publish an incident.
+fn publish_incident(data: &str) -> [&str; 8] {
+    ["publish", "--tenant", "ops", "incident.created", "--time", "2025-01-17T10:30:00Z", "--data", data]
+}
+
 #[tokio::test]
 async fn events_and_messages_by_hand() {
     let desk = Desk::new();
@@ -139,49 +138,32 @@ async fn events_and_messages_by_hand() {
         json!({ "id": "i", "jira_id": "I", "title": "t", "severity": "low", "status": "open", "squad": "s" });
     let data_text = data.to_string();
 
-    let publish = |data| {
-        ["publish", "--tenant", "ops", "incident.created", "--time", "2025-01-17T10:30:00Z", "--data", data]
+    // Each from a device of its own: to the same one, what it has not yet acknowledged comes again.
+    let listen = |device, rest: &[&'static str]| {
+        let arguments = [&["listen", "--topic", "incidents", "--device", device], rest].concat();
+        Launch::tidings(arguments).variable("TIDINGS_TOKEN", &token)
     };
-    let listen = || Launch::tidings(["listen", "--token", &token, "--topic", "incidents", "--count", "1"]);
     let expected =
         json!({ "type": "incident", "action": "created", "data": data, "timestamp": "2025-01-17T10:30:00Z" });
-    assert_eq!(first_message(&desk, listen(), &publish(&data_text)).await, expected);
     fs::write(desk.folder.path().join("data.json"), &data_text).unwrap();
-    assert_eq!(first_message(&desk, listen(), &publish("@data.json")).await, expected);
-
-    // Filters: of two incidents per round, only the one of the named squad is heard.
-    let filtered = Launch::tidings([
-        "listen",
-        "--topic",
-        "incidents",
-        "--filter",
-        "squad=b",
-        "--filter",
-        "squad=c",
-        "--count",
-        "2",
-    ]);
-    let mut filtered = desk.here(filtered.variable("TIDINGS_TOKEN", &token)).start();
-    let rounds = async {
-        loop {
-            for squad in ["a", "b"] {
-                let mut data = data.clone();
-                data["squad"] = squad.into();
-                // From standard input, as the last one of a pipe.
-                let input = desk.tidings(&["publish", "--tenant", "ops", "incident.created", "--data", "-"]);
-                input.input(data.to_string()).finish(BOUND).await.succeeded();
-            }
-        }
-    };
-    tokio::select! {
-        _ = filtered.line("{", BOUND) => {}
-        never = rounds => never,
+    for (device, given) in [("inline", data_text.as_str()), ("file", "@data.json"), ("input", "-")] {
+        let listener = listening(&desk, listen(device, &["--count", "1"])).await;
+        // Standard input, as the last one of a pipe has it.
+        desk.tidings(&publish_incident(given)).input(data_text.as_str()).finish(BOUND).await.succeeded();
+        assert_eq!(heard(listener).await, std::slice::from_ref(&expected), "--data {given}");
     }
-    desk.tidings(&publish(&data_text.replace("\"s\"", "\"c\""))).finish(BOUND).await.succeeded();
-    let (status, output) = filtered.end(BOUND).await;
-    assert!(status.success(), "{output}");
-    let squads: Vec<Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(squads.len() == 2 && squads.iter().all(|message| message["data"]["squad"] != "a"), "{output}");
+
+    let filtered = listen("filtered", &["--filter", "squad=b", "--filter", "squad=c", "--count", "2"]);
+    let listener = listening(&desk, filtered).await;
+    for squad in ["a", "b", "d", "c"] {
+        let mut data = data.clone();
+        data["squad"] = squad.into();
+        let data = data.to_string();
+        desk.tidings(&publish_incident(&data)).finish(BOUND).await.succeeded();
+    }
+    let squads: Vec<Value> =
+        heard(listener).await.iter().map(|message| message["data"]["squad"].clone()).collect();
+    assert_eq!(squads, ["b", "c"]);
 
     // The same id again is the same event.
     let once = ["publish", "--tenant", "ops", "incident.created", "--id", "once", "--data", &data_text];
