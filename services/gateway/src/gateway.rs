@@ -12,7 +12,7 @@ use tidings_runtime::config::GatewayConfig;
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::{Content, EnvelopeFollower, ExtentError, FollowError, Topology};
 use time::OffsetDateTime;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,11 @@ use crate::positions::Positions;
 use crate::retained::Retained;
 use crate::shard::ShardHandle;
 use crate::shared::Shared;
+
+/// Connections that may wait to be accepted; the system bounds them further (`net.core.somaxconn` on
+/// Linux). All clients of a gateway that ended come at once, and one that finds no room tries again
+/// only after a second.
+const BACKLOG: u32 = 16 * 1024;
 
 /// What a gateway is made of.
 pub struct Parts {
@@ -58,7 +63,7 @@ impl Gateway {
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
         let listen = parts.settings.listen;
         let failed = |source| StartError::Listen { address: listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let listener = bind(listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let extent = parts.topology.extent().await?;
         let reach = extent.floor.max(extent.last.saturating_sub(parts.settings.mailbox_reach));
@@ -96,6 +101,14 @@ impl Gateway {
         let ((), ended) = tokio::join!(http, engine);
         ended
     }
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A gateway that starts again does not wait for the connections of its predecessor to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Learns what lies where, starts the shards, and keeps both up to date.
@@ -187,4 +200,23 @@ pub enum StartError {
     /// A thread cannot be started.
     #[error("cannot start a shard")]
     Shard(#[source] std::io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More than the 128 that libraries let wait by default.
+    #[tokio::test]
+    async fn many_may_wait_to_be_accepted() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        for _ in 0..512 {
+            // A connection for which there is no room is not answered at all.
+            let connecting = tokio::net::TcpStream::connect(address);
+            let connected = tokio::time::timeout(Duration::from_secs(30), connecting).await;
+            waiting.push(connected.expect("there is room").unwrap());
+        }
+    }
 }
