@@ -17,8 +17,9 @@ use crate::shard::{News, ShardHandle};
 
 /// How often what has been removed from the stream is looked for.
 const UPKEEP: Duration = Duration::from_secs(1);
-/// What an envelope takes in memory besides its bytes in the stream.
-const OVERHEAD: u64 = 512;
+/// What an envelope takes in memory besides its bytes in the stream, at least: to read a few too
+/// many whole costs little, to read too few leaves the hot tail half empty.
+const OVERHEAD: u64 = 256;
 
 /// Learns what lies where in the stream as it is now: from headers alone, and of the newest
 /// envelopes, as many as the hot tail holds, from the whole. Returns where that ends.

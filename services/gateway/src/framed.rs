@@ -16,11 +16,15 @@ pub(crate) enum Form {
     Sequenced,
 }
 
-/// An envelope and its frames, made when the first connection needs them.
+/// What an attribute takes besides its texts: two `String`s and its share of a tree node.
+const ATTRIBUTE: usize = 64;
+
+/// An envelope and its frames. The plain frame holds the body, once; the other one is made when
+/// the first connection needs it.
 #[derive(Debug)]
 pub(crate) struct FramedEnvelope {
     stored: StoredEnvelope,
-    plain: OnceLock<Bytes>,
+    plain: Bytes,
     sequenced: OnceLock<Bytes>,
 }
 
@@ -32,8 +36,13 @@ pub(crate) struct MessageIdentity {
 }
 
 impl FramedEnvelope {
-    pub(crate) fn new(stored: StoredEnvelope) -> Self {
-        Self { stored, plain: OnceLock::new(), sequenced: OnceLock::new() }
+    /// Copies the body: as it comes from NATS, it is a slice of a read buffer, and would keep all
+    /// that was read with it in memory for as long as it is held itself.
+    pub(crate) fn new(mut stored: StoredEnvelope) -> Self {
+        let body = &mut stored.envelope.body;
+        let plain = frame(Opcode::Text, body);
+        *body = plain.slice(plain.len() - body.len()..);
+        Self { stored, plain, sequenced: OnceLock::new() }
     }
 
     pub(crate) fn sequence(&self) -> u64 {
@@ -54,25 +63,70 @@ impl FramedEnvelope {
     }
 
     pub(crate) fn frame(&self, form: Form) -> Bytes {
-        let body = &self.envelope().body;
-        let plain = || self.plain.get_or_init(|| frame(Opcode::Text, body)).clone();
         match form {
-            Form::Plain => plain(),
+            Form::Plain => self.plain.clone(),
             Form::Sequenced => {
                 let made = self.sequenced.get_or_init(|| {
-                    let sequenced = text_with_sequence(self.sequence(), &self.envelope().event_id, body);
+                    let Envelope { event_id, body, .. } = self.envelope();
+                    let sequenced = text_with_sequence(self.sequence(), event_id, body);
                     // The projector writes JSON objects only; what another writer put there is
                     // passed on as it is.
-                    sequenced.unwrap_or_else(|_| plain())
+                    sequenced.unwrap_or_else(|_| self.plain.clone())
                 });
                 made.clone()
             }
         }
     }
 
-    /// Memory that the envelope takes while it is held, in bytes: the body and, sooner or later,
-    /// a frame of it in each form.
+    /// Memory that the envelope takes while it is held, in bytes: the plain frame, sooner or later
+    /// the other one, and what is known of it.
     pub(crate) fn weight(&self) -> usize {
-        size_of::<Self>() + 3 * self.envelope().body.len()
+        let Envelope { subject, event_id, event_source, attributes, trace_parent, .. } = self.envelope();
+        let texts = [Some(&subject.slot), subject.key.as_ref(), Some(event_id), event_source.as_ref()];
+        let texts = texts.into_iter().chain([trace_parent.as_ref()]).flatten().map(String::len);
+        let attributes = attributes.iter().map(|(name, value)| ATTRIBUTE + name.len() + value.len());
+        let known = texts.chain(attributes).sum::<usize>() + subject.address.as_str().len();
+        size_of::<Self>() + 2 * self.plain.len() + known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_model::{Address, Attributes, Class, EnvelopeSubject, Epoch, Origin, Tenant};
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(body: &'static str, form: Form, expected: &str) {
+        let envelope = Envelope {
+            subject: EnvelopeSubject {
+                tenant: Tenant::parse("ops").unwrap(),
+                class: Class::Durable,
+                address: Address::all(),
+                slot: "x".to_owned(),
+                key: None,
+            },
+            event_id: "e".to_owned(),
+            event_source: None,
+            origin: Origin { event: Position { epoch: Epoch(1), sequence: 1 }, message: 0, part: 0 },
+            attributes: Attributes::new(),
+            expires_at: None,
+            trace_parent: None,
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        let stored = StoredEnvelope { sequence: 7, stored_at: OffsetDateTime::UNIX_EPOCH, envelope };
+        let framed = FramedEnvelope::new(stored);
+        assert_eq!(framed.envelope().body, body);
+        assert_eq!(framed.frame(form), frame(Opcode::Text, expected.as_bytes()));
+        assert!(framed.weight() > 2 * body.len());
+    }
+
+    #[test]
+    fn each_form_has_its_frame() {
+        check(r#"{"a":1}"#, Form::Plain, r#"{"a":1}"#);
+        check(r#"{"a":1}"#, Form::Sequenced, r#"{"seq":7,"id":"e","a":1}"#);
+        check("no object", Form::Sequenced, "no object");
+        check("", Form::Plain, "");
     }
 }
