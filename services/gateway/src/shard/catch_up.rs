@@ -5,10 +5,12 @@
 //! and the shard moves its cursor in the same step in which it delivers. So nothing falls between,
 //! and nothing comes twice.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use tidings_mailbox::{NotCovered, Query};
 use tidings_model::Address;
 use tidings_protocol::server::ServerMessage;
@@ -19,6 +21,8 @@ use crate::framed::{Form, FramedEnvelope};
 use crate::retained::{RetainedPage, unix_seconds};
 use crate::session::Subscription;
 
+/// Envelopes that are read from NATS at once for one connection, ahead of what its socket takes.
+const READ_AHEAD: usize = 16;
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -41,12 +45,13 @@ impl Shard {
     }
 
     async fn give_page(&self, connection: &Rc<Connection>, page: RetainedPage) -> Given {
-        for (found, held) in page.found {
-            let framed = match held {
-                Some(framed) => Some(framed),
-                None => self.fetch(found.sequence).await,
-            };
-            if give(connection, found.sequence, framed.as_deref()) == Given::Full {
+        let reads = stream::iter(page.found).map(async |(found, held)| match held {
+            Some(framed) => (found.sequence, Some(framed)),
+            None => (found.sequence, self.fetch(found.sequence).await),
+        });
+        let mut reads = pin!(reads.buffered(READ_AHEAD));
+        while let Some((sequence, framed)) = reads.next().await {
+            if give(connection, sequence, framed.as_deref()) == Given::Full {
                 return Given::Full;
             }
         }
