@@ -44,6 +44,8 @@ struct Online {
     stored: StoredConsumer,
     change: Option<Change>,
     saved_at: Instant,
+    /// Held while a save is under way.
+    saving: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Positions {
@@ -66,7 +68,7 @@ impl Positions {
         first: impl FnOnce() -> Position,
     ) -> Result<StoredConsumer, ConsumerStoreError> {
         let name = &passport.consumer;
-        // What another connection of the device has acknowledged here counts.
+        // What another connection of the device has acknowledged here counts, be it gone or not.
         self.save(name).await?;
         let stored = if let Some(stored) = self.store.load(name).await? {
             stored
@@ -81,6 +83,7 @@ impl Positions {
             stored: stored.clone(),
             change: None,
             saved_at: Instant::now(),
+            saving: Arc::default(),
         });
         entry.connections += 1;
         let mut change = self.change(stored.state.position);
@@ -158,8 +161,12 @@ impl Positions {
         saves.buffer_unordered(CONCURRENT).collect::<()>().await;
     }
 
-    /// Saves what has changed about one consumer. What fails stays to be saved.
+    /// Saves what has changed about one consumer, after any save of it that is under way. What
+    /// fails stays to be saved.
     async fn save(&self, name: &ConsumerName) -> Result<(), ConsumerStoreError> {
+        let saving = self.online().get(name).map(|entry| Arc::clone(&entry.saving));
+        let Some(saving) = saving else { return Ok(()) };
+        let _turn = saving.lock().await;
         let taken = {
             let mut online = self.online();
             online.get_mut(name).and_then(|entry| Some((entry.change.take()?, entry.stored.clone())))

@@ -330,6 +330,11 @@ impl Shard {
         }
         self.tasks.close();
         let _ = tokio::time::timeout(FAREWELL, self.tasks.wait()).await;
+        // What the others have acknowledged is saved even if they do not answer.
+        let silent: Vec<_> = self.connections.borrow().values().cloned().collect();
+        for connection in silent {
+            self.forget(&connection);
+        }
     }
 }
 

@@ -49,8 +49,8 @@ pub(super) struct State {
     pub(super) acknowledged: u64,
     /// The last sequence that a plain client was asked about.
     pub(super) asked: u64,
-    /// The last sequence that was acknowledged and told to those who save it.
-    pub(super) noted: u64,
+    /// Once nothing more is given to the connection: everything up to here was.
+    pub(super) missed_after: u64,
     /// Whether the shard looks at this connection at its next tick.
     pub(super) touched: bool,
     /// Whether the client still has to be told that it has caught up.
@@ -110,7 +110,7 @@ impl Connection {
             token_expires: opening.token_expires,
             acknowledged: opening.after,
             asked: opening.after,
-            noted: opening.after,
+            missed_after: u64::MAX,
             touched: false,
             catching_up: true,
             fallback: None,
@@ -169,6 +169,9 @@ impl Connection {
     /// waiting to be already.
     pub(super) fn offer(&self, framed: &FramedEnvelope) -> bool {
         let mut state = self.state();
+        if matches!(state.phase, Phase::Closing { .. } | Phase::Over) {
+            state.missed_after = state.missed_after.min(framed.sequence() - 1);
+        }
         if state.phase != Phase::Live || state.has(framed) {
             return false;
         }
@@ -189,7 +192,7 @@ impl Connection {
     pub(super) fn close(&self, state: &mut State, code: CloseCode, reason: &str, now: Instant) {
         state.say(framing::close(code, reason));
         if state.phase != Phase::Over {
-            state.phase = Phase::Closing { until: now + CLOSING_TIME, answered: false };
+            state.stop(Phase::Closing { until: now + CLOSING_TIME, answered: false });
         }
         self.flush_now(state);
     }
@@ -250,7 +253,9 @@ impl State {
 
     /// The stream was made anew.
     pub(super) fn forget_positions(&mut self) {
-        (self.sent, self.acknowledged, self.asked, self.noted) = (0, 0, 0, 0);
+        (self.sent, self.acknowledged, self.asked) = (0, 0, 0);
+        let gone = matches!(self.phase, Phase::Closing { .. } | Phase::Over);
+        self.missed_after = if gone { 0 } else { u64::MAX };
         self.last_message = None;
         self.fallback = None;
     }
@@ -287,7 +292,7 @@ impl State {
         if !matches!(self.phase, Phase::Closing { .. }) {
             self.say(framing::close(code.unwrap_or(CloseCode::Normal.into()), ""));
         }
-        self.phase = Phase::Closing { until: now + CLOSING_TIME, answered: true };
+        self.stop(Phase::Closing { until: now + CLOSING_TIME, answered: true });
     }
 
     /// Everything up to `after` has been read for a connection that returns.
@@ -299,8 +304,16 @@ impl State {
 
     /// Gives up the socket.
     pub(super) fn end(&mut self) {
-        self.phase = Phase::Over;
+        self.stop(Phase::Over);
         self.wake();
+    }
+
+    /// Enters a phase in which nothing more is given.
+    fn stop(&mut self, phase: Phase) {
+        if let Phase::Returning { after } = self.phase {
+            self.missed_after = after;
+        }
+        self.phase = phase;
     }
 
     fn wake(&mut self) {

@@ -45,7 +45,7 @@ impl Shard {
                     }
                 }
                 Ok(Message::Ping(payload)) => state.say(framing::frame(Opcode::Pong, &payload)),
-                Ok(Message::Pong(payload)) => self.answered(connection, state, &payload),
+                Ok(Message::Pong(payload)) => self.answered(state, &payload),
                 Ok(Message::Close { code, .. }) => state.closed_by_client(code, now),
                 Err(violation) => self.violated(connection, state, violation, now),
             }
@@ -112,7 +112,7 @@ impl Shard {
             Effect::Shut(address, filter) => {
                 self.directory.borrow_mut().shut(tenant, &address, &filter, connection.id);
             }
-            Effect::Acknowledge(sequence) => self.acknowledged(connection, state, sequence),
+            Effect::Acknowledge(sequence) => self.acknowledged(state, sequence),
             Effect::Remember { topic, edit } => {
                 let position = self.position(state.acknowledged);
                 self.shared.positions.remember(&state.session.passport().consumer, position, topic, edit);

@@ -2,8 +2,9 @@
 //!
 //! A client of `tidings.v1` acknowledges by itself. A plain client is asked with a Ping that
 //! carries the last sequence; its Pong, which every browser returns by itself and in order
-//! (RFC 6455, section 5.5.3), proves that everything before it arrived. Done at the shard's tick,
-//! so that a stream of messages costs one question and not one each.
+//! (RFC 6455, section 5.5.3), proves that everything before it arrived. Asked at the shard's tick,
+//! so that a stream of messages costs one question and not one each; noted at once, so that whoever
+//! acknowledges and connects again, however quickly, stands where it said.
 
 use std::rc::Rc;
 
@@ -24,7 +25,7 @@ impl Shard {
         }
     }
 
-    /// Asks plain clients about what they were sent, and notes what was acknowledged.
+    /// Asks plain clients about what they were sent.
     pub(super) fn settle(&self) {
         for connection in self.touched.take() {
             let mut state = connection.state();
@@ -35,39 +36,36 @@ impl Shard {
                 state.say(question);
                 connection.flush_now(&mut state);
             }
-            if state.noted < state.acknowledged {
-                state.noted = state.acknowledged;
-                let position = self.received(&state);
-                self.shared.positions.acknowledge(&state.session.passport().consumer, position);
-            }
         }
     }
 
     /// A Pong: the answer to a question, unless it answers a heartbeat or is unasked for.
-    pub(super) fn answered(&self, connection: &Rc<Connection>, state: &mut State, payload: &[u8]) {
+    pub(super) fn answered(&self, state: &mut State, payload: &[u8]) {
         let sequence = std::str::from_utf8(payload).ok().and_then(|text| text.parse::<u64>().ok());
         if let Some(sequence) = sequence.filter(|sequence| *sequence <= state.asked) {
-            self.acknowledged(connection, state, sequence);
+            self.acknowledged(state, sequence);
         }
     }
 
     /// The client has everything up to this sequence. Only ever forward.
-    pub(super) fn acknowledged(&self, connection: &Rc<Connection>, state: &mut State, sequence: u64) {
+    pub(super) fn acknowledged(&self, state: &mut State, sequence: u64) {
         if sequence > state.acknowledged {
             state.acknowledged = sequence;
-            if !state.touched {
-                state.touched = true;
-                self.touched.borrow_mut().push(Rc::clone(connection));
-            }
+            let position = self.received(state);
+            self.shared.positions.acknowledge(&state.session.passport().consumer, position);
         }
     }
 
-    /// Where the consumer stands. Whoever is live and has received all that was sent has
-    /// everything up to the cursor, even if the last of it was for others: so a position does not
-    /// grow old on a user who is told little.
+    /// Where the consumer stands. Whoever has received all that was sent has everything that was
+    /// looked at for it, even if the last of it was for others: so a position does not grow old on a
+    /// user who is told little.
     pub(super) fn received(&self, state: &State) -> Position {
-        let has_all = state.phase == Phase::Live && state.acknowledged >= state.sent;
-        let sequence = if has_all { state.acknowledged.max(self.cursor.get()) } else { state.acknowledged };
-        self.position(sequence)
+        let through = match state.phase {
+            Phase::Live => self.cursor.get(),
+            Phase::Returning { after } => after,
+            Phase::Closing { .. } | Phase::Over => state.missed_after.min(self.cursor.get()),
+        };
+        let has_all = state.acknowledged >= state.sent;
+        self.position(if has_all { state.acknowledged.max(through) } else { state.acknowledged })
     }
 }

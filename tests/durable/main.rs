@@ -1,0 +1,10 @@
+//! Durable consumers: what was missed while away arrives on return, exactly from where the user stood.
+//!
+//! Every test starts its own nats-server, projector and gateways as processes. Clients are sockets, so that
+//! they can misbehave as real ones do.
+
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
+
+mod returning;
+mod site;
+mod wire;
