@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
 use tidings_catalog::{Catalogs, Rejection};
-use tidings_model::{Envelope, RawEvent};
+use tidings_model::{Envelope, RawEvent, headers};
+use tidings_runtime::telemetry::propagation;
 use tidings_streams::{
     EnvelopeWriter, EventReader, Pace, Pending, ReadEvent, ReaderError, Rejections, Resume, Topology,
     WriteError,
@@ -113,7 +114,7 @@ impl Engine {
 
     /// Projects an event and puts it in line.
     async fn accept(&mut self, read: ReadEvent) {
-        let mut envelopes = match project(&self.catalogs, &read.event, self.settings.max_event_bytes) {
+        let mut envelopes = match self.project(&read.event) {
             Ok(envelopes) => envelopes,
             Err(rejection) => {
                 reject(&self.rejections, &read.event, &rejection).await;
@@ -124,6 +125,24 @@ impl Engine {
         envelopes.retain(|envelope| is_wanted(envelope, self.resume, now));
         self.backlog.push(read, envelopes);
         self.acknowledge_done().await;
+    }
+
+    /// Projects an event as a part of its trace, which goes on with its envelopes.
+    fn project(&self, event: &RawEvent) -> Result<Vec<Envelope>, Rejection> {
+        let span = tracing::info_span!("project", subject = event.subject, event = %event.position);
+        let header = |name: &str| event.header(name).or_else(|| event.header(&format!("ce-{name}")));
+        propagation::continue_trace(&span, header);
+        let mut envelopes =
+            span.in_scope(|| project(&self.catalogs, event, self.settings.max_event_bytes))?;
+        // Without tracing of our own, the producer's context is passed on as it came.
+        propagation::inject(&span, |name, value| {
+            if name == headers::TRACE_PARENT {
+                for envelope in &mut envelopes {
+                    envelope.trace_parent = Some(value.clone());
+                }
+            }
+        });
+        Ok(envelopes)
     }
 
     /// Sends what is in line, as far as the bound allows.
