@@ -24,6 +24,7 @@
 
 mod directory;
 mod expiry;
+mod held;
 mod hot_tail;
 mod latest;
 mod list;

@@ -7,6 +7,7 @@
 
 use crate::directory::{Directory, PlaceId};
 use crate::expiry::Expiry;
+use crate::held::Held;
 use crate::latest::Latest;
 use crate::list::List;
 use crate::merge::{Found, NotCovered, Page, Query, merge};
@@ -20,6 +21,7 @@ pub struct Mailbox {
     directory: Directory,
     latest: Latest,
     expiry: Expiry,
+    held: Held,
     /// The sequence whose offset is zero; never above the floor.
     base: u64,
     floor: u64,
@@ -119,7 +121,7 @@ impl Mailbox {
     /// Bytes of memory in use, without what the allocator adds.
     #[must_use]
     pub fn footprint(&self) -> usize {
-        self.directory.footprint() + self.latest.footprint() + self.expiry.footprint()
+        self.directory.footprint() + self.latest.footprint() + self.expiry.footprint() + self.held.footprint()
     }
 
     /// Puts an envelope at its address. One below the floor counts as told, and is gone already.
@@ -135,10 +137,11 @@ impl Mailbox {
             let place = place.ok_or(AppendError::TooManyAddresses { addresses })?;
             let offset = self.offset(sequence);
             self.directory.push(place, offset);
+            self.held.insert(sequence);
             if let Delivery::Latest { key } = delivery
                 && let Some(older) = self.latest.replace((tenant, address, key), offset)
             {
-                self.directory.remove(place, older);
+                self.take_out(place, older);
             }
             if let Some(at) = expires_at {
                 self.expiry.insert(at, offset, place);
@@ -162,7 +165,7 @@ impl Mailbox {
             return false;
         }
         let offset = self.offset(sequence);
-        self.place(tenant, address).is_some_and(|place| self.directory.remove(place, offset))
+        self.place(tenant, address).is_some_and(|place| self.take_out(place, offset))
     }
 
     /// Removes all envelopes of one address and returns how many they were.
@@ -171,24 +174,30 @@ impl Mailbox {
             return 0;
         };
         let floor = self.offset(self.floor);
-        let purged = self.directory.list(place).map_or(0, |list| list.after(floor).len());
+        let purged: Vec<u32> =
+            self.directory.list(place).into_iter().flat_map(|list| list.after(floor)).collect();
+        for offset in &purged {
+            self.held.remove(self.base + u64::from(*offset));
+        }
         self.directory.clear(place);
-        purged
+        purged.len()
     }
 
-    /// Raises the floor to just below `first`, the first sequence that the stream holds. A lower one changes nothing.
+    /// Raises the floor to just below `first`, the first sequence that the stream holds, and returns how many
+    /// envelopes were held below. A lower one changes nothing.
     ///
     /// The work follows the number of sequences that are dropped, and is at most one pass over all addresses.
-    pub fn retain_from(&mut self, first: u64) {
+    pub fn retain_from(&mut self, first: u64) -> u64 {
         let dropped = first.saturating_sub(1).saturating_sub(self.floor);
         if dropped == 0 {
-            return;
+            return 0;
         }
         self.floor += dropped;
         let floor = self.offset(self.floor);
         self.directory.sweep(dropped, floor);
         self.latest.drop_through(floor, dropped);
         self.expiry.drop_through(floor, dropped);
+        self.held.drop_through(self.floor)
     }
 
     /// Removes what has expired by `now`. Reads skip it in any case, at a cost that
@@ -196,7 +205,7 @@ impl Mailbox {
     /// the middle of a list moves up to half of it, four bytes for each envelope there.
     pub fn expire(&mut self, now: u64) {
         while let Some((place, offset)) = self.expiry.pop(now) {
-            self.directory.remove(place, offset);
+            self.take_out(place, offset);
         }
     }
 
@@ -261,6 +270,14 @@ impl Mailbox {
             let index = opened.binary_search_by_key(&place, |opened| opened.place).ok()?;
             Some((opened[index].list, offset))
         })
+    }
+
+    fn take_out(&mut self, place: PlaceId, offset: u32) -> bool {
+        let was_here = self.directory.remove(place, offset);
+        if was_here {
+            self.held.remove(self.base + u64::from(offset));
+        }
+        was_here
     }
 
     fn place(&self, tenant: &str, address: &str) -> Option<PlaceId> {

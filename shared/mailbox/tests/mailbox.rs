@@ -129,9 +129,11 @@ impl Naive {
         self.tell(sequence);
     }
 
-    fn retain_from(&mut self, first: u64) {
+    fn retain_from(&mut self, first: u64) -> u64 {
+        let before = self.held.len();
         self.floor = self.floor.max(first.saturating_sub(1));
         self.held.retain(|sequence, _| *sequence >= first);
+        (before - self.held.len()).try_into().unwrap()
     }
 
     fn expire(&mut self) {
@@ -172,8 +174,7 @@ fn apply(step: Step, mailbox: &mut Mailbox, naive: &mut Naive) -> Result<(), Tes
         }
         Step::RetainFrom(first) => {
             let first = naive.sequence(first);
-            mailbox.retain_from(first);
-            naive.retain_from(first);
+            prop_assert_eq!(mailbox.retain_from(first), naive.retain_from(first));
         }
         Step::Remove { place, back } => {
             let (tenant, address) = PLACES[place];
