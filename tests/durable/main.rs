@@ -3,8 +3,17 @@
 //! Every test starts its own nats-server, projector and gateways as processes. Clients are sockets, so that
 //! they can misbehave as real ones do.
 
-#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers fail a test by panicking"
+)]
 
+mod crashes;
+mod gaps;
+mod kinds;
 mod returning;
 mod site;
+mod slow;
 mod wire;

@@ -10,7 +10,11 @@ use crate::wire::Heard;
 async fn what_was_missed_comes_then_caught_up_then_what_happens() {
     let (site, gateway) = Site::with_gateway().await;
     let first = site.user("ada").returns(&gateway).await;
-    assert_eq!((first.gap.clone(), first.numbers()), (None, Vec::<u64>::new()), "a newcomer of `new` missed nothing");
+    assert_eq!(
+        (first.gap.clone(), first.numbers()),
+        (None, Vec::<u64>::new()),
+        "a newcomer of `new` missed nothing"
+    );
     first.leave().await;
     site.left("ada", "d").await;
 

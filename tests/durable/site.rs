@@ -1,6 +1,8 @@
 //! A nats-server, a projector and any number of gateways, each a process that a test may kill.
 
 use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use async_nats::jetstream::{self, stream::Stream};
 use futures_util::StreamExt as _;
@@ -8,6 +10,7 @@ use harness::{BOUND, Launch, Nats, Tidings, eventually, nats_with, token};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 
 use crate::wire::{Refused, Wire};
 
@@ -45,7 +48,10 @@ impl Setup {
         fs::write(lab.join("any.schema.json"), SCHEMA).unwrap();
         let nats = nats_with(|options| options).await;
         let client = nats.client().await;
-        let mut site = Site { projector: None, variables: self.variables, client, schemas, nats };
+        let (url, folder) = (nats.url().to_owned(), nats.folder().to_owned());
+        let nats = Mutex::new(nats);
+        let mut site =
+            Site { projector: None, variables: self.variables, client, schemas, url, folder, nats };
         site.start_projector().await;
         site
     }
@@ -58,8 +64,10 @@ pub(crate) struct Site {
     variables: Vec<(String, String)>,
     client: async_nats::Client,
     schemas: TempDir,
+    url: String,
+    folder: PathBuf,
     // Declared last, so that nobody looks for it when it is gone.
-    pub(crate) nats: Nats,
+    nats: Mutex<Nats>,
 }
 
 impl Site {
@@ -85,6 +93,13 @@ impl Site {
         let mut projector = self.launch(&["projector"]).start();
         projector.line("projector runs", BOUND).await;
         self.projector = Some(projector);
+    }
+
+    /// SIGKILL for the nats-server, and another one on the same data.
+    pub(crate) async fn restart_nats(&self) {
+        let mut nats = self.nats.lock().await;
+        nats.kill().await.unwrap();
+        nats.restart().await.unwrap();
     }
 
     /// Starts a gateway, and returns when it is ready.
@@ -121,10 +136,10 @@ impl Site {
     fn launch(&self, arguments: &[&str]) -> Launch {
         Launch::tidings(arguments.iter().copied())
             .variables(self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())))
-            .variable("TIDINGS_NATS__URL", self.nats.url())
+            .variable("TIDINGS_NATS__URL", &self.url)
             .variable("TIDINGS_SCHEMAS__DIRECTORY", self.schemas.path())
             // No configuration of a developer's own.
-            .folder(self.nats.folder())
+            .folder(&self.folder)
     }
 
     /// Publishes an event.
@@ -142,7 +157,8 @@ impl Site {
     /// Publishes an event until the stream has it, whatever happens to the nats-server meanwhile. The same id
     /// makes it one event.
     pub(crate) async fn publish_surely(&self, event: &str, id: &str, data: &Value) {
-        let context = jetstream::new(self.client.clone());
+        let mut context = jetstream::new(self.client.clone());
+        context.set_timeout(Duration::from_secs(1));
         eventually("the stream takes what is published", BOUND, async || {
             let mut headers = async_nats::HeaderMap::new();
             headers.insert("Nats-Msg-Id", id);
@@ -211,6 +227,19 @@ impl Site {
         .await
     }
 
+    /// Makes the stream of envelopes anew, as an operator would who has lost it.
+    pub(crate) async fn renew_envelopes(&self) {
+        let context = jetstream::new(self.client.clone());
+        let config = self.stream("ENVELOPES").await.cached_info().config.clone();
+        context.delete_stream("ENVELOPES").await.unwrap();
+        context.create_stream(config).await.unwrap();
+    }
+
+    /// Removes all envelopes up to and including this sequence, as retention would.
+    pub(crate) async fn remove_through(&self, sequence: u64) {
+        self.stream("ENVELOPES").await.purge().sequence(sequence + 1).await.unwrap();
+    }
+
     /// How many messages lie on a subject of a stream.
     pub(crate) async fn count(&self, stream: &str, subject: &str) -> usize {
         let stream = self.stream(stream).await;
@@ -219,7 +248,7 @@ impl Site {
 
     /// A user who is about to connect.
     pub(crate) fn user<'u>(&self, user: &'u str) -> Dial<'u> {
-        Dial { user, roles: &[], device: "d", since: None, sequenced: false, receive_buffer: None }
+        Dial::of(user)
     }
 }
 
@@ -257,6 +286,10 @@ pub(crate) struct Dial<'u> {
 }
 
 impl<'u> Dial<'u> {
+    pub(crate) fn of(user: &'u str) -> Self {
+        Self { user, roles: &[], device: "d", since: None, sequenced: false, receive_buffer: None }
+    }
+
     /// With the subprotocol `tidings.v1`.
     pub(crate) fn sequenced(self) -> Self {
         Self { sequenced: true, ..self }
@@ -291,7 +324,7 @@ impl<'u> Dial<'u> {
         }
         let since = self.since.map(|since| format!("&since={since}")).unwrap_or_default();
         let request = format!("/api/ws?device={}{since}", self.device);
-        Wire::open_with(address, &request, &headers, self.receive_buffer).await
+        Wire::open(address, &request, &headers, self.receive_buffer).await
     }
 
     pub(crate) async fn open(self, gateway: &Gateway) -> Wire {

@@ -46,13 +46,9 @@ const PING: u8 = 0x9;
 const PONG: u8 = 0xA;
 
 impl Wire {
-    /// Shakes hands; `request` is the path with its query and `headers` are whole lines.
-    pub(crate) async fn open(address: &str, request: &str, headers: &[String]) -> Result<Self, Refused> {
-        Self::open_with(address, request, headers, None).await
-    }
-
-    /// As [`Self::open`], with so small a receive buffer.
-    pub(crate) async fn open_with(
+    /// Shakes hands, with a receive buffer of this size; `request` is the path with its query and `headers` are
+    /// whole lines.
+    pub(crate) async fn open(
         address: &str,
         request: &str,
         headers: &[String],
@@ -84,9 +80,7 @@ impl Wire {
         let outcome = timeout(BOUND, attempt).await.expect("the gateway answers a handshake");
         let Ok((stream, answer)) = outcome else { return Err(Refused::Away) };
         match answer.split(' ').nth(1).and_then(|status| status.parse().ok()) {
-            Some(101) => {
-                Ok(Self { stream, unread: Vec::new(), questions: VecDeque::new(), polite: true })
-            }
+            Some(101) => Ok(Self { stream, unread: Vec::new(), questions: VecDeque::new(), polite: true }),
             Some(status) => Err(Refused::Status(status)),
             None => panic!("no HTTP: {answer}"),
         }
@@ -225,7 +219,9 @@ fn parse(bytes: &[u8]) -> Option<((u8, Vec<u8>), usize)> {
     let (&second, rest) = rest.split_first()?;
     assert_eq!(first & 0xF0, 0x80, "a whole frame without extensions");
     let (length, rest) = match second {
-        126 => rest.split_first_chunk().map(|(length, rest)| (u64::from(u16::from_be_bytes(*length)), rest))?,
+        126 => {
+            rest.split_first_chunk().map(|(length, rest)| (u64::from(u16::from_be_bytes(*length)), rest))?
+        }
         127 => rest.split_first_chunk().map(|(length, rest)| (u64::from_be_bytes(*length), rest))?,
         length => (length.into(), rest),
     };

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::framed::FramedEnvelope;
 use crate::retained::Retained;
 use crate::shard::{News, ShardHandle};
+use crate::shared::Shared;
 
 /// How often what has been removed from the stream is looked for.
 const UPKEEP: Duration = Duration::from_secs(1);
@@ -52,7 +53,11 @@ async fn read_through(
     let mut follower = EnvelopeFollower::after(topology, from, content).await?;
     while follower.position().sequence < last {
         match follower.next_pending().await? {
-            None => break,
+            // What followed has been removed, which makes no one's position there a wrong one.
+            None => {
+                retained.advance_to(last);
+                return Ok(Position { sequence: last, ..follower.position() });
+            }
             Some(Followed::Envelopes(envelopes)) => match content {
                 Content::HeadersOnly => retained.index(&envelopes),
                 Content::Whole => {
@@ -60,8 +65,8 @@ async fn read_through(
                     retained.append(&framed.collect::<Vec<_>>());
                 }
             },
-            // What was purged is not in the stream that is being read.
-            Some(Followed::Purged(..)) => {}
+            // What was purged while this was read may have been read before.
+            Some(Followed::Purged(tenant, address)) => retained.purge(tenant.as_str(), address.as_str()),
             Some(Followed::Renewed(epoch)) => {
                 retained.restart(epoch);
                 return Ok(Position { epoch, sequence: 0 });
@@ -74,10 +79,11 @@ async fn read_through(
 /// Follows the stream until cancelled.
 pub(crate) async fn follow(
     mut follower: EnvelopeFollower,
-    retained: Arc<Retained>,
-    shards: Arc<[ShardHandle]>,
-    cancelled: CancellationToken,
+    shared: &Shared,
+    shards: &[ShardHandle],
+    cancelled: &CancellationToken,
 ) {
+    let retained = &shared.retained;
     while let Some(followed) = cancelled.run_until_cancelled(follower.next()).await {
         let news = match followed {
             Followed::Envelopes(envelopes) => {
@@ -88,6 +94,9 @@ pub(crate) async fn follow(
             }
             Followed::Purged(tenant, address) => {
                 retained.purge(tenant.as_str(), address.as_str());
+                if let ("user", Some(user)) = (address.kind(), address.id()) {
+                    shared.positions.purge(&tenant, user);
+                }
                 continue;
             }
             Followed::Renewed(epoch) => {
@@ -95,7 +104,7 @@ pub(crate) async fn follow(
                 News::Renewed(epoch)
             }
         };
-        for shard in &*shards {
+        for shard in shards {
             shard.tell(news.clone()).await;
         }
     }
@@ -110,9 +119,7 @@ pub(crate) async fn upkeep(
 ) {
     while cancelled.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
         match topology.extent().await {
-            Ok(extent) if extent.epoch == retained.view().epoch => retained.upkeep(extent.floor, clock()),
-            // The follower will tell that the stream was made anew.
-            Ok(_) => {}
+            Ok(extent) => retained.upkeep(&extent, clock()),
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "retention is looked at later");
             }

@@ -123,7 +123,7 @@ async fn serve(
     stage.send_replace(Stage::Open(Arc::clone(&shards)));
     tracing::info!(%position, "the gateway is ready");
 
-    let following = follow(follower, Arc::clone(&shared.retained), Arc::clone(&shards), cancelled.clone());
+    let following = follow(follower, shared, &shards, cancelled);
     let looking_after =
         upkeep(shared.topology.clone(), Arc::clone(&shared.retained), shared.clock, cancelled.clone());
     // Positions are saved until the last connection has ended.

@@ -140,20 +140,32 @@ async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Resp
     };
     let passport = &admission.passport;
     let stored = shared.positions.arrive(passport, || shared.first_position(passport.tenant())).await;
-    let stored = match stored {
+    let mut stored = match stored {
         Ok(stored) => stored,
         Err(error) => return without_consumer(&error),
     };
-    let standing = Standing::of(admission.since.unwrap_or(stored.state.position), shared.retained.view());
+    let position = admission.since.unwrap_or(stored.state.position);
+    let view = match shared.view_for(position).await {
+        Ok(view) => view,
+        Err(error) => {
+            shared.positions.leave(&passport.consumer, None);
+            tracing::warn!(error = &error as &dyn std::error::Error, "a client cannot be served now");
+            return unavailable("NO_POSITION", "your position cannot be checked now; try again");
+        }
+    };
+    let standing = Standing::of(position, view);
+    if stored.state.position.epoch != standing.after.epoch {
+        // Whatever comes in another life of the stream comes after every subscription.
+        stored.state.subscriptions.values_mut().for_each(|subscription| subscription.since = 0);
+    }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().clone_from(&admission.headers);
     let arrival = Arrival { admission, standing, stored };
     upgrades.spawn(async move {
         let consumer = arrival.admission.passport.consumer.clone();
-        let position = arrival.stored.state.position;
         if !hand_over(upgrade, arrival, &shards).await {
-            shared.positions.leave(&consumer, position);
+            shared.positions.leave(&consumer, None);
         }
     });
     response

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use tidings_model::Position;
+use tidings_model::{Position, Tenant};
 use tidings_streams::consumers::{
     Change, ConsumerName, ConsumerStore, ConsumerStoreError, Edit, Presence, REFRESH, StoredConsumer,
 };
@@ -46,6 +46,16 @@ struct Online {
     saved_at: Instant,
     /// Held while a save is under way.
     saving: Arc<tokio::sync::Mutex<()>>,
+    /// The user was purged while connected; these connections leave no trace.
+    purged: bool,
+}
+
+/// What became of a save.
+#[derive(PartialEq, Eq)]
+enum Saved {
+    Well,
+    /// The user was purged meanwhile.
+    InVain,
 }
 
 impl Positions {
@@ -84,8 +94,10 @@ impl Positions {
             change: None,
             saved_at: Instant::now(),
             saving: Arc::default(),
+            purged: false,
         });
         entry.connections += 1;
+        entry.purged = false;
         let mut change = self.change(stored.state.position);
         change.resets = stored.state.resets;
         change.keys.clone_from(&passport.keys);
@@ -95,27 +107,47 @@ impl Positions {
 
     /// Everything up to here has been received.
     pub(crate) fn acknowledge(&self, name: &ConsumerName, position: Position) {
-        self.note(name, position, None);
+        self.note(name, Some(position), None);
     }
 
     /// A topic was asked for, or given up.
-    pub(crate) fn remember(&self, name: &ConsumerName, position: Position, topic: String, edit: Edit) {
+    pub(crate) fn remember(
+        &self,
+        name: &ConsumerName,
+        position: Option<Position>,
+        topic: String,
+        edit: Edit,
+    ) {
         self.note(name, position, Some((topic, edit)));
     }
 
-    /// A connection ended, having received everything up to here.
-    pub(crate) fn leave(&self, name: &ConsumerName, position: Position) {
+    /// A connection ended, having received everything up to here, or nothing that is known.
+    pub(crate) fn leave(&self, name: &ConsumerName, position: Option<Position>) {
         let mut online = self.online();
         if let Some(entry) = online.get_mut(name) {
             entry.connections = entry.connections.saturating_sub(1);
-            let mut change = self.change(position);
+            let mut change = self.change(position.unwrap_or(entry.stored.state.position));
             change.resets = entry.stored.state.resets;
             if entry.connections == 0 {
                 change.presence = Presence::Left(self.gateway.clone());
                 self.urgent.notify_one();
             }
             entry.note(change);
+            if entry.purged && entry.connections == 0 {
+                online.remove(name);
+            }
         }
+    }
+
+    /// The user is no more: nothing of what is known here is saved.
+    pub(crate) fn purge(&self, tenant: &Tenant, user: &str) {
+        let mut online = self.online();
+        for (_, entry) in online.iter_mut().filter(|(name, _)| name.tenant() == tenant && name.user() == user)
+        {
+            entry.purged = true;
+            entry.change = None;
+        }
+        online.retain(|_, entry| entry.connections > 0 || !entry.purged);
     }
 
     /// Saves what changes until cancelled, and then the rest.
@@ -142,7 +174,7 @@ impl Positions {
         let due: Vec<ConsumerName> = {
             let mut online = self.online();
             for entry in online.values_mut().filter(|entry| entry.connections > 0) {
-                if entry.change.is_none() && entry.saved_at + REFRESH <= now {
+                if entry.change.is_none() && !entry.purged && entry.saved_at + REFRESH <= now {
                     let mut change = self.change(entry.stored.state.position);
                     change.resets = entry.stored.state.resets;
                     entry.change = Some(change);
@@ -172,35 +204,53 @@ impl Positions {
             online.get_mut(name).and_then(|entry| Some((entry.change.take()?, entry.stored.clone())))
         };
         let Some((change, known)) = taken else { return Ok(()) };
-        let saved = self.store.save(name, Some(&known), &change).await;
-        let mut online = self.online();
-        let Some(entry) = online.get_mut(name) else { return saved.map(drop) };
-        match saved {
+        match self.store.save(name, Some(&known), &change).await {
             Ok(stored) => {
-                // The connections here know of no reset that came after them.
-                let resets = entry.stored.state.resets;
-                entry.stored = stored;
-                entry.stored.state.resets = resets;
-                entry.saved_at = Instant::now();
-                if entry.connections == 0 && entry.change.is_none() {
-                    online.remove(name);
+                if self.saved(name, stored) == Saved::InVain {
+                    // It was, or is about to be, removed; this save came behind.
+                    self.store.remove(name).await?;
                 }
                 Ok(())
             }
             Err(error) => {
-                let later = entry.change.replace(change);
-                if let Some(later) = later {
-                    entry.note(later);
-                }
+                self.keep(name, change);
                 Err(error)
             }
         }
     }
 
-    fn note(&self, name: &ConsumerName, position: Position, edit: Option<(String, Edit)>) {
+    fn saved(&self, name: &ConsumerName, stored: StoredConsumer) -> Saved {
+        let mut online = self.online();
+        let Some(entry) = online.get_mut(name) else { return Saved::InVain };
+        // The connections here know of no reset that came after them.
+        let resets = entry.stored.state.resets;
+        entry.stored = stored;
+        entry.stored.state.resets = resets;
+        entry.saved_at = Instant::now();
+        if entry.purged {
+            return Saved::InVain;
+        }
+        if entry.connections == 0 && entry.change.is_none() {
+            online.remove(name);
+        }
+        Saved::Well
+    }
+
+    /// Keeps what could not be saved.
+    fn keep(&self, name: &ConsumerName, change: Change) {
+        if let Some(entry) = self.online().get_mut(name) {
+            let later = entry.change.take();
+            entry.note(change);
+            if let Some(later) = later {
+                entry.note(later);
+            }
+        }
+    }
+
+    fn note(&self, name: &ConsumerName, position: Option<Position>, edit: Option<(String, Edit)>) {
         let mut online = self.online();
         if let Some(entry) = online.get_mut(name) {
-            let mut change = self.change(position);
+            let mut change = self.change(position.unwrap_or(entry.stored.state.position));
             change.resets = entry.stored.state.resets;
             change.subscriptions = edit.into_iter().collect::<BTreeMap<_, _>>();
             entry.note(change);
@@ -220,6 +270,9 @@ impl Positions {
 impl Online {
     /// Adds a later change to what has to be saved.
     fn note(&mut self, later: Change) {
+        if self.purged {
+            return;
+        }
         let Some(earlier) = self.change.take() else {
             self.change = Some(later);
             return;
@@ -227,12 +280,15 @@ impl Online {
         let mut subscriptions = earlier.subscriptions;
         subscriptions.extend(later.subscriptions);
         let same_epoch = earlier.position.epoch == later.position.epoch;
-        let position = if same_epoch && earlier.position.sequence > later.position.sequence {
-            earlier.position
-        } else {
-            later.position
-        };
+        let is_further = same_epoch && earlier.position.sequence > later.position.sequence;
+        // What was acknowledged in ignorance of a reset does not undo it.
+        let (position, resets) =
+            if earlier.resets > later.resets || (earlier.resets == later.resets && is_further) {
+                (earlier.position, earlier.resets)
+            } else {
+                (later.position, later.resets)
+            };
         let keys = if later.keys.is_empty() { earlier.keys } else { later.keys };
-        self.change = Some(Change { position, subscriptions, keys, ..later });
+        self.change = Some(Change { position, resets, subscriptions, keys, ..later });
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tidings_mailbox::{Delivery, Entry, Found, HotTail, Mailbox, NotCovered, Page, Query};
 use tidings_model::{Class, Epoch};
-use tidings_streams::StoredEnvelope;
+use tidings_streams::{Extent, StoredEnvelope};
 use time::OffsetDateTime;
 
 use crate::framed::FramedEnvelope;
@@ -28,6 +28,9 @@ struct Inner {
     times: TimeIndex,
     /// Up to here, envelopes that were kept for somebody have been removed.
     removed_through: u64,
+    /// What the stream was seen to hold, to be acted on when the follower has come to its end: what
+    /// a newer envelope has replaced is then known not to matter.
+    shrinking: Option<Extent>,
 }
 
 /// Part of what lies at some addresses.
@@ -36,6 +39,17 @@ pub(crate) struct RetainedPage {
     pub(crate) found: Vec<(Found, Option<Arc<FramedEnvelope>>)>,
     /// The page covers everything up to here.
     pub(crate) read_through: u64,
+}
+
+/// Why nothing can be read after a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// The mailbox does not reach back so far, only to `floor`.
+    NotCovered { floor: u64 },
+    /// Something that followed may have been removed from the stream, which begins after `floor`.
+    Removed { floor: u64 },
+    /// The position is from another life of the stream.
+    Renewed,
 }
 
 impl Retained {
@@ -51,6 +65,7 @@ impl Retained {
         for stored in envelopes {
             inner.index(stored);
         }
+        inner.shrink();
     }
 
     /// Takes the next envelopes.
@@ -63,6 +78,7 @@ impl Retained {
                 tracing::error!(%error, "the hot tail refuses an envelope");
             }
         }
+        inner.shrink();
     }
 
     /// Forgets everything: the stream begins anew.
@@ -71,20 +87,20 @@ impl Retained {
         *inner = Inner::new(epoch, 0, 0, inner.hot_tail_bytes);
     }
 
-    /// Forgets what the stream has removed below `floor`, and what has expired.
-    pub(crate) fn upkeep(&self, floor: u64, now: OffsetDateTime) {
+    /// Forgets what the stream has removed below its floor, and what has expired. An extent of
+    /// another life of the stream says nothing: the follower tells when it is made anew.
+    pub(crate) fn upkeep(&self, extent: &Extent, now: OffsetDateTime) {
         let mut inner = self.write();
         inner.mailbox.expire(unix_seconds(now));
-        inner.floor = inner.floor.max(floor);
-        if floor > inner.mailbox.floor() {
-            let before = inner.mailbox.len();
-            inner.mailbox.retain_from(floor + 1);
-            inner.hot_tail.retain_from(floor + 1);
-            inner.times.retain_from(floor + 1);
-            if inner.mailbox.len() < before {
-                inner.removed_through = floor;
-            }
+        if extent.epoch == inner.epoch && extent.floor > inner.floor {
+            inner.shrinking.get_or_insert(*extent);
+            inner.shrink();
         }
+    }
+
+    /// Nothing more is to come up to this sequence: the rest was removed from the stream.
+    pub(crate) fn advance_to(&self, sequence: u64) {
+        self.write().mailbox.advance_to(sequence);
     }
 
     /// Forgets everything at one address.
@@ -116,20 +132,34 @@ impl Retained {
         found.max(inner.floor)
     }
 
-    /// One page of what a query opens, and of each envelope found the frames, if they are still
-    /// in memory.
+    /// One page of what a query opens in this life of the stream, and of each envelope found the
+    /// frames, if they are still in memory.
     pub(crate) fn read<A: AsRef<str>>(
         &self,
         query: &Query<'_, A>,
+        epoch: Epoch,
         through: u64,
         limit: usize,
-    ) -> Result<RetainedPage, NotCovered> {
+    ) -> Result<RetainedPage, Unreadable> {
         let inner = self.read_lock();
+        if inner.epoch != epoch {
+            return Err(Unreadable::Renewed);
+        }
+        if query.after < inner.removed_through {
+            return Err(Unreadable::Removed { floor: inner.floor });
+        }
         // Nothing lies below the stream's floor, so nothing is skipped.
         let query = Query { after: query.after.max(inner.floor), ..*query };
-        let Page { found, read_through } = inner.mailbox.merge(&query, through, limit)?;
+        let page = inner.mailbox.merge(&query, through, limit);
+        let Page { found, read_through } =
+            page.map_err(|NotCovered { floor, .. }| Unreadable::NotCovered { floor })?;
         let held = |found: Found| (found, inner.hot_tail.get(found.sequence).cloned());
         Ok(RetainedPage { found: found.into_iter().map(held).collect(), read_through })
+    }
+
+    /// An envelope that is still in memory.
+    pub(crate) fn held(&self, sequence: u64) -> Option<Arc<FramedEnvelope>> {
+        self.read_lock().hot_tail.get(sequence).cloned()
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Inner> {
@@ -157,6 +187,22 @@ impl Inner {
             times: TimeIndex::default(),
             // What was removed before this gateway knew the stream is not known.
             removed_through: floor,
+            shrinking: None,
+        }
+    }
+
+    /// Forgets what the stream has removed below its floor.
+    fn shrink(&mut self) {
+        let head = self.mailbox.head();
+        let Some(Extent { floor, .. }) = self.shrinking.take_if(|extent| extent.last <= head) else { return };
+        // What lay below the mailbox is not known; it may have mattered.
+        let unknown = self.floor < self.mailbox.floor();
+        self.floor = floor;
+        let removed = self.mailbox.retain_from(floor + 1);
+        self.hot_tail.retain_from(floor + 1);
+        self.times.retain_from(floor + 1);
+        if unknown || removed > 0 {
+            self.removed_through = floor;
         }
     }
 

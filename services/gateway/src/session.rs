@@ -97,6 +97,11 @@ impl Session {
         }
     }
 
+    /// The stream was made anew: whatever comes in it comes after every subscription.
+    pub(crate) fn forget_positions(&mut self) {
+        self.subscriptions.values_mut().for_each(|subscription| subscription.since = 0);
+    }
+
     pub(crate) fn passport(&self) -> &Passport {
         &self.passport
     }

@@ -197,11 +197,12 @@ impl Shard {
 
     fn adopt(self: &Rc<Self>, newcomer: Newcomer) {
         let Newcomer { stream, early_bytes, form, passport, standing, subscriptions } = newcomer;
+        let standing = self.in_this_life(standing);
         let stream = match TcpStream::from_std(stream) {
             Ok(stream) => stream,
             Err(error) => {
                 tracing::error!(%error, "cannot take over a connection");
-                return self.shared.positions.leave(&passport.consumer, standing.after);
+                return self.shared.positions.leave(&passport.consumer, None);
             }
         };
         let (now, wall) = (Instant::now(), (self.shared.clock)());
@@ -218,9 +219,8 @@ impl Shard {
             limits: self.limits,
             now,
             first_ping: now + settings.heartbeat,
-            // A shard that has heard of a new life of the stream before its newcomer begins there
-            // from the beginning, and one that will hear of it is about to.
-            after: if standing.after.epoch == self.epoch.get() { standing.after.sequence } else { 0 },
+            after: standing.after.sequence,
+            acknowledged: (form == Form::Plain || standing.gap.is_none()).then_some(standing.after.sequence),
         };
         let connection = Connection::new(id, form, stream, opening);
         self.admit_to_directory(&connection);
@@ -232,6 +232,15 @@ impl Shard {
             self.hear(&connection, &mut early_bytes.to_vec());
         }
         self.tasks.spawn_local(Rc::clone(self).serve(connection));
+    }
+
+    /// The stream may have been made anew between a newcomer's handshake and now.
+    fn in_this_life(&self, standing: Standing) -> Standing {
+        if standing.after.epoch == self.epoch.get() {
+            return standing;
+        }
+        let gap = Gap { from: standing.after, to: self.position(0), reason: GapReason::Epoch };
+        Standing { after: self.position(0), gap: standing.gap.or(Some(gap)) }
     }
 
     fn admit_to_directory(&self, connection: &Rc<Connection>) {
@@ -307,13 +316,14 @@ impl Shard {
         for connection in self.connections.borrow().values() {
             let mut state = connection.state();
             let from = Position { epoch: old, sequence: state.sent };
-            state.forget_positions();
+            state.forget_positions((connection.form == Form::Plain).then_some(0));
             if let Phase::Returning { .. } = state.phase {
                 state.phase = Phase::Returning { after: 0 };
             }
             if connection.form == Form::Sequenced {
                 let gap = ServerMessage::Gap { from, to: self.position(0), reason: GapReason::Epoch };
                 state.say_text(&gap.to_json((self.shared.clock)()));
+                connection.flush_now(&mut state);
             }
         }
     }

@@ -7,11 +7,12 @@ use tidings_access::{Rules, Verifier};
 use tidings_catalog::{Catalog, Catalogs, StartPolicy};
 use tidings_model::{Position, Tenant};
 use tidings_runtime::config::GatewayConfig;
-use tidings_streams::Topology;
+use tidings_streams::{ExtentError, Topology};
 use time::OffsetDateTime;
 
 use crate::positions::Positions;
 use crate::retained::Retained;
+use crate::standing::View;
 
 /// What all parts of a running gateway share.
 pub(crate) struct Shared {
@@ -37,5 +38,18 @@ impl Shared {
             StartPolicy::Since(span) => self.retained.before((self.clock)() - span),
         };
         Position { epoch: view.epoch, sequence }
+    }
+
+    /// What can be answered for to somebody who stands at `position`: if that is ahead of this
+    /// gateway, as another one may be, the stream is asked how far it goes.
+    pub(crate) async fn view_for(&self, position: Position) -> Result<View, ExtentError> {
+        let mut view = self.retained.view();
+        if position.epoch == view.epoch && position.sequence > view.head {
+            let extent = self.topology.extent().await?;
+            if extent.epoch == view.epoch {
+                view.head = view.head.max(extent.last);
+            }
+        }
+        Ok(view)
     }
 }

@@ -4,6 +4,9 @@
 //! same step, without an await, in which it is seen to have everything up to the shard's cursor,
 //! and the shard moves its cursor in the same step in which it delivers. So nothing falls between,
 //! and nothing comes twice.
+//!
+//! Every await may be followed by another life of the stream, in which no sequence that was read
+//! before means anything; so whatever is given is given together with the epoch that it is from.
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -11,14 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use tidings_mailbox::{NotCovered, Query};
-use tidings_model::Address;
-use tidings_protocol::server::ServerMessage;
+use tidings_mailbox::Query;
+use tidings_model::{Address, Epoch};
+use tidings_protocol::server::{GapReason, ServerMessage};
 
 use super::Shard;
 use super::connection::{Connection, Phase, State};
 use crate::framed::{Form, FramedEnvelope};
-use crate::retained::{RetainedPage, unix_seconds};
+use crate::retained::{RetainedPage, Unreadable, unix_seconds};
 use crate::session::Subscription;
 
 /// Envelopes that are read from NATS at once for one connection, ahead of what its socket takes.
@@ -32,7 +35,18 @@ impl Shard {
         while let Some(after) = self.still_behind(connection) {
             let given = match self.read_page(connection, after) {
                 Ok(page) => self.give_page(connection, page).await,
-                Err(NotCovered { floor, .. }) => self.give_from_stream(connection, after, floor).await,
+                Err(Unreadable::NotCovered { floor }) => {
+                    self.give_from_stream(connection, after, floor).await
+                }
+                Err(Unreadable::Removed { floor }) => {
+                    self.pass_over(connection, floor);
+                    Given::All
+                }
+                Err(Unreadable::Renewed) => {
+                    // The shard is about to hear of it.
+                    tokio::time::sleep(RETRY).await;
+                    Given::All
+                }
             };
             connection.flush();
             self.touch(connection);
@@ -45,17 +59,28 @@ impl Shard {
     }
 
     async fn give_page(&self, connection: &Rc<Connection>, page: RetainedPage) -> Given {
+        let epoch = self.epoch.get();
         let reads = stream::iter(page.found).map(async |(found, held)| match held {
             Some(framed) => (found.sequence, Some(framed)),
-            None => (found.sequence, self.fetch(found.sequence).await),
+            None => (found.sequence, self.fetch(connection, found.sequence).await),
         });
         let mut reads = pin!(reads.buffered(READ_AHEAD));
         while let Some((sequence, framed)) = reads.next().await {
-            if give(connection, sequence, framed.as_deref()) == Given::Full {
+            let Some(framed) = framed else {
+                if let Some(floor) = self.removed_through(sequence).await
+                    && self.epoch.get() == epoch
+                {
+                    self.pass_over(connection, floor);
+                    return Given::All;
+                }
+                // Replaced by a newer one, expired, or purged; or the connection has ended.
+                continue;
+            };
+            if self.give(connection, epoch, &framed).await == Given::Full {
                 return Given::Full;
             }
         }
-        connection.state().move_on(page.read_through);
+        self.move_on(connection, epoch, page.read_through);
         Given::All
     }
 
@@ -75,18 +100,36 @@ impl Shard {
         None
     }
 
-    fn read_page(&self, connection: &Connection, after: u64) -> Result<RetainedPage, NotCovered> {
+    fn read_page(&self, connection: &Connection, after: u64) -> Result<RetainedPage, Unreadable> {
         let state = connection.state();
         let addresses: Vec<&str> =
             state.session.open_addresses().map(|(address, _)| address.as_str()).collect();
         let now = unix_seconds((self.shared.clock)());
         let tenant = state.session.passport().tenant().as_str();
         let query = Query { tenant, addresses: &addresses, after, now };
-        self.shared.retained.read(&query, self.cursor.get(), self.limits.messages)
+        self.shared.retained.read(&query, self.epoch.get(), self.cursor.get(), self.limits.messages)
     }
 
-    /// An envelope that is not in memory any more; `None` if the stream has removed it.
-    async fn fetch(&self, sequence: u64) -> Option<Arc<FramedEnvelope>> {
+    /// Goes on after what retention has removed, with a word to the client.
+    pub(super) fn pass_over(&self, connection: &Connection, to: u64) {
+        let mut state = connection.state();
+        let Phase::Returning { after } = state.phase else { return };
+        if to <= after {
+            return;
+        }
+        if connection.form == Form::Sequenced {
+            let (from, to) = (self.position(after), self.position(to));
+            let gap = ServerMessage::Gap { from, to, reason: GapReason::Retention };
+            state.say_text(&gap.to_json((self.shared.clock)()));
+        }
+        // The client has heard of it when it acknowledges what it goes on after.
+        state.sent = state.sent.max(to);
+        state.move_on(to);
+    }
+
+    /// An envelope that is not in memory any more; `None` if the stream has removed it, or nobody
+    /// waits for it any more.
+    async fn fetch(&self, connection: &Connection, sequence: u64) -> Option<Arc<FramedEnvelope>> {
         loop {
             match tidings_streams::fetch(&self.shared.topology, sequence).await {
                 Ok(stored) => return stored.map(|stored| Arc::new(FramedEnvelope::new(stored))),
@@ -95,7 +138,72 @@ impl Shard {
                     tokio::time::sleep(RETRY).await;
                 }
             }
+            if !matches!(connection.state().phase, Phase::Returning { .. }) {
+                return None;
+            }
         }
+    }
+
+    /// What the stream begins after, if that is behind a sequence which it does not hold.
+    async fn removed_through(&self, sequence: u64) -> Option<u64> {
+        // If NATS does not answer, the next look at the stream tells.
+        let extent = self.shared.topology.extent().await.ok()?;
+        self.shared.retained.upkeep(&extent, (self.shared.clock)());
+        (extent.epoch == self.epoch.get() && sequence <= extent.floor).then_some(extent.floor)
+    }
+
+    /// Everything up to `after` has been read for a connection that returns.
+    pub(super) fn move_on(&self, connection: &Connection, epoch: Epoch, after: u64) {
+        if self.epoch.get() == epoch {
+            connection.state().move_on(after);
+        }
+    }
+
+    /// Gives the connection an envelope, if it is for it.
+    pub(super) async fn give(&self, connection: &Connection, epoch: Epoch, framed: &FramedEnvelope) -> Given {
+        let repeated = self.has_received(connection, framed).await;
+        let mut state = connection.state();
+        if self.epoch.get() != epoch {
+            return Given::All;
+        }
+        if state.is_full() {
+            connection.flush_now(&mut state);
+        }
+        if state.is_full() {
+            return Given::Full;
+        }
+        state.move_on(framed.sequence());
+        let is_returning = matches!(state.phase, Phase::Returning { .. });
+        if is_returning && !repeated && is_for(&state, framed) && !state.has(framed) {
+            state.give(framed, connection.form);
+        }
+        Given::All
+    }
+
+    /// Whether the connection's position covers another part of the same message: one of several
+    /// addresses. Only for the first envelope on a connection; it knows what it has sent itself.
+    async fn has_received(&self, connection: &Connection, framed: &FramedEnvelope) -> bool {
+        let begins_at = {
+            let state = connection.state();
+            if framed.envelope().origin.part == 0 || state.knows_last_message() {
+                return false;
+            }
+            state.sent
+        };
+        // The parts of an event follow each other.
+        let first = framed.sequence().saturating_sub(framed.envelope().origin.part.into());
+        for sequence in first..=begins_at.min(framed.sequence().saturating_sub(1)) {
+            let part = match self.shared.retained.held(sequence) {
+                Some(part) => Some(part),
+                None => self.fetch(connection, sequence).await,
+            };
+            if part.is_some_and(|part| {
+                part.identity() == framed.identity() && is_for(&connection.state(), &part)
+            }) {
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -105,26 +213,6 @@ pub(super) enum Given {
     All,
     /// Its window was full before.
     Full,
-}
-
-/// Gives the connection what lies at a sequence, if anything still does and it is for it.
-pub(super) fn give(connection: &Connection, sequence: u64, framed: Option<&FramedEnvelope>) -> Given {
-    let mut state = connection.state();
-    if state.is_full() {
-        connection.flush_now(&mut state);
-    }
-    if state.is_full() {
-        return Given::Full;
-    }
-    state.move_on(sequence);
-    if let Some(framed) = framed
-        && matches!(state.phase, Phase::Returning { .. })
-        && is_for(&state, framed)
-        && !state.has(framed)
-    {
-        state.give(framed, connection.form);
-    }
-    Given::All
 }
 
 /// Whether the envelope is for this connection, by the keys that it holds at this moment: they

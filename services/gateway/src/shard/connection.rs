@@ -45,8 +45,9 @@ pub(super) struct State {
     pub(super) last_heard: Instant,
     pub(super) next_ping: Instant,
     pub(super) token_expires: Instant,
-    /// Everything up to here was received, as the client says.
-    pub(super) acknowledged: u64,
+    /// Everything up to here was received, as the client says; `None` until a client that was told
+    /// of a gap says anything, as it may not have heard of it.
+    pub(super) acknowledged: Option<u64>,
     /// The last sequence that a plain client was asked about.
     pub(super) asked: u64,
     /// Once nothing more is given to the connection: everything up to here was.
@@ -108,7 +109,7 @@ impl Connection {
             last_heard: opening.now,
             next_ping: opening.first_ping,
             token_expires: opening.token_expires,
-            acknowledged: opening.after,
+            acknowledged: opening.acknowledged,
             asked: opening.after,
             missed_after: u64::MAX,
             touched: false,
@@ -173,6 +174,12 @@ impl Connection {
             state.missed_after = state.missed_after.min(framed.sequence() - 1);
         }
         if state.phase != Phase::Live || state.has(framed) {
+            return false;
+        }
+        if framed.envelope().origin.part > 0 && !state.knows_last_message() {
+            // Another part of the message may lie before the connection's position.
+            state.phase = Phase::Returning { after: framed.sequence() - 1 };
+            state.wake();
             return false;
         }
         if state.is_full() {
@@ -243,6 +250,8 @@ pub(super) struct Opening {
     pub(super) token_expires: Instant,
     /// Delivery begins after this sequence.
     pub(super) after: u64,
+    /// What the client is known to have.
+    pub(super) acknowledged: Option<u64>,
 }
 
 impl State {
@@ -251,9 +260,15 @@ impl State {
         framed.sequence() <= self.sent || self.last_message == Some(framed.identity())
     }
 
+    /// Whether an envelope has been given to the connection.
+    pub(super) fn knows_last_message(&self) -> bool {
+        self.last_message.is_some()
+    }
+
     /// The stream was made anew.
-    pub(super) fn forget_positions(&mut self) {
-        (self.sent, self.acknowledged, self.asked) = (0, 0, 0);
+    pub(super) fn forget_positions(&mut self, acknowledged: Option<u64>) {
+        self.session.forget_positions();
+        (self.sent, self.acknowledged, self.asked) = (0, acknowledged, 0);
         let gone = matches!(self.phase, Phase::Closing { .. } | Phase::Over);
         self.missed_after = if gone { 0 } else { u64::MAX };
         self.last_message = None;

@@ -114,7 +114,7 @@ impl Shard {
             }
             Effect::Acknowledge(sequence) => self.acknowledged(state, sequence),
             Effect::Remember { topic, edit } => {
-                let position = self.position(state.acknowledged);
+                let position = self.received(state);
                 self.shared.positions.remember(&state.session.passport().consumer, position, topic, edit);
             }
             Effect::Authenticate { token, id } => self.authenticate(connection, state, token.as_str(), id),

@@ -2,7 +2,8 @@
 //!
 //! A task reads through a JetStream consumer that is filtered to the connection's addresses; what
 //! it finds waits in a small channel until the connection's window has room. JetStream finds it by
-//! scanning, so few do this at a time, and each only up to where the mailbox begins.
+//! scanning, so few do this at a time, and each only up to where the mailbox begins. Whoever takes
+//! nothing for a while makes room for others, and begins again where it stands.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use std::time::Duration;
 
 use tidings_model::{Address, Class, Position, Tenant};
 use tidings_streams::{EnvelopeFollower, FollowError, Followed, Topology};
+use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
 use super::Shard;
-use super::catch_up::{Given, give};
+use super::catch_up::Given;
 use super::connection::Connection;
 use crate::framed::FramedEnvelope;
 
@@ -21,19 +23,28 @@ use crate::framed::FramedEnvelope;
 const AHEAD: usize = 16;
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);
+/// How long to wait for a client that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is being read for a connection.
 pub(super) struct Fallback {
-    envelopes: mpsc::Receiver<Arc<FramedEnvelope>>,
+    found: mpsc::Receiver<Found>,
     /// Read, and waiting for room.
     held: Option<Arc<FramedEnvelope>>,
 }
 
+/// What a task finds. If it ends without [`Found::Through`], there may be more.
+enum Found {
+    Envelope(Arc<FramedEnvelope>),
+    /// Nothing more is left up to here.
+    Through(u64),
+}
+
 impl Fallback {
-    async fn next(&mut self) -> Option<Arc<FramedEnvelope>> {
+    async fn next(&mut self) -> Option<Found> {
         match self.held.take() {
-            Some(framed) => Some(framed),
-            None => self.envelopes.recv().await,
+            Some(framed) => Some(Found::Envelope(framed)),
+            None => self.found.recv().await,
         }
     }
 }
@@ -43,36 +54,59 @@ impl Shard {
     pub(super) async fn give_from_stream(
         &self,
         connection: &Rc<Connection>,
-        after: u64,
+        mut after: u64,
         floor: u64,
     ) -> Given {
+        let epoch = self.epoch.get();
         // Taken out of the connection while it is awaited; put back if it is not used up.
         let taken = connection.state().fallback.take();
         let mut fallback = taken.unwrap_or_else(|| self.start_fallback(connection, after, floor));
-        while let Some(framed) = fallback.next().await {
-            if give(connection, framed.sequence(), Some(&framed)) == Given::Full {
-                fallback.held = Some(framed);
-                connection.state().fallback = Some(fallback);
-                return Given::Full;
+        while let Some(found) = fallback.next().await {
+            let removed_through = self.shared.retained.view().removed_through;
+            let sequence = match &found {
+                Found::Envelope(framed) => framed.sequence(),
+                Found::Through(sequence) => *sequence,
+            };
+            if self.epoch.get() != epoch {
+                return Given::All;
             }
+            if after < removed_through {
+                // What should have been found in between may be gone.
+                self.pass_over(connection, removed_through.min(sequence.saturating_sub(1)).max(after));
+            }
+            match found {
+                Found::Envelope(framed) => {
+                    if self.give(connection, epoch, &framed).await == Given::Full {
+                        fallback.held = Some(framed);
+                        connection.state().fallback = Some(fallback);
+                        return Given::Full;
+                    }
+                }
+                Found::Through(sequence) => self.move_on(connection, epoch, sequence),
+            }
+            after = sequence;
         }
-        connection.state().move_on(floor);
         Given::All
     }
 
     fn start_fallback(&self, connection: &Connection, after: u64, floor: u64) -> Fallback {
-        let (found, envelopes) = mpsc::channel(AHEAD);
+        let (sender, found) = mpsc::channel(AHEAD);
         let state = connection.state();
         let reading = Reading {
             topology: self.shared.topology.clone(),
             tenant: state.session.passport().tenant().clone(),
             addresses: state.session.open_addresses().map(|(address, _)| address.clone()).collect(),
             floor,
-            found,
+            clock: self.shared.clock,
+            found: sender,
         };
         let (permits, mut from) = (Arc::clone(&self.fallbacks), self.position(after));
         self.tasks.spawn_local(async move {
-            let Ok(_permit) = permits.acquire().await else { return };
+            let permit = tokio::select! {
+                () = reading.found.closed() => return,
+                permit = permits.acquire() => permit,
+            };
+            let Ok(_permit) = permit else { return };
             while let Err(error) = reading.read(&mut from).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -81,7 +115,7 @@ impl Shard {
                 tokio::time::sleep(RETRY).await;
             }
         });
-        Fallback { envelopes, held: None }
+        Fallback { found, held: None }
     }
 }
 
@@ -91,7 +125,8 @@ struct Reading {
     tenant: Tenant,
     addresses: Vec<Address>,
     floor: u64,
-    found: mpsc::Sender<Arc<FramedEnvelope>>,
+    clock: fn() -> OffsetDateTime,
+    found: mpsc::Sender<Found>,
 }
 
 impl Reading {
@@ -104,20 +139,35 @@ impl Reading {
                 () = self.found.closed() => return Ok(()),
                 followed = follower.next_pending() => followed?,
             };
-            // A new life of the stream is told to the connection by its shard.
-            let Some(Followed::Envelopes(envelopes)) = followed else { return Ok(()) };
+            let envelopes = match followed {
+                Some(Followed::Envelopes(envelopes)) => envelopes,
+                Some(Followed::Purged(..)) => continue,
+                // A new life of the stream is told to the connection by its shard.
+                Some(Followed::Renewed(_)) => return Ok(()),
+                None => {
+                    self.tell(Found::Through(self.floor)).await;
+                    return Ok(());
+                }
+            };
             for stored in envelopes {
                 from.sequence = stored.sequence;
                 if stored.sequence > self.floor {
+                    self.tell(Found::Through(self.floor)).await;
                     return Ok(());
                 }
-                // Whoever returns was not present.
-                if stored.envelope.subject.class != Class::Ephemeral
-                    && self.found.send(Arc::new(FramedEnvelope::new(stored))).await.is_err()
-                {
+                // Whoever returns was not present, and the stream removes what has expired a little later.
+                let envelope = &stored.envelope;
+                let is_stale = envelope.subject.class == Class::Ephemeral
+                    || envelope.expires_at.is_some_and(|at| at <= (self.clock)());
+                if !is_stale && !self.tell(Found::Envelope(Arc::new(FramedEnvelope::new(stored)))).await {
                     return Ok(());
                 }
             }
         }
+    }
+
+    /// `false` if nobody wants it, or wants it now.
+    async fn tell(&self, found: Found) -> bool {
+        self.found.send_timeout(found, PATIENCE).await.is_ok()
     }
 }

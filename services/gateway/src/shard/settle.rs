@@ -49,23 +49,25 @@ impl Shard {
 
     /// The client has everything up to this sequence. Only ever forward.
     pub(super) fn acknowledged(&self, state: &mut State, sequence: u64) {
-        if sequence > state.acknowledged {
-            state.acknowledged = sequence;
-            let position = self.received(state);
-            self.shared.positions.acknowledge(&state.session.passport().consumer, position);
+        if state.acknowledged.is_none_or(|acknowledged| sequence > acknowledged) {
+            state.acknowledged = Some(sequence);
+            if let Some(position) = self.received(state) {
+                self.shared.positions.acknowledge(&state.session.passport().consumer, position);
+            }
         }
     }
 
     /// Where the consumer stands. Whoever has received all that was sent has everything that was
     /// looked at for it, even if the last of it was for others: so a position does not grow old on a
-    /// user who is told little.
-    pub(super) fn received(&self, state: &State) -> Position {
+    /// user who is told little. `None` where it stood before, as far as this connection knows.
+    pub(super) fn received(&self, state: &State) -> Option<Position> {
+        let acknowledged = state.acknowledged?;
         let through = match state.phase {
             Phase::Live => self.cursor.get(),
             Phase::Returning { after } => after,
             Phase::Closing { .. } | Phase::Over => state.missed_after.min(self.cursor.get()),
         };
-        let has_all = state.acknowledged >= state.sent;
-        self.position(if has_all { state.acknowledged.max(through) } else { state.acknowledged })
+        let has_all = acknowledged >= state.sent;
+        Some(self.position(if has_all { acknowledged.max(through) } else { acknowledged }))
     }
 }
