@@ -94,16 +94,13 @@ impl KeyRule {
 
 /// The same claims with the list at `path` replaced by each of its elements in turn.
 fn one_per_element(claims: Map<String, Value>, path: &Path) -> Vec<Map<String, Value>> {
-    match claims.get(path.root_name()) {
-        Some(Value::Array(elements)) => {
-            let texts = elements.iter().filter_map(as_text);
-            let with = |text| {
-                let mut claims = claims.clone();
-                claims.insert(path.root_name().to_owned(), Value::String(text));
-                claims
-            };
-            texts.map(|text| with(text.into_owned())).collect()
-        }
-        _ => vec![claims],
-    }
+    let found = path.find_one(&claims);
+    let Some(Value::Array(elements)) = found.as_deref() else { return vec![claims] };
+    let texts = elements.iter().filter_map(as_text);
+    let with = |text: &str| {
+        let mut claims = claims.clone();
+        path.replace(&mut claims, text.into());
+        claims
+    };
+    texts.map(|text| with(&text)).collect()
 }

@@ -68,8 +68,23 @@ impl Path {
         found
     }
 
-    fn find_one<'s>(&self, scope: &'s dyn Scope) -> Option<Cow<'s, Value>> {
+    pub(crate) fn find_one<'s>(&self, scope: &'s dyn Scope) -> Option<Cow<'s, Value>> {
         self.find(scope).into_iter().next()
+    }
+
+    /// Puts `value` where the path leads to in `scope`, if it leads to a place there.
+    pub(crate) fn replace(&self, scope: &mut Map<String, Value>, value: Value) {
+        let mut place = scope.get_mut(&self.root);
+        for step in &self.steps {
+            place = place.and_then(|outer| match step {
+                Step::Member(name) => outer.get_mut(name),
+                Step::Element(index) => outer.get_mut(index),
+                Step::Each => None,
+            });
+        }
+        if let Some(place) = place {
+            *place = value;
+        }
     }
 
     pub(crate) fn has_each(&self) -> bool {

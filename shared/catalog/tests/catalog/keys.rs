@@ -30,7 +30,7 @@ fn claims_open_keys() {
         ("'role:{role}'", json!({ "role": ["a", null, ["c"], { "d": 1 }, "", 7] }), &["role:7", "role:a"]),
         ("'org:{org.id}'", json!({ "org": { "id": "o1" } }), &["org:o1"]),
         ("'org:{org.id}'", json!({ "org": "o1" }), &[]),
-        ("'org:{org.id}'", json!({ "org": { "id": ["o1"] } }), &[]),
+        ("'org:{org.id}'", json!({ "org": { "id": ["o1", "o2"] } }), &["org:o1", "org:o2"]),
         ("'room:{org}-{team}'", json!({ "org": "o", "team": ["x", "y"] }), &["room:o-x", "room:o-y"]),
         (
             "'room:{org}-{team}'",
@@ -42,5 +42,28 @@ fn claims_open_keys() {
         ("'room:lobby', 'user:{sub}'", json!({ "sub": "u" }), &["room:lobby", "user:u"]),
     ] {
         assert_eq!(keys(rules, &claims), expected, "{rules} {claims}");
+    }
+}
+
+/// The shapes of common identity providers' claims.
+#[test]
+fn claims_of_identity_providers_open_keys() {
+    let claims = json!({
+        "sub": "ada", "custom:tenant": "acme", "cognito:groups": ["sre", "lead"],
+        "realm_access": { "roles": ["operator", "viewer"], "name": "ops" },
+        "resource_access": { "tidings": { "roles": ["admin"] } },
+    });
+    for (rules, expected) in [
+        ("'org:{custom:tenant}'", &["org:acme"][..]),
+        ("'role:{cognito:groups}'", &["role:lead", "role:sre"]),
+        ("'role:{cognito:groups[1]}'", &["role:lead"]),
+        ("'role:{realm_access.roles}'", &["role:operator", "role:viewer"]),
+        ("'role:{resource_access.tidings.roles}'", &["role:admin"]),
+        ("'role:{realm_access.name}-{realm_access.roles}'", &["role:ops-operator", "role:ops-viewer"]),
+        ("'role:{realm_access}'", &[]),
+        ("'role:{realm_access.gone}'", &[]),
+        ("'role:{sub.roles}'", &[]),
+    ] {
+        assert_eq!(keys(rules, &claims), expected, "{rules}");
     }
 }
