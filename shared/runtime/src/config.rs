@@ -15,9 +15,37 @@
 //! Durations are text such as `"30s"`, `"5m"`, `"7d"`; sizes a number of bytes or text such as `"16 KiB"`. Relative
 //! paths start at the working directory.
 //!
+//! Who may sign tokens is either one secret for all tenants (`access.hs256_secret`), or a list, in which every issuer has
+//! the tenants that it may speak for:
+//! ```toml
+//! [access]
+//! sources = ["header", "subprotocol"]
+//!
+//! [[access.issuers]]                     # Keycloak
+//! issuer = "https://auth.example/realms/acme"
+//! audience = "tidings"
+//! algorithms = ["RS256", "ES256"]
+//! tenants = ["acme", "acme-test"]
+//! jwks_url = "https://auth.example/realms/acme/protocol/openid-connect/certs"
+//!
+//! [[access.issuers]]                     # Amazon Cognito, access tokens
+//! issuer = "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_example"
+//! audience = "7example"
+//! audience_claim = "client_id"
+//! algorithms = ["RS256"]
+//! tenant = "umbrella"
+//! jwks_url = "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_example/.well-known/jwks.json"
+//!
+//! [[access.issuers]]                     # services of one's own
+//! issuer = "backend"
+//! algorithms = ["HS256"]
+//! tenants = ["acme", "umbrella"]
+//! hs256_secret_file = "/run/secrets/backend"
+//! ```
+//!
 //! # Variables
 //! `TIDINGS_<SECTION>__<KEY>`, in capitals, with two underscores between the two: `TIDINGS_GATEWAY__LISTEN`. Lists are
-//! separated by commas. An empty variable counts as not set. Any other variable that starts with `TIDINGS_` is a
+//! separated by commas; lists of tables have no variables. An empty variable counts as not set. Any other variable that starts with `TIDINGS_` is a
 //! mistake, except those that Kubernetes sets by itself for a service of that name (`TIDINGS_GATEWAY_SERVICE_HOST`,
 //! `TIDINGS_GATEWAY_PORT_8080_TCP`, …), which never have two underscores in a row.
 
@@ -33,10 +61,12 @@ use std::path::Path;
 
 pub use mistake::{Mistake, Mistakes, Origin};
 pub use sections::{
-    AccessConfig, Config, ConsumerStoreKind, ConsumersConfig, GatewayConfig, LogFormat, NatsConfig,
-    ProjectorConfig, SchemasConfig, Secret, Storage, StreamsConfig, TelemetryConfig,
+    AccessConfig, Config, ConsumerStoreKind, ConsumersConfig, GatewayConfig, IssuerConfig, LogFormat,
+    NatsConfig, ProjectorConfig, SchemasConfig, Secret, SignatureAlgorithm, Storage, StreamsConfig,
+    TelemetryConfig, TokenSource,
 };
 
+use resolve::Conflict;
 use schema::Schema;
 use sources::Sources;
 
@@ -46,7 +76,7 @@ pub const DEFAULT_FILE: &str = "tidings.toml";
 /// Whether a process can do its work without a secret in `[access]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretRule {
-    /// It checks or signs tokens; no secret is a mistake.
+    /// It checks tokens; neither a secret nor an issuer is a mistake.
     Required,
     /// It uses no tokens, or its caller supplies a secret of its own.
     Optional,
@@ -56,7 +86,7 @@ pub enum SecretRule {
 /// which is usually [`std::env::vars_os`].
 ///
 /// Variables that start with `TIDINGS_` and belong to the caller must be filtered out of `environment`.
-/// The secret of `access.hs256_secret_file` is in [`AccessConfig::hs256_secret`] afterwards.
+/// The secret of a `hs256_secret_file` is in `hs256_secret` beside it afterwards.
 pub fn load<K, V>(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (K, V)>,
@@ -85,11 +115,12 @@ where
             return Err(Mistakes::new(mistakes));
         }
     };
-    for conflict in resolve::resolve(&mut config, rule) {
-        // What the file could not say, or a key that is wrong already, leaves nothing to compare with.
-        if is_file_known && !mistakes.iter().filter_map(Mistake::key).any(|key| conflict.concerns(key)) {
-            mistakes.push(conflict.into_mistake(&sources));
-        }
-    }
+    // What the file could not say, or a key that is wrong already, leaves nothing to compare with.
+    let is_comparable = |conflict: &Conflict| {
+        is_file_known && !mistakes.iter().filter_map(Mistake::key).any(|key| conflict.concerns(key))
+    };
+    let conflicts = resolve::resolve(&mut config, rule).into_iter().filter(is_comparable);
+    let conflicts: Vec<_> = conflicts.map(|conflict| conflict.into_mistake(&sources)).collect();
+    mistakes.extend(conflicts);
     if mistakes.is_empty() { Ok(config) } else { Err(Mistakes::new(mistakes)) }
 }

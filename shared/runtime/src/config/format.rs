@@ -57,6 +57,20 @@ pub(super) const FORMATS: &[Format] = &[
         expected: "an origin such as https://app.example, without a path",
     },
     Format {
+        name: "jwks-url",
+        holds: is_location,
+        expected: "a URL such as https://auth.example/.well-known/jwks.json, without user, password or fragment",
+    },
+    Format {
+        name: "tenant",
+        holds: |text| {
+            let is_allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+            (1..=32).contains(&text.len()) && text.bytes().all(is_allowed)
+        },
+        expected: "a tenant's name: 1 to 32 of a-z, 0-9, _ and -",
+    },
+    Format { name: "file-name", holds: |text| !text.is_empty(), expected: "a file's name" },
+    Format {
         name: "cookie-name",
         holds: |text| !text.is_empty() && text.bytes().all(is_token_byte),
         expected: "a cookie name: letters, digits and any of !#$%&'*+-.^_`|~",
@@ -106,6 +120,18 @@ fn is_url(text: &str, schemes: &[&str]) -> bool {
             && uri.host().is_some_and(|host| !host.is_empty())
             && !authority.contains('@')
     })
+}
+
+/// Whether `text` is an HTTP URL of a document.
+fn is_location(text: &str) -> bool {
+    // The parser drops fragments.
+    !text.contains('#')
+        && text.parse::<Uri>().is_ok_and(|uri| {
+            let authority = uri.authority().map_or("", |authority| authority.as_str());
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.host().is_some_and(|host| !host.is_empty())
+                && !authority.contains('@')
+        })
 }
 
 /// `tchar` of RFC 9110, which RFC 6265 refers to for cookie names.

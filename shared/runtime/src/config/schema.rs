@@ -1,8 +1,10 @@
 //! The JSON Schema of the configuration, and what it says of each key.
 //!
-//! There are two levels, sections and keys, and no key contains a dot; so `section.key` names each of them.
+//! There are two levels, sections and keys, and no key contains a dot; so `section.key` names each of them. A key may be a
+//! list of tables; what is in those is `section.key[0].member`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
@@ -44,9 +46,9 @@ impl Schema {
         Self { validator, keys, sections: sections.into_iter().map(|(section, _)| section).collect() }
     }
 
-    /// Every `section.key` there is.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.keys.keys().map(String::as_str)
+    /// Every `section.key` that a variable can set: all but lists of tables.
+    pub(super) fn variable_keys(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().filter(|(_, schema)| table_of(schema).is_none()).map(|(key, _)| key.as_str())
     }
 
     /// What a variable's text means for `key`: a number, a list or just text. What does not read as a number stays
@@ -87,9 +89,28 @@ impl Schema {
         if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
             return unexpected.iter().map(|name| self.unknown(&path, name, sources)).collect();
         }
-        let key = path.iter().take(2).copied().collect::<Vec<_>>().join(".");
-        let (value, expected) = match self.keys.get(&key) {
-            Some(schema) if path.len() > 2 => (shown(schema, error.instance()), expected_items(schema)),
+        let mut names = path.into_iter();
+        let mut key = names.by_ref().take(2).collect::<Vec<_>>().join(".");
+        let mut schema = self.keys.get(&key).cloned();
+        if let Some(table) = self.keys.get(&key).and_then(table_of)
+            && let Some(index) = names.next()
+        {
+            let member = match error.kind() {
+                ValidationErrorKind::Required { property } => property.as_str(),
+                _ => names.next(),
+            };
+            let _ = write!(key, "[{index}]");
+            schema = member.and_then(|member| {
+                let _ = write!(key, ".{member}");
+                properties(table).get(member).cloned()
+            });
+        }
+        let is_item = names.next().is_some();
+        if let (ValidationErrorKind::Required { .. }, Some(schema)) = (error.kind(), &schema) {
+            return vec![Mistake::Missing { key, expected: expected(schema) }];
+        }
+        let (value, expected) = match &schema {
+            Some(schema) if is_item => (shown(schema, error.instance()), expected_items(schema)),
             Some(schema) => (shown(schema, error.instance()), expected(schema)),
             None => (sized(error.instance().to_string().len()), "a table of keys and values".to_owned()),
         };
@@ -111,14 +132,26 @@ impl Schema {
     }
 
     fn unknown(&self, path: &[&str], name: &str, sources: &Sources) -> Mistake {
-        let key = path.iter().copied().chain([name]).collect::<Vec<_>>().join(".");
-        let candidates = self.sections.iter().chain(self.keys.keys()).cloned();
+        let within = match path {
+            [section, key, index, ..] => format!("{section}.{key}[{index}]"),
+            _ => path.join("."),
+        };
+        let key = if within.is_empty() { name.to_owned() } else { format!("{within}.{name}") };
+        let table = within.split_once('[').and_then(|(list, _)| table_of(self.keys.get(list)?));
+        let members = table.map(properties).unwrap_or_default();
+        let members = members.keys().map(|member| format!("{within}.{member}"));
+        let candidates = self.sections.iter().chain(self.keys.keys()).cloned().chain(members);
         Mistake::UnknownKey { suggestion: most_similar(&key, candidates), origin: sources.origin(&key), key }
     }
 }
 
 fn properties(schema: &Value) -> Map<String, Value> {
     schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default()
+}
+
+/// The schema of the tables that a key lists, if it lists tables.
+fn table_of(schema: &Value) -> Option<&Value> {
+    schema.get("items").filter(|items| items.get("properties").is_some())
 }
 
 fn has_type(schema: &Value, name: &str) -> bool {
@@ -133,6 +166,10 @@ fn has_type(schema: &Value, name: &str) -> bool {
 fn shown(schema: &Value, value: &Value) -> String {
     let text = value.to_string();
     let is_secret = schema.get("writeOnly") == Some(&Value::Bool(true));
+    // A table may have a secret in it.
+    if value.is_object() || table_of(schema).is_some() {
+        return sized(text.len());
+    }
     // A URL with a user in it has a password in it.
     if is_secret || (text.contains("://") && text.contains('@')) {
         return sized(value.as_str().map_or(text.len(), str::len));
@@ -147,6 +184,9 @@ fn expected(schema: &Value) -> String {
     if let Some(format) = FORMATS.iter().find(|known| Some(known.name) == format) {
         return format.expected.to_owned();
     }
+    if let Some(choices) = schema.get("enum").and_then(Value::as_array) {
+        return choices.iter().map(Value::to_string).collect::<Vec<_>>().join(" or ");
+    }
     if let Some(choices) = schema.get("oneOf").and_then(Value::as_array) {
         let choices: Vec<String> =
             choices.iter().filter_map(|choice| Some(choice.get("const")?.to_string())).collect();
@@ -157,6 +197,9 @@ fn expected(schema: &Value) -> String {
     }
     if has_type(schema, "number") {
         return format!("a number from {} to {}", text_of("minimum"), text_of("maximum"));
+    }
+    if table_of(schema).is_some() {
+        return "a list of tables".to_owned();
     }
     if has_type(schema, "array") {
         return format!("a list, {}", expected_items(schema));
@@ -178,7 +221,12 @@ mod tests {
     fn every_key_is_described_bounded_and_reachable_by_a_variable() {
         let schema = Schema::of_config();
         assert!(schema.keys.len() > 30, "{:?}", schema.keys.keys());
-        for (key, description) in &schema.keys {
+        let members = schema.keys.iter().filter_map(|(key, list)| Some((key, table_of(list)?)));
+        let members = members.flat_map(|(key, table)| {
+            properties(table).into_iter().map(move |(member, schema)| (format!("{key}[0].{member}"), schema))
+        });
+        let keys = schema.keys.clone().into_iter().chain(members);
+        for (key, description) in &keys.collect::<BTreeMap<_, _>>() {
             assert!(description.get("description").is_some(), "{key} says what it means");
             assert!(!key.contains("__"), "{key} has no variable");
             let is_number = has_type(description, "integer") || has_type(description, "number");

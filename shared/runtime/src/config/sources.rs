@@ -27,6 +27,11 @@ pub(super) fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
+/// The key of the list of tables that `key` is in (`access.issuers` for `access.issuers[0].tenant`), else `key`.
+pub(super) fn listed_in(key: &str) -> &str {
+    key.split_once('[').map_or(key, |(list, _)| list)
+}
+
 impl Sources {
     /// Takes the values of `file`, or of the default file if there is one.
     pub(super) fn read_file(&mut self, file: Option<&Path>, mistakes: &mut Vec<Mistake>) {
@@ -77,8 +82,9 @@ impl Sources {
     }
 
     fn set(&mut self, name: &str, text: &str, schema: &Schema, mistakes: &mut Vec<Mistake>) {
-        let Some(key) = schema.keys().find(|key| variable_of(key) == name) else {
-            let suggestion = most_similar(&name.to_ascii_uppercase(), schema.keys().map(variable_of));
+        let Some(key) = schema.variable_keys().find(|key| variable_of(key) == name) else {
+            let suggestion =
+                most_similar(&name.to_ascii_uppercase(), schema.variable_keys().map(variable_of));
             return mistakes.push(Mistake::UnknownVariable { name: name.to_owned(), suggestion });
         };
         let Some((section, entry)) = key.split_once('.').filter(|_| !text.is_empty()) else {
@@ -94,6 +100,7 @@ impl Sources {
 
     /// Where the value of `key` is from; keys below it share its origin.
     pub(super) fn origin(&self, key: &str) -> Origin {
+        let key = listed_in(key);
         let (section, entry) = key.split_once('.').unwrap_or((key, ""));
         let given = self.values.get(section);
         match self.variables.get(key) {
@@ -105,9 +112,9 @@ impl Sources {
         }
     }
 
-    /// Leaves out a key or a section.
+    /// Leaves out a key or a section; for a key in a list of tables, the list.
     pub(super) fn remove(&mut self, key: &str) {
-        match key.split_once('.') {
+        match listed_in(key).split_once('.') {
             None => drop(self.values.remove(key)),
             Some((section, entry)) => {
                 if let Some(table) = self.values.get_mut(section).and_then(Value::as_object_mut) {

@@ -1,0 +1,186 @@
+//! Who may sign: one secret, or issuers that do not get in each other's way.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::{Conflict, keys, quoted};
+use crate::config::format::MIN_SECRET_BYTES;
+use crate::config::sources::variable_of;
+use crate::config::{AccessConfig, IssuerConfig, Secret, SecretRule, SignatureAlgorithm};
+
+/// Reads the files of secrets into `access`, and finds every conflict.
+pub(super) fn resolve(access: &mut AccessConfig, rule: SecretRule) -> Vec<Conflict> {
+    let mut conflicts = Vec::new();
+    if access.sources.is_empty() {
+        conflicts.push(wrong(
+            "access.sources",
+            "[]",
+            "at least one of header, query, cookie and subprotocol",
+        ));
+    }
+    if access.issuers.is_empty() {
+        conflicts.extend(single(access, rule));
+    } else {
+        conflicts.extend(both_forms(access));
+        let is_alone = access.issuers.len() == 1;
+        for (index, issuer) in access.issuers.iter_mut().enumerate() {
+            conflicts.extend(one(&format!("access.issuers[{index}]"), issuer, is_alone));
+        }
+        conflicts.extend(same_names(&access.issuers));
+    }
+    conflicts
+}
+
+fn single(access: &mut AccessConfig, rule: SecretRule) -> Option<Conflict> {
+    if access.hs256_secret.is_some() || access.hs256_secret_file.is_some() {
+        return secret("access", &mut access.hs256_secret, access.hs256_secret_file.as_deref());
+    }
+    (rule == SecretRule::Required).then(|| Conflict {
+        keys: keys(["access.hs256_secret", "access.hs256_secret_file", "access.issuers"]),
+        value: None,
+        expected: format!(
+            "a secret of at least {MIN_SECRET_BYTES} bytes there, in {}, or in the file that {} names; or else \
+             [[access.issuers]]",
+            variable_of("access.hs256_secret"),
+            variable_of("access.hs256_secret_file"),
+        ),
+    })
+}
+
+/// The single form would let its secret speak for every tenant of the others.
+fn both_forms(access: &AccessConfig) -> Vec<Conflict> {
+    let text = |text: &Option<String>| text.as_ref().map(|text| format!("{text:?}"));
+    let secret = access.hs256_secret.as_ref();
+    let given = [
+        ("access.hs256_secret", secret.map(|secret| crate::config::mistake::sized(secret.expose().len()))),
+        ("access.hs256_secret_file", access.hs256_secret_file.as_deref().map(quoted)),
+        ("access.issuer", text(&access.issuer)),
+        ("access.audience", text(&access.audience)),
+    ];
+    let expected = "nothing, because access.issuers is set, too; make it one of them";
+    given.into_iter().filter_map(|(key, value)| Some(wrong(key, &value?, expected))).collect()
+}
+
+fn one(key: &str, issuer: &mut IssuerConfig, is_alone: bool) -> Vec<Conflict> {
+    let mut conflicts = Vec::new();
+    conflicts.extend(tenants(key, issuer, is_alone));
+    conflicts.extend(secret(key, &mut issuer.hs256_secret, issuer.hs256_secret_file.as_deref()));
+    conflicts.extend(kinds_of_keys(key, issuer));
+    conflicts.extend(algorithms(key, issuer));
+    conflicts.extend(issuer.key_files.iter().filter_map(|path| unreadable(key, path)));
+    conflicts
+}
+
+fn tenants(key: &str, issuer: &IssuerConfig, is_alone: bool) -> Vec<Conflict> {
+    let mut conflicts = Vec::new();
+    let tenants_key = format!("{key}.tenants");
+    match (&issuer.tenants, &issuer.tenant) {
+        (None, None) if !is_alone => conflicts.push(Conflict {
+            keys: vec![tenants_key],
+            value: None,
+            expected: "the tenants that it may speak for, since there are other issuers".to_owned(),
+        }),
+        (Some(tenants), None) if tenants.is_empty() => {
+            conflicts.push(wrong(&tenants_key, "[]", "at least one tenant that it may speak for"));
+        }
+        (Some(tenants), Some(tenant)) => {
+            let expected = format!("nothing, because all of its users are of the tenant {tenant}");
+            conflicts.push(wrong(&tenants_key, &format!("{tenants:?}"), &expected));
+        }
+        _ => {}
+    }
+    if let (Some(claim), Some(tenant)) = (&issuer.tenant_claim, &issuer.tenant) {
+        let expected = format!("nothing, because all of its users are of the tenant {tenant}");
+        conflicts.push(wrong(&format!("{key}.tenant_claim"), &format!("{claim:?}"), &expected));
+    }
+    conflicts
+}
+
+fn kinds_of_keys(key: &str, issuer: &IssuerConfig) -> Option<Conflict> {
+    let is_secret = issuer.hs256_secret.is_some() || issuer.hs256_secret_file.is_some();
+    let given = [
+        ("jwks_url", issuer.jwks_url.is_some()),
+        ("key_files", !issuer.key_files.is_empty()),
+        ("hs256_secret", is_secret),
+    ];
+    let given: Vec<_> = given.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect();
+    match given.as_slice() {
+        [_] => None,
+        [] => Some(Conflict {
+            keys: vec![format!("{key}.jwks_url")],
+            value: None,
+            expected: "its keys, in jwks_url, key_files, hs256_secret or hs256_secret_file".to_owned(),
+        }),
+        several => {
+            let value = several.join(", ");
+            Some(wrong(key, &value, "one of jwks_url, key_files, hs256_secret and hs256_secret_file"))
+        }
+    }
+}
+
+/// What is signed with a secret and what with a private key is not believed side by side: that is how a public key comes
+/// to be taken for a secret.
+fn algorithms(key: &str, issuer: &IssuerConfig) -> Option<Conflict> {
+    let key = format!("{key}.algorithms");
+    let all = &issuer.algorithms;
+    let shown = format!("{:?}", all.iter().map(|algorithm| format!("{algorithm:?}")).collect::<Vec<_>>());
+    let is_secret = issuer.hs256_secret.is_some() || issuer.hs256_secret_file.is_some();
+    let is_hs256 = |algorithm: &SignatureAlgorithm| *algorithm == SignatureAlgorithm::HS256;
+    if all.is_empty() {
+        return Some(wrong(&key, &shown, "at least one algorithm"));
+    }
+    if is_secret && !all.iter().all(is_hs256) {
+        return Some(wrong(&key, &shown, "[\"HS256\"], the one that a secret is for"));
+    }
+    if !is_secret && all.iter().any(is_hs256) {
+        return Some(wrong(&key, &shown, "algorithms for public keys, without HS256"));
+    }
+    None
+}
+
+fn unreadable(key: &str, path: &Path) -> Option<Conflict> {
+    let error = std::fs::File::open(path).err()?;
+    Some(wrong(&format!("{key}.key_files"), &quoted(path), &format!("a file that can be read ({error})")))
+}
+
+fn same_names(issuers: &[IssuerConfig]) -> Vec<Conflict> {
+    let mut names = BTreeSet::new();
+    let again = issuers.iter().enumerate().filter(|(_, issuer)| !names.insert(issuer.issuer.as_str()));
+    let again = again.map(|(index, issuer)| {
+        let value = format!("{:?}", issuer.issuer);
+        wrong(&format!("access.issuers[{index}].issuer"), &value, "a name that no other issuer has")
+    });
+    again.collect()
+}
+
+/// Reads the secret's file, if it is in one.
+fn secret(section: &str, secret: &mut Option<Secret>, file: Option<&Path>) -> Option<Conflict> {
+    let (value_key, file_key) = (format!("{section}.hs256_secret"), format!("{section}.hs256_secret_file"));
+    let path: PathBuf = file?.to_owned();
+    let expected = if secret.is_some() {
+        format!("nothing, because {value_key} is set, too; keep one of them")
+    } else {
+        match read_secret(&path) {
+            Ok(read) => {
+                *secret = Some(read);
+                return None;
+            }
+            Err(reason) => format!("a file with a secret of at least {MIN_SECRET_BYTES} bytes ({reason})"),
+        }
+    };
+    Some(Conflict { keys: vec![file_key, value_key], value: Some(quoted(&path)), expected })
+}
+
+fn read_secret(path: &Path) -> Result<Secret, String> {
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.len() < MIN_SECRET_BYTES {
+        return Err(format!("it has {} bytes", line.len()));
+    }
+    Ok(Secret::new(line))
+}
+
+fn wrong(key: &str, value: &str, expected: &str) -> Conflict {
+    Conflict { keys: vec![key.to_owned()], value: Some(value.to_owned()), expected: expected.to_owned() }
+}
