@@ -1,4 +1,5 @@
-//! What the tests share: nats-servers, the `tidings` command, WebSocket clients, tokens and bounded waiting.
+//! What the tests share: nats-servers, the `tidings` command, WebSocket clients, tokens, identity providers and bounded
+//! waiting.
 //!
 //! Nothing here sleeps for a time in the hope that something has happened by then: everything waits for a condition, has
 //! a bound, and panics with what it saw last. Silence is proven by what comes next.
@@ -13,6 +14,7 @@
 
 mod client;
 mod command;
+mod issuer;
 mod nats;
 mod ports;
 mod system;
@@ -21,6 +23,7 @@ mod wait;
 
 pub use client::{Client, Dial, Refusal};
 pub use command::{Finished, Launch, Tidings, binary};
+pub use issuer::{Answer, KeyServer, SigningKey};
 pub use nats::{Nats, nats, nats_with};
 pub use ports::free_port;
 pub use system::{Rejected, SCHEMAS, SECRET, Setup, System};

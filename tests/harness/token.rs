@@ -10,19 +10,24 @@ const LIFETIME: u64 = 3600;
 
 /// A token with these claims, signed with HS256. Without an `exp` claim it expires in an hour; `"exp": null` leaves the claim out.
 #[must_use]
-pub fn token(secret: &str, mut claims: Value) -> String {
+pub fn token(secret: &str, claims: Value) -> String {
+    jsonwebtoken::encode(
+        &Header::new(Algorithm::HS256),
+        &with_expiry(claims),
+        &EncodingKey::from_secret(secret.as_bytes()),
+    )
+    .unwrap()
+}
+
+/// The claims with an `exp`, unless they say otherwise.
+pub(crate) fn with_expiry(mut claims: Value) -> Value {
     let members = claims.as_object_mut().expect("claims are a JSON object");
     if !members.contains_key("exp") {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970").as_secs();
         members.insert("exp".into(), (now + LIFETIME).into());
     }
     members.retain(|_, value| !value.is_null());
-    jsonwebtoken::encode(
-        &Header::new(Algorithm::HS256),
-        &claims,
-        &EncodingKey::from_secret(secret.as_bytes()),
-    )
-    .unwrap()
+    claims
 }
 
 #[cfg(test)]
