@@ -16,7 +16,7 @@ use crate::{catalogs, serve, token};
 /// Starts a nats-server of its own, projector and gateway; ends all of them together.
 pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<ExitCode, Failure> {
     let mut config = serve::configuration(file, SecretRule::Optional)?;
-    if config.access.hs256_secret.is_none() {
+    if config.access.hs256_secret.is_none() && config.access.issuers.is_empty() {
         config.access.hs256_secret = Some(Secret::new(token::DEV_SECRET.as_bytes()));
     }
     let catalogs = catalogs::read(&config.schemas)?;

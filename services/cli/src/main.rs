@@ -5,6 +5,7 @@ mod catalogs;
 mod consumers;
 mod dev;
 mod failure;
+mod issuers;
 mod listen;
 mod publish;
 mod serve;

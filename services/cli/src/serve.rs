@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_access::{Key, Rules, SigningSecret, Trust, Verifier};
+use tidings_access::{Place, Rules};
 use tidings_catalog::Catalogs;
 use tidings_gateway::{Gateway, Parts};
 use tidings_projector as projector;
 use tidings_runtime::config::{
-    AccessConfig, Config, ConsumerStoreKind, SecretRule, Storage, StreamsConfig, load,
+    Config, ConsumerStoreKind, SecretRule, Storage, StreamsConfig, TokenSource, load,
 };
 use tidings_runtime::shutdown::Shutdown;
 use tidings_runtime::telemetry;
@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::arguments::OWN_VARIABLES;
 use crate::catalogs;
 use crate::failure::{Failure, report};
+use crate::issuers;
 
 /// How long the tasks may take to end.
 const SHUTDOWN: Duration = Duration::from_secs(10);
@@ -96,15 +97,14 @@ pub(crate) async fn start_gateway(
     topology: Topology,
     shutdown: &Shutdown,
 ) -> Result<std::net::SocketAddr, Failure> {
-    let origins = config.gateway.allowed_origins.iter().map(|origin| origin.parse());
-    let rules =
-        Rules { cookie: config.gateway.cookie.clone(), allowed_origins: origins.collect::<Result<_, _>>()? };
+    let verifier = issuers::verifier(&config.access)?;
+    let keys = verifier.clone().keep_keys(shutdown.token());
     let gateway = Gateway::start(Parts {
         settings: config.gateway.clone(),
         name: Uuid::now_v7().to_string(),
         leeway: config.access.leeway,
-        rules,
-        verifier: verifier(&config.access)?,
+        rules: rules(config)?,
+        verifier,
         catalogs,
         consumers: consumers(config, &topology).await?,
         topology,
@@ -112,6 +112,7 @@ pub(crate) async fn start_gateway(
     })
     .await?;
     let address = gateway.address();
+    shutdown.spawn("keys", keys);
     let (token, whole) = (shutdown.token(), shutdown.clone());
     shutdown.spawn("gateway", async move {
         if let Err(error) = gateway.run(token).await {
@@ -139,14 +140,20 @@ pub(crate) async fn consumers(
     })
 }
 
-fn verifier(config: &AccessConfig) -> Result<Verifier, Failure> {
-    let secret = config.hs256_secret.as_ref().ok_or("`access.hs256_secret` is not set")?;
-    let trust = Trust {
-        key: Key::Hs256(SigningSecret::new(secret.expose())?),
-        issuer: config.issuer.clone(),
-        audience: config.audience.clone(),
-    };
-    Ok(Verifier::new(trust, config.leeway))
+/// Which requests may bring which tokens, as configured.
+fn rules(config: &Config) -> Result<Rules, Failure> {
+    let places = config.access.sources.iter().map(|source| match source {
+        TokenSource::Header => Place::Header,
+        TokenSource::Query => Place::Query,
+        TokenSource::Cookie => Place::Cookie,
+        TokenSource::Subprotocol => Place::Subprotocol,
+    });
+    let origins = config.gateway.allowed_origins.iter().map(|origin| origin.parse());
+    Ok(Rules {
+        places: places.collect(),
+        cookie: config.gateway.cookie.clone(),
+        allowed_origins: origins.collect::<Result<_, _>>()?,
+    })
 }
 
 /// Starts a projector as a task; if it cannot go on, everything ends.

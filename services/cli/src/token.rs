@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use serde_json::{Map, Value};
 use tidings_access::{SigningSecret, mint};
 use tidings_model::Tenant;
-use tidings_runtime::config::SecretRule;
+use tidings_runtime::config::{AccessConfig, IssuerConfig, Secret, SecretRule};
 use time::OffsetDateTime;
 
 use crate::arguments::TokenOptions;
@@ -21,20 +21,46 @@ pub(crate) const DEV_SECRET: &str = "tidings-dev-secret-known-to-everybody";
 /// Prints the token.
 pub(crate) fn run(file: Option<&Path>, options: &TokenOptions) -> Result<ExitCode, Failure> {
     let config = serve::configuration(file, SecretRule::Optional)?;
-    let secret = match &config.access.hs256_secret {
-        Some(secret) => SigningSecret::new(secret.expose())?,
-        None => SigningSecret::new(DEV_SECRET.as_bytes())?,
-    };
     let mut claims = claims(options, OffsetDateTime::now_utc())?;
-    if let Some(issuer) = &config.access.issuer {
-        claims.entry("iss").or_insert_with(|| issuer.as_str().into());
-    }
-    if let Some(audience) = &config.access.audience {
-        claims.entry("aud").or_insert_with(|| audience.as_str().into());
-    }
+    let secret = sign_for(&config.access, &options.tenant, &mut claims)?;
     let token = mint(&claims, &secret)?;
     writeln!(std::io::stdout(), "{}", token.expose())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The secret to sign with, and the claims that whoever checks it expects.
+fn sign_for(
+    access: &AccessConfig,
+    tenant: &str,
+    claims: &mut Map<String, Value>,
+) -> Result<SigningSecret, Failure> {
+    let mut expect = |claim: &str, value: &Option<String>| {
+        if let Some(value) = value {
+            claims.entry(claim).or_insert_with(|| value.as_str().into());
+        }
+    };
+    if access.issuers.is_empty() {
+        expect("iss", &access.issuer);
+        expect("aud", &access.audience);
+        let secret = access.hs256_secret.as_ref();
+        return Ok(SigningSecret::new(secret.map_or(DEV_SECRET.as_bytes(), Secret::expose))?);
+    }
+    let is_allowed = |issuer: &&IssuerConfig| match (&issuer.tenant, &issuer.tenants) {
+        (Some(own), _) => own == tenant,
+        (None, Some(allowed)) => allowed.iter().any(|one| one == tenant),
+        (None, None) => true,
+    };
+    let mut allowed = access.issuers.iter().filter(is_allowed);
+    let found = allowed.find_map(|issuer| Some((issuer, issuer.hs256_secret.as_ref()?)));
+    let (issuer, secret) = found.ok_or_else(|| {
+        format!("no issuer in access.issuers has a secret and may speak for the tenant {tenant}")
+    })?;
+    expect("iss", &Some(issuer.issuer.clone()));
+    expect(&issuer.audience_claim, &issuer.audience);
+    if let Some(claim) = &issuer.tenant_claim {
+        expect(claim, &Some(tenant.to_owned()));
+    }
+    Ok(SigningSecret::new(secret.expose())?)
 }
 
 fn claims(options: &TokenOptions, now: OffsetDateTime) -> Result<Map<String, Value>, Failure> {

@@ -52,7 +52,7 @@ impl FromRequestParts<Arc<Shared>> for Administrator {
     type Rejection = Response;
 
     async fn from_request_parts(request: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Response> {
-        handshake::administrator(shared, request, (shared.clock)()).map(Self).map_err(|denied| deny(&denied))
+        handshake::administrator(shared, request).await.map(Self).map_err(|denied| deny(&denied))
     }
 }
 

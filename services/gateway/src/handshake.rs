@@ -6,7 +6,7 @@ use axum::http::header::{
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use tidings_access::{Refusal, Token};
+use tidings_access::{Claims, Refusal, Token};
 use tidings_model::{Position, PositionError, Tenant};
 use tidings_protocol::server::{SUBPROTOCOL, choose_subprotocol};
 use tidings_streams::consumers::{ConsumerName, ConsumerNameError};
@@ -81,8 +81,8 @@ impl Denied {
     }
 }
 
-/// Decides about a request.
-pub(crate) fn admit(shared: &Shared, request: &Parts, now: OffsetDateTime) -> Result<Admission, Denied> {
+/// Decides about a request. It waits only for the key of a token that is signed with a new one.
+pub(crate) async fn admit(shared: &Shared, request: &Parts) -> Result<Admission, Denied> {
     let headers = &request.headers;
     let is_upgrade = request.method == Method::GET
         && has_token(headers, CONNECTION.as_str(), "upgrade")
@@ -97,7 +97,9 @@ pub(crate) fn admit(shared: &Shared, request: &Parts, now: OffsetDateTime) -> Re
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key.as_bytes())).ok_or(Denied::NoKey)?;
     let query = request.uri.query();
     let token = tidings_access::find(headers, query, &shared.rules)?;
-    let passport = passport(shared, &token, device(query)?.as_deref(), now)?;
+    let device = device(query)?;
+    let claims = verify(shared, &token).await?;
+    let passport = passport(shared, &claims, device.as_deref())?;
 
     let mut answer = HeaderMap::new();
     answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -112,15 +114,14 @@ pub(crate) fn admit(shared: &Shared, request: &Parts, now: OffsetDateTime) -> Re
     Ok(Admission { passport, form, since: since(query)?, headers: answer })
 }
 
-/// From a token to what it opens. The device is the given one, else the token's session, else
+/// Checks a token, with the issuer's newest keys if need be.
+pub(crate) async fn verify(shared: &Shared, token: &Token) -> Result<Claims, Refusal> {
+    shared.verifier.verify(token, || (shared.clock)().into()).await
+}
+
+/// From verified claims to what they open. The device is the given one, else the token's session, else
 /// `default`.
-pub(crate) fn passport(
-    shared: &Shared,
-    token: &Token,
-    device: Option<&str>,
-    now: OffsetDateTime,
-) -> Result<Passport, Denied> {
-    let claims = shared.verifier.verify(token, now.into())?;
+pub(crate) fn passport(shared: &Shared, claims: &Claims, device: Option<&str>) -> Result<Passport, Denied> {
     let catalog =
         shared.catalogs.get(&claims.tenant).ok_or_else(|| Denied::Tenant(claims.tenant.to_string()))?;
     let device = device.or(claims.session.as_deref()).unwrap_or("default");
@@ -128,7 +129,7 @@ pub(crate) fn passport(
     let expires_at = expires_at.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
     Ok(Passport {
         keys: catalog.keys(&claims.all),
-        consumer: ConsumerName::new(claims.tenant, &claims.subject, device)?,
+        consumer: ConsumerName::new(claims.tenant.clone(), &claims.subject, device)?,
         // Beyond what a calendar holds, a token does not expire.
         expires_at: expires_at.unwrap_or(time::macros::datetime!(9999-12-31 23:59:59 UTC)),
     })
@@ -136,9 +137,9 @@ pub(crate) fn passport(
 
 /// The tenant that whoever sends the request looks after. Scopes are one text with spaces between
 /// them (RFC 8693, section 4.2), or a list.
-pub(crate) fn administrator(shared: &Shared, request: &Parts, now: OffsetDateTime) -> Result<Tenant, Denied> {
+pub(crate) async fn administrator(shared: &Shared, request: &Parts) -> Result<Tenant, Denied> {
     let token = tidings_access::find(&request.headers, request.uri.query(), &shared.rules)?;
-    let claims = shared.verifier.verify(&token, now.into())?;
+    let claims = verify(shared, &token).await?;
     let holds = claims.claim_texts("scope").any(|scopes| scopes.split(' ').any(|scope| scope == ADMIN_SCOPE));
     if !holds {
         return Err(Denied::NoAdmin);

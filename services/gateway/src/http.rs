@@ -134,7 +134,7 @@ async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Resp
     }
     let upgrade = hyper::upgrade::on(&mut request);
     let (head, _) = request.into_parts();
-    let admission = match handshake::admit(&shared, &head, (shared.clock)()) {
+    let admission = match handshake::admit(&shared, &head).await {
         Ok(admission) => admission,
         Err(denied) => return deny(&denied),
     };

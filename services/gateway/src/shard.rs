@@ -5,6 +5,7 @@
 //! the news to whoever holds the keys, and never waits for a client.
 
 mod answer;
+mod authenticate;
 mod catch_up;
 mod connection;
 mod conversation;

@@ -10,7 +10,7 @@ use tidings_model::Tenant;
 pub struct Claims {
     /// The user: `sub`, never empty.
     pub subject: String,
-    /// The user's tenant: `tenant`. Whether it is served here is for the caller to decide.
+    /// The user's tenant, one that the issuer may speak for. Whether it is served here is for the caller to decide.
     pub tenant: Tenant,
     /// When the token expires: `exp` in whole seconds since 1970, at most those of the year 9999.
     ///
@@ -41,7 +41,8 @@ impl Claims {
     }
 }
 
-fn value_at<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+/// The value of a claim, or inside one: [`Claims::claim_texts`] says how a path is read.
+pub(crate) fn value_at<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     claims.get(path).or_else(|| {
         let (name, rest) = path.split_once('.')?;
         value_at(claims.get(name)?.as_object()?, rest)

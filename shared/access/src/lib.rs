@@ -3,24 +3,39 @@
 //! [`find`] takes the token out of a request, [`Verifier`] turns it into [`Claims`], and [`mint`]
 //! signs tokens where there is no identity provider. What the claims open is the catalog's matter.
 //!
-//! Everything here is pure: no I/O and no clock. Tokens and secrets have no `Display`, and their
+//! Checking a token needs no I/O and no clock: it uses the keys that are known. Keys that an issuer publishes are
+//! fetched beside that, by [`RemoteKeys`]. Tokens and secrets have no `Display`, and their
 //! `Debug` shows nothing of them; no [`Refusal`] contains any part of a token but claims that the
 //! issuer's signature vouches for.
 
+mod algorithm;
 mod claims;
+mod fetch;
+mod issuer;
+mod key;
+mod key_set;
+mod keys;
 mod mint;
 mod origin;
 mod refusal;
+mod remote;
 mod secret;
 mod source;
 mod token;
 mod verify;
 
+pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use claims::Claims;
+pub use fetch::{FetchError, HttpKeySource, SourceError};
+pub use issuer::{Audience, Issuer, Tenancy};
+pub use key::{KeyError, VerifyingKey};
+pub use key_set::KeySetError;
+pub use keys::Keys;
 pub use mint::{MintError, mint};
 pub use origin::{Origin, OriginError};
 pub use refusal::Refusal;
+pub use remote::{KeySource, RefreshSettings, RemoteKeys};
 pub use secret::{ShortSecret, SigningSecret};
-pub use source::{Rules, find};
+pub use source::{Place, Rules, find};
 pub use token::Token;
-pub use verify::{Key, Trust, Verifier};
+pub use verify::Verifier;

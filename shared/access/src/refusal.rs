@@ -3,21 +3,21 @@
 //!
 //! The message goes to the client. Nothing that an unverified token says is in it.
 
-use http::StatusCode;
+use std::time::Duration;
 
-use crate::{Origin, Token};
+use http::StatusCode;
+use tidings_model::Tenant;
+
+use crate::{Algorithm, Origin, Token};
 
 /// A request that does not get in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// `TOKEN_MISSING`: no place that may hold a token holds one.
-    #[error(
-        "no token was given; expected the header `Authorization: Bearer <token>`, the query \
-         parameter `token` or `Authorization`, or the cookie `{cookie}`"
-    )]
+    #[error("no token was given; expected {places}")]
     Missing {
-        /// The cookie's name.
-        cookie: String,
+        /// The places that may hold one.
+        places: String,
     },
     /// `TOKEN_SCHEME`: an `Authorization` header of another scheme.
     #[error("the Authorization header is not of the form `Bearer <token>`")]
@@ -35,23 +35,31 @@ pub enum Refusal {
     #[error("the token is malformed; expected {0}")]
     Malformed(&'static str),
     /// `TOKEN_ALGORITHM`: signed, or not signed, in another way than is configured.
-    #[error("the token's algorithm is not accepted; expected {expected}")]
+    #[error("the token's algorithm is not accepted; expected {}", one_of(expected))]
     Algorithm {
-        /// The configured algorithm, such as `HS256`.
-        expected: String,
+        /// The configured algorithms.
+        expected: Vec<Algorithm>,
     },
     /// `TOKEN_SIGNATURE`: altered, or signed by somebody else.
     #[error("the token's signature is wrong; get a token from the issuer that this service trusts")]
     Signature,
-    /// `TOKEN_ISSUER`: well signed, but `iss` names another issuer or none.
-    #[error("the token's `iss` claim is not the expected {expected:?}")]
-    Issuer {
-        /// The configured issuer.
-        expected: String,
+    /// `TOKEN_KEY`: signed with a key that the issuer has not published, as far as is known here.
+    #[error("the token's `kid` names no key that its issuer is known to have; get a new token")]
+    UnknownKey,
+    /// `KEYS_UNAVAILABLE`: the issuer's keys could not be fetched yet.
+    #[error("the keys of the token's issuer cannot be had now; try again later")]
+    KeysUnavailable {
+        /// When they are tried again.
+        retry_after: Duration,
     },
+    /// `TOKEN_ISSUER`: `iss` names no configured issuer. Who they are is not told to strangers.
+    #[error("the token's `iss` claim does not name an issuer that this service trusts")]
+    Issuer,
     /// `TOKEN_AUDIENCE`: well signed, but for another service.
-    #[error("the token's `aud` claim does not contain the expected {expected:?}")]
+    #[error("the token's `{claim}` claim does not contain the expected {expected:?}")]
     Audience {
+        /// The claim, usually `aud`.
+        claim: String,
         /// The configured audience.
         expected: String,
     },
@@ -87,14 +95,20 @@ pub enum Refusal {
     Subject,
     /// `CLAIM_TENANT`: well signed, but for no tenant.
     #[error(
-        "the token's `tenant` claim is not the name of a tenant: 1 to 32 characters of a-z, 0-9, \
+        "the token's `{claim}` claim is not the name of a tenant: 1 to 32 characters of a-z, 0-9, \
          _ and -"
     )]
-    Tenant,
+    Tenant {
+        /// The claim, usually `tenant`.
+        claim: String,
+    },
+    /// `TENANT_FOREIGN`: well signed, but by an issuer of other tenants.
+    #[error("the token's issuer may not speak for the tenant `{0}`")]
+    ForeignTenant(Tenant),
 }
 
 impl Refusal {
-    /// 401 if another token would help, 403 if who is asking is known, or known not to matter, and
+    /// 401 if another token would help, 503 if the same one may later, 403 if who is asking is known, or known not to matter, and
     /// may not come in.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -106,15 +120,25 @@ impl Refusal {
             | Self::Malformed(_)
             | Self::Algorithm { .. }
             | Self::Signature
-            | Self::Issuer { .. }
+            | Self::UnknownKey
+            | Self::Issuer
             | Self::Audience { .. }
             | Self::Time { .. }
             | Self::Expired { .. }
             | Self::NotYetValid { .. } => StatusCode::UNAUTHORIZED,
-            Self::MissingOrigin | Self::ForeignOrigin(_) | Self::Subject | Self::Tenant => {
-                StatusCode::FORBIDDEN
-            }
+            Self::KeysUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::MissingOrigin
+            | Self::ForeignOrigin(_)
+            | Self::Subject
+            | Self::Tenant { .. }
+            | Self::ForeignTenant(_) => StatusCode::FORBIDDEN,
         }
+    }
+
+    /// Whether the same token may be accepted once the issuer's keys have been asked for.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::UnknownKey | Self::KeysUnavailable { .. })
     }
 
     /// The code for programs; it never changes its meaning.
@@ -128,7 +152,9 @@ impl Refusal {
             Self::Malformed(_) => "TOKEN_MALFORMED",
             Self::Algorithm { .. } => "TOKEN_ALGORITHM",
             Self::Signature => "TOKEN_SIGNATURE",
-            Self::Issuer { .. } => "TOKEN_ISSUER",
+            Self::UnknownKey => "TOKEN_KEY",
+            Self::KeysUnavailable { .. } => "KEYS_UNAVAILABLE",
+            Self::Issuer => "TOKEN_ISSUER",
             Self::Audience { .. } => "TOKEN_AUDIENCE",
             Self::Time { .. } => "TOKEN_TIME",
             Self::Expired { .. } => "TOKEN_EXPIRED",
@@ -136,7 +162,12 @@ impl Refusal {
             Self::MissingOrigin => "ORIGIN_MISSING",
             Self::ForeignOrigin(_) => "ORIGIN_FOREIGN",
             Self::Subject => "CLAIM_SUB",
-            Self::Tenant => "CLAIM_TENANT",
+            Self::Tenant { .. } => "CLAIM_TENANT",
+            Self::ForeignTenant(_) => "TENANT_FOREIGN",
         }
     }
+}
+
+fn one_of(algorithms: &[Algorithm]) -> String {
+    algorithms.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>().join(" or ")
 }

@@ -1,8 +1,13 @@
 //! Where in a handshake a token may be, and which one counts.
 //!
-//! 1. Places that a client fills on purpose: the header `Authorization: Bearer`, and the query
-//!    parameters `token` and `Authorization`, for browsers cannot set headers on a WebSocket.
+//! 1. Places that a client fills on purpose: the header `Authorization: Bearer`, and, for browsers cannot set that on a
+//!    WebSocket, the query parameters `token` and `Authorization`, and a subprotocol `bearer.<token>`.
 //! 2. Only if all of those are absent, the cookie, and only with an `Origin` that is allowed.
+//!
+//! A deployment chooses among them; what is in a place that was not chosen is not looked at.
+//!
+//! A subprotocol keeps the token out of the logs of proxies, which have every query. It is offered beside the one that the
+//! client wants to speak (`new WebSocket(url, ["tidings.v1", "bearer." + token])`) and never answered with.
 //!
 //! A token given on purpose wins over a cookie because a browser adds cookies by itself: one left
 //! by another application on the same host says nothing of what this client wants. Between places
@@ -14,14 +19,29 @@
 //! page. Without the check of `Origin`, any site could listen as its visitor (cross-site WebSocket
 //! hijacking; RFC 6455, section 10.2). A missing `Origin` is refused too: browsers always send it.
 
-use http::header::{AUTHORIZATION, AsHeaderName, COOKIE, HOST, ORIGIN};
+use http::header::{AUTHORIZATION, AsHeaderName, COOKIE, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue};
 
 use crate::{Origin, Refusal, Token};
 
+/// A place that may hold a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The header `Authorization: Bearer <token>`.
+    Header,
+    /// The query parameter `token` or `Authorization`.
+    Query,
+    /// The cookie, with an allowed `Origin`.
+    Cookie,
+    /// The subprotocol `bearer.<token>` in `Sec-WebSocket-Protocol`.
+    Subprotocol,
+}
+
 /// What a deployment allows.
 #[derive(Debug, Clone)]
 pub struct Rules {
+    /// The places that are looked at.
+    pub places: Vec<Place>,
     /// The name of the cookie that may hold a token.
     pub cookie: String,
     /// Origins whose pages may use the cookie, besides those of the request's own `Host`.
@@ -29,11 +49,37 @@ pub struct Rules {
 }
 
 impl Default for Rules {
-    /// The cookie `session`, for pages of the same host alone.
+    /// Header, query, and the cookie `session`, for pages of the same host alone.
     fn default() -> Self {
-        Self { cookie: "session".to_owned(), allowed_origins: Vec::new() }
+        let places = vec![Place::Header, Place::Query, Place::Cookie];
+        Self { places, cookie: "session".to_owned(), allowed_origins: Vec::new() }
     }
 }
+
+impl Rules {
+    fn allows(&self, place: Place) -> bool {
+        self.places.contains(&place)
+    }
+
+    /// What to tell somebody who brought no token.
+    fn missing(&self) -> Refusal {
+        let names = self.places.iter().map(|place| match place {
+            Place::Header => "the header `Authorization: Bearer <token>`".to_owned(),
+            Place::Query => "the query parameter `token` or `Authorization`".to_owned(),
+            Place::Cookie => format!("the cookie `{}`", self.cookie),
+            Place::Subprotocol => format!("the subprotocol `{SUBPROTOCOL_PREFIX}<token>`"),
+        });
+        let names: Vec<_> = names.collect();
+        let places = match names.split_last() {
+            Some((last, others)) if !others.is_empty() => format!("{}, or {last}", others.join(", ")),
+            _ => names.concat(),
+        };
+        Refusal::Missing { places }
+    }
+}
+
+/// What the subprotocol that is a token begins with.
+const SUBPROTOCOL_PREFIX: &str = "bearer.";
 
 /// Takes the token out of a request, of which `query` is the part after `?` as it was sent.
 ///
@@ -44,10 +90,23 @@ pub fn find(headers: &HeaderMap, query: Option<&str>, rules: &Rules) -> Result<T
     let from_query = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .filter(|(name, _)| name == "token" || name == "Authorization")
         .map(|(_, value)| Token::parse(after_bearer(&value).unwrap_or(&value)));
-    match sole(from_headers.chain(from_query))? {
+    let from_headers = from_headers.filter(|_| rules.allows(Place::Header));
+    let from_query = from_query.filter(|_| rules.allows(Place::Query));
+    let from_subprotocols = subprotocol_tokens(headers).filter(|_| rules.allows(Place::Subprotocol));
+    let on_purpose = sole(from_headers.chain(from_query).chain(from_subprotocols))?;
+    match on_purpose {
         Some(token) => Ok(token),
-        None => from_cookie(headers, rules),
+        None if rules.allows(Place::Cookie) => from_cookie(headers, rules),
+        None => Err(rules.missing()),
     }
+}
+
+/// A list with commas, possibly in several headers (RFC 6455, section 11.3.4).
+fn subprotocol_tokens(headers: &HeaderMap) -> impl Iterator<Item = Result<Token, Refusal>> {
+    let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let names = offered.flat_map(|header| header.as_bytes().split(|byte| *byte == b','));
+    let tokens = names.filter_map(|name| name.trim_ascii().strip_prefix(SUBPROTOCOL_PREFIX.as_bytes()));
+    tokens.map(|token| Token::parse(&String::from_utf8_lossy(token)))
 }
 
 fn from_authorization(value: &HeaderValue) -> Result<Token, Refusal> {
@@ -66,8 +125,7 @@ fn from_cookie(headers: &HeaderMap, rules: &Rules) -> Result<Token, Refusal> {
     if values.peek().is_some() {
         check_origin(headers, rules)?;
     }
-    sole(values.map(|value| Token::parse(&String::from_utf8_lossy(value))))?
-        .ok_or_else(|| Refusal::Missing { cookie: rules.cookie.clone() })
+    sole(values.map(|value| Token::parse(&String::from_utf8_lossy(value))))?.ok_or_else(|| rules.missing())
 }
 
 /// The values of every cookie of that name that are not empty, without the quotes that RFC 6265,

@@ -3,16 +3,22 @@
 
 use std::slice::from_ref;
 
-use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, ORIGIN};
+use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use proptest::prelude::*;
-use tidings_access::{Refusal, Rules, Token, find};
+use tidings_access::{Place, Refusal, Rules, Token, find};
 
 const OWN: (HeaderName, &str) = (ORIGIN, "https://api.example");
 const AT: (HeaderName, &str) = (HOST, "api.example");
 
 fn ask(headers: &[(HeaderName, &str)], query: &str) -> Result<Token, Refusal> {
-    let rules = Rules { allowed_origins: vec!["https://app.example".parse().unwrap()], ..Rules::default() };
+    ask_in(&Rules::default().places, headers, query)
+}
+
+/// Asks where only these places are looked at.
+fn ask_in(places: &[Place], headers: &[(HeaderName, &str)], query: &str) -> Result<Token, Refusal> {
+    let allowed_origins = vec!["https://app.example".parse().unwrap()];
+    let rules = Rules { places: places.to_vec(), allowed_origins, ..Rules::default() };
     let headers: HeaderMap = headers
         .iter()
         .map(|(name, value)| (name.clone(), HeaderValue::from_bytes(value.as_bytes()).unwrap()))
@@ -107,6 +113,61 @@ fn the_cookies_name_is_a_setting() {
 }
 
 #[test]
+fn places_that_were_not_chosen_are_not_looked_at() {
+    let header = (AUTHORIZATION, "Bearer in.a.header");
+    let subprotocol = (SEC_WEBSOCKET_PROTOCOL, "tidings.v1, bearer.in.a.subprotocol");
+    let headers = [AT, OWN, header, subprotocol, (COOKIE, "session=in.a.cookie")];
+    let query = "token=in.a.query";
+    let check = |places: &[Place], expected: &str| {
+        let found = ask_in(places, &headers, query);
+        assert_eq!(found.as_ref().map(Token::expose), Ok(expected), "{places:?}");
+    };
+    check(&[Place::Header], "in.a.header");
+    check(&[Place::Query], "in.a.query");
+    check(&[Place::Cookie], "in.a.cookie");
+    check(&[Place::Subprotocol], "in.a.subprotocol");
+    check(&[Place::Cookie, Place::Header], "in.a.header");
+    check(&[Place::Cookie, Place::Subprotocol], "in.a.subprotocol");
+    let two = ask_in(&[Place::Header, Place::Subprotocol], &headers, query);
+    assert_eq!(two.unwrap_err().code(), "TOKEN_AMBIGUOUS");
+
+    let nothing = ask_in(&[Place::Header, Place::Subprotocol], &[], query).unwrap_err();
+    let expected = "no token was given; expected the header `Authorization: Bearer <token>`, or the subprotocol \
+                    `bearer.<token>`";
+    assert_eq!(nothing.to_string(), expected);
+    // What is wrong in a place that does not count is not wrong.
+    assert!(ask_in(&[Place::Query], &[(AUTHORIZATION, "Basic YTpi")], query).is_ok());
+}
+
+#[test]
+fn a_subprotocol_may_be_the_token() {
+    let ask = |values: &[&str]| {
+        let headers: Vec<_> = values.iter().map(|value| (SEC_WEBSOCKET_PROTOCOL, *value)).collect();
+        ask_in(&[Place::Subprotocol], &headers, "")
+    };
+    for values in [
+        &["tidings.v1, bearer.a.b.c"][..],
+        &["bearer.a.b.c"],
+        &["bearer.a.b.c,tidings.v1"],
+        &["tidings.v1", " bearer.a.b.c "],
+        &["bearer.a.b.c, bearer.a.b.c"],
+        &[",, ,bearer.a.b.c,"],
+    ] {
+        assert_eq!(ask(values).as_ref().map(Token::expose), Ok("a.b.c"), "{values:?}");
+    }
+    let refuses =
+        |values: &[&str], code: &str| assert_eq!(ask(values).unwrap_err().code(), code, "{values:?}");
+    refuses(&["tidings.v1"], "TOKEN_MISSING");
+    refuses(&["Bearer.a.b.c"], "TOKEN_MISSING");
+    refuses(&["bearer a.b.c"], "TOKEN_MISSING");
+    refuses(&["bearer."], "TOKEN_MALFORMED");
+    refuses(&["bearer.\u{e4}"], "TOKEN_MALFORMED");
+    refuses(&["bearer.a b"], "TOKEN_MALFORMED");
+    refuses(&["bearer.a, bearer.b"], "TOKEN_AMBIGUOUS");
+    refuses(&[&format!("bearer.{}", "a".repeat(9000))], "TOKEN_TOO_LONG");
+}
+
+#[test]
 fn a_cookie_needs_an_allowed_origin() {
     let cookie = (COOKIE, "session=a.b.c");
     let with = |origin| [AT, cookie.clone(), (ORIGIN, origin)];
@@ -184,7 +245,38 @@ fn header_value() -> impl Strategy<Value = HeaderValue> {
     .prop_filter_map("no header value", |bytes| HeaderValue::from_bytes(&bytes).ok())
 }
 
+/// Any bytes, and some that come close to a token.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let close = "(Bearer |session=|bearer\\.|tidings\\.v1, ?bearer\\.|https://)[a-zA-Z0-9._=; ,\"-]{0,30}";
+    prop_oneof![prop::collection::vec(any::<u8>(), 0..60), close.prop_map(String::into_bytes)]
+}
+
+fn places() -> impl Strategy<Value = Vec<Place>> {
+    prop::sample::subsequence(vec![Place::Header, Place::Query, Place::Cookie, Place::Subprotocol], 1..=4)
+}
+
 proptest! {
+    /// Whatever bytes are in whatever place: there is a token of harmless characters, or a refusal with a code.
+    #[test]
+    fn any_bytes_anywhere_are_answered(
+        values in prop::array::uniform4(prop::option::of(bytes())),
+        query in prop::option::of(".{0,40}|(token|Authorization)=.{0,20}(&token=.{0,9})?"),
+        places in places(),
+    ) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, ORIGIN].into_iter().zip(values) {
+            // What is no header's value does not get past the HTTP library.
+            if let Some(Ok(value)) = value.map(|bytes| HeaderValue::from_bytes(&bytes)) {
+                headers.append(name, value);
+            }
+        }
+        let rules = Rules { places, ..Rules::default() };
+        match find(&headers, query.as_deref(), &rules) {
+            Ok(token) => prop_assert!(token.expose().bytes().all(|byte| byte.is_ascii_graphic())),
+            Err(refusal) => prop_assert!(refusal.status().is_client_error() && !refusal.code().is_empty()),
+        }
+    }
+
     #[test]
     fn any_request_is_answered(
         headers in prop::collection::vec(

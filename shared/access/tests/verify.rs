@@ -9,7 +9,7 @@ use http::StatusCode;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use tidings_access::{Claims, Key, MintError, Refusal, SigningSecret, Token, Trust, Verifier, mint};
+use tidings_access::{Audience, Claims, Issuer, MintError, Refusal, SigningSecret, Token, Verifier, mint};
 
 const SECRET: &[u8] = b"a secret of at least 32 bytes ...";
 const NOW: u64 = 1_790_000_000;
@@ -21,12 +21,12 @@ fn secret() -> SigningSecret {
 }
 
 fn verifier(issuer: Option<&str>, audience: Option<&str>) -> Verifier {
-    let trust = Trust {
-        key: Key::Hs256(secret()),
-        issuer: issuer.map(str::to_owned),
-        audience: audience.map(str::to_owned),
+    let issuer = Issuer {
+        name: issuer.map(str::to_owned),
+        audience: audience.map(|value| Audience { claim: "aud".to_owned(), value: value.to_owned() }),
+        ..Issuer::with_secret(&secret())
     };
-    Verifier::new(trust, Duration::from_secs(LEEWAY))
+    Verifier::new(vec![issuer], Duration::from_secs(LEEWAY))
 }
 
 fn at(seconds: u64) -> SystemTime {
@@ -44,7 +44,7 @@ fn claims(changes: &Value) -> Map<String, Value> {
 
 fn verify(changes: &Value) -> Result<Claims, Refusal> {
     let token = mint(&claims(changes), &secret()).unwrap();
-    verifier(None, None).verify(&token, at(NOW))
+    verifier(None, None).verify_known(&token, at(NOW))
 }
 
 #[track_caller]
@@ -64,7 +64,7 @@ fn forge(header: &str, payload: &str, key: &[u8], algorithm: Algorithm) -> Strin
 
 #[track_caller]
 fn refuses_text(text: &str, code: &str) {
-    let result = Token::parse(text).and_then(|token| verifier(None, None).verify(&token, at(NOW)));
+    let result = Token::parse(text).and_then(|token| verifier(None, None).verify_known(&token, at(NOW)));
     refuses(&result, code, StatusCode::UNAUTHORIZED);
 }
 
@@ -72,7 +72,7 @@ fn refuses_text(text: &str, code: &str) {
 fn a_minted_token_is_believed_with_all_its_claims() {
     let given = claims(&json!({"sid": "s1", "role": ["sre", "lead"], "orgId": 17, "x": 1.50}));
     let token = mint(&given, &secret()).unwrap();
-    let claims = verifier(None, None).verify(&token, at(NOW)).unwrap();
+    let claims = verifier(None, None).verify_known(&token, at(NOW)).unwrap();
     assert_eq!(claims.subject, "ada");
     assert_eq!(claims.tenant.as_str(), "ops");
     assert_eq!(claims.expires_at, NOW + 60);
@@ -97,13 +97,13 @@ fn a_token_of_another_implementation_is_believed() {
         ".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
     ))
     .unwrap();
-    let key = Key::Hs256(SigningSecret::new(&secret).unwrap());
-    let trust = Trust { key, issuer: Some("joe".to_owned()), audience: None };
-    let verifier = Verifier::new(trust, Duration::ZERO);
+    let secret = SigningSecret::new(&secret).unwrap();
+    let issuer = Issuer { name: Some("joe".to_owned()), ..Issuer::with_secret(&secret) };
+    let verifier = Verifier::new(vec![issuer], Duration::ZERO);
     // It has neither `sub` nor `tenant`; every check before those passed.
-    let result = verifier.verify(&token, at(1_300_819_379));
+    let result = verifier.verify_known(&token, at(1_300_819_379));
     refuses(&result, "CLAIM_SUB", StatusCode::FORBIDDEN);
-    let result = verifier.verify(&token, at(1_300_819_380));
+    let result = verifier.verify_known(&token, at(1_300_819_380));
     refuses(&result, "TOKEN_EXPIRED", StatusCode::UNAUTHORIZED);
 }
 
@@ -204,7 +204,7 @@ fn another_secret_or_payload_is_noticed() {
 fn a_token_is_valid_before_exp_and_the_leeway() {
     let verify_at = |exp: Value, now: SystemTime| {
         let token = mint(&claims(&json!({"exp": exp})), &secret()).unwrap();
-        verifier(None, None).verify(&token, now)
+        verifier(None, None).verify_known(&token, now)
     };
     let border = NOW + LEEWAY;
     assert!(verify_at(json!(NOW), at(border - 1)).is_ok());
@@ -265,7 +265,7 @@ fn points_in_time_are_seconds_since_1970() {
 #[test]
 fn issuer_and_audience_are_checked_when_configured() {
     let verify = |verifier: Verifier, changes: Value| {
-        verifier.verify(&mint(&claims(&changes), &secret()).unwrap(), at(NOW))
+        verifier.verify_known(&mint(&claims(&changes), &secret()).unwrap(), at(NOW))
     };
     let issuer = || verifier(Some("https://id.example"), None);
     assert!(verify(issuer(), json!({"iss": "https://id.example"})).is_ok());
@@ -328,7 +328,7 @@ proptest! {
     #[test]
     fn any_other_text_is_refused(text in "[A-Za-z0-9._=+/~-]{0,80}|.{0,80}") {
         let result =
-            Token::parse(&text).and_then(|token| verifier(None, None).verify(&token, at(NOW)));
+            Token::parse(&text).and_then(|token| verifier(None, None).verify_known(&token, at(NOW)));
         prop_assert!(result.is_err());
     }
 
@@ -341,13 +341,13 @@ proptest! {
         text.replace_range(index..=index, &by);
         prop_assume!(text != good.expose());
         let token = Token::parse(&text).unwrap();
-        prop_assert!(verifier(None, None).verify(&token, at(NOW)).is_err());
+        prop_assert!(verifier(None, None).verify_known(&token, at(NOW)).is_err());
     }
 
     #[test]
     fn any_signed_payload_is_answered(payload in ".{0,60}|\\{(\"(exp|nbf|sub|tenant)\":[0-9e\"\\[\\]{}.+-]{0,9},?){0,4}\\}") {
         let token = Token::parse(&forge(HS256, &payload, SECRET, Algorithm::HS256)).unwrap();
-        if let Err(refusal) = verifier(None, None).verify(&token, at(NOW)) {
+        if let Err(refusal) = verifier(None, None).verify_known(&token, at(NOW)) {
             prop_assert!(refusal.status().is_client_error());
         }
     }

@@ -3,20 +3,18 @@
 use std::rc::Rc;
 
 use governor::clock::{Clock as _, DefaultClock};
-use tidings_access::Token;
 use tidings_protocol::close::CloseCode;
-use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
+use tidings_protocol::error::{ErrorCode, ErrorMessage};
 use tidings_protocol::framing::{self, Message, Opcode, Violation};
 use tokio::time::Instant;
 
 use super::Shard;
 use super::connection::{Connection, State};
-use crate::handshake;
 use crate::session::{Effect, Moment};
 
 impl Shard {
     /// Reads what the client has sent and acts on it.
-    pub(super) fn read(&self, connection: &Rc<Connection>) {
+    pub(super) fn read(self: &Rc<Self>, connection: &Rc<Connection>) {
         let mut scratch = self.scratch.borrow_mut();
         match connection.read(&mut scratch) {
             None => {}
@@ -26,7 +24,7 @@ impl Shard {
     }
 
     /// Acts on bytes that the client has sent.
-    pub(super) fn hear(&self, connection: &Rc<Connection>, bytes: &mut [u8]) {
+    pub(super) fn hear(self: &Rc<Self>, connection: &Rc<Connection>, bytes: &mut [u8]) {
         let now = Instant::now();
         let state = &mut *connection.state();
         state.last_heard = now;
@@ -54,7 +52,7 @@ impl Shard {
         connection.flush_now(state);
     }
 
-    fn refuse(&self, state: &mut State, error: &ErrorMessage) {
+    pub(super) fn refuse(&self, state: &mut State, error: &ErrorMessage) {
         state.say_text(&error.to_json((self.shared.clock)()));
     }
 
@@ -89,7 +87,7 @@ impl Shard {
         connection.close(state, code, &violation.to_string(), now);
     }
 
-    fn receive(&self, connection: &Rc<Connection>, state: &mut State, text: &str) {
+    fn receive(self: &Rc<Self>, connection: &Rc<Connection>, state: &mut State, text: &str) {
         let moment = Moment {
             now: (self.shared.clock)(),
             sequence: self.cursor.get(),
@@ -101,7 +99,7 @@ impl Shard {
         }
     }
 
-    fn act(&self, connection: &Rc<Connection>, state: &mut State, effect: Effect) {
+    pub(super) fn act(self: &Rc<Self>, connection: &Rc<Connection>, state: &mut State, effect: Effect) {
         let tenant = state.session.passport().tenant();
         match effect {
             Effect::Reply(json) => state.say_text(&json),
@@ -119,33 +117,6 @@ impl Shard {
             }
             Effect::Authenticate { token, id } => self.authenticate(connection, state, token.as_str(), id),
             Effect::Newest { subjects, otherwise } => self.answer_newest(connection, subjects, *otherwise),
-        }
-    }
-
-    /// Takes a fresh token of the same user on the live connection.
-    fn authenticate(
-        &self,
-        connection: &Rc<Connection>,
-        state: &mut State,
-        token: &str,
-        id: Option<MessageId>,
-    ) {
-        let now = (self.shared.clock)();
-        let passport = Token::parse(token).map_err(handshake::Denied::from).and_then(|token| {
-            let device = state.session.passport().consumer.device();
-            handshake::passport(&self.shared, &token, Some(device), now)
-        });
-        let renewed = passport
-            .map_err(|denied| ErrorMessage::new(ErrorCode::Unauthorized, denied.to_string()))
-            .and_then(|fresh| {
-                let expires = self.instant_of(fresh.expires_at, now);
-                let effects = state.session.renew(fresh)?;
-                state.token_expires = expires;
-                Ok(effects)
-            });
-        match renewed {
-            Ok(effects) => effects.into_iter().for_each(|effect| self.act(connection, state, effect)),
-            Err(error) => self.refuse(state, &error.in_reply_to(id)),
         }
     }
 }

@@ -1,0 +1,109 @@
+//! From the configuration to those whose tokens are believed.
+
+use std::path::Path;
+
+use tidings_access::{
+    Algorithm, Audience, HttpKeySource, Issuer, Keys, RefreshSettings, RemoteKeys, SigningSecret, Tenancy,
+    Verifier, VerifyingKey,
+};
+use tidings_model::Tenant;
+use tidings_runtime::config::{AccessConfig, IssuerConfig, SignatureAlgorithm};
+
+use crate::failure::Failure;
+
+/// Checks tokens as configured. Keys that are published are fetched by [`Verifier::keep_keys`].
+pub(crate) fn verifier(config: &AccessConfig) -> Result<Verifier, Failure> {
+    let issuers = if config.issuers.is_empty() {
+        vec![single(config)?]
+    } else {
+        let issuers = config.issuers.iter().enumerate().map(|(index, issuer)| {
+            one(config, issuer).map_err(|error| format!("access.issuers[{index}].{error}").into())
+        });
+        issuers.collect::<Result<_, Failure>>()?
+    };
+    Ok(Verifier::new(issuers, config.leeway))
+}
+
+/// Whoever has the one secret may speak for every tenant.
+fn single(config: &AccessConfig) -> Result<Issuer, Failure> {
+    let secret = config.hs256_secret.as_ref().ok_or("`access.hs256_secret` is not set")?;
+    let audience = config.audience.clone().map(|value| Audience { claim: "aud".to_owned(), value });
+    let issuer = Issuer::with_secret(&SigningSecret::new(secret.expose())?);
+    Ok(Issuer { name: config.issuer.clone(), audience, ..issuer })
+}
+
+/// An error begins with the key that it is about.
+fn one(config: &AccessConfig, issuer: &IssuerConfig) -> Result<Issuer, String> {
+    let claim = issuer.audience_claim.clone();
+    Ok(Issuer {
+        name: Some(issuer.issuer.clone()),
+        audience: issuer.audience.clone().map(|value| Audience { claim, value }),
+        algorithms: issuer.algorithms.iter().copied().map(algorithm).collect(),
+        tenancy: tenancy(issuer)?,
+        keys: keys(config, issuer)?,
+    })
+}
+
+fn tenancy(issuer: &IssuerConfig) -> Result<Tenancy, String> {
+    let parse =
+        |key: &str, name: &str| Tenant::parse(name).map_err(|error| format!("{key} = {name:?}: {error}"));
+    if let Some(tenant) = &issuer.tenant {
+        return Ok(Tenancy::Fixed(parse("tenant", tenant)?));
+    }
+    let allowed = issuer
+        .tenants
+        .as_ref()
+        .map(|tenants| tenants.iter().map(|tenant| parse("tenants", tenant)).collect::<Result<_, _>>());
+    let claim = issuer.tenant_claim.clone().unwrap_or_else(|| "tenant".to_owned());
+    Ok(Tenancy::Claimed { claim, allowed: allowed.transpose()? })
+}
+
+fn keys(config: &AccessConfig, issuer: &IssuerConfig) -> Result<Keys, String> {
+    if let Some(url) = &issuer.jwks_url {
+        let wrong = |error: &dyn std::error::Error| format!("jwks_url = {url:?}: {error}");
+        let parsed = url.parse().map_err(|error: http::uri::InvalidUri| wrong(&error))?;
+        let source = HttpKeySource::new(parsed, config.jwks_timeout).map_err(|error| wrong(&error))?;
+        let settings = RefreshSettings {
+            max_age: config.jwks_max_age,
+            cooldown: config.jwks_cooldown,
+            grace: config.jwks_grace,
+            patience: config.jwks_timeout,
+        };
+        return Ok(Keys::Remote(RemoteKeys::new(source, settings)));
+    }
+    if let Some(secret) = &issuer.hs256_secret {
+        let secret = SigningSecret::new(secret.expose()).map_err(|error| format!("hs256_secret: {error}"))?;
+        return Ok(Keys::Fixed(vec![VerifyingKey::from_secret(&secret)]));
+    }
+    let files = issuer.key_files.iter().map(|path| read(path, issuer));
+    Ok(Keys::Fixed(files.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect()))
+}
+
+fn read(path: &Path, issuer: &IssuerConfig) -> Result<Vec<VerifyingKey>, String> {
+    let wrong =
+        |error: &dyn std::error::Error| format!("key_files = {:?}: {error}", path.display().to_string());
+    let content = std::fs::read(path).map_err(|error| wrong(&error))?;
+    let keys = VerifyingKey::from_file(&content).map_err(|error| wrong(&error))?;
+    let is_usable =
+        |key: &VerifyingKey| issuer.algorithms.iter().any(|allowed| key.fits(algorithm(*allowed)));
+    if keys.iter().all(is_usable) {
+        Ok(keys)
+    } else {
+        let allowed: Vec<_> = issuer.algorithms.iter().map(|allowed| algorithm(*allowed).name()).collect();
+        let path = path.display().to_string();
+        Err(format!("key_files = {path:?}: a key in it fits none of the algorithms {}", allowed.join(", ")))
+    }
+}
+
+fn algorithm(configured: SignatureAlgorithm) -> Algorithm {
+    match configured {
+        SignatureAlgorithm::HS256 => Algorithm::Hs256,
+        SignatureAlgorithm::RS256 => Algorithm::Rs256,
+        SignatureAlgorithm::RS384 => Algorithm::Rs384,
+        SignatureAlgorithm::RS512 => Algorithm::Rs512,
+        SignatureAlgorithm::PS256 => Algorithm::Ps256,
+        SignatureAlgorithm::ES256 => Algorithm::Es256,
+        SignatureAlgorithm::ES384 => Algorithm::Es384,
+        SignatureAlgorithm::EdDSA => Algorithm::EdDsa,
+    }
+}

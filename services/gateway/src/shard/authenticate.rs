@@ -1,0 +1,70 @@
+//! A fresh token on a live connection.
+//!
+//! With a known key it is decided at once, so that what the client says next already finds what the token opens. With a
+//! new key the issuer has to be asked, and the connection goes on meanwhile with what it has.
+
+use std::rc::Rc;
+
+use tidings_access::{Claims, Refusal, Token};
+use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
+
+use super::Shard;
+use super::connection::{Connection, Phase, State};
+use crate::handshake::{self, Denied};
+
+impl Shard {
+    /// Takes a fresh token of the same user.
+    pub(super) fn authenticate(
+        self: &Rc<Self>,
+        connection: &Rc<Connection>,
+        state: &mut State,
+        token: &str,
+        id: Option<MessageId>,
+    ) {
+        let token = match Token::parse(token) {
+            Ok(token) => token,
+            Err(refusal) => return self.decided(connection, state, Err(refusal), id),
+        };
+        match self.shared.verifier.verify_known(&token, (self.shared.clock)().into()) {
+            Err(refusal) if refusal.may_pass() => {
+                let (shard, connection) = (Rc::clone(self), Rc::clone(connection));
+                self.tasks.spawn_local(async move {
+                    let verified = handshake::verify(&shard.shared, &token).await;
+                    let mut state = connection.state();
+                    // A connection that has ended meanwhile has left the directory, and must not enter it again.
+                    if matches!(state.phase, Phase::Closing { .. } | Phase::Over) {
+                        return;
+                    }
+                    shard.decided(&connection, &mut state, verified, id);
+                    connection.flush_now(&mut state);
+                });
+            }
+            verified => self.decided(connection, state, verified, id),
+        }
+    }
+
+    fn decided(
+        self: &Rc<Self>,
+        connection: &Rc<Connection>,
+        state: &mut State,
+        verified: Result<Claims, Refusal>,
+        id: Option<MessageId>,
+    ) {
+        let passport = verified.map_err(Denied::from).and_then(|claims| {
+            let device = state.session.passport().consumer.device();
+            handshake::passport(&self.shared, &claims, Some(device))
+        });
+        let renewed = passport
+            .map_err(|denied| ErrorMessage::new(ErrorCode::Unauthorized, denied.to_string()))
+            .and_then(|fresh| {
+                let expires = self.instant_of(fresh.expires_at, (self.shared.clock)());
+                let effects = state.session.renew(fresh)?;
+                state.token_expires = expires;
+                Ok(effects)
+            });
+        match renewed {
+            Ok(effects) => effects.into_iter().for_each(|effect| self.act(connection, state, effect)),
+            Err(error) => self.refuse(state, &error.in_reply_to(id)),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Fetching a key set over HTTP or HTTPS.
+//!
+//! What is at the other end is configured, but what it answers is not trusted: time and size have bounds, and redirects
+//! are not followed, since they could lead from the configured host to any other.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::ACCEPT;
+use http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::key_set::KeySetError;
+use crate::remote::KeySource;
+
+/// The largest answer, in bytes. Sets that are in use have a few kilobytes.
+const MAX_BODY: usize = 256 * 1024;
+
+/// A key set at a URL.
+pub struct HttpKeySource {
+    url: Uri,
+    timeout: Duration,
+    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+}
+
+impl HttpKeySource {
+    /// A source that waits at most `timeout` for a whole answer. Certificates are checked against the system's roots.
+    pub fn new(url: Uri, timeout: Duration) -> Result<Self, SourceError> {
+        let roots = if url.scheme_str() == Some("https") { system_roots()? } else { RootCertStore::empty() };
+        let provider = std::sync::Arc::new(aws_lc_rs::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+        // A connection that lies idle for minutes is more trouble than a new one.
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        Ok(Self { url, timeout, client })
+    }
+
+    async fn get(&self) -> Result<Vec<u8>, FetchError> {
+        let mut request = Request::new(Empty::new());
+        request.uri_mut().clone_from(&self.url);
+        request.headers_mut().insert(ACCEPT, http::HeaderValue::from_static("application/json"));
+        let response =
+            self.client.request(request).await.map_err(|error| FetchError::Exchange(error.into()))?;
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::Status(response.status()));
+        }
+        let body = Limited::new(response.into_body(), MAX_BODY).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() { FetchError::TooLarge } else { FetchError::Exchange(error) }
+        })?;
+        Ok(body.to_bytes().into())
+    }
+}
+
+fn system_roots() -> Result<RootCertStore, SourceError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() { Err(SourceError::NoRoots) } else { Ok(roots) }
+}
+
+#[async_trait]
+impl KeySource for HttpKeySource {
+    fn name(&self) -> String {
+        self.url.to_string()
+    }
+
+    async fn fetch(&self) -> Result<Vec<u8>, FetchError> {
+        match tokio::time::timeout(self.timeout, self.get()).await {
+            Ok(fetched) => fetched,
+            Err(_) => Err(FetchError::Timeout(self.timeout)),
+        }
+    }
+}
+
+/// Why keys could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// No whole answer in time.
+    #[error("there was no whole answer within {0:?}")]
+    Timeout(Duration),
+    /// No connection, or one that broke.
+    #[error("the exchange failed")]
+    Exchange(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Another answer than the set, a redirect for instance.
+    #[error("the answer is {0}, expected 200 OK")]
+    Status(StatusCode),
+    /// An answer that goes on and on.
+    #[error("the answer has more than {MAX_BODY} bytes")]
+    TooLarge,
+    /// An answer without keys.
+    #[error(transparent)]
+    Set(#[from] KeySetError),
+}
+
+/// Why keys cannot be fetched at all.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The system trusts nobody.
+    #[error(
+        "the system has no root certificates to check HTTPS servers with; install its package of them \
+         (ca-certificates), or name a file of them in SSL_CERT_FILE"
+    )]
+    NoRoots,
+    /// The TLS library cannot be used.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
+}
