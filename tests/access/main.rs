@@ -1,0 +1,235 @@
+//! Who may come in, end to end: a gateway that believes several issuers, one of which publishes its keys over HTTP.
+
+#![expect(clippy::unwrap_used, reason = "helpers fail a test by panicking")]
+
+use std::path::Path;
+
+use harness::{Answer, BOUND, Client, Dial, KeyServer, SECRET, Setup, SigningKey, System, eventually, token};
+use jsonwebtoken::Algorithm;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A gateway with three issuers: `keycloak` for ops by its key set, `cognito` for shelter by a key file, and `backend` for
+/// ops and shelter by a secret.
+struct Bench {
+    system: System,
+    keycloak: KeyServer,
+    key: SigningKey,
+    cognito: SigningKey,
+    // The file that the configuration names is read at the start only.
+    _folder: TempDir,
+}
+
+const CONFIG: &str = r#"
+[access]
+sources = ["header", "subprotocol"]
+jwks_max_age = "1h"
+jwks_cooldown = "COOLDOWN"
+jwks_grace = "1h"
+jwks_timeout = "2s"
+
+[[access.issuers]]
+issuer = "https://auth.example/realms/ops"
+algorithms = ["RS256", "ES256"]
+audience = "tidings"
+tenants = ["ops"]
+jwks_url = "JWKS"
+
+[[access.issuers]]
+issuer = "https://cognito.example/pool"
+algorithms = ["RS256"]
+audience = "app"
+audience_claim = "client_id"
+tenants = ["shelter"]
+tenant_claim = "custom:tenant"
+key_files = ["PEM"]
+
+[[access.issuers]]
+issuer = "backend"
+algorithms = ["HS256"]
+tenants = ["ops", "shelter"]
+hs256_secret = "SECRET"
+"#;
+
+impl Bench {
+    async fn start(cooldown: &str, answer: Option<Answer>) -> Self {
+        let (key, cognito) =
+            (SigningKey::new("k1", Algorithm::RS256), SigningKey::new("c1", Algorithm::RS256));
+        let keycloak = KeyServer::start(&[&key]).await;
+        if let Some(answer) = answer {
+            keycloak.answer(answer);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let pem = write(folder.path(), "cognito.pem", &cognito.public_pem());
+        let config = CONFIG
+            .replace("JWKS", keycloak.url())
+            .replace("PEM", &pem)
+            .replace("SECRET", SECRET)
+            .replace("COOLDOWN", cooldown);
+        let config = write(folder.path(), "access.toml", &config);
+        let setup =
+            Setup::default().variable("TIDINGS_CONFIG", &config).variable("TIDINGS_ACCESS__HS256_SECRET", "");
+        Self { system: setup.start().await, keycloak, key, cognito, _folder: folder }
+    }
+
+    fn bearer(&self, token: &str) -> Dial {
+        self.system.dial().bearer(token)
+    }
+
+    async fn open(&self, token: &str) -> Client {
+        let mut client = self.bearer(token).open().await;
+        client.expect_nothing_before_pong(BOUND).await;
+        client
+    }
+
+    async fn refused(&self, token: &str, status: u16, code: &str) {
+        let refusal = self.bearer(token).refused().await;
+        assert_eq!(refusal.status, status, "{}", refusal.body);
+        assert!(refusal.body.contains(&format!("{code:?}")), "{}", refusal.body);
+    }
+
+    /// No part of a token that is a secret is in what the processes have written.
+    fn check_silent(&mut self, tokens: &[&str]) {
+        self.system.check_well();
+        let written = self.system.gateway.output() + &self.system.projector.output();
+        for token in tokens {
+            for part in token.split('.').filter(|part| part.len() > 8) {
+                assert!(!written.contains(part), "{written}");
+            }
+        }
+    }
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn ops() -> Value {
+    json!({"iss": "https://auth.example/realms/ops", "aud": ["tidings", "account"], "sub": "ada", "tenant": "ops"})
+}
+
+fn shelter() -> Value {
+    json!({"iss": "https://cognito.example/pool", "client_id": "app", "sub": "bob", "custom:tenant": "shelter"})
+}
+
+fn with(mut claims: Value, name: &str, value: &str) -> Value {
+    claims[name] = json!(value);
+    claims
+}
+
+#[tokio::test]
+async fn each_issuer_opens_its_own_tenants_and_no_other() {
+    let mut bench = Bench::start("1h", None).await;
+    bench.open(&bench.key.token(ops())).await;
+    bench.open(&bench.cognito.token(shelter())).await;
+    for tenant in ["ops", "shelter"] {
+        bench.open(&token(SECRET, json!({"iss": "backend", "sub": "eve", "tenant": tenant}))).await;
+    }
+
+    let swapped = bench.key.token(with(ops(), "tenant", "shelter"));
+    bench.refused(&swapped, 403, "TENANT_FOREIGN").await;
+    bench.refused(&bench.cognito.token(with(shelter(), "custom:tenant", "ops")), 403, "TENANT_FOREIGN").await;
+    bench.refused(&bench.cognito.token(ops()), 401, "TOKEN_KEY").await;
+    bench.refused(&bench.key.token(shelter()), 401, "TOKEN_SIGNATURE").await;
+    bench.refused(&token(SECRET, ops()), 401, "TOKEN_ALGORITHM").await;
+    bench.refused(&token(&bench.cognito.public_pem(), shelter()), 401, "TOKEN_ALGORITHM").await;
+    bench.refused(&bench.key.token(with(ops(), "iss", "somebody")), 401, "TOKEN_ISSUER").await;
+    bench.refused(&bench.key.token(with(ops(), "aud", "another")), 401, "TOKEN_AUDIENCE").await;
+    bench.refused(&bench.cognito.token(with(shelter(), "client_id", "another")), 401, "TOKEN_AUDIENCE").await;
+    bench.refused(&bench.key.token(with(ops(), "tenant", "cnc")), 403, "TENANT_FOREIGN").await;
+    bench.check_silent(&[&swapped]);
+}
+
+#[tokio::test]
+async fn keys_are_rotated_while_it_runs() {
+    let mut bench = Bench::start("1h", None).await;
+    let old = bench.key.token(ops());
+    let mut client = bench.open(&old).await;
+    let fetches = bench.keycloak.fetches();
+
+    let new = SigningKey::new("k2", Algorithm::ES256);
+    bench.keycloak.publish(&[&new]);
+    let fresh = new.token(ops());
+    // The first to come with the new key is a live connection; it waits for the key, and nothing else does.
+    client.send_json(&json!({"action": "authenticate", "token": fresh, "id": "a1"})).await;
+    eventually("the new key is asked for", BOUND, async || match bench.keycloak.fetches() {
+        now if now > fetches => Ok(()),
+        now => Err(now),
+    })
+    .await;
+    bench.open(&fresh).await;
+    bench.open(&old).await;
+    client.expect_nothing_before_pong(BOUND).await;
+    assert_eq!(bench.keycloak.fetches(), fetches + 1);
+
+    for number in 0..20 {
+        let forged = SigningKey::new(&format!("x{number}"), Algorithm::ES256).token(ops());
+        bench.refused(&forged, 401, "TOKEN_KEY").await;
+    }
+    assert_eq!(bench.keycloak.fetches(), fetches + 1, "identifiers are invented in vain");
+    bench.check_silent(&[&old, &fresh]);
+}
+
+#[tokio::test]
+async fn a_live_connection_is_told_when_its_fresh_token_is_refused() {
+    let bench = Bench::start("1h", None).await;
+    let mut client = bench.open(&bench.key.token(ops())).await;
+    let forged = SigningKey::new("unknown", Algorithm::ES256).token(ops());
+    client.send_json(&json!({"action": "authenticate", "token": forged, "id": "a1"})).await;
+    let answer = client.next_json(BOUND).await;
+    assert_eq!(
+        (&answer["type"], &answer["data"]["code"]),
+        (&json!("error"), &json!("UNAUTHORIZED")),
+        "{answer}"
+    );
+    client.expect_nothing_before_pong(BOUND).await;
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_keeps_nobody_else_out() {
+    let mut bench = Bench::start("50ms", Some(Answer::Hangup)).await;
+    let token_of_ops = bench.key.token(ops());
+    let refusal = bench.bearer(&token_of_ops).refused().await;
+    assert_eq!(refusal.status, 503, "{}", refusal.body);
+    assert!(refusal.body.contains("\"KEYS_UNAVAILABLE\""), "{}", refusal.body);
+    assert_eq!(refusal.headers["retry-after"], "1");
+    bench.open(&bench.cognito.token(shelter())).await;
+
+    let attempts = bench.keycloak.fetches();
+    eventually("it is tried again and again", BOUND, async || match bench.keycloak.fetches() {
+        now if now > attempts + 3 => Ok(()),
+        now => Err(now),
+    })
+    .await;
+    let complaints = bench.system.gateway.output().matches("keys cannot be fetched").count();
+    assert_eq!(complaints, 1, "{}", bench.system.gateway.output());
+
+    bench.keycloak.publish(&[&bench.key]);
+    bench.system.gateway.line("keys were fetched", BOUND).await;
+    bench.open(&token_of_ops).await;
+    bench.check_silent(&[&token_of_ops]);
+}
+
+#[tokio::test]
+async fn tokens_are_taken_from_the_chosen_places_alone() {
+    let bench = Bench::start("1h", None).await;
+    let token = bench.key.token(ops());
+    let offered = format!("tidings.v1, bearer.{token}");
+    let mut client = bench.system.dial().subprotocol(&offered).open().await;
+    assert_eq!(client.subprotocol(), Some("tidings.v1"), "the token is not answered with");
+    client.next_json(BOUND).await;
+
+    let address = bench.system.address();
+    let places = [
+        Dial::new(address).query("token", &token),
+        Dial::new(address).cookie(&token).origin(address),
+        Dial::new(address).subprotocol(&format!("basic.{token}")),
+    ];
+    for place in places {
+        let refusal = place.refused().await;
+        assert_eq!(refusal.status, 401, "{}", refusal.body);
+        assert!(refusal.body.contains("TOKEN_MISSING") && !refusal.body.contains(&token), "{}", refusal.body);
+    }
+}
