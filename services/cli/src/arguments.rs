@@ -175,7 +175,7 @@ pub(crate) struct ListenOptions {
     /// The name of this device [default: the token's claim sid, else default]
     #[arg(long)]
     pub(crate) device: Option<String>,
-    /// Speak tidings.v1: messages with `seq` and `id`, and control messages
+    /// Print messages with their `seq` and `id`, and control messages
     #[arg(long)]
     pub(crate) sequenced: bool,
     /// End after so many messages

@@ -1,4 +1,5 @@
-//! `tidings listen`: a plain WebSocket client that prints one message per line.
+//! `tidings listen`: a WebSocket client that prints one message per line and acknowledges what it has
+//! printed.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -6,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use tidings_protocol::server::SUBPROTOCOL;
 use tidings_runtime::config::SecretRule;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -35,23 +36,18 @@ pub(crate) async fn run(file: Option<&Path>, options: &ListenOptions) -> Result<
     }
     // Its answer comes when the subscription counts: whatever is published from then on is heard.
     socket.send(Message::text(r#"{"action":"ping"}"#)).await?;
-    let mut is_announced = false;
     let mut left = options.count.unwrap_or(u64::MAX);
     while left > 0 {
         match socket.next().await {
-            Some(Ok(Message::Text(text))) if !is_announced && is_pong(&text) => {
-                // Not on standard output, which holds messages and nothing else.
-                writeln!(std::io::stderr(), "tidings: listening at {url}; Ctrl-C ends")?;
-                is_announced = true;
-            }
             Some(Ok(Message::Text(text))) => {
-                writeln!(std::io::stdout(), "{text}")?;
-                left -= 1;
-                // What was printed was received. Plain connections answer Pings for that.
-                if let Some(sequence) = options.sequenced.then(|| sequence(&text)).flatten() {
-                    socket
-                        .send(Message::text(json!({ "action": "ack", "seq": sequence }).to_string()))
-                        .await?;
+                let heard = Heard::read(&text);
+                if print(&heard, &text, options.sequenced, &url)? {
+                    left -= 1;
+                }
+                // What was printed was received, and nothing else.
+                if let Heard::Envelope { sequence, .. } = heard {
+                    let acknowledgement = json!({ "action": "ack", "seq": sequence }).to_string();
+                    socket.send(Message::text(acknowledgement)).await?;
                 }
             }
             Some(Ok(Message::Close(Some(close)))) => {
@@ -65,18 +61,63 @@ pub(crate) async fn run(file: Option<&Path>, options: &ListenOptions) -> Result<
         }
     }
     socket.close(None).await?;
-    // The gateway answers with its own Close, behind the Pings that it still has to ask.
+    // The gateway's own Close says that the last acknowledgement has arrived.
     while let Some(Ok(_)) = socket.next().await {}
     Ok(ExitCode::SUCCESS)
 }
 
-fn is_pong(message: &str) -> bool {
-    serde_json::from_str::<serde_json::Value>(message).is_ok_and(|message| message["action"] == "pong")
+/// What the gateway says in `tidings.v1`.
+enum Heard {
+    /// A message, with the body as a plain client gets it.
+    Envelope { sequence: u64, body: String },
+    /// The answer to `ping`.
+    Pong,
+    /// The gateway's own word: `welcome`, `caught_up`, …
+    Control,
+    /// An error, or the answer to a request.
+    Answer,
 }
 
-fn sequence(message: &str) -> Option<u64> {
-    let message: serde_json::Value = serde_json::from_str(message).ok()?;
-    message.get("seq")?.as_u64()
+impl Heard {
+    fn read(text: &str) -> Self {
+        if let Some((sequence, body)) = without_sequence(text) {
+            return Self::Envelope { sequence, body };
+        }
+        let message = tidings_model::json::parse(text.as_bytes()).unwrap_or_default();
+        match message.get("action").and_then(Value::as_str) {
+            Some("pong") => Self::Pong,
+            Some(_) if message.get("type").is_none() => Self::Control,
+            _ => Self::Answer,
+        }
+    }
+}
+
+/// Prints what a user of this command wants to see; says whether it counts as a message.
+fn print(heard: &Heard, text: &str, everything: bool, url: &str) -> std::io::Result<bool> {
+    let mut out = std::io::stdout();
+    match heard {
+        // Not on standard output, which holds messages and nothing else.
+        Heard::Pong => {
+            writeln!(std::io::stderr(), "tidings: listening at {url}; Ctrl-C ends").map(|()| false)
+        }
+        Heard::Control if everything => writeln!(out, "{text}").map(|()| false),
+        Heard::Control if text.starts_with(r#"{"action":"gap""#) => {
+            writeln!(std::io::stderr(), "tidings: some messages cannot be delivered: {text}").map(|()| false)
+        }
+        Heard::Control => Ok(false),
+        Heard::Envelope { body, .. } if !everything => writeln!(out, "{body}").map(|()| true),
+        Heard::Envelope { .. } | Heard::Answer => writeln!(out, "{text}").map(|()| true),
+    }
+}
+
+/// Takes off what `tidings.v1` puts in front of a body: `{"seq":7,"id":"e-1","a":1}` is `{"a":1}`.
+fn without_sequence(text: &str) -> Option<(u64, String)> {
+    let (sequence, rest) = text.strip_prefix(r#"{"seq":"#)?.split_once(',')?;
+    let rest = rest.strip_prefix(r#""id":"#)?;
+    let mut id = serde_json::Deserializer::from_str(rest).into_iter::<String>();
+    id.next()?.ok()?;
+    let rest = rest.get(id.byte_offset()..)?;
+    Some((sequence.parse().ok()?, format!("{{{}", rest.strip_prefix(',').unwrap_or(rest))))
 }
 
 fn request(url: &str, options: &ListenOptions) -> Result<Request, Failure> {
@@ -92,9 +133,7 @@ fn request(url: &str, options: &ListenOptions) -> Result<Request, Failure> {
     let bearer = HeaderValue::from_str(&format!("Bearer {}", options.token))
         .map_err(|_| "--token has characters that no token has")?;
     request.headers_mut().insert(AUTHORIZATION, bearer);
-    if options.sequenced {
-        request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
-    }
+    request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     Ok(request)
 }
 
@@ -127,5 +166,24 @@ fn explain(url: &str, error: Error) -> Failure {
         }
         Error::Io(error) => format!("cannot connect to {url}: {error}; is a gateway running there?").into(),
         other => format!("cannot connect to {url}: {other}").into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_printed_as_plain_clients_get_them() {
+        for (text, sequence, body) in [
+            (r#"{"seq":7,"id":"e-1","a":1.50}"#, 7, r#"{"a":1.50}"#),
+            (r#"{"seq":7,"id":"a\"},{","id":"own"}"#, 7, r#"{"id":"own"}"#),
+            (r#"{"seq":1,"id":""}"#, 1, "{}"),
+        ] {
+            assert_eq!(without_sequence(text), Some((sequence, body.to_owned())), "{text}");
+        }
+        for text in ["{}", r#"{"seq":7}"#, r#"{"id":"x","seq":7}"#, r#"{"seq":7,"id":7,"a":1}"#, "[]"] {
+            assert_eq!(without_sequence(text), None, "{text}");
+        }
     }
 }
