@@ -10,9 +10,12 @@
     reason = "helpers fail a test by panicking"
 )]
 
+mod administration;
 mod crashes;
 mod gaps;
+mod jetstream_store;
 mod kinds;
+mod reach;
 mod returning;
 mod site;
 mod slow;

@@ -95,6 +95,11 @@ impl Site {
         self.projector = Some(projector);
     }
 
+    /// Where the nats-server is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// SIGKILL for the nats-server, and another one on the same data.
     pub(crate) async fn restart_nats(&self) {
         let mut nats = self.nats.lock().await;
