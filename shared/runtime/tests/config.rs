@@ -247,6 +247,9 @@ fn keys_that_do_not_go_together_are_told() {
             "gateway.idle_timeout = \"1m 15s\" (default): expected more than gateway.heartbeat, \"2m\"",
         ],
     );
+    let short = "[consumers]\ninactive_after = \"90m\"\n";
+    let expected = "consumers.inactive_after = \"1h 30m\" (tidings.toml): expected at least \"2h\"";
+    assert_eq!(File::new(short).mistakes(&[], SecretRule::Optional), [expected]);
     // A key that is wrong by itself is not compared with others.
     let wrong = "[gateway]\nheartbeat = \"soon\"\nidle_timeout = \"1s\"\n";
     assert_eq!(File::new(wrong).mistakes(&[], SecretRule::Optional).len(), 1);

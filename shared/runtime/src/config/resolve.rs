@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::sources::{Sources, listed_in};
-use super::{Config, GatewayConfig, Mistake, NatsConfig, SecretRule, StreamsConfig};
+use super::{Config, ConsumersConfig, GatewayConfig, Mistake, NatsConfig, SecretRule, StreamsConfig};
 
 /// Keys that do not go together; the first is the one to report.
 pub(super) struct Conflict {
@@ -38,8 +38,12 @@ impl Conflict {
 
 /// Reads the secret's file into `config`, and finds every conflict.
 pub(super) fn resolve(config: &mut Config, rule: SecretRule) -> Vec<Conflict> {
-    let conflicts =
-        [credentials(&config.nats), duplicate_window(&config.streams), idle_timeout(&config.gateway)];
+    let conflicts = [
+        credentials(&config.nats),
+        duplicate_window(&config.streams),
+        idle_timeout(&config.gateway),
+        inactive_after(&config.consumers),
+    ];
     conflicts.into_iter().flatten().chain(access::resolve(&mut config.access, rule)).collect()
 }
 
@@ -78,6 +82,17 @@ fn idle_timeout(gateway: &GatewayConfig) -> Option<Conflict> {
         keys: keys(["gateway.idle_timeout", "gateway.heartbeat"]),
         value: Some(spelled(gateway.idle_timeout)),
         expected: format!("more than gateway.heartbeat, {}", spelled(gateway.heartbeat)),
+    })
+}
+
+/// Gateways renew the consumers of connected devices once an hour; one that is forgotten sooner would be
+/// forgotten while its device is connected.
+fn inactive_after(consumers: &ConsumersConfig) -> Option<Conflict> {
+    const LEAST: Duration = Duration::from_secs(2 * 60 * 60);
+    (consumers.inactive_after < LEAST).then(|| Conflict {
+        keys: keys(["consumers.inactive_after"]),
+        value: Some(spelled(consumers.inactive_after)),
+        expected: format!("at least {}", spelled(LEAST)),
     })
 }
 
