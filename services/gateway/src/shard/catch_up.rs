@@ -67,13 +67,16 @@ impl Shard {
         let mut reads = pin!(reads.buffered(READ_AHEAD));
         while let Some((sequence, framed)) = reads.next().await {
             let Some(framed) = framed else {
+                if !matches!(connection.state().phase, Phase::Returning { .. }) {
+                    return Given::All;
+                }
                 if let Some(floor) = self.removed_through(sequence).await
                     && self.epoch.get() == epoch
                 {
                     self.pass_over(connection, floor);
                     return Given::All;
                 }
-                // Replaced by a newer one, expired, or purged; or the connection has ended.
+                // Replaced by a newer one, expired, or purged.
                 continue;
             };
             if self.give(connection, epoch, &framed).await == Given::Full {
