@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::site::Site;
+use crate::site::{Site, dial};
 
 fn consumer<'a>(command: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["consumers", command, "--tenant", "lab", "--user", "ada", "--device", "d"], more].concat()
@@ -13,14 +13,14 @@ async fn consumers_are_listed_shown_reset_and_removed() {
     let (site, gateway) = Site::with_gateway().await;
     assert_eq!(site.run(&["consumers", "ls", "--tenant", "lab"]).await, "there are no consumers\n");
     for user in ["ada", "bo"] {
-        site.user(user).returns(&gateway).await.leave().await;
+        dial(user).returns(&gateway).await.leave().await;
         site.left(user, "d").await;
     }
     for n in 1..=4 {
         site.note("ada", n).await;
     }
     site.read_by(&gateway).await;
-    let mut ada = site.user("ada").returns(&gateway).await;
+    let mut ada = dial("ada").returns(&gateway).await;
     ada.wire.say(&json!({ "action": "subscribe", "topics": ["news"], "filters": { "colour": "red" } })).await;
     ada.wire.until(|message| message["action"] == "subscribed").await;
     ada.wire.ack(ada.missed[1]["seq"].as_u64().unwrap()).await;
@@ -44,17 +44,17 @@ async fn consumers_are_listed_shown_reset_and_removed() {
     ada.wire.silence().await;
     ada.wire.close().await;
     site.left("ada", "d").await;
-    let back = site.user("ada").returns(&gateway).await;
+    let back = dial("ada").returns(&gateway).await;
     assert_eq!(back.numbers(), [1, 2, 3, 4]);
     back.leave().await;
     site.left("ada", "d").await;
-    assert_eq!(site.user("ada").returns(&gateway).await.numbers(), [0; 0]);
+    assert_eq!(dial("ada").returns(&gateway).await.numbers(), [0; 0]);
     site.left("ada", "d").await;
 
     site.note("ada", 5).await;
     site.read_by(&gateway).await;
     site.run(&consumer("reset", &["--to", "new"])).await;
-    assert_eq!(site.user("ada").returns(&gateway).await.numbers(), [0; 0]);
+    assert_eq!(dial("ada").returns(&gateway).await.numbers(), [0; 0]);
     site.left("ada", "d").await;
 
     site.note("ada", 6).await;
@@ -64,7 +64,7 @@ async fn consumers_are_listed_shown_reset_and_removed() {
     let missing = site.run_failing(&consumer("show", &[])).await;
     assert!(missing.contains("there is no consumer lab/ada/d"), "{missing}");
     // Whoever was removed is as one who was never here.
-    assert_eq!(site.user("ada").returns(&gateway).await.numbers(), [0; 0]);
+    assert_eq!(dial("ada").returns(&gateway).await.numbers(), [0; 0]);
     gateway.stop().await;
 }
 
@@ -74,7 +74,7 @@ async fn a_purged_user_leaves_nothing_behind() {
     let other = site.gateway().await;
     for user in ["ada", "bo"] {
         for device in ["d", "e"] {
-            site.user(user).device(device).returns(&gateway).await.leave().await;
+            dial(user).device(device).returns(&gateway).await.leave().await;
             site.left(user, device).await;
         }
         for n in 1..=3 {
@@ -85,7 +85,7 @@ async fn a_purged_user_leaves_nothing_behind() {
         site.read_by(gateway).await;
     }
     // One device is connected, and says more afterwards.
-    let mut here = site.user("ada").device("d").returns(&gateway).await;
+    let mut here = dial("ada").device("d").returns(&gateway).await;
     assert_eq!(here.numbers(), [1, 2, 3]);
     let printed = site.run(&["users", "purge", "--tenant", "lab", "--user", "ada"]).await;
     assert_eq!(printed, "removed 3 envelopes and 2 consumers of user \"ada\"\n");
@@ -99,13 +99,13 @@ async fn a_purged_user_leaves_nothing_behind() {
     assert_eq!(site.count("KV_CONSUMERS", "$KV.CONSUMERS.lab.ada.>").await, 0);
     let epoch = here.welcome["position"].as_str().unwrap().split_once('-').unwrap().0.to_owned();
     for gateway in [&gateway, &other] {
-        let back = site.user("ada").device("e").returns(gateway).await;
+        let back = dial("ada").device("e").returns(gateway).await;
         assert_eq!((back.gap.clone(), back.missed.len()), (None, 0));
         let since = format!("{epoch}-0");
-        let back = site.user("ada").device("f").since(&since).returns(gateway).await;
+        let back = dial("ada").device("f").since(&since).returns(gateway).await;
         assert_eq!(back.missed.len(), 0, "nothing in memory either: {:?}", back.missed);
     }
-    let bo = site.user("bo").returns(&other).await;
+    let bo = dial("bo").returns(&other).await;
     assert_eq!((bo.gap.clone(), bo.numbers()), (None, vec![1, 2, 3]));
     gateway.stop().await;
     other.stop().await;

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::site::{Dial, Gateway, Site, sequence_of};
+use crate::site::{Dial, Gateway, Site, dial, sequence_of};
 use crate::wire::{Heard, Wire};
 
 const USERS: u64 = 24;
@@ -27,7 +27,10 @@ impl Random {
         let given = std::env::var("TIDINGS_TEST_SEED").ok().map(|seed| seed.parse().unwrap());
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into();
         let seed = given.unwrap_or_else(now);
-        println!("TIDINGS_TEST_SEED={seed}");
+        #[expect(clippy::print_stdout, reason = "shown with a failure, to repeat it")]
+        {
+            println!("TIDINGS_TEST_SEED={seed}");
+        }
         Self(seed)
     }
 
@@ -52,7 +55,6 @@ struct Client {
     sequences: BTreeMap<u64, u64>,
     /// The last sequence that was acknowledged; what a plain client answers, it does not know itself.
     acknowledged: u64,
-    repeated: u64,
     connections: u64,
 }
 
@@ -65,13 +67,12 @@ impl Client {
             seen: Vec::new(),
             sequences: BTreeMap::new(),
             acknowledged: 0,
-            repeated: 0,
             connections: 0,
         }
     }
 
     fn dial(&self) -> Dial<'_> {
-        let dial = Dial::of(&self.name);
+        let dial = dial(&self.name);
         if self.sequenced { dial.sequenced() } else { dial }
     }
 
@@ -121,8 +122,6 @@ impl Client {
             if n == self.seen.len() as u64 + 1 {
                 self.seen.push(n);
                 heard.fetch_add(1, Ordering::Relaxed);
-            } else {
-                self.repeated += 1;
             }
             if let Some(sequence) = message["seq"].as_u64() {
                 let known = *self.sequences.entry(sequence).or_insert(n);
@@ -188,14 +187,10 @@ impl Crowd {
     }
 
     /// Everybody has everything.
-    async fn check(self, each: u64) -> (u64, u64) {
-        let (mut repeated, mut connections) = (0, 0);
+    async fn check(self, each: u64) {
         for client in self.clients.join_all().await {
             assert_eq!(client.seen, (1..=each).collect::<Vec<_>>(), "{}", client.name);
-            repeated += client.repeated;
-            connections += client.connections;
         }
-        (repeated, connections)
     }
 }
 
@@ -229,17 +224,16 @@ async fn a_gateway_killed_at_random_moments_loses_nothing() {
         gateway
     };
     let (gateway, ()) = tokio::join!(killing, send_notes(&site, each, allowed.subscribe()));
-    let (repeated, connections) = crowd.check(each).await;
-    println!("{repeated} notes were repeated over {connections} connections");
+    crowd.check(each).await;
 
     // Whatever was saved of the last acknowledgements: once more, and everybody stands at the end.
     for user in (0..USERS).map(|user| format!("user-{user}")) {
-        site.user(&user).returns(&gateway).await.leave().await;
+        dial(&user).returns(&gateway).await.leave().await;
     }
     gateway.stop().await;
     let gateway = site.gateway().await;
     for user in (0..USERS).map(|user| format!("user-{user}")) {
-        let back = site.user(&user).returns(&gateway).await;
+        let back = dial(&user).returns(&gateway).await;
         assert_eq!((back.gap.clone(), back.numbers()), (None, vec![]), "{user}");
     }
     gateway.stop().await;

@@ -3,7 +3,7 @@
 use harness::{BOUND, eventually};
 use serde_json::{Value, json};
 
-use crate::site::{Gateway, Return, Site, sequence_of};
+use crate::site::{Gateway, Return, Site, dial, sequence_of};
 
 fn check_gap(gap: Option<&Value>, reason: &str, from: &Value, to: &Value) {
     let gap = gap.expect("a gap is told");
@@ -16,16 +16,16 @@ fn text(position: &Value) -> &str {
 
 /// Leaves a consumer behind that has seen everything up to now; where it stands.
 async fn was_here(site: &Site, gateway: &Gateway, user: &str) -> Value {
-    let here = site.user(user).returns(gateway).await;
+    let here = dial(user).returns(gateway).await;
     here.leave().await;
     site.left(user, "d").await;
     site.consumer(user, "d").await.unwrap()["position"].clone()
 }
 
 /// Returns until the gateway tells a gap; where nothing is acknowledged, that changes nothing.
-async fn returns_to_a_gap(site: &Site, gateway: &Gateway, user: &str) -> Return {
+async fn returns_to_a_gap(gateway: &Gateway, user: &str) -> Return {
     eventually("the gateway sees what was removed", BOUND, async || {
-        let returned = site.user(user).device("d").returns(gateway).await;
+        let returned = dial(user).device("d").returns(gateway).await;
         if returned.gap.is_some() { Ok(returned) } else { Err("no gap") }
     })
     .await
@@ -34,8 +34,8 @@ async fn returns_to_a_gap(site: &Site, gateway: &Gateway, user: &str) -> Return 
 #[tokio::test]
 async fn a_stream_made_anew_while_connected() {
     let (site, gateway) = Site::with_gateway().await;
-    let mut ada = site.user("ada").returns(&gateway).await.wire;
-    let mut browser = site.user("bo").open(&gateway).await;
+    let mut ada = dial("ada").returns(&gateway).await.wire;
+    let mut browser = dial("bo").open(&gateway).await;
     ada.say(&json!({ "action": "subscribe", "topics": ["news"] })).await;
     assert_eq!(ada.message().await["action"], "subscribed");
     for n in 1..=5 {
@@ -61,7 +61,7 @@ async fn a_stream_made_anew_while_connected() {
     ada.ack(heard[3]["seq"].as_u64().unwrap()).await;
     ada.close().await;
     site.left("ada", "d").await;
-    let again = site.user("ada").returns(&gateway).await;
+    let again = dial("ada").returns(&gateway).await;
     assert_eq!((again.gap.clone(), again.numbers()), (None, vec![8, 18]));
     // A plain client is told nothing, and misses nothing that there is.
     assert_eq!(browser.until(|message| message["n"] == 8).await.len(), 3);
@@ -75,7 +75,7 @@ async fn a_stream_made_anew_while_away() {
         site.note("filler", n).await;
     }
     site.read_by(&gateway).await;
-    let mut ada = site.user("ada").returns(&gateway).await.wire;
+    let mut ada = dial("ada").returns(&gateway).await.wire;
     ada.say(&json!({ "action": "subscribe", "topics": ["news"] })).await;
     assert_eq!(ada.message().await["action"], "subscribed");
     ada.close().await;
@@ -89,19 +89,19 @@ async fn a_stream_made_anew_while_away() {
     site.read_by(&gateway).await;
     // Told until it is acknowledged: a connection that breaks may take the word with it.
     for gateway in [gateway, site.gateway().await] {
-        let ada = site.user("ada").returns(&gateway).await;
+        let ada = dial("ada").returns(&gateway).await;
         let epoch = text(&ada.welcome["position"]).split_once('-').unwrap().0;
         check_gap(ada.gap.as_ref(), "epoch", &position, &json!(format!("{epoch}-0")));
         assert_eq!(ada.numbers(), [1, 2]);
         gateway.stop().await;
     }
     let gateway = site.gateway().await;
-    let mut ada = site.user("ada").returns(&gateway).await;
+    let mut ada = dial("ada").returns(&gateway).await;
     ada.wire.ack(ada.last()).await;
     ada.wire.silence().await;
     ada.wire.close().await;
     site.left("ada", "d").await;
-    let again = site.user("ada").returns(&gateway).await;
+    let again = dial("ada").returns(&gateway).await;
     assert_eq!((again.gap.clone(), again.numbers()), (None, vec![]));
     gateway.stop().await;
 }
@@ -114,7 +114,7 @@ async fn a_position_from_the_future() {
     let position = was_here(&site, &gateway, "ada").await;
     let (epoch, _) = text(&position).split_once('-').unwrap();
     let future = format!("{epoch}-1000");
-    let mut ada = site.user("ada").since(&future).returns(&gateway).await;
+    let mut ada = dial("ada").since(&future).returns(&gateway).await;
     let last = site.projected().await;
     check_gap(ada.gap.as_ref(), "future", &json!(future), &json!(format!("{epoch}-{last}")));
     site.note("ada", 2).await;
@@ -136,7 +136,7 @@ async fn a_position_ahead_of_the_gateway_is_not_one_from_the_future() {
     gateway.process.signal(rustix::process::Signal::CONT);
     // It may have read some of it by now, or all.
     let since = format!("{epoch}-{ahead}");
-    let mut ada = site.user("ada").since(&since).sequenced().open(&gateway).await;
+    let mut ada = dial("ada").since(&since).sequenced().open(&gateway).await;
     let heard = ada.until(|message| message["n"] == 600).await;
     let notes: Vec<_> = heard.iter().filter(|message| !message["n"].is_null()).cloned().collect();
     assert!(heard.iter().all(|message| message["action"] != "gap"), "{heard:?}");
@@ -159,16 +159,16 @@ async fn retention_passes_a_position() {
     site.note("ada", 3).await;
     let first = sequence_of(&position) + 1;
     site.remove_through(first).await;
-    let ada = returns_to_a_gap(&site, &gateway, "ada").await;
+    let ada = returns_to_a_gap(&gateway, "ada").await;
     let to = format!("{}-{first}", text(&position).split_once('-').unwrap().0);
     check_gap(ada.gap.as_ref(), "retention", &position, &json!(to));
     assert_eq!(ada.numbers(), [2, 3]);
     // Nobody else has missed anything, nor has whoever acknowledges what there is.
     ada.leave().await;
     site.left("ada", "d").await;
-    let after = site.user("ada").returns(&gateway).await;
+    let after = dial("ada").returns(&gateway).await;
     assert_eq!((after.gap, after.missed.len()), (None, 0));
-    let bo = (bo, site.user("bo").returns(&gateway).await);
+    let bo = (bo, dial("bo").returns(&gateway).await);
     assert_eq!(bo.1.gap, None, "bo stood at {}", bo.0);
     gateway.stop().await;
 }
@@ -193,12 +193,12 @@ async fn what_was_replaced_is_no_gap() {
     let position = was_here(&site, &gateway, "bo").await;
     site.note("bo", 1).await;
     site.read_by(&gateway).await;
-    let ada = site.user("ada").returns(&gateway).await;
+    let ada = dial("ada").returns(&gateway).await;
     assert_eq!((ada.gap.clone(), ada.numbers()), (None, vec![30]));
     ada.wire.close().await;
     site.left("ada", "d").await;
     site.remove_through(sequence_of(&position) + 1).await;
-    returns_to_a_gap(&site, &gateway, "bo").await;
+    returns_to_a_gap(&gateway, "bo").await;
     gateway.stop().await;
 }
 
@@ -206,7 +206,7 @@ async fn what_was_replaced_is_no_gap() {
 #[tokio::test]
 async fn a_position_at_what_has_expired_is_no_gap() {
     let (site, gateway) = Site::with_gateway().await;
-    let mut ada = site.user("ada").returns(&gateway).await.wire;
+    let mut ada = dial("ada").returns(&gateway).await.wire;
     site.note("bo", 1).await;
     site.publish("fleeting.seen", json!({ "user": "ada", "n": 2 })).await;
     let sequence = ada.message().await["seq"].as_u64().unwrap();
@@ -221,7 +221,7 @@ async fn a_position_at_what_has_expired_is_no_gap() {
     .await;
     gateway.stop().await;
     let gateway = site.gateway().await;
-    let mut ada = site.user("ada").returns(&gateway).await;
+    let mut ada = dial("ada").returns(&gateway).await;
     assert_eq!((ada.gap, ada.missed.len()), (None, 0));
     site.note("ada", 3).await;
     assert_eq!(ada.wire.message().await["n"], 3);

@@ -3,7 +3,7 @@
 use harness::{BOUND, eventually};
 use serde_json::{Value, json};
 
-use crate::site::{Gateway, Site};
+use crate::site::{Gateway, Site, dial};
 
 async fn start() -> (Site, Gateway) {
     let site = Site::setup().variable("TIDINGS_CONSUMERS__STORE", "jetstream").start().await;
@@ -28,7 +28,7 @@ async fn left(site: &Site) -> Value {
 #[tokio::test]
 async fn leaving_and_returning() {
     let (site, gateway) = start().await;
-    let mut ada = site.user("ada").returns(&gateway).await.wire;
+    let mut ada = dial("ada").returns(&gateway).await.wire;
     ada.say(&json!({ "action": "subscribe", "topics": ["news"], "filters": { "colour": "red" } })).await;
     assert_eq!(ada.message().await["action"], "subscribed");
     ada.close().await;
@@ -40,18 +40,18 @@ async fn leaving_and_returning() {
     }
     site.projected().await;
     let other = site.gateway().await;
-    let mut back = site.user("ada").returns(&other).await;
+    let mut back = dial("ada").returns(&other).await;
     assert_eq!((back.gap.clone(), back.numbers()), (None, vec![1, 2, 3, 4, 5, 6]));
     back.wire.ack(back.missed[2]["seq"].as_u64().unwrap()).await;
     back.wire.silence().await;
     // A stop saves it, and a kill what was saved.
     other.stop().await;
     left(&site).await;
-    let back = site.user("ada").returns(&gateway).await;
+    let back = dial("ada").returns(&gateway).await;
     assert_eq!(back.numbers(), [4, 5, 6]);
     gateway.kill().await;
     let gateway = site.gateway().await;
-    assert_eq!(site.user("ada").returns(&gateway).await.numbers(), [4, 5, 6]);
+    assert_eq!(dial("ada").returns(&gateway).await.numbers(), [4, 5, 6]);
 
     let purge = ["users", "purge", "--tenant", "lab", "--user", "ada"];
     assert!(site.run(&purge).await.ends_with("1 consumers of user \"ada\"\n"));
@@ -65,7 +65,7 @@ async fn leaving_and_returning() {
 #[tokio::test]
 async fn a_stream_made_anew_takes_its_consumers_with_it() {
     let (site, gateway) = start().await;
-    let mut ada = site.user("ada").returns(&gateway).await.wire;
+    let mut ada = dial("ada").returns(&gateway).await.wire;
     site.note("ada", 1).await;
     assert_eq!(ada.message().await["n"], 1);
     site.renew_envelopes().await;
@@ -77,7 +77,7 @@ async fn a_stream_made_anew_takes_its_consumers_with_it() {
     left(&site).await;
     site.note("ada", 3).await;
     site.read_by(&gateway).await;
-    let back = site.user("ada").returns(&gateway).await;
+    let back = dial("ada").returns(&gateway).await;
     assert_eq!((back.gap.clone(), back.numbers()), (None, vec![3]));
     gateway.stop().await;
 }

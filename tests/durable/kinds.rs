@@ -3,12 +3,12 @@
 use harness::{BOUND, eventually};
 use serde_json::json;
 
-use crate::site::Site;
+use crate::site::{Site, dial};
 
 #[tokio::test]
 async fn only_what_matters_later_waits() {
     let (site, gateway) = Site::with_gateway().await;
-    site.user("ada").returns(&gateway).await.leave().await;
+    dial("ada").returns(&gateway).await.leave().await;
     site.left("ada", "d").await;
     site.publish("fleeting.seen", json!({ "user": "ada", "n": 1 })).await;
     for n in 2..=4 {
@@ -32,11 +32,11 @@ async fn only_what_matters_later_waits() {
     // From the mailbox, and from the stream itself.
     let other = site.gateway_with(&[("TIDINGS_GATEWAY__MAILBOX_REACH", "1")]).await;
     for gateway in [gateway, other] {
-        let ada = site.user("ada").returns(&gateway).await;
+        let ada = dial("ada").returns(&gateway).await;
         assert_eq!(ada.numbers(), [4, 14, 30]);
         ada.wire.close().await;
         // Whoever is present gets all of it.
-        let mut ada = site.user("ada").returns(&gateway).await.wire;
+        let mut ada = dial("ada").returns(&gateway).await.wire;
         for (n, event) in [(40, "gauge.read"), (41, "fleeting.seen")] {
             site.publish(event, json!({ "user": "ada", "n": n })).await;
             assert_eq!(ada.message().await["n"], n);
@@ -56,7 +56,7 @@ async fn only_what_matters_later_waits() {
 #[tokio::test]
 async fn a_message_to_several_addresses_of_a_user_comes_once() {
     let (site, gateway) = Site::with_gateway().await;
-    let ada = site.user("ada").roles(&["guard"]);
+    let ada = dial("ada").roles(&["guard"]);
     let mut live = ada.device("live").sequenced().open(&gateway).await;
     live.until(|message| message["action"] == "caught_up").await;
     ada.returns(&gateway).await.leave().await;
@@ -87,7 +87,7 @@ async fn a_message_to_several_addresses_of_a_user_comes_once() {
             }
             // Whoever holds one key only has not received it by another's part.
             let since = format!("{epoch}-{sequence}");
-            let stranger = site.user("bo").device("x").since(&since).returns(gateway).await;
+            let stranger = dial("bo").device("x").since(&since).returns(gateway).await;
             assert_eq!(
                 stranger.numbers(),
                 (n..=3).collect::<Vec<_>>(),
@@ -113,13 +113,13 @@ async fn a_device_that_was_never_here_begins_as_the_catalog_says() {
         site.projected().await;
         gateway.stop().await;
         let gateway = site.gateway().await;
-        let first = site.user("ada").returns(&gateway).await;
+        let first = dial("ada").returns(&gateway).await;
         assert_eq!((first.gap.clone(), first.numbers()), (None, expected.clone()), "{policy}");
         // A crash in its first second loses nothing on it.
         gateway.kill().await;
         let gateway = site.gateway().await;
         site.note("ada", 4).await;
-        let mut second = site.user("ada").sequenced().open(&gateway).await;
+        let mut second = dial("ada").sequenced().open(&gateway).await;
         let heard = second.until(|message| message["n"] == 4).await;
         let notes = heard.iter().filter_map(|message| message["n"].as_u64());
         assert_eq!(notes.collect::<Vec<_>>(), [&expected[..], &[4]].concat(), "{policy}");

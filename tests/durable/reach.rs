@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::site::{Gateway, Site};
+use crate::site::{Gateway, Site, dial};
 use crate::wire::Refused;
 
 #[tokio::test]
@@ -14,7 +14,7 @@ async fn who_stands_before_the_mailbox_is_served_from_the_stream() {
     let (site, gateway) = Site::with_gateway().await;
     let users: Vec<String> = (0..12).map(|user| format!("user-{user}")).collect();
     for user in &users {
-        site.user(user).returns(&gateway).await.leave().await;
+        dial(user).returns(&gateway).await.leave().await;
         site.left(user, "d").await;
     }
     let padding = "x".repeat(4096);
@@ -32,14 +32,14 @@ async fn who_stands_before_the_mailbox_is_served_from_the_stream() {
     // More clients that take nothing than may read from the stream at once keep nobody from it.
     let mut stalled = Vec::new();
     for user in &users[..6] {
-        stalled.push(site.user(user).sequenced().receive_buffer(4096).open(&gateway).await);
+        stalled.push(dial(user).sequenced().receive_buffer(4096).open(&gateway).await);
     }
     for user in &users[6..] {
-        let back = site.user(user).returns(&gateway).await;
+        let back = dial(user).returns(&gateway).await;
         assert_eq!((back.gap.clone(), back.numbers()), (None, (1..=60).collect()), "{user}");
         back.leave().await;
         site.left(user, "d").await;
-        assert_eq!(site.user(user).returns(&gateway).await.missed.len(), 0, "{user}");
+        assert_eq!(dial(user).returns(&gateway).await.missed.len(), 0, "{user}");
     }
     for wire in &mut stalled {
         let heard = wire.until(|message| message["action"] == "caught_up").await;
@@ -51,7 +51,7 @@ async fn who_stands_before_the_mailbox_is_served_from_the_stream() {
 #[tokio::test]
 async fn retention_below_the_mailbox_is_told() {
     let (site, gateway) = Site::with_gateway().await;
-    site.user("ada").returns(&gateway).await.leave().await;
+    dial("ada").returns(&gateway).await.leave().await;
     site.left("ada", "d").await;
     for n in 1..=50 {
         site.note("ada", n).await;
@@ -61,7 +61,7 @@ async fn retention_below_the_mailbox_is_told() {
     let gateway = site.gateway_with(&[("TIDINGS_GATEWAY__MAILBOX_REACH", "10")]).await;
     site.remove_through(last - 20).await;
     let back = eventually("the gateway sees what was removed", BOUND, async || {
-        let back = site.user("ada").returns(&gateway).await;
+        let back = dial("ada").returns(&gateway).await;
         if back.gap.is_some() { Ok(back) } else { Err("no gap") }
     })
     .await;
@@ -73,7 +73,7 @@ async fn retention_below_the_mailbox_is_told() {
 #[tokio::test]
 async fn who_comes_before_the_gateway_is_ready_waits() {
     let (site, gateway) = Site::with_gateway().await;
-    site.user("ada").returns(&gateway).await.leave().await;
+    dial("ada").returns(&gateway).await.leave().await;
     site.left("ada", "d").await;
     site.note("ada", 1).await;
     site.projected().await;
@@ -87,10 +87,10 @@ async fn who_comes_before_the_gateway_is_ready_waits() {
     for gateway in [&starting, &hasty] {
         assert_eq!((status(gateway, "readyz").await, status(gateway, "healthz").await), (503, 200));
     }
-    let refused = site.user("ada").try_open(&hasty).await.unwrap_err();
+    let refused = dial("ada").try_open(&hasty).await.unwrap_err();
     assert_eq!(refused, Refused::Status(503));
 
-    let waiting = site.user("ada").returns(&starting);
+    let waiting = dial("ada").returns(&starting);
     let (back, ()) = tokio::join!(waiting, async {
         assert_eq!(status(&starting, "readyz").await, 503);
         patient.open();

@@ -3,13 +3,13 @@
 use harness::BOUND;
 use serde_json::{Value, json};
 
-use crate::site::{Site, numbers, sequence_of};
+use crate::site::{Site, dial, numbers, sequence_of};
 use crate::wire::Heard;
 
 #[tokio::test]
 async fn what_was_missed_comes_then_caught_up_then_what_happens() {
     let (site, gateway) = Site::with_gateway().await;
-    let first = site.user("ada").returns(&gateway).await;
+    let first = dial("ada").returns(&gateway).await;
     assert_eq!(
         (first.gap.clone(), first.numbers()),
         (None, Vec::<u64>::new()),
@@ -23,7 +23,7 @@ async fn what_was_missed_comes_then_caught_up_then_what_happens() {
         site.note("bo", 100 + n).await;
     }
     site.read_by(&gateway).await;
-    let mut ada = site.user("ada").returns(&gateway).await;
+    let mut ada = dial("ada").returns(&gateway).await;
     assert_eq!(ada.numbers(), [1, 2, 3, 4, 5]);
     let sequences: Vec<_> = ada.missed.iter().map(|message| message["seq"].as_u64().unwrap()).collect();
     assert!(sequences.is_sorted_by(|one, next| one < next), "{sequences:?}");
@@ -35,11 +35,11 @@ async fn what_was_missed_comes_then_caught_up_then_what_happens() {
     // Nothing was acknowledged, so all of it comes again.
     ada.wire.close().await;
     site.left("ada", "d").await;
-    let again = site.user("ada").returns(&gateway).await;
+    let again = dial("ada").returns(&gateway).await;
     assert_eq!(again.numbers(), [1, 2, 3, 4, 5, 6]);
     again.leave().await;
     site.left("ada", "d").await;
-    assert_eq!(site.user("ada").returns(&gateway).await.numbers(), [0; 0]);
+    assert_eq!(dial("ada").returns(&gateway).await.numbers(), [0; 0]);
     gateway.stop().await;
 }
 
@@ -48,7 +48,7 @@ async fn what_was_missed_comes_then_caught_up_then_what_happens() {
 async fn the_seam_neither_loses_nor_repeats_nor_reorders() {
     const NOTES: u64 = 3_000;
     let (site, gateway) = Site::with_gateway().await;
-    site.user("ada").returns(&gateway).await.leave().await;
+    dial("ada").returns(&gateway).await.leave().await;
     site.left("ada", "d").await;
     let publishing = async {
         for n in 1..=NOTES {
@@ -60,7 +60,7 @@ async fn the_seam_neither_loses_nor_repeats_nor_reorders() {
         let mut returns = 0_u64;
         while next <= NOTES {
             returns += 1;
-            let mut wire = site.user("ada").sequenced().open(&gateway).await;
+            let mut wire = dial("ada").sequenced().open(&gateway).await;
             let (mut caught_up, mut live, mut last) = (false, 0, 0);
             // Some of it missed, some of it live, and away again.
             while next <= NOTES && !(caught_up && live >= 5 + returns % 7) {
@@ -89,7 +89,7 @@ async fn the_seam_neither_loses_nor_repeats_nor_reorders() {
 #[tokio::test]
 async fn a_plain_client_acknowledges_by_answering_pings_alone() {
     let (site, gateway) = Site::with_gateway().await;
-    let mut browser = site.user("ada").open(&gateway).await;
+    let mut browser = dial("ada").open(&gateway).await;
     browser.polite = false;
     browser.silence().await;
     for n in 1..=3 {
@@ -100,7 +100,7 @@ async fn a_plain_client_acknowledges_by_answering_pings_alone() {
     // It was asked, and did not answer: all of it comes again.
     browser.close().await;
     site.left("ada", "d").await;
-    let mut browser = site.user("ada").open(&gateway).await;
+    let mut browser = dial("ada").open(&gateway).await;
     browser.polite = false;
     assert_eq!(browser.until(|message| message["n"] == 3).await, heard);
     if browser.questions.is_empty() {
@@ -112,7 +112,7 @@ async fn a_plain_client_acknowledges_by_answering_pings_alone() {
     // Before the gateway hears the goodbye, it has heard the answers.
     browser.close().await;
     site.left("ada", "d").await;
-    let mut browser = site.user("ada").open(&gateway).await;
+    let mut browser = dial("ada").open(&gateway).await;
     browser.silence().await;
     // A browser that says nothing at all, with the gateway's Pings answered by themselves.
     site.note("ada", 4).await;
@@ -125,7 +125,7 @@ async fn a_plain_client_acknowledges_by_answering_pings_alone() {
     }
     gateway.kill().await;
     let gateway = site.gateway().await;
-    site.user("ada").open(&gateway).await.silence().await;
+    dial("ada").open(&gateway).await.silence().await;
     gateway.stop().await;
 }
 
@@ -133,14 +133,14 @@ async fn a_plain_client_acknowledges_by_answering_pings_alone() {
 async fn a_user_returns_to_any_gateway() {
     let site = Site::setup().start().await;
     let gateways = [site.gateway().await, site.gateway().await];
-    site.user("ada").returns(&gateways[0]).await.leave().await;
+    dial("ada").returns(&gateways[0]).await.leave().await;
     let mut expected = 1;
     for round in 0..6 {
         site.left("ada", "d").await;
         for n in expected..expected + 3 {
             site.note("ada", n).await;
         }
-        let mut ada = site.user("ada").sequenced().open(&gateways[(round + 1) % 2]).await;
+        let mut ada = dial("ada").sequenced().open(&gateways[(round + 1) % 2]).await;
         let heard = ada.until(|message| message["n"] == expected + 2).await;
         let notes: Vec<Value> = heard.into_iter().filter(|message| !message["n"].is_null()).collect();
         assert_eq!(numbers(&notes), [expected, expected + 1, expected + 2]);
@@ -157,7 +157,7 @@ async fn a_user_returns_to_any_gateway() {
 async fn each_device_has_its_place_and_its_connections_share_it() {
     let (site, gateway) = Site::with_gateway().await;
     for device in ["phone", "laptop"] {
-        site.user("ada").device(device).returns(&gateway).await.leave().await;
+        dial("ada").device(device).returns(&gateway).await.leave().await;
         site.left("ada", device).await;
     }
     for n in 1..=4 {
@@ -165,8 +165,8 @@ async fn each_device_has_its_place_and_its_connections_share_it() {
     }
     let last = site.projected().await;
     // Two connections of the phone; what one has received, the phone has.
-    let mut one = site.user("ada").device("phone").sequenced().open(&gateway).await;
-    let mut other = site.user("ada").device("phone").sequenced().open(&gateway).await;
+    let mut one = dial("ada").device("phone").sequenced().open(&gateway).await;
+    let mut other = dial("ada").device("phone").sequenced().open(&gateway).await;
     let heard = one.until(|message| message["n"] == 4).await;
     other.until(|message| message["n"] == 4).await;
     let second = heard.iter().find(|message| message["n"] == 2).unwrap()["seq"].as_u64().unwrap();
@@ -179,15 +179,15 @@ async fn each_device_has_its_place_and_its_connections_share_it() {
     other.ack(1).await;
     other.close().await;
     assert!(site.left("ada", "phone").await >= last);
-    assert_eq!(site.user("ada").device("phone").returns(&gateway).await.numbers(), [0; 0]);
-    assert_eq!(site.user("ada").device("laptop").returns(&gateway).await.numbers(), [1, 2, 3, 4]);
+    assert_eq!(dial("ada").device("phone").returns(&gateway).await.numbers(), [0; 0]);
+    assert_eq!(dial("ada").device("laptop").returns(&gateway).await.numbers(), [1, 2, 3, 4]);
     gateway.stop().await;
 }
 
 #[tokio::test]
 async fn the_position_that_a_client_kept_takes_precedence() {
     let (site, gateway) = Site::with_gateway().await;
-    let start = site.user("ada").returns(&gateway).await;
+    let start = dial("ada").returns(&gateway).await;
     let position = start.welcome["position"].as_str().unwrap().to_owned();
     start.leave().await;
     site.left("ada", "d").await;
@@ -195,7 +195,7 @@ async fn the_position_that_a_client_kept_takes_precedence() {
         site.note("ada", n).await;
     }
     site.projected().await;
-    let mut all = site.user("ada").sequenced().open(&gateway).await;
+    let mut all = dial("ada").sequenced().open(&gateway).await;
     let heard = all.until(|message| message["n"] == 4).await;
     let sequence = |n: u64| heard.iter().find(|message| message["n"] == n).unwrap()["seq"].as_u64().unwrap();
     all.ack(sequence(4)).await;
@@ -205,11 +205,11 @@ async fn the_position_that_a_client_kept_takes_precedence() {
     // Back behind what it has acknowledged, and what it stores is not moved back by that.
     let (epoch, _) = position.split_once('-').unwrap();
     let second = format!("{epoch}-{}", sequence(2));
-    assert_eq!(site.user("ada").since(&second).returns(&gateway).await.numbers(), [3, 4]);
-    assert_eq!(site.user("ada").since(&position).returns(&gateway).await.numbers(), [1, 2, 3, 4]);
-    assert_eq!(site.user("ada").returns(&gateway).await.numbers(), [0; 0]);
+    assert_eq!(dial("ada").since(&second).returns(&gateway).await.numbers(), [3, 4]);
+    assert_eq!(dial("ada").since(&position).returns(&gateway).await.numbers(), [1, 2, 3, 4]);
+    assert_eq!(dial("ada").returns(&gateway).await.numbers(), [0; 0]);
     // Ahead of what it has stored, too.
-    let fresh = site.user("ada").device("new").since(&second).returns(&gateway).await;
+    let fresh = dial("ada").device("new").since(&second).returns(&gateway).await;
     assert_eq!((fresh.welcome["position"].as_str().unwrap(), fresh.numbers()), (&*second, vec![3, 4]));
     gateway.stop().await;
 }
@@ -217,7 +217,7 @@ async fn the_position_that_a_client_kept_takes_precedence() {
 #[tokio::test]
 async fn acknowledgements_go_forward_and_not_beyond_what_was_sent() {
     let (site, gateway) = Site::with_gateway().await;
-    let mut ada = site.user("ada").returns(&gateway).await.wire;
+    let mut ada = dial("ada").returns(&gateway).await.wire;
     for n in 1..=3 {
         site.note("ada", n).await;
     }
@@ -233,7 +233,7 @@ async fn acknowledgements_go_forward_and_not_beyond_what_was_sent() {
     ada.silence().await;
     ada.close().await;
     assert_eq!(site.left("ada", "d").await, sequences[1]);
-    assert_eq!(site.user("ada").returns(&gateway).await.numbers(), [3]);
+    assert_eq!(dial("ada").returns(&gateway).await.numbers(), [3]);
     gateway.stop().await;
 }
 
@@ -245,7 +245,7 @@ async fn topics_and_filters_survive_and_come_in_one_order_with_the_rest() {
     };
     news(1, "red").await;
     site.read_by(&gateway).await;
-    let mut ada = site.user("ada").returns(&gateway).await.wire;
+    let mut ada = dial("ada").returns(&gateway).await.wire;
     ada.say(&json!({ "action": "subscribe", "topics": ["news"], "filters": { "colour": "red" } })).await;
     assert_eq!(ada.message().await["action"], "subscribed");
     // A topic begins when it is asked for.
@@ -265,7 +265,7 @@ async fn topics_and_filters_survive_and_come_in_one_order_with_the_rest() {
         gateway.stop().await;
         site.gateway().await
     };
-    let mut ada = site.user("ada").returns(&gateway).await;
+    let mut ada = dial("ada").returns(&gateway).await;
     assert_eq!(ada.numbers(), [2, 3, 5, 6]);
     // It was not asked for again, and is heard all the same.
     news(8, "blue").await;
@@ -278,14 +278,14 @@ async fn topics_and_filters_survive_and_come_in_one_order_with_the_rest() {
     news(10, "red").await;
     site.note("ada", 11).await;
     site.read_by(&gateway).await;
-    assert_eq!(site.user("ada").returns(&gateway).await.numbers(), [11]);
+    assert_eq!(dial("ada").returns(&gateway).await.numbers(), [11]);
     gateway.stop().await;
 }
 
 #[tokio::test]
 async fn a_role_that_was_lost_opens_nothing_of_what_was_missed() {
     let (site, gateway) = Site::with_gateway().await;
-    let insider = site.user("ada").roles(&["insider", "guard"]);
+    let insider = dial("ada").roles(&["insider", "guard"]);
     let mut ada = insider.returns(&gateway).await.wire;
     ada.say(&json!({ "action": "subscribe", "topics": ["secrets", "news"] })).await;
     assert_eq!(ada.message().await["topics"], json!(["news", "secrets"]));
@@ -297,7 +297,7 @@ async fn a_role_that_was_lost_opens_nothing_of_what_was_missed() {
         site.publish("news.broken", json!({ "n": 20 + n })).await;
     }
     site.read_by(&gateway).await;
-    let outsider = site.user("ada").returns(&gateway).await;
+    let outsider = dial("ada").returns(&gateway).await;
     assert_eq!(outsider.numbers(), [21, 22]);
     // Nothing of it was acknowledged; with the roles, all of it is open.
     outsider.wire.close().await;
@@ -311,7 +311,7 @@ async fn a_gateway_that_stops_saves_what_was_acknowledged() {
     let (site, gateway) = Site::with_gateway().await;
     let mut users = Vec::new();
     for user in ["ada", "bo", "cy"] {
-        users.push((user, site.user(user).returns(&gateway).await.wire));
+        users.push((user, dial(user).returns(&gateway).await.wire));
         site.note(user, 1).await;
         site.note(user, 2).await;
     }
@@ -331,7 +331,7 @@ async fn a_gateway_that_stops_saves_what_was_acknowledged() {
     let gateway = site.gateway().await;
     for (user, _) in &users {
         assert!(site.consumer(user, "d").await.unwrap()["connected"].is_null(), "{user} has left");
-        assert_eq!(site.user(user).returns(&gateway).await.numbers(), [2], "{user}");
+        assert_eq!(dial(user).returns(&gateway).await.numbers(), [2], "{user}");
     }
     gateway.stop().await;
 }

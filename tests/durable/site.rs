@@ -199,7 +199,7 @@ impl Site {
         let n = self.projected().await;
         // A device that was never here has missed nothing.
         let device = format!("w{n}");
-        let mut witness = self.user("witness").device(&device).open(gateway).await;
+        let mut witness = dial("witness").device(&device).open(gateway).await;
         witness.silence().await;
         self.note("witness", n).await;
         assert_eq!(witness.message().await["n"], n);
@@ -250,11 +250,6 @@ impl Site {
         let stream = self.stream(stream).await;
         stream.info_with_subjects(subject).await.unwrap().count().await
     }
-
-    /// A user who is about to connect.
-    pub(crate) fn user<'u>(&self, user: &'u str) -> Dial<'u> {
-        Dial::of(user)
-    }
 }
 
 /// A process that serves clients.
@@ -279,6 +274,11 @@ impl Gateway {
     }
 }
 
+/// A user who is about to connect.
+pub(crate) fn dial(user: &str) -> Dial<'_> {
+    Dial { user, roles: &[], device: "d", since: None, sequenced: false, receive_buffer: None }
+}
+
 /// A connection in the making.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dial<'u> {
@@ -291,10 +291,6 @@ pub(crate) struct Dial<'u> {
 }
 
 impl<'u> Dial<'u> {
-    pub(crate) fn of(user: &'u str) -> Self {
-        Self { user, roles: &[], device: "d", since: None, sequenced: false, receive_buffer: None }
-    }
-
     /// With the subprotocol `tidings.v1`.
     pub(crate) fn sequenced(self) -> Self {
         Self { sequenced: true, ..self }

@@ -5,7 +5,7 @@ use std::fs;
 use harness::{BOUND, eventually};
 use serde_json::json;
 
-use crate::site::{Gateway, Site, numbers};
+use crate::site::{Gateway, Site, dial, numbers};
 
 /// What passes by while one client does not read: 50 MB.
 const NOTES: u64 = 1_600;
@@ -23,12 +23,12 @@ async fn a_reader_that_stalls_costs_a_window_and_loses_nothing() {
     let site = Site::setup().variable("TIDINGS_GATEWAY__HOT_TAIL_BYTES", "1MB").start().await;
     let gateway = site.gateway().await;
     let roles = ["guard"];
-    let stalled = site.user("ada").roles(&roles).sequenced().receive_buffer(16 * 1024);
+    let stalled = dial("ada").roles(&roles).sequenced().receive_buffer(16 * 1024);
     let mut stalled = stalled.open(&gateway).await;
     stalled.until(|message| message["action"] == "caught_up").await;
-    let mut browser = site.user("cy").roles(&roles).receive_buffer(16 * 1024).open(&gateway).await;
+    let mut browser = dial("cy").roles(&roles).receive_buffer(16 * 1024).open(&gateway).await;
     browser.silence().await;
-    let mut brisk = site.user("bo").roles(&roles).sequenced().open(&gateway).await;
+    let mut brisk = dial("bo").roles(&roles).sequenced().open(&gateway).await;
     brisk.until(|message| message["action"] == "caught_up").await;
 
     let before = memory(&gateway);
@@ -67,7 +67,7 @@ async fn a_reader_that_stalls_costs_a_window_and_loses_nothing() {
 async fn a_reader_that_stalls_beyond_retention_is_told_so() {
     let site = Site::setup().variable("TIDINGS_GATEWAY__HOT_TAIL_BYTES", "1").start().await;
     let gateway = site.gateway().await;
-    let mut ada = site.user("ada").sequenced().receive_buffer(16 * 1024).open(&gateway).await;
+    let mut ada = dial("ada").sequenced().receive_buffer(16 * 1024).open(&gateway).await;
     ada.until(|message| message["action"] == "caught_up").await;
     let padding = "x".repeat(PADDING);
     for n in 1..=200 {

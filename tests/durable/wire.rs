@@ -112,9 +112,8 @@ impl Wire {
                 }
             }
         };
-        if timeout(BOUND, all).await.is_err() {
-            panic!("the last message did not come, only {}", json!(messages));
-        }
+        let outcome = timeout(BOUND, all).await;
+        assert!(outcome.is_ok(), "the last message did not come, only {}", json!(messages));
         messages
     }
 
@@ -202,7 +201,7 @@ impl Wire {
         match u16::try_from(payload.len()).unwrap() {
             short @ 0..126 => frame.push(0x80 | u8::try_from(short).unwrap()),
             long => {
-                frame.push(0x80 | 126);
+                frame.push(0x80 | 0x7E);
                 frame.extend(long.to_be_bytes());
             }
         }
