@@ -15,6 +15,11 @@ dev *arguments: nats-server
 test *arguments: nats-server
     cargo test --workspace --locked "$@"
 
+# Measure: `just bench offline`; `just bench --help` lists the benchmarks and their sizes
+bench *arguments: nats-server
+    cargo build --release --locked --package tidings-cli --package tidings-bench
+    @exec "${CARGO_TARGET_DIR:-target}/release/tidings-bench" "$@"
+
 # Check format, lints and documentation
 check:
     cargo fmt --all --check

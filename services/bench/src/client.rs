@@ -1,0 +1,233 @@
+//! The load client: many WebSockets of `tidings.v1` at as little cost as possible, since it shares
+//! the machine with what it measures.
+//!
+//! It trusts a server of ours to send unmasked, unfragmented frames, and checks what a user cares
+//! about: exactly the envelopes that were due, in order.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf as _, BytesMut};
+use futures_util::{StreamExt as _, stream};
+use tidings_protocol::server::SUBPROTOCOL;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::Failure;
+
+const TEXT: u8 = 0x81;
+const PING: u8 = 0x89;
+const PONG: u8 = 0x8A;
+/// How long anything may take before the benchmark is given up.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// Tasks that the users of a round are shared among.
+const TASKS: usize = 2;
+
+/// An open connection.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    buffer: BytesMut,
+}
+
+/// A user who comes back.
+#[derive(Debug, Clone)]
+pub(crate) struct Returning {
+    pub(crate) token: String,
+    /// What the user missed: this sequence and, at this distance, so many in all.
+    pub(crate) first: u64,
+    pub(crate) step: u64,
+    pub(crate) count: u64,
+}
+
+/// What came of everybody's return.
+pub(crate) struct Returned {
+    /// From the first connect until the last user had everything.
+    pub(crate) elapsed: Duration,
+    /// For each user, from the connect until everything was there; ascending.
+    pub(crate) times: Vec<Duration>,
+    /// Still open.
+    pub(crate) connections: Vec<Connection>,
+}
+
+/// Lets all users return, so many at a time, and checks what each receives.
+pub(crate) async fn return_all(
+    address: SocketAddr,
+    users: Vec<Returning>,
+    under_way: usize,
+) -> Result<Returned, Failure> {
+    let began = Instant::now();
+    let share = users.len().div_ceil(TASKS).max(1);
+    let tasks: Vec<_> = users
+        .chunks(share)
+        .map(|users| {
+            let users = users.to_vec();
+            tokio::spawn(async move {
+                let arrivals = stream::iter(users).map(|user| arrive(address, user));
+                arrivals.buffer_unordered((under_way / TASKS).max(1)).collect::<Vec<_>>().await
+            })
+        })
+        .collect();
+    let mut returned = Returned { elapsed: Duration::ZERO, times: Vec::new(), connections: Vec::new() };
+    for task in tasks {
+        for arrived in task.await? {
+            let (connection, time) = arrived?;
+            returned.connections.push(connection);
+            returned.times.push(time);
+        }
+    }
+    returned.elapsed = began.elapsed();
+    returned.times.sort();
+    Ok(returned)
+}
+
+async fn arrive(address: SocketAddr, user: Returning) -> Result<(Connection, Duration), Failure> {
+    let began = Instant::now();
+    let arrival = async {
+        let mut connection = Connection::open(address, &user.token).await?;
+        let expected = (0..user.count).map(|index| user.first + index * user.step);
+        connection.catch_up(expected).await?;
+        if user.count > 0 {
+            connection.acknowledge(user.first + (user.count - 1) * user.step).await?;
+        }
+        Ok((connection, began.elapsed()))
+    };
+    tokio::time::timeout(PATIENCE, arrival).await?
+}
+
+impl Connection {
+    /// Connects and shakes hands.
+    pub(crate) async fn open(address: SocketAddr, token: &str) -> Result<Self, Failure> {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        // The key is the example of RFC 6455, section 1.3; only who doubts the server needs another.
+        let request = format!(
+            "GET /api/ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut connection = Self { stream, buffer: BytesMut::with_capacity(8 * 1024) };
+        let end = loop {
+            if let Some(end) = connection.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                break end + 4;
+            }
+            connection.read().await?;
+        };
+        let head = connection.buffer.split_to(end);
+        if !head.starts_with(b"HTTP/1.1 101") {
+            return Err(format!("the handshake was refused: {}", String::from_utf8_lossy(&head)).into());
+        }
+        Ok(connection)
+    }
+
+    /// Reads until the server says that everything was sent; what came must be what was expected.
+    pub(crate) async fn catch_up(&mut self, mut expected: impl Iterator<Item = u64>) -> Result<(), Failure> {
+        loop {
+            match self.next().await? {
+                Heard::Envelope(sequence) => {
+                    let due = expected.next();
+                    if due != Some(sequence) {
+                        return Err(
+                            format!("a user received envelope {sequence} where {due:?} was due").into()
+                        );
+                    }
+                }
+                Heard::CaughtUp => {
+                    return match expected.next() {
+                        None => Ok(()),
+                        Some(due) => Err(format!("a user did not receive envelope {due}").into()),
+                    };
+                }
+                Heard::Other => {}
+            }
+        }
+    }
+
+    /// Reads so many envelopes, and says the sequence of the last.
+    pub(crate) async fn receive(&mut self, count: u64) -> Result<u64, Failure> {
+        let (mut received, mut last) = (0, 0);
+        let receiving = async {
+            while received < count {
+                if let Heard::Envelope(sequence) = self.next().await? {
+                    if sequence <= last {
+                        return Err(format!("envelope {sequence} came after {last}").into());
+                    }
+                    received += 1;
+                    last = sequence;
+                }
+            }
+            Ok(last)
+        };
+        tokio::time::timeout(PATIENCE, receiving).await?
+    }
+
+    /// Says that everything up to here was received.
+    pub(crate) async fn acknowledge(&mut self, sequence: u64) -> Result<(), Failure> {
+        let text = format!(r#"{{"action":"ack","seq":{sequence}}}"#);
+        self.send(TEXT, text.as_bytes()).await
+    }
+
+    async fn send(&mut self, head: u8, payload: &[u8]) -> Result<(), Failure> {
+        // Short payloads only; a mask of zeros is a mask.
+        let mut frame = vec![head, 0x80 | u8::try_from(payload.len())?, 0, 0, 0, 0];
+        frame.extend_from_slice(payload);
+        Ok(self.stream.write_all(&frame).await?)
+    }
+
+    async fn next(&mut self) -> Result<Heard, Failure> {
+        let (head, start, length) = loop {
+            if let Some(found) = whole_frame(&self.buffer) {
+                break found;
+            }
+            self.read().await?;
+        };
+        self.buffer.advance(start);
+        let payload = self.buffer.split_to(length);
+        match head {
+            TEXT => heard(&payload),
+            PING => {
+                self.send(PONG, &payload).await?;
+                Ok(Heard::Other)
+            }
+            _ => Err(format!("a frame that begins with {head:#x} was not expected").into()),
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), Failure> {
+        if self.stream.read_buf(&mut self.buffer).await? == 0 {
+            return Err("the server closed the connection".into());
+        }
+        Ok(())
+    }
+}
+
+enum Heard {
+    Envelope(u64),
+    CaughtUp,
+    Other,
+}
+
+fn heard(text: &[u8]) -> Result<Heard, Failure> {
+    if let Some(rest) = text.strip_prefix(br#"{"seq":"#) {
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        return Ok(Heard::Envelope(std::str::from_utf8(&rest[..digits])?.parse()?));
+    }
+    for bad in [r#"{"action":"gap""#, r#"{"type":"error""#] {
+        if text.starts_with(bad.as_bytes()) {
+            return Err(format!("a user was told {}", String::from_utf8_lossy(text)).into());
+        }
+    }
+    let is_end = text.starts_with(br#"{"action":"caught_up""#);
+    Ok(if is_end { Heard::CaughtUp } else { Heard::Other })
+}
+
+/// The first byte, where the payload begins, and its length, of a frame that has come whole
+/// (RFC 6455, section 5.2).
+fn whole_frame(bytes: &[u8]) -> Option<(u8, usize, usize)> {
+    let (start, length) = match bytes.get(1)? {
+        126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
+        127 => (10, usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)).ok()?),
+        length => (2, usize::from(*length)),
+    };
+    (bytes.len() >= start + length).then(|| (bytes[0], start, length))
+}

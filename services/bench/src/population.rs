@@ -1,0 +1,124 @@
+//! Users, what they missed, and where they stand: written straight into JetStream, in the form in
+//! which the projector and the gateways write.
+
+use std::collections::BTreeSet;
+
+use async_nats::header::{HeaderMap, HeaderValue, NATS_MESSAGE_TTL};
+use async_nats::jetstream;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesOrdered;
+use tidings_model::{Address, Attributes, Class, Envelope, EnvelopeSubject, Epoch, Origin, Position};
+use tidings_streams::EnvelopeWriter;
+use tidings_streams::consumers::{Change, ConsumerName, ConsumerStore as _, Presence};
+use time::OffsetDateTime;
+
+use crate::Failure;
+use crate::deployment::{Deployment, tenant};
+
+/// Publications under way at once: the projector's default.
+const IN_FLIGHT: usize = 1024;
+/// What a consumer's entry lives for, in seconds: the default of `consumers.inactive_after`.
+const TIME_TO_LIVE: u64 = 30 * 24 * 60 * 60;
+
+/// The name of a user.
+pub(crate) fn user(index: u64) -> String {
+    format!("user-{index:07}")
+}
+
+/// The addresses that the user's token opens.
+pub(crate) fn addresses(user: &str) -> Result<[Address; 3], Failure> {
+    Ok([Address::new("user", user)?, Address::new("role", "reader")?, Address::new("org", "o1")?])
+}
+
+/// A message's body: JSON of about this many bytes.
+pub(crate) fn body(length: usize) -> Bytes {
+    let frame = r#"{"type":"notification","data":{"title":"Shift","message":""}}"#.len();
+    let text = "x".repeat(length.saturating_sub(frame));
+    format!(r#"{{"type":"notification","data":{{"title":"Shift","message":"{text}"}}}}"#).into()
+}
+
+/// Appends one envelope for each address, in order, as the projector does.
+pub(crate) async fn write_envelopes(
+    deployment: &Deployment,
+    addresses: impl IntoIterator<Item = Address>,
+    body: &Bytes,
+) -> Result<u64, Failure> {
+    let (mut writer, _) = EnvelopeWriter::open(&deployment.topology).await?;
+    let first = deployment.topology.extent().await?.last + 1;
+    let (tenant, now) = (tenant()?, OffsetDateTime::now_utc());
+    let mut under_way = FuturesOrdered::new();
+    for (sequence, address) in (first..).zip(addresses) {
+        if under_way.len() >= IN_FLIGHT
+            && let Some(stored) = under_way.next().await
+        {
+            stored?;
+        }
+        let subject = EnvelopeSubject {
+            tenant: tenant.clone(),
+            class: Class::Durable,
+            address,
+            slot: "notification".to_owned(),
+            key: None,
+        };
+        let envelope = Envelope {
+            subject,
+            event_id: format!("event-{sequence}"),
+            event_source: Some("/bench".to_owned()),
+            origin: Origin { event: Position { epoch: Epoch(1), sequence }, message: 0, part: 0 },
+            attributes: Attributes::new(),
+            expires_at: None,
+            trace_parent: None,
+            body: body.clone(),
+        };
+        under_way.push_back(writer.send(&envelope, now).await?);
+    }
+    while let Some(stored) = under_way.next().await {
+        stored?;
+    }
+    Ok(first)
+}
+
+/// Gives each user a consumer that stands at a position, over any that is there. As the gateway
+/// writes an entry, but without asking first how many devices the user has.
+pub(crate) async fn write_consumers(
+    deployment: &Deployment,
+    users: impl IntoIterator<Item = String>,
+    position: Position,
+) -> Result<(), Failure> {
+    let context = jetstream::new(deployment.client.clone());
+    let tenant = tenant()?;
+    let seen_at = u64::try_from(OffsetDateTime::now_utc().unix_timestamp())?;
+    let mut last = None;
+    let mut under_way = FuturesOrdered::new();
+    for user in users {
+        if under_way.len() >= IN_FLIGHT
+            && let Some(stored) = under_way.next().await
+        {
+            let _: jetstream::publish::PublishAck = stored?;
+        }
+        let mut change = Change::new(position, Presence::Left("another".to_owned()), seen_at);
+        change.keys = BTreeSet::from(addresses(&user)?);
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_MESSAGE_TTL, HeaderValue::from(TIME_TO_LIVE));
+        let state = serde_json::to_vec(&change.apply(None))?;
+        let subject = format!("$KV.CONSUMERS.{tenant}.{user}.default");
+        let sent = context.publish_with_headers(subject, headers, state.into()).await?;
+        under_way.push_back(std::future::IntoFuture::into_future(sent));
+        last = Some(user);
+    }
+    while let Some(stored) = under_way.next().await {
+        stored?;
+    }
+    // The form of an entry is the store's own matter: let it say that it knows them.
+    if let Some(user) = last {
+        let name = ConsumerName::new(tenant, user, "default")?;
+        let stored = deployment.consumers.load(&name).await?.ok_or("the store does not know a consumer")?;
+        if stored.state.position != position {
+            return Err(
+                format!("consumer {name} stands at {}, not at {position}", stored.state.position).into()
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! What was measured, as tables for people and as data for programs.
+
+use std::path::Path;
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::Failure;
+
+/// One part of a benchmark.
+#[derive(Debug)]
+pub(crate) struct Section {
+    pub(crate) title: String,
+    /// What the columns hold, with their units.
+    pub(crate) columns: &'static [&'static str],
+    pub(crate) rows: Vec<Row>,
+    /// What has to be known to read the figures.
+    pub(crate) notes: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    /// One for each column; `None` where there is nothing to say.
+    pub(crate) values: Vec<Option<f64>>,
+}
+
+impl Section {
+    pub(crate) fn new(title: impl Into<String>, columns: &'static [&'static str]) -> Self {
+        Self { title: title.into(), columns, rows: Vec::new(), notes: Vec::new() }
+    }
+
+    pub(crate) fn row(&mut self, name: impl Into<String>, values: impl IntoIterator<Item = Option<f64>>) {
+        self.rows.push(Row { name: name.into(), values: values.into_iter().collect() });
+    }
+
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
+    }
+
+    pub(crate) fn print(&self) {
+        let mut table = Table::new();
+        table.load_preset(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(std::iter::once("").chain(self.columns.iter().copied()));
+        for row in &self.rows {
+            let values = row.values.iter().map(|value| value.map_or_else(String::new, readable));
+            table.add_row(std::iter::once(row.name.clone()).chain(values));
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        println!("\n{}\n\n{table}", self.title);
+        for note in &self.notes {
+            println!("- {note}");
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let row = |row: &Row| {
+            let values = self.columns.iter().zip(&row.values);
+            let mut object: Map<String, Value> =
+                values.map(|(column, value)| ((*column).to_owned(), json!(value))).collect();
+            object.insert("name".to_owned(), json!(row.name));
+            Value::Object(object)
+        };
+        let rows: Vec<Value> = self.rows.iter().map(row).collect();
+        json!({ "title": self.title, "rows": rows, "notes": self.notes })
+    }
+}
+
+/// Where and how it was measured.
+#[derive(Debug, Serialize)]
+pub(crate) struct Circumstances {
+    pub(crate) cores: usize,
+    pub(crate) nats_server: String,
+    pub(crate) arguments: Vec<String>,
+}
+
+/// Writes everything as one JSON document.
+pub(crate) fn write_json(
+    path: &Path,
+    circumstances: &Circumstances,
+    sections: &[Section],
+) -> Result<(), Failure> {
+    let sections: Vec<Value> = sections.iter().map(Section::to_json).collect();
+    let document = json!({ "circumstances": circumstances, "sections": sections });
+    std::fs::write(path, format!("{document:#}\n"))?;
+    Ok(())
+}
+
+/// Three digits that count, more only before the point.
+fn readable(value: f64) -> String {
+    let decimals = match value.abs() {
+        value if value >= 100.0 || value == 0.0 => 0,
+        value if value >= 10.0 => 1,
+        value if value >= 1.0 => 2,
+        _ => 3,
+    };
+    let text = format!("{value:.decimals$}");
+    if decimals > 0 { text } else { grouped(&text) }
+}
+
+/// With a comma between thousands.
+fn grouped(digits: &str) -> String {
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && digit.is_ascii_digit() && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+pub(crate) fn number(count: u64) -> f64 {
+    count as f64
+}
+
+/// How many in a second.
+pub(crate) fn rate(count: u64, elapsed: Duration) -> f64 {
+    number(count) / elapsed.as_secs_f64().max(f64::EPSILON)
+}
+
+/// Microseconds for each.
+pub(crate) fn each(elapsed: Duration, count: u64) -> f64 {
+    elapsed.as_secs_f64() * 1e6 / number(count.max(1))
+}
+
+pub(crate) fn megabytes(bytes: u64) -> f64 {
+    number(bytes) / 1e6
+}
+
+/// The one in the middle; of an even number, the upper of the two.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Half the distance between the lowest and the highest, as a part of the middle one, in percent.
+pub(crate) fn spread(values: &[f64]) -> f64 {
+    let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    50.0 * (highest - lowest) / median(values.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_readable() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (0.0123, "0.012"),
+            (1.234, "1.23"),
+            (56.78, "56.8"),
+            (999.4, "999"),
+            (1_000.0, "1,000"),
+            (1_234_567.0, "1,234,567"),
+        ] {
+            assert_eq!(readable(value), expected);
+        }
+    }
+
+    #[test]
+    fn the_median_and_how_far_the_others_lie_from_it() {
+        let values = vec![3.0, 1.0, 2.0];
+        assert!((spread(&values) - 50.0).abs() < 1e-9);
+        assert!((median(values) - 2.0).abs() < 1e-9);
+    }
+}
