@@ -12,7 +12,7 @@ use async_nats::jetstream::Message as Stored;
 use async_nats::jetstream::stream::Stream;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::json;
-use tidings_access::{Key, Rules, SigningSecret, Trust, Verifier};
+use tidings_access::{Issuer, Rules, SigningSecret, Verifier};
 use tidings_model::headers;
 use tidings_protocol::server::SUBPROTOCOL;
 use tokio::net::{TcpListener, TcpStream};
@@ -37,10 +37,10 @@ struct Shared {
 /// Serves until it is killed.
 pub(crate) async fn serve(options: &ComparisonOptions) -> Result<(), Failure> {
     let client = async_nats::connect(&options.nats).await?;
-    let trust = Trust { key: Key::Hs256(SigningSecret::new(SECRET)?), issuer: None, audience: None };
+    let issuer = Issuer::with_secret(&SigningSecret::new(SECRET)?);
     let shared = Arc::new(Shared {
         stream: per_user::envelopes(&client).await?,
-        verifier: Verifier::new(trust, Duration::ZERO),
+        verifier: Verifier::new(vec![issuer], Duration::ZERO),
         source: options.source,
         missed: options.missed,
     });
@@ -105,7 +105,7 @@ async fn serve_user(socket: TcpStream, shared: &Shared) -> Result<(), Failure> {
 
 fn admit(request: &Request, shared: &Shared) -> Result<String, Failure> {
     let token = tidings_access::find(request.headers(), request.uri().query(), &Rules::default())?;
-    Ok(shared.verifier.verify(&token, SystemTime::now())?.subject)
+    Ok(shared.verifier.verify_known(&token, SystemTime::now())?.subject)
 }
 
 fn refusal(reason: &str) -> ErrorResponse {
