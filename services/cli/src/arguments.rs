@@ -1,4 +1,5 @@
 //! The command line.
+#![allow(rustdoc::invalid_html_tags, reason = "these texts are written for a terminal")]
 
 use std::path::PathBuf;
 
