@@ -212,6 +212,11 @@ async fn sequenced_clients_get_positions_and_confirmations() {
     assert_eq!((&answer["action"], &answer["topics"]), (&json!("unsubscribed"), &json!(["tasks"])));
     assert_eq!(answer["original_message_id"].to_string(), "17.0", "with the client's own digits");
 
+    client.send_json(&json!({ "action": "authenticate", "token": ada, "id": "a1" })).await;
+    let answer = client.next_json(BOUND).await;
+    assert_eq!((&answer["action"], &answer["original_message_id"]), (&json!("authenticated"), &json!("a1")));
+    assert_eq!(answer["expires"], "2100-01-01T00:00:00Z");
+
     let mut last = 0;
     for id in ["first", "second"] {
         let event = json!({

@@ -101,7 +101,7 @@ pub(crate) async fn start_gateway(
     let keys = verifier.clone().keep_keys(shutdown.token());
     let gateway = Gateway::start(Parts {
         settings: config.gateway.clone(),
-        name: Uuid::now_v7().to_string(),
+        name: gateway_name(),
         leeway: config.access.leeway,
         rules: rules(config)?,
         verifier,
@@ -121,6 +121,13 @@ pub(crate) async fn start_gateway(
         }
     });
     Ok(address)
+}
+
+/// The machine, which is what an operator looks for, and something that tells gateways on it apart.
+fn gateway_name() -> String {
+    let machine = rustix::system::uname();
+    let unique = Uuid::now_v7().simple().to_string();
+    format!("{}-{}", machine.nodename().to_string_lossy(), unique.get(24..).unwrap_or(&unique))
 }
 
 /// Where users' positions are kept, as configured.

@@ -49,6 +49,13 @@ pub enum ServerMessage<'a> {
         /// The id of the message that it answers.
         original_message_id: Option<MessageId>,
     },
+    /// The answer to `authenticate`: the connection goes on with the fresh token.
+    Authenticated {
+        /// When the fresh token expires.
+        expires: OffsetDateTime,
+        /// The id of the message that it answers.
+        original_message_id: Option<MessageId>,
+    },
     /// What was missed has been sent; from here on delivery is live.
     CaughtUp {
         /// The position reached.
@@ -113,6 +120,10 @@ impl ServerMessage<'_> {
             Self::Unsubscribed { topics, original_message_id } => {
                 ("unsubscribed", json!({ "topics": topics, "original_message_id": original_message_id }))
             }
+            Self::Authenticated { expires, original_message_id } => (
+                "authenticated",
+                json!({ "expires": rfc3339(*expires), "original_message_id": original_message_id }),
+            ),
             Self::CaughtUp { position } => ("caught_up", json!({ "position": position.to_string() })),
             Self::Gap { from, to, reason } => (
                 "gap",
@@ -178,6 +189,10 @@ mod tests {
         check(
             &ServerMessage::Unsubscribed { topics: &[], original_message_id: None },
             r#"{"action":"unsubscribed","topics":[]}"#,
+        );
+        check(
+            &ServerMessage::Authenticated { expires: NOW, original_message_id: None },
+            r#"{"action":"authenticated","expires":"2025-01-17T16:00:00Z"}"#,
         );
         check(&ServerMessage::CaughtUp { position: at(1, 9) }, r#"{"action":"caught_up","position":"1-9"}"#);
         check(

@@ -7,9 +7,11 @@ use std::rc::Rc;
 
 use tidings_access::{Claims, Refusal, Token};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
+use tidings_protocol::server::ServerMessage;
 
 use super::Shard;
 use super::connection::{Connection, Phase, State};
+use crate::framed::Form;
 use crate::handshake::{self, Denied};
 
 impl Shard {
@@ -57,13 +59,21 @@ impl Shard {
         let renewed = passport
             .map_err(|denied| ErrorMessage::new(ErrorCode::Unauthorized, denied.to_string()))
             .and_then(|fresh| {
-                let expires = self.instant_of(fresh.expires_at, (self.shared.clock)());
+                let expires = fresh.expires_at;
                 let effects = state.session.renew(fresh)?;
-                state.token_expires = expires;
-                Ok(effects)
+                state.token_expires = self.instant_of(expires, (self.shared.clock)());
+                Ok((effects, expires))
             });
         match renewed {
-            Ok(effects) => effects.into_iter().for_each(|effect| self.act(connection, state, effect)),
+            Ok((effects, expires)) => {
+                for effect in effects {
+                    self.act(connection, state, effect);
+                }
+                if connection.form == Form::Sequenced {
+                    let authenticated = ServerMessage::Authenticated { expires, original_message_id: id };
+                    state.say_text(&authenticated.to_json((self.shared.clock)()));
+                }
+            }
             Err(error) => self.refuse(state, &error.in_reply_to(id)),
         }
     }
