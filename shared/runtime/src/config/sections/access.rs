@@ -1,0 +1,182 @@
+//! Who may come in: where tokens may be, and whose tokens are accepted.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+
+use super::MINUTE;
+use crate::config::format::duration;
+
+/// A place in a request that may hold a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenSource {
+    /// The header `Authorization: Bearer <token>`.
+    Header,
+    /// The query parameter `token` or `Authorization`.
+    Query,
+    /// The cookie that `gateway.cookie` names, from pages of the same host and of `gateway.allowed_origins`.
+    Cookie,
+    /// The subprotocol `bearer.<token>`, offered beside `tidings.v1`.
+    Subprotocol,
+}
+
+/// Checking of clients' tokens: by one secret for all tenants (`hs256_secret`), or by a list of issuers.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessConfig {
+    /// Secret that HS256 tokens are signed with, at least 32 bytes (RFC 7518, section 3.2).
+    #[schemars(with = "String", extend("format" = "hs256-secret", "writeOnly" = true))]
+    pub hs256_secret: Option<Secret>,
+    /// File with that secret, instead of `hs256_secret`; one line end after it is not part of the secret.
+    #[schemars(length(min = 1))]
+    pub hs256_secret_file: Option<PathBuf>,
+    /// Time by which clocks may differ when a token's `exp` and `nbf` are checked.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration-or-zero"))]
+    pub leeway: Duration,
+    /// What `iss` must be in a token that is signed with that secret; without it, `iss` is not checked.
+    #[schemars(length(min = 1))]
+    pub issuer: Option<String>,
+    /// What `aud` must be or contain in such a token; without it, `aud` is not checked.
+    #[schemars(length(min = 1))]
+    pub audience: Option<String>,
+    /// Places in a request that may hold a token: `header`, `query`, `cookie`, `subprotocol`. Others are not looked at.
+    pub sources: Vec<TokenSource>,
+    /// Age at which the keys of a `jwks_url` are fetched again.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub jwks_max_age: Duration,
+    /// Time between two fetches on behalf of tokens with unknown keys, for each issuer, and after a fetch that failed.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub jwks_cooldown: Duration,
+    /// Time for which a key is still accepted that the issuer no longer publishes.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration-or-zero"))]
+    pub jwks_grace: Duration,
+    /// Time that one fetch may take, and that a token with an unknown key waits for it.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub jwks_timeout: Duration,
+    /// Those whose tokens are accepted, one `[[access.issuers]]` each, instead of `hs256_secret`. They have no variables.
+    pub issuers: Vec<IssuerConfig>,
+}
+
+impl Default for AccessConfig {
+    fn default() -> Self {
+        Self {
+            hs256_secret: None,
+            hs256_secret_file: None,
+            leeway: Duration::from_secs(30),
+            issuer: None,
+            audience: None,
+            sources: vec![TokenSource::Header, TokenSource::Query, TokenSource::Cookie],
+            jwks_max_age: 10 * MINUTE,
+            jwks_cooldown: Duration::from_secs(10),
+            jwks_grace: 5 * MINUTE,
+            jwks_timeout: Duration::from_secs(5),
+            issuers: Vec::new(),
+        }
+    }
+}
+
+/// A signature algorithm (RFC 7518, section 3.1; RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the names say what the RFCs explain")]
+pub enum SignatureAlgorithm {
+    HS256,
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    ES256,
+    ES384,
+    EdDSA,
+}
+
+/// Somebody whose tokens are accepted. It has exactly one of `jwks_url`, `key_files`, `hs256_secret` and
+/// `hs256_secret_file`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerConfig {
+    /// What `iss` is in its tokens, compared exactly: `https://auth.example/realms/acme`, often with a slash at the end.
+    #[schemars(length(min = 1))]
+    pub issuer: String,
+    /// What `audience_claim` must be or contain; without it, that is not checked, and a token that the issuer made for
+    /// another service is accepted.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub audience: Option<String>,
+    /// Claim that says for whom a token is; Amazon Cognito's access tokens have `client_id` in its stead.
+    #[serde(default = "aud")]
+    #[schemars(length(min = 1))]
+    pub audience_claim: String,
+    /// Algorithms that its tokens may be signed with. A key is only used with those that fit it.
+    pub algorithms: Vec<SignatureAlgorithm>,
+    /// Tenants that it may speak for; without them, all, and then there is no other issuer.
+    #[serde(default)]
+    #[schemars(extend("items" = { "type": "string", "format": "tenant" }))]
+    pub tenants: Option<Vec<String>>,
+    /// Claim that names a token's tenant, `custom:tenant` or a path such as `app.tenant`; without it, `tenant`.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub tenant_claim: Option<String>,
+    /// Tenant of all of its users, instead of `tenants` and `tenant_claim`.
+    #[serde(default)]
+    #[schemars(with = "String", extend("format" = "tenant"))]
+    pub tenant: Option<String>,
+    /// Where it publishes its keys, a JSON Web Key Set (RFC 7517). Redirects are not followed; `http` only where nobody can
+    /// reach into the network.
+    #[serde(default)]
+    #[schemars(with = "String", extend("format" = "jwks-url"))]
+    pub jwks_url: Option<String>,
+    /// Files with one public key in PEM each, or with a JSON Web Key Set, whose keys have identifiers (`kid`).
+    #[serde(default)]
+    #[schemars(extend("items" = { "type": "string", "format": "file-name" }))]
+    pub key_files: Vec<PathBuf>,
+    /// Secret that it signs with by HS256, at least 32 bytes (RFC 7518, section 3.2).
+    #[serde(default)]
+    #[schemars(with = "String", extend("format" = "hs256-secret", "writeOnly" = true))]
+    pub hs256_secret: Option<Secret>,
+    /// File with that secret, instead of `hs256_secret`; one line end after it is not part of the secret.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub hs256_secret_file: Option<PathBuf>,
+}
+
+fn aud() -> String {
+    "aud".to_owned()
+}
+
+/// Bytes that are shown nowhere: `Debug` tells their number only.
+#[derive(Clone)]
+pub struct Secret(Box<[u8]>);
+
+impl Secret {
+    /// Keeps `bytes` from being shown.
+    pub fn new(bytes: impl Into<Box<[u8]>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes themselves, for a key.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Secret({} bytes)", self.0.len())
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self::new(text.into_bytes()))
+    }
+}
