@@ -95,9 +95,12 @@ async fn a_purged_user_leaves_nothing_behind() {
     here.wire.ack(here.last()).await;
     here.wire.silence().await;
     here.wire.close().await;
+    // It saves what it has to save.
+    gateway.stop().await;
     assert_eq!(site.count("ENVELOPES", "envelopes.lab.*.user.ada.>").await, 0);
     assert_eq!(site.count("KV_CONSUMERS", "$KV.CONSUMERS.lab.ada.>").await, 0);
     let epoch = here.welcome["position"].as_str().unwrap().split_once('-').unwrap().0.to_owned();
+    let gateway = site.gateway().await;
     for gateway in [&gateway, &other] {
         let back = dial("ada").device("e").returns(gateway).await;
         assert_eq!((back.gap.clone(), back.missed.len()), (None, 0));
@@ -109,4 +112,29 @@ async fn a_purged_user_leaves_nothing_behind() {
     assert_eq!((bo.gap.clone(), bo.numbers()), (None, vec![1, 2, 3]));
     gateway.stop().await;
     other.stop().await;
+}
+
+/// The notice of a purge lies in the stream among the envelopes, and is none.
+#[tokio::test]
+async fn a_gateway_starts_at_and_before_the_notice_of_a_purge() {
+    let (site, gateway) = Site::with_gateway().await;
+    dial("ada").returns(&gateway).await.leave().await;
+    site.left("ada", "d").await;
+    gateway.stop().await;
+    site.note("ada", 1).await;
+    site.note("bo", 1).await;
+    site.projected().await;
+    let purge = ["users", "purge", "--tenant", "lab", "--user", "bo"];
+    site.run(&purge).await;
+    // It is the last message of the stream, so what was missed ends before it.
+    let gateway = site.gateway().await;
+    assert_eq!(dial("ada").returns(&gateway).await.numbers(), [1]);
+    gateway.stop().await;
+    for n in 2..=4 {
+        site.note("ada", n).await;
+    }
+    site.projected().await;
+    let gateway = site.gateway().await;
+    assert_eq!(dial("ada").returns(&gateway).await.numbers(), [1, 2, 3, 4]);
+    gateway.stop().await;
 }

@@ -51,13 +51,9 @@ async fn read_through(
     content: Content,
 ) -> Result<Position, FollowError> {
     let mut follower = EnvelopeFollower::after(topology, from, content).await?;
-    while follower.position().sequence < last {
+    while follower.position().sequence < last || follower.has_more() {
         match follower.next_pending().await? {
-            // What followed has been removed, which makes no one's position there a wrong one.
-            None => {
-                retained.advance_to(last);
-                return Ok(Position { sequence: last, ..follower.position() });
-            }
+            None => break,
             Some(Followed::Envelopes(envelopes)) => match content {
                 Content::HeadersOnly => retained.index(&envelopes),
                 Content::Whole => {
@@ -73,7 +69,12 @@ async fn read_through(
             }
         }
     }
-    Ok(follower.position())
+    // What was not found has been removed, or is no envelope; nobody stands wrong there for that, and
+    // nobody waits for it.
+    let Position { epoch, sequence } = follower.position();
+    let position = Position { epoch, sequence: sequence.max(last) };
+    retained.advance_to(position.sequence);
+    Ok(position)
 }
 
 /// Follows the stream until cancelled.

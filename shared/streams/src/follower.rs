@@ -114,10 +114,16 @@ impl EnvelopeFollower {
         Ok(follower)
     }
 
-    /// Up to where everything was read.
+    /// Up to where everything was read, and handed out but for what [`Self::has_more`].
     #[must_use]
     pub fn position(&self) -> Position {
         Position { epoch: self.epoch, sequence: self.last }
+    }
+
+    /// Whether something was read that was not handed out yet.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        !self.ready.is_empty()
     }
 
     /// How many envelopes there were behind the last one that was read, when NATS sent it.
