@@ -196,14 +196,12 @@ impl Inner {
         let head = self.mailbox.head();
         let Some(Extent { floor, .. }) = self.shrinking.take_if(|extent| extent.last <= head) else { return };
         // What lay below the mailbox is not known; it may have mattered.
-        let unknown = self.floor < self.mailbox.floor();
+        let unknown = (self.floor < self.mailbox.floor()).then(|| floor.min(self.mailbox.floor()));
         self.floor = floor;
         let removed = self.mailbox.retain_from(floor + 1);
         self.hot_tail.retain_from(floor + 1);
         self.times.retain_from(floor + 1);
-        if unknown || removed > 0 {
-            self.removed_through = floor;
-        }
+        self.removed_through = removed.or(unknown).unwrap_or(self.removed_through);
     }
 
     fn index(&mut self, stored: &StoredEnvelope) {

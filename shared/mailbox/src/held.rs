@@ -1,7 +1,7 @@
 //! Which sequences are held, wherever they lie: one bit each.
 //!
 //! Lists are cleared of what retention drops a little later, address by address; this says at once
-//! whether anything was dropped that somebody could still have read.
+//! up to where something was dropped that somebody could still have read.
 
 use std::collections::BTreeMap;
 
@@ -23,20 +23,22 @@ impl Held {
         }
     }
 
-    /// Forgets everything up to and including `floor`; returns how much it was.
-    pub(crate) fn drop_through(&mut self, floor: u64) -> u64 {
+    /// Forgets everything up to and including `floor`; returns the last of it, if there was any.
+    pub(crate) fn drop_through(&mut self, floor: u64) -> Option<u64> {
         let kept = self.0.split_off(&(floor / 64));
         let dropped = std::mem::replace(&mut self.0, kept);
-        let mut count: u64 = dropped.values().map(|word| u64::from(word.count_ones())).sum();
+        let mut last = dropped.last_key_value().map(|(number, word)| highest(*number, *word));
         if let Some(word) = self.0.get_mut(&(floor / 64)) {
             let through = bit(floor) | (bit(floor) - 1);
-            count += u64::from((*word & through).count_ones());
+            if *word & through != 0 {
+                last = Some(highest(floor / 64, *word & through));
+            }
             *word &= !through;
             if *word == 0 {
                 self.0.remove(&(floor / 64));
             }
         }
-        count
+        last
     }
 
     /// Bytes, as a tree of half-filled to filled nodes takes them on average.
@@ -47,4 +49,9 @@ impl Held {
 
 const fn bit(sequence: u64) -> u64 {
     1 << (sequence % 64)
+}
+
+/// The highest sequence in a word that is not empty.
+fn highest(number: u64, word: u64) -> u64 {
+    number * 64 + u64::from(word.ilog2())
 }

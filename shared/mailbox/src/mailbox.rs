@@ -183,14 +183,14 @@ impl Mailbox {
         purged.len()
     }
 
-    /// Raises the floor to just below `first`, the first sequence that the stream holds, and returns how many
-    /// envelopes were held below. A lower one changes nothing.
+    /// Raises the floor to just below `first`, the first sequence that the stream holds, and returns the last
+    /// envelope that was held below, if there was one. A lower one changes nothing.
     ///
     /// The work follows the number of sequences that are dropped, and is at most one pass over all addresses.
-    pub fn retain_from(&mut self, first: u64) -> u64 {
+    pub fn retain_from(&mut self, first: u64) -> Option<u64> {
         let dropped = first.saturating_sub(1).saturating_sub(self.floor);
         if dropped == 0 {
-            return 0;
+            return None;
         }
         self.floor += dropped;
         let floor = self.offset(self.floor);

@@ -129,11 +129,11 @@ impl Naive {
         self.tell(sequence);
     }
 
-    fn retain_from(&mut self, first: u64) -> u64 {
-        let before = self.held.len();
+    fn retain_from(&mut self, first: u64) -> Option<u64> {
+        let last = self.held.range(..first).next_back().map(|(sequence, _)| *sequence);
         self.floor = self.floor.max(first.saturating_sub(1));
         self.held.retain(|sequence, _| *sequence >= first);
-        (before - self.held.len()) as u64
+        last
     }
 
     fn expire(&mut self) {
