@@ -44,17 +44,7 @@ async fn main() {
     let nats = harness::nats().await;
     let client = nats.client().await;
     let day = Duration::from_secs(86_400);
-    let streams = topology::Settings {
-        replicas: 1,
-        in_memory: false,
-        events_max_age: day,
-        envelopes_max_age: day,
-        rejected_max_age: day,
-        events_max_bytes: None,
-        envelopes_max_bytes: None,
-        rejected_max_bytes: None,
-        duplicate_window: Duration::from_secs(120),
-    };
+    let streams = topology::Settings::on_one_server(day, Duration::from_secs(120));
     let topology = Topology::ensure(&client, &streams).await.unwrap();
     let context = jetstream::new(client.clone());
     // Alternating, and with new events each time, as NATS would recognise repetitions.

@@ -96,15 +96,5 @@ async fn open(server: &NatsServer, kind: &str) -> Result<Arc<dyn ConsumerStore>,
 }
 
 fn stream_settings() -> Settings {
-    Settings {
-        replicas: 1,
-        in_memory: false,
-        events_max_age: DAY,
-        envelopes_max_age: DAY,
-        rejected_max_age: DAY,
-        events_max_bytes: None,
-        envelopes_max_bytes: None,
-        rejected_max_bytes: None,
-        duplicate_window: Duration::from_secs(120),
-    }
+    Settings::on_one_server(DAY, Duration::from_secs(120))
 }

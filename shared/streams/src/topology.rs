@@ -46,6 +46,24 @@ pub struct Settings {
     pub duplicate_window: Duration,
 }
 
+impl Settings {
+    /// One copy of each stream, on disk, everything kept for so long and without a bound in size.
+    #[must_use]
+    pub fn on_one_server(max_age: Duration, duplicate_window: Duration) -> Self {
+        Self {
+            replicas: 1,
+            in_memory: false,
+            events_max_age: max_age,
+            envelopes_max_age: max_age,
+            rejected_max_age: max_age,
+            events_max_bytes: None,
+            envelopes_max_bytes: None,
+            rejected_max_bytes: None,
+            duplicate_window,
+        }
+    }
+}
+
 /// The streams, there and checked.
 #[derive(Debug, Clone)]
 pub struct Topology {

@@ -76,17 +76,7 @@ pub(crate) const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
 
 pub(crate) fn stream_settings(duplicate_window: Duration) -> topology::Settings {
     let day = Duration::from_secs(24 * 60 * 60);
-    topology::Settings {
-        replicas: 1,
-        in_memory: false,
-        events_max_age: day,
-        envelopes_max_age: day,
-        rejected_max_age: day,
-        events_max_bytes: None,
-        envelopes_max_bytes: None,
-        rejected_max_bytes: None,
-        duplicate_window,
-    }
+    topology::Settings::on_one_server(day, duplicate_window)
 }
 
 pub(crate) fn settings() -> Settings {

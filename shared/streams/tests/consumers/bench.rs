@@ -73,17 +73,7 @@ pub(crate) fn settings(inactive_after: Duration) -> ConsumerSettings {
 }
 
 pub(crate) fn stream_settings() -> Settings {
-    Settings {
-        replicas: 1,
-        in_memory: false,
-        events_max_age: DAY,
-        envelopes_max_age: DAY,
-        rejected_max_age: DAY,
-        events_max_bytes: None,
-        envelopes_max_bytes: None,
-        rejected_max_bytes: None,
-        duplicate_window: Duration::from_secs(120),
-    }
+    Settings::on_one_server(DAY, Duration::from_secs(120))
 }
 
 pub(crate) fn tenant() -> Tenant {

@@ -15,18 +15,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) fn settings() -> Settings {
     let day = Duration::from_secs(24 * 60 * 60);
-    Settings {
-        replicas: 1,
-        in_memory: false,
-        events_max_age: day,
-        envelopes_max_age: day,
-        rejected_max_age: day,
-        events_max_bytes: None,
-        envelopes_max_bytes: None,
-        rejected_max_bytes: None,
-        // The shortest there is, so that the server's deduplication hides nothing.
-        duplicate_window: Duration::from_millis(100),
-    }
+    // The shortest there is, so that the server's deduplication hides nothing.
+    Settings::on_one_server(day, Duration::from_millis(100))
 }
 
 pub(crate) struct Scene {
