@@ -16,8 +16,9 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::accept;
 use crate::follow::{build, follow, upkeep};
-use crate::http::{self, Stage};
+use crate::http::Stage;
 use crate::positions::Positions;
 use crate::retained::Retained;
 use crate::shard::ShardHandle;
@@ -91,7 +92,7 @@ impl Gateway {
     /// Serves until cancelled; then says goodbye to everybody, saves their positions and returns.
     pub async fn run(self, cancelled: CancellationToken) -> Result<(), StartError> {
         let Self { shared, listener, stage, .. } = self;
-        let http = http::serve(listener, Arc::clone(&shared), stage.subscribe(), cancelled.clone());
+        let http = accept::serve(listener, Arc::clone(&shared), stage.subscribe(), cancelled.clone());
         let engine = async {
             let ended = Box::pin(serve(&shared, &stage, &cancelled)).await;
             // Without an engine there is nothing to be had here.

@@ -1,4 +1,4 @@
-//! The listening socket: health, and the WebSocket endpoint up to the moment of the upgrade.
+//! What is answered over HTTP: health, and the WebSocket endpoint up to the moment of the upgrade.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use hyper_util::rt::TokioIo;
 use tidings_streams::consumers::{ConsumerStoreError, StoredConsumer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin;
@@ -25,23 +23,12 @@ use crate::shard::{Newcomer, ShardHandle};
 use crate::shared::Shared;
 use crate::standing::Standing;
 
-/// The largest head of a request, in bytes; a token may have 8 KiB.
-const MAX_HEAD: usize = 16 * 1024;
-/// The most headers that a request may have.
-const MAX_HEADERS: usize = 64;
-/// How much a socket may hold that is not yet sent: what a client that never reads costs the
-/// kernel, which would otherwise let it grow to megabytes.
-const SEND_BUFFER: usize = 16 * 1024;
-/// How long to wait when the system has no more sockets.
-const EXHAUSTED: Duration = Duration::from_millis(100);
-/// How long requests under way may take when the gateway ends.
-const LAST_REQUESTS: Duration = Duration::from_secs(2);
-
+/// What the answers need.
 #[derive(Clone)]
-struct Endpoint {
-    shared: Arc<Shared>,
-    stage: watch::Receiver<Stage>,
-    upgrades: TaskTracker,
+pub(crate) struct Endpoint {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) stage: watch::Receiver<Stage>,
+    pub(crate) upgrades: TaskTracker,
 }
 
 /// What a gateway is at.
@@ -55,52 +42,8 @@ pub(crate) enum Stage {
     Ending,
 }
 
-/// Accepts connections until cancelled.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    stage: watch::Receiver<Stage>,
-    cancelled: CancellationToken,
-) {
-    let tasks = TaskTracker::new();
-    let handshake_timeout = shared.settings.handshake_timeout;
-    let router = router(Endpoint { shared, stage, upgrades: tasks.clone() });
-    while let Some(accepted) = cancelled.run_until_cancelled(listener.accept()).await {
-        match accepted {
-            Ok((stream, _)) => {
-                let serving = serve_connection(stream, router.clone(), handshake_timeout);
-                let cancelled = cancelled.clone();
-                tasks.spawn(async move { cancelled.run_until_cancelled(serving).await });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(EXHAUSTED).await;
-            }
-        }
-    }
-    tasks.close();
-    let _ = tokio::time::timeout(LAST_REQUESTS, tasks.wait()).await;
-}
-
-async fn serve_connection(stream: TcpStream, router: Router, handshake_timeout: Duration) {
-    let socket = socket2::SockRef::from(&stream);
-    if let Err(error) = socket.set_tcp_nodelay(true).and_then(|()| socket.set_send_buffer_size(SEND_BUFFER)) {
-        tracing::debug!(%error, "cannot set options of a socket");
-    }
-    let served = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(handshake_timeout)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .with_upgrades()
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "an HTTP connection ended badly");
-    }
-}
-
-fn router(endpoint: Endpoint) -> Router {
+/// All routes.
+pub(crate) fn router(endpoint: Endpoint) -> Router {
     Router::new()
         .route("/api/ws", any(connect))
         .nest_service("/api/v1", admin::router(Arc::clone(&endpoint.shared)))

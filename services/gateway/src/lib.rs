@@ -7,9 +7,10 @@
 //!
 //! The way of an envelope: `follow` reads the stream once, in order, puts each envelope into what
 //! is `retained`, and tells every `shard`. A shard looks the address up in its directory and
-//! writes to the connections. The way of a client: `http` accepts it, `handshake` decides about
+//! writes to the connections. The way of a client: it comes in by `accept`, `http` answers it, `handshake` decides about
 //! it, a shard serves it, and its `session` says what its messages mean.
 
+mod accept;
 mod admin;
 mod answers;
 mod follow;
