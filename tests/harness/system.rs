@@ -149,7 +149,7 @@ impl System {
     /// The rejection of the event with this sequence. The test fails if it does not come.
     pub async fn rejected(&self, event: u64) -> Rejected {
         let stream = jetstream::new(self.client.clone()).get_stream("REJECTED").await.unwrap();
-        let subject = format!("rejected.*.{event}");
+        let subject = format!("rejected.*.*.{event}");
         let found = eventually(&subject, BOUND, async || {
             // The server takes a wildcard here; whatever stood in the tenant's place is in its own.
             stream.direct_get_last_for_subject(&subject).await

@@ -10,18 +10,27 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A working folder with catalogs, and addresses that nobody else uses.
-struct Desk {
+pub(crate) struct Desk {
     folder: TempDir,
     gateway: String,
     nats: String,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        let desk = Self::without_schemas();
+        symlink(SCHEMAS, desk.folder().join("schemas")).unwrap();
+        desk
+    }
+
+    pub(crate) fn without_schemas() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        symlink(SCHEMAS, folder.path().join("schemas")).unwrap();
         let (gateway, nats) = (free_port(), free_port());
         Self { folder, gateway: format!("127.0.0.1:{gateway}"), nats: format!("nats://127.0.0.1:{nats}") }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn here(&self, launch: Launch) -> Launch {
@@ -31,11 +40,11 @@ impl Desk {
         launch.folder(self.folder.path())
     }
 
-    fn tidings(&self, arguments: &[&str]) -> Launch {
+    pub(crate) fn tidings(&self, arguments: &[&str]) -> Launch {
         self.here(Launch::tidings(arguments.iter().copied()))
     }
 
-    async fn dev(&self) -> Tidings {
+    pub(crate) async fn dev(&self) -> Tidings {
         let mut dev = self.tidings(&["dev"]).start();
         dev.line("Ctrl-C ends everything.", BOUND).await;
         dev

@@ -11,6 +11,7 @@ mod command;
 mod conversation;
 mod handshake;
 mod heartbeat;
+mod rejected;
 mod sixth_tenant;
 mod start;
 mod systems;

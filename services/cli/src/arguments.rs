@@ -45,6 +45,63 @@ pub(crate) enum Command {
     /// Look after users
     #[command(subcommand)]
     Users(UserCommand),
+    /// Look after events that could not be projected
+    #[command(subcommand)]
+    Rejected(RejectedCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RejectedCommand {
+    /// List rejected events: position, event, reason, tries, last seen
+    Ls {
+        /// The tenant
+        #[arg(long)]
+        tenant: String,
+        #[command(flatten)]
+        filter: RejectedFilter,
+        /// One JSON object per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one rejected event with its headers and its data
+    Show {
+        /// The tenant
+        #[arg(long)]
+        tenant: String,
+        /// The event's position, as the list shows it
+        position: String,
+    },
+    /// Publish rejected events anew, after the catalog or the producer has been mended
+    Retry(RejectedSelection),
+    /// Remove rejected events for good
+    Drop(RejectedSelection),
+}
+
+/// Which rejected events are meant.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true))]
+pub(crate) struct RejectedSelection {
+    /// The tenant
+    #[arg(long)]
+    pub(crate) tenant: String,
+    /// Positions, as the list shows them
+    #[arg(value_name = "POSITION", group = "which", conflicts_with_all = ["reason", "event", "all"])]
+    pub(crate) positions: Vec<String>,
+    #[command(flatten)]
+    pub(crate) filter: RejectedFilter,
+    /// All of the tenant's
+    #[arg(long, group = "which")]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RejectedFilter {
+    /// Only those with this reason, such as schema-violation
+    #[arg(long, group = "which")]
+    pub(crate) reason: Option<String>,
+    /// Only this event, such as incident.created
+    #[arg(long, group = "which")]
+    pub(crate) event: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

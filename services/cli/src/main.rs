@@ -8,6 +8,7 @@ mod failure;
 mod issuers;
 mod listen;
 mod publish;
+mod rejected;
 mod serve;
 mod token;
 
@@ -41,6 +42,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Listen(options) => listen::run(file, options).await,
             Command::Consumers(command) => Box::pin(consumers::run(file, command)).await,
             Command::Users(command) => Box::pin(consumers::users(file, command)).await,
+            Command::Rejected(command) => Box::pin(rejected::run(file, command)).await,
         }
     })
 }

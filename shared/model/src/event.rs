@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::{Position, Tenant, headers, json, subject};
+use crate::{Position, Tenant, headers, json};
 
 /// `<entity>.<action>`, such as `incident.created`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,6 +70,19 @@ impl RawEvent {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// The id of an event that has none of its own: the one that it had when it was first tried, else the
+    /// `Nats-Msg-Id`, else one made of name and position.
+    #[must_use]
+    pub fn own_id(&self) -> String {
+        let given = self.header(headers::EVENT_ID).or_else(|| self.header(headers::MESSAGE_ID));
+        given.filter(|id| !id.is_empty()).map_or_else(|| self.derived_id(), str::to_owned)
+    }
+
+    fn derived_id(&self) -> String {
+        let name = self.subject.splitn(3, '.').nth(2).unwrap_or_default();
+        format!("{name}-{}", self.position)
+    }
+
     /// The tenant and the name that the subject states.
     pub fn name(&self) -> Result<(Tenant, EventName), EventError> {
         let wrong = || EventError::Subject(self.subject.clone());
@@ -85,7 +98,7 @@ impl RawEvent {
         let mut event = Event {
             tenant,
             name,
-            id: self.header(headers::MESSAGE_ID).unwrap_or_default().to_owned(),
+            id: self.own_id(),
             source: None,
             subject: None,
             time: None,
@@ -101,7 +114,7 @@ impl RawEvent {
         }
         event.trace_parent = event.trace_parent.filter(|text| may_be_trace_parent(text));
         if event.id.is_empty() {
-            event.id = format!("{}-{}", event.name, self.position);
+            event.id = self.derived_id();
         }
         event.check()?;
         Ok(event)
@@ -279,14 +292,6 @@ pub enum EventError {
     /// A time of another format.
     #[error("event time {0:?} is not RFC 3339, such as 2025-01-17T10:30:00Z")]
     Time(String),
-}
-
-/// The subject of a rejected event: `rejected.<tenant>.<event sequence>`, where the tenant is
-/// whatever the event's subject says, encoded.
-#[must_use]
-pub fn rejection_subject(event: &RawEvent) -> String {
-    let tenant = event.subject.split('.').nth(1).map(subject::encode);
-    format!("rejected.{}.{}", tenant.as_deref().unwrap_or(subject::ABSENT), event.position.sequence)
 }
 
 #[cfg(test)]

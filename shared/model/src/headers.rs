@@ -12,7 +12,7 @@ pub const EXPECTED_LAST_SEQUENCE: &str = "Nats-Expected-Last-Sequence";
 /// JetStream).
 pub const EXPECTED_LAST_MESSAGE_ID: &str = "Nats-Expected-Last-Msg-Id";
 
-/// On an envelope: the id of the event that it came from.
+/// On an envelope or a rejection: the id of the event that it came from.
 pub const EVENT_ID: &str = "Tidings-Event-Id";
 /// On an envelope or a rejection: the position in `EVENTS` of the event that it came from,
 /// `<epoch>-<sequence>`.
@@ -35,6 +35,13 @@ pub const REASON_TEXT: &str = "Tidings-Reason-Text";
 pub const REASON_POINTER: &str = "Tidings-Reason-Pointer";
 /// On a rejection: the subject that the event was published on.
 pub const EVENT_SUBJECT: &str = "Tidings-Event-Subject";
+/// On a rejection, and on an event that is retried: where the event lay in `EVENTS` when it was tried first,
+/// `<epoch>-<sequence>`.
+pub const FIRST_POSITION: &str = "Tidings-First-Seq";
+/// On a rejection, and on an event that is retried: when it was stored first, RFC 3339.
+pub const FIRST_SEEN: &str = "Tidings-First-Seen";
+/// On a rejection, and on an event that is retried: how often it was tried.
+pub const TRIES: &str = "Tidings-Tries";
 /// On a rejection: how many bytes of the event were left out because it could not be kept whole.
 pub const OMITTED_BYTES: &str = "Tidings-Omitted-Bytes";
 

@@ -10,11 +10,13 @@ mod event;
 pub mod headers;
 pub mod json;
 mod position;
+mod rejection;
 pub mod subject;
 mod tenant;
 
 pub use address::{Address, AddressError};
 pub use envelope::{Attributes, Class, Envelope, EnvelopeSubject, Origin, UnknownClass};
-pub use event::{Event, EventError, EventName, RawEvent, rejection_subject};
+pub use event::{Event, EventError, EventName, RawEvent};
 pub use position::{Epoch, Position, PositionError};
+pub use rejection::{Attempts, rejection_subject};
 pub use tenant::{Tenant, TenantError};

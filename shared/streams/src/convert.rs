@@ -118,8 +118,12 @@ pub(crate) fn raw_event(
     position: Position,
     stored_at: OffsetDateTime,
 ) -> RawEvent {
-    let headers = headers.into_iter().flat_map(HeaderMap::iter).flat_map(|(name, values)| {
-        values.iter().map(move |value| (name.to_string(), value.as_str().to_owned()))
-    });
-    RawEvent { subject: subject.to_owned(), headers: headers.collect(), payload, position, stored_at }
+    let headers = headers.map(all_headers).unwrap_or_default();
+    RawEvent { subject: subject.to_owned(), headers, payload, position, stored_at }
+}
+
+/// Every header with each of its values, in order.
+pub(crate) fn all_headers(map: &HeaderMap) -> Vec<(String, String)> {
+    let all = map.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+    all.map(|(name, value)| (name.to_string(), value.as_str().to_owned())).collect()
 }

@@ -7,6 +7,7 @@
 //! and is at most acknowledged again; what is missing between it and a delivery is read from the
 //! stream itself before the delivery is handed out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PriorityPolicy, PullConsumer, pull};
@@ -47,7 +48,7 @@ pub struct EventReader {
     name: String,
     pace: Pace,
     epoch: Epoch,
-    stream: Stream,
+    stream: Arc<Stream>,
     consumer: PullConsumer,
     /// `None` after a fault, until the consumer is opened again.
     deliveries: Option<pull::Stream>,
@@ -89,7 +90,7 @@ impl EventReader {
             name: name.to_owned(),
             pace,
             epoch: epoch_of(topology.events.cached_info()),
-            stream: topology.events.clone(),
+            stream: Arc::clone(&topology.events),
             consumer,
             deliveries: None,
             cursor: floor,
@@ -251,7 +252,7 @@ impl EventReader {
             tracing::warn!(%epoch, "stream EVENTS was made anew; reading it from its beginning");
             (self.epoch, self.cursor, self.done, self.held) = (epoch, 0, 0, None);
         }
-        self.stream = stream;
+        self.stream = stream.into();
         self.consumer = open_consumer(&self.stream, &self.name).await?;
         self.consumer
             .stream()

@@ -1,36 +1,55 @@
-//! What could not be projected is kept, with the reason, in `REJECTED`.
+//! What could not be projected is kept, with the reason, in `REJECTED`; by hand, it is looked at, tried again or dropped.
 
-use async_nats::HeaderMap;
-use async_nats::HeaderName;
-use async_nats::HeaderValue;
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::{Context, context::traits::Publisher as _};
-use bytes::Bytes;
+mod rejected_event;
+mod retry;
+
 use std::str::FromStr as _;
-use tidings_model::{RawEvent, headers, rejection_subject};
+use std::sync::Arc;
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::traits::Publisher as _;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::stream::{DirectGetErrorKind, Stream};
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use tidings_model::{Attempts, Position, RawEvent, Tenant, headers, rejection_subject};
 
 use crate::convert::set;
+use crate::follower::Content;
+use crate::pass::Pass;
 use crate::topology::Topology;
 
 /// JetStream takes 64 KiB of headers; this leaves room for the reason's.
 const MAX_OWN_HEADER_BYTES: usize = 48 * 1024;
 
-/// Writes rejected events.
+pub use self::rejected_event::RejectedEvent;
+pub use self::retry::RetryError;
+
+/// The rejected events.
 #[derive(Debug, Clone)]
 pub struct Rejections {
     context: Context,
+    events: Arc<Stream>,
+    rejected: Arc<Stream>,
 }
 
 impl Rejections {
     /// Into the stream of this topology.
     #[must_use]
     pub fn new(topology: &Topology) -> Self {
-        Self { context: topology.context.clone() }
+        Self {
+            context: topology.context.clone(),
+            events: Arc::clone(&topology.events),
+            rejected: Arc::clone(&topology.rejected),
+        }
     }
 
     /// Keeps the event whole, with its headers and the reason; returns when NATS has it.
     ///
-    /// Rejecting an event again replaces the first rejection. An event that fills NATS's limits to
+    /// Rejecting an event again, or the same event when it is retried, replaces the first rejection. An event that fills NATS's limits to
     /// the last byte leaves no room for the reason: of that one the headers, or the payload too,
     /// are left out, and the header `Tidings-Omitted-Bytes` says so; it is still in `EVENTS`.
     pub async fn keep(
@@ -40,14 +59,15 @@ impl Rejections {
         text: &str,
         pointer: Option<&str>,
     ) -> Result<(), RejectError> {
-        let subject = rejection_subject(event);
+        let attempts = Attempts::of(event);
+        let subject = rejection_subject(&event.subject, attempts.first);
         let own_bytes: usize = event.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-        let mut headers = reason_headers(event, reason, text, pointer);
+        let mut headers = reason_headers(event, attempts, reason, text, pointer);
         let omitted = if own_bytes > MAX_OWN_HEADER_BYTES {
             set(&mut headers, headers::OMITTED_BYTES, &own_bytes.to_string());
             own_bytes
         } else {
-            add_own(&mut headers, event);
+            add_own(&mut headers, &event.headers);
             0
         };
         let published = self.publish(&subject, headers.clone(), event.payload.clone()).await;
@@ -63,9 +83,53 @@ impl Rejections {
         published.map_err(|source| RejectError { subject, source })
     }
 
+    /// The rejections of a tenant, in the order in which they were written, without the events' payloads.
+    #[must_use]
+    pub fn list(&self, tenant: &Tenant) -> BoxStream<'static, Result<RejectedEvent, ReadRejectionError>> {
+        let pass = Pass::new(self.rejected.clone(), format!("rejected.{tenant}.>"), Content::HeadersOnly);
+        stream::try_unfold(pass, |mut pass| async move {
+            while let Some((message, sequence)) = pass.next().await.map_err(ReadRejectionError)? {
+                let stored_at = message.info().map_err(ReadRejectionError)?.published;
+                let (headers, payload) = (message.headers.clone(), message.payload.clone());
+                let headers = headers.unwrap_or_default();
+                if let Some(found) = RejectedEvent::read(&headers, payload, sequence, stored_at) {
+                    return Ok(Some((found, pass)));
+                }
+            }
+            Ok(None)
+        })
+        .boxed()
+    }
+
+    /// The rejection of the event that was first tried at this position.
+    pub async fn get(
+        &self,
+        tenant: &Tenant,
+        first: Position,
+    ) -> Result<Option<RejectedEvent>, ReadRejectionError> {
+        let subject = rejection_subject(&format!("events.{tenant}"), first);
+        match self.rejected.direct_get_last_for_subject(subject).await {
+            Ok(message) => {
+                let StreamMessage { headers, payload, sequence, time, .. } = message;
+                Ok(RejectedEvent::read(&headers, payload, sequence, time))
+            }
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+            Err(error) => Err(ReadRejectionError(error.into())),
+        }
+    }
+
+    /// Removes a rejection for good; `false` if it is not there any more, or was replaced by a newer one.
+    pub async fn drop(&self, rejected: &RejectedEvent) -> Result<bool, ReadRejectionError> {
+        let Err(error) = self.rejected.delete_message(rejected.revision).await else { return Ok(true) };
+        // The server says "not found" in several ways.
+        match self.rejected.direct_get(rejected.revision).await {
+            Err(gone) if gone.kind() == DirectGetErrorKind::NotFound => Ok(false),
+            _ => Err(ReadRejectionError(error.into())),
+        }
+    }
+
     async fn publish(&self, subject: &str, headers: HeaderMap, payload: Bytes) -> Result<(), PublishError> {
-        let message =
-            async_nats::jetstream::message::PublishMessage::build().payload(payload).headers(headers);
+        let message = PublishMessage::build().payload(payload).headers(headers);
         self.context.publish_message(message.outbound_message(subject.to_owned())).await?.await?;
         Ok(())
     }
@@ -73,20 +137,32 @@ impl Rejections {
 
 /// The event's own headers, but for those that tell JetStream what to do with it and those that
 /// the rejection has of its own.
-fn add_own(map: &mut HeaderMap, event: &RawEvent) {
-    let is_reserved = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        name.starts_with("nats-") || name.starts_with("tidings-")
-    };
-    for (name, value) in event.headers.iter().filter(|(name, _)| !is_reserved(name)) {
+fn add_own(map: &mut HeaderMap, own: &[(String, String)]) {
+    for (name, value) in own.iter().filter(|(name, _)| !is_reserved(name)) {
         if let (Ok(name), Ok(value)) = (HeaderName::from_str(name), HeaderValue::from_str(value)) {
             map.append(name, value);
         }
     }
 }
 
-fn reason_headers(event: &RawEvent, reason: &str, text: &str, pointer: Option<&str>) -> HeaderMap {
+/// Whether a header has a meaning to JetStream or to Tidings.
+fn is_reserved(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with("nats-") || name.starts_with("tidings-")
+}
+
+fn reason_headers(
+    event: &RawEvent,
+    attempts: Attempts,
+    reason: &str,
+    text: &str,
+    pointer: Option<&str>,
+) -> HeaderMap {
     let mut map = HeaderMap::new();
+    for (name, value) in attempts.headers() {
+        set(&mut map, name, &value);
+    }
+    set(&mut map, headers::EVENT_ID, &event.own_id());
     set(&mut map, headers::REASON, reason);
     set(&mut map, headers::REASON_TEXT, text);
     if let Some(pointer) = pointer {
@@ -105,3 +181,8 @@ pub struct RejectError {
     #[source]
     source: PublishError,
 }
+
+/// Rejections cannot be read or removed.
+#[derive(Debug, thiserror::Error)]
+#[error("stream REJECTED cannot be used now")]
+pub struct ReadRejectionError(#[source] async_nats::Error);

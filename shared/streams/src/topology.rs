@@ -5,6 +5,7 @@
 //! difference there is reported and respected.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::context::{
@@ -70,9 +71,11 @@ pub struct Topology {
     /// The way to NATS.
     pub(crate) context: Context,
     /// What producers publish.
-    pub(crate) events: Stream,
+    pub(crate) events: Arc<Stream>,
     /// What clients receive.
-    pub(crate) envelopes: Stream,
+    pub(crate) envelopes: Arc<Stream>,
+    /// What could not be projected.
+    pub(crate) rejected: Arc<Stream>,
 }
 
 impl Topology {
@@ -80,13 +83,12 @@ impl Topology {
     pub async fn ensure(client: &async_nats::Client, settings: &Settings) -> Result<Self, TopologyError> {
         let context = jetstream::new(client.clone());
         let [events, envelopes, rejected] = wanted(settings);
-        let topology = Self {
-            events: ensure(&context, events).await?,
-            envelopes: ensure(&context, envelopes).await?,
-            context: context.clone(),
-        };
-        ensure(&context, rejected).await?;
-        Ok(topology)
+        Ok(Self {
+            events: ensure(&context, events).await?.into(),
+            envelopes: ensure(&context, envelopes).await?.into(),
+            rejected: ensure(&context, rejected).await?.into(),
+            context,
+        })
     }
 
     /// What `ENVELOPES` holds now.

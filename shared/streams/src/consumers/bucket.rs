@@ -10,6 +10,7 @@ use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ConsumerSettings;
@@ -22,7 +23,7 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone)]
 pub(super) struct Bucket {
     context: Context,
-    pub(super) stream: Stream,
+    pub(super) stream: Arc<Stream>,
     prefix: String,
     /// `Nats-TTL` of every entry, in seconds.
     time_to_live: u64,
@@ -59,7 +60,12 @@ impl Bucket {
             ..Config::default()
         };
         let stream = topology::ensure(context, wanted).await?;
-        Ok(Self { context: context.clone(), stream, prefix, time_to_live: time_to_live.as_secs().max(1) })
+        Ok(Self {
+            context: context.clone(),
+            stream: stream.into(),
+            prefix,
+            time_to_live: time_to_live.as_secs().max(1),
+        })
     }
 
     /// Where the key lies in the stream; wildcards stay wildcards.

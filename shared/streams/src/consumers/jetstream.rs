@@ -9,6 +9,7 @@
 //! The server bounds the consumers of a stream (1,000 unless told otherwise, from 2.15 on), and each costs it
 //! memory and files: this is for up to a thousand users.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::Info;
@@ -32,7 +33,7 @@ mod record;
 /// Durable consumers as JetStream consumers.
 #[derive(Debug, Clone)]
 pub struct JetStreamConsumers {
-    envelopes: Stream,
+    envelopes: Arc<Stream>,
     leases: Leases,
     inactive_after: Duration,
 }
@@ -47,7 +48,7 @@ impl JetStreamConsumers {
         }
         let leases = Leases::open(&jetstream::new(client), settings).await?;
         let inactive_after = settings.inactive_after.max(Duration::from_secs(1));
-        Ok(Self { envelopes: topology.envelopes.clone(), leases, inactive_after })
+        Ok(Self { envelopes: Arc::clone(&topology.envelopes), leases, inactive_after })
     }
 
     async fn info(&self, name: &ConsumerName) -> Result<Option<Info>, ConsumerStoreError> {

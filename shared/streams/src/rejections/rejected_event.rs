@@ -1,0 +1,85 @@
+//! A rejected event as it lies in `REJECTED`.
+
+use async_nats::{HeaderMap, HeaderValue};
+use bytes::Bytes;
+use serde::Serialize;
+use tidings_model::{Attempts, Position, headers};
+use time::OffsetDateTime;
+
+use super::is_reserved;
+use crate::convert::all_headers;
+
+/// An event that could not be projected, and why.
+#[derive(Debug, Clone, Serialize)]
+pub struct RejectedEvent {
+    /// Where the event lay in `EVENTS` when it was tried first: by this the rejection is known.
+    #[serde(serialize_with = "as_text")]
+    pub position: Position,
+    /// The subject that the event was published on.
+    pub subject: String,
+    /// The event's id.
+    pub id: String,
+    /// Why, as a stable word.
+    pub reason: String,
+    /// Why, in words.
+    pub text: String,
+    /// The JSON pointer (RFC 6901) of the place that was refused, if there is one.
+    pub pointer: Option<String>,
+    /// How often it was tried.
+    pub tries: u32,
+    /// When the event was stored first.
+    #[serde(with = "time::serde::rfc3339")]
+    pub first_seen: OffsetDateTime,
+    /// When it was rejected last.
+    #[serde(with = "time::serde::rfc3339")]
+    pub last_seen: OffsetDateTime,
+    /// Bytes of the event that were left out here because it could not be kept whole.
+    pub omitted_bytes: u64,
+    /// The event's own headers.
+    pub headers: Vec<(String, String)>,
+    /// The event's payload; empty in a listing.
+    #[serde(skip)]
+    pub payload: Bytes,
+    /// Its sequence in `REJECTED`.
+    #[serde(skip)]
+    pub(super) revision: u64,
+}
+
+fn as_text<S: serde::Serializer>(position: &Position, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(position)
+}
+
+impl RejectedEvent {
+    /// `None` for what no projector wrote.
+    pub(super) fn read(
+        map: &HeaderMap,
+        payload: Bytes,
+        revision: u64,
+        last_seen: OffsetDateTime,
+    ) -> Option<Self> {
+        let text = |name: &str| map.get(name).map(HeaderValue::as_str);
+        let owned = |name: &str| text(name).unwrap_or_default().to_owned();
+        let attempts = Attempts::before(text)?;
+        let mut own = all_headers(map);
+        own.retain(|(name, _)| !is_reserved(name));
+        Some(Self {
+            position: attempts.first,
+            subject: text(headers::EVENT_SUBJECT)?.to_owned(),
+            id: owned(headers::EVENT_ID),
+            reason: owned(headers::REASON),
+            text: owned(headers::REASON_TEXT),
+            pointer: text(headers::REASON_POINTER).map(str::to_owned),
+            tries: attempts.tries,
+            first_seen: attempts.first_seen,
+            last_seen,
+            omitted_bytes: text(headers::OMITTED_BYTES).and_then(|bytes| bytes.parse().ok()).unwrap_or(0),
+            headers: own,
+            payload,
+            revision,
+        })
+    }
+
+    pub(super) fn attempts(&self) -> Attempts {
+        Attempts { first: self.position, first_seen: self.first_seen, tries: self.tries }
+    }
+}
