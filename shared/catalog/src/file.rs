@@ -53,11 +53,19 @@ pub(crate) struct MessageFile {
     expecting = "expected an address, or a table with `address` and `when`, or a list of these"
 )]
 pub(crate) enum OneOrMany<T> {
-    One(T),
+    // First, because serde also reads a table's members from a list in their order.
     Many(Vec<T>),
+    One(T),
 }
 
 impl<T> OneOrMany<T> {
+    pub(crate) fn as_slice(&self) -> &[T] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+
     pub(crate) fn into_vec(self) -> Vec<T> {
         match self {
             Self::One(one) => vec![one],

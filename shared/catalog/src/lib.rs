@@ -7,6 +7,7 @@
 //! that is projected again yields the same envelopes in the same order.
 
 mod catalog;
+mod compare;
 mod destination;
 mod example;
 mod file;
@@ -16,6 +17,7 @@ mod rejection;
 mod template;
 
 pub use catalog::{Catalog, Catalogs, Route, StartPolicy, Topic};
+pub use compare::{Break, CompareError, Who, breaks};
 pub use example::{Example, ExampleError};
 pub use message::MessageType;
 pub use parse::{CatalogError, Files, Problem};

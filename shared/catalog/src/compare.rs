@@ -1,0 +1,237 @@
+//! What a new catalog would break that an older one promised. Pure.
+//!
+//! Two kinds of people rely on a catalog. Clients break when a message has less than it had, or something else in its
+//! place, or does not reach them any more. Producers break when an event that became a message is rejected. What is merely
+//! added breaks nobody: clients ignore messages, members and values of an enumeration that they do not know.
+
+mod schema;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::file::{CatalogFile, DestinationFile, MessageFile};
+use crate::parse::Files;
+
+/// Something that worked with the older catalog and will not with the new one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Break {
+    /// Where: a topic, a route, or a message and the JSON pointer of a member.
+    pub place: String,
+    /// What has changed.
+    pub text: String,
+    /// Who notices.
+    pub who: Who,
+}
+
+/// Who notices a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Those who receive messages.
+    Clients,
+    /// Those who publish events.
+    Producers,
+}
+
+impl fmt::Display for Break {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let who = match self.who {
+            Who::Clients => "clients",
+            Who::Producers => "producers",
+        };
+        write!(formatter, "breaks {who}: {}: {}", self.place, self.text)
+    }
+}
+
+/// Everything that the new catalog breaks, in the order of the older one. Both are the files of a tenant's folder; the
+/// new one has been parsed without mistakes.
+pub fn breaks(old: &Files, new: &Files) -> Result<Vec<Break>, CompareError> {
+    let read = |files: &Files| {
+        let text = files.get("catalog.toml").map(String::as_str).unwrap_or_default();
+        toml::from_str::<CatalogFile>(text)
+    };
+    let old_catalog = read(old).map_err(CompareError::Older)?;
+    let new_catalog = read(new).map_err(CompareError::Newer)?;
+    let mut comparison = Comparison { old, new, breaks: Vec::new() };
+    comparison.access(&old_catalog, &new_catalog);
+    comparison.messages(&old_catalog.message, &new_catalog.message);
+    Ok(comparison.breaks)
+}
+
+/// Why two catalogs cannot be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// Another version of Tidings wrote it.
+    #[error("the catalog that is running is in a form that this version does not read")]
+    Older(#[source] toml::de::Error),
+    /// It has mistakes.
+    #[error("the new catalog has mistakes")]
+    Newer(#[source] toml::de::Error),
+}
+
+struct Comparison<'f> {
+    old: &'f Files,
+    new: &'f Files,
+    breaks: Vec<Break>,
+}
+
+impl Comparison<'_> {
+    fn add(&mut self, who: Who, place: impl Into<String>, text: impl Into<String>) {
+        self.breaks.push(Break { place: place.into(), text: text.into(), who });
+    }
+
+    /// What clients may hear and ask for.
+    fn access(&mut self, old: &CatalogFile, new: &CatalogFile) {
+        for key in old.keys.iter().filter(|key| !new.keys.contains(key)) {
+            self.add(Who::Clients, "keys", format!("tokens do not open {key:?} any more"));
+        }
+        for (name, topic) in &old.topics {
+            let place = format!("topics.{name}");
+            let Some(now) = new.topics.get(name) else {
+                self.add(Who::Clients, place, "there is no such topic any more");
+                continue;
+            };
+            let lost = match (&topic.roles, &now.roles) {
+                (_, None) => None,
+                (None, Some(_)) => Some("everybody but the roles listed".to_owned()),
+                (Some(before), Some(now)) => {
+                    let lost: Vec<_> = before.iter().filter(|role| !now.contains(role)).cloned().collect();
+                    (!lost.is_empty()).then(|| format!("role {}", lost.join(", ")))
+                }
+            };
+            if let Some(lost) = lost {
+                self.add(Who::Clients, place, format!("it is closed to {lost}"));
+            }
+        }
+        for (verb, route) in &old.routes {
+            let same = new
+                .routes
+                .get(verb)
+                .is_some_and(|now| (&now.message, &now.key) == (&route.message, &route.key));
+            if !same {
+                self.add(Who::Clients, format!("routes.{verb}"), "it is gone, or answers something else");
+            }
+        }
+    }
+
+    fn messages(&mut self, old: &[MessageFile], new: &[MessageFile]) {
+        for message in old {
+            let place = format!("message `{}`", message.name);
+            match new.iter().find(|now| now.name == message.name) {
+                None => self.add(Who::Clients, place, "there is no such message any more"),
+                Some(now) => self.message(&place, message, now),
+            }
+        }
+        let events = |messages: &[MessageFile]| -> BTreeSet<String> {
+            messages.iter().flat_map(|message| message.events.clone()).collect()
+        };
+        for event in events(old).difference(&events(new)) {
+            self.add(
+                Who::Producers,
+                format!("event {event}"),
+                "it becomes no message any more, and is rejected",
+            );
+        }
+    }
+
+    fn message(&mut self, place: &str, old: &MessageFile, new: &MessageFile) {
+        for event in old.events.iter().filter(|event| !new.events.contains(event)) {
+            self.add(Who::Clients, place, format!("event {event} does not become it any more"));
+        }
+        self.destinations(place, old, new);
+        let class = |message: &MessageFile| message.class.clone().unwrap_or_else(|| "durable".to_owned());
+        let kept = |class: &str| ["ephemeral", "latest", "durable"].iter().position(|known| *known == class);
+        if kept(&class(new)) < kept(&class(old)) {
+            let text = format!("class {:?} keeps less for the absent than {:?}", class(new), class(old));
+            self.add(Who::Clients, place, text);
+        }
+        let slot = |message: &MessageFile| message.slot.clone().unwrap_or_else(|| message.name.clone());
+        let is_latest = class(old) == "latest";
+        if is_latest && (slot(old), &old.key) != (slot(new), &new.key) {
+            self.add(Who::Clients, place, "`slot` or `key` is another: the newest is asked for in vain");
+        }
+        for (name, template) in &old.attributes {
+            if new.attributes.get(name) != Some(template) {
+                let text = format!("attribute {name:?}, which filters see, is gone or has another value");
+                self.add(Who::Clients, place, text);
+            }
+        }
+        self.body(place, &old.body, &new.body);
+        self.schema(place, old, new);
+    }
+
+    fn destinations(&mut self, place: &str, old: &MessageFile, new: &MessageFile) {
+        let all =
+            |message: &MessageFile| -> Vec<String> { message.to.as_slice().iter().map(described).collect() };
+        let now = all(new);
+        for gone in all(old).into_iter().filter(|destination| !now.contains(destination)) {
+            self.add(Who::Clients, place, format!("it does not go to {gone} any more"));
+        }
+    }
+
+    /// Members that the template had and has no more, whatever the schema says of them.
+    fn body(&mut self, place: &str, old: &toml::Value, new: &toml::Value) {
+        let (old, new) = (leaves(old), leaves(new));
+        for (pointer, template) in &old {
+            let place = format!("{place} {pointer}");
+            // A value that stands for a whole object may hold the member still.
+            let within = |leaf: &str| pointer.strip_prefix(leaf).is_some_and(|rest| rest.starts_with('/'));
+            let optional = |template: &str| template.ends_with("?}");
+            match new.get(pointer) {
+                Some(now) if optional(now) && !optional(template) => {
+                    self.add(Who::Clients, place, "it may be missing now");
+                }
+                None if !new.keys().any(|leaf| within(leaf)) => {
+                    self.add(Who::Clients, place, "it is gone");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn schema(&mut self, place: &str, old: &MessageFile, new: &MessageFile) {
+        let read = |files: &Files, name: &str| -> Option<Value> {
+            files.get(name).and_then(|text| serde_json::from_str(text).ok())
+        };
+        if let (Some(before), Some(now)) = (read(self.old, &old.schema), read(self.new, &new.schema)) {
+            // What the body does not have any more has been said.
+            let said: BTreeSet<_> = self.breaks.iter().map(|known| known.place.clone()).collect();
+            for Break { place: pointer, text, who } in schema::breaks(&before, &now) {
+                let place = format!("{place} {pointer}");
+                if !said.contains(&place) {
+                    self.add(who, place, text);
+                }
+            }
+        }
+    }
+}
+
+fn described(destination: &DestinationFile) -> String {
+    match destination {
+        DestinationFile::Address(address) => address.clone(),
+        DestinationFile::Conditional(conditional) => {
+            format!("{} when {}", conditional.address, toml::Value::Table(conditional.when.clone()))
+        }
+    }
+}
+
+/// The templates at the ends of a body, by their JSON pointers.
+fn leaves(body: &toml::Value) -> BTreeMap<String, String> {
+    fn walk(value: &toml::Value, pointer: &str, leaves: &mut BTreeMap<String, String>) {
+        match value {
+            toml::Value::Table(members) => {
+                for (name, member) in members {
+                    walk(member, &format!("{pointer}/{}", schema::escaped(name)), leaves);
+                }
+            }
+            leaf => drop(leaves.insert(pointer.to_owned(), leaf.as_str().unwrap_or_default().to_owned())),
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(body, "", &mut found);
+    found
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+use serde_json::json;
+
+use super::*;
+
+const CATALOG: &str = r#"
+keys = ["user:{sub}", "role:{role}"]
+[topics.news]
+[topics.alerts]
+roles = ["sre", "dev"]
+[[message]]
+name = "note"
+events = ["note.added", "note.changed"]
+schema = "note.json"
+to = ["user:{data.user}", { address = "all", when = { "data.public" = true } }]
+class = "latest"
+key = "{data.id}"
+attributes = { squad = "{data.squad?}" }
+body = { type = "note", data = { id = "{data.id}", text = "{data.text?}", more = "{data.more}" } }
+[routes.note]
+message = "note"
+key = "{id}"
+"#;
+
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "type": { "const": "note" },
+            "data": {
+                "type": "object",
+                "properties": {
+                    "id": { "type": "string", "maxLength": 20 },
+                    "text": { "type": "string" },
+                    "more": { "type": "object" },
+                    "level": { "enum": ["low", "high"] },
+                },
+                "required": ["id", "more"],
+            },
+        },
+        "required": ["type", "data"],
+    })
+}
+
+fn files(catalog: &str, schema: &Value) -> Files {
+    Files::from([
+        ("catalog.toml".to_owned(), catalog.to_owned()),
+        ("note.json".to_owned(), schema.to_string()),
+    ])
+}
+
+#[track_caller]
+fn check_files(new: &Files, expected: &[&str]) {
+    let found = breaks(&files(CATALOG, &schema()), new).unwrap();
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(found, expected);
+}
+
+#[track_caller]
+fn check(from: &str, to: &str, expected: &[&str]) {
+    assert!(CATALOG.contains(from), "{from}");
+    check_files(&files(&CATALOG.replacen(from, to, 1), &schema()), expected);
+}
+
+#[track_caller]
+fn check_schema(pointer: &str, new: Value, expected: &[&str]) {
+    let mut changed = schema();
+    *changed.pointer_mut(pointer).unwrap() = new;
+    check_files(&files(CATALOG, &changed), expected);
+}
+
+#[test]
+fn what_is_added_breaks_nobody() {
+    check("[topics.news]", "[topics.news]\n[topics.more]", &[]);
+    check(r#""role:{role}"]"#, r#""role:{role}", "org:{org}"]"#, &[]);
+    check(r#"roles = ["sre", "dev"]"#, "", &[]);
+    check(r#"more = "{data.more}""#, r#"more = "{data.more}", level = "{data.level}""#, &[]);
+    check(r#""note.changed"]"#, r#""note.changed", "note.removed"]"#, &[]);
+    check_schema("/properties/data/properties/level", json!({ "enum": ["low", "high", "huge"] }), &[]);
+    check_schema("/properties/data/properties/id/maxLength", json!(40), &[]);
+    check_schema("/properties/type", json!({ "const": "note", "title": "What it is" }), &[]);
+}
+
+#[test]
+fn what_clients_lose_is_named() {
+    check("[topics.news]", "", &["breaks clients: topics.news: there is no such topic any more"]);
+    check(
+        "[topics.news]",
+        "[topics.news]\nroles = [\"sre\"]",
+        &["breaks clients: topics.news: it is closed to everybody but the roles listed"],
+    );
+    check(r#", "dev"]"#, "]", &["breaks clients: topics.alerts: it is closed to role dev"]);
+    check(
+        r#", "role:{role}"]"#,
+        "]",
+        &[r#"breaks clients: keys: tokens do not open "role:{role}" any more"#],
+    );
+    check(
+        "routes.note",
+        "routes.other",
+        &["breaks clients: routes.note: it is gone, or answers something else"],
+    );
+    check(
+        r#"to = ["user:{data.user}", "#,
+        "to = [",
+        &["breaks clients: message `note`: it does not go to user:{data.user} any more"],
+    );
+    check(
+        r#""squad = "#.trim_start_matches('"'),
+        "team = ",
+        &[
+            "breaks clients: message `note`: attribute \"squad\", which filters see, is gone or has another value",
+        ],
+    );
+    check(r#", more = "{data.more}""#, "", &["breaks clients: message `note` /data/more: it is gone"]);
+    check(
+        r#"id = "{data.id}", text"#,
+        r#"id = "{data.id?}", text"#,
+        &["breaks clients: message `note` /data/id: it may be missing now"],
+    );
+    check(
+        r#"data = { id = "{data.id}", text = "{data.text?}", more = "{data.more}" }"#,
+        r#"data = "{data}""#,
+        &[],
+    );
+    check(
+        r#"name = "note""#,
+        r#"name = "memo""#,
+        &["breaks clients: message `note`: there is no such message any more"],
+    );
+    check_schema(
+        "/properties/data/required",
+        json!(["id"]),
+        &["breaks clients: message `note` /data/more: it may be missing now"],
+    );
+    check_schema(
+        "/properties/data/properties/id/type",
+        json!(["string", "null"]),
+        &["breaks clients: message `note` /data/id: it may be null now"],
+    );
+    check_schema(
+        "/properties/data/properties/text",
+        json!({ "anyOf": [{ "type": "string" }] }),
+        &[
+            "breaks clients: message `note` /data/text: it may be array or boolean or integer or null or number or object now",
+            "breaks clients: message `note` /data/text: `anyOf` is another, and what that means cannot be judged",
+        ],
+    );
+}
+
+#[test]
+fn what_producers_may_not_say_any_more_is_named() {
+    check(
+        r#", "note.changed"]"#,
+        "]",
+        &[
+            "breaks clients: message `note`: event note.changed does not become it any more",
+            "breaks producers: event note.changed: it becomes no message any more, and is rejected",
+        ],
+    );
+    check_schema(
+        "/properties/data/properties/text/type",
+        json!("integer"),
+        &[
+            "breaks clients: message `note` /data/text: it may be integer now",
+            "breaks producers: message `note` /data/text: it may not be string any more",
+        ],
+    );
+    check_schema(
+        "/properties/data/properties/level/enum",
+        json!(["low"]),
+        &["breaks producers: message `note` /data/level: it may not be \"high\" any more"],
+    );
+    check_schema(
+        "/properties/data/properties/id/maxLength",
+        json!(10),
+        &["breaks producers: message `note` /data/id: `maxLength` is stricter or another"],
+    );
+    check_schema(
+        "/properties/data/required",
+        json!(["id", "more", "text"]),
+        &["breaks producers: message `note` /data/text: it may not be missing any more"],
+    );
+}
+
+#[test]
+fn schemas_that_refer_to_themselves_are_compared_to_an_end() {
+    let tree = |leaf: &str| {
+        json!({
+            "$ref": "#/$defs/node",
+            "$defs": {
+                "node": {
+                    "type": "object",
+                    "properties": { "child": { "$ref": "#/$defs/node" }, "leaf": { "type": leaf } },
+                },
+                "circle": { "$ref": "#/$defs/circle" },
+            },
+        })
+    };
+    let new = files(CATALOG, &tree("null"));
+    let found = breaks(&files(CATALOG, &tree("string")), &new).unwrap();
+    assert_eq!(found.len(), 2, "{found:?}");
+    let circle = json!({ "$ref": "#/$defs/circle", "$defs": { "circle": { "$ref": "#/$defs/circle" } } });
+    assert_eq!(breaks(&files(CATALOG, &circle), &files(CATALOG, &circle)).unwrap(), []);
+}
