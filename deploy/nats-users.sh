@@ -10,7 +10,7 @@ streams='$JS.API.STREAM.INFO.EVENTS,$JS.API.STREAM.INFO.ENVELOPES,$JS.API.STREAM
 
 # The projector makes the streams, reads EVENTS and writes the rest. Acknowledgements have two forms of
 # subject, of which the server chooses one.
-projector_pub='$JS.API.STREAM.CREATE.EVENTS,$JS.API.STREAM.CREATE.ENVELOPES,$JS.API.STREAM.CREATE.REJECTED,$JS.API.STREAM.MSG.GET.EVENTS,$JS.API.STREAM.MSG.GET.ENVELOPES,$JS.API.CONSUMER.INFO.EVENTS.projector,$JS.API.CONSUMER.CREATE.EVENTS.projector,$JS.API.CONSUMER.MSG.NEXT.EVENTS.projector,$JS.ACK.EVENTS.projector.>,$JS.ACK.*.*.EVENTS.projector.>,envelopes.>,rejected.>'
+projector_pub='$JS.API.STREAM.CREATE.EVENTS,$JS.API.STREAM.CREATE.ENVELOPES,$JS.API.STREAM.CREATE.REJECTED,$JS.API.STREAM.MSG.GET.EVENTS,$JS.API.STREAM.MSG.GET.ENVELOPES,$JS.API.CONSUMER.INFO.EVENTS.projector,$JS.API.CONSUMER.CREATE.EVENTS.projector,$JS.API.CONSUMER.MSG.NEXT.EVENTS.projector,$JS.ACK.EVENTS.projector.>,$JS.ACK.*.*.EVENTS.projector.>,envelopes.>,rejected.>,$JS.API.STREAM.INFO.KV_CATALOGS,$JS.API.STREAM.CREATE.KV_CATALOGS,$JS.API.DIRECT.GET.KV_CATALOGS.>,$KV.CATALOGS.>'
 
 # A gateway reads ENVELOPES, by consumers of its own and by sequence, and keeps users' positions in the bucket
 # CONSUMERS. It writes envelopes never; it purges those of a user who is deleted.

@@ -7,10 +7,12 @@
 
 mod bad_events;
 mod bad_frames;
+mod catalogs;
 mod command;
 mod conversation;
 mod handshake;
 mod heartbeat;
+mod kitchen;
 mod rejected;
 mod sixth_tenant;
 mod start;

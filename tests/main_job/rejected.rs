@@ -1,30 +1,10 @@
 //! `tidings rejected`: what could not be projected is looked at, tried again and dropped by hand.
 
-use std::fs;
-
 use harness::{BOUND, eventually};
 use serde_json::{Value, json};
 
 use crate::command::Desk;
-
-/// A tenant whose guests are told of dishes; the schema allows only these tables.
-fn write_catalog(desk: &Desk, tables: &Value) {
-    let folder = desk.folder().join("schemas/kitchen");
-    fs::create_dir_all(&folder).unwrap();
-    let catalog = r#"
-        keys = ["user:{sub}"]
-        deliver = "all"
-        [[message]]
-        name = "dish"
-        events = ["dish.ready"]
-        schema = "dish.schema.json"
-        to = "user:{data.guest}"
-        body = { type = "dish", table = "{data.table}" }
-    "#;
-    fs::write(folder.join("catalog.toml"), catalog).unwrap();
-    let schema = json!({ "type": "object", "properties": { "table": { "enum": tables } } });
-    fs::write(folder.join("dish.schema.json"), schema.to_string()).unwrap();
-}
+use crate::kitchen;
 
 async fn run(desk: &Desk, arguments: &[&str]) -> String {
     desk.tidings(arguments).finish(BOUND).await.succeeded()
@@ -45,22 +25,17 @@ async fn until_tries_are(desk: &Desk, expected: &[u64]) -> Vec<Value> {
     .await
 }
 
-async fn publish(desk: &Desk, id: &str, table: u64) {
-    let data = json!({ "guest": "ada", "table": table }).to_string();
-    run(desk, &["publish", "--tenant", "kitchen", "dish.ready", "--id", id, "--data", &data]).await;
-}
-
 #[tokio::test]
 async fn rejected_events_are_tried_again_and_dropped() {
     let desk = Desk::without_schemas();
-    write_catalog(&desk, &json!([1]));
-    let dev = desk.dev().await;
+    kitchen::write(&desk, &["dish.ready"], &json!([1]));
+    let mut dev = desk.dev().await;
     assert_eq!(
         run(&desk, &["rejected", "ls", "--tenant", "kitchen"]).await,
         "there are no rejected events\n"
     );
     for (id, table) in [("a", 7), ("b", 8), ("c", 9)] {
-        publish(&desk, id, table).await;
+        kitchen::publish(&desk, "dish.ready", id, table).await;
     }
     let found = until_tries_are(&desk, &[1, 1, 1]).await;
     let position = |index: usize| found[index]["position"].as_str().unwrap();
@@ -78,11 +53,9 @@ async fn rejected_events_are_tried_again_and_dropped() {
     assert_eq!(again[2]["first_seen"], found[0]["first_seen"]);
     let dropped = run(&desk, &["rejected", "drop", "--tenant", "kitchen", position(1)]).await;
     assert_eq!(dropped, "dropped 1 event\n");
-    dev.interrupt();
-    dev.end(BOUND).await;
-
-    write_catalog(&desk, &json!([1, 7, 9]));
-    let dev = desk.dev().await;
+    // A running projector takes up what is mended.
+    kitchen::write(&desk, &["dish.ready"], &json!([1, 7, 9]));
+    dev.line("new catalogs are taken up", BOUND).await;
     let none = ["rejected", "retry", "--tenant", "kitchen", "--reason", "no-address"];
     assert!(run(&desk, &none).await.starts_with("retried 0 events"));
     run(&desk, &["rejected", "retry", "--tenant", "kitchen", "--event", "dish.ready"]).await;

@@ -48,6 +48,18 @@ pub(crate) enum Command {
     /// Look after events that could not be projected
     #[command(subcommand)]
     Rejected(RejectedCommand),
+    /// Check catalogs, schemas and examples, and what they would break of those that are running
+    Check(CheckOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckOptions {
+    /// Succeed although clients or producers would break
+    #[arg(long)]
+    pub(crate) allow_breaking: bool,
+    /// Do not compare with what is running; needs no NATS
+    #[arg(long)]
+    pub(crate) offline: bool,
 }
 
 #[derive(Debug, Subcommand)]

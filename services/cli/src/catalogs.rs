@@ -1,5 +1,6 @@
 //! The folders of the tenants' catalogs, read and checked before anything starts.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,8 +8,30 @@ use tidings_catalog::{Catalog, CatalogError, Catalogs, Files};
 use tidings_model::{Tenant, TenantError};
 use tidings_runtime::config::SchemasConfig;
 
+/// The texts of the tenants' folders.
+pub(crate) type Texts = BTreeMap<Tenant, Files>;
+
+/// Catalogs and the texts that they were made of.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    pub(crate) catalogs: Arc<Catalogs>,
+    pub(crate) texts: Texts,
+}
+
+impl Read {
+    /// The tenants' names, for people.
+    pub(crate) fn tenants(&self) -> String {
+        self.texts.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// Reads the configured tenants' catalogs; all that there are, if none are named.
-pub(crate) fn read(config: &SchemasConfig) -> Result<Arc<Catalogs>, CatalogsError> {
+pub(crate) fn read(config: &SchemasConfig) -> Result<Read, CatalogsError> {
+    parse(read_texts(config)?)
+}
+
+/// The files of the configured tenants, unread.
+pub(crate) fn read_texts(config: &SchemasConfig) -> Result<Texts, CatalogsError> {
     let tenants = match &config.tenants {
         Some(tenants) => tenants.iter().map(|name| tenant(name)).collect::<Result<Vec<_>, _>>()?,
         None => find(&config.directory)?,
@@ -16,15 +39,30 @@ pub(crate) fn read(config: &SchemasConfig) -> Result<Arc<Catalogs>, CatalogsErro
     if tenants.is_empty() {
         return Err(CatalogsError::None(config.directory.clone()));
     }
-    let mut catalogs = Catalogs::new();
-    let mut wrong = Vec::new();
-    for tenant in tenants {
-        match Catalog::parse(&tenant, &read_files(&config.directory.join(tenant.as_str()))?) {
-            Ok(catalog) => drop(catalogs.insert(tenant, catalog)),
+    let files = |tenant: Tenant| Ok((tenant.clone(), read_files(&config.directory.join(tenant.as_str()))?));
+    tenants.into_iter().map(files).collect()
+}
+
+/// All of them, or every mistake in them.
+pub(crate) fn parse(texts: Texts) -> Result<Read, CatalogsError> {
+    let (mut catalogs, mut wrong) = (Catalogs::new(), Vec::new());
+    for (tenant, files) in &texts {
+        match Catalog::parse(tenant, files) {
+            Ok(catalog) => drop(catalogs.insert(tenant.clone(), catalog)),
             Err(error) => wrong.push(error),
         }
     }
-    if wrong.is_empty() { Ok(Arc::new(catalogs)) } else { Err(CatalogsError::Wrong(wrong)) }
+    if wrong.is_empty() {
+        Ok(Read { catalogs: Arc::new(catalogs), texts })
+    } else {
+        Err(CatalogsError::Wrong(wrong))
+    }
+}
+
+/// The examples of a tenant by the names of their files; none, if there is no folder for them.
+pub(crate) fn examples(config: &SchemasConfig, tenant: &Tenant) -> Result<Files, CatalogsError> {
+    let folder = config.directory.join(tenant.as_str()).join("examples");
+    if folder.is_dir() { read_files(&folder) } else { Ok(Files::new()) }
 }
 
 fn tenant(name: &str) -> Result<Tenant, CatalogsError> {

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tidings_embedded::{NatsServer, Options};
 use tidings_runtime::config::{Config, Secret, SecretRule};
@@ -11,6 +12,7 @@ use tidings_runtime::telemetry;
 
 use crate::arguments::DevOptions;
 use crate::failure::{Failure, report};
+use crate::reload::{self, Reason};
 use crate::{catalogs, serve, token};
 
 /// Starts a nats-server of its own, projector and gateway; ends all of them together.
@@ -29,10 +31,12 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
 
     let shutdown = Shutdown::new();
     let topology = serve::topology(&config, "tidings-dev").await?;
-    let address = serve::start_gateway(&config, catalogs.clone(), topology.clone(), &shutdown).await?;
-    serve::start_projector(&config, catalogs.clone(), topology, &shutdown);
-    let tenants: Vec<_> = catalogs.keys().map(ToString::to_string).collect();
-    explain(&address.to_string(), server.url(), &options.data, &tenants.join(", "));
+    let tenants = catalogs.tenants();
+    let first = Arc::clone(&catalogs.catalogs);
+    let current = reload::keep_current(&config, catalogs, &topology, &shutdown, Reason::Change).await?;
+    let address = serve::start_gateway(&config, first, topology.clone(), &shutdown).await?;
+    serve::start_projector(&config, current, topology, &shutdown);
+    explain(&address.to_string(), server.url(), &options.data, &tenants);
 
     let whole = shutdown.clone();
     let watched = async {

@@ -13,7 +13,7 @@ pub(crate) fn report(failure: &(dyn Error + 'static)) {
 }
 
 /// The error and its sources. Some libraries' errors end with the text of their source, which is told once.
-fn line(failure: &(dyn Error + 'static)) -> String {
+pub(crate) fn line(failure: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(failure.source(), |error| (*error).source());
     causes.map(ToString::to_string).fold(failure.to_string(), |line, cause| {
         if line.ends_with(&cause) { line } else { format!("{line}: {cause}") }

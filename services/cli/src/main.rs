@@ -2,6 +2,7 @@
 
 mod arguments;
 mod catalogs;
+mod check;
 mod consumers;
 mod dev;
 mod failure;
@@ -9,6 +10,7 @@ mod issuers;
 mod listen;
 mod publish;
 mod rejected;
+mod reload;
 mod serve;
 mod token;
 
@@ -42,6 +44,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Listen(options) => listen::run(file, options).await,
             Command::Consumers(command) => Box::pin(consumers::run(file, command)).await,
             Command::Users(command) => Box::pin(consumers::users(file, command)).await,
+            Command::Check(options) => Box::pin(check::run(file, options)).await,
             Command::Rejected(command) => Box::pin(rejected::run(file, command)).await,
         }
     })

@@ -17,12 +17,14 @@ use tidings_runtime::telemetry;
 use tidings_streams::consumers::{ConsumerSettings, ConsumerStore, JetStreamConsumers, KvConsumers};
 use tidings_streams::{ConnectSettings, Settings, Topology, connect};
 use time::OffsetDateTime;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::arguments::OWN_VARIABLES;
 use crate::catalogs;
 use crate::failure::{Failure, report};
 use crate::issuers;
+use crate::reload::{self, Reason};
 
 /// How long the tasks may take to end.
 const SHUTDOWN: Duration = Duration::from_secs(10);
@@ -36,7 +38,7 @@ pub(crate) async fn gateway(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let telemetry = telemetry::start(&config.telemetry, "tidings-gateway")?;
     let shutdown = Shutdown::new();
     let topology = topology(&config, "tidings-gateway").await?;
-    let address = start_gateway(&config, catalogs, topology, &shutdown).await?;
+    let address = start_gateway(&config, catalogs.catalogs, topology, &shutdown).await?;
     tracing::info!(%address, "gateway listens");
     until_ended(shutdown, telemetry).await
 }
@@ -48,9 +50,10 @@ pub(crate) async fn projector(file: Option<&Path>) -> Result<ExitCode, Failure> 
     let telemetry = telemetry::start(&config.telemetry, "tidings-projector")?;
     let shutdown = Shutdown::new();
     let topology = topology(&config, "tidings-projector").await?;
-    let tenants: Vec<_> = catalogs.keys().map(ToString::to_string).collect();
-    start_projector(&config, catalogs, topology, &shutdown);
-    tracing::info!(tenants = tenants.join(", "), "projector runs");
+    let tenants = catalogs.tenants();
+    let current = reload::keep_current(&config, catalogs, &topology, &shutdown, Reason::Hangup).await?;
+    start_projector(&config, current, topology, &shutdown);
+    tracing::info!(tenants, "projector runs");
     until_ended(shutdown, telemetry).await
 }
 
@@ -76,7 +79,7 @@ pub(crate) fn connection(config: &Config, name: &str) -> ConnectSettings {
     }
 }
 
-fn stream_settings(config: &StreamsConfig) -> Settings {
+pub(crate) fn stream_settings(config: &StreamsConfig) -> Settings {
     Settings {
         replicas: config.replicas,
         in_memory: config.storage == Storage::Memory,
@@ -166,7 +169,7 @@ fn rules(config: &Config) -> Result<Rules, Failure> {
 /// Starts a projector as a task; if it cannot go on, everything ends.
 pub(crate) fn start_projector(
     config: &Config,
-    catalogs: Arc<Catalogs>,
+    catalogs: watch::Receiver<Arc<Catalogs>>,
     topology: Topology,
     shutdown: &Shutdown,
 ) {

@@ -145,7 +145,7 @@ async fn project(topology: &Topology, context: &Context, round: u32) -> f64 {
     let started = Instant::now();
     let running = tidings_projector::run(
         topology.clone(),
-        catalogs,
+        tokio::sync::watch::channel(catalogs).1,
         settings,
         OffsetDateTime::now_utc,
         cancelled.clone(),

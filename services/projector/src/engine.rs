@@ -13,6 +13,7 @@ use tidings_streams::{
     WriteError,
 };
 use time::OffsetDateTime;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::backlog::Backlog;
@@ -38,10 +39,11 @@ pub struct Settings {
     pub max_event_bytes: usize,
 }
 
-/// Projects until it is cancelled. Faults of NATS are waited out.
+/// Projects until it is cancelled. Faults of NATS are waited out. Each event is projected with the catalogs that the
+/// channel holds when it is read.
 pub async fn run(
     topology: Topology,
-    catalogs: Arc<Catalogs>,
+    catalogs: watch::Receiver<Arc<Catalogs>>,
     settings: Settings,
     clock: fn() -> OffsetDateTime,
     cancelled: CancellationToken,
@@ -55,7 +57,7 @@ pub async fn run(
 
 struct Engine {
     topology: Topology,
-    catalogs: Arc<Catalogs>,
+    catalogs: watch::Receiver<Arc<Catalogs>>,
     settings: Settings,
     clock: fn() -> OffsetDateTime,
     reader: EventReader,
@@ -70,7 +72,7 @@ struct Engine {
 impl Engine {
     async fn open(
         topology: Topology,
-        catalogs: Arc<Catalogs>,
+        catalogs: watch::Receiver<Arc<Catalogs>>,
         settings: Settings,
         clock: fn() -> OffsetDateTime,
     ) -> Result<Self, ProjectorError> {
@@ -132,8 +134,8 @@ impl Engine {
         let span = tracing::info_span!("project", subject = event.subject, event = %event.position);
         let header = |name: &str| event.header(name).or_else(|| event.header(&format!("ce-{name}")));
         propagation::continue_trace(&span, header);
-        let mut envelopes =
-            span.in_scope(|| project(&self.catalogs, event, self.settings.max_event_bytes))?;
+        let catalogs = Arc::clone(&self.catalogs.borrow());
+        let mut envelopes = span.in_scope(|| project(&catalogs, event, self.settings.max_event_bytes))?;
         // Without tracing of our own, the producer's context is passed on as it came.
         propagation::inject(&span, |name, value| {
             if name == headers::TRACE_PARENT {

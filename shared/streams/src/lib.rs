@@ -10,6 +10,7 @@
 //! - [`EnvelopeFollower`]: hands out every envelope once, in the order of `ENVELOPES`, across
 //!   reconnects and restarts of NATS.
 
+mod catalogs;
 mod connect;
 pub mod consumers;
 mod convert;
@@ -24,6 +25,7 @@ mod single;
 pub mod topology;
 mod writer;
 
+pub use catalogs::{CatalogStoreError, record_catalogs, running_catalog};
 pub use connect::{ConnectError, ConnectSettings, connect};
 pub use convert::StoredEnvelope;
 pub use follower::{Content, EnvelopeFollower, FollowError, Followed};

@@ -16,6 +16,7 @@ use tidings_projector::{ProjectorError, Settings};
 use tidings_streams::{StoredEnvelope, Topology, fetch, topology};
 use time::OffsetDateTime;
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -214,7 +215,7 @@ impl Task {
         let cancelled = CancellationToken::new();
         let running = tidings_projector::run(
             topology,
-            catalogs(),
+            watch::channel(catalogs()).1,
             settings,
             OffsetDateTime::now_utc,
             cancelled.clone(),

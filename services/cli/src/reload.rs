@@ -1,0 +1,132 @@
+//! New catalogs for a running process, without a restart: all of them, or none if one has a mistake.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidings_catalog::{Catalogs, breaks};
+use tidings_runtime::config::Config;
+use tidings_runtime::shutdown::Shutdown;
+use tidings_streams::{Settings, Topology, record_catalogs};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::catalogs::{self, CatalogsError, Read, Texts};
+use crate::failure::Failure;
+use crate::serve;
+
+/// How often the folder is looked at while somebody works on it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// When catalogs are read again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reason {
+    /// SIGHUP, as is usual for services.
+    Hangup,
+    /// SIGHUP, or a file has changed.
+    Change,
+}
+
+/// The catalogs as they are now. Tells what runs, at first and after each change, so that `tidings check` can compare.
+pub(crate) async fn keep_current(
+    config: &Config,
+    first: Read,
+    topology: &Topology,
+    shutdown: &Shutdown,
+    reason: Reason,
+) -> Result<watch::Receiver<Arc<Catalogs>>, Failure> {
+    let (sender, current) = watch::channel(Arc::clone(&first.catalogs));
+    let reloading = Reloading {
+        config: config.clone(),
+        settings: serve::stream_settings(&config.streams),
+        topology: topology.clone(),
+        seen: first.texts.clone(),
+        running: first,
+        sender,
+    };
+    Box::pin(reloading.record()).await;
+    let hangups = signal(SignalKind::hangup())?;
+    let (token, running) = (shutdown.token(), reloading.run(hangups, reason));
+    shutdown.spawn("catalogs", async move {
+        token.run_until_cancelled(Box::pin(running)).await;
+    });
+    Ok(current)
+}
+
+struct Reloading {
+    config: Config,
+    settings: Settings,
+    topology: Topology,
+    running: Read,
+    /// What was last looked at, with mistakes or without.
+    seen: Texts,
+    sender: watch::Sender<Arc<Catalogs>>,
+}
+
+impl Reloading {
+    async fn run(mut self, mut hangups: Signal, reason: Reason) {
+        loop {
+            tokio::select! {
+                _ = hangups.recv() => self.look(true).await,
+                () = tokio::time::sleep(LOOK), if matches!(reason, Reason::Change) => self.look(false).await,
+            }
+        }
+    }
+
+    /// Takes up what is on disk if it has no mistake. Whoever asked is told in any case, and whoever changes files is
+    /// told of each change.
+    async fn look(&mut self, was_asked: bool) {
+        let (schemas, seen) = (self.config.schemas.clone(), self.seen.clone());
+        // Compiling schemas takes a while, and the projector goes on meanwhile.
+        let looking = tokio::task::spawn_blocking(move || {
+            let texts = catalogs::read_texts(&schemas)?;
+            let is_new = was_asked || texts != seen;
+            Ok::<_, CatalogsError>(is_new.then(|| (texts.clone(), catalogs::parse(texts))))
+        });
+        match looking.await {
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some((texts, parsed)))) => {
+                self.seen = texts;
+                match parsed {
+                    Ok(read) if read.texts == self.running.texts => {
+                        tracing::info!("the catalogs are the same as before");
+                    }
+                    Ok(read) => self.take_up(read).await,
+                    Err(error) => refuse(&error),
+                }
+            }
+            Ok(Err(error)) if was_asked => refuse(&error),
+            // A folder on which somebody works may be incomplete for a moment.
+            Ok(Err(error)) => tracing::debug!(error = &error as &dyn Error, "catalogs cannot be read now"),
+            Err(error) => refuse(&error),
+        }
+    }
+
+    async fn take_up(&mut self, read: Read) {
+        for (tenant, files) in &read.texts {
+            let old = self.running.texts.get(tenant).filter(|old| *old != files);
+            let broken = old.map(|old| breaks(old, files)).transpose().ok().flatten().unwrap_or_default();
+            for change in broken {
+                tracing::warn!(%tenant, "{change}");
+            }
+        }
+        self.sender.send_replace(Arc::clone(&read.catalogs));
+        tracing::info!(tenants = read.tenants(), "new catalogs are taken up");
+        self.running = read;
+        Box::pin(self.record()).await;
+    }
+
+    async fn record(&self) {
+        let recorded = record_catalogs(&self.topology, &self.settings, &self.running.texts).await;
+        if let Err(error) = recorded {
+            tracing::warn!(
+                error = &error as &dyn Error,
+                "`tidings check` cannot tell what a new catalog would break"
+            );
+        }
+    }
+}
+
+fn refuse(error: &(dyn Error + 'static)) {
+    tracing::error!(error, "new catalogs are not taken up; those that run stay");
+}

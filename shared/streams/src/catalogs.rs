@@ -1,0 +1,94 @@
+//! The catalogs that projectors run with, kept where whoever is about to change one can compare: the bucket `CATALOGS`.
+//!
+//! Kept for people and tools. Nothing is decided by it: a projector runs with the catalogs that it was given.
+
+use std::collections::BTreeMap;
+
+use async_nats::jetstream::context::{CreateKeyValueError, KeyValueErrorKind};
+use async_nats::jetstream::kv::{Config, EntryError, PutError, Store};
+use async_nats::jetstream::stream::StorageType;
+use tidings_model::Tenant;
+
+use crate::topology::{Settings, Topology};
+
+const BUCKET: &str = "CATALOGS";
+/// How many catalogs of a tenant are kept, for `nats kv history`.
+const HISTORY: i64 = 8;
+
+/// A tenant's files by name, as they were read.
+type Files = BTreeMap<String, String>;
+
+/// Tells that these catalogs are running now.
+pub async fn record_catalogs<'c>(
+    topology: &Topology,
+    settings: &Settings,
+    catalogs: impl IntoIterator<Item = (&'c Tenant, &'c Files)>,
+) -> Result<(), CatalogStoreError> {
+    let store = match bucket(topology).await? {
+        Some(store) => store,
+        None => create(topology, settings).await?,
+    };
+    for (tenant, files) in catalogs {
+        let value = serde_json::to_vec(files).unwrap_or_default();
+        let known = store.get(tenant.as_str()).await?;
+        if known.is_none_or(|known| known != value) {
+            store.put(tenant.as_str(), value.into()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The catalog of a tenant that a projector took up last, or `None` if none ever did.
+pub async fn running_catalog(
+    topology: &Topology,
+    tenant: &Tenant,
+) -> Result<Option<Files>, CatalogStoreError> {
+    let Some(store) = bucket(topology).await? else { return Ok(None) };
+    let value = store.get(tenant.as_str()).await?;
+    value.map(|value| serde_json::from_slice(&value).map_err(CatalogStoreError::Damaged)).transpose()
+}
+
+async fn bucket(topology: &Topology) -> Result<Option<Store>, CatalogStoreError> {
+    match topology.context.get_key_value(BUCKET).await {
+        Ok(store) => Ok(Some(store)),
+        // The client says the same of a bucket that is not there and of a server that does not answer.
+        Err(error) if error.kind() == KeyValueErrorKind::GetBucket => {
+            // So a server that does not answer is one that does not answer to this, either.
+            topology.events.get_info().await.map_err(|error| CatalogStoreError::Unavailable(error.into()))?;
+            Ok(None)
+        }
+        Err(error) => Err(CatalogStoreError::Unavailable(error.into())),
+    }
+}
+
+async fn create(topology: &Topology, settings: &Settings) -> Result<Store, CatalogStoreError> {
+    let config = Config {
+        bucket: BUCKET.to_owned(),
+        description: "Tidings: the catalogs that projectors run with".to_owned(),
+        history: HISTORY,
+        num_replicas: settings.replicas,
+        storage: if settings.in_memory { StorageType::Memory } else { StorageType::File },
+        ..Config::default()
+    };
+    Ok(topology.context.create_key_value(config).await?)
+}
+
+/// The bucket `CATALOGS` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogStoreError {
+    /// NATS does not answer.
+    #[error("bucket {BUCKET} cannot be looked up now")]
+    Unavailable(#[source] async_nats::Error),
+    /// NATS does not create it.
+    #[error("bucket {BUCKET} cannot be created; may this NATS user do that?")]
+    Create(#[from] CreateKeyValueError),
+    /// NATS does not read it.
+    #[error("bucket {BUCKET} cannot be read now")]
+    Get(#[from] EntryError),
+    /// NATS does not write it.
+    #[error("bucket {BUCKET} cannot be written now")]
+    Put(#[from] PutError),
+    /// Something else wrote there.
+    #[error("what lies in bucket {BUCKET} is no catalog")]
+    Damaged(#[source] serde_json::Error),
+}

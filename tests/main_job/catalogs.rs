@@ -1,0 +1,104 @@
+//! Catalogs change: what they would break is told before, and a running projector takes them up.
+
+use std::fs;
+
+use harness::{BOUND, Finished, Launch, Setup};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::command::Desk;
+use crate::kitchen;
+
+async fn check(desk: &Desk, arguments: &[&str]) -> Finished {
+    desk.tidings(&[&["check"], arguments].concat()).finish(BOUND).await
+}
+
+#[tokio::test]
+async fn what_a_new_catalog_breaks_is_told_before_it_runs() {
+    let desk = Desk::without_schemas();
+    kitchen::write(&desk, &["dish.ready", "dish.late"], &json!([1, 2]));
+    let alone = check(&desk, &["--offline"]).await.succeeded();
+    let expected = "kitchen: 1 message type, 1 example, not compared with a running one; without an example: dish.late\n";
+    assert_eq!(alone, expected);
+    let mut dev = desk.dev().await;
+    let same = check(&desk, &[]).await.succeeded();
+    assert!(same.contains("breaks nobody"), "{same}");
+
+    // One event less, and one table less. What runs in `dev` takes it up as soon as it is on disk, so it is looked at from
+    // another folder.
+    let other = Desk::without_schemas();
+    kitchen::write(&other, &["dish.ready"], &json!([1]));
+    let schemas = other.folder().join("schemas");
+    let from_there = |arguments: &[&str]| {
+        let launch = desk.tidings(&[&["check"], arguments].concat());
+        launch.variable("TIDINGS_SCHEMAS__DIRECTORY", &schemas).finish(BOUND)
+    };
+    let broken = from_there(&[]).await;
+    assert_eq!(broken.code, Some(1), "{}", broken.errors);
+    for expected in [
+        "kitchen: breaks clients: message `dish`: event dish.late does not become it any more",
+        "kitchen: breaks producers: event dish.late: it becomes no message any more, and is rejected",
+        "kitchen: breaks producers: message `dish` /table: it may not be 2 any more",
+        "kitchen: 1 message type, 1 example, 3 changes that break somebody",
+        "what breaks somebody goes out with --allow-breaking only",
+    ] {
+        assert!(
+            broken.output.lines().any(|line| line == expected),
+            "{expected:?} is not in\n{}",
+            broken.output
+        );
+    }
+    from_there(&["--allow-breaking"]).await.succeeded();
+    // An example that does not hold is wrong, whatever is allowed.
+    fs::write(schemas.join("kitchen/examples/wrong.json"), "{}").unwrap();
+    let wrong = from_there(&["--allow-breaking"]).await;
+    assert_eq!(wrong.code, Some(1));
+    assert!(wrong.output.contains("examples/wrong.json: not an example"), "{}", wrong.output);
+
+    // Running, it tells so, too.
+    kitchen::write(&desk, &["dish.ready"], &json!([1]));
+    dev.line("breaks clients: message `dish`: event dish.late does not become it any more", BOUND).await;
+    dev.line("new catalogs are taken up", BOUND).await;
+    let taken_up = from_there(&["--allow-breaking"]).await;
+    assert!(taken_up.output.contains("breaks nobody"), "{}", taken_up.output);
+    dev.interrupt();
+    assert!(dev.end(BOUND).await.0.success());
+}
+
+#[tokio::test]
+async fn a_running_projector_takes_up_all_of_it_or_nothing() {
+    let desk = Desk::without_schemas();
+    kitchen::write(&desk, &["dish.ready"], &json!([1]));
+    let schemas = desk.folder().join("schemas");
+    let mut system = Setup::default().schemas(&schemas).start().await;
+    let mut ada = system.open(json!({ "tenant": "kitchen", "sub": "ada" })).await;
+
+    // Nothing happens by itself, and nothing of what has a mistake in any tenant's catalog.
+    kitchen::write(&desk, &["dish.ready", "dish.late"], &json!([1, 2]));
+    fs::create_dir(schemas.join("garden")).unwrap();
+    fs::write(schemas.join("garden/catalog.toml"), "keys = []").unwrap();
+    system.projector.signal(Signal::HUP);
+    system.projector.line("new catalogs are not taken up", BOUND).await;
+    system.projector.line("missing field `message`", BOUND).await;
+    let late = system.publish("kitchen", "dish.late", &json!({ "guest": "ada", "table": 1 })).await;
+    assert_eq!(system.rejected(late).await.header("Tidings-Reason"), Some("unknown-event"));
+
+    fs::remove_dir_all(schemas.join("garden")).unwrap();
+    system.projector.signal(Signal::HUP);
+    system.projector.line("new catalogs are taken up", BOUND).await;
+    system.publish("kitchen", "dish.late", &json!({ "guest": "ada", "table": 2 })).await;
+    assert_eq!(ada.next_json(BOUND).await, json!({ "type": "dish", "table": 2 }));
+    system.projector.signal(Signal::HUP);
+    system.projector.line("the catalogs are the same as before", BOUND).await;
+    system.check_well();
+}
+
+#[tokio::test]
+async fn without_nats_it_says_how_to_check_all_the_same() {
+    let desk = Desk::new();
+    let alone = desk.tidings(&["check"]).finish(BOUND).await;
+    assert!(alone.failed().contains("--offline"));
+    let all = Launch::tidings(["check", "--offline"]).folder(desk.folder()).finish(BOUND).await.succeeded();
+    assert_eq!(all.lines().count(), 5, "{all}");
+    assert!(!all.contains("without an example"), "{all}");
+}
