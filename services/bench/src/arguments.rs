@@ -17,6 +17,11 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// What it costs that users are away, and how fast they get what they missed
     Offline(OfflineOptions),
+    /// What a delivered message costs beside a bare loop of writes, and what a connection holds
+    Fanout(crate::fanout::Options),
+    /// Write to sockets in a bare loop, for the gateway to be compared with
+    #[command(hide = true)]
+    Limit(crate::fanout::limit::Options),
     /// Serve users from a JetStream consumer each, for the other benchmarks to compare with
     #[command(hide = true)]
     Comparison(ComparisonOptions),

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use crate::Failure;
 
-const TEXT: u8 = 0x81;
+pub(crate) const TEXT: u8 = 0x81;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8A;
 /// How long anything may take before the benchmark is given up.
@@ -97,7 +97,15 @@ async fn arrive(address: SocketAddr, user: Returning) -> Result<(Connection, Dur
 impl Connection {
     /// Connects and shakes hands.
     pub(crate) async fn open(address: SocketAddr, token: &str) -> Result<Self, Failure> {
-        let mut stream = TcpStream::connect(address).await?;
+        Self::over(TcpStream::connect(address).await?, address, token).await
+    }
+
+    /// Shakes hands on a connected socket.
+    pub(crate) async fn over(
+        mut stream: TcpStream,
+        address: SocketAddr,
+        token: &str,
+    ) -> Result<Self, Failure> {
         stream.set_nodelay(true)?;
         // The key is the example of RFC 6455, section 1.3; only who doubts the server needs another.
         let request = format!(
@@ -163,15 +171,12 @@ impl Connection {
 
     /// Says that everything up to here was received.
     pub(crate) async fn acknowledge(&mut self, sequence: u64) -> Result<(), Failure> {
-        let text = format!(r#"{{"action":"ack","seq":{sequence}}}"#);
-        self.send(TEXT, text.as_bytes()).await
+        Ok(self.stream.write_all(&acknowledgement(sequence)?).await?)
     }
 
-    async fn send(&mut self, head: u8, payload: &[u8]) -> Result<(), Failure> {
-        // Short payloads only; a mask of zeros is a mask.
-        let mut frame = vec![head, 0x80 | u8::try_from(payload.len())?, 0, 0, 0, 0];
-        frame.extend_from_slice(payload);
-        Ok(self.stream.write_all(&frame).await?)
+    /// The socket, off any runtime, and what was read from it and not looked at.
+    pub(crate) fn into_parts(self) -> Result<(std::net::TcpStream, BytesMut), Failure> {
+        Ok((self.stream.into_std()?, self.buffer))
     }
 
     async fn next(&mut self) -> Result<Heard, Failure> {
@@ -186,7 +191,7 @@ impl Connection {
         match head {
             TEXT => heard(&payload),
             PING => {
-                self.send(PONG, &payload).await?;
+                self.stream.write_all(&masked(PONG, &payload)?).await?;
                 Ok(Heard::Other)
             }
             _ => Err(format!("a frame that begins with {head:#x} was not expected").into()),
@@ -201,13 +206,26 @@ impl Connection {
     }
 }
 
-enum Heard {
+/// The frame with which a client says that everything up to here was received.
+pub(crate) fn acknowledgement(sequence: u64) -> Result<Vec<u8>, Failure> {
+    masked(TEXT, format!(r#"{{"action":"ack","seq":{sequence}}}"#).as_bytes())
+}
+
+/// A client's frame. Short payloads only; a mask of zeros is a mask.
+fn masked(head: u8, payload: &[u8]) -> Result<Vec<u8>, Failure> {
+    let mut frame = vec![head, 0x80 | u8::try_from(payload.len())?, 0, 0, 0, 0];
+    frame.extend_from_slice(payload);
+    Ok(frame)
+}
+
+/// What a text of the server is.
+pub(crate) enum Heard {
     Envelope(u64),
     CaughtUp,
     Other,
 }
 
-fn heard(text: &[u8]) -> Result<Heard, Failure> {
+pub(crate) fn heard(text: &[u8]) -> Result<Heard, Failure> {
     if let Some(rest) = text.strip_prefix(br#"{"seq":"#) {
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         return Ok(Heard::Envelope(std::str::from_utf8(&rest[..digits])?.parse()?));
@@ -223,7 +241,7 @@ fn heard(text: &[u8]) -> Result<Heard, Failure> {
 
 /// The first byte, where the payload begins, and its length, of a frame that has come whole
 /// (RFC 6455, section 5.2).
-fn whole_frame(bytes: &[u8]) -> Option<(u8, usize, usize)> {
+pub(crate) fn whole_frame(bytes: &[u8]) -> Option<(u8, usize, usize)> {
     let (start, length) = match bytes.get(1)? {
         126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
         127 => (10, usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)).ok()?),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use rustix::thread::CpuSet;
 use tempfile::TempDir;
 use tidings_access::{SigningSecret, mint};
 use tidings_embedded::{NatsServer, Options};
@@ -16,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use crate::Failure;
+use crate::{Failure, affinity};
 
 /// The tenant of all users.
 pub(crate) const TENANT: &str = "bench";
@@ -87,6 +88,16 @@ impl Deployment {
 
     /// Starts a gateway and waits until it is ready.
     pub(crate) async fn gateway(&self, hot_tail: Option<u64>) -> Result<Running, Failure> {
+        let bytes = hot_tail.map(|bytes| ("TIDINGS_GATEWAY__HOT_TAIL_BYTES", bytes.to_string()));
+        self.gateway_with(bytes.as_slice(), None).await
+    }
+
+    /// Starts a gateway with these settings, on these cores.
+    pub(crate) async fn gateway_with(
+        &self,
+        settings: &[(&str, String)],
+        cores: Option<CpuSet>,
+    ) -> Result<Running, Failure> {
         let address = free_address()?;
         let mut command = Command::new(beside("tidings")?);
         command.arg("gateway");
@@ -103,11 +114,9 @@ impl Deployment {
             // Whoever waits for others to be measured is not asked whether it is still there.
             .env("TIDINGS_GATEWAY__HEARTBEAT", "30m")
             .env("TIDINGS_GATEWAY__IDLE_TIMEOUT", "1h")
-            .env("TIDINGS_TELEMETRY__LOG", "warn");
-        if let Some(bytes) = hot_tail {
-            command.env("TIDINGS_GATEWAY__HOT_TAIL_BYTES", bytes.to_string());
-        }
-        self.run(command, address).await
+            .env("TIDINGS_TELEMETRY__LOG", "warn")
+            .envs(settings.iter().map(|(name, value)| (name, value)));
+        self.run(command, address, cores).await
     }
 
     /// Starts this very program as another server and waits until it is ready.
@@ -116,14 +125,22 @@ impl Deployment {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["comparison", "--nats", self.server.url(), "--source", source]);
         command.args(["--listen", &address.to_string(), "--missed", &missed.to_string()]);
-        self.run(command, address).await
+        self.run(command, address, None).await
     }
 
-    async fn run(&self, mut command: Command, address: SocketAddr) -> Result<Running, Failure> {
+    async fn run(
+        &self,
+        mut command: Command,
+        address: SocketAddr,
+        cores: Option<CpuSet>,
+    ) -> Result<Running, Failure> {
         // Its own folder has no configuration file, and standard error shows its warnings.
         command.current_dir(self.folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
         let began = Instant::now();
-        let child = command.spawn()?;
+        let child = match cores {
+            Some(cores) => affinity::on(&cores, || command.spawn())?,
+            None => command.spawn()?,
+        };
         let pid = child.id().ok_or("the process has ended at once")?;
         let mut running = Running { child, pid, address, ready_after: Duration::ZERO };
         while !is_ready(address).await {
@@ -163,11 +180,16 @@ pub(crate) fn tenant() -> Result<Tenant, Failure> {
 
 /// A token for this user.
 pub(crate) fn token(user: &str) -> Result<String, Failure> {
+    token_in(user, &["o1".to_owned()])
+}
+
+/// A token for this user of these organisations.
+pub(crate) fn token_in(user: &str, organisations: &[String]) -> Result<String, Failure> {
     let claims = serde_json::json!({
         "sub": user,
         "tenant": TENANT,
         "role": "reader",
-        "orgId": "o1",
+        "orgId": organisations,
         "exp": OffsetDateTime::now_utc().unix_timestamp() + 24 * 60 * 60,
     });
     let claims = claims.as_object().ok_or("claims are an object")?;

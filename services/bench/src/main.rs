@@ -10,10 +10,12 @@
     reason = "printing its figures is what this program is for"
 )]
 
+mod affinity;
 mod arguments;
 mod client;
 mod comparison;
 mod deployment;
+mod fanout;
 mod offline;
 mod per_user;
 mod population;
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Offline(options) => Box::pin(offline::run(&options)).await,
+        Command::Fanout(options) => Box::pin(fanout::run(&options)).await,
+        Command::Limit(options) => fanout::limit::serve(&options),
         Command::Comparison(options) => comparison::serve(&options).await,
     }
 }

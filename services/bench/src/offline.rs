@@ -43,7 +43,7 @@ pub(crate) async fn run(options: &OfflineOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-fn circumstances() -> Result<Circumstances, Failure> {
+pub(crate) fn circumstances() -> Result<Circumstances, Failure> {
     let places = tidings_embedded::Places::of_this_process();
     let server = tidings_embedded::Binary::find(&places)?;
     Ok(Circumstances {
@@ -54,6 +54,6 @@ fn circumstances() -> Result<Circumstances, Failure> {
 }
 
 /// Says what is being done, beside the figures.
-fn progress(text: &str) {
+pub(crate) fn progress(text: &str) {
     eprintln!("{text}");
 }

@@ -46,7 +46,7 @@ pub(crate) async fn write_envelopes(
 ) -> Result<u64, Failure> {
     let (mut writer, _) = EnvelopeWriter::open(&deployment.topology).await?;
     let first = deployment.topology.extent().await?.last + 1;
-    let (tenant, now) = (tenant()?, OffsetDateTime::now_utc());
+    let now = OffsetDateTime::now_utc();
     let mut under_way = FuturesOrdered::new();
     for (sequence, address) in (first..).zip(addresses) {
         if under_way.len() >= IN_FLIGHT
@@ -54,29 +54,33 @@ pub(crate) async fn write_envelopes(
         {
             stored?;
         }
-        let subject = EnvelopeSubject {
-            tenant: tenant.clone(),
-            class: Class::Durable,
-            address,
-            slot: "notification".to_owned(),
-            key: None,
-        };
-        let envelope = Envelope {
-            subject,
-            event_id: format!("event-{sequence}"),
-            event_source: Some("/bench".to_owned()),
-            origin: Origin { event: Position { epoch: Epoch(1), sequence }, message: 0, part: 0 },
-            attributes: Attributes::new(),
-            expires_at: None,
-            trace_parent: None,
-            body: body.clone(),
-        };
-        under_way.push_back(writer.send(&envelope, now).await?);
+        under_way.push_back(writer.send(&envelope(address, sequence, body)?, now).await?);
     }
     while let Some(stored) = under_way.next().await {
         stored?;
     }
     Ok(first)
+}
+
+/// An envelope as the projector makes it of one event each.
+pub(crate) fn envelope(address: Address, sequence: u64, body: &Bytes) -> Result<Envelope, Failure> {
+    let subject = EnvelopeSubject {
+        tenant: tenant()?,
+        class: Class::Durable,
+        address,
+        slot: "notification".to_owned(),
+        key: None,
+    };
+    Ok(Envelope {
+        subject,
+        event_id: format!("event-{sequence}"),
+        event_source: Some("/bench".to_owned()),
+        origin: Origin { event: Position { epoch: Epoch(1), sequence }, message: 0, part: 0 },
+        attributes: Attributes::new(),
+        expires_at: None,
+        trace_parent: None,
+        body: body.clone(),
+    })
 }
 
 /// Gives each user a consumer that stands at a position, over any that is there. As the gateway

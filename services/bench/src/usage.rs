@@ -7,13 +7,30 @@ use crate::Failure;
 
 /// Processor time of a process since it began.
 pub(crate) fn processor_time(pid: u32) -> Result<Duration, Failure> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    time_of(&fs::read_to_string(format!("/proc/{pid}/stat"))?)
+}
+
+/// Processor time of a process's threads whose names begin so.
+fn processor_time_of_threads(pid: u32, name: &str) -> Result<Duration, Failure> {
+    let mut time = Duration::ZERO;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end meanwhile; those that are asked for do not.
+        let Ok(stat) = fs::read_to_string(thread?.path().join("stat")) else { continue };
+        if stat.split_once('(').is_some_and(|(_, rest)| rest.starts_with(name)) {
+            time += time_of(&stat)?;
+        }
+    }
+    Ok(time)
+}
+
+/// User and system time, of the line in which Linux tells of a process or thread (`proc_pid_stat(5)`).
+fn time_of(stat: &str) -> Result<Duration, Failure> {
     // The name, in parentheses, may contain anything; what follows it does not.
     let (_, fields) = stat.rsplit_once(')').ok_or("/proc/<pid>/stat has no name")?;
     let mut fields = fields.split_ascii_whitespace();
     let mut ticks =
         || -> Result<u64, Failure> { Ok(fields.next().ok_or("/proc/<pid>/stat is short")?.parse()?) };
-    // After the name come the state and ten numbers, then user and system time (proc_pid_stat(5)).
+    // After the name come the state and ten numbers.
     for _ in 0..11 {
         let _ = ticks();
     }
@@ -23,27 +40,49 @@ pub(crate) fn processor_time(pid: u32) -> Result<Duration, Failure> {
 
 /// Bytes of memory that a process has resident.
 pub(crate) fn resident(pid: u32) -> Result<u64, Failure> {
+    bytes_of(pid, "VmRSS:")
+}
+
+/// Bytes of memory that a process has resident, without what it has from files.
+pub(crate) fn anonymous(pid: u32) -> Result<u64, Failure> {
+    bytes_of(pid, "RssAnon:")
+}
+
+fn bytes_of(pid: u32, field: &str) -> Result<u64, Failure> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .ok_or("/proc/<pid>/status has no VmRSS")?;
-    let kibibytes: u64 = line.split_whitespace().next().ok_or("VmRSS is empty")?.parse()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next());
+    let kibibytes: u64 = kibibytes.ok_or_else(|| format!("/proc/<pid>/status has no {field}"))?.parse()?;
     Ok(kibibytes * 1024)
 }
 
 /// Processor time that a process uses between two moments.
 pub(crate) struct Stopwatch {
     pid: u32,
+    /// Of the threads with this name only.
+    threads: Option<&'static str>,
     began: Duration,
 }
 
 impl Stopwatch {
     pub(crate) fn start(pid: u32) -> Result<Self, Failure> {
-        Ok(Self { pid, began: processor_time(pid)? })
+        Self { pid, threads: None, began: Duration::ZERO }.started()
+    }
+
+    /// Of a process's threads whose names begin so.
+    pub(crate) fn of_threads(pid: u32, threads: &'static str) -> Result<Self, Failure> {
+        Self { pid, threads: Some(threads), began: Duration::ZERO }.started()
+    }
+
+    fn started(self) -> Result<Self, Failure> {
+        Ok(Self { began: self.read()?, ..self })
     }
 
     pub(crate) fn read(&self) -> Result<Duration, Failure> {
-        Ok(processor_time(self.pid)?.saturating_sub(self.began))
+        let used = match self.threads {
+            Some(name) => processor_time_of_threads(self.pid, name)?,
+            None => processor_time(self.pid)?,
+        };
+        Ok(used.saturating_sub(self.began))
     }
 }

@@ -1,0 +1,108 @@
+//! `tidings-bench fanout`: what a delivered message costs the gateway, and what a connection holds.
+//!
+//! The measure is a bare loop of writes ([`limit`]), which no server that writes to sockets can
+//! beat. Both have one core to themselves, in turns; nats-server and the clients have the others.
+
+mod audience;
+mod cost;
+pub(crate) mod limit;
+mod memory;
+mod scale;
+mod scene;
+mod stalled;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+
+use crate::Failure;
+use crate::affinity::Cores;
+use crate::offline::{circumstances, progress};
+use crate::report::{Section, write_json};
+
+/// A part of `fanout`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Processor time of a delivered message beside the limit
+    Cost,
+    /// What a connection holds, idle and after messages
+    Memory,
+    /// Processor time for more connections and more addresses
+    Scale,
+    /// Latency of the others when some never read
+    Stalled,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Measure only these parts
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(crate) only: Vec<Part>,
+    /// Connections at one address
+    #[arg(long, default_value_t = 5_000)]
+    pub(crate) connections: u64,
+    /// Messages that are pending for a connection when it is written to
+    #[arg(long, value_delimiter = ',', default_value = "1,4,16")]
+    pub(crate) pending: Vec<u64>,
+    /// Writes to each connection in a round
+    #[arg(long, default_value_t = 60)]
+    pub(crate) writes: u64,
+    /// How often everything is measured in turns; the median counts
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rounds: usize,
+    /// Bytes of a message's body
+    #[arg(long, default_value_t = 256)]
+    pub(crate) body: usize,
+    /// Connections whose memory is measured
+    #[arg(long, value_delimiter = ',', default_value = "10000,18000")]
+    pub(crate) held: Vec<u64>,
+    /// Messages that each of them receives
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) received: u64,
+    /// Numbers of connections to compare
+    #[arg(long, value_delimiter = ',', default_value = "1000,5000,18000")]
+    pub(crate) crowds: Vec<u64>,
+    /// Numbers of addresses to compare, over which the connections spread
+    #[arg(long, value_delimiter = ',', default_value = "1,100,10000")]
+    pub(crate) addresses: Vec<u64>,
+    /// Messages delivered for each of these comparisons
+    #[arg(long, default_value_t = 300_000)]
+    pub(crate) delivered: u64,
+    /// Of the connections, one in so many never reads
+    #[arg(long, default_value_t = 10)]
+    pub(crate) stalled: u64,
+    /// Write the figures to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// Measures, prints, and writes what was asked for.
+pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
+    let wanted = |part| options.only.is_empty() || options.only.contains(&part);
+    let cores = Cores::divide()?;
+    cores.leave_measured()?;
+    let began = Instant::now();
+    let mut sections: Vec<Section> = Vec::new();
+    let mut show = |section: Section| {
+        section.print();
+        sections.push(section);
+    };
+    if wanted(Part::Cost) {
+        show(cost::measure(options, &cores).await?);
+    }
+    if wanted(Part::Memory) {
+        show(memory::measure(options, &cores).await?);
+    }
+    if wanted(Part::Scale) {
+        show(scale::measure(options, &cores).await?);
+    }
+    if wanted(Part::Stalled) {
+        show(Box::pin(stalled::measure(options, &cores)).await?);
+    }
+    if let Some(path) = &options.json {
+        write_json(path, &circumstances()?, &sections)?;
+    }
+    progress(&format!("all in {:.0?}", began.elapsed()));
+    Ok(())
+}

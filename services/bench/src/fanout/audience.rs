@@ -1,0 +1,119 @@
+//! Everybody who listens: thousands of sockets read by one thread, at as little cost as possible.
+//!
+//! Like [`crate::client`] it trusts a server of ours with its frames, and checks that each
+//! connection receives everything once and in order.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+
+use crate::Failure;
+use crate::client::{Heard, TEXT, acknowledgement, heard, whole_frame};
+
+const SCRATCH: usize = 64 * 1024;
+/// Sockets that the system tells of at once.
+const EVENTS: usize = 512;
+/// How long nothing may come, in seconds, before the benchmark is given up.
+const PATIENCE: i64 = 60;
+
+pub(crate) struct Audience {
+    epoll: OwnedFd,
+    members: Vec<Member>,
+    scratch: Box<[u8]>,
+}
+
+struct Member {
+    stream: TcpStream,
+    /// The beginning of a frame that has not come whole.
+    rest: Vec<u8>,
+    /// Messages that have come since they were last asked for.
+    received: u64,
+    last: u64,
+}
+
+impl Audience {
+    pub(crate) fn new() -> Result<Self, Failure> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        Ok(Self { epoll, members: Vec::new(), scratch: vec![0; SCRATCH].into() })
+    }
+
+    /// Takes a connection, with what has been read from it already.
+    pub(crate) fn add(&mut self, stream: TcpStream, rest: &[u8]) -> Result<(), Failure> {
+        stream.set_nonblocking(true)?;
+        let data = EventData::new_u64(self.members.len() as u64);
+        epoll::add(&self.epoll, &stream, data, EventFlags::IN)?;
+        self.members.push(Member { stream, rest: rest.to_vec(), received: 0, last: 0 });
+        Ok(())
+    }
+
+    /// Reads until each connection has received so many more messages; says when each had.
+    pub(crate) fn hear(&mut self, each: u64) -> Result<Vec<Instant>, Failure> {
+        let mut moments = Vec::with_capacity(self.members.len());
+        let mut events = vec![Event { flags: EventFlags::IN, data: EventData::new_u64(0) }; EVENTS];
+        while moments.len() < self.members.len() {
+            let patience = Timespec { tv_sec: PATIENCE, tv_nsec: 0 };
+            let count = epoll::wait(&self.epoll, events.as_mut_slice(), Some(&patience))?;
+            if count == 0 {
+                let missing = self.members.len() - moments.len();
+                return Err(format!("{missing} connections have waited for messages in vain").into());
+            }
+            for event in &events[..count] {
+                let index = usize::try_from(event.data.u64())?;
+                let member = self.members.get_mut(index).ok_or("an event of nobody")?;
+                let before = member.received;
+                member.read(&mut self.scratch)?;
+                if member.received > each {
+                    return Err(format!("a connection received more than {each} messages").into());
+                }
+                if before < each && member.received == each {
+                    moments.push(Instant::now());
+                }
+            }
+        }
+        self.members.iter_mut().for_each(|member| member.received = 0);
+        Ok(moments)
+    }
+
+    /// Everybody acknowledges what was received.
+    pub(crate) fn acknowledge(&mut self) -> Result<(), Failure> {
+        for member in &mut self.members {
+            member.stream.write_all(&acknowledgement(member.last)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl Member {
+    fn read(&mut self, scratch: &mut [u8]) -> Result<(), Failure> {
+        let held = self.rest.len();
+        scratch[..held].copy_from_slice(&self.rest);
+        let count = match self.stream.read(&mut scratch[held..]) {
+            Ok(0) => return Err("the server closed a connection".into()),
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut bytes = &scratch[..held + count];
+        while let Some((head, start, length)) = whole_frame(bytes) {
+            let payload = &bytes[start..start + length];
+            bytes = &bytes[start + length..];
+            if head != TEXT {
+                return Err(format!("a frame that begins with {head:#x} was not expected").into());
+            }
+            if let Heard::Envelope(sequence) = heard(payload)? {
+                if sequence <= self.last {
+                    return Err(format!("envelope {sequence} came after {}", self.last).into());
+                }
+                self.last = sequence;
+                self.received += 1;
+            }
+        }
+        self.rest.clear();
+        self.rest.extend_from_slice(bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! What a connection holds of the gateway's memory.
+
+use super::scene::{Crowd, Scene, address};
+use super::{Options, progress};
+use crate::Failure;
+use crate::affinity::Cores;
+use crate::report::{Section, megabytes, number};
+
+const COLUMNS: &[&str] =
+    &["gateway MB before", "bytes each, idle", "bytes each, after messages", "bytes each, acknowledged"];
+/// Messages that come at once.
+const AT_ONCE: u64 = 10;
+
+pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section, Failure> {
+    let title = format!("Memory of a connection, idle and after {} messages", options.received);
+    let mut section = Section::new(title, COLUMNS);
+    for &connections in &options.held {
+        progress(&format!("{connections} connections come and hear {} messages", options.received));
+        let mut scene = Scene::prepare(options.body, cores).await?;
+        let before = scene.memory().await?;
+        scene.fill(Crowd { connections, addresses: 1, stalled: None }).await?;
+        let idle = scene.memory().await?;
+        let mut left = options.received;
+        while left > 0 {
+            let count = left.min(AT_ONCE);
+            scene.deliver_at_once(&address(0)?, count).await?;
+            left -= count;
+        }
+        let after = scene.memory().await?;
+        scene.acknowledge()?;
+        let acknowledged = scene.memory().await?;
+        let each = |bytes: u64| Some(number(bytes.saturating_sub(before)) / number(connections));
+        section.row(
+            format!("{connections} connections"),
+            [Some(megabytes(before)), each(idle), each(after), each(acknowledged)],
+        );
+    }
+    section.note("resident and not from files, over what the gateway had before anybody came");
+    section.note("every connection is authenticated, subscribed and a durable consumer of its own");
+    section.note("the envelopes themselves are in it, which the gateway keeps for those who return");
+    Ok(section)
+}

@@ -1,0 +1,61 @@
+//! Whether a delivered message costs the same however many connections and addresses there are.
+
+use super::scene::{Crowd, Scene, address};
+use super::{Options, progress};
+use crate::Failure;
+use crate::affinity::Cores;
+use crate::report::{Section, each};
+use crate::usage::Stopwatch;
+
+const COLUMNS: &[&str] =
+    &["delivered", "shard CPU µs/delivered", "CPU µs/delivered", "envelopes", "other CPU µs/envelope"];
+
+pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section, Failure> {
+    let mut section = Section::new("A delivered message, by connections and addresses", COLUMNS);
+    for &connections in &options.crowds {
+        for &addresses in &options.addresses {
+            progress(&format!("{connections} connections at {addresses} addresses"));
+            let crowd = Crowd { connections, addresses, stalled: None };
+            add_row(&mut section, options, cores, crowd).await?;
+        }
+    }
+    section.note("an envelope for each address in turn; whoever holds several addresses receives several");
+    section.note("shard: the thread that delivers; other: reading, framing and indexing an envelope, once");
+    Ok(section)
+}
+
+async fn add_row(
+    section: &mut Section,
+    options: &Options,
+    cores: &Cores,
+    crowd: Crowd,
+) -> Result<(), Failure> {
+    let Crowd { connections, addresses, .. } = crowd;
+    let mut scene = Scene::prepare(options.body, cores).await?;
+    scene.fill(crowd).await?;
+    // More addresses than connections are shared evenly if the one divides the other.
+    let each_receives = (addresses / connections).max(1);
+    let in_a_turn = connections * each_receives;
+    let turns = options.delivered.div_ceil(in_a_turn);
+    let everywhere = (0..addresses).map(address).collect::<Result<Vec<_>, _>>()?;
+    scene.deliver(everywhere.clone(), each_receives).await?;
+    let pid = scene.gateway.pid;
+    let used = (Stopwatch::start(pid)?, Stopwatch::of_threads(pid, "shard")?);
+    for _ in 0..turns {
+        scene.deliver(everywhere.clone(), each_receives).await?;
+    }
+    let (all, shard) = (used.0.read()?, used.1.read()?);
+    let (delivered, envelopes) = (in_a_turn * turns, addresses * turns);
+    let number = |count| Some(crate::report::number(count));
+    section.row(
+        format!("{connections} connections, {addresses} addresses"),
+        [
+            number(delivered),
+            Some(each(shard, delivered)),
+            Some(each(all, delivered)),
+            number(envelopes),
+            Some(each(all.saturating_sub(shard), envelopes)),
+        ],
+    );
+    Ok(())
+}
