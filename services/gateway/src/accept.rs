@@ -3,20 +3,29 @@
 //! A connection that has not become a WebSocket costs a task with hyper's small buffers, and no longer than the time
 //! for a handshake; whatever goes wrong on it concerns nobody else.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::entrance::{Entered, Entrance};
+use crate::forwarded;
 use crate::http::{Endpoint, Stage, router};
 use crate::shared::Shared;
 
@@ -32,24 +41,25 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 /// How long requests under way may take when the gateway ends.
 const LAST_REQUESTS: Duration = Duration::from_secs(2);
 
-/// Whom a request comes from; an extension of each request.
+/// Whom a request comes from, be there proxies in between or not; an extension of each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Accepts connections until cancelled.
 pub(crate) async fn serve(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
     stage: watch::Receiver<Stage>,
     cancelled: CancellationToken,
 ) {
     let tasks = TaskTracker::new();
-    let handshake_timeout = shared.settings.handshake_timeout;
+    let entrance = Arc::new(Entrance::new(Arc::clone(&shared), tls));
     let router = router(Endpoint { shared, stage, upgrades: tasks.clone() });
     while let Some(accepted) = cancelled.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, address)) => {
-                let serving = serve_connection(stream, address, router.clone(), handshake_timeout);
+                let serving = serve_connection(stream, address, Arc::clone(&entrance), router.clone());
                 let cancelled = cancelled.clone();
                 tasks.spawn(async move { cancelled.run_until_cancelled(serving).await });
             }
@@ -63,30 +73,42 @@ pub(crate) async fn serve(
     let _ = tokio::time::timeout(LAST_REQUESTS, tasks.wait()).await;
 }
 
-async fn serve_connection(
-    stream: TcpStream,
-    address: SocketAddr,
-    router: Router,
-    handshake_timeout: Duration,
-) {
+async fn serve_connection(stream: TcpStream, address: SocketAddr, entrance: Arc<Entrance>, router: Router) {
+    let deadline = Instant::now() + entrance.settings().handshake_timeout;
     let socket = socket2::SockRef::from(&stream);
     if let Err(error) = socket.set_tcp_nodelay(true).and_then(|()| socket.set_send_buffer_size(SEND_BUFFER)) {
         tracing::debug!(%error, "cannot set options of a socket");
     }
-    let peer = Peer(address.ip().to_canonical());
-    let service = router.map_request(move |mut request: Request<_>| {
+    let Some((entered, nearest)) = entrance.admit(stream, address, deadline).await else { return };
+    let router = router.map_request(move |mut request: Request<_>| {
+        let trusted = &entrance.settings().trusted_proxies;
+        let peer = Peer(forwarded::client(nearest, request.headers(), trusted));
         request.extensions_mut().insert(peer);
         request
     });
+    let left = deadline.saturating_duration_since(Instant::now());
+    let service = TowerToHyperService::new(router);
+    match entered {
+        Entered::Plain(stream) => answer(TokioIo::new(stream), service, left, nearest).await,
+        Entered::Tls(stream) => answer(TokioIo::new(*stream), service, left, nearest).await,
+    }
+}
+
+/// Answers requests, each of which may take `patience` until its head is complete.
+async fn answer<I, S>(io: I, service: S, patience: Duration, nearest: IpAddr)
+where
+    I: Read + Write + Unpin + Send + 'static,
+    S: Service<hyper::Request<Incoming>, Response = Response, Error = Infallible>,
+{
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(handshake_timeout)
+        .header_read_timeout(patience)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .serve_connection(io, service)
         .with_upgrades()
         .await;
     if let Err(error) = served {
-        tracing::debug!(%error, peer = %peer.0, "an HTTP connection ended badly");
+        tracing::debug!(%error, peer = %nearest, "an HTTP connection ended badly");
     }
 }

@@ -10,16 +10,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tidings_streams::consumers::{ConsumerStoreError, StoredConsumer};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::admin;
 use crate::answers::{deny, refuse, unavailable};
 use crate::handshake::{self, Admission};
-use crate::shard::{Newcomer, ShardHandle};
+use crate::shard::{Detached, Newcomer, ShardHandle};
 use crate::shared::Shared;
 use crate::standing::Standing;
 
@@ -154,8 +152,7 @@ fn is_full(shared: &Shared, shards: &[ShardHandle]) -> bool {
 
 /// Takes the raw socket from hyper and gives it to the shard with the fewest connections.
 ///
-/// Off this runtime and onto the shard's: the registration that hyper used goes with all that it
-/// kept alive, and the shard's own thread does all the work from here on. `false` if the client
+/// Off this runtime and onto the shard's: the shard's own thread does all the work from here on. `false` if the client
 /// did not get there.
 async fn hand_over(upgrade: OnUpgrade, arrival: Arrival, shards: &[ShardHandle]) -> bool {
     let upgraded = match upgrade.await {
@@ -165,20 +162,16 @@ async fn hand_over(upgrade: OnUpgrade, arrival: Arrival, shards: &[ShardHandle])
             return false;
         }
     };
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
-        tracing::error!("an upgraded connection is not the socket that was accepted");
-        return false;
-    };
-    let stream = match parts.io.into_inner().into_std() {
-        Ok(stream) => stream,
+    let (socket, early_bytes) = match Detached::from_upgraded(upgraded) {
+        Ok(detached) => detached,
         Err(error) => {
-            tracing::debug!(%error, "cannot take over a client's socket");
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot take over a client's socket");
             return false;
         }
     };
     let Arrival { admission: Admission { passport, form, .. }, standing, stored } = arrival;
     let subscriptions = stored.state.subscriptions;
-    let newcomer = Newcomer { stream, early_bytes: parts.read_buf, form, passport, standing, subscriptions };
+    let newcomer = Newcomer { socket, early_bytes, form, passport, standing, subscriptions };
     match shards.iter().min_by_key(|shard| shard.connections()) {
         Some(shard) => shard.adopt(newcomer).await,
         None => false,

@@ -7,23 +7,28 @@
 //!
 //! The way of an envelope: `follow` reads the stream once, in order, puts each envelope into what
 //! is `retained`, and tells every `shard`. A shard looks the address up in its directory and
-//! writes to the connections. The way of a client: it comes in by `accept`, `http` answers it, `handshake` decides about
+//! writes to the connections. The way of a client: it comes in by `accept` and its `entrance`, `http` answers it, `handshake` decides about
 //! it, a shard serves it, and its `session` says what its messages mean.
 
 mod accept;
 mod admin;
 mod answers;
+mod entrance;
 mod follow;
+mod forwarded;
 mod framed;
 mod gateway;
 mod handshake;
 mod http;
 mod positions;
+mod proxy_header;
 mod retained;
 mod session;
 mod shard;
 mod shared;
 mod standing;
 mod times;
+mod tls;
 
 pub use gateway::{Gateway, Parts, StartError};
+pub use tls::CertificateError;

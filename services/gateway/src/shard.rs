@@ -12,6 +12,7 @@ mod conversation;
 mod directory;
 mod fallback;
 mod settle;
+mod socket;
 mod timers;
 mod window;
 
@@ -31,7 +32,6 @@ use tidings_protocol::server::{GapReason, ServerMessage};
 use tidings_runtime::telemetry::propagation;
 use tidings_streams::consumers::Subscription;
 use time::OffsetDateTime;
-use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
@@ -40,6 +40,8 @@ use tracing::Span;
 
 use self::connection::{Connection, Opening, Phase, Ready, WindowLimits};
 use self::directory::{ConnectionId, Directory};
+pub(crate) use self::socket::Detached;
+use self::socket::Socket;
 use crate::framed::{Form, FramedEnvelope};
 use crate::session::{Passport, Session};
 use crate::shared::Shared;
@@ -61,8 +63,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A client that has passed the handshake.
 pub(crate) struct Newcomer {
-    /// The raw socket, off any runtime.
-    pub(crate) stream: std::net::TcpStream,
+    pub(crate) socket: Detached,
     /// What the client sent right behind its handshake.
     pub(crate) early_bytes: Bytes,
     pub(crate) form: Form,
@@ -197,10 +198,10 @@ impl Shard {
     }
 
     fn adopt(self: &Rc<Self>, newcomer: Newcomer) {
-        let Newcomer { stream, early_bytes, form, passport, standing, subscriptions } = newcomer;
+        let Newcomer { socket, early_bytes, form, passport, standing, subscriptions } = newcomer;
         let standing = self.in_this_life(standing);
-        let stream = match TcpStream::from_std(stream) {
-            Ok(stream) => stream,
+        let socket = match Socket::attach(socket) {
+            Ok(socket) => socket,
             Err(error) => {
                 tracing::error!(%error, "cannot take over a connection");
                 return self.shared.positions.leave(&passport.consumer, None);
@@ -223,7 +224,7 @@ impl Shard {
             after: standing.after.sequence,
             acknowledged: (form == Form::Plain || standing.gap.is_none()).then_some(standing.after.sequence),
         };
-        let connection = Connection::new(id, form, stream, opening);
+        let connection = Connection::new(id, form, socket, opening);
         self.admit_to_directory(&connection);
         self.connections.borrow_mut().insert(id, Rc::clone(&connection));
         self.count.fetch_add(1, Ordering::Relaxed);

@@ -90,6 +90,8 @@ fn variables_are_over_the_file() {
         ("TIDINGS_GATEWAY__ALLOWED_ORIGINS", "https://a.example, http://b.example:3000"),
         ("TIDINGS_GATEWAY__HEARTBEAT", "1m 5s"),
         ("TIDINGS_GATEWAY__COOKIE", "12"),
+        ("TIDINGS_GATEWAY__TRUSTED_PROXIES", "10.0.0.0/8,fd00::1"),
+        ("TIDINGS_GATEWAY__PROXY_PROTOCOL", "true"),
         ("TIDINGS_SCHEMAS__TENANTS", "ops,cnc"),
         ("TIDINGS_PROJECTOR__IN_FLIGHT", "7"),
         ("TIDINGS_PROJECTOR__MAX_EVENT_BYTES", "4096"),
@@ -107,6 +109,9 @@ fn variables_are_over_the_file() {
     assert_eq!(config.gateway.allowed_origins, ["https://a.example", "http://b.example:3000"]);
     assert_eq!(config.gateway.heartbeat, Duration::from_secs(65));
     assert_eq!(config.gateway.cookie, "12");
+    let networks: Vec<_> = config.gateway.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "fd00::1/128"]);
+    assert!(config.gateway.proxy_protocol);
     assert_eq!(config.streams.storage, Storage::Memory);
     assert_eq!(config.streams.events_max_bytes, Some(2_000_000_000));
     assert_eq!(config.schemas.tenants.unwrap(), ["ops", "cnc"]);
@@ -172,6 +177,7 @@ fn every_kind_of_value_tells_its_range() {
             "one URL such as nats://127.0.0.1:4222 or tls://nats.example:4222, without user or password",
         ),
         ("gateway.cookie", "\"my session\"", "a cookie name: letters, digits and any of !#$%&'*+-.^_`|~"),
+        ("gateway.proxy_protocol", "\"yes\"", "true or false"),
         ("gateway.max_topics", "0", "a whole number from 1 to 1000000"),
         ("gateway.max_connections", "0", "a whole number from 1 to 1000000000"),
         ("projector.consumer", "\"my.projector\"", "1 to 32 letters, digits, - and _"),
@@ -198,6 +204,16 @@ fn a_list_is_checked_item_by_item() {
              https://app.example, without a path",
         ],
     );
+    for network in ["10.0.0.0/33", "proxy.example", "::ffff:10.0.0.1", "::ffff:10.0.0.0/104"] {
+        check(
+            &format!("[gateway]\ntrusted_proxies = [\"10.0.0.0/8\", \"{network}\"]\n"),
+            &[],
+            &[&format!(
+                "gateway.trusted_proxies = \"{network}\" (tidings.toml): expected in each item an IP address or network \
+                 such as 10.0.0.7, 10.0.0.0/8 or fd00::/8"
+            )],
+        );
+    }
     check(
         "[gateway]\nallowed_origins = \"https://a.example\"\n",
         &[],
@@ -253,6 +269,32 @@ fn keys_that_do_not_go_together_are_told() {
     // A key that is wrong by itself is not compared with others.
     let wrong = "[gateway]\nheartbeat = \"soon\"\nidle_timeout = \"1s\"\n";
     assert_eq!(File::new(wrong).mistakes(&[], SecretRule::Optional).len(), 1);
+}
+
+#[test]
+fn a_certificate_has_a_key_and_both_can_be_read() {
+    let file = File::new("");
+    let missing = "gateway.tls_key is not set: expected the file of the private key, since gateway.tls_certificate is set";
+    let folder = file.directory.path().display().to_string();
+    let there = |key: &str, name: &str| (format!("TIDINGS_GATEWAY__TLS_{key}"), format!("{folder}/{name}"));
+    let check = |given: &[(String, String)], expect: &[&str]| {
+        let given: Vec<_> = given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(file.mistakes(&given, SecretRule::Optional), expect);
+    };
+    let certificate = there("CERTIFICATE", "tidings.toml");
+    check(std::slice::from_ref(&certificate), &[missing]);
+    check(&[certificate.clone(), there("KEY", "tidings.toml")], &[]);
+    let unreadable = "gateway.tls_key = \"no.key\" (TIDINGS_GATEWAY__TLS_KEY): expected a file that can be read (No such file \
+                      or directory (os error 2))";
+    check(&[certificate, there("KEY", "no.key")], &[unreadable]);
+}
+
+#[test]
+fn proxy_headers_need_somebody_who_may_send_them() {
+    let expected = "gateway.trusted_proxies is not set: expected those who may send PROXY headers, since \
+                    gateway.proxy_protocol is true";
+    check("[gateway]\nproxy_protocol = true\n", &[], &[expected]);
+    check("[gateway]\nproxy_protocol = true\ntrusted_proxies = [\"10.0.0.0/8\"]\n", &[], &[]);
 }
 
 #[test]

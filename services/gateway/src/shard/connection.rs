@@ -7,7 +7,6 @@
 use std::cell::{RefCell, RefMut};
 use std::future::poll_fn;
 use std::io;
-use std::net::Shutdown;
 use std::rc::Rc;
 use std::task::{Poll, Waker, ready};
 use std::time::Duration;
@@ -16,11 +15,11 @@ use bytes::Bytes;
 use governor::DefaultDirectRateLimiter;
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::framing::{self, Inbound, Opcode};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::directory::ConnectionId;
 use super::fallback::Fallback;
+use super::socket::Socket;
 use super::window::{Flushed, Window};
 use crate::framed::{Form, FramedEnvelope, MessageIdentity};
 use crate::session::Session;
@@ -31,7 +30,7 @@ const CLOSING_TIME: Duration = Duration::from_secs(5);
 pub(crate) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) form: Form,
-    stream: TcpStream,
+    socket: Socket,
     state: RefCell<State>,
 }
 
@@ -98,7 +97,7 @@ pub(super) enum Ready {
 }
 
 impl Connection {
-    pub(super) fn new(id: ConnectionId, form: Form, stream: TcpStream, opening: Opening) -> Rc<Self> {
+    pub(super) fn new(id: ConnectionId, form: Form, socket: Socket, opening: Opening) -> Rc<Self> {
         let state = State {
             session: opening.session,
             inbound: Inbound::default(),
@@ -122,7 +121,7 @@ impl Connection {
             last_message: None,
             waker: None,
         };
-        Rc::new(Self { id, form, stream, state: RefCell::new(state) })
+        Rc::new(Self { id, form, socket, state: RefCell::new(state) })
     }
 
     pub(super) fn state(&self) -> RefMut<'_, State> {
@@ -135,13 +134,13 @@ impl Connection {
             let mut state = self.state();
             match state.phase {
                 Phase::Over => return Poll::Ready(Ready::Over),
-                Phase::Closing { answered: true, .. } if state.window.is_empty() => {
+                Phase::Closing { answered: true, .. } if state.has_sent_all() => {
                     return Poll::Ready(Ready::Over);
                 }
-                Phase::Returning { .. } if state.window.is_empty() => return Poll::Ready(Ready::Return),
+                Phase::Returning { .. } if state.has_sent_all() => return Poll::Ready(Ready::Return),
                 _ => {}
             }
-            if state.blocked && self.stream.poll_write_ready(context).is_ready() {
+            if state.blocked && self.socket.poll_write_ready(context).is_ready() {
                 state.blocked = false;
                 return Poll::Ready(Ready::Write);
             }
@@ -149,7 +148,7 @@ impl Connection {
                 state.waker = Some(context.waker().clone());
             }
             // An error shows when the read is tried.
-            let _ = ready!(self.stream.poll_read_ready(context));
+            ready!(self.socket.poll_read_ready(context));
             Poll::Ready(Ready::Read)
         })
         .await
@@ -157,7 +156,11 @@ impl Connection {
 
     /// Reads what has come; `None` when nothing had, `Some(0)` at the end of the stream.
     pub(super) fn read(&self, buffer: &mut [u8]) -> Option<usize> {
-        match self.stream.try_read(buffer) {
+        let read = self.socket.read(buffer);
+        if self.socket.is_unsent() {
+            self.flush();
+        }
+        match read {
             Ok(count) => Some(count),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
                 None
@@ -208,24 +211,13 @@ impl Connection {
         self.flush_now(&mut self.state());
     }
 
-    /// Nothing follows a Close. A client that waits for the server to close first (RFC 6455,
-    /// section 7.1.1) sees the end of the stream at once, and what it is still sending is read to
-    /// its end, so that no reset overtakes the Close.
-    fn finish_writing(&self) {
-        // Fails only if the client is gone already.
-        let _ = socket2::SockRef::from(&self.stream).shutdown(Shutdown::Write);
-    }
-
     /// Writes what the socket takes; for the rest the connection's task waits.
     pub(super) fn flush_now(&self, state: &mut State) {
         if state.blocked || state.phase == Phase::Over {
             return;
         }
-        match state.window.flush(|slices| self.stream.try_write_vectored(slices)) {
+        match self.write_out(state) {
             Ok(Flushed::All) => {
-                if matches!(state.phase, Phase::Closing { .. }) {
-                    self.finish_writing();
-                }
                 // Its task may have been waiting for just this.
                 if !matches!(state.phase, Phase::Live) {
                     state.wake();
@@ -236,6 +228,14 @@ impl Connection {
                 state.wake();
             }
             Err(_) => state.end(),
+        }
+    }
+
+    fn write_out(&self, state: &mut State) -> io::Result<Flushed> {
+        match state.window.flush(|slices| self.socket.write(slices))? {
+            Flushed::All if matches!(state.phase, Phase::Closing { .. }) => self.socket.finish(),
+            Flushed::All => self.socket.flush(),
+            Flushed::Blocked => Ok(Flushed::Blocked),
         }
     }
 }
@@ -273,6 +273,11 @@ impl State {
         self.missed_after = if gone { 0 } else { u64::MAX };
         self.last_message = None;
         self.fallback = None;
+    }
+
+    /// Whether all that was given is with the kernel.
+    fn has_sent_all(&self) -> bool {
+        self.window.is_empty() && !self.blocked
     }
 
     pub(super) fn is_full(&self) -> bool {

@@ -22,7 +22,7 @@ pub(crate) struct Window {
 /// What a flush came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Flushed {
-    /// Everything is with the kernel.
+    /// Everything was taken.
     All,
     /// The socket takes no more for now.
     Blocked,

@@ -3,11 +3,12 @@
 //! The checks run as formats of the JSON Schema, so that a malformed duration is found together with a missing key.
 //! Whatever a check admits deserialises, and is within what its users can compute with (no overflow later on).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use http::Uri;
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de::Error};
 use tracing_subscriber::EnvFilter;
 
@@ -39,6 +40,11 @@ pub(super) const FORMATS: &[Format] = &[
         name: "socket-address",
         holds: |text| text.parse::<SocketAddr>().is_ok(),
         expected: "an IP address and port, such as 127.0.0.1:8080 or [::]:8080",
+    },
+    Format {
+        name: "network",
+        holds: |text| parse_network(text).is_some(),
+        expected: "an IP address or network such as 10.0.0.7, 10.0.0.0/8 or fd00::/8",
     },
     Format {
         name: "nats-url",
@@ -110,6 +116,12 @@ fn parse_byte_size(text: &str) -> Option<ByteSize> {
     i64::try_from(size.as_u64()).is_ok_and(|bytes| bytes > 0).then_some(size)
 }
 
+/// Clients' addresses are compared in their shortest form, which an IPv4 network written as IPv6 never contains.
+fn parse_network(text: &str) -> Option<IpNet> {
+    let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
+    (network.addr().to_canonical() == network.addr()).then_some(network)
+}
+
 /// Whether `text` is `scheme://host[:port]` and no more; what follows a host is nobody's to interpret.
 fn is_url(text: &str, schemes: &[&str]) -> bool {
     text.parse::<Uri>().is_ok_and(|uri| {
@@ -142,6 +154,12 @@ fn is_token_byte(byte: u8) -> bool {
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_duration(&text).ok_or_else(|| D::Error::custom("not a duration"))
+}
+
+pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let networks = texts.iter().map(|text| parse_network(text));
+    networks.collect::<Option<_>>().ok_or_else(|| D::Error::custom("not a list of networks"))
 }
 
 pub(super) fn byte_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {

@@ -1,6 +1,7 @@
 //! What no single key can say: rules between keys, and files that keys name.
 
 mod access;
+mod edge;
 
 use std::path::Path;
 use std::time::Duration;
@@ -44,14 +45,19 @@ pub(super) fn resolve(config: &mut Config, rule: SecretRule) -> Vec<Conflict> {
         idle_timeout(&config.gateway),
         inactive_after(&config.consumers),
     ];
-    conflicts.into_iter().flatten().chain(access::resolve(&mut config.access, rule)).collect()
+    let access = access::resolve(&mut config.access, rule);
+    conflicts.into_iter().flatten().chain(edge::conflicts(&config.gateway)).chain(access).collect()
 }
 
 fn credentials(nats: &NatsConfig) -> Option<Conflict> {
-    let path = nats.credentials.as_deref()?;
+    unreadable("nats.credentials", nats.credentials.as_deref()?)
+}
+
+/// A file that `key` names and that cannot be read.
+fn unreadable(key: &str, path: &Path) -> Option<Conflict> {
     let error = std::fs::File::open(path).err()?;
     Some(Conflict {
-        keys: keys(["nats.credentials"]),
+        keys: keys([key]),
         value: Some(quoted(path)),
         expected: format!("a file that can be read ({error})"),
     })

@@ -51,22 +51,24 @@ impl Schema {
         self.keys.iter().filter(|(_, schema)| table_of(schema).is_none()).map(|(key, _)| key.as_str())
     }
 
-    /// What a variable's text means for `key`: a number, a list or just text. What does not read as a number stays
-    /// text, for the check to report.
+    /// What a variable's text means for `key`: a number, a truth value, a list or just text. What does not read as such
+    /// stays text, for the check to report.
     pub(super) fn value_of(&self, key: &str, text: &str) -> Value {
         let schema = self.keys.get(key).unwrap_or(&Value::Null);
         if has_type(schema, "array") {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             return items.map(|item| Value::String(item.to_owned())).collect();
         }
-        let number = if has_type(schema, "integer") {
+        let plain = if has_type(schema, "integer") {
             text.parse::<u64>().map(Value::from).or_else(|_| text.parse::<i64>().map(Value::from)).ok()
         } else if has_type(schema, "number") {
             serde_json::from_str(text).ok().filter(Value::is_number)
+        } else if has_type(schema, "boolean") {
+            text.parse::<bool>().map(Value::from).ok()
         } else {
             None
         };
-        number.unwrap_or_else(|| Value::String(text.to_owned()))
+        plain.unwrap_or_else(|| Value::String(text.to_owned()))
     }
 
     /// Every unknown key and wrong value, once each.
@@ -191,6 +193,9 @@ fn expected(schema: &Value) -> String {
         let choices: Vec<String> =
             choices.iter().filter_map(|choice| Some(choice.get("const")?.to_string())).collect();
         return choices.join(" or ");
+    }
+    if has_type(schema, "boolean") {
+        return "true or false".to_owned();
     }
     if has_type(schema, "integer") {
         return format!("a whole number from {} to {}", text_of("minimum"), text_of("maximum"));

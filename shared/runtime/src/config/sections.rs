@@ -10,10 +10,11 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::format::{byte_size, duration, optional_byte_size};
+use super::format::{byte_size, duration, networks, optional_byte_size};
 
 pub use access::{AccessConfig, IssuerConfig, Secret, SignatureAlgorithm, TokenSource};
 
@@ -160,6 +161,20 @@ pub struct GatewayConfig {
     /// Address and port to listen on; port 0 lets the system choose one.
     #[schemars(with = "String", extend("format" = "socket-address"))]
     pub listen: SocketAddr,
+    /// Certificate chain of the gateway, PEM, its own certificate first; with it, everything is TLS. Read again when it
+    /// changes.
+    #[schemars(length(min = 1))]
+    pub tls_certificate: Option<PathBuf>,
+    /// Private key of the certificate, PEM (PKCS #8, PKCS #1 or SEC 1).
+    #[schemars(length(min = 1))]
+    pub tls_key: Option<PathBuf>,
+    /// Addresses and networks of proxies that are believed about whom they pass on.
+    #[serde(deserialize_with = "networks")]
+    #[schemars(with = "Vec<String>", extend("items" = { "type": "string", "format": "network" }))]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether every connection begins with a header of the PROXY protocol, version 1 or 2, which only `trusted_proxies`
+    /// may send.
+    pub proxy_protocol: bool,
     /// Time between two heartbeats to a client.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
@@ -217,6 +232,10 @@ impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            tls_certificate: None,
+            tls_key: None,
+            trusted_proxies: Vec::new(),
+            proxy_protocol: false,
             heartbeat: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
             handshake_timeout: Duration::from_secs(10),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{Conflict, keys, quoted};
+use super::{Conflict, keys, quoted, unreadable};
 use crate::config::format::MIN_SECRET_BYTES;
 use crate::config::sources::variable_of;
 use crate::config::{AccessConfig, IssuerConfig, Secret, SecretRule, SignatureAlgorithm};
@@ -67,7 +67,8 @@ fn one(key: &str, issuer: &mut IssuerConfig, is_alone: bool) -> Vec<Conflict> {
     conflicts.extend(secret(key, &mut issuer.hs256_secret, issuer.hs256_secret_file.as_deref()));
     conflicts.extend(kinds_of_keys(key, issuer));
     conflicts.extend(algorithms(key, issuer));
-    conflicts.extend(issuer.key_files.iter().filter_map(|path| unreadable(key, path)));
+    conflicts
+        .extend(issuer.key_files.iter().filter_map(|path| unreadable(&format!("{key}.key_files"), path)));
     conflicts
 }
 
@@ -136,11 +137,6 @@ fn algorithms(key: &str, issuer: &IssuerConfig) -> Option<Conflict> {
         return Some(wrong(&key, &shown, "algorithms for public keys, without HS256"));
     }
     None
-}
-
-fn unreadable(key: &str, path: &Path) -> Option<Conflict> {
-    let error = std::fs::File::open(path).err()?;
-    Some(wrong(&format!("{key}.key_files"), &quoted(path), &format!("a file that can be read ({error})")))
 }
 
 fn same_names(issuers: &[IssuerConfig]) -> Vec<Conflict> {
