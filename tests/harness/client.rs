@@ -10,18 +10,19 @@ use reqwest::header::{
 };
 use reqwest::{StatusCode, Url};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::{self, Message, client::IntoClientRequest};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::BOUND;
+use crate::road::{Road, Stream};
 
 /// A handshake in the making.
 #[derive(Clone, Debug)]
 pub struct Dial {
     url: Url,
     headers: HeaderMap,
+    road: Road,
 }
 
 impl Dial {
@@ -30,7 +31,13 @@ impl Dial {
     pub fn new(gateway: &str) -> Self {
         let url =
             Url::parse(gateway).and_then(|url| url.join("/api/ws")).expect("the gateway's address is a URL");
-        Self { url, headers: HeaderMap::new() }
+        Self { url, headers: HeaderMap::new(), road: Road::default() }
+    }
+
+    /// By another road than bare TCP.
+    #[must_use]
+    pub fn by(self, road: &Road) -> Self {
+        Self { road: road.clone(), ..self }
     }
 
     /// With `Authorization: Bearer <token>`.
@@ -83,7 +90,9 @@ impl Dial {
         let address = self.url.as_str().replacen("http", "ws", 1);
         let mut request = address.into_client_request().expect("the address is a WebSocket URL");
         request.headers_mut().extend(self.headers);
-        match within(BOUND, "the handshake", connect_async(request)).await {
+        let gateway = self.url.socket_addrs(|| None).expect("the gateway's address has numbers")[0];
+        let connecting = async { client_async(request, self.road.open(gateway).await?).await };
+        match within(BOUND, "the handshake", connecting).await {
             Ok((socket, response)) => {
                 let subprotocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL);
                 let subprotocol = subprotocol.map(|name| name.to_str().unwrap().to_owned());
@@ -140,7 +149,7 @@ pub struct Refusal {
 /// An open connection.
 #[derive(Debug)]
 pub struct Client {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: WebSocketStream<Box<dyn Stream>>,
     subprotocol: Option<String>,
 }
 
@@ -234,7 +243,7 @@ impl Client {
     }
 }
 
-async fn next_message(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> Option<Message> {
+async fn next_message(socket: &mut WebSocketStream<Box<dyn Stream>>) -> Option<Message> {
     loop {
         match socket.next().await? {
             Ok(Message::Ping(_) | Message::Pong(_)) => {}

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tidings_embedded::{NatsServer, Options};
+use tidings_gateway::Identity;
 use tidings_runtime::config::{Config, Secret, SecretRule};
 use tidings_runtime::shutdown::Shutdown;
 use tidings_runtime::telemetry;
@@ -22,6 +23,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
         config.access.hs256_secret = Some(Secret::new(token::DEV_SECRET.as_bytes()));
     }
     let catalogs = catalogs::read(&config.schemas)?;
+    let identity = Identity::configured(&config.gateway).await?;
     // Before NATS: if somebody else has the address, nothing needs to be cleaned up.
     check_free(&config)?;
     let telemetry = telemetry::start(&config.telemetry, "tidings-dev")?;
@@ -34,9 +36,10 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     let tenants = catalogs.tenants();
     let first = Arc::clone(&catalogs.catalogs);
     let current = reload::keep_current(&config, catalogs, &topology, &shutdown, Reason::Change).await?;
-    let address = serve::start_gateway(&config, first, topology.clone(), &shutdown).await?;
+    let scheme = if identity.is_some() { "wss" } else { "ws" };
+    let address = serve::start_gateway(&config, identity, first, topology.clone(), &shutdown).await?;
     serve::start_projector(&config, current, topology, &shutdown);
-    explain(&address.to_string(), server.url(), &options.data, &tenants);
+    explain(&format!("{scheme}://{address}"), server.url(), &options.data, &tenants);
 
     let whole = shutdown.clone();
     let watched = async {
@@ -97,7 +100,7 @@ fn explain(gateway: &str, nats: &str, data: &Path, tenants: &str) {
         r#"
 Tidings is running.
 
-  clients    ws://{gateway}/api/ws
+  clients    {gateway}/api/ws
   producers  {nats} (any NATS client; data in {data})
   tenants    {tenants}
 

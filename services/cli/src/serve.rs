@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tidings_access::{Place, Rules};
 use tidings_catalog::Catalogs;
-use tidings_gateway::{Gateway, Parts};
+use tidings_gateway::{Gateway, Identity, Parts};
 use tidings_projector as projector;
 use tidings_runtime::config::{
     Config, ConsumerStoreKind, SecretRule, Storage, StreamsConfig, TokenSource, load,
@@ -35,10 +35,12 @@ const FLUSH: Duration = Duration::from_secs(3);
 pub(crate) async fn gateway(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let config = configuration(file, SecretRule::Required)?;
     let catalogs = catalogs::read(&config.schemas)?;
+    let identity = Identity::configured(&config.gateway).await?;
     let telemetry = telemetry::start(&config.telemetry, "tidings-gateway")?;
     let shutdown = Shutdown::new();
     let topology = topology(&config, "tidings-gateway").await?;
-    let address = start_gateway(&config, catalogs.catalogs, topology, &shutdown).await?;
+    let starting = start_gateway(&config, identity, catalogs.catalogs, topology, &shutdown);
+    let address = Box::pin(starting).await?;
     tracing::info!(%address, "gateway listens");
     until_ended(shutdown, telemetry).await
 }
@@ -96,6 +98,7 @@ pub(crate) fn stream_settings(config: &StreamsConfig) -> Settings {
 /// Starts a gateway as a task and says where it listens.
 pub(crate) async fn start_gateway(
     config: &Config,
+    identity: Option<Identity>,
     catalogs: Arc<Catalogs>,
     topology: Topology,
     shutdown: &Shutdown,
@@ -105,6 +108,7 @@ pub(crate) async fn start_gateway(
     let gateway = Gateway::start(Parts {
         settings: config.gateway.clone(),
         name: gateway_name(),
+        identity,
         leeway: config.access.leeway,
         rules: rules(config)?,
         verifier,

@@ -23,7 +23,7 @@ use crate::positions::Positions;
 use crate::retained::Retained;
 use crate::shard::ShardHandle;
 use crate::shared::Shared;
-use crate::tls::{CertificateError, Files, Identity};
+use crate::tls::Identity;
 
 /// Connections that may wait to be accepted; the system bounds them further (`net.core.somaxconn` on
 /// Linux). All clients of a gateway that ended come at once, and one that finds no room tries again
@@ -36,6 +36,8 @@ pub struct Parts {
     pub settings: GatewayConfig,
     /// Its name, different from every other gateway's.
     pub name: String,
+    /// What it shows itself with; without it, it does not speak TLS.
+    pub identity: Option<Identity>,
     /// How far clocks may differ; a connection lasts that much longer than its token.
     pub leeway: Duration,
     /// Which requests may bring which tokens.
@@ -64,7 +66,6 @@ pub struct Gateway {
 impl Gateway {
     /// Binds the address. Nobody is answered before [`Gateway::run`].
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
-        let identity = identity(&parts.settings).await?;
         let listen = parts.settings.listen;
         let failed = |source| StartError::Listen { address: listen, source };
         let listener = bind(listen).map_err(failed)?;
@@ -83,7 +84,8 @@ impl Gateway {
             clock: parts.clock,
             positions: Positions::new(parts.consumers, parts.name, parts.clock),
         });
-        Ok(Self { shared, listener, address, identity, stage: watch::Sender::new(Stage::Starting) })
+        let (identity, stage) = (parts.identity, watch::Sender::new(Stage::Starting));
+        Ok(Self { shared, listener, address, identity, stage })
     }
 
     /// Where it listens.
@@ -95,7 +97,7 @@ impl Gateway {
     /// Serves until cancelled; then says goodbye to everybody, saves their positions and returns.
     pub async fn run(self, cancelled: CancellationToken) -> Result<(), StartError> {
         let Self { shared, listener, stage, identity, .. } = self;
-        let tls = identity.as_ref().map(Identity::acceptor).transpose()?;
+        let tls = identity.as_ref().map(Identity::acceptor);
         let http = accept::serve(listener, tls, Arc::clone(&shared), stage.subscribe(), cancelled.clone());
         let renewing = async {
             if let Some(identity) = identity {
@@ -111,14 +113,6 @@ impl Gateway {
         let ((), (), ended) = tokio::join!(http, renewing, engine);
         ended
     }
-}
-
-/// What the gateway shows itself with, if it speaks TLS.
-async fn identity(settings: &GatewayConfig) -> Result<Option<Identity>, CertificateError> {
-    let Some((certificate, key)) = settings.tls_certificate.clone().zip(settings.tls_key.clone()) else {
-        return Ok(None);
-    };
-    Identity::load(Files { certificate, key }).await.map(Some)
 }
 
 fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
@@ -209,9 +203,6 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
-    /// The certificate or its key cannot be used.
-    #[error("the gateway cannot speak TLS; `gateway.tls_certificate` and `gateway.tls_key` say with what")]
-    Certificate(#[from] CertificateError),
     /// The stream's state cannot be read.
     #[error("the gateway cannot find its place in the stream")]
     Extent(#[from] ExtentError),

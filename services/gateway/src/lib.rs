@@ -31,4 +31,4 @@ mod times;
 mod tls;
 
 pub use gateway::{Gateway, Parts, StartError};
-pub use tls::CertificateError;
+pub use tls::{CertificateError, Identity};

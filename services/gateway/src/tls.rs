@@ -17,6 +17,7 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{Error as TlsError, InconsistentKeys, ServerConfig};
+use tidings_runtime::config::GatewayConfig;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -24,40 +25,33 @@ use tokio_util::sync::CancellationToken;
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// What the gateway shows itself with.
-pub(crate) struct Identity {
+/// What a gateway shows itself with: a certificate and its private key.
+pub struct Identity {
     files: Files,
     /// What the files held when they were last looked at; `None` if they could not be read.
     seen: Option<Contents>,
     current: watch::Sender<Arc<CertifiedKey>>,
-}
-
-/// A certificate's chain and its private key, both PEM.
-#[derive(Debug, Clone)]
-pub(crate) struct Files {
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
+    acceptor: TlsAcceptor,
 }
 
 impl Identity {
-    /// Reads the files for the first time.
-    pub(crate) async fn load(files: Files) -> Result<Self, CertificateError> {
-        let contents = files.read().await?;
-        let current = watch::Sender::new(Arc::new(files.pair(&contents)?));
-        Ok(Self { files, seen: Some(contents), current })
+    /// Reads the files that the settings name; `None` if they name none, and the gateway does not speak TLS.
+    pub async fn configured(settings: &GatewayConfig) -> Result<Option<Self>, CertificateError> {
+        match (settings.tls_certificate.clone(), settings.tls_key.clone()) {
+            (Some(certificate), Some(key)) => Self::load(Files { certificate, key }).await.map(Some),
+            _ => Ok(None),
+        }
     }
 
-    /// Takes connections of TLS 1.2 and 1.3, for HTTP/1.1 alone: WebSockets begin with nothing else.
-    pub(crate) fn acceptor(&self) -> Result<TlsAcceptor, CertificateError> {
-        let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_protocol_versions(&[&TLS13, &TLS12])
-            .map_err(CertificateError::Setup)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(Newest(self.current.subscribe())));
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = Ticketer::new().map_err(CertificateError::Setup)?;
-        Ok(TlsAcceptor::from(Arc::new(config)))
+    async fn load(files: Files) -> Result<Self, CertificateError> {
+        let contents = files.read().await?;
+        let current = watch::Sender::new(Arc::new(files.pair(&contents)?));
+        let acceptor = acceptor(current.subscribe()).map_err(CertificateError::Setup)?;
+        Ok(Self { files, seen: Some(contents), current, acceptor })
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.clone()
     }
 
     /// Looks at the files until cancelled.
@@ -95,6 +89,18 @@ impl Identity {
     }
 }
 
+/// Takes connections of TLS 1.2 and 1.3, for HTTP/1.1 alone: WebSockets begin with nothing else.
+fn acceptor(current: watch::Receiver<Arc<CertifiedKey>>) -> Result<TlsAcceptor, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Newest(current)));
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.ticketer = Ticketer::new()?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
 /// Chooses the pair that is the newest when somebody connects.
 struct Newest(watch::Receiver<Arc<CertifiedKey>>);
 
@@ -109,6 +115,13 @@ impl fmt::Debug for Newest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Newest")
     }
+}
+
+/// The files of a certificate's chain and of its private key, both PEM.
+#[derive(Debug, Clone)]
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
 }
 
 /// What the files hold.
