@@ -43,9 +43,16 @@
 //! hs256_secret_file = "/run/secrets/backend"
 //! ```
 //!
+//! What a tenant's users may do can differ from what `[gateway]` says of everybody, under the same keys:
+//! ```toml
+//! [gateway.tenants.acme]
+//! connections_per_tenant = 10_000
+//! messages_per_minute = 600
+//! ```
+//!
 //! # Variables
 //! `TIDINGS_<SECTION>__<KEY>`, in capitals, with two underscores between the two: `TIDINGS_GATEWAY__LISTEN`. Lists are
-//! separated by commas; lists of tables have no variables. An empty variable counts as not set. Any other variable that starts with `TIDINGS_` is a
+//! separated by commas; what consists of tables has no variables. An empty variable counts as not set. Any other variable that starts with `TIDINGS_` is a
 //! mistake, except those that Kubernetes sets by itself for a service of that name (`TIDINGS_GATEWAY_SERVICE_HOST`,
 //! `TIDINGS_GATEWAY_PORT_8080_TCP`, …), which never have two underscores in a row.
 
@@ -63,7 +70,7 @@ pub use mistake::{Mistake, Mistakes, Origin};
 pub use sections::{
     AccessConfig, Config, ConsumerStoreKind, ConsumersConfig, GatewayConfig, IssuerConfig, LogFormat,
     NatsConfig, ProjectorConfig, SchemasConfig, Secret, SignatureAlgorithm, Storage, StreamsConfig,
-    TelemetryConfig, TokenSource,
+    TelemetryConfig, TenantConfig, TokenSource,
 };
 
 use resolve::Conflict;

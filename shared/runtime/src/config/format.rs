@@ -3,6 +3,7 @@
 //! The checks run as formats of the JSON Schema, so that a malformed duration is found together with a missing key.
 //! Whatever a check admits deserialises, and is within what its users can compute with (no overflow later on).
 
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -67,14 +68,7 @@ pub(super) const FORMATS: &[Format] = &[
         holds: is_location,
         expected: "a URL such as https://auth.example/.well-known/jwks.json, without user, password or fragment",
     },
-    Format {
-        name: "tenant",
-        holds: |text| {
-            let is_allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
-            (1..=32).contains(&text.len()) && text.bytes().all(is_allowed)
-        },
-        expected: "a tenant's name: 1 to 32 of a-z, 0-9, _ and -",
-    },
+    TENANT,
     Format { name: "file-name", holds: |text| !text.is_empty(), expected: "a file's name" },
     Format {
         name: "cookie-name",
@@ -100,6 +94,15 @@ pub(super) const FORMATS: &[Format] = &[
         expected: "a secret of at least 32 bytes (RFC 7518, section 3.2)",
     },
 ];
+
+pub(super) const TENANT: Format = Format {
+    name: "tenant",
+    holds: |text| {
+        let is_allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+        (1..=32).contains(&text.len()) && text.bytes().all(is_allowed)
+    },
+    expected: "a tenant's name: 1 to 32 of a-z, 0-9, _ and -",
+};
 
 /// RFC 7518, section 3.2: a key for HS256 has at least as many bits as the hash.
 pub(super) const MIN_SECRET_BYTES: usize = 32;
@@ -166,8 +169,11 @@ pub(super) fn byte_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<us
     usize::try_from(ByteSize::deserialize(deserializer)?.as_u64()).map_err(D::Error::custom)
 }
 
-pub(super) fn optional_byte_size<'de, D: Deserializer<'de>>(
+pub(super) fn optional_byte_size<'de, D: Deserializer<'de>, T: TryFrom<u64>>(
     deserializer: D,
-) -> Result<Option<u64>, D::Error> {
-    ByteSize::deserialize(deserializer).map(|size| Some(size.as_u64()))
+) -> Result<Option<T>, D::Error>
+where
+    T::Error: Display,
+{
+    T::try_from(ByteSize::deserialize(deserializer)?.as_u64()).map(Some).map_err(D::Error::custom)
 }

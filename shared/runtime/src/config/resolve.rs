@@ -6,6 +6,7 @@ mod edge;
 use std::path::Path;
 use std::time::Duration;
 
+use super::format::TENANT;
 use super::sources::{Sources, listed_in};
 use super::{Config, ConsumersConfig, GatewayConfig, Mistake, NatsConfig, SecretRule, StreamsConfig};
 
@@ -46,7 +47,8 @@ pub(super) fn resolve(config: &mut Config, rule: SecretRule) -> Vec<Conflict> {
         inactive_after(&config.consumers),
     ];
     let access = access::resolve(&mut config.access, rule);
-    conflicts.into_iter().flatten().chain(edge::conflicts(&config.gateway)).chain(access).collect()
+    let gateway = edge::conflicts(&config.gateway).into_iter().chain(tenants(&config.gateway));
+    conflicts.into_iter().flatten().chain(gateway).chain(access).collect()
 }
 
 fn credentials(nats: &NatsConfig) -> Option<Conflict> {
@@ -88,6 +90,16 @@ fn idle_timeout(gateway: &GatewayConfig) -> Option<Conflict> {
         keys: keys(["gateway.idle_timeout", "gateway.heartbeat"]),
         value: Some(spelled(gateway.idle_timeout)),
         expected: format!("more than gateway.heartbeat, {}", spelled(gateway.heartbeat)),
+    })
+}
+
+/// A table under a name that no tenant can have limits nobody.
+fn tenants(gateway: &GatewayConfig) -> impl Iterator<Item = Conflict> {
+    let is_wrong = |name: &&String| !(TENANT.holds)(name);
+    gateway.tenants.keys().filter(is_wrong).map(|name| Conflict {
+        keys: keys(["gateway.tenants"]),
+        value: Some(format!("{name:?}")),
+        expected: TENANT.expected.to_owned(),
     })
 }
 

@@ -1,7 +1,8 @@
 //! The JSON Schema of the configuration, and what it says of each key.
 //!
 //! There are two levels, sections and keys, and no key contains a dot; so `section.key` names each of them. A key may be a
-//! list of tables; what is in those is `section.key[0].member`.
+//! list of tables, or have a table for each of some names; what is in those is `section.key[0].member` and
+//! `section.key.name.member`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -46,7 +47,7 @@ impl Schema {
         Self { validator, keys, sections: sections.into_iter().map(|(section, _)| section).collect() }
     }
 
-    /// Every `section.key` that a variable can set: all but lists of tables.
+    /// Every `section.key` that a variable can set: all that do not consist of tables.
     pub(super) fn variable_keys(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().filter(|(_, schema)| table_of(schema).is_none()).map(|(key, _)| key.as_str())
     }
@@ -94,14 +95,15 @@ impl Schema {
         let mut names = path.into_iter();
         let mut key = names.by_ref().take(2).collect::<Vec<_>>().join(".");
         let mut schema = self.keys.get(&key).cloned();
-        if let Some(table) = self.keys.get(&key).and_then(table_of)
-            && let Some(index) = names.next()
+        if let Some(list) = self.keys.get(&key)
+            && let Some(table) = table_of(list)
+            && let Some(place) = names.next()
         {
             let member = match error.kind() {
                 ValidationErrorKind::Required { property } => property.as_str(),
                 _ => names.next(),
             };
-            let _ = write!(key, "[{index}]");
+            key = in_table(&key, list, place);
             schema = member.and_then(|member| {
                 let _ = write!(key, ".{member}");
                 properties(table).get(member).cloned()
@@ -134,12 +136,14 @@ impl Schema {
     }
 
     fn unknown(&self, path: &[&str], name: &str, sources: &Sources) -> Mistake {
-        let within = match path {
-            [section, key, index, ..] => format!("{section}.{key}[{index}]"),
-            _ => path.join("."),
+        let listed = path.get(..2).map(|path| path.join("."));
+        let listed = listed.and_then(|key| Some((self.keys.get(&key)?, *path.get(2)?, key)));
+        let within = match &listed {
+            Some((list, place, key)) => in_table(key, list, place),
+            None => path.join("."),
         };
         let key = if within.is_empty() { name.to_owned() } else { format!("{within}.{name}") };
-        let table = within.split_once('[').and_then(|(list, _)| table_of(self.keys.get(list)?));
+        let table = listed.and_then(|(list, ..)| table_of(list));
         let members = table.map(properties).unwrap_or_default();
         let members = members.keys().map(|member| format!("{within}.{member}"));
         let candidates = self.sections.iter().chain(self.keys.keys()).cloned().chain(members);
@@ -151,9 +155,15 @@ fn properties(schema: &Value) -> Map<String, Value> {
     schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
-/// The schema of the tables that a key lists, if it lists tables.
+/// The schema of the tables that a key lists, or has under names of the user's, if it consists of tables.
 fn table_of(schema: &Value) -> Option<&Value> {
-    schema.get("items").filter(|items| items.get("properties").is_some())
+    let table = schema.get("items").or_else(|| schema.get("additionalProperties"));
+    table.filter(|table| table.get("properties").is_some())
+}
+
+/// The name of one of the tables that `key` consists of: its number in a list, else its own name.
+fn in_table(key: &str, schema: &Value, place: &str) -> String {
+    if has_type(schema, "array") { format!("{key}[{place}]") } else { format!("{key}.{place}") }
 }
 
 fn has_type(schema: &Value, name: &str) -> bool {
@@ -204,7 +214,8 @@ fn expected(schema: &Value) -> String {
         return format!("a number from {} to {}", text_of("minimum"), text_of("maximum"));
     }
     if table_of(schema).is_some() {
-        return "a list of tables".to_owned();
+        let is_list = has_type(schema, "array");
+        return (if is_list { "a list of tables" } else { "tables, each with a name" }).to_owned();
     }
     if has_type(schema, "array") {
         return format!("a list, {}", expected_items(schema));

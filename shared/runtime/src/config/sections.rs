@@ -4,7 +4,9 @@
 //! is what `tidings dev` runs with. After [`load`](super::load) the values keep what their comments promise.
 
 mod access;
+mod tenant;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use serde::Deserialize;
 use super::format::{byte_size, duration, networks, optional_byte_size};
 
 pub use access::{AccessConfig, IssuerConfig, Secret, SignatureAlgorithm, TokenSource};
+pub use tenant::TenantConfig;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -208,12 +211,55 @@ pub struct GatewayConfig {
     /// How many envelopes back the mailbox reaches; who stands further back is served by a JetStream consumer.
     #[schemars(range(min = 1, max = 2_147_483_648_u64))]
     pub mailbox_reach: u64,
-    /// Messages per minute that one client may send in the long run.
+    /// Messages per minute on one connection in the long run.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub messages_per_minute: NonZeroU32,
-    /// Messages that one client may send at once after a pause.
-    #[schemars(range(min = 1, max = 1_000_000_000))]
+    /// Messages on one connection at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub message_burst: NonZeroU32,
+    /// Messages per minute on all connections of one user in the long run.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub user_messages_per_minute: NonZeroU32,
+    /// Messages on all connections of one user at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub user_message_burst: NonZeroU32,
+    /// Events per minute that all clients of a tenant publish in the long run.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub publish_per_minute: NonZeroU32,
+    /// Events that all clients of a tenant publish at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub publish_burst: NonZeroU32,
+    /// Bytes that one message to a client may have; it is told in place of a longer one that there was one.
+    #[serde(deserialize_with = "byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub max_message_bytes: usize,
+    /// Requests with a token per minute from one address in the long run, be the token good or not. The first 64 bits of
+    /// an IPv6 address count as one address.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub attempts_per_minute_per_address: NonZeroU32,
+    /// Requests with a token from one address at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub attempt_burst_per_address: NonZeroU32,
+    /// Attempts to connect per minute of one user in the long run.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub attempts_per_minute_per_user: NonZeroU32,
+    /// Attempts to connect of one user at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub attempt_burst_per_user: NonZeroU32,
+    /// Connections at once of one user.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub connections_per_user: NonZeroUsize,
+    /// Connections at once of all users of a tenant; without it, as many as the gateway accepts.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub connections_per_tenant: Option<NonZeroUsize>,
+    /// Connections at once from one address that have not become WebSockets.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub pending_per_address: NonZeroUsize,
+    /// Connections at once that have not become WebSockets.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub pending_connections: NonZeroUsize,
+    /// What differs for a tenant, by its name, `[gateway.tenants.<tenant>]` each. They have no variables.
+    pub tenants: BTreeMap<String, TenantConfig>,
     /// Connections that the gateway accepts; without it, as many as the system allows.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub max_connections: Option<NonZeroUsize>,
@@ -247,6 +293,20 @@ impl Default for GatewayConfig {
             mailbox_reach: 1 << 31,
             messages_per_minute: const { NonZeroU32::new(100).unwrap() },
             message_burst: const { NonZeroU32::new(20).unwrap() },
+            user_messages_per_minute: const { NonZeroU32::new(300).unwrap() },
+            user_message_burst: const { NonZeroU32::new(60).unwrap() },
+            publish_per_minute: const { NonZeroU32::new(6_000).unwrap() },
+            publish_burst: const { NonZeroU32::new(600).unwrap() },
+            max_message_bytes: 128 * 1024,
+            attempts_per_minute_per_address: const { NonZeroU32::new(1_200).unwrap() },
+            attempt_burst_per_address: const { NonZeroU32::new(1_000).unwrap() },
+            attempts_per_minute_per_user: const { NonZeroU32::new(60).unwrap() },
+            attempt_burst_per_user: const { NonZeroU32::new(32).unwrap() },
+            connections_per_user: const { NonZeroUsize::new(32).unwrap() },
+            connections_per_tenant: None,
+            pending_per_address: const { NonZeroUsize::new(512).unwrap() },
+            pending_connections: const { NonZeroUsize::new(8_192).unwrap() },
+            tenants: BTreeMap::new(),
             max_connections: None,
             shards: 0,
             allowed_origins: Vec::new(),

@@ -27,9 +27,11 @@ pub(super) fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
-/// The key of the list of tables that `key` is in (`access.issuers` for `access.issuers[0].tenant`), else `key`.
+/// The key that `key` is in, if that consists of tables (`access.issuers` for `access.issuers[0].tenant`, `gateway.tenants`
+/// for `gateway.tenants.ops.message_burst`), else `key`.
 pub(super) fn listed_in(key: &str) -> &str {
-    key.split_once('[').map_or(key, |(list, _)| list)
+    let list = key.split_once('[').map_or(key, |(list, _)| list);
+    list.match_indices('.').nth(1).map_or(list, |(end, _)| &list[..end])
 }
 
 impl Sources {
@@ -112,7 +114,7 @@ impl Sources {
         }
     }
 
-    /// Leaves out a key or a section; for a key in a list of tables, the list.
+    /// Leaves out a key or a section; for a key in one of several tables, all of them.
     pub(super) fn remove(&mut self, key: &str) {
         match listed_in(key).split_once('.') {
             None => drop(self.values.remove(key)),
