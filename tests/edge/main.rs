@@ -1,12 +1,23 @@
-//! The edge: TLS, proxies before the gateway, and what it defends itself with.
+//! The edge: TLS, proxies before the gateway, and what it takes from clients, however many they are and whatever they do.
 //!
 //! Every test starts its own nats-server, projector and gateway as processes.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers fail a test by panicking"
+)]
 
+mod attempts;
 mod certificate;
+mod connections;
+mod handshakes;
 mod memory;
+mod messages;
 mod proxies;
+mod raw;
+mod requests;
 mod rotation;
 mod slow;
 mod tls;

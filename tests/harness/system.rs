@@ -15,22 +15,31 @@ pub const SECRET: &str = "a-secret-for-tests-of-32-or-more-bytes";
 /// The catalogs of the five systems.
 pub const SCHEMAS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas");
 
-/// A system in the making: one that does not limit how much its clients say, unless told otherwise.
+/// A system in the making: one that does not limit how often its clients come or how much they say, unless told
+/// otherwise.
 #[derive(Debug)]
 pub struct Setup {
     variables: Vec<(String, String)>,
     nats: String,
+    file: String,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        let setup = Self { variables: Vec::new(), nats: String::new() };
+        let setup = Self { variables: Vec::new(), nats: String::new(), file: String::new() };
         setup
             .variable("TIDINGS_SCHEMAS__DIRECTORY", SCHEMAS)
             .variable("TIDINGS_ACCESS__HS256_SECRET", SECRET)
             .variable("TIDINGS_GATEWAY__LISTEN", "127.0.0.1:0")
             .variable("TIDINGS_GATEWAY__MESSAGES_PER_MINUTE", "10000")
             .variable("TIDINGS_GATEWAY__MESSAGE_BURST", "1000")
+            .variable("TIDINGS_GATEWAY__USER_MESSAGES_PER_MINUTE", "100000")
+            .variable("TIDINGS_GATEWAY__USER_MESSAGE_BURST", "10000")
+            .variable("TIDINGS_GATEWAY__ATTEMPTS_PER_MINUTE_PER_ADDRESS", "1000000")
+            .variable("TIDINGS_GATEWAY__ATTEMPT_BURST_PER_ADDRESS", "100000")
+            .variable("TIDINGS_GATEWAY__ATTEMPTS_PER_MINUTE_PER_USER", "1000000")
+            .variable("TIDINGS_GATEWAY__ATTEMPT_BURST_PER_USER", "100000")
+            .variable("TIDINGS_GATEWAY__CONNECTIONS_PER_USER", "100000")
     }
 }
 
@@ -48,6 +57,13 @@ impl Setup {
         self.variable("TIDINGS_SCHEMAS__DIRECTORY", folder.to_str().unwrap())
     }
 
+    /// With this configuration file for projector and gateway, for what has no variables.
+    #[must_use]
+    pub fn file(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.file);
+        self
+    }
+
     /// With these lines in the nats-server's configuration.
     #[must_use]
     pub fn nats(mut self, lines: &str) -> Self {
@@ -58,6 +74,7 @@ impl Setup {
     /// Starts all of it, and returns when it serves.
     pub async fn start(self) -> System {
         let nats = nats_with(|options| options.config(self.nats)).await;
+        std::fs::write(nats.folder().join("tidings.toml"), self.file).unwrap();
         let start = |name| {
             let variables = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
             Launch::tidings([name])

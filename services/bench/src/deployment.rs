@@ -114,6 +114,11 @@ impl Deployment {
             // Whoever waits for others to be measured is not asked whether it is still there.
             .env("TIDINGS_GATEWAY__HEARTBEAT", "30m")
             .env("TIDINGS_GATEWAY__IDLE_TIMEOUT", "1h")
+            // They all come from one address, as many at once as the benchmark says.
+            .env("TIDINGS_GATEWAY__ATTEMPTS_PER_MINUTE_PER_ADDRESS", "1000000000")
+            .env("TIDINGS_GATEWAY__ATTEMPT_BURST_PER_ADDRESS", "1000000")
+            .env("TIDINGS_GATEWAY__PENDING_PER_ADDRESS", "1000000")
+            .env("TIDINGS_GATEWAY__PENDING_CONNECTIONS", "1000000")
             .env("TIDINGS_TELEMETRY__LOG", "warn")
             .envs(settings.iter().map(|(name, value)| (name, value)));
         self.run(command, address, cores).await

@@ -1,7 +1,8 @@
 //! The listening socket: from an accepted connection to requests that know whom they come from.
 //!
 //! A connection that has not become a WebSocket costs a task with hyper's small buffers, and no longer than the time
-//! for a handshake; whatever goes wrong on it concerns nobody else.
+//! for a handshake: that is how long hyper waits for the end of a head, from the moment when it could begin, and a body
+//! has as long again. There may be only so many of them, and whatever goes wrong on one concerns nobody else.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -26,7 +27,9 @@ use tower::ServiceExt as _;
 
 use crate::entrance::{Entered, Entrance};
 use crate::forwarded;
+use crate::forwarded::is_trusted;
 use crate::http::{Endpoint, Stage, router};
+use crate::limits::{PendingConnection, TimedBody};
 use crate::shared::Shared;
 
 /// The largest head of a request, in bytes; a token may have 8 KiB.
@@ -55,13 +58,26 @@ pub(crate) async fn serve(
 ) {
     let tasks = TaskTracker::new();
     let entrance = Arc::new(Entrance::new(Arc::clone(&shared), tls));
+    let pending = Arc::clone(&shared.limits.pending);
     let router = router(Endpoint { shared, stage, upgrades: tasks.clone() });
     while let Some(accepted) = cancelled.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, address)) => {
+                // A proxy stands for many clients, and bounds what it lets through itself.
+                let is_proxy = is_trusted(address.ip().to_canonical(), &entrance.settings().trusted_proxies);
+                let place = if is_proxy { None } else { pending.enter(address.ip()) };
+                if place.is_none() && !is_proxy {
+                    continue;
+                }
                 let serving = serve_connection(stream, address, Arc::clone(&entrance), router.clone());
                 let cancelled = cancelled.clone();
-                tasks.spawn(async move { cancelled.run_until_cancelled(serving).await });
+                tasks.spawn(async move {
+                    tokio::select! {
+                        () = cancelled.cancelled() => {}
+                        () = displaced(place.as_ref()) => {}
+                        () = serving => {}
+                    }
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -73,8 +89,16 @@ pub(crate) async fn serve(
     let _ = tokio::time::timeout(LAST_REQUESTS, tasks.wait()).await;
 }
 
+async fn displaced(place: Option<&PendingConnection>) {
+    match place {
+        Some(place) => place.displaced().await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn serve_connection(stream: TcpStream, address: SocketAddr, entrance: Arc<Entrance>, router: Router) {
-    let deadline = Instant::now() + entrance.settings().handshake_timeout;
+    let handshake_timeout = entrance.settings().handshake_timeout;
+    let deadline = Instant::now() + handshake_timeout;
     let socket = socket2::SockRef::from(&stream);
     if let Err(error) = socket.set_tcp_nodelay(true).and_then(|()| socket.set_send_buffer_size(SEND_BUFFER)) {
         tracing::debug!(%error, "cannot set options of a socket");
@@ -84,7 +108,7 @@ async fn serve_connection(stream: TcpStream, address: SocketAddr, entrance: Arc<
         let trusted = &entrance.settings().trusted_proxies;
         let peer = Peer(forwarded::client(nearest, request.headers(), trusted));
         request.extensions_mut().insert(peer);
-        request
+        request.map(|body| TimedBody::new(body, handshake_timeout))
     });
     let left = deadline.saturating_duration_since(Instant::now());
     let service = TowerToHyperService::new(router);

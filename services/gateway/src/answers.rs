@@ -5,7 +5,6 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, WWW_A
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
-use tidings_access::Refusal;
 
 use crate::handshake::Denied;
 
@@ -21,7 +20,7 @@ pub(crate) fn deny(denied: &Denied) -> Response {
         }
         _ => {}
     }
-    if let Denied::Refused(Refusal::KeysUnavailable { retry_after }) = denied {
+    if let Some(retry_after) = denied.retry_after() {
         // Rounded up: who comes too early is refused again.
         let seconds = retry_after.as_millis().div_ceil(1000).max(1);
         if let Ok(seconds) = HeaderValue::from_str(&seconds.to_string()) {

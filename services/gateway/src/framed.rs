@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use tidings_model::{Envelope, Position};
+use tidings_protocol::error::{ErrorCode, ErrorMessage};
 use tidings_protocol::framing::{Opcode, frame, text_with_sequence};
 use tidings_streams::StoredEnvelope;
 
@@ -78,6 +79,25 @@ impl FramedEnvelope {
         }
     }
 
+    /// The frame for a client that takes messages of up to `most` bytes. In the place of a longer one it is told that there
+    /// was one, so that nobody waits in vain for what stands at that sequence.
+    pub(crate) fn frame_within(&self, form: Form, most: usize) -> Bytes {
+        if self.envelope().body.len() <= most { self.frame(form) } else { self.withheld(form, most) }
+    }
+
+    fn withheld(&self, form: Form, most: usize) -> Bytes {
+        let Envelope { event_id, body, .. } = self.envelope();
+        let text = format!("a message of {} bytes is not sent, expected at most {most}", body.len());
+        let error =
+            ErrorMessage::new(ErrorCode::MessageTooLarge, text).with_detail("event_id", event_id.as_str());
+        let json = error.to_json(self.stored.stored_at);
+        let sequenced = match form {
+            Form::Plain => None,
+            Form::Sequenced => text_with_sequence(self.sequence(), event_id, json.as_bytes()).ok(),
+        };
+        sequenced.unwrap_or_else(|| frame(Opcode::Text, json.as_bytes()))
+    }
+
     /// Memory that the envelope takes while it is held, in bytes: the plain frame, sooner or later
     /// the other one, and what is known of it.
     pub(crate) fn weight(&self) -> usize {
@@ -97,8 +117,7 @@ mod tests {
 
     use super::*;
 
-    #[track_caller]
-    fn check(body: &'static str, form: Form, expected: &str) {
+    fn framed(body: &'static str) -> FramedEnvelope {
         let envelope = Envelope {
             subject: EnvelopeSubject {
                 tenant: Tenant::parse("ops").unwrap(),
@@ -116,10 +135,26 @@ mod tests {
             body: Bytes::from_static(body.as_bytes()),
         };
         let stored = StoredEnvelope { sequence: 7, stored_at: OffsetDateTime::UNIX_EPOCH, envelope };
-        let framed = FramedEnvelope::new(stored);
+        FramedEnvelope::new(stored)
+    }
+
+    #[track_caller]
+    fn check(body: &'static str, form: Form, expected: &str) {
+        let framed = framed(body);
         assert_eq!(framed.envelope().body, body);
         assert_eq!(framed.frame(form), frame(Opcode::Text, expected.as_bytes()));
         assert!(framed.weight() > 2 * body.len());
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_is_told_of() {
+        let framed = framed("{\"long\":1}");
+        let error = r#""type":"error","action":"created","data":{"code":"MESSAGE_TOO_LARGE","message":"a message of 10 bytes is not sent, expected at most 9","event_id":"e"},"timestamp":"1970-01-01T00:00:00Z"}"#;
+        for (form, seq) in [(Form::Plain, ""), (Form::Sequenced, r#""seq":7,"id":"e","#)] {
+            assert_eq!(framed.frame_within(form, 10), framed.frame(form));
+            let told = frame(Opcode::Text, format!("{{{seq}{error}").as_bytes());
+            assert_eq!(framed.frame_within(form, 9), told);
+        }
     }
 
     #[test]

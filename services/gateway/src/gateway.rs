@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accept;
 use crate::follow::{build, follow, upkeep};
 use crate::http::Stage;
+use crate::limits::Limits;
 use crate::positions::Positions;
 use crate::retained::Retained;
 use crate::shard::ShardHandle;
@@ -75,6 +76,7 @@ impl Gateway {
         let hot_tail_bytes = parts.settings.hot_tail_bytes;
         let shared = Arc::new(Shared {
             retained: Arc::new(Retained::new(extent.epoch, extent.floor, reach, hot_tail_bytes)),
+            limits: Limits::new(&parts.settings, &parts.catalogs),
             settings: parts.settings,
             leeway: parts.leeway,
             rules: parts.rules,

@@ -1,5 +1,8 @@
 //! Who may come in: from an HTTP request to a [`Passport`] and a WebSocket (RFC 6455, section 4.2).
 
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
 use axum::http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
     UPGRADE,
@@ -13,7 +16,9 @@ use tidings_streams::consumers::{ConsumerName, ConsumerNameError};
 use time::OffsetDateTime;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::accept::Peer;
 use crate::framed::Form;
+use crate::limits::{Exceeded, Seat};
 use crate::session::Passport;
 use crate::shared::Shared;
 
@@ -26,6 +31,8 @@ const ADMIN_SCOPE: &str = "tidings:admin";
 /// A request that becomes a connection.
 pub(crate) struct Admission {
     pub(crate) passport: Passport,
+    /// Counts the connection from here on.
+    pub(crate) seat: Seat,
     pub(crate) form: Form,
     /// The position that the client kept itself.
     pub(crate) since: Option<Position>,
@@ -44,6 +51,8 @@ pub(crate) enum Denied {
     NoKey,
     #[error(transparent)]
     Refused(#[from] Refusal),
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
     #[error("tenant {0:?} is not served here")]
     Tenant(String),
     #[error("the token's `scope` claim does not contain {ADMIN_SCOPE}")]
@@ -62,6 +71,7 @@ impl Denied {
             Self::NoUpgrade | Self::Version(_) => StatusCode::UPGRADE_REQUIRED,
             Self::NoKey | Self::Device(_) | Self::Since(_) => StatusCode::BAD_REQUEST,
             Self::Refused(refusal) => refusal.status(),
+            Self::Exceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Tenant(_) | Self::Consumer(_) | Self::NoAdmin => StatusCode::FORBIDDEN,
         }
     }
@@ -72,11 +82,21 @@ impl Denied {
             Self::Version(_) => "WEBSOCKET_VERSION",
             Self::NoKey => "WEBSOCKET_KEY",
             Self::Refused(refusal) => refusal.code(),
+            Self::Exceeded(exceeded) => exceeded.code(),
             Self::Tenant(_) => "TENANT_UNKNOWN",
             Self::NoAdmin => "SCOPE_MISSING",
             Self::Device(_) => "DEVICE_NAME",
             Self::Consumer(_) => "CONSUMER_NAME",
             Self::Since(_) => "POSITION",
+        }
+    }
+
+    /// When another attempt is worth it, if that is known.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(Refusal::KeysUnavailable { retry_after }) => Some(*retry_after),
+            Self::Exceeded(exceeded) => Some(exceeded.retry_after()),
+            _ => None,
         }
     }
 }
@@ -96,10 +116,14 @@ pub(crate) async fn admit(shared: &Shared, request: &Parts) -> Result<Admission,
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key.as_bytes())).ok_or(Denied::NoKey)?;
     let query = request.uri.query();
-    let token = tidings_access::find(headers, query, &shared.rules)?;
+    let token = token(shared, request)?;
     let device = device(query)?;
     let claims = verify(shared, &token).await?;
     let passport = passport(shared, &claims, device.as_deref())?;
+    let since = since(query)?;
+    let limits = shared.limits.of(passport.tenant());
+    let limits = limits.ok_or_else(|| Denied::Tenant(passport.tenant().to_string()))?;
+    let seat = limits.admit(passport.consumer.user())?;
 
     let mut answer = HeaderMap::new();
     answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -111,7 +135,15 @@ pub(crate) async fn admit(shared: &Shared, request: &Parts) -> Result<Admission,
     if form == Form::Sequenced {
         answer.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
-    Ok(Admission { passport, form, since: since(query)?, headers: answer })
+    Ok(Admission { passport, seat, form, since, headers: answer })
+}
+
+/// The token of a request, unless too many have come from the same address.
+fn token(shared: &Shared, request: &Parts) -> Result<Token, Denied> {
+    // Who comes without an address, which nobody does, is one with all others who do.
+    let address = request.extensions.get().map_or(Ipv6Addr::UNSPECIFIED.into(), |Peer(address)| *address);
+    shared.limits.attempt(address)?;
+    Ok(tidings_access::find(&request.headers, request.uri.query(), &shared.rules)?)
 }
 
 /// Checks a token, with the issuer's newest keys if need be.
@@ -138,7 +170,7 @@ pub(crate) fn passport(shared: &Shared, claims: &Claims, device: Option<&str>) -
 /// The tenant that whoever sends the request looks after. Scopes are one text with spaces between
 /// them (RFC 8693, section 4.2), or a list.
 pub(crate) async fn administrator(shared: &Shared, request: &Parts) -> Result<Tenant, Denied> {
-    let token = tidings_access::find(&request.headers, request.uri.query(), &shared.rules)?;
+    let token = token(shared, request)?;
     let claims = verify(shared, &token).await?;
     let holds = claims.claim_texts("scope").any(|scopes| scopes.split(' ').any(|scope| scope == ADMIN_SCOPE));
     if !holds {

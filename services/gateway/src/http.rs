@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use hyper::upgrade::OnUpgrade;
-use tidings_streams::consumers::{ConsumerStoreError, StoredConsumer};
+use tidings_streams::consumers::{ConsumerName, ConsumerStoreError, StoredConsumer};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
@@ -85,11 +85,11 @@ async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Resp
         Ok(stored) => stored,
         Err(error) => return without_consumer(&error),
     };
+    let presence = Presence { shared: Arc::clone(&shared), consumer: Some(passport.consumer.clone()) };
     let position = admission.since.unwrap_or(stored.state.position);
     let view = match shared.view_for(position).await {
         Ok(view) => view,
         Err(error) => {
-            shared.positions.leave(&passport.consumer, None);
             tracing::warn!(error = &error as &dyn std::error::Error, "a client cannot be served now");
             return unavailable("NO_POSITION", "your position cannot be checked now; try again");
         }
@@ -104,9 +104,8 @@ async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Resp
     response.headers_mut().clone_from(&admission.headers);
     let arrival = Arrival { admission, standing, stored };
     upgrades.spawn(async move {
-        let consumer = arrival.admission.passport.consumer.clone();
-        if !hand_over(upgrade, arrival, &shards).await {
-            shared.positions.leave(&consumer, None);
+        if hand_over(upgrade, arrival, &shards).await {
+            presence.pass_on();
         }
     });
     response
@@ -135,6 +134,27 @@ struct Arrival {
     admission: Admission,
     standing: Standing,
     stored: StoredConsumer,
+}
+
+/// A consumer that has arrived and leaves again, unless a shard takes care of that from now on: a client can go away at
+/// any moment of its handshake.
+struct Presence {
+    shared: Arc<Shared>,
+    consumer: Option<ConsumerName>,
+}
+
+impl Presence {
+    fn pass_on(mut self) {
+        self.consumer = None;
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        if let Some(consumer) = &self.consumer {
+            self.shared.positions.leave(consumer, None);
+        }
+    }
 }
 
 fn without_consumer(error: &ConsumerStoreError) -> Response {
@@ -169,9 +189,9 @@ async fn hand_over(upgrade: OnUpgrade, arrival: Arrival, shards: &[ShardHandle])
             return false;
         }
     };
-    let Arrival { admission: Admission { passport, form, .. }, standing, stored } = arrival;
+    let Arrival { admission: Admission { passport, seat, form, .. }, standing, stored } = arrival;
     let subscriptions = stored.state.subscriptions;
-    let newcomer = Newcomer { socket, early_bytes, form, passport, standing, subscriptions };
+    let newcomer = Newcomer { socket, early_bytes, form, passport, seat, standing, subscriptions };
     match shards.iter().min_by_key(|shard| shard.connections()) {
         Some(shard) => shard.adopt(newcomer).await,
         None => false,

@@ -20,6 +20,7 @@ mod framed;
 mod gateway;
 mod handshake;
 mod http;
+mod limits;
 mod positions;
 mod proxy_header;
 mod retained;

@@ -25,7 +25,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use governor::{Quota, RateLimiter};
 use tidings_model::{Epoch, Position, headers};
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::server::{GapReason, ServerMessage};
@@ -43,6 +42,7 @@ use self::directory::{ConnectionId, Directory};
 pub(crate) use self::socket::Detached;
 use self::socket::Socket;
 use crate::framed::{Form, FramedEnvelope};
+use crate::limits::Seat;
 use crate::session::{Passport, Session};
 use crate::shared::Shared;
 use crate::standing::{Gap, Standing};
@@ -68,6 +68,8 @@ pub(crate) struct Newcomer {
     pub(crate) early_bytes: Bytes,
     pub(crate) form: Form,
     pub(crate) passport: Passport,
+    /// Held until the connection has ended.
+    pub(crate) seat: Seat,
     /// Where its durable consumer stands.
     pub(crate) standing: Standing,
     /// What its durable consumer is subscribed to.
@@ -198,7 +200,7 @@ impl Shard {
     }
 
     fn adopt(self: &Rc<Self>, newcomer: Newcomer) {
-        let Newcomer { socket, early_bytes, form, passport, standing, subscriptions } = newcomer;
+        let Newcomer { socket, early_bytes, form, passport, seat, standing, subscriptions } = newcomer;
         let standing = self.in_this_life(standing);
         let socket = match Socket::attach(socket) {
             Ok(socket) => socket,
@@ -209,7 +211,6 @@ impl Shard {
         };
         let (now, wall) = (Instant::now(), (self.shared.clock)());
         let settings = &self.shared.settings;
-        let quota = Quota::per_minute(settings.messages_per_minute).allow_burst(settings.message_burst);
         let id = self.next_id.replace(self.next_id.get() + 1);
         let token_expires = self.instant_of(passport.expires_at, wall);
         let mut session = Session::new(Arc::clone(&self.shared.catalogs), passport, form);
@@ -217,7 +218,7 @@ impl Shard {
         let opening = Opening {
             token_expires,
             session,
-            limiter: RateLimiter::direct(quota),
+            allowance: seat.allowance(),
             limits: self.limits,
             now,
             first_ping: now + settings.heartbeat,
@@ -233,7 +234,7 @@ impl Shard {
         if !early_bytes.is_empty() {
             self.hear(&connection, &mut early_bytes.to_vec());
         }
-        self.tasks.spawn_local(Rc::clone(self).serve(connection));
+        self.tasks.spawn_local(Rc::clone(self).serve(connection, seat));
     }
 
     /// The stream may have been made anew between a newcomer's handshake and now.
@@ -260,7 +261,7 @@ impl Shard {
     }
 
     /// The life of one connection.
-    async fn serve(self: Rc<Self>, connection: Rc<Connection>) {
+    async fn serve(self: Rc<Self>, connection: Rc<Connection>, seat: Seat) {
         loop {
             match connection.ready().await {
                 Ready::Read => self.read(&connection),
@@ -274,6 +275,7 @@ impl Shard {
             }
         }
         self.forget(&connection);
+        drop(seat);
     }
 
     fn forget(&self, connection: &Connection) {

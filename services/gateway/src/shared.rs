@@ -10,6 +10,7 @@ use tidings_runtime::config::GatewayConfig;
 use tidings_streams::{ExtentError, Topology};
 use time::OffsetDateTime;
 
+use crate::limits::Limits;
 use crate::positions::Positions;
 use crate::retained::Retained;
 use crate::standing::View;
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) topology: Topology,
     pub(crate) clock: fn() -> OffsetDateTime,
     pub(crate) retained: Arc<Retained>,
+    pub(crate) limits: Limits,
     pub(crate) positions: Positions,
 }
 

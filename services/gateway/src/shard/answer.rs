@@ -9,6 +9,7 @@ use tidings_streams::StoredEnvelope;
 
 use super::Shard;
 use super::connection::Connection;
+use crate::framed::{Form, FramedEnvelope};
 
 impl Shard {
     /// Looks the newest up and sends its body. An answer is no delivery: it has no sequence, so
@@ -35,7 +36,10 @@ impl Shard {
                 }
             }
             let answer = match (newest, failed) {
-                (Some(found), _) => frame(Opcode::Text, &found.envelope.body),
+                (Some(found), _) => {
+                    let most = connection.state().allowance.tenant().max_message_bytes();
+                    FramedEnvelope::new(found).frame_within(Form::Plain, most)
+                }
                 (None, None) => frame(Opcode::Text, otherwise.to_json((shared.clock)()).as_bytes()),
                 (None, Some(error)) => {
                     tracing::warn!(%error, "cannot look up the newest envelope for a client");

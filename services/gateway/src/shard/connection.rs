@@ -12,7 +12,6 @@ use std::task::{Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use governor::DefaultDirectRateLimiter;
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::framing::{self, Inbound, Opcode};
 use tokio::time::Instant;
@@ -22,6 +21,7 @@ use super::fallback::Fallback;
 use super::socket::Socket;
 use super::window::{Flushed, Window};
 use crate::framed::{Form, FramedEnvelope, MessageIdentity};
+use crate::limits::Allowance;
 use crate::session::Session;
 
 /// How long a client may take to answer a Close.
@@ -37,9 +37,7 @@ pub(crate) struct Connection {
 pub(super) struct State {
     pub(super) session: Session,
     pub(super) inbound: Inbound,
-    pub(super) limiter: DefaultDirectRateLimiter,
-    /// Messages that were sent although the limiter said to wait.
-    pub(super) over_limit: u32,
+    pub(super) allowance: Allowance,
     pub(super) phase: Phase,
     pub(super) last_heard: Instant,
     pub(super) next_ping: Instant,
@@ -101,8 +99,7 @@ impl Connection {
         let state = State {
             session: opening.session,
             inbound: Inbound::default(),
-            limiter: opening.limiter,
-            over_limit: 0,
+            allowance: opening.allowance,
             // Becomes live as soon as it is seen to have everything.
             phase: Phase::Returning { after: opening.after },
             last_heard: opening.now,
@@ -243,7 +240,7 @@ impl Connection {
 /// What a connection begins with.
 pub(super) struct Opening {
     pub(super) session: Session,
-    pub(super) limiter: DefaultDirectRateLimiter,
+    pub(super) allowance: Allowance,
     pub(super) limits: WindowLimits,
     pub(super) now: Instant,
     pub(super) first_ping: Instant,
@@ -285,7 +282,8 @@ impl State {
     }
 
     pub(super) fn give(&mut self, framed: &FramedEnvelope, form: Form) {
-        self.window.push(framed.frame(form));
+        let most = self.allowance.tenant().max_message_bytes();
+        self.window.push(framed.frame_within(form, most));
         self.sent = framed.sequence();
         self.last_message = Some(framed.identity());
     }

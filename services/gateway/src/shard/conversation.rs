@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use governor::clock::{Clock as _, DefaultClock};
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::error::{ErrorCode, ErrorMessage};
 use tidings_protocol::framing::{self, Message, Opcode, Violation};
@@ -10,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Shard;
 use super::connection::{Connection, State};
+use crate::limits::Verdict;
 use crate::session::{Effect, Moment};
 
 impl Shard {
@@ -29,7 +29,8 @@ impl Shard {
         let state = &mut *connection.state();
         state.last_heard = now;
         let mut inbound = std::mem::take(&mut state.inbound);
-        for message in inbound.feed(bytes, self.shared.settings.max_frame_bytes) {
+        let max_frame_bytes = state.allowance.tenant().max_frame_bytes();
+        for message in inbound.feed(bytes, max_frame_bytes) {
             match message {
                 Ok(Message::Text(text)) => {
                     if self.admit(connection, state, now) {
@@ -58,30 +59,22 @@ impl Shard {
 
     /// Whether the client may say something now. Whoever goes on regardless is disconnected.
     fn admit(&self, connection: &Connection, state: &mut State, now: Instant) -> bool {
-        let Err(denied) = state.limiter.check() else {
-            state.over_limit = 0;
-            return true;
-        };
-        state.over_limit += 1;
-        if state.over_limit > self.shared.settings.message_burst.get() {
-            connection.close(
-                state,
-                CloseCode::RateLimitExceeded,
-                "messages went on beyond the rate limit",
-                now,
-            );
-            return false;
+        match state.allowance.message() {
+            Verdict::Admitted => return true,
+            Verdict::Refused(error) => self.refuse(state, &error),
+            Verdict::Regardless => {
+                let text = "messages went on beyond the rate limit";
+                connection.close(state, CloseCode::RateLimitExceeded, text, now);
+            }
         }
-        let wait = denied.wait_time_from(DefaultClock::default().now());
-        let text = format!("more than {} messages per minute", self.shared.settings.messages_per_minute);
-        self.refuse(state, &ErrorMessage::rate_limited(text, wait));
         false
     }
 
     fn violated(&self, connection: &Connection, state: &mut State, violation: Violation, now: Instant) {
         let code = violation.close_code();
         if code == CloseCode::MessageTooBig {
-            let text = format!("the message is longer than {} bytes", self.shared.settings.max_frame_bytes);
+            let most = state.allowance.tenant().max_frame_bytes();
+            let text = format!("the message is longer than {most} bytes");
             self.refuse(state, &ErrorMessage::new(ErrorCode::MessageTooLarge, text));
         }
         connection.close(state, code, &violation.to_string(), now);

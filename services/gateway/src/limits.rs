@@ -1,0 +1,68 @@
+//! How often and how many: what one address, user or tenant may take of a gateway.
+//!
+//! Everything here is counted on this gateway alone, decided at once and without I/O. Three invariants: what is remembered
+//! is bounded, whoever comes; a count is held by a guard, so that it ends with what it counts, whatever way that ends; and
+//! nobody's limit is used up by somebody else.
+
+mod block;
+mod body;
+mod exceeded;
+mod pending;
+mod rate;
+mod tenant;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tidings_catalog::Catalogs;
+use tidings_model::Tenant;
+use tidings_runtime::config::{GatewayConfig, TenantConfig};
+
+use self::block::Block;
+pub(crate) use self::body::TimedBody;
+pub(crate) use self::exceeded::Exceeded;
+pub(crate) use self::pending::{Pending, PendingConnection};
+use self::rate::{Rate, RateByKey};
+pub(crate) use self::tenant::{Allowance, Seat, TenantLimits, Verdict};
+
+/// All limits of a gateway.
+pub(crate) struct Limits {
+    /// Connections that have not become WebSockets.
+    pub(crate) pending: Arc<Pending>,
+    attempts: RateByKey<Block>,
+    tenants: HashMap<Tenant, Arc<TenantLimits>>,
+}
+
+impl Limits {
+    /// For the tenants of these catalogs.
+    pub(crate) fn new(settings: &GatewayConfig, catalogs: &Catalogs) -> Self {
+        for name in settings.tenants.keys() {
+            if !catalogs.keys().any(|tenant| tenant.as_str() == name) {
+                tracing::warn!(tenant = name, "gateway.tenants has limits of a tenant that is not served");
+            }
+        }
+        let nothing_else = TenantConfig::default();
+        let tenants = catalogs.keys().map(|tenant| {
+            let own = settings.tenants.get(tenant.as_str()).unwrap_or(&nothing_else);
+            (tenant.clone(), TenantLimits::new(settings, own))
+        });
+        let rate =
+            Rate::per_minute(settings.attempts_per_minute_per_address, settings.attempt_burst_per_address);
+        Self {
+            pending: Pending::new(settings.pending_per_address, settings.pending_connections),
+            attempts: RateByKey::new(rate),
+            tenants: tenants.collect(),
+        }
+    }
+
+    /// Somebody at this address shows a token; before anything is computed for it.
+    pub(crate) fn attempt(&self, address: IpAddr) -> Result<(), Exceeded> {
+        self.attempts.check(&address.into()).map_err(Exceeded::AttemptsOfAddress)
+    }
+
+    /// The limits of a tenant; `None` if it is not served.
+    pub(crate) fn of(&self, tenant: &Tenant) -> Option<&Arc<TenantLimits>> {
+        self.tenants.get(tenant)
+    }
+}

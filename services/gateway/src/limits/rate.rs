@@ -1,0 +1,136 @@
+//! How often: governor's limiter (GCRA) for any number of keys, in bounded memory.
+//!
+//! Of a key one time is remembered. It lies in one of two generations: a key that is used goes into the current one, and
+//! when that has lasted as long as a limit takes to recover, or is full, it becomes the previous one, and what was
+//! previous is forgotten. A key that was not used for so long is as good as new, so that time alone forgets nothing that
+//! matters. Only when more than [`CAPACITY`] keys come within that time is something forgotten that does: then it errs
+//! on the side of letting in. An attacker with so many addresses gains another burst for each of them; nobody is
+//! refused because of somebody else.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::clock::{Clock, MonotonicClock, Reference as _};
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+/// Keys of one generation, as many as std's table of that size takes. With entries of 24 bytes, two generations take
+/// less than 7 MB.
+const CAPACITY: usize = 131_072 / 8 * 7;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// So many in the long run, so many at once after a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate {
+    pub(super) per_minute: NonZeroU32,
+    pub(super) burst: NonZeroU32,
+}
+
+impl Rate {
+    pub(super) fn per_minute(per_minute: NonZeroU32, burst: NonZeroU32) -> Self {
+        Self { per_minute, burst }
+    }
+
+    /// A limiter for one thing alone.
+    pub(super) fn direct(self) -> DefaultDirectRateLimiter {
+        RateLimiter::direct(self.quota())
+    }
+
+    fn quota(self) -> Quota {
+        Quota::per_minute(self.per_minute).allow_burst(self.burst)
+    }
+
+    /// After this time without use, a whole burst is there again.
+    fn recovery(self) -> Duration {
+        MINUTE / self.per_minute.get() * self.burst.get()
+    }
+}
+
+/// A limit for each of any number of keys.
+pub(super) struct RateByKey<K: Hash + Eq + Clone, C: Clock = MonotonicClock> {
+    clock: C,
+    limiter: RateLimiter<K, Generations<K, C>, C, NoOpMiddleware<C::Instant>>,
+}
+
+impl<K: Hash + Eq + Clone> RateByKey<K> {
+    pub(super) fn new(rate: Rate) -> Self {
+        Self::with_clock(rate, CAPACITY, MonotonicClock)
+    }
+}
+
+impl<K: Hash + Eq + Clone, C: Clock + Clone> RateByKey<K, C> {
+    fn with_clock(rate: Rate, capacity: usize, clock: C) -> Self {
+        let generations = Generations::new(rate.recovery(), capacity, clock.clone());
+        Self { limiter: RateLimiter::new(rate.quota(), generations, clock.clone()), clock }
+    }
+
+    /// Once more for this key, or how long to wait.
+    pub(super) fn check(&self, key: &K) -> Result<(), Duration> {
+        self.limiter.check_key(key).map_err(|denied| denied.wait_time_from(self.clock.now()))
+    }
+}
+
+/// What governor remembers of each key: the time at which its limit will have recovered.
+struct Generations<K, C: Clock> {
+    clock: C,
+    recovery: Nanos,
+    capacity: usize,
+    known: Mutex<Known<K, C::Instant>>,
+}
+
+struct Known<K, I> {
+    current: HashMap<K, Nanos>,
+    previous: HashMap<K, Nanos>,
+    /// The current generation began then.
+    since: I,
+}
+
+impl<K, C: Clock> Generations<K, C> {
+    fn new(recovery: Duration, capacity: usize, clock: C) -> Self {
+        let since = clock.now();
+        let known = Mutex::new(Known { current: HashMap::new(), previous: HashMap::new(), since });
+        Self { clock, recovery: recovery.into(), capacity, known }
+    }
+}
+
+impl<K: Hash + Eq + Clone, C: Clock> StateStore for Generations<K, C> {
+    type Key = K;
+
+    fn measure_and_replace<T, F, E>(&self, key: &K, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let now = self.clock.now();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.duration_since(known.since) >= self.recovery {
+            known.turn(now);
+        }
+        if let Some(state) = known.current.get_mut(key) {
+            let (outcome, next) = measure(Some(*state))?;
+            *state = next;
+            return Ok(outcome);
+        }
+        let (outcome, next) = measure(known.previous.get(key).copied())?;
+        if known.current.len() >= self.capacity {
+            known.turn(now);
+        }
+        known.current.insert(key.clone(), next);
+        Ok(outcome)
+    }
+}
+
+impl<K, I> Known<K, I> {
+    fn turn(&mut self, now: I) {
+        self.previous = std::mem::take(&mut self.current);
+        self.since = now;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! What the users of one tenant may do: connections at once, messages, publishing.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use governor::DefaultDirectRateLimiter;
+use governor::clock::{Clock as _, DefaultClock};
+use tidings_protocol::error::ErrorMessage;
+use tidings_runtime::config::{GatewayConfig, TenantConfig};
+
+use super::Exceeded;
+use super::rate::{Rate, RateByKey};
+
+/// A user of a tenant: a hash of the name, which can be long. Its secret is the process's own, so that nobody can choose
+/// a name that shares another's; by chance two of a million do with a probability of 1 in 30 million.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct UserKey(u64);
+
+/// The limits of one tenant, and what of them is used up.
+pub(crate) struct TenantLimits {
+    max_frame_bytes: usize,
+    max_message_bytes: usize,
+    connections: Option<usize>,
+    connections_of_user: usize,
+    message_rate: Rate,
+    user_message_rate: Rate,
+    attempts: RateByKey<UserKey>,
+    user_messages: RateByKey<UserKey>,
+    publications: DefaultDirectRateLimiter,
+    seats: Mutex<Seats>,
+    hasher: RandomState,
+}
+
+#[derive(Default)]
+struct Seats {
+    all: usize,
+    /// Only users who have a connection.
+    by_user: HashMap<UserKey, usize>,
+}
+
+impl TenantLimits {
+    /// As a tenant's own table says, and else as all tenants have it.
+    pub(super) fn new(all: &GatewayConfig, own: &TenantConfig) -> Arc<Self> {
+        let message_rate = Rate::per_minute(
+            own.messages_per_minute.unwrap_or(all.messages_per_minute),
+            own.message_burst.unwrap_or(all.message_burst),
+        );
+        let user_message_rate = Rate::per_minute(
+            own.user_messages_per_minute.unwrap_or(all.user_messages_per_minute),
+            own.user_message_burst.unwrap_or(all.user_message_burst),
+        );
+        let attempts = Rate::per_minute(
+            own.attempts_per_minute_per_user.unwrap_or(all.attempts_per_minute_per_user),
+            own.attempt_burst_per_user.unwrap_or(all.attempt_burst_per_user),
+        );
+        let publications = Rate::per_minute(
+            own.publish_per_minute.unwrap_or(all.publish_per_minute),
+            own.publish_burst.unwrap_or(all.publish_burst),
+        );
+        Arc::new(Self {
+            max_frame_bytes: own.max_frame_bytes.unwrap_or(all.max_frame_bytes),
+            max_message_bytes: own.max_message_bytes.unwrap_or(all.max_message_bytes),
+            connections: own.connections_per_tenant.or(all.connections_per_tenant).map(Into::into),
+            connections_of_user: own.connections_per_user.unwrap_or(all.connections_per_user).get(),
+            message_rate,
+            user_message_rate,
+            attempts: RateByKey::new(attempts),
+            user_messages: RateByKey::new(user_message_rate),
+            publications: publications.direct(),
+            seats: Mutex::default(),
+            hasher: RandomState::new(),
+        })
+    }
+
+    /// Bytes that one message from a client may have.
+    pub(crate) fn max_frame_bytes(&self) -> usize {
+        self.max_frame_bytes
+    }
+
+    /// Bytes that one message to a client may have.
+    pub(crate) fn max_message_bytes(&self) -> usize {
+        self.max_message_bytes
+    }
+
+    /// Lets a user in whose token is good. The connection counts from here on, as long as the seat is held.
+    pub(crate) fn admit(self: &Arc<Self>, user: &str) -> Result<Seat, Exceeded> {
+        let user = UserKey(self.hasher.hash_one(user));
+        self.attempts.check(&user).map_err(Exceeded::AttemptsOfUser)?;
+        let mut seats = self.seats();
+        if let Some(most) = self.connections.filter(|most| seats.all >= *most) {
+            return Err(Exceeded::ConnectionsOfTenant(most));
+        }
+        let taken = seats.by_user.entry(user).or_default();
+        if *taken >= self.connections_of_user {
+            return Err(Exceeded::ConnectionsOfUser(self.connections_of_user));
+        }
+        *taken += 1;
+        seats.all += 1;
+        Ok(Seat { tenant: Arc::clone(self), user })
+    }
+
+    /// A client of the tenant publishes an event; else how long to wait.
+    #[cfg_attr(not(test), expect(dead_code, reason = "asked by whatever publishes for clients"))]
+    pub(crate) fn publish(&self) -> Result<(), Duration> {
+        self.publications.check().map_err(|denied| denied.wait_time_from(DefaultClock::default().now()))
+    }
+
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of the connections that a user and a tenant may have at once; dropping it makes room for another.
+pub(crate) struct Seat {
+    tenant: Arc<TenantLimits>,
+    user: UserKey,
+}
+
+impl Seat {
+    /// What the connection may say.
+    pub(crate) fn allowance(&self) -> Allowance {
+        let tenant = Arc::clone(&self.tenant);
+        Allowance { connection: tenant.message_rate.direct(), refused: 0, user: self.user, tenant }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.tenant.seats();
+        seats.all = seats.all.saturating_sub(1);
+        if let Some(taken) = seats.by_user.get_mut(&self.user) {
+            *taken = taken.saturating_sub(1);
+            if *taken == 0 {
+                seats.by_user.remove(&self.user);
+            }
+        }
+    }
+}
+
+/// What one connection may say, together with its user's others.
+pub(crate) struct Allowance {
+    tenant: Arc<TenantLimits>,
+    user: UserKey,
+    /// Messages in a row that were refused.
+    refused: u32,
+    connection: DefaultDirectRateLimiter,
+}
+
+/// What becomes of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Admitted,
+    /// It is refused with this answer.
+    Refused(ErrorMessage),
+    /// The client went on through a whole burst of refusals.
+    Regardless,
+}
+
+impl Allowance {
+    /// The limits of the tenant.
+    pub(crate) fn tenant(&self) -> &TenantLimits {
+        &self.tenant
+    }
+
+    /// Another message has come.
+    pub(crate) fn message(&mut self) -> Verdict {
+        let of_connection = self.connection.check().map_err(|denied| {
+            (denied.wait_time_from(DefaultClock::default().now()), self.tenant.message_rate, "")
+        });
+        let of_user = || {
+            let checked = self.tenant.user_messages.check(&self.user);
+            checked.map_err(|wait| (wait, self.tenant.user_message_rate, " on all connections of this user"))
+        };
+        let Err((wait, rate, whose)) = of_connection.and_then(|()| of_user()) else {
+            self.refused = 0;
+            return Verdict::Admitted;
+        };
+        self.refused += 1;
+        if self.refused > self.tenant.message_rate.burst.get() {
+            return Verdict::Regardless;
+        }
+        let text = format!("more than {} messages per minute{whose}", rate.per_minute);
+        Verdict::Refused(ErrorMessage::rate_limited(text, wait))
+    }
+}
+
+#[cfg(test)]
+mod tests;

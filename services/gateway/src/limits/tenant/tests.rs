@@ -1,0 +1,135 @@
+use std::num::{NonZeroU32, NonZeroUsize};
+
+use proptest::prelude::*;
+use tidings_protocol::error::ErrorCode;
+
+use super::*;
+
+fn limits(change: impl FnOnce(&mut GatewayConfig)) -> Arc<TenantLimits> {
+    let mut all = GatewayConfig::default();
+    change(&mut all);
+    TenantLimits::new(&all, &TenantConfig::default())
+}
+
+fn some(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap()
+}
+
+#[test]
+fn connections_of_a_user_and_of_a_tenant() {
+    let limits = limits(|all| {
+        all.connections_per_user = NonZeroUsize::new(2).unwrap();
+        all.connections_per_tenant = NonZeroUsize::new(3);
+    });
+    let first = limits.admit("ada").ok().unwrap();
+    let second = limits.admit("ada").ok().unwrap();
+    assert_eq!(limits.admit("ada").err(), Some(Exceeded::ConnectionsOfUser(2)));
+    let third = limits.admit("bo").ok().unwrap();
+    assert_eq!(limits.admit("cy").err(), Some(Exceeded::ConnectionsOfTenant(3)));
+    drop(first);
+    let again = limits.admit("ada").ok().unwrap();
+    drop((second, third, again));
+    let seats = limits.seats();
+    assert_eq!((seats.all, seats.by_user.len()), (0, 0));
+}
+
+#[test]
+fn attempts_of_a_user() {
+    let limits = limits(|all| all.attempt_burst_per_user = some(2));
+    for _ in 0..2 {
+        assert!(limits.admit("ada").is_ok());
+    }
+    assert!(matches!(limits.admit("ada").err(), Some(Exceeded::AttemptsOfUser(wait)) if !wait.is_zero()));
+    assert!(limits.admit("bo").is_ok());
+}
+
+#[test]
+fn messages_of_a_connection_and_of_its_user() {
+    let limits = limits(|all| {
+        (all.messages_per_minute, all.message_burst) = (some(1), some(3));
+        (all.user_messages_per_minute, all.user_message_burst) = (some(2), some(4));
+    });
+    let seats = ["ada", "ada", "bo"].map(|user| limits.admit(user).ok().unwrap());
+    let [mut one, mut other, mut bo] = seats.each_ref().map(Seat::allowance);
+    let text = |verdict: Verdict| match verdict {
+        Verdict::Refused(error) => {
+            assert_eq!(error.code(), ErrorCode::RateLimited);
+            let json = error.to_json(time::OffsetDateTime::UNIX_EPOCH);
+            json.split('"').find(|text| text.starts_with("more than")).unwrap().to_owned()
+        }
+        verdict => panic!("{verdict:?}"),
+    };
+    for _ in 0..3 {
+        assert_eq!(one.message(), Verdict::Admitted);
+    }
+    assert_eq!(text(one.message()), "more than 1 messages per minute");
+    assert_eq!(other.message(), Verdict::Admitted, "its own limit");
+    let of_user = "more than 2 messages per minute on all connections of this user";
+    assert_eq!(text(other.message()), of_user);
+    for _ in 0..3 {
+        assert_eq!(bo.message(), Verdict::Admitted, "another user");
+    }
+    // As many refusals as a burst has are answered, and then no more.
+    for _ in 0..2 {
+        text(one.message());
+    }
+    assert_eq!(one.message(), Verdict::Regardless);
+}
+
+#[test]
+fn publishing_of_a_tenant() {
+    let limits = limits(|all| (all.publish_per_minute, all.publish_burst) = (some(1), some(2)));
+    assert_eq!((limits.publish(), limits.publish()), (Ok(()), Ok(())));
+    let wait = limits.publish().unwrap_err();
+    assert!(Duration::from_secs(50) < wait && wait <= Duration::from_secs(60), "{wait:?}");
+}
+
+#[test]
+fn a_tenants_own_table_goes_before_what_all_have() {
+    let all = GatewayConfig {
+        max_frame_bytes: 5,
+        connections_per_tenant: NonZeroUsize::new(7),
+        ..Default::default()
+    };
+    let own = TenantConfig {
+        connections_per_tenant: NonZeroUsize::new(1),
+        max_message_bytes: Some(9),
+        message_burst: NonZeroU32::new(1),
+        ..Default::default()
+    };
+    let limits = TenantLimits::new(&all, &own);
+    assert_eq!((limits.max_frame_bytes(), limits.max_message_bytes()), (5, 9));
+    let seat = limits.admit("ada").ok().unwrap();
+    assert_eq!(limits.admit("bo").err(), Some(Exceeded::ConnectionsOfTenant(1)));
+    let mut allowance = seat.allowance();
+    assert_eq!(allowance.message(), Verdict::Admitted);
+    assert!(matches!(allowance.message(), Verdict::Refused(_)));
+}
+
+proptest! {
+    /// Whatever order connections come and go in, exactly those count that are there.
+    #[test]
+    fn seats_are_counted_exactly(
+        steps in proptest::collection::vec((0_u8..4, any::<bool>(), any::<proptest::sample::Index>()), 1..200),
+    ) {
+        let limits = limits(|all| {
+            all.attempt_burst_per_user = some(1_000_000);
+            all.connections_per_user = NonZeroUsize::new(3).unwrap();
+            all.connections_per_tenant = NonZeroUsize::new(8);
+        });
+        let mut held: Vec<(u8, Seat)> = Vec::new();
+        for (user, leaves, which) in steps {
+            if leaves && !held.is_empty() {
+                held.swap_remove(which.index(held.len()));
+                continue;
+            }
+            let of_user = held.iter().filter(|(other, _)| *other == user).count();
+            let admitted = limits.admit(&user.to_string());
+            prop_assert_eq!(admitted.is_ok(), of_user < 3 && held.len() < 8);
+            held.extend(admitted.ok().map(|seat| (user, seat)));
+        }
+        drop(held);
+        let seats = limits.seats();
+        prop_assert_eq!((seats.all, seats.by_user.len()), (0, 0));
+    }
+}
