@@ -28,7 +28,8 @@ pub enum ErrorCode {
     Forbidden,
     /// `NOT_FOUND`: understood and allowed, but there is no such thing.
     NotFound,
-    /// `MESSAGE_TOO_LARGE`: longer than the limit; the connection is closed with 1009 after it.
+    /// `MESSAGE_TOO_LARGE`: longer than the limit; the connection is closed with 1009 after it. With `event_id`: a message
+    /// for the client was longer than the limit for those, and was not sent; the connection goes on.
     MessageTooLarge,
     /// `TOO_MANY_TOPICS`: in one message, or on one connection.
     TooManyTopics,
