@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, stream::Stream};
 use futures_util::StreamExt as _;
-use harness::{BOUND, Launch, Nats, Tidings, eventually, nats_with, token};
+use harness::{BOUND, Launch, Nats, Tidings, UNLIMITED, eventually, nats_with, token};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -73,11 +73,11 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) fn setup() -> Setup {
         let setup = Setup { deliver: "new", variables: Vec::new() };
-        setup
+        UNLIMITED
+            .iter()
+            .fold(setup, |setup, (name, value)| setup.variable(name, value))
             .variable("TIDINGS_ACCESS__HS256_SECRET", SECRET)
             .variable("TIDINGS_GATEWAY__LISTEN", "127.0.0.1:0")
-            .variable("TIDINGS_GATEWAY__MESSAGES_PER_MINUTE", "1000000")
-            .variable("TIDINGS_GATEWAY__MESSAGE_BURST", "100000")
             // One, so that what one client hears says what all could.
             .variable("TIDINGS_GATEWAY__SHARDS", "1")
     }

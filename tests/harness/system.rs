@@ -15,6 +15,19 @@ pub const SECRET: &str = "a-secret-for-tests-of-32-or-more-bytes";
 /// The catalogs of the five systems.
 pub const SCHEMAS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas");
 
+/// Settings of a gateway whose clients may come as often and say as much as a test likes, all from one address.
+pub const UNLIMITED: [(&str, &str); 9] = [
+    ("TIDINGS_GATEWAY__MESSAGES_PER_MINUTE", "1000000"),
+    ("TIDINGS_GATEWAY__MESSAGE_BURST", "100000"),
+    ("TIDINGS_GATEWAY__USER_MESSAGES_PER_MINUTE", "1000000"),
+    ("TIDINGS_GATEWAY__USER_MESSAGE_BURST", "100000"),
+    ("TIDINGS_GATEWAY__ATTEMPTS_PER_MINUTE_PER_ADDRESS", "1000000"),
+    ("TIDINGS_GATEWAY__ATTEMPT_BURST_PER_ADDRESS", "100000"),
+    ("TIDINGS_GATEWAY__ATTEMPTS_PER_MINUTE_PER_USER", "1000000"),
+    ("TIDINGS_GATEWAY__ATTEMPT_BURST_PER_USER", "100000"),
+    ("TIDINGS_GATEWAY__CONNECTIONS_PER_USER", "100000"),
+];
+
 /// A system in the making: one that does not limit how often its clients come or how much they say, unless told
 /// otherwise.
 #[derive(Debug)]
@@ -27,19 +40,12 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let setup = Self { variables: Vec::new(), nats: String::new(), file: String::new() };
-        setup
+        UNLIMITED
+            .iter()
+            .fold(setup, |setup, (name, value)| setup.variable(name, value))
             .variable("TIDINGS_SCHEMAS__DIRECTORY", SCHEMAS)
             .variable("TIDINGS_ACCESS__HS256_SECRET", SECRET)
             .variable("TIDINGS_GATEWAY__LISTEN", "127.0.0.1:0")
-            .variable("TIDINGS_GATEWAY__MESSAGES_PER_MINUTE", "10000")
-            .variable("TIDINGS_GATEWAY__MESSAGE_BURST", "1000")
-            .variable("TIDINGS_GATEWAY__USER_MESSAGES_PER_MINUTE", "100000")
-            .variable("TIDINGS_GATEWAY__USER_MESSAGE_BURST", "10000")
-            .variable("TIDINGS_GATEWAY__ATTEMPTS_PER_MINUTE_PER_ADDRESS", "1000000")
-            .variable("TIDINGS_GATEWAY__ATTEMPT_BURST_PER_ADDRESS", "100000")
-            .variable("TIDINGS_GATEWAY__ATTEMPTS_PER_MINUTE_PER_USER", "1000000")
-            .variable("TIDINGS_GATEWAY__ATTEMPT_BURST_PER_USER", "100000")
-            .variable("TIDINGS_GATEWAY__CONNECTIONS_PER_USER", "100000")
     }
 }
 

@@ -658,6 +658,6 @@ fn mistakes_in_a_tenants_limits_are_told_with_its_name() {
     check(
         "[gateway.tenants]\nops = 5\n",
         &[],
-        &["gateway.tenants.ops = 5 (tidings.toml): expected a table of keys and values"],
+        &["gateway.tenants.ops = a value of 1 bytes (tidings.toml): expected a table of keys and values"],
     );
 }
