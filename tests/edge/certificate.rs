@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 use harness::Setup;
 use tempfile::TempDir;
 
+/// A system of the tenant `lab`.
+pub(crate) fn lab() -> Setup {
+    Setup::default().schemas(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/durable")))
+}
+
 /// A certificate for `localhost` and its key, both PEM.
 #[derive(Debug, Clone)]
 pub(crate) struct Pair {
@@ -21,7 +26,8 @@ impl Pair {
     }
 }
 
-/// A folder with a pair in it, which is replaced as Kubernetes does: the files are links through a link that is turned.
+/// A folder with a pair in it, which is replaced as Kubernetes does: the files are links through a link that
+/// is turned.
 #[derive(Debug)]
 pub(crate) struct Mount {
     folder: TempDir,
@@ -66,8 +72,6 @@ impl Mount {
 
     /// A system of the tenant `lab` that shows itself with what is here.
     pub(crate) fn setup(&self) -> Setup {
-        let lab = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/durable"));
-        let setup = Setup::default().schemas(lab);
-        self.variables().iter().fold(setup, |setup, (name, value)| setup.variable(name, value))
+        self.variables().iter().fold(lab(), |setup, (name, value)| setup.variable(name, value))
     }
 }

@@ -66,7 +66,8 @@ async fn a_conversation_over_tls() {
     system.check_well();
 }
 
-/// A whole farewell: the Close is answered, and the end of TLS is told, too, without which it would be an error.
+/// A whole farewell: the Close is answered, and the end of TLS is told, too, without which it would be an
+/// error.
 #[tokio::test]
 async fn a_goodbye_over_tls() {
     let pair = Pair::new();
@@ -117,7 +118,8 @@ async fn whoever_does_not_speak_tls_disturbs_nobody() {
     if let Ok(answer) = request(&system, &Road::default(), "GET /healthz HTTP/1.1").await {
         assert!(!answer.contains("HTTP"), "{answer}");
     }
-    // One that says nothing, one that begins and goes no further, one whose handshake is done and that goes no further.
+    // One that says nothing, one that begins and goes no further, one whose handshake is done and that goes
+    // no further.
     let hello = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xFC];
     for road in [Road::default(), Road::default().preface(&hello), road] {
         let mut stream = road.open(address(&system)).await.unwrap();

@@ -1,5 +1,5 @@
-//! What lies between a client and the gateway, below HTTP: TCP, with as little room as a test wants, whatever a balancer
-//! puts in front, and TLS.
+//! What lies between a client and the gateway, below HTTP: TCP, with as little room as a test wants, whatever
+//! a balancer puts in front, and TLS.
 
 use std::fmt::Debug;
 use std::io;

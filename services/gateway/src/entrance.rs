@@ -1,4 +1,5 @@
-//! What lies between an accepted socket and HTTP: the PROXY header, where there is one, and TLS, where it is spoken.
+//! What lies between an accepted socket and HTTP: the PROXY header, where there is one, and TLS, where it is
+//! spoken.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -39,8 +40,8 @@ impl Entrance {
         &self.shared.settings
     }
 
-    /// Lets a connection in before `deadline`, or says in the log why not. With it, the address at its other end,
-    /// as far as that can be told without HTTP.
+    /// Lets a connection in before `deadline`, or says in the log why not. With it, the address at its other
+    /// end, as far as that can be told without HTTP.
     pub(crate) async fn admit(
         &self,
         stream: TcpStream,
@@ -95,8 +96,8 @@ enum EntranceError {
 }
 
 impl EntranceError {
-    /// Whether it tells of settings that do not fit each other, rather than of a client. Balancers connect and
-    /// go again to see whether somebody is there.
+    /// Whether it tells of settings that do not fit each other, rather than of a client. Balancers connect
+    /// and go again to see whether somebody is there.
     fn concerns_the_operator(&self) -> bool {
         match self {
             Self::Stranger => true,

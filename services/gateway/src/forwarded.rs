@@ -1,8 +1,8 @@
 //! Who a client is when proxies stand before the gateway. Pure.
 //!
-//! Every proxy appends to `X-Forwarded-For` whom it was called by, and whoever calls may have written anything into it
-//! before. So it is read from the right, each entry believed only because whom it came from is trusted: the client is
-//! the first who is not. Nothing that a client sends can make it anybody else.
+//! Every proxy appends to `X-Forwarded-For` whom it was called by, and whoever calls may have written
+//! anything into it before. So it is read from the right, each entry believed only because whom it came from
+//! is trusted: the client is the first who is not. Nothing that a client sends can make it anybody else.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -172,8 +172,8 @@ fn is_full(shared: &Shared, shards: &[ShardHandle]) -> bool {
 
 /// Takes the raw socket from hyper and gives it to the shard with the fewest connections.
 ///
-/// Off this runtime and onto the shard's: the shard's own thread does all the work from here on. `false` if the client
-/// did not get there.
+/// Off this runtime and onto the shard's: the shard's own thread does all the work from here on. `false` if
+/// the client did not get there.
 async fn hand_over(upgrade: OnUpgrade, arrival: Arrival, shards: &[ShardHandle]) -> bool {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,

@@ -5,10 +5,10 @@
 //! what its keys open and nothing else; in the order of the stream; each message once per
 //! connection; and nobody else notices when a client is slow, silent or malicious.
 //!
-//! The way of an envelope: `follow` reads the stream once, in order, puts each envelope into what
-//! is `retained`, and tells every `shard`. A shard looks the address up in its directory and
-//! writes to the connections. The way of a client: it comes in by `accept` and its `entrance`, `http` answers it, `handshake` decides about
-//! it, a shard serves it, and its `session` says what its messages mean.
+//! The way of an envelope: `follow` reads the stream once, in order, puts each envelope into what is
+//! `retained`, and tells every `shard`. A shard looks the address up in its directory and writes to the
+//! connections. The way of a client: it comes in by `accept` and its `entrance`, `http` answers it,
+//! `handshake` decides about it, a shard serves it, and its `session` says what its messages mean.
 
 mod accept;
 mod admin;

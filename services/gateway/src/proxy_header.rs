@@ -1,8 +1,8 @@
-//! The PROXY header, with which a load balancer says whose connection it passes on (HAProxy's specification, "The PROXY
-//! protocol, versions 1 & 2").
+//! The PROXY header, with which a load balancer says whose connection it passes on (HAProxy's specification,
+//! "The PROXY protocol, versions 1 & 2").
 //!
-//! Exactly the header is taken from the socket, so that what follows it is read by whoever speaks next. It is never
-//! parsed before all of it is there.
+//! Exactly the header is taken from the socket, so that what follows it is read by whoever speaks next. It is
+//! never parsed before all of it is there.
 
 use std::io;
 use std::net::IpAddr;
@@ -20,8 +20,8 @@ const V2_FIXED: usize = 16;
 /// The longest header that is read, in bytes. Addresses have at most 232; load balancers add some hundred.
 const LONGEST: usize = 2 * 1024;
 
-/// Takes the header from a connection that has just been accepted. `None` if the sender speaks for itself, as for its
-/// checks of health.
+/// Takes the header from a connection that has just been accepted. `None` if the sender speaks for itself, as
+/// for its checks of health.
 pub(crate) async fn take(stream: &mut TcpStream) -> Result<Option<IpAddr>, HeaderError> {
     let mut header = vec![0; LONGEST];
     let mut taken = 0;

@@ -1,9 +1,9 @@
 //! TLS at the listening socket, and a certificate that is renewed without a restart.
 //!
-//! The files are looked at every few seconds and compared by content, so that it does not matter how they are replaced
-//! (Kubernetes turns a symbolic link). Who connects gets the newest pair that is of use; a broken one is refused, said
-//! once in the log, and the one before stays. Open connections are not touched. Sessions are resumed by tickets,
-//! which the clients keep: no memory grows with their number.
+//! The files are looked at every few seconds and compared by content, so that it does not matter how they are
+//! replaced (Kubernetes turns a symbolic link). Who connects gets the newest pair that is of use; a broken
+//! one is refused, said once in the log, and the one before stays. Open connections are not touched. Sessions
+//! are resumed by tickets, which the clients keep: no memory grows with their number.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -189,13 +189,19 @@ pub enum CertificateError {
         source: PemError,
     },
     /// There is no certificate in the certificate's file.
-    #[error("{} has no certificate; expected the gateway's own in PEM, and then those that vouch for it", path.display())]
+    #[error(
+        "{} has no certificate; expected the gateway's own in PEM, and then those that vouch for it",
+        path.display()
+    )]
     NoCertificate {
         /// The file.
         path: PathBuf,
     },
     /// There is no key in the key's file.
-    #[error("{} has no private key; expected one in PEM that is not encrypted (PKCS #8, PKCS #1 or SEC 1)", path.display())]
+    #[error(
+        "{} has no private key; expected one in PEM that is not encrypted (PKCS #8, PKCS #1 or SEC 1)",
+        path.display()
+    )]
     NoKey {
         /// The file.
         path: PathBuf,
@@ -219,7 +225,11 @@ pub enum CertificateError {
         source: TlsError,
     },
     /// The key belongs to another certificate.
-    #[error("the private key in {} is not that of the certificate in {}", key.display(), certificate.display())]
+    #[error(
+        "the private key in {} is not that of the certificate in {}",
+        key.display(),
+        certificate.display()
+    )]
     Mismatch {
         /// The certificate's file.
         certificate: PathBuf,

@@ -1,10 +1,10 @@
 //! A client's socket, with or without TLS: what the shard writes to and reads from.
 //!
-//! TLS is on the shard's own thread and in its own calls: frames go into records of the rustls session in one call, and
-//! its records go to the socket in one call. The session takes more only when the socket has taken all it had, so
-//! that a connection holds at most [`UNSENT_RECORDS`] bytes beyond its window. What was read is taken out of the
-//! session in the same step; so an idle connection holds no text in either direction, and what tells of something to
-//! read is the raw socket alone.
+//! TLS is on the shard's own thread and in its own calls: frames go into records of the rustls session in one
+//! call, and its records go to the socket in one call. The session takes more only when the socket has taken
+//! all it had, so that a connection holds at most [`UNSENT_RECORDS`] bytes beyond its window. What was read
+//! is taken out of the session in the same step; so an idle connection holds no text in either direction, and
+//! what tells of something to read is the raw socket alone.
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -20,8 +20,8 @@ use tokio_rustls::server::TlsStream;
 
 use super::window::Flushed;
 
-/// How much of what is to be sent a TLS session may hold, in bytes: one record of the greatest size (RFC 8446, section
-/// 5.1), as the kernel takes no more at a time.
+/// How much of what is to be sent a TLS session may hold, in bytes: one record of the greatest size (RFC
+/// 8446, section 5.1), as the kernel takes no more at a time.
 const UNSENT_RECORDS: usize = 16 * 1024;
 
 /// A client's socket on its way from hyper's runtime to a shard's.
@@ -140,8 +140,9 @@ impl Socket {
         }
     }
 
-    /// Nothing follows. A client that waits for the server to close first (RFC 6455, section 7.1.1) sees the end of
-    /// the stream at once, and what it is still sending is read to its end, so that no reset overtakes the Close.
+    /// Nothing follows. A client that waits for the server to close first (RFC 6455, section 7.1.1) sees the
+    /// end of the stream at once, and what it is still sending is read to its end, so that no reset overtakes
+    /// the Close.
     pub(super) fn finish(&self) -> io::Result<Flushed> {
         if let Self::Tls(tls) = self {
             // Has an effect but once.

@@ -119,7 +119,8 @@ fn parse_byte_size(text: &str) -> Option<ByteSize> {
     i64::try_from(size.as_u64()).is_ok_and(|bytes| bytes > 0).then_some(size)
 }
 
-/// Clients' addresses are compared in their shortest form, which an IPv4 network written as IPv6 never contains.
+/// Clients' addresses are compared in their shortest form, which an IPv4 network written as IPv6 never
+/// contains.
 fn parse_network(text: &str) -> Option<IpNet> {
     let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
     (network.addr().to_canonical() == network.addr()).then_some(network)

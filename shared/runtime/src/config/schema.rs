@@ -52,8 +52,8 @@ impl Schema {
         self.keys.iter().filter(|(_, schema)| table_of(schema).is_none()).map(|(key, _)| key.as_str())
     }
 
-    /// What a variable's text means for `key`: a number, a truth value, a list or just text. What does not read as such
-    /// stays text, for the check to report.
+    /// What a variable's text means for `key`: a number, a truth value, a list or just text. What does not
+    /// read as such stays text, for the check to report.
     pub(super) fn value_of(&self, key: &str, text: &str) -> Value {
         let schema = self.keys.get(key).unwrap_or(&Value::Null);
         if has_type(schema, "array") {

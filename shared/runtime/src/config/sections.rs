@@ -164,8 +164,8 @@ pub struct GatewayConfig {
     /// Address and port to listen on; port 0 lets the system choose one.
     #[schemars(with = "String", extend("format" = "socket-address"))]
     pub listen: SocketAddr,
-    /// Certificate chain of the gateway, PEM, its own certificate first; with it, everything is TLS. Read again when it
-    /// changes.
+    /// Certificate chain of the gateway, PEM, its own certificate first; with it, everything is TLS. Read
+    /// again when it changes.
     #[schemars(length(min = 1))]
     pub tls_certificate: Option<PathBuf>,
     /// Private key of the certificate, PEM (PKCS #8, PKCS #1 or SEC 1).
@@ -175,8 +175,8 @@ pub struct GatewayConfig {
     #[serde(deserialize_with = "networks")]
     #[schemars(with = "Vec<String>", extend("items" = { "type": "string", "format": "network" }))]
     pub trusted_proxies: Vec<IpNet>,
-    /// Whether every connection begins with a header of the PROXY protocol, version 1 or 2, which only `trusted_proxies`
-    /// may send.
+    /// Whether every connection begins with a header of the PROXY protocol, version 1 or 2, which only
+    /// `trusted_proxies` may send.
     pub proxy_protocol: bool,
     /// Time between two heartbeats to a client.
     #[serde(deserialize_with = "duration")]
