@@ -4,8 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use serde_json::{Map, Value};
-use tidings_model::{EventName, Tenant, json};
+use serde_json::Value;
+use tidings_model::{CloudEvent, EventName, Tenant, json};
 use tidings_runtime::config::SecretRule;
 use tidings_streams::{connect, publish_event};
 use time::OffsetDateTime;
@@ -26,12 +26,13 @@ pub(crate) async fn run(file: Option<&Path>, options: &PublishOptions) -> Result
     let event = cloud_event(&name, &id, options)?;
     let config = serve::configuration(file, SecretRule::Optional)?;
     let client = connect(&serve::connection(&config, "tidings-publish")).await?;
-    let sequence = publish_event(&client, &name.subject(&tenant), &id, event.into()).await?;
+    let subject = name.subject(&tenant);
+    let sequence = publish_event(&client, &subject, &format!("{subject}/{id}"), event.into()).await?;
     writeln!(std::io::stdout(), "{name} {id} is event {sequence}")?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn cloud_event(name: &EventName, id: &str, options: &PublishOptions) -> Result<Vec<u8>, Failure> {
+fn cloud_event(name: &EventName, id: &str, options: &PublishOptions) -> Result<String, Failure> {
     let time = match &options.time {
         Some(time) if OffsetDateTime::parse(time, &Rfc3339).is_ok() => time.clone(),
         Some(time) => {
@@ -39,19 +40,9 @@ fn cloud_event(name: &EventName, id: &str, options: &PublishOptions) -> Result<V
         }
         None => OffsetDateTime::now_utc().format(&Rfc3339)?,
     };
-    let mut event = Map::new();
-    let mut put = |member: &str, text: &str| event.insert(member.to_owned(), Value::from(text));
-    put("specversion", "1.0");
-    put("id", id);
-    put("source", &options.source);
-    put("type", &name.to_string());
-    put("time", &time);
-    if let Some(subject) = &options.subject {
-        put("subject", subject);
-    }
-    put("datacontenttype", "application/json");
-    event.insert("data".to_owned(), data(&options.data)?);
-    Ok(serde_json::to_vec(&event)?)
+    let subject = options.subject.as_deref();
+    let data = data(&options.data)?;
+    Ok(CloudEvent { id, source: &options.source, name, time: &time, subject, data }.into_json())
 }
 
 fn data(given: &str) -> Result<Value, Failure> {

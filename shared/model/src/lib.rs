@@ -5,6 +5,7 @@
 //! projector and every gateway read the same thing.
 
 mod address;
+mod cloud_event;
 mod envelope;
 mod event;
 pub mod headers;
@@ -15,6 +16,7 @@ pub mod subject;
 mod tenant;
 
 pub use address::{Address, AddressError};
+pub use cloud_event::CloudEvent;
 pub use envelope::{Attributes, Class, Envelope, EnvelopeSubject, Origin, UnknownClass};
 pub use event::{Event, EventError, EventName, RawEvent};
 pub use position::{Epoch, Position, PositionError};

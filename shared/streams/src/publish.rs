@@ -2,19 +2,43 @@
 
 use std::str::FromStr as _;
 
+use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
-use tidings_model::headers;
+use tidings_model::{CloudEvent, headers};
+
+use crate::topology::Topology;
+
+impl Topology {
+    /// As [`publish_event`], for who is connected to the streams.
+    pub async fn publish_event(
+        &self,
+        subject: &str,
+        message_id: &str,
+        cloud_event: Bytes,
+    ) -> Result<u64, PublishEventError> {
+        publish(&self.context, subject, message_id, cloud_event).await
+    }
+}
 
 /// Publishes a structured CloudEvent and returns its sequence in `EVENTS` once NATS has stored it.
 ///
-/// A repetition with the same subject and id within the deduplication window is stored once and
-/// returns the sequence of the first.
+/// A repetition with the same message id within the deduplication window is stored once and returns
+/// the sequence of the first; the window knows the ids of all who publish, whatever the subject.
 pub async fn publish_event(
     client: &async_nats::Client,
     subject: &str,
-    id: &str,
+    message_id: &str,
+    cloud_event: Bytes,
+) -> Result<u64, PublishEventError> {
+    publish(&async_nats::jetstream::new(client.clone()), subject, message_id, cloud_event).await
+}
+
+async fn publish(
+    context: &Context,
+    subject: &str,
+    message_id: &str,
     cloud_event: Bytes,
 ) -> Result<u64, PublishEventError> {
     let refused = |source: PublishError| match source.kind() {
@@ -22,10 +46,9 @@ pub async fn publish_event(
         _ => PublishEventError::Refused { subject: subject.to_owned(), source },
     };
     let mut map = HeaderMap::new();
-    let message_id = HeaderValue::from_str(&format!("{subject}/{id}"));
-    map.insert(headers::MESSAGE_ID, message_id.map_err(|_| PublishEventError::Id(id.to_owned()))?);
-    map.insert(headers::CONTENT_TYPE, "application/cloudevents+json");
-    let context = async_nats::jetstream::new(client.clone());
+    let id = HeaderValue::from_str(message_id).map_err(|_| PublishEventError::Id(message_id.to_owned()))?;
+    map.insert(headers::MESSAGE_ID, id);
+    map.insert(headers::CONTENT_TYPE, CloudEvent::CONTENT_TYPE);
     let ack = context.publish_with_headers(subject.to_owned(), map, cloud_event).await.map_err(refused)?;
     Ok(ack.await.map_err(refused)?.sequence)
 }
@@ -40,7 +63,7 @@ pub enum PublishEventError {
         subject: String,
     },
     /// An id with line breaks.
-    #[error("event id {0:?} cannot travel in a NATS header")]
+    #[error("message id {0:?} cannot travel in a NATS header")]
     Id(String),
     /// NATS says no, or nothing.
     #[error("NATS did not store the event published on {subject}")]

@@ -55,7 +55,8 @@ async fn an_event_published_again_is_stored_once() {
     assert_eq!(publish("events.t.note.added", "1").await.unwrap(), 1);
     assert_eq!(publish("events.t.note.added", "2").await.unwrap(), 2);
     assert_eq!(publish("events.t.note.added", "1").await.unwrap(), 1);
-    assert_eq!(publish("events.u.note.added", "1").await.unwrap(), 3);
+    assert_eq!(publish("events.u.note.added", "1").await.unwrap(), 1, "an id counts for all subjects");
+    assert_eq!(publish("events.u.note.added", "3").await.unwrap(), 3);
     let error = publish("nowhere.t", "1").await.unwrap_err();
     assert!(error.to_string().contains("nowhere.t"), "{error}");
     assert!(publish("events.t.note.added", "a\nb").await.unwrap_err().to_string().contains("a\\nb"));
