@@ -234,7 +234,7 @@ async fn check(system: &System, tenant: &str, listeners: Vec<Listener>) {
     }
 }
 
-/// Every example of a catalog, with the name of its file.
+/// Every example of an event in a catalog, with the name of its file.
 pub(crate) fn examples(catalog: &Path) -> Vec<(String, Value)> {
     let entries = fs::read_dir(catalog.join("examples")).unwrap();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -242,7 +242,10 @@ pub(crate) fn examples(catalog: &Path) -> Vec<(String, Value)> {
     assert!(!paths.is_empty(), "{} has no examples", catalog.display());
     let read = |path: &PathBuf| serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
-    paths.iter().map(|path| (name(path), read(path))).collect()
+    let examples = paths.iter().map(|path| (name(path), read(path)));
+    examples
+        .filter(|(_, example): &(_, Value)| example.get("event").is_some() && example.get("says").is_none())
+        .collect()
 }
 
 /// The forms in which a producer may publish an example.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
-use tidings_catalog::{Catalogs, Rejection};
+use tidings_catalog::{Catalogs, Rejection, project};
 use tidings_model::{Envelope, RawEvent, headers};
 use tidings_runtime::telemetry::propagation;
 use tidings_streams::{
@@ -17,7 +17,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::backlog::Backlog;
-use crate::project::project;
 
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);

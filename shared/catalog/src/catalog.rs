@@ -8,6 +8,7 @@ use tidings_model::{Address, Envelope, EnvelopeSubject, Event, EventName, Origin
 
 use crate::destination::KeyRule;
 use crate::message::{MessageType, Rendered};
+use crate::publish::PublishRule;
 use crate::rejection::{Reason, Rejection};
 use crate::template::TextTemplate;
 
@@ -23,6 +24,7 @@ pub struct Catalog {
     pub(crate) topics: BTreeMap<String, Topic>,
     pub(crate) messages: Vec<MessageType>,
     pub(crate) routes: BTreeMap<String, Route>,
+    pub(crate) publish: Vec<PublishRule>,
     /// The message types of each event, as indices into `messages`.
     pub(crate) by_event: HashMap<EventName, Vec<usize>>,
 }

@@ -79,17 +79,28 @@ impl KeyRule {
         Self(address)
     }
 
+    /// The kind of the addresses that it opens.
+    pub(crate) fn kind(&self) -> &str {
+        self.0.kind()
+    }
+
     /// The keys: one for each element where a claim is a list, none where it is missing or is
     /// nothing that can stand in an address. A token opens less then, never more.
     pub(crate) fn keys(&self, claims: &Map<String, Value>) -> Vec<Address> {
         let Some(id) = &self.0.id else { return vec![Address::all()] };
-        let mut scopes = vec![claims.clone()];
-        for path in id.paths() {
-            scopes = scopes.into_iter().flat_map(|scope| one_per_element(scope, path)).collect();
-        }
-        let ids = scopes.iter().filter_map(|scope| id.texts(scope).ok()).flatten();
+        let ids = claim_texts(id, claims).into_iter();
         ids.filter_map(|id| Address::new(self.0.kind(), &id).ok()).collect()
     }
+}
+
+/// The texts that claims make of a template: one for each element where a claim is a list, none where
+/// it is missing or is no text, number or boolean.
+pub(crate) fn claim_texts(template: &TextTemplate, claims: &Map<String, Value>) -> Vec<String> {
+    let mut scopes = vec![claims.clone()];
+    for path in template.paths() {
+        scopes = scopes.into_iter().flat_map(|scope| one_per_element(scope, path)).collect();
+    }
+    scopes.iter().filter_map(|scope| template.texts(scope).ok()).flatten().collect()
 }
 
 /// The same claims with the list at `path` replaced by each of its elements in turn.

@@ -1,6 +1,8 @@
-//! Examples: an event beside exactly what it must become.
+//! Examples: an event, or what a client says, beside exactly what it must become.
 //!
 //! They are the contract with a tenant's clients in a form that a machine checks.
+
+mod said;
 
 use std::collections::BTreeSet;
 
@@ -10,12 +12,24 @@ use tidings_model::{Epoch, Event, EventName, Position};
 use time::OffsetDateTime;
 
 use crate::catalog::Catalog;
+use crate::publish::Unsaid;
 use crate::rejection::Rejection;
 
+pub use self::said::{Refused, SaidExample};
+
 /// One file of a tenant's `examples/`.
+#[derive(Debug, Clone)]
+pub enum Example {
+    /// What a producer publishes.
+    Event(EventExample),
+    /// What a client says: the file has a member `says`.
+    Said(SaidExample),
+}
+
+/// An event and what it becomes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Example {
+pub struct EventExample {
     /// `<entity>.<action>`.
     pub event: String,
     /// The event's id, if the producer gives one.
@@ -45,39 +59,64 @@ pub struct Becomes {
 impl Example {
     /// Reads the text of an example's file.
     pub fn parse(text: &str) -> Result<Self, ExampleError> {
-        serde_json::from_str(text).map_err(ExampleError::Json)
+        let value: Value = serde_json::from_str(text).map_err(ExampleError::Json)?;
+        if value.get("says").is_some() {
+            return serde_json::from_value(value).map(Self::Said).map_err(ExampleError::SaidJson);
+        }
+        serde_json::from_value(value).map(Self::Event).map_err(ExampleError::Json)
     }
 
-    /// Projects the event and compares.
+    /// Makes of it what the catalog makes of it, and compares.
     pub fn check(&self, catalog: &Catalog) -> Result<(), ExampleError> {
-        let rendered = catalog.render(&self.to_event(catalog)?).map_err(ExampleError::Rejected)?;
+        match self {
+            Self::Event(example) => example.becomes.check(catalog, &example.to_event(catalog)?),
+            Self::Said(example) => example.check(catalog),
+        }
+    }
+}
+
+impl Becomes {
+    fn check(&self, catalog: &Catalog, event: &Event) -> Result<(), ExampleError> {
+        let rendered = catalog.render(event).map_err(ExampleError::Rejected)?;
         let [(_, rendered)] = rendered.as_slice() else {
             return Err(ExampleError::Count(rendered.len()));
         };
-        if rendered.message != self.becomes.message {
+        if rendered.message != self.message {
             return Err(ExampleError::Message { found: rendered.message.to_string() });
         }
         let found: BTreeSet<_> = rendered.addresses.iter().map(ToString::to_string).collect();
-        if found != self.becomes.to {
+        if found != self.to {
             return Err(ExampleError::Addresses { found: Vec::from_iter(found).join(", ") });
         }
         Ok(())
     }
+}
 
+impl EventExample {
     fn to_event(&self, catalog: &Catalog) -> Result<Event, ExampleError> {
-        let name = EventName::parse(&self.event);
+        let name = EventName::parse(&self.event).ok_or_else(|| ExampleError::Event(self.event.clone()))?;
         Ok(Event {
-            tenant: catalog.tenant().clone(),
-            name: name.ok_or_else(|| ExampleError::Event(self.event.clone()))?,
             id: self.id.clone().unwrap_or_else(|| "example".to_owned()),
             source: self.source.clone(),
             subject: self.subject.clone(),
             time: self.time.clone(),
-            stored_at: OffsetDateTime::UNIX_EPOCH,
-            trace_parent: None,
-            position: Position { epoch: Epoch(0), sequence: 1 },
-            data: self.data.clone(),
+            ..event(catalog, name, self.data.clone())
         })
+    }
+}
+
+fn event(catalog: &Catalog, name: EventName, data: Value) -> Event {
+    Event {
+        tenant: catalog.tenant().clone(),
+        name,
+        id: "example".to_owned(),
+        source: None,
+        subject: None,
+        time: None,
+        stored_at: OffsetDateTime::UNIX_EPOCH,
+        trace_parent: None,
+        position: Position { epoch: Epoch(0), sequence: 1 },
+        data,
     }
 }
 
@@ -87,6 +126,21 @@ pub enum ExampleError {
     /// The file is no example.
     #[error("not an example with the members event, data and becomes")]
     Json(#[source] serde_json::Error),
+    /// The file is no example of what a client says.
+    #[error("not an example with the members claims, says, and either event and becomes, or refused")]
+    SaidJson(#[source] serde_json::Error),
+    /// What the client says becomes another event.
+    #[error("it becomes the event {found}")]
+    OtherEvent {
+        /// Which.
+        found: String,
+    },
+    /// The client is refused.
+    #[error("it is refused as {}, at {:?}", .0.reason(), .0.pointer().unwrap_or_default())]
+    Refused(#[source] Unsaid),
+    /// The client is not refused.
+    #[error("it is not refused")]
+    Accepted,
     /// The event's name is none.
     #[error("event {0:?} is not of the form entity.action")]
     Event(String),

@@ -19,6 +19,8 @@ pub(crate) struct CatalogFile {
     pub(crate) message: Vec<MessageFile>,
     #[serde(default)]
     pub(crate) routes: BTreeMap<String, RouteFile>,
+    #[serde(default)]
+    pub(crate) publish: Vec<PublishFile>,
 }
 
 fn new() -> String {
@@ -93,6 +95,24 @@ pub(crate) struct ConditionalFile {
 pub(crate) struct RouteFile {
     pub(crate) message: String,
     pub(crate) key: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PublishFile {
+    pub(crate) action: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<String>,
+    pub(crate) event: String,
+    pub(crate) roles: Option<Vec<String>>,
+    #[serde(default, rename = "where")]
+    pub(crate) conditions: BTreeMap<String, String>,
+    #[serde(default = "whole_data")]
+    pub(crate) data: toml::Value,
+}
+
+fn whole_data() -> toml::Value {
+    toml::Value::String("{data}".to_owned())
 }
 
 /// The JSON of a TOML value. JSON has no dates, and no numbers that are not finite.

@@ -1,5 +1,7 @@
 //! From the files of a tenant's folder to a checked catalog, naming every mistake.
 
+mod publish;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
@@ -87,11 +89,14 @@ impl Problems {
         let text = self.take("catalog.toml", text)?;
         let file: CatalogFile = self.take("catalog.toml", toml::from_str(text))?;
 
-        let keys = file.keys.iter().filter_map(|key| self.key_rule(key)).collect();
+        let keys: Vec<_> = file.keys.iter().filter_map(|key| self.key_rule(key)).collect();
         let start = self.start_policy(&file.deliver);
         let topic_names: HashSet<_> = file.topics.keys().cloned().collect();
         let topics = file.topics.into_iter().filter_map(|(name, topic)| self.topic(name, topic));
         let topics: BTreeMap<_, _> = topics.collect();
+        let events = file.message.iter().flat_map(|message| message.events.iter().cloned()).collect();
+        let around = publish::Surroundings { keys: &keys, routes: &file.routes, events: &events };
+        let publish = file.publish.into_iter().filter_map(|rule| self.publish_rule(rule, &around)).collect();
         let mut messages = Vec::new();
         // What is wrong with these is said already; nothing is said for want of them.
         let mut broken = HashSet::new();
@@ -108,7 +113,8 @@ impl Problems {
         let routes =
             routes.filter_map(|(verb, route)| self.route(verb, &route, &messages, &broken)).collect();
         let by_event = self.index(&messages);
-        Some(Catalog { tenant: tenant.clone(), start: start?, keys, topics, messages, routes, by_event })
+        let (tenant, start) = (tenant.clone(), start?);
+        Some(Catalog { tenant, start, keys, topics, messages, routes, publish, by_event })
     }
 
     fn key_rule(&mut self, text: &str) -> Option<KeyRule> {

@@ -1,10 +1,13 @@
 //! From an event as it lies in the stream to the envelopes that it becomes. Pure.
 
-use tidings_catalog::{Catalogs, Reason, Rejection};
 use tidings_model::{Envelope, RawEvent};
 
+use crate::catalog::Catalogs;
+use crate::rejection::{Reason, Rejection};
+
 /// Projects an event by its tenant's catalog. The same event and catalog always yield the same
-/// envelopes in the same order.
+/// envelopes in the same order: what a gateway finds good of what its clients say is not rejected
+/// by the projector later.
 pub fn project(
     catalogs: &Catalogs,
     event: &RawEvent,

@@ -87,6 +87,22 @@ impl Path {
         }
     }
 
+    /// The path inside the value that its root stands for, if it goes on with a member.
+    pub(crate) fn inside(&self) -> Option<Self> {
+        let (Step::Member(root), steps) = self.steps.split_first()? else { return None };
+        Some(Self { root: root.clone(), steps: steps.to_vec(), optional: self.optional })
+    }
+
+    /// Copies what the path leads to, in the same place, and nothing beside it but the other elements of
+    /// a list.
+    pub(crate) fn keep(&self, from: &Map<String, Value>, to: &mut Map<String, Value>) {
+        let members = self.steps.iter().map_while(|step| match step {
+            Step::Member(name) => Some(name.as_str()),
+            Step::Element(_) | Step::Each => None,
+        });
+        copy(&self.root, &members.collect::<Vec<_>>(), from, to);
+    }
+
     pub(crate) fn has_each(&self) -> bool {
         self.steps.contains(&Step::Each)
     }
@@ -112,6 +128,21 @@ impl fmt::Display for Path {
             }
         }
         Ok(())
+    }
+}
+
+fn copy(name: &str, members: &[&str], from: &Map<String, Value>, to: &mut Map<String, Value>) {
+    match (from.get(name), members.split_first()) {
+        (Some(value), None) => {
+            to.insert(name.to_owned(), value.clone());
+        }
+        (Some(Value::Object(from)), Some((name_inside, members))) => {
+            let to = to.entry(name).or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(to) = to {
+                copy(name_inside, members, from, to);
+            }
+        }
+        (Some(_), Some(_)) | (None, _) => {}
     }
 }
 
@@ -322,12 +353,22 @@ impl Template {
     pub(crate) fn is_object(&self) -> bool {
         matches!(self, Self::Object(_))
     }
+
+    /// The whole template, if it is one place and nothing else.
+    pub(crate) fn as_place(&self) -> Option<&Path> {
+        if let Self::Place(path) = self { Some(path) } else { None }
+    }
 }
 
 impl Path {
     pub(crate) fn root_name(&self) -> &str {
         &self.root
     }
+}
+
+/// The JSON pointer (RFC 6901) of a path, or of what follows its root.
+pub(crate) fn to_pointer(path: &str) -> String {
+    path.replace('[', ".").replace(']', "").replace('.', "/")
 }
 
 /// A place that could not be filled.
@@ -343,14 +384,13 @@ impl Unresolved {
         Self { path: path.to_string(), what: "there is nothing" }
     }
 
-    fn no_text_at(path: &Path) -> Self {
+    pub(crate) fn no_text_at(path: &Path) -> Self {
         Self { path: path.to_string(), what: "there is no text, number or boolean" }
     }
 
     /// The JSON pointer (RFC 6901) into the event's data, if the path leads there.
     pub(crate) fn pointer(&self) -> Option<String> {
-        let inside = self.path.strip_prefix("data")?;
-        Some(inside.replace('[', ".").replace(']', "").replace('.', "/"))
+        self.path.strip_prefix("data").map(to_pointer)
     }
 }
 

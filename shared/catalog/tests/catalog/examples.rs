@@ -37,7 +37,9 @@ fn every_example_holds_and_every_event_has_one() {
             catalog.messages().iter().flat_map(MessageType::events).map(ToString::to_string).collect();
         for (file, text) in texts(&folder.join("examples")) {
             let checked = Example::parse(&text).and_then(|example| {
-                without.remove(&example.event);
+                if let Example::Event(example) = &example {
+                    without.remove(&example.event);
+                }
                 example.check(&catalog)
             });
             if let Err(error) = checked {
@@ -74,4 +76,41 @@ fn an_example_that_does_not_hold_says_what_differs() {
         let error = Example::parse(text).and_then(|example| example.check(&catalog)).unwrap_err();
         assert!(error.to_string().contains(expected), "{text}: {error}");
     }
+}
+
+#[test]
+fn an_example_of_what_a_client_says_that_does_not_hold_says_what_differs() {
+    let catalog = crate::support::catalog(
+        "keys = ['role:{role}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'all'\nbody.n = '{data.n}'\n\
+         [[publish]]\naction = 'say'\nevent = 'a.b'\nroles = ['sre']",
+    );
+    let said = r#""claims":{"role":"sre"},"says":{"action":"say","data":{"n":1}}"#;
+    let silent = r#""claims":{},"says":{"action":"say","data":{"n":1}}"#;
+    for (text, expected) in [
+        (format!("{{{said}}}"), "it becomes the event a.b"),
+        (
+            format!(r#"{{{said},"event":"a.c","becomes":{{"to":["all"],"message":{{"n":1}}}}}}"#),
+            "becomes the event a.b",
+        ),
+        (
+            format!(r#"{{{said},"event":"a.b","becomes":{{"to":["all"],"message":{{"n":2}}}}}}"#),
+            "another message",
+        ),
+        (format!(r#"{{{said},"refused":{{"reason":"forbidden"}}}}"#), "not refused"),
+        (format!(r#"{{{silent},"refused":{{"reason":"schema-violation"}}}}"#), "refused as forbidden"),
+        (
+            format!(r#"{{{silent},"refused":{{"reason":"forbidden","pointer":"/data"}}}}"#),
+            "refused as forbidden",
+        ),
+        (
+            format!(r#"{{{silent},"event":"a.b","becomes":{{"to":["all"],"message":{{"n":1}}}}}}"#),
+            "refused as forbidden",
+        ),
+        (format!(r#"{{{said},"becoms":{{}}}}"#), "claims, says"),
+    ] {
+        let error = Example::parse(&text).and_then(|example| example.check(&catalog)).unwrap_err();
+        assert!(error.to_string().contains(expected), "{text}: {error}");
+    }
+    let fine = format!(r#"{{{silent},"refused":{{"reason":"forbidden"}}}}"#);
+    Example::parse(&fine).unwrap().check(&catalog).unwrap();
 }

@@ -10,4 +10,5 @@ mod examples;
 mod keys;
 mod mistakes;
 mod projection;
+mod publish;
 mod support;

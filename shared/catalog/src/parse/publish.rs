@@ -1,0 +1,89 @@
+//! Reading `[[publish]]`: what clients may say.
+
+use std::collections::{BTreeMap, HashSet};
+
+use tidings_model::Address;
+
+use super::{OWN_VERBS, Problems};
+use crate::destination::KeyRule;
+use crate::file::{PublishFile, RouteFile, to_json};
+use crate::publish::{CLAIMS, PublishRule};
+use crate::template::{Path, Template, TextTemplate};
+
+/// What the rest of the catalog says that the rules depend on.
+pub(super) struct Surroundings<'c> {
+    pub(super) keys: &'c [KeyRule],
+    pub(super) routes: &'c BTreeMap<String, RouteFile>,
+    /// The names of all events that become messages.
+    pub(super) events: &'c HashSet<String>,
+}
+
+impl Problems {
+    pub(super) fn publish_rule(
+        &mut self,
+        file: PublishFile,
+        around: &Surroundings<'_>,
+    ) -> Option<PublishRule> {
+        let place = format!("publish `{}`", file.action);
+        if OWN_VERBS.contains(&file.action.as_str()) {
+            self.add(&place, "the protocol has a meaning of its own for this verb");
+        }
+        if around.routes.contains_key(&file.action) {
+            self.add(&place, "there is a route of this verb, which asks and says nothing");
+        }
+        let event = self.event(&place, &file.event);
+        if event.is_some() && !around.events.contains(&file.event) {
+            self.add(&place, format!("event {} becomes no message", file.event));
+        }
+        let entitled = file.roles.map(|roles| self.entitled(&place, &roles, around.keys));
+        let conditions: Vec<_> =
+            file.conditions.iter().filter_map(|(path, text)| self.condition(&place, path, text)).collect();
+        let data = self.said(&place, file.data);
+        let asked = conditions.iter().flat_map(|(_, template)| template.paths().cloned());
+        let placed = data.iter().flat_map(Template::paths).filter(|path| path.root_name() == CLAIMS);
+        let claims = asked.chain(placed.filter_map(Path::inside)).collect();
+        let (action, kind) = (file.action, file.kind);
+        Some(PublishRule { action, kind, event: event?, entitled, conditions, data: data?, claims })
+    }
+
+    fn entitled(&mut self, place: &str, roles: &[String], keys: &[KeyRule]) -> Vec<Address> {
+        if roles.is_empty() {
+            self.add(place, "`roles` names no role, so nobody could say this; without it, everybody may");
+        } else if !keys.iter().any(|key| key.kind() == "role") {
+            self.add(place, "no token opens a `role:` address by `keys`, so nobody could say this");
+        }
+        roles.iter().filter_map(|role| self.take(place, Address::new("role", role))).collect()
+    }
+
+    fn condition(&mut self, place: &str, path: &str, text: &str) -> Option<(Path, TextTemplate)> {
+        let path = self.take(place, Path::parse(path));
+        if let Some(path) = &path {
+            if path.root_name() != "data" {
+                self.add(place, format!("{{{path}}} in `where` does not begin with data"));
+            }
+            if path.has_each() {
+                self.add(place, format!("{{{path}}} in `where` has a [*]: it must lead to one value"));
+            }
+        }
+        let template = self.take(place, TextTemplate::parse(text));
+        if template.iter().flat_map(TextTemplate::paths).any(Path::has_each) {
+            self.add(
+                place,
+                format!("{text:?} has a [*]: a list claim allows each of its elements by itself"),
+            );
+        }
+        Some((path?, template?))
+    }
+
+    fn said(&mut self, place: &str, file: toml::Value) -> Option<Template> {
+        let data = self.take(place, to_json(file))?;
+        let template = self.take(place, Template::parse(&data))?;
+        for path in template.paths() {
+            self.check_single(place, path);
+            if path.root_name() == CLAIMS && path.inside().is_none() {
+                self.add(place, format!("{{{path}}} names no claim, expected one such as {{claims.sub}}"));
+            }
+        }
+        Some(template)
+    }
+}
