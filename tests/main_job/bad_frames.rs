@@ -63,11 +63,16 @@ async fn what_cannot_be_understood_is_answered_in_words() {
         ),
         (json!({ "action": 7 }), "INVALID_MESSAGE", "`action` is the number \"7\", expected a string"),
         (json!({ "action": "dance" }), "UNKNOWN_ACTION", "there is no action \"dance\""),
-        // What the contract's test with wscat sends: publishing is not for clients.
+        // What the contract's test with wscat sends, from somebody who has not the role.
         (
             json!({ "type": "incident", "action": "created", "data": {} }),
+            "FORBIDDEN",
+            "your roles do not let you say \"created\" of type \"incident\"",
+        ),
+        (
+            json!({ "type": "task", "action": "created", "data": {} }),
             "UNKNOWN_ACTION",
-            "there is no action \"created\"",
+            "there is no action \"created\" of type \"task\"",
         ),
         (json!({ "action": "progress", "docId": "d" }), "UNKNOWN_ACTION", "there is no action \"progress\""),
         (

@@ -115,6 +115,7 @@ pub(crate) async fn start_gateway(
         catalogs,
         consumers: consumers(config, &topology).await?,
         topology,
+        max_event_bytes: config.projector.max_event_bytes,
         clock: OffsetDateTime::now_utc,
     })
     .await?;

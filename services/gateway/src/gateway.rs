@@ -49,6 +49,8 @@ pub struct Parts {
     pub catalogs: Arc<Catalogs>,
     /// The streams.
     pub topology: Topology,
+    /// What the projector takes at most; of what clients say, nothing larger is published.
+    pub max_event_bytes: usize,
     /// Where users' positions are kept.
     pub consumers: Arc<dyn ConsumerStore>,
     /// The wall clock.
@@ -83,6 +85,7 @@ impl Gateway {
             verifier: parts.verifier,
             catalogs: parts.catalogs,
             topology: parts.topology,
+            max_event_bytes: parts.max_event_bytes,
             clock: parts.clock,
             positions: Positions::new(parts.consumers, parts.name, parts.clock),
         });

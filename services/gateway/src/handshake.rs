@@ -159,8 +159,10 @@ pub(crate) fn passport(shared: &Shared, claims: &Claims, device: Option<&str>) -
     let device = device.or(claims.session.as_deref()).unwrap_or("default");
     let expires_at = i64::try_from(claims.expires_at).ok();
     let expires_at = expires_at.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    let keys = catalog.keys(&claims.all);
     Ok(Passport {
-        keys: catalog.keys(&claims.all),
+        voice: catalog.voice(&claims.all, &keys),
+        keys,
         consumer: ConsumerName::new(claims.tenant.clone(), &claims.subject, device)?,
         // Beyond what a calendar holds, a token does not expire.
         expires_at: expires_at.unwrap_or(time::macros::datetime!(9999-12-31 23:59:59 UTC)),

@@ -1,9 +1,11 @@
 //! What a connection may hear and what its messages mean. Pure: it decides, others do.
 
+mod say;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tidings_catalog::Catalogs;
+use tidings_catalog::{Catalogs, Said, Voice};
 use tidings_model::{Address, EnvelopeSubject, Tenant};
 use tidings_protocol::Filter;
 use tidings_protocol::client::{self, ClientMessage, Limits, Object, Request};
@@ -12,6 +14,7 @@ use tidings_protocol::server::ServerMessage;
 use tidings_streams::consumers::{self, ConsumerName, Edit};
 use time::OffsetDateTime;
 
+pub(crate) use self::say::refusal;
 use crate::framed::Form;
 
 /// Whom a connection belongs to, as its token says.
@@ -21,6 +24,8 @@ pub(crate) struct Passport {
     pub(crate) consumer: ConsumerName,
     /// The addresses that the token's claims open.
     pub(crate) keys: BTreeSet<Address>,
+    /// What decides over what the user may say.
+    pub(crate) voice: Voice,
     pub(crate) expires_at: OffsetDateTime,
 }
 
@@ -45,6 +50,8 @@ pub(crate) enum Effect {
     Acknowledge(u64),
     /// Check a fresh token and, if it is good, [`Session::renew`].
     Authenticate { token: client::Token, id: Option<MessageId> },
+    /// Publish an event and, when it is stored, answer.
+    Publish { said: Said, id: Option<MessageId> },
     /// Answer with the newest envelope on one of these subjects.
     Newest {
         subjects: Vec<EnvelopeSubject>,
@@ -128,7 +135,7 @@ impl Session {
                 self.subscribe(&topics, &filter, id.clone(), moment)
             }
             ClientMessage::Unsubscribe { topics } => Ok(self.unsubscribe(&topics, id.clone(), moment)),
-            ClientMessage::Other { verb, object } => self.route(&verb, &object, id.clone()),
+            ClientMessage::Other { verb, object } => self.other(&verb, &object, id.clone()),
             ClientMessage::Ack { sequence } => Self::acknowledge(sequence, moment),
             ClientMessage::Authenticate { token } => Ok(vec![Effect::Authenticate { token, id: id.clone() }]),
         };
@@ -239,11 +246,12 @@ impl Session {
         Ok(effects)
     }
 
-    fn route(&self, verb: &str, frame: &Object, id: Option<MessageId>) -> Result<Vec<Effect>, ErrorMessage> {
+    /// A verb of the catalog's own.
+    fn other(&self, verb: &str, frame: &Object, id: Option<MessageId>) -> Result<Vec<Effect>, ErrorMessage> {
         let tenant = self.passport.tenant();
-        let route = self.catalogs.get(tenant).and_then(|catalog| catalog.route(verb)).ok_or_else(|| {
-            ErrorMessage::new(ErrorCode::UnknownAction, format!("there is no action {}", quoted(verb)))
-        })?;
+        let Some(route) = self.catalogs.get(tenant).and_then(|catalog| catalog.route(verb)) else {
+            return self.say(verb, frame, id);
+        };
         let key = route.key(frame).map_err(|path| {
             let text = format!("`{path}` is missing, expected a string that names what {verb} is asked of");
             ErrorMessage::new(ErrorCode::InvalidMessage, text)

@@ -11,6 +11,7 @@ mod connection;
 mod conversation;
 mod directory;
 mod fallback;
+mod publish;
 mod settle;
 mod socket;
 mod timers;

@@ -23,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) verifier: Verifier,
     pub(crate) catalogs: Arc<Catalogs>,
     pub(crate) topology: Topology,
+    pub(crate) max_event_bytes: usize,
     pub(crate) clock: fn() -> OffsetDateTime,
     pub(crate) retained: Arc<Retained>,
     pub(crate) limits: Limits,

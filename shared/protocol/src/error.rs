@@ -43,6 +43,8 @@ pub enum ErrorCode {
     RateLimited,
     /// `UNAUTHORIZED`: a token that is not, or no longer, valid.
     Unauthorized,
+    /// `UNAVAILABLE`: not possible now; the same message, with the same id, may succeed later.
+    Unavailable,
     /// `INTERNAL`: a fault of the gateway; the same message may succeed later.
     Internal,
 }
@@ -64,6 +66,7 @@ impl ErrorCode {
             Self::UnsupportedData => "UNSUPPORTED_DATA",
             Self::RateLimited => "RATE_LIMITED",
             Self::Unauthorized => "UNAUTHORIZED",
+            Self::Unavailable => "UNAVAILABLE",
             Self::Internal => "INTERNAL",
         }
     }
@@ -83,6 +86,15 @@ pub enum MessageId {
     Text(String),
     /// Such as `17`, with the digits as the client wrote them.
     Number(Number),
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => formatter.write_str(text),
+            Self::Number(number) => number.fmt(formatter),
+        }
+    }
 }
 
 impl From<MessageId> for Value {

@@ -12,3 +12,4 @@ pub mod server;
 mod timestamp;
 
 pub use filter::Filter;
+pub use timestamp::rfc3339;

@@ -1,6 +1,6 @@
 //! What the gateway says besides envelopes and errors, and the subprotocol that asks for it.
 //!
-//! A plain client hears only `pong`. A client of `tidings.v1` hears all of them; it tells them
+//! A plain client hears only the answers to what it asked of its own accord: `pong` and `published`. A client of `tidings.v1` hears all of them; it tells them
 //! from envelopes by the absent `seq`.
 
 use serde_json::{Map, Value, json};
@@ -53,6 +53,13 @@ pub enum ServerMessage<'a> {
     Authenticated {
         /// When the fresh token expires.
         expires: OffsetDateTime,
+        /// The id of the message that it answers.
+        original_message_id: Option<MessageId>,
+    },
+    /// The answer to what a client may say: it is an event now, and stored.
+    Published {
+        /// The event's id, which is also that of the messages that it becomes.
+        id: &'a str,
         /// The id of the message that it answers.
         original_message_id: Option<MessageId>,
     },
@@ -124,6 +131,9 @@ impl ServerMessage<'_> {
                 "authenticated",
                 json!({ "expires": rfc3339(*expires), "original_message_id": original_message_id }),
             ),
+            Self::Published { id, original_message_id } => {
+                ("published", json!({ "id": id, "original_message_id": original_message_id }))
+            }
             Self::CaughtUp { position } => ("caught_up", json!({ "position": position.to_string() })),
             Self::Gap { from, to, reason } => (
                 "gap",
@@ -193,6 +203,11 @@ mod tests {
         check(
             &ServerMessage::Authenticated { expires: NOW, original_message_id: None },
             r#"{"action":"authenticated","expires":"2025-01-17T16:00:00Z"}"#,
+        );
+        let original_message_id = Some(MessageId::Text("m2".to_owned()));
+        check(
+            &ServerMessage::Published { id: "ada/m2", original_message_id },
+            r#"{"action":"published","id":"ada/m2","original_message_id":"m2"}"#,
         );
         check(&ServerMessage::CaughtUp { position: at(1, 9) }, r#"{"action":"caught_up","position":"1-9"}"#);
         check(

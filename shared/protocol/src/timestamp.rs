@@ -4,7 +4,8 @@ use time::{OffsetDateTime, UtcOffset};
 
 /// `2025-01-17T16:00:00Z`, or `2025-01-17T16:00:00.120Z` where the milliseconds are not zero;
 /// what is finer than a millisecond is cut.
-pub(crate) fn rfc3339(at: OffsetDateTime) -> String {
+#[must_use]
+pub fn rfc3339(at: OffsetDateTime) -> String {
     let at = at.to_offset(UtcOffset::UTC);
     let milliseconds = match at.millisecond() {
         0 => String::new(),

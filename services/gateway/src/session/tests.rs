@@ -25,6 +25,12 @@ docId = "{data.docId}"
 [routes.progress]
 message = "processing"
 key = "{docId}"
+
+[[publish]]
+action = "report"
+event = "processing.progressed"
+roles = ["worker"]
+where = { "data.site" = "{site}" }
 "#;
 
 fn session(claims: &Value, form: Form) -> Session {
@@ -38,9 +44,12 @@ fn session(claims: &Value, form: Form) -> Session {
 
 fn passport(catalog: &Catalog, claims: &Value) -> Passport {
     let user = claims.get("sub").and_then(Value::as_str).unwrap();
+    let claims = claims.as_object().unwrap();
+    let keys = catalog.keys(claims);
     Passport {
+        voice: catalog.voice(claims, &keys),
         consumer: ConsumerName::new(catalog.tenant().clone(), user, "default").unwrap(),
-        keys: catalog.keys(claims.as_object().unwrap()),
+        keys,
         expires_at: datetime!(2030-01-01 00:00 UTC),
     }
 }
@@ -193,4 +202,36 @@ fn clients_of_the_subprotocol_get_confirmations() {
     assert_eq!(confirmation.get("action"), Some(&json!("subscribed")));
     assert_eq!(confirmation.get("topics"), Some(&json!(["tasks"])));
     assert_eq!(confirmation.get("original_message_id"), Some(&json!("m-1")));
+}
+
+#[test]
+fn a_client_says_what_its_token_lets_it_say() {
+    let worker = json!({ "sub": "ada", "role": "worker", "site": "s9" });
+    let mut session = session(&worker, Form::Plain);
+    let report = |site: &str| json!({ "action": "report", "id": 7, "data": { "docId": "d", "user": "u", "site": site } });
+    let effects = receive(&mut session, &report("s9"));
+    let [Effect::Publish { said, id: Some(id) }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!((said.event.to_string().as_str(), id.to_string().as_str()), ("processing.progressed", "7"));
+    assert_eq!(said.data.get("site"), Some(&json!("s9")));
+    assert_eq!(refusal(&receive(&mut session, &report("s4"))), "FORBIDDEN");
+    assert_eq!(refusal(&receive(&mut session, &json!({ "action": "report" }))), "INVALID_MESSAGE");
+    assert_eq!(refusal(&receive(&mut session, &json!({ "action": "reports" }))), "UNKNOWN_ACTION");
+    assert_eq!(refusal(&receive(&mut session, &json!({ "action": "progress" }))), "INVALID_MESSAGE");
+
+    // What a fresh token says is what counts, whether it lets its holder say less or something else.
+    let catalogs = Arc::clone(&session.catalogs);
+    let catalog = catalogs.get(session.passport().tenant()).unwrap();
+    for (claims, own, code) in [
+        (json!({ "sub": "ada", "role": "worker", "site": ["s4"] }), "s4", None),
+        (json!({ "sub": "ada", "role": "worker", "site": ["s4"] }), "s9", Some("FORBIDDEN")),
+        (json!({ "sub": "ada", "role": "worker" }), "s9", Some("FORBIDDEN")),
+        (json!({ "sub": "ada", "site": "s9" }), "s9", Some("FORBIDDEN")),
+    ] {
+        session.renew(passport(catalog, &claims)).unwrap();
+        let effects = receive(&mut session, &report(own));
+        match code {
+            Some(code) => assert_eq!(refusal(&effects), code, "{claims}"),
+            None => assert!(matches!(effects.as_slice(), [Effect::Publish { .. }]), "{effects:?}"),
+        }
+    }
 }

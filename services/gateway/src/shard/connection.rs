@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::directory::ConnectionId;
 use super::fallback::Fallback;
+use super::publish::Publications;
 use super::socket::Socket;
 use super::window::{Flushed, Window};
 use crate::framed::{Form, FramedEnvelope, MessageIdentity};
@@ -55,6 +56,8 @@ pub(super) struct State {
     pub(super) catching_up: bool,
     /// What is read for the connection from the stream itself.
     pub(super) fallback: Option<Fallback>,
+    /// What the client has said and is being stored.
+    pub(super) publications: Publications,
     /// The last sequence that was put into the window.
     pub(super) sent: u64,
     window: Window,
@@ -111,6 +114,7 @@ impl Connection {
             touched: false,
             catching_up: true,
             fallback: None,
+            publications: Publications::default(),
             sent: opening.after,
             window: Window::default(),
             limits: opening.limits,

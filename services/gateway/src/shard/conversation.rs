@@ -109,6 +109,7 @@ impl Shard {
                 self.shared.positions.remember(&state.session.passport().consumer, position, topic, edit);
             }
             Effect::Authenticate { token, id } => self.authenticate(connection, state, token.as_str(), id),
+            Effect::Publish { said, id } => self.publish(connection, state, &said, id),
             Effect::Newest { subjects, otherwise } => self.answer_newest(connection, subjects, *otherwise),
         }
     }

@@ -61,6 +61,19 @@ impl ConsumerName {
         &self.device
     }
 
+    /// `client/<user>/<device>`, the CloudEvents source of what the user says from this device.
+    #[must_use]
+    pub fn event_source(&self) -> String {
+        format!("client/{}/{}", name_part(&self.user), name_part(&self.device))
+    }
+
+    /// `<user>/<message id>`, the id of the event that a message of the user becomes: the same from
+    /// whatever device it is sent again, and different from that of every other user.
+    #[must_use]
+    pub fn event_id(&self, message_id: &str) -> String {
+        format!("{}/{}", name_part(&self.user), name_part(message_id))
+    }
+
     /// `<tenant>.<user>.<device>`, a key of a key-value bucket.
     pub(crate) fn to_key(&self) -> String {
         format!("{}.{}.{}", self.tenant, subject::encode(&self.user), subject::encode(&self.device))
@@ -122,6 +135,8 @@ pub struct ConsumerNameError {
 
 #[cfg(test)]
 mod tests {
+    use tidings_model::Event;
+
     use super::*;
 
     fn name(user: &str, device: &str) -> ConsumerName {
@@ -154,6 +169,23 @@ mod tests {
             assert!(consumer.starts_with(&ConsumerName::consumers_of(name.tenant(), Some(name.user()))));
             assert!(keys.insert(key) && consumers.insert(consumer), "{name}");
         }
+    }
+
+    #[test]
+    fn what_users_say_has_ids_of_their_own() {
+        assert_eq!(name("john.doe", "phone 1").event_source(), "client/john=2Edoe/phone=201");
+        assert_eq!(name("john.doe", "phone 1").event_id("m/1"), "john=2Edoe/m=2F1");
+        let long = "x".repeat(ConsumerName::MAX_PART_LENGTH);
+        let ids = ["a/b", "a", "b", "b/c", "/", "", "~", "é\u{0}", "*", &long, &long[1..], &name_part(&long)];
+        let mut seen = std::collections::HashSet::new();
+        for user in ids.iter().filter(|user| !user.is_empty()) {
+            for message in &ids {
+                let id = name(user, "d").event_id(message);
+                assert!(id.len() <= Event::MAX_ID_LENGTH && id.is_ascii(), "{id}");
+                assert!(seen.insert(id), "{user:?} {message:?}");
+            }
+        }
+        assert!(name(&long, &long).event_source().len() <= Event::MAX_ID_LENGTH);
     }
 
     #[test]

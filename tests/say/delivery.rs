@@ -1,0 +1,168 @@
+//! Once, in order, and answered: whatever happens to connections and to NATS.
+
+use std::collections::BTreeSet;
+
+use harness::{BOUND, Setup, System, eventually};
+use serde_json::{Value, json};
+
+use crate::{
+    OUTAGE, answer, broadcast, coordinator, event, events, open, operator, published, say, update, with_id,
+};
+
+/// An operator's alert.
+fn alert(title: u64) -> Value {
+    let data = json!({ "title": title.to_string(), "message": "", "severity": "low", "shelterId": "s9" });
+    json!({ "action": "alert", "data": data })
+}
+
+/// The titles of the alerts that a responder hears up to the broadcast `end`.
+async fn alerts(client: &mut harness::Client) -> Vec<String> {
+    let messages = client.until(BOUND, |message| message["data"]["message"] == "end").await;
+    messages.iter().filter_map(|message| message["data"]["title"].as_str().map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn what_is_said_again_is_one_event() {
+    let mut system = System::start().await;
+    let mut responder =
+        system.open(json!({ "tenant": "shelter", "sub": "ada", "role": "first_responder" })).await;
+    let mut one = system.open(operator("dee", "s9")).await;
+    let first = say(&mut one, &with_id(alert(1), "m-1")).await;
+    assert_eq!(first, "dee/m-1");
+    assert_eq!(say(&mut one, &with_id(alert(1), "m-1")).await, first);
+    one.close().await;
+
+    // Another connection, another device, another spelling of the member.
+    let mut again = open(&system, operator("dee", "s9")).await;
+    let mut spelled = alert(1);
+    spelled["message_id"] = "m-1".into();
+    assert_eq!(say(&mut again, &spelled).await, first);
+    // Another user's message of this id, and a message without one each time, are others.
+    let mut other = open(&system, operator("dee/m", "s9")).await;
+    let mut ids = BTreeSet::from([first]);
+    ids.insert(say(&mut other, &with_id(alert(2), "m-1")).await);
+    ids.insert(say(&mut other, &with_id(alert(3), "1")).await);
+    ids.insert(say(&mut again, &with_id(alert(4), "m/m-1")).await);
+    ids.insert(say(&mut again, &with_id(alert(5), 1.0)).await);
+    ids.insert(say(&mut again, &alert(6)).await);
+    ids.insert(say(&mut again, &alert(6)).await);
+    assert_eq!(ids.len(), 7, "{ids:?}");
+
+    let mut cy = open(&system, coordinator("cy")).await;
+    say(&mut cy, &broadcast("end")).await;
+    assert_eq!(alerts(&mut responder).await, ["1", "2", "3", "4", "5", "6", "6"]);
+    assert_eq!(events(&system).await.len(), 8);
+    system.check_well();
+}
+
+/// An id that a client chooses never makes somebody else's event a repetition.
+#[tokio::test]
+async fn nobodys_event_is_taken_for_a_clients() {
+    let mut system = System::start().await;
+    let mut cy = system.open(coordinator("cy")).await;
+    let ids = ["events.shelter.broadcast.created/1", "1", "../x", "*", ">", "", "é\n\u{0}", &"x".repeat(200)];
+    for (count, id) in ids.iter().enumerate() {
+        say(&mut cy, &with_id(broadcast("said"), *id)).await;
+        let mut headers = async_nats::HeaderMap::new();
+        if let Ok(id) = id.parse::<async_nats::HeaderValue>() {
+            headers.insert("Nats-Msg-Id", id);
+        }
+        let data = json!({ "target": "all", "message": "produced" });
+        system.publish_raw("events.shelter.broadcast.created", headers, data.to_string()).await;
+        assert_eq!(events(&system).await.len(), 2 * count + 2, "{id:?}");
+    }
+    let heard: Vec<_> = cy.until(BOUND, |message| message["data"]["message"] == "produced").await;
+    assert!(!heard.is_empty());
+    system.check_well();
+}
+
+#[tokio::test]
+async fn what_a_connection_says_is_stored_in_its_order() {
+    let mut system = Setup::default().variable("TIDINGS_GATEWAY__SHARDS", "1").start().await;
+    let mut one = system.open(operator("dee", "s9")).await;
+    let mut two = system.open(operator("dee", "s9")).await;
+    // As many at once as may wait, and one more while one of them is being stored.
+    for round in 0..20 {
+        for n in 0..8 {
+            for (client, name) in [(&mut one, "one"), (&mut two, "two")] {
+                client.send_json(&with_id(update("s9", round * 8 + n), format!("{name}-{round}-{n}"))).await;
+            }
+        }
+        for n in 0..8 {
+            for (client, name) in [(&mut one, "one"), (&mut two, "two")] {
+                // Both are told what their shelter hears.
+                assert_eq!(published(client).await, format!("dee/{name}-{round}-{n}"));
+            }
+        }
+    }
+    let events: Vec<Value> = events(&system).await.iter().map(event).collect();
+    for name in ["dee/one", "dee/two"] {
+        let of_one = events.iter().filter(|event| event["id"].as_str().unwrap().starts_with(name));
+        let said: Vec<_> = of_one.map(|event| event["data"]["occupancy"].as_u64().unwrap()).collect();
+        assert_eq!(said, (0..160).collect::<Vec<_>>());
+    }
+    system.check_well();
+}
+
+#[tokio::test]
+async fn without_nats_the_client_is_told_and_says_it_again() {
+    let mut system = System::start().await;
+    let mut client = system.open(operator("dee", "s9")).await;
+    say(&mut client, &with_id(update("s9", 0), "m-0")).await;
+    system.nats.kill().await.unwrap();
+    // One is being stored, eight wait, and the tenth is told at once.
+    for n in 1..=10 {
+        client.send_json(&with_id(update("s9", n), format!("m-{n}"))).await;
+    }
+    let first = answer(&mut client, OUTAGE).await;
+    assert_eq!(
+        (&first["data"]["code"], &first["data"]["original_message_id"]),
+        (&json!("UNAVAILABLE"), &json!("m-10"))
+    );
+    let second = answer(&mut client, OUTAGE).await;
+    assert_eq!(
+        (&second["data"]["code"], &second["data"]["original_message_id"]),
+        (&json!("UNAVAILABLE"), &json!("m-1"))
+    );
+    client.send_json(&json!({ "action": "ping" })).await;
+    client.until(BOUND, |message| message["action"] == "pong").await;
+
+    system.nats.restart().await.unwrap();
+    // Whatever became of them: said again until they are stored, in their order.
+    let mut client = open(&system, operator("dee", "s9")).await;
+    for n in 0..=10 {
+        let frame = with_id(update("s9", n), format!("m-{n}"));
+        eventually("it is stored", OUTAGE, async || {
+            client.send_json(&frame).await;
+            match answer(&mut client, BOUND).await {
+                answer if answer["action"] == "published" => Ok(()),
+                answer => Err(answer),
+            }
+        })
+        .await;
+    }
+    let mut said: Vec<u64> = Vec::new();
+    for message in events(&system).await {
+        said.push(event(&message)["data"]["occupancy"].as_u64().unwrap());
+    }
+    said.sort_unstable();
+    assert_eq!(said, (0..=10).collect::<Vec<_>>(), "each once");
+    system.check_well();
+}
+
+/// What was taken is stored even if its client does not wait for the answer.
+#[tokio::test]
+async fn who_leaves_has_been_heard() {
+    let mut system = System::start().await;
+    let mut client = system.open(operator("dee", "s9")).await;
+    for n in 0..5 {
+        client.send_json(&with_id(update("s9", n), format!("m-{n}"))).await;
+    }
+    client.close().await;
+    eventually("all is stored", BOUND, async || match events(&system).await.len() {
+        5 => Ok(()),
+        count => Err(count),
+    })
+    .await;
+    system.check_well();
+}
