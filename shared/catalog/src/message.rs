@@ -17,8 +17,11 @@ use crate::template::{Scope, Template, TextTemplate};
 /// The largest message, in bytes (the uploads contract: "keep messages under 128KB").
 const MAX_MESSAGE_BYTES: usize = 128 * 1024;
 
-/// The longest key or attribute, in bytes.
-const MAX_LABEL_BYTES: usize = 256;
+/// The longest key, in bytes: whatever may be addressed may also be what something is the newest of.
+const MAX_KEY_BYTES: usize = Address::MAX_ID_LENGTH;
+
+/// The longest attribute, in bytes.
+const MAX_ATTRIBUTE_BYTES: usize = 256;
 
 /// The most attributes: all of them travel in one header, and JetStream bounds the headers.
 pub(crate) const MAX_ATTRIBUTES: usize = 16;
@@ -117,7 +120,7 @@ impl MessageType {
         let Some(template) = &self.key else { return Ok(None) };
         let key = template.text(scope).map_err(|unresolved| Rejection::unresolved(&unresolved))?;
         if let Some(key) = &key {
-            self.check_length("key", key)?;
+            self.check_length("key", key, MAX_KEY_BYTES)?;
         }
         Ok(key)
     }
@@ -128,7 +131,7 @@ impl MessageType {
             if let Some(text) =
                 template.text(scope).map_err(|unresolved| Rejection::unresolved(&unresolved))?
             {
-                self.check_length(name, &text)?;
+                self.check_length(name, &text, MAX_ATTRIBUTE_BYTES)?;
                 attributes.insert(name.clone(), text);
             }
         }
@@ -136,13 +139,12 @@ impl MessageType {
     }
 
     /// Keys stand in subjects and attributes in headers, which NATS bounds.
-    fn check_length(&self, name: &str, text: &str) -> Result<(), Rejection> {
-        if text.len() <= MAX_LABEL_BYTES {
+    fn check_length(&self, name: &str, text: &str, max: usize) -> Result<(), Rejection> {
+        if text.len() <= max {
             return Ok(());
         }
         let length = text.len();
-        let text =
-            format!("`{name}` of message `{}` has {length} bytes, more than {MAX_LABEL_BYTES}", self.name);
+        let text = format!("`{name}` of message `{}` has {length} bytes, more than {max}", self.name);
         Err(Rejection::new(Reason::TooLarge, &text))
     }
 }

@@ -147,6 +147,17 @@ fn an_event_is_rejected_with_a_reason_and_a_place() {
     }
 }
 
+/// Whatever has an address can be what something is the newest of.
+#[test]
+fn a_key_may_be_as_long_as_an_address() {
+    let catalog = catalog(
+        "keys = []\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'all'\nclass = 'latest'\nkey = '{data.k}'\nbody = {}",
+    );
+    let project = |length: usize| catalog.project(&event("a.b", json!({ "k": "é".repeat(length / 2) })));
+    assert_eq!(project(Address::MAX_ID_LENGTH).unwrap().len(), 1);
+    assert_eq!(project(Address::MAX_ID_LENGTH + 2).unwrap_err().reason, Reason::TooLarge);
+}
+
 #[test]
 fn a_list_of_ten_thousand_is_reached_once_each_in_order() {
     let catalog = catalog(
