@@ -2,9 +2,10 @@
 //!
 //! One projector is active per shard; others stand by on the same durable consumer.
 //! [`tidings_catalog::project`] is the pure part: from an event as it lies in the stream to the
-//! envelopes that it becomes, or to the reason why it becomes none. [`run`] is the engine around it, which promises: envelopes
-//! lie in the stream in the order of their events; each is there once, whenever the process ends;
-//! an event is acknowledged only after all of its envelopes, or its rejection, are stored.
+//! envelopes that it becomes, or to the reason why it becomes none. [`run`] is the engine around it,
+//! which promises: envelopes lie in the stream in the order of their events; each is there once,
+//! whenever the process ends; an event is acknowledged only after all of its envelopes, or its
+//! rejection, are stored.
 
 mod backlog;
 mod engine;
