@@ -11,7 +11,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::file::{CatalogFile, DestinationFile, MessageFile};
+use crate::file::{CatalogFile, DestinationFile, MessageFile, PublishFile};
 use crate::parse::Files;
 
 /// Something that worked with the older catalog and will not with the new one.
@@ -70,6 +70,18 @@ pub enum CompareError {
     Newer(#[source] toml::de::Error),
 }
 
+impl PublishFile {
+    /// Whether whatever the older rule lets clients say becomes the same by this one.
+    fn lets_say(&self, older: &Self) -> bool {
+        let is_open = self.roles.as_ref().is_none_or(|now| {
+            older.roles.as_ref().is_some_and(|before| before.iter().all(|role| now.contains(role)))
+        });
+        let holds = self.conditions.iter().all(|(path, text)| older.conditions.get(path) == Some(text));
+        let is_same = (&self.action, &self.event, &self.data) == (&older.action, &older.event, &older.data);
+        is_same && is_open && holds && (self.kind.is_none() || self.kind == older.kind)
+    }
+}
+
 struct Comparison<'f> {
     old: &'f Files,
     new: &'f Files,
@@ -112,6 +124,10 @@ impl Comparison<'_> {
             if !same {
                 self.add(Who::Clients, format!("routes.{verb}"), "it is gone, or answers something else");
             }
+        }
+        for rule in old.publish.iter().filter(|rule| !new.publish.iter().any(|now| now.lets_say(rule))) {
+            let text = "what it let clients say is refused now, or becomes something else";
+            self.add(Who::Clients, format!("publish `{}`", rule.action), text);
         }
     }
 

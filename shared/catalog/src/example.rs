@@ -66,6 +66,15 @@ impl Example {
         serde_json::from_value(value).map(Self::Event).map_err(ExampleError::Json)
     }
 
+    /// The event that a producer publishes, if it is an example of one.
+    #[must_use]
+    pub fn event(&self) -> Option<&str> {
+        match self {
+            Self::Event(example) => Some(&example.event),
+            Self::Said(_) => None,
+        }
+    }
+
     /// Makes of it what the catalog makes of it, and compares.
     pub fn check(&self, catalog: &Catalog) -> Result<(), ExampleError> {
         match self {

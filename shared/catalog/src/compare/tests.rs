@@ -19,6 +19,12 @@ body = { type = "note", data = { id = "{data.id}", text = "{data.text?}", more =
 [routes.note]
 message = "note"
 key = "{id}"
+[[publish]]
+action = "add"
+type = "note"
+event = "note.added"
+roles = ["dev"]
+where = { "data.user" = "{sub}" }
 "#;
 
 fn schema() -> Value {
@@ -99,6 +105,27 @@ fn what_clients_lose_is_named() {
         "routes.other",
         &["breaks clients: routes.note: it is gone, or answers something else"],
     );
+    let less =
+        ["breaks clients: publish `add`: what it let clients say is refused now, or becomes something else"];
+    for (from, to) in [
+        ("action = \"add\"", "action = \"append\""),
+        ("type = \"note\"\nevent", "type = \"text\"\nevent"),
+        ("event = \"note.added\"", "event = \"note.changed\""),
+        ("roles = [\"dev\"]", "roles = [\"sre\"]"),
+        ("\"{sub}\" }", "\"{email}\" }"),
+        ("where = {", "data = \"{note}\"\nwhere = {"),
+        ("where = {", "where = { \"data.id\" = \"{id}\","),
+    ] {
+        check(from, to, &less);
+    }
+    for (from, to) in [
+        ("type = \"note\"\nevent", "event"),
+        ("roles = [\"dev\"]\n", ""),
+        ("roles = [\"dev\"]", "roles = [\"sre\", \"dev\"]"),
+        ("where = { \"data.user\" = \"{sub}\" }\n", ""),
+    ] {
+        check(from, to, &[]);
+    }
     check(
         r#"to = ["user:{data.user}", "#,
         "to = [",

@@ -37,9 +37,7 @@ fn every_example_holds_and_every_event_has_one() {
             catalog.messages().iter().flat_map(MessageType::events).map(ToString::to_string).collect();
         for (file, text) in texts(&folder.join("examples")) {
             let checked = Example::parse(&text).and_then(|example| {
-                if let Example::Event(example) = &example {
-                    without.remove(&example.event);
-                }
+                example.event().map(|event| without.remove(event));
                 example.check(&catalog)
             });
             if let Err(error) = checked {
