@@ -166,3 +166,26 @@ async fn who_leaves_has_been_heard() {
     .await;
     system.check_well();
 }
+
+/// What one tenant's clients publish is limited for all of them together, and what was refused is no event.
+#[tokio::test]
+async fn the_clients_of_a_tenant_share_what_they_may_publish() {
+    let limited = Setup::default().variable("TIDINGS_GATEWAY__PUBLISH_PER_MINUTE", "6");
+    let mut system = limited.variable("TIDINGS_GATEWAY__PUBLISH_BURST", "2").start().await;
+    let mut cy = system.open(coordinator("cy")).await;
+    let mut di = open(&system, coordinator("di")).await;
+    say(&mut cy, &broadcast("one")).await;
+    say(&mut di, &broadcast("two")).await;
+    di.send_json(&with_id(broadcast("three"), "m-3")).await;
+    let refused = di.until(BOUND, |message| message["type"] == "error").await.pop().unwrap();
+    assert_eq!(refused["data"]["code"], "RATE_LIMITED", "{refused}");
+    assert_eq!(refused["data"]["original_message_id"], "m-3");
+    assert!(refused["data"]["retry_after_ms"].as_u64().is_some_and(|wait| (1..=10_000).contains(&wait)));
+    // What is not let through by the catalog costs nobody anything, and is answered as such.
+    let mut dee = open(&system, operator("dee", "s9")).await;
+    dee.send_json(&broadcast("no")).await;
+    let forbidden = dee.until(BOUND, |message| message["type"] == "error").await.pop().unwrap();
+    assert_eq!(forbidden["data"]["code"], "FORBIDDEN");
+    assert_eq!(events(&system).await.len(), 2);
+    system.check_well();
+}

@@ -102,7 +102,6 @@ impl TenantLimits {
     }
 
     /// A client of the tenant publishes an event; else how long to wait.
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked by whatever publishes for clients"))]
     pub(crate) fn publish(&self) -> Result<(), Duration> {
         self.publications.check().map_err(|denied| denied.wait_time_from(DefaultClock::default().now()))
     }

@@ -60,7 +60,13 @@ impl Shard {
             let error = ErrorMessage::new(ErrorCode::Unavailable, text);
             return self.refuse(state, &error.in_reply_to(id));
         }
-        match self.prepare(state, said, id.clone()) {
+        let prepared = self.prepare(state, said, id.clone()).and_then(|publication| {
+            let limited =
+                |wait| ErrorMessage::rate_limited("the clients of this tenant publish too much", wait);
+            state.allowance.tenant().publish().map_err(limited)?;
+            Ok(publication)
+        });
+        match prepared {
             Ok(publication) => state.publications.waiting.push_back(publication),
             Err(error) => return self.refuse(state, &error.in_reply_to(id)),
         }
