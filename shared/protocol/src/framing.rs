@@ -2,19 +2,24 @@
 //!
 //! Envelopes are framed once and their bytes shared by all connections, and a connection that
 //! waits owns no read buffer; that is why the gateway does not let a WebSocket library own its
-//! sockets. No extension is negotiated. Section numbers in this module are those of RFC 6455.
+//! sockets. The one extension is permessage-deflate (RFC 7692), whose offers [`crate::extensions`] answers:
+//! [`Deflater`] and [`Inflater`] belong to no connection. Section numbers in this module are those of RFC 6455.
 
+mod deflate;
 mod header;
 mod inbound;
 mod outbound;
 mod partial;
 
+pub use deflate::{Deflater, Inflater};
 pub use header::Violation;
 pub use inbound::{Inbound, Message, Messages};
 pub use outbound::{NotAnObject, close, frame, text_with_sequence};
 
 /// The longest payload of a control frame, in bytes (section 5.5).
 const MAX_CONTROL_PAYLOAD: usize = 125;
+/// The reserved bit that marks the first frame of a compressed message (RFC 7692, section 6).
+const COMPRESSED: u8 = 0b0100_0000;
 
 /// What a frame carries (section 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

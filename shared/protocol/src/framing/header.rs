@@ -1,13 +1,14 @@
 //! The header of a client's frame, and everything that a client can do wrong.
 
-use super::{MAX_CONTROL_PAYLOAD, Opcode};
+use super::{COMPRESSED, MAX_CONTROL_PAYLOAD, Opcode};
 use crate::close::{self, CloseCode};
 
 /// A breach of RFC 6455 or of the message limit; the connection must be failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// A reserved bit without an extension that gives it a meaning (section 5.2).
-    #[error("the frame has reserved bits {0:03b}, expected 000 without an extension")]
+    /// A reserved bit to which no extension gives a meaning there (section 5.2): permessage-deflate, where it was
+    /// negotiated, to the highest one of a message's first frame (RFC 7692, section 6).
+    #[error("the frame has the reserved bits {0:03b}, which mean nothing there")]
     ReservedBits(u8),
     /// An opcode without a meaning (section 5.2).
     #[error("the frame has the reserved opcode {0:#x}")]
@@ -37,6 +38,9 @@ pub enum Violation {
     /// Text that is no UTF-8 (section 8.1).
     #[error("the text is not UTF-8")]
     TextNotUtf8,
+    /// A compressed message that cannot be decompressed, or ends too early (RFC 7692, section 7.2.2).
+    #[error("the compressed message is no DEFLATE data, or not all of it")]
+    BrokenDeflate,
     /// A close reason that is no UTF-8 (section 5.5.1).
     #[error("the close reason is not UTF-8")]
     ReasonNotUtf8,
@@ -46,7 +50,8 @@ pub enum Violation {
     /// A close code that must not be sent (section 7.4).
     #[error("the close code {0} must not be sent")]
     InvalidCloseCode(u16),
-    /// A message longer than the limit, over all of its fragments.
+    /// A message longer than the limit, over all of its fragments; of a compressed one, before or after it is
+    /// decompressed.
     #[error("the message has at least {length} bytes, expected at most {limit}")]
     TooLong {
         /// Bytes announced so far.
@@ -61,7 +66,7 @@ impl Violation {
     #[must_use]
     pub fn close_code(self) -> CloseCode {
         match self {
-            Self::TextNotUtf8 | Self::ReasonNotUtf8 => CloseCode::InvalidPayload,
+            Self::TextNotUtf8 | Self::BrokenDeflate | Self::ReasonNotUtf8 => CloseCode::InvalidPayload,
             Self::TooLong { .. } => CloseCode::MessageTooBig,
             Self::ReservedBits(_)
             | Self::ReservedOpcode(_)
@@ -83,6 +88,8 @@ impl Violation {
 pub(super) struct Header {
     pub(super) is_final: bool,
     pub(super) opcode: Opcode,
+    /// Whether it is the first frame of a compressed message.
+    pub(super) is_compressed: bool,
     pub(super) mask: [u8; 4],
     /// Payload bytes.
     pub(super) length: usize,
@@ -93,12 +100,12 @@ impl Header {
     pub(super) const MAX_SIZE: usize = 14;
 
     /// The header at the beginning of `bytes` and its size; `None` while more bytes are needed.
-    /// Fails at the first byte that breaks a rule.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Violation> {
+    /// Fails at the first byte that breaks a rule. `deflate` says whether messages may be compressed.
+    pub(super) fn parse(bytes: &[u8], deflate: bool) -> Result<Option<(Self, usize)>, Violation> {
         let Some((&first, rest)) = bytes.split_first() else {
             return Ok(None);
         };
-        let (is_final, opcode) = parse_first(first)?;
+        let First { is_final, opcode, is_compressed } = First::parse(first, deflate)?;
         let Some((&second, rest)) = rest.split_first() else {
             return Ok(None);
         };
@@ -117,30 +124,40 @@ impl Header {
         };
         // What no address space can hold, no limit allows.
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        Ok(Some((Self { is_final, opcode, mask, length }, bytes.len() - rest.len())))
+        Ok(Some((Self { is_final, opcode, is_compressed, mask, length }, bytes.len() - rest.len())))
     }
 }
 
-fn parse_first(first: u8) -> Result<(bool, Opcode), Violation> {
-    // The one place that knows of no extension; permessage-deflate would claim the highest bit.
-    let reserved = (first >> 4) & 0b111;
-    if reserved != 0 {
-        return Err(Violation::ReservedBits(reserved));
+/// What the first byte says.
+struct First {
+    is_final: bool,
+    opcode: Opcode,
+    is_compressed: bool,
+}
+
+impl First {
+    fn parse(first: u8, deflate: bool) -> Result<Self, Violation> {
+        let begins_data = matches!(first & 0x0F, 0x1 | 0x2);
+        let claimed = if deflate && begins_data { first & COMPRESSED } else { 0 };
+        let reserved = ((first ^ claimed) >> 4) & 0b111;
+        if reserved != 0 {
+            return Err(Violation::ReservedBits(reserved));
+        }
+        let opcode = match first & 0x0F {
+            0x0 => Opcode::Continuation,
+            0x1 => Opcode::Text,
+            0x2 => Opcode::Binary,
+            0x8 => Opcode::Close,
+            0x9 => Opcode::Ping,
+            0xA => Opcode::Pong,
+            other => return Err(Violation::ReservedOpcode(other)),
+        };
+        let is_final = first & 0x80 != 0;
+        if opcode.is_control() && !is_final {
+            return Err(Violation::FragmentedControl);
+        }
+        Ok(Self { is_final, opcode, is_compressed: claimed != 0 })
     }
-    let opcode = match first & 0x0F {
-        0x0 => Opcode::Continuation,
-        0x1 => Opcode::Text,
-        0x2 => Opcode::Binary,
-        0x8 => Opcode::Close,
-        0x9 => Opcode::Ping,
-        0xA => Opcode::Pong,
-        other => return Err(Violation::ReservedOpcode(other)),
-    };
-    let is_final = first & 0x80 != 0;
-    if opcode.is_control() && !is_final {
-        return Err(Violation::FragmentedControl);
-    }
-    Ok((is_final, opcode))
 }
 
 fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Violation> {

@@ -4,14 +4,15 @@
 //! only of a frame or message that is incomplete when a piece ends, and frees them when it is
 //! complete. What lies whole in one piece is never copied: it is unmasked in place and borrowed.
 //! The memory held never exceeds the message limit, and grows with the bytes that came, not with
-//! those announced.
+//! those announced. A compressed message is kept as it came until it is whole, so that one [`Inflater`]
+//! serves all connections.
 
 use std::borrow::Cow;
 use std::mem;
 
 use super::header::{Header, parse_close};
-use super::partial::Partial;
-use super::{Opcode, Violation};
+use super::partial::{Partial, decompressed};
+use super::{Inflater, Opcode, Violation};
 
 /// What a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl Inbound {
     /// as a header announces it. The iterator must be driven to its end, or to its first error,
     /// which is the last item: bytes that it has not reached are lost with it.
     pub fn feed<'r, 'b>(&'r mut self, bytes: &'b mut [u8], message_limit: usize) -> Messages<'r, 'b> {
-        Messages { inbound: self, bytes, message_limit }
+        Messages { inbound: self, bytes, message_limit, inflater: None }
     }
 
     /// Whether this frame may come now, and whether its message is still within the limit.
@@ -138,9 +139,11 @@ impl Inbound {
         before: usize,
         piece: &'b [u8],
         limit: usize,
+        inflater: Option<&mut Inflater>,
     ) -> Result<Option<Message<'b>>, Violation> {
         if self.message.is_none() && header.is_final && piece.len() == header.length {
             return Ok(Some(match header.opcode {
+                opcode if header.is_compressed => decompressed(opcode, piece, inflater, limit)?,
                 Opcode::Text => {
                     let text = std::str::from_utf8(piece).map_err(|_| Violation::TextNotUtf8)?;
                     Message::Text(Cow::Borrowed(text))
@@ -148,12 +151,12 @@ impl Inbound {
                 _ => Message::Binary,
             }));
         }
-        let message = self.message.get_or_insert_with(|| Box::new(Partial::new(header.opcode)));
+        let message = self.message.get_or_insert_with(|| Box::new(Partial::new(header)));
         message.append(piece, limit)?;
         if before + piece.len() < header.length || !header.is_final {
             return Ok(None);
         }
-        self.message.take().map(|message| message.finish()).transpose()
+        self.message.take().map(|message| message.finish(inflater, limit)).transpose()
     }
 
     fn end(&mut self) {
@@ -168,15 +171,22 @@ pub struct Messages<'r, 'b> {
     inbound: &'r mut Inbound,
     bytes: &'b mut [u8],
     message_limit: usize,
+    inflater: Option<&'r mut Inflater>,
 }
 
-impl<'b> Messages<'_, 'b> {
+impl<'r, 'b> Messages<'r, 'b> {
+    /// Takes compressed messages, too, and decompresses them: where permessage-deflate was negotiated.
+    pub fn inflated_by(self, inflater: Option<&'r mut Inflater>) -> Self {
+        Self { inflater, ..self }
+    }
+
     fn advance(&mut self) -> Result<Option<Message<'b>>, Violation> {
         loop {
             match &mut self.inbound.reading {
                 Reading::Over => return Ok(None),
                 Reading::Header { bytes: partial, length } => {
-                    let (header, used) = complete_header(partial, length, self.bytes)?;
+                    let (header, used) =
+                        complete_header(partial, length, self.bytes, self.inflater.is_some())?;
                     self.take(used);
                     let Some(header) = header else {
                         return Ok(None);
@@ -200,7 +210,8 @@ impl<'b> Messages<'_, 'b> {
                     let message = if header.opcode.is_control() {
                         self.inbound.control(header, before, piece)?
                     } else {
-                        self.inbound.data(header, before, piece, self.message_limit)?
+                        let inflater = self.inflater.as_deref_mut();
+                        self.inbound.data(header, before, piece, self.message_limit, inflater)?
                     };
                     if message.is_some() || after < header.length {
                         return Ok(message);
@@ -237,12 +248,13 @@ fn complete_header(
     partial: &mut [u8; Header::MAX_SIZE],
     length: &mut u8,
     bytes: &[u8],
+    deflate: bool,
 ) -> Result<(Option<Header>, usize), Violation> {
     let before = usize::from(*length);
     let copied = bytes.len().min(Header::MAX_SIZE - before);
     let end = before + copied;
     partial[before..end].copy_from_slice(&bytes[..copied]);
-    if let Some((header, size)) = Header::parse(&partial[..end])? {
+    if let Some((header, size)) = Header::parse(&partial[..end], deflate)? {
         return Ok((Some(header), size - before));
     }
     *length = u8::try_from(end).unwrap_or(u8::MAX);

@@ -16,7 +16,7 @@ const MAX_HEADER: usize = 10;
 #[must_use]
 pub fn frame(opcode: Opcode, payload: &[u8]) -> Bytes {
     let end = if opcode.is_control() { MAX_CONTROL_PAYLOAD } else { payload.len() };
-    join(opcode, &[&payload[..end.min(payload.len())]])
+    join(opcode as u8, &[&payload[..end.min(payload.len())]])
 }
 
 /// A Close frame; the reason is cut at 123 bytes, before a character that would not fit whole.
@@ -30,7 +30,7 @@ pub fn close(code: impl Into<u16>, reason: &str) -> Bytes {
     while !reason.is_char_boundary(end) {
         end -= 1;
     }
-    join(Opcode::Close, &[&code, &reason.as_bytes()[..end]])
+    join(Opcode::Close as u8, &[&code, &reason.as_bytes()[..end]])
 }
 
 /// A text frame around a body with `seq` and `id` put before its own members:
@@ -44,7 +44,7 @@ pub fn text_with_sequence(sequence: u64, id: &str, body: &[u8]) -> Result<Bytes,
     let separator = if members.first().ok_or(NotAnObject)? == &b'}' { "" } else { "," };
     let id = Value::from(id);
     let front = format!(r#"{{"seq":{sequence},"id":{id}{separator}"#);
-    Ok(join(Opcode::Text, &[front.as_bytes(), members]))
+    Ok(join(Opcode::Text as u8, &[front.as_bytes(), members]))
 }
 
 /// A body that is no JSON object has no place for further members.
@@ -52,8 +52,19 @@ pub fn text_with_sequence(sequence: u64, id: &str, body: &[u8]) -> Result<Bytes,
 #[error("the body is not a JSON object: it does not begin with `{{` and go on")]
 pub struct NotAnObject;
 
-/// One allocation, exactly as long as the frame.
-fn join(opcode: Opcode, parts: &[&[u8]]) -> Bytes {
+/// What one of these frames carries, behind its header.
+pub(super) fn payload(frame: &[u8]) -> &[u8] {
+    let header = match frame.get(1) {
+        Some(126) => 4,
+        Some(127) => MAX_HEADER,
+        _ => 2,
+    };
+    frame.get(header..).unwrap_or_default()
+}
+
+/// A whole message in one frame, whose first byte has this opcode and these reserved bits. One allocation, exactly
+/// as long as the frame.
+pub(super) fn join(opcode: u8, parts: &[&[u8]]) -> Bytes {
     let length = parts.iter().map(|part| part.len()).sum();
     let mut buffer = [0; MAX_HEADER];
     let header = header(opcode, length, &mut buffer);
@@ -66,8 +77,8 @@ fn join(opcode: Opcode, parts: &[&[u8]]) -> Bytes {
 }
 
 /// Section 5.2: 7 bits up to 125, then 16 bits after 126, then 64 bits after 127.
-fn header(opcode: Opcode, length: usize, buffer: &mut [u8; MAX_HEADER]) -> &[u8] {
-    buffer[0] = FINAL | opcode as u8;
+fn header(opcode: u8, length: usize, buffer: &mut [u8; MAX_HEADER]) -> &[u8] {
+    buffer[0] = FINAL | opcode;
     if let Ok(length @ ..=125) = u8::try_from(length) {
         buffer[1] = length;
         &buffer[..2]

@@ -4,13 +4,13 @@
 use std::borrow::Cow;
 
 use proptest::prelude::*;
-use tidings_protocol::framing::{Inbound, Message, Violation};
+use tidings_protocol::framing::{Inbound, Inflater, Message, Violation};
 
 use crate::masked::{BINARY, CLOSE, FINAL, MASKED_16, MASKED_64, PING, PONG, TEXT, frame};
 
-const LIMIT: usize = 1000;
+pub(crate) const LIMIT: usize = 1000;
 
-type Outcome = (Vec<Message<'static>>, Option<Violation>);
+pub(crate) type Outcome = (Vec<Message<'static>>, Option<Violation>);
 
 fn owned(message: Message<'_>) -> Message<'static> {
     match message {
@@ -23,10 +23,15 @@ fn owned(message: Message<'_>) -> Message<'static> {
 }
 
 fn read(pieces: &[&[u8]]) -> Outcome {
+    read_inflated(pieces, None)
+}
+
+/// With an inflater, as where permessage-deflate was negotiated.
+pub(crate) fn read_inflated(pieces: &[&[u8]], mut inflater: Option<&mut Inflater>) -> Outcome {
     let mut inbound = Inbound::default();
     let (mut messages, mut violation) = (Vec::new(), None);
     for piece in pieces {
-        for item in inbound.feed(&mut piece.to_vec(), LIMIT) {
+        for item in inbound.feed(&mut piece.to_vec(), LIMIT).inflated_by(inflater.as_deref_mut()) {
             assert_eq!(violation, None, "something follows a violation");
             match item {
                 Ok(message) => messages.push(owned(message)),
@@ -54,7 +59,7 @@ fn check_violation(bytes: &[u8], violation: Violation, code: u16) {
     assert_eq!(u16::from(violation.close_code()), code);
 }
 
-fn text(text: &str) -> Message<'static> {
+pub(crate) fn text(text: &str) -> Message<'static> {
     Message::Text(Cow::Owned(text.to_owned()))
 }
 
@@ -244,7 +249,7 @@ fn any_message() -> impl Strategy<Value = (Vec<Vec<u8>>, Vec<Message<'static>>)>
     })
 }
 
-fn split<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+pub(crate) fn split<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
     at.extend([0, bytes.len()]);
     at.sort_unstable();

@@ -1,6 +1,7 @@
-//! The framing through its public interface: the rules, the memory held, and another
+//! The framing through its public interface: the rules, compression, the memory held, and another
 //! implementation as the peer.
 
+mod deflate;
 mod inbound;
 mod masked;
 mod memory;

@@ -1,6 +1,8 @@
 //! Frames as a client writes them.
 
 pub(crate) const FINAL: u8 = 0x80;
+/// The first frame of a compressed message.
+pub(crate) const COMPRESSED: u8 = 0x40;
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const BINARY: u8 = 2;
 pub(crate) const CLOSE: u8 = 8;

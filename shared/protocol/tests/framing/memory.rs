@@ -6,9 +6,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use proptest::prelude::*;
-use tidings_protocol::framing::Inbound;
+use tidings_protocol::framing::{Inbound, Inflater};
 
-use crate::masked::{BINARY, FINAL, PING, TEXT, frame};
+use crate::deflate::deflated;
+use crate::masked::{BINARY, COMPRESSED, FINAL, PING, TEXT, frame};
 
 thread_local! {
     /// Bytes that this thread holds; tests run on threads of their own.
@@ -94,6 +95,25 @@ fn binary_messages_are_not_kept() {
 fn a_violation_frees_everything() {
     let bytes = [frame(TEXT, &[b'x'; 3000]), vec![0xFF, 0xFF]].concat();
     assert_eq!(held(&bytes, 100).1, 0);
+}
+
+/// What a megabyte of zeros is compressed to is read as far as the limit and not kept; between messages nothing is.
+#[test]
+fn what_is_compressed_holds_no_more_than_it_may_become() {
+    let mut inflater = Inflater::default();
+    for length in [LIMIT, 1 << 20] {
+        let mut bytes = frame(FINAL | COMPRESSED | TEXT, &deflated(&vec![b'0'; length]));
+        let mut inbound = Inbound::default();
+        let before = HELD.get();
+        for piece in bytes.chunks_mut(50) {
+            for item in inbound.feed(piece, LIMIT).inflated_by(Some(&mut inflater)) {
+                assert_eq!(item.is_ok(), length == LIMIT);
+                assert!(HELD.get().wrapping_sub(before) <= 2 * LIMIT + SMALL);
+            }
+            assert!(HELD.get().wrapping_sub(before) <= LIMIT + SMALL);
+        }
+        assert_eq!(HELD.get(), before);
+    }
 }
 
 proptest! {
