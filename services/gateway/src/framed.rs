@@ -8,6 +8,8 @@ use tidings_protocol::error::{ErrorCode, ErrorMessage};
 use tidings_protocol::framing::{Opcode, frame, text_with_sequence};
 use tidings_streams::StoredEnvelope;
 
+use crate::shard::Deflate;
+
 /// How a connection wants its messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -20,13 +22,15 @@ pub(crate) enum Form {
 /// What an attribute takes besides its texts: two `String`s and its share of a tree node.
 const ATTRIBUTE: usize = 64;
 
-/// An envelope and its frames. The plain frame holds the body, once; the other one is made when
-/// the first connection needs it.
+/// An envelope and its frames. The plain frame holds the body, once; the other ones are made when
+/// the first connection needs them.
 #[derive(Debug)]
 pub(crate) struct FramedEnvelope {
     stored: StoredEnvelope,
     plain: Bytes,
     sequenced: OnceLock<Bytes>,
+    compressed_plain: OnceLock<Bytes>,
+    compressed_sequenced: OnceLock<Bytes>,
 }
 
 /// What tells one message from another: envelopes of one message to several addresses share it.
@@ -43,7 +47,13 @@ impl FramedEnvelope {
         let body = &mut stored.envelope.body;
         let plain = frame(Opcode::Text, body);
         *body = plain.slice(plain.len() - body.len()..);
-        Self { stored, plain, sequenced: OnceLock::new() }
+        Self {
+            stored,
+            plain,
+            sequenced: OnceLock::new(),
+            compressed_plain: OnceLock::new(),
+            compressed_sequenced: OnceLock::new(),
+        }
     }
 
     pub(crate) fn sequence(&self) -> u64 {
@@ -66,23 +76,48 @@ impl FramedEnvelope {
     pub(crate) fn frame(&self, form: Form) -> Bytes {
         match form {
             Form::Plain => self.plain.clone(),
-            Form::Sequenced => {
-                let made = self.sequenced.get_or_init(|| {
-                    let Envelope { event_id, body, .. } = self.envelope();
-                    let sequenced = text_with_sequence(self.sequence(), event_id, body);
-                    // The projector writes JSON objects only; what another writer put there is
-                    // passed on as it is.
-                    sequenced.unwrap_or_else(|_| self.plain.clone())
-                });
-                made.clone()
-            }
+            Form::Sequenced => self.sequenced.get_or_init(|| self.sequenced()).clone(),
         }
     }
 
     /// The frame for a client that takes messages of up to `most` bytes. In the place of a longer one it is told that there
     /// was one, so that nobody waits in vain for what stands at that sequence.
-    pub(crate) fn frame_within(&self, form: Form, most: usize) -> Bytes {
-        if self.envelope().body.len() <= most { self.frame(form) } else { self.withheld(form, most) }
+    pub(crate) fn frame_within(&self, form: Form, most: usize, deflate: Option<&Deflate>) -> Bytes {
+        if self.envelope().body.len() > most {
+            return self.withheld(form, most);
+        }
+        match deflate {
+            Some(deflate) => self.compressed_frame(form, deflate),
+            None => self.frame(form),
+        }
+    }
+
+    /// The frame for a connection that negotiated permessage-deflate: compressed if the body is long enough, and if
+    /// that makes the frame shorter.
+    fn compressed_frame(&self, form: Form, deflate: &Deflate) -> Bytes {
+        if !self.is_compressed(deflate.threshold()) {
+            return self.frame(form);
+        }
+        let made = match form {
+            Form::Plain => self.compressed_plain.get_or_init(|| deflate.compress(self.plain.clone())),
+            Form::Sequenced => self.compressed_sequenced.get_or_init(|| {
+                // Not kept uncompressed for those alone who want it compressed.
+                let sequenced = self.sequenced.get().cloned().unwrap_or_else(|| self.sequenced());
+                deflate.compress(sequenced)
+            }),
+        };
+        made.clone()
+    }
+
+    fn sequenced(&self) -> Bytes {
+        let Envelope { event_id, body, .. } = self.envelope();
+        let sequenced = text_with_sequence(self.sequence(), event_id, body);
+        // The projector writes JSON objects only; what another writer put there is passed on as it is.
+        sequenced.unwrap_or_else(|_| self.plain.clone())
+    }
+
+    fn is_compressed(&self, threshold: usize) -> bool {
+        self.envelope().body.len() >= threshold
     }
 
     fn withheld(&self, form: Form, most: usize) -> Bytes {
@@ -99,14 +134,17 @@ impl FramedEnvelope {
     }
 
     /// Memory that the envelope takes while it is held, in bytes: the plain frame, sooner or later
-    /// the other one, and what is known of it.
-    pub(crate) fn weight(&self) -> usize {
+    /// the others, and what is known of it. A threshold is that for compression, if there is any.
+    pub(crate) fn weight(&self, threshold: Option<usize>) -> usize {
+        let is_compressed = threshold.is_some_and(|threshold| self.is_compressed(threshold));
+        // Compressed frames are shorter than the others; by how much is known when they are made.
+        let frames = if is_compressed { 4 } else { 2 };
         let Envelope { subject, event_id, event_source, attributes, trace_parent, .. } = self.envelope();
         let texts = [Some(&subject.slot), subject.key.as_ref(), Some(event_id), event_source.as_ref()];
         let texts = texts.into_iter().chain([trace_parent.as_ref()]).flatten().map(String::len);
         let attributes = attributes.iter().map(|(name, value)| ATTRIBUTE + name.len() + value.len());
         let known = texts.chain(attributes).sum::<usize>() + subject.address.as_str().len();
-        size_of::<Self>() + 2 * self.plain.len() + known
+        size_of::<Self>() + frames * self.plain.len() + known
     }
 }
 
@@ -116,6 +154,8 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
+
+    const BODY: &str = r#"{"title":"API timeout, API timeout, API timeout"}"#;
 
     fn framed(body: &'static str) -> FramedEnvelope {
         let envelope = Envelope {
@@ -143,7 +183,7 @@ mod tests {
         let framed = framed(body);
         assert_eq!(framed.envelope().body, body);
         assert_eq!(framed.frame(form), frame(Opcode::Text, expected.as_bytes()));
-        assert!(framed.weight() > 2 * body.len());
+        assert!(framed.weight(None) > 2 * body.len());
     }
 
     #[test]
@@ -151,9 +191,9 @@ mod tests {
         let framed = framed("{\"long\":1}");
         let error = r#""type":"error","action":"created","data":{"code":"MESSAGE_TOO_LARGE","message":"a message of 10 bytes is not sent, expected at most 9","event_id":"e"},"timestamp":"1970-01-01T00:00:00Z"}"#;
         for (form, seq) in [(Form::Plain, ""), (Form::Sequenced, r#""seq":7,"id":"e","#)] {
-            assert_eq!(framed.frame_within(form, 10), framed.frame(form));
+            assert_eq!(framed.frame_within(form, 10, None), framed.frame(form));
             let told = frame(Opcode::Text, format!("{{{seq}{error}").as_bytes());
-            assert_eq!(framed.frame_within(form, 9), told);
+            assert_eq!(framed.frame_within(form, 9, None), told);
         }
     }
 
@@ -163,5 +203,30 @@ mod tests {
         check(r#"{"a":1}"#, Form::Sequenced, r#"{"seq":7,"id":"e","a":1}"#);
         check("no object", Form::Sequenced, "no object");
         check("", Form::Plain, "");
+    }
+
+    #[test]
+    fn compressed_frames_are_made_once_and_never_longer() {
+        let deflate = Deflate::new(BODY.len());
+        for form in [Form::Plain, Form::Sequenced] {
+            let framed = framed(BODY);
+            let compressed = framed.compressed_frame(form, &deflate);
+            assert!(compressed.len() < framed.frame(form).len());
+            // Another shard takes what the first one made.
+            let again = framed.compressed_frame(form, &Deflate::new(1));
+            assert_eq!(again.as_ptr(), compressed.as_ptr());
+
+            let short = super::tests::framed("{}");
+            assert_eq!(short.compressed_frame(form, &Deflate::new(1)), short.frame(form));
+        }
+    }
+
+    #[test]
+    fn the_threshold_decides_what_is_compressed_and_weighs_more() {
+        let framed = framed(BODY);
+        let above = Deflate::new(BODY.len() + 1);
+        assert_eq!(framed.compressed_frame(Form::Plain, &above), framed.frame(Form::Plain));
+        assert_eq!(framed.weight(Some(above.threshold())), framed.weight(None));
+        assert!(framed.weight(Some(BODY.len())) > framed.weight(None) + BODY.len());
     }
 }

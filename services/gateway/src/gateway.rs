@@ -76,8 +76,10 @@ impl Gateway {
         let extent = parts.topology.extent().await?;
         let reach = extent.floor.max(extent.last.saturating_sub(parts.settings.mailbox_reach));
         let hot_tail_bytes = parts.settings.hot_tail_bytes;
+        let compressed_from = parts.settings.compression.then_some(parts.settings.compression_threshold);
+        let retained = Retained::new(extent.epoch, extent.floor, reach, hot_tail_bytes, compressed_from);
         let shared = Arc::new(Shared {
-            retained: Arc::new(Retained::new(extent.epoch, extent.floor, reach, hot_tail_bytes)),
+            retained: Arc::new(retained),
             limits: Limits::new(&parts.settings, &parts.catalogs),
             settings: parts.settings,
             leeway: parts.leeway,

@@ -4,13 +4,14 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use axum::http::header::{
-    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tidings_access::{Claims, Refusal, Token};
 use tidings_model::{Position, PositionError, Tenant};
+use tidings_protocol::extensions::PermessageDeflate;
 use tidings_protocol::server::{SUBPROTOCOL, choose_subprotocol};
 use tidings_streams::consumers::{ConsumerName, ConsumerNameError};
 use time::OffsetDateTime;
@@ -34,6 +35,8 @@ pub(crate) struct Admission {
     /// Counts the connection from here on.
     pub(crate) seat: Seat,
     pub(crate) form: Form,
+    /// Whether messages may be compressed.
+    pub(crate) deflate: bool,
     /// The position that the client kept itself.
     pub(crate) since: Option<Position>,
     /// The headers of the answer, 101 Switching Protocols.
@@ -135,7 +138,10 @@ pub(crate) async fn admit(shared: &Shared, request: &Parts) -> Result<Admission,
     if form == Form::Sequenced {
         answer.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
-    Ok(Admission { passport, seat, form, since, headers: answer })
+    let agreed = shared.settings.compression.then(|| extension(headers)).flatten();
+    let deflate = agreed.is_some();
+    answer.extend(agreed.map(|agreed| (SEC_WEBSOCKET_EXTENSIONS, agreed)));
+    Ok(Admission { passport, seat, form, deflate, since, headers: answer })
 }
 
 /// The token of a request, unless too many have come from the same address.
@@ -208,6 +214,12 @@ fn is_nonce(key: &[u8]) -> bool {
 fn form(headers: &HeaderMap) -> Form {
     let mut offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     offered.find_map(choose_subprotocol).map_or(Form::Plain, |_| Form::Sequenced)
+}
+
+/// What is answered to the offers of extensions; `None` if there is none to accept.
+fn extension(headers: &HeaderMap) -> Option<HeaderValue> {
+    let offers = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter().filter_map(|value| value.to_str().ok());
+    HeaderValue::from_str(&PermessageDeflate::negotiate(offers)?.answer()).ok()
 }
 
 /// Whether a header that is a list has this element, in any case (RFC 6455, section 4.2.1).

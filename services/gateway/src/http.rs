@@ -189,9 +189,9 @@ async fn hand_over(upgrade: OnUpgrade, arrival: Arrival, shards: &[ShardHandle])
             return false;
         }
     };
-    let Arrival { admission: Admission { passport, seat, form, .. }, standing, stored } = arrival;
+    let Arrival { admission: Admission { passport, seat, form, deflate, .. }, standing, stored } = arrival;
     let subscriptions = stored.state.subscriptions;
-    let newcomer = Newcomer { socket, early_bytes, form, passport, seat, standing, subscriptions };
+    let newcomer = Newcomer { socket, early_bytes, form, deflate, passport, seat, standing, subscriptions };
     match shards.iter().min_by_key(|shard| shard.connections()) {
         Some(shard) => shard.adopt(newcomer).await,
         None => false,

@@ -25,6 +25,8 @@ struct Inner {
     mailbox: Mailbox,
     hot_tail: HotTail<Arc<FramedEnvelope>>,
     hot_tail_bytes: usize,
+    /// From how many bytes on envelopes are compressed; `None` if they never are.
+    compressed_from: Option<usize>,
     times: TimeIndex,
     /// Up to here, envelopes that were kept for somebody have been removed.
     removed_through: u64,
@@ -54,9 +56,15 @@ pub(crate) enum Unreadable {
 
 impl Retained {
     /// Knows nothing yet of what comes after `reach`, in a stream that retains what comes after
-    /// `floor`; keeps envelopes up to so many bytes.
-    pub(crate) fn new(epoch: Epoch, floor: u64, reach: u64, hot_tail_bytes: usize) -> Self {
-        Self(RwLock::new(Inner::new(epoch, floor, reach, hot_tail_bytes)))
+    /// `floor`; keeps envelopes up to so many bytes, those that are compressed among them.
+    pub(crate) fn new(
+        epoch: Epoch,
+        floor: u64,
+        reach: u64,
+        hot_tail_bytes: usize,
+        compressed_from: Option<usize>,
+    ) -> Self {
+        Self(RwLock::new(Inner::new(epoch, floor, reach, hot_tail_bytes, compressed_from)))
     }
 
     /// Takes the next envelopes, of which only the headers are known.
@@ -73,7 +81,8 @@ impl Retained {
         let mut inner = self.write();
         for framed in envelopes {
             inner.index(framed.stored());
-            let pushed = inner.hot_tail.push(framed.sequence(), Arc::clone(framed), framed.weight());
+            let weight = framed.weight(inner.compressed_from);
+            let pushed = inner.hot_tail.push(framed.sequence(), Arc::clone(framed), weight);
             if let Err(error) = pushed {
                 tracing::error!(%error, "the hot tail refuses an envelope");
             }
@@ -84,7 +93,7 @@ impl Retained {
     /// Forgets everything: the stream begins anew.
     pub(crate) fn restart(&self, epoch: Epoch) {
         let mut inner = self.write();
-        *inner = Inner::new(epoch, 0, 0, inner.hot_tail_bytes);
+        *inner = Inner::new(epoch, 0, 0, inner.hot_tail_bytes, inner.compressed_from);
     }
 
     /// Forgets what the stream has removed below its floor, and what has expired. An extent of
@@ -177,13 +186,20 @@ pub(crate) fn unix_seconds(time: OffsetDateTime) -> u64 {
 }
 
 impl Inner {
-    fn new(epoch: Epoch, floor: u64, reach: u64, hot_tail_bytes: usize) -> Self {
+    fn new(
+        epoch: Epoch,
+        floor: u64,
+        reach: u64,
+        hot_tail_bytes: usize,
+        compressed_from: Option<usize>,
+    ) -> Self {
         Self {
             epoch,
             floor,
             mailbox: Mailbox::new(reach),
             hot_tail: HotTail::new(hot_tail_bytes, reach),
             hot_tail_bytes,
+            compressed_from,
             times: TimeIndex::default(),
             // What was removed before this gateway knew the stream is not known.
             removed_through: floor,

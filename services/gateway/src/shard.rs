@@ -9,6 +9,7 @@ mod authenticate;
 mod catch_up;
 mod connection;
 mod conversation;
+mod deflate;
 mod directory;
 mod fallback;
 mod publish;
@@ -39,6 +40,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Span;
 
 use self::connection::{Connection, Opening, Phase, Ready, WindowLimits};
+pub(crate) use self::deflate::Deflate;
 use self::directory::{ConnectionId, Directory};
 pub(crate) use self::socket::Detached;
 use self::socket::Socket;
@@ -68,6 +70,8 @@ pub(crate) struct Newcomer {
     /// What the client sent right behind its handshake.
     pub(crate) early_bytes: Bytes,
     pub(crate) form: Form,
+    /// Whether it negotiated permessage-deflate.
+    pub(crate) deflate: bool,
     pub(crate) passport: Passport,
     /// Held until the connection has ended.
     pub(crate) seat: Seat,
@@ -151,6 +155,7 @@ struct Shard {
     /// Everything up to this sequence has been delivered to those who are live.
     cursor: Cell<u64>,
     scratch: RefCell<Box<[u8]>>,
+    deflate: Rc<Deflate>,
     /// How many may read from the stream itself at once.
     fallbacks: Arc<Semaphore>,
     /// Connections of which something has to be confirmed or saved at the next tick.
@@ -163,6 +168,7 @@ impl Shard {
     fn new(shared: Arc<Shared>, position: Position, count: Arc<AtomicUsize>) -> Self {
         let settings = &shared.settings;
         let limits = WindowLimits { messages: settings.window_messages.get(), bytes: settings.window_bytes };
+        let deflate = Rc::new(Deflate::new(settings.compression_threshold));
         Self {
             shared,
             limits,
@@ -173,6 +179,7 @@ impl Shard {
             epoch: Cell::new(position.epoch),
             cursor: Cell::new(position.sequence),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            deflate,
             fallbacks: Arc::new(Semaphore::new(FALLBACKS)),
             touched: RefCell::default(),
             tasks: TaskTracker::new(),
@@ -201,7 +208,8 @@ impl Shard {
     }
 
     fn adopt(self: &Rc<Self>, newcomer: Newcomer) {
-        let Newcomer { socket, early_bytes, form, passport, seat, standing, subscriptions } = newcomer;
+        let Newcomer { socket, early_bytes, form, deflate, passport, seat, standing, subscriptions } =
+            newcomer;
         let standing = self.in_this_life(standing);
         let socket = match Socket::attach(socket) {
             Ok(socket) => socket,
@@ -219,6 +227,7 @@ impl Shard {
         let opening = Opening {
             token_expires,
             session,
+            deflate: deflate.then(|| Rc::clone(&self.deflate)),
             allowance: seat.allowance(),
             limits: self.limits,
             now,

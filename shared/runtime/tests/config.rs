@@ -90,6 +90,7 @@ fn variables_are_over_the_file() {
         ("TIDINGS_GATEWAY__ALLOWED_ORIGINS", "https://a.example, http://b.example:3000"),
         ("TIDINGS_GATEWAY__HEARTBEAT", "1m 5s"),
         ("TIDINGS_GATEWAY__COOKIE", "12"),
+        ("TIDINGS_GATEWAY__COMPRESSION", "false"),
         ("TIDINGS_GATEWAY__TRUSTED_PROXIES", "10.0.0.0/8,fd00::1"),
         ("TIDINGS_GATEWAY__PROXY_PROTOCOL", "true"),
         ("TIDINGS_SCHEMAS__TENANTS", "ops,cnc"),
@@ -109,6 +110,7 @@ fn variables_are_over_the_file() {
     assert_eq!(config.gateway.allowed_origins, ["https://a.example", "http://b.example:3000"]);
     assert_eq!(config.gateway.heartbeat, Duration::from_secs(65));
     assert_eq!(config.gateway.cookie, "12");
+    assert!(!config.gateway.compression);
     let networks: Vec<_> = config.gateway.trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(networks, ["10.0.0.0/8", "fd00::1/128"]);
     assert!(config.gateway.proxy_protocol);

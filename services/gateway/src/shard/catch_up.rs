@@ -178,7 +178,7 @@ impl Shard {
         state.move_on(framed.sequence());
         let is_returning = matches!(state.phase, Phase::Returning { .. });
         if is_returning && !repeated && is_for(&state, framed) && !state.has(framed) {
-            state.give(framed, connection.form);
+            connection.give(&mut state, framed);
         }
         Given::All
     }

@@ -16,6 +16,7 @@ use tidings_protocol::close::CloseCode;
 use tidings_protocol::framing::{self, Inbound, Opcode};
 use tokio::time::Instant;
 
+use super::deflate::Deflate;
 use super::directory::ConnectionId;
 use super::fallback::Fallback;
 use super::publish::Publications;
@@ -31,6 +32,8 @@ const CLOSING_TIME: Duration = Duration::from_secs(5);
 pub(crate) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) form: Form,
+    /// Where permessage-deflate was negotiated.
+    pub(super) deflate: Option<Rc<Deflate>>,
     socket: Socket,
     state: RefCell<State>,
 }
@@ -122,7 +125,7 @@ impl Connection {
             last_message: None,
             waker: None,
         };
-        Rc::new(Self { id, form, socket, state: RefCell::new(state) })
+        Rc::new(Self { id, form, deflate: opening.deflate, socket, state: RefCell::new(state) })
     }
 
     pub(super) fn state(&self) -> RefMut<'_, State> {
@@ -195,8 +198,16 @@ impl Connection {
             }
         }
         let was_idle = state.window.is_empty();
-        state.give(framed, self.form);
+        self.give(&mut state, framed);
         was_idle
+    }
+
+    /// Puts an envelope into the window.
+    pub(super) fn give(&self, state: &mut State, framed: &FramedEnvelope) {
+        let most = state.allowance.tenant().max_message_bytes();
+        state.window.push(framed.frame_within(self.form, most, self.deflate.as_deref()));
+        state.sent = framed.sequence();
+        state.last_message = Some(framed.identity());
     }
 
     /// Says goodbye; the client has a few seconds to answer.
@@ -244,6 +255,8 @@ impl Connection {
 /// What a connection begins with.
 pub(super) struct Opening {
     pub(super) session: Session,
+    /// Where permessage-deflate was negotiated.
+    pub(super) deflate: Option<Rc<Deflate>>,
     pub(super) allowance: Allowance,
     pub(super) limits: WindowLimits,
     pub(super) now: Instant,
@@ -283,13 +296,6 @@ impl State {
 
     pub(super) fn is_full(&self) -> bool {
         self.window.messages() >= self.limits.messages || self.window.bytes() >= self.limits.bytes
-    }
-
-    pub(super) fn give(&mut self, framed: &FramedEnvelope, form: Form) {
-        let most = self.allowance.tenant().max_message_bytes();
-        self.window.push(framed.frame_within(form, most));
-        self.sent = framed.sequence();
-        self.last_message = Some(framed.identity());
     }
 
     /// Queues a frame of the gateway itself. Beyond twice the window the client is not reading

@@ -29,8 +29,9 @@ impl Shard {
         let state = &mut *connection.state();
         state.last_heard = now;
         let mut inbound = std::mem::take(&mut state.inbound);
-        let max_frame_bytes = state.allowance.tenant().max_frame_bytes();
-        for message in inbound.feed(bytes, max_frame_bytes) {
+        let mut inflater = connection.deflate.as_ref().map(|deflate| deflate.inflater());
+        let messages = inbound.feed(bytes, state.allowance.tenant().max_frame_bytes());
+        for message in messages.inflated_by(inflater.as_deref_mut()) {
             match message {
                 Ok(Message::Text(text)) => {
                     if self.admit(connection, state, now) {

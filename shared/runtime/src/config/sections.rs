@@ -194,6 +194,13 @@ pub struct GatewayConfig {
     #[serde(deserialize_with = "byte_size")]
     #[schemars(with = "ByteSizeSchema")]
     pub max_frame_bytes: usize,
+    /// Whether clients that offer permessage-deflate (RFC 7692) get messages compressed, each by itself. Under TLS the
+    /// length of a message that holds a secret beside what an attacker wrote may then give the secret away.
+    pub compression: bool,
+    /// Bytes from which on a message is compressed.
+    #[serde(deserialize_with = "byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub compression_threshold: usize,
     /// Topics that one connection may subscribe to.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_topics: NonZeroUsize,
@@ -286,6 +293,8 @@ impl Default for GatewayConfig {
             idle_timeout: Duration::from_secs(75),
             handshake_timeout: Duration::from_secs(10),
             max_frame_bytes: 16 * 1024,
+            compression: true,
+            compression_threshold: 512,
             max_topics: const { NonZeroUsize::new(100).unwrap() },
             window_messages: const { NonZeroUsize::new(256).unwrap() },
             window_bytes: 256 * 1024,

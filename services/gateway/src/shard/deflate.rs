@@ -1,0 +1,34 @@
+//! What the connections of a shard that negotiated permessage-deflate share: nothing of it belongs to any of them,
+//! because each message is compressed by itself.
+
+use std::cell::{RefCell, RefMut};
+
+use bytes::Bytes;
+use tidings_protocol::framing::{Deflater, Inflater};
+
+/// The shard's compression, both ways.
+pub(crate) struct Deflate {
+    /// Shorter messages, in bytes, go out as they are.
+    threshold: usize,
+    deflater: RefCell<Deflater>,
+    inflater: RefCell<Inflater>,
+}
+
+impl Deflate {
+    pub(crate) fn new(threshold: usize) -> Self {
+        Self { threshold, deflater: RefCell::default(), inflater: RefCell::default() }
+    }
+
+    pub(crate) fn threshold(&self) -> usize {
+        self.threshold
+    }
+
+    /// The frame with its message compressed, or as it is if that does not make it shorter.
+    pub(crate) fn compress(&self, frame: Bytes) -> Bytes {
+        self.deflater.borrow_mut().compress(&frame).unwrap_or(frame)
+    }
+
+    pub(crate) fn inflater(&self) -> RefMut<'_, Inflater> {
+        self.inflater.borrow_mut()
+    }
+}
