@@ -277,6 +277,31 @@ proptest! {
         }
     }
 
+    /// What is in a place that was not chosen makes no difference.
+    #[test]
+    fn other_places_are_not_looked_at(
+        values in prop::array::uniform3(prop::option::of("(Bearer |session=|bearer\\.)?[ab.]{0,3}")),
+        query in prop::option::of("(token|Authorization)=[ab.]{0,3}"),
+        places in places(),
+    ) {
+        let request = |is_looked_at: &dyn Fn(Place) -> bool| {
+            let mut headers = HeaderMap::from_iter([(ORIGIN, OWN.1), (HOST, AT.1)].map(|(name, value)| {
+                (name, HeaderValue::from_static(value))
+            }));
+            let named = [(Place::Header, AUTHORIZATION), (Place::Cookie, COOKIE), (Place::Subprotocol, SEC_WEBSOCKET_PROTOCOL)];
+            for ((place, name), value) in named.into_iter().zip(&values) {
+                if let Some(value) = value.as_ref().filter(|_| is_looked_at(place)) {
+                    headers.append(name, HeaderValue::from_str(value).unwrap());
+                }
+            }
+            (headers, query.as_deref().filter(|_| is_looked_at(Place::Query)))
+        };
+        let rules = Rules { places: places.clone(), ..Rules::default() };
+        let found = |(headers, query): (HeaderMap, Option<&str>)| find(&headers, query, &rules);
+        let (whole, chosen) = (found(request(&|_| true)), found(request(&|place| places.contains(&place))));
+        prop_assert_eq!(whole, chosen);
+    }
+
     #[test]
     fn any_request_is_answered(
         headers in prop::collection::vec(
