@@ -26,6 +26,10 @@ check:
     cargo clippy --workspace --all-targets --locked -- -D warnings
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
+# Check licences, origins and advisories of all dependencies
+deny:
+    @sh .tools/deny
+
 # Do what continuous integration does
 ci:
     .ci/run
