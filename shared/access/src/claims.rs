@@ -17,6 +17,8 @@ pub struct Claims {
     /// A token is accepted until the verifier's leeway has passed after it, so it may lie in the
     /// past by that much; whatever ends a session at expiry must add the same leeway.
     pub expires_at: u64,
+    /// When the token was issued: `iat` in whole seconds since 1970. None if it is absent or no point in time.
+    pub issued_at: Option<u64>,
     /// The session at the identity provider: `sid` (`OpenID` Connect Front-Channel Logout 1.0,
     /// section 3). None if it is absent, empty or no string.
     pub session: Option<String>,
@@ -79,6 +81,7 @@ mod tests {
             subject: "ada".to_owned(),
             tenant: Tenant::parse("ops").unwrap(),
             expires_at: 0,
+            issued_at: None,
             session: None,
             all: all.as_object().unwrap().clone(),
         };

@@ -69,7 +69,8 @@ impl Verifier {
         let subject = non_empty_text(&all, "sub").ok_or(Refusal::Subject)?;
         let tenant = issuer.tenancy.tenant(&all)?;
         let session = non_empty_text(&all, "sid");
-        Ok(Claims { subject, tenant, expires_at, session, all })
+        let issued_at = point_in_time(&all, "iat").ok().flatten().map(|time| time.as_secs());
+        Ok(Claims { subject, tenant, expires_at, issued_at, session, all })
     }
 
     fn issuer(&self, token: &Unverified<'_>) -> Result<&Issuer, Refusal> {

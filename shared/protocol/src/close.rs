@@ -20,9 +20,10 @@
 //! | 4003 | [`CloseCode::ConnectionAge`] | the connection reached the greatest age | with backoff |
 //! | 4004 | [`CloseCode::IdleTimeout`] | nothing was asked for or said for too long | with backoff |
 //! | 4005 | [`CloseCode::HeartbeatLost`] | a Ping was not answered in time | with backoff |
+//! | 4006 | [`CloseCode::TokenRevoked`] | the token was revoked; get a fresh one first | with backoff |
+//! | 4007 | [`CloseCode::ClosedOnRequest`] | an administrator closed this connection | with backoff |
 //! | 4500–4999 | | **something that another attempt does not change** | no |
 //! | 4500 | [`CloseCode::Replaced`] | a newer connection took this one's place | no |
-//! | 4501 | [`CloseCode::TokenRevoked`] | the token was revoked; log in anew | no |
 //! | 4503 | [`CloseCode::UserDisabled`] | the user was switched off | no |
 //!
 //! Codes below 3000 are RFC 6455, section 7.4.1, and the IANA registry of WebSocket close codes;
@@ -54,8 +55,9 @@ pub enum CloseCode {
     ConnectionAge = 4003,
     IdleTimeout = 4004,
     HeartbeatLost = 4005,
+    TokenRevoked = 4006,
+    ClosedOnRequest = 4007,
     Replaced = 4500,
-    TokenRevoked = 4501,
     UserDisabled = 4503,
 }
 
@@ -97,8 +99,8 @@ mod tests {
 
     #[test]
     fn the_band_says_whether_to_reconnect() {
-        let yes = [1001, 1011, 1012, 1013, 4000, 4001, 4002, 4003, 4004, 4005, 4499];
-        let no = [1000, 1002, 1003, 1007, 1009, 3000, 3999, 4500, 4501, 4503, 4999, 5000];
+        let yes = [1001, 1011, 1012, 1013, 4000, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4499];
+        let no = [1000, 1002, 1003, 1007, 1009, 3000, 3999, 4500, 4503, 4999, 5000];
         for code in yes {
             assert_eq!(reconnect(Some(code)), Reconnect::WithBackoff, "{code}");
         }
@@ -112,6 +114,8 @@ mod tests {
     fn codes_lie_in_the_band_that_their_meaning_asks_for() {
         assert_eq!(reconnect(Some(CloseCode::TokenExpired.into())), Reconnect::WithBackoff);
         assert_eq!(reconnect(Some(CloseCode::HeartbeatLost.into())), Reconnect::WithBackoff);
+        assert_eq!(reconnect(Some(CloseCode::TokenRevoked.into())), Reconnect::WithBackoff);
+        assert_eq!(reconnect(Some(CloseCode::ClosedOnRequest.into())), Reconnect::WithBackoff);
         assert_eq!(reconnect(Some(CloseCode::Replaced.into())), Reconnect::No);
         assert_eq!(reconnect(Some(CloseCode::UserDisabled.into())), Reconnect::No);
     }

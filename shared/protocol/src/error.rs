@@ -149,6 +149,12 @@ impl ErrorMessage {
         self.code
     }
 
+    /// What it tells people.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The error as JSON.
     #[must_use]
     pub fn to_json(&self, now: OffsetDateTime) -> String {

@@ -17,7 +17,6 @@
 //! Coalescing writes, pending counts and what a consumer seen for the first time starts with are
 //! the gateway's matter.
 
-mod bucket;
 mod contention;
 mod devices;
 mod error;
@@ -33,6 +32,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use tidings_model::{Position, Tenant};
+
+use crate::bucket::BucketSettings;
 
 pub use devices::MAX_DEVICES;
 pub use error::{ConsumerStoreError, OpenConsumersError};
@@ -113,4 +114,10 @@ pub struct ConsumerSettings {
     /// A consumer that is not saved for so long disappears. NATS knows whole seconds of it, and
     /// none below one.
     pub inactive_after: Duration,
+}
+
+impl ConsumerSettings {
+    fn bucket(&self) -> BucketSettings {
+        BucketSettings { replicas: self.replicas, in_memory: self.in_memory }
+    }
 }

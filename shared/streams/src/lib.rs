@@ -9,9 +9,13 @@
 //! - [`EnvelopeWriter`]: writes in order or not at all; a writer that lost its place is refused.
 //! - [`EnvelopeFollower`]: hands out every envelope once, in the order of `ENVELOPES`, across
 //!   reconnects and restarts of NATS.
+//! - [`users::UserWatch`]: knows who is switched off; whatever it may have missed, it reads anew.
+//! - [`connections`]: asks every gateway who is connected, and says which one did not answer.
 
+mod bucket;
 mod catalogs;
 mod connect;
+pub mod connections;
 pub mod consumers;
 mod convert;
 mod follower;
@@ -23,8 +27,10 @@ mod rejections;
 mod retry;
 mod single;
 pub mod topology;
+pub mod users;
 mod writer;
 
+pub use bucket::BucketSettings;
 pub use catalogs::{CatalogStoreError, record_catalogs, running_catalog};
 pub use connect::{ConnectError, ConnectSettings, connect};
 pub use convert::StoredEnvelope;

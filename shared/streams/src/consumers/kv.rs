@@ -12,18 +12,15 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use tidings_model::{Position, Tenant};
 
-use super::bucket::Bucket;
 use super::contention::Contention;
 use super::state::{Change, ConsumerState};
 use super::{
     ConsumerList, ConsumerName, ConsumerSettings, ConsumerStore, ConsumerStoreError, MAX_DEVICES,
     OpenConsumersError, StoredConsumer, devices,
 };
+use crate::bucket::{Bucket, is_removal};
 
 mod listing;
-
-/// Marks an entry as removed (NATS ADR-8).
-const OPERATION: &str = "KV-Operation";
 
 /// Durable consumers in a key-value bucket.
 #[derive(Debug, Clone)]
@@ -47,8 +44,9 @@ impl KvConsumers {
     ) -> Result<Self, OpenConsumersError> {
         let context = jetstream::new(client.clone());
         let description = "Tidings: where users' devices stand";
+        let time_to_live = Some(settings.inactive_after);
         let bucket =
-            Bucket::open(&context, "CONSUMERS", description, settings.inactive_after, settings).await?;
+            Bucket::open(&context, "CONSUMERS", description, time_to_live, settings.bucket()).await?;
         Ok(Self { bucket })
     }
 
@@ -179,7 +177,7 @@ fn parse(
     headers: Option<&HeaderMap>,
     json: &[u8],
 ) -> Result<Option<ConsumerState>, ConsumerStoreError> {
-    if headers.is_some_and(|headers| headers.get(OPERATION).is_some()) {
+    if is_removal(headers) {
         return Ok(None);
     }
     let state = serde_json::from_slice(json);

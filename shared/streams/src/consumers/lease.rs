@@ -11,9 +11,9 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use bytes::Bytes;
 
-use super::bucket::Bucket;
 use super::contention::Contention;
 use super::{ConsumerName, ConsumerSettings, ConsumerStoreError};
+use crate::bucket::{Bucket, BucketSettings};
 use crate::topology::TopologyError;
 
 const LEASE: Duration = Duration::from_secs(5);
@@ -27,9 +27,10 @@ pub(super) struct Leases {
 impl Leases {
     pub(super) async fn open(context: &Context, settings: &ConsumerSettings) -> Result<Self, TopologyError> {
         // Nobody misses a lease after a restart of the server, which ended the work under it.
-        let settings = ConsumerSettings { in_memory: true, ..settings.clone() };
+        let settings = BucketSettings { in_memory: true, ..settings.bucket() };
         let description = "Tidings: who is writing a JetStream consumer";
-        Ok(Self { bucket: Bucket::open(context, "CONSUMER_LEASES", description, LEASE, &settings).await? })
+        let bucket = Bucket::open(context, "CONSUMER_LEASES", description, Some(LEASE), settings).await?;
+        Ok(Self { bucket })
     }
 
     /// Does the work while no other gateway does work on this consumer.

@@ -11,4 +11,5 @@ mod reader;
 mod single;
 mod support;
 mod topology;
+mod users;
 mod writer;

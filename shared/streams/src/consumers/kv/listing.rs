@@ -6,9 +6,9 @@ use async_nats::jetstream::Message;
 use futures_util::{StreamExt as _, stream};
 use serde::de::Error as _;
 
-use super::super::bucket::Bucket;
 use super::super::{ConsumerList, ConsumerName, ConsumerStoreError, StoredConsumer};
 use super::parse;
+use crate::bucket::Bucket;
 use crate::follower::Content;
 use crate::pass::Pass;
 

@@ -1,4 +1,4 @@
-//! A key-value bucket (NATS ADR-8) that is written by compare-and-set with a time to live.
+//! A key-value bucket (NATS ADR-8) that is written by compare-and-set, with a time to live if wanted.
 //!
 //! The client's own `update` drops a key's time to live, so every write is a plain publication
 //! that carries both `Nats-TTL` (NATS ADR-43) and the sequence that the key must have.
@@ -13,31 +13,42 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ConsumerSettings;
 use crate::topology::{self, TopologyError};
 
 /// What JetStream takes where nothing is said.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
+/// Marks an entry as removed (NATS ADR-8).
+const OPERATION: &str = "KV-Operation";
+
+/// How safely a bucket is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct BucketSettings {
+    /// Copies in a cluster.
+    pub replicas: usize,
+    /// In memory instead of on disk.
+    pub in_memory: bool,
+}
+
 /// A bucket, there and checked.
 #[derive(Debug, Clone)]
-pub(super) struct Bucket {
-    context: Context,
-    pub(super) stream: Arc<Stream>,
+pub(crate) struct Bucket {
+    pub(crate) context: Context,
+    pub(crate) stream: Arc<Stream>,
     prefix: String,
-    /// `Nats-TTL` of every entry, in seconds.
-    time_to_live: u64,
+    /// `Nats-TTL` of every entry, in seconds; entries without it stay.
+    time_to_live: Option<u64>,
 }
 
 impl Bucket {
     /// Creates the bucket if it is missing and checks it if it is there. The server counts a time
     /// to live in whole seconds, and takes none below one.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         context: &Context,
         name: &str,
         description: &str,
-        time_to_live: Duration,
-        settings: &ConsumerSettings,
+        time_to_live: Option<Duration>,
+        settings: BucketSettings,
     ) -> Result<Self, TopologyError> {
         let prefix = format!("$KV.{name}.");
         let wanted = Config {
@@ -60,27 +71,23 @@ impl Bucket {
             ..Config::default()
         };
         let stream = topology::ensure(context, wanted).await?;
-        Ok(Self {
-            context: context.clone(),
-            stream: stream.into(),
-            prefix,
-            time_to_live: time_to_live.as_secs().max(1),
-        })
+        let time_to_live = time_to_live.map(|time| time.as_secs().max(1));
+        Ok(Self { context: context.clone(), stream: stream.into(), prefix, time_to_live })
     }
 
     /// Where the key lies in the stream; wildcards stay wildcards.
-    pub(super) fn subject(&self, key: &str) -> String {
+    pub(crate) fn subject(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
     }
 
     /// The key that lies on this subject.
-    pub(super) fn key<'s>(&self, subject: &'s str) -> &'s str {
+    pub(crate) fn key<'s>(&self, subject: &'s str) -> &'s str {
         subject.strip_prefix(&self.prefix).unwrap_or(subject)
     }
 
     /// Writes the key unless its last sequence has become another one than `expected`, where 0
     /// stands for none. Returns the sequence of what was written, or `None` if another writer came first.
-    pub(super) async fn write(
+    pub(crate) async fn write(
         &self,
         key: &str,
         value: Bytes,
@@ -88,7 +95,9 @@ impl Bucket {
     ) -> Result<Option<u64>, PublishError> {
         let mut headers = HeaderMap::new();
         headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(expected));
-        headers.insert(NATS_MESSAGE_TTL, HeaderValue::from(self.time_to_live));
+        if let Some(seconds) = self.time_to_live {
+            headers.insert(NATS_MESSAGE_TTL, HeaderValue::from(seconds));
+        }
         let sent = self.context.publish_with_headers(self.subject(key), headers, value).await?;
         match sent.await {
             Ok(acknowledged) => Ok(Some(acknowledged.sequence)),
@@ -96,6 +105,11 @@ impl Bucket {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether an entry says that there is none, as `nats kv del` leaves it.
+pub(crate) fn is_removal(headers: Option<&HeaderMap>) -> bool {
+    headers.is_some_and(|headers| headers.get(OPERATION).is_some())
 }
 
 /// Whether the key has another sequence, or, in a cluster, is just being given one.

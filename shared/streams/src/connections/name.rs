@@ -1,0 +1,98 @@
+//! Which connection: a gateway, and the place within it. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A place within a gateway. Those of one shard ascend with each new connection, and are never used again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Place {
+    /// The shard of the gateway.
+    pub shard: usize,
+    /// The shard's number for the connection; the first is 1.
+    pub number: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}", self.shard, self.number)
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> Self {
+        place.to_string()
+    }
+}
+
+impl FromStr for Place {
+    type Err = ConnectionNameError;
+
+    fn from_str(text: &str) -> Result<Self, ConnectionNameError> {
+        let parts = text.split_once('.');
+        let place = parts.and_then(|(shard, number)| {
+            Some(Self { shard: shard.parse().ok()?, number: number.parse().ok()? })
+        });
+        place.ok_or_else(|| ConnectionNameError(text.chars().take(64).collect()))
+    }
+}
+
+impl TryFrom<String> for Place {
+    type Error = ConnectionNameError;
+
+    fn try_from(text: String) -> Result<Self, ConnectionNameError> {
+        text.parse()
+    }
+}
+
+/// Names a connection among those of all gateways: `<gateway>.<shard>.<number>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ConnectionName {
+    /// The gateway's name, which may have dots.
+    pub gateway: String,
+    /// Where it is there.
+    pub place: Place,
+}
+
+impl fmt::Display for ConnectionName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}", self.gateway, self.place)
+    }
+}
+
+impl FromStr for ConnectionName {
+    type Err = ConnectionNameError;
+
+    fn from_str(text: &str) -> Result<Self, ConnectionNameError> {
+        let no_name = || ConnectionNameError(text.chars().take(64).collect());
+        let (before, _) = text.rsplit_once('.').ok_or_else(no_name)?;
+        let (gateway, _) =
+            before.rsplit_once('.').filter(|(name, _)| !name.is_empty()).ok_or_else(no_name)?;
+        let place = text.get(gateway.len() + 1..).and_then(|place| place.parse().ok());
+        Ok(Self { gateway: gateway.to_owned(), place: place.ok_or_else(no_name)? })
+    }
+}
+
+/// A text that names no connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} names no connection, expected <gateway>.<shard>.<number> as a listing shows it")]
+pub struct ConnectionNameError(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back() {
+        for gateway in ["host-1", "host.example-1.7", "a b", "é", "0"] {
+            let name =
+                ConnectionName { gateway: gateway.to_owned(), place: Place { shard: 3, number: u64::MAX } };
+            assert_eq!(name.to_string().parse(), Ok(name));
+        }
+        for no_name in ["", "1", "1.2", ".1.2", "host.1.x", "host.x.1", "host.1.", "host..1"] {
+            no_name.parse::<ConnectionName>().unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! What is said of a user, and by whom. Pure.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use tidings_model::{Address, Tenant, subject};
+
+/// Names a user of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserName {
+    tenant: Tenant,
+    user: String,
+}
+
+impl UserName {
+    /// The longest user, in bytes: what an address's id may have.
+    pub const MAX_LENGTH: usize = Address::MAX_ID_LENGTH;
+
+    /// Any text of 1 to [`UserName::MAX_LENGTH`] bytes names a user.
+    pub fn new(tenant: Tenant, user: impl Into<String>) -> Result<Self, UserNameError> {
+        let user = user.into();
+        if user.is_empty() || user.len() > Self::MAX_LENGTH {
+            return Err(UserNameError { length: user.len() });
+        }
+        Ok(Self { tenant, user })
+    }
+
+    /// The application.
+    #[must_use]
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// The user, as the token names them.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// `<tenant>.<user>`, a key of a key-value bucket.
+    pub(crate) fn to_key(&self) -> String {
+        format!("{}.{}", self.tenant, subject::encode(&self.user))
+    }
+
+    /// The name that [`UserName::to_key`] made this key from.
+    pub(crate) fn from_key(key: &str) -> Option<Self> {
+        let (tenant, user) = key.split_once('.')?;
+        Self::new(Tenant::parse(tenant).ok()?, subject::decode(user)?).ok()
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.tenant, self.user)
+    }
+}
+
+/// A text that names no user.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a text of {length} bytes names no user; one of 1 to {max} bytes does", max = UserName::MAX_LENGTH)]
+pub struct UserNameError {
+    length: usize,
+}
+
+/// What is said of a user.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserState {
+    /// The user is switched off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<Mark>,
+    /// Some of the user's tokens are revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Revocation>,
+}
+
+/// Who has switched a user off, when, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Seconds since 1970-01-01T00:00:00Z.
+    pub since: u64,
+    /// The administrator.
+    pub by: String,
+    /// As the administrator says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Which tokens are revoked, by whom, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// Tokens issued before this second (since 1970-01-01T00:00:00Z) count no more.
+    pub before: u64,
+    /// The administrator.
+    pub by: String,
+    /// As the administrator says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Revocation {
+    /// Of every token that was issued up to and in this second.
+    #[must_use]
+    pub fn up_to(now: u64, by: String, reason: Option<String>) -> Self {
+        Self { before: now.saturating_add(1), by, reason }
+    }
+}
+
+impl UserState {
+    /// Whether there is nothing to say: the user may come in with any good token.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The revocation of a token that was issued in this second. A token that does not say when it
+    /// was issued counts as issued before any revocation.
+    #[must_use]
+    pub fn revocation_of(&self, issued_at: Option<u64>) -> Option<&Revocation> {
+        self.revoked.as_ref().filter(|revoked| issued_at.is_none_or(|issued_at| issued_at < revoked.before))
+    }
+
+    /// Of two revocations, the one that revokes more counts.
+    pub(crate) fn revoke(&mut self, revocation: &Revocation) {
+        if self.revoked.as_ref().is_none_or(|earlier| earlier.before < revocation.before) {
+            self.revoked = Some(revocation.clone());
+        }
+    }
+
+    /// What stands for an entry that cannot be read.
+    pub(crate) fn unreadable() -> Self {
+        let reason = Some("its entry in the bucket USERS cannot be read".to_owned());
+        Self { disabled: Some(Mark { since: 0, by: "tidings".to_owned(), reason }), revoked: None }
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::json!(self).to_string()
+    }
+
+    pub(crate) fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn revocation(before: u64) -> Revocation {
+        Revocation { before, by: "root".to_owned(), reason: None }
+    }
+
+    #[test]
+    fn a_token_is_revoked_if_it_was_issued_before() {
+        let mut state = UserState::default();
+        assert_eq!(state.revocation_of(None), None);
+        state.revoke(&Revocation::up_to(99, "root".to_owned(), None));
+        for (issued_at, revoked) in
+            [(None, true), (Some(0), true), (Some(99), true), (Some(100), false), (Some(101), false)]
+        {
+            assert_eq!(state.revocation_of(issued_at).is_some(), revoked, "{issued_at:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let mark = Mark { since: 7, by: "root".to_owned(), reason: Some("left".to_owned()) };
+        let state = UserState { disabled: Some(mark), revoked: Some(revocation(9)) };
+        let json =
+            r#"{"disabled":{"since":7,"by":"root","reason":"left"},"revoked":{"before":9,"by":"root"}}"#;
+        assert_eq!(state.to_json(), json);
+        for (json, expected) in [(json, state), ("{}", UserState::default())] {
+            assert_eq!(UserState::from_json(json.as_bytes()).unwrap(), expected);
+        }
+        UserState::from_json(b"yes").unwrap_err();
+    }
+
+    proptest! {
+        /// Every user has a key of their own.
+        #[test]
+        fn keys_lead_back(user in "\\PC{1,40}") {
+            let name = UserName::new(Tenant::parse("ops").unwrap(), user).unwrap();
+            prop_assert_eq!(UserName::from_key(&name.to_key()), Some(name));
+        }
+
+        /// The order of revocations does not matter, nor does doing one again.
+        #[test]
+        fn revocations_only_grow(seconds in prop::collection::vec(0..9u64, 1..9)) {
+            let mut state = UserState::default();
+            for second in &seconds {
+                state.revoke(&revocation(*second));
+            }
+            prop_assert_eq!(state.revoked.map(|revoked| revoked.before), seconds.iter().max().copied());
+        }
+    }
+}

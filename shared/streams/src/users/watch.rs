@@ -1,0 +1,211 @@
+//! Watching the bucket `USERS`: everything that it says, and then each change.
+//!
+//! A short-lived consumer reads the bucket from its beginning and goes on with what is written. It
+//! is made anew, and everything is read anew, whenever something may have been missed: the client
+//! has connected again, a delivery or its heartbeat is missing, or the consumer has delivered more
+//! than arrived here. Until all of it has been read again, what was known before counts.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use futures_util::StreamExt as _;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::{UserName, UserState, parse};
+use crate::bucket::Bucket;
+use crate::retry::Backoff;
+
+/// How many entries are asked for at a time, and held at most.
+const PAGE: usize = 512;
+const HEARTBEAT: Duration = Duration::from_millis(500);
+const PULL_EXPIRY: Duration = Duration::from_secs(5);
+/// The server forgets a consumer whose watch is gone.
+const INACTIVE: Duration = Duration::from_secs(30);
+/// How often it is looked whether the client has connected again.
+const GLANCE: Duration = Duration::from_millis(250);
+/// How often the server is asked what it has delivered.
+const INQUIRY: Duration = Duration::from_secs(5);
+
+/// What a watch tells.
+#[derive(Debug)]
+pub enum UserNews {
+    /// All users of whom there is anything to say; of all others there is not.
+    All(HashMap<UserName, UserState>),
+    /// What is said of one user from now on.
+    One(UserName, UserState),
+}
+
+/// Reads the bucket as it changes.
+#[derive(Debug)]
+pub struct UserWatch {
+    bucket: Bucket,
+    /// `None` after a fault, until everything is read anew.
+    reading: Option<Reading>,
+    backoff: Backoff,
+}
+
+impl UserWatch {
+    pub(super) fn new(bucket: Bucket) -> Self {
+        Self { bucket, reading: None, backoff: Backoff::new() }
+    }
+
+    /// What comes next; first of all, and after every fault, [`UserNews::All`]. Waits out every
+    /// fault of NATS.
+    pub async fn next(&mut self) -> UserNews {
+        loop {
+            self.backoff.wait().await;
+            let step = async {
+                match &mut self.reading {
+                    Some(reading) => reading.next().await,
+                    reading => reading.insert(Reading::open(&self.bucket).await?).next().await,
+                }
+            };
+            match step.await {
+                Ok(news) => {
+                    self.backoff.succeeded();
+                    return news;
+                }
+                Err(error) => {
+                    tracing::info!(%error, "reading all of the bucket USERS anew");
+                    self.reading = None;
+                    self.backoff.failed();
+                }
+            }
+        }
+    }
+}
+
+struct Reading {
+    bucket: Bucket,
+    consumer: PullConsumer,
+    entries: pull::Stream,
+    /// How often the client had connected when this began.
+    connects: u64,
+    /// Deliveries so far, in which a lost one shows.
+    delivered: u64,
+    /// Deliveries that the server knew of when it was asked last.
+    inquired: u64,
+    /// What was read so far; `None` once all of it has been told.
+    gathered: Option<HashMap<UserName, UserState>>,
+    glance: Interval,
+    inquiry: Interval,
+}
+
+impl Reading {
+    async fn open(bucket: &Bucket) -> Result<Self, async_nats::Error> {
+        let connects = connects(bucket);
+        let config = pull::Config {
+            description: Some("Tidings: a gateway's watch over users".to_owned()),
+            deliver_policy: DeliverPolicy::All,
+            filter_subject: bucket.subject(">"),
+            ack_policy: AckPolicy::None,
+            memory_storage: true,
+            num_replicas: 1,
+            inactive_threshold: INACTIVE,
+            ..pull::Config::default()
+        };
+        let consumer: PullConsumer = bucket.stream.create_consumer(config).await?;
+        let entries = consumer
+            .stream()
+            .expires(PULL_EXPIRY)
+            .heartbeat(HEARTBEAT)
+            .max_messages_per_batch(PAGE)
+            .messages()
+            .await?;
+        Ok(Self {
+            bucket: bucket.clone(),
+            consumer,
+            entries,
+            connects,
+            delivered: 0,
+            inquired: 0,
+            gathered: Some(HashMap::new()),
+            glance: every(GLANCE),
+            inquiry: every(INQUIRY),
+        })
+    }
+
+    async fn next(&mut self) -> Result<UserNews, async_nats::Error> {
+        // There is nothing to be read.
+        if self.consumer.cached_info().num_pending == 0
+            && let Some(all) = self.gathered.take()
+        {
+            return Ok(UserNews::All(all));
+        }
+        loop {
+            let news = tokio::select! {
+                entry = self.entries.next() => self.take(&entry.ok_or("the server ended the reading")??)?,
+                _ = self.glance.tick() => self.glance()?,
+                _ = self.inquiry.tick() => self.inquire().await?,
+            };
+            if let Some(news) = news {
+                return Ok(news);
+            }
+        }
+    }
+
+    fn take(&mut self, message: &Message) -> Result<Option<UserNews>, async_nats::Error> {
+        let info = message.info()?;
+        if info.consumer_sequence != self.delivered + 1 {
+            return Err("an entry got lost on its way".into());
+        }
+        self.delivered = info.consumer_sequence;
+        let key = self.bucket.key(&message.subject);
+        let entry = UserName::from_key(key).map(|name| {
+            let state = parse(&name, message.headers.as_ref(), &message.payload);
+            (name, state)
+        });
+        if entry.is_none() {
+            tracing::warn!(key, "passing over an entry of the bucket USERS whose key names no user");
+        }
+        let Some(gathered) = &mut self.gathered else {
+            return Ok(entry.map(|(name, state)| UserNews::One(name, state)));
+        };
+        if let Some((name, state)) = entry {
+            // Written more than once while it was read: the last counts.
+            if state.is_empty() {
+                gathered.remove(&name);
+            } else {
+                gathered.insert(name, state);
+            }
+        }
+        Ok(if info.pending == 0 { self.gathered.take().map(UserNews::All) } else { None })
+    }
+
+    /// What was delivered on a connection that broke may have got lost with it.
+    fn glance(&self) -> Result<Option<UserNews>, async_nats::Error> {
+        if connects(&self.bucket) == self.connects { Ok(None) } else { Err("NATS was away".into()) }
+    }
+
+    /// A lost delivery that no other one follows shows nowhere but here.
+    async fn inquire(&mut self) -> Result<Option<UserNews>, async_nats::Error> {
+        if self.delivered < self.inquired {
+            return Err("an entry got lost on its way".into());
+        }
+        let info = self.consumer.get_info().await?;
+        self.inquired = info.delivered.consumer_sequence;
+        // The last of what was pending may have been removed before it was read.
+        let is_over = info.num_pending == 0 && self.inquired == self.delivered;
+        Ok(if is_over { self.gathered.take().map(UserNews::All) } else { None })
+    }
+}
+
+impl std::fmt::Debug for Reading {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Reading").field("delivered", &self.delivered).finish_non_exhaustive()
+    }
+}
+
+fn connects(bucket: &Bucket) -> u64 {
+    bucket.context.client().statistics().connects.load(Ordering::Relaxed)
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval.reset();
+    interval
+}
