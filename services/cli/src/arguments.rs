@@ -50,6 +50,9 @@ pub(crate) enum Command {
     Rejected(RejectedCommand),
     /// Check catalogs, schemas and examples, and what they would break of those that are running
     Check(CheckOptions),
+    /// Look at who is connected
+    #[command(subcommand)]
+    Connections(ConnectionCommand),
 }
 
 #[derive(Debug, Args)]
@@ -168,12 +171,80 @@ pub(crate) struct ConsumerSelector {
 pub(crate) enum UserCommand {
     /// Remove all envelopes addressed to a user, and the user's consumers
     Purge {
+        #[command(flatten)]
+        user: UserSelector,
+    },
+    /// Show whether a user is switched off, and which tokens are revoked
+    Show {
+        #[command(flatten)]
+        user: UserSelector,
+    },
+    /// Switch a user off: connections are closed, and nobody comes in as this user
+    Disable {
+        #[command(flatten)]
+        user: UserSelector,
+        #[command(flatten)]
+        grounds: Grounds,
+    },
+    /// Let a user in again; tokens that were revoked stay so
+    Enable {
+        #[command(flatten)]
+        user: UserSelector,
+    },
+    /// Revoke all tokens that the user was issued so far; fresh ones are good
+    Revoke {
+        #[command(flatten)]
+        user: UserSelector,
+        #[command(flatten)]
+        grounds: Grounds,
+    },
+}
+
+/// Which user is meant.
+#[derive(Debug, Args)]
+pub(crate) struct UserSelector {
+    /// The tenant
+    #[arg(long)]
+    pub(crate) tenant: String,
+    /// The user
+    #[arg(long)]
+    pub(crate) user: String,
+}
+
+/// Why something is done to a user.
+#[derive(Debug, Args)]
+pub(crate) struct Grounds {
+    /// Why, for those who ask later; the user is not told
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConnectionCommand {
+    /// Ask all gateways who is connected
+    Ls {
         /// The tenant
         #[arg(long)]
         tenant: String,
-        /// The user
+        /// Only this user's
         #[arg(long)]
-        user: String,
+        user: Option<String>,
+        /// One JSON object per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Close a connection, or all of a user; the client may connect again
+    #[command(group = clap::ArgGroup::new("which").required(true))]
+    Close {
+        /// The tenant
+        #[arg(long)]
+        tenant: String,
+        /// All of this user's
+        #[arg(long, group = "which")]
+        user: Option<String>,
+        /// This one, as ls shows it
+        #[arg(long, group = "which")]
+        id: Option<String>,
     },
 }
 

@@ -1,20 +1,18 @@
-//! `tidings consumers` and `tidings users`: the lasting places of users, by hand.
+//! `tidings consumers`: the lasting places of users, by hand.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use futures_util::StreamExt as _;
 use serde_json::Value;
-use tidings_model::{Address, Tenant};
+use tidings_model::Tenant;
 use tidings_runtime::config::SecretRule;
+use tidings_streams::Topology;
 use tidings_streams::consumers::{ConsumerName, ConsumerReport, ConsumerStore, report};
-use tidings_streams::{Topology, purge_address};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use crate::arguments::{ConsumerCommand, ConsumerSelector, UserCommand};
+use crate::arguments::{ConsumerCommand, ConsumerSelector};
 use crate::failure::Failure;
+use crate::output::{print, rfc3339};
 use crate::serve;
 
 /// `tidings consumers …`.
@@ -42,18 +40,6 @@ pub(crate) async fn run(file: Option<&Path>, command: &ConsumerCommand) -> Resul
             print(&format!("consumer {name} is removed"))
         }
     }
-}
-
-/// `tidings users …`.
-pub(crate) async fn users(file: Option<&Path>, command: &UserCommand) -> Result<ExitCode, Failure> {
-    let UserCommand::Purge { tenant, user } = command;
-    let tenant = Tenant::parse(tenant)?;
-    let config = serve::configuration(file, SecretRule::Optional)?;
-    let topology = serve::topology(&config, "tidings-users").await?;
-    let store = serve::consumers(&config, &topology).await?;
-    let envelopes = purge_address(&topology, &tenant, &Address::new("user", user)?).await?;
-    let consumers = store.purge_user(&tenant, user).await?;
-    print(&format!("removed {envelopes} envelopes and {consumers} consumers of user {user:?}"))
 }
 
 fn name(consumer: &ConsumerSelector) -> Result<ConsumerName, Failure> {
@@ -96,9 +82,7 @@ async fn list(
 const HEADING: &str = "USER                     DEVICE           POSITION                  PENDING  LAST SEEN             CONNECTED";
 
 fn line(report: &ConsumerReport) -> String {
-    let seen = i64::try_from(report.last_seen).ok();
-    let seen = seen.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    let seen = seen.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default();
+    let seen = rfc3339(report.last_seen);
     format!(
         "{:<24} {:<16} {:<24} {:>8}  {:<21} {}",
         report.user,
@@ -118,9 +102,4 @@ async fn show(
     let stored = store.load(name).await?.ok_or_else(|| missing(name))?;
     let report: Value = serde_json::to_value(report(topology, name, &stored).await?)?;
     print(&serde_json::to_string_pretty(&report)?)
-}
-
-fn print(line: &str) -> Result<ExitCode, Failure> {
-    writeln!(std::io::stdout(), "{line}")?;
-    Ok(ExitCode::SUCCESS)
 }

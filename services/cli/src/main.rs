@@ -3,16 +3,19 @@
 mod arguments;
 mod catalogs;
 mod check;
+mod connections;
 mod consumers;
 mod dev;
 mod failure;
 mod issuers;
 mod listen;
+mod output;
 mod publish;
 mod rejected;
 mod reload;
 mod serve;
 mod token;
+mod users;
 
 use std::process::ExitCode;
 
@@ -37,13 +40,14 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     runtime.block_on(async {
         match &arguments.command {
             Command::Dev(options) => Box::pin(dev::run(file, options)).await,
-            Command::Gateway => serve::gateway(file).await,
+            Command::Gateway => Box::pin(serve::gateway(file)).await,
             Command::Projector => serve::projector(file).await,
             Command::Token(options) => token::run(file, options),
             Command::Publish(options) => publish::run(file, options).await,
             Command::Listen(options) => listen::run(file, options).await,
             Command::Consumers(command) => Box::pin(consumers::run(file, command)).await,
-            Command::Users(command) => Box::pin(consumers::users(file, command)).await,
+            Command::Users(command) => Box::pin(users::run(file, command)).await,
+            Command::Connections(command) => Box::pin(connections::run(file, command)).await,
             Command::Check(options) => Box::pin(check::run(file, options)).await,
             Command::Rejected(command) => Box::pin(rejected::run(file, command)).await,
         }

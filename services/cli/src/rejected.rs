@@ -1,6 +1,5 @@
 //! `tidings rejected`: events that could not be projected, by hand.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -13,6 +12,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::arguments::{RejectedCommand, RejectedFilter, RejectedSelection};
 use crate::failure::Failure;
+use crate::output::print;
 use crate::serve;
 
 /// Lists, shows, retries or drops.
@@ -145,9 +145,4 @@ async fn selected(
         positions = passing.map_ok(|rejected| rejected.position).boxed().try_collect().await?;
     }
     Ok((tenant, positions))
-}
-
-fn print(line: &str) -> Result<ExitCode, Failure> {
-    writeln!(std::io::stdout(), "{line}")?;
-    Ok(ExitCode::SUCCESS)
 }

@@ -15,7 +15,8 @@ use tidings_runtime::config::{
 use tidings_runtime::shutdown::Shutdown;
 use tidings_runtime::telemetry;
 use tidings_streams::consumers::{ConsumerSettings, ConsumerStore, JetStreamConsumers, KvConsumers};
-use tidings_streams::{ConnectSettings, Settings, Topology, connect};
+use tidings_streams::users::Users;
+use tidings_streams::{BucketSettings, ConnectSettings, Settings, Topology, connect};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -114,6 +115,7 @@ pub(crate) async fn start_gateway(
         verifier,
         catalogs,
         consumers: consumers(config, &topology).await?,
+        users: users(config, &topology).await?,
         topology,
         max_event_bytes: config.projector.max_event_bytes,
         clock: OffsetDateTime::now_utc,
@@ -153,6 +155,13 @@ pub(crate) async fn consumers(
         ConsumerStoreKind::Kv => Arc::new(KvConsumers::open(&client, &settings).await?),
         ConsumerStoreKind::JetStream => Arc::new(JetStreamConsumers::open(topology, &settings).await?),
     })
+}
+
+/// Who is switched off.
+pub(crate) async fn users(config: &Config, topology: &Topology) -> Result<Users, Failure> {
+    let in_memory = config.streams.storage == Storage::Memory;
+    Ok(Users::open(&topology.client(), BucketSettings { replicas: config.streams.replicas, in_memory })
+        .await?)
 }
 
 /// Which requests may bring which tokens, as configured.

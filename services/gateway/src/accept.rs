@@ -5,12 +5,13 @@
 //! has as long again. There may be only so many of them, and whatever goes wrong on one concerns nobody else.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::Extensions;
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
@@ -47,6 +48,13 @@ const LAST_REQUESTS: Duration = Duration::from_secs(2);
 /// Whom a request comes from, be there proxies in between or not; an extension of each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Peer(pub(crate) IpAddr);
+
+impl Peer {
+    /// The peer of a request. Who comes without an address, which nobody does, is one with all others who do.
+    pub(crate) fn of(extensions: &Extensions) -> IpAddr {
+        extensions.get().map_or(Ipv6Addr::UNSPECIFIED.into(), |Self(address)| *address)
+    }
+}
 
 /// Accepts connections until cancelled.
 pub(crate) async fn serve(

@@ -1,7 +1,7 @@
 //! The HTTP interface for those who look after a tenant's users: consumers and purges.
 //!
 //! The tenant is the token's, so nobody reaches into another's; the token needs the scope
-//! `tidings:admin`. Every change is logged with who and what.
+//! `tidings:admin`. Every change goes into the audit log.
 //!
 //! | request | what |
 //! | --- | --- |
@@ -10,6 +10,13 @@
 //! | `POST consumers/{user}/{device}/reset` with `{"to":…}` | moves it to `new`, `all`, a sequence or a position |
 //! | `DELETE consumers/{user}/{device}` | removes it |
 //! | `DELETE users/{user}` | removes the user's envelopes and consumers |
+//! | `GET users/{user}` | how it stands with a user |
+//! | `POST users/{user}/disable`, `/enable`, `/revoke` with `{"reason":…}`, if at all | switches a user off or on, revokes the tokens issued so far |
+//! | `GET connections[?user=]` | who is connected to any gateway, a JSON object per line |
+//! | `DELETE connections/{id}`, `connections?user=` | closes a connection, or all of a user |
+
+mod connections;
+mod users;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -30,7 +37,9 @@ use tidings_model::{Address, Tenant};
 use tidings_streams::consumers::{ConsumerName, report};
 use tidings_streams::purge_address;
 
+use crate::accept::Peer;
 use crate::answers::{deny, refuse, unavailable};
+use crate::audit::{self, Administrator};
 use crate::handshake;
 use crate::shared::Shared;
 
@@ -42,17 +51,19 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/consumers/{user}/{device}", get(show).delete(remove))
         .route("/consumers/{user}/{device}/reset", post(reset))
         .route("/users/{user}", delete(purge))
+        .merge(users::router())
+        .merge(connections::router())
         .with_state(shared)
 }
-
-/// The tenant that the sender of a request looks after.
-struct Administrator(Tenant);
 
 impl FromRequestParts<Arc<Shared>> for Administrator {
     type Rejection = Response;
 
     async fn from_request_parts(request: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Response> {
-        handshake::administrator(shared, request).await.map(Self).map_err(|denied| deny(&denied))
+        handshake::administrator(shared, request).await.map_err(|denied| {
+            shared.audit.refused(&denied.at("administration", Peer::of(&request.extensions)));
+            deny(&denied)
+        })
     }
 }
 
@@ -63,10 +74,10 @@ struct Selection {
 
 async fn list(
     State(shared): State<Arc<Shared>>,
-    Administrator(tenant): Administrator,
+    by: Administrator,
     Query(Selection { user }): Query<Selection>,
 ) -> Response {
-    let found = shared.positions.store().list(&tenant, user.as_deref());
+    let found = shared.positions.store().list(&by.tenant, user.as_deref());
     let topology = shared.topology.clone();
     let lines = found.then(move |consumer| {
         let topology = topology.clone();
@@ -91,10 +102,10 @@ type Answer = Result<Response, Response>;
 
 async fn show(
     State(shared): State<Arc<Shared>>,
-    Administrator(tenant): Administrator,
+    by: Administrator,
     Path((user, device)): Path<(String, String)>,
 ) -> Answer {
-    let name = name(tenant, user, device)?;
+    let name = name(by.tenant.clone(), user, device)?;
     let stored = shared.positions.store().load(&name).await.map_err(failed)?;
     let stored = stored.ok_or_else(|| missing(&name))?;
     let report = report(&shared.topology, &name, &stored).await.map_err(failed)?;
@@ -108,41 +119,37 @@ struct Target {
 
 async fn reset(
     State(shared): State<Arc<Shared>>,
-    Administrator(tenant): Administrator,
+    by: Administrator,
     Path((user, device)): Path<(String, String)>,
     Json(Target { to }): Json<Target>,
 ) -> Answer {
-    let name = name(tenant, user, device)?;
+    let name = name(by.tenant.clone(), user, device)?;
     let extent = shared.topology.extent().await.map_err(failed)?;
     let position = extent.position(&to).map_err(|error| bad("POSITION", &error))?;
     let reset = shared.positions.store().reset(&name, position).await.map_err(failed)?;
     reset.ok_or_else(|| missing(&name))?;
-    tracing::info!(consumer = %name, %position, "consumer reset on request");
+    audit::done(&by, "reset", &name, Some(&to));
     Ok(Json(json!({ "position": position.to_string() })).into_response())
 }
 
 async fn remove(
     State(shared): State<Arc<Shared>>,
-    Administrator(tenant): Administrator,
+    by: Administrator,
     Path((user, device)): Path<(String, String)>,
 ) -> Answer {
-    let name = name(tenant, user, device)?;
+    let name = name(by.tenant.clone(), user, device)?;
     if !shared.positions.store().remove(&name).await.map_err(failed)? {
         return Err(missing(&name));
     }
-    tracing::info!(consumer = %name, "consumer removed on request");
+    audit::done(&by, "remove", &name, None);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn purge(
-    State(shared): State<Arc<Shared>>,
-    Administrator(tenant): Administrator,
-    Path(user): Path<String>,
-) -> Answer {
+async fn purge(State(shared): State<Arc<Shared>>, by: Administrator, Path(user): Path<String>) -> Answer {
     let address = Address::new("user", &user).map_err(|error| bad("USER", &error))?;
-    let envelopes = purge_address(&shared.topology, &tenant, &address).await.map_err(failed)?;
-    let consumers = shared.positions.store().purge_user(&tenant, &user).await.map_err(failed)?;
-    tracing::info!(%tenant, user, envelopes, consumers, "user purged on request");
+    let envelopes = purge_address(&shared.topology, &by.tenant, &address).await.map_err(failed)?;
+    let consumers = shared.positions.store().purge_user(&by.tenant, &user).await.map_err(failed)?;
+    audit::done(&by, "purge", &user, None);
     Ok(Json(json!({ "envelopes": envelopes, "consumers": consumers })).into_response())
 }
 

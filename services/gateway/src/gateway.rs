@@ -10,6 +10,7 @@ use tidings_catalog::Catalogs;
 use tidings_model::Position;
 use tidings_runtime::config::GatewayConfig;
 use tidings_streams::consumers::ConsumerStore;
+use tidings_streams::users::{UserWatch, Users};
 use tidings_streams::{Content, EnvelopeFollower, ExtentError, FollowError, Topology};
 use time::OffsetDateTime;
 use tokio::net::{TcpListener, TcpSocket};
@@ -17,6 +18,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::accept;
+use crate::audit::Audit;
+use crate::connections;
 use crate::follow::{build, follow, upkeep};
 use crate::http::Stage;
 use crate::limits::Limits;
@@ -25,6 +28,7 @@ use crate::retained::Retained;
 use crate::shard::ShardHandle;
 use crate::shared::Shared;
 use crate::tls::Identity;
+use crate::users::KnownUsers;
 
 /// Connections that may wait to be accepted; the system bounds them further (`net.core.somaxconn` on
 /// Linux). All clients of a gateway that ended come at once, and one that finds no room tries again
@@ -53,6 +57,8 @@ pub struct Parts {
     pub max_event_bytes: usize,
     /// Where users' positions are kept.
     pub consumers: Arc<dyn ConsumerStore>,
+    /// Who is switched off.
+    pub users: Users,
     /// The wall clock.
     pub clock: fn() -> OffsetDateTime,
 }
@@ -89,7 +95,10 @@ impl Gateway {
             topology: parts.topology,
             max_event_bytes: parts.max_event_bytes,
             clock: parts.clock,
-            positions: Positions::new(parts.consumers, parts.name, parts.clock),
+            positions: Positions::new(parts.consumers, parts.name.clone(), parts.clock),
+            users: KnownUsers::new(parts.users),
+            audit: Audit::default(),
+            name: parts.name,
         });
         let (identity, stage) = (parts.identity, watch::Sender::new(Stage::Starting));
         Ok(Self { shared, listener, address, identity, stage })
@@ -136,8 +145,8 @@ async fn serve(
     stage: &watch::Sender<Stage>,
     cancelled: &CancellationToken,
 ) -> Result<(), StartError> {
-    let prepared = cancelled.run_until_cancelled(prepare(shared)).await;
-    let Some((follower, position)) = prepared.transpose()? else { return Ok(()) };
+    let prepared = cancelled.run_until_cancelled(Box::pin(prepare(shared))).await;
+    let Some((follower, position, watch)) = prepared.transpose()? else { return Ok(()) };
     let (shards, threads) = start_shards(shared, position)?;
     stage.send_replace(Stage::Open(Arc::clone(&shards)));
     tracing::info!(%position, "the gateway is ready");
@@ -148,7 +157,12 @@ async fn serve(
     // Positions are saved until the last connection has ended.
     let saving = CancellationToken::new();
     let serving = async {
-        tokio::join!(following, looking_after);
+        tokio::join!(
+            following,
+            looking_after,
+            shared.users.run(watch, cancelled),
+            connections::answer(shared, &shards, cancelled),
+        );
         stage.send_replace(Stage::Ending);
         for shard in &*shards {
             shard.close().await;
@@ -156,17 +170,19 @@ async fn serve(
         join(threads).await;
         saving.cancel();
     };
-    tokio::join!(serving, shared.positions.run(saving.clone()));
+    tokio::join!(serving, shared.positions.run(saving.clone()), shared.audit.run(&saving));
     Ok(())
 }
 
-async fn prepare(shared: &Shared) -> Result<(EnvelopeFollower, Position), StartError> {
+async fn prepare(shared: &Shared) -> Result<(EnvelopeFollower, Position, UserWatch), StartError> {
     let (settings, topology) = (&shared.settings, &shared.topology);
+    let mut watch = shared.users.store().watch();
+    shared.users.learn(watch.next().await);
     let extent = topology.extent().await?;
     let reach = shared.retained.view().head;
     let position = build(topology, &shared.retained, extent, reach, settings.hot_tail_bytes).await?;
     let follower = EnvelopeFollower::after(topology, position, Content::Whole).await?;
-    Ok((follower, position))
+    Ok((follower, position, watch))
 }
 
 type Threads = Vec<JoinHandle<()>>;

@@ -1,6 +1,6 @@
 //! Who may come in: from an HTTP request to a [`Passport`] and a WebSocket (RFC 6455, section 4.2).
 
-use std::net::Ipv6Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::http::header::{
@@ -10,18 +10,21 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tidings_access::{Claims, Refusal, Token};
-use tidings_model::{Position, PositionError, Tenant};
+use tidings_model::{Position, PositionError};
 use tidings_protocol::extensions::PermessageDeflate;
 use tidings_protocol::server::{SUBPROTOCOL, choose_subprotocol};
 use tidings_streams::consumers::{ConsumerName, ConsumerNameError};
+use tidings_streams::users::{UserName, UserNameError};
 use time::OffsetDateTime;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::accept::Peer;
+use crate::audit::{Administrator, Refused};
 use crate::framed::Form;
 use crate::limits::{Exceeded, Seat};
 use crate::session::Passport;
 use crate::shared::Shared;
+use crate::users::Barred;
 
 /// The longest name of a device, in bytes.
 const MAX_DEVICE: usize = 64;
@@ -59,7 +62,11 @@ pub(crate) enum Denied {
     #[error("tenant {0:?} is not served here")]
     Tenant(String),
     #[error("the token's `scope` claim does not contain {ADMIN_SCOPE}")]
-    NoAdmin,
+    NoAdmin(UserName),
+    #[error("{1}")]
+    Barred(UserName, Barred),
+    #[error(transparent)]
+    User(#[from] UserNameError),
     #[error("the device {0:?} is not a name of 1 to 64 printable characters")]
     Device(String),
     #[error(transparent)]
@@ -75,7 +82,8 @@ impl Denied {
             Self::NoKey | Self::Device(_) | Self::Since(_) => StatusCode::BAD_REQUEST,
             Self::Refused(refusal) => refusal.status(),
             Self::Exceeded(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Tenant(_) | Self::Consumer(_) | Self::NoAdmin => StatusCode::FORBIDDEN,
+            Self::Tenant(_) | Self::Consumer(_) | Self::User(_) | Self::NoAdmin(_) => StatusCode::FORBIDDEN,
+            Self::Barred(_, barred) => barred.status(),
         }
     }
 
@@ -87,7 +95,9 @@ impl Denied {
             Self::Refused(refusal) => refusal.code(),
             Self::Exceeded(exceeded) => exceeded.code(),
             Self::Tenant(_) => "TENANT_UNKNOWN",
-            Self::NoAdmin => "SCOPE_MISSING",
+            Self::NoAdmin(_) => "SCOPE_MISSING",
+            Self::Barred(_, barred) => barred.code(),
+            Self::User(_) => "CLAIM_SUB",
             Self::Device(_) => "DEVICE_NAME",
             Self::Consumer(_) => "CONSUMER_NAME",
             Self::Since(_) => "POSITION",
@@ -99,6 +109,20 @@ impl Denied {
         match self {
             Self::Refused(Refusal::KeysUnavailable { retry_after }) => Some(*retry_after),
             Self::Exceeded(exceeded) => Some(exceeded.retry_after()),
+            _ => None,
+        }
+    }
+
+    /// The same for the audit log.
+    pub(crate) fn at(&self, what: &'static str, from: IpAddr) -> Refused<'_> {
+        let (status, code) = (self.status(), self.code());
+        Refused { what, status, code, why: self, who: self.who(), from }
+    }
+
+    /// Who it is, where a good token says so.
+    fn who(&self) -> Option<&UserName> {
+        match self {
+            Self::NoAdmin(who) | Self::Barred(who, _) => Some(who),
             _ => None,
         }
     }
@@ -146,9 +170,7 @@ pub(crate) async fn admit(shared: &Shared, request: &Parts) -> Result<Admission,
 
 /// The token of a request, unless too many have come from the same address.
 fn token(shared: &Shared, request: &Parts) -> Result<Token, Denied> {
-    // Who comes without an address, which nobody does, is one with all others who do.
-    let address = request.extensions.get().map_or(Ipv6Addr::UNSPECIFIED.into(), |Peer(address)| *address);
-    shared.limits.attempt(address)?;
+    shared.limits.attempt(Peer::of(&request.extensions))?;
     Ok(tidings_access::find(&request.headers, request.uri.query(), &shared.rules)?)
 }
 
@@ -162,6 +184,7 @@ pub(crate) async fn verify(shared: &Shared, token: &Token) -> Result<Claims, Ref
 pub(crate) fn passport(shared: &Shared, claims: &Claims, device: Option<&str>) -> Result<Passport, Denied> {
     let catalog =
         shared.catalogs.get(&claims.tenant).ok_or_else(|| Denied::Tenant(claims.tenant.to_string()))?;
+    check_user(shared, claims)?;
     let device = device.or(claims.session.as_deref()).unwrap_or("default");
     let expires_at = i64::try_from(claims.expires_at).ok();
     let expires_at = expires_at.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
@@ -172,22 +195,35 @@ pub(crate) fn passport(shared: &Shared, claims: &Claims, device: Option<&str>) -
         consumer: ConsumerName::new(claims.tenant.clone(), &claims.subject, device)?,
         // Beyond what a calendar holds, a token does not expire.
         expires_at: expires_at.unwrap_or(time::macros::datetime!(9999-12-31 23:59:59 UTC)),
+        issued_at: claims.issued_at,
     })
 }
 
-/// The tenant that whoever sends the request looks after. Scopes are one text with spaces between
+/// Whether the user may be here with this token.
+fn check_user(shared: &Shared, claims: &Claims) -> Result<(), Denied> {
+    let checked = shared.users.check(&claims.tenant, &claims.subject, claims.issued_at);
+    checked.or_else(|barred| Err(Denied::Barred(user_name(claims)?, barred)))
+}
+
+fn user_name(claims: &Claims) -> Result<UserName, UserNameError> {
+    UserName::new(claims.tenant.clone(), &claims.subject)
+}
+
+/// Who sends the request and looks after the users of a tenant. Scopes are one text with spaces between
 /// them (RFC 8693, section 4.2), or a list.
-pub(crate) async fn administrator(shared: &Shared, request: &Parts) -> Result<Tenant, Denied> {
+pub(crate) async fn administrator(shared: &Shared, request: &Parts) -> Result<Administrator, Denied> {
     let token = token(shared, request)?;
     let claims = verify(shared, &token).await?;
     let holds = claims.claim_texts("scope").any(|scopes| scopes.split(' ').any(|scope| scope == ADMIN_SCOPE));
     if !holds {
-        return Err(Denied::NoAdmin);
+        return Err(Denied::NoAdmin(user_name(&claims)?));
     }
     if !shared.catalogs.contains_key(&claims.tenant) {
         return Err(Denied::Tenant(claims.tenant.to_string()));
     }
-    Ok(claims.tenant)
+    check_user(shared, &claims)?;
+    let from = Peer::of(&request.extensions);
+    Ok(Administrator { tenant: claims.tenant, user: claims.subject, from })
 }
 
 fn since(query: Option<&str>) -> Result<Option<Position>, Denied> {

@@ -1,5 +1,6 @@
 //! What is answered over HTTP: health, and the WebSocket endpoint up to the moment of the upgrade.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,12 @@ use tidings_streams::consumers::{ConsumerName, ConsumerStoreError, StoredConsume
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use crate::accept::Peer;
 use crate::admin;
 use crate::answers::{deny, refuse, unavailable};
+use crate::audit::Refused;
 use crate::handshake::{self, Admission};
+use crate::session::Passport;
 use crate::shard::{Detached, Newcomer, ShardHandle};
 use crate::shared::Shared;
 use crate::standing::Standing;
@@ -75,15 +79,19 @@ async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Resp
     }
     let upgrade = hyper::upgrade::on(&mut request);
     let (head, _) = request.into_parts();
+    let from = Peer::of(&head.extensions);
     let admission = match handshake::admit(&shared, &head).await {
         Ok(admission) => admission,
-        Err(denied) => return deny(&denied),
+        Err(denied) => {
+            shared.audit.refused(&denied.at("handshake", from));
+            return deny(&denied);
+        }
     };
     let passport = &admission.passport;
     let stored = shared.positions.arrive(passport, || shared.first_position(passport.tenant())).await;
     let mut stored = match stored {
         Ok(stored) => stored,
-        Err(error) => return without_consumer(&error),
+        Err(error) => return without_consumer(&shared, passport, from, &error),
     };
     let presence = Presence { shared: Arc::clone(&shared), consumer: Some(passport.consumer.clone()) };
     let position = admission.since.unwrap_or(stored.state.position);
@@ -102,7 +110,7 @@ async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Resp
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().clone_from(&admission.headers);
-    let arrival = Arrival { admission, standing, stored };
+    let arrival = Arrival { admission, standing, stored, from };
     upgrades.spawn(async move {
         if hand_over(upgrade, arrival, &shards).await {
             presence.pass_on();
@@ -134,6 +142,7 @@ struct Arrival {
     admission: Admission,
     standing: Standing,
     stored: StoredConsumer,
+    from: IpAddr,
 }
 
 /// A consumer that has arrived and leaves again, unless a shard takes care of that from now on: a client can go away at
@@ -157,9 +166,24 @@ impl Drop for Presence {
     }
 }
 
-fn without_consumer(error: &ConsumerStoreError) -> Response {
+fn without_consumer(
+    shared: &Shared,
+    passport: &Passport,
+    from: IpAddr,
+    error: &ConsumerStoreError,
+) -> Response {
     if let ConsumerStoreError::TooManyDevices { .. } = error {
-        return refuse(StatusCode::FORBIDDEN, "TOO_MANY_DEVICES", &error.to_string());
+        let (status, code) = (StatusCode::FORBIDDEN, "TOO_MANY_DEVICES");
+        let who = passport.user();
+        shared.audit.refused(&Refused {
+            what: "handshake",
+            status,
+            code,
+            why: error,
+            who: who.as_ref(),
+            from,
+        });
+        return refuse(status, code, &error.to_string());
     }
     tracing::warn!(error = error as &dyn std::error::Error, "a client cannot be served now");
     unavailable("NO_POSITION", "your position cannot be read now; try again")
@@ -189,9 +213,11 @@ async fn hand_over(upgrade: OnUpgrade, arrival: Arrival, shards: &[ShardHandle])
             return false;
         }
     };
-    let Arrival { admission: Admission { passport, seat, form, deflate, .. }, standing, stored } = arrival;
+    let Arrival { admission, standing, stored, from } = arrival;
+    let Admission { passport, seat, form, deflate, .. } = admission;
     let subscriptions = stored.state.subscriptions;
-    let newcomer = Newcomer { socket, early_bytes, form, deflate, passport, seat, standing, subscriptions };
+    let newcomer =
+        Newcomer { socket, early_bytes, from, form, deflate, passport, seat, standing, subscriptions };
     match shards.iter().min_by_key(|shard| shard.connections()) {
         Some(shard) => shard.adopt(newcomer).await,
         None => false,

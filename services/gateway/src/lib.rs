@@ -13,6 +13,8 @@
 mod accept;
 mod admin;
 mod answers;
+mod audit;
+mod connections;
 mod entrance;
 mod follow;
 mod forwarded;
@@ -30,6 +32,7 @@ mod shared;
 mod standing;
 mod times;
 mod tls;
+mod users;
 
 pub use gateway::{Gateway, Parts, StartError};
 pub use tls::{CertificateError, Identity};

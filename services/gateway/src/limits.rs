@@ -19,7 +19,7 @@ use tidings_catalog::Catalogs;
 use tidings_model::Tenant;
 use tidings_runtime::config::{GatewayConfig, TenantConfig};
 
-use self::block::Block;
+pub(crate) use self::block::Block;
 pub(crate) use self::body::TimedBody;
 pub(crate) use self::exceeded::Exceeded;
 pub(crate) use self::pending::{Pending, PendingConnection};

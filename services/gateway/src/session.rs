@@ -12,6 +12,7 @@ use tidings_protocol::client::{self, ClientMessage, Limits, Object, Request};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId, quoted};
 use tidings_protocol::server::ServerMessage;
 use tidings_streams::consumers::{self, ConsumerName, Edit};
+use tidings_streams::users::UserName;
 use time::OffsetDateTime;
 
 pub(crate) use self::say::refusal;
@@ -27,11 +28,18 @@ pub(crate) struct Passport {
     /// What decides over what the user may say.
     pub(crate) voice: Voice,
     pub(crate) expires_at: OffsetDateTime,
+    /// When the token was issued, in seconds since 1970, if it says so.
+    pub(crate) issued_at: Option<u64>,
 }
 
 impl Passport {
     pub(crate) fn tenant(&self) -> &Tenant {
         self.consumer.tenant()
+    }
+
+    /// Who it is; everybody who has a durable consumer has a name.
+    pub(crate) fn user(&self) -> Option<UserName> {
+        UserName::new(self.tenant().clone(), self.consumer.user()).ok()
     }
 }
 
@@ -111,6 +119,11 @@ impl Session {
 
     pub(crate) fn passport(&self) -> &Passport {
         &self.passport
+    }
+
+    /// The topics that the client asked for.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &str> {
+        self.subscriptions.keys().map(String::as_str)
     }
 
     /// Every address that is open to the connection, with the filter and the sequence after which

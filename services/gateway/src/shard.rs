@@ -13,14 +13,17 @@ mod deflate;
 mod directory;
 mod fallback;
 mod publish;
+mod review;
 mod settle;
 mod socket;
+mod survey;
 mod timers;
 mod window;
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,9 +34,10 @@ use tidings_model::{Epoch, Position, headers};
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::server::{GapReason, ServerMessage};
 use tidings_runtime::telemetry::propagation;
+use tidings_streams::connections::Page;
 use tidings_streams::consumers::Subscription;
 use time::OffsetDateTime;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -44,8 +48,10 @@ pub(crate) use self::deflate::Deflate;
 use self::directory::{ConnectionId, Directory};
 pub(crate) use self::socket::Detached;
 use self::socket::Socket;
+pub(crate) use self::survey::Survey;
 use crate::framed::{Form, FramedEnvelope};
 use crate::limits::Seat;
+use crate::retained::unix_seconds;
 use crate::session::{Passport, Session};
 use crate::shared::Shared;
 use crate::standing::{Gap, Standing};
@@ -69,6 +75,8 @@ pub(crate) struct Newcomer {
     pub(crate) socket: Detached,
     /// What the client sent right behind its handshake.
     pub(crate) early_bytes: Bytes,
+    /// Whom it comes from.
+    pub(crate) from: IpAddr,
     pub(crate) form: Form,
     /// Whether it negotiated permessage-deflate.
     pub(crate) deflate: bool,
@@ -93,6 +101,7 @@ pub(crate) enum News {
 enum Command {
     Adopt(Box<Newcomer>),
     Tell(News),
+    Survey(Box<Survey>, oneshot::Sender<Page>),
     Close,
 }
 
@@ -115,7 +124,7 @@ impl ShardHandle {
         let count = Arc::clone(&connections);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
-            let shard = Shard::new(shared, position, count);
+            let shard = Shard::new(index, shared, position, count);
             LocalSet::new().block_on(&runtime, Rc::new(shard).run(queue));
         })?;
         Ok((Self { commands, connections }, thread))
@@ -137,6 +146,13 @@ impl ShardHandle {
         let _ = self.commands.send(Command::Tell(news)).await;
     }
 
+    /// Looks at a share of the connections; `None` if the shard has ended.
+    pub(crate) async fn survey(&self, survey: Survey) -> Option<Page> {
+        let (answer, page) = oneshot::channel();
+        self.commands.send(Command::Survey(Box::new(survey), answer)).await.ok()?;
+        page.await.ok()
+    }
+
     /// Ends the shard after all of its connections have been told.
     pub(crate) async fn close(&self) {
         let _ = self.commands.send(Command::Close).await;
@@ -144,11 +160,14 @@ impl ShardHandle {
 }
 
 struct Shard {
+    index: usize,
     shared: Arc<Shared>,
     limits: WindowLimits,
     directory: RefCell<Directory<Rc<Connection>>>,
-    connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
+    connections: RefCell<BTreeMap<ConnectionId, Rc<Connection>>>,
     next_id: Cell<ConnectionId>,
+    /// The version of what is known of users by which the connections were last looked at.
+    reviewed: Cell<u64>,
     /// One entry for each connection: when to look at it again.
     timers: RefCell<BinaryHeap<Reverse<(Instant, ConnectionId)>>>,
     epoch: Cell<Epoch>,
@@ -165,16 +184,18 @@ struct Shard {
 }
 
 impl Shard {
-    fn new(shared: Arc<Shared>, position: Position, count: Arc<AtomicUsize>) -> Self {
+    fn new(index: usize, shared: Arc<Shared>, position: Position, count: Arc<AtomicUsize>) -> Self {
         let settings = &shared.settings;
         let limits = WindowLimits { messages: settings.window_messages.get(), bytes: settings.window_bytes };
         let deflate = Rc::new(Deflate::new(settings.compression_threshold));
         Self {
+            index,
             shared,
             limits,
             directory: RefCell::default(),
             connections: RefCell::default(),
             next_id: Cell::new(1),
+            reviewed: Cell::new(0),
             timers: RefCell::default(),
             epoch: Cell::new(position.epoch),
             cursor: Cell::new(position.sequence),
@@ -196,11 +217,16 @@ impl Shard {
                     Some(Command::Adopt(newcomer)) => self.adopt(*newcomer),
                     Some(Command::Tell(News::Envelopes(envelopes))) => self.deliver(&envelopes).await,
                     Some(Command::Tell(News::Renewed(epoch))) => self.renew(epoch),
+                    Some(Command::Survey(survey, answer)) => {
+                        // Whoever asked may have gone.
+                        let _ = answer.send(self.survey(&survey));
+                    }
                     Some(Command::Close) | None => break,
                 },
                 _ = tick.tick() => {
                     self.look_at_timers();
                     self.settle();
+                    self.review().await;
                 }
             }
         }
@@ -208,7 +234,7 @@ impl Shard {
     }
 
     fn adopt(self: &Rc<Self>, newcomer: Newcomer) {
-        let Newcomer { socket, early_bytes, form, deflate, passport, seat, standing, subscriptions } =
+        let Newcomer { socket, early_bytes, from, form, deflate, passport, seat, standing, subscriptions } =
             newcomer;
         let standing = self.in_this_life(standing);
         let socket = match Socket::attach(socket) {
@@ -225,6 +251,8 @@ impl Shard {
         let mut session = Session::new(Arc::clone(&self.shared.catalogs), passport, form);
         session.restore(subscriptions);
         let opening = Opening {
+            from,
+            since: unix_seconds(wall),
             token_expires,
             session,
             deflate: deflate.then(|| Rc::clone(&self.deflate)),
@@ -240,6 +268,8 @@ impl Shard {
         self.connections.borrow_mut().insert(id, Rc::clone(&connection));
         self.count.fetch_add(1, Ordering::Relaxed);
         self.timers.borrow_mut().push(Reverse((now, id)));
+        // It may have been settled since its handshake that it may not come in.
+        self.bar(&connection);
         welcome(&connection, standing, wall);
         if !early_bytes.is_empty() {
             self.hear(&connection, &mut early_bytes.to_vec());

@@ -10,13 +10,17 @@ use tidings_runtime::config::GatewayConfig;
 use tidings_streams::{ExtentError, Topology};
 use time::OffsetDateTime;
 
+use crate::audit::Audit;
 use crate::limits::Limits;
 use crate::positions::Positions;
 use crate::retained::Retained;
 use crate::standing::View;
+use crate::users::KnownUsers;
 
 /// What all parts of a running gateway share.
 pub(crate) struct Shared {
+    /// The name of this gateway.
+    pub(crate) name: String,
     pub(crate) settings: GatewayConfig,
     pub(crate) leeway: Duration,
     pub(crate) rules: Rules,
@@ -28,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) retained: Arc<Retained>,
     pub(crate) limits: Limits,
     pub(crate) positions: Positions,
+    pub(crate) users: KnownUsers,
+    pub(crate) audit: Audit,
 }
 
 impl Shared {

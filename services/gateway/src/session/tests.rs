@@ -51,6 +51,7 @@ fn passport(catalog: &Catalog, claims: &Value) -> Passport {
         consumer: ConsumerName::new(catalog.tenant().clone(), user, "default").unwrap(),
         keys,
         expires_at: datetime!(2030-01-01 00:00 UTC),
+        issued_at: None,
     }
 }
 

@@ -3,14 +3,17 @@
 //! With a known key it is decided at once, so that what the client says next already finds what the token opens. With a
 //! new key the issuer has to be asked, and the connection goes on meanwhile with what it has.
 
+use std::fmt::Display;
 use std::rc::Rc;
 
+use axum::http::StatusCode;
 use tidings_access::{Claims, Refusal, Token};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
 use tidings_protocol::server::ServerMessage;
 
 use super::Shard;
 use super::connection::{Connection, Phase, State};
+use crate::audit::Refused;
 use crate::framed::Form;
 use crate::handshake::{self, Denied};
 
@@ -56,11 +59,22 @@ impl Shard {
             let device = state.session.passport().consumer.device();
             handshake::passport(&self.shared, &claims, Some(device))
         });
+        let who = state.session.passport().user();
+        let refused = |code: &str, why: &dyn Display| {
+            let (what, status) = ("authenticate", StatusCode::UNAUTHORIZED);
+            let (who, from) = (who.as_ref(), connection.from);
+            self.shared.audit.refused(&Refused { what, status, code, why, who, from });
+        };
+        if let Err(denied) = &passport {
+            refused(denied.code(), denied);
+        }
         let renewed = passport
             .map_err(|denied| ErrorMessage::new(ErrorCode::Unauthorized, denied.to_string()))
             .and_then(|fresh| {
                 let expires = fresh.expires_at;
-                let effects = state.session.renew(fresh)?;
+                let effects = state.session.renew(fresh).inspect_err(|error| {
+                    refused(error.code().as_str(), &error.message());
+                })?;
                 state.token_expires = self.instant_of(expires, (self.shared.clock)());
                 Ok((effects, expires))
             });

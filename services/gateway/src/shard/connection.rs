@@ -7,6 +7,7 @@
 use std::cell::{RefCell, RefMut};
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::{Poll, Waker, ready};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::framing::{self, Inbound, Opcode};
+use tidings_streams::connections::Traffic;
 use tokio::time::Instant;
 
 use super::deflate::Deflate;
@@ -34,6 +36,10 @@ pub(crate) struct Connection {
     pub(super) form: Form,
     /// Where permessage-deflate was negotiated.
     pub(super) deflate: Option<Rc<Deflate>>,
+    /// Whom it comes from.
+    pub(super) from: IpAddr,
+    /// When it was opened, in seconds since 1970.
+    pub(super) since: u64,
     socket: Socket,
     state: RefCell<State>,
 }
@@ -63,6 +69,8 @@ pub(super) struct State {
     pub(super) publications: Publications,
     /// The last sequence that was put into the window.
     pub(super) sent: u64,
+    /// Messages since the connection was opened.
+    pub(super) messages: Traffic,
     window: Window,
     /// Bounds of the window.
     limits: WindowLimits,
@@ -119,13 +127,15 @@ impl Connection {
             fallback: None,
             publications: Publications::default(),
             sent: opening.after,
+            messages: Traffic::default(),
             window: Window::default(),
             limits: opening.limits,
             blocked: false,
             last_message: None,
             waker: None,
         };
-        Rc::new(Self { id, form, deflate: opening.deflate, socket, state: RefCell::new(state) })
+        let Opening { from, since, deflate, .. } = opening;
+        Rc::new(Self { id, form, deflate, from, since, socket, state: RefCell::new(state) })
     }
 
     pub(super) fn state(&self) -> RefMut<'_, State> {
@@ -207,6 +217,7 @@ impl Connection {
         let most = state.allowance.tenant().max_message_bytes();
         state.window.push(framed.frame_within(self.form, most, self.deflate.as_deref()));
         state.sent = framed.sequence();
+        state.messages.sent = state.messages.sent.saturating_add(1);
         state.last_message = Some(framed.identity());
     }
 
@@ -254,6 +265,8 @@ impl Connection {
 
 /// What a connection begins with.
 pub(super) struct Opening {
+    pub(super) from: IpAddr,
+    pub(super) since: u64,
     pub(super) session: Session,
     /// Where permessage-deflate was negotiated.
     pub(super) deflate: Option<Rc<Deflate>>,

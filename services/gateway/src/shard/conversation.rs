@@ -34,6 +34,7 @@ impl Shard {
         for message in messages.inflated_by(inflater.as_deref_mut()) {
             match message {
                 Ok(Message::Text(text)) => {
+                    state.messages.received = state.messages.received.saturating_add(1);
                     if self.admit(connection, state, now) {
                         self.receive(connection, state, &text);
                     }

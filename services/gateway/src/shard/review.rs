@@ -1,0 +1,60 @@
+//! Ending the connections of those who may not be here any more.
+//!
+//! Looked at by the shard's tick and only when something has changed, all connections at once: so a change
+//! takes effect within a tick, and a thousand changes cost no more than one. A newcomer is looked at when it
+//! is adopted, so that none slips in between its handshake and a change.
+
+use std::rc::Rc;
+
+use tidings_protocol::close::CloseCode;
+use tidings_streams::connections::{ConnectionName, Place};
+use tokio::time::Instant;
+
+use super::connection::{Connection, Phase};
+use super::{FAIR_SHARE, Shard};
+use crate::audit;
+use crate::users::Barred;
+
+impl Shard {
+    /// Looks at everybody, if what is known of users has changed.
+    pub(super) async fn review(&self) {
+        let version = self.shared.users.version();
+        if self.reviewed.replace(version) == version {
+            return;
+        }
+        let connections: Vec<_> = self.connections.borrow().values().cloned().collect();
+        for share in connections.chunks(FAIR_SHARE) {
+            for connection in share {
+                self.bar(connection);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Ends the connection if its user may not be here any more, or not with this token.
+    pub(super) fn bar(&self, connection: &Rc<Connection>) {
+        let mut state = connection.state();
+        if matches!(state.phase, Phase::Closing { .. } | Phase::Over) {
+            return;
+        }
+        let passport = state.session.passport();
+        let checked =
+            self.shared.users.check(passport.tenant(), passport.consumer.user(), passport.issued_at);
+        let Err(barred) = checked else { return };
+        let (code, by, why) = match &barred {
+            Barred::Unknown => (CloseCode::TryAgainLater, "tidings", None),
+            Barred::Disabled(mark) => (CloseCode::UserDisabled, mark.by.as_str(), mark.reason.as_deref()),
+            Barred::Revoked(revocation) => {
+                (CloseCode::TokenRevoked, revocation.by.as_str(), revocation.reason.as_deref())
+            }
+        };
+        audit::closed(&self.name(connection), &passport.consumer, connection.from, by, why);
+        connection.close(&mut state, code, &barred.to_string(), Instant::now());
+    }
+
+    /// What the connection is called among those of all gateways.
+    pub(super) fn name(&self, connection: &Connection) -> ConnectionName {
+        let place = Place { shard: self.index, number: connection.id };
+        ConnectionName { gateway: self.shared.name.clone(), place }
+    }
+}
