@@ -14,7 +14,14 @@ projector_pub='$JS.API.STREAM.CREATE.EVENTS,$JS.API.STREAM.CREATE.ENVELOPES,$JS.
 
 # A gateway reads ENVELOPES, by consumers of its own and by sequence, and keeps users' positions in the bucket
 # CONSUMERS. It writes envelopes never; it purges those of a user who is deleted. What clients say it publishes as events.
-gateway_pub='events.>,$JS.API.CONSUMER.CREATE.ENVELOPES,$JS.API.CONSUMER.CREATE.ENVELOPES.>,$JS.API.CONSUMER.MSG.NEXT.ENVELOPES.>,$JS.API.DIRECT.GET.ENVELOPES,$JS.API.DIRECT.GET.ENVELOPES.>,$JS.API.STREAM.PURGE.ENVELOPES,purges.>,$JS.API.STREAM.INFO.KV_CONSUMERS,$JS.API.STREAM.CREATE.KV_CONSUMERS,$JS.API.STREAM.MSG.GET.KV_CONSUMERS,$JS.API.STREAM.PURGE.KV_CONSUMERS,$JS.API.DIRECT.GET.KV_CONSUMERS,$JS.API.DIRECT.GET.KV_CONSUMERS.>,$JS.API.CONSUMER.CREATE.KV_CONSUMERS,$JS.API.CONSUMER.CREATE.KV_CONSUMERS.>,$JS.API.CONSUMER.MSG.NEXT.KV_CONSUMERS.>,$JS.API.CONSUMER.DELETE.KV_CONSUMERS.>,$KV.CONSUMERS.>'
+# Who is switched off is in the bucket USERS, which it watches.
+gateway_pub='events.>,$JS.API.CONSUMER.CREATE.ENVELOPES,$JS.API.CONSUMER.CREATE.ENVELOPES.>,$JS.API.CONSUMER.MSG.NEXT.ENVELOPES.>,$JS.API.DIRECT.GET.ENVELOPES,$JS.API.DIRECT.GET.ENVELOPES.>,$JS.API.STREAM.PURGE.ENVELOPES,purges.>,$JS.API.STREAM.INFO.KV_CONSUMERS,$JS.API.STREAM.CREATE.KV_CONSUMERS,$JS.API.STREAM.MSG.GET.KV_CONSUMERS,$JS.API.STREAM.PURGE.KV_CONSUMERS,$JS.API.DIRECT.GET.KV_CONSUMERS,$JS.API.DIRECT.GET.KV_CONSUMERS.>,$JS.API.CONSUMER.CREATE.KV_CONSUMERS,$JS.API.CONSUMER.CREATE.KV_CONSUMERS.>,$JS.API.CONSUMER.MSG.NEXT.KV_CONSUMERS.>,$JS.API.CONSUMER.DELETE.KV_CONSUMERS.>,$KV.CONSUMERS.>,$JS.API.STREAM.INFO.KV_USERS,$JS.API.STREAM.CREATE.KV_USERS,$JS.API.STREAM.MSG.GET.KV_USERS,$JS.API.CONSUMER.CREATE.KV_USERS,$JS.API.CONSUMER.CREATE.KV_USERS.>,$JS.API.CONSUMER.MSG.NEXT.KV_USERS.>,$JS.API.CONSUMER.INFO.KV_USERS.>,$KV.USERS.>'
+
+# Gateways ask each other who is connected, and to close connections. Whoever may publish on
+# tidings.gateway.*.*.<tenant> may do that for the tenant, and whoever may subscribe to tidings.answers.> hears
+# the answers; nobody else should. For `nats service ls`, use --inbox-prefix tidings.answers.
+service_pub='$SRV.PING.tidings-gateway,tidings.gateway.>,tidings.answers.>'
+service_sub='$SRV.*,$SRV.*.tidings-gateway,$SRV.*.tidings-gateway.*,tidings.gateway.>,tidings.answers.>'
 
 # A producer publishes its tenant's events. Its client must use this prefix for inboxes (`inbox_prefix`,
 # `custom_inbox_prefix`, …): whoever may subscribe to _INBOX.> reads what gateways read.
@@ -25,7 +32,7 @@ nsc add operator --name tidings --sys
 nsc add account --name TIDINGS
 nsc edit account --name TIDINGS --js-mem-storage -1 --js-disk-storage -1
 nsc add user --account TIDINGS --name projector --allow-pub "$streams,$projector_pub" --allow-sub '_INBOX.>'
-nsc add user --account TIDINGS --name gateway --allow-pub "$streams,$gateway_pub" --allow-sub '_INBOX.>'
+nsc add user --account TIDINGS --name gateway --allow-pub "$streams,$gateway_pub,$service_pub" --allow-sub "_INBOX.>,$service_sub"
 nsc add user --account TIDINGS --name ops-producer --allow-pub "$producer_pub" --allow-sub "$producer_sub"
 # For people who look at streams and repair; everything in the account.
 nsc add user --account TIDINGS --name admin

@@ -28,6 +28,6 @@ pub use issuer::{Answer, KeyServer, SigningKey};
 pub use nats::{Nats, nats, nats_with};
 pub use ports::free_port;
 pub use road::{Road, Stream};
-pub use system::{Rejected, SCHEMAS, SECRET, Setup, System, UNLIMITED};
+pub use system::{Gateway, Rejected, SCHEMAS, SECRET, Setup, System, UNLIMITED};
 pub use token::token;
 pub use wait::{BOUND, eventually};

@@ -79,25 +79,32 @@ impl Setup {
 
     /// Starts all of it, and returns when it serves.
     pub async fn start(self) -> System {
-        let nats = nats_with(|options| options.config(self.nats)).await;
-        std::fs::write(nats.folder().join("tidings.toml"), self.file).unwrap();
-        let start = |name| {
-            let variables = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            Launch::tidings([name])
-                .variables(variables)
-                .variable("TIDINGS_NATS__URL", nats.url())
-                // No configuration of a developer's own.
-                .folder(nats.folder())
-                .start()
-        };
+        let Self { variables, nats, file } = self;
+        let nats = nats_with(|options| options.config(nats)).await;
+        std::fs::write(nats.folder().join("tidings.toml"), file).unwrap();
+        let start = |name| command(&variables, &nats, &[name]).start();
         let (mut gateway, mut projector) = (start("gateway"), start("projector"));
-        let line = gateway.line("gateway listens", BOUND).await;
-        let (_, address) = line.split_once("address=").expect("the gateway says where it listens");
+        let address = address_of(&mut gateway).await;
         projector.line("projector runs", BOUND).await;
         let client = nats.client().await;
-        let address = format!("http://{}", address.trim());
-        System { gateway, projector, address, client, devices: AtomicU32::new(0), nats }
+        System { gateway, projector, address, client, devices: AtomicU32::new(0), variables, nats }
     }
+}
+
+fn command(variables: &[(String, String)], nats: &Nats, arguments: &[&str]) -> Launch {
+    Launch::tidings(arguments.iter().copied())
+        .variables(variables.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+        .variable("TIDINGS_NATS__URL", nats.url())
+        // No configuration of a developer's own.
+        .folder(nats.folder())
+}
+
+async fn address_of(gateway: &mut Tidings) -> String {
+    let line = gateway.line("gateway listens", BOUND).await;
+    // `address=127.0.0.1:8080`, or `"address":"127.0.0.1:8080"` where logs are JSON.
+    let (_, rest) = line.split_once("127.0.0.1:").expect("the gateway says where it listens");
+    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    format!("http://127.0.0.1:{port}")
 }
 
 /// A nats-server, a projector and a gateway.
@@ -110,6 +117,7 @@ pub struct System {
     address: String,
     client: async_nats::Client,
     devices: AtomicU32,
+    variables: Vec<(String, String)>,
     // Declared last, so that nobody looks for it when it is gone.
     /// The nats-server.
     pub nats: Nats,
@@ -119,6 +127,20 @@ impl System {
     /// With the catalogs of the five systems.
     pub async fn start() -> Self {
         Setup::default().start().await
+    }
+
+    /// One more gateway of the same system, with these variables besides. Returns when it serves.
+    pub async fn another_gateway(&self, variables: &[(&str, &str)]) -> Gateway {
+        let mut process = self.command(&["gateway"]).variables(variables.iter().copied()).start();
+        let address = address_of(&mut process).await;
+        process.line("the gateway is ready", BOUND).await;
+        Gateway { process, address }
+    }
+
+    /// `tidings` with these arguments and the settings of the system.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Launch {
+        command(&self.variables, &self.nats, arguments)
     }
 
     /// Where the gateway listens, such as `http://127.0.0.1:8080`.
@@ -187,6 +209,15 @@ impl System {
             assert!(process.is_running() && !output.contains("panicked"), "{output}");
         }
     }
+}
+
+/// A gateway beside the system's first.
+#[derive(Debug)]
+pub struct Gateway {
+    /// `tidings gateway`.
+    pub process: Tidings,
+    /// Where it listens, such as `http://127.0.0.1:8080`.
+    pub address: String,
 }
 
 /// An event that could not be projected, as it lies in the stream `REJECTED`.

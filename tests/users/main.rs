@@ -1,0 +1,18 @@
+//! Looking after users: who is switched off, whose tokens are revoked, who is connected, and the log of all that.
+//!
+//! Every test starts its own nats-server, projector and gateways as processes.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers fail a test by panicking"
+)]
+
+mod audit;
+mod barred;
+mod cable;
+mod connections;
+mod outages;
+mod permissions;
+mod site;
