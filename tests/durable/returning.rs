@@ -323,6 +323,7 @@ async fn a_gateway_that_stops_saves_what_was_acknowledged() {
     }
     let goodbyes = async {
         for (_, wire) in &mut users {
+            assert_eq!(wire.message().await["action"], "draining");
             assert_eq!(wire.next(BOUND).await, Heard::Close(1001));
         }
     };

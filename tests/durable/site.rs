@@ -78,6 +78,7 @@ impl Site {
             .fold(setup, |setup, (name, value)| setup.variable(name, value))
             .variable("TIDINGS_ACCESS__HS256_SECRET", SECRET)
             .variable("TIDINGS_GATEWAY__LISTEN", "127.0.0.1:0")
+            .variable("TIDINGS_GATEWAY__DRAIN_TIME", "0s")
             // One, so that what one client hears says what all could.
             .variable("TIDINGS_GATEWAY__SHARDS", "1")
     }

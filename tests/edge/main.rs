@@ -9,9 +9,11 @@
     reason = "helpers fail a test by panicking"
 )]
 
+mod age;
 mod attempts;
 mod certificate;
 mod connections;
+mod drain;
 mod handshakes;
 mod memory;
 mod messages;

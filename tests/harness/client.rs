@@ -205,6 +205,16 @@ impl Client {
         assert_eq!(next["action"], "pong", "expected silence, got {next}");
     }
 
+    /// The next message, or the code with which the connection ends as [`Self::close_code`] tells it.
+    pub async fn next_json_or_close(&mut self, bound: Duration) -> Result<Value, Option<u16>> {
+        match self.next(bound).await {
+            Some(Message::Text(text)) => Ok(parse(&text)),
+            Some(Message::Close(frame)) => Err(frame.map(|frame| frame.code.into())),
+            Some(other) => panic!("expected a text message, got {other:?}"),
+            None => Err(None),
+        }
+    }
+
     /// Reads on until the gateway closes the connection, whatever comes before. The code of its close frame, or `None` if the
     /// frame has none or the connection ends without one.
     pub async fn close_code(&mut self, bound: Duration) -> Option<u16> {

@@ -28,8 +28,8 @@ pub const UNLIMITED: [(&str, &str); 9] = [
     ("TIDINGS_GATEWAY__CONNECTIONS_PER_USER", "100000"),
 ];
 
-/// A system in the making: one that does not limit how often its clients come or how much they say, unless told
-/// otherwise.
+/// A system in the making: one that neither limits how often its clients come or how much they say nor takes its
+/// time to end, unless told otherwise.
 #[derive(Debug)]
 pub struct Setup {
     variables: Vec<(String, String)>,
@@ -46,6 +46,7 @@ impl Default for Setup {
             .variable("TIDINGS_SCHEMAS__DIRECTORY", SCHEMAS)
             .variable("TIDINGS_ACCESS__HS256_SECRET", SECRET)
             .variable("TIDINGS_GATEWAY__LISTEN", "127.0.0.1:0")
+            .variable("TIDINGS_GATEWAY__DRAIN_TIME", "0s")
     }
 }
 

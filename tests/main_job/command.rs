@@ -45,7 +45,11 @@ impl Desk {
     }
 
     pub(crate) async fn dev(&self) -> Tidings {
-        let mut dev = self.tidings(&["dev"]).start();
+        self.dev_with(&[]).await
+    }
+
+    async fn dev_with(&self, variables: &[(&str, &str)]) -> Tidings {
+        let mut dev = self.tidings(&["dev"]).variables(variables.iter().copied()).start();
         dev.line("Ctrl-C ends everything.", BOUND).await;
         dev
     }
@@ -257,11 +261,13 @@ async fn a_refused_listener_is_told_why_and_events_stay_from_one_day_to_the_next
     let (status, _) = dev.end(BOUND).await;
     assert!(!status.success());
     check_gone(nats).await;
-    let mut again = desk.dev().await;
+    let mut again = desk.dev_with(&[("TIDINGS_GATEWAY__DRAIN_TIME", "1h")]).await;
     let second = desk.tidings(&event).finish(BOUND).await.succeeded();
     assert!(second.trim_end().ends_with(" is event 2"), "{second}");
 
-    // If nats-server dies, everything ends and says why.
+    // If nats-server dies, everything ends and says why; nobody is moved elsewhere before.
+    let token = desk.token(&["--tenant", "ops", "--sub", "ada"]).await;
+    let listener = listening(&desk, Launch::tidings(["listen", "--token", &token])).await;
     let nats = desk.nats_pid();
     let pid = rustix::process::Pid::from_raw(nats.try_into().unwrap()).unwrap();
     rustix::process::kill_process(pid, Signal::KILL).unwrap();
@@ -269,4 +275,6 @@ async fn a_refused_listener_is_told_why_and_events_stay_from_one_day_to_the_next
     assert!(line.starts_with("tidings: "), "{line}");
     let (status, output) = again.end(BOUND).await;
     assert_eq!(status.code(), Some(1), "{output}");
+    let (_, output) = listener.end(BOUND).await;
+    assert!(output.contains("the gateway is shutting down (1001)"), "{output}");
 }

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidings_embedded::{NatsServer, Options};
 use tidings_gateway::Identity;
@@ -22,6 +23,9 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     if config.access.hs256_secret.is_none() && config.access.issuers.is_empty() {
         config.access.hs256_secret = Some(Secret::new(token::DEV_SECRET.as_bytes()));
     }
+    // There is no other gateway to move to.
+    config.gateway.drain_time.get_or_insert(Duration::ZERO);
+    let drain_time = config.gateway.drain_time();
     let catalogs = catalogs::read(&config.schemas)?;
     let identity = Identity::configured(&config.gateway).await?;
     // Before NATS: if somebody else has the address, nothing needs to be cleaned up.
@@ -52,7 +56,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
             () = whole.triggered() => None,
         }
     };
-    let ending = serve::until_ended(shutdown, telemetry);
+    let ending = serve::until_ended(shutdown, drain_time, telemetry);
     let (lost, ended) = tokio::join!(watched, ending);
     if lost.is_some() {
         return Ok(ExitCode::FAILURE);

@@ -19,6 +19,7 @@ use tidings_streams::users::Users;
 use tidings_streams::{BucketSettings, ConnectSettings, Settings, Topology, connect};
 use time::OffsetDateTime;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::arguments::OWN_VARIABLES;
@@ -27,7 +28,7 @@ use crate::failure::{Failure, report};
 use crate::issuers;
 use crate::reload::{self, Reason};
 
-/// How long the tasks may take to end.
+/// How long the tasks may take to end, besides what they are given to move clients elsewhere.
 const SHUTDOWN: Duration = Duration::from_secs(10);
 /// How long the last traces may take to leave.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -43,7 +44,7 @@ pub(crate) async fn gateway(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let starting = start_gateway(&config, identity, catalogs.catalogs, topology, &shutdown);
     let address = Box::pin(starting).await?;
     tracing::info!(%address, "gateway listens");
-    until_ended(shutdown, telemetry).await
+    until_ended(shutdown, config.gateway.drain_time(), telemetry).await
 }
 
 /// `tidings projector`.
@@ -57,7 +58,7 @@ pub(crate) async fn projector(file: Option<&Path>) -> Result<ExitCode, Failure> 
     let current = reload::keep_current(&config, catalogs, &topology, &shutdown, Reason::Hangup).await?;
     start_projector(&config, current, topology, &shutdown);
     tracing::info!(tenants, "projector runs");
-    until_ended(shutdown, telemetry).await
+    until_ended(shutdown, Duration::ZERO, telemetry).await
 }
 
 /// Reads the file and the environment.
@@ -105,7 +106,9 @@ pub(crate) async fn start_gateway(
     shutdown: &Shutdown,
 ) -> Result<std::net::SocketAddr, Failure> {
     let verifier = issuers::verifier(&config.access)?;
-    let keys = verifier.clone().keep_keys(shutdown.token());
+    // Until the last client has left, its fresh tokens are checked.
+    let served = CancellationToken::new();
+    let keys = verifier.clone().keep_keys(served.clone());
     let gateway = Gateway::start(Parts {
         settings: config.gateway.clone(),
         name: gateway_name(),
@@ -119,13 +122,15 @@ pub(crate) async fn start_gateway(
         topology,
         max_event_bytes: config.projector.max_event_bytes,
         clock: OffsetDateTime::now_utc,
+        random: fastrand::f64,
     })
     .await?;
     let address = gateway.address();
     shutdown.spawn("keys", keys);
-    let (token, whole) = (shutdown.token(), shutdown.clone());
+    let whole = shutdown.clone();
     shutdown.spawn("gateway", async move {
-        if let Err(error) = gateway.run(token).await {
+        let _served = served.drop_guard();
+        if let Err(error) = gateway.run(whole.clone()).await {
             report(&error);
             whole.trigger();
         }
@@ -202,15 +207,17 @@ pub(crate) fn start_projector(
     });
 }
 
-/// Runs until a signal, or until a service cannot go on.
+/// Runs until a signal, or until a service cannot go on; after a signal the tasks have `drain_time` to
+/// themselves.
 pub(crate) async fn until_ended(
     shutdown: Shutdown,
+    drain_time: Duration,
     telemetry: telemetry::Guard,
 ) -> Result<ExitCode, Failure> {
     let second_signal = shutdown.on_signals()?;
     let clean = tokio::select! {
         signal = second_signal => std::process::exit(signal.exit_code().into()),
-        clean = shutdown.finished(SHUTDOWN) => clean,
+        clean = shutdown.finished(drain_time, SHUTDOWN) => clean,
     };
     if let Err(error) = telemetry.shutdown(FLUSH).await {
         report(&error);

@@ -1,6 +1,7 @@
 //! Starting and ending a gateway.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tidings_access::{Rules, Verifier};
 use tidings_catalog::Catalogs;
 use tidings_model::Position;
 use tidings_runtime::config::GatewayConfig;
+use tidings_runtime::shutdown::Shutdown;
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::users::{UserWatch, Users};
 use tidings_streams::{Content, EnvelopeFollower, ExtentError, FollowError, Topology};
@@ -61,6 +63,8 @@ pub struct Parts {
     pub users: Users,
     /// The wall clock.
     pub clock: fn() -> OffsetDateTime,
+    /// A random number from 0 to below 1.
+    pub random: fn() -> f64,
 }
 
 /// A gateway that listens.
@@ -95,6 +99,7 @@ impl Gateway {
             topology: parts.topology,
             max_event_bytes: parts.max_event_bytes,
             clock: parts.clock,
+            random: parts.random,
             positions: Positions::new(parts.consumers, parts.name.clone(), parts.clock),
             users: KnownUsers::new(parts.users),
             audit: Audit::default(),
@@ -110,20 +115,23 @@ impl Gateway {
         self.address
     }
 
-    /// Serves until cancelled; then says goodbye to everybody, saves their positions and returns.
-    pub async fn run(self, cancelled: CancellationToken) -> Result<(), StartError> {
+    /// Serves until told to end; then moves everybody elsewhere over the configured time, or at once if it is
+    /// urgent, saves their positions and returns. Until the last one has left, whoever comes is told to go
+    /// elsewhere, too.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), StartError> {
         let Self { shared, listener, stage, identity, .. } = self;
+        let over = CancellationToken::new();
         let tls = identity.as_ref().map(Identity::acceptor);
-        let http = accept::serve(listener, tls, Arc::clone(&shared), stage.subscribe(), cancelled.clone());
+        let http = accept::serve(listener, tls, Arc::clone(&shared), stage.subscribe(), over.clone());
         let renewing = async {
             if let Some(identity) = identity {
-                identity.keep_current(cancelled.clone()).await;
+                identity.keep_current(over.clone()).await;
             }
         };
         let engine = async {
-            let ended = Box::pin(serve(&shared, &stage, &cancelled)).await;
+            let ended = Box::pin(serve(&shared, &stage, &shutdown, &over)).await;
             // Without an engine there is nothing to be had here.
-            cancelled.cancel();
+            over.cancel();
             ended
         };
         let ((), (), ended) = tokio::join!(http, renewing, engine);
@@ -139,39 +147,57 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Learns what lies where, starts the shards, and keeps both up to date.
+/// Learns what lies where, starts the shards, and keeps both up to date until nobody is connected any more.
 async fn serve(
     shared: &Arc<Shared>,
     stage: &watch::Sender<Stage>,
-    cancelled: &CancellationToken,
+    shutdown: &Shutdown,
+    over: &CancellationToken,
 ) -> Result<(), StartError> {
-    let prepared = cancelled.run_until_cancelled(Box::pin(prepare(shared))).await;
+    let prepared = shutdown.token().run_until_cancelled_owned(Box::pin(prepare(shared))).await;
     let Some((follower, position, watch)) = prepared.transpose()? else { return Ok(()) };
     let (shards, threads) = start_shards(shared, position)?;
     stage.send_replace(Stage::Open(Arc::clone(&shards)));
     tracing::info!(%position, "the gateway is ready");
 
-    let following = follow(follower, shared, &shards, cancelled);
+    let following = follow(follower, shared, &shards, over);
     let looking_after =
-        upkeep(shared.topology.clone(), Arc::clone(&shared.retained), shared.clock, cancelled.clone());
-    // Positions are saved until the last connection has ended.
-    let saving = CancellationToken::new();
-    let serving = async {
-        tokio::join!(
-            following,
-            looking_after,
-            shared.users.run(watch, cancelled),
-            connections::answer(shared, &shards, cancelled),
-        );
-        stage.send_replace(Stage::Ending);
-        for shard in &*shards {
-            shard.close().await;
-        }
-        join(threads).await;
-        saving.cancel();
+        upkeep(shared.topology.clone(), Arc::clone(&shared.retained), shared.clock, over.clone());
+    let ending = async {
+        shutdown.triggered().await;
+        stage.send_replace(Stage::Draining);
+        drain(&shards, threads, shared.settings.drain_time(), shutdown).await;
+        over.cancel();
     };
-    tokio::join!(serving, shared.positions.run(saving.clone()), shared.audit.run(&saving));
+    tokio::join!(
+        ending,
+        following,
+        looking_after,
+        shared.users.run(watch, over),
+        connections::answer(shared, &shards, over),
+        // Until the last connection has ended.
+        shared.positions.run(over.clone()),
+        shared.audit.run(over),
+    );
     Ok(())
+}
+
+/// Moves every connection elsewhere and ends the shards.
+async fn drain(shards: &[ShardHandle], threads: Threads, time: Duration, shutdown: &Shutdown) {
+    let connections = shards.iter().map(ShardHandle::connections).sum::<usize>();
+    tracing::info!(connections, ?time, "the gateway is draining");
+    for shard in shards {
+        shard.drain(time).await;
+    }
+    let mut ended = pin!(join(threads));
+    tokio::select! {
+        () = &mut ended => return,
+        () = shutdown.urgent() => {}
+    }
+    for shard in shards {
+        shard.close().await;
+    }
+    ended.await;
 }
 
 async fn prepare(shared: &Shared) -> Result<(EnvelopeFollower, Position, UserWatch), StartError> {

@@ -40,8 +40,8 @@ pub(crate) enum Stage {
     Starting,
     /// It serves.
     Open(Arc<[ShardHandle]>),
-    /// It is about to end.
-    Ending,
+    /// It is about to end: whoever is connected is moved elsewhere, and whoever comes is sent there.
+    Draining,
 }
 
 /// All routes.
@@ -63,7 +63,7 @@ async fn ready(State(endpoint): State<Endpoint>) -> Response {
     match stage {
         Stage::Open(_) => "ready\n".into_response(),
         Stage::Starting => unavailable("STARTING", "the gateway is learning what lies where"),
-        Stage::Ending => unavailable("DRAINING", "the gateway is shutting down"),
+        Stage::Draining => unavailable("DRAINING", "the gateway is shutting down"),
     }
 }
 
@@ -127,13 +127,13 @@ async fn when_open(
     let decided = stage.wait_for(|stage| !matches!(stage, Stage::Starting));
     let stage = match tokio::time::timeout(patience, decided).await {
         Ok(Ok(stage)) => stage.clone(),
-        Ok(Err(_)) => Stage::Ending,
+        Ok(Err(_)) => Stage::Draining,
         Err(_) => Stage::Starting,
     };
     match stage {
         Stage::Open(shards) => Ok(shards),
         Stage::Starting => Err(unavailable("STARTING", "the gateway is not ready yet; try again")),
-        Stage::Ending => Err(unavailable("DRAINING", "the gateway is shutting down; connect again")),
+        Stage::Draining => Err(unavailable("DRAINING", "the gateway is shutting down; connect again")),
     }
 }
 

@@ -14,7 +14,7 @@ use tidings_streams::consumers::{
     Change, ConsumerName, ConsumerStore, ConsumerStoreError, Edit, Presence, REFRESH, StoredConsumer,
 };
 use time::OffsetDateTime;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,8 @@ pub(crate) struct Positions {
     online: Mutex<HashMap<ConsumerName, Online>>,
     /// Somebody has left.
     urgent: Notify,
+    /// How many of those who are about to leave are saved at once.
+    turns: Semaphore,
 }
 
 /// A consumer of which this gateway holds connections, or has something to save.
@@ -60,7 +62,8 @@ enum Saved {
 
 impl Positions {
     pub(crate) fn new(store: Arc<dyn ConsumerStore>, gateway: String, clock: fn() -> OffsetDateTime) -> Self {
-        Self { store, gateway, clock, online: Mutex::default(), urgent: Notify::new() }
+        let turns = Semaphore::new(CONCURRENT);
+        Self { store, gateway, clock, online: Mutex::default(), urgent: Notify::new(), turns }
     }
 
     /// The store, for those who look after consumers.
@@ -191,6 +194,13 @@ impl Positions {
             }
         });
         saves.buffer_unordered(CONCURRENT).collect::<()>().await;
+    }
+
+    /// Saves what is known of a consumer whose connection is about to be moved elsewhere, where it is loaded.
+    /// Many may want this at the same time; only so many are saved at once.
+    pub(crate) async fn save_in_turn(&self, name: &ConsumerName) -> Result<(), ConsumerStoreError> {
+        let _turn = self.turns.acquire().await;
+        self.save(name).await
     }
 
     /// Saves what has changed about one consumer, after any save of it that is under way. What

@@ -11,6 +11,7 @@ mod connection;
 mod conversation;
 mod deflate;
 mod directory;
+mod drain;
 mod fallback;
 mod publish;
 mod review;
@@ -31,7 +32,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidings_model::{Epoch, Position, headers};
-use tidings_protocol::close::CloseCode;
 use tidings_protocol::server::{GapReason, ServerMessage};
 use tidings_runtime::telemetry::propagation;
 use tidings_streams::connections::Page;
@@ -67,8 +67,6 @@ const FAIR_SHARE: usize = 256;
 const FALLBACKS: usize = 4;
 /// How often timers are looked at.
 const TICK: Duration = Duration::from_millis(250);
-/// How long connections may take to say goodbye when the gateway ends.
-const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A client that has passed the handshake.
 pub(crate) struct Newcomer {
@@ -102,6 +100,7 @@ enum Command {
     Adopt(Box<Newcomer>),
     Tell(News),
     Survey(Box<Survey>, oneshot::Sender<Page>),
+    Drain(Duration),
     Close,
 }
 
@@ -153,7 +152,12 @@ impl ShardHandle {
         page.await.ok()
     }
 
-    /// Ends the shard after all of its connections have been told.
+    /// Ends the shard after it has moved its connections elsewhere within this time.
+    pub(crate) async fn drain(&self, over: Duration) {
+        let _ = self.commands.send(Command::Drain(over)).await;
+    }
+
+    /// Ends the shard after all of its connections have been told, without delay.
     pub(crate) async fn close(&self) {
         let _ = self.commands.send(Command::Close).await;
     }
@@ -175,6 +179,8 @@ struct Shard {
     cursor: Cell<u64>,
     scratch: RefCell<Box<[u8]>>,
     deflate: Rc<Deflate>,
+    /// Once it is draining: by when everybody has to leave.
+    drained_by: Cell<Option<Instant>>,
     /// How many may read from the stream itself at once.
     fallbacks: Arc<Semaphore>,
     /// Connections of which something has to be confirmed or saved at the next tick.
@@ -201,6 +207,7 @@ impl Shard {
             cursor: Cell::new(position.sequence),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             deflate,
+            drained_by: Cell::new(None),
             fallbacks: Arc::new(Semaphore::new(FALLBACKS)),
             touched: RefCell::default(),
             tasks: TaskTracker::new(),
@@ -211,7 +218,7 @@ impl Shard {
     async fn run(self: Rc<Self>, mut queue: mpsc::Receiver<Command>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
+        while !self.is_drained() {
             tokio::select! {
                 command = queue.recv() => match command {
                     Some(Command::Adopt(newcomer)) => self.adopt(*newcomer),
@@ -221,6 +228,7 @@ impl Shard {
                         // Whoever asked may have gone.
                         let _ = answer.send(self.survey(&survey));
                     }
+                    Some(Command::Drain(over)) => self.drain(over),
                     Some(Command::Close) | None => break,
                 },
                 _ = tick.tick() => {
@@ -228,6 +236,12 @@ impl Shard {
                     self.settle();
                     self.review().await;
                 }
+            }
+        }
+        queue.close();
+        while let Some(command) = queue.recv().await {
+            if let Command::Adopt(newcomer) = command {
+                self.adopt(*newcomer);
             }
         }
         self.say_farewell().await;
@@ -260,6 +274,7 @@ impl Shard {
             limits: self.limits,
             now,
             first_ping: now + settings.heartbeat,
+            leaves: now + self.lifetime(),
             after: standing.after.sequence,
             acknowledged: (form == Form::Plain || standing.gap.is_none()).then_some(standing.after.sequence),
         };
@@ -271,6 +286,7 @@ impl Shard {
         // It may have been settled since its handshake that it may not come in.
         self.bar(&connection);
         welcome(&connection, standing, wall);
+        self.drain_newcomer(&connection, now);
         if !early_bytes.is_empty() {
             self.hear(&connection, &mut early_bytes.to_vec());
         }
@@ -311,6 +327,7 @@ impl Shard {
                 }
                 // Boxed, so that a connection that keeps up does not pay for the room.
                 Ready::Return => Box::pin(self.catch_up(&connection)).await,
+                Ready::Part => Box::pin(self.part(&connection)).await,
                 Ready::Over => break,
             }
         }
@@ -369,25 +386,6 @@ impl Shard {
                 state.say_text(&gap.to_json((self.shared.clock)()));
                 connection.flush_now(&mut state);
             }
-        }
-    }
-
-    async fn say_farewell(&self) {
-        let now = Instant::now();
-        for connection in self.connections.borrow().values() {
-            connection.close(
-                &mut connection.state(),
-                CloseCode::GoingAway,
-                "the gateway is shutting down",
-                now,
-            );
-        }
-        self.tasks.close();
-        let _ = tokio::time::timeout(FAREWELL, self.tasks.wait()).await;
-        // What the others have acknowledged is saved even if they do not answer.
-        let silent: Vec<_> = self.connections.borrow().values().cloned().collect();
-        for connection in silent {
-            self.forget(&connection);
         }
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) topology: Topology,
     pub(crate) max_event_bytes: usize,
     pub(crate) clock: fn() -> OffsetDateTime,
+    /// A number from 0 to below 1.
+    pub(crate) random: fn() -> f64,
     pub(crate) retained: Arc<Retained>,
     pub(crate) limits: Limits,
     pub(crate) positions: Positions,

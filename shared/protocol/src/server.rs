@@ -77,9 +77,9 @@ pub enum ServerMessage<'a> {
         /// Why.
         reason: GapReason,
     },
-    /// The gateway is about to shut down.
+    /// The connection is about to end, because its gateway does or because it has reached its age.
     Draining {
-        /// When the client should connect again, in milliseconds from now.
+        /// When it ends and the client is to have its next connection, in milliseconds from now.
         reconnect_in_ms: u64,
     },
 }

@@ -1,7 +1,8 @@
 //! The life of a process's tasks: each has a name, all are told to end together, and none is left behind unnoticed.
 //!
-//! A task that panics ends the process in the same orderly way as a signal does, because the rest cannot know what is
-//! missing now.
+//! A signal asks for an end that takes its time: those who are served are moved elsewhere first. A fault,
+//! such as a task that panics, ends the process in the same order but without delay, because the rest cannot
+//! know what is missing now.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -59,6 +60,8 @@ impl Unclean {
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     token: CancellationToken,
+    /// No time is left to move anybody elsewhere; never without `token`.
+    urgent: CancellationToken,
     tracker: TaskTracker,
     ledger: Arc<Mutex<Ledger>>,
 }
@@ -98,14 +101,25 @@ impl Shutdown {
         });
     }
 
-    /// Tells every task to end; again has no effect.
-    pub fn trigger(&self) {
+    /// Tells every task to end in its own time, as a signal does; again has no effect.
+    pub fn begin(&self) {
         self.token.cancel();
     }
 
-    /// Waits for the trigger. Cancel safe.
+    /// Tells every task to end without delay, as a fault does; again has no effect.
+    pub fn trigger(&self) {
+        self.token.cancel();
+        self.urgent.cancel();
+    }
+
+    /// Waits for the word to end, be it [`Shutdown::begin`] or [`Shutdown::trigger`]. Cancel safe.
     pub async fn triggered(&self) {
         self.token.cancelled().await;
+    }
+
+    /// Waits for [`Shutdown::trigger`]: from then on nobody takes any time. Cancel safe.
+    pub async fn urgent(&self) {
+        self.urgent.cancelled().await;
     }
 
     /// Whether tasks were told to end.
@@ -114,14 +128,14 @@ impl Shutdown {
         self.token.is_cancelled()
     }
 
-    /// The word to end as a token, for code that needs no more; cancelling it triggers the shutdown.
+    /// The word to end as a token, for code that needs no more; cancelling it is [`Shutdown::begin`].
     #[must_use]
     pub fn token(&self) -> CancellationToken {
         self.token.clone()
     }
 
-    /// From now on SIGINT and SIGTERM do not end the process. The future must be polled: the first signal triggers the
-    /// shutdown, the second completes the future, and its caller then ends the process at once:
+    /// From now on SIGINT and SIGTERM do not end the process. The future must be polled: the first signal
+    /// begins the shutdown, the second completes the future, and its caller then ends the process at once:
     ///
     /// ```no_run
     /// # use std::{process, time::Duration};
@@ -132,7 +146,7 @@ impl Shutdown {
     /// // shutdown.spawn("…", …)
     /// tokio::select! {
     ///     signal = second_signal => process::exit(signal.exit_code().into()),
-    ///     clean = shutdown.finished(Duration::from_secs(20)) => { /* report; flush telemetry */ }
+    ///     clean = shutdown.finished(Duration::from_secs(20), Duration::from_secs(10)) => { /* report; flush telemetry */ }
     /// }
     /// # Ok(()) }
     /// ```
@@ -149,17 +163,19 @@ impl Shutdown {
             };
             let first = next().await;
             tracing::info!(signal = ?first, "shutting down; a second signal ends the process at once");
-            shutdown.trigger();
+            shutdown.begin();
             next().await
         })
     }
 
-    /// Waits until every task has ended; once triggered, for `bound` at most. Tasks that are left keep running: end the
-    /// process. Call it when all tasks are spawned.
-    pub async fn finished(&self, bound: Duration) -> Result<(), Unclean> {
+    /// Waits until every task has ended: once told to, for `leisure` and then `bound` at most; once it is
+    /// urgent, for `bound`. Tasks that are left keep running: end the process. Call it when all tasks are
+    /// spawned.
+    pub async fn finished(&self, leisure: Duration, bound: Duration) -> Result<(), Unclean> {
         self.tracker.close();
         let expired = async {
             self.triggered().await;
+            let _ = tokio::time::timeout(leisure, self.urgent()).await;
             tokio::time::sleep(bound).await;
         };
         tokio::select! {

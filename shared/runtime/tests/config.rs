@@ -184,6 +184,7 @@ fn every_kind_of_value_tells_its_range() {
         ("gateway.max_connections", "0", "a whole number from 1 to 1000000000"),
         ("projector.consumer", "\"my.projector\"", "1 to 32 letters, digits, - and _"),
         ("schemas.directory", "\"\"", "text that is not empty"),
+        ("gateway.drain_time", "\"later\"", "a duration up to 100 years, such as 0s, 30s or 5m"),
         ("access.leeway", "\"later\"", "a duration up to 100 years, such as 0s, 30s or 5m"),
     ];
     for (key, value, expected) in rows {

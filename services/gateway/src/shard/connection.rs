@@ -44,6 +44,7 @@ pub(crate) struct Connection {
     state: RefCell<State>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "of every connection, and a byte each")]
 pub(super) struct State {
     pub(super) session: Session,
     pub(super) inbound: Inbound,
@@ -52,6 +53,9 @@ pub(super) struct State {
     pub(super) last_heard: Instant,
     pub(super) next_ping: Instant,
     pub(super) token_expires: Instant,
+    /// When the connection is told to leave; once it was told, when it leaves.
+    pub(super) leaves: Instant,
+    pub(super) told_to_leave: bool,
     /// Everything up to here was received, as the client says; `None` until a client that was told
     /// of a gap says anything, as it may not have heard of it.
     pub(super) acknowledged: Option<u64>,
@@ -94,10 +98,21 @@ pub(super) enum Phase {
     /// Everything up to `after` has been given; the rest is read from the mailbox, as fast as the
     /// client takes it.
     Returning { after: u64 },
+    /// Nothing more is given; what was given may be acknowledged until then.
+    Leaving { until: Instant },
+    /// Where it stands is being saved; then comes the Close.
+    Parting,
     /// A Close was sent or received; nothing more is delivered.
     Closing { until: Instant, answered: bool },
     /// The socket is of no use any more.
     Over,
+}
+
+impl Phase {
+    /// Whether messages are given to the connection.
+    pub(super) fn is_served(self) -> bool {
+        matches!(self, Self::Live | Self::Returning { .. })
+    }
 }
 
 /// What a connection's task has to do next.
@@ -105,6 +120,7 @@ pub(super) enum Ready {
     Read,
     Write,
     Return,
+    Part,
     Over,
 }
 
@@ -119,6 +135,8 @@ impl Connection {
             last_heard: opening.now,
             next_ping: opening.first_ping,
             token_expires: opening.token_expires,
+            leaves: opening.leaves,
+            told_to_leave: false,
             acknowledged: opening.acknowledged,
             asked: opening.after,
             missed_after: u64::MAX,
@@ -148,6 +166,7 @@ impl Connection {
             let mut state = self.state();
             match state.phase {
                 Phase::Over => return Poll::Ready(Ready::Over),
+                Phase::Parting => return Poll::Ready(Ready::Part),
                 Phase::Closing { answered: true, .. } if state.has_sent_all() => {
                     return Poll::Ready(Ready::Over);
                 }
@@ -187,7 +206,7 @@ impl Connection {
     /// waiting to be already.
     pub(super) fn offer(&self, framed: &FramedEnvelope) -> bool {
         let mut state = self.state();
-        if matches!(state.phase, Phase::Closing { .. } | Phase::Over) {
+        if !state.phase.is_served() {
             state.missed_after = state.missed_after.min(framed.sequence() - 1);
         }
         if state.phase != Phase::Live || state.has(framed) {
@@ -275,6 +294,8 @@ pub(super) struct Opening {
     pub(super) now: Instant,
     pub(super) first_ping: Instant,
     pub(super) token_expires: Instant,
+    /// When the connection has reached its age.
+    pub(super) leaves: Instant,
     /// Delivery begins after this sequence.
     pub(super) after: u64,
     /// What the client is known to have.
@@ -296,8 +317,7 @@ impl State {
     pub(super) fn forget_positions(&mut self, acknowledged: Option<u64>) {
         self.session.forget_positions();
         (self.sent, self.acknowledged, self.asked) = (0, acknowledged, 0);
-        let gone = matches!(self.phase, Phase::Closing { .. } | Phase::Over);
-        self.missed_after = if gone { 0 } else { u64::MAX };
+        self.missed_after = if self.phase.is_served() { u64::MAX } else { 0 };
         self.last_message = None;
         self.fallback = None;
     }
@@ -340,6 +360,26 @@ impl State {
     pub(super) fn move_on(&mut self, after: u64) {
         if let Phase::Returning { .. } = self.phase {
             self.phase = Phase::Returning { after };
+        }
+    }
+
+    /// Gives the connection nothing more; until then it may acknowledge what it was given.
+    pub(super) fn leave(&mut self, until: Instant) {
+        self.stop(Phase::Leaving { until });
+        self.part_if_settled();
+    }
+
+    /// Nothing is left to be acknowledged before the Close, or nothing that is waited for.
+    pub(super) fn part(&mut self) {
+        self.stop(Phase::Parting);
+        self.wake();
+    }
+
+    /// Does not wait for a client that has acknowledged everything.
+    pub(super) fn part_if_settled(&mut self) {
+        let has_all = self.acknowledged.is_some_and(|acknowledged| acknowledged >= self.sent);
+        if has_all && matches!(self.phase, Phase::Leaving { .. }) {
+            self.part();
         }
     }
 

@@ -30,12 +30,7 @@ impl Shard {
         for connection in self.touched.take() {
             let mut state = connection.state();
             state.touched = false;
-            if connection.form == Form::Plain && state.asked < state.sent {
-                state.asked = state.sent;
-                let question = frame(Opcode::Ping, state.sent.to_string().as_bytes());
-                state.say(question);
-                connection.flush_now(&mut state);
-            }
+            connection.ask(&mut state);
         }
     }
 
@@ -54,6 +49,7 @@ impl Shard {
             if let Some(position) = self.received(state) {
                 self.shared.positions.acknowledge(&state.session.passport().consumer, position);
             }
+            state.part_if_settled();
         }
     }
 
@@ -65,9 +61,23 @@ impl Shard {
         let through = match state.phase {
             Phase::Live => self.cursor.get(),
             Phase::Returning { after } => after,
-            Phase::Closing { .. } | Phase::Over => state.missed_after.min(self.cursor.get()),
+            Phase::Leaving { .. } | Phase::Parting | Phase::Closing { .. } | Phase::Over => {
+                state.missed_after.min(self.cursor.get())
+            }
         };
         let has_all = acknowledged >= state.sent;
         Some(self.position(if has_all { acknowledged.max(through) } else { acknowledged }))
+    }
+}
+
+impl Connection {
+    /// Asks a plain client whether it has everything that it was sent.
+    pub(super) fn ask(&self, state: &mut State) {
+        if self.form == Form::Plain && state.asked < state.sent {
+            state.asked = state.sent;
+            let question = frame(Opcode::Ping, state.sent.to_string().as_bytes());
+            state.say(question);
+            self.flush_now(state);
+        }
     }
 }

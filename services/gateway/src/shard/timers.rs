@@ -1,4 +1,4 @@
-//! Heartbeats, silence and expired tokens, for any number of connections without a timer each.
+//! Heartbeats, silence, expired tokens and age, for any number of connections without a timer each.
 //!
 //! One heap holds, for each connection, when to look at it again; the shard's tick looks at those
 //! that are due.
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Shard;
 use super::connection::{Connection, Phase};
+use super::drain::CONFIRMING;
 
 impl Shard {
     /// Looks at every connection of which something is due.
@@ -40,12 +41,15 @@ impl Shard {
         let mut state = connection.state();
         match state.phase {
             Phase::Closing { until, .. } if until <= now => state.end(),
-            Phase::Closing { .. } | Phase::Over => {}
+            Phase::Leaving { until } if until <= now => state.part(),
+            Phase::Leaving { .. } | Phase::Parting | Phase::Closing { .. } | Phase::Over => {}
             Phase::Live | Phase::Returning { .. } => {
                 if state.token_expires <= now {
                     connection.close(&mut state, CloseCode::TokenExpired, "the token has expired", now);
                 } else if state.last_heard + settings.idle_timeout <= now {
                     connection.close(&mut state, CloseCode::HeartbeatLost, "no answer to the heartbeat", now);
+                } else if state.leaves <= now {
+                    self.move_on_from_here(connection, &mut state, now);
                 } else if state.next_ping <= now {
                     state.say(frame(Opcode::Ping, &[]));
                     connection.flush_now(&mut state);
@@ -54,10 +58,12 @@ impl Shard {
             }
         }
         match state.phase {
-            Phase::Closing { until, .. } => until,
+            Phase::Leaving { until } | Phase::Closing { until, .. } => until,
+            Phase::Parting => now + CONFIRMING,
             Phase::Over => now + settings.heartbeat,
             Phase::Live | Phase::Returning { .. } => {
-                state.next_ping.min(state.token_expires).min(state.last_heard + settings.idle_timeout)
+                let silent = state.last_heard + settings.idle_timeout;
+                state.next_ping.min(state.token_expires).min(silent).min(state.leaves)
             }
         }
     }

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::format::{byte_size, duration, networks, optional_byte_size};
+use super::format::{byte_size, duration, networks, optional_byte_size, optional_duration};
 
 pub use access::{AccessConfig, IssuerConfig, Secret, SignatureAlgorithm, TokenSource};
 pub use tenant::TenantConfig;
@@ -270,6 +270,16 @@ pub struct GatewayConfig {
     /// Connections that the gateway accepts; without it, as many as the system allows.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub max_connections: Option<NonZeroUsize>,
+    /// Age at which a connection is asked to be made anew, give or take a tenth, so that those made together
+    /// do not come back together.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub max_connection_age: Duration,
+    /// Time over which connections are moved to other gateways when this one is asked to end; 0 moves all at
+    /// once. Without it 20s, and 0s in `tidings dev`, where there is no other gateway.
+    #[serde(deserialize_with = "optional_duration")]
+    #[schemars(with = "String", extend("format" = "duration-or-zero"))]
+    pub drain_time: Option<Duration>,
     /// Writing tasks; 0 makes one per core.
     #[schemars(range(min = 0, max = 1024))]
     pub shards: usize,
@@ -279,6 +289,16 @@ pub struct GatewayConfig {
     /// Name of the cookie that may carry a token (RFC 6265).
     #[schemars(extend("format" = "cookie-name"))]
     pub cookie: String,
+}
+
+impl GatewayConfig {
+    /// The time over which connections are moved to other gateways: what is configured, else 20 s, which
+    /// spreads tens of thousands and, with what comes after it, is within the 30 s that orchestrators usually
+    /// leave.
+    #[must_use]
+    pub fn drain_time(&self) -> Duration {
+        self.drain_time.unwrap_or(Duration::from_secs(20))
+    }
 }
 
 impl Default for GatewayConfig {
@@ -317,6 +337,8 @@ impl Default for GatewayConfig {
             pending_connections: const { NonZeroUsize::new(8_192).unwrap() },
             tenants: BTreeMap::new(),
             max_connections: None,
+            max_connection_age: DAY,
+            drain_time: None,
             shards: 0,
             allowed_origins: Vec::new(),
             cookie: "session".to_owned(),
