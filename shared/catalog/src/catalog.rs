@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tidings_model::{Address, Envelope, EnvelopeSubject, Event, EventName, Origin, Tenant};
+use tidings_model::{Address, Class, Envelope, EnvelopeSubject, Event, EventName, Origin, Tenant};
 
 use crate::destination::KeyRule;
 use crate::message::{MessageType, Rendered};
@@ -78,7 +78,7 @@ impl Route {
     pub fn subject(&self, tenant: &Tenant, address: &Address, key: &str) -> Option<EnvelopeSubject> {
         self.kinds.contains(address.kind()).then(|| EnvelopeSubject {
             tenant: tenant.clone(),
-            class: tidings_model::Class::Latest,
+            class: Class::Latest,
             address: address.clone(),
             slot: self.slot.clone(),
             key: Some(key.to_owned()),
@@ -154,6 +154,28 @@ impl Catalog {
             }
         }
         Ok(envelopes)
+    }
+
+    /// The least time between two envelopes of an event's message for one address and key, if the catalog
+    /// limits it. `message` is the number that [`Origin::message`] gives.
+    #[must_use]
+    pub fn interval(&self, event: &EventName, message: u32) -> Option<Duration> {
+        let index = self.by_event.get(event)?.get(usize::try_from(message).ok()?)?;
+        self.messages.get(*index)?.interval
+    }
+
+    /// Whether it limits the rate of any message.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.messages.iter().any(|message| message.interval.is_some())
+    }
+
+    /// The events that become a message whose rate may be limited, now or by another version of the catalog.
+    pub fn replaceable_events(&self) -> impl Iterator<Item = &EventName> {
+        let is_replaceable =
+            |index: &usize| self.messages.get(*index).is_some_and(|message| message.class != Class::Durable);
+        let events = self.by_event.iter().filter(move |(_, messages)| messages.iter().any(is_replaceable));
+        events.map(|(name, _)| name)
     }
 
     pub(crate) fn render(&self, event: &Event) -> Result<Vec<(&MessageType, Rendered)>, Rejection> {

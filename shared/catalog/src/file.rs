@@ -44,6 +44,7 @@ pub(crate) struct MessageFile {
     pub(crate) class: Option<String>,
     pub(crate) key: Option<String>,
     pub(crate) ttl: Option<String>,
+    pub(crate) max_rate: Option<String>,
     #[serde(default)]
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) body: toml::Value,

@@ -40,6 +40,8 @@ pub struct MessageType {
     pub(crate) class: Class,
     pub(crate) key: Option<TextTemplate>,
     pub(crate) time_to_live: Option<Duration>,
+    /// The least time between two of them for one address and key.
+    pub(crate) interval: Option<Duration>,
     pub(crate) attributes: BTreeMap<String, TextTemplate>,
     pub(crate) body: Template,
 }

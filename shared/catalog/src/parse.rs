@@ -25,6 +25,9 @@ const OWN_VERBS: [&str; 5] = ["subscribe", "unsubscribe", "ping", "ack", "authen
 /// reconnects, too short for anybody who was away.
 const EPHEMERAL: Duration = Duration::from_secs(30);
 
+/// The most messages per unit of time that a rate may name.
+const HIGHEST_RATE: u32 = 1_000;
+
 /// The longest span of time in a catalog, ten years: instants that far away can still be computed.
 const LONGEST_SPAN: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
@@ -174,13 +177,18 @@ impl Problems {
             (Some(Class::Latest), false) => {
                 self.add(&place, "class `latest` needs a `key`: of what is it the newest?");
             }
-            (Some(Class::Durable | Class::Ephemeral), true) => {
-                self.add(&place, "only class `latest` has a `key`");
+            (Some(Class::Durable), true) => self.add(&place, "only class `latest` has a `key`"),
+            (Some(Class::Ephemeral), true) if file.max_rate.is_none() => {
+                self.add(&place, "only class `latest` has a `key`, and `ephemeral` if it has a `max_rate`");
             }
             _ => {}
         }
         let stated = file.ttl.as_deref().and_then(|ttl| self.time_to_live(&place, ttl));
         let time_to_live = stated.or((class == Some(Class::Ephemeral)).then_some(EPHEMERAL));
+        let interval = file.max_rate.as_deref().and_then(|rate| self.interval(&place, rate));
+        if let Some(interval) = interval {
+            self.check_interval(&place, interval, class, time_to_live);
+        }
         if let Some(path) = key.iter().flat_map(TextTemplate::paths).find(|path| path.is_optional()) {
             self.add(
                 &place,
@@ -198,6 +206,7 @@ impl Problems {
             class: class?,
             key,
             time_to_live,
+            interval,
             attributes,
             body: body?,
         })
@@ -249,6 +258,45 @@ impl Problems {
         let wrong = || format!("ttl {text:?} is no span of whole seconds, at most ten years, such as \"1h\"");
         let fits = |ttl: &Duration| ttl.as_secs() >= 1 && ttl.subsec_nanos() == 0 && *ttl <= LONGEST_SPAN;
         self.take(place, humantime::parse_duration(text).ok().filter(fits).ok_or_else(wrong))
+    }
+
+    /// The time between two messages of a rate such as `10/s`, `1/min` or `1/h`.
+    fn interval(&mut self, place: &str, rate: &str) -> Option<Duration> {
+        let parse = || {
+            let (count, unit) = rate.split_once('/')?;
+            let unit = match unit {
+                "s" => 1,
+                "min" => 60,
+                "h" => 60 * 60,
+                _ => return None,
+            };
+            let count = count.parse().ok().filter(|count| (1..=HIGHEST_RATE).contains(count))?;
+            Duration::from_secs(unit).checked_div(count)
+        };
+        let wrong = || {
+            format!("max_rate {rate:?} is none such as \"1/s\", \"10/min\" or \"1/h\", up to {HIGHEST_RATE}")
+        };
+        self.take(place, parse().ok_or_else(wrong))
+    }
+
+    fn check_interval(
+        &mut self,
+        place: &str,
+        interval: Duration,
+        class: Option<Class>,
+        time_to_live: Option<Duration>,
+    ) {
+        if class == Some(Class::Durable) {
+            self.add(place, "class `durable` has no `max_rate`: each of its messages matters");
+        }
+        if let Some(ttl) = time_to_live.filter(|ttl| *ttl <= interval) {
+            // What is held back would expire before its turn comes.
+            let (ttl, interval) = (humantime::format_duration(ttl), humantime::format_duration(interval));
+            self.add(
+                place,
+                format!("`ttl` {ttl} is not longer than {interval}, the time between two by `max_rate`"),
+            );
+        }
     }
 
     fn text(&mut self, place: &str, text: &str) -> Option<TextTemplate> {

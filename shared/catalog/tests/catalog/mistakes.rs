@@ -113,7 +113,11 @@ fn mistakes_between_lines_are_named_too() {
     for (changes, place, text) in [
         (&["class = 'durable'", "message = 'm'"][..], "message `m`", "only class `latest` has a `key`"),
         (&["name = 'm'\nslot = 'a.b'", "message = 'a.b'"], "message `m`", "\"a.b\""),
-        (&["class = 'ephemeral'"], "message `m`", "only class `latest` has a `key`"),
+        (&["class = 'ephemeral'"], "message `m`", "only class `latest` has a `key`, and `ephemeral` if"),
+        (&["class = 'durable'\nmax_rate = '1/s'", "message = 'm'"], "message `m`", "no `max_rate`"),
+        (&["class = 'latest'\nmax_rate = '0/s'"], "message `m`", "max_rate \"0/s\" is none such as"),
+        (&["class = 'latest'\nmax_rate = '1/d'"], "message `m`", "max_rate \"1/d\" is none such as"),
+        (&["ttl = '1m'\nmax_rate = '1/min'"], "message `m`", "`ttl` 1m is not longer than 1m"),
         (
             &[
                 "[[message]] # other\nname = 'm'\nevents = ['c.d']\nschema = 'any.json'\nto = 'all'\nbody = {}",
