@@ -22,6 +22,11 @@ pub const EVENT_SOURCE: &str = "Tidings-Event-Source";
 /// On an envelope: `<message>/<part>`, the number of its message among those that the event became
 /// and its own among all envelopes of the event, both from 0.
 pub const PART: &str = "Tidings-Part";
+/// On an envelope that was held back: the position in `EVENTS` of the last event of which everything was
+/// written before it, or is held back, `<epoch>-<sequence>`; its own event is an older one.
+pub const THROUGH: &str = "Tidings-Through";
+/// On an envelope: the sequence in `EVENTS` of the oldest event of which something was held back meanwhile.
+pub const HELD_FROM: &str = "Tidings-Held-From";
 /// On an envelope: when it expires, in seconds since 1970-01-01T00:00:00Z.
 pub const EXPIRES: &str = "Tidings-Expires";
 /// On an envelope: what subscriptions can filter on, a JSON object of strings.

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use tidings_model::{Attributes, Class, Envelope, EnvelopeSubject, Origin, Position, RawEvent, headers};
 use time::OffsetDateTime;
 
+use crate::writer::Resume;
+
 /// An envelope and where it lies in `ENVELOPES`.
 #[derive(Debug, Clone)]
 pub struct StoredEnvelope {
@@ -66,6 +68,17 @@ pub(crate) fn origin(headers: &HeaderMap) -> Option<Origin> {
         message: message.parse().ok()?,
         part: part.parse().ok()?,
     })
+}
+
+/// What an envelope's headers say about all that was written up to it.
+pub(crate) fn resume(headers: &HeaderMap) -> Option<Resume> {
+    let text = |name: &str| headers.get(name).map(HeaderValue::as_str);
+    let own = origin(headers)?;
+    let through = text(headers::THROUGH).and_then(|text| Position::from_str(text).ok());
+    // All parts of the event.
+    let after = through.map_or(own, |event| Origin { event, message: u32::MAX, part: u32::MAX });
+    let held_from = text(headers::HELD_FROM).and_then(|text| text.parse().ok());
+    Some(Resume { after: Some(after), held_from })
 }
 
 /// The headers of an envelope on its way into the stream, but for those that say where it belongs.

@@ -16,6 +16,9 @@ use crate::topology::Topology;
 /// beginning.
 const NOTICE_TIME_TO_LIVE: &str = "24h";
 
+/// The subject that holds every notice.
+pub(crate) const ANY_NOTICE: &str = "purges.>";
+
 /// Removes all envelopes at an address, and has every gateway forget them; returns how many the
 /// stream held. Doing it again is harmless.
 pub async fn purge_address(
@@ -26,9 +29,13 @@ pub async fn purge_address(
     let removed = topology.envelopes.purge().filter(EnvelopeSubject::at(tenant, address)).await?;
     let mut map = HeaderMap::new();
     map.insert(headers::TIME_TO_LIVE, NOTICE_TIME_TO_LIVE);
-    let notice = format!("purges.{tenant}.{}", address.to_subject_tokens());
-    topology.context.publish_with_headers(notice, map, Bytes::new()).await?.await?;
+    topology.context.publish_with_headers(notice(tenant, address), map, Bytes::new()).await?.await?;
     Ok(removed.purged)
+}
+
+/// The subject of the notice about an address.
+pub(crate) fn notice(tenant: &Tenant, address: &Address) -> String {
+    format!("purges.{tenant}.{}", address.to_subject_tokens())
 }
 
 /// The address that a notice is about.

@@ -110,6 +110,18 @@ impl EventReader {
         }
     }
 
+    /// Where the last event lies that was handed out, or was done before.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position { epoch: self.epoch, sequence: self.cursor }
+    }
+
+    /// The sequence of the last event before which all are acknowledged, by whomever.
+    pub async fn acknowledged(&mut self) -> Result<u64, ReaderError> {
+        let info = self.consumer.get_info().await.map_err(|source| ReaderError::new(&self.name, source))?;
+        Ok(info.ack_floor.stream_sequence)
+    }
+
     /// Notes that every event up to this one is done.
     pub fn done(&mut self, position: Position) {
         if position.epoch == self.epoch {
@@ -119,8 +131,7 @@ impl EventReader {
 
     /// Moves on to what others have acknowledged meanwhile, after another projector was active.
     pub async fn catch_up(&mut self) -> Result<(), ReaderError> {
-        let info = self.consumer.get_info().await.map_err(|source| ReaderError::new(&self.name, source))?;
-        let floor = info.ack_floor.stream_sequence;
+        let floor = self.acknowledged().await?;
         self.done = self.done.max(floor);
         self.cursor = self.cursor.max(floor);
         Ok(())

@@ -14,10 +14,10 @@ use std::pin::Pin;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind, Stream};
-use tidings_model::{Envelope, EnvelopeSubject, Origin, headers};
+use tidings_model::{Envelope, EnvelopeSubject, Origin, Position, headers};
 use time::OffsetDateTime;
 
-use crate::convert::{envelope_headers, origin, set};
+use crate::convert::{envelope_headers, resume, set};
 use crate::topology::Topology;
 
 /// Appends envelopes to the stream.
@@ -32,11 +32,23 @@ pub struct EnvelopeWriter {
 /// A publication under way; resolves when NATS has stored the envelope.
 pub type Pending = Pin<Box<dyn Future<Output = Result<(), WriteError>> + Send>>;
 
+/// What an envelope tells whoever takes up writing behind it, besides its own origin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Trail {
+    /// For one that was held back: everything of the events up to here was written before it, or is held
+    /// back.
+    pub through: Option<Position>,
+    /// The sequence of the oldest event of which something was held back when this envelope was put in line.
+    pub held_from: Option<u64>,
+}
+
 /// What the stream already holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Resume {
-    /// The last envelope in the stream, unless it is empty.
+    /// Everything up to here was written or is held back; `None` if the stream is empty.
     pub after: Option<Origin>,
+    /// The oldest event of which something was held back.
+    pub held_from: Option<u64>,
 }
 
 impl Resume {
@@ -60,15 +72,37 @@ impl EnvelopeWriter {
         // In this order: an envelope written in between belongs to another writer, and the first
         // publication is refused because of it.
         let info = topology.envelopes.get_info().await.map_err(WriteError::unavailable)?;
-        let resume = Resume { after: last_origin(&topology.envelopes, info.state.first_sequence).await? };
+        let resume = last_resume(&topology.envelopes, info.state.first_sequence).await?.unwrap_or_default();
         let (context, last_sequence) = (topology.context.clone(), info.state.last_sequence);
         Ok((Self { context, last_sequence, last_message_id: None }, resume))
     }
 
+    /// Whether this writer knows what the stream holds that ends with this sequence.
+    #[must_use]
+    pub fn is_at(&self, last_sequence: u64) -> bool {
+        self.last_sequence == last_sequence
+    }
+
     /// Sends an envelope behind all that were sent before.
     pub async fn send(&mut self, envelope: &Envelope, now: OffsetDateTime) -> Result<Pending, WriteError> {
+        self.send_with(envelope, Trail::default(), now).await
+    }
+
+    /// As [`EnvelopeWriter::send`], while something is held back.
+    pub async fn send_with(
+        &mut self,
+        envelope: &Envelope,
+        trail: Trail,
+        now: OffsetDateTime,
+    ) -> Result<Pending, WriteError> {
         let message_id = envelope.message_id();
         let mut headers = envelope_headers(envelope, now);
+        if let Some(through) = trail.through {
+            set(&mut headers, headers::THROUGH, &through.to_string());
+        }
+        if let Some(held_from) = trail.held_from {
+            set(&mut headers, headers::HELD_FROM, &held_from.to_string());
+        }
         set(&mut headers, headers::MESSAGE_ID, &message_id);
         set(&mut headers, headers::EXPECTED_LAST_SEQUENCE, &self.last_sequence.to_string());
         if let Some(last) = &self.last_message_id {
@@ -83,12 +117,12 @@ impl EnvelopeWriter {
     }
 }
 
-/// The origin of the last message that has one. Looks behind what somebody else put into the
+/// What the last message says that has an origin. Looks behind what somebody else put into the
 /// stream: taking its end for empty would have written what is there once more.
-async fn last_origin(envelopes: &Stream, first_sequence: u64) -> Result<Option<Origin>, WriteError> {
+async fn last_resume(envelopes: &Stream, first_sequence: u64) -> Result<Option<Resume>, WriteError> {
     let mut sequence = match envelopes.get_last_raw_message_by_subject(EnvelopeSubject::ALL).await {
-        Ok(message) => match origin(&message.headers) {
-            Some(origin) => return Ok(Some(origin)),
+        Ok(message) => match resume(&message.headers) {
+            Some(resume) => return Ok(Some(resume)),
             None => message.sequence,
         },
         Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
@@ -99,8 +133,8 @@ async fn last_origin(envelopes: &Stream, first_sequence: u64) -> Result<Option<O
         sequence -= 1;
         match envelopes.get_raw_message(sequence).await {
             Ok(message) => {
-                if let Some(origin) = origin(&message.headers) {
-                    return Ok(Some(origin));
+                if let Some(resume) = resume(&message.headers) {
+                    return Ok(Some(resume));
                 }
             }
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {}

@@ -2,7 +2,7 @@
 
 use async_nats::HeaderMap;
 use tidings_model::{Epoch, Origin, Position};
-use tidings_streams::{EnvelopeWriter, Resume, WriteError};
+use tidings_streams::{EnvelopeWriter, Resume, Trail, WriteError};
 use time::{Duration, OffsetDateTime};
 
 use crate::support::{Scene, envelope, latest};
@@ -13,6 +13,26 @@ fn now() -> OffsetDateTime {
 
 fn origin(epoch: u64, sequence: u64, part: u32) -> Origin {
     Origin { event: Position { epoch: Epoch(epoch), sequence }, message: 0, part }
+}
+
+/// One that was held back comes from an early event, and says how far all others were written.
+#[tokio::test]
+async fn a_late_envelope_says_what_was_written_before_it() {
+    let scene = Scene::new().await;
+    let (mut writer, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    assert_eq!(resume, Resume::default());
+    let after = envelope(9).origin.event;
+    let early = Trail { through: None, held_from: Some(4) };
+    let late = Trail { through: Some(after), held_from: None };
+    writer.send_with(&envelope(9), early, now()).await.unwrap().await.unwrap();
+    let (mut writer, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    assert_eq!(resume, Resume { after: Some(envelope(9).origin), held_from: Some(4) });
+
+    writer.send_with(&envelope(4), late, now()).await.unwrap().await.unwrap();
+    let (writer, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    assert_eq!((resume.after.unwrap().event, resume.held_from), (after, None));
+    assert!(!resume.wants(envelope(9).origin) && resume.wants(envelope(10).origin));
+    assert!(writer.is_at(2) && !writer.is_at(3));
 }
 
 #[tokio::test]
@@ -116,7 +136,7 @@ async fn an_envelope_is_kept_until_it_expires_and_no_shorter() {
 
 #[test]
 fn what_is_there_is_not_wanted_again() {
-    let resume = Resume { after: Some(origin(7, 10, 2)) };
+    let resume = Resume { after: Some(origin(7, 10, 2)), held_from: None };
     for (origin, wanted) in [
         (origin(7, 9, 9), false),
         (origin(7, 10, 1), false),
@@ -127,5 +147,5 @@ fn what_is_there_is_not_wanted_again() {
     ] {
         assert_eq!(resume.wants(origin), wanted, "{origin:?}");
     }
-    assert!(Resume { after: None }.wants(origin(7, 1, 0)));
+    assert!(Resume::default().wants(origin(7, 1, 0)));
 }

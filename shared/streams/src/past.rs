@@ -1,0 +1,67 @@
+//! What the streams hold already, asked of their leaders: whoever takes up writing must not be told by a
+//! replica that something is not there which is.
+
+use async_nats::jetstream::stream::{
+    LastRawMessageError, LastRawMessageErrorKind, RawMessageError, RawMessageErrorKind,
+};
+use tidings_model::{Address, EnvelopeSubject, Origin, Position, RawEvent, Tenant};
+use time::OffsetDateTime;
+
+use crate::convert::{origin, raw_event};
+use crate::purge::{ANY_NOTICE, notice};
+use crate::topology::Topology;
+
+/// Which envelope lies on a subject, and since when.
+pub async fn last_written(
+    topology: &Topology,
+    subject: &EnvelopeSubject,
+) -> Result<Option<(Origin, OffsetDateTime)>, PastError> {
+    match topology.envelopes.get_last_raw_message_by_subject(&subject.to_string()).await {
+        Ok(message) => Ok(origin(&message.headers).map(|origin| (origin, message.time))),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(PastError::Envelopes(error)),
+    }
+}
+
+/// The first event on this subject of `EVENTS` that comes after a position.
+pub async fn next_event(
+    topology: &Topology,
+    subject: &str,
+    after: Position,
+) -> Result<Option<RawEvent>, PastError> {
+    let next = topology.events.raw_message_builder().sequence(after.sequence + 1).next_by_subject(subject);
+    match next.send().await {
+        Ok(message) => {
+            let position = Position { sequence: message.sequence, ..after };
+            let (headers, payload) = (Some(&message.headers), message.payload.clone());
+            Ok(Some(raw_event(&message.subject, headers, payload, position, message.time)))
+        }
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(PastError::Events(error)),
+    }
+}
+
+/// When somebody's envelopes were removed last, and the sequence of the notice that says so; of anybody's,
+/// without an address.
+pub async fn last_purge(
+    topology: &Topology,
+    address: Option<(&Tenant, &Address)>,
+) -> Result<Option<(u64, OffsetDateTime)>, PastError> {
+    let subject = address.map_or(ANY_NOTICE.to_owned(), |(tenant, address)| notice(tenant, address));
+    match topology.envelopes.get_last_raw_message_by_subject(&subject).await {
+        Ok(message) => Ok(Some((message.sequence, message.time))),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(PastError::Envelopes(error)),
+    }
+}
+
+/// NATS does not say what a stream holds.
+#[derive(Debug, thiserror::Error)]
+pub enum PastError {
+    /// Of `ENVELOPES`.
+    #[error("NATS does not say what stream ENVELOPES holds")]
+    Envelopes(#[source] LastRawMessageError),
+    /// Of `EVENTS`.
+    #[error("NATS does not say what stream EVENTS holds")]
+    Events(#[source] RawMessageError),
+}
