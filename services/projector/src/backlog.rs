@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 
 use tidings_model::Envelope;
 
-/// Events under way. `T` is what has to happen once an event is done.
+/// Events under way. `T` is what has to happen once an event is done; a late envelope, whose event was done
+/// before, has an entry of its own.
 pub(crate) struct Backlog<T> {
     entries: VecDeque<Entry<T>>,
     /// The envelopes of all entries together.
@@ -38,12 +39,13 @@ impl<T> Backlog<T> {
         self.entries.push_back(Entry { event, envelopes: envelopes.into() });
     }
 
-    /// The first envelope that has not been sent.
-    pub(crate) fn unsent(&mut self) -> Option<&Envelope> {
+    /// The first envelope that has not been sent, and its entry.
+    pub(crate) fn unsent(&mut self) -> Option<(&T, &Envelope)> {
         while self.entries.get(self.sending)?.envelopes.len() <= self.sent {
             (self.sending, self.sent) = (self.sending + 1, 0);
         }
-        self.entries.get(self.sending)?.envelopes.get(self.sent)
+        let entry = self.entries.get(self.sending)?;
+        Some((&entry.event, entry.envelopes.get(self.sent)?))
     }
 
     /// The envelope that [`Backlog::unsent`] named has been sent.
@@ -72,12 +74,17 @@ impl<T> Backlog<T> {
         self.entries.pop_front().map(|entry| entry.event)
     }
 
+    /// Every envelope that is not confirmed, in order.
+    pub(crate) fn envelopes(&self) -> impl Iterator<Item = &Envelope> {
+        self.entries.iter().flat_map(|entry| &entry.envelopes)
+    }
+
     /// Nothing that was sent counts any more: what is not wanted is done, the rest has to be sent
     /// again.
-    pub(crate) fn rewind(&mut self, wanted: impl Fn(&Envelope) -> bool) {
+    pub(crate) fn rewind(&mut self, wanted: impl Fn(&T, &Envelope) -> bool) {
         (self.sending, self.sent) = (0, 0);
-        for entry in &mut self.entries {
-            entry.envelopes.retain(&wanted);
+        for Entry { event, envelopes } in &mut self.entries {
+            envelopes.retain(|envelope| wanted(event, envelope));
         }
         self.envelopes = self.entries.iter().map(|entry| entry.envelopes.len()).sum();
     }
@@ -140,7 +147,7 @@ mod tests {
                         next += 1;
                     }
                     Step::Send => {
-                        if let Some(envelope) = backlog.unsent() {
+                        if let Some((_, envelope)) = backlog.unsent() {
                             under_way.push_back(envelope.origin);
                             backlog.mark_sent();
                         }
@@ -154,7 +161,7 @@ mod tests {
                     Step::Rewind(arrived) => {
                         stored.extend(under_way.drain(..arrived.min(under_way.len())));
                         under_way.clear();
-                        backlog.rewind(|envelope| !stored.contains(&envelope.origin));
+                        backlog.rewind(|_, envelope| !stored.contains(&envelope.origin));
                     }
                 }
                 while let Some(event) = backlog.pop_done() {

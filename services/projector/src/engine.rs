@@ -1,5 +1,6 @@
 //! The engine around the projection: reading, writing, rejecting, acknowledging.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,20 +10,27 @@ use tidings_catalog::{Catalogs, Rejection, project};
 use tidings_model::{Envelope, RawEvent, headers};
 use tidings_runtime::telemetry::propagation;
 use tidings_streams::{
-    EnvelopeWriter, EventReader, Pace, Pending, ReadEvent, ReaderError, Rejections, Resume, Topology,
-    WriteError,
+    EnvelopeWriter, EventReader, ExtentError, Pace, PastError, Pending, ReadEvent, ReaderError, Rejections,
+    Resume, Topology, Trail, WriteError,
 };
 use time::OffsetDateTime;
 use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::backlog::Backlog;
+use crate::holding::Holding;
 
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);
 /// How long what is under way may take to finish at shutdown; the rest is done again by the next
 /// projector.
 const LAST_WRITES: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether something that is held back is due.
+const PULSE: Duration = Duration::from_millis(50);
+/// How often an idle projector looks whether another one has left something held back.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The largest message, with its headers, must fit into one NATS message.
 const LEAST_MAX_PAYLOAD: usize = 256 * 1024;
@@ -63,9 +71,20 @@ struct Engine {
     writer: EnvelopeWriter,
     resume: Resume,
     rejections: Rejections,
-    backlog: Backlog<ReadEvent>,
+    backlog: Backlog<Job>,
+    holding: Holding,
+    next_look: Instant,
+    /// Where the streams stood at the last look, if that was not this projector's doing.
+    seen: Option<(u64, u64)>,
     /// In the order in which they were sent.
     under_way: FuturesOrdered<Pending>,
+}
+
+/// Something in line.
+struct Job {
+    /// What is acknowledged after it; nothing for a late envelope, whose event is done.
+    read: Option<ReadEvent>,
+    trail: Trail,
 }
 
 impl Engine {
@@ -82,6 +101,8 @@ impl Engine {
         let pace = Pace { max_ahead: settings.in_flight };
         let reader = EventReader::open(&topology, &settings.consumer, pace).await?;
         let (writer, resume) = EnvelopeWriter::open(&topology).await?;
+        let mut holding = Holding::new(&topology, &catalogs, settings.max_event_bytes);
+        holding.reload(resume, reader.position(), &HashMap::new(), clock()).await?;
         Ok(Self {
             rejections: Rejections::new(&topology),
             topology,
@@ -92,11 +113,16 @@ impl Engine {
             writer,
             resume,
             backlog: Backlog::new(),
+            holding,
+            next_look: Instant::now() + LOOK,
+            seen: None,
             under_way: FuturesOrdered::new(),
         })
     }
 
     async fn work(&mut self) {
+        let mut pulse = tokio::time::interval(PULSE);
+        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if let Err(error) = self.send().await {
                 self.recover(error).await;
@@ -108,6 +134,7 @@ impl Engine {
                     Ok(()) => self.confirm().await,
                     Err(error) => self.recover(error).await,
                 },
+                _ = pulse.tick() => self.write_late(has_room).await,
                 event = self.reader.next(), if has_room => self.accept(event).await,
             }
         }
@@ -124,8 +151,53 @@ impl Engine {
         };
         let now = (self.clock)();
         envelopes.retain(|envelope| is_wanted(envelope, self.resume, now));
-        self.backlog.push(read, envelopes);
+        let envelopes = self.holding.pass(&read.event, envelopes, now).await;
+        let trail = Trail { through: None, held_from: self.holding.held_from() };
+        self.backlog.push(Job { read: Some(read), trail }, envelopes);
         self.acknowledge_done().await;
+    }
+
+    /// Puts what was held back and is due in line; now and then looks for what another projector has left.
+    async fn write_late(&mut self, has_room: bool) {
+        let now = (self.clock)();
+        if has_room && self.holding.is_due(now) {
+            if let Err(error) = self.holding.forget_purged().await {
+                return tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "writing late envelopes later"
+                );
+            }
+            let through = Some(self.reader.position());
+            while let Some(envelope) = self.holding.release(now) {
+                // As long as this one is not written, those after it that are due count as held.
+                let trail = Trail { through, held_from: self.holding.held_from() };
+                self.backlog.push(Job { read: None, trail }, vec![envelope]);
+            }
+        }
+        if self.next_look <= Instant::now() && self.holding.is_used() {
+            self.next_look = Instant::now() + LOOK;
+            if let Err(error) = self.look_for_others().await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "looking again later");
+            }
+        }
+    }
+
+    /// A projector that has gone may have acknowledged what it held back. If another one has moved the
+    /// streams, and does so no more, this one takes up what is left; should both be there, only one of them
+    /// can write it.
+    async fn look_for_others(&mut self) -> Result<(), ProjectorError> {
+        if self.backlog.len() > 0 || !self.under_way.is_empty() {
+            return Ok(());
+        }
+        let last = self.topology.extent().await?.last;
+        let acknowledged = self.reader.acknowledged().await?;
+        let is_own = self.writer.is_at(last) && acknowledged <= self.reader.position().sequence;
+        let standing = (!is_own).then_some((last, acknowledged));
+        if standing.is_some() && standing == self.seen {
+            self.try_recover().await?;
+        }
+        self.seen = standing;
+        Ok(())
     }
 
     /// Projects an event as a part of its trace, which goes on with its envelopes.
@@ -149,8 +221,8 @@ impl Engine {
     /// Sends what is in line, as far as the bound allows.
     async fn send(&mut self) -> Result<(), WriteError> {
         while self.under_way.len() < self.settings.in_flight.min(EnvelopeWriter::MAX_PENDING) {
-            let Some(envelope) = self.backlog.unsent() else { break };
-            let pending = self.writer.send(envelope, (self.clock)()).await?;
+            let Some((job, envelope)) = self.backlog.unsent() else { break };
+            let pending = self.writer.send_with(envelope, job.trail, (self.clock)()).await?;
             self.backlog.mark_sent();
             self.under_way.push_back(pending);
         }
@@ -163,7 +235,8 @@ impl Engine {
     }
 
     async fn acknowledge_done(&mut self) {
-        while let Some(read) = self.backlog.pop_done() {
+        while let Some(job) = self.backlog.pop_done() {
+            let Some(read) = job.read else { continue };
             read.acknowledge().await;
             self.reader.done(read.event.position);
         }
@@ -187,12 +260,17 @@ impl Engine {
         self.reader.catch_up().await?;
         let (writer, resume) = EnvelopeWriter::open(&self.topology).await?;
         let now = (self.clock)();
-        self.backlog.rewind(|envelope| is_wanted(envelope, resume, now));
+        // What was late, and was not written, is found among what is held back.
+        self.backlog.rewind(|job, envelope| job.read.is_some() && is_wanted(envelope, resume, now));
+        let in_line = self.backlog.envelopes().map(|envelope| (envelope.subject.clone(), envelope.origin));
+        let in_line: HashMap<_, _> = in_line.collect();
+        self.holding.reload(resume, self.reader.position(), &in_line, now).await?;
         (self.writer, self.resume) = (writer, resume);
         Ok(())
     }
 
-    /// Waits for what was sent, so that a planned restart leaves nothing to do twice.
+    /// Waits for what was sent, so that a planned restart leaves nothing to do twice. What is held back is
+    /// left to the next projector, which finds it in `EVENTS`: written now, it would come too early.
     async fn finish(mut self) {
         let last_writes = async {
             while let Some(Ok(())) = self.under_way.next().await {
@@ -244,6 +322,12 @@ pub enum ProjectorError {
     /// The durable consumer is not to be had.
     #[error("the projector cannot read events")]
     Reader(#[from] ReaderError),
+    /// The state of `ENVELOPES` cannot be read.
+    #[error("the projector cannot see what others have written")]
+    Extent(#[from] ExtentError),
+    /// What is held back cannot be found.
+    #[error("the projector cannot find what is held back")]
+    Past(#[from] PastError),
     /// The end of `ENVELOPES` cannot be read.
     #[error("the projector cannot take up writing")]
     Writer(#[from] WriteError),

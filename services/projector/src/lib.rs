@@ -5,9 +5,13 @@
 //! envelopes that it becomes, or to the reason why it becomes none. [`run`] is the engine around it,
 //! which promises: envelopes lie in the stream in the order of their events; each is there once,
 //! whenever the process ends; an event is acknowledged only after all of its envelopes, or its
-//! rejection, are stored.
+//! rejection, are stored. What the catalog limits to a rate (`max_rate`) is the exception: the newest is
+//! written last, once, and in its own time; until then it is held back, and found again in `EVENTS` by
+//! whoever takes over.
 
 mod backlog;
+mod conflate;
 mod engine;
+mod holding;
 
 pub use engine::{ProjectorError, Settings, run};

@@ -9,6 +9,7 @@
 mod expiry;
 mod faults;
 mod order;
+mod rate;
 mod rejections;
 mod standby;
 mod support;

@@ -23,7 +23,9 @@ use tokio_util::sync::CancellationToken;
 /// Where the process that a test kills finds NATS; also says that it is the one.
 const NATS_URL: &str = "TIDINGS_TEST_NATS";
 
-/// `note.added` makes one envelope, `group.called` one for each watcher, `beat.measured` one that lives two seconds.
+/// `note.added` makes one envelope, `group.called` one for each watcher, `beat.measured` one that lives two
+/// seconds. Of each job's `job.progressed` there is one in ten seconds, and in between only its
+/// `job.completed`; of each gauge there are at most twenty in a second.
 const CATALOG: &str = r#"
 keys = ["user:{sub}"]
 
@@ -60,13 +62,57 @@ class = "ephemeral"
 ttl = "2s"
 [message.body]
 n = "{data.n}"
+
+[[message]]
+name = "progress"
+slot = "job"
+events = ["job.progressed"]
+schema = "any.schema.json"
+to = "user:{data.user}"
+class = "latest"
+key = "{data.job}"
+max_rate = "6/min"
+[message.body]
+n = "{data.n}"
+
+[[message]]
+name = "completion"
+slot = "job"
+events = ["job.completed"]
+schema = "any.schema.json"
+to = "user:{data.user}"
+class = "latest"
+key = "{data.job}"
+[message.body]
+n = "{data.n}"
+
+[[message]]
+name = "gauge"
+events = ["gauge.read"]
+schema = "any.schema.json"
+to = "user:{data.user}"
+class = "ephemeral"
+key = "{data.gauge}"
+max_rate = "20/s"
+ttl = "1h"
+[message.body]
+n = "{data.n}"
 "#;
 
 const SCHEMA: &str = r#"{ "properties": { "n": { "type": "integer" }, "inside": { "additionalProperties": { "type": "string" } } } }"#;
 
 pub(crate) fn catalogs() -> Arc<Catalogs> {
+    parse(CATALOG)
+}
+
+/// The same, but for progress, of which every one is written.
+pub(crate) fn catalogs_of_all_progress() -> Arc<Catalogs> {
+    parse(&CATALOG.replace("max_rate = \"6/min\"", ""))
+}
+
+fn parse(catalog: &str) -> Arc<Catalogs> {
     let tenant = Tenant::parse("t").unwrap();
-    let files = [("catalog.toml", CATALOG), ("any.schema.json", SCHEMA)];
+    let files = [("catalog.toml", catalog), ("any.schema.json", SCHEMA)];
     let files: Files = files.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
     let catalog = Catalog::parse(&tenant, &files).unwrap_or_else(|error| panic!("{error}"));
     Arc::new([(tenant, catalog)].into())
@@ -212,10 +258,14 @@ pub(crate) struct Task {
 
 impl Task {
     pub(crate) fn start(topology: Topology, settings: Settings) -> Self {
+        Self::start_with(topology, settings, catalogs())
+    }
+
+    pub(crate) fn start_with(topology: Topology, settings: Settings, catalogs: Arc<Catalogs>) -> Self {
         let cancelled = CancellationToken::new();
         let running = tidings_projector::run(
             topology,
-            watch::channel(catalogs()).1,
+            watch::channel(catalogs).1,
             settings,
             OffsetDateTime::now_utc,
             cancelled.clone(),
