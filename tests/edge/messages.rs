@@ -80,3 +80,25 @@ async fn only_the_connection_that_goes_on_regardless_ends() {
     assert_eq!(other.next_json(BOUND).await["data"]["title"], "t");
     system.check_well();
 }
+
+/// Who is sent much has much to acknowledge. What is acknowledged again says nothing, and counts as anything else.
+#[tokio::test]
+async fn acknowledging_what_was_received_is_no_matter_of_the_limits() {
+    let mut system = start().await;
+    let token = harness::token(harness::SECRET, json!({ "tenant": "ops", "sub": "ada" }));
+    let mut ada = system.dial().bearer(&token).subprotocol("tidings.v1").open().await;
+    ada.until(BOUND, |message| message["action"] == "caught_up").await;
+    let data = json!({ "userId": "ada", "title": "t", "message": "", "type": "info", "priority": "low" });
+    let mut last = 0;
+    for _ in 0..40 {
+        system.publish("ops", "notification.created", &data).await;
+        last = ada.next_json(BOUND).await["seq"].as_u64().unwrap();
+        ada.send_json(&json!({ "action": "ack", "seq": last })).await;
+    }
+    assert_eq!(ask(&mut ada).await["action"], "pong");
+    for _ in 0..40 {
+        ada.send_json(&json!({ "action": "ack", "seq": last })).await;
+    }
+    assert_eq!(ada.close_code(BOUND).await, Some(4002));
+    system.check_well();
+}

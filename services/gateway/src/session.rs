@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tidings_catalog::{Catalogs, Said, Voice};
 use tidings_model::{Address, EnvelopeSubject, Tenant};
 use tidings_protocol::Filter;
-use tidings_protocol::client::{self, ClientMessage, Limits, Object, Request};
+use tidings_protocol::client::{self, ClientMessage, Limits, Object, Refused, Request};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId, quoted};
 use tidings_protocol::server::ServerMessage;
 use tidings_streams::consumers::{self, ConsumerName, Edit};
@@ -97,6 +97,13 @@ pub(crate) struct Moment {
     pub(crate) max_topics: usize,
 }
 
+impl Moment {
+    /// Reads a text message.
+    pub(crate) fn read(&self, text: &str) -> Result<Request, Refused> {
+        client::parse(text, &Limits { topics: self.max_topics, ..Limits::default() })
+    }
+}
+
 impl Session {
     pub(crate) fn new(catalogs: Arc<Catalogs>, passport: Passport, form: Form) -> Self {
         Self { catalogs, passport, form, subscriptions: BTreeMap::new() }
@@ -134,14 +141,12 @@ impl Session {
         keys.chain(topics)
     }
 
-    /// What a text message of the client asks for.
-    pub(crate) fn receive(&mut self, text: &str, moment: Moment) -> Vec<Effect> {
-        let limits = Limits { topics: moment.max_topics, ..Limits::default() };
-        let request = match client::parse(text, &limits) {
+    /// What a message of the client, as it was read, asks for.
+    pub(crate) fn receive(&mut self, read: Result<Request, Refused>, moment: Moment) -> Vec<Effect> {
+        let Request { id, message } = match read {
             Ok(request) => request,
             Err(refused) => return vec![Effect::Reply(ErrorMessage::from(refused).to_json(moment.now))],
         };
-        let Request { id, message } = request;
         let done = match message {
             ClientMessage::Ping => Ok(vec![Effect::Reply(ServerMessage::Pong.to_json(moment.now))]),
             ClientMessage::Subscribe { topics, filter } => {

@@ -60,7 +60,7 @@ fn moment() -> Moment {
 }
 
 fn receive(session: &mut Session, message: &Value) -> Vec<Effect> {
-    session.receive(&message.to_string(), moment())
+    session.receive(moment().read(&message.to_string()), moment())
 }
 
 fn topic(name: &str) -> Address {
@@ -98,7 +98,7 @@ fn another_filter_replaces_the_first_and_keeps_the_beginning() {
     receive(&mut session, &json!({ "action": "subscribe", "topics": ["tasks"] }));
     let again = json!({ "action": "subscribe", "topics": ["tasks"], "filters": { "squad": "red" } });
     let later = Moment { sequence: 50, ..moment() };
-    let effects = session.receive(&again.to_string(), later);
+    let effects = session.receive(later.read(&again.to_string()), later);
     let remembered = consumers::Subscription { filter: squad("red").into(), since: 40 };
     let expected = [
         Effect::Remember { topic: "tasks".to_owned(), edit: Edit::Subscribe(remembered) },

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use tidings_protocol::client::{ClientMessage, Refused, Request};
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::error::{ErrorCode, ErrorMessage};
 use tidings_protocol::framing::{self, Message, Opcode, Violation};
@@ -35,8 +36,12 @@ impl Shard {
             match message {
                 Ok(Message::Text(text)) => {
                     state.messages.received = state.messages.received.saturating_add(1);
-                    if self.admit(connection, state, now) {
-                        self.receive(connection, state, &text);
+                    let moment = self.moment(state);
+                    let read = moment.read(&text);
+                    if is_new_acknowledgement(state, &read) || self.admit(connection, state, now) {
+                        for effect in state.session.receive(read, moment) {
+                            self.act(connection, state, effect);
+                        }
                     }
                 }
                 Ok(Message::Binary) => {
@@ -82,15 +87,12 @@ impl Shard {
         connection.close(state, code, &violation.to_string(), now);
     }
 
-    fn receive(self: &Rc<Self>, connection: &Rc<Connection>, state: &mut State, text: &str) {
-        let moment = Moment {
+    fn moment(&self, state: &State) -> Moment {
+        Moment {
             now: (self.shared.clock)(),
             sequence: self.cursor.get(),
             sent: state.sent,
             max_topics: self.shared.settings.max_topics.get(),
-        };
-        for effect in state.session.receive(text, moment) {
-            self.act(connection, state, effect);
         }
     }
 
@@ -115,4 +117,11 @@ impl Shard {
             Effect::Newest { subjects, otherwise } => self.answer_newest(connection, subjects, *otherwise),
         }
     }
+}
+
+/// Whether a message says that something was received of which that was not known yet. There are at most as many of
+/// them as messages that were sent, so they are no matter of the limits, however often something is sent.
+fn is_new_acknowledgement(state: &State, read: &Result<Request, Refused>) -> bool {
+    let Ok(Request { message: ClientMessage::Ack { sequence }, .. }) = read else { return false };
+    *sequence <= state.sent && state.acknowledged.is_none_or(|acknowledged| *sequence > acknowledged)
 }
