@@ -15,8 +15,8 @@ dev *arguments: nats-server
 test *arguments: nats-server
     cargo test --workspace --locked "$@"
 
-# Measure: `just bench offline`; `just bench --help` lists the benchmarks and their sizes
-bench *arguments: nats-server
+# Measure everything, or one benchmark: `just bench way --svg way.svg`; `just bench --help` lists them
+bench *arguments="all": nats-server
     cargo build --release --locked --package tidings-cli --package tidings-bench
     @exec "${CARGO_TARGET_DIR:-target}/release/tidings-bench" "$@"
 

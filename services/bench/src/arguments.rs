@@ -9,22 +9,126 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) output: Output,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
+/// Where the figures go besides standard output.
+#[derive(Debug, Args)]
+pub(crate) struct Output {
+    /// Write the figures to this file as JSON
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Draw them into this file, a plot for each table
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// What it costs that users are away, and how fast they get what they missed
-    Offline(OfflineOptions),
+    #[command(flatten)]
+    Benchmark(Benchmark),
+    #[command(flatten)]
+    Program(Program),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Benchmark {
+    /// All benchmarks, with sizes that take about a quarter of an hour together
+    All,
+    /// The whole way of an event, from its publication to sockets, beside the least that it could take
+    Way(WayOptions),
+    /// Handshakes with tokens, and what part of them is checking signatures
+    Connect(ConnectOptions),
     /// What a delivered message costs beside a bare loop of writes, and what a connection holds
     Fanout(crate::fanout::Options),
-    /// Write to sockets in a bare loop, for the gateway to be compared with
-    #[command(hide = true)]
-    Limit(crate::fanout::limit::Options),
-    /// Serve users from a JetStream consumer each, for the other benchmarks to compare with
+    /// The projector beside a bare relay
+    Projector(ProjectorOptions),
+    /// What it costs that users are away, and how fast they get what they missed
+    Offline(OfflineOptions),
+}
+
+/// What Tidings is compared with: processes that benchmarks start.
+#[derive(Debug, Subcommand)]
+#[command(hide = true)]
+pub(crate) enum Program {
+    /// Serve users from a JetStream consumer each
     #[command(hide = true)]
     Comparison(ComparisonOptions),
+    /// Write to sockets in a bare loop
+    #[command(hide = true)]
+    Limit(crate::limit::Options),
+    /// Publish anew what comes from EVENTS
+    #[command(hide = true)]
+    Relay(RelayOptions),
+    /// Send what comes from ENVELOPES to all connections
+    #[command(hide = true)]
+    Sender(SenderOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WayOptions {
+    /// Clients who are subscribed to one topic
+    #[arg(long, default_value_t = 5_000)]
+    pub(crate) receivers: u64,
+    /// Events that are published at once, before the next wait until everybody has them
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 16])]
+    pub(crate) pending: Vec<u64>,
+    /// How often events are published at once, in each round
+    #[arg(long, default_value_t = 30)]
+    pub(crate) times: u64,
+    /// Rounds, in which all ways take turns; the median counts
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rounds: usize,
+    /// Events in a round with one receiver
+    #[arg(long, default_value_t = 500)]
+    pub(crate) alone: u64,
+    /// Bytes of a message's body
+    #[arg(long, default_value_t = 256)]
+    pub(crate) body: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConnectOptions {
+    /// Users who connect, in each round
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) users: u64,
+    /// Users who are on their way at any moment
+    #[arg(long, default_value_t = 256)]
+    pub(crate) under_way: usize,
+    /// How often they come back; the median counts
+    #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProjectorOptions {
+    /// Events in each round that become one envelope each
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) events: u64,
+    /// Bytes of such an event
+    #[arg(long, default_value_t = 1_024)]
+    pub(crate) bytes: usize,
+    /// Events in each round that go to many addresses
+    #[arg(long, default_value_t = 10)]
+    pub(crate) broadcasts: u64,
+    /// Addresses that each of those goes to
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) addresses: u64,
+    /// Rounds, in which projector and relay take turns; the median counts
+    #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: usize,
+    /// Seconds for which events are published at a tenth of the relay's rate
+    #[arg(long, default_value_t = 10)]
+    pub(crate) paced: u64,
+    /// Events that a starting projector finds
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) backlog: u64,
+    /// How often the active projector is killed
+    #[arg(long, default_value_t = 5)]
+    pub(crate) takeovers: usize,
 }
 
 /// A part of `offline`.
@@ -93,9 +197,6 @@ pub(crate) struct OfflineOptions {
     /// `gateway.hot_tail_bytes`; the gateway's default if it is not given
     #[arg(long)]
     pub(crate) hot_tail: Option<u64>,
-    /// Write the figures to this file as JSON
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
 }
 
 /// Where a user's envelopes are read from.
@@ -117,4 +218,31 @@ pub(crate) struct ComparisonOptions {
     pub(crate) source: Source,
     #[arg(long)]
     pub(crate) missed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RelayOptions {
+    #[arg(long)]
+    pub(crate) nats: String,
+    /// The durable consumer to read EVENTS with
+    #[arg(long)]
+    pub(crate) consumer: String,
+    /// Publish to so many users in turns; without it, to a topic
+    #[arg(long)]
+    pub(crate) users: Option<u64>,
+    /// Publish bodies of so many bytes, one to each of the users for each event, instead of the event once
+    #[arg(long, requires = "users")]
+    pub(crate) broadcast: Option<usize>,
+    /// Give them the headers of envelopes, with which NATS checks their order
+    #[arg(long)]
+    pub(crate) headers: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SenderOptions {
+    #[arg(long)]
+    pub(crate) nats: String,
+    /// Connections to wait for
+    #[arg(long)]
+    pub(crate) connections: u64,
 }

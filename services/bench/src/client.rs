@@ -146,7 +146,7 @@ impl Connection {
                         Some(due) => Err(format!("a user did not receive envelope {due}").into()),
                     };
                 }
-                Heard::Other => {}
+                Heard::Subscribed | Heard::Other => {}
             }
         }
     }
@@ -167,6 +167,14 @@ impl Connection {
             Ok(last)
         };
         tokio::time::timeout(PATIENCE, receiving).await?
+    }
+
+    /// Subscribes to a topic and waits until the server says so.
+    pub(crate) async fn subscribe(&mut self, topic: &str) -> Result<(), Failure> {
+        let text = format!(r#"{{"action":"subscribe","topics":["{topic}"]}}"#);
+        self.stream.write_all(&masked(TEXT, text.as_bytes())?).await?;
+        while !matches!(self.next().await?, Heard::Subscribed) {}
+        Ok(())
     }
 
     /// Says that everything up to here was received.
@@ -222,6 +230,7 @@ fn masked(head: u8, payload: &[u8]) -> Result<Vec<u8>, Failure> {
 pub(crate) enum Heard {
     Envelope(u64),
     CaughtUp,
+    Subscribed,
     Other,
 }
 
@@ -235,8 +244,12 @@ pub(crate) fn heard(text: &[u8]) -> Result<Heard, Failure> {
             return Err(format!("a user was told {}", String::from_utf8_lossy(text)).into());
         }
     }
-    let is_end = text.starts_with(br#"{"action":"caught_up""#);
-    Ok(if is_end { Heard::CaughtUp } else { Heard::Other })
+    for (begin, heard) in [("caught_up", Heard::CaughtUp), ("subscribed", Heard::Subscribed)] {
+        if text.starts_with(format!(r#"{{"action":"{begin}""#).as_bytes()) {
+            return Ok(heard);
+        }
+    }
+    Ok(Heard::Other)
 }
 
 /// The first byte, where the payload begins, and its length, of a frame that has come whole

@@ -1,11 +1,11 @@
 //! A deployment of its own: a nats-server in a temporary folder, and processes beside it.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
+use async_nats::jetstream;
 use rustix::thread::CpuSet;
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tidings_access::{SigningSecret, mint};
 use tidings_embedded::{NatsServer, Options};
@@ -13,11 +13,10 @@ use tidings_model::Tenant;
 use tidings_streams::consumers::{ConsumerSettings, KvConsumers};
 use tidings_streams::{ConnectSettings, Settings, Topology, connect};
 use time::OffsetDateTime;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
-use crate::{Failure, affinity};
+use crate::Failure;
+use crate::process::{Process, Running, beside, free_address};
 
 /// The tenant of all users.
 pub(crate) const TENANT: &str = "bench";
@@ -26,14 +25,14 @@ pub(crate) const SECRET: &[u8] = b"the-secret-of-a-benchmark-of-its-own";
 /// After this time without a sign, a consumer disappears.
 const INACTIVE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long a process may take to be ready.
-const PATIENCE: Duration = Duration::from_secs(300);
-const POLL: Duration = Duration::from_millis(5);
 
-/// What users may open: three addresses each.
+/// The topic that everybody may subscribe to.
+pub(crate) const TOPIC: &str = "news";
+/// Users may open three addresses each, and the topic. An announcement passes through as it is.
 const CATALOG: &str = r#"
 keys = ["user:{sub}", "role:{role}", "org:{orgId}"]
 deliver = "all"
+[topics.news]
 [[message]]
 name = "notification"
 events = ["notification.created"]
@@ -42,8 +41,33 @@ to = "user:{data.userId}"
 [message.body]
 type = "notification"
 data = "{data}"
+[[message]]
+name = "announcement"
+events = ["announcement.made"]
+schema = "notification.schema.json"
+to = "topic:news"
+[message.body]
+type = "{data.type}"
+data = "{data.data}"
+[[message]]
+name = "broadcast"
+events = ["broadcast.made"]
+schema = "notification.schema.json"
+to = "user:{data.users[*]}"
+[message.body]
+type = "notification"
+data = "{data.data}"
 "#;
-const SCHEMA: &str = r#"{ "type": "object", "required": ["userId"] }"#;
+const SCHEMA: &str = r#"{
+  "type": "object", "required": ["type", "data"], "additionalProperties": false,
+  "properties": {
+    "type": { "const": "notification" },
+    "data": {
+      "type": "object", "required": ["title", "message"],
+      "properties": { "title": { "type": "string" }, "message": { "type": "string" } }
+    }
+  }
+}"#;
 
 /// A nats-server with Tidings' streams, a catalog, and whatever runs on it.
 pub(crate) struct Deployment {
@@ -98,18 +122,25 @@ impl Deployment {
         settings: &[(&str, String)],
         cores: Option<CpuSet>,
     ) -> Result<Running, Failure> {
-        let address = free_address()?;
-        let mut command = Command::new(beside("tidings")?);
-        command.arg("gateway");
-        for (name, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIDINGS_"))
-        {
-            command.env_remove(name);
-        }
+        let mut command = self.tidings("gateway")?;
         command
-            .env("TIDINGS_NATS__URL", self.server.url())
-            .env("TIDINGS_SCHEMAS__DIRECTORY", self.folder.path().join("schemas"))
             .env("TIDINGS_ACCESS__HS256_SECRET", String::from_utf8_lossy(SECRET).as_ref())
+            .envs(settings.iter().map(|(name, value)| (name, value)));
+        Self::start_gateway(command, cores).await
+    }
+
+    /// Starts a gateway that believes the tokens of this issuer alone, given as in the configuration file.
+    pub(crate) async fn gateway_for(&self, issuer: &str) -> Result<Running, Failure> {
+        let file = self.folder.path().join("tidings.toml");
+        std::fs::write(&file, format!("[[access.issuers]]\n{issuer}"))?;
+        let mut command = self.tidings("gateway")?;
+        command.env("TIDINGS_CONFIG", file);
+        Self::start_gateway(command, None).await
+    }
+
+    async fn start_gateway(mut command: Command, cores: Option<CpuSet>) -> Result<Running, Failure> {
+        let address = free_address()?;
+        command
             .env("TIDINGS_GATEWAY__LISTEN", address.to_string())
             // Whoever waits for others to be measured is not asked whether it is still there.
             .env("TIDINGS_GATEWAY__HEARTBEAT", "30m")
@@ -118,63 +149,47 @@ impl Deployment {
             .env("TIDINGS_GATEWAY__ATTEMPTS_PER_MINUTE_PER_ADDRESS", "1000000000")
             .env("TIDINGS_GATEWAY__ATTEMPT_BURST_PER_ADDRESS", "1000000")
             .env("TIDINGS_GATEWAY__PENDING_PER_ADDRESS", "1000000")
-            .env("TIDINGS_GATEWAY__PENDING_CONNECTIONS", "1000000")
-            .env("TIDINGS_TELEMETRY__LOG", "warn")
-            .envs(settings.iter().map(|(name, value)| (name, value)));
-        self.run(command, address, cores).await
+            .env("TIDINGS_GATEWAY__PENDING_CONNECTIONS", "1000000");
+        Running::start(command, address, cores).await
     }
 
-    /// Starts this very program as another server and waits until it is ready.
-    pub(crate) async fn comparison(&self, source: &str, missed: u64) -> Result<Running, Failure> {
-        let address = free_address()?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["comparison", "--nats", self.server.url(), "--source", source]);
-        command.args(["--listen", &address.to_string(), "--missed", &missed.to_string()]);
-        self.run(command, address, None).await
+    /// Starts a projector that reads with this durable consumer.
+    pub(crate) fn projector(&self, consumer: &str) -> Result<Process, Failure> {
+        let mut command = self.tidings("projector")?;
+        command.env("TIDINGS_PROJECTOR__CONSUMER", consumer);
+        Process::start(command, None)
     }
 
-    async fn run(
-        &self,
-        mut command: Command,
-        address: SocketAddr,
-        cores: Option<CpuSet>,
-    ) -> Result<Running, Failure> {
-        // Its own folder has no configuration file, and standard error shows its warnings.
-        command.current_dir(self.folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
-        let began = Instant::now();
-        let child = match cores {
-            Some(cores) => affinity::on(&cores, || command.spawn())?,
-            None => command.spawn()?,
-        };
-        let pid = child.id().ok_or("the process has ended at once")?;
-        let mut running = Running { child, pid, address, ready_after: Duration::ZERO };
-        while !is_ready(address).await {
-            if let Some(status) = running.child.try_wait()? {
-                return Err(format!("a server ended before it was ready: {status}").into());
-            }
-            if began.elapsed() > PATIENCE {
-                return Err(format!("a server was not ready within {PATIENCE:?}").into());
-            }
-            tokio::time::sleep(POLL).await;
+    fn tidings(&self, service: &str) -> Result<Command, Failure> {
+        let mut command = Command::new(beside("tidings")?);
+        // Its own folder has no configuration file that nobody named.
+        command.arg(service).current_dir(self.folder.path());
+        let variables = std::env::vars_os().map(|(name, _)| name);
+        for name in variables.filter(|name| name.to_string_lossy().starts_with("TIDINGS_")) {
+            command.env_remove(name);
         }
-        running.ready_after = began.elapsed();
-        Ok(running)
+        command
+            .env("TIDINGS_NATS__URL", self.server.url())
+            .env("TIDINGS_SCHEMAS__DIRECTORY", self.folder.path().join("schemas"))
+            .env("TIDINGS_TELEMETRY__LOG", "warn");
+        Ok(command)
     }
-}
 
-/// A server process. Dropping it kills it.
-pub(crate) struct Running {
-    child: Child,
-    pub(crate) pid: u32,
-    pub(crate) address: SocketAddr,
-    /// The time from its start until it said that it is ready.
-    pub(crate) ready_after: Duration,
-}
+    /// Removes everything from a stream.
+    pub(crate) async fn purge(&self, stream: &str) -> Result<(), Failure> {
+        jetstream::new(self.client.clone()).get_stream(stream).await?.purge().await?;
+        Ok(())
+    }
 
-impl Running {
-    /// Ends it with SIGKILL.
-    pub(crate) async fn kill(mut self) -> Result<(), Failure> {
-        Ok(self.child.kill().await?)
+    /// Removes a durable consumer of `EVENTS`.
+    pub(crate) async fn forget_consumer(&self, name: &str) -> Result<(), Failure> {
+        jetstream::new(self.client.clone()).get_stream("EVENTS").await?.delete_consumer(name).await?;
+        Ok(())
+    }
+
+    /// The folder for whatever belongs to it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 }
 
@@ -190,19 +205,24 @@ pub(crate) fn token(user: &str) -> Result<String, Failure> {
 
 /// A token for this user of these organisations.
 pub(crate) fn token_in(user: &str, organisations: &[String]) -> Result<String, Failure> {
-    let claims = serde_json::json!({
-        "sub": user,
-        "tenant": TENANT,
-        "role": "reader",
-        "orgId": organisations,
-        "exp": OffsetDateTime::now_utc().unix_timestamp() + 24 * 60 * 60,
-    });
-    let claims = claims.as_object().ok_or("claims are an object")?;
-    Ok(mint(claims, &SigningSecret::new(SECRET)?)?.expose().to_owned())
+    Ok(mint(&claims(user, organisations), &SigningSecret::new(SECRET)?)?.expose().to_owned())
+}
+
+/// What such a token says.
+pub(crate) fn claims(user: &str, organisations: &[String]) -> Map<String, Value> {
+    let expires_at = OffsetDateTime::now_utc().unix_timestamp() + 24 * 60 * 60;
+    let claims = [
+        ("sub", json!(user)),
+        ("tenant", json!(TENANT)),
+        ("role", json!("reader")),
+        ("orgId", json!(organisations)),
+        ("exp", json!(expires_at)),
+    ];
+    claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// What a deployment with default settings has.
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         replicas: 1,
         in_memory: false,
@@ -214,33 +234,4 @@ fn settings() -> Settings {
         rejected_max_bytes: None,
         duplicate_window: Duration::from_secs(120),
     }
-}
-
-/// A program that was built together with this one.
-fn beside(name: &str) -> Result<PathBuf, Failure> {
-    let path = std::env::current_exe()?.with_file_name(name);
-    if !path.exists() {
-        let path = path.display();
-        return Err(
-            format!("{path} is missing; `just bench` builds it, as does `cargo build --release`").into()
-        );
-    }
-    Ok(path)
-}
-
-fn free_address() -> Result<SocketAddr, Failure> {
-    Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
-}
-
-/// Whether `GET /readyz` is answered with 200.
-async fn is_ready(address: SocketAddr) -> bool {
-    let exchange = async {
-        let mut stream = TcpStream::connect(address).await?;
-        let request = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer).await?;
-        std::io::Result::Ok(answer == *b"HTTP/1.1 200")
-    };
-    exchange.await.unwrap_or(false)
 }

@@ -1,25 +1,19 @@
 //! `tidings-bench fanout`: what a delivered message costs the gateway, and what a connection holds.
 //!
-//! The measure is a bare loop of writes ([`limit`]), which no server that writes to sockets can
+//! The measure is a bare loop of writes ([`crate::limit`]), which no server that writes to sockets can
 //! beat. Both have one core to themselves, in turns; nats-server and the clients have the others.
 
-mod audience;
 mod cost;
-pub(crate) mod limit;
 mod memory;
 mod scale;
 mod scene;
 mod stalled;
 
-use std::path::PathBuf;
-use std::time::Instant;
-
 use clap::{Args, ValueEnum};
 
 use crate::Failure;
 use crate::affinity::Cores;
-use crate::offline::{circumstances, progress};
-use crate::report::{Section, write_json};
+use crate::report::Report;
 
 /// A part of `fanout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -72,37 +66,24 @@ pub(crate) struct Options {
     /// Of the connections, one in so many never reads
     #[arg(long, default_value_t = 10)]
     pub(crate) stalled: u64,
-    /// Write the figures to this file as JSON
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
 }
 
-/// Measures, prints, and writes what was asked for.
-pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
+/// Measures what was asked for.
+pub(crate) async fn run(options: &Options, report: &mut Report) -> Result<(), Failure> {
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
     let cores = Cores::divide()?;
     cores.leave_measured()?;
-    let began = Instant::now();
-    let mut sections: Vec<Section> = Vec::new();
-    let mut show = |section: Section| {
-        section.print();
-        sections.push(section);
-    };
     if wanted(Part::Cost) {
-        show(cost::measure(options, &cores).await?);
+        report.add(cost::measure(options, &cores).await?);
     }
     if wanted(Part::Memory) {
-        show(memory::measure(options, &cores).await?);
+        report.add(memory::measure(options, &cores).await?);
     }
     if wanted(Part::Scale) {
-        show(scale::measure(options, &cores).await?);
+        report.add(scale::measure(options, &cores).await?);
     }
     if wanted(Part::Stalled) {
-        show(Box::pin(stalled::measure(options, &cores)).await?);
+        report.add(Box::pin(stalled::measure(options, &cores)).await?);
     }
-    if let Some(path) = &options.json {
-        write_json(path, &circumstances()?, &sections)?;
-    }
-    progress(&format!("all in {:.0?}", began.elapsed()));
     Ok(())
 }

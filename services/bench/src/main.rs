@@ -1,7 +1,7 @@
 //! The benchmarks: how Tidings does beside other ways to do the same.
 //!
 //! A benchmark starts everything that it measures, each as a process of its own so that its cost
-//! can be told apart: nats-server, the real `tidings gateway`, and what it is compared with. Only
+//! can be told apart: nats-server, the real `tidings projector` and `tidings gateway`, and what they are compared with. Only
 //! what was measured in one run on one machine is compared. Nothing here asserts a time; what is
 //! asserted is that every client received exactly what it should.
 #![expect(
@@ -12,49 +12,104 @@
 
 mod affinity;
 mod arguments;
+mod audience;
 mod client;
 mod comparison;
+mod connect;
 mod deployment;
 mod fanout;
+mod limit;
 mod offline;
 mod per_user;
+mod plot;
 mod population;
+mod process;
+mod projector;
+mod relay;
 mod report;
+mod sender;
 mod usage;
+mod way;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::arguments::{Arguments, Command};
+use self::arguments::{Arguments, Benchmark, Command, Program};
+use self::report::{Report, progress};
 
 /// Why a benchmark ends without figures.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error),
+    let Arguments { output, command } = Arguments::parse();
+    let outcome = match command {
+        Command::Benchmark(benchmark) => on_runtime(async {
+            let mut report = Report::new(output);
+            run(benchmark, &mut report).await?;
+            report.finish()
+        }),
+        Command::Program(Program::Comparison(options)) => on_runtime(comparison::serve(&options)),
+        Command::Program(Program::Limit(options)) => limit::serve(&options),
+        Command::Program(Program::Relay(options)) => on_runtime(relay::run(&options)),
+        Command::Program(Program::Sender(options)) => on_runtime(sender::serve(&options)),
     };
-    let outcome = runtime.block_on(async {
-        tokio::select! {
-            outcome = run(Arguments::parse().command) => outcome,
-            outcome = interrupted() => outcome,
-        }
-    });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(&*failure),
     }
 }
 
-async fn run(command: Command) -> Result<(), Failure> {
-    match command {
-        Command::Offline(options) => Box::pin(offline::run(&options)).await,
-        Command::Fanout(options) => Box::pin(fanout::run(&options)).await,
-        Command::Limit(options) => fanout::limit::serve(&options),
-        Command::Comparison(options) => comparison::serve(&options).await,
+/// Runs until it is done or interrupted.
+fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    allow_many_sockets()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let work = Box::pin(work);
+    runtime.block_on(async {
+        tokio::select! {
+            outcome = work => outcome,
+            outcome = interrupted() => outcome,
+        }
+    })
+}
+
+/// Lets this process and those that it starts open as many files as the system allows.
+fn allow_many_sockets() -> Result<(), Failure> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
+    Ok(())
+}
+
+/// What `all` measures: with sizes at which nothing takes longer than a few minutes. What keeps a core for what it measures
+/// comes last, as it does not give it back.
+const ALL: [&str; 5] = [
+    "way --rounds 3",
+    "connect --rounds 1",
+    "projector --events 50000 --backlog 200000 --paced 5 --takeovers 3",
+    "offline --users 5000 --durables 2000 --compared 50 --rounds 3 --absent 200000 --published 20000 --live 5000 \
+     --envelopes 300000 --addresses 30000",
+    "fanout --rounds 3 --held 10000 --crowds 1000,5000 --delivered 200000",
+];
+
+async fn run(benchmark: Benchmark, report: &mut Report) -> Result<(), Failure> {
+    match benchmark {
+        Benchmark::All => {
+            for line in ALL {
+                progress(&format!("\n{line}"));
+                let words = std::iter::once("tidings-bench").chain(line.split_whitespace());
+                if let Command::Benchmark(one) = Arguments::try_parse_from(words)?.command {
+                    Box::pin(run(one, report)).await?;
+                }
+            }
+            Ok(())
+        }
+        Benchmark::Way(options) => Box::pin(way::run(&options, report)).await,
+        Benchmark::Connect(options) => Box::pin(connect::run(&options, report)).await,
+        Benchmark::Fanout(options) => Box::pin(fanout::run(&options, report)).await,
+        Benchmark::Projector(options) => Box::pin(projector::run(&options, report)).await,
+        Benchmark::Offline(options) => Box::pin(offline::run(&options, report)).await,
     }
 }
 

@@ -14,10 +14,10 @@ use tidings_streams::consumers::{Change, ConsumerName, ConsumerStore as _, Prese
 use time::OffsetDateTime;
 
 use crate::Failure;
-use crate::deployment::{Deployment, tenant};
+use crate::deployment::{Deployment, TENANT, tenant};
 
 /// Publications under way at once: the projector's default.
-const IN_FLIGHT: usize = 1024;
+pub(crate) const IN_FLIGHT: usize = 1024;
 /// What a consumer's entry lives for, in seconds: the default of `consumers.inactive_after`.
 const TIME_TO_LIVE: u64 = 30 * 24 * 60 * 60;
 
@@ -64,15 +64,8 @@ pub(crate) async fn write_envelopes(
 
 /// An envelope as the projector makes it of one event each.
 pub(crate) fn envelope(address: Address, sequence: u64, body: &Bytes) -> Result<Envelope, Failure> {
-    let subject = EnvelopeSubject {
-        tenant: tenant()?,
-        class: Class::Durable,
-        address,
-        slot: "notification".to_owned(),
-        key: None,
-    };
     Ok(Envelope {
-        subject,
+        subject: envelope_subject(address)?,
         event_id: format!("event-{sequence}"),
         event_source: Some("/bench".to_owned()),
         origin: Origin { event: Position { epoch: Epoch(1), sequence }, message: 0, part: 0 },
@@ -81,6 +74,49 @@ pub(crate) fn envelope(address: Address, sequence: u64, body: &Bytes) -> Result<
         trace_parent: None,
         body: body.clone(),
     })
+}
+
+/// Where envelopes of this address lie.
+pub(crate) fn envelope_subject(address: Address) -> Result<EnvelopeSubject, Failure> {
+    let (slot, key) = ("notification".to_owned(), None);
+    Ok(EnvelopeSubject { tenant: tenant()?, class: Class::Durable, address, slot, key })
+}
+
+/// Publishes events as a producer does, one for each payload.
+pub(crate) async fn write_events(
+    deployment: &Deployment,
+    name: &str,
+    payloads: impl IntoIterator<Item = Bytes>,
+) -> Result<(), Failure> {
+    let context = jetstream::new(deployment.client.clone());
+    let subject = event_subject(name);
+    let mut under_way = FuturesOrdered::new();
+    for payload in payloads {
+        if under_way.len() >= IN_FLIGHT
+            && let Some(stored) = under_way.next().await
+        {
+            let _: jetstream::publish::PublishAck = stored?;
+        }
+        let sent = context.publish(subject.clone(), payload).await?;
+        under_way.push_back(std::future::IntoFuture::into_future(sent));
+    }
+    while let Some(stored) = under_way.next().await {
+        stored?;
+    }
+    Ok(())
+}
+
+/// Where events of this name (`<entity>.<action>`) are published.
+pub(crate) fn event_subject(name: &str) -> String {
+    format!("events.{TENANT}.{name}")
+}
+
+/// A notification for one of so many users, of about this many bytes.
+pub(crate) fn notification(index: u64, users: u64, length: usize) -> Bytes {
+    let user = user(index % users);
+    let frame = format!(r#"{{"userId":"{user}","title":"Shift","message":""}}"#).len();
+    let text = "x".repeat(length.saturating_sub(frame));
+    format!(r#"{{"userId":"{user}","title":"Shift","message":"{text}"}}"#).into()
 }
 
 /// Gives each user a consumer that stands at a position, over any that is there. As the gateway

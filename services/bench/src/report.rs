@@ -1,13 +1,61 @@
-//! What was measured, as tables for people and as data for programs.
+//! What was measured: as tables and pictures for people, and as data for programs.
 
-use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::Failure;
+use crate::arguments::Output;
+use crate::plot::{self, Plot};
+
+/// All that one run has measured. A section is printed as soon as it is there, the files are written at the end.
+pub(crate) struct Report {
+    began: Instant,
+    output: Output,
+    sections: Vec<Section>,
+}
+
+impl Report {
+    pub(crate) fn new(output: Output) -> Self {
+        Self { began: Instant::now(), output, sections: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, section: Section) {
+        section.print();
+        self.sections.push(section);
+    }
+
+    /// Writes the files that were asked for.
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        if let Some(path) = &self.output.json {
+            let sections: Vec<Value> = self.sections.iter().map(Section::to_json).collect();
+            let document = json!({ "circumstances": circumstances()?, "sections": sections });
+            std::fs::write(path, format!("{document:#}\n"))?;
+        }
+        if let Some(path) = &self.output.svg {
+            std::fs::write(path, plot::draw(&self.sections)?)?;
+        }
+        progress(&format!("all in {:.0?}", self.began.elapsed()));
+        Ok(())
+    }
+}
+
+/// Where and how it was measured.
+fn circumstances() -> Result<Value, Failure> {
+    let places = tidings_embedded::Places::of_this_process();
+    let server = tidings_embedded::Binary::find(&places)?;
+    Ok(json!({
+        "cores": std::thread::available_parallelism()?.get(),
+        "nats_server": server.version.to_string(),
+        "arguments": std::env::args().skip(1).collect::<Vec<_>>(),
+    }))
+}
+
+/// Says what is being done, beside the figures.
+pub(crate) fn progress(text: &str) {
+    eprintln!("{text}");
+}
 
 /// One part of a benchmark.
 #[derive(Debug)]
@@ -18,22 +66,45 @@ pub(crate) struct Section {
     pub(crate) rows: Vec<Row>,
     /// What has to be known to read the figures.
     pub(crate) notes: Vec<String>,
+    /// What a picture of it shows.
+    pub(crate) plot: Option<Plot>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) name: String,
+    pub(crate) subject: Subject,
     /// One for each column; `None` where there is nothing to say.
     pub(crate) values: Vec<Option<f64>>,
 }
 
+/// Whose figures they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// Of Tidings.
+    Tidings,
+    /// Of what it is compared with.
+    Comparison,
+}
+
 impl Section {
     pub(crate) fn new(title: impl Into<String>, columns: &'static [&'static str]) -> Self {
-        Self { title: title.into(), columns, rows: Vec::new(), notes: Vec::new() }
+        Self { title: title.into(), columns, rows: Vec::new(), notes: Vec::new(), plot: None }
     }
 
+    /// Adds a row of Tidings.
     pub(crate) fn row(&mut self, name: impl Into<String>, values: impl IntoIterator<Item = Option<f64>>) {
-        self.rows.push(Row { name: name.into(), values: values.into_iter().collect() });
+        self.row_of(Subject::Tidings, name, values);
+    }
+
+    /// Adds a row of either.
+    pub(crate) fn row_of(
+        &mut self,
+        subject: Subject,
+        name: impl Into<String>,
+        values: impl IntoIterator<Item = Option<f64>>,
+    ) {
+        self.rows.push(Row { name: name.into(), subject, values: values.into_iter().collect() });
     }
 
     pub(crate) fn note(&mut self, text: impl Into<String>) {
@@ -70,28 +141,8 @@ impl Section {
     }
 }
 
-/// Where and how it was measured.
-#[derive(Debug, Serialize)]
-pub(crate) struct Circumstances {
-    pub(crate) cores: usize,
-    pub(crate) nats_server: String,
-    pub(crate) arguments: Vec<String>,
-}
-
-/// Writes everything as one JSON document.
-pub(crate) fn write_json(
-    path: &Path,
-    circumstances: &Circumstances,
-    sections: &[Section],
-) -> Result<(), Failure> {
-    let sections: Vec<Value> = sections.iter().map(Section::to_json).collect();
-    let document = json!({ "circumstances": circumstances, "sections": sections });
-    std::fs::write(path, format!("{document:#}\n"))?;
-    Ok(())
-}
-
 /// Three digits that count, more only before the point.
-fn readable(value: f64) -> String {
+pub(crate) fn readable(value: f64) -> String {
     let decimals = match value.abs() {
         value if value >= 100.0 || value == 0.0 => 0,
         value if value >= 10.0 => 1,
@@ -137,6 +188,22 @@ pub(crate) fn megabytes(bytes: u64) -> f64 {
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The value below which this part of them lies; they ascend.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "an index into what was measured"
+)]
+pub(crate) fn quantile(ascending: &[Duration], part: f64) -> Duration {
+    let index = (ascending.len() as f64 * part) as usize;
+    ascending.get(index.min(ascending.len().saturating_sub(1))).copied().unwrap_or_default()
+}
+
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
 }
 
 /// Half the distance between the lowest and the highest, as a part of the middle one, in percent.

@@ -48,12 +48,24 @@ pub(crate) fn anonymous(pid: u32) -> Result<u64, Failure> {
     bytes_of(pid, "RssAnon:")
 }
 
+/// The most bytes of memory that a process has ever had resident.
+pub(crate) fn peak(pid: u32) -> Result<u64, Failure> {
+    bytes_of(pid, "VmHWM:")
+}
+
 fn bytes_of(pid: u32, field: &str) -> Result<u64, Failure> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(field));
     let kibibytes = line.and_then(|line| line.split_whitespace().next());
     let kibibytes: u64 = kibibytes.ok_or_else(|| format!("/proc/<pid>/status has no {field}"))?.parse()?;
     Ok(kibibytes * 1024)
+}
+
+/// Processor time of this thread.
+pub(crate) fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+    Duration::new(seconds.unwrap_or_default(), nanoseconds.unwrap_or_default())
 }
 
 /// Processor time that a process uses between two moments.

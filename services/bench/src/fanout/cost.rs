@@ -1,11 +1,12 @@
 //! Processor time of a delivered message, beside the limit in the same run.
 
-use super::limit::Limit;
+use super::Options;
 use super::scene::{Crowd, Scene, address};
-use super::{Options, progress};
 use crate::Failure;
 use crate::affinity::Cores;
-use crate::report::{Section, each, median, spread};
+use crate::limit::Limit;
+use crate::plot::Plot;
+use crate::report::{Section, each, median, progress, spread};
 use crate::usage::Stopwatch;
 
 const COLUMNS: &[&str] = &["limit CPU µs", "± %", "gateway CPU µs", "± %", "of it shard", "ratio", "± %"];
@@ -22,7 +23,7 @@ struct Figures {
 pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section, Failure> {
     let Options { connections, writes, .. } = *options;
     progress(&format!("{connections} connections come to the limit and to the gateway"));
-    let mut limit = Limit::start(options, cores).await?;
+    let mut limit = Limit::start(connections, options.body, Some(cores.measured)).await?;
     let mut scene = Scene::prepare(options.body, cores).await?;
     scene.fill(Crowd { connections, addresses: 1, stalled: None }).await?;
     let mut all: Vec<Figures> = options.pending.iter().map(|_| Figures::default()).collect();
@@ -49,6 +50,7 @@ pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section,
         }
     }
     let mut section = Section::new(format!("A delivered message, {connections} connections"), COLUMNS);
+    section.plot = Some(Plot::of(&["ratio"]).target(1.0, "the limit"));
     for (pending, Figures { limit, gateway, shard, ratio }) in options.pending.iter().zip(all) {
         section.row(
             format!("{pending} pending"),

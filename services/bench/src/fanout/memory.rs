@@ -1,10 +1,11 @@
 //! What a connection holds of the gateway's memory.
 
+use super::Options;
 use super::scene::{Crowd, Scene, address};
-use super::{Options, progress};
 use crate::Failure;
 use crate::affinity::Cores;
-use crate::report::{Section, megabytes, number};
+use crate::plot::Plot;
+use crate::report::{Section, megabytes, number, progress};
 
 const COLUMNS: &[&str] =
     &["gateway MB before", "bytes each, idle", "bytes each, after messages", "bytes each, acknowledged"];
@@ -14,6 +15,7 @@ const AT_ONCE: u64 = 10;
 pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section, Failure> {
     let title = format!("Memory of a connection, idle and after {} messages", options.received);
     let mut section = Section::new(title, COLUMNS);
+    section.plot = Some(Plot::of(&["bytes each, idle", "bytes each, after messages"]));
     for &connections in &options.held {
         progress(&format!("{connections} connections come and hear {} messages", options.received));
         let mut scene = Scene::prepare(options.body, cores).await?;

@@ -1,10 +1,11 @@
 //! Whether a delivered message costs the same however many connections and addresses there are.
 
+use super::Options;
 use super::scene::{Crowd, Scene, address};
-use super::{Options, progress};
 use crate::Failure;
 use crate::affinity::Cores;
-use crate::report::{Section, each};
+use crate::plot::Plot;
+use crate::report::{Section, each, progress};
 use crate::usage::Stopwatch;
 
 const COLUMNS: &[&str] =
@@ -12,6 +13,7 @@ const COLUMNS: &[&str] =
 
 pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section, Failure> {
     let mut section = Section::new("A delivered message, by connections and addresses", COLUMNS);
+    section.plot = Some(Plot::of(&["shard CPU µs/delivered"]));
     for &connections in &options.crowds {
         for &addresses in &options.addresses {
             progress(&format!("{connections} connections at {addresses} addresses"));

@@ -14,12 +14,13 @@ use tidings_streams::EnvelopeWriter;
 use time::OffsetDateTime;
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::audience::Audience;
 use crate::Failure;
 use crate::affinity::Cores;
+use crate::audience::Audience;
 use crate::client::Connection;
-use crate::deployment::{Deployment, Running, token_in};
+use crate::deployment::{Deployment, token_in};
 use crate::population::{body, envelope, user};
+use crate::process::Running;
 
 /// Handshakes under way at once.
 const UNDER_WAY: usize = 64;

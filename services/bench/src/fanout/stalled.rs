@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::Options;
 use super::scene::{Crowd, Scene, address};
-use super::{Options, progress};
 use crate::Failure;
 use crate::affinity::Cores;
-use crate::report::{Section, median};
+use crate::plot::Plot;
+use crate::report::{Section, median, milliseconds, progress, quantile};
 
 const COLUMNS: &[&str] = &["p50 ms", "p99 ms", "gateway MB"];
 /// More than the system and a window take for whoever does not read them.
@@ -34,12 +35,13 @@ pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section,
                 latencies.extend(scene.deliver([address(0)?], 1).await?);
             }
             latencies.sort_unstable();
-            middle.push(milliseconds(&latencies, 50));
-            late.push(milliseconds(&latencies, 99));
+            middle.push(milliseconds(quantile(&latencies, 0.5)));
+            late.push(milliseconds(quantile(&latencies, 0.99)));
         }
     }
     let title = format!("Latency of those who read, {connections} connections");
     let mut section = Section::new(title, COLUMNS);
+    section.plot = Some(Plot::of(&["p50 ms", "p99 ms"]));
     let mut p99 = Vec::new();
     for ((scene, middle, late), name) in scenes.into_iter().zip(["all read", "some never read"]) {
         p99.push(median(late.clone()));
@@ -52,9 +54,4 @@ pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section,
     }
     section.note("from the publication until the client has read the message; publications one at a time");
     Ok(section)
-}
-
-fn milliseconds(ascending: &[Duration], percent: usize) -> f64 {
-    let index = (ascending.len() * percent / 100).min(ascending.len().saturating_sub(1));
-    ascending.get(index).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
 }

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use tidings_model::{Address, Position};
 
-use super::progress;
 use crate::Failure;
 use crate::arguments::OfflineOptions;
 use crate::client::Connection;
-use crate::deployment::{Deployment, Running, token};
+use crate::deployment::{Deployment, token};
+use crate::plot::Plot;
 use crate::population::{body, user, write_consumers, write_envelopes};
-use crate::report::{Section, each, median, megabytes, rate, spread};
+use crate::process::Running;
+use crate::report::{Section, each, median, megabytes, progress, rate, spread};
 use crate::usage::{Stopwatch, resident};
 
 const COLUMNS: &[&str] = &[
@@ -41,6 +42,7 @@ pub(crate) async fn measure(options: &OfflineOptions) -> Result<Section, Failure
         }
     }
     let mut section = Section::new(format!("{} users present, others away", options.present), COLUMNS);
+    section.plot = Some(Plot::of(&["CPU µs/published"]));
     for scene in scenes {
         let Scene { absent, published, publishing, delivered, delivering, .. } = &scene;
         section.row(

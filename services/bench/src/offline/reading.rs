@@ -11,14 +11,14 @@ use tidings_protocol::framing::text_with_sequence;
 use tidings_streams::consumers::{ConsumerName, ConsumerStore as _};
 use tidings_streams::{Content, EnvelopeFollower, Followed, StoredEnvelope, fetch};
 
-use super::progress;
 use super::returning::Away;
 use crate::Failure;
 use crate::arguments::{OfflineOptions, Source};
 use crate::deployment::{TENANT, tenant};
 use crate::per_user;
+use crate::plot::Plot;
 use crate::population::{addresses, user, write_consumers};
-use crate::report::{Section, number, rate};
+use crate::report::{Section, Subject, number, progress, rate};
 
 const COLUMNS: &[&str] =
     &["users", "users/s", "envelopes/s", "× a durable consumer each", "× a fresh consumer each"];
@@ -34,28 +34,34 @@ pub(crate) async fn measure(options: &OfflineOptions, away: &Away) -> Result<Sec
     prepare_durables(away, compared).await?;
     write_consumers(&away.deployment, (0..users).map(user), away.position).await?;
 
-    let mut rates: Vec<(&str, u64, f64)> = Vec::new();
+    let mut rates: Vec<(Subject, &str, u64, f64)> = Vec::new();
     let elapsed = retained.all_warm(users, missed)?;
-    rates.push(("mailbox and hot tail, one thread", users, rate(users, elapsed)));
+    rates.push((Subject::Tidings, "mailbox and hot tail, one thread", users, rate(users, elapsed)));
     let elapsed =
         each_of(users, options.readers, async |index| retained.position_and_warm(away, index, missed).await)
             .await?;
-    rates.push(("the same, with the position from the bucket", users, rate(users, elapsed)));
+    rates.push((
+        Subject::Tidings,
+        "the same, with the position from the bucket",
+        users,
+        rate(users, elapsed),
+    ));
     let cold = users.min(2_000);
     let elapsed =
         each_of(cold, options.readers, async |index| retained.cold(away, index, missed).await).await?;
-    rates.push(("mailbox and direct gets", cold, rate(cold, elapsed)));
+    rates.push((Subject::Tidings, "mailbox and direct gets", cold, rate(cold, elapsed)));
     let elapsed = per_user_rate(options, away, Source::Durable, compared).await?;
     let durable = rate(compared, elapsed);
-    rates.push(("a durable JetStream consumer each", compared, durable));
+    rates.push((Subject::Comparison, "a durable JetStream consumer each", compared, durable));
     let elapsed = per_user_rate(options, away, Source::Fresh, compared).await?;
     let anew = rate(compared, elapsed);
-    rates.push(("a fresh JetStream consumer each", compared, anew));
+    rates.push((Subject::Comparison, "a fresh JetStream consumer each", compared, anew));
 
     let mut section = Section::new(format!("Reading {missed} missed envelopes, without handshakes"), COLUMNS);
-    for (name, users, rate) in rates {
+    section.plot = Some(Plot::of(&["users/s"]).logarithmic());
+    for (subject, name, users, rate) in rates {
         let values = [number(users), rate, rate * number(missed), rate / durable, rate / anew];
-        section.row(name, values.map(Some));
+        section.row_of(subject, name, values.map(Some));
     }
     section.note(format!("{} users read at once, but for the first row", options.readers));
     Ok(section)

@@ -6,14 +6,17 @@ use std::time::Duration;
 use async_nats::jetstream::stream::Stream;
 use tidings_model::{Address, Position};
 
-use super::progress;
 use crate::Failure;
 use crate::arguments::OfflineOptions;
 use crate::client::{Returned, Returning, return_all};
-use crate::deployment::{Deployment, Running, token};
+use crate::deployment::{Deployment, token};
 use crate::per_user;
+use crate::plot::Plot;
 use crate::population::{body, user, write_consumers, write_envelopes};
-use crate::report::{Section, each, median, megabytes, number, rate, spread};
+use crate::process::{Running, free_address, own};
+use crate::report::{
+    Section, Subject, each, median, megabytes, milliseconds, number, progress, quantile, rate, spread,
+};
 use crate::usage::{Stopwatch, resident};
 
 /// Users who are away, with what they missed.
@@ -77,6 +80,7 @@ const COLUMNS: &[&str] = &[
 pub(crate) async fn measure(options: &OfflineOptions, away: &Away) -> Result<Section, Failure> {
     let title = format!("{} missed envelopes each, handshakes included", options.missed);
     let mut section = Section::new(title, COLUMNS);
+    section.plot = Some(Plot::of(&["users/s"]).logarithmic());
 
     progress("everybody returns to a restarted gateway");
     let mut rounds = Vec::new();
@@ -136,10 +140,18 @@ async fn to_comparison(
     source: &str,
     users: u64,
 ) -> Result<Round, Failure> {
-    let server = away.deployment.comparison(source, options.missed).await?;
+    let server = comparison(away, source, options.missed).await?;
     let round = Round::of(options, away, &server, users).await?;
     server.kill().await?;
     Ok(round)
+}
+
+async fn comparison(away: &Away, source: &str, missed: u64) -> Result<Running, Failure> {
+    let (address, nats) = (free_address()?, away.deployment.server.url());
+    let (listen, missed) = (address.to_string(), missed.to_string());
+    let command =
+        own(&["comparison", "--nats", nats, "--source", source, "--listen", &listen, "--missed", &missed])?;
+    Running::start(command, address, None).await
 }
 
 impl Round {
@@ -156,8 +168,8 @@ impl Round {
         let round = Self {
             users,
             elapsed,
-            median: at(&times, 0.5),
-            p99: at(&times, 0.99),
+            median: quantile(&times, 0.5),
+            p99: quantile(&times, 0.99),
             server: ours.read()?,
             jetstream: theirs.read()?,
             jetstream_resident: resident(jetstream)?,
@@ -175,8 +187,8 @@ impl Round {
             of(|round| number(round.users)),
             users,
             spread(&rates),
-            of(|round| round.median.as_secs_f64() * 1e3),
-            of(|round| round.p99.as_secs_f64() * 1e3),
+            of(|round| milliseconds(round.median)),
+            of(|round| milliseconds(round.p99)),
             of(|round| each(round.server, round.users)),
             of(|round| each(round.jetstream, round.users)),
             of(|round| megabytes(round.jetstream_resident)),
@@ -185,18 +197,8 @@ impl Round {
         let one = rounds.len() < 2;
         let values =
             values.into_iter().enumerate().map(|(index, value)| (!(one && index == 2)).then_some(value));
-        section.row(name, values.chain([ours.map(|ours| ours / users)]));
+        let subject = if ours.is_some() { Subject::Comparison } else { Subject::Tidings };
+        section.row_of(subject, name, values.chain([ours.map(|ours| ours / users)]));
         users
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "an index into the times of a few thousand users"
-)]
-fn at(times: &[Duration], quantile: f64) -> Duration {
-    let index = (times.len() as f64 * quantile) as usize;
-    times.get(index.min(times.len().saturating_sub(1))).copied().unwrap_or_default()
 }

@@ -6,12 +6,12 @@ use tidings_mailbox::{Delivery, Entry, Mailbox};
 use tidings_model::{Address, Position};
 use tidings_streams::{Content, EnvelopeFollower, Followed};
 
-use super::progress;
 use crate::Failure;
 use crate::arguments::OfflineOptions;
 use crate::deployment::Deployment;
+use crate::plot::Plot;
 use crate::population::{body, user, write_envelopes};
-use crate::report::{Section, megabytes, number};
+use crate::report::{Section, megabytes, number, progress};
 use crate::usage::{processor_time, resident};
 
 const COLUMNS: &[&str] = &["envelopes", "seconds", "gateway CPU s", "MB"];
@@ -20,6 +20,7 @@ pub(crate) async fn measure(options: &OfflineOptions) -> Result<Section, Failure
     let OfflineOptions { envelopes, addresses, .. } = *options;
     let title = format!("Starting on {envelopes} envelopes of {addresses} users");
     let mut section = Section::new(title, COLUMNS);
+    section.plot = Some(Plot::of(&["seconds"]));
     let deployment = Deployment::start(1_000).await?;
     add_start(&mut section, "gateway, empty stream", 0, &deployment, options.hot_tail).await?;
 

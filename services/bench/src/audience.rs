@@ -4,7 +4,7 @@
 //! connection receives everything once and in order.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
@@ -39,6 +39,15 @@ impl Audience {
     pub(crate) fn new() -> Result<Self, Failure> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         Ok(Self { epoll, members: Vec::new(), scratch: vec![0; SCRATCH].into() })
+    }
+
+    /// So many plain connections to a server that asks for no handshake.
+    pub(crate) fn connect(address: SocketAddr, connections: u64) -> Result<Self, Failure> {
+        let mut audience = Self::new()?;
+        for _ in 0..connections {
+            audience.add(TcpStream::connect(address)?, &[])?;
+        }
+        Ok(audience)
     }
 
     /// Takes a connection, with what has been read from it already.

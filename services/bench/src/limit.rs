@@ -2,21 +2,21 @@
 //! other. What it takes is what the system takes; a server can only add to it.
 
 use std::io::{BufRead as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::Stdio;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use clap::Args;
 use rustix::net::sockopt;
+use rustix::thread::CpuSet;
 use tidings_protocol::framing::text_with_sequence;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::ChildStdin;
 
-use super::audience::Audience;
-use crate::affinity::{self, Cores};
+use crate::Failure;
+use crate::audience::Audience;
 use crate::population::body;
+use crate::process::{Process, own};
 use crate::usage::Stopwatch;
-use crate::{Failure, fanout};
 
 /// What the gateway's sockets have, so that nothing differs but the program.
 const SEND_BUFFER: usize = 16 * 1024;
@@ -32,15 +32,7 @@ pub(crate) struct Options {
 /// Accepts so many connections, and then writes as many frames to each, in one call, as each line
 /// on standard input says.
 pub(crate) fn serve(options: &Options) -> Result<(), Failure> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    println!("{}", listener.local_addr()?);
-    let mut streams: Vec<TcpStream> = Vec::new();
-    for _ in 0..options.connections {
-        let (stream, _) = listener.accept()?;
-        stream.set_nodelay(true)?;
-        sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER)?;
-        streams.push(stream);
-    }
+    let mut streams = accept(options.connections)?;
     let body = body(options.body);
     let mut sequences = 1u64..;
     for line in std::io::stdin().lock().lines() {
@@ -56,36 +48,40 @@ pub(crate) fn serve(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Says on standard output where it listens, and waits until so many have connected.
+pub(crate) fn accept(connections: u64) -> Result<Vec<TcpStream>, Failure> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    println!("{}", listener.local_addr()?);
+    let mut streams: Vec<TcpStream> = Vec::new();
+    for _ in 0..connections {
+        let (stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER)?;
+        streams.push(stream);
+    }
+    Ok(streams)
+}
+
 /// The limit as a process, and those who listen to it.
 pub(crate) struct Limit {
-    _child: Child,
-    pid: u32,
+    process: Process,
     orders: ChildStdin,
     /// `None` while they are listening.
     audience: Option<Audience>,
 }
 
 impl Limit {
-    pub(crate) async fn start(options: &fanout::Options, cores: &Cores) -> Result<Self, Failure> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["limit", "--connections", &options.connections.to_string()]);
-        command.args(["--body", &options.body.to_string()]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut child = affinity::on(&cores.measured, || command.spawn())?;
-        let pid = child.id().ok_or("the limit has ended at once")?;
-        let orders = child.stdin.take().ok_or("the limit takes no orders")?;
-        let mut lines = BufReader::new(child.stdout.take().ok_or("the limit says nothing")?).lines();
-        let address: SocketAddr = lines.next_line().await?.ok_or("the limit has no address")?.parse()?;
-        let mut audience = Audience::new()?;
-        for _ in 0..options.connections {
-            audience.add(TcpStream::connect(address)?, &[])?;
-        }
-        Ok(Self { _child: child, pid, orders, audience: Some(audience) })
+    pub(crate) async fn start(connections: u64, body: usize, cores: Option<CpuSet>) -> Result<Self, Failure> {
+        let (count, body) = (connections.to_string(), body.to_string());
+        let command = own(&["limit", "--connections", &count, "--body", &body])?;
+        let (process, address, orders) = Process::start_listening(command, cores).await?;
+        let audience = Audience::connect(address, connections)?;
+        Ok(Self { process, orders, audience: Some(audience) })
     }
 
     /// Processor time to write to everybody so often.
     pub(crate) async fn deliver(&mut self, pending: u64, writes: u64) -> Result<Duration, Failure> {
-        let used = Stopwatch::start(self.pid)?;
+        let used = Stopwatch::start(self.process.pid)?;
         for _ in 0..writes {
             let mut audience = self.audience.take().ok_or("nobody listens to the limit")?;
             let hearing = tokio::task::spawn_blocking(move || {

@@ -1,0 +1,21 @@
+//! `tidings-bench projector`: the real projector beside a bare relay that consumes, publishes and acknowledges on the
+//! same streams, and what only a projector does: working off a backlog, and taking over.
+
+mod backlog;
+mod latency;
+mod rates;
+mod takeover;
+
+use crate::Failure;
+use crate::arguments::ProjectorOptions;
+use crate::report::Report;
+
+/// Measures what was asked for.
+pub(crate) async fn run(options: &ProjectorOptions, report: &mut Report) -> Result<(), Failure> {
+    let (section, rate) = rates::measure(options).await?;
+    report.add(section);
+    report.add(Box::pin(latency::measure(options, rate / 10.0)).await?);
+    report.add(backlog::measure(options).await?);
+    report.add(takeover::measure(options).await?);
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! A standby that takes over from a projector which is killed (SIGKILL) at work.
+
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::{self, consumer::PullConsumer};
+
+use super::rates::{USERS, until};
+use crate::Failure;
+use crate::arguments::ProjectorOptions;
+use crate::deployment::Deployment;
+use crate::plot::Plot;
+use crate::population::{notification, write_events};
+use crate::report::{Section, median, number, progress};
+
+const COLUMNS: &[&str] = &["kills", "median s", "longest s", "events", "envelopes"];
+const CONSUMER: &str = "projector";
+/// Events that the active projector has projected before it is killed, and those that it may be at work on then.
+const BEFORE: u64 = 200;
+const AT_WORK: u64 = 2_000;
+const BYTES: usize = 256;
+const POLL: Duration = Duration::from_millis(5);
+
+pub(super) async fn measure(options: &ProjectorOptions) -> Result<Section, Failure> {
+    let mut section = Section::new("A standby takes over after kill -9", COLUMNS);
+    section.plot = Some(Plot::of(&["median s", "longest s"]));
+    let deployment = Deployment::start(1_000).await?;
+    let mut active = deployment.projector(CONSUMER)?;
+    let mut times = Vec::new();
+    let mut events = 0;
+    for kill in 1..=options.takeovers {
+        progress(&format!("takeover {kill}"));
+        events += write(&deployment, BEFORE).await?;
+        until(&deployment, &mut active, events).await?;
+        let mut standby = deployment.projector(CONSUMER)?;
+        until_waiting(&deployment, 2).await?;
+        events += write(&deployment, AT_WORK).await?;
+        let began = Instant::now();
+        active.kill().await?;
+        // Stored after the kill, so that it can only be the other who projects it.
+        events += write(&deployment, 1).await?;
+        until(&deployment, &mut standby, events).await?;
+        times.push(began.elapsed().as_secs_f64());
+        active = standby;
+    }
+    let longest = times.iter().copied().fold(0.0, f64::max);
+    let envelopes = deployment.topology.extent().await?.last;
+    let values =
+        [number(options.takeovers as u64), median(times), longest, number(events), number(envelopes)];
+    section.row("projector", values.map(Some));
+    section.note(format!(
+        "from the kill until all envelopes are there; up to {AT_WORK} events were in work; as many envelopes as events: none twice"
+    ));
+    Ok(section)
+}
+
+async fn write(deployment: &Deployment, count: u64) -> Result<u64, Failure> {
+    let payloads = (0..count).map(|index| notification(index, USERS, BYTES));
+    write_events(deployment, "notification.created", payloads).await?;
+    Ok(count)
+}
+
+/// Waits until so many projectors ask for events.
+async fn until_waiting(deployment: &Deployment, count: usize) -> Result<(), Failure> {
+    let events = jetstream::new(deployment.client.clone()).get_stream("EVENTS").await?;
+    let mut consumer: PullConsumer = events.get_consumer(CONSUMER).await?;
+    while consumer.info().await?.num_waiting < count {
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! A bare relay, the least that anything between `EVENTS` and `ENVELOPES` can do: consume, publish,
+//! wait for the acknowledgement, acknowledge. It parses nothing and knows nothing.
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::message::Acker;
+use async_nats::jetstream::{self, Context};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use tidings_model::{Address, Envelope, headers};
+use tidings_streams::{EnvelopeWriter, Topology};
+use time::OffsetDateTime;
+
+use crate::Failure;
+use crate::arguments::RelayOptions;
+use crate::deployment::{TOPIC, settings};
+use crate::population::{IN_FLIGHT, body, envelope, envelope_subject, user};
+
+/// Events asked for at once, as the projector does.
+const AHEAD: usize = 1024;
+
+/// Relays until it is killed.
+pub(crate) async fn run(options: &RelayOptions) -> Result<(), Failure> {
+    let client = async_nats::connect(&options.nats).await?;
+    let mut relay = Relay::open(&client, options).await?;
+    let config = pull::Config {
+        durable_name: Some(options.consumer.clone()),
+        ack_policy: AckPolicy::Explicit,
+        max_ack_pending: -1,
+        ..pull::Config::default()
+    };
+    let events = jetstream::new(client).get_stream("EVENTS").await?;
+    let consumer = events.create_consumer(config).await?;
+    let mut messages = consumer.stream().max_messages_per_batch(AHEAD).messages().await?;
+    loop {
+        tokio::select! {
+            biased;
+            Some(stored) = relay.under_way.next() => acknowledge(stored?).await?,
+            Some(message) = messages.next(), if relay.under_way.len() < IN_FLIGHT => {
+                let (message, acker) = message?.split();
+                relay.publish_all(&message.payload, acker).await?;
+            }
+        }
+    }
+}
+
+struct Relay {
+    writer: Writer,
+    /// Of message ids: NATS would take those of an earlier relay for repetitions.
+    prefix: String,
+    addresses: Vec<Address>,
+    /// What goes to every subject instead of the event.
+    broadcast: Option<Bytes>,
+    published: u64,
+    /// In the order in which they were sent; with the event to acknowledge, if it was the last of one.
+    under_way: FuturesOrdered<BoxFuture<'static, Result<Option<Acker>, Failure>>>,
+}
+
+enum Writer {
+    /// With an id and nothing else.
+    Bare(Context),
+    /// As the projector writes.
+    Envelopes(EnvelopeWriter),
+}
+
+impl Relay {
+    async fn open(client: &async_nats::Client, options: &RelayOptions) -> Result<Self, Failure> {
+        let addresses = match options.users {
+            None => vec![Address::new("topic", TOPIC)?],
+            Some(users) => {
+                (0..users).map(|index| Address::new("user", &user(index))).collect::<Result<_, _>>()?
+            }
+        };
+        let writer = if options.headers {
+            let topology = Topology::ensure(client, &settings()).await?;
+            Writer::Envelopes(EnvelopeWriter::open(&topology).await?.0)
+        } else {
+            Writer::Bare(jetstream::new(client.clone()))
+        };
+        Ok(Self {
+            writer,
+            prefix: options.consumer.clone(),
+            addresses,
+            broadcast: options.broadcast.map(body),
+            published: 0,
+            under_way: FuturesOrdered::new(),
+        })
+    }
+
+    async fn publish_all(&mut self, event: &Bytes, acker: Acker) -> Result<(), Failure> {
+        let Some(body) = self.broadcast.clone() else {
+            return self.publish(event.clone(), Some(acker)).await;
+        };
+        for _ in 1..self.addresses.len() {
+            self.publish(body.clone(), None).await?;
+        }
+        self.publish(body, Some(acker)).await
+    }
+
+    /// Publishes to the next in turn.
+    async fn publish(&mut self, body: Bytes, acker: Option<Acker>) -> Result<(), Failure> {
+        if self.under_way.len() >= IN_FLIGHT
+            && let Some(stored) = self.under_way.next().await
+        {
+            acknowledge(stored?).await?;
+        }
+        let address = self.addresses[usize::try_from(self.published)? % self.addresses.len()].clone();
+        self.published += 1;
+        let id = format!("{}-{}", self.prefix, self.published);
+        self.under_way.push_back(match &mut self.writer {
+            Writer::Bare(context) => {
+                let subject = envelope_subject(address)?;
+                let mut map = HeaderMap::new();
+                map.insert(headers::MESSAGE_ID, id);
+                let sent = context.publish_with_headers(subject.to_string(), map, body).await?;
+                Box::pin(async { sent.await.map(|_| acker).map_err(Failure::from) })
+            }
+            Writer::Envelopes(writer) => {
+                let envelope = Envelope { event_id: id, ..envelope(address, self.published, &body)? };
+                let sent = writer.send(&envelope, OffsetDateTime::now_utc()).await?;
+                Box::pin(async { sent.await.map(|()| acker).map_err(Failure::from) })
+            }
+        });
+        Ok(())
+    }
+}
+
+async fn acknowledge(event: Option<Acker>) -> Result<(), Failure> {
+    match event {
+        Some(acker) => acker.ack().await,
+        None => Ok(()),
+    }
+}

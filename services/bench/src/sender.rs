@@ -1,0 +1,34 @@
+//! A bare sender, the least that anything between `ENVELOPES` and sockets can do: consume, frame once, send to
+//! everybody in a loop. It asks no one for a token and keeps nothing.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use async_nats::jetstream;
+use async_nats::jetstream::consumer::{AckPolicy, pull};
+use futures_util::StreamExt as _;
+use tidings_protocol::framing::text_with_sequence;
+
+use crate::Failure;
+use crate::arguments::SenderOptions;
+use crate::limit::accept;
+
+/// The consumer is there before its clients are, and must outlive their coming.
+const INACTIVE: Duration = Duration::from_secs(60 * 60);
+
+/// Sends until it is killed.
+pub(crate) async fn serve(options: &SenderOptions) -> Result<(), Failure> {
+    let envelopes = jetstream::new(async_nats::connect(&options.nats).await?).get_stream("ENVELOPES").await?;
+    let config =
+        pull::Config { ack_policy: AckPolicy::None, inactive_threshold: INACTIVE, ..pull::Config::default() };
+    let consumer = envelopes.create_consumer(config).await?;
+    let mut clients = tokio::task::block_in_place(|| accept(options.connections))?;
+    let mut messages = consumer.messages().await?;
+    while let Some(message) = messages.next().await {
+        let message = message?;
+        let sequence = message.info()?.stream_sequence;
+        let frame = text_with_sequence(sequence, &format!("event-{sequence}"), &message.payload)?;
+        tokio::task::block_in_place(|| clients.iter_mut().try_for_each(|client| client.write_all(&frame)))?;
+    }
+    Ok(())
+}
