@@ -1,4 +1,5 @@
-//! `tidings-bench connect`: what a handshake with a token costs, and what part of that is checking its signature.
+//! `tidings-bench connect`: what a handshake with a token costs, and what part of that is checking
+//! its signature.
 
 use std::hint::black_box;
 use std::time::{Duration, SystemTime};
@@ -51,8 +52,8 @@ pub(crate) async fn run(options: &ConnectOptions, report: &mut Report) -> Result
         add(&mut section, &format!("{name}, for the first time"), &rounds[..1], verification);
         add(&mut section, &format!("{name}, again"), &rounds[1..], verification);
     }
-    section.note("per s and core: in one second of the gateway's processor time, until everything missed (nothing) was sent");
-    section.note("token: all checking of a token, measured alone on one thread with the same tokens, and its part of the gateway's time");
+    section.note("per s and core: in one second of the gateway's processor time, until `caught_up` is sent");
+    section.note("token: checking the same tokens alone, on one thread; and its part of the gateway's time");
     section.note(format!(
         "{} users on their way at any moment; per s includes the load client on the same cores",
         options.under_way

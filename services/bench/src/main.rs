@@ -1,9 +1,9 @@
 //! The benchmarks: how Tidings does beside other ways to do the same.
 //!
 //! A benchmark starts everything that it measures, each as a process of its own so that its cost
-//! can be told apart: nats-server, the real `tidings projector` and `tidings gateway`, and what they are compared with. Only
-//! what was measured in one run on one machine is compared. Nothing here asserts a time; what is
-//! asserted is that every client received exactly what it should.
+//! can be told apart: nats-server, the real `tidings projector` and `tidings gateway`, and what they
+//! are compared with. Only what was measured in one run on one machine is compared. Nothing here
+//! asserts a time; what is asserted is that every client received exactly what it should.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -48,8 +48,10 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Benchmark(benchmark) => on_runtime(async {
             let mut report = Report::new(output);
-            run(benchmark, &mut report).await?;
-            report.finish()
+            let outcome = run(benchmark, &mut report).await;
+            // What was measured before a failure is not lost.
+            report.finish()?;
+            outcome
         }),
         Command::Program(Program::Comparison(options)) => on_runtime(comparison::serve(&options)),
         Command::Program(Program::Limit(options)) => limit::serve(&options),
@@ -82,14 +84,14 @@ fn allow_many_sockets() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What `all` measures: with sizes at which nothing takes longer than a few minutes. What keeps a core for what it measures
-/// comes last, as it does not give it back.
+/// What `all` measures: with sizes at which nothing takes longer than a few minutes. What keeps a
+/// core for what it measures comes last, as it does not give it back.
 const ALL: [&str; 5] = [
     "way --rounds 3",
     "connect --rounds 1",
     "projector --events 50000 --backlog 200000 --paced 5 --takeovers 3",
-    "offline --users 5000 --durables 2000 --compared 50 --rounds 3 --absent 200000 --published 20000 --live 5000 \
-     --envelopes 300000 --addresses 30000",
+    "offline --users 5000 --durables 2000 --compared 50 --rounds 3 \
+     --absent 200000 --published 20000 --live 5000 --envelopes 300000 --addresses 30000",
     "fanout --rounds 3 --held 10000 --crowds 1000,5000 --delivered 200000",
 ];
 
@@ -128,4 +130,18 @@ fn fail(failure: &(dyn std::error::Error + 'static)) -> ExitCode {
     let line: Vec<String> = causes.map(ToString::to_string).collect();
     eprintln!("tidings-bench: {}", line.join(": "));
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_consists_of_benchmarks_with_sizes_that_they_have() {
+        for line in ALL {
+            let words = std::iter::once("tidings-bench").chain(line.split_whitespace());
+            let command = Arguments::try_parse_from(words).unwrap().command;
+            assert!(matches!(command, Command::Benchmark(_)), "{line}");
+        }
+    }
 }

@@ -1,7 +1,8 @@
-//! Pictures of what was measured: one plot with horizontal bars for each section, below each other.
+//! Pictures of what was measured: one plot with horizontal bars for each section, below each
+//! other.
 //!
-//! Bars of Tidings are coloured, those of what it is compared with are grey, and a target is a line. A bar carries its
-//! figure, so that no value has to be guessed from the axis.
+//! Bars of Tidings are coloured, those of what it is compared with are grey, and a target is a
+//! line. A bar carries its figure, so that no value has to be guessed from the axis.
 
 use svg::Document;
 use svg::node::element::{Group, Line, Rectangle, Text};
@@ -263,4 +264,46 @@ fn bar(x: f64, y: f64, width: f64, height: f64, colour: &str) -> Rectangle {
 
 fn vertical(x: f64, top: f64, bottom: f64, colour: &str) -> Line {
     Line::new().set("x1", x).set("x2", x).set("y1", top).set("y2", bottom).set("stroke", colour)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        for (greatest, expected) in [
+            (1.0, vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+            (2.6, vec![0.0, 0.5, 1.0, 1.5, 2.0, 2.5]),
+            (7_000.0, (0..=7).map(|thousands| f64::from(thousands) * 1_000.0).collect()),
+        ] {
+            let ticks = Axis::over(&[greatest], false, 100.0).ticks;
+            let near = |(tick, expected): (&f64, &f64)| (tick - expected).abs() < 1e-9 * greatest;
+            assert!(ticks.len() == expected.len() && ticks.iter().zip(&expected).all(near), "{ticks:?}");
+        }
+    }
+
+    #[test]
+    fn a_logarithmic_axis_has_powers_of_ten_and_shows_the_least() {
+        let axis = Axis::over(&[3.0, 4_000.0], true, 100.0);
+        assert_eq!(axis.ticks, [1.0, 10.0, 100.0, 1_000.0]);
+        assert!(axis.place(3.0) > 0.0);
+        assert!((axis.place(4_000.0) - 100.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_section_is_drawn_if_it_says_what_of_it() {
+        let mut section = Section::new("Kings & cabbages < 3", &["µs", "×"]);
+        section.row("a king", [Some(2.0), Some(1.5)]);
+        section.row("no king", [None, None]);
+        assert!(!draw(std::slice::from_ref(&section)).unwrap().contains("Kings"));
+        section.plot = Some(Plot::of(&["×"]).target(1.25, "the target"));
+        let drawing = draw(std::slice::from_ref(&section)).unwrap();
+        for text in ["Kings &amp; cabbages &lt; 3", "a king", "1.50", "the target"] {
+            assert!(drawing.contains(text), "{text} in {drawing}");
+        }
+        assert!(!drawing.contains("no king"));
+        section.plot = Some(Plot::of(&["ms"]));
+        assert!(draw(&[section]).is_err());
+    }
 }

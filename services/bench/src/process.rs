@@ -29,7 +29,8 @@ impl Process {
         Self::spawn(command, cores)
     }
 
-    /// Starts a server of this program that says first where it listens, and may take orders on standard input.
+    /// Starts a server of this program that says first where it listens, and may take orders on
+    /// standard input.
     pub(crate) async fn start_listening(
         mut command: Command,
         cores: Option<CpuSet>,

@@ -1,5 +1,6 @@
-//! `tidings-bench projector`: the real projector beside a bare relay that consumes, publishes and acknowledges on the
-//! same streams, and what only a projector does: working off a backlog, and taking over.
+//! `tidings-bench projector`: the real projector beside a bare relay that consumes, publishes and
+//! acknowledges on the same streams ([`crate::relay`]), and what only a projector does: working off
+//! a backlog, and taking over.
 
 mod backlog;
 mod latency;

@@ -9,7 +9,8 @@ use crate::Failure;
 use crate::arguments::Output;
 use crate::plot::{self, Plot};
 
-/// All that one run has measured. A section is printed as soon as it is there, the files are written at the end.
+/// All that one run has measured. A section is printed as soon as it is there, the files are
+/// written at the end.
 pub(crate) struct Report {
     began: Instant,
     output: Output,

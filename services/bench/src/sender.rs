@@ -1,5 +1,5 @@
-//! A bare sender, the least that anything between `ENVELOPES` and sockets can do: consume, frame once, send to
-//! everybody in a loop. It asks no one for a token and keeps nothing.
+//! A bare sender, the least that anything between `ENVELOPES` and sockets can do: consume, frame
+//! once, send to everybody in a loop. It asks no one for a token and keeps nothing.
 
 use std::io::Write as _;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! `tidings-bench way`: the whole way of an event, from its publication to sockets.
 //!
-//! Two comparisons go beside it: the *limit*, a bare loop of writes without NATS ([`crate::limit`]), and the *bare way*, processes
-//! that make the same round trips as Tidings and do nothing else ([`crate::relay`], [`crate::sender`]). All take turns, so that
-//! whatever else the machine does concerns all of them; publisher and clients are in one process, so that one
-//! clock measures.
+//! Two comparisons go beside it: the *limit*, a bare loop of writes without NATS ([`crate::limit`]),
+//! and the *bare way*, processes that make the same round trips as Tidings and do nothing else
+//! ([`crate::relay`], [`crate::sender`]). All take turns, so that whatever else the machine does
+//! concerns all of them; publisher and clients are in one process, so that one clock measures.
 
 mod scene;
 
@@ -62,7 +62,8 @@ pub(crate) async fn run(options: &WayOptions, report: &mut Report) -> Result<(),
         }
     }
     cost.note("of all server processes; the limit writes finished frames in a loop, without NATS");
-    cost.note("at once: events that are published together, and messages in one write of the limit");
+    cost.note("at once: messages in one write of the limit, and events that are published together");
+    cost.note("Tidings does not wait until events published together are all there, and writes more often");
     cost.note("clients of tidings.v1, authenticated and subscribed, who acknowledge nothing meanwhile");
     latency.note(
         "bare way: JetStream publish, consume, publish with acknowledgement, consume, write to the socket",

@@ -1,5 +1,5 @@
-//! What the projector adds to an event's way, at a rate that leaves it time: by the times at which nats-server stored
-//! the event and its envelope, which are of one clock.
+//! What the projector adds to an event's way, at a rate that leaves it time: by the times at which
+//! nats-server stored the event and its envelope, which are of one clock.
 
 use std::time::Duration;
 
@@ -47,7 +47,8 @@ pub(super) async fn measure(options: &ProjectorOptions, rate: f64) -> Result<Sec
         let values = [number(times.len() as u64), rate, p50, p99, p50 / bare50, p99 / bare99];
         section.row_of(subject, name, values.map(Some));
     }
-    section.note("between the times at which nats-server stored the event and its envelope; a tenth of the relay's rate");
+    section.note("between the times at which nats-server stored the event and its envelope");
+    section.note("at a tenth of the relay's rate");
     Ok(section)
 }
 

@@ -62,7 +62,8 @@ pub(super) async fn measure(options: &ProjectorOptions) -> Result<(Section, f64)
     }
     add(&mut section, &format!("{} addresses", options.addresses), &workers, many);
     section.note(format!("one address: events of {} bytes; many: messages of {BODY} bytes", options.bytes));
-    section.note("the relay parses nothing, and knows its subjects and messages before; fenced: it writes with the projector's headers");
+    section.note("the relay parses nothing, and knows its subjects and messages before");
+    section.note("fenced: with the headers by which NATS checks the order of the projector's envelopes");
     section
         .note("from the first envelope that is stored to the last; processes take turns on the same events");
     Ok((section, relay))
