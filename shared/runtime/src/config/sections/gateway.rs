@@ -1,0 +1,203 @@
+//! What a gateway lets its clients do, and what it spends on them.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{ByteSizeSchema, DAY, TenantConfig};
+use crate::config::format::{byte_size, duration, networks, optional_duration};
+
+/// Sessions of clients.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// Address and port to listen on; port 0 lets the system choose one.
+    #[schemars(with = "String", extend("format" = "socket-address"))]
+    pub listen: SocketAddr,
+    /// Certificate chain of the gateway, PEM, its own certificate first; with it, everything is TLS. Read
+    /// again when it changes.
+    #[schemars(length(min = 1))]
+    pub tls_certificate: Option<PathBuf>,
+    /// Private key of the certificate, PEM (PKCS #8, PKCS #1 or SEC 1).
+    #[schemars(length(min = 1))]
+    pub tls_key: Option<PathBuf>,
+    /// Addresses and networks of proxies that are believed about whom they pass on.
+    #[serde(deserialize_with = "networks")]
+    #[schemars(with = "Vec<String>", extend("items" = { "type": "string", "format": "network" }))]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether every connection begins with a header of the PROXY protocol, version 1 or 2, which only
+    /// `trusted_proxies` may send.
+    pub proxy_protocol: bool,
+    /// Time between two heartbeats to a client.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub heartbeat: Duration,
+    /// Time without any frame from a client after which its connection is closed; longer than `heartbeat`.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub idle_timeout: Duration,
+    /// Time that a client may take from connecting to the end of its request for a WebSocket.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub handshake_timeout: Duration,
+    /// Bytes that one message from a client may have.
+    #[serde(deserialize_with = "byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub max_frame_bytes: usize,
+    /// Whether clients that offer permessage-deflate (RFC 7692) get messages compressed, each by itself. Under TLS the
+    /// length of a message that holds a secret beside what an attacker wrote may then give the secret away.
+    pub compression: bool,
+    /// Bytes from which on a message is compressed.
+    #[serde(deserialize_with = "byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub compression_threshold: usize,
+    /// Topics that one connection may subscribe to.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_topics: NonZeroUsize,
+    /// Unsent messages that one connection may hold.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub window_messages: NonZeroUsize,
+    /// Unsent bytes that one connection may hold.
+    #[serde(deserialize_with = "byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub window_bytes: usize,
+    /// Bytes of the newest envelopes that are kept in memory for those who return or fall behind.
+    #[serde(deserialize_with = "byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub hot_tail_bytes: usize,
+    /// How many envelopes back the mailbox reaches; who stands further back is served by a JetStream consumer.
+    #[schemars(range(min = 1, max = 2_147_483_648_u64))]
+    pub mailbox_reach: u64,
+    /// Messages per minute on one connection in the long run.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub messages_per_minute: NonZeroU32,
+    /// Messages on one connection at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub message_burst: NonZeroU32,
+    /// Messages per minute on all connections of one user in the long run.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub user_messages_per_minute: NonZeroU32,
+    /// Messages on all connections of one user at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub user_message_burst: NonZeroU32,
+    /// Events per minute that all clients of a tenant publish in the long run.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub publish_per_minute: NonZeroU32,
+    /// Events that all clients of a tenant publish at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub publish_burst: NonZeroU32,
+    /// Bytes that one message to a client may have; it is told in place of a longer one that there was one.
+    #[serde(deserialize_with = "byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub max_message_bytes: usize,
+    /// Requests with a token per minute from one address in the long run, be the token good or not. The first 64 bits of
+    /// an IPv6 address count as one address.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub attempts_per_minute_per_address: NonZeroU32,
+    /// Requests with a token from one address at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub attempt_burst_per_address: NonZeroU32,
+    /// Attempts to connect per minute of one user in the long run.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub attempts_per_minute_per_user: NonZeroU32,
+    /// Attempts to connect of one user at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub attempt_burst_per_user: NonZeroU32,
+    /// Connections at once of one user.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub connections_per_user: NonZeroUsize,
+    /// Connections at once of all users of a tenant; without it, as many as the gateway accepts.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub connections_per_tenant: Option<NonZeroUsize>,
+    /// Connections at once from one address that have not become WebSockets.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub pending_per_address: NonZeroUsize,
+    /// Connections at once that have not become WebSockets.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub pending_connections: NonZeroUsize,
+    /// What differs for a tenant, by its name, `[gateway.tenants.<tenant>]` each. They have no variables.
+    pub tenants: BTreeMap<String, TenantConfig>,
+    /// Connections that the gateway accepts; without it, as many as the system allows.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub max_connections: Option<NonZeroUsize>,
+    /// Age at which a connection is asked to be made anew, give or take a tenth, so that those made together
+    /// do not come back together.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub max_connection_age: Duration,
+    /// Time over which connections are moved to other gateways when this one is asked to end; 0 moves all at
+    /// once. Without it 20s, and 0s in `tidings dev`, where there is no other gateway.
+    #[serde(deserialize_with = "optional_duration")]
+    #[schemars(with = "String", extend("format" = "duration-or-zero"))]
+    pub drain_time: Option<Duration>,
+    /// Writing tasks; 0 makes one per core.
+    #[schemars(range(min = 0, max = 1024))]
+    pub shards: usize,
+    /// Origins (RFC 6454, e.g. `https://app.example`) whose pages may authenticate by cookie.
+    #[schemars(extend("items" = { "type": "string", "format": "origin" }))]
+    pub allowed_origins: Vec<String>,
+    /// Name of the cookie that may carry a token (RFC 6265).
+    #[schemars(extend("format" = "cookie-name"))]
+    pub cookie: String,
+}
+
+impl GatewayConfig {
+    /// The time over which connections are moved to other gateways: what is configured, else 20 s, which
+    /// spreads tens of thousands and, with what comes after it, is within the 30 s that orchestrators usually
+    /// leave.
+    #[must_use]
+    pub fn drain_time(&self) -> Duration {
+        self.drain_time.unwrap_or(Duration::from_secs(20))
+    }
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            tls_certificate: None,
+            tls_key: None,
+            trusted_proxies: Vec::new(),
+            proxy_protocol: false,
+            heartbeat: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(75),
+            handshake_timeout: Duration::from_secs(10),
+            max_frame_bytes: 16 * 1024,
+            compression: true,
+            compression_threshold: 512,
+            max_topics: const { NonZeroUsize::new(100).unwrap() },
+            window_messages: const { NonZeroUsize::new(256).unwrap() },
+            window_bytes: 256 * 1024,
+            hot_tail_bytes: 128 * 1024 * 1024,
+            mailbox_reach: 1 << 31,
+            messages_per_minute: const { NonZeroU32::new(100).unwrap() },
+            message_burst: const { NonZeroU32::new(20).unwrap() },
+            user_messages_per_minute: const { NonZeroU32::new(300).unwrap() },
+            user_message_burst: const { NonZeroU32::new(60).unwrap() },
+            publish_per_minute: const { NonZeroU32::new(6_000).unwrap() },
+            publish_burst: const { NonZeroU32::new(600).unwrap() },
+            max_message_bytes: 128 * 1024,
+            attempts_per_minute_per_address: const { NonZeroU32::new(1_200).unwrap() },
+            attempt_burst_per_address: const { NonZeroU32::new(1_000).unwrap() },
+            attempts_per_minute_per_user: const { NonZeroU32::new(60).unwrap() },
+            attempt_burst_per_user: const { NonZeroU32::new(32).unwrap() },
+            connections_per_user: const { NonZeroUsize::new(32).unwrap() },
+            connections_per_tenant: None,
+            pending_per_address: const { NonZeroUsize::new(512).unwrap() },
+            pending_connections: const { NonZeroUsize::new(8_192).unwrap() },
+            tenants: BTreeMap::new(),
+            max_connections: None,
+            max_connection_age: DAY,
+            drain_time: None,
+            shards: 0,
+            allowed_origins: Vec::new(),
+            cookie: "session".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What a configuration may say, and how every mistake in it is told.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod conflicts;
+mod issuers;
+mod secrets;
+mod sources;
+mod support;
+mod tenants;
+mod values;
