@@ -13,7 +13,7 @@ use async_nats::jetstream::stream::Stream;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::json;
 use tidings_access::{Issuer, Rules, SigningSecret, Verifier};
-use tidings_model::headers;
+use tidings_model::{Envelope, headers};
 use tidings_protocol::server::SUBPROTOCOL;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -117,8 +117,8 @@ fn refusal(reason: &str) -> ErrorResponse {
 /// The body with `seq` and `id` in front, as clients of `tidings.v1` get it.
 fn sequenced(message: &Stored) -> Result<Utf8Bytes, Failure> {
     let sequence = message.info()?.stream_sequence;
-    let id = message.headers.as_ref().and_then(|map| map.get(headers::EVENT_ID));
-    let id = id.map(async_nats::HeaderValue::as_str).unwrap_or_default();
+    let message_id = message.headers.as_ref().and_then(|map| map.get(headers::MESSAGE_ID));
+    let (_, id) = message_id.and_then(|id| Envelope::parse_message_id(id.as_str())).unwrap_or_default();
     let body = std::str::from_utf8(&message.payload)?;
     let members = body.strip_prefix('{').ok_or("the body is no JSON object")?;
     Ok(format!(r#"{{"seq":{sequence},"id":{},{members}"#, json!(id)).into())

@@ -79,7 +79,7 @@ impl Address {
     /// The two subject tokens, `<kind>.<id>`, of the address.
     #[must_use]
     pub fn to_subject_tokens(&self) -> String {
-        format!("{}.{}", self.kind(), subject::encode_optional(self.id()))
+        format!("{}.{}", self.kind(), subject::Token(self.id()))
     }
 
     /// The address that [`Address::to_subject_tokens`] made these two tokens from.

@@ -10,7 +10,8 @@ use std::str::FromStr;
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-use crate::{Address, Position, Tenant, subject};
+use crate::subject::{self, Token};
+use crate::{Address, Position, Tenant};
 
 /// What subscriptions can filter on, by name.
 pub type Attributes = BTreeMap<String, String>;
@@ -112,18 +113,19 @@ impl fmt::Display for EnvelopeSubject {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "envelopes.{}.{}.{}.{}.{}",
+            "envelopes.{}.{}.{}.{}.{}.{}",
             self.tenant,
             self.class,
-            self.address.to_subject_tokens(),
-            subject::encode(&self.slot),
-            subject::encode_optional(self.key.as_deref()),
+            self.address.kind(),
+            Token(self.address.id()),
+            Token(Some(&self.slot)),
+            Token(self.key.as_deref()),
         )
     }
 }
 
 /// Which envelope of which event this is; the pair is unique and ascends along the stream as long
-/// as the epoch of `EVENTS` is the same.
+/// as the epoch of `EVENTS` is the same. Written `<epoch>-<sequence>/<message>/<part>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
     /// Where the event lies in `EVENTS`.
@@ -134,6 +136,34 @@ pub struct Origin {
     /// The envelope's number among all of its event, from 0.
     pub part: u32,
 }
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}/{}", self.event, self.message, self.part)
+    }
+}
+
+impl FromStr for Origin {
+    type Err = OriginError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = || {
+            let (event, rest) = text.split_once('/')?;
+            let (message, part) = rest.split_once('/')?;
+            Some(Self {
+                event: event.parse().ok()?,
+                message: message.parse().ok()?,
+                part: part.parse().ok()?,
+            })
+        };
+        read().ok_or_else(|| OriginError(text.chars().take(64).collect()))
+    }
+}
+
+/// Text that is no origin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("origin {0:?} is not of the form <epoch>-<sequence>/<message>/<part>, such as 18f3a0c2b41-42/0/3")]
+pub struct OriginError(String);
 
 /// A client-facing message on its way to one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,6 +196,16 @@ impl Envelope {
         let (tenant, length) = (&self.subject.tenant, source.len());
         format!("{tenant}/{length}/{source}/{}/{}", self.event_id, self.origin.part)
     }
+
+    /// The source and the id of the event, as [`Envelope::message_id`] has them.
+    #[must_use]
+    pub fn parse_message_id(text: &str) -> Option<(Option<&str>, &str)> {
+        let (_tenant, rest) = text.split_once('/')?;
+        let (length, rest) = rest.split_once('/')?;
+        let (source, rest) = rest.split_at_checked(length.parse().ok()?)?;
+        let (id, _part) = rest.strip_prefix('/')?.rsplit_once('/')?;
+        Some((Some(source).filter(|source| !source.is_empty()), id))
+    }
 }
 
 #[cfg(test)]
@@ -187,6 +227,29 @@ mod tests {
         assert_eq!(id(None, "1"), "ops/0//1/2");
         assert_ne!(id(Some("orders"), "eu/1"), id(Some("orders/eu"), "1"));
         assert_ne!(id(None, "orders/1"), id(Some("orders"), "1"));
+        for (source, event) in
+            [(Some("orders"), "1"), (None, "1"), (Some("a/ö"), "eu/1/"), (None, "/"), (None, "")]
+        {
+            assert_eq!(Envelope::parse_message_id(&id(source, event)), Some((source, event)));
+        }
+        for wrong in
+            ["", "ops", "ops/1", "ops/9/orders/1/2", "ops/1/ö/1/2", "ops/6/orders", "ops/x/orders/1/2"]
+        {
+            assert_eq!(Envelope::parse_message_id(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn origins_lead_back() {
+        let event = Position { epoch: crate::Epoch(0x18f3), sequence: 42 };
+        let origin = Origin { event, message: 1, part: 30 };
+        assert_eq!(origin.to_string(), "18f3-42/1/30");
+        assert_eq!("18f3-42/1/30".parse(), Ok(origin));
+        for wrong in
+            ["", "18f3-42", "18f3-42/1", "18f3-42/1/30/2", "18f3/1/30", "18f3-42/x/30", "18f3-42/1/-1"]
+        {
+            assert!(wrong.parse::<Origin>().is_err(), "{wrong} was taken");
+        }
     }
 
     #[test]

@@ -12,16 +12,9 @@ pub const EXPECTED_LAST_SEQUENCE: &str = "Nats-Expected-Last-Sequence";
 /// JetStream).
 pub const EXPECTED_LAST_MESSAGE_ID: &str = "Nats-Expected-Last-Msg-Id";
 
-/// On an envelope or a rejection: the id of the event that it came from.
-pub const EVENT_ID: &str = "Tidings-Event-Id";
-/// On an envelope or a rejection: the position in `EVENTS` of the event that it came from,
-/// `<epoch>-<sequence>`.
-pub const EVENT_POSITION: &str = "Tidings-Event-Seq";
-/// On an envelope: the CloudEvents source of the event that it came from.
-pub const EVENT_SOURCE: &str = "Tidings-Event-Source";
-/// On an envelope: `<message>/<part>`, the number of its message among those that the event became
-/// and its own among all envelopes of the event, both from 0.
-pub const PART: &str = "Tidings-Part";
+/// On an envelope: which envelope of which event it is, `<epoch>-<sequence>/<message>/<part>`. The event's id and
+/// source stand in its `Nats-Msg-Id`.
+pub const ORIGIN: &str = "Tidings-Origin";
 /// On an envelope that was held back: the position in `EVENTS` of the last event of which everything was
 /// written before it, or is held back, `<epoch>-<sequence>`; its own event is an older one.
 pub const THROUGH: &str = "Tidings-Through";
@@ -32,6 +25,10 @@ pub const EXPIRES: &str = "Tidings-Expires";
 /// On an envelope: what subscriptions can filter on, a JSON object of strings.
 pub const ATTRIBUTES: &str = "Tidings-Attributes";
 
+/// On a rejection, and on an event that is retried: the id of the event that it came from.
+pub const EVENT_ID: &str = "Tidings-Event-Id";
+/// On a rejection: the position in `EVENTS` of the event that it came from, `<epoch>-<sequence>`.
+pub const EVENT_POSITION: &str = "Tidings-Event-Seq";
 /// On a rejection: why, as a stable word.
 pub const REASON: &str = "Tidings-Reason";
 /// On a rejection: why, in words.

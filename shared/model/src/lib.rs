@@ -17,7 +17,7 @@ mod tenant;
 
 pub use address::{Address, AddressError};
 pub use cloud_event::CloudEvent;
-pub use envelope::{Attributes, Class, Envelope, EnvelopeSubject, Origin, UnknownClass};
+pub use envelope::{Attributes, Class, Envelope, EnvelopeSubject, Origin, OriginError, UnknownClass};
 pub use event::{Event, EventError, EventName, RawEvent};
 pub use position::{Epoch, Position, PositionError};
 pub use rejection::{Attempts, rejection_subject};

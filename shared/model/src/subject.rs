@@ -5,35 +5,40 @@
 //! id is ever interpreted: every byte outside `A-Z a-z 0-9 _ -` becomes `=HH` (upper-case
 //! hexadecimal), which is also safe in a JetStream key-value key (NATS ADR-8).
 
-use std::fmt::Write as _;
+use std::fmt;
 
 /// Stands for a part that is absent; the text `-` itself is encoded as `=2D`.
 pub const ABSENT: &str = "-";
 
-/// Encodes `text` as one subject token. Empty text becomes `=`, which no other text does.
-#[must_use]
-pub fn encode(text: &str) -> String {
-    match text {
-        "" => return "=".to_owned(),
-        ABSENT => return "=2D".to_owned(),
-        _ => {}
-    }
-    let mut token = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
-            token.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(token, "={byte:02X}");
+/// Text, or its absence, written as one subject token. Empty text becomes `=`, which no other text does.
+#[derive(Debug, Clone, Copy)]
+pub struct Token<'text>(pub Option<&'text str>);
+
+impl fmt::Display for Token<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = match self.0 {
+            None => return formatter.write_str(ABSENT),
+            Some("") => return formatter.write_str("="),
+            Some(ABSENT) => return formatter.write_str("=2D"),
+            Some(text) => text,
+        };
+        let is_literal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        while let Some(at) = rest.bytes().position(|byte| !is_literal(byte)) {
+            formatter.write_str(&rest[..at])?;
+            let character = rest[at..].chars().next().map_or(1, char::len_utf8);
+            for byte in rest[at..at + character].bytes() {
+                write!(formatter, "={byte:02X}")?;
+            }
+            rest = &rest[at + character..];
         }
+        formatter.write_str(rest)
     }
-    token
 }
 
-/// Encodes a part that may be absent.
+/// Encodes `text` as one subject token.
 #[must_use]
-pub fn encode_optional(text: Option<&str>) -> String {
-    text.map_or_else(|| ABSENT.to_owned(), encode)
+pub fn encode(text: &str) -> String {
+    Token(Some(text)).to_string()
 }
 
 /// The text that [`encode`] made this token from, or `None` if it made none such.

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::{HeaderMap, HeaderValue, Message};
+use async_nats::{HeaderMap, HeaderName, HeaderValue, Message};
 use bytes::Bytes;
 use tidings_model::{Attributes, Class, Envelope, EnvelopeSubject, Origin, Position, RawEvent, headers};
 use time::OffsetDateTime;
@@ -45,10 +45,11 @@ impl StoredEnvelope {
             None => Some(Attributes::new()),
             Some(json) => serde_json::from_str(json).ok(),
         };
+        let (event_source, event_id) = Envelope::parse_message_id(text(headers::MESSAGE_ID)?)?;
         let envelope = Envelope {
             subject,
-            event_id: text(headers::EVENT_ID)?.to_owned(),
-            event_source: text(headers::EVENT_SOURCE).map(str::to_owned),
+            event_id: event_id.to_owned(),
+            event_source: event_source.map(str::to_owned),
             origin: origin(headers)?,
             attributes: attributes?,
             expires_at: text(headers::EXPIRES).and_then(from_unix_seconds),
@@ -61,13 +62,7 @@ impl StoredEnvelope {
 
 /// Which event an envelope came from, as its headers say.
 pub(crate) fn origin(headers: &HeaderMap) -> Option<Origin> {
-    let text = |name: &str| headers.get(name).map(HeaderValue::as_str);
-    let (message, part) = text(headers::PART)?.split_once('/')?;
-    Some(Origin {
-        event: Position::from_str(text(headers::EVENT_POSITION)?).ok()?,
-        message: message.parse().ok()?,
-        part: part.parse().ok()?,
-    })
+    Origin::from_str(headers.get(headers::ORIGIN)?.as_str()).ok()
 }
 
 /// What an envelope's headers say about all that was written up to it.
@@ -84,29 +79,24 @@ pub(crate) fn resume(headers: &HeaderMap) -> Option<Resume> {
 /// The headers of an envelope on its way into the stream, but for those that say where it belongs.
 pub(crate) fn envelope_headers(envelope: &Envelope, now: OffsetDateTime) -> HeaderMap {
     let mut map = HeaderMap::new();
-    set(&mut map, headers::EVENT_ID, &envelope.event_id);
-    set(&mut map, headers::EVENT_POSITION, &envelope.origin.event.to_string());
-    set(&mut map, headers::PART, &format!("{}/{}", envelope.origin.message, envelope.origin.part));
-    if let Some(source) = &envelope.event_source {
-        set(&mut map, headers::EVENT_SOURCE, source);
-    }
+    set(&mut map, headers::ORIGIN, envelope.origin.to_string());
     if !envelope.attributes.is_empty() {
         let json = serde_json::to_string(&envelope.attributes).unwrap_or_default();
-        set(&mut map, headers::ATTRIBUTES, &json);
+        set(&mut map, headers::ATTRIBUTES, json);
     }
     if let Some(trace_parent) = &envelope.trace_parent {
-        set(&mut map, headers::TRACE_PARENT, trace_parent);
+        set(&mut map, headers::TRACE_PARENT, trace_parent.as_str());
     }
     if envelope.subject.class == Class::Latest {
         set(&mut map, headers::ROLLUP, "sub");
     }
     if let Some(expires_at) = envelope.expires_at {
-        set(&mut map, headers::EXPIRES, &expires_at.unix_timestamp().to_string());
+        set(&mut map, headers::EXPIRES, expires_at.unix_timestamp().to_string());
         // The server knows whole seconds, and none below one. Never less than is left: an envelope
         // that is gone before it has expired would look as if it had not been written.
         let left = expires_at - now;
         let seconds = (left.whole_seconds() + i64::from(left.subsec_nanoseconds() > 0)).max(1);
-        set(&mut map, headers::TIME_TO_LIVE, &format!("{seconds}s"));
+        set(&mut map, headers::TIME_TO_LIVE, format!("{seconds}s"));
     }
     map
 }
@@ -117,9 +107,10 @@ fn from_unix_seconds(text: &str) -> Option<OffsetDateTime> {
 
 /// Sets a header; a value that cannot travel in one (line breaks) is left out rather than allowed
 /// to end the headers early.
-pub(crate) fn set(map: &mut HeaderMap, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        map.insert(name, value);
+pub(crate) fn set(map: &mut HeaderMap, name: &'static str, value: impl Into<String>) {
+    let value = value.into();
+    if !value.contains(['\r', '\n']) {
+        map.insert(HeaderName::from_static(name), HeaderValue::from(value));
     }
 }
 

@@ -64,7 +64,7 @@ impl Rejections {
         let own_bytes: usize = event.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
         let mut headers = reason_headers(event, attempts, reason, text, pointer);
         let omitted = if own_bytes > MAX_OWN_HEADER_BYTES {
-            set(&mut headers, headers::OMITTED_BYTES, &own_bytes.to_string());
+            set(&mut headers, headers::OMITTED_BYTES, own_bytes.to_string());
             own_bytes
         } else {
             add_own(&mut headers, &event.headers);
@@ -75,7 +75,7 @@ impl Rejections {
         let published = match published {
             Err(error) if too_large(&error) => {
                 let mut headers = headers;
-                set(&mut headers, headers::OMITTED_BYTES, &(omitted + event.payload.len()).to_string());
+                set(&mut headers, headers::OMITTED_BYTES, (omitted + event.payload.len()).to_string());
                 self.publish(&subject, headers, Bytes::new()).await
             }
             other => other,
@@ -162,14 +162,14 @@ fn reason_headers(
     for (name, value) in attempts.headers() {
         set(&mut map, name, &value);
     }
-    set(&mut map, headers::EVENT_ID, &event.own_id());
+    set(&mut map, headers::EVENT_ID, event.own_id());
     set(&mut map, headers::REASON, reason);
     set(&mut map, headers::REASON_TEXT, text);
     if let Some(pointer) = pointer {
         set(&mut map, headers::REASON_POINTER, pointer);
     }
     set(&mut map, headers::EVENT_SUBJECT, &event.subject);
-    set(&mut map, headers::EVENT_POSITION, &event.position.to_string());
+    set(&mut map, headers::EVENT_POSITION, event.position.to_string());
     map
 }
 

@@ -8,11 +8,12 @@
 //! written something else. Whoever is refused opens the writer anew and learns from the last
 //! envelope's headers what is already there.
 
-use std::future::{Future, IntoFuture as _};
+use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::task::{self, Poll};
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind, Stream};
 use tidings_model::{Envelope, EnvelopeSubject, Origin, Position, headers};
 use time::OffsetDateTime;
@@ -30,7 +31,15 @@ pub struct EnvelopeWriter {
 }
 
 /// A publication under way; resolves when NATS has stored the envelope.
-pub type Pending = Pin<Box<dyn Future<Output = Result<(), WriteError>> + Send>>;
+pub struct Pending(<PublishAckFuture as IntoFuture>::IntoFuture);
+
+impl Future for Pending {
+    type Output = Result<(), WriteError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context).map(|stored| stored.map(drop).map_err(WriteError::from_publish))
+    }
+}
 
 /// What an envelope tells whoever takes up writing behind it, besides its own origin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -98,22 +107,22 @@ impl EnvelopeWriter {
         let message_id = envelope.message_id();
         let mut headers = envelope_headers(envelope, now);
         if let Some(through) = trail.through {
-            set(&mut headers, headers::THROUGH, &through.to_string());
+            set(&mut headers, headers::THROUGH, through.to_string());
         }
         if let Some(held_from) = trail.held_from {
-            set(&mut headers, headers::HELD_FROM, &held_from.to_string());
+            set(&mut headers, headers::HELD_FROM, held_from.to_string());
         }
-        set(&mut headers, headers::MESSAGE_ID, &message_id);
-        set(&mut headers, headers::EXPECTED_LAST_SEQUENCE, &self.last_sequence.to_string());
+        set(&mut headers, headers::MESSAGE_ID, message_id.as_str());
+        set(&mut headers, headers::EXPECTED_LAST_SEQUENCE, self.last_sequence.to_string());
         if let Some(last) = &self.last_message_id {
-            set(&mut headers, headers::EXPECTED_LAST_MESSAGE_ID, last);
+            set(&mut headers, headers::EXPECTED_LAST_MESSAGE_ID, last.as_str());
         }
         let subject = envelope.subject.to_string();
         let sent = self.context.publish_with_headers(subject, headers, envelope.body.clone()).await;
-        let acknowledged = sent.map_err(WriteError::from_publish)?.into_future();
+        let acknowledged = sent.map_err(WriteError::from_publish)?;
         self.last_sequence += 1;
         self.last_message_id = Some(message_id);
-        Ok(Box::pin(async move { acknowledged.await.map(drop).map_err(WriteError::from_publish) }))
+        Ok(Pending(acknowledged.into_future()))
     }
 }
 

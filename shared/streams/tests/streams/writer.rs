@@ -90,7 +90,7 @@ async fn writing_is_taken_up_after_the_last_envelope_whatever_lies_behind_it() {
         scene.context.publish("envelopes.by.hand", "".into()).await.unwrap().await.unwrap();
     }
     let mut headers = HeaderMap::new();
-    headers.insert("Tidings-Event-Seq", "nonsense");
+    headers.insert("Tidings-Origin", "nonsense");
     scene.context.publish_with_headers("envelopes.by.hand", headers, "".into()).await.unwrap().await.unwrap();
     scene.stream("ENVELOPES").await.delete_message(6).await.unwrap();
     assert_eq!(after().await, Some(envelope(3).origin));
