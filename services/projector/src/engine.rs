@@ -4,13 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesOrdered;
 use tidings_catalog::{Catalogs, Rejection, project};
 use tidings_model::{Envelope, RawEvent, headers};
 use tidings_runtime::telemetry::propagation;
 use tidings_streams::{
-    EnvelopeWriter, EventReader, ExtentError, Pace, PastError, Pending, ReadEvent, ReaderError, Rejections,
+    EnvelopeWriter, EventReader, ExtentError, Pace, PastError, ReadEvent, ReaderError, Rejections,
     Resume, Topology, Trail, WriteError,
 };
 use time::OffsetDateTime;
@@ -20,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backlog::Backlog;
 use crate::holding::Holding;
+use crate::under_way::UnderWay;
 
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -76,8 +75,7 @@ struct Engine {
     next_look: Instant,
     /// Where the streams stood at the last look, if that was not this projector's doing.
     seen: Option<(u64, u64)>,
-    /// In the order in which they were sent.
-    under_way: FuturesOrdered<Pending>,
+    under_way: UnderWay,
 }
 
 /// Something in line.
@@ -116,7 +114,7 @@ impl Engine {
             holding,
             next_look: Instant::now() + LOOK,
             seen: None,
-            under_way: FuturesOrdered::new(),
+            under_way: UnderWay::default(),
         })
     }
 
@@ -130,9 +128,8 @@ impl Engine {
             let has_room = self.backlog.len() < self.settings.in_flight;
             tokio::select! {
                 biased;
-                Some(stored) = self.under_way.next() => match stored {
-                    Ok(()) => self.confirm().await,
-                    Err(error) => self.recover(error).await,
+                stored = self.under_way.next() => if let Err(error) = self.confirm(stored).await {
+                    self.recover(error).await;
                 },
                 _ = pulse.tick() => self.write_late(has_room).await,
                 event = self.reader.next(), if has_room => self.accept(event).await,
@@ -224,22 +221,31 @@ impl Engine {
             let Some((job, envelope)) = self.backlog.unsent() else { break };
             let pending = self.writer.send_with(envelope, job.trail, (self.clock)()).await?;
             self.backlog.mark_sent();
-            self.under_way.push_back(pending);
+            self.under_way.push(pending);
         }
         Ok(())
     }
 
-    async fn confirm(&mut self) {
-        self.backlog.confirm();
+    /// Notes what became of a publication, and of those after it as far as that is known, so that one
+    /// acknowledgement does for all of their events.
+    async fn confirm(&mut self, stored: Result<(), WriteError>) -> Result<(), WriteError> {
+        let mut known = Some(stored);
+        while let Some(stored) = known {
+            stored?;
+            self.backlog.confirm();
+            known = self.under_way.next_known();
+        }
         self.acknowledge_done().await;
+        Ok(())
     }
 
     async fn acknowledge_done(&mut self) {
         while let Some(job) = self.backlog.pop_done() {
-            let Some(read) = job.read else { continue };
-            read.acknowledge().await;
-            self.reader.done(read.event.position);
+            if let Some(read) = job.read {
+                self.reader.done(read);
+            }
         }
+        self.reader.acknowledge().await;
     }
 
     /// After a failed publication: learns what the stream holds and sends the rest again.
@@ -248,7 +254,7 @@ impl Engine {
             error = &error as &dyn std::error::Error,
             "writing was interrupted; taking it up again"
         );
-        self.under_way = FuturesOrdered::new();
+        self.under_way.abandon();
         while let Err(error) = self.try_recover().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
             tokio::time::sleep(RETRY).await;
@@ -273,8 +279,11 @@ impl Engine {
     /// left to the next projector, which finds it in `EVENTS`: written now, it would come too early.
     async fn finish(mut self) {
         let last_writes = async {
-            while let Some(Ok(())) = self.under_way.next().await {
-                self.confirm().await;
+            while !self.under_way.is_empty() {
+                let stored = self.under_way.next().await;
+                if self.confirm(stored).await.is_err() {
+                    break;
+                }
             }
             // Acknowledgements are plain publications; they leave with the flush.
             self.topology.client().flush().await

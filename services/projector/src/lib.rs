@@ -13,5 +13,6 @@ mod backlog;
 mod conflate;
 mod engine;
 mod holding;
+mod under_way;
 
 pub use engine::{ProjectorError, Settings, run};

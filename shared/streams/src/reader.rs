@@ -6,6 +6,10 @@
 //! events. So the reader keeps a cursor of its own. What lies at or below it was handed out before
 //! and is at most acknowledged again; what is missing between it and a delivery is read from the
 //! stream itself before the delivery is handed out.
+//!
+//! As events are handed out in order and done in order, an acknowledgement speaks for all events before its own, too
+//! (`AckPolicy::All`): one does for many. That holds while another projector takes over: what is done here is done,
+//! whomever it was delivered to.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,26 +62,18 @@ pub struct EventReader {
     done: u64,
     /// A delivery that waits for what is missing before it.
     held: Option<ReadEvent>,
+    /// The newest event that is done and not yet acknowledged.
+    unacknowledged: Option<Acker>,
     backoff: Backoff,
 }
 
-/// An event that was read, and the means to acknowledge it.
+/// An event that was read; goes back to [`EventReader::done`].
 pub struct ReadEvent {
     /// The event.
     pub event: RawEvent,
-    /// Absent for what was read from the stream itself; its delivery is acknowledged when it comes.
+    /// Absent for what was read from the stream itself; the event is acknowledged with a later one, or when its
+    /// delivery comes.
     acker: Option<Acker>,
-}
-
-impl ReadEvent {
-    /// Tells NATS that the event is done. An acknowledgement that gets lost costs a redelivery,
-    /// which is recognised.
-    pub async fn acknowledge(&self) {
-        let Some(acker) = &self.acker else { return };
-        if let Err(error) = acker.ack().await {
-            tracing::warn!(%error, event = %self.event.position, "could not acknowledge an event; it will come again");
-        }
-    }
 }
 
 impl EventReader {
@@ -96,6 +92,7 @@ impl EventReader {
             cursor: floor,
             done: floor,
             held: None,
+            unacknowledged: None,
             backoff: Backoff::new(),
         })
     }
@@ -122,10 +119,20 @@ impl EventReader {
         Ok(info.ack_floor.stream_sequence)
     }
 
-    /// Notes that every event up to this one is done.
-    pub fn done(&mut self, position: Position) {
+    /// Notes that this event and every one before it is done; [`EventReader::acknowledge`] tells NATS.
+    pub fn done(&mut self, read: ReadEvent) {
+        let position = read.event.position;
         if position.epoch == self.epoch {
             self.done = self.done.max(position.sequence);
+            self.unacknowledged = read.acker.or(self.unacknowledged.take());
+        }
+    }
+
+    /// Tells NATS what is done. An acknowledgement that gets lost costs redeliveries, which are recognised.
+    pub async fn acknowledge(&mut self) {
+        let Some(acker) = self.unacknowledged.take() else { return };
+        if let Err(error) = acker.ack().await {
+            tracing::warn!(%error, through = self.done, "could not acknowledge events; they will come again");
         }
     }
 
@@ -147,7 +154,8 @@ impl EventReader {
         if waiting <= self.cursor {
             let repeated = self.held.take()?;
             if waiting <= self.done {
-                repeated.acknowledge().await;
+                self.unacknowledged = self.unacknowledged.take().or(repeated.acker);
+                self.acknowledge().await;
             }
             return None;
         }
@@ -261,7 +269,8 @@ impl EventReader {
         let epoch = epoch_of(stream.cached_info());
         if epoch != self.epoch {
             tracing::warn!(%epoch, "stream EVENTS was made anew; reading it from its beginning");
-            (self.epoch, self.cursor, self.done, self.held) = (epoch, 0, 0, None);
+            (self.epoch, self.cursor, self.done) = (epoch, 0, 0);
+            (self.held, self.unacknowledged) = (None, None);
         }
         self.stream = stream.into();
         self.consumer = open_consumer(&self.stream, &self.name).await?;
@@ -282,7 +291,7 @@ async fn open_consumer(stream: &Stream, name: &str) -> Result<PullConsumer, Read
         durable_name: Some(name.to_owned()),
         description: Some("Tidings: how far the projector is".to_owned()),
         deliver_policy: DeliverPolicy::All,
-        ack_policy: AckPolicy::Explicit,
+        ack_policy: AckPolicy::All,
         ack_wait: ACK_WAIT,
         max_ack_pending: NO_LIMIT,
         priority_policy: PriorityPolicy::PinnedClient,

@@ -32,11 +32,11 @@ async fn numbers(reader: &mut EventReader, count: usize) -> Vec<u64> {
     read(reader, count).await.iter().map(number).collect()
 }
 
-async fn acknowledge(reader: &mut EventReader, events: &[ReadEvent]) {
+async fn acknowledge(reader: &mut EventReader, events: impl IntoIterator<Item = ReadEvent>) {
     for event in events {
-        event.acknowledge().await;
-        reader.done(event.event.position);
+        reader.done(event);
     }
+    reader.acknowledge().await;
 }
 
 /// Waits until the server knows that everything up to here is done.
@@ -70,7 +70,7 @@ async fn what_is_delivered_again_is_handed_out_once() {
     .await;
     scene.publish([11]).await;
     assert_eq!(number(&tokio::time::timeout(SOON, next).await.unwrap()), 11);
-    acknowledge(&mut reader, &events).await;
+    acknowledge(&mut reader, events).await;
     until_done(&scene, 10).await;
 }
 
@@ -80,7 +80,7 @@ async fn an_acknowledged_event_stays_done_when_it_is_opened_again() {
     scene.publish(1..=10).await;
     let mut reader = open(&scene.topology).await;
     let events = read(&mut reader, 7).await;
-    acknowledge(&mut reader, &events[..4]).await;
+    acknowledge(&mut reader, events.into_iter().take(4)).await;
     until_done(&scene, 4).await;
     drop(reader);
     // The others were delivered to one that has gone; they come in order, before what is new.
@@ -161,7 +161,7 @@ async fn one_of_two_readers_is_active_and_the_other_takes_over() {
     let mut active = open(&scene.topology).await;
     scene.publish(1..=5).await;
     let events = read(&mut active, 5).await;
-    acknowledge(&mut active, &events).await;
+    acknowledge(&mut active, events).await;
 
     let mut standby = open(&other).await;
     scene.publish(6..=8).await;
@@ -171,7 +171,7 @@ async fn one_of_two_readers_is_active_and_the_other_takes_over() {
         event = standby.next() => panic!("the standby got {}", number(&event)),
         events = read(&mut active, 3) => events,
     };
-    acknowledge(&mut active, &events[..1]).await;
+    acknowledge(&mut active, events.into_iter().take(1)).await;
     until_done(&scene, 6).await;
 
     drop(active);
@@ -186,7 +186,7 @@ async fn a_reader_that_stops_pulling_is_replaced() {
     let mut active = open(&scene.topology).await;
     scene.publish(1..=3).await;
     let events = read(&mut active, 3).await;
-    acknowledge(&mut active, &events).await;
+    acknowledge(&mut active, events).await;
     let mut standby = open(&other).await;
     // The active one is kept, but nobody polls it any more: as if its process were stopped.
     let published = async {
