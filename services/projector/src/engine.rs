@@ -199,7 +199,9 @@ impl Engine {
 
     /// Projects an event as a part of its trace, which goes on with its envelopes.
     fn project(&self, event: &RawEvent) -> Result<Vec<Envelope>, Rejection> {
-        let span = tracing::info_span!("project", subject = event.subject, event = %event.position);
+        let span = tracing::info_span!(
+            target: propagation::TRACES_ONLY, "project", subject = event.subject, event = %event.position
+        );
         let header = |name: &str| event.header(name).or_else(|| event.header(&format!("ce-{name}")));
         propagation::continue_trace(&span, header);
         let catalogs = Arc::clone(&self.catalogs.borrow());

@@ -17,6 +17,9 @@ use crate::template::{Scope, Template, TextTemplate};
 /// The largest message, in bytes (the uploads contract: "keep messages under 128KB").
 const MAX_MESSAGE_BYTES: usize = 128 * 1024;
 
+/// Most messages fit into so many bytes, and are written into one piece of memory.
+const COMMON_MESSAGE_BYTES: usize = 1024;
+
 /// The longest key, in bytes: whatever may be addressed may also be what something is the newest of.
 const MAX_KEY_BYTES: usize = Address::MAX_ID_LENGTH;
 
@@ -84,7 +87,8 @@ impl MessageType {
         if let Err(error) = self.schema.validate(&message) {
             return Err(Rejection::schema(&self.name, &error));
         }
-        let body = serde_json::to_vec(&message)
+        let mut body = Vec::with_capacity(COMMON_MESSAGE_BYTES);
+        serde_json::to_writer(&mut body, &message)
             .map_err(|error| Rejection::new(Reason::MalformedEvent, &error.to_string()))?;
         if body.len() > MAX_MESSAGE_BYTES {
             let text = format!(

@@ -10,8 +10,8 @@ use std::str::FromStr;
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-use crate::subject::{self, Token};
-use crate::{Address, Position, Tenant};
+use crate::subject::Token;
+use crate::{Address, Position, Tenant, subject};
 
 /// What subscriptions can filter on, by name.
 pub type Attributes = BTreeMap<String, String>;
@@ -109,6 +109,15 @@ impl EnvelopeSubject {
     }
 }
 
+impl From<&EnvelopeSubject> for String {
+    fn from(subject: &EnvelopeSubject) -> Self {
+        let EnvelopeSubject { address, slot, key, .. } = subject;
+        let texts = address.as_str().len() + slot.len() + key.as_ref().map_or(1, Self::len);
+        // `envelopes`, the tenant, the class and the dots; ids that are encoded take more.
+        subject::written(texts + 64, format_args!("{subject}"))
+    }
+}
+
 impl fmt::Display for EnvelopeSubject {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -194,7 +203,9 @@ impl Envelope {
     pub fn message_id(&self) -> String {
         let source = self.event_source.as_deref().unwrap_or_default();
         let (tenant, length) = (&self.subject.tenant, source.len());
-        format!("{tenant}/{length}/{source}/{}/{}", self.event_id, self.origin.part)
+        let id = format_args!("{tenant}/{length}/{source}/{}/{}", self.event_id, self.origin.part);
+        // Beside the texts: two numbers and four slashes.
+        subject::written(tenant.as_str().len() + length + self.event_id.len() + 34, id)
     }
 
     /// The source and the id of the event, as [`Envelope::message_id`] has them.

@@ -5,7 +5,7 @@
 //! id is ever interpreted: every byte outside `A-Z a-z 0-9 _ -` becomes `=HH` (upper-case
 //! hexadecimal), which is also safe in a JetStream key-value key (NATS ADR-8).
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Stands for a part that is absent; the text `-` itself is encoded as `=2D`.
 pub const ABSENT: &str = "-";
@@ -39,6 +39,14 @@ impl fmt::Display for Token<'_> {
 #[must_use]
 pub fn encode(text: &str) -> String {
     Token(Some(text)).to_string()
+}
+
+/// Text of about this many bytes, written into one piece of memory.
+pub(crate) fn written(bytes: usize, text: fmt::Arguments<'_>) -> String {
+    let mut written = String::with_capacity(bytes);
+    // Writing to a String cannot fail.
+    let _ = written.write_fmt(text);
+    written
 }
 
 /// The text that [`encode`] made this token from, or `None` if it made none such.

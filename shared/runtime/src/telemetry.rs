@@ -17,7 +17,7 @@ use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Subscriber};
-use tracing_subscriber::filter::{EnvFilter, ParseError, Targets};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, ParseError, Targets, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -118,7 +118,9 @@ where
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    Ok(lines.with_filter(filter))
+    let is_for_logs = filter_fn(|metadata| metadata.target() != propagation::TRACES_ONLY)
+        .with_max_level_hint(LevelFilter::TRACE);
+    Ok(lines.with_filter(filter.and(is_for_logs)))
 }
 
 fn tracer_provider(

@@ -117,7 +117,7 @@ impl EnvelopeWriter {
         if let Some(last) = &self.last_message_id {
             set(&mut headers, headers::EXPECTED_LAST_MESSAGE_ID, last.as_str());
         }
-        let subject = envelope.subject.to_string();
+        let subject = String::from(&envelope.subject);
         let sent = self.context.publish_with_headers(subject, headers, envelope.body.clone()).await;
         let acknowledged = sent.map_err(WriteError::from_publish)?;
         self.last_sequence += 1;

@@ -11,12 +11,19 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+/// The target of spans that only traces are about. No log line stands in one, so nothing is made of them, at no cost,
+/// unless something is traced.
+pub const TRACES_ONLY: &str = "tidings::traces";
+
 /// Makes `span` a child of the span that the headers name; without a valid `traceparent` it stays as it is.
 ///
 /// Call it before the span is first entered: from then on its parent is fixed.
 ///
 /// `lookup` gets a header's value by its lower-case name.
 pub fn continue_trace<'headers>(span: &Span, lookup: impl Fn(&str) -> Option<&'headers str>) {
+    if span.is_disabled() {
+        return;
+    }
     let parent = TraceContextPropagator::new().extract(&Lookup(lookup, PhantomData));
     if parent.span().span_context().is_valid() {
         // It fails only where nothing is traced, or where the span was entered before.
@@ -26,6 +33,9 @@ pub fn continue_trace<'headers>(span: &Span, lookup: impl Fn(&str) -> Option<&'h
 
 /// Hands the headers that name `span` as parent to `insert`, with lower-case names.
 pub fn inject(span: &Span, insert: impl FnMut(&str, String)) {
+    if span.is_disabled() {
+        return;
+    }
     TraceContextPropagator::new().inject_context(&span.context(), &mut Insert(insert));
 }
 
