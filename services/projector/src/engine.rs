@@ -8,8 +8,8 @@ use tidings_catalog::{Catalogs, Rejection, project};
 use tidings_model::{Envelope, RawEvent, headers};
 use tidings_runtime::telemetry::propagation;
 use tidings_streams::{
-    EnvelopeWriter, EventReader, ExtentError, Pace, PastError, ReadEvent, ReaderError, Rejections,
-    Resume, Topology, Trail, WriteError,
+    EnvelopeWriter, EventReader, ExtentError, Pace, PastError, ReadEvent, ReaderError, Rejections, Resume,
+    Topology, Trail, WriteError,
 };
 use time::OffsetDateTime;
 use tokio::sync::watch;
