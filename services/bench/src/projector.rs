@@ -13,8 +13,9 @@ use crate::report::Report;
 
 /// Measures what was asked for.
 pub(crate) async fn run(options: &ProjectorOptions, report: &mut Report) -> Result<(), Failure> {
-    let (section, rate) = rates::measure(options).await?;
-    report.add(section);
+    let ([one, many], rate) = rates::measure(options).await?;
+    report.add(one);
+    report.add(many);
     report.add(Box::pin(latency::measure(options, rate / 10.0)).await?);
     report.add(backlog::measure(options).await?);
     report.add(takeover::measure(options).await?);

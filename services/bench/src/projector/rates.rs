@@ -23,57 +23,53 @@ const COLUMNS: &[&str] = &[
     "CPU µs/envelope",
     "nats-server µs/envelope",
 ];
+const PLOTTED: &[&str] = &["× the relay"];
 /// Users whom events for one address go to, in turns.
 pub(super) const USERS: u64 = 1_000;
 /// Bytes of the messages that go to many.
 const BODY: usize = 256;
 const POLL: Duration = Duration::from_millis(10);
 
-/// The section, and the bare relay's events per second.
-pub(super) async fn measure(options: &ProjectorOptions) -> Result<(Section, f64), Failure> {
-    let mut section = Section::new("The projector beside a bare relay", COLUMNS);
-    section.plot = Some(Plot::of(&["× the relay"]).target(0.8, "target ≥ 0.8, to many ≥ 0.9"));
+/// The sections, and the bare relay's events per second.
+pub(super) async fn measure(options: &ProjectorOptions) -> Result<([Section; 2], f64), Failure> {
+    let ProjectorOptions { events, bytes, broadcasts, addresses, rounds, .. } = *options;
     let deployment = Deployment::start(1_000).await?;
 
-    let singles = Load { events: options.events, envelopes: options.events };
-    progress(&format!("{} events of {} bytes for one address each", options.events, options.bytes));
-    let mut workers = [
-        Worker::relay(RelayTask::Single, false),
-        Worker::relay(RelayTask::Single, true),
-        Worker::projector(),
-    ];
-    for _ in 0..options.rounds {
+    progress(&format!("{events} events of {bytes} bytes for one address each"));
+    let load = Load { events, envelopes: events };
+    let mut workers = Task::Single.beside_projector();
+    for _ in 0..rounds {
         deployment.purge("EVENTS").await?;
-        let payloads = (0..options.events).map(|index| notification(index, USERS, options.bytes));
+        let payloads = (0..events).map(|index| notification(index, USERS, bytes));
         write_events(&deployment, "notification.created", payloads).await?;
-        take_turns(&deployment, &mut workers, singles, options).await?;
+        take_turns(&deployment, &mut workers, load, addresses).await?;
     }
-    let relay = add(&mut section, "one address", &workers, singles);
+    let target = Plot::of(PLOTTED).target(0.8, "target ≥ 0.8");
+    let (mut one, relay) = section("Events that become one envelope each", target, &workers, load);
+    one.note(format!("events of {bytes} bytes for {USERS} users in turns"));
 
-    let many = Load { events: options.broadcasts, envelopes: options.broadcasts * options.addresses };
-    progress(&format!("{} events for {} addresses each", options.broadcasts, options.addresses));
-    let mut workers = [Worker::relay(RelayTask::Broadcast, false), Worker::projector()];
-    for _ in 0..options.rounds {
+    progress(&format!("{broadcasts} events for {addresses} addresses each"));
+    let load = Load { events: broadcasts, envelopes: broadcasts * addresses };
+    let mut workers = Task::Broadcast.beside_projector();
+    let payload = broadcast(addresses)?;
+    for _ in 0..rounds {
         deployment.purge("EVENTS").await?;
-        let payload = broadcast(options.addresses);
-        let payloads = (0..options.broadcasts).map(|_| payload.clone());
+        let payloads = (0..broadcasts).map(|_| payload.clone());
         write_events(&deployment, "broadcast.made", payloads).await?;
-        take_turns(&deployment, &mut workers, many, options).await?;
+        take_turns(&deployment, &mut workers, load, addresses).await?;
     }
-    add(&mut section, &format!("{} addresses", options.addresses), &workers, many);
-    section.note(format!("one address: events of {} bytes; many: messages of {BODY} bytes", options.bytes));
-    section.note("the relay parses nothing, and knows its subjects and messages before");
-    section.note("fenced: with the headers by which NATS checks the order of the projector's envelopes");
-    section
-        .note("from the first envelope that is stored to the last; processes take turns on the same events");
-    Ok((section, relay))
+    let target = Plot::of(PLOTTED).target(0.9, "target ≥ 0.9");
+    let title = format!("Events that become {addresses} envelopes each");
+    let (mut many, _) = section(&title, target, &workers, load);
+    many.note(format!("messages of {BODY} bytes"));
+    Ok(([one, many], relay))
 }
 
 /// An event for the first so many users.
-fn broadcast(addresses: u64) -> Bytes {
+fn broadcast(addresses: u64) -> Result<Bytes, Failure> {
     let users: Vec<String> = (0..addresses).map(user).collect();
-    let body: serde_json::Value = serde_json::from_slice(&body(BODY)).unwrap_or_default();
-    json!({ "users": users, "data": body["data"] }).to_string().into()
+    let body: serde_json::Value = serde_json::from_slice(&body(BODY))?;
+    Ok(json!({ "users": users, "data": body["data"] }).to_string().into())
 }
 
 /// What each worker finds in each round.
@@ -83,16 +79,35 @@ struct Load {
     envelopes: u64,
 }
 
+/// What a relay does with an event.
 #[derive(Clone, Copy)]
-enum RelayTask {
+enum Task {
     Single,
     Broadcast,
 }
 
+impl Task {
+    /// The workers that are compared, the first of which is the measure.
+    fn beside_projector(self) -> [Worker; 3] {
+        let relay = |is_fenced| Kind::Relay { task: self, is_fenced };
+        [relay(false), relay(true), Kind::Projector].map(Worker::new)
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Kind {
-    Relay { task: RelayTask, is_fenced: bool },
+    Relay { task: Task, is_fenced: bool },
     Projector,
+}
+
+impl Kind {
+    fn describe(self) -> (Subject, &'static str) {
+        match self {
+            Self::Relay { is_fenced: false, .. } => (Subject::Comparison, "bare relay"),
+            Self::Relay { is_fenced: true, .. } => (Subject::Comparison, "bare relay, fenced"),
+            Self::Projector => (Subject::Tidings, "projector"),
+        }
+    }
 }
 
 /// A process that empties `EVENTS`, and how it did.
@@ -103,28 +118,16 @@ struct Worker {
 }
 
 impl Worker {
-    fn relay(task: RelayTask, is_fenced: bool) -> Self {
-        Self { kind: Kind::Relay { task, is_fenced }, rates: Vec::new(), costs: Vec::new() }
-    }
-
-    fn projector() -> Self {
-        Self { kind: Kind::Projector, rates: Vec::new(), costs: Vec::new() }
-    }
-
-    fn name(&self) -> &'static str {
-        match self.kind {
-            Kind::Relay { is_fenced: false, .. } => "bare relay",
-            Kind::Relay { is_fenced: true, .. } => "bare relay, fenced",
-            Kind::Projector => "projector",
-        }
+    fn new(kind: Kind) -> Self {
+        Self { kind, rates: Vec::new(), costs: Vec::new() }
     }
 
     fn start(&self, deployment: &Deployment, consumer: &str, addresses: u64) -> Result<Process, Failure> {
         let Kind::Relay { task, is_fenced } = self.kind else { return deployment.projector(consumer) };
         let mut command = own(&["relay", "--nats", deployment.server.url(), "--consumer", consumer])?;
         match task {
-            RelayTask::Single => command.args(["--users", &USERS.to_string()]),
-            RelayTask::Broadcast => {
+            Task::Single => command.args(["--users", &USERS.to_string()]),
+            Task::Broadcast => {
                 command.args(["--users", &addresses.to_string(), "--broadcast", &BODY.to_string()])
             }
         };
@@ -139,14 +142,14 @@ async fn take_turns(
     deployment: &Deployment,
     workers: &mut [Worker],
     load: Load,
-    options: &ProjectorOptions,
+    addresses: u64,
 ) -> Result<(), Failure> {
     for worker in workers {
         deployment.purge("ENVELOPES").await?;
         let before = deployment.topology.extent().await?.last;
         // A durable consumer of its own, as each begins at the first event.
         let consumer = format!("worker-{before}");
-        let mut process = worker.start(deployment, &consumer, options.addresses)?;
+        let mut process = worker.start(deployment, &consumer, addresses)?;
         let (used, server) = (Stopwatch::start(process.pid)?, Stopwatch::start(deployment.server_pid()?)?);
         let first = until(deployment, &mut process, before + 1).await?;
         let began = Instant::now();
@@ -175,14 +178,13 @@ pub(super) async fn until(
     }
 }
 
-/// Adds a row for each worker and returns the first one's rate.
-fn add(section: &mut Section, what: &str, workers: &[Worker], load: Load) -> f64 {
+/// What the workers did, and the first one's rate.
+fn section(title: &str, plot: Plot, workers: &[Worker], load: Load) -> (Section, f64) {
+    let mut section = Section::new(title, COLUMNS);
+    section.plot = Some(plot);
     let relay = workers.first().map_or(f64::NAN, |worker| median(worker.rates.clone()));
     for worker in workers {
-        let subject = match worker.kind {
-            Kind::Projector => Subject::Tidings,
-            Kind::Relay { .. } => Subject::Comparison,
-        };
+        let (subject, name) = worker.kind.describe();
         let envelopes = median(worker.rates.clone());
         let cost = |process: usize| median(worker.costs.iter().map(|costs| costs[process]).collect());
         let values = [
@@ -194,7 +196,11 @@ fn add(section: &mut Section, what: &str, workers: &[Worker], load: Load) -> f64
             cost(0),
             cost(1),
         ];
-        section.row_of(subject, format!("{}, {what}", worker.name()), values.map(Some));
+        section.row_of(subject, name, values.map(Some));
     }
-    relay
+    section.note("the relay parses nothing, and knows its subjects and messages before");
+    section.note("fenced: with the headers by which NATS checks the order of the projector's envelopes");
+    section
+        .note("from the first envelope that is stored to the last; processes take turns on the same events");
+    (section, relay)
 }
