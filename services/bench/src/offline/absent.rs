@@ -70,8 +70,9 @@ pub(crate) async fn measure(options: &OfflineOptions) -> Result<Section, Failure
 /// A deployment with some users present and some away.
 struct Scene {
     absent: u64,
-    deployment: Deployment,
+    // First, so that it ends before the server that it would miss.
     gateway: Running,
+    deployment: Deployment,
     resident_at_start: u64,
     present: Vec<Connection>,
     published: Vec<f64>,
