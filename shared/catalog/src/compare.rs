@@ -4,7 +4,7 @@
 //! place, or does not reach them any more. Producers break when an event that became a message is rejected. What is merely
 //! added breaks nobody: clients ignore messages, members and values of an enumeration that they do not know.
 
-mod schema;
+pub(crate) mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

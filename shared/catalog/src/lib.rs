@@ -16,6 +16,7 @@ mod parse;
 mod project;
 mod publish;
 mod rejection;
+mod shape;
 mod template;
 
 pub use catalog::{Catalog, Catalogs, Route, StartPolicy, Topic};
@@ -26,3 +27,4 @@ pub use parse::{CatalogError, Files, Problem};
 pub use project::project;
 pub use publish::{Said, Unsaid, Voice};
 pub use rejection::{Reason, Rejection};
+pub use shape::{EventShape, Member, Shape, event_shapes};

@@ -35,7 +35,7 @@ pub(crate) struct Path {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+pub(crate) enum Step {
     Member(String),
     Element(usize),
     /// `[*]`: every element of a list.
@@ -101,6 +101,10 @@ impl Path {
             Step::Element(_) | Step::Each => None,
         });
         copy(&self.root, &members.collect::<Vec<_>>(), from, to);
+    }
+
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
     }
 
     pub(crate) fn has_each(&self) -> bool {

@@ -188,7 +188,7 @@ fn reference(schema: &Value) -> Option<&str> {
 }
 
 /// Follows references within the document; others stay what they are.
-fn resolved<'s>(document: &'s Value, mut schema: &'s Value) -> &'s Value {
+pub(crate) fn resolved<'s>(document: &'s Value, mut schema: &'s Value) -> &'s Value {
     /// References that lead to references; more of them lead in a circle.
     const MOST: usize = 16;
     for _ in 0..MOST {
