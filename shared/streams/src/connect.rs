@@ -44,7 +44,7 @@ pub async fn connect(settings: &ConnectSettings) -> Result<Client, ConnectError>
 }
 
 /// A denied permission and a lost message show up here and nowhere else.
-fn report(event: &Event) {
+pub(crate) fn report(event: &Event) {
     match event {
         Event::Connected => tracing::info!("connected to NATS"),
         Event::Disconnected => tracing::warn!("lost the connection to NATS; reconnecting"),

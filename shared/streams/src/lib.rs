@@ -7,6 +7,7 @@
 //! - [`EventReader`]: hands out every event once, in the order of `EVENTS`, whatever the consumer
 //!   delivers twice, late or not at all.
 //! - [`EnvelopeWriter`]: writes in order or not at all; a writer that lost its place is refused.
+//! - [`EventWriter`]: has events stored in the order in which they are sent, up to where its connection ends.
 //! - [`EnvelopeFollower`]: hands out every envelope once, in the order of `ENVELOPES`, across
 //!   reconnects and restarts of NATS.
 //! - [`users::UserWatch`]: knows who is switched off; whatever it may have missed, it reads anew.
@@ -18,6 +19,7 @@ mod connect;
 pub mod connections;
 pub mod consumers;
 mod convert;
+mod event_writer;
 mod follower;
 mod pass;
 mod past;
@@ -35,12 +37,16 @@ pub use bucket::BucketSettings;
 pub use catalogs::{CatalogStoreError, record_catalogs, running_catalog};
 pub use connect::{ConnectError, ConnectSettings, connect};
 pub use convert::StoredEnvelope;
+pub use event_writer::{
+    EventWriteError, EventWriter, OpenWriterError, OutgoingEvent, PendingEvent, StoredEvent,
+};
 pub use follower::{Content, EnvelopeFollower, FollowError, Followed};
 pub use past::{PastError, last_purge, last_written, next_event};
 pub use publish::{PublishEventError, publish_event};
 pub use purge::{PurgeAddressError, purge_address};
 pub use reader::{EventReader, Pace, ReadEvent, ReaderError};
 pub use rejections::{ReadRejectionError, RejectError, RejectedEvent, Rejections, RetryError};
+pub use retry::Backoff;
 pub use single::{fetch, newest};
 pub use topology::{Extent, ExtentError, Settings, Topology, TopologyError};
 pub use writer::{EnvelopeWriter, Pending, Resume, Trail, WriteError};

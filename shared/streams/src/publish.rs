@@ -2,12 +2,14 @@
 
 use std::str::FromStr as _;
 
+use async_nats::header::ParseHeaderValueError;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use tidings_model::{CloudEvent, headers};
 
+use crate::convert::set;
 use crate::topology::Topology;
 
 impl Topology {
@@ -45,12 +47,23 @@ async fn publish(
         PublishErrorKind::StreamNotFound => PublishEventError::NoStream { subject: subject.to_owned() },
         _ => PublishEventError::Refused { subject: subject.to_owned(), source },
     };
-    let mut map = HeaderMap::new();
-    let id = HeaderValue::from_str(message_id).map_err(|_| PublishEventError::Id(message_id.to_owned()))?;
-    map.insert(headers::MESSAGE_ID, id);
-    map.insert(headers::CONTENT_TYPE, CloudEvent::CONTENT_TYPE);
+    let map = event_headers(message_id, None).map_err(|_| PublishEventError::Id(message_id.to_owned()))?;
     let ack = context.publish_with_headers(subject.to_owned(), map, cloud_event).await.map_err(refused)?;
     Ok(ack.await.map_err(refused)?.sequence)
+}
+
+/// The headers of a structured CloudEvent; fails for an id with line breaks.
+pub(crate) fn event_headers(
+    message_id: &str,
+    trace_parent: Option<&str>,
+) -> Result<HeaderMap, ParseHeaderValueError> {
+    let mut map = HeaderMap::new();
+    map.insert(headers::MESSAGE_ID, HeaderValue::from_str(message_id)?);
+    map.insert(headers::CONTENT_TYPE, CloudEvent::CONTENT_TYPE);
+    if let Some(trace_parent) = trace_parent {
+        set(&mut map, headers::TRACE_PARENT, trace_parent);
+    }
+    Ok(map)
 }
 
 /// NATS did not store an event.

@@ -12,31 +12,40 @@ const LONGEST: Duration = Duration::from_secs(2);
 /// A pause has its end when it begins, so that whoever waits may be dropped and begin again
 /// without waiting for longer.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     pause: Duration,
     until: Option<Instant>,
 }
 
 impl Backoff {
-    pub(crate) fn new() -> Self {
+    /// Without a pause yet.
+    #[must_use]
+    pub fn new() -> Self {
         Self { pause: FIRST, until: None }
     }
 
     /// Begins a pause.
-    pub(crate) fn failed(&mut self) {
+    pub fn failed(&mut self) {
         self.until = Some(Instant::now() + self.pause);
         self.pause = (self.pause * 2).min(LONGEST);
     }
 
     /// Waits for the end of the pause, if there is one.
-    pub(crate) async fn wait(&mut self) {
+    pub async fn wait(&mut self) {
         if let Some(until) = self.until {
             tokio::time::sleep_until(until).await;
             self.until = None;
         }
     }
 
-    pub(crate) fn succeeded(&mut self) {
+    /// The next pause is the shortest again.
+    pub fn succeeded(&mut self) {
         *self = Self::new();
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new()
     }
 }

@@ -1,0 +1,177 @@
+//! A producer's writing of `EVENTS`: what is sent arrives in that order, up to where the connection ends.
+//!
+//! NATS has no way to refuse an event because the one before it was lost, short of knowing what other producers
+//! wrote. But within one TCP connection only the end can be lost. So a writer is one connection, which the client
+//! library must not mend by itself: it would go on with what waited behind the lost ones. Whoever is told of a
+//! failure opens a new writer and sends anew from the first event that is not known to be stored; what the stream
+//! has it recognizes by its message id. Nothing is needed but the permission to publish and an inbox.
+
+use std::error::Error as _;
+use std::fmt;
+use std::future::{Future, IntoFuture as _};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::jetstream::context::{ContextBuilder, PublishError, PublishErrorKind};
+use async_nats::jetstream::{self, Context, ErrorCode};
+use async_nats::{ConnectOptions, Event, ServerError};
+use bytes::Bytes;
+
+use crate::connect::report;
+use crate::publish::event_headers;
+
+/// An event on its way into the stream.
+#[derive(Debug, Clone)]
+pub struct OutgoingEvent {
+    /// `events.<tenant>.<entity>.<action>`.
+    pub subject: String,
+    /// By which the stream knows a repetition.
+    pub message_id: String,
+    /// W3C `traceparent`.
+    pub trace_parent: Option<String>,
+    /// The structured CloudEvent.
+    pub cloud_event: Bytes,
+}
+
+/// Where an event was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its sequence in `EVENTS`.
+    pub sequence: u64,
+    /// Whether it had been stored before.
+    pub is_repetition: bool,
+}
+
+/// A publication under way.
+pub type PendingEvent = Pin<Box<dyn Future<Output = Result<StoredEvent, EventWriteError>> + Send>>;
+
+/// One connection, for events.
+pub struct EventWriter {
+    context: Context,
+    complaint: Complaint,
+}
+
+impl fmt::Debug for EventWriter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("EventWriter").finish_non_exhaustive()
+    }
+}
+
+/// Where nobody listens: a client that may go only there ends when it loses its connection.
+const NOWHERE: &str = "nats://127.0.0.1:0";
+
+impl EventWriter {
+    /// Connects to one of these servers, `nats://host:port`, several separated by commas. The options say who we
+    /// are; those for reconnecting and for events of the connection are the writer's own.
+    pub async fn open(
+        servers: &str,
+        options: ConnectOptions,
+        patience: Duration,
+    ) -> Result<Self, OpenWriterError> {
+        let unreachable = |source| OpenWriterError { servers: servers.to_owned(), source };
+        let addresses: Vec<_> = servers.split(',').map(|server| server.trim().to_owned()).collect();
+        let complaint = Complaint::default();
+        let noted = complaint.clone();
+        let client = options
+            .ignore_discovered_servers()
+            .max_reconnects(addresses.len())
+            .reconnect_delay_callback(|_| Duration::ZERO)
+            .event_callback(move |event| {
+                noted.take_note(&event);
+                async move { report(&event) }
+            })
+            .connect(addresses)
+            .await
+            .map_err(|error| unreachable(error.into()))?;
+        client.set_server_pool(NOWHERE).await.map_err(|error| unreachable(error.into()))?;
+        let context = ContextBuilder::new().timeout(patience).ack_timeout(patience).build(client);
+        Ok(Self { context, complaint })
+    }
+
+    /// Sends an event behind all that were sent before. At most 4,096 may be pending.
+    pub async fn send(&self, event: &OutgoingEvent) -> Result<PendingEvent, EventWriteError> {
+        let OutgoingEvent { subject, message_id, trace_parent, cloud_event } = event;
+        let headers = event_headers(message_id, trace_parent.as_deref()).map_err(|_| {
+            EventWriteError::Refused(format!("its id {message_id:?} cannot travel in a NATS header"))
+        })?;
+        let sent = self.context.publish_with_headers(subject.clone(), headers, cloud_event.clone()).await;
+        let complaint = self.complaint.clone();
+        let subject = subject.clone();
+        let failed = move |error| EventWriteError::new(error, &subject, &complaint);
+        let acknowledged = sent.map_err(&failed)?.into_future();
+        Ok(Box::pin(async move {
+            let ack = acknowledged.await.map_err(failed)?;
+            Ok(StoredEvent { sequence: ack.sequence, is_repetition: ack.duplicate })
+        }))
+    }
+}
+
+/// What the server said last that it does not let us do: it tells nobody else of a denied permission.
+#[derive(Clone, Default)]
+struct Complaint(Arc<Mutex<Option<String>>>);
+
+impl Complaint {
+    fn take_note(&self, event: &Event) {
+        if let Event::ServerError(ServerError::Other(text)) = event {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.clone());
+        }
+    }
+
+    fn text(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// There is no connection.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect to NATS at {servers}")]
+pub struct OpenWriterError {
+    /// Where to.
+    servers: String,
+    /// What the client says.
+    source: async_nats::Error,
+}
+
+/// Why an event is not known to be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum EventWriteError {
+    /// It never will be, however often it is sent; others may.
+    #[error("NATS does not take the event: {0}")]
+    Refused(String),
+    /// No stream listens: no projector has been started yet, or the stream has no leader now.
+    #[error("no stream stores events now; a projector that starts creates stream EVENTS")]
+    NoStream,
+    /// The server lets us publish but not hear of it, or something else is denied.
+    #[error("NATS does not answer; it complains: {0}")]
+    Complaint(String),
+    /// NATS is slow or away; it may or may not have been stored.
+    #[error("NATS does not store events now")]
+    Unavailable(#[source] PublishError),
+}
+
+impl EventWriteError {
+    fn new(error: PublishError, subject: &str, complaint: &Complaint) -> Self {
+        match error.kind() {
+            PublishErrorKind::StreamNotFound => Self::NoStream,
+            PublishErrorKind::MaxPayloadExceeded => Self::Refused(described(&error)),
+            PublishErrorKind::TimedOut => match complaint.text() {
+                Some(text) if text.contains(&format!("Publish to \"{subject}\"")) => Self::Refused(text),
+                Some(text) => Self::Complaint(text),
+                None => Self::Unavailable(error),
+            },
+            _ if is_too_large(&error) => Self::Refused(described(&error)),
+            _ => Self::Unavailable(error),
+        }
+    }
+}
+
+/// Whether the stream has a limit that the event exceeds.
+fn is_too_large(error: &PublishError) -> bool {
+    let answer = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
+    answer.is_some_and(|answer| answer.error_code() == ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)
+}
+
+fn described(error: &PublishError) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
+}
