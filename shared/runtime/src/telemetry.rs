@@ -5,7 +5,8 @@
 //! subscriber, set once by [`start`].
 
 mod export;
-pub mod propagation;
+
+pub use tidings_propagation as propagation;
 
 use std::io::IsTerminal;
 use std::time::Duration;

@@ -1,0 +1,94 @@
+//! Typed helpers for producers, generated from a tenant's catalog.
+//!
+//! A catalog says which events there are and what it needs of their data; this says it again in Rust, so that the
+//! compiler tells a producer what the projector would reject. In a producer's `build.rs`:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), tidings_producer_build::GenerateError> {
+//! tidings_producer_build::generate("schemas/ops")
+//! # }
+//! ```
+//!
+//! and in its code `tidings_producer::include_tenant!("ops");`. That is a module `ops` with a struct for the data of
+//! each event, a `Producer` with a method for each, and the catalog itself, so that what the types cannot say is
+//! checked before it is sent. The same catalog always becomes the same text.
+
+mod names;
+mod source;
+mod types;
+
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use tidings_catalog::{CatalogError, Files};
+use tidings_model::{Tenant, TenantError};
+
+pub use source::source;
+
+/// Writes `$OUT_DIR/<tenant>.rs` for the tenant whose folder this is, and has cargo do so again when a file in it changes.
+pub fn generate(folder: impl AsRef<Path>) -> Result<(), GenerateError> {
+    let folder = folder.as_ref();
+    println_to_cargo(&format!("rerun-if-changed={}", folder.display()));
+    let (tenant, files) = read(folder)?;
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(GenerateError::NotInBuildScript)?);
+    let path = out.join(format!("{tenant}.rs"));
+    fs::write(&path, source(&tenant, &files)?).map_err(|source| GenerateError::File { path, source })
+}
+
+/// The tenant whose folder this is, and the files that make its catalog.
+pub fn read(folder: &Path) -> Result<(Tenant, Files), GenerateError> {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| GenerateError::File { path, source }
+    };
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let tenant = Tenant::parse(&name)?;
+    let mut files = Files::new();
+    for entry in fs::read_dir(folder).map_err(unreadable(folder))? {
+        let path = entry.map_err(unreadable(folder))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_schema = path.extension().is_some_and(|extension| extension == "json");
+        if path.is_file() && (is_schema || name == "catalog.toml") {
+            files.insert(name, fs::read_to_string(&path).map_err(unreadable(&path))?);
+        }
+    }
+    Ok((tenant, files))
+}
+
+/// What a build script says on its standard output.
+#[expect(clippy::print_stdout, reason = "it is how a build script talks to cargo")]
+fn println_to_cargo(instruction: &str) {
+    println!("cargo::{instruction}");
+}
+
+/// Why nothing is generated.
+#[derive(Debug, thiserror::Error)]
+pub enum GenerateError {
+    /// A file cannot be read or written.
+    #[error("cannot use {path}, to generate a producer's helpers", path = path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The folder is not named as a tenant is.
+    #[error("the folder of a catalog is named as its tenant")]
+    Tenant(#[from] TenantError),
+    /// The catalog has mistakes.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// Cargo does not say where to.
+    #[error("OUT_DIR is not set; call this in a build script")]
+    NotInBuildScript,
+    /// The generator itself is wrong.
+    #[error("what is generated for tenant {tenant} is no Rust; this is a mistake of the generator")]
+    NoRust {
+        /// Whose.
+        tenant: Tenant,
+        /// Where.
+        #[source]
+        source: syn::Error,
+    },
+}

@@ -1,0 +1,138 @@
+//! The text of a tenant's module.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use tidings_catalog::{EventShape, Files, event_shapes};
+use tidings_model::Tenant;
+
+use crate::GenerateError;
+use crate::names::Names;
+use crate::types::{Types, docs, prefixed};
+
+/// Types and traits in the module's scope; none of its own is called like one.
+const TAKEN: [&str; 21] = [
+    "Catalog",
+    "Clone",
+    "ConnectError",
+    "Copy",
+    "Debug",
+    "Default",
+    "Deserialize",
+    "Eq",
+    "Event",
+    "EventData",
+    "Hash",
+    "Option",
+    "PartialEq",
+    "Producer",
+    "PublishError",
+    "Receipt",
+    "Result",
+    "Serialize",
+    "Settings",
+    "Stored",
+    "Vec",
+];
+
+/// Methods of the producer itself, which an event's may not hide.
+const METHODS: [&str; 8] =
+    ["connect", "publish", "enqueue", "try_enqueue", "flush", "shutdown", "deref", "clone"];
+
+/// A Rust module named after the tenant, for `include!`.
+pub fn source(tenant: &Tenant, files: &Files) -> Result<String, GenerateError> {
+    let shapes = event_shapes(tenant, files)?;
+    let mut types = Types::except(&TAKEN);
+    let mut names = Names::default();
+    for method in METHODS {
+        names.snake(method);
+    }
+    let (methods, data): (Vec<_>, Vec<_>) =
+        shapes.iter().map(|shape| event(&mut types, &mut names, shape)).unzip();
+    let module = Names::default().snake(tenant.as_str());
+    let about = docs(&format!(
+        "The events of tenant `{tenant}`, generated from its catalog by `tidings-producer-build`."
+    ));
+    let (types, catalog, producer) = (types.into_tokens(), catalog(tenant, files), producer(&methods));
+    // What the code around it is held to is no concern of what is generated.
+    let tokens = quote! {
+        #about
+        #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, clippy::all, clippy::pedantic)]
+        pub mod #module {
+            use ::tidings_producer::catalog::Catalog;
+            use ::tidings_producer::data::serde::{Deserialize, Serialize};
+            use ::tidings_producer::data::{self, EventData};
+            use ::tidings_producer::{ConnectError, Event, PublishError, Receipt, Settings, Stored};
+            #producer
+            #types
+            #(#data)*
+            #catalog
+        }
+    };
+    let file =
+        syn::parse2(tokens).map_err(|source| GenerateError::NoRust { tenant: tenant.clone(), source })?;
+    Ok(prettyplease::unparse(&file))
+}
+
+/// The methods for an event, and what its data says of itself.
+fn event(types: &mut Types, names: &mut Names, shape: &EventShape) -> (TokenStream, TokenStream) {
+    let name = shape.event.to_string();
+    let data = types.event(&name, &shape.message, &shape.documentation, &shape.data);
+    let method = names.snake(&name);
+    let enqueue = names.snake(&prefixed("enqueue", &method).to_string());
+    let publish_doc = docs(&format!("Publishes `{name}`, and returns when it is stored."));
+    let enqueue_doc = docs(&format!("Has `{name}` published, and returns when there is room for it."));
+    let methods = quote! {
+        #publish_doc
+        pub async fn #method(&self, data: &#data) -> Result<Stored, PublishError> {
+            self.0.publish(Event::of(data)?).await
+        }
+        #enqueue_doc
+        pub async fn #enqueue(&self, data: &#data) -> Result<Receipt, PublishError> {
+            self.0.enqueue(Event::of(data)?).await
+        }
+    };
+    let says = quote! { impl EventData for #data { const EVENT: &'static str = #name; } };
+    (methods, says)
+}
+
+fn producer(methods: &[TokenStream]) -> TokenStream {
+    quote! {
+        /// Publishes this tenant's events. It is a [`::tidings_producer::Producer`] with a method for each of them.
+        #[derive(Debug)]
+        pub struct Producer(::tidings_producer::Producer);
+
+        impl Producer {
+            /// Connects; events that the catalog would reject are refused before they are sent.
+            pub async fn connect(settings: Settings) -> Result<Self, ConnectError> {
+                let settings = settings.catalog(catalog()?);
+                ::tidings_producer::Producer::connect(TENANT, settings).await.map(Self)
+            }
+            #(#methods)*
+        }
+
+        impl ::std::ops::Deref for Producer {
+            type Target = ::tidings_producer::Producer;
+
+            fn deref(&self) -> &Self::Target {
+                &self.0
+            }
+        }
+    }
+}
+
+/// The catalog itself, as it was when this was generated.
+fn catalog(tenant: &Tenant, files: &Files) -> TokenStream {
+    let tenant = tenant.as_str();
+    let files = files.iter().map(|(name, text)| quote! { (#name, #text) });
+    quote! {
+        /// Whose events these are.
+        pub const TENANT: &str = #tenant;
+
+        /// The catalog that this was generated from.
+        pub fn catalog() -> Result<Catalog, ConnectError> {
+            ::tidings_producer::catalog::parse(TENANT, FILES)
+        }
+
+        const FILES: &[(&str, &str)] = &[#(#files),*];
+    }
+}

@@ -1,0 +1,151 @@
+//! The events that wait to be stored: bounded, in order, and none forgotten.
+//!
+//! An event has a slot from when it is taken until what becomes of it is known, so slots bound what waits and what is
+//! on its way together.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tidings_streams::{OutgoingEvent, StoredEvent};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::drain::Drain;
+use crate::error::{ConnectError, NotStored, PublishError};
+use crate::settings::Settings;
+
+/// Where an event is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The event's id.
+    pub id: String,
+    /// Its sequence in the stream `EVENTS`.
+    pub sequence: u64,
+    /// Whether it had been stored before; the sequence is that of the first.
+    pub is_repetition: bool,
+}
+
+/// For an event that was taken. It may be dropped: the event is stored all the same, and if it is not, the log says so.
+#[derive(Debug)]
+pub struct Receipt {
+    id: String,
+    answer: oneshot::Receiver<Answer>,
+}
+
+impl Receipt {
+    /// The event's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Returns when the event is stored, or is known not to be.
+    pub async fn stored(self) -> Result<Stored, PublishError> {
+        let id = self.id;
+        match self.answer.await {
+            Ok(Ok(StoredEvent { sequence, is_repetition })) => Ok(Stored { id, sequence, is_repetition }),
+            Ok(Err(reason)) => Err(PublishError::Refused { id, reason }),
+            Err(_) => Err(PublishError::NotStored { id }),
+        }
+    }
+}
+
+/// Where it was stored, or why NATS never takes it.
+pub(crate) type Answer = Result<StoredEvent, String>;
+
+/// An event that waits.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: String,
+    pub(crate) event: OutgoingEvent,
+    pub(crate) answer: oneshot::Sender<Answer>,
+    _slot: OwnedSemaphorePermit,
+}
+
+/// Room for one event, or none.
+pub(crate) enum Slot {
+    Free(OwnedSemaphorePermit),
+    Full { limit: usize },
+}
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    slots: Arc<Semaphore>,
+    limit: usize,
+    /// Has as much room as there are slots, so that whoever has one never finds it full.
+    entries: mpsc::Sender<Entry>,
+    taken: AtomicU64,
+    /// How many of those that were taken are stored or refused.
+    done: watch::Receiver<u64>,
+    task: Mutex<Option<JoinHandle<Vec<NotStored>>>>,
+    end: CancellationToken,
+    _end_when_dropped: DropGuard,
+}
+
+impl Queue {
+    pub(crate) async fn open(settings: Settings) -> Result<Self, ConnectError> {
+        let limit = settings.buffer;
+        let (entries, waiting) = mpsc::channel(limit);
+        let (done, watched) = watch::channel(0);
+        let drain = Drain::open(settings, waiting, done).await?;
+        let end = CancellationToken::new();
+        Ok(Self {
+            slots: Arc::new(Semaphore::new(limit)),
+            limit,
+            entries,
+            taken: AtomicU64::new(0),
+            done: watched,
+            task: Mutex::new(Some(tokio::spawn(drain.run(end.clone())))),
+            _end_when_dropped: end.clone().drop_guard(),
+            end,
+        })
+    }
+
+    pub(crate) async fn slot(&self) -> Result<OwnedSemaphorePermit, PublishError> {
+        Arc::clone(&self.slots).acquire_owned().await.map_err(|_| PublishError::Closed)
+    }
+
+    pub(crate) fn try_slot(&self) -> Result<Slot, PublishError> {
+        match Arc::clone(&self.slots).try_acquire_owned() {
+            Ok(slot) => Ok(Slot::Free(slot)),
+            Err(TryAcquireError::NoPermits) => Ok(Slot::Full { limit: self.limit }),
+            Err(TryAcquireError::Closed) => Err(PublishError::Closed),
+        }
+    }
+
+    pub(crate) fn push(
+        &self,
+        slot: OwnedSemaphorePermit,
+        id: String,
+        event: OutgoingEvent,
+    ) -> Result<Receipt, PublishError> {
+        let (answer, answered) = oneshot::channel();
+        // Counted before it is there: a flush then waits for one too many rather than for one too few.
+        self.taken.fetch_add(1, Ordering::SeqCst);
+        let entry = Entry { id: id.clone(), event, answer, _slot: slot };
+        self.entries.try_send(entry).map_err(|_| PublishError::Closed)?;
+        Ok(Receipt { id, answer: answered })
+    }
+
+    pub(crate) async fn flush(&self) -> Result<(), PublishError> {
+        let taken = self.taken.load(Ordering::SeqCst);
+        let mut done = self.done.clone();
+        done.wait_for(|done| *done >= taken).await.map(drop).map_err(|_| PublishError::Closed)
+    }
+
+    /// What is not known to be stored when the time is over.
+    pub(crate) async fn close(&self, within: Duration) -> Vec<NotStored> {
+        self.slots.close();
+        // What is left when the time is over is in the task's hands.
+        let _ = timeout(within, self.flush()).await;
+        self.end.cancel();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match task {
+            Some(task) => task.await.unwrap_or_default(),
+            None => Vec::new(),
+        }
+    }
+}

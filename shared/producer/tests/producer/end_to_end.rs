@@ -1,0 +1,54 @@
+//! From a typed event to the envelope that a user's gateway reads.
+
+use std::sync::Arc;
+
+use harness::{BOUND, eventually};
+use serde_json::{Value, json};
+use tidings_catalog::Catalogs;
+use tidings_model::Tenant;
+use tidings_projector::Settings;
+use tidings_streams::fetch;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::generated::ops::{self, NotificationCreated, NotificationPriority, NotificationType};
+use crate::support::Scene;
+
+#[tokio::test]
+async fn a_typed_event_becomes_the_message_of_its_catalog() {
+    let scene = Scene::new().await;
+    let catalogs = Catalogs::from([(Tenant::parse(ops::TENANT).unwrap(), ops::catalog().unwrap())]);
+    let (_catalogs, watched) = watch::channel(Arc::new(catalogs));
+    let settings = Settings { consumer: "projector".to_owned(), in_flight: 16, max_event_bytes: 1024 * 1024 };
+    let end = CancellationToken::new();
+    let now = OffsetDateTime::now_utc;
+    let projector = tidings_projector::run(scene.topology.clone(), watched, settings, now, end.clone());
+    let projector = tokio::spawn(projector);
+
+    let producer = ops::Producer::connect(scene.settings()).await.unwrap();
+    let notification = NotificationCreated {
+        user_id: "ada".to_owned(),
+        title: "Deployed".to_owned(),
+        message: "Version 7 is out.".to_owned(),
+        r#type: NotificationType::Success,
+        priority: NotificationPriority::Normal,
+        id: None,
+        action_url: None,
+        metadata: None,
+    };
+    let stored = producer.notification_created(&notification).await.unwrap();
+    let envelope = eventually("the envelope", BOUND, async || {
+        fetch(&scene.topology, 1).await.map_err(|error| error.to_string())?.ok_or("none yet".to_owned())
+    })
+    .await
+    .envelope;
+    assert_eq!((envelope.event_id, envelope.subject.address.to_string()), (stored.id, "user:ada".to_owned()));
+    let body: Value = serde_json::from_slice(&envelope.body).unwrap();
+    let expected = json!({
+        "title": "Deployed", "message": "Version 7 is out.", "type": "success", "priority": "normal"
+    });
+    assert_eq!(body["data"], expected);
+    end.cancel();
+    projector.await.unwrap().unwrap();
+}
