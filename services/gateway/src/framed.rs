@@ -1,5 +1,6 @@
 //! An envelope as it goes onto the wire: framed once per gateway and form, shared by everybody.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
@@ -73,40 +74,39 @@ impl FramedEnvelope {
         MessageIdentity { event: origin.event, message: origin.message }
     }
 
-    pub(crate) fn frame(&self, form: Form) -> Bytes {
+    pub(crate) fn frame(&self, form: Form) -> &Bytes {
         match form {
-            Form::Plain => self.plain.clone(),
-            Form::Sequenced => self.sequenced.get_or_init(|| self.sequenced()).clone(),
+            Form::Plain => &self.plain,
+            Form::Sequenced => self.sequenced.get_or_init(|| self.sequenced()),
         }
     }
 
     /// The frame for a client that takes messages of up to `most` bytes. In the place of a longer one it is told that there
     /// was one, so that nobody waits in vain for what stands at that sequence.
-    pub(crate) fn frame_within(&self, form: Form, most: usize, deflate: Option<&Deflate>) -> Bytes {
+    pub(crate) fn frame_within(&self, form: Form, most: usize, deflate: Option<&Deflate>) -> Cow<'_, Bytes> {
         if self.envelope().body.len() > most {
-            return self.withheld(form, most);
+            return Cow::Owned(self.withheld(form, most));
         }
-        match deflate {
+        Cow::Borrowed(match deflate {
             Some(deflate) => self.compressed_frame(form, deflate),
             None => self.frame(form),
-        }
+        })
     }
 
     /// The frame for a connection that negotiated permessage-deflate: compressed if the body is long enough, and if
     /// that makes the frame shorter.
-    fn compressed_frame(&self, form: Form, deflate: &Deflate) -> Bytes {
+    fn compressed_frame(&self, form: Form, deflate: &Deflate) -> &Bytes {
         if !self.is_compressed(deflate.threshold()) {
             return self.frame(form);
         }
-        let made = match form {
+        match form {
             Form::Plain => self.compressed_plain.get_or_init(|| deflate.compress(self.plain.clone())),
             Form::Sequenced => self.compressed_sequenced.get_or_init(|| {
                 // Not kept uncompressed for those alone who want it compressed.
                 let sequenced = self.sequenced.get().cloned().unwrap_or_else(|| self.sequenced());
                 deflate.compress(sequenced)
             }),
-        };
-        made.clone()
+        }
     }
 
     fn sequenced(&self) -> Bytes {
@@ -157,43 +157,45 @@ mod tests {
 
     const BODY: &str = r#"{"title":"API timeout, API timeout, API timeout"}"#;
 
-    fn framed(body: &'static str) -> FramedEnvelope {
-        let envelope = Envelope {
-            subject: EnvelopeSubject {
-                tenant: Tenant::parse("ops").unwrap(),
-                class: Class::Durable,
-                address: Address::all(),
-                slot: "x".to_owned(),
-                key: None,
-            },
-            event_id: "e".to_owned(),
-            event_source: None,
-            origin: Origin { event: Position { epoch: Epoch(1), sequence: 1 }, message: 0, part: 0 },
-            attributes: Attributes::new(),
-            expires_at: None,
-            trace_parent: None,
-            body: Bytes::from_static(body.as_bytes()),
-        };
-        let stored = StoredEnvelope { sequence: 7, stored_at: OffsetDateTime::UNIX_EPOCH, envelope };
-        FramedEnvelope::new(stored)
+    impl FramedEnvelope {
+        /// An envelope for everybody, with this body.
+        pub(crate) fn example(sequence: u64, body: &str) -> Self {
+            let envelope = Envelope {
+                subject: EnvelopeSubject {
+                    tenant: Tenant::parse("ops").unwrap(),
+                    class: Class::Durable,
+                    address: Address::all(),
+                    slot: "x".to_owned(),
+                    key: None,
+                },
+                event_id: "e".to_owned(),
+                event_source: None,
+                origin: Origin { event: Position { epoch: Epoch(1), sequence }, message: 0, part: 0 },
+                attributes: Attributes::new(),
+                expires_at: None,
+                trace_parent: None,
+                body: Bytes::copy_from_slice(body.as_bytes()),
+            };
+            Self::new(StoredEnvelope { sequence, stored_at: OffsetDateTime::UNIX_EPOCH, envelope })
+        }
     }
 
     #[track_caller]
     fn check(body: &'static str, form: Form, expected: &str) {
-        let framed = framed(body);
+        let framed = FramedEnvelope::example(7, body);
         assert_eq!(framed.envelope().body, body);
-        assert_eq!(framed.frame(form), frame(Opcode::Text, expected.as_bytes()));
+        assert_eq!(*framed.frame(form), frame(Opcode::Text, expected.as_bytes()));
         assert!(framed.weight(None) > 2 * body.len());
     }
 
     #[test]
     fn a_message_that_is_too_long_is_told_of() {
-        let framed = framed("{\"long\":1}");
+        let framed = FramedEnvelope::example(7, "{\"long\":1}");
         let error = r#""type":"error","action":"created","data":{"code":"MESSAGE_TOO_LARGE","message":"a message of 10 bytes is not sent, expected at most 9","event_id":"e"},"timestamp":"1970-01-01T00:00:00Z"}"#;
         for (form, seq) in [(Form::Plain, ""), (Form::Sequenced, r#""seq":7,"id":"e","#)] {
-            assert_eq!(framed.frame_within(form, 10, None), framed.frame(form));
+            assert_eq!(*framed.frame_within(form, 10, None), *framed.frame(form));
             let told = frame(Opcode::Text, format!("{{{seq}{error}").as_bytes());
-            assert_eq!(framed.frame_within(form, 9, None), told);
+            assert_eq!(*framed.frame_within(form, 9, None), told);
         }
     }
 
@@ -209,21 +211,21 @@ mod tests {
     fn compressed_frames_are_made_once_and_never_longer() {
         let deflate = Deflate::new(BODY.len());
         for form in [Form::Plain, Form::Sequenced] {
-            let framed = framed(BODY);
+            let framed = FramedEnvelope::example(7, BODY);
             let compressed = framed.compressed_frame(form, &deflate);
             assert!(compressed.len() < framed.frame(form).len());
             // Another shard takes what the first one made.
             let again = framed.compressed_frame(form, &Deflate::new(1));
             assert_eq!(again.as_ptr(), compressed.as_ptr());
 
-            let short = super::tests::framed("{}");
+            let short = FramedEnvelope::example(7, "{}");
             assert_eq!(short.compressed_frame(form, &Deflate::new(1)), short.frame(form));
         }
     }
 
     #[test]
     fn the_threshold_decides_what_is_compressed_and_weighs_more() {
-        let framed = framed(BODY);
+        let framed = FramedEnvelope::example(7, BODY);
         let above = Deflate::new(BODY.len() + 1);
         assert_eq!(framed.compressed_frame(Form::Plain, &above), framed.frame(Form::Plain));
         assert_eq!(framed.weight(Some(above.threshold())), framed.weight(None));

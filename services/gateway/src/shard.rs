@@ -6,10 +6,12 @@
 
 mod answer;
 mod authenticate;
+mod batch;
 mod catch_up;
 mod connection;
 mod conversation;
 mod deflate;
+mod deliver;
 mod directory;
 mod drain;
 mod fallback;
@@ -31,9 +33,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidings_model::{Epoch, Position, headers};
+use tidings_model::{Epoch, Position};
 use tidings_protocol::server::{GapReason, ServerMessage};
-use tidings_runtime::telemetry::propagation;
 use tidings_streams::connections::Page;
 use tidings_streams::consumers::Subscription;
 use time::OffsetDateTime;
@@ -41,10 +42,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tracing::Span;
 
 use self::connection::{Connection, Opening, Phase, Ready, WindowLimits};
 pub(crate) use self::deflate::Deflate;
+use self::deliver::Intake;
 use self::directory::{ConnectionId, Directory};
 pub(crate) use self::socket::Detached;
 use self::socket::Socket;
@@ -60,7 +61,7 @@ use crate::standing::{Gap, Standing};
 const QUEUE: usize = 64;
 /// What one read takes at most, in bytes; shared by all connections of the shard.
 const SCRATCH: usize = 64 * 1024;
-/// Connections that are written to before others get their turn.
+/// Connections that are looked after before others get their turn.
 const FAIR_SHARE: usize = 256;
 /// Connections of a shard that read from the stream itself at once, because the mailbox does not
 /// reach back to them: JetStream finds what is theirs by scanning.
@@ -183,8 +184,10 @@ struct Shard {
     drained_by: Cell<Option<Instant>>,
     /// How many may read from the stream itself at once.
     fallbacks: Arc<Semaphore>,
-    /// Connections of which something has to be confirmed or saved at the next tick.
+    /// Connections that have to be asked at the next tick what they have received.
     touched: RefCell<Vec<Rc<Connection>>>,
+    /// Empty but while something is delivered.
+    waiting: RefCell<Vec<Rc<Connection>>>,
     tasks: TaskTracker,
     count: Arc<AtomicUsize>,
 }
@@ -210,19 +213,23 @@ impl Shard {
             drained_by: Cell::new(None),
             fallbacks: Arc::new(Semaphore::new(FALLBACKS)),
             touched: RefCell::default(),
+            waiting: RefCell::default(),
             tasks: TaskTracker::new(),
             count,
         }
     }
 
-    async fn run(self: Rc<Self>, mut queue: mpsc::Receiver<Command>) {
+    async fn run(self: Rc<Self>, queue: mpsc::Receiver<Command>) {
+        let mut intake = Intake::new(queue);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !self.is_drained() {
             tokio::select! {
-                command = queue.recv() => match command {
+                command = intake.next() => match command {
                     Some(Command::Adopt(newcomer)) => self.adopt(*newcomer),
-                    Some(Command::Tell(News::Envelopes(envelopes))) => self.deliver(&envelopes).await,
+                    Some(Command::Tell(News::Envelopes(envelopes))) => {
+                        self.deliver(&intake.gather(&envelopes)).await;
+                    }
                     Some(Command::Tell(News::Renewed(epoch))) => self.renew(epoch),
                     Some(Command::Survey(survey, answer)) => {
                         // Whoever asked may have gone.
@@ -238,8 +245,8 @@ impl Shard {
                 }
             }
         }
-        queue.close();
-        while let Some(command) = queue.recv().await {
+        intake.close();
+        while let Some(command) = intake.next().await {
             if let Command::Adopt(newcomer) = command {
                 self.adopt(*newcomer);
             }
@@ -348,28 +355,6 @@ impl Shard {
         self.count.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Delivers envelopes to those who are live: first into the windows, then each window in as
-    /// few writes as possible.
-    async fn deliver(&self, envelopes: &[Arc<FramedEnvelope>]) {
-        let mut waiting: Vec<Rc<Connection>> = Vec::new();
-        for framed in envelopes {
-            let _span = trace(framed).entered();
-            for connection in self.directory.borrow().recipients(framed.envelope()) {
-                if connection.offer(framed) {
-                    waiting.push(Rc::clone(connection));
-                }
-            }
-            self.cursor.set(framed.sequence());
-        }
-        for share in waiting.chunks(FAIR_SHARE) {
-            for connection in share {
-                connection.flush();
-                self.touch(connection);
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-
     /// The stream was made anew: everybody goes on from its beginning.
     fn renew(&self, epoch: Epoch) {
         let old = self.epoch.replace(epoch);
@@ -388,14 +373,6 @@ impl Shard {
             }
         }
     }
-}
-
-/// The last part of an event's trace: the fan-out. Only for events whose producer traces them.
-fn trace(framed: &FramedEnvelope) -> Span {
-    let Some(parent) = framed.envelope().trace_parent.as_deref() else { return Span::none() };
-    let span = tracing::info_span!("deliver", sequence = framed.sequence());
-    propagation::continue_trace(&span, |name| (name == headers::TRACE_PARENT).then_some(parent));
-    span
 }
 
 /// Tells a client of `tidings.v1` whom the gateway takes it for and where it stands.

@@ -38,7 +38,7 @@ impl Shard {
             let answer = match (newest, failed) {
                 (Some(found), _) => {
                     let most = connection.state().allowance.tenant().max_message_bytes();
-                    FramedEnvelope::new(found).frame_within(Form::Plain, most, None)
+                    FramedEnvelope::new(found).frame_within(Form::Plain, most, None).into_owned()
                 }
                 (None, None) => frame(Opcode::Text, otherwise.to_json((shared.clock)()).as_bytes()),
                 (None, Some(error)) => {

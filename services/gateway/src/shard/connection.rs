@@ -8,6 +8,7 @@ use std::cell::{RefCell, RefMut};
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::rc::Rc;
 use std::task::{Poll, Waker, ready};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use tidings_protocol::framing::{self, Inbound, Opcode};
 use tidings_streams::connections::Traffic;
 use tokio::time::Instant;
 
+use super::batch::{Batch, Shape};
 use super::deflate::Deflate;
 use super::directory::ConnectionId;
 use super::fallback::Fallback;
@@ -34,6 +36,7 @@ const CLOSING_TIME: Duration = Duration::from_secs(5);
 pub(crate) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) form: Form,
+    shape: Shape,
     /// Where permessage-deflate was negotiated.
     pub(super) deflate: Option<Rc<Deflate>>,
     /// Whom it comes from.
@@ -126,6 +129,8 @@ pub(super) enum Ready {
 
 impl Connection {
     pub(super) fn new(id: ConnectionId, form: Form, socket: Socket, opening: Opening) -> Rc<Self> {
+        let most = opening.allowance.tenant().max_message_bytes();
+        let shape = Shape { form, is_compressed: opening.deflate.is_some(), most };
         let state = State {
             session: opening.session,
             inbound: Inbound::default(),
@@ -153,7 +158,7 @@ impl Connection {
             waker: None,
         };
         let Opening { from, since, deflate, .. } = opening;
-        Rc::new(Self { id, form, deflate, from, since, socket, state: RefCell::new(state) })
+        Rc::new(Self { id, form, shape, deflate, from, since, socket, state: RefCell::new(state) })
     }
 
     pub(super) fn state(&self) -> RefMut<'_, State> {
@@ -202,42 +207,47 @@ impl Connection {
         }
     }
 
-    /// Gives the connection an envelope on the live path. `true` if it must be flushed and was not
-    /// waiting to be already.
-    pub(super) fn offer(&self, framed: &FramedEnvelope) -> bool {
+    /// Gives the connection envelopes of a batch on the live path. `true` if it must be flushed
+    /// and was not waiting to be already.
+    pub(super) fn offer(&self, batch: &Rc<Batch>, range: Range<usize>) -> bool {
         let mut state = self.state();
+        let was_idle = state.window.is_empty();
+        for index in range {
+            self.offer_one(&mut state, batch, index);
+        }
+        was_idle && !state.window.is_empty()
+    }
+
+    fn offer_one(&self, state: &mut State, batch: &Rc<Batch>, index: usize) {
+        let Some(framed) = batch.envelopes().get(index) else { return };
         if !state.phase.is_served() {
             state.missed_after = state.missed_after.min(framed.sequence() - 1);
         }
         if state.phase != Phase::Live || state.has(framed) {
-            return false;
+            return;
         }
         if framed.envelope().origin.part > 0 && !state.knows_last_message() {
             // Another part of the message may lie before the connection's position.
             state.phase = Phase::Returning { after: framed.sequence() - 1 };
-            state.wake();
-            return false;
+            return state.wake();
         }
         if state.is_full() {
-            self.flush_now(&mut state);
+            self.flush_now(state);
             if state.is_full() {
                 // Whoever does not keep up costs nothing more from here on, and loses nothing.
                 state.phase = Phase::Returning { after: framed.sequence() - 1 };
-                return false;
+                return;
             }
         }
-        let was_idle = state.window.is_empty();
-        self.give(&mut state, framed);
-        was_idle
+        state.window.give(batch, index, self.shape);
+        state.note_given(framed);
     }
 
     /// Puts an envelope into the window.
     pub(super) fn give(&self, state: &mut State, framed: &FramedEnvelope) {
-        let most = state.allowance.tenant().max_message_bytes();
-        state.window.push(framed.frame_within(self.form, most, self.deflate.as_deref()));
-        state.sent = framed.sequence();
-        state.messages.sent = state.messages.sent.saturating_add(1);
-        state.last_message = Some(framed.identity());
+        let frame = framed.frame_within(self.form, self.shape.most, self.deflate.as_deref());
+        state.window.push(frame.into_owned());
+        state.note_given(framed);
     }
 
     /// Says goodbye; the client has a few seconds to answer.
@@ -329,6 +339,12 @@ impl State {
 
     pub(super) fn is_full(&self) -> bool {
         self.window.messages() >= self.limits.messages || self.window.bytes() >= self.limits.bytes
+    }
+
+    fn note_given(&mut self, framed: &FramedEnvelope) {
+        self.sent = framed.sequence();
+        self.messages.sent = self.messages.sent.saturating_add(1);
+        self.last_message = Some(framed.identity());
     }
 
     /// Queues a frame of the gateway itself. Beyond twice the window the client is not reading

@@ -16,8 +16,11 @@ use super::connection::{Connection, Phase, State};
 use crate::framed::Form;
 
 impl Shard {
-    /// Looks at the connection at the next tick.
+    /// Asks the connection at the next tick, if it does not speak by itself.
     pub(super) fn touch(&self, connection: &Rc<Connection>) {
+        if connection.form != Form::Plain {
+            return;
+        }
         let mut state = connection.state();
         if !state.touched {
             state.touched = true;

@@ -3,18 +3,23 @@
 //! Bounded: a connection never holds more memory than its window. Everything that leaves on a
 //! connection (messages, pongs, close) goes through this one queue, so nothing overtakes.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::rc::Rc;
 
 use bytes::{Buf as _, Bytes};
 
+use super::batch::{Batch, Shape, Share};
+
 /// How many frames one system call takes at most; Linux takes 1,024.
 const MAX_SLICES: usize = 64;
-/// An empty queue keeps at most this much room, so that a burst does not cost memory for ever.
-const IDLE_CAPACITY: usize = 8;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Window {
+    /// A share of one batch, before anything of it is written. Only while there are no frames: a
+    /// connection that keeps up has none, and those of a batch are everybody's.
+    share: Option<(Rc<Batch>, Share, Shape)>,
     frames: VecDeque<Bytes>,
     bytes: usize,
 }
@@ -30,20 +35,34 @@ pub(crate) enum Flushed {
 
 impl Window {
     pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.share.is_none() && self.frames.is_empty()
     }
 
     pub(crate) fn messages(&self) -> usize {
-        self.frames.len()
+        self.share.as_ref().map_or(self.frames.len(), |(_, share, _)| share.count())
     }
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
+    /// Adds an envelope of a batch.
+    pub(super) fn give(&mut self, batch: &Rc<Batch>, index: usize, shape: Shape) {
+        let Some(framed) = batch.envelopes().get(index) else { return };
+        let frame = batch.frame(framed, shape);
+        match &mut self.share {
+            Some((same, share, _)) if Rc::ptr_eq(same, batch) => *share = share.with(index),
+            None if self.frames.is_empty() => {
+                self.share = Some((Rc::clone(batch), Share::default().with(index), shape));
+            }
+            _ => return self.push(frame.into_owned()),
+        }
+        self.bytes += frame.len();
+    }
+
     pub(crate) fn push(&mut self, frame: Bytes) {
         self.bytes += frame.len();
-        self.frames.push_back(frame);
+        self.frames().push_back(frame);
     }
 
     /// Writes what is pending, in as few calls as possible.
@@ -51,65 +70,134 @@ impl Window {
         &mut self,
         mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> io::Result<Flushed> {
-        while !self.frames.is_empty() {
-            let written = match &self.frames {
-                frames if frames.len() == 1 => write(&[IoSlice::new(&frames[0])]),
-                frames => {
-                    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-                    let filled =
-                        slices.iter_mut().zip(frames).map(|(slice, frame)| *slice = IoSlice::new(frame));
-                    let count = filled.count();
-                    write(&slices[..count])
-                }
-            };
-            match written {
+        while !self.is_empty() {
+            match self.write(&mut write) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => self.advance(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Whoever waits for room does not hold the others' envelopes.
+                    self.frames();
+                    return Ok(Flushed::Blocked);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        if self.frames.capacity() > IDLE_CAPACITY {
-            self.frames = VecDeque::new();
-        }
         Ok(Flushed::All)
     }
 
+    fn write(&mut self, mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<usize> {
+        if let Some((batch, share, shape)) = &self.share {
+            let joined = |bytes: &[u8]| write(&[IoSlice::new(bytes)]);
+            if let Some(written) = batch.with_joined(*share, *shape, self.bytes, joined) {
+                return written;
+            }
+        }
+        let frames = self.frames();
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let filled = slices.iter_mut().zip(frames).map(|(slice, frame)| *slice = IoSlice::new(frame));
+        let count = filled.count();
+        write(&slices[..count])
+    }
+
     fn advance(&mut self, mut written: usize) {
+        if written >= self.bytes {
+            // An empty window keeps no room either: a burst costs no memory for ever.
+            *self = Self::default();
+            return;
+        }
         self.bytes -= written;
-        while let Some(front) = self.frames.front_mut() {
+        let frames = self.frames();
+        while let Some(front) = frames.front_mut() {
             if written < front.len() {
                 front.advance(written);
                 return;
             }
             written -= front.len();
-            self.frames.pop_front();
+            frames.pop_front();
         }
+    }
+
+    /// What is pending, as frames of the connection's own.
+    fn frames(&mut self) -> &mut VecDeque<Bytes> {
+        if let Some((batch, share, shape)) = self.share.take() {
+            self.frames.extend(batch.frames(share, shape).map(Cow::into_owned));
+        }
+        &mut self.frames
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::framed::{Form, FramedEnvelope};
+    use crate::shard::deflate::Deflate;
+
+    /// Everything as it is, but the longest bodies.
+    const SHAPE: Shape = Shape { form: Form::Plain, is_compressed: false, most: 1_100 };
+
+    fn batch(framed: &[Arc<FramedEnvelope>]) -> Rc<Batch> {
+        Batch::new(framed, &Rc::new(Deflate::new(usize::MAX)))
+    }
+
+    fn frame(framed: &FramedEnvelope) -> Bytes {
+        framed.frame_within(SHAPE.form, SHAPE.most, None).into_owned()
+    }
+
+    /// What is put into a window: a frame, or some envelopes of a batch.
+    #[derive(Debug, Clone)]
+    enum Put {
+        Frame(Vec<u8>),
+        Share(Vec<(bool, usize)>),
+    }
+
+    fn put() -> impl Strategy<Value = Put> {
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 1..20).prop_map(Put::Frame),
+            prop::collection::vec((any::<bool>(), 1..1_200usize), 1..=Batch::MAX).prop_map(Put::Share),
+        ]
+    }
+
+    /// Puts it there; what must arrive because of it.
+    fn put_into(window: &mut Window, put: &Put) -> Vec<u8> {
+        match put {
+            Put::Frame(frame) => {
+                window.push(Bytes::copy_from_slice(frame));
+                frame.clone()
+            }
+            Put::Share(envelopes) => {
+                let framed = |(index, (_, length)): (usize, &(bool, usize))| {
+                    Arc::new(FramedEnvelope::example(index as u64 + 1, &"x".repeat(*length)))
+                };
+                let framed: Vec<_> = envelopes.iter().enumerate().map(framed).collect();
+                let batch = batch(&framed);
+                let given = (0..envelopes.len()).filter(|index| envelopes[*index].0);
+                given
+                    .flat_map(|index| {
+                        window.give(&batch, index, SHAPE);
+                        frame(&framed[index]).to_vec()
+                    })
+                    .collect()
+            }
+        }
+    }
 
     proptest! {
-        /// However little the socket takes at a time, what arrives is what was pushed.
+        /// However little the socket takes at a time, what arrives is what was put there.
         #[test]
         fn nothing_is_lost_or_reordered(
-            frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 0..100),
-            takes in prop::collection::vec(0usize..40, 1..50),
+            puts in prop::collection::vec(put(), 0..8),
+            takes in prop::collection::vec(0usize..3_000, 1..50),
         ) {
             let mut window = Window::default();
-            for frame in &frames {
-                window.push(Bytes::copy_from_slice(frame));
-            }
-            let mut arrived = Vec::new();
-            let mut takes = takes.into_iter().chain(std::iter::repeat_n(39, 1_000));
-            for _ in 0..1_000 {
-                let flushed = window.flush(|slices| match takes.next() {
+            let (mut due, mut arrived) = (Vec::new(), Vec::new());
+            let mut takes = takes.into_iter().chain(std::iter::repeat_n(3_000, 2_000));
+            let mut flush = |window: &mut Window, arrived: &mut Vec<u8>| {
+                window.flush(|slices| match takes.next() {
                     Some(0) | None => Err(io::ErrorKind::WouldBlock.into()),
                     Some(room) => {
                         let offered: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
@@ -117,14 +205,34 @@ mod tests {
                         arrived.extend_from_slice(&offered[..taken]);
                         Ok(taken)
                     }
-                });
-                prop_assert_eq!(window.bytes() + arrived.len(), frames.concat().len());
-                if flushed.unwrap() == Flushed::All {
-                    break;
+                })
+            };
+            for put in &puts {
+                due.extend(put_into(&mut window, put));
+                prop_assert_eq!(window.bytes() + arrived.len(), due.len());
+                if due.len() % 3 == 0 {
+                    flush(&mut window, &mut arrived).unwrap();
+                    prop_assert_eq!(window.bytes() + arrived.len(), due.len());
                 }
+                prop_assert_eq!(window.is_empty(), window.bytes() == 0);
+                prop_assert_eq!(window.is_empty(), window.messages() == 0);
             }
+            while flush(&mut window, &mut arrived).unwrap() == Flushed::Blocked {}
             prop_assert!(window.is_empty());
-            prop_assert_eq!(arrived, frames.concat());
+            prop_assert_eq!(window.frames.capacity(), 0, "an idle window costs nothing");
+            prop_assert_eq!(arrived, due);
         }
+    }
+
+    #[test]
+    fn whoever_waits_for_room_does_not_hold_the_others_envelopes() {
+        let framed = [1, 2].map(|sequence| Arc::new(FramedEnvelope::example(sequence, "{}")));
+        let batch = batch(&framed);
+        let mut window = Window::default();
+        window.give(&batch, 1, SHAPE);
+        let flushed = window.flush(|_| Err(io::ErrorKind::WouldBlock.into()));
+        assert_eq!(flushed.unwrap(), Flushed::Blocked);
+        assert_eq!(Rc::strong_count(&batch), 1);
+        assert_eq!((window.messages(), window.bytes()), (1, frame(&framed[1]).len()));
     }
 }
