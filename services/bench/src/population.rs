@@ -1,8 +1,6 @@
 //! Users, what they missed, and where they stand: written straight into JetStream, in the form in
 //! which the projector and the gateways write.
 
-use std::collections::BTreeSet;
-
 use async_nats::header::{HeaderMap, HeaderValue, NATS_MESSAGE_TTL};
 use async_nats::jetstream;
 use bytes::Bytes;
@@ -138,7 +136,7 @@ pub(crate) async fn write_consumers(
             let _: jetstream::publish::PublishAck = stored?;
         }
         let mut change = Change::new(position, Presence::Left("another".to_owned()), seen_at);
-        change.keys = BTreeSet::from(addresses(&user)?);
+        change.keys = addresses(&user)?.into();
         let mut headers = HeaderMap::new();
         headers.insert(NATS_MESSAGE_TTL, HeaderValue::from(TIME_TO_LIVE));
         let state = serde_json::to_vec(&change.apply(None))?;

@@ -5,6 +5,7 @@
 //! ends. What was not saved when the process died was not promised: it is delivered again.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use crate::session::Passport;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Saves under way at once.
 const CONCURRENT: usize = 64;
+/// Consumers that share one of these are saved one after the other; many more than saves at once.
+const SAVES: usize = 1024;
 /// How long the last saves may take.
 const LAST_SAVES: Duration = Duration::from_secs(5);
 
@@ -33,7 +36,10 @@ pub(crate) struct Positions {
     /// The name of this gateway.
     gateway: String,
     clock: fn() -> OffsetDateTime,
-    online: Mutex<HashMap<ConsumerName, Online>>,
+    online: Mutex<HashMap<ConsumerName, Box<Online>>>,
+    /// One is held while a consumer is saved: by its name, so that an idle one needs none of its own.
+    saves: Box<[tokio::sync::Mutex<()>]>,
+    hasher: RandomState,
     /// Somebody has left.
     urgent: Notify,
     /// How many of those who are about to leave are saved at once.
@@ -44,10 +50,9 @@ pub(crate) struct Positions {
 struct Online {
     connections: usize,
     stored: StoredConsumer,
-    change: Option<Change>,
+    /// Boxed, as most have nothing to save at any moment.
+    change: Option<Box<Change>>,
     saved_at: Instant,
-    /// Held while a save is under way.
-    saving: Arc<tokio::sync::Mutex<()>>,
     /// The user was purged while connected; these connections leave no trace.
     purged: bool,
 }
@@ -62,8 +67,16 @@ enum Saved {
 
 impl Positions {
     pub(crate) fn new(store: Arc<dyn ConsumerStore>, gateway: String, clock: fn() -> OffsetDateTime) -> Self {
-        let turns = Semaphore::new(CONCURRENT);
-        Self { store, gateway, clock, online: Mutex::default(), urgent: Notify::new(), turns }
+        Self {
+            store,
+            gateway,
+            clock,
+            online: Mutex::default(),
+            saves: (0..SAVES).map(|_| tokio::sync::Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            urgent: Notify::new(),
+            turns: Semaphore::new(CONCURRENT),
+        }
     }
 
     /// The store, for those who look after consumers.
@@ -83,7 +96,11 @@ impl Positions {
         let name = &passport.consumer;
         // What another connection of the device has acknowledged here counts, be it gone or not.
         self.save(name).await?;
-        let stored = if let Some(stored) = self.store.load(name).await? {
+        let stored = if let Some(mut stored) = self.store.load(name).await? {
+            if stored.state.keys == passport.keys {
+                // One piece of memory for both.
+                stored.state.keys.clone_from(&passport.keys);
+            }
             stored
         } else {
             let mut change = self.change(first());
@@ -91,13 +108,14 @@ impl Positions {
             self.store.save(name, None, &change).await?
         };
         let mut online = self.online();
-        let entry = online.entry(name.clone()).or_insert_with(|| Online {
-            connections: 0,
-            stored: stored.clone(),
-            change: None,
-            saved_at: Instant::now(),
-            saving: Arc::default(),
-            purged: false,
+        let entry = online.entry(name.clone()).or_insert_with(|| {
+            Box::new(Online {
+                connections: 0,
+                stored: stored.clone(),
+                change: None,
+                saved_at: Instant::now(),
+                purged: false,
+            })
         });
         entry.connections += 1;
         entry.purged = false;
@@ -180,7 +198,7 @@ impl Positions {
                 if entry.change.is_none() && !entry.purged && entry.saved_at + REFRESH <= now {
                     let mut change = self.change(entry.stored.state.position);
                     change.resets = entry.stored.state.resets;
-                    entry.change = Some(change);
+                    entry.change = Some(Box::new(change));
                 }
             }
             let is_due = |entry: &Online| {
@@ -206,9 +224,7 @@ impl Positions {
     /// Saves what has changed about one consumer, after any save of it that is under way. What
     /// fails stays to be saved.
     async fn save(&self, name: &ConsumerName) -> Result<(), ConsumerStoreError> {
-        let saving = self.online().get(name).map(|entry| Arc::clone(&entry.saving));
-        let Some(saving) = saving else { return Ok(()) };
-        let _turn = saving.lock().await;
+        let _turn = self.save_of(name).lock().await;
         let taken = {
             let mut online = self.online();
             online.get_mut(name).and_then(|entry| Some((entry.change.take()?, entry.stored.clone())))
@@ -223,7 +239,7 @@ impl Positions {
                 Ok(())
             }
             Err(error) => {
-                self.keep(name, change);
+                self.keep(name, *change);
                 Err(error)
             }
         }
@@ -252,7 +268,7 @@ impl Positions {
             let later = entry.change.take();
             entry.note(change);
             if let Some(later) = later {
-                entry.note(later);
+                entry.note(*later);
             }
         }
     }
@@ -272,7 +288,12 @@ impl Positions {
         Change::new(position, presence, unix_seconds((self.clock)()))
     }
 
-    fn online(&self) -> MutexGuard<'_, HashMap<ConsumerName, Online>> {
+    fn save_of(&self, name: &ConsumerName) -> &tokio::sync::Mutex<()> {
+        let index = usize::try_from(self.hasher.hash_one(name) % SAVES as u64).unwrap_or_default();
+        &self.saves[index]
+    }
+
+    fn online(&self) -> MutexGuard<'_, HashMap<ConsumerName, Box<Online>>> {
         self.online.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -284,9 +305,10 @@ impl Online {
             return;
         }
         let Some(earlier) = self.change.take() else {
-            self.change = Some(later);
+            self.change = Some(Box::new(later));
             return;
         };
+        let earlier = *earlier;
         let mut subscriptions = earlier.subscriptions;
         subscriptions.extend(later.subscriptions);
         let same_epoch = earlier.position.epoch == later.position.epoch;
@@ -299,6 +321,6 @@ impl Online {
                 (later.position, later.resets)
             };
         let keys = if later.keys.is_empty() { earlier.keys } else { later.keys };
-        self.change = Some(Change { position, resets, subscriptions, keys, ..later });
+        self.change = Some(Box::new(Change { position, resets, subscriptions, keys, ..later }));
     }
 }

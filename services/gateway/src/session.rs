@@ -2,11 +2,11 @@
 
 mod say;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidings_catalog::{Catalogs, Said, Voice};
-use tidings_model::{Address, EnvelopeSubject, Tenant};
+use tidings_model::{Address, EnvelopeSubject, Keys, Tenant};
 use tidings_protocol::Filter;
 use tidings_protocol::client::{self, ClientMessage, Limits, Object, Refused, Request};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId, quoted};
@@ -24,7 +24,7 @@ pub(crate) struct Passport {
     /// Tenant, user and device.
     pub(crate) consumer: ConsumerName,
     /// The addresses that the token's claims open.
-    pub(crate) keys: BTreeSet<Address>,
+    pub(crate) keys: Keys,
     /// What decides over what the user may say.
     pub(crate) voice: Voice,
     pub(crate) expires_at: OffsetDateTime,

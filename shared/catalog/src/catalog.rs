@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tidings_model::{Address, Class, Envelope, EnvelopeSubject, Event, EventName, Origin, Tenant};
+use tidings_model::{Address, Class, Envelope, EnvelopeSubject, Event, EventName, Keys, Origin, Tenant};
 
 use crate::destination::KeyRule;
 use crate::message::{MessageType, Rendered};
@@ -107,7 +107,7 @@ impl Catalog {
 
     /// The keys that these claims open, each once.
     #[must_use]
-    pub fn keys(&self, claims: &Map<String, Value>) -> BTreeSet<Address> {
+    pub fn keys(&self, claims: &Map<String, Value>) -> Keys {
         self.keys.iter().flat_map(|rule| rule.keys(claims)).collect()
     }
 

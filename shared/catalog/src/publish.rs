@@ -5,10 +5,9 @@
 //! what is addressed and delivered. A claim that is missing or odd lets a client say less, never more.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
-use tidings_model::{Address, EventName};
+use tidings_model::{Address, EventName, Keys};
 
 use crate::catalog::Catalog;
 use crate::destination::claim_texts;
@@ -91,7 +90,7 @@ impl Unsaid {
 impl Catalog {
     /// What decides over what the holder of these claims, which open these keys, may say.
     #[must_use]
-    pub fn voice(&self, claims: &Map<String, Value>, keys: &BTreeSet<Address>) -> Voice {
+    pub fn voice(&self, claims: &Map<String, Value>, keys: &Keys) -> Voice {
         let mut kept = Map::new();
         for path in self.publish.iter().filter(|rule| rule.is_open_to(keys)).flat_map(|rule| &rule.claims) {
             path.keep(claims, &mut kept);
@@ -105,7 +104,7 @@ impl Catalog {
         &self,
         verb: &str,
         frame: &Map<String, Value>,
-        keys: &BTreeSet<Address>,
+        keys: &Keys,
         voice: &Voice,
     ) -> Result<Said, Unsaid> {
         let mut refusal = None;
@@ -156,7 +155,7 @@ impl PublishRule {
         self.action == verb && (self.kind.is_none() || self.kind.as_deref() == kind())
     }
 
-    fn is_open_to(&self, keys: &BTreeSet<Address>) -> bool {
+    fn is_open_to(&self, keys: &Keys) -> bool {
         self.entitled.as_ref().is_none_or(|entitled| entitled.iter().any(|key| keys.contains(key)))
     }
 

@@ -4,6 +4,7 @@
 //! them, and no two consumers ever share a key or a name.
 
 use std::fmt;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use tidings_model::{Address, Tenant, subject};
@@ -16,12 +17,15 @@ const SEPARATOR: char = '+';
 /// Begins a part that is a hash; no encoded part contains it.
 const HASHED: char = '~';
 
-/// Names a durable consumer.
+/// Names a durable consumer. Cheap to clone: the name is shared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConsumerName {
+pub struct ConsumerName(Arc<Parts>);
+
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Parts {
     tenant: Tenant,
-    user: String,
-    device: String,
+    user: Box<str>,
+    device: Box<str>,
 }
 
 impl ConsumerName {
@@ -34,49 +38,49 @@ impl ConsumerName {
         user: impl Into<String>,
         device: impl Into<String>,
     ) -> Result<Self, ConsumerNameError> {
-        let name = Self { tenant, user: user.into(), device: device.into() };
-        for (part, text) in [("user", &name.user), ("device", &name.device)] {
+        let parts = Parts { tenant, user: user.into().into(), device: device.into().into() };
+        for (part, text) in [("user", &parts.user), ("device", &parts.device)] {
             if text.is_empty() || text.len() > Self::MAX_PART_LENGTH {
                 return Err(ConsumerNameError { part, length: text.len() });
             }
         }
-        Ok(name)
+        Ok(Self(Arc::new(parts)))
     }
 
     /// The application.
     #[must_use]
     pub fn tenant(&self) -> &Tenant {
-        &self.tenant
+        &self.0.tenant
     }
 
     /// The user, as the token names them.
     #[must_use]
     pub fn user(&self) -> &str {
-        &self.user
+        &self.0.user
     }
 
     /// The device.
     #[must_use]
     pub fn device(&self) -> &str {
-        &self.device
+        &self.0.device
     }
 
     /// `client/<user>/<device>`, the CloudEvents source of what the user says from this device.
     #[must_use]
     pub fn event_source(&self) -> String {
-        format!("client/{}/{}", name_part(&self.user), name_part(&self.device))
+        format!("client/{}/{}", name_part(&self.0.user), name_part(&self.0.device))
     }
 
     /// `<user>/<message id>`, the id of the event that a message of the user becomes: the same from
     /// whatever device it is sent again, and different from that of every other user.
     #[must_use]
     pub fn event_id(&self, message_id: &str) -> String {
-        format!("{}/{}", name_part(&self.user), name_part(message_id))
+        format!("{}/{}", name_part(&self.0.user), name_part(message_id))
     }
 
     /// `<tenant>.<user>.<device>`, a key of a key-value bucket.
     pub(crate) fn to_key(&self) -> String {
-        format!("{}.{}.{}", self.tenant, subject::encode(&self.user), subject::encode(&self.device))
+        format!("{}.{}.{}", self.0.tenant, subject::encode(&self.0.user), subject::encode(&self.0.device))
     }
 
     /// The name that [`ConsumerName::to_key`] made this key from.
@@ -101,7 +105,7 @@ impl ConsumerName {
     /// `<tenant>+<user>+<device>`, the name of a JetStream consumer. What is too long for a name
     /// is replaced by `~` and its SHA-256.
     pub(crate) fn to_consumer(&self) -> String {
-        format!("{}{}", Self::consumers_of(&self.tenant, Some(&self.user)), name_part(&self.device))
+        format!("{}{}", Self::consumers_of(&self.0.tenant, Some(&self.0.user)), name_part(&self.0.device))
     }
 
     /// What the names of all JetStream consumers of a tenant, or of one of its users, begin with.
@@ -120,7 +124,7 @@ fn name_part(text: &str) -> String {
 
 impl fmt::Display for ConsumerName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}/{}", self.tenant, self.user, self.device)
+        write!(formatter, "{}/{}/{}", self.0.tenant, self.0.user, self.0.device)
     }
 }
 

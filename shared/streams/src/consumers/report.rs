@@ -1,9 +1,9 @@
 //! What an operator wants to know of a consumer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
-use tidings_model::{Address, Position, Tenant};
+use tidings_model::{Address, Keys, Position, Tenant};
 
 use super::{ConsumerName, StoredConsumer, Subscription};
 use crate::follower::{EnvelopeFollower, FollowError};
@@ -28,7 +28,7 @@ pub struct ConsumerReport {
     /// The gateway that the device was last connected to, until it left.
     pub connected: Option<String>,
     /// The addresses that the user's token opened when the device last connected.
-    pub keys: BTreeSet<Address>,
+    pub keys: Keys,
     /// Topics and what they are narrowed to.
     pub subscriptions: BTreeMap<String, Subscription>,
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tidings_model::{Address, Position};
+use tidings_model::{Keys, Position};
 
 /// For each attribute, the values of which an envelope must have one.
 pub type TopicFilter = BTreeMap<String, BTreeSet<String>>;
@@ -29,8 +29,8 @@ pub struct ConsumerState {
     pub subscriptions: BTreeMap<String, Subscription>,
     /// The addresses, other than of topics, that the user's token opened when the device last
     /// connected.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub keys: BTreeSet<Address>,
+    #[serde(default, skip_serializing_if = "Keys::is_empty")]
+    pub keys: Keys,
     /// When a gateway last knew of the device, in seconds since 1970-01-01T00:00:00Z.
     pub last_seen: u64,
     /// The gateway that the device was last connected to, until it left. A gateway that died
@@ -97,7 +97,7 @@ pub struct Change {
     pub seen_at: u64,
     /// The addresses, other than of topics, that the user's token opens now; none to leave them as
     /// they are.
-    pub keys: BTreeSet<Address>,
+    pub keys: Keys,
 }
 
 /// What happened to a subscription.
@@ -123,7 +123,7 @@ impl Change {
     /// A change that only says where the device is and what it has acknowledged.
     #[must_use]
     pub fn new(position: Position, presence: Presence, seen_at: u64) -> Self {
-        Self { position, resets: 0, subscriptions: BTreeMap::new(), presence, seen_at, keys: BTreeSet::new() }
+        Self { position, resets: 0, subscriptions: BTreeMap::new(), presence, seen_at, keys: Keys::default() }
     }
 
     /// The state after this change; without a state, that of a new consumer.
@@ -132,7 +132,7 @@ impl Change {
         let mut state = stored.cloned().unwrap_or_else(|| ConsumerState {
             position: self.position,
             subscriptions: BTreeMap::new(),
-            keys: BTreeSet::new(),
+            keys: Keys::default(),
             last_seen: self.seen_at,
             connected: None,
             resets: self.resets,

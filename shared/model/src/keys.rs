@@ -1,0 +1,100 @@
+//! The keys of a connection: the addresses that its token opens.
+//!
+//! Every connected device has some, and what is kept of it in several places has the same ones; so
+//! they are one small piece of memory that all of them share.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Address;
+
+/// Addresses, each once and ascending. Cheap to clone: they are shared.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "BTreeSet<Address>", into = "Vec<Address>")]
+pub struct Keys(Arc<[Address]>);
+
+impl Keys {
+    /// Whether it opens nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the address is among them.
+    #[must_use]
+    pub fn contains(&self, address: &Address) -> bool {
+        self.0.binary_search(address).is_ok()
+    }
+
+    /// The addresses, ascending.
+    pub fn iter(&self) -> std::slice::Iter<'_, Address> {
+        self.0.iter()
+    }
+
+    /// Those that are not among the others.
+    pub fn difference<'k>(&'k self, others: &'k Self) -> impl Iterator<Item = &'k Address> {
+        self.iter().filter(|address| !others.contains(address))
+    }
+}
+
+impl From<BTreeSet<Address>> for Keys {
+    fn from(addresses: BTreeSet<Address>) -> Self {
+        Self(addresses.into_iter().collect())
+    }
+}
+
+impl<const N: usize> From<[Address; N]> for Keys {
+    fn from(addresses: [Address; N]) -> Self {
+        BTreeSet::from(addresses).into()
+    }
+}
+
+impl From<Keys> for Vec<Address> {
+    fn from(keys: Keys) -> Self {
+        keys.0.to_vec()
+    }
+}
+
+impl FromIterator<Address> for Keys {
+    fn from_iter<I: IntoIterator<Item = Address>>(addresses: I) -> Self {
+        addresses.into_iter().collect::<BTreeSet<_>>().into()
+    }
+}
+
+impl<'k> IntoIterator for &'k Keys {
+    type Item = &'k Address;
+    type IntoIter = std::slice::Iter<'k, Address>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(texts: &[&str]) -> Keys {
+        texts.iter().map(|text| Address::parse(text).unwrap()).collect()
+    }
+
+    #[test]
+    fn each_once_and_ascending() {
+        let unordered = keys(&["user:ada", "role:sre", "all", "role:sre"]);
+        let texts: Vec<&str> = unordered.iter().map(Address::as_str).collect();
+        assert_eq!(texts, ["all", "role:sre", "user:ada"]);
+        let json = r#"["user:ada","role:sre","all","role:sre"]"#;
+        assert_eq!(serde_json::from_str::<Keys>(json).unwrap(), unordered);
+        assert_eq!(serde_json::to_string(&unordered).unwrap(), r#"["all","role:sre","user:ada"]"#);
+    }
+
+    #[test]
+    fn what_is_lost_and_gained() {
+        let (before, after) = (keys(&["all", "role:sre"]), keys(&["all", "user:ada"]));
+        assert!(before.difference(&after).eq(keys(&["role:sre"]).iter()));
+        assert!(after.difference(&before).eq(keys(&["user:ada"]).iter()));
+        assert!(before.contains(&Address::all()) && Keys::default().is_empty());
+    }
+}
