@@ -33,32 +33,42 @@ use crate::session::Session;
 /// How long a client may take to answer a Close.
 const CLOSING_TIME: Duration = Duration::from_secs(5);
 
+/// In this order in memory, as is [`State`]: what the fan-out touches of each connection lies
+/// together, because fetching it from memory is most of what it adds to the system's own work.
+#[repr(C)]
 pub(crate) struct Connection {
-    pub(super) id: ConnectionId,
-    pub(super) form: Form,
-    shape: Shape,
-    /// Where permessage-deflate was negotiated.
-    pub(super) deflate: Option<Rc<Deflate>>,
     /// Whom it comes from.
     pub(super) from: IpAddr,
     /// When it was opened, in seconds since 1970.
     pub(super) since: u64,
+    /// Where permessage-deflate was negotiated.
+    pub(super) deflate: Option<Rc<Deflate>>,
+    pub(super) id: ConnectionId,
+    pub(super) form: Form,
+    shape: Shape,
     socket: Socket,
     state: RefCell<State>,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "of every connection, and a byte each")]
+#[repr(C)]
 pub(super) struct State {
-    pub(super) session: Session,
-    pub(super) inbound: Inbound,
-    pub(super) allowance: Allowance,
     pub(super) phase: Phase,
-    pub(super) last_heard: Instant,
-    pub(super) next_ping: Instant,
-    pub(super) token_expires: Instant,
-    /// When the connection is told to leave; once it was told, when it leaves.
-    pub(super) leaves: Instant,
+    window: Window,
+    /// The socket took no more; the connection's task waits for room.
+    blocked: bool,
+    /// Whether the shard looks at this connection at its next tick.
+    pub(super) touched: bool,
+    /// Whether the client still has to be told that it has caught up.
+    pub(super) catching_up: bool,
     pub(super) told_to_leave: bool,
+    /// The last sequence that was put into the window.
+    pub(super) sent: u64,
+    last_message: Option<MessageIdentity>,
+    /// Bounds of the window.
+    limits: WindowLimits,
+    /// Messages since the connection was opened.
+    pub(super) messages: Traffic,
+    waker: Option<Waker>,
     /// Everything up to here was received, as the client says; `None` until a client that was told
     /// of a gap says anything, as it may not have heard of it.
     pub(super) acknowledged: Option<u64>,
@@ -66,25 +76,18 @@ pub(super) struct State {
     pub(super) asked: u64,
     /// Once nothing more is given to the connection: everything up to here was.
     pub(super) missed_after: u64,
-    /// Whether the shard looks at this connection at its next tick.
-    pub(super) touched: bool,
-    /// Whether the client still has to be told that it has caught up.
-    pub(super) catching_up: bool,
+    pub(super) last_heard: Instant,
+    pub(super) next_ping: Instant,
+    pub(super) token_expires: Instant,
+    /// When the connection is told to leave; once it was told, when it leaves.
+    pub(super) leaves: Instant,
+    pub(super) session: Session,
+    pub(super) inbound: Inbound,
+    pub(super) allowance: Allowance,
     /// What is read for the connection from the stream itself.
-    pub(super) fallback: Option<Fallback>,
+    pub(super) fallback: Option<Box<Fallback>>,
     /// What the client has said and is being stored.
     pub(super) publications: Publications,
-    /// The last sequence that was put into the window.
-    pub(super) sent: u64,
-    /// Messages since the connection was opened.
-    pub(super) messages: Traffic,
-    window: Window,
-    /// Bounds of the window.
-    limits: WindowLimits,
-    /// The socket took no more; the connection's task waits for room.
-    blocked: bool,
-    last_message: Option<MessageIdentity>,
-    waker: Option<Waker>,
 }
 
 /// How much unsent data a connection may hold.
@@ -261,6 +264,11 @@ impl Connection {
 
     pub(super) fn flush(&self) {
         self.flush_now(&mut self.state());
+    }
+
+    /// Begins to fetch from memory what a flush needs, while the connection before is written to.
+    pub(super) fn approach(&self) {
+        std::hint::black_box(self.state.try_borrow().is_ok_and(|state| state.blocked));
     }
 
     /// Writes what the socket takes; for the rest the connection's task waits.

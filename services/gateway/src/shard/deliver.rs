@@ -26,7 +26,10 @@ impl Shard {
         for envelopes in envelopes.chunks(Batch::MAX) {
             self.give_to_live(&Batch::new(envelopes, &self.deflate), &mut waiting);
             for share in waiting.chunks(FAIR_SHARE) {
-                for connection in share {
+                for (index, connection) in share.iter().enumerate() {
+                    if let Some(next) = share.get(index + 1) {
+                        next.approach();
+                    }
                     connection.flush();
                     self.touch(connection);
                 }

@@ -43,10 +43,11 @@ impl<C> Directory<C> {
             self.tenants.insert(tenant.clone(), HashMap::new());
         }
         let Some(addresses) = self.tenants.get_mut(tenant) else { return };
-        let groups = addresses.entry(address.clone()).or_default();
+        // Most addresses are one user's: no room for others that never come.
+        let groups = addresses.entry(address.clone()).or_insert_with(|| Vec::with_capacity(1));
         let found = groups.binary_search_by(|group| group.filter.cmp(filter));
         let place = found.unwrap_or_else(|place| {
-            groups.insert(place, Group { filter: filter.clone(), members: Vec::new() });
+            groups.insert(place, Group { filter: filter.clone(), members: Vec::with_capacity(1) });
             place
         });
         if let Some(Group { members, .. }) = groups.get_mut(place)

@@ -60,7 +60,8 @@ impl Shard {
         let epoch = self.epoch.get();
         // Taken out of the connection while it is awaited; put back if it is not used up.
         let taken = connection.state().fallback.take();
-        let mut fallback = taken.unwrap_or_else(|| self.start_fallback(connection, after, floor));
+        let mut fallback =
+            taken.map_or_else(|| self.start_fallback(connection, after, floor), |taken| *taken);
         while let Some(found) = fallback.next().await {
             let removed_through = self.shared.retained.view().removed_through;
             let sequence = match &found {
@@ -78,7 +79,7 @@ impl Shard {
                 Found::Envelope(framed) => {
                     if self.give(connection, epoch, &framed).await == Given::Full {
                         fallback.held = Some(framed);
-                        connection.state().fallback = Some(fallback);
+                        connection.state().fallback = Some(Box::new(fallback));
                         return Given::Full;
                     }
                 }

@@ -14,6 +14,8 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
+use rustix::net::SendFlags;
 use rustls::ServerConnection;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -119,9 +121,8 @@ impl Socket {
     /// Takes some of these bytes to be sent, at least one.
     pub(super) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            // One piece goes by `send`, which costs a tenth less than `writev`.
             Self::Plain(stream) => match slices {
-                [slice] => stream.try_write(slice),
+                [slice] => send(stream, slice),
                 slices => stream.try_write_vectored(slices),
             },
             Self::Tls(tls) => tls.write(slices),
@@ -158,6 +159,15 @@ impl Socket {
         // Fails only if the client is gone already.
         let _ = socket2::SockRef::from(self.stream()).shutdown(Shutdown::Write);
         Ok(Flushed::All)
+    }
+}
+
+/// One piece goes by `send`, which costs a tenth less than `writev`, and past the runtime's book-keeping of
+/// what the socket is ready for until it is not: to look that up is to fetch it from memory.
+fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    match rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        Err(Errno::AGAIN) => stream.try_write(bytes),
+        sent => Ok(sent?),
     }
 }
 
