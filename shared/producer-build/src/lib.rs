@@ -25,7 +25,8 @@ use tidings_model::{Tenant, TenantError};
 
 pub use source::source;
 
-/// Writes `$OUT_DIR/<tenant>.rs` for the tenant whose folder this is, and has cargo do so again when a file in it changes.
+/// Writes `$OUT_DIR/<tenant>.rs` for the tenant whose folder this is, and has cargo do so again when a file in it
+/// changes.
 pub fn generate(folder: impl AsRef<Path>) -> Result<(), GenerateError> {
     let folder = folder.as_ref();
     println_to_cargo(&format!("rerun-if-changed={}", folder.display()));

@@ -10,8 +10,8 @@ use crate::names::Names;
 #[derive(Debug, Default)]
 pub(crate) struct Types {
     names: Names,
-    /// The choices that there are, by what they were to be called, and what they are called.
-    choices: Vec<(String, Vec<String>, Ident)>,
+    /// The types that were made for members: what they were to be called, what they are of, what they are called.
+    known: Vec<(String, Shape, Ident)>,
     made: Vec<TokenStream>,
 }
 
@@ -60,44 +60,49 @@ impl Types {
     ) -> TokenStream {
         let mut names = Names::default();
         let fields: Vec<_> = members.iter().map(|member| self.field(&mut names, outer, member)).collect();
-        let other = is_open.then(|| {
-            let name = names.snake("other");
+        let other = is_open.then(|| names.snake("other"));
+        let other_field = other.as_ref().map(|name| {
             quote! {
                 /// Whatever else is to be said.
                 #[serde(flatten)]
                 pub #name: data::Map<String, data::Value>,
             }
         });
-        // What is optional may be left to `..Default::default()` where nothing is required.
-        let is_optional = members.iter().all(|member| !member.is_required);
-        let default = is_optional.then(|| quote! { Default, });
+        let declared = fields.iter().map(|field| &field.declaration);
+        // What is optional may be left to `..new(…)`, or to `..Default::default()` where nothing is required.
+        let is_required = fields.iter().any(|field| field.is_required);
+        let default = (!is_required).then(|| quote! { Default, });
+        let is_all = fields.iter().all(|field| field.is_required) && !is_open;
+        let new = (is_required && !is_all).then(|| constructor(name, &fields, other.as_ref()));
         quote! {
             #doc
             #[derive(Clone, Debug, #default PartialEq, Deserialize, Serialize)]
             #[serde(crate = "::tidings_producer::data::serde")]
-            pub struct #name { #(#fields)* #other }
+            pub struct #name { #(#declared)* #other_field }
+            #new
         }
     }
 
-    fn field(&mut self, names: &mut Names, outer: &str, member: &Member) -> TokenStream {
-        let name = names.snake(&member.name);
-        let doc = docs(&member.documentation);
-        let json = &member.name;
+    fn field(&mut self, names: &mut Names, outer: &str, member: &Member) -> Field {
+        let Member { name: json, documentation, shape, is_required } = member;
+        let name = names.snake(json);
+        let doc = docs(documentation);
         let rename = (name != json.as_str()).then(|| quote! { #[serde(rename = #json)] });
-        let is_number = member.shape == Shape::Number;
-        let number =
-            is_number.then(|| quote! { #[serde(serialize_with = "::tidings_producer::data::number")] });
-        let kind = self.of(&member.shape, &format!("{outer}_{json}"));
-        if member.is_required {
-            return quote! { #doc #rename #number pub #name: #kind, };
-        }
-        quote! {
-            #doc
-            #rename
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            #number
-            pub #name: Option<#kind>,
-        }
+        let number = (*shape == Shape::Number)
+            .then(|| quote! { #[serde(serialize_with = "::tidings_producer::data::number")] });
+        let kind = self.of(shape, &format!("{outer}_{json}"));
+        let declaration = if *is_required {
+            quote! { #doc #rename #number pub #name: #kind, }
+        } else {
+            quote! {
+                #doc
+                #rename
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                #number
+                pub #name: Option<#kind>,
+            }
+        };
+        Field { is_text: *shape == Shape::Text, is_required: *is_required, name, kind, declaration }
     }
 
     /// The type of a value; what has to be made for it is called `name`.
@@ -113,43 +118,81 @@ impl Types {
                 let element = self.of(element, name);
                 quote! { Vec<#element> }
             }
-            Shape::Choice(texts) => {
-                let name = self.choice(name, texts);
-                quote! { #name }
-            }
             Shape::Object { members, is_open: true } if members.is_empty() => {
                 quote! { data::Map<String, data::Value> }
             }
-            Shape::Object { members, is_open } => {
-                let ident = self.names.camel(name);
-                let doc = docs("A part of an event's data.");
-                let made = self.structure(&ident, name, &doc, members, *is_open);
-                self.made.push(made);
+            Shape::Choice(_) | Shape::Object { .. } => {
+                let ident = self.named(shape, name);
                 quote! { #ident }
             }
         }
     }
 
-    fn choice(&mut self, name: &str, texts: &[String]) -> Ident {
-        let known = self.choices.iter().find(|(known, values, _)| known == name && values == texts);
+    /// A type of its own; the same for all events that share it.
+    fn named(&mut self, shape: &Shape, name: &str) -> Ident {
+        let known = self.known.iter().find(|(known, of, _)| known == name && of == shape);
         if let Some((_, _, ident)) = known {
             return ident.clone();
         }
         let ident = self.names.camel(name);
-        let mut names = Names::default();
-        let variants = texts.iter().map(|text| {
-            let variant = names.camel(text);
-            let doc = docs(&format!("`{text}`"));
-            quote! { #doc #[serde(rename = #text)] #variant, }
-        });
-        self.made.push(quote! {
-            /// One of the values that there are.
-            #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
-            #[serde(crate = "::tidings_producer::data::serde")]
-            pub enum #ident { #(#variants)* }
-        });
-        self.choices.push((name.to_owned(), texts.to_vec(), ident.clone()));
+        self.known.push((name.to_owned(), shape.clone(), ident.clone()));
+        let made = match shape {
+            Shape::Object { members, is_open } => {
+                let doc = docs("A part of an event's data.");
+                self.structure(&ident, name, &doc, members, *is_open)
+            }
+            Shape::Choice(texts) => choice(&ident, texts),
+            _ => TokenStream::new(),
+        };
+        self.made.push(made);
         ident
+    }
+}
+
+/// A member of a struct.
+struct Field {
+    name: Ident,
+    kind: TokenStream,
+    declaration: TokenStream,
+    is_required: bool,
+    is_text: bool,
+}
+
+/// Takes what is required, in the order of the members.
+fn constructor(name: &Ident, fields: &[Field], other: Option<&Ident>) -> TokenStream {
+    let required = || fields.iter().filter(|field| field.is_required);
+    let parameters = required().map(|Field { name, kind, is_text, .. }| match is_text {
+        true => quote! { #name: impl Into<String> },
+        false => quote! { #name: #kind },
+    });
+    let values = fields.iter().map(|Field { name, is_required, is_text, .. }| match (is_required, is_text) {
+        (true, true) => quote! { #name: #name.into() },
+        (true, false) => quote! { #name },
+        (false, _) => quote! { #name: None },
+    });
+    let other = other.map(|name| quote! { #name: data::Map::new(), });
+    quote! {
+        impl #name {
+            /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+            pub fn new(#(#parameters),*) -> Self {
+                Self { #(#values,)* #other }
+            }
+        }
+    }
+}
+
+fn choice(name: &Ident, texts: &[String]) -> TokenStream {
+    let mut names = Names::default();
+    let variants = texts.iter().map(|text| {
+        let variant = names.camel(text);
+        let doc = docs(&format!("`{text}`"));
+        quote! { #doc #[serde(rename = #text)] #variant, }
+    });
+    quote! {
+        /// One of the values that there are.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
+        #[serde(crate = "::tidings_producer::data::serde")]
+        pub enum #name { #(#variants)* }
     }
 }
 

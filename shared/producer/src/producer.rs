@@ -50,8 +50,8 @@ impl Producer {
         Ok(Self { tenant, source, catalogs, max_event_bytes, queue: Queue::open(settings).await? })
     }
 
-    /// Publishes an event and returns when it is stored, however long NATS is away. Whoever stops waiting finds the
-    /// event published all the same; to publish it again with the same id does no harm.
+    /// Publishes an event and returns when it is stored, however long NATS is away. Whoever stops waiting does not
+    /// know whether it will be; to publish it again with the same id does no harm.
     pub async fn publish(&self, event: Event) -> Result<Stored, PublishError> {
         self.enqueue(event).await?.stored().await
     }

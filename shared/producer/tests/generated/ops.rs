@@ -274,6 +274,32 @@ pub mod ops {
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
+    impl IncidentCreated {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            id: impl Into<String>,
+            jira_id: impl Into<String>,
+            title: impl Into<String>,
+            severity: IncidentSeverity,
+            status: IncidentStatus,
+            squad: impl Into<String>,
+        ) -> Self {
+            Self {
+                id: id.into(),
+                jira_id: jira_id.into(),
+                title: title.into(),
+                severity,
+                status,
+                squad: squad.into(),
+                created_at: None,
+                updated_at: None,
+                assignee: None,
+                description: None,
+                environment: None,
+                other: data::Map::new(),
+            }
+        }
+    }
     /// The data of `incident.updated`.
     ///
     /// Incident event
@@ -302,6 +328,32 @@ pub mod ops {
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
+    impl IncidentUpdated {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            id: impl Into<String>,
+            jira_id: impl Into<String>,
+            title: impl Into<String>,
+            severity: IncidentSeverity,
+            status: IncidentStatus,
+            squad: impl Into<String>,
+        ) -> Self {
+            Self {
+                id: id.into(),
+                jira_id: jira_id.into(),
+                title: title.into(),
+                severity,
+                status,
+                squad: squad.into(),
+                created_at: None,
+                updated_at: None,
+                assignee: None,
+                description: None,
+                environment: None,
+                other: data::Map::new(),
+            }
+        }
+    }
     /// The data of `incident.deleted`.
     ///
     /// Incident event
@@ -329,6 +381,32 @@ pub mod ops {
         /// Whatever else is to be said.
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
+    }
+    impl IncidentDeleted {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            id: impl Into<String>,
+            jira_id: impl Into<String>,
+            title: impl Into<String>,
+            severity: IncidentSeverity,
+            status: IncidentStatus,
+            squad: impl Into<String>,
+        ) -> Self {
+            Self {
+                id: id.into(),
+                jira_id: jira_id.into(),
+                title: title.into(),
+                severity,
+                status,
+                squad: squad.into(),
+                created_at: None,
+                updated_at: None,
+                assignee: None,
+                description: None,
+                environment: None,
+                other: data::Map::new(),
+            }
+        }
     }
     /// One of the values that there are.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
@@ -390,6 +468,31 @@ pub mod ops {
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
+    impl TaskCreated {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            id: impl Into<String>,
+            jira_id: impl Into<String>,
+            title: impl Into<String>,
+            status: TaskStatus,
+            squad: impl Into<String>,
+        ) -> Self {
+            Self {
+                id: id.into(),
+                jira_id: jira_id.into(),
+                title: title.into(),
+                status,
+                squad: squad.into(),
+                assignee: None,
+                due_date: None,
+                priority: None,
+                created_at: None,
+                updated_at: None,
+                environment: None,
+                other: data::Map::new(),
+            }
+        }
+    }
     /// The data of `task.updated`.
     ///
     /// Task event
@@ -419,6 +522,31 @@ pub mod ops {
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
+    impl TaskUpdated {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            id: impl Into<String>,
+            jira_id: impl Into<String>,
+            title: impl Into<String>,
+            status: TaskStatus,
+            squad: impl Into<String>,
+        ) -> Self {
+            Self {
+                id: id.into(),
+                jira_id: jira_id.into(),
+                title: title.into(),
+                status,
+                squad: squad.into(),
+                assignee: None,
+                due_date: None,
+                priority: None,
+                created_at: None,
+                updated_at: None,
+                environment: None,
+                other: data::Map::new(),
+            }
+        }
+    }
     /// The data of `task.deleted`.
     ///
     /// Task event
@@ -447,6 +575,31 @@ pub mod ops {
         /// Whatever else is to be said.
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
+    }
+    impl TaskDeleted {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            id: impl Into<String>,
+            jira_id: impl Into<String>,
+            title: impl Into<String>,
+            status: TaskStatus,
+            squad: impl Into<String>,
+        ) -> Self {
+            Self {
+                id: id.into(),
+                jira_id: jira_id.into(),
+                title: title.into(),
+                status,
+                squad: squad.into(),
+                assignee: None,
+                due_date: None,
+                priority: None,
+                created_at: None,
+                updated_at: None,
+                environment: None,
+                other: data::Map::new(),
+            }
+        }
     }
     /// One of the values that there are.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
@@ -509,6 +662,30 @@ pub mod ops {
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
+    impl AssetCreated {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            id: impl Into<String>,
+            hostname: impl Into<String>,
+            asset_type: impl Into<String>,
+            risk_level: AssetRiskLevel,
+            environment: AssetEnvironment,
+        ) -> Self {
+            Self {
+                id: id.into(),
+                hostname: hostname.into(),
+                asset_type: asset_type.into(),
+                ip_address: None,
+                risk_level,
+                owner: None,
+                environment,
+                created_at: None,
+                updated_at: None,
+                squad: None,
+                other: data::Map::new(),
+            }
+        }
+    }
     /// The data of `asset.updated`.
     ///
     /// Asset event
@@ -536,6 +713,30 @@ pub mod ops {
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
+    impl AssetUpdated {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            id: impl Into<String>,
+            hostname: impl Into<String>,
+            asset_type: impl Into<String>,
+            risk_level: AssetRiskLevel,
+            environment: AssetEnvironment,
+        ) -> Self {
+            Self {
+                id: id.into(),
+                hostname: hostname.into(),
+                asset_type: asset_type.into(),
+                ip_address: None,
+                risk_level,
+                owner: None,
+                environment,
+                created_at: None,
+                updated_at: None,
+                squad: None,
+                other: data::Map::new(),
+            }
+        }
+    }
     /// The data of `asset.deleted`.
     ///
     /// Asset event
@@ -562,6 +763,30 @@ pub mod ops {
         /// Whatever else is to be said.
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
+    }
+    impl AssetDeleted {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            id: impl Into<String>,
+            hostname: impl Into<String>,
+            asset_type: impl Into<String>,
+            risk_level: AssetRiskLevel,
+            environment: AssetEnvironment,
+        ) -> Self {
+            Self {
+                id: id.into(),
+                hostname: hostname.into(),
+                asset_type: asset_type.into(),
+                ip_address: None,
+                risk_level,
+                owner: None,
+                environment,
+                created_at: None,
+                updated_at: None,
+                squad: None,
+                other: data::Map::new(),
+            }
+        }
     }
     /// One of the values that there are.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
@@ -622,6 +847,34 @@ pub mod ops {
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
+    impl AlertCreated {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            id: impl Into<String>,
+            metric: impl Into<String>,
+            value: f64,
+            threshold: f64,
+            operator: AlertOperator,
+            environment: impl Into<String>,
+            severity: AlertSeverity,
+            triggered_at: impl Into<String>,
+        ) -> Self {
+            Self {
+                id: id.into(),
+                metric: metric.into(),
+                value,
+                threshold,
+                operator,
+                environment: environment.into(),
+                severity,
+                resource_id: None,
+                resource_type: None,
+                triggered_at: triggered_at.into(),
+                squad: None,
+                other: data::Map::new(),
+            }
+        }
+    }
     /// The data of `alert.updated`.
     ///
     /// Alert event
@@ -649,6 +902,34 @@ pub mod ops {
         /// Whatever else is to be said.
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
+    }
+    impl AlertUpdated {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            id: impl Into<String>,
+            metric: impl Into<String>,
+            value: f64,
+            threshold: f64,
+            operator: AlertOperator,
+            environment: impl Into<String>,
+            severity: AlertSeverity,
+            triggered_at: impl Into<String>,
+        ) -> Self {
+            Self {
+                id: id.into(),
+                metric: metric.into(),
+                value,
+                threshold,
+                operator,
+                environment: environment.into(),
+                severity,
+                resource_id: None,
+                resource_type: None,
+                triggered_at: triggered_at.into(),
+                squad: None,
+                other: data::Map::new(),
+            }
+        }
     }
     /// One of the values that there are.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
@@ -708,6 +989,27 @@ pub mod ops {
         #[serde(rename = "userId")]
         pub user_id: String,
     }
+    impl NotificationCreated {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            title: impl Into<String>,
+            message: impl Into<String>,
+            r#type: NotificationType,
+            priority: NotificationPriority,
+            user_id: impl Into<String>,
+        ) -> Self {
+            Self {
+                id: None,
+                title: title.into(),
+                message: message.into(),
+                r#type,
+                priority,
+                action_url: None,
+                metadata: None,
+                user_id: user_id.into(),
+            }
+        }
+    }
     /// The data of `metric.updated`.
     ///
     /// Metric event
@@ -731,6 +1033,25 @@ pub mod ops {
         /// Whatever else is to be said.
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
+    }
+    impl MetricUpdated {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            metric_name: impl Into<String>,
+            value: f64,
+            timestamp: impl Into<String>,
+        ) -> Self {
+            Self {
+                metric_name: metric_name.into(),
+                value,
+                unit: None,
+                environment: None,
+                timestamp: timestamp.into(),
+                metadata: None,
+                squad: None,
+                other: data::Map::new(),
+            }
+        }
     }
     impl EventData for IncidentCreated {
         const EVENT: &'static str = "incident.created";

@@ -106,6 +106,24 @@ pub mod shelter {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub message: Option<String>,
     }
+    impl ShelterUpdated {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            shelter_id: impl Into<String>,
+            status: ShelterUpdateStatus,
+            capacity: u64,
+            occupancy: u64,
+        ) -> Self {
+            Self {
+                shelter_id: shelter_id.into(),
+                name: None,
+                status,
+                capacity,
+                occupancy,
+                message: None,
+            }
+        }
+    }
     /// One of the values that there are.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
     #[serde(crate = "::tidings_producer::data::serde")]
@@ -137,6 +155,21 @@ pub mod shelter {
         #[serde(rename = "shelterId")]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub shelter_id: Option<String>,
+    }
+    impl AlertCreated {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            title: impl Into<String>,
+            message: impl Into<String>,
+            severity: AlertSeverity,
+        ) -> Self {
+            Self {
+                title: title.into(),
+                message: message.into(),
+                severity,
+                shelter_id: None,
+            }
+        }
     }
     /// One of the values that there are.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
@@ -175,6 +208,19 @@ pub mod shelter {
         #[serde(rename = "userId")]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub user_id: Option<String>,
+    }
+    impl BroadcastCreated {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(target: BroadcastTarget, message: impl Into<String>) -> Self {
+            Self {
+                target,
+                role: None,
+                shelter_id: None,
+                title: None,
+                message: message.into(),
+                user_id: None,
+            }
+        }
     }
     impl EventData for ShelterUpdated {
         const EVENT: &'static str = "shelter.updated";

@@ -97,6 +97,26 @@ pub mod uploads {
         #[serde(rename = "userId")]
         pub user_id: String,
     }
+    impl UploadProgressed {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            upload_id: impl Into<String>,
+            file_name: impl Into<String>,
+            progress: f64,
+            message: impl Into<String>,
+            user_id: impl Into<String>,
+        ) -> Self {
+            Self {
+                upload_id: upload_id.into(),
+                file_name: file_name.into(),
+                progress,
+                current_row: None,
+                total_rows: None,
+                message: message.into(),
+                user_id: user_id.into(),
+            }
+        }
+    }
     /// One of the values that there are.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
     #[serde(crate = "::tidings_producer::data::serde")]
@@ -134,6 +154,24 @@ pub mod uploads {
         #[serde(rename = "userId")]
         pub user_id: String,
     }
+    impl NotificationCreated {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            title: impl Into<String>,
+            message: impl Into<String>,
+            severity: NotificationSeverity,
+            user_id: impl Into<String>,
+        ) -> Self {
+            Self {
+                title: title.into(),
+                message: message.into(),
+                severity,
+                action_url: None,
+                action_label: None,
+                user_id: user_id.into(),
+            }
+        }
+    }
     /// The data of `error.occurred`.
     ///
     /// Error
@@ -149,6 +187,21 @@ pub mod uploads {
         pub details: Option<data::Value>,
         #[serde(rename = "userId")]
         pub user_id: String,
+    }
+    impl ErrorOccurred {
+        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            code: impl Into<String>,
+            message: impl Into<String>,
+            user_id: impl Into<String>,
+        ) -> Self {
+            Self {
+                code: code.into(),
+                message: message.into(),
+                details: None,
+                user_id: user_id.into(),
+            }
+        }
     }
     impl EventData for UploadProgressed {
         const EVENT: &'static str = "upload.progressed";

@@ -27,15 +27,10 @@ async fn a_typed_event_becomes_the_message_of_its_catalog() {
     let projector = tokio::spawn(projector);
 
     let producer = ops::Producer::connect(scene.settings()).await.unwrap();
+    let (kind, priority) = (NotificationType::Success, NotificationPriority::Normal);
     let notification = NotificationCreated {
-        user_id: "ada".to_owned(),
-        title: "Deployed".to_owned(),
-        message: "Version 7 is out.".to_owned(),
-        r#type: NotificationType::Success,
-        priority: NotificationPriority::Normal,
-        id: None,
-        action_url: None,
-        metadata: None,
+        action_url: Some("/deployments/7".to_owned()),
+        ..NotificationCreated::new("Deployed", "Version 7 is out.", kind, priority, "ada")
     };
     let stored = producer.notification_created(&notification).await.unwrap();
     let envelope = eventually("the envelope", BOUND, async || {
@@ -46,7 +41,8 @@ async fn a_typed_event_becomes_the_message_of_its_catalog() {
     assert_eq!((envelope.event_id, envelope.subject.address.to_string()), (stored.id, "user:ada".to_owned()));
     let body: Value = serde_json::from_slice(&envelope.body).unwrap();
     let expected = json!({
-        "title": "Deployed", "message": "Version 7 is out.", "type": "success", "priority": "normal"
+        "title": "Deployed", "message": "Version 7 is out.", "type": "success", "priority": "normal",
+        "actionUrl": "/deployments/7",
     });
     assert_eq!(body["data"], expected);
     end.cancel();
