@@ -11,4 +11,5 @@ mod keys;
 mod mistakes;
 mod projection;
 mod publish;
+mod shapes;
 mod support;
