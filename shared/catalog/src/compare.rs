@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::file::{CatalogFile, DestinationFile, MessageFile, PublishFile};
 use crate::parse::Files;
+use crate::template::escaped;
 
 /// Something that worked with the older catalog and will not with the new one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,7 +239,7 @@ fn leaves(body: &toml::Value) -> BTreeMap<String, String> {
         match value {
             toml::Value::Table(members) => {
                 for (name, member) in members {
-                    walk(member, &format!("{pointer}/{}", schema::escaped(name)), leaves);
+                    walk(member, &format!("{pointer}/{}", escaped(name)), leaves);
                 }
             }
             leaf => drop(leaves.insert(pointer.to_owned(), leaf.as_str().unwrap_or_default().to_owned())),

@@ -12,7 +12,7 @@ use tidings_model::{Address, EventName, Keys};
 use crate::catalog::Catalog;
 use crate::destination::claim_texts;
 use crate::rejection::{Reason, Rejection};
-use crate::template::{Path, Scope, Template, TextTemplate, Unresolved, as_text, to_pointer};
+use crate::template::{Path, Scope, Template, TextTemplate, Unresolved, as_text};
 
 /// The claims that decide over what their holder may say: those that the catalog asks about, and
 /// only of who may say something. For others it takes a pointer's room.
@@ -162,7 +162,7 @@ impl PublishRule {
     fn say(&self, frame: &Map<String, Value>, voice: &Voice) -> Result<Said, Unsaid> {
         let rendered = self.data.render(&FrameScope { frame, voice });
         let data = rendered.map_err(|unresolved| unsaid(&unresolved))?.unwrap_or_default();
-        let place = self.data.as_place().map(|path| format!("/{}", to_pointer(&path.to_string())));
+        let place = self.data.as_place().map(Path::pointer);
         let said = Said { event: self.event.clone(), data, place };
         for (path, template) in &self.conditions {
             self.check(path, template, &said, voice)?;
@@ -189,10 +189,11 @@ impl PublishRule {
 
 /// A frame without the data, or a token without the claim, that the rule places in the event.
 fn unsaid(unresolved: &Unresolved) -> Unsaid {
-    if let Some(claim) = unresolved.path.strip_prefix(CLAIMS).and_then(|inside| inside.strip_prefix('.')) {
-        return Unsaid::Forbidden(format!("your token has no claim {}", quoted(claim)));
+    let path = &unresolved.path;
+    if let Some(claim) = path.inside().filter(|_| path.root() == CLAIMS) {
+        return Unsaid::Forbidden(format!("your token has no claim {}", quoted(&claim.to_string())));
     }
-    let pointer = Some(format!("/{}", to_pointer(&unresolved.path)));
+    let pointer = Some(path.pointer());
     Unsaid::Rejected(Rejection { pointer, ..Rejection::unresolved(unresolved) })
 }
 

@@ -110,7 +110,7 @@ fn about(schema: &Value) -> String {
 fn data_of(message: &MessageType, schema: &Value) -> Shape {
     let mut data = Shape::Object { members: Vec::new(), is_open: false };
     let mut see = |path: &Path, found: Found| {
-        if path.root_name() == "data" {
+        if path.root() == "data" {
             data = std::mem::replace(&mut data, Shape::Any).merged(found.at(path));
         }
     };

@@ -4,10 +4,13 @@
 //! inside other text becomes text. Nothing is evaluated, so no data can become syntax: what is
 //! found is placed as a value or as text, and addresses encode it further on.
 
+mod path;
+
 use std::borrow::Cow;
-use std::fmt;
 
 use serde_json::{Map, Value};
+
+pub(crate) use self::path::{Path, Step, escaped};
 
 /// Where a path begins to look.
 pub(crate) trait Scope {
@@ -23,158 +26,6 @@ pub(crate) trait Scope {
 impl Scope for Map<String, Value> {
     fn root(&self, name: &str) -> Option<Cow<'_, Value>> {
         self.get(name).map(Cow::Borrowed)
-    }
-}
-
-/// `data.list[0].name`: a name, then members and elements; a `?` at its end makes it optional.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Path {
-    root: String,
-    steps: Vec<Step>,
-    optional: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
-    Member(String),
-    Element(usize),
-    /// `[*]`: every element of a list.
-    Each,
-}
-
-impl Path {
-    pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
-        let wrong = || TemplateError::Path(text.to_owned());
-        let (body, optional) = text.strip_suffix('?').map_or((text, false), |body| (body, true));
-        let mut segments = body.split('.').map(|segment| split_elements(segment).ok_or_else(wrong));
-        let (root, elements) = segments.next().ok_or_else(wrong)??;
-        let mut steps = elements;
-        for segment in segments {
-            let (name, elements) = segment?;
-            steps.push(Step::Member(name));
-            steps.extend(elements);
-        }
-        Ok(Self { root, steps, optional })
-    }
-
-    /// Every value that the path leads to: one at the most, unless it has a `[*]`.
-    fn find<'s>(&self, scope: &'s dyn Scope) -> Vec<Cow<'s, Value>> {
-        let stand_in = || (!self.optional).then(|| scope.stand_in(&self.root)).flatten();
-        let root = scope.root(&self.root).or_else(|| stand_in().map(Cow::Owned));
-        let mut found: Vec<Cow<'s, Value>> = root.into_iter().collect();
-        for step in &self.steps {
-            found = found.iter().flat_map(|value| step.take(value)).collect();
-        }
-        found
-    }
-
-    pub(crate) fn find_one<'s>(&self, scope: &'s dyn Scope) -> Option<Cow<'s, Value>> {
-        self.find(scope).into_iter().next()
-    }
-
-    /// Puts `value` where the path leads to in `scope`, if it leads to a place there.
-    pub(crate) fn replace(&self, scope: &mut Map<String, Value>, value: Value) {
-        let mut place = scope.get_mut(&self.root);
-        for step in &self.steps {
-            place = place.and_then(|outer| match step {
-                Step::Member(name) => outer.get_mut(name),
-                Step::Element(index) => outer.get_mut(index),
-                Step::Each => None,
-            });
-        }
-        if let Some(place) = place {
-            *place = value;
-        }
-    }
-
-    /// The path inside the value that its root stands for, if it goes on with a member.
-    pub(crate) fn inside(&self) -> Option<Self> {
-        let (Step::Member(root), steps) = self.steps.split_first()? else { return None };
-        Some(Self { root: root.clone(), steps: steps.to_vec(), optional: self.optional })
-    }
-
-    /// Copies what the path leads to, in the same place, and nothing beside it but the other elements of
-    /// a list.
-    pub(crate) fn keep(&self, from: &Map<String, Value>, to: &mut Map<String, Value>) {
-        let members = self.steps.iter().map_while(|step| match step {
-            Step::Member(name) => Some(name.as_str()),
-            Step::Element(_) | Step::Each => None,
-        });
-        copy(&self.root, &members.collect::<Vec<_>>(), from, to);
-    }
-
-    pub(crate) fn steps(&self) -> &[Step] {
-        &self.steps
-    }
-
-    pub(crate) fn has_each(&self) -> bool {
-        self.steps.contains(&Step::Each)
-    }
-
-    pub(crate) fn is_optional(&self) -> bool {
-        self.optional
-    }
-
-    /// Whether the path leads to exactly this value.
-    pub(crate) fn is(&self, scope: &dyn Scope, expected: &Value) -> bool {
-        self.find_one(scope).is_some_and(|found| *found == *expected)
-    }
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.root)?;
-        for step in &self.steps {
-            match step {
-                Step::Member(name) => write!(formatter, ".{name}")?,
-                Step::Element(index) => write!(formatter, "[{index}]")?,
-                Step::Each => formatter.write_str("[*]")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-fn copy(name: &str, members: &[&str], from: &Map<String, Value>, to: &mut Map<String, Value>) {
-    match (from.get(name), members.split_first()) {
-        (Some(value), None) => {
-            to.insert(name.to_owned(), value.clone());
-        }
-        (Some(Value::Object(from)), Some((name_inside, members))) => {
-            let to = to.entry(name).or_insert_with(|| Value::Object(Map::new()));
-            if let Value::Object(to) = to {
-                copy(name_inside, members, from, to);
-            }
-        }
-        (Some(_), Some(_)) | (None, _) => {}
-    }
-}
-
-/// Splits `list[0][*]` into its name and its elements.
-fn split_elements(segment: &str) -> Option<(String, Vec<Step>)> {
-    let (name, mut rest) = segment.split_at(segment.find('[').unwrap_or(segment.len()));
-    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '$' | '@' | ':');
-    if name.is_empty() || !name.chars().all(allowed) {
-        return None;
-    }
-    let mut steps = Vec::new();
-    while !rest.is_empty() {
-        let (inside, tail) = rest.strip_prefix('[')?.split_once(']')?;
-        steps.push(if inside == "*" { Step::Each } else { Step::Element(inside.parse().ok()?) });
-        rest = tail;
-    }
-    Some((name.to_owned(), steps))
-}
-
-impl Step {
-    fn take<'s>(&self, value: &Cow<'s, Value>) -> Vec<Cow<'s, Value>> {
-        // Only values made on the fly are owned: texts, which have nothing inside.
-        let Cow::Borrowed(value) = *value else { return Vec::new() };
-        match self {
-            Self::Member(name) => value.get(name).map(Cow::Borrowed).into_iter().collect(),
-            Self::Element(index) => value.get(index).map(Cow::Borrowed).into_iter().collect(),
-            Self::Each => value.as_array().into_iter().flatten().map(Cow::Borrowed).collect(),
-        }
     }
 }
 
@@ -202,12 +53,11 @@ impl TextTemplate {
                 rest = tail;
                 continue;
             }
-            let inside = rest.strip_prefix('{').and_then(|tail| tail.split_once('}'));
-            let (path, tail) = inside.ok_or_else(|| TemplateError::Brace(text.to_owned()))?;
+            let (path, tail) = place(rest).ok_or_else(|| TemplateError::of(text, rest))?;
             if !literal.is_empty() {
                 pieces.push(Piece::Text(std::mem::take(&mut literal)));
             }
-            pieces.push(Piece::Place(Path::parse(path)?));
+            pieces.push(Piece::Place(path));
             rest = tail;
         }
         literal.push_str(rest);
@@ -255,7 +105,7 @@ impl TextTemplate {
                 Piece::Text(literal) => texts.iter_mut().for_each(|text| text.push_str(literal)),
                 Piece::Place(path) => {
                     let values = path.find(scope);
-                    if values.is_empty() && !path.optional && !path.has_each() {
+                    if values.is_empty() && !path.is_optional() && !path.has_each() {
                         return Err(Unresolved::nothing_at(path));
                     }
                     let fills = values
@@ -268,6 +118,12 @@ impl TextTemplate {
         }
         Ok(texts)
     }
+}
+
+/// Splits `{path}` from what follows it. A quoted name in the path may have braces.
+fn place(text: &str) -> Option<(Path, &str)> {
+    let (path, rest) = Path::split(text.strip_prefix('{')?)?;
+    Some((path, rest.strip_prefix('}')?))
 }
 
 fn cross(texts: &[String], fills: &[Cow<'_, str>]) -> Vec<String> {
@@ -324,7 +180,7 @@ impl Template {
             Self::Literal(value) => Ok(Some(value.clone())),
             Self::Place(path) => match path.find_one(scope) {
                 Some(value) => Ok(Some(value.into_owned())),
-                None if path.optional => Ok(None),
+                None if path.is_optional() => Ok(None),
                 None => Err(Unresolved::nothing_at(path)),
             },
             Self::Text(template) => Ok(template.text(scope)?.map(Value::String)),
@@ -364,47 +220,48 @@ impl Template {
     }
 }
 
-impl Path {
-    pub(crate) fn root_name(&self) -> &str {
-        &self.root
-    }
-}
-
-/// The JSON pointer (RFC 6901) of a path, or of what follows its root.
-pub(crate) fn to_pointer(path: &str) -> String {
-    path.replace('[', ".").replace(']', "").replace('.', "/")
-}
-
 /// A place that could not be filled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unresolved {
-    /// The path as the catalog has it.
-    pub(crate) path: String,
+    pub(crate) path: Path,
     pub(crate) what: &'static str,
 }
 
 impl Unresolved {
     fn nothing_at(path: &Path) -> Self {
-        Self { path: path.to_string(), what: "there is nothing" }
+        Self { path: path.clone(), what: "there is nothing" }
     }
 
     pub(crate) fn no_text_at(path: &Path) -> Self {
-        Self { path: path.to_string(), what: "there is no text, number or boolean" }
+        Self { path: path.clone(), what: "there is no text, number or boolean" }
     }
 
     /// The JSON pointer (RFC 6901) into the event's data, if the path leads there.
     pub(crate) fn pointer(&self) -> Option<String> {
-        self.path.strip_prefix("data").map(to_pointer)
+        (self.path.root() == "data").then(|| self.path.pointer_inside())
     }
 }
 
 /// Text that is no template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TemplateError {
-    #[error("{{{0}}} is no path such as {{data.list[0].name}} or {{data.name?}}")]
+    #[error(
+        "{{{0}}} is no path such as {{data.list[0].name}}, {{data.name?}} or, for any name in quotes, \
+         {{data[\"first name\"]}}"
+    )]
     Path(String),
     #[error("{0:?} has a brace without its partner (write {{{{ or }}}} for a brace itself)")]
     Brace(String),
+}
+
+impl TemplateError {
+    /// What is wrong in `text` at `rest`, where a place should be.
+    fn of(text: &str, rest: &str) -> Self {
+        match rest.strip_prefix('{').and_then(|tail| tail.split_once('}')) {
+            Some((path, _)) => Self::Path(path.to_owned()),
+            None => Self::Brace(text.to_owned()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::{Break, Who};
+use crate::template::escaped;
 
 /// Keywords that say nothing about what is allowed.
 const ANNOTATIONS: [&str; 12] = [
@@ -40,11 +41,6 @@ pub(super) fn breaks(old: &Value, new: &Value) -> Vec<Break> {
     let mut comparison = Comparison { old, new, seen: BTreeSet::new(), breaks: Vec::new() };
     comparison.compare(old, new, "");
     comparison.breaks
-}
-
-/// A member's name in a JSON pointer (RFC 6901, section 3).
-pub(super) fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 struct Comparison<'s> {

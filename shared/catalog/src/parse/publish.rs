@@ -40,7 +40,7 @@ impl Problems {
             file.conditions.iter().filter_map(|(path, text)| self.condition(&place, path, text)).collect();
         let data = self.said(&place, file.data);
         let asked = conditions.iter().flat_map(|(_, template)| template.paths().cloned());
-        let placed = data.iter().flat_map(Template::paths).filter(|path| path.root_name() == CLAIMS);
+        let placed = data.iter().flat_map(Template::paths).filter(|path| path.root() == CLAIMS);
         let claims = asked.chain(placed.filter_map(Path::inside)).collect();
         let (action, kind) = (file.action, file.kind);
         Some(PublishRule { action, kind, event: event?, entitled, conditions, data: data?, claims })
@@ -58,7 +58,7 @@ impl Problems {
     fn condition(&mut self, place: &str, path: &str, text: &str) -> Option<(Path, TextTemplate)> {
         let path = self.take(place, Path::parse(path));
         if let Some(path) = &path {
-            if path.root_name() != "data" {
+            if path.root() != "data" {
                 self.add(place, format!("{{{path}}} in `where` does not begin with data"));
             }
             if path.has_each() {
@@ -80,7 +80,7 @@ impl Problems {
         let template = self.take(place, Template::parse(&data))?;
         for path in template.paths() {
             self.check_single(place, path);
-            if path.root_name() == CLAIMS && path.inside().is_none() {
+            if path.root() == CLAIMS && path.inside().is_none() {
                 self.add(place, format!("{{{path}}} names no claim, expected one such as {{claims.sub}}"));
             }
         }

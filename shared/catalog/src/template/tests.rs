@@ -1,3 +1,4 @@
+use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -37,10 +38,42 @@ fn what_finds_nothing_is_named() {
         ("{name.inside}", "name.inside"),
     ] {
         let template = Template::parse(&json!(template)).unwrap();
-        assert_eq!(template.render(&scope()).unwrap_err().path, path);
+        assert_eq!(template.render(&scope()).unwrap_err().path.to_string(), path);
     }
-    let unresolved = Unresolved { path: "data.list[2].id".into(), what: "" };
-    assert_eq!(unresolved.pointer().as_deref(), Some("/list/2/id"));
+}
+
+#[test]
+fn what_finds_nothing_is_pointed_at() {
+    for (path, whole, inside) in [
+        ("data.list[2].id", "/data/list/2/id", Some("/list/2/id")),
+        ("data", "/data", Some("")),
+        ("data[\"a/b~c\"].d", "/data/a~1b~0c/d", Some("/a~1b~0c/d")),
+        ("[\"data\"][\"x.y\"]", "/data/x.y", Some("/x.y")),
+        ("database.x", "/database/x", None),
+        ("docId", "/docId", None),
+    ] {
+        let path = Path::parse(path).unwrap();
+        assert_eq!(path.pointer(), whole);
+        assert_eq!(Unresolved::no_text_at(&path).pointer().as_deref(), inside);
+    }
+}
+
+#[test]
+fn quoted_names_are_taken_as_they_are() {
+    let scope = json!({ "https://app.example/roles": ["sre"], "a}": { "b.c": { "": 7 } }, "ü\"\n": true });
+    for (template, expected) in [
+        (r#"{["https://app.example/roles"]}"#, json!(["sre"])),
+        (r#"{["https://app.example/roles"][0]}"#, json!("sre")),
+        (r#"<{["https://app.example/roles"][*]}>"#, json!("<sre>")),
+        (r#"{["a}"]["b.c"][""]}{{"#, json!("7{")),
+        (r#"{["\u0061}"]["b.c"]}"#, json!({ "": 7 })),
+        (r#"{["ü\"\n"]}"#, json!(true)),
+        (r#"{["ü"]?}."#, json!(null)),
+    ] {
+        let template = Template::parse(&json!(template)).unwrap();
+        let rendered = template.render(scope.as_object().unwrap()).unwrap();
+        assert_eq!(rendered.unwrap_or_default(), expected, "{template:?}");
+    }
 }
 
 #[test]
@@ -53,7 +86,14 @@ fn lists_give_one_text_each() {
 
 #[test]
 fn wrong_templates_are_refused() {
-    for wrong in ["{", "}", "{a", "{}", "{a..b}", "{a[}", "{a[x]}", "{a b}", "a } b", "{.a}"] {
+    for wrong in [
+        "{", "}", "{a", "{}", "{a..b}", "{a[}", "{a[x]}", "{a b}", "a } b", "{.a}", "{a[0]b}", "{a?b}",
+        "{a.[0]}", "{[0]}", "{[*]}",
+    ] {
+        assert!(TextTemplate::parse(wrong).is_err(), "{wrong:?} was taken");
+    }
+    for wrong in [r#"{["a}"#, r#"{["a"}"#, r#"{["a"]b}"#, r#"{a["b"}"#, r#"{["a" ]}"#, r"{['a']}", r#"{"a"}"#]
+    {
         assert!(TextTemplate::parse(wrong).is_err(), "{wrong:?} was taken");
     }
 }
@@ -62,6 +102,15 @@ proptest! {
     #[test]
     fn any_text_is_parsed_or_refused(text in ".*") {
         let _ = TextTemplate::parse(&text);
+    }
+
+    #[test]
+    fn a_path_is_shown_as_it_can_be_written(names in vec(".{0,12}|[a-z]{1,4}", 1..4), index: u8, each: bool) {
+        let quoted = |name: &String| format!("[{}]", json!(name));
+        let element = if each { "[*]".to_owned() } else { format!("[{index}]") };
+        let written = names.iter().map(quoted).collect::<String>() + &element;
+        let path = Path::parse(&written).unwrap();
+        prop_assert_eq!(Path::parse(&path.to_string()).unwrap(), path);
     }
 
     #[test]

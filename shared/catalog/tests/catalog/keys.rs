@@ -1,5 +1,6 @@
 //! Which keys claims open: less when a claim is odd, never more.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::support::{catalog, claims};
@@ -52,6 +53,8 @@ fn claims_of_identity_providers_open_keys() {
         "sub": "ada", "custom:tenant": "acme", "cognito:groups": ["sre", "lead"],
         "realm_access": { "roles": ["operator", "viewer"], "name": "ops" },
         "resource_access": { "tidings": { "roles": ["admin"] } },
+        "https://app.example/roles": ["editor", "author"],
+        "https://app.example/user": { "team name": "blue" },
     });
     for (rules, expected) in [
         ("'org:{custom:tenant}'", &["org:acme"][..]),
@@ -60,10 +63,27 @@ fn claims_of_identity_providers_open_keys() {
         ("'role:{realm_access.roles}'", &["role:operator", "role:viewer"]),
         ("'role:{resource_access.tidings.roles}'", &["role:admin"]),
         ("'role:{realm_access.name}-{realm_access.roles}'", &["role:ops-operator", "role:ops-viewer"]),
+        (r#"'role:{["https://app.example/roles"]}'"#, &["role:author", "role:editor"]),
+        (r#"'role:{["https://app.example/roles"][0]}'"#, &["role:editor"]),
+        (r#"'team:{["https://app.example/user"]["team name"]}'"#, &["team:blue"]),
+        (r#"'team:{["https://app.example/team"]?}'"#, &[]),
         ("'role:{realm_access}'", &[]),
         ("'role:{realm_access.gone}'", &[]),
         ("'role:{sub.roles}'", &[]),
     ] {
         assert_eq!(keys(rules, &claims), expected, "{rules}");
+    }
+}
+
+proptest! {
+    /// Whatever somebody calls a claim, a catalog can name it, and nothing else is taken for it.
+    #[test]
+    fn every_claim_can_be_named(name: String, inside: String) {
+        let quoted = |name: &str| format!("[{}]", json!(name));
+        let [alone, nested] = [quoted(&name), quoted(&name) + &quoted(&inside)]
+            .map(|path| toml::Value::from(format!("role:{{{path}}}")).to_string());
+        prop_assert_eq!(keys(&alone, &json!({ &name: "sre" })), ["role:sre"]);
+        prop_assert_eq!(keys(&nested, &json!({ &name: { &inside: ["sre"] } })), ["role:sre"]);
+        prop_assert_eq!(keys(&alone, &json!({ format!("{name}x"): "sre" })), Vec::<String>::new());
     }
 }

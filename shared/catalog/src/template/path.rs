@@ -1,0 +1,214 @@
+//! Paths: which value of an event, a token or a client's frame is meant.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::{Scope, TemplateError};
+
+/// `data.list[0].name`: a name, then members and elements; a `?` at its end makes it optional. `["any name"]`, a JSON
+/// string in brackets, is a member of whatever name, also as the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Path {
+    root: String,
+    steps: Vec<Step>,
+    optional: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    Member(String),
+    Element(usize),
+    /// `[*]`: every element of a list.
+    Each,
+}
+
+impl Path {
+    pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
+        let path = Self::split(text).filter(|(_, rest)| rest.is_empty());
+        path.map(|(path, _)| path).ok_or_else(|| TemplateError::Path(text.to_owned()))
+    }
+
+    /// The path at the beginning of a text, and what follows it.
+    pub(super) fn split(text: &str) -> Option<(Self, &str)> {
+        let (root, mut rest) = if text.starts_with('[') { bracketed(text)? } else { plain(text)? };
+        let Step::Member(root) = root else { return None };
+        let mut steps = Vec::new();
+        loop {
+            let (step, tail) = match rest.strip_prefix('.') {
+                Some(tail) => plain(tail)?,
+                None if rest.starts_with('[') => bracketed(rest)?,
+                None => break,
+            };
+            steps.push(step);
+            rest = tail;
+        }
+        let (optional, rest) = rest.strip_prefix('?').map_or((false, rest), |tail| (true, tail));
+        Some((Self { root, steps, optional }, rest))
+    }
+
+    pub(crate) fn root(&self) -> &str {
+        &self.root
+    }
+
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    pub(crate) fn has_each(&self) -> bool {
+        self.steps.contains(&Step::Each)
+    }
+
+    pub(crate) fn is_optional(&self) -> bool {
+        self.optional
+    }
+
+    /// The path inside the value that its root stands for, if it goes on with a member.
+    pub(crate) fn inside(&self) -> Option<Self> {
+        let (Step::Member(root), steps) = self.steps.split_first()? else { return None };
+        Some(Self { root: root.clone(), steps: steps.to_vec(), optional: self.optional })
+    }
+
+    /// The JSON pointer (RFC 6901) to where the path leads.
+    pub(crate) fn pointer(&self) -> String {
+        format!("/{}{}", escaped(&self.root), self.pointer_inside())
+    }
+
+    /// The JSON pointer inside the value that the path's root stands for.
+    pub(crate) fn pointer_inside(&self) -> String {
+        let token = |step: &Step| match step {
+            Step::Member(name) => format!("/{}", escaped(name)),
+            Step::Element(index) => format!("/{index}"),
+            Step::Each => "/*".to_owned(),
+        };
+        self.steps.iter().map(token).collect()
+    }
+
+    /// Every value that the path leads to: one at the most, unless it has a `[*]`.
+    pub(super) fn find<'s>(&self, scope: &'s dyn Scope) -> Vec<Cow<'s, Value>> {
+        let stand_in = || (!self.optional).then(|| scope.stand_in(&self.root)).flatten();
+        let root = scope.root(&self.root).or_else(|| stand_in().map(Cow::Owned));
+        let mut found: Vec<Cow<'s, Value>> = root.into_iter().collect();
+        for step in &self.steps {
+            found = found.iter().flat_map(|value| step.take(value)).collect();
+        }
+        found
+    }
+
+    pub(crate) fn find_one<'s>(&self, scope: &'s dyn Scope) -> Option<Cow<'s, Value>> {
+        self.find(scope).into_iter().next()
+    }
+
+    /// Whether the path leads to exactly this value.
+    pub(crate) fn is(&self, scope: &dyn Scope, expected: &Value) -> bool {
+        self.find_one(scope).is_some_and(|found| *found == *expected)
+    }
+
+    /// Puts `value` where the path leads to in `scope`, if it leads to a place there.
+    pub(crate) fn replace(&self, scope: &mut Map<String, Value>, value: Value) {
+        let mut place = scope.get_mut(&self.root);
+        for step in &self.steps {
+            place = place.and_then(|outer| match step {
+                Step::Member(name) => outer.get_mut(name),
+                Step::Element(index) => outer.get_mut(index),
+                Step::Each => None,
+            });
+        }
+        if let Some(place) = place {
+            *place = value;
+        }
+    }
+
+    /// Copies what the path leads to, in the same place, and nothing beside it but the other elements of
+    /// a list.
+    pub(crate) fn keep(&self, from: &Map<String, Value>, to: &mut Map<String, Value>) {
+        let members = self.steps.iter().map_while(|step| match step {
+            Step::Member(name) => Some(name.as_str()),
+            Step::Element(_) | Step::Each => None,
+        });
+        copy(&self.root, &members.collect::<Vec<_>>(), from, to);
+    }
+}
+
+/// As catalogs write it, without the `?`.
+impl fmt::Display for Path {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if is_plain(&self.root) {
+            formatter.write_str(&self.root)?;
+        } else {
+            write!(formatter, "[{}]", Value::from(self.root.as_str()))?;
+        }
+        for step in &self.steps {
+            match step {
+                Step::Member(name) if is_plain(name) => write!(formatter, ".{name}")?,
+                Step::Member(name) => write!(formatter, "[{}]", Value::from(name.as_str()))?,
+                Step::Element(index) => write!(formatter, "[{index}]")?,
+                Step::Each => formatter.write_str("[*]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Step {
+    fn take<'s>(&self, value: &Cow<'s, Value>) -> Vec<Cow<'s, Value>> {
+        // Only values made on the fly are owned: texts, which have nothing inside.
+        let Cow::Borrowed(value) = *value else { return Vec::new() };
+        match self {
+            Self::Member(name) => value.get(name).map(Cow::Borrowed).into_iter().collect(),
+            Self::Element(index) => value.get(index).map(Cow::Borrowed).into_iter().collect(),
+            Self::Each => value.as_array().into_iter().flatten().map(Cow::Borrowed).collect(),
+        }
+    }
+}
+
+/// Whether a character may be in a name without quotes.
+fn is_of_names(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '_' | '-' | '$' | '@' | ':')
+}
+
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(is_of_names)
+}
+
+/// Takes a name without quotes.
+fn plain(text: &str) -> Option<(Step, &str)> {
+    let end = text.find(|character| !is_of_names(character)).unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    (!name.is_empty()).then(|| (Step::Member(name.to_owned()), rest))
+}
+
+/// Takes `[0]`, `[*]` or `["name"]`.
+fn bracketed(text: &str) -> Option<(Step, &str)> {
+    let inside = text.strip_prefix('[')?;
+    if inside.starts_with('"') {
+        let mut names = serde_json::Deserializer::from_str(inside).into_iter::<String>();
+        let name = names.next()?.ok()?;
+        let rest = inside.get(names.byte_offset()..)?.strip_prefix(']')?;
+        return Some((Step::Member(name), rest));
+    }
+    let (inside, rest) = inside.split_once(']')?;
+    let step = if inside == "*" { Step::Each } else { Step::Element(inside.parse().ok()?) };
+    Some((step, rest))
+}
+
+/// A name as a JSON pointer has it (RFC 6901, section 3).
+pub(crate) fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+fn copy(name: &str, members: &[&str], from: &Map<String, Value>, to: &mut Map<String, Value>) {
+    match (from.get(name), members.split_first()) {
+        (Some(value), None) => {
+            to.insert(name.to_owned(), value.clone());
+        }
+        (Some(Value::Object(from)), Some((name_inside, members))) => {
+            let to = to.entry(name).or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(to) = to {
+                copy(name_inside, members, from, to);
+            }
+        }
+        (Some(_), Some(_)) | (None, _) => {}
+    }
+}
