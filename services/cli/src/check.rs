@@ -1,13 +1,11 @@
 //! `tidings check`: whether the catalogs may go out.
 
-use std::collections::BTreeSet;
-use std::error::Error;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use tidings_catalog::{Break, Catalog, Example, Files, MessageType, breaks};
-use tidings_model::{EventName, Tenant};
+use tidings_catalog::{Break, Catalog, ExampleReport, Files, breaks};
+use tidings_model::Tenant;
 use tidings_runtime::config::{Config, SecretRule};
 use tidings_streams::{Topology, running_catalog};
 
@@ -22,8 +20,10 @@ pub(crate) async fn run(file: Option<&Path>, options: &CheckOptions) -> Result<E
     let topology = if options.offline { None } else { Some(running(&config).await?) };
     let (mut is_right, mut is_compatible) = (true, true);
     for (tenant, catalog) in &*read.catalogs {
-        let examples = Examples::check(catalog, &catalogs::examples(&config.schemas, tenant)?);
-        examples.wrong.iter().try_for_each(|wrong| print(&format!("{tenant}: {wrong}")))?;
+        let examples = ExampleReport::new(catalog, &catalogs::examples(&config.schemas, tenant)?);
+        for (name, error) in &examples.wrong {
+            print(&format!("{tenant}: examples/{name}: {}", failure::line(error)))?;
+        }
         is_right &= examples.wrong.is_empty();
 
         let running = match &topology {
@@ -56,39 +56,17 @@ async fn running(config: &Config) -> Result<Topology, Failure> {
     })
 }
 
-/// What the examples of a tenant say.
-struct Examples {
-    count: usize,
-    wrong: Vec<String>,
-    /// Events without an example.
-    missing: BTreeSet<String>,
-}
-
-impl Examples {
-    fn check(catalog: &Catalog, files: &Files) -> Self {
-        let mut missing: BTreeSet<String> =
-            catalog.messages().iter().flat_map(MessageType::events).map(EventName::to_string).collect();
-        let mut wrong = Vec::new();
-        for (name, text) in files {
-            let checked = Example::parse(text).and_then(|example| {
-                example.event().map(|event| missing.remove(event));
-                example.check(catalog)
-            });
-            if let Err(error) = checked {
-                let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-                wrong.push(format!("examples/{name}: {error}{cause}"));
-            }
-        }
-        Self { count: files.len(), wrong, missing }
-    }
-}
-
 /// What the new files would break; `None` if nothing is running.
 fn compare(running: Option<&Files>, new: Option<&Files>) -> Result<Option<Vec<Break>>, Failure> {
     Ok(running.zip(new).map(|(running, new)| breaks(running, new)).transpose()?)
 }
 
-fn summary(tenant: &Tenant, catalog: &Catalog, examples: &Examples, comparison: Option<&[Break]>) -> String {
+fn summary(
+    tenant: &Tenant,
+    catalog: &Catalog,
+    examples: &ExampleReport,
+    comparison: Option<&[Break]>,
+) -> String {
     let compared = match comparison {
         None => "not compared with a running one".to_owned(),
         Some([]) => "breaks nobody".to_owned(),

@@ -2,6 +2,7 @@
 //!
 //! They are the contract with a tenant's clients in a form that a machine checks.
 
+mod report;
 mod said;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use crate::catalog::Catalog;
 use crate::publish::Unsaid;
 use crate::rejection::Rejection;
 
+pub use self::report::ExampleReport;
 pub use self::said::{Refused, SaidExample};
 
 /// One file of a tenant's `examples/`.

@@ -21,7 +21,7 @@ mod template;
 
 pub use catalog::{Catalog, Catalogs, Route, StartPolicy, Topic};
 pub use compare::{Break, CompareError, Who, breaks};
-pub use example::{Becomes, EventExample, Example, ExampleError, Refused, SaidExample};
+pub use example::{Becomes, EventExample, Example, ExampleError, ExampleReport, Refused, SaidExample};
 pub use message::MessageType;
 pub use parse::{CatalogError, Files, Problem};
 pub use project::project;

@@ -1,9 +1,8 @@
 //! Every tenant's examples hold, and every event has one.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use tidings_catalog::{Catalog, Example, Files, MessageType};
+use tidings_catalog::{Catalog, Example, ExampleReport, Files};
 use tidings_model::Tenant;
 
 fn tenants() -> Vec<PathBuf> {
@@ -33,22 +32,30 @@ fn every_example_holds_and_every_event_has_one() {
     for folder in tenants() {
         let tenant = Tenant::parse(&name(&folder)).unwrap();
         let catalog = Catalog::parse(&tenant, &texts(&folder)).unwrap_or_else(|error| panic!("{error}"));
-        let mut without: BTreeSet<_> =
-            catalog.messages().iter().flat_map(MessageType::events).map(ToString::to_string).collect();
-        for (file, text) in texts(&folder.join("examples")) {
-            let checked = Example::parse(&text).and_then(|example| {
-                example.event().map(|event| without.remove(event));
-                example.check(&catalog)
-            });
-            if let Err(error) = checked {
-                let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                wrong.push(format!("{tenant}/{file}: {error} {source}"));
-            }
-        }
-        wrong.extend(without.into_iter().map(|event| format!("{tenant}: event {event} has no example")));
+        let report = ExampleReport::new(&catalog, &texts(&folder.join("examples")));
+        wrong.extend(report.wrong.iter().map(|(file, error)| format!("{tenant}/{file}: {error:?}")));
+        wrong.extend(report.missing.iter().map(|event| format!("{tenant}: event {event} has no example")));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(tenants().len(), 5);
+}
+
+#[test]
+fn a_report_names_wrong_examples_and_events_without_one() {
+    let catalog = crate::support::catalog(
+        "keys = []\n[[message]]\nname = 'm'\nevents = ['a.b', 'a.c', 'a.d']\nschema = 'any.json'\nto = 'all'\nbody = {}",
+    );
+    let becomes = r#""data":{},"becomes":{"to":["all"],"message":{}}"#;
+    let files = [
+        ("fine.json", format!(r#"{{"event":"a.b",{becomes}}}"#)),
+        ("none.json", "[]".to_owned()),
+        ("other.json", r#"{"event":"a.c","data":{},"becomes":{"to":["all"],"message":{"n":1}}}"#.to_owned()),
+    ];
+    let files = files.map(|(name, text)| (name.to_owned(), text)).into();
+    let report = ExampleReport::new(&catalog, &files);
+    assert_eq!(report.count, 3);
+    assert_eq!(report.wrong.keys().collect::<Vec<_>>(), ["none.json", "other.json"]);
+    assert_eq!(Vec::from_iter(report.missing), ["a.d"]);
 }
 
 #[test]

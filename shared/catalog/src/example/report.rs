@@ -1,0 +1,39 @@
+//! What a tenant's examples say of its catalog, all of them together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Example, ExampleError};
+use crate::catalog::Catalog;
+use crate::message::MessageType;
+use crate::parse::Files;
+
+/// How the examples of a tenant went.
+#[derive(Debug)]
+pub struct ExampleReport {
+    /// How many there are.
+    pub count: usize,
+    /// Those that do not hold, by the names of their files.
+    pub wrong: BTreeMap<String, ExampleError>,
+    /// The catalog's events, `<entity>.<action>`, that no example shows.
+    pub missing: BTreeSet<String>,
+}
+
+impl ExampleReport {
+    /// Checks every file of a tenant's `examples/`.
+    #[must_use]
+    pub fn new(catalog: &Catalog, files: &Files) -> Self {
+        let events = catalog.messages().iter().flat_map(MessageType::events);
+        let mut missing: BTreeSet<_> = events.map(ToString::to_string).collect();
+        let mut wrong = BTreeMap::new();
+        for (name, text) in files {
+            let checked = Example::parse(text).and_then(|example| {
+                example.event().map(|event| missing.remove(event));
+                example.check(catalog)
+            });
+            if let Err(error) = checked {
+                wrong.insert(name.clone(), error);
+            }
+        }
+        Self { count: files.len(), wrong, missing }
+    }
+}
