@@ -1,8 +1,9 @@
 //! The listening socket: from an accepted connection to requests that know whom they come from.
 //!
 //! A connection that has not become a WebSocket costs a task with hyper's small buffers, and no longer than the time
-//! for a handshake: that is how long hyper waits for the end of a head, from the moment when it could begin, and a body
-//! has as long again. There may be only so many of them, and whatever goes wrong on one concerns nobody else.
+//! for a handshake: within that time from connecting the first request's head has come, PROXY header and TLS before it
+//! included; each later head has as long again from the moment when it could begin, and so has each body. There may be
+//! only so many of them, and whatever goes wrong on one concerns nobody else.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -15,12 +16,12 @@ use axum::http::Extensions;
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
-use hyper::service::Service;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -118,29 +119,53 @@ async fn serve_connection(stream: TcpStream, address: SocketAddr, entrance: Arc<
         request.extensions_mut().insert(peer);
         request.map(|body| TimedBody::new(body, handshake_timeout))
     });
-    let left = deadline.saturating_duration_since(Instant::now());
+    let patience = Patience { first: deadline, later: handshake_timeout };
     let service = TowerToHyperService::new(router);
     match entered {
-        Entered::Plain(stream) => answer(TokioIo::new(stream), service, left, nearest).await,
-        Entered::Tls(stream) => answer(TokioIo::new(*stream), service, left, nearest).await,
+        Entered::Plain(stream) => answer(TokioIo::new(stream), service, patience, nearest).await,
+        Entered::Tls(stream) => answer(TokioIo::new(*stream), service, patience, nearest).await,
     }
 }
 
-/// Answers requests, each of which may take `patience` until its head is complete.
-async fn answer<I, S>(io: I, service: S, patience: Duration, nearest: IpAddr)
+/// How long heads of requests may take.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// When the first must have come.
+    first: Instant,
+    /// What each one after it may take.
+    later: Duration,
+}
+
+/// Answers requests. The first has its deadline here, because hyper knows one time for all of them.
+async fn answer<I, S>(io: I, service: S, patience: Patience, nearest: IpAddr)
 where
     I: Read + Write + Unpin + Send + 'static,
     S: Service<hyper::Request<Incoming>, Response = Response, Error = Infallible>,
 {
-    let served = hyper::server::conn::http1::Builder::new()
+    let begun = CancellationToken::new();
+    let noticed = service_fn(|request| {
+        begun.cancel();
+        service.call(request)
+    });
+    let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(patience)
+        .header_read_timeout(patience.later)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
-        .serve_connection(io, service)
-        .with_upgrades()
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, peer = %nearest, "an HTTP connection ended badly");
+        .serve_connection(io, noticed)
+        .with_upgrades();
+    let late = async {
+        if timeout_at(patience.first, begun.cancelled()).await.is_ok() {
+            std::future::pending().await
+        }
+    };
+    tokio::select! {
+        served = serving => if let Err(error) = served {
+            tracing::debug!(%error, peer = %nearest, "an HTTP connection ended badly");
+        },
+        () = late => tracing::debug!(peer = %nearest, "a connection was closed: no request came in time"),
     }
 }
+
+#[cfg(test)]
+mod tests;
