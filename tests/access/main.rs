@@ -4,7 +4,9 @@
 
 use std::path::Path;
 
-use harness::{Answer, BOUND, Client, Dial, KeyServer, SECRET, Setup, SigningKey, System, eventually, token};
+use harness::{
+    Answer, Authority, BOUND, Client, Dial, KeyServer, SECRET, Setup, SigningKey, System, eventually, token,
+};
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -53,12 +55,17 @@ hs256_secret = "SECRET"
 
 impl Bench {
     async fn start(cooldown: &str, answer: Option<Answer>) -> Self {
-        let (key, cognito) =
-            (SigningKey::new("k1", Algorithm::RS256), SigningKey::new("c1", Algorithm::RS256));
+        let key = SigningKey::new("k1", Algorithm::RS256);
         let keycloak = KeyServer::start(&[&key]).await;
         if let Some(answer) = answer {
             keycloak.answer(answer);
         }
+        Self::start_with(cooldown, keycloak, key, None).await
+    }
+
+    /// With this certificate as the only one that is trusted.
+    async fn start_with(cooldown: &str, keycloak: KeyServer, key: SigningKey, trusted: Option<&str>) -> Self {
+        let cognito = SigningKey::new("c1", Algorithm::RS256);
         let folder = tempfile::tempdir().unwrap();
         let pem = write(folder.path(), "cognito.pem", &cognito.public_pem());
         let config = CONFIG
@@ -67,8 +74,11 @@ impl Bench {
             .replace("SECRET", SECRET)
             .replace("COOLDOWN", cooldown);
         let config = write(folder.path(), "access.toml", &config);
-        let setup =
+        let mut setup =
             Setup::default().variable("TIDINGS_CONFIG", &config).variable("TIDINGS_ACCESS__HS256_SECRET", "");
+        if let Some(trusted) = trusted {
+            setup = setup.variable("SSL_CERT_FILE", &write(folder.path(), "ca.pem", trusted));
+        }
         Self { system: setup.start().await, keycloak, key, cognito, _folder: folder }
     }
 
@@ -210,6 +220,27 @@ async fn an_issuer_that_is_down_keeps_nobody_else_out() {
     bench.system.gateway.line("keys were fetched", BOUND).await;
     bench.open(&token_of_ops).await;
     bench.check_silent(&[&token_of_ops]);
+}
+
+#[tokio::test]
+async fn keys_come_over_https_from_whom_a_trusted_authority_vouches_for() {
+    let (ours, another) = (Authority::new(), Authority::new());
+    let key = SigningKey::new("k1", Algorithm::RS256);
+    let token_of_ops = key.token(ops());
+    let keycloak = KeyServer::start_tls(&[&key], &ours).await;
+    let mut bench = Bench::start_with("1h", keycloak, key.clone(), Some(ours.certificate())).await;
+    bench.open(&token_of_ops).await;
+    assert_eq!(bench.keycloak.fetches(), 1);
+    bench.check_silent(&[&token_of_ops]);
+
+    let impostor = KeyServer::start_tls(&[&key], &another).await;
+    let bench = Bench::start_with("1h", impostor, key, Some(ours.certificate())).await;
+    let refusal = bench.bearer(&token_of_ops).refused().await;
+    assert_eq!(refusal.status, 503, "{}", refusal.body);
+    assert!(refusal.body.contains("\"KEYS_UNAVAILABLE\""), "{}", refusal.body);
+    assert_eq!(bench.keycloak.fetches(), 0, "nothing is asked of an impostor");
+    let said = bench.system.gateway.output();
+    assert!(said.contains("invalid peer certificate"), "{said}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use harness::{BOUND, Client, Road, SECRET, System, token};
+use harness::{BOUND, Client, Launch, Road, SECRET, System, token};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
@@ -104,6 +104,39 @@ async fn http_over_tls() {
     assert!(request(&system, &both, "GET /healthz HTTP/1.1").await.unwrap().ends_with("ok\n"));
     let refused = road.protocol("h2").open(address(&system)).await.unwrap_err().to_string();
     assert!(refused.contains("NoApplicationProtocol"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_command_listens_over_tls() {
+    let pair = Pair::new();
+    let mount = Mount::new(&pair);
+    let system = mount.setup().start().await;
+    let token = token(SECRET, json!({ "tenant": "lab", "sub": "ada" }));
+    let listen = |arguments: &[&str]| {
+        let listen = Launch::tidings([&["listen", "--count", "1"], arguments].concat());
+        let variables = mount.variables();
+        listen
+            .folder(mount.folder())
+            .variables(variables.iter().map(|(name, value)| (*name, value.as_str())))
+            .variable("TIDINGS_GATEWAY__LISTEN", address(&system).to_string())
+            .variable("TIDINGS_TOKEN", &token)
+    };
+    let mut listener = listen(&["--ca", "tls.crt"]).start();
+    let said = listener.line("listening at", BOUND).await;
+    assert!(said.contains(&format!("wss://localhost:{}/api/ws", address(&system).port())), "{said}");
+    note(&system, "ada", 1, "").await;
+    listener.line("\"n\":1", BOUND).await;
+    assert!(listener.end(BOUND).await.0.success());
+
+    std::fs::write(mount.folder().join("other.crt"), Pair::new().certificate).unwrap();
+    let stranger = listen(&["--ca", "other.crt"]).finish(BOUND).await.failed();
+    assert!(stranger.contains("certificate") && stranger.contains("--ca"), "{stranger}");
+    let untrusted = listen(&[]).variable("SSL_CERT_FILE", mount.folder().join("other.crt"));
+    assert!(untrusted.finish(BOUND).await.failed().contains("--ca"));
+    let empty = listen(&["--ca", "tls.key"]).finish(BOUND).await.failed();
+    assert!(empty.contains("tls.key has no certificate"), "{empty}");
+    let plain = listen(&["--ca", "tls.crt", "--url", "ws://localhost/api/ws"]).finish(BOUND).await.failed();
+    assert!(plain.contains("wss://"), "{plain}");
 }
 
 #[tokio::test]

@@ -15,10 +15,12 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
+use crate::Authority;
 use crate::token::with_expiry;
 
 /// A private key with an identifier.
@@ -140,16 +142,35 @@ pub struct KeyServer {
 }
 
 impl KeyServer {
-    /// A server that publishes these keys.
+    /// A server that publishes these keys over HTTP.
     pub async fn start(keys: &[&SigningKey]) -> Self {
+        Self::start_as("http", None, keys).await
+    }
+
+    /// A server that publishes these keys over HTTPS, with a certificate of this authority.
+    pub async fn start_tls(keys: &[&SigningKey], authority: &Authority) -> Self {
+        Self::start_as("https", Some(authority.acceptor()), keys).await
+    }
+
+    async fn start_as(scheme: &str, tls: Option<TlsAcceptor>, keys: &[&SigningKey]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/.well-known/jwks.json", listener.local_addr().unwrap());
+        let url = format!("{scheme}://{}/.well-known/jwks.json", listener.local_addr().unwrap());
         let (answer, answers) = watch::channel(Answer::Silence);
         let fetches = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&fetches);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, answers.clone(), Arc::clone(&counter)));
+                let (tls, answers, counter) = (tls.clone(), answers.clone(), Arc::clone(&counter));
+                tokio::spawn(async move {
+                    match tls {
+                        None => serve(stream, answers, counter).await,
+                        // Whoever does not trust it goes without having asked.
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => serve(stream, answers, counter).await,
+                            Err(_) => {}
+                        },
+                    }
+                });
             }
         });
         let server = Self { url, answer, fetches };
@@ -182,7 +203,11 @@ impl KeyServer {
 }
 
 /// Answers one request. What the client does meanwhile is its own affair.
-async fn serve(mut stream: TcpStream, answers: watch::Receiver<Answer>, fetches: Arc<AtomicUsize>) {
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    answers: watch::Receiver<Answer>,
+    fetches: Arc<AtomicUsize>,
+) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
@@ -212,4 +237,5 @@ async fn serve(mut stream: TcpStream, answers: watch::Receiver<Answer>, fetches:
         "HTTP/1.1 {status} -\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}"
     );
     drop(stream.write_all(answer.as_bytes()).await);
+    drop(stream.shutdown().await);
 }

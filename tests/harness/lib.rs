@@ -12,6 +12,7 @@
 )]
 #![allow(clippy::missing_panics_doc, reason = "every function here panics when the test has failed")]
 
+mod authority;
 mod client;
 mod command;
 mod issuer;
@@ -22,6 +23,7 @@ mod system;
 mod token;
 mod wait;
 
+pub use authority::Authority;
 pub use client::{Client, Dial, Refusal};
 pub use command::{Finished, Launch, Tidings, binary};
 pub use issuer::{Answer, KeyServer, SigningKey};

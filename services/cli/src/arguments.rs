@@ -310,9 +310,12 @@ pub(crate) struct ListenOptions {
     /// Hear only what has this attribute; the same name several times means any of the values
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) filter: Vec<String>,
-    /// The gateway [default: the address in gateway.listen]
+    /// The gateway, ws:// or wss:// [default: the address in gateway.listen, wss:// if gateway.tls_certificate is set]
     #[arg(long, value_name = "ws://HOST:PORT/api/ws")]
     pub(crate) url: Option<String>,
+    /// Certificates to trust for wss://, PEM [default: those that the system trusts]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
     /// The name of this device [default: the token's claim sid, else default]
     #[arg(long)]
     pub(crate) device: Option<String>,

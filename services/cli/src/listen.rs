@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tidings_access::Trust;
 use tidings_protocol::server::SUBPROTOCOL;
-use tidings_runtime::config::SecretRule;
+use tidings_runtime::config::{GatewayConfig, SecretRule};
+use tokio_tungstenite::Connector;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
@@ -23,14 +26,16 @@ use crate::serve;
 /// Prints until the connection ends, or until the wanted number of messages has come.
 pub(crate) async fn run(file: Option<&Path>, options: &ListenOptions) -> Result<ExitCode, Failure> {
     let config = serve::configuration(file, SecretRule::Optional)?;
-    let url = options.url.clone().unwrap_or_else(|| format!("ws://{}/api/ws", config.gateway.listen));
+    let url = options.url.clone().unwrap_or_else(|| default_url(&config.gateway));
     let subscribe = subscription(options)?;
     if options.token.is_empty() {
         return Err("the token is empty; `tidings token` prints one for --token or TIDINGS_TOKEN".into());
     }
-    let (mut socket, _) = tokio_tungstenite::connect_async(request(&url, options)?)
-        .await
-        .map_err(|error| explain(&url, error))?;
+    let (request, connector) = (request(&url, options)?, connector(&url, options)?);
+    let (mut socket, _) =
+        tokio_tungstenite::connect_async_tls_with_config(request, None, false, Some(connector))
+            .await
+            .map_err(|error| explain(&url, error))?;
     if let Some(subscribe) = subscribe {
         socket.send(Message::text(subscribe)).await?;
     }
@@ -120,6 +125,31 @@ fn without_sequence(text: &str) -> Option<(u64, String)> {
     Some((sequence.parse().ok()?, format!("{{{}", rest.strip_prefix(',').unwrap_or(rest))))
 }
 
+/// The gateway that the configuration describes, on this machine. A certificate vouches for a name rather than for an
+/// address, so over TLS it is called `localhost`, unless it listens at one address that others reach.
+fn default_url(gateway: &GatewayConfig) -> String {
+    let address = gateway.listen;
+    if gateway.tls_certificate.is_none() {
+        format!("ws://{address}/api/ws")
+    } else if address.ip().is_loopback() || address.ip().is_unspecified() {
+        format!("wss://localhost:{}/api/ws", address.port())
+    } else {
+        format!("wss://{address}/api/ws")
+    }
+}
+
+/// TLS or none, as the URL says.
+fn connector(url: &str, options: &ListenOptions) -> Result<Connector, Failure> {
+    if !url.starts_with("wss://") {
+        return match options.ca {
+            Some(_) => Err(format!("--ca is for URLs that begin with wss://, and {url} does not").into()),
+            None => Ok(Connector::Plain),
+        };
+    }
+    let trust = options.ca.as_deref().map_or(Trust::System, Trust::File);
+    Ok(Connector::Rustls(Arc::new(trust.client_config()?)))
+}
+
 fn request(url: &str, options: &ListenOptions) -> Result<Request, Failure> {
     let url = match &options.device {
         None => url.to_owned(),
@@ -164,6 +194,9 @@ fn explain(url: &str, error: Error) -> Failure {
             let body = String::from_utf8_lossy(body);
             format!("{url} answers {}: {}", response.status(), body.trim()).into()
         }
+        Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+            format!("cannot connect to {url}: {error}; --ca names a file of certificates to trust").into()
+        }
         Error::Io(error) => format!("cannot connect to {url}: {error}; is a gateway running there?").into(),
         other => format!("cannot connect to {url}: {other}").into(),
     }
@@ -172,6 +205,21 @@ fn explain(url: &str, error: Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_gateway_is_where_the_configuration_says() {
+        for (listen, tls, url) in [
+            ("127.0.0.1:8080", false, "ws://127.0.0.1:8080/api/ws"),
+            ("127.0.0.1:8080", true, "wss://localhost:8080/api/ws"),
+            ("[::]:8443", true, "wss://localhost:8443/api/ws"),
+            ("[2001:db8::7]:8443", true, "wss://[2001:db8::7]:8443/api/ws"),
+        ] {
+            let tls_certificate = tls.then(|| "tls.crt".into());
+            let listen = listen.parse().unwrap();
+            let gateway = GatewayConfig { listen, tls_certificate, ..GatewayConfig::default() };
+            assert_eq!(default_url(&gateway), url);
+        }
+    }
 
     #[test]
     fn bodies_are_printed_as_plain_clients_get_them() {

@@ -14,11 +14,10 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, RootCertStore};
 
 use crate::key_set::KeySetError;
 use crate::remote::KeySource;
+use crate::trust::{Trust, TrustError};
 
 /// The largest answer, in bytes. Sets that are in use have a few kilobytes.
 const MAX_BODY: usize = 256 * 1024;
@@ -32,13 +31,9 @@ pub struct HttpKeySource {
 
 impl HttpKeySource {
     /// A source that waits at most `timeout` for a whole answer. Certificates are checked against the system's roots.
-    pub fn new(url: Uri, timeout: Duration) -> Result<Self, SourceError> {
-        let roots = if url.scheme_str() == Some("https") { system_roots()? } else { RootCertStore::empty() };
-        let provider = std::sync::Arc::new(aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+    pub fn new(url: Uri, timeout: Duration) -> Result<Self, TrustError> {
+        let trust = if url.scheme_str() == Some("https") { Trust::System } else { Trust::Nobody };
+        let tls = trust.client_config()?;
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
         // A connection that lies idle for minutes is more trouble than a new one.
@@ -60,12 +55,6 @@ impl HttpKeySource {
         })?;
         Ok(body.to_bytes().into())
     }
-}
-
-fn system_roots() -> Result<RootCertStore, SourceError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() { Err(SourceError::NoRoots) } else { Ok(roots) }
 }
 
 #[async_trait]
@@ -100,18 +89,4 @@ pub enum FetchError {
     /// An answer without keys.
     #[error(transparent)]
     Set(#[from] KeySetError),
-}
-
-/// Why keys cannot be fetched at all.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// The system trusts nobody.
-    #[error(
-        "the system has no root certificates to check HTTPS servers with; install its package of them \
-         (ca-certificates), or name a file of them in SSL_CERT_FILE"
-    )]
-    NoRoots,
-    /// The TLS library cannot be used.
-    #[error("TLS cannot be set up")]
-    Tls(#[from] rustls::Error),
 }
