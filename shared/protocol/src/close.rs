@@ -8,22 +8,17 @@
 //! | 1000 | [`CloseCode::Normal`] | the client said goodbye | no |
 //! | 1001 | [`CloseCode::GoingAway`] | the gateway shuts down | with backoff |
 //! | 1002 | [`CloseCode::ProtocolError`] | the client broke RFC 6455 | no |
-//! | 1003 | [`CloseCode::UnsupportedData`] | the client goes on sending binary messages | no |
 //! | 1007 | [`CloseCode::InvalidPayload`] | a text that is not UTF-8 | no |
 //! | 1009 | [`CloseCode::MessageTooBig`] | a message longer than the limit | no |
-//! | 1011 | [`CloseCode::InternalError`] | a fault of the gateway | with backoff |
-//! | 1012 | [`CloseCode::ServiceRestart`] | the gateway is restarted | with backoff |
-//! | 1013 | [`CloseCode::TryAgainLater`] | the gateway is overloaded | with backoff |
+//! | 1013 | [`CloseCode::TryAgainLater`] | the gateway does not know for now who may stay | with backoff |
 //! | 4000–4499 | | **something that passes** | with backoff |
 //! | 4001 | [`CloseCode::TokenExpired`] | the token expired; get a fresh one first | with backoff |
 //! | 4002 | [`CloseCode::RateLimitExceeded`] | the client ignored `RATE_LIMITED` | with backoff |
 //! | 4003 | [`CloseCode::ConnectionAge`] | the connection reached the greatest age | with backoff |
-//! | 4004 | [`CloseCode::IdleTimeout`] | nothing was asked for or said for too long | with backoff |
 //! | 4005 | [`CloseCode::HeartbeatLost`] | a Ping was not answered in time | with backoff |
 //! | 4006 | [`CloseCode::TokenRevoked`] | the token was revoked; get a fresh one first | with backoff |
 //! | 4007 | [`CloseCode::ClosedOnRequest`] | an administrator closed this connection | with backoff |
 //! | 4500–4999 | | **something that another attempt does not change** | no |
-//! | 4500 | [`CloseCode::Replaced`] | a newer connection took this one's place | no |
 //! | 4503 | [`CloseCode::UserDisabled`] | the user was switched off | no |
 //!
 //! Codes below 3000 are RFC 6455, section 7.4.1, and the IANA registry of WebSocket close codes;
@@ -32,9 +27,7 @@
 use std::ops::RangeInclusive;
 
 /// Application codes after which a client connects again, waiting longer each time.
-pub const RECONNECT_BAND: RangeInclusive<u16> = 4000..=4499;
-/// Application codes after which a client stays away until its user does something.
-pub const STAY_AWAY_BAND: RangeInclusive<u16> = 4500..=4999;
+const RECONNECT_BAND: RangeInclusive<u16> = 4000..=4499;
 
 /// Why the gateway closes a connection; the module's table says when each occurs.
 #[expect(missing_docs, reason = "the table at the head of the module describes every variant")]
@@ -44,20 +37,15 @@ pub enum CloseCode {
     Normal = 1000,
     GoingAway = 1001,
     ProtocolError = 1002,
-    UnsupportedData = 1003,
     InvalidPayload = 1007,
     MessageTooBig = 1009,
-    InternalError = 1011,
-    ServiceRestart = 1012,
     TryAgainLater = 1013,
     TokenExpired = 4001,
     RateLimitExceeded = 4002,
     ConnectionAge = 4003,
-    IdleTimeout = 4004,
     HeartbeatLost = 4005,
     TokenRevoked = 4006,
     ClosedOnRequest = 4007,
-    Replaced = 4500,
     UserDisabled = 4503,
 }
 
@@ -116,7 +104,6 @@ mod tests {
         assert_eq!(reconnect(Some(CloseCode::HeartbeatLost.into())), Reconnect::WithBackoff);
         assert_eq!(reconnect(Some(CloseCode::TokenRevoked.into())), Reconnect::WithBackoff);
         assert_eq!(reconnect(Some(CloseCode::ClosedOnRequest.into())), Reconnect::WithBackoff);
-        assert_eq!(reconnect(Some(CloseCode::Replaced.into())), Reconnect::No);
         assert_eq!(reconnect(Some(CloseCode::UserDisabled.into())), Reconnect::No);
     }
 }
