@@ -2,8 +2,11 @@
 
 use std::ops::{Deref, DerefMut};
 
+use async_nats::jetstream;
 use tempfile::TempDir;
 use tidings_embedded::{NatsServer, Options};
+
+use crate::wait::{BOUND, eventually};
 
 /// A nats-server on a free port, whose data is removed together with it.
 #[derive(Debug)]
@@ -30,6 +33,22 @@ impl Nats {
     /// A plain client of the server.
     pub async fn client(&self) -> async_nats::Client {
         async_nats::connect(self.url()).await.expect("the nats-server that the test started accepts clients")
+    }
+
+    /// Deletes a stream and makes it anew, empty.
+    ///
+    /// nats-server puts what is deleted aside, with a dot before its name, and removes it later. As long as one that was
+    /// deleted before lies there, it cannot, and does not say so: the new stream begins with what was deleted.
+    pub async fn renew(&self, stream: &str) {
+        let aside = self.folder().join("jetstream/$G/streams").join(format!(".{stream}"));
+        eventually("the stream deleted before is removed", BOUND, async || {
+            if aside.exists() { Err(aside.display()) } else { Ok(()) }
+        })
+        .await;
+        let context = jetstream::new(self.client().await);
+        let config = context.get_stream(stream).await.unwrap().cached_info().config.clone();
+        context.delete_stream(stream).await.unwrap();
+        context.create_stream(config).await.unwrap();
     }
 }
 
@@ -60,5 +79,18 @@ mod tests {
         let folder = nats.folder().to_owned();
         drop(nats);
         assert!(!folder.exists());
+    }
+
+    #[tokio::test]
+    async fn a_stream_made_anew_is_empty() {
+        let nats = nats().await;
+        let context = jetstream::new(nats.client().await);
+        let config = jetstream::stream::Config { name: "S".into(), ..Default::default() };
+        context.create_stream(config).await.unwrap();
+        for _ in 0..20 {
+            context.publish("S", "x".into()).await.unwrap().await.unwrap();
+            nats.renew("S").await;
+            assert_eq!(context.get_stream("S").await.unwrap().cached_info().state.messages, 0);
+        }
     }
 }

@@ -104,9 +104,7 @@ async fn events_made_anew_are_projected_from_their_beginning() {
     let projector = scene.projector().await;
     scene.publish_notes(1..=50).await;
     scene.until_last_note_is(50).await;
-    let config = scene.context.get_stream("EVENTS").await.unwrap().cached_info().config.clone();
-    scene.context.delete_stream("EVENTS").await.unwrap();
-    scene.context.create_stream(config).await.unwrap();
+    scene.nats.renew("EVENTS").await;
     scene.publish_notes(51..=80).await;
     scene.until_last_note_is(80).await;
     scene.holds(1..=80).await;

@@ -121,7 +121,7 @@ async fn a_stream_made_anew_is_reported_once_and_read_from_its_beginning() {
     scene.write(1..=10).await;
     assert_eq!(until(&mut follower, 10).await, range(1..=10));
     let before = follower.position().epoch;
-    scene.renew("ENVELOPES").await;
+    scene.nats.renew("ENVELOPES").await;
     scene.write(11..=13).await;
     let renewed = next(&mut follower).await.unwrap_err();
     assert_ne!(renewed, before);
@@ -141,7 +141,7 @@ async fn nothing_is_lost_however_often_the_wait_is_dropped() {
             scene.crash().await;
         }
         if round == 2 {
-            scene.renew("ENVELOPES").await;
+            scene.nats.renew("ENVELOPES").await;
         }
         let last = round * 100 + 100;
         scene.write(last - 99..=last).await;

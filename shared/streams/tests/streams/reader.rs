@@ -146,7 +146,7 @@ async fn a_stream_made_anew_is_read_from_its_beginning() {
     scene.publish(1..=20).await;
     let mut reader = open(&scene.topology).await;
     let before = read(&mut reader, 20).await;
-    scene.renew("EVENTS").await;
+    scene.nats.renew("EVENTS").await;
     scene.publish(21..=25).await;
     let after = read(&mut reader, 5).await;
     assert_eq!(after.iter().map(number).collect::<Vec<_>>(), range(21..=25));

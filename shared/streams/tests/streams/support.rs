@@ -54,13 +54,6 @@ impl Scene {
         self.stream(name).await.cached_info().state.clone()
     }
 
-    /// Deletes a stream and makes it anew.
-    pub(crate) async fn renew(&self, name: &str) {
-        let config = self.stream(name).await.cached_info().config.clone();
-        self.context.delete_stream(name).await.unwrap();
-        self.context.create_stream(config).await.unwrap();
-    }
-
     /// Kills the server, starts it again, and waits until this scene's connection is back.
     pub(crate) async fn crash(&mut self) {
         self.nats.kill().await.unwrap();
