@@ -157,7 +157,7 @@ impl Engine {
     /// Puts what was held back and is due in line; now and then looks for what another projector has left.
     async fn write_late(&mut self, has_room: bool) {
         let now = (self.clock)();
-        if has_room && self.holding.is_due(now) {
+        if has_room && self.has_read_what_is_written() && self.holding.is_due(now) {
             if let Err(error) = self.holding.forget_purged().await {
                 return tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -177,6 +177,15 @@ impl Engine {
                 tracing::debug!(error = &error as &dyn std::error::Error, "looking again later");
             }
         }
+    }
+
+    /// Whether the reader is where the predecessor's writing ended. Before that, a late envelope could not say
+    /// how far all others were written: its reader's place would have the rest written once more.
+    fn has_read_what_is_written(&self) -> bool {
+        let position = self.reader.position();
+        self.resume.after.is_none_or(|after| {
+            after.event.epoch != position.epoch || after.event.sequence <= position.sequence
+        })
     }
 
     /// A projector that has gone may have acknowledged what it held back. If another one has moved the

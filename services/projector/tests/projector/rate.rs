@@ -119,6 +119,28 @@ async fn a_successor_that_limits_nothing_finds_it_too() {
     projector.stop().await;
 }
 
+/// What is late must not say that those after it were not written yet.
+#[tokio::test]
+async fn what_comes_late_at_the_start_makes_nothing_come_twice() {
+    let scene = Scene::new().await;
+    let projector = scene.projector().await;
+    hold_back(&scene).await;
+    scene.publish_notes(11..=30).await;
+    scene.until_last_note_is(30).await;
+    projector.stop().await;
+    // The next ones read everything from the beginning, and the first of them finds that progress 9 is due.
+    scene.forget_consumer().await;
+    let projector = Task::start_with(scene.topology.clone(), settings(), catalogs_of_all_progress());
+    scene.until_last_note_is(9).await;
+    projector.stop().await;
+    scene.forget_consumer().await;
+    let projector = scene.projector().await;
+    scene.publish_notes(31..=31).await;
+    scene.until_last_note_is(31).await;
+    scene.holds((11..=30).chain([9, 31])).await;
+    projector.stop().await;
+}
+
 #[tokio::test]
 async fn a_standby_takes_it_over_though_nothing_else_happens() {
     let scene = Scene::new().await;
