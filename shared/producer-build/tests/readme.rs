@@ -3,10 +3,8 @@
 #[test]
 fn the_readme_shows_the_example() {
     let readme = include_str!("../../../README.md");
-    let example = [
-        include_str!("../../../examples/producer/build.rs"),
-        include_str!("../../../examples/producer/src/main.rs"),
-    ];
+    let example =
+        [include_str!("../../producer/example/build.rs"), include_str!("../../producer/example/src/main.rs")];
     for text in example {
         let (_, code) = text.split_once("\n\n").unwrap();
         assert!(readme.contains(&format!("```rust\n{code}```")), "the README does not show:\n{code}");
