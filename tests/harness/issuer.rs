@@ -165,10 +165,11 @@ impl KeyServer {
                     match tls {
                         None => serve(stream, answers, counter).await,
                         // Whoever does not trust it goes without having asked.
-                        Some(tls) => match tls.accept(stream).await {
-                            Ok(stream) => serve(stream, answers, counter).await,
-                            Err(_) => {}
-                        },
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, answers, counter).await;
+                            }
+                        }
                     }
                 });
             }
