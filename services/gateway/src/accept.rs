@@ -156,7 +156,7 @@ where
         .with_upgrades();
     let late = async {
         if timeout_at(patience.first, begun.cancelled()).await.is_ok() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     };
     tokio::select! {
