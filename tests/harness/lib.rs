@@ -13,6 +13,7 @@
 #![allow(clippy::missing_panics_doc, reason = "every function here panics when the test has failed")]
 
 mod authority;
+mod cable;
 mod client;
 mod command;
 mod issuer;
@@ -24,6 +25,7 @@ mod token;
 mod wait;
 
 pub use authority::Authority;
+pub use cable::Cable;
 pub use client::{Client, Dial, Refusal};
 pub use command::{Finished, Launch, Tidings, binary};
 pub use issuer::{Answer, KeyServer, SigningKey};

@@ -11,7 +11,6 @@
 
 mod audit;
 mod barred;
-mod cable;
 mod connections;
 mod outages;
 mod permissions;

@@ -1,9 +1,8 @@
 //! What is said of users while NATS is away from a gateway.
 
-use harness::{BOUND, System};
+use harness::{BOUND, Cable, System};
 use serde_json::json;
 
-use crate::cable::Cable;
 use crate::site::{Site, open, refused, token_of};
 
 #[tokio::test]

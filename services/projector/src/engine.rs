@@ -266,6 +266,11 @@ impl Engine {
             "writing was interrupted; taking it up again"
         );
         self.under_way.abandon();
+        // A lost place is found at once. What cannot be stored now, because the stream is full or has no leader,
+        // cannot be stored a moment later either.
+        if matches!(error, WriteError::Unavailable(_)) {
+            tokio::time::sleep(RETRY).await;
+        }
         while let Err(error) = self.try_recover().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
             tokio::time::sleep(RETRY).await;

@@ -8,7 +8,9 @@
 
 mod expiry;
 mod faults;
+mod kills;
 mod order;
+mod outages;
 mod rate;
 mod rejections;
 mod standby;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use harness::BOUND;
+use harness::{BOUND, eventually};
 use serde_json::json;
 use tidings_projector::{ProjectorError, Settings};
 
-use crate::support::{Scene, Task, settings};
+use crate::support::{Process, Scene, Task, settings};
 
 #[tokio::test]
 async fn envelopes_lie_in_the_order_of_their_events() {
@@ -51,6 +51,51 @@ async fn an_event_published_twice_with_the_same_id_becomes_one_envelope() {
     scene.until_last_note_is(2).await;
     assert_eq!(scene.state("EVENTS").await, Ok((3, 3)));
     scene.holds([1, 2]).await;
+    projector.stop().await;
+}
+
+/// Also to several addresses, in another form, and though the projector dies in between.
+#[tokio::test]
+async fn an_event_that_comes_again_within_the_window_reaches_nobody_twice() {
+    let scene = Scene::on(harness::nats().await, Duration::from_secs(120)).await;
+    let data = |n: u64| json!({ "n": n, "watchers": ["a", "b", "c"] });
+    let structured = json!({ "specversion": "1.0", "id": "1", "source": "s", "type": "t", "data": data(1) });
+    let binary = [("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-source", "s"), ("ce-type", "t")];
+    for last in [11, 12, 13] {
+        let projector = Process::start(&scene);
+        scene.publish("group.called", &structured).await;
+        scene.publish_with("group.called", &binary, &data(1)).await;
+        scene.publish("note.added", &json!({ "n": last, "user": "u" })).await;
+        scene.until_last_note_is(last).await;
+        projector.kill().await;
+    }
+    scene.holds([1, 1, 1, 11, 12, 13]).await;
+    assert_eq!(scene.state("EVENTS").await, Ok((9, 9)));
+}
+
+/// Beyond the window nothing tells a repetition from something new. The event itself is projected once, even so.
+#[tokio::test]
+async fn an_event_that_comes_again_after_the_window_is_another_one() {
+    let scene = Scene::new().await;
+    let data = json!({ "n": 1, "watchers": ["a", "b", "c"] });
+    let event = json!({ "specversion": "1.0", "id": "1", "source": "s", "type": "t", "data": data });
+    let projector = Process::start(&scene);
+    eventually("it came again after the window", BOUND, async || {
+        scene.publish("group.called", &event).await;
+        scene.until_all_done().await;
+        match scene.state("ENVELOPES").await? {
+            (6, 6) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    // Nothing remembers what was done but the envelopes themselves.
+    projector.kill().await;
+    scene.forget_consumer().await;
+    let projector = scene.projector().await;
+    scene.publish_notes(2..=2).await;
+    scene.until_last_note_is(2).await;
+    scene.holds([1, 1, 1, 1, 1, 1, 2]).await;
     projector.stop().await;
 }
 

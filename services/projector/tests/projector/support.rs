@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::jetstream;
 use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use harness::{BOUND, Nats, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -191,6 +192,21 @@ impl Scene {
         Ok((state.last_sequence, state.messages))
     }
 
+    /// Publishes notes until one that was published here is written, so somebody is active.
+    pub(crate) async fn publish_until_written(&self, published: &mut u64, bound: Duration) {
+        let before = self.state("ENVELOPES").await.unwrap().0;
+        let first = *published + 1;
+        let mut last = *published;
+        eventually("somebody writes", bound, async || {
+            last += 1;
+            self.publish_notes(last..=last).await;
+            let (written, _) = self.state("ENVELOPES").await?;
+            if written > before && written >= first { Ok(()) } else { Err(format!("{written} of {last}")) }
+        })
+        .await;
+        *published = last;
+    }
+
     /// Waits until the envelope that was written last has this number in its body.
     pub(crate) async fn until_last_note_is(&self, n: u64) {
         eventually(&format!("note {n} is the last envelope"), 2 * BOUND, async || {
@@ -228,11 +244,8 @@ impl Scene {
     /// Every envelope that is in the stream, in order.
     pub(crate) async fn envelopes(&self) -> Vec<StoredEnvelope> {
         let (last, _) = self.state("ENVELOPES").await.unwrap();
-        let mut envelopes = Vec::new();
-        for sequence in 1..=last {
-            envelopes.extend(fetch(&self.topology, sequence).await.unwrap());
-        }
-        envelopes
+        let fetched = stream::iter(1..=last).map(|sequence| fetch(&self.topology, sequence)).buffered(64);
+        fetched.try_filter_map(async |envelope| Ok(envelope)).try_collect().await.unwrap()
     }
 
     /// Fails unless the bodies of all envelopes have these numbers, in this order.
@@ -290,10 +303,15 @@ pub(crate) struct Process(Child);
 
 impl Process {
     pub(crate) fn start(scene: &Scene) -> Self {
+        Self::start_at(scene.nats.url())
+    }
+
+    /// With NATS at this URL.
+    pub(crate) fn start_at(nats: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
             .args(["--exact", "support::projector_that_is_killed", "--ignored", "--nocapture"])
-            .env(NATS_URL, scene.nats.url())
+            .env(NATS_URL, nats)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .kill_on_drop(true);

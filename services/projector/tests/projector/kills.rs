@@ -1,0 +1,234 @@
+//! Exactly once and in order, though projectors are killed again and again under a load of everything that there is.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_nats::jetstream;
+use futures_util::future::try_join_all;
+use harness::{BOUND, eventually};
+use serde_json::{Value, json};
+use tidings_streams::StoredEnvelope;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Process, Scene, number};
+
+#[tokio::test]
+async fn the_active_one_killed_under_load_leaves_everything_in_its_place() {
+    let scene = Scene::new().await;
+    under_load(&scene, kill(&scene, 6, Turn::HasWritten)).await;
+}
+
+/// `cargo test -p tidings-projector -- --ignored a_minute_of_kills`
+#[tokio::test]
+#[ignore = "takes two minutes: `cargo test -p tidings-projector -- --ignored a_minute_of_kills`"]
+async fn a_minute_of_kills_leaves_everything_in_its_place() {
+    let scene = Scene::new().await;
+    under_load(&scene, kill(&scene, 60, Turn::HasLived)).await;
+}
+
+/// When the older of two projectors is killed, a second after the last kill at the earliest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// When it alone has written something, and another one stands by.
+    HasWritten,
+    /// Whatever it does. A projector lives for two seconds then, and the server gives nobody's turn to another one before
+    /// three have passed: many are killed while they wait, begin, or take up what is left.
+    HasLived,
+}
+
+async fn kill(scene: &Scene, kills: u32, turn: Turn) {
+    let mut seconds = interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut older = Process::start(scene);
+    for _ in 0..kills {
+        if turn == Turn::HasWritten {
+            until_something_is_written(scene).await;
+        }
+        let younger = Process::start(scene);
+        seconds.tick().await;
+        std::mem::replace(&mut older, younger).kill().await;
+    }
+    until_something_is_written(scene).await;
+    older.kill().await;
+}
+
+async fn until_something_is_written(scene: &Scene) {
+    let before = scene.state("ENVELOPES").await.unwrap().0;
+    eventually("something is written", BOUND, async || match scene.state("ENVELOPES").await?.0 {
+        written if written > before => Ok(()),
+        written => Err(format!("{written} envelopes, as before")),
+    })
+    .await;
+}
+
+/// Runs `faults` while producers publish, and compares what has come of that.
+async fn under_load(scene: &Scene, faults: impl Future<Output = ()>) {
+    remember_ids(scene).await;
+    let stopped = CancellationToken::new();
+    let producers = (1..=3).map(|number| {
+        let context = jetstream::new(scene.topology.client());
+        tokio::spawn(produce(context, number, stopped.clone()))
+    });
+    let producers: Vec<_> = producers.collect();
+    faults.await;
+    stopped.cancel();
+    let mut events = try_join_all(producers).await.unwrap().concat();
+    events.sort_by_key(|event| event.sequence);
+    let sequences = events.iter().map(|event| event.sequence);
+    assert!(sequences.eq(1..=scene.state("EVENTS").await.unwrap().0), "each event is there once");
+
+    let projector = scene.projector().await;
+    scene.until_all_done().await;
+    let gauges = until_newest_gauges_are_written(scene, &events).await;
+    let envelopes = scene.envelopes().await;
+    let placed = envelopes.iter().filter(|stored| !is_gauge(stored)).map(place);
+    let (all, expected) = expected(&events);
+    let wrong = placed.clone().zip(&expected).find(|(found, expected)| found != *expected);
+    assert_eq!(wrong, None, "found and expected");
+    assert_eq!(placed.count(), expected.len());
+    // What was replaced was written once, too.
+    assert_eq!(scene.state("ENVELOPES").await.unwrap().0, all + gauges);
+    let rejected = events.iter().filter(|event| event.kind == Kind::Bad).count();
+    assert_eq!(scene.state("REJECTED").await.unwrap().1, u64::try_from(rejected).unwrap());
+    projector.stop().await;
+}
+
+/// The server recognises events that are published again; envelopes that are written again, it does not.
+async fn remember_ids(scene: &Scene) {
+    let mut config = scene.context.get_stream("EVENTS").await.unwrap().cached_info().config.clone();
+    config.duplicate_window = Duration::from_secs(120);
+    scene.context.update_stream(config).await.unwrap();
+}
+
+#[derive(Clone, Debug)]
+struct Published {
+    sequence: u64,
+    n: u64,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Note,
+    Group,
+    Completion,
+    Gauge,
+    Bad,
+}
+
+impl Kind {
+    fn of(n: u64) -> Self {
+        match n % 20 {
+            0 => Self::Group,
+            5 => Self::Bad,
+            10 | 15 => Self::Completion,
+            1 | 6 | 11 | 16 => Self::Gauge,
+            _ => Self::Note,
+        }
+    }
+
+    fn event(self, n: u64) -> (&'static str, Value) {
+        match self {
+            Self::Note => ("note.added", json!({ "n": n, "user": user(n) })),
+            Self::Group => ("group.called", json!({ "n": n, "watchers": watchers() })),
+            Self::Completion => ("job.completed", json!({ "n": n, "user": user(n), "job": job(n) })),
+            Self::Gauge => ("gauge.read", json!({ "n": n, "user": "u", "gauge": gauge(n) })),
+            Self::Bad => ("note.added", json!({ "n": n })),
+        }
+    }
+}
+
+fn user(n: u64) -> String {
+    format!("u{}", n % 7)
+}
+
+fn watchers() -> Vec<String> {
+    (0..20).map(|n| format!("w{n}")).collect()
+}
+
+fn job(n: u64) -> String {
+    format!("j{}", n % 3)
+}
+
+fn gauge(n: u64) -> String {
+    format!("g{}", n % 5)
+}
+
+/// Publishes an event every 20 ms, and every third again at once, as if the answer had been lost.
+async fn produce(context: jetstream::Context, producer: u64, stopped: CancellationToken) -> Vec<Published> {
+    let mut pace = interval(Duration::from_millis(20));
+    let mut published = Vec::new();
+    for n in producer * 1_000_000.. {
+        if stopped.run_until_cancelled(pace.tick()).await.is_none() {
+            break;
+        }
+        let kind = Kind::of(n);
+        let (name, data) = kind.event(n);
+        let publish = async || {
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert("Nats-Msg-Id", n.to_string());
+            let (subject, payload) = (format!("events.t.{name}"), data.to_string());
+            context.publish_with_headers(subject, headers, payload.into()).await.unwrap().await.unwrap()
+        };
+        let sequence = publish().await.sequence;
+        if n % 3 == 0 {
+            assert!(publish().await.duplicate);
+        }
+        published.push(Published { sequence, n, kind });
+    }
+    published
+}
+
+/// Where an envelope lies: the sequence of its event, its address, its number.
+type Place = (u64, String, u64);
+
+fn place(stored: &StoredEnvelope) -> Place {
+    let envelope = &stored.envelope;
+    (envelope.origin.event.sequence, envelope.subject.address.to_string(), number(stored))
+}
+
+/// How many envelopes were to be written, gauges aside, and those that are there still, in order.
+fn expected(events: &[Published]) -> (u64, Vec<Place>) {
+    let mut newest = BTreeMap::new();
+    let mut places = Vec::new();
+    for Published { sequence, n, kind } in events {
+        let ids = match kind {
+            Kind::Note | Kind::Completion => vec![user(*n)],
+            Kind::Group => watchers(),
+            Kind::Gauge | Kind::Bad => continue,
+        };
+        if *kind == Kind::Completion {
+            newest.insert((user(*n), job(*n)), *sequence);
+        }
+        places.extend(ids.into_iter().map(|id| (*kind, (*sequence, format!("user:{id}"), *n))));
+    }
+    let all = u64::try_from(places.len()).unwrap();
+    let is_there = |(kind, (sequence, _, n)): &(Kind, Place)| {
+        *kind != Kind::Completion || newest[&(user(*n), job(*n))] == *sequence
+    };
+    (all, places.into_iter().filter(is_there).map(|(_, place)| place).collect())
+}
+
+fn is_gauge(stored: &StoredEnvelope) -> bool {
+    stored.envelope.subject.slot == "gauge"
+}
+
+/// Waits until the newest of each gauge is written, as the last of it and once, and returns how many there are.
+async fn until_newest_gauges_are_written(scene: &Scene, events: &[Published]) -> u64 {
+    let gauges = events.iter().filter(|event| event.kind == Kind::Gauge);
+    let newest: BTreeMap<_, _> = gauges.map(|event| (gauge(event.n), event.sequence)).collect();
+    let written = eventually("the newest of each gauge is written", 2 * BOUND, async || {
+        let mut written: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+        for stored in scene.envelopes().await.iter().filter(|stored| is_gauge(stored)) {
+            written.entry(gauge(number(stored))).or_default().push(place(stored).0);
+        }
+        let last = written.iter().map(|(gauge, sequences)| (gauge.clone(), sequences[sequences.len() - 1]));
+        if last.collect::<BTreeMap<_, _>>() == newest { Ok(written) } else { Err(format!("{written:?}")) }
+    })
+    .await;
+    for sequences in written.values() {
+        assert!(sequences.is_sorted_by(|one, next| one < next), "{sequences:?}");
+    }
+    u64::try_from(written.values().map(Vec::len).sum::<usize>()).unwrap()
+}

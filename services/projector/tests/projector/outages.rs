@@ -1,0 +1,99 @@
+//! What NATS cannot do for a while is waited out; no event is rejected for it.
+
+use async_nats::jetstream::stream::{Config, DiscardPolicy};
+use futures_util::StreamExt as _;
+use harness::BOUND;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use crate::support::{Scene, Task};
+
+/// A note that is rejected: it is for nobody.
+async fn publish_bad_note(scene: &Scene) {
+    scene.publish("note.added", &json!({ "n": 0 })).await;
+}
+
+/// Everything up to note `last` was written, and of the rest so much was rejected.
+async fn all_is_well(scene: &Scene, projector: Task, last: u64, rejected: u64) {
+    scene.until_all_done().await;
+    scene.holds(1..=last).await;
+    assert_eq!(scene.state("ENVELOPES").await.unwrap().0, last);
+    assert_eq!(scene.state("REJECTED").await.unwrap().1, rejected);
+    projector.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_for_long_costs_nothing() {
+    let scene = Scene::new().await;
+    let projector = scene.projector().await;
+    let nats = Pid::from_raw(i32::try_from(scene.nats.pid().unwrap()).unwrap()).unwrap();
+    let mut published = 0;
+    for _ in 0..2 {
+        scene.publish_notes(published + 1..=published + 1000).await;
+        published += 1000;
+        publish_bad_note(&scene).await;
+        kill_process(nats, Signal::STOP).unwrap();
+        // Until requests fail; those of the projector wait no longer.
+        scene.context.get_stream("EVENTS").await.unwrap_err();
+        kill_process(nats, Signal::CONT).unwrap();
+    }
+    all_is_well(&scene, projector, published, 2).await;
+}
+
+#[tokio::test]
+async fn a_full_stream_of_envelopes_is_waited_out() {
+    let scene = Scene::new().await;
+    let projector = scene.projector().await;
+    scene.publish_notes(1..=100).await;
+    scene.until_last_note_is(100).await;
+    let full = Full::make(&scene, "ENVELOPES").await;
+    // What projectors send, also what is refused.
+    let mut sent = scene.nats.client().await.subscribe("envelopes.>").await.unwrap();
+    scene.publish_notes(101..=600).await;
+    publish_bad_note(&scene).await;
+    let mut first_again = 0;
+    while first_again < 3 {
+        let message = tokio::time::timeout(BOUND, sent.next()).await.unwrap().unwrap();
+        first_again += u64::from(message.payload == r#"{"n":101}"#.as_bytes());
+    }
+    assert_eq!(scene.state("ENVELOPES").await, Ok((100, 100)));
+    full.make_room(&scene).await;
+    all_is_well(&scene, projector, 600, 1).await;
+}
+
+#[tokio::test]
+async fn a_full_stream_of_rejections_is_waited_out() {
+    let scene = Scene::new().await;
+    let projector = scene.projector().await;
+    publish_bad_note(&scene).await;
+    scene.until_all_done().await;
+    let full = Full::make(&scene, "REJECTED").await;
+    let mut sent = scene.nats.client().await.subscribe("rejected.>").await.unwrap();
+    publish_bad_note(&scene).await;
+    scene.publish_notes(1..=10).await;
+    for _ in 0..3 {
+        tokio::time::timeout(BOUND, sent.next()).await.unwrap().unwrap();
+    }
+    full.make_room(&scene).await;
+    all_is_well(&scene, projector, 10, 2).await;
+}
+
+/// A stream that takes nothing more.
+struct Full(Config);
+
+impl Full {
+    async fn make(scene: &Scene, stream: &str) -> Self {
+        let info = scene.context.get_stream(stream).await.unwrap().cached_info().clone();
+        let full = Config {
+            max_bytes: i64::try_from(info.state.bytes).unwrap(),
+            discard: DiscardPolicy::New,
+            ..info.config.clone()
+        };
+        scene.context.update_stream(full).await.unwrap();
+        Self(info.config)
+    }
+
+    async fn make_room(self, scene: &Scene) {
+        scene.context.update_stream(self.0).await.unwrap();
+    }
+}
