@@ -310,7 +310,7 @@ pub(crate) struct ListenOptions {
     /// Hear only what has this attribute; the same name several times means any of the values
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) filter: Vec<String>,
-    /// The gateway, ws:// or wss:// [default: the address in gateway.listen, wss:// if gateway.tls_certificate is set]
+    /// The gateway, ws:// or wss:// [default: the address in gateway.listen, wss:// where it speaks TLS]
     #[arg(long, value_name = "ws://HOST:PORT/api/ws")]
     pub(crate) url: Option<String>,
     /// Certificates to trust for wss://, PEM [default: those that the system trusts]

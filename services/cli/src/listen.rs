@@ -194,7 +194,9 @@ fn explain(url: &str, error: Error) -> Failure {
             let body = String::from_utf8_lossy(body);
             format!("{url} answers {}: {}", response.status(), body.trim()).into()
         }
-        Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+        Error::Io(error)
+            if error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some() =>
+        {
             format!("cannot connect to {url}: {error}; --ca names a file of certificates to trust").into()
         }
         Error::Io(error) => format!("cannot connect to {url}: {error}; is a gateway running there?").into(),
