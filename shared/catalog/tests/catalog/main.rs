@@ -11,5 +11,6 @@ mod keys;
 mod mistakes;
 mod projection;
 mod publish;
+mod rendering;
 mod shapes;
 mod support;

@@ -1,11 +1,11 @@
 //! Any event becomes envelopes that are sound in themselves, or is rejected; always the same.
 
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tidings_catalog::{Catalog, Reason};
 use tidings_model::{Address, EnvelopeSubject};
 
-use crate::support::{catalog, event};
+use crate::support::{any_json, any_text, as_text, catalog, event};
 
 fn everything() -> Catalog {
     catalog(
@@ -30,41 +30,6 @@ fn everything() -> Catalog {
         body = { v = ["{data.v}"] }
         "#,
     )
-}
-
-fn any_json() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::Bool),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        any_text().prop_map(Value::String),
-    ];
-    leaf.prop_recursive(4, 40, 6, |inner| {
-        let name =
-            prop_oneof![Just("u".to_owned()), Just("v".to_owned()), Just("list".to_owned()), any_text()];
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
-            prop::collection::vec((name, inner), 0..6)
-                .prop_map(|members| Value::Object(Map::from_iter(members))),
-        ]
-    })
-}
-
-fn any_text() -> impl Strategy<Value = String> {
-    prop_oneof![
-        ".{0,12}",
-        "[.*> \t\r\n:={}\\\\\"\u{0}/-]{0,8}",
-        Just("all".to_owned()),
-        Just("user:root".to_owned()),
-        Just("{data.v}".to_owned()),
-        (500..530_usize).prop_map(|length| "é".repeat(length / 2)),
-    ]
-}
-
-/// A string, number or boolean as it stands in text.
-fn as_text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Data that often has what the catalog wants.

@@ -1,6 +1,7 @@
-//! Small catalogs.
+//! Small catalogs, and data of all kinds.
 
-use serde_json::{Value, json};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
 use tidings_catalog::{Catalog, CatalogError, Files};
 use tidings_model::{Epoch, Event, EventName, Position, Tenant};
 use time::OffsetDateTime;
@@ -34,4 +35,39 @@ pub(crate) fn event(name: &str, data: Value) -> Event {
 
 pub(crate) fn claims(value: &Value) -> serde_json::Map<String, Value> {
     json!({ "claims": value })["claims"].as_object().unwrap().clone()
+}
+
+pub(crate) fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any_text().prop_map(Value::String),
+    ];
+    leaf.prop_recursive(4, 40, 6, |inner| {
+        let name =
+            prop_oneof![Just("u".to_owned()), Just("v".to_owned()), Just("list".to_owned()), any_text()];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
+            prop::collection::vec((name, inner), 0..6)
+                .prop_map(|members| Value::Object(Map::from_iter(members))),
+        ]
+    })
+}
+
+pub(crate) fn any_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        ".{0,12}",
+        "[.*> \t\r\n:={}\\\\\"\u{0}/-]{0,8}",
+        Just("all".to_owned()),
+        Just("user:root".to_owned()),
+        Just("{data.v}".to_owned()),
+        (500..530_usize).prop_map(|length| "é".repeat(length / 2)),
+    ]
+}
+
+/// A string, number or boolean as it stands in text.
+pub(crate) fn as_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
