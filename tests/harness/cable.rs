@@ -119,9 +119,9 @@ mod tests {
             cable.mute();
             near.write_all(b"late").await.unwrap();
             if plugged_again {
-                cable.plug()
+                cable.plug();
             } else {
-                cable.pull()
+                cable.pull();
             }
             let mut found = vec![0; 4];
             let length = far.read(&mut found).await.unwrap_or(0);

@@ -2,15 +2,17 @@
 //!
 //! Whoever may listen is in the room at once: one client for each address of the examples, some that hold several keys, and
 //! some that hold others. For each of them the whole of what it receives is compared, in order, up to a marker that
-//! is addressed to it alone and published last.
+//! is addressed to it alone and published last. In whatever form an example is published, the same envelopes are written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, Subscriber, jetstream};
+use futures_util::StreamExt as _;
 use harness::{BOUND, Client, SCHEMAS, Setup, System};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn incident_command() {
@@ -208,12 +210,16 @@ async fn check(system: &System, tenant: &str, listeners: Vec<Listener>) {
     for listener in &listeners {
         clients.push(listener.open(system).await);
     }
+    let context = jetstream::new(system.client().clone());
+    let written = Written::follow(system).await;
+    let mut published = Vec::new();
     let mut reached = BTreeSet::new();
     for (name, example) in examples(Path::new(SCHEMAS).join(tenant).as_path()) {
         let to: BTreeSet<_> = texts(&example["becomes"]["to"]).into_iter().map(str::to_owned).collect();
         for (form, headers, payload) in forms(&name, &example) {
             let subject = format!("events.{tenant}.{}", example["event"].as_str().unwrap());
-            system.client().publish_with_headers(subject, headers, payload.into()).await.unwrap();
+            let stored = context.publish_with_headers(subject, headers, payload.into()).await.unwrap();
+            published.push((format!("{name} as {form}"), name.clone(), stored.await.unwrap().sequence));
             for (listener, client) in listeners.iter().zip(&mut clients) {
                 if listener.tenant == tenant && !to.is_disjoint(&listener.keys()) {
                     let message = client.next_json(BOUND).await;
@@ -231,6 +237,45 @@ async fn check(system: &System, tenant: &str, listeners: Vec<Listener>) {
         let message = client.next_text(BOUND).await;
         let claims = &listener.claims;
         assert!(message.contains("marker"), "{claims} has no key for this, and receives {message}");
+    }
+    written.check(&published).await;
+}
+
+/// What the projector writes, by the sequence of its event, and in that by its part.
+struct Written(Subscriber);
+
+/// The subject, the attributes and the body of an envelope.
+type Envelope = (String, Option<String>, String);
+
+impl Written {
+    async fn follow(system: &System) -> Self {
+        let client = system.client();
+        let written = client.subscribe("envelopes.>").await.unwrap();
+        client.flush().await.unwrap();
+        Self(written)
+    }
+
+    /// Fails unless each example became the same envelopes, to the byte, in whatever form it was published: as it is called in
+    /// that form, its name, the sequence of its event. An event behind them must have been projected, too.
+    async fn check(mut self, published: &[(String, String, u64)]) {
+        let last = published.iter().map(|(_, _, sequence)| *sequence).max().unwrap();
+        let mut written: BTreeMap<u64, BTreeMap<u32, Envelope>> = BTreeMap::new();
+        while written.last_key_value().is_none_or(|(sequence, _)| *sequence <= last) {
+            let message = timeout(BOUND, self.0.next()).await.unwrap().unwrap();
+            let headers = message.headers.unwrap();
+            let header = |name: &str| headers.get(name).map(|value| value.as_str().to_owned());
+            let body = String::from_utf8(message.payload.to_vec()).unwrap();
+            let envelope = (message.subject.to_string(), header("Tidings-Attributes"), body);
+            let [sequence, part] = [("Tidings-Event-Seq", '-'), ("Tidings-Part", '/')]
+                .map(|(name, separator)| header(name).unwrap().split_once(separator).unwrap().1.to_owned());
+            written.entry(sequence.parse().unwrap()).or_default().insert(part.parse().unwrap(), envelope);
+        }
+        let mut first_forms = BTreeMap::new();
+        for (form, name, sequence) in published {
+            let envelopes = &written[sequence];
+            let (first_form, expected) = first_forms.entry(name).or_insert((form, envelopes));
+            assert_eq!(envelopes, *expected, "{form} and {first_form}");
+        }
     }
 }
 
