@@ -19,9 +19,8 @@ async fn the_active_one_killed_under_load_leaves_everything_in_its_place() {
     under_load(&scene, kill(&scene, 6, Turn::HasWritten)).await;
 }
 
-/// `cargo test -p tidings-projector -- --ignored a_minute_of_kills`
 #[tokio::test]
-#[ignore = "takes two minutes: `cargo test -p tidings-projector -- --ignored a_minute_of_kills`"]
+#[ignore = "takes more than a minute: `cargo test -p tidings-projector -- --ignored a_minute_of_kills`"]
 async fn a_minute_of_kills_leaves_everything_in_its_place() {
     let scene = Scene::new().await;
     under_load(&scene, kill(&scene, 60, Turn::HasLived)).await;
