@@ -1,4 +1,4 @@
-//! Exactly once and in order, though projectors are killed again and again under a load of everything that there is.
+//! Exactly once and in order, though projectors are killed again and again under a load of everything.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,8 +31,8 @@ async fn a_minute_of_kills_leaves_everything_in_its_place() {
 enum Turn {
     /// When it alone has written something, and another one stands by.
     HasWritten,
-    /// Whatever it does. A projector lives for two seconds then, and the server gives nobody's turn to another one before
-    /// three have passed: many are killed while they wait, begin, or take up what is left.
+    /// Whatever it does. A projector lives for two seconds then, and the server gives nobody's turn to another
+    /// one before three have passed: many are killed while they wait, begin, or take up what is left.
     HasLived,
 }
 
@@ -213,7 +213,7 @@ fn is_gauge(stored: &StoredEnvelope) -> bool {
     stored.envelope.subject.slot == "gauge"
 }
 
-/// Waits until the newest of each gauge is written, as the last of it and once, and returns how many there are.
+/// Waits until the newest of each gauge is written, as the last of it and once. Returns how many there are.
 async fn until_newest_gauges_are_written(scene: &Scene, events: &[Published]) -> u64 {
     let gauges = events.iter().filter(|event| event.kind == Kind::Gauge);
     let newest: BTreeMap<_, _> = gauges.map(|event| (gauge(event.n), event.sequence)).collect();

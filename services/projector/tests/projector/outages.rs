@@ -33,7 +33,7 @@ async fn a_server_that_is_silent_for_long_costs_nothing() {
         published += 1000;
         publish_bad_note(&scene).await;
         kill_process(nats, Signal::STOP).unwrap();
-        // Until requests fail; those of the projector wait no longer. One that was on its way may still be answered.
+        // Until requests fail; those of the projector wait no longer. What was on its way may be answered.
         while scene.context.get_stream("EVENTS").await.is_ok() {}
         kill_process(nats, Signal::CONT).unwrap();
     }
