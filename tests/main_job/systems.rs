@@ -259,16 +259,17 @@ impl Written {
     /// that form, its name, the sequence of its event. An event behind them must have been projected, too.
     async fn check(mut self, published: &[(String, String, u64)]) {
         let last = published.iter().map(|(_, _, sequence)| *sequence).max().unwrap();
-        let mut written: BTreeMap<u64, BTreeMap<u32, Envelope>> = BTreeMap::new();
+        let mut written: BTreeMap<u64, BTreeMap<String, Envelope>> = BTreeMap::new();
         while written.last_key_value().is_none_or(|(sequence, _)| *sequence <= last) {
             let message = timeout(BOUND, self.0.next()).await.unwrap().unwrap();
             let headers = message.headers.unwrap();
             let header = |name: &str| headers.get(name).map(|value| value.as_str().to_owned());
             let body = String::from_utf8(message.payload.to_vec()).unwrap();
             let envelope = (message.subject.to_string(), header("Tidings-Attributes"), body);
-            let [sequence, part] = [("Tidings-Event-Seq", '-'), ("Tidings-Part", '/')]
-                .map(|(name, separator)| header(name).unwrap().split_once(separator).unwrap().1.to_owned());
-            written.entry(sequence.parse().unwrap()).or_default().insert(part.parse().unwrap(), envelope);
+            let origin = header("Tidings-Origin").unwrap();
+            let (event, part) = origin.split_once('/').unwrap();
+            let sequence = event.split_once('-').unwrap().1;
+            written.entry(sequence.parse().unwrap()).or_default().insert(part.to_owned(), envelope);
         }
         let mut first_forms = BTreeMap::new();
         for (form, name, sequence) in published {
