@@ -45,10 +45,11 @@ const BAR: f64 = 16.0;
 /// Between the bars of two rows.
 const SPACE: f64 = 12.0;
 /// Of a character of the names, about.
-const CHARACTER: f64 = 6.9;
+const CHARACTER: f64 = 7.4;
 /// What the figure at a bar's end needs.
 const FIGURE: f64 = 62.0;
 
+const PAPER: &str = "#ffffff";
 const INK: &str = "#1f2933";
 const FAINT: &str = "#7b8794";
 const GRID: &str = "#e4e7eb";
@@ -73,7 +74,7 @@ pub(crate) fn draw(sections: &[Section]) -> Result<String, Failure> {
         top += panel.height() + GAP;
     }
     let height = top - GAP + MARGIN;
-    let paper = Rectangle::new().set("width", WIDTH).set("height", height).set("fill", "#ffffff");
+    let paper = Rectangle::new().set("width", WIDTH).set("height", height).set("fill", PAPER);
     let document = Document::new()
         .set("viewBox", (0, 0, WIDTH, height))
         .set("width", WIDTH)
@@ -135,10 +136,11 @@ impl<'s> Panel<'s> {
         let mut group = Group::new().add(title);
         group = self.add_legend(group);
         group = self.add_grid(group);
+        group = self.add_target(group);
         for (row, top) in self.rows.iter().zip(tops(HEAD + SPACE / 2.0, self.row_height())) {
             group = self.add_row(group, row, top);
         }
-        self.add_target(group)
+        group
     }
 
     /// What the axis shows, and which shade is which.
@@ -176,7 +178,11 @@ impl<'s> Panel<'s> {
         for ((index, colour), top) in self.indices.iter().zip(colours(row.subject)).zip(tops) {
             let Some(value) = row.values.get(*index).copied().flatten() else { continue };
             let length = self.axis.place(value).max(1.5);
-            let figure = text(&readable(value), self.left + length + 7.0, top + BAR - 3.5, INK);
+            let figure = text(&readable(value), self.left + length + 7.0, top + BAR - 3.5, INK)
+                // So that no line runs through it.
+                .set("paint-order", "stroke")
+                .set("stroke", PAPER)
+                .set("stroke-width", 4);
             group = group.add(bar(self.left, top + 1.0, length, BAR - 2.0, colour)).add(figure);
         }
         group

@@ -20,8 +20,10 @@ const COLUMNS: &[&str] = &[
     "envelopes/s",
     "± %",
     "× the relay",
+    "± %",
     "CPU µs/envelope",
     "nats-server µs/envelope",
+    "CPU × the relay",
 ];
 const PLOTTED: &[&str] = &["× the relay"];
 /// Users whom events for one address go to, in turns.
@@ -182,19 +184,25 @@ pub(super) async fn until(
 fn section(title: &str, plot: Plot, workers: &[Worker], load: Load) -> (Section, f64) {
     let mut section = Section::new(title, COLUMNS);
     section.plot = Some(plot);
-    let relay = workers.first().map_or(f64::NAN, |worker| median(worker.rates.clone()));
+    let Some(relay) = workers.first() else { return (section, f64::NAN) };
     for worker in workers {
         let (subject, name) = worker.kind.describe();
-        let envelopes = median(worker.rates.clone());
+        // By round: what else the machine does changes less from one turn to the next than from round to round.
+        let ratios: Vec<f64> =
+            worker.rates.iter().zip(&relay.rates).map(|(own, relay)| own / relay).collect();
         let cost = |process: usize| median(worker.costs.iter().map(|costs| costs[process]).collect());
+        let totals = worker.costs.iter().zip(&relay.costs);
+        let cost_ratio = totals.map(|(own, relay)| own.iter().sum::<f64>() / relay.iter().sum::<f64>());
         let values = [
             number(load.events),
             number(load.envelopes),
-            envelopes,
+            median(worker.rates.clone()),
             spread(&worker.rates),
-            envelopes / relay,
+            median(ratios.clone()),
+            spread(&ratios),
             cost(0),
             cost(1),
+            median(cost_ratio.collect()),
         ];
         section.row_of(subject, name, values.map(Some));
     }
@@ -202,5 +210,6 @@ fn section(title: &str, plot: Plot, workers: &[Worker], load: Load) -> (Section,
     section.note("fenced: with the headers by which NATS checks the order of the projector's envelopes");
     section
         .note("from the first envelope that is stored to the last; processes take turns on the same events");
-    (section, relay)
+    section.note("×: the median of the rounds' ratios; where it scatters much, only CPU compares");
+    (section, median(relay.rates.clone()))
 }
