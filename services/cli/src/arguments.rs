@@ -11,8 +11,8 @@ pub(crate) const OWN_VARIABLES: [&str; 3] = ["TIDINGS_CONFIG", "TIDINGS_TOKEN", 
 const AFTER_HELP: &str = "\
 Configuration: one TOML file, and environment variables over it. A key such as `listen` in
 section [gateway] is the variable TIDINGS_GATEWAY__LISTEN (two underscores between section and
-key). All of it is checked before anything starts, and every mistake is named. README.md lists
-every key with its unit and default.";
+key). All of it is checked before anything starts, and every mistake is named. `tidings config`
+prints every key with its meaning and default.";
 
 #[derive(Debug, Parser)]
 #[command(name = "tidings", version, after_help = AFTER_HELP, max_term_width = 100)]
@@ -53,6 +53,8 @@ pub(crate) enum Command {
     /// Look at who is connected
     #[command(subcommand)]
     Connections(ConnectionCommand),
+    /// Print a configuration file with every key, its meaning and its default
+    Config,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,5 @@
 //! `tidings check`: whether the catalogs may go out.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,6 +10,7 @@ use tidings_streams::{Topology, running_catalog};
 
 use crate::arguments::CheckOptions;
 use crate::failure::{self, Failure};
+use crate::output::print;
 use crate::{catalogs, serve};
 
 /// Checks, and prints a line for each tenant and for each thing that is wrong.
@@ -83,8 +83,4 @@ fn summary(
 
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-fn print(line: &str) -> Result<(), Failure> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
 }

@@ -49,6 +49,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Users(command) => Box::pin(users::run(file, command)).await,
             Command::Connections(command) => Box::pin(connections::run(file, command)).await,
             Command::Check(options) => Box::pin(check::run(file, options)).await,
+            Command::Config => output::print(tidings_runtime::config::reference().trim_end()),
             Command::Rejected(command) => Box::pin(rejected::run(file, command)).await,
         }
     })

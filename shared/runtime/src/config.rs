@@ -58,6 +58,7 @@
 
 mod format;
 mod mistake;
+mod reference;
 mod resolve;
 mod schema;
 mod sections;
@@ -67,6 +68,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 pub use mistake::{Mistake, Mistakes, Origin};
+pub use reference::reference;
 pub use sections::{
     AccessConfig, Config, ConsumerStoreKind, ConsumersConfig, GatewayConfig, IssuerConfig, LogFormat,
     NatsConfig, ProjectorConfig, SchemasConfig, Secret, SignatureAlgorithm, Storage, StreamsConfig,

@@ -30,8 +30,7 @@ impl Schema {
         reason = "it has no input: it holds or fails for everyone, and every test builds it"
     )]
     pub(super) fn of_config() -> Self {
-        let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-        let schema = settings.into_generator().into_root_schema_for::<Config>().to_value();
+        let schema = of_config();
         let options = jsonschema::options().should_validate_formats(true);
         let options =
             FORMATS.iter().fold(options, |options, format| options.with_format(format.name, format.holds));
@@ -151,12 +150,18 @@ impl Schema {
     }
 }
 
-fn properties(schema: &Value) -> Map<String, Value> {
+/// The schema, without references in it.
+pub(super) fn of_config() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<Config>().to_value()
+}
+
+pub(super) fn properties(schema: &Value) -> Map<String, Value> {
     schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
 /// The schema of the tables that a key lists, or has under names of the user's, if it consists of tables.
-fn table_of(schema: &Value) -> Option<&Value> {
+pub(super) fn table_of(schema: &Value) -> Option<&Value> {
     let table = schema.get("items").or_else(|| schema.get("additionalProperties"));
     table.filter(|table| table.get("properties").is_some())
 }
@@ -166,7 +171,7 @@ fn in_table(key: &str, schema: &Value, place: &str) -> String {
     if has_type(schema, "array") { format!("{key}[{place}]") } else { format!("{key}.{place}") }
 }
 
-fn has_type(schema: &Value, name: &str) -> bool {
+pub(super) fn has_type(schema: &Value, name: &str) -> bool {
     match schema.get("type") {
         Some(Value::Array(types)) => types.iter().any(|one| one == name),
         Some(one) => one == name,
@@ -190,7 +195,7 @@ fn shown(schema: &Value, value: &Value) -> String {
 }
 
 /// Ends the sentence "expected …" for a key.
-fn expected(schema: &Value) -> String {
+pub(super) fn expected(schema: &Value) -> String {
     let text_of = |name: &str| schema.get(name).map(Value::to_string).unwrap_or_default();
     let format = schema.get("format").and_then(Value::as_str);
     if let Some(format) = FORMATS.iter().find(|known| Some(known.name) == format) {

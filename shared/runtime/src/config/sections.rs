@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::format::{byte_size, duration, optional_byte_size};
 
@@ -73,7 +73,7 @@ impl Default for NatsConfig {
 }
 
 /// Where JetStream keeps a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Storage {
     /// On disk; survives a restart of the server.
@@ -157,7 +157,7 @@ impl Default for SchemasConfig {
 }
 
 /// Where users' positions are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ConsumerStoreKind {
     /// In the key-value bucket CONSUMERS: for any number of users.
@@ -211,7 +211,7 @@ impl Default for ProjectorConfig {
 }
 
 /// How log lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.

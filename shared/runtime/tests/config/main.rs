@@ -4,6 +4,7 @@
 
 mod conflicts;
 mod issuers;
+mod reference;
 mod secrets;
 mod sources;
 mod support;

@@ -1,0 +1,102 @@
+//! Every key with its meaning, what is expected of it and its default, as a configuration file.
+//!
+//! It is made of the schema that configurations are checked with, so it names what is there and nothing else. As it
+//! stands, the file says what holds without it: a key without a default is a comment.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::schema::{expected, has_type, of_config, properties, table_of};
+
+/// Columns of the comments.
+const WIDTH: usize = 100;
+
+/// The file.
+#[must_use]
+pub fn reference() -> String {
+    let sections = properties(&of_config());
+    let sections = sections.iter().map(|(name, schema)| section(name, schema));
+    sections.collect::<Vec<_>>().join("\n")
+}
+
+fn section(name: &str, schema: &Value) -> String {
+    let keys = properties(schema);
+    // In TOML, what follows a table's name is in that table; so these come last.
+    let (tables, plain): (Vec<_>, Vec<_>) = keys.iter().partition(|(_, schema)| table_of(schema).is_some());
+    let head = format!("{}[{name}]\n", comment(&meaning(schema)));
+    let plain = plain.into_iter().map(|(key, schema)| entry(key, schema, default_of(schema)));
+    let tables = tables.into_iter().map(|(key, schema)| table(&format!("{name}.{key}"), schema));
+    std::iter::once(head).chain(plain).chain(tables).collect()
+}
+
+/// A key that consists of tables, of which there are none by default.
+fn table(key: &str, schema: &Value) -> String {
+    let head = if has_type(schema, "array") { format!("#[[{key}]]") } else { format!("#[{key}.NAME]") };
+    let members = table_of(schema).map(properties).unwrap_or_default();
+    let members: String = members.iter().map(|(member, schema)| entry(member, schema, None)).collect();
+    format!("\n{}{head}\n{members}", comment(&meaning(schema)))
+}
+
+fn entry(key: &str, schema: &Value, default: Option<Value>) -> String {
+    let (meaning, expected) =
+        (comment(&meaning(schema)), comment(&format!("Expected: {}.", expected(schema))));
+    let set = match default {
+        Some(value) => format!("{key} = {value}"),
+        None => format!("#{key} ="),
+    };
+    format!("{meaning}{expected}{set}\n")
+}
+
+fn meaning(schema: &Value) -> String {
+    schema.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ")
+}
+
+/// The default as a file has it; strings, numbers and lists are written alike in JSON and in TOML.
+fn default_of(schema: &Value) -> Option<Value> {
+    let default = schema.get("default").filter(|default| !default.is_null())?;
+    let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
+    Some(match (format, default) {
+        ("duration" | "duration-or-zero", Value::Object(duration)) => spelled_duration(duration)?.into(),
+        ("byte-size", size) => size.as_u64().map_or_else(|| size.clone(), |bytes| spelled_size(bytes).into()),
+        (_, other) => other.clone(),
+    })
+}
+
+/// In the largest unit that says it in a whole number.
+fn spelled_duration(duration: &Map<String, Value>) -> Option<String> {
+    let of = |name: &str| duration.get(name).and_then(Value::as_u64);
+    let duration = Duration::new(of("secs")?, u32::try_from(of("nanos")?).ok()?);
+    let seconds = duration.as_secs();
+    let units = [(24 * 60 * 60, "d"), (60 * 60, "h"), (60, "m"), (1, "s")];
+    let whole = units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit));
+    Some(match whole.filter(|_| duration.subsec_nanos() == 0 && seconds > 0) {
+        Some((unit, name)) => format!("{}{name}", seconds / unit),
+        None => humantime::format_duration(duration).to_string(),
+    })
+}
+
+fn spelled_size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{} {name}", bytes / unit),
+        None => format!("{bytes} B"),
+    }
+}
+
+/// The text as lines of a comment.
+fn comment(text: &str) -> String {
+    let mut lines = String::from("#");
+    let mut width = 1;
+    for word in text.split_whitespace() {
+        let length = word.chars().count() + 1;
+        if width + length > WIDTH {
+            lines.push_str("\n#");
+            width = 1;
+        }
+        let _ = write!(lines, " {word}");
+        width += length;
+    }
+    lines + "\n"
+}
