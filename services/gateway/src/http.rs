@@ -105,7 +105,7 @@ async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Resp
     let standing = Standing::of(position, view);
     if stored.state.position.epoch != standing.after.epoch {
         // Whatever comes in another life of the stream comes after every subscription.
-        stored.state.subscriptions.values_mut().for_each(|subscription| subscription.since = 0);
+        stored.state.subscriptions.iter_mut().for_each(|(_, subscription)| subscription.since = 0);
     }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

@@ -5,13 +5,14 @@ mod say;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use litemap::LiteMap;
 use tidings_catalog::{Catalogs, Said, Voice};
 use tidings_model::{Address, EnvelopeSubject, Keys, Tenant};
 use tidings_protocol::Filter;
 use tidings_protocol::client::{self, ClientMessage, Limits, Object, Refused, Request};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId, quoted};
 use tidings_protocol::server::ServerMessage;
-use tidings_streams::consumers::{self, ConsumerName, Edit};
+use tidings_streams::consumers::{self, ConsumerName, Edit, Subscriptions};
 use tidings_streams::users::UserName;
 use time::OffsetDateTime;
 
@@ -73,7 +74,7 @@ pub(crate) struct Session {
     catalogs: Arc<Catalogs>,
     passport: Passport,
     form: Form,
-    subscriptions: BTreeMap<String, Subscription>,
+    subscriptions: LiteMap<String, Subscription>,
 }
 
 /// A topic that the client asked for.
@@ -106,12 +107,12 @@ impl Moment {
 
 impl Session {
     pub(crate) fn new(catalogs: Arc<Catalogs>, passport: Passport, form: Form) -> Self {
-        Self { catalogs, passport, form, subscriptions: BTreeMap::new() }
+        Self { catalogs, passport, form, subscriptions: LiteMap::new() }
     }
 
     /// Takes up the subscriptions that the durable consumer remembers, as far as they are still
     /// open to the user.
-    pub(crate) fn restore(&mut self, remembered: BTreeMap<String, consumers::Subscription>) {
+    pub(crate) fn restore(&mut self, remembered: Subscriptions) {
         for (topic, consumers::Subscription { filter, since }) in remembered {
             if let Ok(address) = self.entitled(&topic) {
                 self.subscriptions.insert(topic, Subscription { address, filter: filter.into(), since });
@@ -121,7 +122,7 @@ impl Session {
 
     /// The stream was made anew: whatever comes in it comes after every subscription.
     pub(crate) fn forget_positions(&mut self) {
-        self.subscriptions.values_mut().for_each(|subscription| subscription.since = 0);
+        self.subscriptions.iter_mut().for_each(|(_, subscription)| subscription.since = 0);
     }
 
     pub(crate) fn passport(&self) -> &Passport {
@@ -215,7 +216,7 @@ impl Session {
     fn unsubscribe(&mut self, topics: &[String], id: Option<MessageId>, moment: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
         for topic in topics {
-            if let Some(subscription) = self.subscriptions.remove(topic) {
+            if let Some(subscription) = self.subscriptions.remove(topic.as_str()) {
                 effects.push(Effect::Remember { topic: topic.clone(), edit: Edit::Unsubscribe });
                 effects.push(Effect::Shut(subscription.address, subscription.filter));
             }
@@ -258,7 +259,7 @@ impl Session {
         self.passport = Passport { consumer: self.passport.consumer.clone(), ..fresh };
         let topics: Vec<String> = self.subscriptions.keys().cloned().collect();
         for topic in topics.iter().filter(|topic| self.entitled(topic).is_err()).collect::<Vec<_>>() {
-            let removed = self.subscriptions.remove(topic);
+            let removed = self.subscriptions.remove(topic.as_str());
             effects.extend(removed.map(|topic| Effect::Shut(topic.address, topic.filter)));
         }
         Ok(effects)

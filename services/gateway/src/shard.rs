@@ -36,7 +36,7 @@ use bytes::Bytes;
 use tidings_model::{Epoch, Position};
 use tidings_protocol::server::{GapReason, ServerMessage};
 use tidings_streams::connections::Page;
-use tidings_streams::consumers::Subscription;
+use tidings_streams::consumers::Subscriptions;
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::LocalSet;
@@ -85,7 +85,7 @@ pub(crate) struct Newcomer {
     /// Where its durable consumer stands.
     pub(crate) standing: Standing,
     /// What its durable consumer is subscribed to.
-    pub(crate) subscriptions: BTreeMap<String, Subscription>,
+    pub(crate) subscriptions: Subscriptions,
 }
 
 /// What comes to every shard, in the same order.

@@ -41,7 +41,7 @@ pub use jetstream::JetStreamConsumers;
 pub use kv::KvConsumers;
 pub use name::{ConsumerName, ConsumerNameError};
 pub use report::{ConsumerReport, report};
-pub use state::{Change, ConsumerState, Edit, Presence, REFRESH, Subscription, TopicFilter};
+pub use state::{Change, ConsumerState, Edit, Presence, REFRESH, Subscription, Subscriptions, TopicFilter};
 
 /// Where durable consumers live.
 ///

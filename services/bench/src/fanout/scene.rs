@@ -208,5 +208,6 @@ async fn arrive(server: SocketAddr, crowd: Crowd, index: u64) -> Result<(bool, C
     let stream: TcpStream = socket.connect(server).await?;
     let mut connection = Connection::over(stream, server, &token_in(&user(index), &held)?).await?;
     connection.catch_up(std::iter::empty()).await?;
+    connection.subscribe("news").await?;
     Ok((is_stalled, connection))
 }

@@ -185,7 +185,7 @@ fn what_the_consumer_remembers_is_taken_up_as_far_as_it_is_open() {
     let mut session = session(&json!({ "sub": "ada" }), Form::Plain);
     let remembered = |since| consumers::Subscription { filter: squad("red").into(), since };
     let topics = [("tasks", 7), ("metrics", 8), ("gone", 9)];
-    session.restore(topics.map(|(topic, since)| (topic.to_owned(), remembered(since))).into());
+    session.restore(topics.map(|(topic, since)| (topic.to_owned(), remembered(since))).into_iter().collect());
     let open: Vec<_> = session
         .open_addresses()
         .filter_map(|(address, topic)| Some((address.to_string(), topic?.since)))

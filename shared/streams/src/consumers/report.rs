@@ -1,11 +1,9 @@
 //! What an operator wants to know of a consumer.
 
-use std::collections::BTreeMap;
-
 use serde::{Serialize, Serializer};
 use tidings_model::{Address, Keys, Position, Tenant};
 
-use super::{ConsumerName, StoredConsumer, Subscription};
+use super::{ConsumerName, StoredConsumer, Subscriptions};
 use crate::follower::{EnvelopeFollower, FollowError};
 use crate::topology::Topology;
 
@@ -30,7 +28,7 @@ pub struct ConsumerReport {
     /// The addresses that the user's token opened when the device last connected.
     pub keys: Keys,
     /// Topics and what they are narrowed to.
-    pub subscriptions: BTreeMap<String, Subscription>,
+    pub subscriptions: Subscriptions,
 }
 
 /// Looks at a consumer. The pending envelopes are counted by JetStream, at the cost of a

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 use tidings_model::{Keys, Position};
 
@@ -18,6 +19,9 @@ pub type TopicFilter = BTreeMap<String, BTreeSet<String>>;
 /// Where consumers expire sooner than in twice this time, it has to save more often.
 pub const REFRESH: Duration = Duration::from_secs(60 * 60);
 
+/// What a consumer asked for, by topic. Every connected device has few of them, in memory all the time.
+pub type Subscriptions = LiteMap<String, Subscription>;
+
 /// Where a consumer stands and what it asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsumerState {
@@ -25,8 +29,8 @@ pub struct ConsumerState {
     #[serde(with = "position_text")]
     pub position: Position,
     /// By topic.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub subscriptions: BTreeMap<String, Subscription>,
+    #[serde(default, skip_serializing_if = "LiteMap::is_empty")]
+    pub subscriptions: Subscriptions,
     /// The addresses, other than of topics, that the user's token opened when the device last
     /// connected.
     #[serde(default, skip_serializing_if = "Keys::is_empty")]
@@ -77,7 +81,7 @@ impl ConsumerState {
     fn enter_epoch(&mut self, position: Position) {
         if self.position.epoch != position.epoch {
             self.position = position;
-            self.subscriptions.values_mut().for_each(|subscription| subscription.since = 0);
+            self.subscriptions.iter_mut().for_each(|(_, subscription)| subscription.since = 0);
         }
     }
 }
@@ -131,7 +135,7 @@ impl Change {
     pub fn apply(&self, stored: Option<&ConsumerState>) -> ConsumerState {
         let mut state = stored.cloned().unwrap_or_else(|| ConsumerState {
             position: self.position,
-            subscriptions: BTreeMap::new(),
+            subscriptions: Subscriptions::new(),
             keys: Keys::default(),
             last_seen: self.seen_at,
             connected: None,
@@ -158,7 +162,7 @@ impl Change {
 }
 
 impl Edit {
-    fn apply(&self, topic: &str, subscriptions: &mut BTreeMap<String, Subscription>) {
+    fn apply(&self, topic: &str, subscriptions: &mut Subscriptions) {
         match self {
             Self::Unsubscribe => {
                 subscriptions.remove(topic);

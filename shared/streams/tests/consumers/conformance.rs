@@ -64,7 +64,7 @@ async fn what_is_saved_is_loaded(kind: Kind) {
     };
     let saved = save(&store, &ada, &change).await;
     assert_eq!(saved.state.position, at(42));
-    assert_eq!(saved.state.subscriptions["tasks"], subscription);
+    assert_eq!(saved.state.subscriptions.get("tasks"), Some(&subscription));
     assert_eq!(saved.state.last_seen, NOW + 42);
     assert_eq!(saved.state.connected.as_deref(), Some("gateway-1"));
     assert_eq!(load(&other, &ada).await.unwrap().state, saved.state);

@@ -49,8 +49,9 @@ fn another_filter_keeps_since_when_the_topic_is_wanted() {
     let first = edited(Change::new(at(1, 50), here(), 10), "tasks", subscribe("platform", 40)).apply(None);
     let again =
         edited(Change::new(at(1, 60), here(), 11), "tasks", subscribe("security", 60)).apply(Some(&first));
-    assert_eq!(again.subscriptions["tasks"].since, 40);
-    assert!(again.subscriptions["tasks"].filter["squad"].contains("security"));
+    let tasks = again.subscriptions.get("tasks").unwrap();
+    assert_eq!(tasks.since, 40);
+    assert!(tasks.filter["squad"].contains("security"));
     let given_up = edited(Change::new(at(1, 60), here(), 12), "tasks", Edit::Unsubscribe).apply(Some(&again));
     assert!(given_up.subscriptions.is_empty());
 }
