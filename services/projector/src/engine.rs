@@ -22,6 +22,8 @@ use crate::under_way::UnderWay;
 
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);
+/// How long NATS may be away while a projector starts, before the process ends and says why.
+const PATIENCE_AT_START: Duration = Duration::from_secs(30);
 /// How long what is under way may take to finish at shutdown; the rest is done again by the next
 /// projector.
 const LAST_WRITES: Duration = Duration::from_secs(2);
@@ -54,11 +56,33 @@ pub async fn run(
     clock: fn() -> OffsetDateTime,
     cancelled: CancellationToken,
 ) -> Result<(), ProjectorError> {
-    let mut engine = Engine::open(topology, catalogs, settings, clock).await?;
+    let starting = Box::pin(start(topology, catalogs, settings, clock));
+    let Some(engine) = cancelled.run_until_cancelled(starting).await else { return Ok(()) };
+    let mut engine = engine?;
     // It may be dropped at any point: what is not confirmed is not acknowledged either.
     cancelled.run_until_cancelled(Box::pin(engine.work())).await;
     Box::pin(engine.finish()).await;
     Ok(())
+}
+
+/// Opens the engine. A fault of NATS is waited out here, too; one that lasts is told, as it may be one of settings.
+async fn start(
+    topology: Topology,
+    catalogs: watch::Receiver<Arc<Catalogs>>,
+    settings: Settings,
+    clock: fn() -> OffsetDateTime,
+) -> Result<Engine, ProjectorError> {
+    let patience_ends = Instant::now() + PATIENCE_AT_START;
+    loop {
+        let opening = Engine::open(topology.clone(), catalogs.clone(), settings.clone(), clock);
+        match opening.await {
+            Err(error) if error.may_pass() && Instant::now() < patience_ends => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the projector starts later");
+                tokio::time::sleep(RETRY).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 struct Engine {
@@ -356,4 +380,11 @@ pub enum ProjectorError {
     /// The end of `ENVELOPES` cannot be read.
     #[error("the projector cannot take up writing")]
     Writer(#[from] WriteError),
+}
+
+impl ProjectorError {
+    /// Whether it may be otherwise a moment later.
+    fn may_pass(&self) -> bool {
+        !matches!(self, Self::MaxPayload(_))
+    }
 }
