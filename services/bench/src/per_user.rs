@@ -7,7 +7,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pu
 use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{self, Message};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use tidings_model::EnvelopeSubject;
+use tidings_model::{EnvelopeSubject, Place};
 
 use crate::Failure;
 use crate::arguments::Source;
@@ -93,5 +93,8 @@ async fn fetch(consumer: &PullConsumer, missed: u64) -> Result<Vec<Message>, Fai
 /// The subjects that the user's token opens.
 fn filters(user: &str) -> Result<Vec<String>, Failure> {
     let tenant = tenant()?;
-    Ok(addresses(user)?.iter().map(|address| EnvelopeSubject::at(&tenant, address)).collect())
+    Ok(addresses(user)?
+        .iter()
+        .map(|address| EnvelopeSubject::at(&tenant, address, Place::default()))
+        .collect())
 }

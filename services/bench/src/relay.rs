@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
-use tidings_model::{Address, Envelope, headers};
+use tidings_model::{Address, Envelope, Place, headers};
 use tidings_streams::{EnvelopeWriter, Topology};
 use time::OffsetDateTime;
 
@@ -114,13 +114,14 @@ impl Relay {
                 let subject = envelope_subject(address)?;
                 let mut map = HeaderMap::new();
                 map.insert(headers::MESSAGE_ID, id);
-                let sent = context.publish_with_headers(subject.to_string(), map, body).await?;
+                let sent =
+                    context.publish_with_headers(subject.written_in(Place::default()), map, body).await?;
                 Box::pin(async { sent.await.map(|_| acker).map_err(Failure::from) })
             }
             Writer::Envelopes(writer) => {
                 let envelope = Envelope { event_id: id, ..envelope(address, self.published, &body)? };
                 let sent = writer.send(&envelope, OffsetDateTime::now_utc()).await?;
-                Box::pin(async { sent.await.map(|()| acker).map_err(Failure::from) })
+                Box::pin(async { sent.await.map(|_| acker).map_err(Failure::from) })
             }
         });
         Ok(())

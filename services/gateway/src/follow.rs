@@ -61,6 +61,7 @@ async fn read_through(
                     retained.append(&framed.collect::<Vec<_>>());
                 }
             },
+            Some(Followed::Placed { .. }) => {}
             // What was purged while this was read may have been read before.
             Some(Followed::Purged(tenant, address)) => retained.purge(tenant.as_str(), address.as_str()),
             Some(Followed::Renewed(epoch)) => {
@@ -100,6 +101,7 @@ pub(crate) async fn follow(
                 }
                 continue;
             }
+            Followed::Placed { .. } => continue,
             Followed::Renewed(epoch) => {
                 retained.restart(epoch);
                 News::Renewed(epoch)

@@ -176,7 +176,8 @@ mod tests {
                 trace_parent: None,
                 body: Bytes::copy_from_slice(body.as_bytes()),
             };
-            Self::new(StoredEnvelope { sequence, stored_at: OffsetDateTime::UNIX_EPOCH, envelope })
+            let stored_at = OffsetDateTime::UNIX_EPOCH;
+            Self::new(StoredEnvelope { sequence, stored_at, generation: 0, envelope })
         }
     }
 

@@ -99,7 +99,7 @@ mod tests {
 
     fn envelope(sequence: u64, part: u32) -> Envelope {
         Envelope {
-            subject: EnvelopeSubject::parse("envelopes.t.durable.all.-.note.-").unwrap(),
+            subject: EnvelopeSubject::parse("envelopes.t.durable.all.-.note.-").unwrap().0,
             event_id: String::new(),
             event_source: None,
             origin: Origin { event: Position { epoch: Epoch(1), sequence }, message: 0, part },

@@ -194,7 +194,7 @@ mod tests {
 
     fn held(key: u8, sequence: u64) -> Held {
         let envelope = Envelope {
-            subject: EnvelopeSubject::parse(&format!("envelopes.t.latest.all.-.progress.k{key}")).unwrap(),
+            subject: EnvelopeSubject::parse(&format!("envelopes.t.latest.all.-.progress.k{key}")).unwrap().0,
             event_id: String::new(),
             event_source: None,
             origin: Origin { event: Position { epoch: Epoch(1), sequence }, message: 0, part: 0 },

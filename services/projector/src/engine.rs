@@ -8,8 +8,8 @@ use tidings_catalog::{Catalogs, Rejection, project};
 use tidings_model::{Envelope, RawEvent, headers};
 use tidings_runtime::telemetry::propagation;
 use tidings_streams::{
-    EnvelopeWriter, EventReader, ExtentError, Pace, PastError, ReadEvent, ReaderError, Rejections, Resume,
-    Topology, Trail, WriteError,
+    EnvelopeWriter, EventReader, ExtentError, Outgoing, Pace, PastError, ReadEvent, ReaderError, Rejections,
+    Resume, Topology, Trail, WriteError,
 };
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -254,7 +254,8 @@ impl Engine {
     async fn send(&mut self) -> Result<(), WriteError> {
         while self.under_way.len() < self.settings.in_flight.min(EnvelopeWriter::MAX_PENDING) {
             let Some((job, envelope)) = self.backlog.unsent() else { break };
-            let pending = self.writer.send_with(envelope, job.trail, (self.clock)()).await?;
+            let outgoing = Outgoing { trail: job.trail, ..Outgoing::from(envelope) };
+            let pending = self.writer.send(outgoing, (self.clock)()).await?;
             self.backlog.mark_sent();
             self.under_way.push(pending);
         }
@@ -263,7 +264,7 @@ impl Engine {
 
     /// Notes what became of a publication, and of those after it as far as that is known, so that one
     /// acknowledgement does for all of their events.
-    async fn confirm(&mut self, stored: Result<(), WriteError>) -> Result<(), WriteError> {
+    async fn confirm(&mut self, stored: Result<u64, WriteError>) -> Result<(), WriteError> {
         let mut known = Some(stored);
         while let Some(stored) = known {
             stored?;

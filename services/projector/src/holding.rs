@@ -73,7 +73,7 @@ impl Holding {
             {
                 continue;
             }
-            let written = last_written(&self.topology, &subject).await?;
+            let written = last_written(&self.topology, &subject, 0).await?;
             let at = match (line, written) {
                 (_, Some((origin, _))) if !is_younger(envelope.origin, origin) => continue,
                 (Some(_), _) => now,
@@ -176,7 +176,7 @@ impl Holding {
         if now >= self.since + interval || self.conflation.knows(subject) {
             return;
         }
-        let written = match last_written(&self.topology, subject).await {
+        let written = match last_written(&self.topology, subject, 0).await {
             Ok(written) => written.map(|(_, at)| at.min(now)),
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "taken as written just now");

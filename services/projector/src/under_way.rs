@@ -27,7 +27,7 @@ impl UnderWay {
 
     /// What became of the first; waits for ever if there is none. May be dropped while it waits without losing
     /// anything.
-    pub(crate) async fn next(&mut self) -> Result<(), WriteError> {
+    pub(crate) async fn next(&mut self) -> Result<u64, WriteError> {
         let Some(first) = self.0.front_mut() else { return future::pending().await };
         let stored = first.await;
         self.0.pop_front();
@@ -35,7 +35,7 @@ impl UnderWay {
     }
 
     /// What became of the first, if that is known by now.
-    pub(crate) fn next_known(&mut self) -> Option<Result<(), WriteError>> {
+    pub(crate) fn next_known(&mut self) -> Option<Result<u64, WriteError>> {
         self.next().now_or_never()
     }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 use crate::subject::Token;
-use crate::{Address, Position, Tenant, subject};
+use crate::{Address, Place, Position, ShardNumber, Tenant, subject};
 
 /// What subscriptions can filter on, by name.
 pub type Attributes = BTreeMap<String, String>;
@@ -62,7 +62,9 @@ impl FromStr for Class {
 #[error("delivery class {0:?} is none of durable, latest, ephemeral")]
 pub struct UnknownClass(String);
 
-/// `envelopes.<tenant>.<class>.<address kind>.<address id>.<slot>.<key>`.
+/// What an envelope's subject says beside the place:
+/// `envelopes.<tenant>.<class>.<address kind>.<address id>.<slot>.<key>` in the first generation of the first shard,
+/// `envelopes_<shard>.<tenant>~<generation>.<class>. …` elsewhere.
 ///
 /// The slot is the message type's name, or a name that several types share so that one `latest`
 /// key covers them all.
@@ -80,24 +82,44 @@ pub struct EnvelopeSubject {
     pub key: Option<String>,
 }
 
+/// The first token of subjects in the first shard.
+const ROOT: &str = "envelopes";
+
 impl EnvelopeSubject {
-    /// The subject that holds every envelope of every tenant.
-    pub const ALL: &'static str = "envelopes.>";
+    /// The subject that holds every envelope of every tenant in a shard.
+    #[must_use]
+    pub fn all(shard: ShardNumber) -> String {
+        format!("{}.>", shard.name(ROOT))
+    }
+
+    /// The subject that holds every envelope of a tenant in a place.
+    #[must_use]
+    pub fn of(tenant: &Tenant, place: Place) -> String {
+        format!("{}.{}.>", place.shard.name(ROOT), place.token(tenant))
+    }
 
     /// The subject that holds every envelope at an address, of whatever class.
     #[must_use]
-    pub fn at(tenant: &Tenant, address: &Address) -> String {
-        format!("envelopes.{tenant}.*.{}.>", address.to_subject_tokens())
+    pub fn at(tenant: &Tenant, address: &Address, place: Place) -> String {
+        let (root, tenant) = (place.shard.name(ROOT), place.token(tenant));
+        format!("{root}.{tenant}.*.{}.>", address.to_subject_tokens())
+    }
+
+    /// The subject of such an envelope in a place.
+    #[must_use]
+    pub fn written_in(&self, place: Place) -> String {
+        let Self { address, slot, key, .. } = self;
+        let texts = address.as_str().len() + slot.len() + key.as_ref().map_or(1, String::len);
+        // The root, the tenant, the class and the dots; ids that are encoded take more.
+        subject::written(texts + 64, format_args!("{}", Placed { subject: self, place }))
     }
 
     /// Reads a subject, or `None` if it is no envelope's.
     #[must_use]
-    pub fn parse(subject: &str) -> Option<Self> {
+    pub fn parse(subject: &str) -> Option<(Self, Place)> {
         let mut tokens = subject.split('.');
-        if tokens.next()? != "envelopes" {
-            return None;
-        }
-        let tenant = Tenant::parse(tokens.next()?).ok()?;
+        let shard = ShardNumber::of(tokens.next()?, ROOT)?;
+        let (tenant, generation) = Place::parse_token(tokens.next()?)?;
         let class = tokens.next()?.parse().ok()?;
         let address = Address::from_subject_tokens(tokens.next()?, tokens.next()?)?;
         let slot = subject::decode(tokens.next()?)?;
@@ -105,30 +127,33 @@ impl EnvelopeSubject {
             subject::ABSENT => None,
             token => Some(subject::decode(token)?),
         };
-        tokens.next().is_none().then_some(Self { tenant, class, address, slot, key })
+        let place = Place { shard, generation };
+        tokens.next().is_none().then_some((Self { tenant, class, address, slot, key }, place))
     }
 }
 
-impl From<&EnvelopeSubject> for String {
-    fn from(subject: &EnvelopeSubject) -> Self {
-        let EnvelopeSubject { address, slot, key, .. } = subject;
-        let texts = address.as_str().len() + slot.len() + key.as_ref().map_or(1, Self::len);
-        // `envelopes`, the tenant, the class and the dots; ids that are encoded take more.
-        subject::written(texts + 64, format_args!("{subject}"))
-    }
+/// A subject in a place.
+struct Placed<'s> {
+    subject: &'s EnvelopeSubject,
+    place: Place,
 }
 
-impl fmt::Display for EnvelopeSubject {
+impl fmt::Display for Placed<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { subject, place } = self;
+        formatter.write_str(ROOT)?;
+        if place.shard != ShardNumber::default() {
+            write!(formatter, "_{}", place.shard)?;
+        }
         write!(
             formatter,
-            "envelopes.{}.{}.{}.{}.{}.{}",
-            self.tenant,
-            self.class,
-            self.address.kind(),
-            Token(self.address.id()),
-            Token(Some(&self.slot)),
-            Token(self.key.as_deref()),
+            ".{}.{}.{}.{}.{}.{}",
+            place.token(&subject.tenant),
+            subject.class,
+            subject.address.kind(),
+            Token(subject.address.id()),
+            Token(Some(&subject.slot)),
+            Token(subject.key.as_deref()),
         )
     }
 }
@@ -198,13 +223,15 @@ pub struct Envelope {
 impl Envelope {
     /// What tells this envelope from every other within the stream's deduplication window:
     /// `<tenant>/<source's length>/<source>/<event id>/<part>`, so that an event published twice is
-    /// delivered once. The length tells where the source ends: both it and the id may have slashes.
+    /// delivered once. The length tells where the source ends: both it and the id may have slashes. The
+    /// tenant is written as in the subject, so that generations are told apart.
     #[must_use]
-    pub fn message_id(&self) -> String {
+    pub fn message_id(&self, place: Place) -> String {
         let source = self.event_source.as_deref().unwrap_or_default();
         let (tenant, length) = (&self.subject.tenant, source.len());
-        let id = format_args!("{tenant}/{length}/{source}/{}/{}", self.event_id, self.origin.part);
-        // Beside the texts: two numbers and four slashes.
+        let (token, part) = (place.token(tenant), self.origin.part);
+        let id = format_args!("{token}/{length}/{source}/{}/{part}", self.event_id);
+        // Beside the texts: two or three numbers and four slashes.
         subject::written(tenant.as_str().len() + length + self.event_id.len() + 34, id)
     }
 
@@ -226,13 +253,13 @@ mod tests {
     #[test]
     fn message_ids_tell_sources_from_ids() {
         let id = |source: Option<&str>, id: &str| {
-            let subject = EnvelopeSubject::parse("envelopes.ops.durable.all.-.note.-").unwrap();
+            let (subject, place) = EnvelopeSubject::parse("envelopes.ops.durable.all.-.note.-").unwrap();
             let event = Position { epoch: crate::Epoch(1), sequence: 1 };
             let origin = Origin { event, message: 0, part: 2 };
             let (event_id, event_source) = (id.to_owned(), source.map(str::to_owned));
             let (attributes, expires_at, trace_parent, body) = (Attributes::new(), None, None, Bytes::new());
             Envelope { subject, event_id, event_source, origin, attributes, expires_at, trace_parent, body }
-                .message_id()
+                .message_id(place)
         };
         assert_eq!(id(Some("orders"), "1"), "ops/6/orders/1/2");
         assert_eq!(id(None, "1"), "ops/0//1/2");
@@ -269,8 +296,10 @@ mod tests {
             "envelopes.ops.durable.topic.incidents.incident.-",
             "envelopes.uploads.latest.user.john=2Edoe.upload_progress.u=2F1",
             "envelopes.shelter.durable.all.-.broadcast.-",
+            "envelopes_2.shelter~7.durable.all.-.broadcast.-",
         ] {
-            assert_eq!(EnvelopeSubject::parse(text).unwrap().to_string(), text);
+            let (subject, place) = EnvelopeSubject::parse(text).unwrap();
+            assert_eq!(subject.written_in(place), text);
         }
         for text in [
             "events.ops.incident.created",
@@ -279,6 +308,8 @@ mod tests {
             "envelopes.ops.kept.topic.incidents.incident.-",
             "envelopes.ops.durable.all.x.incident.-",
             "envelopes.Ops.durable.all.-.incident.-",
+            "envelopes.ops~0.durable.all.-.incident.-",
+            "envelopes_0.ops.durable.all.-.incident.-",
         ] {
             assert_eq!(EnvelopeSubject::parse(text), None, "{text}");
         }

@@ -25,6 +25,9 @@ pub const EXPIRES: &str = "Tidings-Expires";
 /// On an envelope: what subscriptions can filter on, a JSON object of strings.
 pub const ATTRIBUTES: &str = "Tidings-Attributes";
 
+/// On a notice that a tenant's envelopes are elsewhere from there on: the place, `<shard>/<generation>`.
+pub const PLACE: &str = "Tidings-Place";
+
 /// On a rejection, and on an event that is retried: the id of the event that it came from.
 pub const EVENT_ID: &str = "Tidings-Event-Id";
 /// On a rejection: the position in `EVENTS` of the event that it came from, `<epoch>-<sequence>`.

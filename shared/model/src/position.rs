@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// Identifies one life of the envelope stream; written in lower-case hexadecimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(pub u64);
@@ -17,7 +19,8 @@ impl fmt::Display for Epoch {
 }
 
 /// Everything up to and including `sequence` has been received; written `<epoch>-<sequence>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Position {
     /// Which life of the stream the sequence belongs to.
     pub epoch: Epoch,
@@ -42,6 +45,20 @@ impl FromStr for Position {
             sequence: sequence.parse().map_err(|_| wrong())?,
         };
         if position.to_string() == text { Ok(position) } else { Err(wrong()) }
+    }
+}
+
+impl From<Position> for String {
+    fn from(position: Position) -> Self {
+        position.to_string()
+    }
+}
+
+impl TryFrom<String> for Position {
+    type Error = PositionError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
     }
 }
 

@@ -40,7 +40,7 @@ pub use error::{ConsumerStoreError, OpenConsumersError};
 pub use jetstream::JetStreamConsumers;
 pub use kv::KvConsumers;
 pub use name::{ConsumerName, ConsumerNameError};
-pub use report::{ConsumerReport, report};
+pub use report::{ConsumerReport, ReportError, report};
 pub use state::{Change, ConsumerState, Edit, Presence, REFRESH, Subscription, Subscriptions, TopicFilter};
 
 /// Where durable consumers live.

@@ -17,6 +17,8 @@ pub struct StoredEnvelope {
     pub sequence: u64,
     /// When the stream stored it.
     pub stored_at: OffsetDateTime,
+    /// Which making of its tenant's envelopes it belongs to.
+    pub generation: u32,
     /// The envelope; without its body if only headers were read.
     pub envelope: Envelope,
 }
@@ -39,7 +41,7 @@ impl StoredEnvelope {
         body: Bytes,
         (sequence, stored_at): (u64, OffsetDateTime),
     ) -> Option<Self> {
-        let subject = EnvelopeSubject::parse(subject)?;
+        let (subject, place) = EnvelopeSubject::parse(subject)?;
         let text = |name: &str| headers.get(name).map(HeaderValue::as_str);
         let attributes: Option<Attributes> = match text(headers::ATTRIBUTES) {
             None => Some(Attributes::new()),
@@ -56,7 +58,7 @@ impl StoredEnvelope {
             trace_parent: text(headers::TRACE_PARENT).map(str::to_owned),
             body,
         };
-        Some(Self { sequence, stored_at, envelope })
+        Some(Self { sequence, stored_at, generation: place.generation, envelope })
     }
 }
 
@@ -77,7 +79,11 @@ pub(crate) fn resume(headers: &HeaderMap) -> Option<Resume> {
 }
 
 /// The headers of an envelope on its way into the stream, but for those that say where it belongs.
-pub(crate) fn envelope_headers(envelope: &Envelope, now: OffsetDateTime) -> HeaderMap {
+pub(crate) fn envelope_headers(
+    envelope: &Envelope,
+    kept_until: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+) -> HeaderMap {
     let mut map = HeaderMap::new();
     set(&mut map, headers::ORIGIN, envelope.origin.to_string());
     if !envelope.attributes.is_empty() {
@@ -92,9 +98,12 @@ pub(crate) fn envelope_headers(envelope: &Envelope, now: OffsetDateTime) -> Head
     }
     if let Some(expires_at) = envelope.expires_at {
         set(&mut map, headers::EXPIRES, expires_at.unix_timestamp().to_string());
+    }
+    let ends = [envelope.expires_at, kept_until].into_iter().flatten().min();
+    if let Some(ends) = ends {
         // The server knows whole seconds, and none below one. Never less than is left: an envelope
         // that is gone before it has expired would look as if it had not been written.
-        let left = expires_at - now;
+        let left = ends - now;
         let seconds = (left.whole_seconds() + i64::from(left.subsec_nanoseconds() > 0)).max(1);
         set(&mut map, headers::TIME_TO_LIVE, format!("{seconds}s"));
     }

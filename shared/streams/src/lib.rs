@@ -10,10 +10,13 @@
 //! - [`EventWriter`]: has events stored in the order in which they are sent, up to where its connection ends.
 //! - [`EnvelopeFollower`]: hands out every envelope once, in the order of `ENVELOPES`, across
 //!   reconnects and restarts of NATS.
+//! - [`EventHistory`]: reads a tenant's events once more, in order, beside whoever projects them.
+//! - [`Placements`]: says where tenants' envelopes are; [`carry_over`] leads positions there.
 //! - [`users::UserWatch`]: knows who is switched off; whatever it may have missed, it reads anew.
 //! - [`connections`]: asks every gateway who is connected, and says which one did not answer.
 
 mod bucket;
+mod carry;
 mod catalogs;
 mod connect;
 pub mod connections;
@@ -21,8 +24,11 @@ pub mod consumers;
 mod convert;
 mod event_writer;
 mod follower;
+mod history;
+mod ordered;
 mod pass;
 mod past;
+mod placements;
 mod publish;
 mod purge;
 mod reader;
@@ -34,14 +40,18 @@ pub mod users;
 mod writer;
 
 pub use bucket::BucketSettings;
+pub use carry::{CarryError, carry_over};
 pub use catalogs::{CatalogStoreError, record_catalogs, running_catalog};
 pub use connect::{ConnectError, ConnectSettings, connect};
 pub use convert::StoredEnvelope;
 pub use event_writer::{
     EventWriteError, EventWriter, OpenWriterError, OutgoingEvent, PendingEvent, StoredEvent,
 };
-pub use follower::{Content, EnvelopeFollower, FollowError, Followed};
-pub use past::{PastError, last_purge, last_written, next_event};
+pub use follower::{EnvelopeFollower, FollowError, Followed};
+pub use history::{EventHistory, HistoryError};
+pub use ordered::Content;
+pub use past::{PastError, last_event, last_of_generation, last_purge, last_written, next_event};
+pub use placements::{Home, HomeError, PlacementError, Placements, last_notice};
 pub use publish::{PublishEventError, publish_event};
 pub use purge::{PurgeAddressError, purge_address};
 pub use reader::{EventReader, Pace, ReadEvent, ReaderError};
@@ -49,4 +59,4 @@ pub use rejections::{ReadRejectionError, RejectError, RejectedEvent, Rejections,
 pub use retry::Backoff;
 pub use single::{fetch, newest};
 pub use topology::{Extent, ExtentError, Settings, Topology, TopologyError};
-pub use writer::{EnvelopeWriter, Pending, Resume, Trail, WriteError};
+pub use writer::{EnvelopeWriter, Outgoing, Pending, Resume, Trail, WriteError};

@@ -12,7 +12,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pu
 use async_nats::jetstream::stream::Stream;
 use futures_util::StreamExt as _;
 
-use crate::follower::Content;
+use crate::ordered::Content;
 
 /// How many messages are asked for at a time, and held at most.
 const PAGE: usize = 512;

@@ -4,19 +4,44 @@
 use async_nats::jetstream::stream::{
     LastRawMessageError, LastRawMessageErrorKind, RawMessageError, RawMessageErrorKind,
 };
-use tidings_model::{Address, EnvelopeSubject, Origin, Position, RawEvent, Tenant};
+use tidings_model::{Address, EnvelopeSubject, Origin, Place, Position, RawEvent, Tenant};
 use time::OffsetDateTime;
 
 use crate::convert::{origin, raw_event};
-use crate::purge::{ANY_NOTICE, notice};
+use crate::purge::{any_notice, notice};
 use crate::topology::Topology;
 
-/// Which envelope lies on a subject, and since when.
+/// Which envelope of a generation lies on a subject, and since when.
 pub async fn last_written(
     topology: &Topology,
     subject: &EnvelopeSubject,
+    generation: u32,
 ) -> Result<Option<(Origin, OffsetDateTime)>, PastError> {
-    match topology.envelopes.get_last_raw_message_by_subject(&subject.to_string()).await {
+    let place = Place { shard: topology.shard(), generation };
+    last_on(topology, &subject.written_in(place)).await
+}
+
+/// Which envelope of a tenant was written last in a generation, and when.
+pub async fn last_of_generation(
+    topology: &Topology,
+    tenant: &Tenant,
+    generation: u32,
+) -> Result<Option<(Origin, OffsetDateTime)>, PastError> {
+    let place = Place { shard: topology.shard(), generation };
+    last_on(topology, &EnvelopeSubject::of(tenant, place)).await
+}
+
+/// The sequence of a tenant's last event, or `None` if `EVENTS` retains none.
+pub async fn last_event(topology: &Topology, tenant: &Tenant) -> Result<Option<u64>, PastError> {
+    match topology.events.get_last_raw_message_by_subject(&format!("events.{tenant}.>")).await {
+        Ok(message) => Ok(Some(message.sequence)),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(PastError::LastEvent(error)),
+    }
+}
+
+async fn last_on(topology: &Topology, subject: &str) -> Result<Option<(Origin, OffsetDateTime)>, PastError> {
+    match topology.envelopes.get_last_raw_message_by_subject(subject).await {
         Ok(message) => Ok(origin(&message.headers).map(|origin| (origin, message.time))),
         Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(PastError::Envelopes(error)),
@@ -47,7 +72,9 @@ pub async fn last_purge(
     topology: &Topology,
     address: Option<(&Tenant, &Address)>,
 ) -> Result<Option<(u64, OffsetDateTime)>, PastError> {
-    let subject = address.map_or(ANY_NOTICE.to_owned(), |(tenant, address)| notice(tenant, address));
+    let shard = topology.shard();
+    let subject =
+        address.map_or_else(|| any_notice(shard), |(tenant, address)| notice(shard, tenant, address));
     match topology.envelopes.get_last_raw_message_by_subject(&subject).await {
         Ok(message) => Ok(Some((message.sequence, message.time))),
         Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
@@ -64,4 +91,7 @@ pub enum PastError {
     /// Of `EVENTS`.
     #[error("NATS does not say what stream EVENTS holds")]
     Events(#[source] RawMessageError),
+    /// Of the end of `EVENTS`.
+    #[error("NATS does not say what stream EVENTS ends with")]
+    LastEvent(#[source] LastRawMessageError),
 }

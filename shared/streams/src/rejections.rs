@@ -18,7 +18,7 @@ use futures_util::stream::{self, BoxStream};
 use tidings_model::{Attempts, Position, RawEvent, Tenant, headers, rejection_subject};
 
 use crate::convert::set;
-use crate::follower::Content;
+use crate::ordered::Content;
 use crate::pass::Pass;
 use crate::topology::Topology;
 

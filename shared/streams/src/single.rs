@@ -2,18 +2,20 @@
 
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{DirectGetError, DirectGetErrorKind};
-use tidings_model::EnvelopeSubject;
+use tidings_model::{EnvelopeSubject, Place};
 
 use crate::convert::StoredEnvelope;
 use crate::topology::Topology;
 
-/// The newest envelope on this subject, which the stream keeps for each `latest` key, or `None` if
+/// The newest envelope of a generation on this subject, which the stream keeps for each `latest` key, or `None` if
 /// there is none.
 pub async fn newest(
     topology: &Topology,
     subject: &EnvelopeSubject,
+    generation: u32,
 ) -> Result<Option<StoredEnvelope>, DirectGetError> {
-    found(topology.envelopes.direct_get_last_for_subject(subject.to_string()).await)
+    let place = Place { shard: topology.shard(), generation };
+    found(topology.envelopes.direct_get_last_for_subject(subject.written_in(place)).await)
 }
 
 /// The envelope with this sequence, or `None` if the stream has removed it.

@@ -1,4 +1,6 @@
-//! The three streams: created if they are missing, checked if they are there, never altered.
+//! The streams: created if they are missing, checked if they are there, never altered.
+//!
+//! `EVENTS` and `REJECTED` are there once, `ENVELOPES` once for each shard that tenants are spread over.
 //!
 //! Settings on which correctness rests (subjects, rollup, direct access, message TTL) must be as
 //! wanted, or the process does not start. Limits (age, size, replicas) belong to the operator: a
@@ -6,92 +8,86 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_nats::jetstream::context::{
     CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
 };
-use async_nats::jetstream::stream::{
-    Config, DiscardPolicy, Info, InfoError, RetentionPolicy, StorageType, Stream,
-};
+use async_nats::jetstream::stream::{Config, Info, InfoError, Stream};
 use async_nats::jetstream::{self, Context, ErrorCode};
-use tidings_model::{Epoch, Position, PositionError};
+use tidings_model::{Epoch, Position, PositionError, ShardNumber};
+
+use crate::placements::Placements;
+
+mod settings;
+
+pub use settings::Settings;
 
 /// What producers publish.
 pub const EVENTS: &str = "EVENTS";
-/// What clients receive.
+/// What clients receive; of the first shard. The others' names end in `_` and their number.
 pub const ENVELOPES: &str = "ENVELOPES";
 /// What could not be projected.
 pub const REJECTED: &str = "REJECTED";
 
-/// How large the streams may grow and how safely they are kept.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Copies of each stream in a cluster.
-    pub replicas: usize,
-    /// In memory instead of on disk.
-    pub in_memory: bool,
-    /// How long events are kept.
-    pub events_max_age: Duration,
-    /// How long envelopes wait for their readers.
-    pub envelopes_max_age: Duration,
-    /// How long rejected events are kept.
-    pub rejected_max_age: Duration,
-    /// The size of `EVENTS` in bytes; without, as the server allows.
-    pub events_max_bytes: Option<u64>,
-    /// The size of `ENVELOPES` in bytes.
-    pub envelopes_max_bytes: Option<u64>,
-    /// The size of `REJECTED` in bytes.
-    pub rejected_max_bytes: Option<u64>,
-    /// Within this time a publication with the same `Nats-Msg-Id` is recognised.
-    pub duplicate_window: Duration,
-}
-
-impl Settings {
-    /// One copy of each stream, on disk, everything kept for so long and without a bound in size.
-    #[must_use]
-    pub fn on_one_server(max_age: Duration, duplicate_window: Duration) -> Self {
-        Self {
-            replicas: 1,
-            in_memory: false,
-            events_max_age: max_age,
-            envelopes_max_age: max_age,
-            rejected_max_age: max_age,
-            events_max_bytes: None,
-            envelopes_max_bytes: None,
-            rejected_max_bytes: None,
-            duplicate_window,
-        }
-    }
-}
-
-/// The streams, there and checked.
+/// The streams, there and checked, as one shard has them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Topology {
     /// The way to NATS.
     pub(crate) context: Context,
+    settings: Arc<Settings>,
+    shard: ShardNumber,
     /// What producers publish.
     pub(crate) events: Arc<Stream>,
-    /// What clients receive.
+    /// What clients receive, in this shard.
     pub(crate) envelopes: Arc<Stream>,
     /// What could not be projected.
     pub(crate) rejected: Arc<Stream>,
+    placements: Placements,
 }
 
 impl Topology {
-    /// Creates what is missing and checks what is there.
+    /// Creates what is missing and checks what is there. The envelopes are those of the first shard.
     pub async fn ensure(client: &async_nats::Client, settings: &Settings) -> Result<Self, TopologyError> {
-        let context = jetstream::new(client.clone());
-        let [events, envelopes, rejected] = wanted(settings);
+        let (context, shard) = (jetstream::new(client.clone()), ShardNumber::default());
         Ok(Self {
-            events: ensure(&context, events).await?.into(),
-            envelopes: ensure(&context, envelopes).await?.into(),
-            rejected: ensure(&context, rejected).await?.into(),
+            events: ensure(&context, settings.events()).await?.into(),
+            envelopes: ensure(&context, settings.envelopes(shard)).await?.into(),
+            rejected: ensure(&context, settings.rejected()).await?.into(),
+            placements: Placements::open(&context, settings).await?,
+            settings: Arc::new(settings.clone()),
+            shard,
             context,
         })
     }
 
-    /// What `ENVELOPES` holds now.
+    /// The same with the envelopes of another shard, whose stream is created if it is missing.
+    pub async fn on(&self, shard: ShardNumber) -> Result<Self, TopologyError> {
+        if shard == self.shard {
+            return Ok(self.clone());
+        }
+        let envelopes = ensure(&self.context, self.settings.envelopes(shard)).await?.into();
+        Ok(Self { shard, envelopes, ..self.clone() })
+    }
+
+    /// The shard whose envelopes these are.
+    #[must_use]
+    pub fn shard(&self) -> ShardNumber {
+        self.shard
+    }
+
+    /// Where tenants' envelopes are.
+    #[must_use]
+    pub fn placements(&self) -> &Placements {
+        &self.placements
+    }
+
+    /// How the streams are to be kept.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What the shard's stream of envelopes holds now.
     pub async fn extent(&self) -> Result<Extent, ExtentError> {
         let info = self.envelopes.get_info().await.map_err(ExtentError)?;
         let (first, last) = (info.state.first_sequence, info.state.last_sequence);
@@ -156,52 +152,6 @@ pub struct ExtentError(#[source] InfoError);
 /// A stream made anew has another creation time; microseconds keep the number short.
 pub(crate) fn epoch_of(info: &Info) -> Epoch {
     Epoch(u64::try_from(info.created.unix_timestamp_nanos() / 1_000).unwrap_or_default())
-}
-
-fn wanted(settings: &Settings) -> [Config; 3] {
-    let base = |name: &str, subjects: &[&str], max_age, max_bytes: Option<u64>| Config {
-        name: name.to_owned(),
-        subjects: subjects.iter().map(ToString::to_string).collect(),
-        retention: RetentionPolicy::Limits,
-        max_age,
-        max_bytes: max_bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
-        max_messages: -1,
-        max_messages_per_subject: -1,
-        max_message_size: -1,
-        max_consumers: -1,
-        storage: if settings.in_memory { StorageType::Memory } else { StorageType::File },
-        num_replicas: settings.replicas,
-        duplicate_window: settings.duplicate_window.min(max_age),
-        allow_direct: true,
-        ..Config::default()
-    };
-    [
-        Config {
-            description: Some("Tidings: what happened, as producers say it".to_owned()),
-            // A full stream refuses what is new, so that a producer learns of it.
-            discard: DiscardPolicy::New,
-            ..base(EVENTS, &["events.>"], settings.events_max_age, settings.events_max_bytes)
-        },
-        Config {
-            description: Some("Tidings: messages for clients".to_owned()),
-            discard: DiscardPolicy::Old,
-            allow_rollup: true,
-            allow_message_ttl: true,
-            ..base(
-                ENVELOPES,
-                &["envelopes.>", "purges.>"],
-                settings.envelopes_max_age,
-                settings.envelopes_max_bytes,
-            )
-        },
-        Config {
-            description: Some("Tidings: events that could not be projected".to_owned()),
-            discard: DiscardPolicy::Old,
-            // One subject per event: rejecting it again replaces the first rejection.
-            max_messages_per_subject: 1,
-            ..base(REJECTED, &["rejected.>"], settings.rejected_max_age, settings.rejected_max_bytes)
-        },
-    ]
 }
 
 pub(crate) async fn ensure(context: &Context, wanted: Config) -> Result<Stream, TopologyError> {

@@ -12,32 +12,56 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::task::{self, Poll};
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind, Stream};
-use tidings_model::{Envelope, EnvelopeSubject, Origin, Position, headers};
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind};
+use bytes::Bytes;
+use tidings_model::{Envelope, EnvelopeSubject, Origin, Place, Position, ShardNumber, Tenant, headers};
 use time::OffsetDateTime;
 
 use crate::convert::{envelope_headers, resume, set};
+use crate::placements::place_notice;
 use crate::topology::Topology;
 
 /// Appends envelopes to the stream.
 pub struct EnvelopeWriter {
     context: Context,
+    shard: ShardNumber,
     /// What the stream ends with once everything sent has arrived.
     last_sequence: u64,
     /// The message that this writer has sent last.
     last_message_id: Option<String>,
 }
 
-/// A publication under way; resolves when NATS has stored the envelope.
+/// A publication under way; resolves to its sequence when NATS has stored it.
 pub struct Pending(<PublishAckFuture as IntoFuture>::IntoFuture);
 
 impl Future for Pending {
-    type Output = Result<(), WriteError>;
+    type Output = Result<u64, WriteError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(context).map(|stored| stored.map(drop).map_err(WriteError::from_publish))
+        let stored = task::ready!(self.0.as_mut().poll(context));
+        Poll::Ready(stored.map(|stored| stored.sequence).map_err(WriteError::from_publish))
+    }
+}
+
+/// An envelope on its way into the stream.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'e> {
+    /// The envelope.
+    pub envelope: &'e Envelope,
+    /// Which making of its tenant's envelopes it belongs to.
+    pub generation: u32,
+    /// What it tells whoever comes behind.
+    pub trail: Trail,
+    /// The stream is to remove it then, though it has not expired.
+    pub kept_until: Option<OffsetDateTime>,
+}
+
+impl<'e> From<&'e Envelope> for Outgoing<'e> {
+    fn from(envelope: &'e Envelope) -> Self {
+        Self { envelope, generation: 0, trail: Trail::default(), kept_until: None }
     }
 }
 
@@ -81,9 +105,10 @@ impl EnvelopeWriter {
         // In this order: an envelope written in between belongs to another writer, and the first
         // publication is refused because of it.
         let info = topology.envelopes.get_info().await.map_err(WriteError::unavailable)?;
-        let resume = last_resume(&topology.envelopes, info.state.first_sequence).await?.unwrap_or_default();
-        let (context, last_sequence) = (topology.context.clone(), info.state.last_sequence);
-        Ok((Self { context, last_sequence, last_message_id: None }, resume))
+        let resume = last_resume(topology, info.state.first_sequence).await?.unwrap_or_default();
+        let (context, shard) = (topology.context.clone(), topology.shard());
+        let last_sequence = info.state.last_sequence;
+        Ok((Self { context, shard, last_sequence, last_message_id: None }, resume))
     }
 
     /// Whether this writer knows what the stream holds that ends with this sequence.
@@ -93,32 +118,43 @@ impl EnvelopeWriter {
     }
 
     /// Sends an envelope behind all that were sent before.
-    pub async fn send(&mut self, envelope: &Envelope, now: OffsetDateTime) -> Result<Pending, WriteError> {
-        self.send_with(envelope, Trail::default(), now).await
-    }
-
-    /// As [`EnvelopeWriter::send`], while something is held back.
-    pub async fn send_with(
+    pub async fn send(
         &mut self,
-        envelope: &Envelope,
-        trail: Trail,
+        outgoing: impl Into<Outgoing<'_>>,
         now: OffsetDateTime,
     ) -> Result<Pending, WriteError> {
-        let message_id = envelope.message_id();
-        let mut headers = envelope_headers(envelope, now);
+        let Outgoing { envelope, generation, trail, kept_until } = outgoing.into();
+        let place = Place { shard: self.shard, generation };
+        let mut headers = envelope_headers(envelope, kept_until, now);
         if let Some(through) = trail.through {
             set(&mut headers, headers::THROUGH, through.to_string());
         }
         if let Some(held_from) = trail.held_from {
             set(&mut headers, headers::HELD_FROM, held_from.to_string());
         }
+        let subject = envelope.subject.written_in(place);
+        self.publish(subject, envelope.message_id(place), headers, envelope.body.clone()).await
+    }
+
+    /// Tells, behind all that was sent before, that a tenant's envelopes are in this place from here on.
+    pub async fn announce(&mut self, tenant: &Tenant, place: Place) -> Result<Pending, WriteError> {
+        let (subject, message_id, headers) = place_notice(self.shard, tenant, place);
+        self.publish(subject, message_id, headers, Bytes::new()).await
+    }
+
+    async fn publish(
+        &mut self,
+        subject: String,
+        message_id: String,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Pending, WriteError> {
         set(&mut headers, headers::MESSAGE_ID, message_id.as_str());
         set(&mut headers, headers::EXPECTED_LAST_SEQUENCE, self.last_sequence.to_string());
         if let Some(last) = &self.last_message_id {
             set(&mut headers, headers::EXPECTED_LAST_MESSAGE_ID, last.as_str());
         }
-        let subject = String::from(&envelope.subject);
-        let sent = self.context.publish_with_headers(subject, headers, envelope.body.clone()).await;
+        let sent = self.context.publish_with_headers(subject, headers, body).await;
         let acknowledged = sent.map_err(WriteError::from_publish)?;
         self.last_sequence += 1;
         self.last_message_id = Some(message_id);
@@ -128,8 +164,9 @@ impl EnvelopeWriter {
 
 /// What the last message says that has an origin. Looks behind what somebody else put into the
 /// stream: taking its end for empty would have written what is there once more.
-async fn last_resume(envelopes: &Stream, first_sequence: u64) -> Result<Option<Resume>, WriteError> {
-    let mut sequence = match envelopes.get_last_raw_message_by_subject(EnvelopeSubject::ALL).await {
+async fn last_resume(topology: &Topology, first_sequence: u64) -> Result<Option<Resume>, WriteError> {
+    let (envelopes, all) = (&topology.envelopes, EnvelopeSubject::all(topology.shard()));
+    let mut sequence = match envelopes.get_last_raw_message_by_subject(&all).await {
         Ok(message) => match resume(&message.headers) {
             Some(resume) => return Ok(Some(resume)),
             None => message.sequence,

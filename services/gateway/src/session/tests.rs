@@ -153,7 +153,8 @@ fn a_route_looks_at_what_the_keys_open() {
     let mut session = session(&json!({ "sub": "ada", "role": "sre" }), Form::Plain);
     let effects = receive(&mut session, &json!({ "action": "progress", "docId": "d.1", "message_id": "m" }));
     let [Effect::Newest { subjects, otherwise }] = effects.as_slice() else { panic!("{effects:?}") };
-    let subjects: Vec<_> = subjects.iter().map(ToString::to_string).collect();
+    let subjects: Vec<_> =
+        subjects.iter().map(|subject| subject.written_in(tidings_model::Place::default())).collect();
     assert_eq!(subjects, ["envelopes.ops.latest.user.ada.processing.d=2E1"]);
     assert_eq!(otherwise.code(), ErrorCode::NotFound);
 

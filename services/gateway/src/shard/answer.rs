@@ -25,7 +25,7 @@ impl Shard {
             let mut newest: Option<StoredEnvelope> = None;
             let mut failed = None;
             for subject in &subjects {
-                match tidings_streams::newest(&shared.topology, subject).await {
+                match tidings_streams::newest(&shared.topology, subject, 0).await {
                     Ok(Some(found))
                         if newest.as_ref().is_none_or(|other| other.sequence < found.sequence) =>
                     {

@@ -134,7 +134,7 @@ impl Reading {
     /// Reads until nothing is left up to the floor, or nobody wants it any more.
     async fn read(&self, from: &mut Position) -> Result<(), FollowError> {
         let mut follower =
-            EnvelopeFollower::at_addresses(&self.topology, *from, &self.tenant, &self.addresses).await?;
+            EnvelopeFollower::at_addresses(&self.topology, *from, (&self.tenant, 0), &self.addresses).await?;
         loop {
             let followed = tokio::select! {
                 () = self.found.closed() => return Ok(()),
@@ -142,7 +142,7 @@ impl Reading {
             };
             let envelopes = match followed {
                 Some(Followed::Envelopes(envelopes)) => envelopes,
-                Some(Followed::Purged(..)) => continue,
+                Some(Followed::Purged(..) | Followed::Placed { .. }) => continue,
                 // A new life of the stream is told to the connection by its shard.
                 Some(Followed::Renewed(_)) => return Ok(()),
                 None => {

@@ -26,7 +26,7 @@ use super::{
     ConsumerList, ConsumerName, ConsumerSettings, ConsumerStore, ConsumerStoreError, MAX_DEVICES,
     OpenConsumersError, StoredConsumer, devices,
 };
-use crate::topology::Topology;
+use crate::topology::{Topology, epoch_of};
 
 mod record;
 
@@ -67,7 +67,7 @@ impl JetStreamConsumers {
         let info = self.info(name).await?;
         let stored = info.as_ref().map(record::stored).transpose()?;
         let state = change.apply(stored.as_ref().map(|stored| &stored.state));
-        let filters = record::filter_subjects(name.tenant(), &state);
+        let filters = record::filter_subjects(name.tenant(), &state, epoch_of(self.envelopes.cached_info()));
         match (info, stored) {
             (Some(info), Some(stored)) if stored.state == state && record::same_filters(&info, &filters) => {
                 Ok(stored)

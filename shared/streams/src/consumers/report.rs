@@ -1,11 +1,13 @@
 //! What an operator wants to know of a consumer.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tidings_model::{Address, Keys, Position, Tenant};
 
 use super::{ConsumerName, StoredConsumer, Subscriptions};
+use crate::carry::{CarryError, carry_over};
 use crate::follower::{EnvelopeFollower, FollowError};
-use crate::topology::Topology;
+use crate::placements::HomeError;
+use crate::topology::{ExtentError, Topology};
 
 /// A consumer as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -17,7 +19,6 @@ pub struct ConsumerReport {
     /// The user's device.
     pub device: String,
     /// Everything up to here was received.
-    #[serde(serialize_with = "as_text")]
     pub position: Position,
     /// Envelopes that lie behind the position at the consumer's addresses, before any filter.
     pub pending: u64,
@@ -37,7 +38,7 @@ pub async fn report(
     topology: &Topology,
     name: &ConsumerName,
     stored: &StoredConsumer,
-) -> Result<ConsumerReport, FollowError> {
+) -> Result<ConsumerReport, ReportError> {
     let state = &stored.state;
     let pending = match stored.pending {
         Some(pending) => pending,
@@ -56,16 +57,35 @@ pub async fn report(
     })
 }
 
-async fn pending(topology: &Topology, tenant: &Tenant, stored: &StoredConsumer) -> Result<u64, FollowError> {
+async fn pending(topology: &Topology, tenant: &Tenant, stored: &StoredConsumer) -> Result<u64, ReportError> {
     let state = &stored.state;
     let topics = state.subscriptions.keys().filter_map(|topic| Address::topic(topic).ok());
     let addresses: Vec<_> = state.keys.iter().cloned().chain(topics).collect();
     if addresses.is_empty() {
         return Ok(0);
     }
-    Ok(EnvelopeFollower::at_addresses(topology, state.position, tenant, &addresses).await?.pending())
+    let home = topology.home(tenant).await?;
+    let carried = carry_over(topology, tenant, &home.placement, state.position).await?;
+    // What is from no stream that is there has everything before it.
+    let sequence = carried.map_or(0, |position| position.sequence);
+    let after = Position { epoch: home.topology.extent().await?.epoch, sequence };
+    let of = (tenant, home.placement.current.place.generation);
+    Ok(EnvelopeFollower::at_addresses(&home.topology, after, of, &addresses).await?.pending())
 }
 
-fn as_text<S: Serializer>(position: &Position, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(position)
+/// A consumer cannot be looked at now.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// It is not known where the tenant's envelopes are.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// Its position belongs to another generation, and cannot be followed.
+    #[error(transparent)]
+    Carry(#[from] CarryError),
+    /// The stream of envelopes does not tell how far it goes.
+    #[error(transparent)]
+    Extent(#[from] ExtentError),
+    /// The envelopes cannot be counted.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
 }

@@ -26,7 +26,6 @@ pub type Subscriptions = LiteMap<String, Subscription>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsumerState {
     /// Everything up to here was received.
-    #[serde(with = "position_text")]
     pub position: Position,
     /// By topic.
     #[serde(default, skip_serializing_if = "LiteMap::is_empty")]
@@ -178,20 +177,6 @@ impl Edit {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
-}
-
-/// A position as its one spelling.
-mod position_text {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
-    use tidings_model::Position;
-
-    pub(super) fn serialize<S: Serializer>(position: &Position, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(position)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Position, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ async fn next(follower: &mut EnvelopeFollower) -> Result<Vec<u64>, Epoch> {
             assert_eq!(envelopes.last().unwrap().sequence, follower.position().sequence);
             Ok(range(envelopes.iter().map(|stored| stored.envelope.origin.event.sequence)))
         }
-        Followed::Purged(..) => panic!("nothing was purged"),
+        Followed::Purged(..) | Followed::Placed { .. } => panic!("nothing was purged or placed"),
         Followed::Renewed(epoch) => Err(epoch),
     }
 }
@@ -153,7 +153,9 @@ async fn nothing_is_lost_however_often_the_wait_is_dropped() {
                     Ok(Followed::Envelopes(envelopes)) => {
                         seen.extend(envelopes.iter().map(|stored| stored.envelope.origin.event.sequence));
                     }
-                    Ok(Followed::Purged(..)) => panic!("nothing was purged"),
+                    Ok(Followed::Purged(..) | Followed::Placed { .. }) => {
+                        panic!("nothing was purged or placed")
+                    }
                     Ok(Followed::Renewed(epoch)) => renewals.push(epoch),
                     Err(_) => {}
                 }

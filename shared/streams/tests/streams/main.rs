@@ -7,6 +7,7 @@
 )]
 
 mod follower;
+mod placements;
 mod reader;
 mod single;
 mod support;

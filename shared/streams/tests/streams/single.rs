@@ -34,7 +34,7 @@ async fn the_newest_of_a_key_is_found_and_what_is_gone_is_not() {
         writer.send(&latest(n, key), OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
     }
     let newest_of = async |key| {
-        let found = newest(&scene.topology, &latest(0, key).subject).await.unwrap();
+        let found = newest(&scene.topology, &latest(0, key).subject, 0).await.unwrap();
         found.map(|stored| stored.sequence)
     };
     assert_eq!(newest_of("a").await, Some(3));

@@ -3,7 +3,7 @@
 use async_nats::HeaderMap;
 use futures_util::StreamExt as _;
 use tidings_model::{Epoch, Origin, Position};
-use tidings_streams::{EnvelopeWriter, Resume, Trail, WriteError};
+use tidings_streams::{EnvelopeWriter, Outgoing, Resume, Trail, WriteError};
 use time::{Duration, OffsetDateTime};
 
 use crate::support::{Scene, envelope, latest};
@@ -25,11 +25,13 @@ async fn a_late_envelope_says_what_was_written_before_it() {
     let after = envelope(9).origin.event;
     let early = Trail { through: None, held_from: Some(4) };
     let late = Trail { through: Some(after), held_from: None };
-    writer.send_with(&envelope(9), early, now()).await.unwrap().await.unwrap();
+    let ninth = envelope(9);
+    writer.send(Outgoing { trail: early, ..Outgoing::from(&ninth) }, now()).await.unwrap().await.unwrap();
     let (mut writer, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
     assert_eq!(resume, Resume { after: Some(envelope(9).origin), held_from: Some(4) });
 
-    writer.send_with(&envelope(4), late, now()).await.unwrap().await.unwrap();
+    let fourth = envelope(4);
+    writer.send(Outgoing { trail: late, ..Outgoing::from(&fourth) }, now()).await.unwrap().await.unwrap();
     let (writer, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
     assert_eq!((resume.after.unwrap().event, resume.held_from), (after, None));
     assert!(!resume.wants(envelope(9).origin) && resume.wants(envelope(10).origin));

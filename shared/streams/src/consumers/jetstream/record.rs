@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, Info, pull};
 use serde::de::Error as _;
-use tidings_model::{Address, Tenant};
+use tidings_model::{Address, EnvelopeSubject, Epoch, Place, Tenant};
 
 use super::super::state::ConsumerState;
 use super::super::{ConsumerName, ConsumerStoreError, StoredConsumer};
@@ -22,6 +22,9 @@ const STATE: &str = "tidings.state";
 
 /// Any change of the threshold makes the server count anew.
 const RENEWAL: Duration = Duration::from_millis(1);
+
+/// A stream that was made anew later than so many microseconds is not taken for a generation of the one before it.
+const MOST_GENERATIONS: u32 = 10_000;
 
 /// The consumer that has this state once it has been moved to the state's position.
 pub(super) fn config(
@@ -55,16 +58,16 @@ pub(super) fn renewed(current: Duration, wanted: Duration) -> Duration {
 
 /// What lies in the stream for the consumer's keys and topics; never empty, as no filter would mean
 /// everything.
-pub(super) fn filter_subjects(tenant: &Tenant, state: &ConsumerState) -> Vec<String> {
+pub(super) fn filter_subjects(tenant: &Tenant, state: &ConsumerState, stream: Epoch) -> Vec<String> {
+    let generation = Place::generation_of(state.position.epoch, stream, MOST_GENERATIONS).unwrap_or_default();
+    let place = Place { generation, ..Place::default() };
     // What is no topic's name has no envelopes.
     let topics = state.subscriptions.keys().filter_map(|topic| Address::topic(topic).ok());
     let addresses: BTreeSet<Address> = state.keys.iter().cloned().chain(topics).collect();
     if addresses.is_empty() {
         return vec![format!("envelopes.{tenant}.nothing")];
     }
-    let subjects =
-        addresses.iter().map(|address| format!("envelopes.{tenant}.*.{}.>", address.to_subject_tokens()));
-    subjects.collect()
+    addresses.iter().map(|address| EnvelopeSubject::at(tenant, address, place)).collect()
 }
 
 /// Whether the consumer has these filters already.

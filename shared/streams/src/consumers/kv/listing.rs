@@ -9,7 +9,7 @@ use serde::de::Error as _;
 use super::super::{ConsumerList, ConsumerName, ConsumerStoreError, StoredConsumer};
 use super::parse;
 use crate::bucket::Bucket;
-use crate::follower::Content;
+use crate::ordered::Content;
 use crate::pass::Pass;
 
 type Item = Result<(ConsumerName, StoredConsumer), ConsumerStoreError>;

@@ -1,0 +1,160 @@
+//! Carrying a position over to the generation of a tenant's envelopes that is current.
+//!
+//! Sequences mean nothing in another generation. What stays the same is which part of which event an envelope came from,
+//! and that ascends in every generation. So whoever stands somewhere in an older one has not had the first envelope behind
+//! it, nor anything that came from the same part of the same event or a later one; and goes on before the first of those.
+//! Both are found by a few reads by sequence, which matter only to those who come back after a rebuild.
+
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
+use tidings_model::{EnvelopeSubject, Epoch, Origin, Place, Placement, Position, ShardNumber, Stay, Tenant};
+
+use crate::convert::{origin, resume};
+use crate::topology::{ExtentError, Topology, TopologyError};
+
+/// Where somebody goes on in the current generation who stands at `position`; `None` if that is from no stream that is
+/// there.
+pub async fn carry_over(
+    topology: &Topology,
+    tenant: &Tenant,
+    placement: &Placement,
+    position: Position,
+) -> Result<Option<Position>, CarryError> {
+    let streams = Streams::of(topology, placement).await?;
+    let Some(stay) = placement.stay_of(position, |shard| streams.epoch(shard)) else { return Ok(None) };
+    let current = placement.current.place;
+    let Some(stream) = streams.get(current.shard) else { return Ok(None) };
+    let at = |sequence| Position { epoch: current.epoch(stream.epoch), sequence };
+    if stay.place == current {
+        return Ok(Some(at(position.sequence)));
+    }
+    let live = placement.current.since.map_or(0, |since| since.sequence);
+    let Some(unread) = streams.first_unread(tenant, placement, stay, position.sequence).await? else {
+        return Ok(Some(at(live)));
+    };
+    let found = stream.first_from(tenant, current, unread, live).await?;
+    Ok(Some(at(found.map_or(live, |sequence| sequence - 1))))
+}
+
+/// What two generations have in common, in its order.
+type Key = (u64, u64, u32);
+
+fn key(origin: Origin) -> Key {
+    (origin.event.epoch.0, origin.event.sequence, origin.part)
+}
+
+/// The streams in which a tenant's envelopes are or were.
+struct Streams(Vec<Stream>);
+
+struct Stream {
+    topology: Topology,
+    epoch: Epoch,
+}
+
+impl Streams {
+    async fn of(topology: &Topology, placement: &Placement) -> Result<Self, CarryError> {
+        let mut streams: Vec<Stream> = Vec::new();
+        for place in placement.places() {
+            if streams.iter().all(|stream| stream.topology.shard() != place.shard) {
+                let topology = topology.on(place.shard).await?;
+                let epoch = topology.extent().await?.epoch;
+                streams.push(Stream { topology, epoch });
+            }
+        }
+        Ok(Self(streams))
+    }
+
+    fn get(&self, shard: ShardNumber) -> Option<&Stream> {
+        self.0.iter().find(|stream| stream.topology.shard() == shard)
+    }
+
+    fn epoch(&self, shard: ShardNumber) -> Option<Epoch> {
+        self.get(shard).map(|stream| stream.epoch)
+    }
+
+    /// Where the first envelope came from that lies behind a sequence of a stay, or else in one of those after it, but
+    /// before what only the current one has.
+    async fn first_unread(
+        &self,
+        tenant: &Tenant,
+        placement: &Placement,
+        stay: Stay,
+        sequence: u64,
+    ) -> Result<Option<Key>, CarryError> {
+        let mut stood_at = Some(sequence);
+        for former in placement.former.iter().skip_while(|former| **former != stay) {
+            // Of the stays behind the first, what was new there follows the notice.
+            let noticed_at = former.since.map(|since| since.sequence);
+            let after = stood_at.take().or(noticed_at).unwrap_or_default();
+            let Some(stream) = self.get(former.place.shard) else { continue };
+            if let Some(message) = stream.next(tenant, former.place, after + 1).await? {
+                return Ok(unread_from(&message));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Stream {
+    /// The first envelope of a tenant in a place with at least this sequence.
+    async fn next(
+        &self,
+        tenant: &Tenant,
+        place: Place,
+        sequence: u64,
+    ) -> Result<Option<StreamMessage>, CarryError> {
+        let subject = EnvelopeSubject::of(tenant, place);
+        let next = self.topology.envelopes.raw_message_builder().sequence(sequence).next_by_subject(subject);
+        match next.send().await {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(CarryError::Read(error)),
+        }
+    }
+
+    /// The sequence of the first envelope up to `last` that came from there or later: halving what lies between.
+    async fn first_from(
+        &self,
+        tenant: &Tenant,
+        place: Place,
+        from: Key,
+        last: u64,
+    ) -> Result<Option<u64>, CarryError> {
+        let (mut low, mut high, mut found) = (1, last + 1, None);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.next(tenant, place, middle).await? {
+                Some(message) if message.sequence < high => match origin(&message.headers) {
+                    Some(origin) if key(origin) < from => low = message.sequence + 1,
+                    _ => (high, found) = (middle, Some(message.sequence)),
+                },
+                _ => high = middle,
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Where an envelope came from, or what was held back when it was written: that lies behind it.
+fn unread_from(message: &StreamMessage) -> Option<Key> {
+    let own = origin(&message.headers)?;
+    let held_from = resume(&message.headers).and_then(|resume| resume.held_from);
+    match held_from {
+        Some(held_from) if held_from < own.event.sequence => Some((own.event.epoch.0, held_from, 0)),
+        _ => Some(key(own)),
+    }
+}
+
+/// A position cannot be carried over now.
+#[derive(Debug, thiserror::Error)]
+pub enum CarryError {
+    /// A stream is not as it should be.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// A stream does not tell how far it goes.
+    #[error(transparent)]
+    Extent(#[from] ExtentError),
+    /// An envelope cannot be read.
+    #[error("NATS does not tell which envelopes follow a position of a former generation")]
+    Read(#[source] RawMessageError),
+}

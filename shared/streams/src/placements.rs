@@ -1,0 +1,238 @@
+//! Where tenants' envelopes are: the key-value bucket `PLACEMENTS`, tenant to JSON, and the notices in the streams.
+//!
+//! The bucket is for those who decide and those who start: which shard writes a tenant's envelopes, where they were before,
+//! and what is to be made anew. A notice on `places.<tenant>` is for those who read: it lies between the last envelope of
+//! one place and the first of the next one, so that every gateway changes over at the same envelope, however late it reads.
+//! The notice is written first; the bucket follows, and whoever starts brings it up to date.
+//!
+//! What is promised: a change is merged with what is stored, so that command and projectors never undo each other's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use bytes::Bytes;
+use tidings_model::{Place, Placement, Position, ShardNumber, Tenant, headers};
+
+use crate::bucket::{Bucket, BucketSettings, is_removal};
+use crate::convert::set;
+use crate::ordered::Content;
+use crate::pass::Pass;
+use crate::topology::{Extent, ExtentError, Settings, Topology, TopologyError, epoch_of};
+
+/// The first token of notices in the first shard.
+const ROOT: &str = "places";
+/// How often a change is tried again because another one came first; each time, one is through.
+const ATTEMPTS: u32 = 16;
+
+/// The bucket. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Placements {
+    bucket: Bucket,
+}
+
+impl Placements {
+    /// Creates the bucket if it is missing and checks it if it is there.
+    pub(crate) async fn open(context: &Context, settings: &Settings) -> Result<Self, TopologyError> {
+        let kept = BucketSettings { replicas: settings.replicas, in_memory: settings.in_memory };
+        let description = "Tidings: where tenants' envelopes are";
+        let bucket = Box::pin(Bucket::open(context, "PLACEMENTS", description, None, kept)).await?;
+        Ok(Self { bucket })
+    }
+
+    /// Where a tenant's envelopes are.
+    pub async fn load(&self, tenant: &Tenant) -> Result<Placement, PlacementError> {
+        Ok(self.read(tenant).await?.0.unwrap_or_default())
+    }
+
+    /// Where tenants' envelopes are, of those of whom something was said.
+    pub async fn all(&self) -> Result<BTreeMap<Tenant, Placement>, PlacementError> {
+        let failed = |source| PlacementError::List { source };
+        let mut pass = Pass::new(Arc::clone(&self.bucket.stream), self.bucket.subject(">"), Content::Whole);
+        let mut all = BTreeMap::new();
+        while let Some((message, _)) = pass.next().await.map_err(failed)? {
+            let Ok(tenant) = Tenant::parse(self.bucket.key(&message.subject)) else { continue };
+            if !is_removal(message.headers.as_ref()) {
+                let placement = parse(&tenant, &message.payload)?;
+                all.insert(tenant, placement);
+            }
+        }
+        Ok(all)
+    }
+
+    /// A number that rises with every change of any placement.
+    pub async fn revision(&self) -> Result<u64, PlacementError> {
+        let info = self.bucket.stream.get_info().await;
+        Ok(info.map_err(|error| PlacementError::List { source: error.into() })?.state.last_sequence)
+    }
+
+    /// Changes a placement; a tenant of whom nothing was said yet is in `first`. Returns what is stored now.
+    pub async fn change(
+        &self,
+        tenant: &Tenant,
+        first: ShardNumber,
+        change: impl Fn(&mut Placement),
+    ) -> Result<Placement, PlacementError> {
+        for _ in 0..ATTEMPTS {
+            let (stored, revision) = self.read(tenant).await?;
+            let mut placement = stored.clone().unwrap_or_else(|| Placement::first(first));
+            change(&mut placement);
+            if stored.as_ref() == Some(&placement) {
+                return Ok(placement);
+            }
+            let failed =
+                |error: async_nats::Error| PlacementError::Write { tenant: tenant.clone(), source: error };
+            let json = serde_json::to_vec(&placement).map_err(|error| failed(error.into()))?;
+            let written = self.bucket.write(tenant.as_str(), Bytes::from(json), revision).await;
+            if written.map_err(|error| failed(error.into()))?.is_some() {
+                return Ok(placement);
+            }
+        }
+        Err(PlacementError::Contended { tenant: tenant.clone() })
+    }
+
+    /// What the leader has, and the sequence that the next write must expect.
+    async fn read(&self, tenant: &Tenant) -> Result<(Option<Placement>, u64), PlacementError> {
+        let subject = self.bucket.subject(tenant.as_str());
+        match self.bucket.stream.get_last_raw_message_by_subject(&subject).await {
+            Ok(message) if is_removal(Some(&message.headers)) => Ok((None, message.sequence)),
+            Ok(message) => Ok((Some(parse(tenant, &message.payload)?), message.sequence)),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok((None, 0)),
+            Err(source) => Err(PlacementError::Read { tenant: tenant.clone(), source: source.into() }),
+        }
+    }
+}
+
+/// Where a tenant's envelopes are, and the stream there.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// Where they are, and were.
+    pub placement: Placement,
+    /// The streams as the shard has them in which they are now.
+    pub topology: Topology,
+}
+
+impl Home {
+    /// What the stream holds now, as positions of the tenant are counted.
+    pub async fn extent(&self) -> Result<Extent, ExtentError> {
+        let extent = self.topology.extent().await?;
+        Ok(Extent { epoch: self.placement.current.place.epoch(extent.epoch), ..extent })
+    }
+}
+
+impl Topology {
+    /// Where a tenant's envelopes are now.
+    pub async fn home(&self, tenant: &Tenant) -> Result<Home, HomeError> {
+        let placement = self.placements().load(tenant).await?;
+        let topology = self.on(placement.current.place.shard).await?;
+        Ok(Home { placement, topology })
+    }
+}
+
+/// The stream with a tenant's envelopes cannot be found now.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// It is not known which one it is.
+    #[error(transparent)]
+    Placement(#[from] PlacementError),
+    /// It is not as it should be.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+}
+
+/// The newest notice about a tenant in a shard's stream, and its position there, if the stream still has one.
+pub async fn last_notice(
+    topology: &Topology,
+    tenant: &Tenant,
+) -> Result<Option<(Place, Position)>, PlacementError> {
+    let failed = |source| PlacementError::Read { tenant: tenant.clone(), source };
+    let subject = format!("{}.{tenant}", topology.shard().name(ROOT));
+    let stream = &topology.envelopes;
+    match stream.get_last_raw_message_by_subject(&subject).await {
+        Ok(message) => {
+            let place = place(&message.headers);
+            let info = stream.get_info().await.map_err(|error| failed(error.into()))?;
+            let position =
+                |place: Place| Position { epoch: place.epoch(epoch_of(&info)), sequence: message.sequence };
+            Ok(place.map(|place| (place, position(place))))
+        }
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+/// The subject of every notice in a shard.
+pub(crate) fn any_place(shard: ShardNumber) -> String {
+    format!("{}.>", shard.name(ROOT))
+}
+
+/// Subject, message id and headers of the notice that a tenant's envelopes are in a place from there on.
+pub(crate) fn place_notice(shard: ShardNumber, tenant: &Tenant, place: Place) -> (String, String, HeaderMap) {
+    let mut map = HeaderMap::new();
+    set(&mut map, headers::PLACE, place.to_string());
+    (format!("{}.{tenant}", shard.name(ROOT)), format!("{ROOT}/{tenant}/{place}"), map)
+}
+
+/// What a notice says.
+pub(crate) fn placed(subject: &str, headers: Option<&HeaderMap>) -> Option<(Tenant, Place)> {
+    let (root, tenant) = subject.split_once('.')?;
+    ShardNumber::of(root, ROOT)?;
+    Some((Tenant::parse(tenant).ok()?, place(headers?)?))
+}
+
+fn place(map: &HeaderMap) -> Option<Place> {
+    map.get(headers::PLACE)?.as_str().parse().ok()
+}
+
+fn parse(tenant: &Tenant, json: &[u8]) -> Result<Placement, PlacementError> {
+    serde_json::from_slice(json).map_err(|source| PlacementError::Damaged { tenant: tenant.clone(), source })
+}
+
+/// It cannot be said or changed where a tenant's envelopes are.
+#[derive(Debug, thiserror::Error)]
+pub enum PlacementError {
+    /// NATS does not tell.
+    #[error("cannot read now where the envelopes of tenant {tenant} are")]
+    Read {
+        /// The tenant.
+        tenant: Tenant,
+        /// What the client says.
+        #[source]
+        source: async_nats::Error,
+    },
+    /// NATS does not tell of all.
+    #[error("cannot list now where tenants' envelopes are")]
+    List {
+        /// What the client says.
+        #[source]
+        source: async_nats::Error,
+    },
+    /// NATS does not store it, or did not say so in time; doing it again is harmless.
+    #[error("cannot save now where the envelopes of tenant {tenant} are")]
+    Write {
+        /// The tenant.
+        tenant: Tenant,
+        /// What the client says.
+        #[source]
+        source: async_nats::Error,
+    },
+    /// Something else wrote there.
+    #[error(
+        "what the bucket PLACEMENTS says of tenant {tenant} cannot be understood; look at it with `nats kv get`"
+    )]
+    Damaged {
+        /// The tenant.
+        tenant: Tenant,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Others changed the same placement all the time.
+    #[error("the placement of tenant {tenant} was changed by others {ATTEMPTS} times in a row; try again")]
+    Contended {
+        /// The tenant.
+        tenant: Tenant,
+    },
+}

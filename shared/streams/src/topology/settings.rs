@@ -1,0 +1,115 @@
+//! How the streams are to be.
+
+use std::time::Duration;
+
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use tidings_model::{EnvelopeSubject, ShardNumber};
+
+use super::{ENVELOPES, EVENTS, REJECTED};
+use crate::placements::any_place;
+use crate::purge::any_notice;
+
+/// How large the streams may grow and how safely they are kept.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Copies of each stream in a cluster.
+    pub replicas: usize,
+    /// In memory instead of on disk.
+    pub in_memory: bool,
+    /// How long events are kept.
+    pub events_max_age: Duration,
+    /// How long envelopes wait for their readers.
+    pub envelopes_max_age: Duration,
+    /// How long rejected events are kept.
+    pub rejected_max_age: Duration,
+    /// The size of `EVENTS` in bytes; without, as the server allows.
+    pub events_max_bytes: Option<u64>,
+    /// The size of `ENVELOPES` in bytes.
+    pub envelopes_max_bytes: Option<u64>,
+    /// The size of `REJECTED` in bytes.
+    pub rejected_max_bytes: Option<u64>,
+    /// Within this time a publication with the same `Nats-Msg-Id` is recognised.
+    pub duplicate_window: Duration,
+}
+
+impl Settings {
+    /// One copy of each stream, on disk, everything kept for so long and without a bound in size.
+    #[must_use]
+    pub fn on_one_server(max_age: Duration, duplicate_window: Duration) -> Self {
+        Self {
+            replicas: 1,
+            in_memory: false,
+            events_max_age: max_age,
+            envelopes_max_age: max_age,
+            rejected_max_age: max_age,
+            events_max_bytes: None,
+            envelopes_max_bytes: None,
+            rejected_max_bytes: None,
+            duplicate_window,
+        }
+    }
+}
+
+impl Settings {
+    pub(super) fn events(&self) -> Config {
+        Config {
+            description: Some("Tidings: what happened, as producers say it".to_owned()),
+            // A full stream refuses what is new, so that a producer learns of it.
+            discard: DiscardPolicy::New,
+            ..self.stream(
+                EVENTS.to_owned(),
+                ["events.>".to_owned()],
+                self.events_max_age,
+                self.events_max_bytes,
+            )
+        }
+    }
+
+    pub(super) fn envelopes(&self, shard: ShardNumber) -> Config {
+        let subjects = [EnvelopeSubject::all(shard), any_notice(shard), any_place(shard)];
+        let (name, max_bytes) = (shard.name(ENVELOPES), self.envelopes_max_bytes);
+        Config {
+            description: Some("Tidings: messages for clients".to_owned()),
+            discard: DiscardPolicy::Old,
+            allow_rollup: true,
+            allow_message_ttl: true,
+            ..self.stream(name, subjects, self.envelopes_max_age, max_bytes)
+        }
+    }
+
+    pub(super) fn rejected(&self) -> Config {
+        let (max_age, max_bytes) = (self.rejected_max_age, self.rejected_max_bytes);
+        Config {
+            description: Some("Tidings: events that could not be projected".to_owned()),
+            discard: DiscardPolicy::Old,
+            // One subject per event: rejecting it again replaces the first rejection.
+            max_messages_per_subject: 1,
+            ..self.stream(REJECTED.to_owned(), ["rejected.>".to_owned()], max_age, max_bytes)
+        }
+    }
+
+    fn stream(
+        &self,
+        name: String,
+        subjects: impl Into<Vec<String>>,
+        max_age: Duration,
+        max_bytes: Option<u64>,
+    ) -> Config {
+        Config {
+            name,
+            subjects: subjects.into(),
+            retention: RetentionPolicy::Limits,
+            max_age,
+            max_bytes: max_bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+            max_messages: -1,
+            max_messages_per_subject: -1,
+            max_message_size: -1,
+            max_consumers: -1,
+            storage: if self.in_memory { StorageType::Memory } else { StorageType::File },
+            num_replicas: self.replicas,
+            duplicate_window: self.duplicate_window.min(max_age),
+            allow_direct: true,
+            ..Config::default()
+        }
+    }
+}

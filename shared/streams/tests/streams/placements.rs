@@ -1,0 +1,243 @@
+//! Where a tenant's envelopes are, and where positions lead after they were made anew.
+
+use tidings_model::{Address, Epoch, Place, Placement, Position, ShardNumber, Tenant};
+use tidings_streams::{
+    Content, EnvelopeFollower, EnvelopeWriter, EventHistory, Followed, Outgoing, Topology, Trail, carry_over,
+    last_notice, purge_address,
+};
+use time::OffsetDateTime;
+
+use super::support::{SOON, Scene, envelope};
+
+fn tenant() -> Tenant {
+    Tenant::parse("t").unwrap()
+}
+
+fn place(shard: u16, generation: u32) -> Place {
+    Place { shard: ShardNumber(shard), generation }
+}
+
+/// Writes the envelopes of events with these numbers.
+async fn write(topology: &Topology, generation: u32, numbers: impl IntoIterator<Item = u64>) {
+    let (mut writer, _) = EnvelopeWriter::open(topology).await.unwrap();
+    for n in numbers {
+        let envelope = envelope(n);
+        let outgoing = Outgoing { generation, ..Outgoing::from(&envelope) };
+        writer.send(outgoing, OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
+    }
+}
+
+/// Has a place become the current one, and says where positions lead from then on.
+async fn switch(topology: &Topology, placement: &mut Placement, place: Place) {
+    let (mut writer, _) = EnvelopeWriter::open(topology).await.unwrap();
+    let sequence = writer.announce(&tenant(), place).await.unwrap().await.unwrap();
+    let stream = topology.extent().await.unwrap().epoch;
+    placement.switch(place, Position { epoch: place.epoch(stream), sequence });
+}
+
+/// The numbers of the events whose envelopes follow a position of the current generation.
+async fn following(topology: &Topology, placement: &Placement, position: Position) -> Vec<u64> {
+    let place = placement.current.place;
+    let topology = topology.on(place.shard).await.unwrap();
+    let stream = topology.extent().await.unwrap().epoch;
+    assert_eq!(position.epoch, place.epoch(stream));
+    let mut follower = EnvelopeFollower::of_generation(&topology, &tenant(), place.generation).await.unwrap();
+    let mut numbers = Vec::new();
+    while let Some(followed) = follower.next_pending().await.unwrap() {
+        let Followed::Envelopes(envelopes) = followed else { continue };
+        let behind = envelopes.iter().filter(|stored| stored.sequence > position.sequence);
+        numbers.extend(behind.map(|stored| stored.envelope.origin.event.sequence));
+    }
+    numbers
+}
+
+#[tokio::test]
+async fn whoever_stood_in_a_former_generation_goes_on_behind_the_same_event() {
+    let scene = Scene::new().await;
+    let topology = &scene.topology;
+    let stream = topology.extent().await.unwrap().epoch;
+    let mut placement = Placement::default();
+    // Events 1 to 9 as sequences 1 to 9, of which the fresh generation leaves out the odd ones; 10 came before the
+    // notice, 11 after it.
+    write(topology, 0, 1..=9).await;
+    write(topology, 1, [2, 4, 6, 8]).await;
+    write(topology, 0, [10]).await;
+    write(topology, 1, [10]).await;
+    switch(topology, &mut placement, place(0, 1)).await;
+    write(topology, 1, [11]).await;
+    for (sequence, expected) in [
+        (0, vec![2, 4, 6, 8, 10, 11]),
+        (1, vec![2, 4, 6, 8, 10, 11]),
+        (2, vec![4, 6, 8, 10, 11]),
+        (8, vec![10, 11]),
+        (9, vec![10, 11]),
+    ] {
+        let position = Position { epoch: stream, sequence };
+        let carried = carry_over(topology, &tenant(), &placement, position).await.unwrap().unwrap();
+        assert_eq!(following(topology, &placement, carried).await, expected, "{position}");
+        // It is in the current generation now, and stays where it is.
+        assert_eq!(carry_over(topology, &tenant(), &placement, carried).await.unwrap(), Some(carried));
+    }
+    let live = |sequence| Position { epoch: stream, sequence };
+    let notice = placement.current.since.unwrap().sequence;
+    // Whoever had everything, and whoever was connected meanwhile and counts on.
+    for (sequence, expected) in [(notice - 1, vec![11]), (notice, vec![11]), (notice + 1, vec![])] {
+        let carried = carry_over(topology, &tenant(), &placement, live(sequence)).await.unwrap().unwrap();
+        assert_eq!(following(topology, &placement, carried).await, expected, "{sequence}");
+    }
+    let elsewhere = Position { epoch: Epoch(7), sequence: 3 };
+    assert_eq!(carry_over(topology, &tenant(), &placement, elsewhere).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_position_follows_its_tenant_from_shard_to_shard() {
+    let scene = Scene::new().await;
+    let second = scene.topology.on(ShardNumber(1)).await.unwrap();
+    let stream = scene.topology.extent().await.unwrap().epoch;
+    let mut placement = Placement::default();
+    write(&scene.topology, 0, 1..=5).await;
+    write(&second, 1, 1..=5).await;
+    switch(&second, &mut placement, place(1, 1)).await;
+    write(&second, 1, 6..=7).await;
+    write(&scene.topology, 2, 1..=7).await;
+    switch(&scene.topology, &mut placement, place(0, 2)).await;
+    write(&scene.topology, 2, 8..=9).await;
+    let in_second = place(1, 1).epoch(second.extent().await.unwrap().epoch);
+    for (epoch, sequence, first) in [
+        (stream, 0, 1),
+        (stream, 3, 4),
+        (stream, 5, 6),
+        (in_second, 2, 3),
+        (in_second, 6, 6),
+        (in_second, 8, 8),
+    ] {
+        let position = Position { epoch, sequence };
+        let carried = carry_over(&scene.topology, &tenant(), &placement, position).await.unwrap().unwrap();
+        let expected: Vec<_> = (first..=9).collect();
+        assert_eq!(following(&scene.topology, &placement, carried).await, expected, "{position}");
+    }
+}
+
+/// What was held back lies behind envelopes of later events; it was not received with them.
+#[tokio::test]
+async fn what_was_held_back_is_not_passed_over() {
+    let scene = Scene::new().await;
+    let topology = &scene.topology;
+    let stream = topology.extent().await.unwrap().epoch;
+    let (mut writer, _) = EnvelopeWriter::open(topology).await.unwrap();
+    for (n, held_from) in [(1, None), (3, Some(2)), (4, Some(2)), (2, None)] {
+        let (envelope, trail) = (envelope(n), Trail { through: None, held_from });
+        let outgoing = Outgoing { trail, ..Outgoing::from(&envelope) };
+        writer.send(outgoing, OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
+    }
+    write(topology, 1, 1..=4).await;
+    let mut placement = Placement::default();
+    switch(topology, &mut placement, place(0, 1)).await;
+    let after_third = Position { epoch: stream, sequence: 2 };
+    let carried = carry_over(topology, &tenant(), &placement, after_third).await.unwrap().unwrap();
+    assert_eq!(following(topology, &placement, carried).await, [2, 3, 4]);
+}
+
+#[tokio::test]
+async fn a_notice_lies_between_what_is_before_and_behind_it() {
+    let scene = Scene::new().await;
+    let (topology, stream) = (&scene.topology, scene.topology.extent().await.unwrap().epoch);
+    assert_eq!(last_notice(topology, &tenant()).await.unwrap(), None);
+    write(topology, 0, [1]).await;
+    let mut placement = Placement::default();
+    switch(topology, &mut placement, place(0, 1)).await;
+    write(topology, 1, [2]).await;
+    let at = Position { epoch: place(0, 1).epoch(stream), sequence: 2 };
+    assert_eq!(last_notice(topology, &tenant()).await.unwrap(), Some((place(0, 1), at)));
+
+    let start = Position { epoch: stream, sequence: 0 };
+    let mut follower = EnvelopeFollower::after(topology, start, Content::HeadersOnly).await.unwrap();
+    let mut seen = Vec::new();
+    while let Some(followed) = follower.next_pending().await.unwrap() {
+        match followed {
+            Followed::Envelopes(envelopes) => {
+                seen.extend(
+                    envelopes.iter().map(|stored| format!("{} of {}", stored.sequence, stored.generation)),
+                );
+            }
+            Followed::Placed { tenant, place, sequence } => {
+                seen.push(format!("{tenant} in {place} at {sequence}"));
+            }
+            other => panic!("unexpected: {other:?}"),
+        }
+    }
+    assert_eq!(seen, ["1 of 0", "t in 0/1 at 2", "3 of 1"]);
+}
+
+#[tokio::test]
+async fn changes_of_several_are_merged() {
+    let scene = Scene::new().await;
+    let placements = scene.topology.placements();
+    assert_eq!(placements.load(&tenant()).await.unwrap(), Placement::default());
+    let before = placements.revision().await.unwrap();
+    let requests = (0..4).map(|n| {
+        let placements = placements.clone();
+        async move {
+            placements
+                .change(&tenant(), ShardNumber(2), |placement| _ = placement.request(ShardNumber(n), None, 5))
+                .await
+        }
+    });
+    for placement in futures_util::future::join_all(requests).await {
+        assert_eq!(placement.unwrap().next.unwrap().place.generation, 1, "one of them, and the same for all");
+    }
+    assert!(placements.revision().await.unwrap() > before);
+    let all = placements.all().await.unwrap();
+    assert_eq!(all.keys().collect::<Vec<_>>(), [&tenant()]);
+    assert_eq!(all[&tenant()].current.place, place(2, 0));
+    assert_eq!(placements.load(&tenant()).await.unwrap(), all[&tenant()]);
+}
+
+#[tokio::test]
+async fn a_purge_reaches_every_generation_and_shard() {
+    let scene = Scene::new().await;
+    let second = scene.topology.on(ShardNumber(1)).await.unwrap();
+    let placements = scene.topology.placements();
+    write(&scene.topology, 0, 1..=2).await;
+    write(&second, 1, 1..=3).await;
+    let ask = |placement: &mut Placement| _ = placement.request(ShardNumber(1), None, 0);
+    placements.change(&tenant(), ShardNumber(0), ask).await.unwrap();
+    let ada = Address::new("user", "ada").unwrap();
+    assert_eq!(purge_address(&scene.topology, &tenant(), &ada).await.unwrap(), 5);
+    for topology in [&scene.topology, &second] {
+        let extent = topology.extent().await.unwrap();
+        assert_eq!(extent.messages, 1, "the notice");
+        let start = Position { epoch: extent.epoch, sequence: 0 };
+        let mut follower = EnvelopeFollower::after(topology, start, Content::Whole).await.unwrap();
+        let followed = tokio::time::timeout(SOON, follower.next()).await.unwrap();
+        assert!(matches!(followed, Followed::Purged(of, at) if of == tenant() && at == ada));
+    }
+}
+
+#[tokio::test]
+async fn events_are_read_once_more() {
+    let scene = Scene::new().await;
+    scene.publish(1..=1_000).await;
+    scene.context.publish("events.other.note.added", "x".into()).await.unwrap().await.unwrap();
+    let read = async |after, since, count: usize| {
+        let mut history = EventHistory::open(&scene.topology, &tenant(), after, since).await.unwrap();
+        let mut events = Vec::new();
+        while events.len() < count {
+            history.ready().await;
+            assert!(history.left() > 0);
+            while let Some(event) = history.take() {
+                events.push(event);
+            }
+        }
+        assert_eq!(history.left(), 0);
+        events
+    };
+    let all = read(None, None, 1_000).await;
+    assert!(
+        all.iter().zip(1..).all(|(event, n)| event.payload == n.to_string() && event.position.sequence == n)
+    );
+    let later = read(Some(all[499].position), None, 500).await;
+    assert_eq!(later[0].position.sequence, 501);
+    let since = read(None, Some(all[899].stored_at), 101).await;
+    assert_eq!(since[0].position, all[899].position);
+}
