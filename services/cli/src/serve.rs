@@ -123,8 +123,7 @@ pub(crate) async fn start_gateway(
         max_event_bytes: config.projector.max_event_bytes,
         clock: OffsetDateTime::now_utc,
         random: fastrand::f64,
-    })
-    .await?;
+    })?;
     let address = gateway.address();
     shutdown.spawn("keys", keys);
     let whole = shutdown.clone();

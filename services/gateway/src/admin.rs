@@ -124,7 +124,7 @@ async fn reset(
     Json(Target { to }): Json<Target>,
 ) -> Answer {
     let name = name(by.tenant.clone(), user, device)?;
-    let extent = shared.topology.extent().await.map_err(failed)?;
+    let extent = shared.topology.home(&by.tenant).await.map_err(failed)?.extent().await.map_err(failed)?;
     let position = extent.position(&to).map_err(|error| bad("POSITION", &error))?;
     let reset = shared.positions.store().reset(&name, position).await.map_err(failed)?;
     reset.ok_or_else(|| missing(&name))?;

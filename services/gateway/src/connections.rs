@@ -3,14 +3,20 @@
 use std::sync::Arc;
 
 use tidings_streams::connections::{ConnectionService, Page, Place, Question, Search};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::lanes::Lanes;
 use crate::shard::{ShardHandle, Survey};
 use crate::shared::Shared;
 
 /// Answers one question after the other until cancelled. A gateway that cannot be asked serves its clients all
 /// the same.
-pub(crate) async fn answer(shared: &Arc<Shared>, shards: &[ShardHandle], cancelled: &CancellationToken) {
+pub(crate) async fn answer(
+    shared: &Shared,
+    lanes: &watch::Receiver<Arc<Lanes>>,
+    cancelled: &CancellationToken,
+) {
     let client = shared.topology.client();
     let mut service = match ConnectionService::start(&client, &shared.name).await {
         Ok(service) => service,
@@ -20,7 +26,8 @@ pub(crate) async fn answer(shared: &Arc<Shared>, shards: &[ShardHandle], cancell
         }
     };
     while let Some(Some(question)) = cancelled.run_until_cancelled(service.next()).await {
-        let page = page(shards, &question).await;
+        let lanes = Arc::clone(&lanes.borrow());
+        let page = page(lanes.shards(), &question).await;
         question.answer(page).await;
     }
     service.stop().await;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_model::Position;
-use tidings_streams::{Content, EnvelopeFollower, Extent, FollowError, Followed, Topology};
+use tidings_streams::{Content, EnvelopeFollower, Extent, FollowError, Followed};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::framed::FramedEnvelope;
-use crate::retained::Retained;
+use crate::lane::Lane;
 use crate::shard::{News, ShardHandle};
 use crate::shared::Shared;
 
@@ -25,8 +25,7 @@ const OVERHEAD: u64 = 256;
 /// Learns what lies where in the stream as it is now: from headers alone, and of the newest
 /// envelopes, as many as the hot tail holds, from the whole. Returns where that ends.
 pub(crate) async fn build(
-    topology: &Topology,
-    retained: &Retained,
+    lane: &Lane,
     extent: Extent,
     reach: u64,
     hot_tail_bytes: usize,
@@ -37,19 +36,19 @@ pub(crate) async fn build(
     let tail = extent.last.saturating_sub(hot).max(reach);
     let mut position = at(reach);
     if reach < tail {
-        position = read_through(topology, retained, position, tail, Content::HeadersOnly).await?;
+        position = read_through(lane, position, tail, Content::HeadersOnly).await?;
     }
-    read_through(topology, retained, position, extent.last, Content::Whole).await
+    read_through(lane, position, extent.last, Content::Whole).await
 }
 
 /// Reads up to `last`, or to the stream's end if nothing is left there.
 async fn read_through(
-    topology: &Topology,
-    retained: &Retained,
+    lane: &Lane,
     from: Position,
     last: u64,
     content: Content,
 ) -> Result<Position, FollowError> {
+    let Lane { topology, retained } = lane;
     let mut follower = EnvelopeFollower::after(topology, from, content).await?;
     while follower.position().sequence < last || follower.has_more() {
         match follower.next_pending().await? {
@@ -58,12 +57,16 @@ async fn read_through(
                 Content::HeadersOnly => retained.index(&envelopes),
                 Content::Whole => {
                     let framed = envelopes.into_iter().map(|stored| Arc::new(FramedEnvelope::new(stored)));
-                    retained.append(&framed.collect::<Vec<_>>());
+                    retained.append(framed.collect());
                 }
             },
-            Some(Followed::Placed { .. }) => {}
+            Some(Followed::Placed { tenant, place, sequence }) => {
+                if place.shard == topology.shard() {
+                    retained.begin(&tenant, place.generation, sequence);
+                }
+            }
             // What was purged while this was read may have been read before.
-            Some(Followed::Purged(tenant, address)) => retained.purge(tenant.as_str(), address.as_str()),
+            Some(Followed::Purged(tenant, address)) => retained.purge(&tenant, address.as_str()),
             Some(Followed::Renewed(epoch)) => {
                 retained.restart(epoch);
                 return Ok(Position { epoch, sequence: 0 });
@@ -82,26 +85,38 @@ async fn read_through(
 pub(crate) async fn follow(
     mut follower: EnvelopeFollower,
     shared: &Shared,
+    lane: &Lane,
     shards: &[ShardHandle],
     cancelled: &CancellationToken,
 ) {
-    let retained = &shared.retained;
+    let Lane { topology, retained } = lane;
     while let Some(followed) = cancelled.run_until_cancelled(follower.next()).await {
         let news = match followed {
             Followed::Envelopes(envelopes) => {
                 let framed = envelopes.into_iter().map(|stored| Arc::new(FramedEnvelope::new(stored)));
-                let framed: Arc<[_]> = framed.collect();
-                retained.append(&framed);
-                News::Envelopes(framed)
+                let delivered = retained.append(framed.collect());
+                if delivered.is_empty() {
+                    continue;
+                }
+                News::Envelopes(delivered.into())
             }
             Followed::Purged(tenant, address) => {
-                retained.purge(tenant.as_str(), address.as_str());
+                retained.purge(&tenant, address.as_str());
                 if let ("user", Some(user)) = (address.kind(), address.id()) {
                     shared.positions.purge(&tenant, user);
                 }
                 continue;
             }
-            Followed::Placed { .. } => continue,
+            Followed::Placed { tenant, place, sequence: since } => {
+                // That a tenant has gone elsewhere is heard of otherwise.
+                if place.shard != topology.shard() {
+                    continue;
+                }
+                let generation = place.generation;
+                retained.begin(&tenant, generation, since);
+                tracing::info!(%tenant, generation, "the tenant's envelopes were made anew");
+                News::Began { tenant, generation, since }
+            }
             Followed::Renewed(epoch) => {
                 retained.restart(epoch);
                 News::Renewed(epoch)
@@ -114,15 +129,10 @@ pub(crate) async fn follow(
 }
 
 /// Forgets what the stream has removed and what has expired, until cancelled.
-pub(crate) async fn upkeep(
-    topology: Topology,
-    retained: Arc<Retained>,
-    clock: fn() -> OffsetDateTime,
-    cancelled: CancellationToken,
-) {
+pub(crate) async fn upkeep(lane: &Lane, clock: fn() -> OffsetDateTime, cancelled: &CancellationToken) {
     while cancelled.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
-        match topology.extent().await {
-            Ok(extent) => retained.upkeep(&extent, clock()),
+        match lane.topology.extent().await {
+            Ok(extent) => lane.retained.upkeep(&extent, clock()),
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "retention is looked at later");
             }

@@ -1,19 +1,16 @@
 //! Starting and ending a gateway.
 
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tidings_access::{Rules, Verifier};
 use tidings_catalog::Catalogs;
-use tidings_model::Position;
 use tidings_runtime::config::GatewayConfig;
 use tidings_runtime::shutdown::Shutdown;
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::users::{UserWatch, Users};
-use tidings_streams::{Content, EnvelopeFollower, ExtentError, FollowError, Topology};
+use tidings_streams::{ExtentError, FollowError, PlacementError, Topology, TopologyError};
 use time::OffsetDateTime;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
@@ -22,12 +19,10 @@ use tokio_util::sync::CancellationToken;
 use crate::accept;
 use crate::audit::Audit;
 use crate::connections;
-use crate::follow::{build, follow, upkeep};
 use crate::http::Stage;
+use crate::lanes::Keeper;
 use crate::limits::Limits;
 use crate::positions::Positions;
-use crate::retained::Retained;
-use crate::shard::ShardHandle;
 use crate::shared::Shared;
 use crate::tls::Identity;
 use crate::users::KnownUsers;
@@ -78,18 +73,12 @@ pub struct Gateway {
 
 impl Gateway {
     /// Binds the address. Nobody is answered before [`Gateway::run`].
-    pub async fn start(parts: Parts) -> Result<Self, StartError> {
+    pub fn start(parts: Parts) -> Result<Self, StartError> {
         let listen = parts.settings.listen;
         let failed = |source| StartError::Listen { address: listen, source };
         let listener = bind(listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let extent = parts.topology.extent().await?;
-        let reach = extent.floor.max(extent.last.saturating_sub(parts.settings.mailbox_reach));
-        let hot_tail_bytes = parts.settings.hot_tail_bytes;
-        let compressed_from = parts.settings.compression.then_some(parts.settings.compression_threshold);
-        let retained = Retained::new(extent.epoch, extent.floor, reach, hot_tail_bytes, compressed_from);
         let shared = Arc::new(Shared {
-            retained: Arc::new(retained),
             limits: Limits::new(&parts.settings, &parts.catalogs),
             settings: parts.settings,
             leeway: parts.leeway,
@@ -147,34 +136,31 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Learns what lies where, starts the shards, and keeps both up to date until nobody is connected any more.
+/// Learns what lies where, opens the lanes, and keeps them until nobody is connected any more.
 async fn serve(
     shared: &Arc<Shared>,
     stage: &watch::Sender<Stage>,
     shutdown: &Shutdown,
     over: &CancellationToken,
 ) -> Result<(), StartError> {
-    let prepared = shutdown.token().run_until_cancelled_owned(Box::pin(prepare(shared))).await;
-    let Some((follower, position, watch)) = prepared.transpose()? else { return Ok(()) };
-    let (shards, threads) = start_shards(shared, position)?;
-    stage.send_replace(Stage::Open(Arc::clone(&shards)));
-    tracing::info!(%position, "the gateway is ready");
+    let prepared = shutdown.token().run_until_cancelled_owned(Box::pin(prepare(shared, over))).await;
+    let Some((mut keeper, watch)) = prepared.transpose()? else { return Ok(()) };
+    let lanes = keeper.lanes();
+    stage.send_replace(Stage::Open(lanes.clone()));
+    tracing::info!("the gateway is ready");
 
-    let following = follow(follower, shared, &shards, over);
-    let looking_after =
-        upkeep(shared.topology.clone(), Arc::clone(&shared.retained), shared.clock, over.clone());
-    let ending = async {
-        shutdown.triggered().await;
+    let keeping = async {
+        tokio::select! {
+            () = keeper.keep() => {}
+            () = shutdown.triggered() => {}
+        }
         stage.send_replace(Stage::Draining);
-        drain(&shards, threads, shared.settings.drain_time(), shutdown).await;
-        over.cancel();
+        keeper.drain(shared.settings.drain_time(), shutdown).await;
     };
     tokio::join!(
-        ending,
-        following,
-        looking_after,
+        keeping,
         shared.users.run(watch, over),
-        connections::answer(shared, &shards, over),
+        connections::answer(shared, &lanes, over),
         // Until the last connection has ended.
         shared.positions.run(over.clone()),
         shared.audit.run(over),
@@ -182,62 +168,10 @@ async fn serve(
     Ok(())
 }
 
-/// Moves every connection elsewhere and ends the shards.
-async fn drain(shards: &[ShardHandle], threads: Threads, time: Duration, shutdown: &Shutdown) {
-    let connections = shards.iter().map(ShardHandle::connections).sum::<usize>();
-    tracing::info!(connections, ?time, "the gateway is draining");
-    for shard in shards {
-        shard.drain(time).await;
-    }
-    let mut ended = pin!(join(threads));
-    tokio::select! {
-        () = &mut ended => return,
-        () = shutdown.urgent() => {}
-    }
-    for shard in shards {
-        shard.close().await;
-    }
-    ended.await;
-}
-
-async fn prepare(shared: &Shared) -> Result<(EnvelopeFollower, Position, UserWatch), StartError> {
-    let (settings, topology) = (&shared.settings, &shared.topology);
+async fn prepare(shared: &Arc<Shared>, over: &CancellationToken) -> Result<(Keeper, UserWatch), StartError> {
     let mut watch = shared.users.store().watch();
     shared.users.learn(watch.next().await);
-    let extent = topology.extent().await?;
-    let reach = shared.retained.view().head;
-    let position = build(topology, &shared.retained, extent, reach, settings.hot_tail_bytes).await?;
-    let follower = EnvelopeFollower::after(topology, position, Content::Whole).await?;
-    Ok((follower, position, watch))
-}
-
-type Threads = Vec<JoinHandle<()>>;
-
-fn start_shards(
-    shared: &Arc<Shared>,
-    position: Position,
-) -> Result<(Arc<[ShardHandle]>, Threads), StartError> {
-    let count = match shared.settings.shards {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        count => count,
-    };
-    let (mut shards, mut threads) = (Vec::new(), Vec::new());
-    for index in 0..count {
-        let started = ShardHandle::start(index, Arc::clone(shared), position);
-        let (shard, thread) = started.map_err(StartError::Shard)?;
-        shards.push(shard);
-        threads.push(thread);
-    }
-    Ok((shards.into(), threads))
-}
-
-async fn join(threads: Threads) {
-    let joined = tokio::task::spawn_blocking(move || {
-        threads.into_iter().filter_map(|thread| thread.join().err()).count()
-    });
-    if joined.await.is_ok_and(|panicked| panicked > 0) {
-        tracing::error!("a shard ended badly");
-    }
+    Ok((Keeper::open(shared, over).await?, watch))
 }
 
 /// Why a gateway cannot serve.
@@ -252,6 +186,12 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// It is not known where tenants' envelopes are.
+    #[error("the gateway cannot find out which streams to read")]
+    Placement(#[from] PlacementError),
+    /// A stream is not as it should be.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
     /// The stream's state cannot be read.
     #[error("the gateway cannot find its place in the stream")]
     Extent(#[from] ExtentError),

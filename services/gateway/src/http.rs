@@ -20,10 +20,11 @@ use crate::admin;
 use crate::answers::{deny, refuse, unavailable};
 use crate::audit::Refused;
 use crate::handshake::{self, Admission};
+use crate::lanes::Lanes;
 use crate::session::Passport;
 use crate::shard::{Detached, Newcomer, ShardHandle};
 use crate::shared::Shared;
-use crate::standing::Standing;
+use crate::standing::{Standing, stand};
 
 /// What the answers need.
 #[derive(Clone)]
@@ -39,7 +40,7 @@ pub(crate) enum Stage {
     /// It learns what lies where; whoever comes waits.
     Starting,
     /// It serves.
-    Open(Arc<[ShardHandle]>),
+    Open(watch::Receiver<Arc<Lanes>>),
     /// It is about to end: whoever is connected is moved elsewhere, and whoever comes is sent there.
     Draining,
 }
@@ -69,11 +70,11 @@ async fn ready(State(endpoint): State<Endpoint>) -> Response {
 
 async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Response {
     let Endpoint { shared, stage, upgrades } = endpoint;
-    let shards = match when_open(stage, shared.settings.handshake_timeout).await {
-        Ok(shards) => shards,
+    let lanes = match when_open(stage, shared.settings.handshake_timeout).await {
+        Ok(lanes) => lanes,
         Err(response) => return response,
     };
-    if is_full(&shared, &shards) {
+    if is_full(&shared, &lanes) {
         let text = "the gateway has as many connections as it may; try another one, or later";
         return unavailable("TOO_MANY_CONNECTIONS", text);
     }
@@ -88,21 +89,27 @@ async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Resp
         }
     };
     let passport = &admission.passport;
-    let stored = shared.positions.arrive(passport, || shared.first_position(passport.tenant())).await;
+    let tenant = passport.tenant();
+    let serving = lanes.of(tenant).and_then(|open| Some((open, open.lane.view(tenant)?)));
+    let Some((open, view)) = serving else {
+        let text = "the messages of your tenant are just being moved; try again";
+        return unavailable("MOVING", text);
+    };
+    let first = || shared.first_position(tenant, &open.lane, view);
+    let stored = shared.positions.arrive(passport, first).await;
     let mut stored = match stored {
         Ok(stored) => stored,
         Err(error) => return without_consumer(&shared, passport, from, &error),
     };
     let presence = Presence { shared: Arc::clone(&shared), consumer: Some(passport.consumer.clone()) };
     let position = admission.since.unwrap_or(stored.state.position);
-    let view = match shared.view_for(position).await {
-        Ok(view) => view,
+    let standing = match stand(&open.lane, tenant, position).await {
+        Ok(standing) => standing,
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "a client cannot be served now");
             return unavailable("NO_POSITION", "your position cannot be checked now; try again");
         }
     };
-    let standing = Standing::of(position, view);
     if stored.state.position.epoch != standing.after.epoch {
         // Whatever comes in another life of the stream comes after every subscription.
         stored.state.subscriptions.iter_mut().for_each(|(_, subscription)| subscription.since = 0);
@@ -111,6 +118,7 @@ async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Resp
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().clone_from(&admission.headers);
     let arrival = Arrival { admission, standing, stored, from };
+    let shards = Arc::clone(&open.shards);
     upgrades.spawn(async move {
         if hand_over(upgrade, arrival, &shards).await {
             presence.pass_on();
@@ -120,10 +128,7 @@ async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Resp
 }
 
 /// Whoever comes while the gateway is starting waits, but not for ever.
-async fn when_open(
-    mut stage: watch::Receiver<Stage>,
-    patience: Duration,
-) -> Result<Arc<[ShardHandle]>, Response> {
+async fn when_open(mut stage: watch::Receiver<Stage>, patience: Duration) -> Result<Arc<Lanes>, Response> {
     let decided = stage.wait_for(|stage| !matches!(stage, Stage::Starting));
     let stage = match tokio::time::timeout(patience, decided).await {
         Ok(Ok(stage)) => stage.clone(),
@@ -131,7 +136,7 @@ async fn when_open(
         Err(_) => Stage::Starting,
     };
     match stage {
-        Stage::Open(shards) => Ok(shards),
+        Stage::Open(lanes) => Ok(Arc::clone(&lanes.borrow())),
         Stage::Starting => Err(unavailable("STARTING", "the gateway is not ready yet; try again")),
         Stage::Draining => Err(unavailable("DRAINING", "the gateway is shutting down; connect again")),
     }
@@ -189,9 +194,8 @@ fn without_consumer(
     unavailable("NO_POSITION", "your position cannot be read now; try again")
 }
 
-fn is_full(shared: &Shared, shards: &[ShardHandle]) -> bool {
-    let connections = shards.iter().map(ShardHandle::connections).sum::<usize>();
-    shared.settings.max_connections.is_some_and(|max| connections >= max.get())
+fn is_full(shared: &Shared, lanes: &Lanes) -> bool {
+    shared.settings.max_connections.is_some_and(|max| lanes.connections() >= max.get())
 }
 
 /// Takes the raw socket from hyper and gives it to the shard with the fewest connections.

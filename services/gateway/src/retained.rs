@@ -7,11 +7,12 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tidings_mailbox::{Delivery, Entry, Found, HotTail, Mailbox, NotCovered, Page, Query};
-use tidings_model::{Class, Epoch};
+use tidings_model::{Class, Epoch, Place, Tenant};
 use tidings_streams::{Extent, StoredEnvelope};
 use time::OffsetDateTime;
 
 use crate::framed::FramedEnvelope;
+use crate::generations::Generations;
 use crate::standing::View;
 use crate::times::TimeIndex;
 
@@ -19,6 +20,9 @@ pub(crate) struct Retained(RwLock<Inner>);
 
 struct Inner {
     epoch: Epoch,
+    generations: Generations,
+    /// Of all tenants; no envelope is of a later one.
+    newest_generation: u32,
     /// The sequence before the first that the stream retains; below the mailbox's own floor where
     /// the mailbox does not reach back so far.
     floor: u64,
@@ -59,12 +63,35 @@ impl Retained {
     /// `floor`; keeps envelopes up to so many bytes, those that are compressed among them.
     pub(crate) fn new(
         epoch: Epoch,
-        floor: u64,
-        reach: u64,
+        generations: Generations,
+        (floor, reach): (u64, u64),
         hot_tail_bytes: usize,
         compressed_from: Option<usize>,
     ) -> Self {
-        Self(RwLock::new(Inner::new(epoch, floor, reach, hot_tail_bytes, compressed_from)))
+        let bounds = (floor, reach);
+        Self(RwLock::new(Inner::new(epoch, generations, bounds, hot_tail_bytes, compressed_from)))
+    }
+
+    /// Which generations are and were current.
+    pub(crate) fn generations(&self) -> Generations {
+        self.read_lock().generations.clone()
+    }
+
+    /// The generation of a tenant that is delivered now; `None` if its envelopes are elsewhere.
+    pub(crate) fn generation(&self, tenant: &Tenant) -> Option<u32> {
+        self.read_lock().generations.current(tenant)
+    }
+
+    /// A generation is the current one from this sequence on.
+    pub(crate) fn begin(&self, tenant: &Tenant, generation: u32, since: u64) {
+        let mut inner = self.write();
+        inner.generations.begin(tenant, generation, since);
+        inner.mailbox.advance_to(since);
+    }
+
+    /// The tenant's envelopes are elsewhere from now on.
+    pub(crate) fn leave(&self, tenant: &Tenant) {
+        self.write().generations.leave(tenant);
     }
 
     /// Takes the next envelopes, of which only the headers are known.
@@ -76,10 +103,10 @@ impl Retained {
         inner.shrink();
     }
 
-    /// Takes the next envelopes.
-    pub(crate) fn append(&self, envelopes: &[Arc<FramedEnvelope>]) {
+    /// Takes the next envelopes, and gives back those that are to be delivered: of the generations that are current.
+    pub(crate) fn append(&self, mut envelopes: Vec<Arc<FramedEnvelope>>) -> Vec<Arc<FramedEnvelope>> {
         let mut inner = self.write();
-        for framed in envelopes {
+        for framed in &envelopes {
             inner.index(framed.stored());
             let weight = framed.weight(inner.compressed_from);
             let pushed = inner.hot_tail.push(framed.sequence(), Arc::clone(framed), weight);
@@ -88,12 +115,19 @@ impl Retained {
             }
         }
         inner.shrink();
+        envelopes.retain(|framed| {
+            let StoredEnvelope { envelope, generation, .. } = framed.stored();
+            inner.generations.current(&envelope.subject.tenant) == Some(*generation)
+        });
+        envelopes
     }
 
     /// Forgets everything: the stream begins anew.
     pub(crate) fn restart(&self, epoch: Epoch) {
         let mut inner = self.write();
-        *inner = Inner::new(epoch, 0, 0, inner.hot_tail_bytes, inner.compressed_from);
+        let mut generations = std::mem::take(&mut inner.generations);
+        generations.renew();
+        *inner = Inner::new(epoch, generations, (0, 0), inner.hot_tail_bytes, inner.compressed_from);
     }
 
     /// Forgets what the stream has removed below its floor, and what has expired. An extent of
@@ -112,25 +146,40 @@ impl Retained {
         self.write().mailbox.advance_to(sequence);
     }
 
-    /// Forgets everything at one address.
-    pub(crate) fn purge(&self, tenant: &str, address: &str) {
+    /// Forgets everything at one address, of whatever generation.
+    pub(crate) fn purge(&self, tenant: &Tenant, address: &str) {
         let mut inner = self.write();
-        inner.mailbox.purge(tenant, address);
+        for generation in 0..=inner.newest_generation {
+            let place = Place { generation, ..Place::default() };
+            inner.mailbox.purge(&place.token(tenant).to_string(), address);
+        }
         let capacity = inner.hot_tail_bytes;
         let head = inner.hot_tail.head();
         // Rare, and the envelopes must not be readable any more: the tail starts anew.
         inner.hot_tail = HotTail::new(capacity, head);
     }
 
-    /// What of the stream can be answered for.
-    pub(crate) fn view(&self) -> View {
+    /// Which life of the stream this is.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.read_lock().epoch
+    }
+
+    /// Up to where retention has removed what was kept for somebody.
+    pub(crate) fn removed_through(&self) -> u64 {
+        self.read_lock().removed_through
+    }
+
+    /// What of the stream can be answered for to a tenant; `None` if its envelopes are elsewhere.
+    pub(crate) fn view(&self, tenant: &Tenant) -> Option<View> {
         let inner = self.read_lock();
-        View {
-            epoch: inner.epoch,
+        let generation = inner.generations.current(tenant)?;
+        let place = Place { generation, ..Place::default() };
+        Some(View {
+            epoch: place.epoch(inner.epoch),
             floor: inner.floor,
             head: inner.mailbox.head(),
             removed_through: inner.removed_through,
-        }
+        })
     }
 
     /// The sequence before the first envelope that was stored at this time or, to the minute,
@@ -188,13 +237,15 @@ pub(crate) fn unix_seconds(time: OffsetDateTime) -> u64 {
 impl Inner {
     fn new(
         epoch: Epoch,
-        floor: u64,
-        reach: u64,
+        generations: Generations,
+        (floor, reach): (u64, u64),
         hot_tail_bytes: usize,
         compressed_from: Option<usize>,
     ) -> Self {
         Self {
             epoch,
+            generations,
+            newest_generation: 0,
             floor,
             mailbox: Mailbox::new(reach),
             hot_tail: HotTail::new(hot_tail_bytes, reach),
@@ -230,8 +281,11 @@ impl Inner {
             (Class::Latest, Some(key)) => Delivery::Latest { key },
             (Class::Latest | Class::Durable, _) => Delivery::Durable,
         };
+        let place = Place { generation: stored.generation, ..Place::default() };
+        self.newest_generation = self.newest_generation.max(place.generation);
+        let token = (place.generation > 0).then(|| place.token(&subject.tenant).to_string());
         let appended = self.mailbox.append(Entry {
-            tenant: subject.tenant.as_str(),
+            tenant: token.as_deref().unwrap_or(subject.tenant.as_str()),
             address: subject.address.as_str(),
             sequence,
             delivery,

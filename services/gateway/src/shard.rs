@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidings_model::{Epoch, Position};
+use tidings_model::{Epoch, Place, Position, Tenant};
 use tidings_protocol::server::{GapReason, ServerMessage};
 use tidings_streams::connections::Page;
 use tidings_streams::consumers::Subscriptions;
@@ -43,7 +43,7 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use self::connection::{Connection, Opening, Phase, Ready, WindowLimits};
+use self::connection::{Connection, Opening, Phase, Ready, State, WindowLimits};
 pub(crate) use self::deflate::Deflate;
 use self::deliver::Intake;
 use self::directory::{ConnectionId, Directory};
@@ -51,6 +51,8 @@ pub(crate) use self::socket::Detached;
 use self::socket::Socket;
 pub(crate) use self::survey::Survey;
 use crate::framed::{Form, FramedEnvelope};
+use crate::generations::Generations;
+use crate::lane::Lane;
 use crate::limits::Seat;
 use crate::retained::unix_seconds;
 use crate::session::{Passport, Session};
@@ -93,6 +95,13 @@ pub(crate) struct Newcomer {
 pub(crate) enum News {
     /// The next envelopes of the stream.
     Envelopes(Arc<[Arc<FramedEnvelope>]>),
+    /// What follows of a tenant's envelopes is of this generation.
+    Began {
+        tenant: Tenant,
+        generation: u32,
+        /// The sequence behind which it follows.
+        since: u64,
+    },
     /// The stream was made anew; sequences begin at 1 again.
     Renewed(Epoch),
 }
@@ -101,6 +110,7 @@ enum Command {
     Adopt(Box<Newcomer>),
     Tell(News),
     Survey(Box<Survey>, oneshot::Sender<Page>),
+    MoveAway(Tenant, Duration),
     Drain(Duration),
     Close,
 }
@@ -117,6 +127,7 @@ impl ShardHandle {
     pub(crate) fn start(
         index: usize,
         shared: Arc<Shared>,
+        lane: Arc<Lane>,
         position: Position,
     ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (commands, queue) = mpsc::channel(QUEUE);
@@ -124,7 +135,7 @@ impl ShardHandle {
         let count = Arc::clone(&connections);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
-            let shard = Shard::new(index, shared, position, count);
+            let shard = Shard::new(index, shared, lane, position, count);
             LocalSet::new().block_on(&runtime, Rc::new(shard).run(queue));
         })?;
         Ok((Self { commands, connections }, thread))
@@ -153,6 +164,11 @@ impl ShardHandle {
         page.await.ok()
     }
 
+    /// Has a tenant's connections go elsewhere within this time: its envelopes are in another lane.
+    pub(crate) async fn move_away(&self, tenant: Tenant, over: Duration) {
+        let _ = self.commands.send(Command::MoveAway(tenant, over)).await;
+    }
+
     /// Ends the shard after it has moved its connections elsewhere within this time.
     pub(crate) async fn drain(&self, over: Duration) {
         let _ = self.commands.send(Command::Drain(over)).await;
@@ -167,6 +183,9 @@ impl ShardHandle {
 struct Shard {
     index: usize,
     shared: Arc<Shared>,
+    lane: Arc<Lane>,
+    /// Of the tenants of this lane, as far as everything was delivered.
+    generations: RefCell<Generations>,
     limits: WindowLimits,
     directory: RefCell<Directory<Rc<Connection>>>,
     connections: RefCell<BTreeMap<ConnectionId, Rc<Connection>>>,
@@ -193,13 +212,21 @@ struct Shard {
 }
 
 impl Shard {
-    fn new(index: usize, shared: Arc<Shared>, position: Position, count: Arc<AtomicUsize>) -> Self {
+    fn new(
+        index: usize,
+        shared: Arc<Shared>,
+        lane: Arc<Lane>,
+        position: Position,
+        count: Arc<AtomicUsize>,
+    ) -> Self {
         let settings = &shared.settings;
         let limits = WindowLimits { messages: settings.window_messages.get(), bytes: settings.window_bytes };
         let deflate = Rc::new(Deflate::new(settings.compression_threshold));
         Self {
             index,
             shared,
+            generations: RefCell::new(lane.retained.generations()),
+            lane,
             limits,
             directory: RefCell::default(),
             connections: RefCell::default(),
@@ -230,7 +257,12 @@ impl Shard {
                     Some(Command::Tell(News::Envelopes(envelopes))) => {
                         self.deliver(&intake.gather(&envelopes)).await;
                     }
+                    Some(Command::Tell(News::Began { tenant, generation, since })) => {
+                        self.generations.borrow_mut().begin(&tenant, generation, since);
+                        self.cursor.set(self.cursor.get().max(since));
+                    }
                     Some(Command::Tell(News::Renewed(epoch))) => self.renew(epoch),
+                    Some(Command::MoveAway(tenant, over)) => self.move_away(&tenant, over),
                     Some(Command::Survey(survey, answer)) => {
                         // Whoever asked may have gone.
                         let _ = answer.send(self.survey(&survey));
@@ -257,7 +289,7 @@ impl Shard {
     fn adopt(self: &Rc<Self>, newcomer: Newcomer) {
         let Newcomer { socket, early_bytes, from, form, deflate, passport, seat, standing, subscriptions } =
             newcomer;
-        let standing = self.in_this_life(standing);
+        let (standing, generation) = self.in_this_life(passport.tenant(), standing);
         let socket = match Socket::attach(socket) {
             Ok(socket) => socket,
             Err(error) => {
@@ -283,6 +315,7 @@ impl Shard {
             first_ping: now + settings.heartbeat,
             leaves: now + self.lifetime(),
             after: standing.after.sequence,
+            generation,
             acknowledged: (form == Form::Plain || standing.gap.is_none()).then_some(standing.after.sequence),
         };
         let connection = Connection::new(id, form, socket, opening);
@@ -300,13 +333,17 @@ impl Shard {
         self.tasks.spawn_local(Rc::clone(self).serve(connection, seat));
     }
 
-    /// The stream may have been made anew between a newcomer's handshake and now.
-    fn in_this_life(&self, standing: Standing) -> Standing {
-        if standing.after.epoch == self.epoch.get() {
-            return standing;
+    /// The stream may have been made anew between a newcomer's handshake and now. Says in which generation the newcomer
+    /// begins, too.
+    fn in_this_life(&self, tenant: &Tenant, standing: Standing) -> (Standing, u32) {
+        let current = self.generations.borrow().current(tenant).unwrap_or_default();
+        // A shard may not have come to the notice yet of which the handshake knew.
+        if let Some(generation) = Place::generation_of(standing.after.epoch, self.epoch.get(), u32::MAX) {
+            return (standing, generation);
         }
-        let gap = Gap { from: standing.after, to: self.position(0), reason: GapReason::Epoch };
-        Standing { after: self.position(0), gap: standing.gap.or(Some(gap)) }
+        let after = self.generations.borrow().position(tenant, current, self.epoch.get(), 0);
+        let gap = Gap { from: standing.after, to: after, reason: GapReason::Epoch };
+        (Standing { after, gap: standing.gap.or(Some(gap)) }, current)
     }
 
     fn admit_to_directory(&self, connection: &Rc<Connection>) {
@@ -319,8 +356,15 @@ impl Shard {
         }
     }
 
-    fn position(&self, sequence: u64) -> Position {
-        Position { epoch: self.epoch.get(), sequence }
+    /// A sequence as the connection counts.
+    fn position(&self, state: &State, sequence: u64) -> Position {
+        let tenant = state.session.passport().tenant();
+        self.generations.borrow().position(tenant, state.generation, self.epoch.get(), sequence)
+    }
+
+    /// To which generation a sequence belongs for a connection, and up to which sequence that is so.
+    fn generation(&self, state: &State, sequence: u64) -> (u32, u64) {
+        self.generations.borrow().at(state.session.passport().tenant(), state.generation, sequence)
     }
 
     /// The life of one connection.
@@ -357,17 +401,27 @@ impl Shard {
 
     /// The stream was made anew: everybody goes on from its beginning.
     fn renew(&self, epoch: Epoch) {
-        let old = self.epoch.replace(epoch);
+        let connections = self.connections.borrow();
+        let stood: Vec<_> = connections
+            .values()
+            .map(|connection| {
+                let state = connection.state();
+                self.position(&state, state.sent)
+            })
+            .collect();
+        self.epoch.set(epoch);
         self.cursor.set(0);
-        for connection in self.connections.borrow().values() {
+        self.generations.borrow_mut().renew();
+        for (connection, from) in connections.values().zip(stood) {
             let mut state = connection.state();
-            let from = Position { epoch: old, sequence: state.sent };
+            let current = self.generations.borrow().current(state.session.passport().tenant());
+            state.generation = current.unwrap_or_default();
             state.forget_positions((connection.form == Form::Plain).then_some(0));
             if let Phase::Returning { .. } = state.phase {
                 state.phase = Phase::Returning { after: 0 };
             }
             if connection.form == Form::Sequenced {
-                let gap = ServerMessage::Gap { from, to: self.position(0), reason: GapReason::Epoch };
+                let gap = ServerMessage::Gap { from, to: self.position(&state, 0), reason: GapReason::Epoch };
                 state.say_text(&gap.to_json((self.shared.clock)()));
                 connection.flush_now(&mut state);
             }

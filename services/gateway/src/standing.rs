@@ -1,11 +1,67 @@
-//! Where delivery to a returning user goes on from, and what has to be said about it. Pure.
+//! Where delivery to a returning user goes on from, and what has to be said about it.
 //!
 //! A position is never trusted blindly and never silently moved: one from another life of the
 //! stream, from the future, or from before what is retained is answered with a gap that says what
 //! may be missing. What can still be delivered is delivered.
 
-use tidings_model::{Epoch, Position};
+use tidings_model::{Epoch, Place, Position, Tenant};
 use tidings_protocol::server::GapReason;
+use tidings_streams::{CarryError, ExtentError, PlacementError, carry_over};
+
+use crate::lane::Lane;
+
+/// Where somebody goes on in this lane who stands at `position`, which may have been meant in a former generation.
+pub(crate) async fn stand(
+    lane: &Lane,
+    tenant: &Tenant,
+    position: Position,
+) -> Result<Standing, StandingError> {
+    let carried = match lane.view(tenant) {
+        Some(view) if view.epoch != position.epoch => carry(lane, tenant, view, position).await?,
+        _ => None,
+    };
+    let view = lane.view_for(tenant, carried.unwrap_or(position)).await?.ok_or(StandingError::Elsewhere)?;
+    let Some(carried) = carried else { return Ok(Standing::of(position, view)) };
+    let standing = Standing::of(carried, view);
+    // What is behind a position in the same stream may have been removed before anything was made anew of it.
+    let was_here = Place::generation_of(position.epoch, lane.retained.epoch(), u32::MAX).is_some();
+    let is_lost = was_here && standing.gap.is_none() && position.sequence < view.removed_through;
+    let gap = Gap { from: position, to: standing.after, reason: GapReason::Retention };
+    Ok(if is_lost { Standing { gap: Some(gap), ..standing } } else { standing })
+}
+
+/// The same place in the generation that this lane delivers; `None` if there is none.
+async fn carry(
+    lane: &Lane,
+    tenant: &Tenant,
+    view: View,
+    position: Position,
+) -> Result<Option<Position>, StandingError> {
+    let placement = lane.topology.placements().load(tenant).await?;
+    let carried = carry_over(&lane.topology, tenant, &placement, position).await?;
+    // The bucket may be ahead of what was read of the stream, or behind it.
+    if carried.is_some_and(|carried| carried.epoch != view.epoch) {
+        return Err(StandingError::Elsewhere);
+    }
+    Ok(carried)
+}
+
+/// It cannot be said now where somebody stands.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StandingError {
+    /// The tenant's envelopes are not in this lane, or not as they will be in a moment.
+    #[error("the tenant's envelopes are just being moved")]
+    Elsewhere,
+    /// It is not known where they were.
+    #[error(transparent)]
+    Placement(#[from] PlacementError),
+    /// A position cannot be carried over.
+    #[error(transparent)]
+    Carry(#[from] CarryError),
+    /// The stream does not tell how far it goes.
+    #[error(transparent)]
+    Extent(#[from] ExtentError),
+}
 
 /// What a gateway can answer for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

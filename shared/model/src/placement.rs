@@ -120,7 +120,8 @@ impl Placement {
         Some(*found)
     }
 
-    fn stays(&self) -> impl Iterator<Item = &Stay> {
+    /// Where they were and are, oldest first.
+    pub fn stays(&self) -> impl Iterator<Item = &Stay> {
         self.former.iter().chain([&self.current])
     }
 }

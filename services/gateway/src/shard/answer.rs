@@ -1,8 +1,9 @@
 //! Answering a request with the newest envelope of a key.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
-use tidings_model::EnvelopeSubject;
+use tidings_model::{EnvelopeSubject, Tenant};
 use tidings_protocol::error::{ErrorCode, ErrorMessage};
 use tidings_protocol::framing::{Opcode, frame};
 use tidings_streams::StoredEnvelope;
@@ -17,15 +18,17 @@ impl Shard {
     pub(super) fn answer_newest(
         &self,
         connection: &Rc<Connection>,
+        tenant: &Tenant,
         subjects: Vec<EnvelopeSubject>,
         otherwise: ErrorMessage,
     ) {
-        let (shared, connection) = (self.shared.clone(), Rc::clone(connection));
+        let (shared, lane, connection) = (self.shared.clone(), Arc::clone(&self.lane), Rc::clone(connection));
+        let generation = self.generations.borrow().current(tenant).unwrap_or_default();
         self.tasks.spawn_local(async move {
             let mut newest: Option<StoredEnvelope> = None;
             let mut failed = None;
             for subject in &subjects {
-                match tidings_streams::newest(&shared.topology, subject, 0).await {
+                match tidings_streams::newest(&lane.topology, subject, generation).await {
                     Ok(Some(found))
                         if newest.as_ref().is_none_or(|other| other.sequence < found.sequence) =>
                     {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use tidings_mailbox::Query;
-use tidings_model::{Address, Epoch};
+use tidings_model::{Address, Epoch, Place};
 use tidings_protocol::server::{GapReason, ServerMessage};
 
 use super::Shard;
@@ -96,7 +96,7 @@ impl Shard {
         }
         state.phase = Phase::Live;
         if std::mem::take(&mut state.catching_up) && connection.form == Form::Sequenced {
-            let caught_up = ServerMessage::CaughtUp { position: self.position(after) };
+            let caught_up = ServerMessage::CaughtUp { position: self.position(&state, after) };
             state.say_text(&caught_up.to_json((self.shared.clock)()));
             connection.flush_now(&mut state);
         }
@@ -108,9 +108,13 @@ impl Shard {
         let addresses: Vec<&str> =
             state.session.open_addresses().map(|(address, _)| address.as_str()).collect();
         let now = unix_seconds((self.shared.clock)());
-        let tenant = state.session.passport().tenant().as_str();
-        let query = Query { tenant, addresses: &addresses, after, now };
-        self.shared.retained.read(&query, self.epoch.get(), self.cursor.get(), self.limits.messages)
+        // Up to the notice of a newer generation, what was missed is of the one before.
+        let (generation, until) = self.generation(&state, after);
+        let token =
+            Place { generation, ..Place::default() }.token(state.session.passport().tenant()).to_string();
+        let query = Query { tenant: &token, addresses: &addresses, after, now };
+        let through = self.cursor.get().min(until);
+        self.lane.retained.read(&query, self.epoch.get(), through, self.limits.messages)
     }
 
     /// Goes on after what retention has removed, with a word to the client.
@@ -121,7 +125,7 @@ impl Shard {
             return;
         }
         if connection.form == Form::Sequenced {
-            let (from, to) = (self.position(after), self.position(to));
+            let (from, to) = (self.position(&state, after), self.position(&state, to));
             let gap = ServerMessage::Gap { from, to, reason: GapReason::Retention };
             state.say_text(&gap.to_json((self.shared.clock)()));
         }
@@ -134,7 +138,7 @@ impl Shard {
     /// waits for it any more.
     async fn fetch(&self, connection: &Connection, sequence: u64) -> Option<Arc<FramedEnvelope>> {
         loop {
-            match tidings_streams::fetch(&self.shared.topology, sequence).await {
+            match tidings_streams::fetch(&self.lane.topology, sequence).await {
                 Ok(stored) => return stored.map(|stored| Arc::new(FramedEnvelope::new(stored))),
                 Err(error) => {
                     tracing::warn!(%error, sequence, "cannot read an envelope for a client; trying again");
@@ -150,8 +154,8 @@ impl Shard {
     /// What the stream begins after, if that is behind a sequence which it does not hold.
     async fn removed_through(&self, sequence: u64) -> Option<u64> {
         // If NATS does not answer, the next look at the stream tells.
-        let extent = self.shared.topology.extent().await.ok()?;
-        self.shared.retained.upkeep(&extent, (self.shared.clock)());
+        let extent = self.lane.topology.extent().await.ok()?;
+        self.lane.retained.upkeep(&extent, (self.shared.clock)());
         (extent.epoch == self.epoch.get() && sequence <= extent.floor).then_some(extent.floor)
     }
 
@@ -196,7 +200,7 @@ impl Shard {
         // The parts of an event follow each other.
         let first = framed.sequence().saturating_sub(framed.envelope().origin.part.into());
         for sequence in first..=begins_at.min(framed.sequence().saturating_sub(1)) {
-            let part = match self.shared.retained.held(sequence) {
+            let part = match self.lane.retained.held(sequence) {
                 Some(part) => Some(part),
                 None => self.fetch(connection, sequence).await,
             };

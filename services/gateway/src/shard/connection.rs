@@ -61,6 +61,8 @@ pub(super) struct State {
     /// Whether the client still has to be told that it has caught up.
     pub(super) catching_up: bool,
     pub(super) told_to_leave: bool,
+    /// In which generation of its tenant's envelopes it began.
+    pub(super) generation: u32,
     /// The last sequence that was put into the window.
     pub(super) sent: u64,
     last_message: Option<MessageIdentity>,
@@ -153,6 +155,7 @@ impl Connection {
             fallback: None,
             publications: Publications::default(),
             sent: opening.after,
+            generation: opening.generation,
             messages: Traffic::default(),
             window: Window::default(),
             limits: opening.limits,
@@ -316,6 +319,8 @@ pub(super) struct Opening {
     pub(super) leaves: Instant,
     /// Delivery begins after this sequence.
     pub(super) after: u64,
+    /// The generation that this sequence belongs to.
+    pub(super) generation: u32,
     /// What the client is known to have.
     pub(super) acknowledged: Option<u64>,
 }

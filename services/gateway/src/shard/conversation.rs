@@ -114,7 +114,9 @@ impl Shard {
             }
             Effect::Authenticate { token, id } => self.authenticate(connection, state, token.as_str(), id),
             Effect::Publish { said, id } => self.publish(connection, state, &said, id),
-            Effect::Newest { subjects, otherwise } => self.answer_newest(connection, subjects, *otherwise),
+            Effect::Newest { subjects, otherwise } => {
+                self.answer_newest(connection, tenant, subjects, *otherwise);
+            }
         }
     }
 }

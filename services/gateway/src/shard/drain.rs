@@ -11,6 +11,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use tidings_model::Tenant;
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::server::ServerMessage;
 use tokio::time::Instant;
@@ -34,20 +35,34 @@ impl Shard {
     pub(super) fn drain(&self, over: Duration) {
         let now = Instant::now();
         self.drained_by.set(Some(now + over));
+        self.spread_out(self.connections.borrow().values().cloned().collect(), over, now);
+    }
+
+    /// Moves a tenant's connections elsewhere within this time. Those that are still to come were told elsewhere.
+    pub(super) fn move_away(&self, tenant: &Tenant, over: Duration) {
+        self.generations.borrow_mut().leave(tenant);
+        let connections = self.connections.borrow();
+        let is_of_tenant =
+            |connection: &&Rc<Connection>| connection.state().session.passport().tenant() == tenant;
+        self.spread_out(connections.values().filter(is_of_tenant).cloned().collect(), over, Instant::now());
+    }
+
+    fn spread_out(&self, mut connections: Vec<Rc<Connection>>, over: Duration, now: Instant) {
         let random = self.shared.random;
-        let mut connections: Vec<_> = self.connections.borrow().values().cloned().collect();
         connections.sort_by_cached_key(|_| random().to_bits());
         for (connection, wait) in connections.iter().zip(spread(connections.len(), over, random)) {
             self.announce(connection, wait, now);
         }
         // Whatever was to be looked at later is looked at now, and then at its moment.
-        *self.timers.borrow_mut() =
-            connections.iter().map(|connection| std::cmp::Reverse((now, connection.id))).collect();
+        let connections = self.connections.borrow();
+        *self.timers.borrow_mut() = connections.keys().map(|id| std::cmp::Reverse((now, *id))).collect();
     }
 
-    /// Gives a newcomer its moment if the shard is draining already.
+    /// Gives a newcomer its moment if the shard is draining already, or its tenant has moved since its handshake.
     pub(super) fn drain_newcomer(&self, connection: &Connection, now: Instant) {
-        if let Some(drained_by) = self.drained_by.get() {
+        if !self.is_here(&connection.state()) {
+            self.announce(connection, Duration::ZERO, now);
+        } else if let Some(drained_by) = self.drained_by.get() {
             let left = drained_by.saturating_duration_since(now);
             self.announce(connection, left.mul_f64((self.shared.random)()), now);
         }
@@ -101,14 +116,21 @@ impl Shard {
         }
         let mut state = connection.state();
         if state.phase == Phase::Parting {
-            let (code, reason) = self.reason_to_leave();
+            let (code, reason) = self.reason_to_leave(&state);
             connection.close(&mut state, code, reason, Instant::now());
         }
     }
 
-    fn reason_to_leave(&self) -> (CloseCode, &'static str) {
+    /// Whether what the connection is to be told is in this lane.
+    fn is_here(&self, state: &State) -> bool {
+        self.generations.borrow().current(state.session.passport().tenant()).is_some()
+    }
+
+    fn reason_to_leave(&self, state: &State) -> (CloseCode, &'static str) {
         if self.drained_by.get().is_some() {
             (CloseCode::GoingAway, "the gateway is shutting down")
+        } else if !self.is_here(state) {
+            (CloseCode::GoingAway, "the messages have moved within the service; connect again")
         } else {
             (CloseCode::ConnectionAge, "the connection has reached its greatest age")
         }

@@ -63,7 +63,7 @@ impl Shard {
         let mut fallback =
             taken.map_or_else(|| self.start_fallback(connection, after, floor), |taken| *taken);
         while let Some(found) = fallback.next().await {
-            let removed_through = self.shared.retained.view().removed_through;
+            let removed_through = self.lane.retained.removed_through();
             let sequence = match &found {
                 Found::Envelope(framed) => framed.sequence(),
                 Found::Through(sequence) => *sequence,
@@ -93,15 +93,18 @@ impl Shard {
     fn start_fallback(&self, connection: &Connection, after: u64, floor: u64) -> Fallback {
         let (sender, found) = mpsc::channel(AHEAD);
         let state = connection.state();
+        let (generation, until) = self.generation(&state, after);
         let reading = Reading {
-            topology: self.shared.topology.clone(),
+            topology: self.lane.topology.clone(),
+            generation,
             tenant: state.session.passport().tenant().clone(),
             addresses: state.session.open_addresses().map(|(address, _)| address.clone()).collect(),
-            floor,
+            floor: floor.min(until),
             clock: self.shared.clock,
             found: sender,
         };
-        let (permits, mut from) = (Arc::clone(&self.fallbacks), self.position(after));
+        let (permits, mut from) =
+            (Arc::clone(&self.fallbacks), Position { epoch: self.epoch.get(), sequence: after });
         self.tasks.spawn_local(async move {
             let permit = tokio::select! {
                 () = reading.found.closed() => return,
@@ -123,6 +126,7 @@ impl Shard {
 /// What a task reads, for whom.
 struct Reading {
     topology: Topology,
+    generation: u32,
     tenant: Tenant,
     addresses: Vec<Address>,
     floor: u64,
@@ -133,8 +137,13 @@ struct Reading {
 impl Reading {
     /// Reads until nothing is left up to the floor, or nobody wants it any more.
     async fn read(&self, from: &mut Position) -> Result<(), FollowError> {
-        let mut follower =
-            EnvelopeFollower::at_addresses(&self.topology, *from, (&self.tenant, 0), &self.addresses).await?;
+        let mut follower = EnvelopeFollower::at_addresses(
+            &self.topology,
+            *from,
+            (&self.tenant, self.generation),
+            &self.addresses,
+        )
+        .await?;
         loop {
             let followed = tokio::select! {
                 () = self.found.closed() => return Ok(()),

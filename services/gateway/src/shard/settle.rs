@@ -69,7 +69,7 @@ impl Shard {
             }
         };
         let has_all = acknowledged >= state.sent;
-        Some(self.position(if has_all { acknowledged.max(through) } else { acknowledged }))
+        Some(self.position(state, if has_all { acknowledged.max(through) } else { acknowledged }))
     }
 }
 

@@ -93,7 +93,7 @@ impl Shard {
             since: connection.since,
             subscriptions: state.session.topics().map(str::to_owned).collect(),
             acknowledged: self.received(state).map(|position| position.to_string()),
-            sent: self.position(state.sent).to_string(),
+            sent: self.position(state, state.sent).to_string(),
             messages: state.messages,
             per_minute: Traffic { sent: per_minute(sent), received: per_minute(received) },
         }

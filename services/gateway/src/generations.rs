@@ -1,0 +1,132 @@
+//! Which generation of a tenant's envelopes was the current one, from which sequence of the stream on. Pure.
+//!
+//! A rebuild writes a fresh generation beside the live one; the notice behind it makes it the current one. Whoever is
+//! connected then has been given everything before the notice in the old generation and is given what follows it in the new
+//! one, so nothing changes for it but what its sequences mean: up to the notice they belong to the generation in which it
+//! began, behind it to the new one.
+
+use std::collections::HashMap;
+
+use tidings_model::{Epoch, Place, Position, Tenant};
+
+/// The generations of one stream.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Generations {
+    /// Ascending; nothing of a tenant whose envelopes are not in this stream.
+    tenants: HashMap<Tenant, Vec<Began>>,
+    /// Whether the tenants of whom nothing is known are here, too.
+    holds_others: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Began {
+    generation: u32,
+    /// The sequence of the notice.
+    since: u64,
+}
+
+impl Generations {
+    /// None known yet.
+    pub(crate) fn new(holds_others: bool) -> Self {
+        Self { holds_others, ..Self::default() }
+    }
+
+    /// The generation that is delivered now; `None` of a tenant whose envelopes are elsewhere.
+    pub(crate) fn current(&self, tenant: &Tenant) -> Option<u32> {
+        match self.tenants.get(tenant) {
+            Some(began) => began.last().map(|began| began.generation),
+            None => self.holds_others.then_some(0),
+        }
+    }
+
+    /// A generation is the current one from this sequence on.
+    pub(crate) fn begin(&mut self, tenant: &Tenant, generation: u32, since: u64) {
+        let first = self.holds_others.then_some(Began { generation: 0, since: 0 });
+        let began = self.tenants.entry(tenant.clone()).or_insert_with(|| first.into_iter().collect());
+        if began.last().is_none_or(|last| last.generation < generation) {
+            began.push(Began { generation, since });
+        }
+    }
+
+    /// The tenant's envelopes are elsewhere from now on.
+    pub(crate) fn leave(&mut self, tenant: &Tenant) {
+        self.tenants.insert(tenant.clone(), Vec::new());
+    }
+
+    /// The stream was made anew: what was current still is, from its beginning on.
+    pub(crate) fn renew(&mut self) {
+        for began in self.tenants.values_mut() {
+            began.drain(..began.len().saturating_sub(1));
+            if let Some(current) = began.first_mut() {
+                current.since = 0;
+            }
+        }
+    }
+
+    /// To which generation a sequence belongs for somebody who began in `first`, and up to which sequence that is so.
+    pub(crate) fn at(&self, tenant: &Tenant, first: u32, sequence: u64) -> (u32, u64) {
+        let mut found = (first, u64::MAX);
+        for began in self.tenants.get(tenant).into_iter().flatten().filter(|began| began.generation > first) {
+            if began.since > sequence {
+                found.1 = began.since;
+                break;
+            }
+            found.0 = began.generation;
+        }
+        found
+    }
+
+    /// The same as a position, in a stream that was made at `stream`.
+    pub(crate) fn position(&self, tenant: &Tenant, first: u32, stream: Epoch, sequence: u64) -> Position {
+        let (generation, _) = self.at(tenant, first, sequence);
+        Position { epoch: Place { generation, ..Place::default() }.epoch(stream), sequence }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(name: &str) -> Tenant {
+        Tenant::parse(name).unwrap()
+    }
+
+    #[test]
+    fn sequences_belong_to_the_generation_that_was_delivered() {
+        let ops = tenant("ops");
+        let mut generations = Generations::new(true);
+        assert_eq!(generations.current(&ops), Some(0));
+        assert_eq!(generations.at(&ops, 0, 5), (0, u64::MAX));
+        generations.begin(&ops, 1, 50);
+        generations.begin(&ops, 1, 50);
+        generations.begin(&ops, 3, 90);
+        assert_eq!(generations.current(&ops), Some(3));
+        assert_eq!(generations.current(&tenant("cnc")), Some(0));
+        for (first, sequence, expected) in [
+            (0, 49, (0, 50)),
+            (0, 50, (1, 90)),
+            (0, 90, (3, u64::MAX)),
+            (1, 7, (1, 90)),
+            (1, 95, (3, u64::MAX)),
+            (3, 7, (3, u64::MAX)),
+        ] {
+            assert_eq!(generations.at(&ops, first, sequence), expected, "{first} {sequence}");
+        }
+        assert_eq!(generations.position(&ops, 0, Epoch(100), 60).to_string(), "65-60");
+        generations.renew();
+        assert_eq!((generations.current(&ops), generations.at(&ops, 3, 1)), (Some(3), (3, u64::MAX)));
+    }
+
+    #[test]
+    fn a_tenant_is_here_or_elsewhere() {
+        let ops = tenant("ops");
+        let mut second = Generations::new(false);
+        assert_eq!(second.current(&ops), None);
+        second.begin(&ops, 2, 10);
+        assert_eq!(second.current(&ops), Some(2));
+        second.leave(&ops);
+        assert_eq!(second.current(&ops), None);
+        second.begin(&ops, 4, 30);
+        assert_eq!(second.current(&ops), Some(4));
+    }
+}

@@ -1,0 +1,197 @@
+//! Which lane serves which tenant, kept as the bucket of placements says.
+//!
+//! A lane is opened when the first tenant has its envelopes there. When a tenant's have moved to another shard, its
+//! connections are asked to come again, and find themselves in the other lane where they stood.
+
+use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidings_model::{Placement, ShardNumber, Tenant};
+use tidings_runtime::shutdown::Shutdown;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::gateway::StartError;
+use crate::lane::{OpenLane, PreparedLane, Threads};
+use crate::shard::ShardHandle;
+use crate::shared::Shared;
+
+/// How often it is looked whether a tenant has moved.
+const LOOK: Duration = Duration::from_secs(1);
+/// Over which time a tenant's connections are moved to another lane, at most.
+const MOVING: Duration = Duration::from_secs(5);
+
+/// The lanes that there are.
+#[derive(Clone, Default)]
+pub(crate) struct Lanes {
+    open: BTreeMap<ShardNumber, OpenLane>,
+    homes: HashMap<Tenant, ShardNumber>,
+    /// Of all lanes, in the order of their numbers.
+    shards: Vec<ShardHandle>,
+}
+
+impl Lanes {
+    /// The lane in which a tenant is served.
+    pub(crate) fn of(&self, tenant: &Tenant) -> Option<&OpenLane> {
+        let shard = self.homes.get(tenant).copied().unwrap_or_default();
+        self.open.get(&shard)
+    }
+
+    /// The shards of all lanes, in the order of their numbers.
+    pub(crate) fn shards(&self) -> &[ShardHandle] {
+        &self.shards
+    }
+
+    /// How many connections there are.
+    pub(crate) fn connections(&self) -> usize {
+        self.shards.iter().map(ShardHandle::connections).sum()
+    }
+}
+
+/// Opens lanes and closes them.
+pub(crate) struct Keeper {
+    shared: Arc<Shared>,
+    lanes: watch::Sender<Arc<Lanes>>,
+    /// The state of the bucket that the lanes are kept by.
+    revision: u64,
+    threads: Threads,
+    tasks: TaskTracker,
+    over: CancellationToken,
+}
+
+impl Keeper {
+    /// Opens the lanes that are needed.
+    pub(crate) async fn open(shared: &Arc<Shared>, over: &CancellationToken) -> Result<Self, StartError> {
+        let mut keeper = Self {
+            shared: Arc::clone(shared),
+            lanes: watch::Sender::default(),
+            revision: 0,
+            threads: Vec::new(),
+            tasks: TaskTracker::new(),
+            over: over.clone(),
+        };
+        keeper.add(ShardNumber::default(), &shared.topology.placements().all().await?).await?;
+        keeper.look().await?;
+        Ok(keeper)
+    }
+
+    /// The lanes as they are kept.
+    pub(crate) fn lanes(&self) -> watch::Receiver<Arc<Lanes>> {
+        self.lanes.subscribe()
+    }
+
+    /// Keeps the lanes up to date. May be dropped at any point.
+    pub(crate) async fn keep(&mut self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if let Err(error) = self.look().await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "where tenants' envelopes are is looked at later");
+            }
+        }
+    }
+
+    /// Moves every connection elsewhere and ends all shards.
+    pub(crate) async fn drain(self, time: Duration, shutdown: &Shutdown) {
+        let lanes = Arc::clone(&self.lanes.borrow());
+        tracing::info!(connections = lanes.connections(), ?time, "the gateway is draining");
+        for shard in lanes.shards() {
+            shard.drain(time).await;
+        }
+        let mut ended = pin!(join(self.threads));
+        tokio::select! {
+            () = &mut ended => {}
+            () = shutdown.urgent() => {
+                for shard in lanes.shards() {
+                    shard.close().await;
+                }
+                ended.await;
+            }
+        }
+        self.over.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    async fn look(&mut self) -> Result<(), StartError> {
+        let placements = self.shared.topology.placements();
+        let revision = placements.revision().await?;
+        if revision == self.revision {
+            return Ok(());
+        }
+        let all = placements.all().await?;
+        for (tenant, placement) in &all {
+            if self.shared.catalogs.contains_key(tenant) {
+                self.settle(tenant, placement, &all).await?;
+            }
+        }
+        self.revision = revision;
+        Ok(())
+    }
+
+    /// Has a tenant served where its envelopes are.
+    async fn settle(
+        &mut self,
+        tenant: &Tenant,
+        placement: &Placement,
+        all: &BTreeMap<Tenant, Placement>,
+    ) -> Result<(), StartError> {
+        let current = placement.current;
+        let lanes = Arc::clone(&self.lanes.borrow());
+        let home = lanes.homes.get(tenant).copied().unwrap_or_default();
+        let shard = current.place.shard;
+        if !lanes.open.contains_key(&shard) {
+            self.add(shard, all).await?;
+        }
+        let lanes = Arc::clone(&self.lanes.borrow());
+        if let Some(open) = lanes.open.get(&shard)
+            && open.lane.retained.generation(tenant).is_none()
+            && current.since.is_none()
+        {
+            open.welcome(tenant, current.place.generation).await;
+        }
+        self.lanes.send_modify(|lanes| _ = Arc::make_mut(lanes).homes.insert(tenant.clone(), shard));
+        if home != shard
+            && let Some(left) = lanes.open.get(&home)
+        {
+            tracing::info!(%tenant, from = %home, to = %shard, "the tenant's envelopes have moved to another shard");
+            left.lane.retained.leave(tenant);
+            for handle in left.shards.iter() {
+                handle.move_away(tenant.clone(), MOVING.min(self.shared.settings.drain_time())).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn add(
+        &mut self,
+        shard: ShardNumber,
+        placements: &BTreeMap<Tenant, Placement>,
+    ) -> Result<(), StartError> {
+        let prepared = PreparedLane::learn(&self.shared, shard, placements).await?;
+        let position = prepared.position();
+        let first = self.lanes.borrow().shards().len();
+        let (open, threads, keeping) = prepared.start(&self.shared, first, &self.over)?;
+        self.threads.extend(threads);
+        self.tasks.spawn(keeping);
+        self.lanes.send_modify(|lanes| {
+            let lanes = Arc::make_mut(lanes);
+            lanes.shards.extend(open.shards.iter().cloned());
+            lanes.open.insert(shard, open);
+        });
+        tracing::info!(%shard, %position, "reading the shard's envelopes");
+        Ok(())
+    }
+}
+
+async fn join(threads: Threads) {
+    let joined = tokio::task::spawn_blocking(move || {
+        threads.into_iter().filter_map(|thread| thread.join().err()).count()
+    });
+    if joined.await.is_ok_and(|panicked| panicked > 0) {
+        tracing::error!("a shard ended badly");
+    }
+}
