@@ -13,6 +13,7 @@
 mod administration;
 mod crashes;
 mod gaps;
+mod generations;
 mod jetstream_store;
 mod kinds;
 mod reach;

@@ -96,6 +96,19 @@ impl Site {
         self.projector = Some(projector);
     }
 
+    /// SIGTERM for the projector.
+    pub(crate) async fn stop_projector(&mut self) {
+        if let Some(projector) = self.projector.take() {
+            projector.signal(Signal::TERM);
+            projector.end(BOUND).await;
+        }
+    }
+
+    /// The way to the nats-server.
+    pub(crate) fn client(&self) -> &async_nats::Client {
+        &self.client
+    }
+
     /// Where the nats-server is.
     pub(crate) fn url(&self) -> &str {
         &self.url
