@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tidings_access::{Rules, Verifier};
 use tidings_catalog::Catalogs;
+use tidings_model::ShardNumber;
 use tidings_runtime::config::GatewayConfig;
 use tidings_runtime::shutdown::Shutdown;
 use tidings_streams::consumers::ConsumerStore;
@@ -189,6 +190,11 @@ pub enum StartError {
     /// It is not known where tenants' envelopes are.
     #[error("the gateway cannot find out which streams to read")]
     Placement(#[from] PlacementError),
+    /// Positions of its tenants cannot be kept.
+    #[error(
+        "the gateway cannot serve tenants in shard {0} with their consumers in JetStream; set `consumers.store = \"kv\"`"
+    )]
+    Store(ShardNumber),
     /// A stream is not as it should be.
     #[error(transparent)]
     Topology(#[from] TopologyError),

@@ -171,6 +171,9 @@ impl Keeper {
         shard: ShardNumber,
         placements: &BTreeMap<Tenant, Placement>,
     ) -> Result<(), StartError> {
+        if !self.shared.positions.store().serves(shard) {
+            return Err(StartError::Store(shard));
+        }
         let prepared = PreparedLane::learn(&self.shared, shard, placements).await?;
         let position = prepared.position();
         let first = self.lanes.borrow().shards().len();

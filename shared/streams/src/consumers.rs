@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use tidings_model::{Position, Tenant};
+use tidings_model::{Position, ShardNumber, Tenant};
 
 use crate::bucket::BucketSettings;
 
@@ -52,6 +52,11 @@ pub trait ConsumerStore: Send + Sync + 'static {
     /// The consumer, or `None` if there is none. In a cluster what is read may be older than the
     /// newest write by the time that replication takes; absence is confirmed by the leader.
     async fn load(&self, name: &ConsumerName) -> Result<Option<StoredConsumer>, ConsumerStoreError>;
+
+    /// Whether it keeps consumers of tenants whose envelopes are in this shard.
+    fn serves(&self, _shard: ShardNumber) -> bool {
+        true
+    }
 
     /// Merges a change into the consumer, creates the consumer if there is none, and returns what
     /// is stored now.

@@ -18,7 +18,7 @@ use async_nats::jetstream::stream::{ConsumerCreateStrictErrorKind, ConsumerError
 use async_nats::jetstream::{self, ErrorCode};
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _, future};
-use tidings_model::{Position, Tenant};
+use tidings_model::{Position, ShardNumber, Tenant};
 
 use super::lease::Leases;
 use super::state::{Change, ConsumerState};
@@ -33,6 +33,7 @@ mod record;
 /// Durable consumers as JetStream consumers.
 #[derive(Debug, Clone)]
 pub struct JetStreamConsumers {
+    shard: ShardNumber,
     envelopes: Arc<Stream>,
     leases: Leases,
     inactive_after: Duration,
@@ -48,7 +49,8 @@ impl JetStreamConsumers {
         }
         let leases = Leases::open(&jetstream::new(client), settings).await?;
         let inactive_after = settings.inactive_after.max(Duration::from_secs(1));
-        Ok(Self { envelopes: Arc::clone(&topology.envelopes), leases, inactive_after })
+        let (shard, envelopes) = (topology.shard(), Arc::clone(&topology.envelopes));
+        Ok(Self { shard, envelopes, leases, inactive_after })
     }
 
     async fn info(&self, name: &ConsumerName) -> Result<Option<Info>, ConsumerStoreError> {
@@ -148,6 +150,11 @@ impl JetStreamConsumers {
 impl ConsumerStore for JetStreamConsumers {
     async fn load(&self, name: &ConsumerName) -> Result<Option<StoredConsumer>, ConsumerStoreError> {
         self.info(name).await?.as_ref().map(record::stored).transpose()
+    }
+
+    /// They are consumers of one stream.
+    fn serves(&self, shard: ShardNumber) -> bool {
+        shard == self.shard
     }
 
     async fn save(

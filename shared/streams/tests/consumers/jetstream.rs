@@ -6,7 +6,7 @@ use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{self, Context};
 use futures_util::StreamExt as _;
-use tidings_model::Address;
+use tidings_model::{Address, Place, Position};
 use tidings_streams::consumers::{Change, ConsumerStoreError, Edit, Subscription};
 
 use crate::bench::{Bench, Kind, acked, at, load, name, save};
@@ -73,6 +73,26 @@ async fn without_keys_nothing_is_opened() {
     assert_eq!(save(&store, &ada, &ada_at(0)).await.pending, Some(2));
     let revoked = Change { keys: [Address::new("user", "ada").unwrap()].into(), ..acked(0) };
     assert_eq!(save(&store, &ada, &revoked).await.pending, Some(1), "what a token no longer opens is closed");
+}
+
+/// What waits is counted, and read by others, in the generation that the position belongs to.
+#[tokio::test]
+async fn a_consumer_follows_its_position_to_another_generation() {
+    let bench = Bench::new().await;
+    let store = bench.store(Kind::JetStream).await;
+    let stream = bench.topology().await.extent().await.unwrap().epoch;
+    let at = |generation, sequence| {
+        let epoch = Place { generation, ..Place::default() }.epoch(stream);
+        Change { position: Position { epoch, sequence }, ..ada_at(0) }
+    };
+    let again = "envelopes.ops~1.durable.user.ada.task.-";
+    publish(&bench, &[ADAS, ADAS, ADAS, again, again]).await;
+    let ada = name("ada", "phone");
+    assert_eq!(save(&store, &ada, &at(0, 1)).await.pending, Some(2));
+    assert_eq!(save(&store, &ada, &at(1, 3)).await.pending, Some(2));
+    let consumer: PullConsumer = envelopes(&bench).await.get_consumer("ops+ada+phone").await.unwrap();
+    let message = consumer.messages().await.unwrap().next().await.unwrap().unwrap();
+    assert_eq!(message.subject.as_str(), again);
 }
 
 #[tokio::test]
