@@ -179,6 +179,13 @@ mod tests {
             let stored_at = OffsetDateTime::UNIX_EPOCH;
             Self::new(StoredEnvelope { sequence, stored_at, generation: 0, envelope })
         }
+
+        /// The same as this part of an event's message.
+        pub(crate) fn of_event(mut self, sequence: u64, part: u32) -> Self {
+            let origin = &mut self.stored.envelope.origin;
+            (origin.event.sequence, origin.part) = (sequence, part);
+            self
+        }
     }
 
     #[track_caller]

@@ -1,6 +1,7 @@
 //! Who may come in: from an HTTP request to a [`Passport`] and a WebSocket (RFC 6455, section 4.2).
 
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use axum::http::header::{
@@ -182,8 +183,9 @@ pub(crate) async fn verify(shared: &Shared, token: &Token) -> Result<Claims, Ref
 /// From verified claims to what they open. The device is the given one, else the token's session, else
 /// `default`.
 pub(crate) fn passport(shared: &Shared, claims: &Claims, device: Option<&str>) -> Result<Passport, Denied> {
-    let catalog =
-        shared.catalogs.get(&claims.tenant).ok_or_else(|| Denied::Tenant(claims.tenant.to_string()))?;
+    let served = shared.catalogs.get_key_value(&claims.tenant);
+    // One piece of memory for the tenant's name, however many come.
+    let (tenant, catalog) = served.ok_or_else(|| Denied::Tenant(claims.tenant.to_string()))?;
     check_user(shared, claims)?;
     let device = device.or(claims.session.as_deref()).unwrap_or("default");
     let expires_at = i64::try_from(claims.expires_at).ok();
@@ -192,10 +194,10 @@ pub(crate) fn passport(shared: &Shared, claims: &Claims, device: Option<&str>) -
     Ok(Passport {
         voice: catalog.voice(&claims.all, &keys),
         keys,
-        consumer: ConsumerName::new(claims.tenant.clone(), &claims.subject, device)?,
+        consumer: ConsumerName::new(tenant.clone(), &claims.subject, device)?,
         // Beyond what a calendar holds, a token does not expire.
         expires_at: expires_at.unwrap_or(time::macros::datetime!(9999-12-31 23:59:59 UTC)),
-        issued_at: claims.issued_at,
+        issued_at: claims.issued_at.and_then(NonZeroU64::new),
     })
 }
 

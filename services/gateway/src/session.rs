@@ -3,6 +3,7 @@
 mod say;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use litemap::LiteMap;
@@ -30,7 +31,7 @@ pub(crate) struct Passport {
     pub(crate) voice: Voice,
     pub(crate) expires_at: OffsetDateTime,
     /// When the token was issued, in seconds since 1970, if it says so.
-    pub(crate) issued_at: Option<u64>,
+    pub(crate) issued_at: Option<NonZeroU64>,
 }
 
 impl Passport {
@@ -115,7 +116,7 @@ impl Session {
     pub(crate) fn restore(&mut self, remembered: Subscriptions) {
         for (topic, consumers::Subscription { filter, since }) in remembered {
             if let Ok(address) = self.entitled(&topic) {
-                self.subscriptions.insert(topic, Subscription { address, filter: filter.into(), since });
+                self.remember(topic, Subscription { address, filter: filter.into(), since });
             }
         }
     }
@@ -185,7 +186,7 @@ impl Session {
             let edit = Edit::Subscribe(consumers::Subscription { filter: filter.clone().into(), since });
             effects.push(Effect::Remember { topic: topic.to_owned(), edit });
             let subscription = Subscription { address: address.clone(), filter: filter.clone(), since };
-            if let Some(earlier) = self.subscriptions.insert(topic.to_owned(), subscription) {
+            if let Some(earlier) = self.remember(topic.to_owned(), subscription) {
                 effects.push(Effect::Shut(earlier.address, earlier.filter));
             }
             effects.push(Effect::Open(address, filter.clone()));
@@ -194,6 +195,14 @@ impl Session {
             ServerMessage::Subscribed { topics, original_message_id: id }.to_json(moment.now)
         }));
         Ok(effects)
+    }
+
+    fn remember(&mut self, topic: String, subscription: Subscription) -> Option<Subscription> {
+        if self.subscriptions.is_empty() {
+            // Most have one: no room for others that never come.
+            self.subscriptions = LiteMap::with_capacity(1);
+        }
+        self.subscriptions.insert(topic, subscription)
     }
 
     fn entitled(&self, name: &str) -> Result<Address, ErrorMessage> {

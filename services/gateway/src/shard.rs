@@ -5,6 +5,7 @@
 //! the news to whoever holds the keys, and never waits for a client.
 
 mod answer;
+mod attention;
 mod authenticate;
 mod batch;
 mod catch_up;
@@ -15,10 +16,13 @@ mod deliver;
 mod directory;
 mod drain;
 mod fallback;
+mod membership;
 mod publish;
 mod review;
+mod run;
 mod settle;
 mod socket;
+mod state;
 mod survey;
 mod timers;
 mod window;
@@ -33,31 +37,31 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidings_model::{Epoch, Place, Position, Tenant};
+use mio::Registry;
+use tidings_model::{Epoch, Position, Tenant};
 use tidings_protocol::server::{GapReason, ServerMessage};
 use tidings_streams::connections::Page;
 use tidings_streams::consumers::Subscriptions;
-use time::OffsetDateTime;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use self::connection::{Connection, Opening, Phase, Ready, State, WindowLimits};
+use self::attention::{Calls, Readiness};
+use self::connection::Connection;
 pub(crate) use self::deflate::Deflate;
 use self::deliver::Intake;
 use self::directory::{ConnectionId, Directory};
 pub(crate) use self::socket::Detached;
-use self::socket::Socket;
+use self::state::{Common, Phase, State, WindowLimits};
 pub(crate) use self::survey::Survey;
 use crate::framed::{Form, FramedEnvelope};
 use crate::generations::Generations;
 use crate::lane::Lane;
 use crate::limits::Seat;
-use crate::retained::unix_seconds;
-use crate::session::{Passport, Session};
+use crate::session::Passport;
 use crate::shared::Shared;
-use crate::standing::{Gap, Standing};
+use crate::standing::Standing;
 
 /// Commands that may wait for a shard. A full queue holds back the reading of the stream.
 const QUEUE: usize = 64;
@@ -134,9 +138,13 @@ impl ShardHandle {
         let connections = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&connections);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (readiness, registry) = {
+            let _entered = runtime.enter();
+            Readiness::new()?
+        };
         let thread = std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
-            let shard = Shard::new(index, shared, lane, position, count);
-            LocalSet::new().block_on(&runtime, Rc::new(shard).run(queue));
+            let shard = Shard::new(index, shared, lane, position, registry, count);
+            LocalSet::new().block_on(&runtime, Rc::new(shard).run(queue, readiness));
         })?;
         Ok((Self { commands, connections }, thread))
     }
@@ -186,9 +194,13 @@ struct Shard {
     lane: Arc<Lane>,
     /// Of the tenants of this lane, as far as everything was delivered.
     generations: RefCell<Generations>,
-    limits: WindowLimits,
+    common: Rc<Common>,
     directory: RefCell<Directory<Rc<Connection>>>,
     connections: RefCell<BTreeMap<ConnectionId, Rc<Connection>>>,
+    /// The last of them has gone.
+    deserted: Notify,
+    /// By which the shard hears of its sockets.
+    registry: Registry,
     next_id: Cell<ConnectionId>,
     /// The version of what is known of users by which the connections were last looked at.
     reviewed: Cell<u64>,
@@ -198,13 +210,12 @@ struct Shard {
     /// Everything up to this sequence has been delivered to those who are live.
     cursor: Cell<u64>,
     scratch: RefCell<Box<[u8]>>,
-    deflate: Rc<Deflate>,
     /// Once it is draining: by when everybody has to leave.
     drained_by: Cell<Option<Instant>>,
     /// How many may read from the stream itself at once.
     fallbacks: Arc<Semaphore>,
     /// Connections that have to be asked at the next tick what they have received.
-    touched: RefCell<Vec<Rc<Connection>>>,
+    touched: RefCell<Vec<ConnectionId>>,
     /// Empty but while something is delivered.
     waiting: RefCell<Vec<Rc<Connection>>>,
     tasks: TaskTracker,
@@ -217,26 +228,29 @@ impl Shard {
         shared: Arc<Shared>,
         lane: Arc<Lane>,
         position: Position,
+        registry: Registry,
         count: Arc<AtomicUsize>,
     ) -> Self {
         let settings = &shared.settings;
         let limits = WindowLimits { messages: settings.window_messages.get(), bytes: settings.window_bytes };
         let deflate = Rc::new(Deflate::new(settings.compression_threshold));
+        let common = Rc::new(Common { limits, deflate, calls: Calls::default() });
         Self {
             index,
             shared,
             generations: RefCell::new(lane.retained.generations()),
             lane,
-            limits,
+            common,
             directory: RefCell::default(),
             connections: RefCell::default(),
+            deserted: Notify::new(),
+            registry,
             next_id: Cell::new(1),
             reviewed: Cell::new(0),
             timers: RefCell::default(),
             epoch: Cell::new(position.epoch),
             cursor: Cell::new(position.sequence),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
-            deflate,
             drained_by: Cell::new(None),
             fallbacks: Arc::new(Semaphore::new(FALLBACKS)),
             touched: RefCell::default(),
@@ -246,7 +260,8 @@ impl Shard {
         }
     }
 
-    async fn run(self: Rc<Self>, queue: mpsc::Receiver<Command>) {
+    async fn run(self: Rc<Self>, queue: mpsc::Receiver<Command>, readiness: Readiness) {
+        let attending = tokio::task::spawn_local(Rc::clone(&self).attend(readiness));
         let mut intake = Intake::new(queue);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -284,76 +299,7 @@ impl Shard {
             }
         }
         self.say_farewell().await;
-    }
-
-    fn adopt(self: &Rc<Self>, newcomer: Newcomer) {
-        let Newcomer { socket, early_bytes, from, form, deflate, passport, seat, standing, subscriptions } =
-            newcomer;
-        let (standing, generation) = self.in_this_life(passport.tenant(), standing);
-        let socket = match Socket::attach(socket) {
-            Ok(socket) => socket,
-            Err(error) => {
-                tracing::error!(%error, "cannot take over a connection");
-                return self.shared.positions.leave(&passport.consumer, None);
-            }
-        };
-        let (now, wall) = (Instant::now(), (self.shared.clock)());
-        let settings = &self.shared.settings;
-        let id = self.next_id.replace(self.next_id.get() + 1);
-        let token_expires = self.instant_of(passport.expires_at, wall);
-        let mut session = Session::new(Arc::clone(&self.shared.catalogs), passport, form);
-        session.restore(subscriptions);
-        let opening = Opening {
-            from,
-            since: unix_seconds(wall),
-            token_expires,
-            session,
-            deflate: deflate.then(|| Rc::clone(&self.deflate)),
-            allowance: seat.allowance(),
-            limits: self.limits,
-            now,
-            first_ping: now + settings.heartbeat,
-            leaves: now + self.lifetime(),
-            after: standing.after.sequence,
-            generation,
-            acknowledged: (form == Form::Plain || standing.gap.is_none()).then_some(standing.after.sequence),
-        };
-        let connection = Connection::new(id, form, socket, opening);
-        self.admit_to_directory(&connection);
-        self.connections.borrow_mut().insert(id, Rc::clone(&connection));
-        self.count.fetch_add(1, Ordering::Relaxed);
-        self.timers.borrow_mut().push(Reverse((now, id)));
-        // It may have been settled since its handshake that it may not come in.
-        self.bar(&connection);
-        welcome(&connection, standing, wall);
-        self.drain_newcomer(&connection, now);
-        if !early_bytes.is_empty() {
-            self.hear(&connection, &mut early_bytes.to_vec());
-        }
-        self.tasks.spawn_local(Rc::clone(self).serve(connection, seat));
-    }
-
-    /// The stream may have been made anew between a newcomer's handshake and now. Says in which generation the newcomer
-    /// begins, too.
-    fn in_this_life(&self, tenant: &Tenant, standing: Standing) -> (Standing, u32) {
-        let current = self.generations.borrow().current(tenant).unwrap_or_default();
-        // A shard may not have come to the notice yet of which the handshake knew.
-        if let Some(generation) = Place::generation_of(standing.after.epoch, self.epoch.get(), u32::MAX) {
-            return (standing, generation);
-        }
-        let after = self.generations.borrow().position(tenant, current, self.epoch.get(), 0);
-        let gap = Gap { from: standing.after, to: after, reason: GapReason::Epoch };
-        (Standing { after, gap: standing.gap.or(Some(gap)) }, current)
-    }
-
-    fn admit_to_directory(&self, connection: &Rc<Connection>) {
-        let state = connection.state();
-        let mut directory = self.directory.borrow_mut();
-        for (address, subscription) in state.session.open_addresses() {
-            let filter = subscription.map(|subscription| subscription.filter.clone()).unwrap_or_default();
-            let tenant = state.session.passport().tenant();
-            directory.open(tenant, address, &filter, connection.id, Rc::clone(connection));
-        }
+        attending.abort();
     }
 
     /// A sequence as the connection counts.
@@ -365,38 +311,6 @@ impl Shard {
     /// To which generation a sequence belongs for a connection, and up to which sequence that is so.
     fn generation(&self, state: &State, sequence: u64) -> (u32, u64) {
         self.generations.borrow().at(state.session.passport().tenant(), state.generation, sequence)
-    }
-
-    /// The life of one connection.
-    async fn serve(self: Rc<Self>, connection: Rc<Connection>, seat: Seat) {
-        loop {
-            match connection.ready().await {
-                Ready::Read => self.read(&connection),
-                Ready::Write => {
-                    connection.flush();
-                    self.touch(&connection);
-                }
-                // Boxed, so that a connection that keeps up does not pay for the room.
-                Ready::Return => Box::pin(self.catch_up(&connection)).await,
-                Ready::Part => Box::pin(self.part(&connection)).await,
-                Ready::Over => break,
-            }
-        }
-        self.forget(&connection);
-        drop(seat);
-    }
-
-    fn forget(&self, connection: &Connection) {
-        let state = connection.state();
-        let tenant = state.session.passport().tenant();
-        let mut directory = self.directory.borrow_mut();
-        for (address, subscription) in state.session.open_addresses() {
-            let filter = subscription.map(|subscription| subscription.filter.clone()).unwrap_or_default();
-            directory.shut(tenant, address, &filter, connection.id);
-        }
-        self.shared.positions.leave(&state.session.passport().consumer, self.received(&state));
-        self.connections.borrow_mut().remove(&connection.id);
-        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The stream was made anew: everybody goes on from its beginning.
@@ -416,35 +330,15 @@ impl Shard {
             let mut state = connection.state();
             let current = self.generations.borrow().current(state.session.passport().tenant());
             state.generation = current.unwrap_or_default();
-            state.forget_positions((connection.form == Form::Plain).then_some(0));
+            state.forget_positions((connection.form() == Form::Plain).then_some(0));
             if let Phase::Returning { .. } = state.phase {
                 state.phase = Phase::Returning { after: 0 };
             }
-            if connection.form == Form::Sequenced {
+            if connection.form() == Form::Sequenced {
                 let gap = ServerMessage::Gap { from, to: self.position(&state, 0), reason: GapReason::Epoch };
                 state.say_text(&gap.to_json((self.shared.clock)()));
                 connection.flush_now(&mut state);
             }
         }
     }
-}
-
-/// Tells a client of `tidings.v1` whom the gateway takes it for and where it stands.
-fn welcome(connection: &Connection, standing: Standing, now: OffsetDateTime) {
-    if connection.form != Form::Sequenced {
-        return;
-    }
-    let mut state = connection.state();
-    let passport = state.session.passport();
-    let welcome = ServerMessage::Welcome {
-        position: standing.after,
-        consumer: &format!("{}/{}", passport.consumer.user(), passport.consumer.device()),
-        expires: Some(passport.expires_at),
-    };
-    let welcome = welcome.to_json(now);
-    state.say_text(&welcome);
-    if let Some(Gap { from, to, reason }) = standing.gap {
-        state.say_text(&ServerMessage::Gap { from, to, reason }.to_json(now));
-    }
-    connection.flush_now(&mut state);
 }

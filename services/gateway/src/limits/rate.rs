@@ -7,8 +7,9 @@
 //! on the side of letting in. An attacker with so many addresses gains another burst for each of them; nobody is
 //! refused because of somebody else.
 
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -73,6 +74,50 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> RateByKey<K, C> {
     /// Once more for this key, or how long to wait.
     pub(super) fn check(&self, key: &K) -> Result<(), Duration> {
         self.limiter.check_key(key).map_err(|denied| denied.wait_time_from(self.clock.now()))
+    }
+}
+
+/// A limit for each of any number of things that keep for themselves what is remembered of them.
+pub(super) struct RateByOwner<C: Clock = MonotonicClock> {
+    clock: C,
+    limiter: RateLimiter<Used, Owners, C, NoOpMiddleware<C::Instant>>,
+}
+
+/// How much of a limit is used up, 0 at first. Of use with one [`RateByOwner`] alone.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Used(Cell<u64>);
+
+impl RateByOwner {
+    pub(super) fn new(rate: Rate) -> Self {
+        Self { limiter: RateLimiter::new(rate.quota(), Owners, MonotonicClock), clock: MonotonicClock }
+    }
+
+    /// Once more for this owner, or how long to wait.
+    pub(super) fn check(&self, used: &Used) -> Result<(), Duration> {
+        self.limiter.check_key(used).map_err(|denied| denied.wait_time_from(self.clock.now()))
+    }
+}
+
+struct Owners;
+
+impl StateStore for Owners {
+    type Key = Used;
+
+    fn measure_and_replace<T, F, E>(&self, key: &Used, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let used = Some(key.0.get()).filter(|used| *used > 0);
+        let (outcome, next) = measure(used.map(Nanos::from))?;
+        key.0.set(next.into());
+        Ok(outcome)
+    }
+}
+
+/// Governor demands it of every key, for tables.
+impl Hash for Used {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.0.get().hash(hasher);
     }
 }
 

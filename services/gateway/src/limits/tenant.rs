@@ -11,7 +11,7 @@ use tidings_protocol::error::ErrorMessage;
 use tidings_runtime::config::{GatewayConfig, TenantConfig};
 
 use super::Exceeded;
-use super::rate::{Rate, RateByKey};
+use super::rate::{Rate, RateByKey, RateByOwner, Used};
 
 /// A user of a tenant: a hash of the name, which can be long. Its secret is the process's own, so that nobody can choose
 /// a name that shares another's; by chance two of a million do with a probability of 1 in 30 million.
@@ -26,6 +26,7 @@ pub(crate) struct TenantLimits {
     connections_of_user: usize,
     message_rate: Rate,
     user_message_rate: Rate,
+    messages: RateByOwner,
     attempts: RateByKey<UserKey>,
     user_messages: RateByKey<UserKey>,
     publications: DefaultDirectRateLimiter,
@@ -66,6 +67,7 @@ impl TenantLimits {
             connections_of_user: own.connections_per_user.unwrap_or(all.connections_per_user).get(),
             message_rate,
             user_message_rate,
+            messages: RateByOwner::new(message_rate),
             attempts: RateByKey::new(attempts),
             user_messages: RateByKey::new(user_message_rate),
             publications: publications.direct(),
@@ -118,10 +120,9 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    /// What the connection may say.
-    pub(crate) fn allowance(&self) -> Allowance {
-        let tenant = Arc::clone(&self.tenant);
-        Allowance { connection: tenant.message_rate.direct(), refused: 0, user: self.user, tenant }
+    /// With what the connection may say.
+    pub(crate) fn allowance(self) -> Allowance {
+        Allowance { seat: self, refused: 0, used: Used::default() }
     }
 }
 
@@ -138,13 +139,12 @@ impl Drop for Seat {
     }
 }
 
-/// What one connection may say, together with its user's others.
+/// What one connection may say, together with its user's others; and its seat.
 pub(crate) struct Allowance {
-    tenant: Arc<TenantLimits>,
-    user: UserKey,
+    seat: Seat,
     /// Messages in a row that were refused.
     refused: u32,
-    connection: DefaultDirectRateLimiter,
+    used: Used,
 }
 
 /// What becomes of a message.
@@ -160,24 +160,23 @@ pub(crate) enum Verdict {
 impl Allowance {
     /// The limits of the tenant.
     pub(crate) fn tenant(&self) -> &TenantLimits {
-        &self.tenant
+        &self.seat.tenant
     }
 
     /// Another message has come.
     pub(crate) fn message(&mut self) -> Verdict {
-        let of_connection = self.connection.check().map_err(|denied| {
-            (denied.wait_time_from(DefaultClock::default().now()), self.tenant.message_rate, "")
-        });
+        let Seat { tenant, user, .. } = &self.seat;
+        let of_connection = tenant.messages.check(&self.used).map_err(|wait| (wait, tenant.message_rate, ""));
         let of_user = || {
-            let checked = self.tenant.user_messages.check(&self.user);
-            checked.map_err(|wait| (wait, self.tenant.user_message_rate, " on all connections of this user"))
+            let checked = tenant.user_messages.check(user);
+            checked.map_err(|wait| (wait, tenant.user_message_rate, " on all connections of this user"))
         };
         let Err((wait, rate, whose)) = of_connection.and_then(|()| of_user()) else {
             self.refused = 0;
             return Verdict::Admitted;
         };
         self.refused += 1;
-        if self.refused > self.tenant.message_rate.burst.get() {
+        if self.refused > tenant.message_rate.burst.get() {
             return Verdict::Regardless;
         }
         let text = format!("more than {} messages per minute{whose}", rate.per_minute);

@@ -12,7 +12,8 @@ use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
 use tidings_protocol::server::ServerMessage;
 
 use super::Shard;
-use super::connection::{Connection, Phase, State};
+use super::connection::Connection;
+use super::state::{Phase, State};
 use crate::audit::Refused;
 use crate::framed::Form;
 use crate::handshake::{self, Denied};
@@ -75,7 +76,6 @@ impl Shard {
                 let effects = state.session.renew(fresh).inspect_err(|error| {
                     refused(error.code().as_str(), &error.message());
                 })?;
-                state.token_expires = self.instant_of(expires, (self.shared.clock)());
                 Ok((effects, expires))
             });
         match renewed {
@@ -83,7 +83,7 @@ impl Shard {
                 for effect in effects {
                     self.act(connection, state, effect);
                 }
-                if connection.form == Form::Sequenced {
+                if connection.form() == Form::Sequenced {
                     let authenticated = ServerMessage::Authenticated { expires, original_message_id: id };
                     state.say_text(&authenticated.to_json((self.shared.clock)()));
                 }

@@ -42,7 +42,15 @@ pub(super) struct Shape {
     pub(super) form: Form,
     pub(super) is_compressed: bool,
     /// The longest body, in bytes.
-    pub(super) most: usize,
+    pub(super) most: u32,
+}
+
+impl Shape {
+    /// The frame of an envelope.
+    pub(super) fn frame<'f>(self, framed: &'f FramedEnvelope, deflate: &Deflate) -> Cow<'f, Bytes> {
+        let most = usize::try_from(self.most).unwrap_or(usize::MAX);
+        framed.frame_within(self.form, most, self.is_compressed.then_some(deflate))
+    }
 }
 
 impl Batch {
@@ -69,8 +77,7 @@ impl Batch {
 
     /// The frame of one of its envelopes.
     pub(super) fn frame<'b>(&'b self, framed: &'b FramedEnvelope, shape: Shape) -> Cow<'b, Bytes> {
-        let Shape { form, is_compressed, most } = shape;
-        framed.frame_within(form, most, is_compressed.then_some(&*self.deflate))
+        shape.frame(framed, &self.deflate)
     }
 
     /// Hands over the frames of a share in one piece, unless they are too long for that.

@@ -19,7 +19,8 @@ use tidings_model::{Address, Epoch, Place};
 use tidings_protocol::server::{GapReason, ServerMessage};
 
 use super::Shard;
-use super::connection::{Connection, Phase, State};
+use super::connection::Connection;
+use super::state::{Phase, State};
 use crate::framed::{Form, FramedEnvelope};
 use crate::retained::{RetainedPage, Unreadable, unix_seconds};
 use crate::session::Subscription;
@@ -88,14 +89,14 @@ impl Shard {
     }
 
     /// Where the connection stands, or `None` if it is live now, or gone.
-    fn still_behind(&self, connection: &Connection) -> Option<u64> {
+    pub(super) fn still_behind(&self, connection: &Connection) -> Option<u64> {
         let mut state = connection.state();
         let Phase::Returning { after } = state.phase else { return None };
         if after < self.cursor.get() {
             return Some(after);
         }
         state.phase = Phase::Live;
-        if std::mem::take(&mut state.catching_up) && connection.form == Form::Sequenced {
+        if std::mem::take(&mut state.catching_up) && connection.form() == Form::Sequenced {
             let caught_up = ServerMessage::CaughtUp { position: self.position(&state, after) };
             state.say_text(&caught_up.to_json((self.shared.clock)()));
             connection.flush_now(&mut state);
@@ -114,7 +115,7 @@ impl Shard {
             Place { generation, ..Place::default() }.token(state.session.passport().tenant()).to_string();
         let query = Query { tenant: &token, addresses: &addresses, after, now };
         let through = self.cursor.get().min(until);
-        self.lane.retained.read(&query, self.epoch.get(), through, self.limits.messages)
+        self.lane.retained.read(&query, self.epoch.get(), through, self.common.limits.messages)
     }
 
     /// Goes on after what retention has removed, with a word to the client.
@@ -124,7 +125,7 @@ impl Shard {
         if to <= after {
             return;
         }
-        if connection.form == Form::Sequenced {
+        if connection.form() == Form::Sequenced {
             let (from, to) = (self.position(&state, after), self.position(&state, to));
             let gap = ServerMessage::Gap { from, to, reason: GapReason::Retention };
             state.say_text(&gap.to_json((self.shared.clock)()));

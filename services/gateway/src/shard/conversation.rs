@@ -9,7 +9,8 @@ use tidings_protocol::framing::{self, Message, Opcode, Violation};
 use tokio::time::Instant;
 
 use super::Shard;
-use super::connection::{Connection, State};
+use super::connection::Connection;
+use super::state::State;
 use crate::limits::Verdict;
 use crate::session::{Effect, Moment};
 
@@ -30,7 +31,7 @@ impl Shard {
         let state = &mut *connection.state();
         state.last_heard = now;
         let mut inbound = std::mem::take(&mut state.inbound);
-        let mut inflater = connection.deflate.as_ref().map(|deflate| deflate.inflater());
+        let mut inflater = connection.shape.is_compressed.then(|| self.common.deflate.inflater());
         let messages = inbound.feed(bytes, state.allowance.tenant().max_frame_bytes());
         for message in messages.inflated_by(inflater.as_deref_mut()) {
             match message {

@@ -15,6 +15,7 @@ use tracing::Span;
 
 use super::batch::Batch;
 use super::connection::Connection;
+use super::run::Run;
 use super::{Command, FAIR_SHARE, News, Shard};
 use crate::framed::FramedEnvelope;
 
@@ -24,7 +25,7 @@ impl Shard {
         // Kept for the next time: its room is that of the largest audience.
         let mut waiting = self.waiting.take();
         for envelopes in envelopes.chunks(Batch::MAX) {
-            self.give_to_live(&Batch::new(envelopes, &self.deflate), &mut waiting);
+            self.give_to_live(&Batch::new(envelopes, &self.common.deflate), &mut waiting);
             for share in waiting.chunks(FAIR_SHARE) {
                 for (index, connection) in share.iter().enumerate() {
                     if let Some(next) = share.get(index + 1) {
@@ -45,16 +46,17 @@ impl Shard {
     fn give_to_live(&self, batch: &Rc<Batch>, waiting: &mut Vec<Rc<Connection>>) {
         let directory = self.directory.borrow();
         let mut first = 0;
-        for run in batch.envelopes().chunk_by(|one, other| are_alike(one, other)) {
-            let Some(framed) = run.first() else { continue };
-            let _span = trace(framed).entered();
+        for alike in batch.envelopes().chunk_by(|one, other| are_alike(one, other)) {
+            let range = first..first + alike.len();
+            first = range.end;
+            let Some(run) = Run::new(batch, range) else { continue };
+            let _span = trace(run.first).entered();
             // All of a run to one connection after the other: each is looked up and touched once.
-            for connection in directory.recipients(framed.envelope()) {
-                if connection.offer(batch, first..first + run.len()) {
+            for connection in directory.recipients(run.first.envelope()) {
+                if connection.offer(&run) {
                     waiting.push(Rc::clone(connection));
                 }
             }
-            first += run.len();
         }
         if let Some(last) = batch.envelopes().last() {
             self.cursor.set(last.sequence());

@@ -17,7 +17,8 @@ use tidings_protocol::server::ServerMessage;
 use tokio::time::Instant;
 
 use super::Shard;
-use super::connection::{Connection, Phase, State};
+use super::connection::Connection;
+use super::state::{Phase, State};
 use crate::framed::Form;
 
 /// How long a client may take to acknowledge what it was given last.
@@ -100,7 +101,7 @@ impl Shard {
 
     fn tell_to_leave(&self, connection: &Connection, state: &mut State, wait: Duration, now: Instant) {
         (state.leaves, state.told_to_leave) = (now + wait, true);
-        if connection.form == Form::Sequenced {
+        if connection.form() == Form::Sequenced {
             let reconnect_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             state.say_text(&ServerMessage::Draining { reconnect_in_ms }.to_json((self.shared.clock)()));
             connection.flush_now(state);
@@ -146,7 +147,13 @@ impl Shard {
             }
         }
         self.tasks.close();
-        let _ = tokio::time::timeout(FAREWELL, self.tasks.wait()).await;
+        let left = async {
+            while !self.connections.borrow().is_empty() {
+                self.deserted.notified().await;
+            }
+            self.tasks.wait().await;
+        };
+        let _ = tokio::time::timeout(FAREWELL, left).await;
         // What the others have acknowledged is saved even if they do not answer.
         let silent: Vec<_> = self.connections.borrow().values().cloned().collect();
         for connection in silent {

@@ -19,7 +19,8 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::Shard;
-use super::connection::{Connection, State};
+use super::connection::Connection;
+use super::state::State;
 use crate::session::refusal;
 
 /// What one connection may have waiting behind the event that is being stored.
@@ -27,13 +28,9 @@ const MAX_WAITING: usize = 8;
 /// How long JetStream may take to store an event.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A connection's events on their way to the stream. Takes no memory of its own while there are none.
+/// A connection's events that wait behind the one that is being stored. There are none of them while nothing is.
 #[derive(Debug, Default)]
-pub(super) struct Publications {
-    waiting: VecDeque<Publication>,
-    /// Whether a task takes what is waiting.
-    is_storing: bool,
-}
+pub(super) struct Publications(VecDeque<Publication>);
 
 #[derive(Debug)]
 struct Publication {
@@ -55,7 +52,8 @@ impl Shard {
         said: &Said,
         id: Option<MessageId>,
     ) {
-        if state.publications.waiting.len() >= MAX_WAITING {
+        let waiting = state.publications.as_ref().map_or(0, |publications| publications.0.len());
+        if waiting >= MAX_WAITING {
             let text = format!("{MAX_WAITING} messages are waiting to be stored; await their answers first");
             let error = ErrorMessage::new(ErrorCode::Unavailable, text);
             return self.refuse(state, &error.in_reply_to(id));
@@ -66,12 +64,13 @@ impl Shard {
             state.allowance.tenant().publish().map_err(limited)?;
             Ok(publication)
         });
-        match prepared {
-            Ok(publication) => state.publications.waiting.push_back(publication),
+        let publication = match prepared {
+            Ok(publication) => publication,
             Err(error) => return self.refuse(state, &error.in_reply_to(id)),
-        }
-        if !state.publications.is_storing {
-            state.publications.is_storing = true;
+        };
+        let is_storing = state.publications.is_some();
+        state.publications.get_or_insert_default().0.push_back(publication);
+        if !is_storing {
             self.tasks.spawn_local(Rc::clone(self).store_all(Rc::clone(connection)));
         }
     }
@@ -143,9 +142,9 @@ impl Shard {
 impl Connection {
     fn next_publication(&self) -> Option<Publication> {
         let publications = &mut self.state().publications;
-        let next = publications.waiting.pop_front();
+        let next = publications.as_mut()?.0.pop_front();
         if next.is_none() {
-            *publications = Publications::default();
+            *publications = None;
         }
         next
     }

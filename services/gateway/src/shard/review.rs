@@ -4,13 +4,15 @@
 //! takes effect within a tick, and a thousand changes cost no more than one. A newcomer is looked at when it
 //! is adopted, so that none slips in between its handshake and a change.
 
+use std::num::NonZeroU64;
 use std::rc::Rc;
 
 use tidings_protocol::close::CloseCode;
 use tidings_streams::connections::{ConnectionName, Place};
 use tokio::time::Instant;
 
-use super::connection::{Connection, Phase};
+use super::connection::Connection;
+use super::state::Phase;
 use super::{FAIR_SHARE, Shard};
 use crate::audit;
 use crate::users::Barred;
@@ -38,8 +40,8 @@ impl Shard {
             return;
         }
         let passport = state.session.passport();
-        let checked =
-            self.shared.users.check(passport.tenant(), passport.consumer.user(), passport.issued_at);
+        let issued_at = passport.issued_at.map(NonZeroU64::get);
+        let checked = self.shared.users.check(passport.tenant(), passport.consumer.user(), issued_at);
         let Err(barred) = checked else { return };
         let (code, by, why) = match &barred {
             Barred::Unknown => (CloseCode::TryAgainLater, "tidings", None),

@@ -12,25 +12,26 @@ use tidings_model::Position;
 use tidings_protocol::framing::{Opcode, frame};
 
 use super::Shard;
-use super::connection::{Connection, Phase, State};
+use super::connection::Connection;
+use super::state::{Phase, State};
 use crate::framed::Form;
 
 impl Shard {
     /// Asks the connection at the next tick, if it does not speak by itself.
     pub(super) fn touch(&self, connection: &Rc<Connection>) {
-        if connection.form != Form::Plain {
+        if connection.form() != Form::Plain {
             return;
         }
         let mut state = connection.state();
         if !state.touched {
             state.touched = true;
-            self.touched.borrow_mut().push(Rc::clone(connection));
+            self.touched.borrow_mut().push(connection.id);
         }
     }
 
     /// Asks plain clients about what they were sent.
     pub(super) fn settle(&self) {
-        for connection in self.touched.take() {
+        for connection in self.touched.take().into_iter().filter_map(|id| self.connection(id)) {
             let mut state = connection.state();
             state.touched = false;
             connection.ask(&mut state);
@@ -76,7 +77,7 @@ impl Shard {
 impl Connection {
     /// Asks a plain client whether it has everything that it was sent.
     pub(super) fn ask(&self, state: &mut State) {
-        if self.form == Form::Plain && state.asked < state.sent {
+        if self.form() == Form::Plain && state.asked < state.sent {
             state.asked = state.sent;
             let question = frame(Opcode::Ping, state.sent.to_string().as_bytes());
             state.say(question);

@@ -3,23 +3,23 @@
 //! TLS is on the shard's own thread and in its own calls: frames go into records of the rustls session in one
 //! call, and its records go to the socket in one call. The session takes more only when the socket has taken
 //! all it had, so that a connection holds at most [`UNSENT_RECORDS`] bytes beyond its window. What was read
-//! is taken out of the session in the same step; so an idle connection holds no text in either direction, and
+//! is taken out of the session before more is read; so an idle connection holds no text in either direction, and
 //! what tells of something to read is the raw socket alone.
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
-use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use rustix::io::Errno;
+use mio::{Interest, Registry, Token};
 use rustix::net::SendFlags;
 use rustls::ServerConnection;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::directory::ConnectionId;
 use super::window::Flushed;
 
 /// How much of what is to be sent a TLS session may hold, in bytes: one record of the greatest size (RFC
@@ -73,49 +73,48 @@ fn with_decrypted(read: Bytes, session: &mut ServerConnection) -> Bytes {
     all.freeze()
 }
 
-/// A client's socket on its shard's runtime.
+/// A client's socket with its shard.
 pub(super) enum Socket {
-    Plain(TcpStream),
+    Plain(mio::net::TcpStream),
     Tls(Box<Tls>),
 }
 
 pub(super) struct Tls {
-    stream: TcpStream,
+    stream: mio::net::TcpStream,
     session: RefCell<ServerConnection>,
 }
 
 impl Socket {
-    /// Onto the runtime of the calling task.
-    pub(super) fn attach(detached: Detached) -> io::Result<Self> {
-        let stream = TcpStream::from_std(detached.stream)?;
+    /// From now on the shard hears under this name when the socket has something to read or room again, each time
+    /// that this begins anew.
+    pub(super) fn attach(detached: Detached, registry: &Registry, id: ConnectionId) -> io::Result<Self> {
+        let mut stream = mio::net::TcpStream::from_std(detached.stream);
+        let token = Token(usize::try_from(id).map_err(io::Error::other)?);
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         let Some(mut session) = detached.session else { return Ok(Self::Plain(stream)) };
         session.set_buffer_limit(Some(UNSENT_RECORDS));
         Ok(Self::Tls(Box::new(Tls { stream, session: RefCell::new(*session) })))
     }
 
-    fn stream(&self) -> &TcpStream {
+    fn stream(&self) -> &mio::net::TcpStream {
         match self {
             Self::Plain(stream) => stream,
             Self::Tls(tls) => &tls.stream,
         }
     }
 
-    /// Ready when there may be something to read, be it the end or an error.
-    pub(super) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.stream().poll_read_ready(context).map(drop)
-    }
-
-    /// Ready when the socket takes something again, or has failed.
-    pub(super) fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.stream().poll_write_ready(context).map(drop)
-    }
-
-    /// Reads what has come; 0 at the end. `buffer` must have room for a TLS record, 16 KiB.
+    /// Reads what has come; 0 at the end. Would block only when nothing more has come.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(stream) => stream.try_read(buffer),
+            Self::Plain(stream) => (&*stream).read(buffer),
             Self::Tls(tls) => tls.read(buffer),
         }
+    }
+
+    /// Whether a read of so many bytes, into so much room, left nothing behind but perhaps the end.
+    pub(super) fn is_drained_by(&self, count: usize, room: usize) -> bool {
+        // What a TLS session has decrypted may be more or less than it has read.
+        matches!(self, Self::Plain(_)) && count < room
     }
 
     /// Takes some of these bytes to be sent, at least one.
@@ -123,7 +122,7 @@ impl Socket {
         match self {
             Self::Plain(stream) => match slices {
                 [slice] => send(stream, slice),
-                slices => stream.try_write_vectored(slices),
+                slices => (&*stream).write_vectored(slices),
             },
             Self::Tls(tls) => tls.write(slices),
         }
@@ -162,25 +161,26 @@ impl Socket {
     }
 }
 
-/// One piece goes by `send`, which costs a tenth less than `writev`, and past the runtime's book-keeping of
-/// what the socket is ready for until it is not: to look that up is to fetch it from memory.
-fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    match rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-        Err(Errno::AGAIN) => stream.try_write(bytes),
-        sent => Ok(sent?),
-    }
+/// One piece goes by `send`, which costs a tenth less than `writev`.
+fn send(stream: &mio::net::TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
 }
 
 impl Tls {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let session = &mut *self.session.borrow_mut();
-        session.read_tls(&mut Wire(&self.stream))?;
-        if let Err(error) = session.process_new_packets() {
-            // The alert says why. Whether it gets there is the client's concern.
-            let _ = session.write_tls(&mut Wire(&self.stream));
-            return Err(io::Error::new(ErrorKind::InvalidData, error));
+        loop {
+            match session.reader().read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            session.read_tls(&mut &self.stream)?;
+            if let Err(error) = session.process_new_packets() {
+                // The alert says why. Whether it gets there is the client's concern.
+                let _ = session.write_tls(&mut &self.stream);
+                return Err(io::Error::new(ErrorKind::InvalidData, error));
+            }
         }
-        session.reader().read(buffer)
     }
 
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -193,7 +193,7 @@ impl Tls {
     fn flush(&self) -> io::Result<Flushed> {
         let session = &mut *self.session.borrow_mut();
         while session.wants_write() {
-            match session.write_tls(&mut Wire(&self.stream)) {
+            match session.write_tls(&mut &self.stream) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
@@ -202,28 +202,5 @@ impl Tls {
             }
         }
         Ok(Flushed::All)
-    }
-}
-
-/// The raw socket, as a session reads and writes it.
-struct Wire<'s>(&'s TcpStream);
-
-impl Read for Wire<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
-    }
-}
-
-impl Write for Wire<'_> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.0.try_write(buffer)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(slices)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

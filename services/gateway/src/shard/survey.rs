@@ -12,7 +12,8 @@ use tidings_streams::connections::{ConnectionReport, Operation, Page, Place, Sea
 use tokio::time::Instant;
 
 use super::Shard;
-use super::connection::{Connection, Phase, State};
+use super::connection::Connection;
+use super::state::{Phase, State};
 use crate::audit;
 use crate::retained::unix_seconds;
 
@@ -78,7 +79,7 @@ impl Shard {
 
     fn report(&self, connection: &Connection, state: &State) -> ConnectionReport {
         let (name, consumer) = (self.name(connection), &state.session.passport().consumer);
-        let seconds = unix_seconds((self.shared.clock)()).saturating_sub(connection.since);
+        let seconds = unix_seconds((self.shared.clock)()).saturating_sub(connection.since.into());
         // A minute at least, so that the first seconds do not look like a flood.
         let minutes = f64::from(u32::try_from(seconds.max(60)).unwrap_or(u32::MAX)) / 60.0;
         let per_minute = |messages: u32| (f64::from(messages) / minutes * 10.0).round() / 10.0;
@@ -90,7 +91,7 @@ impl Shard {
             device: consumer.device().to_owned(),
             gateway: name.gateway,
             address: connection.from.to_string(),
-            since: connection.since,
+            since: connection.since.into(),
             subscriptions: state.session.topics().map(str::to_owned).collect(),
             acknowledged: self.received(state).map(|position| position.to_string()),
             sent: self.position(state, state.sent).to_string(),

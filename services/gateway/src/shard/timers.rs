@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::framing::{Opcode, frame};
-use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::Shard;
-use super::connection::{Connection, Phase};
+use super::connection::Connection;
 use super::drain::CONFIRMING;
+use super::state::{Phase, State};
 
 impl Shard {
     /// Looks at every connection of which something is due.
@@ -44,7 +44,7 @@ impl Shard {
             Phase::Leaving { until } if until <= now => state.part(),
             Phase::Leaving { .. } | Phase::Parting | Phase::Closing { .. } | Phase::Over => {}
             Phase::Live | Phase::Returning { .. } => {
-                if state.token_expires <= now {
+                if self.expiry(&state, now) <= now {
                     connection.close(&mut state, CloseCode::TokenExpired, "the token has expired", now);
                 } else if state.last_heard + settings.idle_timeout <= now {
                     connection.close(&mut state, CloseCode::HeartbeatLost, "no answer to the heartbeat", now);
@@ -63,16 +63,18 @@ impl Shard {
             Phase::Over => now + settings.heartbeat,
             Phase::Live | Phase::Returning { .. } => {
                 let silent = state.last_heard + settings.idle_timeout;
-                state.next_ping.min(state.token_expires).min(silent).min(state.leaves)
+                state.next_ping.min(self.expiry(&state, now)).min(silent).min(state.leaves)
             }
         }
     }
 
-    /// The moment on the monotonic clock that a wall-clock time means now.
-    pub(super) fn instant_of(&self, time: OffsetDateTime, wall: OffsetDateTime) -> Instant {
+    /// When the connection's token has expired, with what clocks may differ by; now, if it has. By the wall clock
+    /// as it is, so that nothing needs to be kept of it.
+    fn expiry(&self, state: &State, now: Instant) -> Instant {
         /// Beyond this, a timer needs no precision.
         const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-        let left = Duration::try_from(time - wall).unwrap_or_default();
-        Instant::now() + left.saturating_add(self.shared.leeway).min(FAR)
+        let left = state.session.passport().expires_at - (self.shared.clock)();
+        let leeway = time::Duration::try_from(self.shared.leeway).unwrap_or(time::Duration::MAX);
+        now + Duration::try_from(left.saturating_add(leeway)).unwrap_or_default().min(FAR)
     }
 }

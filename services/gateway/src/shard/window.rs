@@ -4,7 +4,6 @@
 //! connection (messages, pongs, close) goes through this one queue, so nothing overtakes.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
@@ -20,7 +19,7 @@ pub(crate) struct Window {
     /// A share of one batch, before anything of it is written. Only while there are no frames: a
     /// connection that keeps up has none, and those of a batch are everybody's.
     share: Option<(Rc<Batch>, Share, Shape)>,
-    frames: VecDeque<Bytes>,
+    frames: Vec<Bytes>,
     bytes: usize,
 }
 
@@ -60,9 +59,16 @@ impl Window {
         self.bytes += frame.len();
     }
 
+    /// Adds a share of a batch, with frames of so many bytes, to a window that is empty.
+    pub(super) fn give_whole(&mut self, batch: &Rc<Batch>, share: Share, shape: Shape, length: usize) {
+        debug_assert!(self.is_empty());
+        self.share = Some((Rc::clone(batch), share, shape));
+        self.bytes = length;
+    }
+
     pub(crate) fn push(&mut self, frame: Bytes) {
         self.bytes += frame.len();
-        self.frames().push_back(frame);
+        self.frames().push(frame);
     }
 
     /// Writes what is pending, in as few calls as possible.
@@ -108,18 +114,19 @@ impl Window {
         }
         self.bytes -= written;
         let frames = self.frames();
-        while let Some(front) = frames.front_mut() {
-            if written < front.len() {
-                front.advance(written);
-                return;
-            }
-            written -= front.len();
-            frames.pop_front();
+        let mut whole = 0;
+        while let Some(frame) = frames.get(whole).filter(|frame| frame.len() <= written) {
+            written -= frame.len();
+            whole += 1;
+        }
+        frames.drain(..whole);
+        if let Some(begun) = frames.first_mut() {
+            begun.advance(written);
         }
     }
 
     /// What is pending, as frames of the connection's own.
-    fn frames(&mut self) -> &mut VecDeque<Bytes> {
+    fn frames(&mut self) -> &mut Vec<Bytes> {
         if let Some((batch, share, shape)) = self.share.take() {
             self.frames.extend(batch.frames(share, shape).map(Cow::into_owned));
         }
@@ -145,7 +152,7 @@ mod tests {
     }
 
     fn frame(framed: &FramedEnvelope) -> Bytes {
-        framed.frame_within(SHAPE.form, SHAPE.most, None).into_owned()
+        SHAPE.frame(framed, &Deflate::new(usize::MAX)).into_owned()
     }
 
     /// What is put into a window: a frame, or some envelopes of a batch.

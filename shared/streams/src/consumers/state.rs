@@ -167,6 +167,10 @@ impl Edit {
                 subscriptions.remove(topic);
             }
             Self::Subscribe(wanted) => {
+                if subscriptions.is_empty() {
+                    // Most have one, in memory all the time: no room for others that never come.
+                    *subscriptions = Subscriptions::with_capacity(1);
+                }
                 let subscription = subscriptions.entry(topic.to_owned()).or_insert_with(|| wanted.clone());
                 subscription.filter.clone_from(&wanted.filter);
             }

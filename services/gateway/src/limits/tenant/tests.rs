@@ -50,7 +50,7 @@ fn messages_of_a_connection_and_of_its_user() {
         (all.user_messages_per_minute, all.user_message_burst) = (some(2), some(4));
     });
     let seats = ["ada", "ada", "bo"].map(|user| limits.admit(user).ok().unwrap());
-    let [mut one, mut other, mut bo] = seats.each_ref().map(Seat::allowance);
+    let [mut one, mut other, mut bo] = seats.map(Seat::allowance);
     let text = |verdict: Verdict| match verdict {
         Verdict::Refused(error) => {
             assert_eq!(error.code(), ErrorCode::RateLimited);
