@@ -1,19 +1,28 @@
-//! Whether a delivered message costs the same however many connections and addresses there are.
+//! Whether a delivered message costs the same however many connections and addresses there are, beside the limit, as to
+//! the system itself more sockets cost more each.
 
 use super::Options;
 use super::scene::{Crowd, Scene, address};
 use crate::Failure;
 use crate::affinity::Cores;
+use crate::limit::Limit;
 use crate::plot::Plot;
 use crate::report::{Section, each, progress};
 use crate::usage::Stopwatch;
 
-const COLUMNS: &[&str] =
-    &["delivered", "shard CPU µs/delivered", "CPU µs/delivered", "envelopes", "other CPU µs/envelope"];
+const COLUMNS: &[&str] = &[
+    "delivered",
+    "limit CPU µs",
+    "shard CPU µs/delivered",
+    "× the limit",
+    "CPU µs/delivered",
+    "envelopes",
+    "other CPU µs/envelope",
+];
 
 pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section, Failure> {
     let mut section = Section::new("A delivered message, by connections and addresses", COLUMNS);
-    section.plot = Some(Plot::of(&["shard CPU µs/delivered"]));
+    section.plot = Some(Plot::of(&["shard CPU µs/delivered", "limit CPU µs"]));
     for &connections in &options.crowds {
         for &addresses in &options.addresses {
             progress(&format!("{connections} connections at {addresses} addresses"));
@@ -21,6 +30,7 @@ pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section,
             add_row(&mut section, options, cores, crowd).await?;
         }
     }
+    section.note("limit: a bare loop of writes of finished frames to as many connections, just before");
     section.note("an envelope for each address in turn; whoever holds several addresses receives several");
     section.note("shard: the thread that delivers; other: reading, framing and indexing an envelope, once");
     Ok(section)
@@ -33,6 +43,7 @@ async fn add_row(
     crowd: Crowd,
 ) -> Result<(), Failure> {
     let Crowd { connections, addresses, .. } = crowd;
+    let at_limit = at_limit(options, cores, connections).await?;
     let mut scene = Scene::prepare(options.body, cores).await?;
     scene.fill(crowd).await?;
     // More addresses than connections are shared evenly if the one divides the other.
@@ -49,15 +60,26 @@ async fn add_row(
     let (all, shard) = (used.0.read()?, used.1.read()?);
     let (delivered, envelopes) = (in_a_turn * turns, addresses * turns);
     let number = |count| Some(crate::report::number(count));
+    let of_shard = each(shard, delivered);
     section.row(
         format!("{connections} connections, {addresses} addresses"),
         [
             number(delivered),
-            Some(each(shard, delivered)),
+            Some(at_limit),
+            Some(of_shard),
+            Some(of_shard / at_limit),
             Some(each(all, delivered)),
             number(envelopes),
             Some(each(all.saturating_sub(shard), envelopes)),
         ],
     );
     Ok(())
+}
+
+/// Microseconds of the limit for a message, with so many connections.
+async fn at_limit(options: &Options, cores: &Cores, connections: u64) -> Result<f64, Failure> {
+    let mut limit = Limit::start(connections, options.body, Some(cores.measured)).await?;
+    limit.deliver(1, 1).await?;
+    let writes = options.delivered.div_ceil(connections);
+    Ok(each(limit.deliver(1, writes).await?, connections * writes))
 }
