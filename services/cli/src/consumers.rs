@@ -27,7 +27,8 @@ pub(crate) async fn run(file: Option<&Path>, command: &ConsumerCommand) -> Resul
         ConsumerCommand::Show { consumer } => show(&topology, &*store, &name(consumer)?).await,
         ConsumerCommand::Reset { consumer, to } => {
             let name = name(consumer)?;
-            let position = topology.extent().await?.position(to)?;
+            let home = topology.home(name.tenant()).await?;
+            let position = home.extent().await?.position(to)?;
             let reset = store.reset(&name, position).await?;
             reset.ok_or_else(|| missing(&name))?;
             print(&format!("consumer {name} goes on after {position} when it connects again"))

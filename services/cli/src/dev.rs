@@ -1,5 +1,6 @@
 //! `tidings dev`: everything on this machine, and what to do next.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,9 +9,11 @@ use std::time::Duration;
 
 use tidings_embedded::{NatsServer, Options};
 use tidings_gateway::Identity;
+use tidings_model::{Placement, ShardNumber};
 use tidings_runtime::config::{Config, Secret, SecretRule};
 use tidings_runtime::shutdown::Shutdown;
 use tidings_runtime::telemetry;
+use tidings_streams::Topology;
 
 use crate::arguments::DevOptions;
 use crate::failure::{Failure, report};
@@ -42,7 +45,9 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     let current = reload::keep_current(&config, catalogs, &topology, &shutdown, Reason::Change).await?;
     let scheme = if identity.is_some() { "wss" } else { "ws" };
     let address = serve::start_gateway(&config, identity, first, topology.clone(), &shutdown).await?;
-    serve::start_projector(&config, current, topology, &shutdown);
+    for shard in shards_in_use(&config, &topology).await? {
+        serve::start_projector(&config, shard, current.clone(), topology.clone(), &shutdown)?;
+    }
     explain(&format!("{scheme}://{address}"), server.url(), &options.data, &tenants);
 
     let whole = shutdown.clone();
@@ -63,6 +68,14 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     }
     server.stop().await?;
     ended
+}
+
+/// The first shard, the configured ones, and those in which tenants' envelopes are, were or will be.
+async fn shards_in_use(config: &Config, topology: &Topology) -> Result<BTreeSet<ShardNumber>, Failure> {
+    let configured = [ShardNumber::default(), ShardNumber(config.projector.shard)];
+    let placements = topology.placements().all().await?;
+    let placed = placements.values().flat_map(Placement::places).map(|place| place.shard);
+    Ok(configured.into_iter().chain(serve::shards(config)?.into_values()).chain(placed).collect())
 }
 
 fn check_free(config: &Config) -> Result<(), Failure> {

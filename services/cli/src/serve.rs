@@ -1,5 +1,6 @@
 //! Starting the services: from the configuration to running tasks.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use tidings_access::{Place, Rules};
 use tidings_catalog::Catalogs;
 use tidings_gateway::{Gateway, Identity, Parts};
+use tidings_model::{ShardNumber, Tenant};
 use tidings_projector as projector;
 use tidings_runtime::config::{
     Config, ConsumerStoreKind, SecretRule, Storage, StreamsConfig, TokenSource, load,
@@ -56,8 +58,9 @@ pub(crate) async fn projector(file: Option<&Path>) -> Result<ExitCode, Failure> 
     let topology = topology(&config, "tidings-projector").await?;
     let tenants = catalogs.tenants();
     let current = reload::keep_current(&config, catalogs, &topology, &shutdown, Reason::Hangup).await?;
-    start_projector(&config, current, topology, &shutdown);
-    tracing::info!(tenants, "projector runs");
+    let shard = ShardNumber(config.projector.shard);
+    start_projector(&config, shard, current, topology, &shutdown)?;
+    tracing::info!(tenants, %shard, "projector runs");
     until_ended(shutdown, Duration::ZERO, telemetry).await
 }
 
@@ -184,17 +187,26 @@ fn rules(config: &Config) -> Result<Rules, Failure> {
     })
 }
 
-/// Starts a projector as a task; if it cannot go on, everything ends.
+/// The shards of tenants that are not in the first from their first envelope on.
+pub(crate) fn shards(config: &Config) -> Result<BTreeMap<Tenant, ShardNumber>, Failure> {
+    let shards = config.streams.shards.iter();
+    shards.map(|(tenant, shard)| Ok((Tenant::parse(tenant)?, ShardNumber(*shard)))).collect()
+}
+
+/// Starts the projector of a shard as a task; if it cannot go on, everything ends.
 pub(crate) fn start_projector(
     config: &Config,
+    shard: ShardNumber,
     catalogs: watch::Receiver<Arc<Catalogs>>,
     topology: Topology,
     shutdown: &Shutdown,
-) {
+) -> Result<(), Failure> {
     let settings = projector::Settings {
         consumer: config.projector.consumer.clone(),
         in_flight: config.projector.in_flight.get(),
         max_event_bytes: config.projector.max_event_bytes,
+        shard,
+        shards: shards(config)?,
     };
     let (token, whole) = (shutdown.token(), shutdown.clone());
     shutdown.spawn("projector", async move {
@@ -204,6 +216,7 @@ pub(crate) fn start_projector(
             whole.trigger();
         }
     });
+    Ok(())
 }
 
 /// Runs until a signal, or until a service cannot go on; after a signal the tasks have `drain_time` to

@@ -1,11 +1,11 @@
 //! The engine around the projection: reading, writing, rejecting, acknowledging.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_catalog::{Catalogs, Rejection, project};
-use tidings_model::{Envelope, RawEvent, headers};
+use tidings_model::{Envelope, RawEvent, ShardNumber, Tenant, headers};
 use tidings_runtime::telemetry::propagation;
 use tidings_streams::{
     EnvelopeWriter, EventReader, ExtentError, Outgoing, Pace, PastError, ReadEvent, ReaderError, Rejections,
@@ -45,6 +45,10 @@ pub struct Settings {
     pub in_flight: usize,
     /// Larger events are rejected.
     pub max_event_bytes: usize,
+    /// The shard whose envelopes it writes.
+    pub shard: ShardNumber,
+    /// The shards of tenants that were never placed and are not in the first.
+    pub shards: BTreeMap<Tenant, ShardNumber>,
 }
 
 /// Projects until it is cancelled. Faults of NATS are waited out. Each event is projected with the catalogs that the

@@ -1,5 +1,6 @@
 //! A nats-server, a small catalog, and projectors as tasks and as processes.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use harness::{BOUND, Nats, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tidings_catalog::{Catalog, Catalogs, Files};
-use tidings_model::Tenant;
+use tidings_model::{ShardNumber, Tenant};
 use tidings_projector::{ProjectorError, Settings};
 use tidings_streams::{StoredEnvelope, Topology, fetch, topology};
 use time::OffsetDateTime;
@@ -128,7 +129,13 @@ pub(crate) fn stream_settings(duplicate_window: Duration) -> topology::Settings 
 }
 
 pub(crate) fn settings() -> Settings {
-    Settings { consumer: "projector".to_owned(), in_flight: 256, max_event_bytes: 1024 * 1024 }
+    Settings {
+        consumer: "projector".to_owned(),
+        in_flight: 256,
+        max_event_bytes: 1024 * 1024,
+        shard: ShardNumber::default(),
+        shards: BTreeMap::new(),
+    }
 }
 
 /// A nats-server with the streams.

@@ -1,11 +1,12 @@
 //! From a typed event to the envelope that a user's gateway reads.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use harness::{BOUND, eventually};
 use serde_json::{Value, json};
 use tidings_catalog::Catalogs;
-use tidings_model::Tenant;
+use tidings_model::{ShardNumber, Tenant};
 use tidings_projector::Settings;
 use tidings_streams::fetch;
 use time::OffsetDateTime;
@@ -20,7 +21,13 @@ async fn a_typed_event_becomes_the_message_of_its_catalog() {
     let scene = Scene::new().await;
     let catalogs = Catalogs::from([(Tenant::parse(ops::TENANT).unwrap(), ops::catalog().unwrap())]);
     let (_catalogs, watched) = watch::channel(Arc::new(catalogs));
-    let settings = Settings { consumer: "projector".to_owned(), in_flight: 16, max_event_bytes: 1024 * 1024 };
+    let settings = Settings {
+        consumer: "projector".to_owned(),
+        in_flight: 16,
+        max_event_bytes: 1024 * 1024,
+        shard: ShardNumber::default(),
+        shards: BTreeMap::new(),
+    };
     let end = CancellationToken::new();
     let now = OffsetDateTime::now_utc;
     let projector = tidings_projector::run(scene.topology.clone(), watched, settings, now, end.clone());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::schema::{expected, has_type, of_config, properties, table_of};
+use super::schema::{expected, has_type, named_of, of_config, properties, table_of};
 
 /// Columns of the comments.
 const WIDTH: usize = 100;
@@ -24,15 +24,20 @@ pub fn reference() -> String {
 fn section(name: &str, schema: &Value) -> String {
     let keys = properties(schema);
     // In TOML, what follows a table's name is in that table; so these come last.
-    let (tables, plain): (Vec<_>, Vec<_>) = keys.iter().partition(|(_, schema)| table_of(schema).is_some());
+    let is_table = |schema: &Value| table_of(schema).is_some() || named_of(schema).is_some();
+    let (tables, plain): (Vec<_>, Vec<_>) = keys.iter().partition(|(_, schema)| is_table(schema));
     let head = format!("{}[{name}]\n", comment(&meaning(schema)));
     let plain = plain.into_iter().map(|(key, schema)| entry(key, schema, default_of(schema)));
     let tables = tables.into_iter().map(|(key, schema)| table(&format!("{name}.{key}"), schema));
     std::iter::once(head).chain(plain).chain(tables).collect()
 }
 
-/// A key that consists of tables, of which there are none by default.
+/// A key that consists of tables, or of values under names of the user's; there are none by default.
 fn table(key: &str, schema: &Value) -> String {
+    if let Some(values) = named_of(schema) {
+        let expected = comment(&format!("Expected: {}.", expected(values)));
+        return format!("\n{}#[{key}]\n{expected}#NAME =\n", comment(&meaning(schema)));
+    }
     let head = if has_type(schema, "array") { format!("#[[{key}]]") } else { format!("#[{key}.NAME]") };
     let members = table_of(schema).map(properties).unwrap_or_default();
     let members: String = members.iter().map(|(member, schema)| entry(member, schema, None)).collect();

@@ -47,8 +47,10 @@ pub(super) fn resolve(config: &mut Config, rule: SecretRule) -> Vec<Conflict> {
         inactive_after(&config.consumers),
     ];
     let access = access::resolve(&mut config.access, rule);
-    let gateway = edge::conflicts(&config.gateway).into_iter().chain(tenants(&config.gateway));
-    conflicts.into_iter().flatten().chain(gateway).chain(access).collect()
+    let gateway = edge::conflicts(&config.gateway).into_iter();
+    let limited = no_tenants("gateway.tenants", config.gateway.tenants.keys());
+    let placed = no_tenants("streams.shards", config.streams.shards.keys());
+    conflicts.into_iter().flatten().chain(placed).chain(gateway).chain(limited).chain(access).collect()
 }
 
 fn credentials(nats: &NatsConfig) -> Option<Conflict> {
@@ -93,11 +95,14 @@ fn idle_timeout(gateway: &GatewayConfig) -> Option<Conflict> {
     })
 }
 
-/// A table under a name that no tenant can have limits nobody.
-fn tenants(gateway: &GatewayConfig) -> impl Iterator<Item = Conflict> {
+/// What is said under a name that no tenant can have is said of nobody.
+fn no_tenants<'n>(
+    key: &'static str,
+    names: impl Iterator<Item = &'n String>,
+) -> impl Iterator<Item = Conflict> {
     let is_wrong = |name: &&String| !(TENANT.holds)(name);
-    gateway.tenants.keys().filter(is_wrong).map(|name| Conflict {
-        keys: keys(["gateway.tenants"]),
+    names.filter(is_wrong).map(move |name| Conflict {
+        keys: keys([key]),
         value: Some(format!("{name:?}")),
         expected: TENANT.expected.to_owned(),
     })

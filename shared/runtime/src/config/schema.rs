@@ -1,8 +1,8 @@
 //! The JSON Schema of the configuration, and what it says of each key.
 //!
 //! There are two levels, sections and keys, and no key contains a dot; so `section.key` names each of them. A key may be a
-//! list of tables, or have a table for each of some names; what is in those is `section.key[0].member` and
-//! `section.key.name.member`.
+//! list of tables, or have a table or a value for each of some names; what is in those is `section.key[0].member`,
+//! `section.key.name.member` and `section.key.name`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -46,9 +46,10 @@ impl Schema {
         Self { validator, keys, sections: sections.into_iter().map(|(section, _)| section).collect() }
     }
 
-    /// Every `section.key` that a variable can set: all that do not consist of tables.
+    /// Every `section.key` that a variable can set: all that are or have no tables.
     pub(super) fn variable_keys(&self) -> impl Iterator<Item = &str> {
-        self.keys.iter().filter(|(_, schema)| table_of(schema).is_none()).map(|(key, _)| key.as_str())
+        let is_plain = |schema: &Value| table_of(schema).is_none() && named_of(schema).is_none();
+        self.keys.iter().filter(move |(_, schema)| is_plain(schema)).map(|(key, _)| key.as_str())
     }
 
     /// What a variable's text means for `key`: a number, a truth value, a list or just text. What does not
@@ -108,6 +109,12 @@ impl Schema {
                 properties(table).get(member).cloned()
             });
         }
+        if let Some(values) = self.keys.get(&key).and_then(named_of)
+            && let Some(name) = names.next()
+        {
+            schema = Some(values.clone());
+            let _ = write!(key, ".{name}");
+        }
         let is_item = names.next().is_some();
         if let (ValidationErrorKind::Required { .. }, Some(schema)) = (error.kind(), &schema) {
             return vec![Mistake::Missing { key, expected: expected(schema) }];
@@ -121,17 +128,25 @@ impl Schema {
     }
 
     /// For JSON Schema 3.0 is an integer; for the program it is none.
-    fn fractions(&self, document: &Value, sources: &Sources) -> impl Iterator<Item = Mistake> {
-        self.keys.iter().filter(|(_, schema)| has_type(schema, "integer")).filter_map(|(key, schema)| {
+    fn fractions(&self, document: &Value, sources: &Sources) -> Vec<Mistake> {
+        let given = self.keys.iter().filter_map(|(key, schema)| {
             let (section, entry) = key.split_once('.')?;
-            let value = document.get(section)?.get(entry)?;
-            value.is_f64().then(|| Mistake::Invalid {
-                key: key.clone(),
-                value: shown(schema, value),
-                origin: sources.origin(key),
-                expected: expected(schema),
-            })
-        })
+            Some((key, schema, document.get(section)?.get(entry)?))
+        });
+        let values = given.flat_map(|(key, schema, value)| match (named_of(schema), value.as_object()) {
+            (Some(schema), Some(named)) => {
+                named.iter().map(|(name, value)| (format!("{key}.{name}"), schema, value)).collect()
+            }
+            _ => vec![(key.clone(), schema, value)],
+        });
+        let wrong = values.filter(|(_, schema, value)| has_type(schema, "integer") && value.is_f64());
+        let mistakes = wrong.map(|(key, schema, value)| Mistake::Invalid {
+            value: shown(schema, value),
+            origin: sources.origin(&key),
+            expected: expected(schema),
+            key,
+        });
+        mistakes.collect()
     }
 
     fn unknown(&self, path: &[&str], name: &str, sources: &Sources) -> Mistake {
@@ -164,6 +179,12 @@ pub(super) fn properties(schema: &Value) -> Map<String, Value> {
 pub(super) fn table_of(schema: &Value) -> Option<&Value> {
     let table = schema.get("items").or_else(|| schema.get("additionalProperties"));
     table.filter(|table| table.get("properties").is_some())
+}
+
+/// The schema of the values that a key has under names of the user's, if those are no tables.
+pub(super) fn named_of(schema: &Value) -> Option<&Value> {
+    let values = schema.get("additionalProperties").filter(|values| values.is_object());
+    values.filter(|values| values.get("properties").is_none())
 }
 
 /// The name of one of the tables that `key` consists of: its number in a list, else its own name.
@@ -225,6 +246,9 @@ pub(super) fn expected(schema: &Value) -> String {
     if has_type(schema, "array") {
         return format!("a list, {}", expected_items(schema));
     }
+    if let Some(values) = named_of(schema) {
+        return format!("a table, under each name {}", expected(values));
+    }
     "text that is not empty".to_owned()
 }
 
@@ -246,7 +270,14 @@ mod tests {
         let members = members.flat_map(|(key, table)| {
             properties(table).into_iter().map(move |(member, schema)| (format!("{key}[0].{member}"), schema))
         });
-        let keys = schema.keys.clone().into_iter().chain(members);
+        let named = schema.keys.iter().filter_map(|(key, schema)| Some((key, schema, named_of(schema)?)));
+        // What the key means says what its values mean.
+        let named = named.map(|(key, schema, values)| {
+            let mut values = values.clone();
+            values["description"] = schema["description"].clone();
+            (format!("{key}.name"), values)
+        });
+        let keys = schema.keys.clone().into_iter().chain(members).chain(named);
         for (key, description) in &keys.collect::<BTreeMap<_, _>>() {
             assert!(description.get("description").is_some(), "{key} says what it means");
             assert!(!key.contains("__"), "{key} has no variable");

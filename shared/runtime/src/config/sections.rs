@@ -7,6 +7,7 @@ mod access;
 mod gateway;
 mod tenant;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -120,6 +121,10 @@ pub struct StreamsConfig {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub duplicate_window: Duration,
+    /// The shard of each tenant that is in another one than the first, by the tenant's name. It counts for tenants that
+    /// have no envelopes yet: changing it moves nobody, `tidings projector move` does. They have no variables.
+    #[schemars(extend("additionalProperties" = { "type": "integer", "minimum": 0, "maximum": 63 }))]
+    pub shards: BTreeMap<String, u16>,
 }
 
 impl Default for StreamsConfig {
@@ -134,6 +139,7 @@ impl Default for StreamsConfig {
             envelopes_max_bytes: None,
             rejected_max_bytes: None,
             duplicate_window: 2 * MINUTE,
+            shards: BTreeMap::new(),
         }
     }
 }
@@ -195,9 +201,13 @@ pub struct ProjectorConfig {
     /// Envelopes that may be published and not yet acknowledged by JetStream.
     #[schemars(range(min = 1, max = 100_000))]
     pub in_flight: NonZeroUsize,
-    /// Name of the durable consumer that all replicas of the projector share.
+    /// Name of the durable consumer that all replicas of the projector share; in the shards behind the first, `_` and the
+    /// shard's number follow it.
     #[schemars(extend("format" = "consumer-name"))]
     pub consumer: String,
+    /// The shard whose envelopes this projector writes, each in a stream of its own.
+    #[schemars(range(min = 0, max = 63))]
+    pub shard: u16,
 }
 
 impl Default for ProjectorConfig {
@@ -206,6 +216,7 @@ impl Default for ProjectorConfig {
             max_event_bytes: 1024 * 1024,
             in_flight: const { NonZeroUsize::new(1024).unwrap() },
             consumer: "projector".to_owned(),
+            shard: 0,
         }
     }
 }

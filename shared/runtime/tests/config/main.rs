@@ -6,6 +6,7 @@ mod conflicts;
 mod issuers;
 mod reference;
 mod secrets;
+mod shards;
 mod sources;
 mod support;
 mod tenants;

@@ -24,8 +24,10 @@ fn every_key_is_explained() {
         "\nhot_tail_bytes = \"128 MiB\"\n",
         "\nstorage = \"file\"\n",
         "\nsources = [\"header\",\"query\",\"cookie\"]\n",
+        "\ntrusted_proxies = []\n",
         "\n#hs256_secret =\n",
         "\n#[gateway.tenants.NAME]\n",
+        "\n#[streams.shards]\n# Expected: a whole number from 0 to 63.\n#NAME =\n",
         "\n#[[access.issuers]]\n",
     ] {
         assert!(reference.contains(line), "{line:?} is not in\n{reference}");

@@ -29,7 +29,10 @@ pub struct GatewayConfig {
     pub tls_key: Option<PathBuf>,
     /// Addresses and networks of proxies that are believed about whom they pass on.
     #[serde(deserialize_with = "networks")]
-    #[schemars(with = "Vec<String>", extend("items" = { "type": "string", "format": "network" }))]
+    #[schemars(with = "Vec<String>", extend(
+        "items" = { "type": "string", "format": "network" },
+        "default" = [],
+    ))]
     pub trusted_proxies: Vec<IpNet>,
     /// Whether every connection begins with a header of the PROXY protocol, version 1 or 2, which only
     /// `trusted_proxies` may send.
