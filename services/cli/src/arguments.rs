@@ -1,9 +1,13 @@
 //! The command line.
 #![allow(rustdoc::invalid_html_tags, reason = "these texts are written for a terminal")]
 
+mod projector;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use projector::{MoveOptions, ProjectorCommand, ProjectorOptions, RebuildOptions};
 
 /// Environment variables that are the command's own and no part of the configuration.
 pub(crate) const OWN_VARIABLES: [&str; 3] = ["TIDINGS_CONFIG", "TIDINGS_TOKEN", "TIDINGS_NATS_SERVER"];
@@ -31,8 +35,8 @@ pub(crate) enum Command {
     Dev(DevOptions),
     /// Start a gateway: WebSockets for clients
     Gateway,
-    /// Start a projector: events in, messages out
-    Projector,
+    /// Start a projector: events in, messages out; or look after what projectors make
+    Projector(ProjectorOptions),
     /// Print a token for the configured secret, else for that of tidings dev
     Token(TokenOptions),
     /// Publish an event as a CloudEvent

@@ -10,6 +10,7 @@ mod failure;
 mod issuers;
 mod listen;
 mod output;
+mod projector;
 mod publish;
 mod rejected;
 mod reload;
@@ -47,7 +48,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         match &arguments.command {
             Command::Dev(options) => Box::pin(dev::run(file, options)).await,
             Command::Gateway => Box::pin(serve::gateway(file)).await,
-            Command::Projector => serve::projector(file).await,
+            Command::Projector(options) => match &options.command {
+                None => serve::projector(file).await,
+                Some(command) => Box::pin(projector::run(file, command)).await,
+            },
             Command::Token(options) => token::run(file, options),
             Command::Publish(options) => publish::run(file, options).await,
             Command::Listen(options) => listen::run(file, options).await,

@@ -50,8 +50,10 @@ pub use event_writer::{
 pub use follower::{EnvelopeFollower, FollowError, Followed};
 pub use history::{EventHistory, HistoryError};
 pub use ordered::Content;
-pub use past::{PastError, last_event, last_of_generation, last_purge, last_written, next_event};
-pub use placements::{Home, HomeError, PlacementError, Placements, last_notice};
+pub use past::{
+    PastError, last_event, last_of_generation, last_purge, last_written, next_event, projected_through,
+};
+pub use placements::{Home, HomeError, PlacementError, Placements, last_notice, placed_at};
 pub use publish::{PublishEventError, publish_event};
 pub use purge::{PurgeAddressError, purge_address};
 pub use reader::{EventReader, Pace, ReadEvent, ReaderError};

@@ -1,6 +1,7 @@
 //! What the streams hold already, asked of their leaders: whoever takes up writing must not be told by a
 //! replica that something is not there which is.
 
+use async_nats::jetstream::context::{ConsumerInfoError, ConsumerInfoErrorKind};
 use async_nats::jetstream::stream::{
     LastRawMessageError, LastRawMessageErrorKind, RawMessageError, RawMessageErrorKind,
 };
@@ -37,6 +38,16 @@ pub async fn last_event(topology: &Topology, tenant: &Tenant) -> Result<Option<u
         Ok(message) => Ok(Some(message.sequence)),
         Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(PastError::LastEvent(error)),
+    }
+}
+
+/// The sequence of the event up to which all are projected, as the durable consumer of this name says; `None` if there is
+/// no such consumer.
+pub async fn projected_through(topology: &Topology, consumer: &str) -> Result<Option<u64>, PastError> {
+    match topology.events.consumer_info(consumer).await {
+        Ok(info) => Ok(Some(info.ack_floor.stream_sequence)),
+        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(None),
+        Err(error) => Err(PastError::Consumer(error)),
     }
 }
 
@@ -91,6 +102,9 @@ pub enum PastError {
     /// Of `EVENTS`.
     #[error("NATS does not say what stream EVENTS holds")]
     Events(#[source] RawMessageError),
+    /// Of its durable consumer.
+    #[error("NATS does not say how far events are projected")]
+    Consumer(#[source] ConsumerInfoError),
     /// Of the end of `EVENTS`.
     #[error("NATS does not say what stream EVENTS ends with")]
     LastEvent(#[source] LastRawMessageError),

@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind};
 use bytes::Bytes;
 use tidings_model::{Place, Placement, Position, ShardNumber, Tenant, headers};
+use time::OffsetDateTime;
 
 use crate::bucket::{Bucket, BucketSettings, is_removal};
 use crate::convert::set;
@@ -160,6 +161,21 @@ pub async fn last_notice(
         }
         Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(failed(error.into())),
+    }
+}
+
+/// When the notice was stored that lies at this position of a shard's stream, if it is there.
+pub async fn placed_at(
+    topology: &Topology,
+    position: Position,
+) -> Result<Option<OffsetDateTime>, PlacementError> {
+    match topology.envelopes.get_raw_message(position.sequence).await {
+        Ok(message) => {
+            let is_notice = placed(&message.subject, Some(&message.headers)).is_some();
+            Ok(Some(message.time).filter(|_| is_notice))
+        }
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(PlacementError::List { source: error.into() }),
     }
 }
 

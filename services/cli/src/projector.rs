@@ -1,0 +1,185 @@
+//! `tidings projector …`: making tenants' envelopes anew, and moving them.
+//!
+//! What is asked for is written into the bucket `PLACEMENTS`, from where the shard's projector carries it out; so
+//! nothing here has to go on running for it.
+
+mod comparison;
+mod following;
+mod listing;
+mod paths;
+mod progress;
+mod rehearsal;
+
+use std::cell::Cell;
+use std::path::Path;
+use std::process::ExitCode;
+
+use tidings_model::{Placement, Rebuild, ShardNumber, Tenant};
+use tidings_runtime::config::{Config, SecretRule};
+use tidings_streams::{Topology, last_event, last_of_generation};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use self::following::{follow, leave};
+use crate::arguments::{MoveOptions, ProjectorCommand, RebuildOptions};
+use crate::failure::Failure;
+use crate::output::{print, rfc3339};
+use crate::serve;
+
+/// Carries out a subcommand.
+pub(crate) async fn run(file: Option<&Path>, command: &ProjectorCommand) -> Result<ExitCode, Failure> {
+    let config = serve::configuration(file, SecretRule::Optional)?;
+    match command {
+        ProjectorCommand::Rebuild(options) => Box::pin(rebuild(&config, options)).await,
+        ProjectorCommand::Move(options) => Box::pin(relocate(&config, options)).await,
+        ProjectorCommand::Cancel { tenant } => cancel(&config, &Tenant::parse(tenant)?).await,
+        ProjectorCommand::Ls { json } => listing::run(&config, *json).await,
+    }
+}
+
+async fn rebuild(config: &Config, options: &RebuildOptions) -> Result<ExitCode, Failure> {
+    let tenant = Tenant::parse(&options.tenant)?;
+    let since = options.since.as_deref().map(since).transpose()?;
+    if options.dry_run {
+        return Box::pin(rehearsal::run(config, &tenant, since, options.json)).await;
+    }
+    let topology = topology(config).await?;
+    let first = shard_of_known(config, &topology, &tenant).await?;
+    let asked = Cell::new(false);
+    let since = since.map(seconds);
+    let request = |placement: &mut Placement| {
+        asked.set(placement.request(placement.current.place.shard, since, now()));
+    };
+    let placement = topology.placements().change(&tenant, first, request).await?;
+    let Some(rebuild) = &placement.next else { return print("it is done") };
+    if asked.get() {
+        print(&format!(
+            "asked the projector of shard {} for {}",
+            rebuild.place.shard,
+            named(&tenant, rebuild)
+        ))?;
+    } else {
+        print(&format!("under way already: {}", named(&tenant, rebuild)))?;
+    }
+    wait(&topology, &tenant, rebuild, options.detach).await
+}
+
+async fn relocate(config: &Config, options: &MoveOptions) -> Result<ExitCode, Failure> {
+    let (tenant, to) = (Tenant::parse(&options.tenant)?, ShardNumber(options.to));
+    let topology = topology(config).await?;
+    let first = shard_of_known(config, &topology, &tenant).await?;
+    let asked = Cell::new(false);
+    let request = |placement: &mut Placement| {
+        let is_elsewhere = placement.current.place.shard != to;
+        // History is copied as it is; only what comes from now on is projected.
+        asked.set(is_elsewhere && placement.request(to, Some(now()), now()));
+    };
+    let placement = topology.placements().change(&tenant, first, request).await?;
+    match &placement.next {
+        Some(rebuild) if asked.get() => {
+            print(&format!("asked the projector of shard {to} for {}", named(&tenant, rebuild)))?;
+            wait(&topology, &tenant, rebuild, options.detach).await
+        }
+        Some(rebuild) if rebuild.place.shard == to && placement.current.place.shard != to => {
+            print(&format!("under way already: {}", named(&tenant, rebuild)))?;
+            wait(&topology, &tenant, rebuild, options.detach).await
+        }
+        Some(rebuild) => {
+            let under_way = named(&tenant, rebuild);
+            Err(format!("{under_way} is under way; wait for it, or end it with `tidings projector cancel`")
+                .into())
+        }
+        None => Err(format!("tenant {tenant} is in shard {to} already").into()),
+    }
+}
+
+/// What is being done, for people.
+fn named(tenant: &Tenant, rebuild: &Rebuild) -> String {
+    let place = rebuild.place;
+    let since = rebuild.since.map(|since| format!(" from events since {}", rfc3339(since)));
+    let since = since.unwrap_or_default();
+    format!("generation {} of tenant {tenant} in shard {}{since}", place.generation, place.shard)
+}
+
+async fn wait(
+    topology: &Topology,
+    tenant: &Tenant,
+    rebuild: &Rebuild,
+    is_detached: bool,
+) -> Result<ExitCode, Failure> {
+    if is_detached {
+        return leave(tenant);
+    }
+    follow(topology.placements(), tenant, rebuild.place).await
+}
+
+async fn cancel(config: &Config, tenant: &Tenant) -> Result<ExitCode, Failure> {
+    let topology = topology(config).await?;
+    let none =
+        || format!("nothing of tenant {tenant} is being made anew; `tidings projector ls` shows what is");
+    let placements = topology.placements();
+    // A tenant of whom nothing was said is not to be mentioned because of this.
+    let shard = placements.load(tenant).await?.next.ok_or_else(none)?.place.shard;
+    let cancelled = Cell::new(None);
+    let forget = |placement: &mut Placement| cancelled.set(placement.next.take());
+    placements.change(tenant, shard, forget).await?;
+    let rebuild = cancelled.take().ok_or_else(none)?;
+    print(&format!(
+        "cancelled: {}; the projector of shard {} removes what it has written of it",
+        named(tenant, &rebuild),
+        rebuild.place.shard
+    ))
+}
+
+async fn topology(config: &Config) -> Result<Topology, Failure> {
+    serve::topology(config, "tidings-projector-command").await
+}
+
+/// As [`first_shard`], of a tenant of whom something is known.
+async fn shard_of_known(
+    config: &Config,
+    topology: &Topology,
+    tenant: &Tenant,
+) -> Result<ShardNumber, Failure> {
+    let is_known = last_event(topology, tenant).await?.is_some()
+        || last_of_generation(topology, tenant, 0).await?.is_some()
+        || topology.placements().all().await?.contains_key(tenant);
+    if !is_known {
+        return Err(format!("tenant {tenant} has neither events nor envelopes; is it spelled right?").into());
+    }
+    first_shard(config, topology, tenant).await
+}
+
+/// The shard of a tenant that was never placed: where its envelopes are, else where they shall be.
+async fn first_shard(config: &Config, topology: &Topology, tenant: &Tenant) -> Result<ShardNumber, Failure> {
+    let has_envelopes = last_of_generation(topology, tenant, 0).await?.is_some();
+    let configured = serve::shards(config)?.get(tenant).copied();
+    Ok(configured.filter(|_| !has_envelopes).unwrap_or_default())
+}
+
+/// A moment, as `--since` has it.
+fn since(text: &str) -> Result<OffsetDateTime, Failure> {
+    let now = OffsetDateTime::now_utc();
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok().or_else(|| {
+        let span = humantime::parse_duration(text).ok()?;
+        now.checked_sub(span.try_into().ok()?)
+    });
+    let moment = moment.ok_or_else(|| {
+        format!(
+            "--since {text:?} is neither RFC 3339, such as 2025-01-17T10:30:00Z, nor a span, such as 2h or 7d"
+        )
+    })?;
+    if moment > now || moment < OffsetDateTime::UNIX_EPOCH {
+        return Err(format!("--since {text:?} is no time between 1970 and now").into());
+    }
+    Ok(moment)
+}
+
+fn seconds(time: OffsetDateTime) -> u64 {
+    u64::try_from(time.unix_timestamp()).unwrap_or_default()
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    seconds(OffsetDateTime::now_utc())
+}

@@ -1,0 +1,88 @@
+//! `tidings projector ls`: where tenants' envelopes are.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use tidings_model::{Placement, Rebuild, Stay, Tenant};
+use tidings_runtime::config::Config;
+use tidings_streams::{Topology, placed_at};
+
+use super::first_shard;
+use crate::catalogs;
+use crate::failure::Failure;
+use crate::output::{print, rfc3339};
+use crate::serve;
+
+/// Prints a line for each tenant that is placed, configured or has a catalog.
+pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, Failure> {
+    let topology = super::topology(config).await?;
+    let placements = topology.placements().all().await?;
+    let configured = serve::shards(config)?;
+    // Whoever looks may have no catalogs; then there are no names to show.
+    let served = catalogs::read_texts(&config.schemas).unwrap_or_default();
+    let tenants: BTreeSet<&Tenant> =
+        placements.keys().chain(configured.keys()).chain(served.keys()).collect();
+    if !json {
+        print(if tenants.is_empty() { "there are no tenants" } else { HEADING })?;
+    }
+    for tenant in tenants {
+        let placement = match placements.get(tenant) {
+            Some(placement) => placement.clone(),
+            None => Placement::first(first_shard(config, &topology, tenant).await?),
+        };
+        let since = since(&topology, placement.current).await?;
+        if json {
+            print(&described(tenant, &placement, since.as_deref()).to_string())?;
+        } else {
+            print(&line(tenant, &placement, since.as_deref()))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// When they came there; nothing for a tenant's first place, and when the stream has forgotten it.
+async fn since(topology: &Topology, stay: Stay) -> Result<Option<String>, Failure> {
+    let Some(position) = stay.since else { return Ok(None) };
+    let time = placed_at(&topology.on(stay.place.shard).await?, position).await?;
+    Ok(time.map(|time| rfc3339(super::seconds(time))))
+}
+
+const HEADING: &str = "TENANT                           SHARD  GENERATION  SINCE                 UNDER WAY";
+
+fn line(tenant: &Tenant, placement: &Placement, since: Option<&str>) -> String {
+    let place = placement.current.place;
+    let under_way = placement.next.as_ref().map_or_else(|| "-".to_owned(), under_way);
+    format!(
+        "{:<32} {:>5}  {:>10}  {:<21} {under_way}",
+        tenant.as_str(),
+        place.shard.0,
+        place.generation,
+        since.unwrap_or("-")
+    )
+}
+
+fn under_way(rebuild: &Rebuild) -> String {
+    let place = rebuild.place;
+    let target = format!("generation {} in shard {}", place.generation, place.shard);
+    match rebuild.progress {
+        None => format!("{target}, waits for its projector since {}", rfc3339(rebuild.requested_at)),
+        Some(progress) => format!(
+            "{target}: {} events done, {} left (as of {})",
+            progress.events,
+            progress.left,
+            rfc3339(progress.at)
+        ),
+    }
+}
+
+fn described(tenant: &Tenant, placement: &Placement, since: Option<&str>) -> Value {
+    let place = placement.current.place;
+    json!({
+        "tenant": tenant,
+        "shard": place.shard,
+        "generation": place.generation,
+        "since": since,
+        "next": placement.next,
+    })
+}

@@ -1,0 +1,230 @@
+//! `tidings projector rebuild --dry-run`: what the catalogs would make of the events, against what there is.
+//!
+//! Nothing is written. Events and envelopes are both read in order, and one event's are in memory at a time.
+
+mod purges;
+mod report;
+
+use std::collections::VecDeque;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tidings_catalog::project;
+use tidings_model::{Class, Envelope, Position, RawEvent, Tenant};
+use tidings_runtime::config::Config;
+use tidings_streams::{
+    EnvelopeFollower, EventHistory, Followed, Home, Topology, last_event, projected_through,
+};
+use time::OffsetDateTime;
+use tokio::time::timeout;
+
+use self::purges::Purges;
+use self::report::Report;
+use super::comparison::{Comparison, pair};
+use crate::catalogs;
+use crate::failure::Failure;
+use crate::output::print;
+
+/// How long to wait for what is said to be there.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Compares, and prints the result.
+pub(super) async fn run(
+    config: &Config,
+    tenant: &Tenant,
+    since: Option<OffsetDateTime>,
+    json: bool,
+) -> Result<ExitCode, Failure> {
+    let read = catalogs::read(&config.schemas)?;
+    if !read.catalogs.contains_key(tenant) {
+        return Err(
+            format!("there is no catalog of tenant {tenant}; there are those of {}", read.tenants()).into()
+        );
+    }
+    let home = super::topology(config).await?.home(tenant).await?;
+    let consumer = home.topology.shard().name(&config.projector.consumer);
+    let rehearsal = Rehearsal {
+        there: There::open(&home, tenant).await?,
+        made: Made::open(&home.topology, tenant, since).await?,
+        purges: Purges::open(&home, tenant).await?,
+        // Without a consumer nobody says what still waits.
+        projected: projected_through(&home.topology, &consumer).await?.unwrap_or(u64::MAX),
+        max_age: home.topology.settings().envelopes_max_age,
+        comparison: Comparison::default(),
+    };
+    let make = |event: &RawEvent| project(&read.catalogs, event, config.projector.max_event_bytes);
+    let comparison = rehearsal.compare(make).await?;
+    let report = Report { tenant, place: home.placement.current.place, since, comparison: &comparison };
+    print(&if json { report.json().to_string() } else { report.text() })
+}
+
+struct Rehearsal {
+    there: There,
+    made: Made,
+    purges: Purges,
+    /// The sequence of the event up to which all were projected.
+    projected: u64,
+    /// How long envelopes are kept.
+    max_age: Duration,
+    comparison: Comparison,
+}
+
+impl Rehearsal {
+    async fn compare(
+        mut self,
+        make: impl Fn(&RawEvent) -> Result<Vec<Envelope>, tidings_catalog::Rejection>,
+    ) -> Result<Comparison, Failure> {
+        let mut first = None;
+        while let Some(event) = self.made.next().await? {
+            let first = *first.get_or_insert(event.position);
+            let there = self.take_up_to(first, event.position).await?;
+            let is_waiting = event.position.sequence > self.projected && there.is_empty();
+            if is_waiting {
+                self.comparison.waiting += 1;
+                continue;
+            }
+            self.comparison.events += 1;
+            let mut made = match make(&event) {
+                Ok(made) => made,
+                Err(rejection) => {
+                    self.comparison.reject(event.clone(), rejection);
+                    Vec::new()
+                }
+            };
+            made.retain(|envelope| envelope.subject.class != Class::Ephemeral);
+            let mut pairs = pair(there, made);
+            let mut new = Vec::new();
+            for envelope in std::mem::take(&mut pairs.new) {
+                if self.would_be_written(&envelope, event.stored_at).await? {
+                    new.push(envelope);
+                }
+            }
+            self.comparison.take(super::comparison::Pairs { new, ..pairs });
+        }
+        let end = self.made.end;
+        while let Some(envelope) = self.there.next().await? {
+            let at = envelope.origin.event;
+            match first {
+                Some(first) if at.epoch == first.epoch && at.sequence >= first.sequence => {
+                    // What lies behind the end has come since.
+                    if at.sequence <= end {
+                        self.comparison.take_late(envelope);
+                    }
+                }
+                _ => self.comparison.older += 1,
+            }
+        }
+        Ok(self.comparison.finish())
+    }
+
+    /// Takes what is there of an event, after what lies before that.
+    async fn take_up_to(&mut self, first: Position, event: Position) -> Result<Vec<Envelope>, Failure> {
+        let mut found = Vec::new();
+        while let Some(next) = self.there.peek().await? {
+            let at = next.origin.event;
+            let is_older = at.epoch != first.epoch || at.sequence < first.sequence;
+            if !is_older && at.sequence > event.sequence {
+                break;
+            }
+            let Some(envelope) = self.there.next().await? else { break };
+            if is_older {
+                self.comparison.older += 1;
+            } else if at.sequence < event.sequence {
+                self.comparison.take_late(envelope);
+            } else {
+                found.push(envelope);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a rebuild would write an envelope that is not there: neither has it expired since, nor was it removed.
+    async fn would_be_written(
+        &mut self,
+        envelope: &Envelope,
+        stored_at: OffsetDateTime,
+    ) -> Result<bool, Failure> {
+        let is_kept = !has_expired(envelope) && stored_at + self.max_age > OffsetDateTime::now_utc();
+        Ok(is_kept && !self.purges.covers(&envelope.subject.address, stored_at).await?)
+    }
+}
+
+fn has_expired(envelope: &Envelope) -> bool {
+    envelope.expires_at.is_some_and(|expires_at| expires_at <= OffsetDateTime::now_utc())
+}
+
+/// The envelopes that there are, in order.
+struct There {
+    follower: EnvelopeFollower,
+    ready: VecDeque<Envelope>,
+}
+
+impl There {
+    async fn open(home: &Home, tenant: &Tenant) -> Result<Self, Failure> {
+        let generation = home.placement.current.place.generation;
+        let follower = EnvelopeFollower::of_generation(&home.topology, tenant, generation).await?;
+        Ok(Self { follower, ready: VecDeque::new() })
+    }
+
+    async fn peek(&mut self) -> Result<Option<&Envelope>, Failure> {
+        while self.ready.is_empty() {
+            match self.follower.next_pending().await? {
+                Some(Followed::Envelopes(envelopes)) => {
+                    let envelopes = envelopes.into_iter().map(|stored| stored.envelope);
+                    let is_lasting = |envelope: &Envelope| {
+                        envelope.subject.class != Class::Ephemeral && !has_expired(envelope)
+                    };
+                    self.ready.extend(envelopes.filter(is_lasting));
+                }
+                Some(Followed::Purged(..) | Followed::Placed { .. }) => {}
+                Some(Followed::Renewed(_)) => {
+                    return Err("the stream of envelopes was made anew meanwhile; try again".into());
+                }
+                None => return Ok(None),
+            }
+        }
+        Ok(self.ready.front())
+    }
+
+    async fn next(&mut self) -> Result<Option<Envelope>, Failure> {
+        self.peek().await?;
+        Ok(self.ready.pop_front())
+    }
+}
+
+/// The events that would be projected, in order, up to the last that there was at the beginning.
+struct Made {
+    topology: Topology,
+    tenant: Tenant,
+    history: EventHistory,
+    /// The sequence of that one; 0 if there was none.
+    end: u64,
+}
+
+impl Made {
+    async fn open(
+        topology: &Topology,
+        tenant: &Tenant,
+        since: Option<OffsetDateTime>,
+    ) -> Result<Self, Failure> {
+        let end = last_event(topology, tenant).await?.unwrap_or_default();
+        let history = EventHistory::open(topology, tenant, None, since).await?;
+        Ok(Self { topology: topology.clone(), tenant: tenant.clone(), history, end })
+    }
+
+    async fn next(&mut self) -> Result<Option<RawEvent>, Failure> {
+        loop {
+            if let Some(event) = self.history.take() {
+                return Ok(Some(event).filter(|event| event.position.sequence <= self.end));
+            }
+            if self.history.left() == 0 || self.history.position().sequence >= self.end {
+                return Ok(None);
+            }
+            if timeout(PATIENCE, self.history.ready()).await.is_err() {
+                // What was left may have been removed meanwhile.
+                let last = last_event(&self.topology, &self.tenant).await?.unwrap_or_default();
+                self.end = self.end.min(last);
+            }
+        }
+    }
+}

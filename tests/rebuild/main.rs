@@ -1,0 +1,8 @@
+//! Envelopes that are made anew, and tenants that move: the command's part of it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, helper functions included")]
+
+mod dry_run;
+mod following;
+mod kitchen;
+mod requests;
