@@ -5,17 +5,33 @@
 # Keep nsc's key store (`nsc env` says where) off the servers and backed up: whoever has it is the operator.
 set -eu
 
-# Looking at the three streams, which every process does when it starts.
-streams='$JS.API.STREAM.INFO.EVENTS,$JS.API.STREAM.INFO.ENVELOPES,$JS.API.STREAM.INFO.REJECTED'
+# The shards behind the first that tenants may be spread over; a number that nobody uses costs nothing.
+shards='1 2 3'
+
+# A list for every shard: `@` stands for nothing in the first, for `_1` in shard 1, and so on.
+in_shards() {
+    list=$(printf '%s' "$1" | sed 's/@//g')
+    for shard in $shards; do
+        list="$list,$(printf '%s' "$1" | sed "s/@/_$shard/g")"
+    done
+    printf '%s' "$list"
+}
+
+# Looking at the streams and at where tenants' envelopes are, which every process does.
+streams='$JS.API.STREAM.INFO.EVENTS,$JS.API.STREAM.INFO.REJECTED,$JS.API.STREAM.INFO.KV_PLACEMENTS,$JS.API.STREAM.MSG.GET.KV_PLACEMENTS,$JS.API.CONSUMER.CREATE.KV_PLACEMENTS,$JS.API.CONSUMER.MSG.NEXT.KV_PLACEMENTS.*,$JS.API.CONSUMER.INFO.KV_PLACEMENTS.*,$JS.API.CONSUMER.DELETE.KV_PLACEMENTS.*'
+streams="$streams,$(in_shards '$JS.API.STREAM.INFO.ENVELOPES@,$JS.API.STREAM.MSG.GET.ENVELOPES@')"
 
 # The projector makes the streams, reads EVENTS and writes the rest. Acknowledgements have two forms of
-# subject, of which the server chooses one.
-projector_pub='$JS.API.STREAM.CREATE.EVENTS,$JS.API.STREAM.CREATE.ENVELOPES,$JS.API.STREAM.CREATE.REJECTED,$JS.API.STREAM.MSG.GET.EVENTS,$JS.API.STREAM.MSG.GET.ENVELOPES,$JS.API.CONSUMER.INFO.EVENTS.projector,$JS.API.CONSUMER.CREATE.EVENTS.projector,$JS.API.CONSUMER.MSG.NEXT.EVENTS.projector,$JS.ACK.EVENTS.projector.>,$JS.ACK.*.*.EVENTS.projector.>,envelopes.>,rejected.>,$JS.API.STREAM.INFO.KV_CATALOGS,$JS.API.STREAM.CREATE.KV_CATALOGS,$JS.API.DIRECT.GET.KV_CATALOGS.>,$KV.CATALOGS.>'
+# subject, of which the server chooses one. What is made anew it reads by consumers without a name, events and
+# envelopes, and it removes what was made before.
+projector_pub='$JS.API.STREAM.CREATE.EVENTS,$JS.API.STREAM.CREATE.REJECTED,$JS.API.STREAM.MSG.GET.EVENTS,$JS.API.CONSUMER.CREATE.EVENTS,$JS.API.CONSUMER.MSG.NEXT.EVENTS.*,rejected.>,$JS.API.INFO,$JS.API.STREAM.INFO.KV_CATALOGS,$JS.API.STREAM.CREATE.KV_CATALOGS,$JS.API.DIRECT.GET.KV_CATALOGS.>,$KV.CATALOGS.>,$JS.API.STREAM.CREATE.KV_PLACEMENTS,$KV.PLACEMENTS.>'
+projector_pub="$projector_pub,$(in_shards '$JS.API.STREAM.CREATE.ENVELOPES@,$JS.API.STREAM.PURGE.ENVELOPES@,$JS.API.CONSUMER.CREATE.ENVELOPES@,$JS.API.CONSUMER.MSG.NEXT.ENVELOPES@.*,$JS.API.CONSUMER.INFO.EVENTS.projector@,$JS.API.CONSUMER.CREATE.EVENTS.projector@,$JS.ACK.EVENTS.projector@.>,$JS.ACK.*.*.EVENTS.projector@.>,envelopes@.>,places@.>')"
 
 # A gateway reads ENVELOPES, by consumers of its own and by sequence, and keeps users' positions in the bucket
 # CONSUMERS. It writes envelopes never; it purges those of a user who is deleted. What clients say it publishes as events.
 # Who is switched off is in the bucket USERS, which it watches.
-gateway_pub='events.>,$JS.API.CONSUMER.CREATE.ENVELOPES,$JS.API.CONSUMER.CREATE.ENVELOPES.>,$JS.API.CONSUMER.MSG.NEXT.ENVELOPES.>,$JS.API.DIRECT.GET.ENVELOPES,$JS.API.DIRECT.GET.ENVELOPES.>,$JS.API.STREAM.PURGE.ENVELOPES,purges.>,$JS.API.STREAM.INFO.KV_CONSUMERS,$JS.API.STREAM.CREATE.KV_CONSUMERS,$JS.API.STREAM.MSG.GET.KV_CONSUMERS,$JS.API.STREAM.PURGE.KV_CONSUMERS,$JS.API.DIRECT.GET.KV_CONSUMERS,$JS.API.DIRECT.GET.KV_CONSUMERS.>,$JS.API.CONSUMER.CREATE.KV_CONSUMERS,$JS.API.CONSUMER.CREATE.KV_CONSUMERS.>,$JS.API.CONSUMER.MSG.NEXT.KV_CONSUMERS.>,$JS.API.CONSUMER.DELETE.KV_CONSUMERS.>,$KV.CONSUMERS.>,$JS.API.STREAM.INFO.KV_USERS,$JS.API.STREAM.CREATE.KV_USERS,$JS.API.STREAM.MSG.GET.KV_USERS,$JS.API.CONSUMER.CREATE.KV_USERS,$JS.API.CONSUMER.CREATE.KV_USERS.>,$JS.API.CONSUMER.MSG.NEXT.KV_USERS.>,$JS.API.CONSUMER.INFO.KV_USERS.>,$KV.USERS.>'
+gateway_pub='events.>,$JS.API.STREAM.INFO.KV_CONSUMERS,$JS.API.STREAM.CREATE.KV_CONSUMERS,$JS.API.STREAM.MSG.GET.KV_CONSUMERS,$JS.API.STREAM.PURGE.KV_CONSUMERS,$JS.API.DIRECT.GET.KV_CONSUMERS,$JS.API.DIRECT.GET.KV_CONSUMERS.>,$JS.API.CONSUMER.CREATE.KV_CONSUMERS,$JS.API.CONSUMER.CREATE.KV_CONSUMERS.>,$JS.API.CONSUMER.MSG.NEXT.KV_CONSUMERS.>,$JS.API.CONSUMER.DELETE.KV_CONSUMERS.>,$KV.CONSUMERS.>,$JS.API.STREAM.INFO.KV_USERS,$JS.API.STREAM.CREATE.KV_USERS,$JS.API.STREAM.MSG.GET.KV_USERS,$JS.API.CONSUMER.CREATE.KV_USERS,$JS.API.CONSUMER.CREATE.KV_USERS.>,$JS.API.CONSUMER.MSG.NEXT.KV_USERS.>,$JS.API.CONSUMER.INFO.KV_USERS.>,$KV.USERS.>'
+gateway_pub="$gateway_pub,$(in_shards '$JS.API.CONSUMER.CREATE.ENVELOPES@,$JS.API.CONSUMER.CREATE.ENVELOPES@.>,$JS.API.CONSUMER.MSG.NEXT.ENVELOPES@.>,$JS.API.DIRECT.GET.ENVELOPES@,$JS.API.DIRECT.GET.ENVELOPES@.>,$JS.API.STREAM.PURGE.ENVELOPES@,purges@.>')"
 
 # Gateways ask each other who is connected, and to close connections. Whoever may publish on
 # tidings.gateway.*.*.<tenant> may do that for the tenant, and whoever may subscribe to tidings.answers.> hears
