@@ -212,7 +212,12 @@ impl Tidings {
     /// Waits for a line that contains `part` and returns the first such line. The test fails after `bound`, or if the process
     /// ends without it.
     pub async fn line(&mut self, part: &str, bound: Duration) -> String {
-        let found = |lines: &[String]| lines.iter().find(|line| line.contains(part)).cloned();
+        self.nth_line(part, 1, bound).await
+    }
+
+    /// As [`Self::line`], but waits for the `nth` such line, counted from 1, and returns that one.
+    pub async fn nth_line(&mut self, part: &str, nth: usize, bound: Duration) -> String {
+        let found = |lines: &[String]| lines.iter().filter(|line| line.contains(part)).nth(nth - 1).cloned();
         let reason = match timeout(bound, self.lines.wait_for(|lines| found(lines).is_some())).await {
             Ok(Ok(lines)) => return found(&lines).unwrap(),
             Ok(Err(_closed)) => "it closed its output".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use harness::{BOUND, Finished, Launch, Setup};
+use harness::{BOUND, Finished, Launch, SECRET, Setup, System, eventually, token};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -91,6 +91,72 @@ async fn a_running_projector_takes_up_all_of_it_or_nothing() {
     system.projector.signal(Signal::HUP);
     system.projector.line("the catalogs are the same as before", BOUND).await;
     system.check_well();
+}
+
+/// Those who are connected hear by the new catalogs, too, but for keys, which are their tokens'.
+#[tokio::test]
+async fn a_running_gateway_takes_them_up() {
+    let desk = Desk::without_schemas();
+    kitchen::write(&desk, &["dish.ready"], &json!([1]));
+    let schemas = desk.folder().join("schemas");
+    let catalog = schemas.join("kitchen/catalog.toml");
+    let without_menus = fs::read_to_string(&catalog).unwrap();
+    let menus = r#"
+        [topics.menus]
+        [[message]]
+        name = "menu"
+        events = ["menu.written"]
+        schema = "dish.schema.json"
+        to = "topic:menus"
+        body = { type = "menu" }
+    "#;
+    let with_menus = format!("{without_menus}{menus}");
+    let mut system = Setup::default().schemas(&schemas).start().await;
+    let mut ada = system.open(json!({ "tenant": "kitchen", "sub": "ada" })).await;
+    let subscribe = json!({ "action": "subscribe", "topics": ["menus"] });
+    ada.send_json(&subscribe).await;
+    assert_eq!(ada.next_json(BOUND).await["data"]["code"], "UNKNOWN_TOPIC");
+    let gardener = token(SECRET, json!({ "tenant": "garden", "sub": "bob" }));
+    assert_eq!(system.dial().bearer(&gardener).refused().await.status, 403);
+
+    fs::write(&catalog, &with_menus).unwrap();
+    fs::create_dir(schemas.join("garden")).unwrap();
+    fs::write(schemas.join("garden/any.json"), "{}").unwrap();
+    let garden = without_menus.replace("dish.schema.json", "any.json");
+    fs::write(schemas.join("garden/catalog.toml"), garden).unwrap();
+    take_up(&mut system, 1).await;
+    system.dial().bearer(&gardener).open().await.close().await;
+    eventually("the topic is known", BOUND, async || {
+        ada.send_json(&subscribe).await;
+        ada.send_json(&json!({ "action": "ping" })).await;
+        let answer = ada.next_json(BOUND).await;
+        if answer["type"] == "error" {
+            ada.next_json(BOUND).await;
+            return Err(answer.to_string());
+        }
+        Ok(())
+    })
+    .await;
+    system.publish("kitchen", "menu.written", &json!({ "guest": "-" })).await;
+    assert_eq!(ada.next_json(BOUND).await, json!({ "type": "menu" }));
+
+    // What is no topic any more brings nothing more.
+    let elsewhere =
+        with_menus.replace("[topics.menus]", "[topics.cards]").replace("topic:menus", "topic:cards");
+    fs::write(&catalog, elsewhere).unwrap();
+    take_up(&mut system, 2).await;
+    ada.send_json(&json!({ "action": "subscribe", "topics": ["cards"] })).await;
+    system.publish("kitchen", "dish.ready", &json!({ "guest": "ada", "table": 1 })).await;
+    ada.until(BOUND, |message| message["type"] == "dish").await;
+    system.check_well();
+}
+
+/// Has projector and gateway take up the catalogs on disk, for the `nth` time.
+async fn take_up(system: &mut System, nth: usize) {
+    for process in [&mut system.projector, &mut system.gateway] {
+        process.signal(Signal::HUP);
+        process.nth_line("new catalogs are taken up", nth, BOUND).await;
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_embedded::{NatsServer, Options};
@@ -41,10 +40,10 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     let shutdown = Shutdown::new();
     let topology = serve::topology(&config, "tidings-dev").await?;
     let tenants = catalogs.tenants();
-    let first = Arc::clone(&catalogs.catalogs);
-    let current = reload::keep_current(&config, catalogs, &topology, &shutdown, Reason::Change).await?;
+    let current = reload::keep_current(&config, catalogs, Some(&topology), &shutdown, Reason::Change).await?;
     let scheme = if identity.is_some() { "wss" } else { "ws" };
-    let address = serve::start_gateway(&config, identity, first, topology.clone(), &shutdown).await?;
+    let address =
+        serve::start_gateway(&config, identity, current.clone(), topology.clone(), &shutdown).await?;
     for shard in shards_in_use(&config, &topology).await? {
         serve::start_projector(&config, shard, current.clone(), topology.clone(), &shutdown)?;
     }

@@ -27,11 +27,12 @@ pub(crate) enum Reason {
     Change,
 }
 
-/// The catalogs as they are now. Tells what runs, at first and after each change, so that `tidings check` can compare.
+/// The catalogs as they are now. If a topology is given, tells there what runs, at first and after each change, so that
+/// `tidings check` can compare.
 pub(crate) async fn keep_current(
     config: &Config,
     first: Read,
-    topology: &Topology,
+    topology: Option<&Topology>,
     shutdown: &Shutdown,
     reason: Reason,
 ) -> Result<watch::Receiver<Arc<Catalogs>>, Failure> {
@@ -39,7 +40,7 @@ pub(crate) async fn keep_current(
     let reloading = Reloading {
         config: config.clone(),
         settings: serve::stream_settings(&config.streams),
-        topology: topology.clone(),
+        topology: topology.cloned(),
         seen: first.texts.clone(),
         running: first,
         sender,
@@ -56,7 +57,7 @@ pub(crate) async fn keep_current(
 struct Reloading {
     config: Config,
     settings: Settings,
-    topology: Topology,
+    topology: Option<Topology>,
     running: Read,
     /// What was last looked at, with mistakes or without.
     seen: Texts,
@@ -77,7 +78,7 @@ impl Reloading {
     /// told of each change.
     async fn look(&mut self, was_asked: bool) {
         let (schemas, seen) = (self.config.schemas.clone(), self.seen.clone());
-        // Compiling schemas takes a while, and the projector goes on meanwhile.
+        // Compiling schemas takes a while, and the services go on meanwhile.
         let looking = tokio::task::spawn_blocking(move || {
             let texts = catalogs::read_texts(&schemas)?;
             let is_new = was_asked || texts != seen;
@@ -117,7 +118,8 @@ impl Reloading {
     }
 
     async fn record(&self) {
-        let recorded = record_catalogs(&self.topology, &self.settings, &self.running.texts).await;
+        let Some(topology) = &self.topology else { return };
+        let recorded = record_catalogs(topology, &self.settings, &self.running.texts).await;
         if let Err(error) = recorded {
             tracing::warn!(
                 error = &error as &dyn Error,

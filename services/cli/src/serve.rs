@@ -43,7 +43,8 @@ pub(crate) async fn gateway(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let telemetry = telemetry::start(&config.telemetry, "tidings-gateway")?;
     let shutdown = Shutdown::new();
     let topology = topology(&config, "tidings-gateway").await?;
-    let starting = start_gateway(&config, identity, catalogs.catalogs, topology, &shutdown);
+    let current = reload::keep_current(&config, catalogs, None, &shutdown, Reason::Hangup).await?;
+    let starting = start_gateway(&config, identity, current, topology, &shutdown);
     let address = Box::pin(starting).await?;
     tracing::info!(%address, "gateway listens");
     until_ended(shutdown, config.gateway.drain_time(), telemetry).await
@@ -57,7 +58,7 @@ pub(crate) async fn projector(file: Option<&Path>) -> Result<ExitCode, Failure> 
     let shutdown = Shutdown::new();
     let topology = topology(&config, "tidings-projector").await?;
     let tenants = catalogs.tenants();
-    let current = reload::keep_current(&config, catalogs, &topology, &shutdown, Reason::Hangup).await?;
+    let current = reload::keep_current(&config, catalogs, Some(&topology), &shutdown, Reason::Hangup).await?;
     let shard = ShardNumber(config.projector.shard);
     start_projector(&config, shard, current, topology, &shutdown)?;
     tracing::info!(tenants, %shard, "projector runs");
@@ -104,7 +105,7 @@ pub(crate) fn stream_settings(config: &StreamsConfig) -> Settings {
 pub(crate) async fn start_gateway(
     config: &Config,
     identity: Option<Identity>,
-    catalogs: Arc<Catalogs>,
+    catalogs: watch::Receiver<Arc<Catalogs>>,
     topology: Topology,
     shutdown: &Shutdown,
 ) -> Result<std::net::SocketAddr, Failure> {

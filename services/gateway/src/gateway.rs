@@ -47,8 +47,8 @@ pub struct Parts {
     pub rules: Rules,
     /// Checks the tokens.
     pub verifier: Verifier,
-    /// The catalogs of the tenants that it serves.
-    pub catalogs: Arc<Catalogs>,
+    /// The catalogs of the tenants that it serves; as they change, they are taken up.
+    pub catalogs: watch::Receiver<Arc<Catalogs>>,
     /// The streams.
     pub topology: Topology,
     /// What the projector takes at most; of what clients say, nothing larger is published.
@@ -79,8 +79,9 @@ impl Gateway {
         let failed = |source| StartError::Listen { address: listen, source };
         let listener = bind(listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let catalogs = Arc::clone(&parts.catalogs.borrow());
         let shared = Arc::new(Shared {
-            limits: Limits::new(&parts.settings, &parts.catalogs),
+            limits: Limits::new(&parts.settings, &catalogs),
             settings: parts.settings,
             leeway: parts.leeway,
             rules: parts.rules,

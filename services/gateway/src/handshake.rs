@@ -149,8 +149,7 @@ pub(crate) async fn admit(shared: &Shared, request: &Parts) -> Result<Admission,
     let claims = verify(shared, &token).await?;
     let passport = passport(shared, &claims, device.as_deref())?;
     let since = since(query)?;
-    let limits = shared.limits.of(passport.tenant());
-    let limits = limits.ok_or_else(|| Denied::Tenant(passport.tenant().to_string()))?;
+    let limits = shared.limits.of(passport.tenant(), &shared.settings);
     let seat = limits.admit(passport.consumer.user())?;
 
     let mut answer = HeaderMap::new();
@@ -183,7 +182,8 @@ pub(crate) async fn verify(shared: &Shared, token: &Token) -> Result<Claims, Ref
 /// From verified claims to what they open. The device is the given one, else the token's session, else
 /// `default`.
 pub(crate) fn passport(shared: &Shared, claims: &Claims, device: Option<&str>) -> Result<Passport, Denied> {
-    let served = shared.catalogs.get_key_value(&claims.tenant);
+    let catalogs = shared.catalogs();
+    let served = catalogs.get_key_value(&claims.tenant);
     // One piece of memory for the tenant's name, however many come.
     let (tenant, catalog) = served.ok_or_else(|| Denied::Tenant(claims.tenant.to_string()))?;
     check_user(shared, claims)?;
@@ -220,7 +220,7 @@ pub(crate) async fn administrator(shared: &Shared, request: &Parts) -> Result<Ad
     if !holds {
         return Err(Denied::NoAdmin(user_name(&claims)?));
     }
-    if !shared.catalogs.contains_key(&claims.tenant) {
+    if !shared.catalogs().contains_key(&claims.tenant) {
         return Err(Denied::Tenant(claims.tenant.to_string()));
     }
     check_user(shared, &claims)?;

@@ -124,7 +124,7 @@ impl Keeper {
         }
         let all = placements.all().await?;
         for (tenant, placement) in &all {
-            if self.shared.catalogs.contains_key(tenant) {
+            if self.shared.catalogs().contains_key(tenant) {
                 self.settle(tenant, placement, &all).await?;
             }
         }

@@ -13,7 +13,7 @@ mod tenant;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tidings_catalog::Catalogs;
 use tidings_model::Tenant;
@@ -31,28 +31,24 @@ pub(crate) struct Limits {
     /// Connections that have not become WebSockets.
     pub(crate) pending: Arc<Pending>,
     attempts: RateByKey<Block>,
-    tenants: HashMap<Tenant, Arc<TenantLimits>>,
+    /// Of those of whom somebody came.
+    tenants: Mutex<HashMap<Tenant, Arc<TenantLimits>>>,
 }
 
 impl Limits {
-    /// For the tenants of these catalogs.
+    /// Warns of limits of tenants that have none of these catalogs.
     pub(crate) fn new(settings: &GatewayConfig, catalogs: &Catalogs) -> Self {
         for name in settings.tenants.keys() {
             if !catalogs.keys().any(|tenant| tenant.as_str() == name) {
                 tracing::warn!(tenant = name, "gateway.tenants has limits of a tenant that is not served");
             }
         }
-        let nothing_else = TenantConfig::default();
-        let tenants = catalogs.keys().map(|tenant| {
-            let own = settings.tenants.get(tenant.as_str()).unwrap_or(&nothing_else);
-            (tenant.clone(), TenantLimits::new(settings, own))
-        });
         let rate =
             Rate::per_minute(settings.attempts_per_minute_per_address, settings.attempt_burst_per_address);
         Self {
             pending: Pending::new(settings.pending_per_address, settings.pending_connections),
             attempts: RateByKey::new(rate),
-            tenants: tenants.collect(),
+            tenants: Mutex::default(),
         }
     }
 
@@ -61,8 +57,16 @@ impl Limits {
         self.attempts.check(&address.into()).map_err(Exceeded::AttemptsOfAddress)
     }
 
-    /// The limits of a tenant; `None` if it is not served.
-    pub(crate) fn of(&self, tenant: &Tenant) -> Option<&Arc<TenantLimits>> {
-        self.tenants.get(tenant)
+    /// The limits of a tenant that is served.
+    pub(crate) fn of(&self, tenant: &Tenant, settings: &GatewayConfig) -> Arc<TenantLimits> {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(limits) = tenants.get(tenant) {
+            return Arc::clone(limits);
+        }
+        let nothing_else = TenantConfig::default();
+        let own = settings.tenants.get(tenant.as_str()).unwrap_or(&nothing_else);
+        let limits = TenantLimits::new(settings, own);
+        tenants.insert(tenant.clone(), Arc::clone(&limits));
+        limits
     }
 }

@@ -266,12 +266,21 @@ impl Session {
         let gained = fresh.keys.difference(&self.passport.keys);
         effects.extend(gained.map(|key| Effect::Open(key.clone(), Filter::default())));
         self.passport = Passport { consumer: self.passport.consumer.clone(), ..fresh };
-        let topics: Vec<String> = self.subscriptions.keys().cloned().collect();
-        for topic in topics.iter().filter(|topic| self.entitled(topic).is_err()).collect::<Vec<_>>() {
-            let removed = self.subscriptions.remove(topic.as_str());
-            effects.extend(removed.map(|topic| Effect::Shut(topic.address, topic.filter)));
-        }
+        effects.extend(self.shut_lost_topics());
         Ok(effects)
+    }
+
+    /// Goes by these catalogs from now on: topics that they do not open close at once.
+    pub(crate) fn take_up(&mut self, catalogs: &Arc<Catalogs>) -> Vec<Effect> {
+        self.catalogs = Arc::clone(catalogs);
+        self.shut_lost_topics()
+    }
+
+    fn shut_lost_topics(&mut self) -> Vec<Effect> {
+        let topics = self.subscriptions.keys().filter(|topic| self.entitled(topic).is_err());
+        let lost: Vec<String> = topics.cloned().collect();
+        let removed = lost.iter().filter_map(|topic| self.subscriptions.remove(topic.as_str()));
+        removed.map(|topic| Effect::Shut(topic.address, topic.filter)).collect()
     }
 
     /// A verb of the catalog's own.

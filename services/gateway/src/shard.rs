@@ -38,6 +38,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mio::Registry;
+use tidings_catalog::Catalogs;
 use tidings_model::{Epoch, Position, Tenant};
 use tidings_protocol::server::{GapReason, ServerMessage};
 use tidings_streams::connections::Page;
@@ -202,6 +203,8 @@ struct Shard {
     /// By which the shard hears of its sockets.
     registry: Registry,
     next_id: Cell<ConnectionId>,
+    /// Those that the sessions go by.
+    catalogs: RefCell<Arc<Catalogs>>,
     /// The version of what is known of users by which the connections were last looked at.
     reviewed: Cell<u64>,
     /// One entry for each connection: when to look at it again.
@@ -235,9 +238,11 @@ impl Shard {
         let limits = WindowLimits { messages: settings.window_messages.get(), bytes: settings.window_bytes };
         let deflate = Rc::new(Deflate::new(settings.compression_threshold));
         let common = Rc::new(Common { limits, deflate, calls: Calls::default() });
+        let catalogs = RefCell::new(shared.catalogs());
         Self {
             index,
             shared,
+            catalogs,
             generations: RefCell::new(lane.retained.generations()),
             lane,
             common,
@@ -289,6 +294,7 @@ impl Shard {
                     self.look_at_timers();
                     self.settle();
                     self.review().await;
+                    self.take_up_catalogs().await;
                 }
             }
         }

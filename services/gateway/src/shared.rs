@@ -9,6 +9,7 @@ use tidings_model::{Position, Tenant};
 use tidings_runtime::config::GatewayConfig;
 use tidings_streams::Topology;
 use time::OffsetDateTime;
+use tokio::sync::watch;
 
 use crate::audit::Audit;
 use crate::lane::Lane;
@@ -25,7 +26,7 @@ pub(crate) struct Shared {
     pub(crate) leeway: Duration,
     pub(crate) rules: Rules,
     pub(crate) verifier: Verifier,
-    pub(crate) catalogs: Arc<Catalogs>,
+    pub(crate) catalogs: watch::Receiver<Arc<Catalogs>>,
     pub(crate) topology: Topology,
     pub(crate) max_event_bytes: usize,
     pub(crate) clock: fn() -> OffsetDateTime,
@@ -38,9 +39,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// The catalogs as they are now.
+    pub(crate) fn catalogs(&self) -> Arc<Catalogs> {
+        Arc::clone(&self.catalogs.borrow())
+    }
+
     /// Where a consumer of this tenant starts that has never been here.
     pub(crate) fn first_position(&self, tenant: &Tenant, lane: &Lane, view: View) -> Position {
-        let policy = self.catalogs.get(tenant).map_or(StartPolicy::New, Catalog::start_policy);
+        let policy = self.catalogs().get(tenant).map_or(StartPolicy::New, Catalog::start_policy);
         let sequence = match policy {
             StartPolicy::New => view.head,
             StartPolicy::All => view.floor,

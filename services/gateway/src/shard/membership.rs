@@ -34,7 +34,7 @@ impl Shard {
         };
         let (now, wall) = (Instant::now(), (self.shared.clock)());
         let settings = &self.shared.settings;
-        let mut session = Session::new(Arc::clone(&self.shared.catalogs), passport, form);
+        let mut session = Session::new(Arc::clone(&self.catalogs.borrow()), passport, form);
         session.restore(subscriptions);
         let opening = Opening {
             from,

@@ -103,7 +103,7 @@ impl Shard {
             position: Position { epoch: Epoch(0), sequence: 0 },
             stored_at: now,
         };
-        project(&self.shared.catalogs, &raw, self.shared.max_event_bytes)
+        project(&self.shared.catalogs(), &raw, self.shared.max_event_bytes)
             .map_err(|rejection| refusal(&said.objection(rejection)))?;
         Ok(Publication { subject: raw.subject, event_id, stream_id, payload: raw.payload, answers: id })
     }

@@ -1,4 +1,4 @@
-//! Ending the connections of those who may not be here any more.
+//! Ending the connections of those who may not be here any more, and having the others go by the newest catalogs.
 //!
 //! Looked at by the shard's tick and only when something has changed, all connections at once: so a change
 //! takes effect within a tick, and a thousand changes cost no more than one. A newcomer is looked at when it
@@ -6,6 +6,7 @@
 
 use std::num::NonZeroU64;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tidings_protocol::close::CloseCode;
 use tidings_streams::connections::{ConnectionName, Place};
@@ -28,6 +29,25 @@ impl Shard {
         for share in connections.chunks(FAIR_SHARE) {
             for connection in share {
                 self.bar(connection);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Has everybody go by the newest catalogs, if they have changed. Keys are taken from tokens; those of a token that
+    /// came before stay until the client brings another one.
+    pub(super) async fn take_up_catalogs(self: &Rc<Self>) {
+        let catalogs = self.shared.catalogs();
+        if Arc::ptr_eq(&self.catalogs.replace(Arc::clone(&catalogs)), &catalogs) {
+            return;
+        }
+        let connections: Vec<_> = self.connections.borrow().values().cloned().collect();
+        for share in connections.chunks(FAIR_SHARE) {
+            for connection in share {
+                let mut state = connection.state();
+                for effect in state.session.take_up(&catalogs) {
+                    self.act(connection, &mut state, effect);
+                }
             }
             tokio::task::yield_now().await;
         }
