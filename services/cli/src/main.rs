@@ -9,6 +9,7 @@ mod dev;
 mod failure;
 mod issuers;
 mod listen;
+mod open_files;
 mod output;
 mod projector;
 mod publish;

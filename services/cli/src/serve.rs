@@ -28,6 +28,7 @@ use crate::arguments::OWN_VARIABLES;
 use crate::catalogs;
 use crate::failure::{Failure, report};
 use crate::issuers;
+use crate::open_files;
 use crate::reload::{self, Reason};
 
 /// How long the tasks may take to end, besides what they are given to move clients elsewhere.
@@ -109,6 +110,7 @@ pub(crate) async fn start_gateway(
     topology: Topology,
     shutdown: &Shutdown,
 ) -> Result<std::net::SocketAddr, Failure> {
+    open_files::allow_all();
     let verifier = issuers::verifier(&config.access)?;
     // Until the last client has left, its fresh tokens are checked.
     let served = CancellationToken::new();
