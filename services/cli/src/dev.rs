@@ -47,6 +47,8 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     for shard in shards_in_use(&config, &topology).await? {
         serve::start_projector(&config, shard, current.clone(), topology.clone(), &shutdown)?;
     }
+    // What is left of the connection would miss the nats-server when that ends.
+    drop(topology);
     explain(&format!("{scheme}://{address}"), server.url(), &options.data, &tenants);
 
     let whole = shutdown.clone();
