@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_access::{Place, Rules};
+use tidings_access::{Rules, TokenPlace};
 use tidings_catalog::Catalogs;
 use tidings_gateway::{Gateway, Identity, Parts};
 use tidings_model::{ShardNumber, Tenant};
@@ -177,10 +177,10 @@ pub(crate) async fn users(config: &Config, topology: &Topology) -> Result<Users,
 /// Which requests may bring which tokens, as configured.
 fn rules(config: &Config) -> Result<Rules, Failure> {
     let places = config.access.sources.iter().map(|source| match source {
-        TokenSource::Header => Place::Header,
-        TokenSource::Query => Place::Query,
-        TokenSource::Cookie => Place::Cookie,
-        TokenSource::Subprotocol => Place::Subprotocol,
+        TokenSource::Header => TokenPlace::Header,
+        TokenSource::Query => TokenPlace::Query,
+        TokenSource::Cookie => TokenPlace::Cookie,
+        TokenSource::Subprotocol => TokenPlace::Subprotocol,
     });
     let origins = config.gateway.allowed_origins.iter().map(|origin| origin.parse());
     Ok(Rules {

@@ -37,7 +37,7 @@ pub use origin::{Origin, OriginError};
 pub use refusal::Refusal;
 pub use remote::{KeySource, RefreshSettings, RemoteKeys};
 pub use secret::{ShortSecret, SigningSecret};
-pub use source::{Place, Rules, find};
+pub use source::{Rules, TokenPlace, find};
 pub use token::Token;
 pub use trust::{Trust, TrustError};
 pub use verify::Verifier;

@@ -26,7 +26,7 @@ use crate::{Origin, Refusal, Token};
 
 /// A place that may hold a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum TokenPlace {
     /// The header `Authorization: Bearer <token>`.
     Header,
     /// The query parameter `token` or `Authorization`.
@@ -41,7 +41,7 @@ pub enum Place {
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// The places that are looked at.
-    pub places: Vec<Place>,
+    pub places: Vec<TokenPlace>,
     /// The name of the cookie that may hold a token.
     pub cookie: String,
     /// Origins whose pages may use the cookie, besides those of the request's own `Host`.
@@ -51,23 +51,23 @@ pub struct Rules {
 impl Default for Rules {
     /// Header, query, and the cookie `session`, for pages of the same host alone.
     fn default() -> Self {
-        let places = vec![Place::Header, Place::Query, Place::Cookie];
+        let places = vec![TokenPlace::Header, TokenPlace::Query, TokenPlace::Cookie];
         Self { places, cookie: "session".to_owned(), allowed_origins: Vec::new() }
     }
 }
 
 impl Rules {
-    fn allows(&self, place: Place) -> bool {
+    fn allows(&self, place: TokenPlace) -> bool {
         self.places.contains(&place)
     }
 
     /// What to tell somebody who brought no token.
     fn missing(&self) -> Refusal {
         let names = self.places.iter().map(|place| match place {
-            Place::Header => "the header `Authorization: Bearer <token>`".to_owned(),
-            Place::Query => "the query parameter `token` or `Authorization`".to_owned(),
-            Place::Cookie => format!("the cookie `{}`", self.cookie),
-            Place::Subprotocol => format!("the subprotocol `{SUBPROTOCOL_PREFIX}<token>`"),
+            TokenPlace::Header => "the header `Authorization: Bearer <token>`".to_owned(),
+            TokenPlace::Query => "the query parameter `token` or `Authorization`".to_owned(),
+            TokenPlace::Cookie => format!("the cookie `{}`", self.cookie),
+            TokenPlace::Subprotocol => format!("the subprotocol `{SUBPROTOCOL_PREFIX}<token>`"),
         });
         let names: Vec<_> = names.collect();
         let places = match names.split_last() {
@@ -90,13 +90,13 @@ pub fn find(headers: &HeaderMap, query: Option<&str>, rules: &Rules) -> Result<T
     let from_query = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .filter(|(name, _)| name == "token" || name == "Authorization")
         .map(|(_, value)| Token::parse(after_bearer(&value).unwrap_or(&value)));
-    let from_headers = from_headers.filter(|_| rules.allows(Place::Header));
-    let from_query = from_query.filter(|_| rules.allows(Place::Query));
-    let from_subprotocols = subprotocol_tokens(headers).filter(|_| rules.allows(Place::Subprotocol));
+    let from_headers = from_headers.filter(|_| rules.allows(TokenPlace::Header));
+    let from_query = from_query.filter(|_| rules.allows(TokenPlace::Query));
+    let from_subprotocols = subprotocol_tokens(headers).filter(|_| rules.allows(TokenPlace::Subprotocol));
     let on_purpose = sole(from_headers.chain(from_query).chain(from_subprotocols))?;
     match on_purpose {
         Some(token) => Ok(token),
-        None if rules.allows(Place::Cookie) => from_cookie(headers, rules),
+        None if rules.allows(TokenPlace::Cookie) => from_cookie(headers, rules),
         None => Err(rules.missing()),
     }
 }

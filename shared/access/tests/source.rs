@@ -6,7 +6,7 @@ use std::slice::from_ref;
 use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use proptest::prelude::*;
-use tidings_access::{Place, Refusal, Rules, Token, find};
+use tidings_access::{Refusal, Rules, Token, TokenPlace, find};
 
 const OWN: (HeaderName, &str) = (ORIGIN, "https://api.example");
 const AT: (HeaderName, &str) = (HOST, "api.example");
@@ -16,7 +16,7 @@ fn ask(headers: &[(HeaderName, &str)], query: &str) -> Result<Token, Refusal> {
 }
 
 /// Asks where only these places are looked at.
-fn ask_in(places: &[Place], headers: &[(HeaderName, &str)], query: &str) -> Result<Token, Refusal> {
+fn ask_in(places: &[TokenPlace], headers: &[(HeaderName, &str)], query: &str) -> Result<Token, Refusal> {
     let allowed_origins = vec!["https://app.example".parse().unwrap()];
     let rules = Rules { places: places.to_vec(), allowed_origins, ..Rules::default() };
     let headers: HeaderMap = headers
@@ -118,32 +118,32 @@ fn places_that_were_not_chosen_are_not_looked_at() {
     let subprotocol = (SEC_WEBSOCKET_PROTOCOL, "tidings.v1, bearer.in.a.subprotocol");
     let headers = [AT, OWN, header, subprotocol, (COOKIE, "session=in.a.cookie")];
     let query = "token=in.a.query";
-    let check = |places: &[Place], expected: &str| {
+    let check = |places: &[TokenPlace], expected: &str| {
         let found = ask_in(places, &headers, query);
         assert_eq!(found.as_ref().map(Token::expose), Ok(expected), "{places:?}");
     };
-    check(&[Place::Header], "in.a.header");
-    check(&[Place::Query], "in.a.query");
-    check(&[Place::Cookie], "in.a.cookie");
-    check(&[Place::Subprotocol], "in.a.subprotocol");
-    check(&[Place::Cookie, Place::Header], "in.a.header");
-    check(&[Place::Cookie, Place::Subprotocol], "in.a.subprotocol");
-    let two = ask_in(&[Place::Header, Place::Subprotocol], &headers, query);
+    check(&[TokenPlace::Header], "in.a.header");
+    check(&[TokenPlace::Query], "in.a.query");
+    check(&[TokenPlace::Cookie], "in.a.cookie");
+    check(&[TokenPlace::Subprotocol], "in.a.subprotocol");
+    check(&[TokenPlace::Cookie, TokenPlace::Header], "in.a.header");
+    check(&[TokenPlace::Cookie, TokenPlace::Subprotocol], "in.a.subprotocol");
+    let two = ask_in(&[TokenPlace::Header, TokenPlace::Subprotocol], &headers, query);
     assert_eq!(two.unwrap_err().code(), "TOKEN_AMBIGUOUS");
 
-    let nothing = ask_in(&[Place::Header, Place::Subprotocol], &[], query).unwrap_err();
+    let nothing = ask_in(&[TokenPlace::Header, TokenPlace::Subprotocol], &[], query).unwrap_err();
     let expected = "no token was given; expected the header `Authorization: Bearer <token>`, or the subprotocol \
                     `bearer.<token>`";
     assert_eq!(nothing.to_string(), expected);
     // What is wrong in a place that does not count is not wrong.
-    assert!(ask_in(&[Place::Query], &[(AUTHORIZATION, "Basic YTpi")], query).is_ok());
+    assert!(ask_in(&[TokenPlace::Query], &[(AUTHORIZATION, "Basic YTpi")], query).is_ok());
 }
 
 #[test]
 fn a_subprotocol_may_be_the_token() {
     let ask = |values: &[&str]| {
         let headers: Vec<_> = values.iter().map(|value| (SEC_WEBSOCKET_PROTOCOL, *value)).collect();
-        ask_in(&[Place::Subprotocol], &headers, "")
+        ask_in(&[TokenPlace::Subprotocol], &headers, "")
     };
     for values in [
         &["tidings.v1, bearer.a.b.c"][..],
@@ -251,8 +251,11 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![prop::collection::vec(any::<u8>(), 0..60), close.prop_map(String::into_bytes)]
 }
 
-fn places() -> impl Strategy<Value = Vec<Place>> {
-    prop::sample::subsequence(vec![Place::Header, Place::Query, Place::Cookie, Place::Subprotocol], 1..=4)
+fn places() -> impl Strategy<Value = Vec<TokenPlace>> {
+    prop::sample::subsequence(
+        vec![TokenPlace::Header, TokenPlace::Query, TokenPlace::Cookie, TokenPlace::Subprotocol],
+        1..=4,
+    )
 }
 
 proptest! {
@@ -284,17 +287,17 @@ proptest! {
         query in prop::option::of("(token|Authorization)=[ab.]{0,3}"),
         places in places(),
     ) {
-        let request = |is_looked_at: &dyn Fn(Place) -> bool| {
+        let request = |is_looked_at: &dyn Fn(TokenPlace) -> bool| {
             let mut headers = HeaderMap::from_iter([(ORIGIN, OWN.1), (HOST, AT.1)].map(|(name, value)| {
                 (name, HeaderValue::from_static(value))
             }));
-            let named = [(Place::Header, AUTHORIZATION), (Place::Cookie, COOKIE), (Place::Subprotocol, SEC_WEBSOCKET_PROTOCOL)];
+            let named = [(TokenPlace::Header, AUTHORIZATION), (TokenPlace::Cookie, COOKIE), (TokenPlace::Subprotocol, SEC_WEBSOCKET_PROTOCOL)];
             for ((place, name), value) in named.into_iter().zip(&values) {
                 if let Some(value) = value.as_ref().filter(|_| is_looked_at(place)) {
                     headers.append(name, HeaderValue::from_str(value).unwrap());
                 }
             }
-            (headers, query.as_deref().filter(|_| is_looked_at(Place::Query)))
+            (headers, query.as_deref().filter(|_| is_looked_at(TokenPlace::Query)))
         };
         let rules = Rules { places: places.clone(), ..Rules::default() };
         let found = |(headers, query): (HeaderMap, Option<&str>)| find(&headers, query, &rules);

@@ -6,14 +6,14 @@ use http::header::{
     AUTHORIZATION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL,
 };
 use libfuzzer_sys::fuzz_target;
-use tidings_access::{Place, Rules, find};
+use tidings_access::{Rules, TokenPlace, find};
 
 const NAMES: [HeaderName; 5] = [AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, ORIGIN, HOST];
-const PLACES: [(Place, Option<HeaderName>); 4] = [
-    (Place::Header, Some(AUTHORIZATION)),
-    (Place::Query, None),
-    (Place::Cookie, Some(COOKIE)),
-    (Place::Subprotocol, Some(SEC_WEBSOCKET_PROTOCOL)),
+const PLACES: [(TokenPlace, Option<HeaderName>); 4] = [
+    (TokenPlace::Header, Some(AUTHORIZATION)),
+    (TokenPlace::Query, None),
+    (TokenPlace::Cookie, Some(COOKIE)),
+    (TokenPlace::Subprotocol, Some(SEC_WEBSOCKET_PROTOCOL)),
 ];
 
 fuzz_target!(|input: (Vec<(u8, &[u8])>, Option<&str>, u8)| {
