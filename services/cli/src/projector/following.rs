@@ -166,8 +166,9 @@ impl Screen {
     fn show(&mut self, line: &str, now: Instant) -> Result<(), Failure> {
         let mut out = std::io::stdout();
         if self.is_terminal {
-            // To the line's beginning, and what stood there away (ECMA-48, EL).
-            write!(out, "\r\x1b[K{line}")?;
+            // To the line's beginning, and what stood there away (ECMA-48, EL). What is too long is cut: of a line that
+            // goes on in the next one (DECAWM), only that one would be rewritten.
+            write!(out, "\r\x1b[K\x1b[?7l{line}\x1b[?7h")?;
             self.is_open = true;
             out.flush()?;
         } else if self.printed_at.is_none_or(|at| now - at >= LINE) {
