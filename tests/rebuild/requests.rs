@@ -64,9 +64,10 @@ async fn what_is_asked_for_is_listed_and_cancelled() {
     assert_eq!(listed(&table).await, [never]);
     refused(&table, &["cancel", "--tenant", "kitchen"], "nothing of tenant kitchen is being made anew").await;
 
+    // The number of what was cancelled is not given again.
     let moved = run(&table, &["move", "--tenant", "kitchen", "--to", "1", "--detach"]).await.succeeded();
     assert!(
-        moved.starts_with("asked the projector of shard 1 for generation 1 of tenant kitchen in shard 1"),
+        moved.starts_with("asked the projector of shard 1 for generation 2 of tenant kitchen in shard 1"),
         "{moved}"
     );
     let next = listed(&table).await[0]["next"].clone();

@@ -121,7 +121,7 @@ async fn cancel(config: &Config, tenant: &Tenant) -> Result<ExitCode, Failure> {
     // A tenant of whom nothing was said is not to be mentioned because of this.
     let shard = placements.load(tenant).await?.next.ok_or_else(none)?.place.shard;
     let cancelled = Cell::new(None);
-    let forget = |placement: &mut Placement| cancelled.set(placement.next.take());
+    let forget = |placement: &mut Placement| cancelled.set(placement.cancel());
     placements.change(tenant, shard, forget).await?;
     let rebuild = cancelled.take().ok_or_else(none)?;
     print(&format!(

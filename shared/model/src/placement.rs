@@ -18,6 +18,10 @@ pub struct Placement {
     /// What is being made, to become current.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Rebuild>,
+    /// The newest generation that was cancelled. Its number is not given again: for a while the stream takes envelopes
+    /// of the same number for repetitions, and does not store them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled: Option<u32>,
 }
 
 /// A place, and since when it was the current one.
@@ -68,7 +72,7 @@ impl Placement {
     #[must_use]
     pub fn first(shard: ShardNumber) -> Self {
         let place = Place { shard, generation: 0 };
-        Self { current: Stay { place, since: None }, former: Vec::new(), next: None }
+        Self { current: Stay { place, since: None }, former: Vec::new(), next: None, cancelled: None }
     }
 
     /// Every place that holds, held, or is being given envelopes.
@@ -82,10 +86,18 @@ impl Placement {
         if self.next.is_some() {
             return false;
         }
-        let newest = self.places().map(|place| place.generation).max().unwrap_or_default();
+        let made = self.places().map(|place| place.generation);
+        let newest = made.chain(self.cancelled).max().unwrap_or_default();
         let place = Place { shard, generation: newest + 1 };
         self.next = Some(Rebuild { place, since, requested_at: now, progress: None });
         true
+    }
+
+    /// Ends what was asked for, and returns it.
+    pub fn cancel(&mut self) -> Option<Rebuild> {
+        let rebuild = self.next.take()?;
+        self.cancelled = self.cancelled.max(Some(rebuild.place.generation));
+        Some(rebuild)
     }
 
     /// A place became current at this position. Says nothing new if it was so before.
@@ -183,6 +195,21 @@ mod tests {
         let placement = moved();
         let places: Vec<_> = placement.places().map(|place| (place.shard.0, place.generation)).collect();
         assert_eq!(places, [(0, 0), (0, 1), (0, 2), (1, 3), (0, 4)]);
+    }
+
+    #[test]
+    fn the_number_of_a_cancelled_generation_is_not_given_again() {
+        let mut placement = moved();
+        assert_eq!(placement.cancel(), None);
+        for generation in [5, 6] {
+            assert!(placement.request(ShardNumber(1), None, 0));
+            assert_eq!(placement.cancel().unwrap().place.generation, generation);
+        }
+        let json = serde_json::to_string(&placement).unwrap();
+        assert_eq!(serde_json::from_str::<Placement>(&json).unwrap(), placement);
+        assert!(placement.request(ShardNumber(0), None, 0));
+        assert_eq!(placement.next.clone().unwrap().place.generation, 7);
+        assert_eq!(placement.current, moved().current);
     }
 
     #[test]
