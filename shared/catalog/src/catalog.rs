@@ -164,6 +164,12 @@ impl Catalog {
         self.messages.get(*index)?.interval
     }
 
+    /// The longest time that an envelope may be held back, if the catalog limits the rate of any.
+    #[must_use]
+    pub fn longest_interval(&self) -> Option<Duration> {
+        self.messages.iter().filter_map(|message| message.interval).max()
+    }
+
     /// Whether it limits the rate of any message.
     #[must_use]
     pub fn is_limited(&self) -> bool {

@@ -98,6 +98,12 @@ impl EnvelopeSubject {
         format!("{}.{}.>", place.shard.name(ROOT), place.token(tenant))
     }
 
+    /// The subject that holds every envelope of one class of a tenant in a place.
+    #[must_use]
+    pub fn of_class(tenant: &Tenant, class: Class, place: Place) -> String {
+        format!("{}.{}.{class}.>", place.shard.name(ROOT), place.token(tenant))
+    }
+
     /// The subject that holds every envelope at an address, of whatever class.
     #[must_use]
     pub fn at(tenant: &Tenant, address: &Address, place: Place) -> String {
@@ -171,6 +177,17 @@ pub struct Origin {
     pub part: u32,
 }
 
+/// What two generations of a tenant's envelopes have in common, in its order.
+pub type OriginOrder = (u64, u64, u32);
+
+impl Origin {
+    /// Where its envelope lies among those of the same generation: epoch and sequence of its event, and its part.
+    #[must_use]
+    pub fn order(self) -> OriginOrder {
+        (self.event.epoch.0, self.event.sequence, self.part)
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}/{}", self.event, self.message, self.part)
@@ -235,7 +252,16 @@ impl Envelope {
         subject::written(tenant.as_str().len() + length + self.event_id.len() + 34, id)
     }
 
-    /// The source and the id of the event, as [`Envelope::message_id`] has them.
+    /// The same for an envelope that is made anew, where `~<attempt>~<event's sequence>` follows the tenant: there,
+    /// all events of the past come within the window, and what was removed may be made once more.
+    #[must_use]
+    pub fn rebuilt_message_id(&self, place: Place, attempt: u64) -> String {
+        let id = self.message_id(place);
+        let (token, rest) = id.split_once('/').unwrap_or((&id, ""));
+        format!("{token}~{attempt}~{}/{rest}", self.origin.event.sequence)
+    }
+
+    /// The source and the id of the event, as [`Envelope::message_id`] and [`Envelope::rebuilt_message_id`] have them.
     #[must_use]
     pub fn parse_message_id(text: &str) -> Option<(Option<&str>, &str)> {
         let (_tenant, rest) = text.split_once('/')?;
@@ -252,15 +278,16 @@ mod tests {
 
     #[test]
     fn message_ids_tell_sources_from_ids() {
-        let id = |source: Option<&str>, id: &str| {
-            let (subject, place) = EnvelopeSubject::parse("envelopes.ops.durable.all.-.note.-").unwrap();
+        let (subject, place) = EnvelopeSubject::parse("envelopes.ops.durable.all.-.note.-").unwrap();
+        let envelope = |source: Option<&str>, id: &str| {
+            let subject = subject.clone();
             let event = Position { epoch: crate::Epoch(1), sequence: 1 };
             let origin = Origin { event, message: 0, part: 2 };
             let (event_id, event_source) = (id.to_owned(), source.map(str::to_owned));
             let (attributes, expires_at, trace_parent, body) = (Attributes::new(), None, None, Bytes::new());
             Envelope { subject, event_id, event_source, origin, attributes, expires_at, trace_parent, body }
-                .message_id(place)
         };
+        let id = |source: Option<&str>, id: &str| envelope(source, id).message_id(place);
         assert_eq!(id(Some("orders"), "1"), "ops/6/orders/1/2");
         assert_eq!(id(None, "1"), "ops/0//1/2");
         assert_ne!(id(Some("orders"), "eu/1"), id(Some("orders/eu"), "1"));
@@ -268,8 +295,12 @@ mod tests {
         for (source, event) in
             [(Some("orders"), "1"), (None, "1"), (Some("a/ö"), "eu/1/"), (None, "/"), (None, "")]
         {
-            assert_eq!(Envelope::parse_message_id(&id(source, event)), Some((source, event)));
+            let envelope = envelope(source, event);
+            for id in [envelope.message_id(place), envelope.rebuilt_message_id(place, 7)] {
+                assert_eq!(Envelope::parse_message_id(&id), Some((source, event)), "{id}");
+            }
         }
+        assert_eq!(envelope(Some("orders"), "1").rebuilt_message_id(place, 7), "ops~7~1/6/orders/1/2");
         for wrong in
             ["", "ops", "ops/1", "ops/9/orders/1/2", "ops/1/ö/1/2", "ops/6/orders", "ops/x/orders/1/2"]
         {

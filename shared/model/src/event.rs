@@ -83,6 +83,13 @@ impl RawEvent {
         format!("{name}-{}", self.position)
     }
 
+    /// The token of the subject that states the tenant; none, if it is no event's.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        let (tenant, _) = self.subject.strip_prefix("events.")?.split_once('.')?;
+        Some(tenant)
+    }
+
     /// The tenant and the name that the subject states.
     pub fn name(&self) -> Result<(Tenant, EventName), EventError> {
         let wrong = || EventError::Subject(self.subject.clone());

@@ -15,8 +15,8 @@ pub const EXPECTED_LAST_MESSAGE_ID: &str = "Nats-Expected-Last-Msg-Id";
 /// On an envelope: which envelope of which event it is, `<epoch>-<sequence>/<message>/<part>`. The event's id and
 /// source stand in its `Nats-Msg-Id`.
 pub const ORIGIN: &str = "Tidings-Origin";
-/// On an envelope that was held back: the position in `EVENTS` of the last event of which everything was
-/// written before it, or is held back, `<epoch>-<sequence>`; its own event is an older one.
+/// On an envelope that was held back or is made anew, and on a notice: the position in `EVENTS` of the last event of
+/// which everything was written before it, or is held back, `<epoch>-<sequence>`; its own event is an older one.
 pub const THROUGH: &str = "Tidings-Through";
 /// On an envelope: the sequence in `EVENTS` of the oldest event of which something was held back meanwhile.
 pub const HELD_FROM: &str = "Tidings-Held-From";

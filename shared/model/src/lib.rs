@@ -20,7 +20,9 @@ mod tenant;
 
 pub use address::{Address, AddressError};
 pub use cloud_event::CloudEvent;
-pub use envelope::{Attributes, Class, Envelope, EnvelopeSubject, Origin, OriginError, UnknownClass};
+pub use envelope::{
+    Attributes, Class, Envelope, EnvelopeSubject, Origin, OriginError, OriginOrder, UnknownClass,
+};
 pub use event::{Event, EventError, EventName, RawEvent};
 pub use keys::Keys;
 pub use place::{Place, PlaceError, ShardNumber, TenantToken};

@@ -28,6 +28,15 @@ pub struct Position {
     pub sequence: u64,
 }
 
+impl Position {
+    /// Whether it is this one, or behind it; what lies in a younger life of a stream is behind all that lay in an older
+    /// one.
+    #[must_use]
+    pub fn is_at_or_behind(self, other: Self) -> bool {
+        (self.epoch.0, self.sequence) >= (other.epoch.0, other.sequence)
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}-{}", self.epoch, self.sequence)

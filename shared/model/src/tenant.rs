@@ -3,6 +3,7 @@
 //! Its name is a folder under `schemas/`, a token in every subject and a claim in every JWT, so
 //! it is restricted to what is safe in all three.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -31,6 +32,13 @@ impl Tenant {
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// So that tables by tenant are asked with a token of a subject.
+impl Borrow<str> for Tenant {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -7,7 +7,9 @@
 
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
-use tidings_model::{EnvelopeSubject, Epoch, Origin, Place, Placement, Position, ShardNumber, Stay, Tenant};
+use tidings_model::{
+    EnvelopeSubject, Epoch, OriginOrder, Place, Placement, Position, ShardNumber, Stay, Tenant,
+};
 
 use crate::convert::{origin, resume};
 use crate::topology::{ExtentError, Topology, TopologyError};
@@ -34,13 +36,6 @@ pub async fn carry_over(
     };
     let found = stream.first_from(tenant, current, unread, live).await?;
     Ok(Some(at(found.map_or(live, |sequence| sequence - 1))))
-}
-
-/// What two generations have in common, in its order.
-type Key = (u64, u64, u32);
-
-fn key(origin: Origin) -> Key {
-    (origin.event.epoch.0, origin.event.sequence, origin.part)
 }
 
 /// The streams in which a tenant's envelopes are or were.
@@ -80,7 +75,7 @@ impl Streams {
         placement: &Placement,
         stay: Stay,
         sequence: u64,
-    ) -> Result<Option<Key>, CarryError> {
+    ) -> Result<Option<OriginOrder>, CarryError> {
         let mut stood_at = Some(sequence);
         for former in placement.former.iter().skip_while(|former| **former != stay) {
             // Of the stays behind the first, what was new there follows the notice.
@@ -117,7 +112,7 @@ impl Stream {
         &self,
         tenant: &Tenant,
         place: Place,
-        from: Key,
+        from: OriginOrder,
         last: u64,
     ) -> Result<Option<u64>, CarryError> {
         let (mut low, mut high, mut found) = (1, last + 1, None);
@@ -125,7 +120,7 @@ impl Stream {
             let middle = low + (high - low) / 2;
             match self.next(tenant, place, middle).await? {
                 Some(message) if message.sequence < high => match origin(&message.headers) {
-                    Some(origin) if key(origin) < from => low = message.sequence + 1,
+                    Some(origin) if origin.order() < from => low = message.sequence + 1,
                     _ => (high, found) = (middle, Some(message.sequence)),
                 },
                 _ => high = middle,
@@ -136,12 +131,12 @@ impl Stream {
 }
 
 /// Where an envelope came from, or what was held back when it was written: that lies behind it.
-fn unread_from(message: &StreamMessage) -> Option<Key> {
+fn unread_from(message: &StreamMessage) -> Option<OriginOrder> {
     let own = origin(&message.headers)?;
     let held_from = resume(&message.headers).and_then(|resume| resume.held_from);
     match held_from {
         Some(held_from) if held_from < own.event.sequence => Some((own.event.epoch.0, held_from, 0)),
-        _ => Some(key(own)),
+        _ => Some(own.order()),
     }
 }
 

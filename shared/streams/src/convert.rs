@@ -67,13 +67,13 @@ pub(crate) fn origin(headers: &HeaderMap) -> Option<Origin> {
     Origin::from_str(headers.get(headers::ORIGIN)?.as_str()).ok()
 }
 
-/// What an envelope's headers say about all that was written up to it.
+/// What the headers of an envelope or a notice say about all that was written up to it.
 pub(crate) fn resume(headers: &HeaderMap) -> Option<Resume> {
     let text = |name: &str| headers.get(name).map(HeaderValue::as_str);
-    let own = origin(headers)?;
     let through = text(headers::THROUGH).and_then(|text| Position::from_str(text).ok());
     // All parts of the event.
-    let after = through.map_or(own, |event| Origin { event, message: u32::MAX, part: u32::MAX });
+    let all_of = |event| Origin { event, message: u32::MAX, part: u32::MAX };
+    let after = through.map(all_of).or_else(|| origin(headers))?;
     let held_from = text(headers::HELD_FROM).and_then(|text| text.parse().ok());
     Some(Resume { after: Some(after), held_from })
 }

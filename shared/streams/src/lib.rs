@@ -11,6 +11,7 @@
 //! - [`EnvelopeFollower`]: hands out every envelope once, in the order of `ENVELOPES`, across
 //!   reconnects and restarts of NATS.
 //! - [`EventHistory`]: reads a tenant's events once more, in order, beside whoever projects them.
+//! - [`EnvelopeCopies`]: reads a tenant's envelopes once more, in the order of their events.
 //! - [`Placements`]: says where tenants' envelopes are; [`carry_over`] leads positions there.
 //! - [`users::UserWatch`]: knows who is switched off; whatever it may have missed, it reads anew.
 //! - [`connections`]: asks every gateway who is connected, and says which one did not answer.
@@ -22,6 +23,7 @@ mod connect;
 pub mod connections;
 pub mod consumers;
 mod convert;
+mod copies;
 mod event_writer;
 mod follower;
 mod history;
@@ -44,6 +46,7 @@ pub use carry::{CarryError, carry_over};
 pub use catalogs::{CatalogStoreError, record_catalogs, running_catalog};
 pub use connect::{ConnectError, ConnectSettings, connect};
 pub use convert::StoredEnvelope;
+pub use copies::{Copy, CopyError, EnvelopeCopies};
 pub use event_writer::{
     EventWriteError, EventWriter, OpenWriterError, OutgoingEvent, PendingEvent, StoredEvent,
 };
@@ -51,11 +54,14 @@ pub use follower::{EnvelopeFollower, FollowError, Followed};
 pub use history::{EventHistory, HistoryError};
 pub use ordered::Content;
 pub use past::{
-    PastError, last_event, last_of_generation, last_purge, last_written, next_event, projected_through,
+    PastError, end_of_events, first_event, first_of_generation, is_done_before, last_event,
+    last_of_generation, last_purge, last_written, next_event, projected_through,
 };
 pub use placements::{Home, HomeError, PlacementError, Placements, last_notice, placed_at};
 pub use publish::{PublishEventError, publish_event};
-pub use purge::{PurgeAddressError, purge_address};
+pub use purge::{
+    DiscardError, PurgeAddressError, Purged, all_purges, discard_address, discard_generation, purge_address,
+};
 pub use reader::{EventReader, Pace, ReadEvent, ReaderError};
 pub use rejections::{ReadRejectionError, RejectError, RejectedEvent, Rejections, RetryError};
 pub use retry::Backoff;

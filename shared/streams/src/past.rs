@@ -1,6 +1,8 @@
 //! What the streams hold already, asked of their leaders: whoever takes up writing must not be told by a
 //! replica that something is not there which is.
 
+use std::time::Duration;
+
 use async_nats::jetstream::context::{ConsumerInfoError, ConsumerInfoErrorKind};
 use async_nats::jetstream::stream::{
     LastRawMessageError, LastRawMessageErrorKind, RawMessageError, RawMessageErrorKind,
@@ -9,8 +11,12 @@ use tidings_model::{Address, EnvelopeSubject, Origin, Place, Position, RawEvent,
 use time::OffsetDateTime;
 
 use crate::convert::{origin, raw_event};
+use crate::history::EventHistory;
 use crate::purge::{any_notice, notice};
-use crate::topology::Topology;
+use crate::topology::{Topology, epoch_of};
+
+/// How long to wait for what is said to be there.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Which envelope of a generation lies on a subject, and since when.
 pub async fn last_written(
@@ -47,7 +53,69 @@ pub async fn projected_through(topology: &Topology, consumer: &str) -> Result<Op
     match topology.events.consumer_info(consumer).await {
         Ok(info) => Ok(Some(info.ack_floor.stream_sequence)),
         Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(None),
-        Err(error) => Err(PastError::Consumer(error)),
+        Err(source) => Err(PastError::Consumer { name: consumer.to_owned(), source }),
+    }
+}
+
+/// The first event of a tenant that was stored at or after a time, or, without one, that may be retained; if there is
+/// none yet, where the next event will lie.
+pub async fn first_event(
+    topology: &Topology,
+    tenant: &Tenant,
+    since: Option<OffsetDateTime>,
+) -> Result<Position, PastError> {
+    let info = topology.events.get_info().await.map_err(|error| PastError::FirstEvent(error.into()))?;
+    let epoch = epoch_of(&info);
+    if since.is_none() {
+        return Ok(Position { epoch, sequence: info.state.first_sequence.max(1) });
+    }
+    let opened = EventHistory::open(topology, tenant, None, since).await;
+    let mut history = opened.map_err(|error| PastError::FirstEvent(error.into()))?;
+    if history.left() == 0 {
+        return Ok(Position { epoch, sequence: info.state.last_sequence + 1 });
+    }
+    // What is left may be removed just now.
+    let ready = tokio::time::timeout(PATIENCE, history.ready()).await;
+    ready.map_err(|error| PastError::FirstEvent(error.into()))?;
+    Ok(history.peek().map_or(history.position(), |event| event.position))
+}
+
+/// Whether the projectors that share a durable consumer are done with all events before a position.
+pub async fn is_done_before(
+    topology: &Topology,
+    consumer: &str,
+    before: Position,
+) -> Result<bool, PastError> {
+    if before.sequence <= 1 {
+        return Ok(true);
+    }
+    match topology.events.consumer_info(consumer).await {
+        Ok(info) => {
+            let nothing_is_left = info.num_pending == 0 && info.num_ack_pending == 0;
+            Ok(nothing_is_left || info.ack_floor.stream_sequence + 1 >= before.sequence)
+        }
+        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(false),
+        Err(error) => Err(PastError::Consumer { name: consumer.to_owned(), source: error }),
+    }
+}
+
+/// Where the next event will lie.
+pub async fn end_of_events(topology: &Topology) -> Result<Position, PastError> {
+    let info = topology.events.get_info().await.map_err(|error| PastError::FirstEvent(error.into()))?;
+    Ok(Position { epoch: epoch_of(&info), sequence: info.state.last_sequence + 1 })
+}
+
+/// The first envelope of a tenant in a generation: its sequence, and where it came from.
+pub async fn first_of_generation(
+    topology: &Topology,
+    tenant: &Tenant,
+    generation: u32,
+) -> Result<Option<(u64, Origin)>, PastError> {
+    let subject = EnvelopeSubject::of(tenant, Place { shard: topology.shard(), generation });
+    match topology.envelopes.raw_message_builder().sequence(1).next_by_subject(subject).send().await {
+        Ok(message) => Ok(origin(&message.headers).map(|origin| (message.sequence, origin))),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(PastError::Events(error)),
     }
 }
 
@@ -102,9 +170,18 @@ pub enum PastError {
     /// Of `EVENTS`.
     #[error("NATS does not say what stream EVENTS holds")]
     Events(#[source] RawMessageError),
-    /// Of its durable consumer.
-    #[error("NATS does not say how far events are projected")]
-    Consumer(#[source] ConsumerInfoError),
+    /// Of the beginning of `EVENTS`.
+    #[error("NATS does not say with which event stream EVENTS begins")]
+    FirstEvent(#[source] async_nats::Error),
+    /// Of a durable consumer of `EVENTS`.
+    #[error("NATS does not say how far the durable consumer {name:?} of stream EVENTS is")]
+    Consumer {
+        /// Its name.
+        name: String,
+        /// What the client says.
+        #[source]
+        source: ConsumerInfoError,
+    },
     /// Of the end of `EVENTS`.
     #[error("NATS does not say what stream EVENTS ends with")]
     LastEvent(#[source] LastRawMessageError),

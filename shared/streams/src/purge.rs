@@ -4,15 +4,21 @@
 //! told in the streams, in order, where every gateway reads of it, however late: first the envelopes
 //! are removed, then a notice follows them on `purges.<tenant>.<address kind>.<address id>`. It stays as long as events do:
 //! what is projected anew must not bring back what was removed.
+//!
+//! Whoever makes envelopes anew meanwhile may have some at the address under way. A notice takes the writer's place, so
+//! whatever is stored behind it was made by somebody who knows of it; what was stored before it, and after the first
+//! removal, a second one finds.
 
 use std::collections::BTreeSet;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::PublishError;
-use async_nats::jetstream::stream::PurgeError;
+use async_nats::jetstream::stream::{PurgeError, RawMessageError, RawMessageErrorKind};
 use bytes::Bytes;
-use tidings_model::{Address, EnvelopeSubject, ShardNumber, Tenant, headers};
+use tidings_model::{Address, EnvelopeSubject, Place, Position, Rebuild, ShardNumber, Tenant, headers};
+use time::OffsetDateTime;
 
+use crate::convert::origin;
 use crate::placements::PlacementError;
 use crate::topology::{Topology, TopologyError};
 
@@ -44,7 +50,91 @@ pub async fn purge_address(
     for shard in shards {
         publish_notice(topology, shard, tenant, address).await?;
     }
+    if let Some(Rebuild { place, .. }) = placement.next {
+        let envelopes = topology.on(place.shard).await?.envelopes;
+        removed += envelopes.purge().filter(EnvelopeSubject::at(tenant, address, place)).await?.purged;
+    }
     Ok(removed)
+}
+
+/// A notice of a purge, in one shard's stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Purged {
+    /// What was removed.
+    pub address: Address,
+    /// Where the notice lies.
+    pub sequence: u64,
+    /// When it was stored.
+    pub at: OffsetDateTime,
+}
+
+/// Every notice of a tenant's purges in a shard's stream, in order.
+pub async fn all_purges(topology: &Topology, tenant: &Tenant) -> Result<Vec<Purged>, DiscardError> {
+    let subject = format!("{}.{tenant}.>", topology.shard().name(ROOT));
+    let (mut all, mut sequence) = (Vec::new(), 1);
+    loop {
+        let next = topology.envelopes.raw_message_builder().sequence(sequence).next_by_subject(&subject);
+        match next.send().await {
+            Ok(message) => {
+                sequence = message.sequence + 1;
+                if let Some((_, address)) = purged(&message.subject) {
+                    all.push(Purged { address, sequence: message.sequence, at: message.time });
+                }
+            }
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(all),
+            Err(error) => return Err(DiscardError::Read(error)),
+        }
+    }
+}
+
+/// Removes what a generation that is not current holds up to a sequence.
+pub async fn discard_generation(
+    topology: &Topology,
+    tenant: &Tenant,
+    generation: u32,
+    through: u64,
+) -> Result<u64, DiscardError> {
+    let subject = EnvelopeSubject::of(tenant, Place { shard: topology.shard(), generation });
+    Ok(topology.envelopes.purge().filter(subject).sequence(through + 1).await?.purged)
+}
+
+/// Removes what a generation that is not current, and to which nobody writes now, holds at an address of events before a
+/// position. Origins ascend in it.
+pub async fn discard_address(
+    topology: &Topology,
+    tenant: &Tenant,
+    generation: u32,
+    address: &Address,
+    before: Position,
+) -> Result<u64, DiscardError> {
+    let subject = EnvelopeSubject::at(tenant, address, Place { shard: topology.shard(), generation });
+    let mut through = 0;
+    loop {
+        let next = topology.envelopes.raw_message_builder().sequence(through + 1).next_by_subject(&subject);
+        match next.send().await {
+            Ok(message) => match origin(&message.headers) {
+                Some(origin) if origin.event.is_at_or_behind(before) => break,
+                _ => through = message.sequence,
+            },
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => break,
+            Err(error) => return Err(DiscardError::Read(error)),
+        }
+    }
+    if through == 0 {
+        return Ok(0);
+    }
+    Ok(topology.envelopes.purge().filter(subject).sequence(through + 1).await?.purged)
+}
+
+/// What a generation holds that is not to stay there cannot be found or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscardError {
+    /// It cannot be found.
+    #[error("NATS does not say what stream ENVELOPES holds")]
+    Read(#[source] RawMessageError),
+    /// It cannot be removed.
+    #[error("NATS did not remove what stream ENVELOPES holds of a generation")]
+    Purge(#[from] PurgeError),
 }
 
 async fn publish_notice(

@@ -15,13 +15,14 @@ use std::task::{self, Poll};
 use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind};
 use bytes::Bytes;
 use tidings_model::{Envelope, EnvelopeSubject, Origin, Place, Position, ShardNumber, Tenant, headers};
 use time::OffsetDateTime;
 
 use crate::convert::{envelope_headers, resume, set};
-use crate::placements::place_notice;
+use crate::placements::{any_place, place_notice};
 use crate::topology::Topology;
 
 /// Appends envelopes to the stream.
@@ -57,22 +58,36 @@ pub struct Outgoing<'e> {
     pub trail: Trail,
     /// The stream is to remove it then, though it has not expired.
     pub kept_until: Option<OffsetDateTime>,
+    /// For one that is made anew: in which attempt. What was stored in another attempt, and removed, is not taken for
+    /// this one, and neither is another event of the same id, which lies moments away from it now.
+    pub attempt: Option<u64>,
 }
 
 impl<'e> From<&'e Envelope> for Outgoing<'e> {
     fn from(envelope: &'e Envelope) -> Self {
-        Self { envelope, generation: 0, trail: Trail::default(), kept_until: None }
+        Self { envelope, generation: 0, trail: Trail::default(), kept_until: None, attempt: None }
     }
 }
 
 /// What an envelope tells whoever takes up writing behind it, besides its own origin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Trail {
-    /// For one that was held back: everything of the events up to here was written before it, or is held
-    /// back.
+    /// For one that was held back or is made anew, and for a notice: everything of the events up to here was written
+    /// before it, or is held back.
     pub through: Option<Position>,
     /// The sequence of the oldest event of which something was held back when this envelope was put in line.
     pub held_from: Option<u64>,
+}
+
+impl Trail {
+    fn write(self, map: &mut HeaderMap) {
+        if let Some(through) = self.through {
+            set(map, headers::THROUGH, through.to_string());
+        }
+        if let Some(held_from) = self.held_from {
+            set(map, headers::HELD_FROM, held_from.to_string());
+        }
+    }
 }
 
 /// What the stream already holds.
@@ -123,22 +138,27 @@ impl EnvelopeWriter {
         outgoing: impl Into<Outgoing<'_>>,
         now: OffsetDateTime,
     ) -> Result<Pending, WriteError> {
-        let Outgoing { envelope, generation, trail, kept_until } = outgoing.into();
+        let Outgoing { envelope, generation, trail, kept_until, attempt } = outgoing.into();
         let place = Place { shard: self.shard, generation };
         let mut headers = envelope_headers(envelope, kept_until, now);
-        if let Some(through) = trail.through {
-            set(&mut headers, headers::THROUGH, through.to_string());
-        }
-        if let Some(held_from) = trail.held_from {
-            set(&mut headers, headers::HELD_FROM, held_from.to_string());
-        }
+        trail.write(&mut headers);
         let subject = envelope.subject.written_in(place);
-        self.publish(subject, envelope.message_id(place), headers, envelope.body.clone()).await
+        let message_id = match attempt {
+            Some(attempt) => envelope.rebuilt_message_id(place, attempt),
+            None => envelope.message_id(place),
+        };
+        self.publish(subject, message_id, headers, envelope.body.clone()).await
     }
 
     /// Tells, behind all that was sent before, that a tenant's envelopes are in this place from here on.
-    pub async fn announce(&mut self, tenant: &Tenant, place: Place) -> Result<Pending, WriteError> {
-        let (subject, message_id, headers) = place_notice(self.shard, tenant, place);
+    pub async fn announce(
+        &mut self,
+        tenant: &Tenant,
+        place: Place,
+        trail: Trail,
+    ) -> Result<Pending, WriteError> {
+        let (subject, message_id, mut headers) = place_notice(self.shard, tenant, place);
+        trail.write(&mut headers);
         self.publish(subject, message_id, headers, Bytes::new()).await
     }
 
@@ -162,18 +182,19 @@ impl EnvelopeWriter {
     }
 }
 
-/// What the last message says that has an origin. Looks behind what somebody else put into the
-/// stream: taking its end for empty would have written what is there once more.
+/// What the last message says, envelope or notice, that was written by a projector. Looks behind what somebody else
+/// put into the stream: taking its end for empty would have written what is there once more.
 async fn last_resume(topology: &Topology, first_sequence: u64) -> Result<Option<Resume>, WriteError> {
-    let (envelopes, all) = (&topology.envelopes, EnvelopeSubject::all(topology.shard()));
-    let mut sequence = match envelopes.get_last_raw_message_by_subject(&all).await {
-        Ok(message) => match resume(&message.headers) {
-            Some(resume) => return Ok(Some(resume)),
-            None => message.sequence,
-        },
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
-        Err(error) => return Err(WriteError::unavailable(error)),
+    let (envelopes, shard) = (&topology.envelopes, topology.shard());
+    let envelope = last_on(topology, &EnvelopeSubject::all(shard)).await?;
+    let notice = last_on(topology, &any_place(shard)).await?;
+    let Some(last) = envelope.into_iter().chain(notice).max_by_key(|message| message.sequence) else {
+        return Ok(None);
     };
+    if let Some(resume) = resume(&last.headers) {
+        return Ok(Some(resume));
+    }
+    let mut sequence = last.sequence;
     tracing::warn!(sequence, "stream ENVELOPES ends with a message that no projector wrote");
     while sequence > first_sequence {
         sequence -= 1;
@@ -188,6 +209,14 @@ async fn last_resume(topology: &Topology, first_sequence: u64) -> Result<Option<
         }
     }
     Ok(None)
+}
+
+async fn last_on(topology: &Topology, subject: &str) -> Result<Option<StreamMessage>, WriteError> {
+    match topology.envelopes.get_last_raw_message_by_subject(subject).await {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(WriteError::unavailable(error)),
+    }
 }
 
 /// Why an envelope was not written.

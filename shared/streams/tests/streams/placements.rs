@@ -30,7 +30,7 @@ async fn write(topology: &Topology, generation: u32, numbers: impl IntoIterator<
 /// Has a place become the current one, and says where positions lead from then on.
 async fn switch(topology: &Topology, placement: &mut Placement, place: Place) {
     let (mut writer, _) = EnvelopeWriter::open(topology).await.unwrap();
-    let sequence = writer.announce(&tenant(), place).await.unwrap().await.unwrap();
+    let sequence = writer.announce(&tenant(), place, Trail::default()).await.unwrap().await.unwrap();
     let stream = topology.extent().await.unwrap().epoch;
     placement.switch(place, Position { epoch: place.epoch(stream), sequence });
 }
