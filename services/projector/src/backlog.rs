@@ -1,114 +1,107 @@
 //! What has been read and is not yet done, in the order of the events. Pure.
 //!
-//! Envelopes are sent in this order and confirmed in this order, and an event leaves from the
+//! Items are sent in this order and confirmed in this order, and an event leaves from the
 //! front only. So whatever fails, what is left here is exactly what still has to happen.
 
 use std::collections::VecDeque;
 
-use tidings_model::Envelope;
-
-/// Events under way. `T` is what has to happen once an event is done; a late envelope, whose event was done
-/// before, has an entry of its own.
-pub(crate) struct Backlog<T> {
-    entries: VecDeque<Entry<T>>,
-    /// The envelopes of all entries together.
-    envelopes: usize,
-    /// The entry that is being sent, and how many of its envelopes were.
+/// Events under way. `T` is what has to happen once an event is done, and `I` what is written of it; what is written
+/// of no event, or later, has an entry of its own.
+pub(crate) struct Backlog<T, I> {
+    entries: VecDeque<Entry<T, I>>,
+    /// The items of all entries together.
+    items: usize,
+    /// The entry that is being sent, and how many of its items were.
     sending: usize,
     sent: usize,
 }
 
-struct Entry<T> {
+struct Entry<T, I> {
     event: T,
     /// Those that are not confirmed yet.
-    envelopes: VecDeque<Envelope>,
+    items: VecDeque<I>,
 }
 
-impl<T> Backlog<T> {
+impl<T, I> Backlog<T, I> {
     pub(crate) fn new() -> Self {
-        Self { entries: VecDeque::new(), envelopes: 0, sending: 0, sent: 0 }
+        Self { entries: VecDeque::new(), items: 0, sending: 0, sent: 0 }
     }
 
-    /// Events or envelopes under way, whichever are more.
+    /// Events or items under way, whichever are more.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len().max(self.envelopes)
+        self.entries.len().max(self.items)
     }
 
-    pub(crate) fn push(&mut self, event: T, envelopes: Vec<Envelope>) {
-        self.envelopes += envelopes.len();
-        self.entries.push_back(Entry { event, envelopes: envelopes.into() });
+    pub(crate) fn push(&mut self, event: T, items: impl Into<VecDeque<I>>) {
+        let items = items.into();
+        self.items += items.len();
+        self.entries.push_back(Entry { event, items });
     }
 
-    /// The first envelope that has not been sent, and its entry.
-    pub(crate) fn unsent(&mut self) -> Option<(&T, &Envelope)> {
-        while self.entries.get(self.sending)?.envelopes.len() <= self.sent {
+    /// The first item that has not been sent, and its entry.
+    pub(crate) fn unsent(&mut self) -> Option<(&T, &I)> {
+        while self.entries.get(self.sending)?.items.len() <= self.sent {
             (self.sending, self.sent) = (self.sending + 1, 0);
         }
         let entry = self.entries.get(self.sending)?;
-        Some((&entry.event, entry.envelopes.get(self.sent)?))
+        Some((&entry.event, entry.items.get(self.sent)?))
     }
 
-    /// The envelope that [`Backlog::unsent`] named has been sent.
+    /// The item that [`Backlog::unsent`] named has been sent.
     pub(crate) fn mark_sent(&mut self) {
         self.sent += 1;
     }
 
-    /// The first envelope that was sent has been stored.
-    pub(crate) fn confirm(&mut self) {
-        let waiting = self.entries.iter_mut().enumerate().find(|(_, entry)| !entry.envelopes.is_empty());
-        if let Some((index, entry)) = waiting {
-            entry.envelopes.pop_front();
-            self.envelopes -= 1;
-            if index == self.sending {
-                self.sent -= 1;
-            }
+    /// The first item that was sent has been stored; it, and what it is of.
+    pub(crate) fn confirm(&mut self) -> Option<(&T, I)> {
+        let mut waiting = self.entries.iter_mut().enumerate();
+        let (index, entry) = waiting.find(|(_, entry)| !entry.items.is_empty())?;
+        let item = entry.items.pop_front()?;
+        self.items -= 1;
+        if index == self.sending {
+            self.sent -= 1;
         }
+        Some((&entry.event, item))
     }
 
     /// The first event, if nothing of it is left to store.
     pub(crate) fn pop_done(&mut self) -> Option<T> {
-        if !self.entries.front()?.envelopes.is_empty() {
+        if !self.entries.front()?.items.is_empty() {
             return None;
         }
         self.sending = self.sending.saturating_sub(1);
         self.entries.pop_front().map(|entry| entry.event)
     }
 
-    /// Every envelope that is not confirmed, in order.
-    pub(crate) fn envelopes(&self) -> impl Iterator<Item = &Envelope> {
-        self.entries.iter().flat_map(|entry| &entry.envelopes)
+    /// Everything that is not done, in order.
+    pub(crate) fn events(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().map(|entry| &entry.event)
+    }
+
+    /// Every item that is not confirmed, in order.
+    pub(crate) fn items(&self) -> impl Iterator<Item = &I> {
+        self.entries.iter().flat_map(|entry| &entry.items)
     }
 
     /// Nothing that was sent counts any more: what is not wanted is done, the rest has to be sent
     /// again.
-    pub(crate) fn rewind(&mut self, wanted: impl Fn(&T, &Envelope) -> bool) {
+    pub(crate) fn rewind(&mut self, wanted: impl Fn(&T, &I) -> bool) {
         (self.sending, self.sent) = (0, 0);
-        for Entry { event, envelopes } in &mut self.entries {
-            envelopes.retain(|envelope| wanted(event, envelope));
+        for Entry { event, items } in &mut self.entries {
+            items.retain(|item| wanted(event, item));
         }
-        self.envelopes = self.entries.iter().map(|entry| entry.envelopes.len()).sum();
+        self.items = self.entries.iter().map(|entry| entry.items.len()).sum();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tidings_model::{Attributes, EnvelopeSubject, Epoch, Origin, Position};
 
     use super::*;
 
-    fn envelope(sequence: u64, part: u32) -> Envelope {
-        Envelope {
-            subject: EnvelopeSubject::parse("envelopes.t.durable.all.-.note.-").unwrap().0,
-            event_id: String::new(),
-            event_source: None,
-            origin: Origin { event: Position { epoch: Epoch(1), sequence }, message: 0, part },
-            attributes: Attributes::new(),
-            expires_at: None,
-            trace_parent: None,
-            body: bytes::Bytes::new(),
-        }
-    }
+    /// An event and a part of it.
+    type Origin = (u64, u32);
 
     #[derive(Debug, Clone)]
     enum Step {
@@ -141,27 +134,27 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Push(parts) => {
-                        let envelopes: Vec<_> = (0..parts).map(|part| envelope(next, part)).collect();
-                        pushed.extend(envelopes.iter().map(|envelope| envelope.origin));
-                        backlog.push(next, envelopes);
+                        let items: Vec<Origin> = (0..parts).map(|part| (next, part)).collect();
+                        pushed.extend(&items);
+                        backlog.push(next, items);
                         next += 1;
                     }
                     Step::Send => {
-                        if let Some((_, envelope)) = backlog.unsent() {
-                            under_way.push_back(envelope.origin);
+                        if let Some((_, item)) = backlog.unsent() {
+                            under_way.push_back(*item);
                             backlog.mark_sent();
                         }
                     }
                     Step::Confirm => {
                         if let Some(origin) = under_way.pop_front() {
                             stored.push(origin);
-                            backlog.confirm();
+                            prop_assert_eq!(backlog.confirm().map(|(_, item)| item), Some(origin));
                         }
                     }
                     Step::Rewind(arrived) => {
                         stored.extend(under_way.drain(..arrived.min(under_way.len())));
                         under_way.clear();
-                        backlog.rewind(|_, envelope| !stored.contains(&envelope.origin));
+                        backlog.rewind(|_, item| !stored.contains(item));
                     }
                 }
                 while let Some(event) = backlog.pop_done() {
@@ -169,7 +162,7 @@ mod tests {
                     prop_assert_eq!(event, done);
                 }
                 prop_assert_eq!(&pushed[..stored.len()], &stored[..]);
-                let first_open = pushed.get(stored.len()).map_or(next, |origin| origin.event.sequence);
+                let first_open = pushed.get(stored.len()).map_or(next, |(event, _)| *event);
                 prop_assert_eq!(done + 1, first_open);
                 let open = usize::try_from(next - 1 - done).unwrap();
                 prop_assert_eq!(backlog.len(), open.max(pushed.len() - stored.len()));

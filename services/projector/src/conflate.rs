@@ -155,12 +155,13 @@ impl Conflation {
         self.slots.values().filter_map(|slot| slot.held.as_ref())
     }
 
-    /// Drops what is held and not wanted any more.
-    pub(crate) fn drop_held(&mut self, is_unwanted: impl Fn(&Held) -> bool) {
-        let unwanted = self.slots.values_mut().filter_map(|slot| slot.held.take_if(|held| is_unwanted(held)));
-        for held in unwanted.collect::<Vec<_>>() {
-            self.let_go(&held);
-        }
+    /// Takes out what is held and to be held no longer, the oldest first.
+    pub(crate) fn take_held(&mut self, is_taken: impl Fn(&Held) -> bool) -> Vec<Held> {
+        let taken = self.slots.values_mut().filter_map(|slot| slot.held.take_if(|held| is_taken(held)));
+        let mut taken: Vec<_> = taken.collect();
+        taken.iter().for_each(|held| self.let_go(held));
+        taken.sort_unstable_by_key(place);
+        taken
     }
 
     fn hold(&mut self, held: Held) {
@@ -319,7 +320,7 @@ mod tests {
         for sequence in 1..=4 {
             conflation.offer(held(u8::from(sequence % 2 == 0), sequence), Some(INTERVAL), at(0));
         }
-        conflation.drop_held(|held| held.envelope.origin.event.sequence == 3);
+        conflation.take_held(|held| held.envelope.origin.event.sequence == 3);
         let left: Vec<_> = std::iter::from_fn(|| conflation.release(at(10))).collect();
         assert_eq!(left, [held(1, 4).envelope]);
         assert_eq!((conflation.held_from(), conflation.bytes), (None, 0));

@@ -1,29 +1,35 @@
 //! The engine around the projection: reading, writing, rejecting, acknowledging.
+//!
+//! Everything that is written stands in one line: what live projecting has read, what was held back and is due, what is
+//! made anew, and the notices by which tenants change over. So whatever is stored, all that stood before it is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_catalog::{Catalogs, Rejection, project};
-use tidings_model::{Envelope, RawEvent, ShardNumber, Tenant, headers};
-use tidings_runtime::telemetry::propagation;
+use tidings_catalog::Catalogs;
+use tidings_model::Envelope;
 use tidings_streams::{
-    EnvelopeWriter, EventReader, ExtentError, Outgoing, Pace, PastError, ReadEvent, ReaderError, Rejections,
-    Resume, Topology, Trail, WriteError,
+    EnvelopeWriter, EventReader, Outgoing, Pace, ReadEvent, Resume, Topology, Trail, WriteError,
 };
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::backlog::Backlog;
 use crate::holding::Holding;
+use crate::line::{Cause, Entry, Item};
+use crate::projecting::Projecting;
+use crate::rebuild::{self, Job, Workshop};
+use crate::residents::{self, Residents};
+use crate::run::{ProjectorError, Settings};
 use crate::under_way::UnderWay;
+
+mod places;
 
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);
-/// How long NATS may be away while a projector starts, before the process ends and says why.
-const PATIENCE_AT_START: Duration = Duration::from_secs(30);
 /// How long what is under way may take to finish at shutdown; the rest is done again by the next
 /// projector.
 const LAST_WRITES: Duration = Duration::from_secs(2);
@@ -32,108 +38,64 @@ const LAST_WRITES: Duration = Duration::from_secs(2);
 const PULSE: Duration = Duration::from_millis(50);
 /// How often an idle projector looks whether another one has left something held back.
 const LOOK: Duration = Duration::from_secs(2);
+/// A rebuild of which nothing was heard for so long is nobody's; whoever works at one speaks every second.
+const SILENCE: Duration = Duration::from_secs(4);
 
-/// The largest message, with its headers, must fit into one NATS message.
-const LEAST_MAX_PAYLOAD: usize = 256 * 1024;
-
-/// How the projector works.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The name of the durable consumer, the same for all projectors of a shard.
-    pub consumer: String,
-    /// Events and envelopes under way at once.
-    pub in_flight: usize,
-    /// Larger events are rejected.
-    pub max_event_bytes: usize,
-    /// The shard whose envelopes it writes.
-    pub shard: ShardNumber,
-    /// The shards of tenants that were never placed and are not in the first.
-    pub shards: BTreeMap<Tenant, ShardNumber>,
-}
-
-/// Projects until it is cancelled. Faults of NATS are waited out. Each event is projected with the catalogs that the
-/// channel holds when it is read.
-pub async fn run(
+pub(crate) struct Engine {
     topology: Topology,
     catalogs: watch::Receiver<Arc<Catalogs>>,
-    settings: Settings,
-    clock: fn() -> OffsetDateTime,
-    cancelled: CancellationToken,
-) -> Result<(), ProjectorError> {
-    let starting = Box::pin(start(topology, catalogs, settings, clock));
-    let Some(engine) = cancelled.run_until_cancelled(starting).await else { return Ok(()) };
-    let mut engine = engine?;
-    // It may be dropped at any point: what is not confirmed is not acknowledged either.
-    cancelled.run_until_cancelled(Box::pin(engine.work())).await;
-    Box::pin(engine.finish()).await;
-    Ok(())
-}
-
-/// Opens the engine. A fault of NATS is waited out here, too; one that lasts is told, as it may be one of settings.
-async fn start(
-    topology: Topology,
-    catalogs: watch::Receiver<Arc<Catalogs>>,
-    settings: Settings,
-    clock: fn() -> OffsetDateTime,
-) -> Result<Engine, ProjectorError> {
-    let patience_ends = Instant::now() + PATIENCE_AT_START;
-    loop {
-        let opening = Engine::open(topology.clone(), catalogs.clone(), settings.clone(), clock);
-        match opening.await {
-            Err(error) if error.may_pass() && Instant::now() < patience_ends => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the projector starts later");
-                tokio::time::sleep(RETRY).await;
-            }
-            opened => return opened,
-        }
-    }
-}
-
-struct Engine {
-    topology: Topology,
-    catalogs: watch::Receiver<Arc<Catalogs>>,
-    settings: Settings,
+    in_flight: usize,
     clock: fn() -> OffsetDateTime,
     reader: EventReader,
+    projecting: Projecting,
     writer: EnvelopeWriter,
     resume: Resume,
-    rejections: Rejections,
-    backlog: Backlog<Job>,
+    backlog: Backlog<Entry, Item>,
     holding: Holding,
     next_look: Instant,
     /// Where the streams stood at the last look, if that was not this projector's doing.
     seen: Option<(u64, u64)>,
     under_way: UnderWay,
-}
-
-/// Something in line.
-struct Job {
-    /// What is acknowledged after it; nothing for a late envelope, whose event is done.
-    read: Option<ReadEvent>,
-    trail: Trail,
+    residents: Residents,
+    placements: watch::Receiver<residents::All>,
+    _watching: AbortOnDropHandle<()>,
+    /// Whether events come to this projector, or nobody else does what is to be done without any.
+    leads: bool,
+    /// When the placements changed last.
+    heard: Instant,
+    workshop: Workshop,
+    job: Option<Job>,
 }
 
 impl Engine {
-    async fn open(
+    pub(crate) async fn open(
         topology: Topology,
         catalogs: watch::Receiver<Arc<Catalogs>>,
         settings: Settings,
         clock: fn() -> OffsetDateTime,
     ) -> Result<Self, ProjectorError> {
-        let max_payload = topology.max_payload();
-        if max_payload < LEAST_MAX_PAYLOAD {
-            return Err(ProjectorError::MaxPayload(max_payload));
-        }
-        let pace = Pace { max_ahead: settings.in_flight };
-        let reader = EventReader::open(&topology, &settings.consumer, pace).await?;
+        let Settings { consumer, in_flight, max_event_bytes, shard, shards } = settings;
+        let pace = Pace { max_ahead: in_flight };
+        let reader = EventReader::open(&topology, &shard.name(&consumer), pace).await?;
         let (writer, resume) = EnvelopeWriter::open(&topology).await?;
-        let mut holding = Holding::new(&topology, &catalogs, settings.max_event_bytes);
-        holding.reload(resume, reader.position(), &HashMap::new(), clock()).await?;
+        let mut residents = Residents::new(&topology, shards);
+        let served = Arc::clone(&catalogs.borrow());
+        residents.learn(served.keys()).await?;
+        let mut holding = Holding::new(&topology, &catalogs, max_event_bytes);
+        holding.reload(resume, reader.position(), &HashMap::new(), &residents, clock()).await?;
+        let (placements, _watching) = residents::watch_placements(topology.placements().clone());
         Ok(Self {
-            rejections: Rejections::new(&topology),
+            projecting: Projecting::new(&topology, &catalogs, max_event_bytes),
+            workshop: Workshop {
+                topology: topology.clone(),
+                consumer,
+                catalogs: catalogs.clone(),
+                max_event_bytes,
+                clock,
+            },
             topology,
             catalogs,
-            settings,
+            in_flight,
             clock,
             reader,
             writer,
@@ -143,43 +105,65 @@ impl Engine {
             next_look: Instant::now() + LOOK,
             seen: None,
             under_way: UnderWay::default(),
+            residents,
+            placements,
+            _watching,
+            leads: false,
+            heard: Instant::now(),
+            job: None,
         })
     }
 
-    async fn work(&mut self) {
+    pub(crate) async fn work(&mut self) {
         let mut pulse = tokio::time::interval(PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            self.change_places().await;
             if let Err(error) = self.send().await {
                 self.recover(error).await;
             }
-            let has_room = self.backlog.len() < self.settings.in_flight;
+            let rebuilt = self.job.as_ref().map_or(0, Job::in_line);
+            let has_room = self.backlog.len().saturating_sub(rebuilt) < self.in_flight;
+            let (live, is_caught_up) = (self.reader.position(), self.has_read_what_is_written());
             tokio::select! {
                 biased;
                 stored = self.under_way.next() => if let Err(error) = self.confirm(stored).await {
                     self.recover(error).await;
                 },
                 _ = pulse.tick() => self.write_late(has_room).await,
+                Ok(()) = self.placements.changed() => self.hear().await,
                 event = self.reader.next(), if has_room => self.accept(event).await,
+                () = rebuild::ready(self.job.as_mut(), live), if is_caught_up => self.put_rebuilt(),
             }
         }
     }
 
     /// Projects an event and puts it in line.
     async fn accept(&mut self, read: ReadEvent) {
-        let mut envelopes = match self.project(&read.event) {
-            Ok(envelopes) => envelopes,
-            Err(rejection) => {
-                reject(&self.rejections, &read.event, &rejection).await;
-                Vec::new()
-            }
-        };
-        let now = (self.clock)();
-        envelopes.retain(|envelope| is_wanted(envelope, self.resume, now));
-        let envelopes = self.holding.pass(&read.event, envelopes, now).await;
+        self.leads = true;
+        let tenant = read.event.tenant().unwrap_or_default();
+        if let Some(job) = self.job.as_mut().filter(|job| job.tenant().as_str() == tenant) {
+            job.read(read.event.position);
+        }
+        let mut envelopes = Vec::new();
+        if self.residents.is_here(tenant) {
+            let now = (self.clock)();
+            envelopes = self.projecting.envelopes(&read.event).await;
+            envelopes.retain(|envelope| is_wanted(envelope, self.resume, now));
+            envelopes = self.holding.pass(&read.event, envelopes, &self.residents, now).await;
+        }
         let trail = Trail { through: None, held_from: self.holding.held_from() };
-        self.backlog.push(Job { read: Some(read), trail }, envelopes);
+        self.put(Cause::Event(read), trail, envelopes.into_iter().map(Item::Envelope));
         self.acknowledge_done().await;
+    }
+
+    fn put(&mut self, cause: Cause, trail: Trail, items: impl IntoIterator<Item = Item>) {
+        self.backlog.push(Entry { cause, trail }, items.into_iter().collect::<Vec<_>>());
+    }
+
+    /// What is put in line now says this of what stands before it.
+    fn trail(&self) -> Trail {
+        Trail { through: Some(self.reader.position()), held_from: self.holding.held_from() }
     }
 
     /// Puts what was held back and is due in line; now and then looks for what another projector has left.
@@ -192,23 +176,24 @@ impl Engine {
                     "writing late envelopes later"
                 );
             }
-            let through = Some(self.reader.position());
             while let Some(envelope) = self.holding.release(now) {
                 // As long as this one is not written, those after it that are due count as held.
-                let trail = Trail { through, held_from: self.holding.held_from() };
-                self.backlog.push(Job { read: None, trail }, vec![envelope]);
+                self.put(Cause::Late, self.trail(), [Item::Envelope(envelope)]);
             }
         }
-        if self.next_look <= Instant::now() && self.holding.is_used() {
+        if self.next_look <= Instant::now() {
             self.next_look = Instant::now() + LOOK;
+            if self.residents.is_ahead() {
+                self.hear().await;
+            }
             if let Err(error) = self.look_for_others().await {
                 tracing::debug!(error = &error as &dyn std::error::Error, "looking again later");
             }
         }
     }
 
-    /// Whether the reader is where the predecessor's writing ended. Before that, a late envelope could not say
-    /// how far all others were written: its reader's place would have the rest written once more.
+    /// Whether the reader is where the predecessor's writing ended. Before that, what is not written in the turn of its
+    /// event could not say how far all others were written: its reader's place would have the rest written once more.
     fn has_read_what_is_written(&self) -> bool {
         let position = self.reader.position();
         self.resume.after.is_none_or(|after| {
@@ -216,11 +201,18 @@ impl Engine {
         })
     }
 
-    /// A projector that has gone may have acknowledged what it held back. If another one has moved the
-    /// streams, and does so no more, this one takes up what is left; should both be there, only one of them
+    /// A projector that has gone may have acknowledged what it held back, or have left a rebuild. If another one has
+    /// moved the streams, and does so no more, this one takes up what is left; should both be there, only one of them
     /// can write it.
     async fn look_for_others(&mut self) -> Result<(), ProjectorError> {
         if self.backlog.len() > 0 || !self.under_way.is_empty() {
+            return Ok(());
+        }
+        if !self.leads && self.heard.elapsed() >= SILENCE && self.has_places_to_change() {
+            self.try_recover().await?;
+            self.leads = true;
+        }
+        if !self.holding.is_used() {
             return Ok(());
         }
         let last = self.topology.extent().await?.last;
@@ -234,32 +226,21 @@ impl Engine {
         Ok(())
     }
 
-    /// Projects an event as a part of its trace, which goes on with its envelopes.
-    fn project(&self, event: &RawEvent) -> Result<Vec<Envelope>, Rejection> {
-        let span = tracing::info_span!(
-            target: propagation::TRACES_ONLY, "project", subject = event.subject, event = %event.position
-        );
-        let header = |name: &str| event.header(name).or_else(|| event.header(&format!("ce-{name}")));
-        propagation::continue_trace(&span, header);
-        let catalogs = Arc::clone(&self.catalogs.borrow());
-        let mut envelopes = span.in_scope(|| project(&catalogs, event, self.settings.max_event_bytes))?;
-        // Without tracing of our own, the producer's context is passed on as it came.
-        propagation::inject(&span, |name, value| {
-            if name == headers::TRACE_PARENT {
-                for envelope in &mut envelopes {
-                    envelope.trace_parent = Some(value.clone());
-                }
-            }
-        });
-        Ok(envelopes)
-    }
-
     /// Sends what is in line, as far as the bound allows.
     async fn send(&mut self) -> Result<(), WriteError> {
-        while self.under_way.len() < self.settings.in_flight.min(EnvelopeWriter::MAX_PENDING) {
-            let Some((job, envelope)) = self.backlog.unsent() else { break };
-            let outgoing = Outgoing { trail: job.trail, ..Outgoing::from(envelope) };
-            let pending = self.writer.send(outgoing, (self.clock)()).await?;
+        while self.under_way.len() < self.in_flight.min(EnvelopeWriter::MAX_PENDING) {
+            let Some((entry, item)) = self.backlog.unsent() else { break };
+            let pending = match item {
+                Item::Envelope(envelope) => {
+                    let outgoing = outgoing(entry, envelope, &self.residents);
+                    self.writer.send(outgoing, (self.clock)()).await?
+                }
+                Item::Notice(tenant, place) => {
+                    let pending = self.writer.announce(tenant, *place, entry.trail).await?;
+                    self.residents.sent(tenant, *place);
+                    pending
+                }
+            };
             self.backlog.mark_sent();
             self.under_way.push(pending);
         }
@@ -272,7 +253,14 @@ impl Engine {
         let mut known = Some(stored);
         while let Some(stored) = known {
             stored?;
-            self.backlog.confirm();
+            if let Some((entry, item)) = self.backlog.confirm() {
+                let is_rebuilt = matches!(entry.cause, Cause::Rebuilt(_));
+                match item {
+                    Item::Notice(tenant, place) => self.change_over(&tenant, place).await,
+                    Item::Envelope(_) if is_rebuilt => self.job.iter_mut().for_each(Job::confirm),
+                    Item::Envelope(_) => {}
+                }
+            }
             known = self.under_way.next_known();
         }
         self.acknowledge_done().await;
@@ -280,8 +268,8 @@ impl Engine {
     }
 
     async fn acknowledge_done(&mut self) {
-        while let Some(job) = self.backlog.pop_done() {
-            if let Some(read) = job.read {
+        while let Some(entry) = self.backlog.pop_done() {
+            if let Cause::Event(read) = entry.cause {
                 self.reader.done(read);
             }
         }
@@ -297,32 +285,47 @@ impl Engine {
         self.under_way.abandon();
         // A lost place is found at once. What cannot be stored now, because the stream is full or has no leader,
         // cannot be stored a moment later either.
-        if matches!(error, WriteError::Unavailable(_)) {
+        let is_lost = matches!(error, WriteError::LostPlace);
+        if !is_lost {
             tokio::time::sleep(RETRY).await;
         }
         while let Err(error) = self.try_recover().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
             tokio::time::sleep(RETRY).await;
         }
+        // Another one writes. If no events come here either, what is to be done without any is the other's.
+        let reads = self.backlog.events().any(|entry| matches!(entry.cause, Cause::Event(_)));
+        self.leads &= reads || !is_lost;
+        self.heard = Instant::now();
         self.acknowledge_done().await;
     }
 
     async fn try_recover(&mut self) -> Result<(), ProjectorError> {
+        self.job = None;
         self.reader.catch_up().await?;
         let (writer, resume) = EnvelopeWriter::open(&self.topology).await?;
+        let served = Arc::clone(&self.catalogs.borrow());
+        self.residents.learn(served.keys()).await?;
         let now = (self.clock)();
-        // What was late, and was not written, is found among what is held back.
-        self.backlog.rewind(|job, envelope| job.read.is_some() && is_wanted(envelope, resume, now));
-        let in_line = self.backlog.envelopes().map(|envelope| (envelope.subject.clone(), envelope.origin));
-        let in_line: HashMap<_, _> = in_line.collect();
-        self.holding.reload(resume, self.reader.position(), &in_line, now).await?;
+        let residents = &self.residents;
+        // What was late or made anew, and was not written, is found or made again.
+        self.backlog.rewind(|entry, item| {
+            let Some(envelope) = item.envelope() else { return false };
+            matches!(entry.cause, Cause::Event(_))
+                && residents.is_here(envelope.subject.tenant.as_str())
+                && is_wanted(envelope, resume, now)
+        });
+        let in_line = self.backlog.items().filter_map(Item::envelope);
+        let in_line: HashMap<_, _> =
+            in_line.map(|envelope| (envelope.subject.clone(), envelope.origin)).collect();
+        self.holding.reload(resume, self.reader.position(), &in_line, residents, now).await?;
         (self.writer, self.resume) = (writer, resume);
         Ok(())
     }
 
     /// Waits for what was sent, so that a planned restart leaves nothing to do twice. What is held back is
     /// left to the next projector, which finds it in `EVENTS`: written now, it would come too early.
-    async fn finish(mut self) {
+    pub(crate) async fn finish(mut self) {
         let last_writes = async {
             while !self.under_way.is_empty() {
                 let stored = self.under_way.next().await;
@@ -343,53 +346,22 @@ impl Engine {
     }
 }
 
-/// Keeps a rejected event, however long NATS is away.
-async fn reject(rejections: &Rejections, event: &RawEvent, rejection: &Rejection) {
-    tracing::warn!(
-        subject = event.subject,
-        event = %event.position,
-        reason = %rejection.reason,
-        pointer = rejection.pointer,
-        "event rejected: {}", rejection.text
-    );
-    let (reason, text, pointer) = (rejection.reason.as_str(), &rejection.text, rejection.pointer.as_deref());
-    while let Err(error) = rejections.keep(event, reason, text, pointer).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
-        tokio::time::sleep(RETRY).await;
+/// How an envelope is written. Where a tenant is counts when its envelope is sent: a notice may stand between that and
+/// the reading of its event.
+fn outgoing<'e>(entry: &Entry, envelope: &'e Envelope, residents: &Residents) -> Outgoing<'e> {
+    let outgoing = Outgoing { trail: entry.trail, ..Outgoing::from(envelope) };
+    match entry.cause {
+        Cause::Rebuilt(rebuilt) => Outgoing {
+            generation: rebuilt.generation,
+            kept_until: Some(rebuilt.kept_until),
+            attempt: Some(rebuilt.attempt),
+            ..outgoing
+        },
+        _ => Outgoing { generation: residents.generation(&envelope.subject.tenant), ..outgoing },
     }
 }
 
 /// Whether an envelope is still to be written: neither there already nor expired.
 fn is_wanted(envelope: &Envelope, resume: Resume, now: OffsetDateTime) -> bool {
     resume.wants(envelope.origin) && envelope.expires_at.is_none_or(|expires_at| expires_at > now)
-}
-
-/// Why the projector cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum ProjectorError {
-    /// Messages would not fit.
-    #[error(
-        "NATS takes messages of {0} bytes; Tidings needs at least {LEAST_MAX_PAYLOAD}: raise `max_payload` in its \
-         configuration, or `max_msg_size` of stream ENVELOPES"
-    )]
-    MaxPayload(usize),
-    /// The durable consumer is not to be had.
-    #[error("the projector cannot read events")]
-    Reader(#[from] ReaderError),
-    /// The state of `ENVELOPES` cannot be read.
-    #[error("the projector cannot see what others have written")]
-    Extent(#[from] ExtentError),
-    /// What is held back cannot be found.
-    #[error("the projector cannot find what is held back")]
-    Past(#[from] PastError),
-    /// The end of `ENVELOPES` cannot be read.
-    #[error("the projector cannot take up writing")]
-    Writer(#[from] WriteError),
-}
-
-impl ProjectorError {
-    /// Whether it may be otherwise a moment later.
-    fn may_pass(&self) -> bool {
-        !matches!(self, Self::MaxPayload(_))
-    }
 }

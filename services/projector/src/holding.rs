@@ -18,6 +18,7 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use crate::conflate::{Conflation, Held};
+use crate::residents::Residents;
 
 pub(crate) struct Holding {
     topology: Topology,
@@ -63,17 +64,18 @@ impl Holding {
         resume: Resume,
         through: Position,
         in_line: &HashMap<EnvelopeSubject, Origin>,
+        residents: &Residents,
         now: OffsetDateTime,
     ) -> Result<(), PastError> {
         let mut conflation = Conflation::default();
-        for (subject, (found, interval)) in self.look_back(resume, through).await? {
+        for (subject, (found, interval)) in self.look_back(resume, through, residents).await? {
             let Held { envelope, stored_at } = &found;
             let line = in_line.get(&subject);
             if line.is_some_and(|origin| !is_younger(envelope.origin, *origin)) || has_expired(envelope, now)
             {
                 continue;
             }
-            let written = last_written(&self.topology, &subject, 0).await?;
+            let written = self.last_written(&subject, residents).await?;
             let at = match (line, written) {
                 (_, Some((origin, _))) if !is_younger(envelope.origin, origin) => continue,
                 (Some(_), _) => now,
@@ -97,6 +99,7 @@ impl Holding {
         &self,
         resume: Resume,
         through: Position,
+        residents: &Residents,
     ) -> Result<HashMap<EnvelopeSubject, (Held, Duration)>, PastError> {
         // Of another life of `EVENTS`, nothing is held.
         let after = resume.after.filter(|after| after.event.epoch == through.epoch);
@@ -112,7 +115,8 @@ impl Holding {
             let events = catalog.replaceable_events().map(|event| event.subject(catalog.tenant()));
             events.collect::<Vec<_>>()
         };
-        let subjects: Vec<_> = catalogs.values().flat_map(subjects).collect();
+        let own = catalogs.values().filter(|catalog| residents.is_here(catalog.tenant().as_str()));
+        let subjects: Vec<_> = own.flat_map(subjects).collect();
         for subject in subjects {
             let mut position = Position { sequence: first - 1, ..through };
             while position.sequence < last {
@@ -153,6 +157,7 @@ impl Holding {
         &mut self,
         event: &RawEvent,
         envelopes: Vec<Envelope>,
+        residents: &Residents,
         now: OffsetDateTime,
     ) -> Vec<Envelope> {
         let catalogs = Arc::clone(&self.catalogs.borrow());
@@ -163,7 +168,7 @@ impl Holding {
         for envelope in envelopes {
             let interval = interval(&catalogs, event, &envelope);
             if let Some(interval) = interval {
-                self.learn(&envelope.subject, interval, now).await;
+                self.learn(&envelope.subject, interval, residents, now).await;
             }
             let offered = Held { envelope, stored_at: event.stored_at };
             passed.extend(self.conflation.offer(offered, interval, now));
@@ -172,11 +177,17 @@ impl Holding {
     }
 
     /// In its first interval, a projector does not know by itself what was written just before.
-    async fn learn(&mut self, subject: &EnvelopeSubject, interval: Duration, now: OffsetDateTime) {
+    async fn learn(
+        &mut self,
+        subject: &EnvelopeSubject,
+        interval: Duration,
+        residents: &Residents,
+        now: OffsetDateTime,
+    ) {
         if now >= self.since + interval || self.conflation.knows(subject) {
             return;
         }
-        let written = match last_written(&self.topology, subject, 0).await {
+        let written = match self.last_written(subject, residents).await {
             Ok(written) => written.map(|(_, at)| at.min(now)),
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "taken as written just now");
@@ -186,6 +197,32 @@ impl Holding {
         if let Some(at) = written.filter(|at| *at + interval > now) {
             self.conflation.written(subject, interval, at);
         }
+    }
+
+    /// What was written last on a subject. What is due when a generation becomes current is written in the one before.
+    async fn last_written(
+        &self,
+        subject: &EnvelopeSubject,
+        residents: &Residents,
+    ) -> Result<Option<(Origin, OffsetDateTime)>, PastError> {
+        for generation in residents.live_generations(&subject.tenant) {
+            if let Some(written) = last_written(&self.topology, subject, generation).await? {
+                return Ok(Some(written));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes out what is held of a tenant, the oldest first, each with the oldest event of which something is held
+    /// behind it still.
+    pub(crate) fn take(&mut self, tenant: &Tenant, now: OffsetDateTime) -> Vec<(Envelope, Option<u64>)> {
+        let mut taken = self.conflation.take_held(|held| held.envelope.subject.tenant == *tenant);
+        taken.retain(|held| !has_expired(&held.envelope, now));
+        let next = taken.iter().skip(1).map(|held| Some(held.envelope.origin.event.sequence));
+        let next: Vec<_> = next.chain([None]).collect();
+        let rest = self.conflation.held_from();
+        let with_rest = |next: Option<u64>| next.into_iter().chain(rest).min();
+        taken.into_iter().zip(next).map(|(held, next)| (held.envelope, with_rest(next))).collect()
     }
 
     pub(crate) fn is_due(&self, now: OffsetDateTime) -> bool {
@@ -211,7 +248,7 @@ impl Holding {
             subjects.map(|subject| (subject.tenant.clone(), subject.address.clone())).collect();
         for (tenant, address) in addresses {
             if let Some(at) = self.purged_at(&tenant, &address).await? {
-                self.conflation.drop_held(|Held { envelope, stored_at }| {
+                self.conflation.take_held(|Held { envelope, stored_at }| {
                     *stored_at < at
                         && (&envelope.subject.tenant, &envelope.subject.address) == (&tenant, &address)
                 });

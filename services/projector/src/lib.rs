@@ -10,9 +10,15 @@
 //! whoever takes over.
 
 mod backlog;
+mod configured;
 mod conflate;
 mod engine;
 mod holding;
+mod line;
+mod projecting;
+mod rebuild;
+mod residents;
+mod run;
 mod under_way;
 
-pub use engine::{ProjectorError, Settings, run};
+pub use run::{ProjectorError, Settings, run};

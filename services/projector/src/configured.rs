@@ -1,0 +1,50 @@
+//! The configuration places tenants who were never placed; from then on, the record counts.
+
+use std::collections::BTreeMap;
+
+use tidings_model::{Placement, ShardNumber, Tenant};
+use tidings_streams::{Topology, last_of_generation};
+
+use crate::run::ProjectorError;
+
+/// Records where tenants are whom the configuration puts elsewhere than into the first shard, and says where it differs
+/// from what is recorded.
+pub(crate) async fn record(
+    topology: &Topology,
+    configured: &BTreeMap<Tenant, ShardNumber>,
+) -> Result<(), ProjectorError> {
+    let recorded = topology.placements().all().await?;
+    for (tenant, &wanted) in configured {
+        let shard = match recorded.get(tenant) {
+            Some(placement) => placement.current.place.shard,
+            None => record_first(topology, tenant, wanted).await?,
+        };
+        let is_moving = |placement: &Placement| {
+            placement.next.as_ref().is_some_and(|rebuild| rebuild.place.shard == wanted)
+        };
+        if shard != wanted && !recorded.get(tenant).is_some_and(is_moving) {
+            tracing::warn!(
+                %tenant, %shard, configured = %wanted,
+                "the tenant stays in the shard where its envelopes are; \
+                 `tidings projector move --tenant {tenant} --to {wanted}` moves it"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Where the tenant is; whoever has envelopes in the first shard was there before it was configured otherwise.
+async fn record_first(
+    topology: &Topology,
+    tenant: &Tenant,
+    wanted: ShardNumber,
+) -> Result<ShardNumber, ProjectorError> {
+    let first = topology.on(ShardNumber::default()).await?;
+    if wanted == first.shard() {
+        return Ok(wanted);
+    }
+    let was_there = last_of_generation(&first, tenant, 0).await?.is_some();
+    let shard = if was_there { first.shard() } else { wanted };
+    let recorded = topology.placements().change(tenant, shard, |_| {}).await?;
+    Ok(recorded.current.place.shard)
+}

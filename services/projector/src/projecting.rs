@@ -1,0 +1,76 @@
+//! From an event to its envelopes, as a part of the event's trace; what cannot be projected is kept with the reason.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidings_catalog::{Catalogs, Rejection, project};
+use tidings_model::{Envelope, RawEvent, headers};
+use tidings_runtime::telemetry::propagation;
+use tidings_streams::{Rejections, Topology};
+use tokio::sync::watch;
+
+/// How long to wait before NATS is asked again.
+const RETRY: Duration = Duration::from_millis(250);
+
+pub(crate) struct Projecting {
+    catalogs: watch::Receiver<Arc<Catalogs>>,
+    max_event_bytes: usize,
+    rejections: Rejections,
+}
+
+impl Projecting {
+    pub(crate) fn new(
+        topology: &Topology,
+        catalogs: &watch::Receiver<Arc<Catalogs>>,
+        max_event_bytes: usize,
+    ) -> Self {
+        Self { catalogs: catalogs.clone(), max_event_bytes, rejections: Rejections::new(topology) }
+    }
+
+    /// The envelopes of an event; none of one that is rejected, which is kept, however long NATS is away.
+    pub(crate) async fn envelopes(&self, event: &RawEvent) -> Vec<Envelope> {
+        match self.project(event) {
+            Ok(envelopes) => envelopes,
+            Err(rejection) => {
+                self.reject(event, &rejection).await;
+                Vec::new()
+            }
+        }
+    }
+
+    /// Projects an event as a part of its trace, which goes on with its envelopes.
+    fn project(&self, event: &RawEvent) -> Result<Vec<Envelope>, Rejection> {
+        let span = tracing::info_span!(
+            target: propagation::TRACES_ONLY, "project", subject = event.subject, event = %event.position
+        );
+        let header = |name: &str| event.header(name).or_else(|| event.header(&format!("ce-{name}")));
+        propagation::continue_trace(&span, header);
+        let catalogs = Arc::clone(&self.catalogs.borrow());
+        let mut envelopes = span.in_scope(|| project(&catalogs, event, self.max_event_bytes))?;
+        // Without tracing of our own, the producer's context is passed on as it came.
+        propagation::inject(&span, |name, value| {
+            if name == headers::TRACE_PARENT {
+                for envelope in &mut envelopes {
+                    envelope.trace_parent = Some(value.clone());
+                }
+            }
+        });
+        Ok(envelopes)
+    }
+
+    async fn reject(&self, event: &RawEvent, rejection: &Rejection) {
+        tracing::warn!(
+            subject = event.subject,
+            event = %event.position,
+            reason = %rejection.reason,
+            pointer = rejection.pointer,
+            "event rejected: {}", rejection.text
+        );
+        let Rejection { text, pointer, .. } = rejection;
+        let reason = rejection.reason.as_str();
+        while let Err(error) = self.rejections.keep(event, reason, text, pointer.as_deref()).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Making a tenant's envelopes anew: what came before the cut is copied, what came after it is projected.
+//!
+//! Both are handed out in the order of events, behind what the stream holds of the generation already.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidings_catalog::{Catalogs, project};
+use tidings_model::{
+    Address, Class, Envelope, OriginOrder, Place, Placement, Position, Progress, RawEvent, Rebuild, Tenant,
+};
+use tidings_streams::{
+    CopyError, DiscardError, EnvelopeCopies, EventHistory, ExtentError, HistoryError, PastError,
+    PlacementError, Topology, TopologyError, all_purges, discard_address, discard_generation, end_of_events,
+    first_event, first_of_generation, is_done_before, last_event, last_of_generation,
+};
+use time::OffsetDateTime;
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+
+use super::Made;
+
+/// How long to wait before NATS is asked again.
+const RETRY: Duration = Duration::from_millis(250);
+/// How often it is said how far it is.
+const REPORT: Duration = Duration::from_secs(1);
+
+/// What every rebuild needs.
+#[derive(Clone)]
+pub(crate) struct Workshop {
+    pub(crate) topology: Topology,
+    /// The name of the durable consumers, as it is in the first shard.
+    pub(crate) consumer: String,
+    pub(crate) catalogs: watch::Receiver<Arc<Catalogs>>,
+    pub(crate) max_event_bytes: usize,
+    pub(crate) clock: fn() -> OffsetDateTime,
+}
+
+pub(crate) struct Maker {
+    workshop: Workshop,
+    tenant: Tenant,
+    /// Where the envelopes are until then.
+    from: Place,
+    rebuild: Rebuild,
+    made: mpsc::Sender<Made>,
+    /// The last envelope that is stored, or was handed out.
+    after: Option<OriginOrder>,
+}
+
+/// What is known before anything is made.
+struct Ground {
+    /// The first event that is projected anew.
+    cut: Position,
+    /// When somebody's envelopes were removed.
+    purged: HashMap<Address, OffsetDateTime>,
+}
+
+impl Maker {
+    pub(crate) fn new(
+        workshop: &Workshop,
+        tenant: &Tenant,
+        from: Place,
+        rebuild: &Rebuild,
+        made: mpsc::Sender<Made>,
+    ) -> Self {
+        let (tenant, rebuild) = (tenant.clone(), rebuild.clone());
+        Self { workshop: workshop.clone(), tenant, from, rebuild, made, after: None }
+    }
+
+    /// Makes envelopes for as long as somebody takes them, and says how far the taker is. Faults are waited out.
+    pub(crate) async fn run(mut self, progress: watch::Receiver<Progress>) {
+        let ground = loop {
+            match self.prepare().await {
+                Ok(ground) => break ground,
+                Err(MakeError::Gone) => return,
+                Err(error) => self.wait(&error).await,
+            }
+        };
+        let report = report(self.workshop.clone(), self.tenant.clone(), self.rebuild.clone(), progress);
+        let make = async {
+            while let Err(error) = self.copy(&ground).await {
+                if self.made.is_closed() {
+                    return;
+                }
+                self.wait(&error).await;
+            }
+            while let Err(error) = self.project(&ground).await {
+                if self.made.is_closed() {
+                    return;
+                }
+                self.wait(&error).await;
+            }
+        };
+        tokio::select! {
+            () = make => {}
+            () = report => {}
+        }
+    }
+
+    async fn wait(&self, error: &MakeError) {
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            tenant = %self.tenant,
+            "making the tenant's envelopes anew was interrupted; trying again"
+        );
+        tokio::time::sleep(RETRY).await;
+    }
+
+    /// Finds out what is there, and sees to it that nothing is that must not be.
+    async fn prepare(&mut self) -> Result<Ground, MakeError> {
+        let Workshop { topology, catalogs, .. } = &self.workshop;
+        let (tenant, Place { generation, .. }) = (&self.tenant, self.rebuild.place);
+        // In this order: whoever has begun did so behind this sequence, unless that is known by then.
+        let last = topology.extent().await?.last;
+        let placement = topology.placements().load(tenant).await?;
+        let next = placement.next.as_ref().filter(|next| is_same(next, &self.rebuild));
+        if next.ok_or(MakeError::Gone)?.progress.is_none() {
+            // Of another rebuild, which was given up.
+            discard_generation(topology, tenant, generation, last).await?;
+            let now = (self.workshop.clock)();
+            say(topology, tenant, &self.rebuild, Progress { at: seconds(now), ..Progress::default() })
+                .await?;
+        }
+        let purged = self.heed_purges(&placement).await?;
+        let held_back = catalogs.borrow().get(tenant).and_then(tidings_catalog::Catalog::longest_interval);
+        let since = self.rebuild.since.and_then(|since| {
+            let since = OffsetDateTime::from_unix_timestamp(i64::try_from(since).ok()?).ok()?;
+            // What was held back then may not be written yet, and is not there to be copied.
+            Some(since - held_back.unwrap_or_default())
+        });
+        let cut = first_event(topology, tenant, since).await?;
+        let stored = last_of_generation(topology, tenant, generation).await?;
+        self.after = stored.map(|(origin, _)| origin.order());
+        Ok(Ground { cut, purged })
+    }
+
+    /// When whose envelopes were removed. What is stored of them behind the removal was under way then.
+    async fn heed_purges(
+        &self,
+        placement: &Placement,
+    ) -> Result<HashMap<Address, OffsetDateTime>, MakeError> {
+        let (own, tenant) = (&self.workshop.topology, &self.tenant);
+        let generation = self.rebuild.place.generation;
+        let mut shards: Vec<_> = placement.places().map(|place| place.shard).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        let first = first_of_generation(own, tenant, generation).await?;
+        let mut newest = HashMap::new();
+        for shard in shards {
+            for purged in all_purges(&own.on(shard).await?, tenant).await? {
+                if shard == own.shard() && first.is_some_and(|(first, _)| first < purged.sequence) {
+                    let before = first_event(own, tenant, Some(purged.at)).await?;
+                    discard_address(own, tenant, generation, &purged.address, before).await?;
+                }
+                let at = newest.entry(purged.address).or_insert(purged.at);
+                *at = purged.at.max(*at);
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Copies the envelopes of events before the cut.
+    async fn copy(&mut self, ground: &Ground) -> Result<(), MakeError> {
+        let cut = ground.cut;
+        let is_copied = self.after.is_some_and(|after| after >= (cut.epoch.0, cut.sequence, 0));
+        if !is_copied {
+            self.copy_all(ground).await?;
+        }
+        let last = self.last_event(cut).await?;
+        let passed = Position { sequence: cut.sequence - 1, ..cut };
+        self.hand_out(Made::Reached { passed, last }).await
+    }
+
+    async fn copy_all(&mut self, ground: &Ground) -> Result<(), MakeError> {
+        let topology = self.workshop.topology.clone();
+        let from = topology.on(self.from.shard).await?;
+        let consumer = self.from.shard.name(&self.workshop.consumer);
+        while !is_done_before(&topology, &consumer, ground.cut).await? {
+            tokio::time::sleep(RETRY).await;
+        }
+        let first = first_of_generation(&from, &self.tenant, self.from.generation).await?;
+        if first.is_none_or(|(_, origin)| origin.event.is_at_or_behind(ground.cut)) {
+            return Ok(());
+        }
+        let mut copies = EnvelopeCopies::open(&from, &self.tenant, self.from.generation, ground.cut).await?;
+        while let Some(copy) = copies.next().await? {
+            let (envelope, stored_at) = (copy.stored.envelope, copy.stored.stored_at);
+            let ends = stored_at + topology.settings().envelopes_max_age;
+            let kept_until = copy.kept_until.map_or(ends, |kept| kept.min(ends));
+            let envelopes = self.kept(ground, vec![envelope], stored_at, kept_until);
+            let last = envelopes.last().map(|envelope| envelope.origin.order());
+            if last.is_some() {
+                let (event, is_rejected, left) = (None, false, 0);
+                self.hand_out(Made::Envelopes { event, envelopes, kept_until, is_rejected, left }).await?;
+            }
+            self.after = self.after.max(last);
+        }
+        Ok(())
+    }
+
+    /// Projects every event from the cut on, and those that come.
+    async fn project(&mut self, ground: &Ground) -> Result<(), MakeError> {
+        let topology = self.workshop.topology.clone();
+        let mut passed = Position { sequence: ground.cut.sequence - 1, ..ground.cut };
+        // Parts of the last event may be missing.
+        if let Some((epoch, sequence, _)) = self.after.filter(|after| after.0 == passed.epoch.0) {
+            let stored =
+                Position { epoch: tidings_model::Epoch(epoch), sequence: sequence.saturating_sub(1) };
+            if stored.is_at_or_behind(passed) {
+                passed = stored;
+            }
+        }
+        let mut history = EventHistory::open(&topology, &self.tenant, Some(passed), None).await?;
+        loop {
+            while let Some(event) = history.take() {
+                passed = event.position;
+                self.project_one(ground, &event, history.left()).await?;
+            }
+            if tokio::time::timeout(REPORT, history.ready()).await.is_err() {
+                // The tenant's last event may have been removed before it was read.
+                let end = end_of_events(&topology).await?;
+                let last = self.last_event(end).await?;
+                if last.is_none_or(|last| passed.is_at_or_behind(last)) {
+                    let passed = Position { sequence: end.sequence - 1, ..end };
+                    self.hand_out(Made::Reached { passed, last }).await?;
+                }
+            }
+        }
+    }
+
+    async fn project_one(&mut self, ground: &Ground, event: &RawEvent, left: u64) -> Result<(), MakeError> {
+        let Workshop { catalogs, max_event_bytes, topology, .. } = &self.workshop;
+        let kept_until = event.stored_at + topology.settings().envelopes_max_age;
+        let catalogs = Arc::clone(&catalogs.borrow());
+        let (projected, is_rejected) = match project(&catalogs, event, *max_event_bytes) {
+            Ok(envelopes) => (envelopes, false),
+            Err(_) => (Vec::new(), true),
+        };
+        let envelopes = self.kept(ground, projected, event.stored_at, kept_until);
+        let last = envelopes.last().map(|envelope| envelope.origin.order());
+        let event = Some(event.position);
+        self.hand_out(Made::Envelopes { event, envelopes, kept_until, is_rejected, left }).await?;
+        self.after = self.after.max(last);
+        Ok(())
+    }
+
+    /// What of this is to be written.
+    fn kept(
+        &self,
+        ground: &Ground,
+        mut envelopes: Vec<Envelope>,
+        stored_at: OffsetDateTime,
+        kept_until: OffsetDateTime,
+    ) -> Vec<Envelope> {
+        let now = (self.workshop.clock)();
+        if kept_until <= now {
+            return Vec::new();
+        }
+        envelopes.retain(|envelope| {
+            let purged_at = ground.purged.get(&envelope.subject.address);
+            envelope.subject.class != Class::Ephemeral
+                && envelope.expires_at.is_none_or(|expires_at| expires_at > now)
+                && purged_at.is_none_or(|purged_at| *purged_at < stored_at)
+                && self.after.is_none_or(|after| envelope.origin.order() > after)
+        });
+        envelopes
+    }
+
+    async fn last_event(&self, near: Position) -> Result<Option<Position>, MakeError> {
+        let last = last_event(&self.workshop.topology, &self.tenant).await?;
+        Ok(last.map(|sequence| Position { sequence, ..near }))
+    }
+
+    async fn hand_out(&self, made: Made) -> Result<(), MakeError> {
+        self.made.send(made).await.map_err(|_| MakeError::Gone)
+    }
+}
+
+/// Says now and then how far it is.
+async fn report(workshop: Workshop, tenant: Tenant, rebuild: Rebuild, progress: watch::Receiver<Progress>) {
+    let mut ticks = tokio::time::interval(REPORT);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let said = Progress { at: seconds((workshop.clock)()), ..*progress.borrow() };
+        if let Err(error) = say(&workshop.topology, &tenant, &rebuild, said).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "saying later how far it is");
+        }
+    }
+}
+
+async fn say(
+    topology: &Topology,
+    tenant: &Tenant,
+    rebuild: &Rebuild,
+    progress: Progress,
+) -> Result<(), PlacementError> {
+    let change = |placement: &mut Placement| {
+        if let Some(next) = placement.next.as_mut().filter(|next| is_same(next, rebuild)) {
+            next.progress = Some(progress);
+        }
+    };
+    topology.placements().change(tenant, topology.shard(), change).await.map(drop)
+}
+
+fn is_same(one: &Rebuild, other: &Rebuild) -> bool {
+    (one.place, one.requested_at) == (other.place, other.requested_at)
+}
+
+fn seconds(time: OffsetDateTime) -> u64 {
+    u64::try_from(time.unix_timestamp()).unwrap_or_default()
+}
+
+/// Why nothing is made now.
+#[derive(Debug, thiserror::Error)]
+enum MakeError {
+    #[error("nobody wants the envelopes any more")]
+    Gone,
+    #[error("the tenant's events cannot be found")]
+    Past(#[from] PastError),
+    #[error("the tenant's events cannot be read")]
+    History(#[from] HistoryError),
+    #[error("the tenant's envelopes cannot be copied")]
+    Copy(#[from] CopyError),
+    #[error("what must not be there cannot be removed")]
+    Discard(#[from] DiscardError),
+    #[error("the shard's stream does not say how far it goes")]
+    Extent(#[from] ExtentError),
+    #[error("the shard where the envelopes are cannot be used")]
+    Topology(#[from] TopologyError),
+    #[error("the rebuild cannot be found, or followed")]
+    Placement(#[from] PlacementError),
+}

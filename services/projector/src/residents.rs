@@ -1,0 +1,253 @@
+//! Who lives in this shard, and in which generation.
+//!
+//! A tenant changes over at its notice. From where that stands in line, its events are taken for the new place; from
+//! where it is sent, its envelopes are written there; and when it is stored, the bucket follows. Whoever opens or
+//! recovers asks the stream first and the bucket second, so that at no point two projectors could mean different places.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use tidings_model::{Place, Placement, Rebuild, ShardNumber, Tenant};
+use tidings_streams::{PlacementError, Placements, Topology, last_notice};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tokio_util::task::AbortOnDropHandle;
+
+/// How often the bucket is looked at.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Where tenants' envelopes are, as the bucket says.
+pub(crate) type All = Arc<BTreeMap<Tenant, Placement>>;
+
+/// What the bucket says, whenever that changes; for as long as the handle is kept.
+pub(crate) fn watch_placements(placements: Placements) -> (watch::Receiver<All>, AbortOnDropHandle<()>) {
+    let (sender, receiver) = watch::channel(All::default());
+    let watching = async move {
+        let mut poll = tokio::time::interval(POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut known = None;
+        loop {
+            poll.tick().await;
+            let read = async {
+                let revision = placements.revision().await?;
+                if known != Some(revision) {
+                    sender.send_replace(placements.all().await?.into());
+                    known = Some(revision);
+                }
+                Ok::<_, PlacementError>(())
+            };
+            if let Err(error) = read.await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "looking again later");
+            }
+        }
+    };
+    (receiver, AbortOnDropHandle::new(tokio::spawn(watching)))
+}
+
+pub(crate) struct Residents {
+    topology: Topology,
+    /// Where tenants are who were never placed; in the first shard, if nothing is said.
+    configured: BTreeMap<Tenant, ShardNumber>,
+    known: HashMap<Tenant, Resident>,
+}
+
+struct Resident {
+    placement: Placement,
+    /// What the newest notice in this shard's stream says.
+    notice: Option<Place>,
+    /// A notice that is about to become it.
+    coming: Option<Coming>,
+}
+
+#[derive(Clone, Copy)]
+struct Coming {
+    place: Place,
+    is_sent: bool,
+}
+
+impl Resident {
+    /// Where its events belong that are read now.
+    fn place_in_line(&self) -> Place {
+        self.coming.map_or(self.placement.current.place, |coming| coming.place)
+    }
+
+    /// Where its envelopes belong that are sent now.
+    fn place_as_sent(&self) -> Place {
+        self.coming
+            .filter(|coming| coming.is_sent)
+            .map_or(self.placement.current.place, |coming| coming.place)
+    }
+
+    /// The generations in a shard that were current, newest first.
+    fn stays(&self, shard: ShardNumber) -> impl Iterator<Item = u32> {
+        let former = self.placement.former.iter().rev().map(|stay| stay.place);
+        let all = [self.placement.current.place].into_iter().chain(former);
+        all.filter(move |place| place.shard == shard).map(|place| place.generation)
+    }
+
+    /// What the stream says, the bucket does not yet.
+    fn is_ahead(&self, shard: ShardNumber) -> bool {
+        let current = self.placement.current.place;
+        self.notice.is_some_and(|notice| notice.shard == shard && notice.generation > current.generation)
+    }
+}
+
+impl Residents {
+    pub(crate) fn new(topology: &Topology, configured: BTreeMap<Tenant, ShardNumber>) -> Self {
+        Self { topology: topology.clone(), configured, known: HashMap::new() }
+    }
+
+    /// Asks stream and bucket, about these tenants and all that were ever placed.
+    pub(crate) async fn learn(
+        &mut self,
+        tenants: impl Iterator<Item = &Tenant>,
+    ) -> Result<(), PlacementError> {
+        let mut placements = self.topology.placements().all().await?;
+        for tenant in tenants {
+            let first = || Placement::first(self.configured_shard(tenant.as_str()));
+            placements.entry(tenant.clone()).or_insert_with(first);
+        }
+        let learning = placements.into_iter().map(async |(tenant, placement)| {
+            let mut resident = Resident { placement, notice: None, coming: None };
+            self.settle(&tenant, &mut resident).await?;
+            Ok((tenant, resident))
+        });
+        self.known = try_join_all(learning).await?.into_iter().collect();
+        Ok(())
+    }
+
+    /// Takes over what the bucket says now, unless the stream has said more.
+    pub(crate) async fn update(&mut self, all: &BTreeMap<Tenant, Placement>) -> Result<(), PlacementError> {
+        let mut known = std::mem::take(&mut self.known);
+        for (tenant, placement) in all {
+            let first = || Resident { placement: placement.clone(), notice: None, coming: None };
+            let resident = known.entry(tenant.clone()).or_insert_with(first);
+            if placement.current.place.generation >= resident.placement.current.place.generation {
+                resident.placement = placement.clone();
+                let current = placement.current.place.generation;
+                resident.coming = resident.coming.filter(|coming| coming.place.generation > current);
+            }
+        }
+        let unsettled = known.iter_mut().filter(|(_, resident)| {
+            let has_left = self.owes_notice(resident).is_some();
+            has_left || resident.is_ahead(self.topology.shard())
+        });
+        let settled = try_join_all(unsettled.map(|(tenant, resident)| self.settle(tenant, resident))).await;
+        self.known = known;
+        settled.map(drop)
+    }
+
+    /// Reads the newest notice; if it is ahead of the bucket, the bucket follows.
+    async fn settle(&self, tenant: &Tenant, resident: &mut Resident) -> Result<(), PlacementError> {
+        let notice = last_notice(&self.topology, tenant).await?;
+        resident.notice = notice.map(|(place, _)| place);
+        if let Some((place, since)) = notice.filter(|_| resident.is_ahead(self.topology.shard())) {
+            let first = self.configured_shard(tenant.as_str());
+            let switch = |placement: &mut Placement| placement.switch(place, since);
+            resident.placement = self.topology.placements().change(tenant, first, switch).await?;
+            resident.coming = None;
+            tracing::info!(%tenant, %place, "the tenant's envelopes are in their new place");
+        }
+        Ok(())
+    }
+
+    fn configured_shard(&self, tenant: &str) -> ShardNumber {
+        self.configured.get(tenant).copied().unwrap_or_default()
+    }
+
+    /// Whether events of this tenant that are read now are for this shard.
+    pub(crate) fn is_here(&self, tenant: &str) -> bool {
+        let known = self.known.get(tenant).map(|resident| resident.place_in_line().shard);
+        known.unwrap_or_else(|| self.configured_shard(tenant)) == self.topology.shard()
+    }
+
+    /// The generation of a tenant's envelopes that are sent now.
+    pub(crate) fn generation(&self, tenant: &Tenant) -> u32 {
+        let Some(resident) = self.known.get(tenant) else { return 0 };
+        let (own, place) = (self.topology.shard(), resident.place_as_sent());
+        if place.shard == own { place.generation } else { resident.stays(own).next().unwrap_or_default() }
+    }
+
+    /// The generations of a tenant's envelopes that were written as it happened: the current one, and the one before.
+    pub(crate) fn live_generations(&self, tenant: &Tenant) -> Vec<u32> {
+        let stays = |resident: &Resident| resident.stays(self.topology.shard()).take(2).collect();
+        self.known.get(tenant).map_or_else(|| vec![0], stays)
+    }
+
+    /// What is to be made in this shard first of all.
+    pub(crate) fn rebuild(&self) -> Option<(&Tenant, &Placement, &Rebuild)> {
+        let requests = self.known.iter().filter_map(|(tenant, resident)| {
+            let next = resident.placement.next.as_ref()?;
+            let said = resident.notice.into_iter().chain(resident.coming.map(|coming| coming.place));
+            let is_said = said.map(|place| place.generation).max() >= Some(next.place.generation);
+            let is_here = next.place.shard == self.topology.shard();
+            (is_here && !is_said).then_some((tenant, &resident.placement, next))
+        });
+        requests.min_by_key(|(tenant, _, rebuild)| (rebuild.requested_at, *tenant))
+    }
+
+    /// Whether this is still to be made.
+    pub(crate) fn wants(&self, tenant: &Tenant, wanted: &Rebuild) -> bool {
+        let next = self.known.get(tenant).and_then(|resident| resident.placement.next.as_ref());
+        next.is_some_and(|next| (next.place, next.requested_at) == (wanted.place, wanted.requested_at))
+    }
+
+    /// Whether a place was a tenant's current one at some time.
+    pub(crate) async fn has_been_current(
+        &mut self,
+        tenant: &Tenant,
+        place: Place,
+    ) -> Result<bool, PlacementError> {
+        let Some(mut resident) = self.known.remove(tenant) else { return Ok(false) };
+        let settled = self.settle(tenant, &mut resident).await;
+        let has_been = resident.stays(place.shard).any(|generation| generation == place.generation);
+        self.known.insert(tenant.clone(), resident);
+        settled.map(|()| has_been)
+    }
+
+    /// Whether the bucket does not say yet what the stream says.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.known.values().any(|resident| resident.is_ahead(self.topology.shard()))
+    }
+
+    /// Somebody who has left, and whose new place this shard's stream does not say yet.
+    pub(crate) fn has_left(&self) -> Option<(Tenant, Place)> {
+        let mut left = self.known.iter();
+        left.find_map(|(tenant, resident)| Some((tenant.clone(), self.owes_notice(resident)?)))
+    }
+
+    fn owes_notice(&self, resident: &Resident) -> Option<Place> {
+        let (own, place) = (self.topology.shard(), resident.placement.current.place);
+        let is_said = |said: Option<Place>| said.is_some_and(|said| said.generation >= place.generation);
+        let was_here = place.shard != own && resident.stays(own).next().is_some();
+        let is_coming = is_said(resident.coming.map(|coming| coming.place));
+        (was_here && !is_said(resident.notice) && !is_coming).then_some(place)
+    }
+
+    /// A notice stands in line: what is read from now on belongs to that place.
+    pub(crate) fn put_in_line(&mut self, tenant: &Tenant, place: Place) {
+        self.come(tenant, place, false);
+    }
+
+    /// A notice was sent: what is sent from now on belongs to that place.
+    pub(crate) fn sent(&mut self, tenant: &Tenant, place: Place) {
+        self.come(tenant, place, true);
+    }
+
+    fn come(&mut self, tenant: &Tenant, place: Place, is_sent: bool) {
+        if let Some(resident) = self.known.get_mut(tenant) {
+            resident.coming = Some(Coming { place, is_sent });
+        }
+    }
+
+    /// A notice was stored; the bucket is to follow.
+    pub(crate) async fn stored(&mut self, tenant: &Tenant, place: Place) -> Result<(), PlacementError> {
+        let Some(mut resident) = self.known.remove(tenant) else { return Ok(()) };
+        resident.notice = Some(place);
+        let settled = self.settle(tenant, &mut resident).await;
+        self.known.insert(tenant.clone(), resident);
+        settled
+    }
+}
