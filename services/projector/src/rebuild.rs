@@ -7,6 +7,7 @@
 
 mod course;
 mod make;
+mod repeats;
 
 use std::future::pending;
 

@@ -13,13 +13,14 @@ use tidings_model::{
 use tidings_streams::{
     CopyError, DiscardError, EnvelopeCopies, EventHistory, ExtentError, HistoryError, PastError,
     PlacementError, Topology, TopologyError, all_purges, discard_address, discard_generation, end_of_events,
-    first_event, first_of_generation, is_done_before, last_event, last_of_generation,
+    first_event, first_of_generation, is_done_before, last_event, last_of_generation, next_event,
 };
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::Made;
+use super::repeats::Repeats;
 
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -202,20 +203,13 @@ impl Maker {
     /// Projects every event from the cut on, and those that come.
     async fn project(&mut self, ground: &Ground) -> Result<(), MakeError> {
         let topology = self.workshop.topology.clone();
-        let mut passed = Position { sequence: ground.cut.sequence - 1, ..ground.cut };
-        // Parts of the last event may be missing.
-        if let Some((epoch, sequence, _)) = self.after.filter(|after| after.0 == passed.epoch.0) {
-            let stored =
-                Position { epoch: tidings_model::Epoch(epoch), sequence: sequence.saturating_sub(1) };
-            if stored.is_at_or_behind(passed) {
-                passed = stored;
-            }
-        }
+        let mut passed = self.resume(ground).await?;
+        let mut repeats = Repeats::new(topology.settings().duplicate_window);
         let mut history = EventHistory::open(&topology, &self.tenant, Some(passed), None).await?;
         loop {
             while let Some(event) = history.take() {
                 passed = event.position;
-                self.project_one(ground, &event, history.left()).await?;
+                self.project_one(ground, &event, &mut repeats, history.left()).await?;
             }
             if tokio::time::timeout(REPORT, history.ready()).await.is_err() {
                 // The tenant's last event may have been removed before it was read.
@@ -229,14 +223,41 @@ impl Maker {
         }
     }
 
-    async fn project_one(&mut self, ground: &Ground, event: &RawEvent, left: u64) -> Result<(), MakeError> {
+    /// Behind which event the reading begins: so long before the first one that is projected that it is known what
+    /// came before.
+    async fn resume(&self, ground: &Ground) -> Result<Position, MakeError> {
+        let (topology, cut) = (&self.workshop.topology, ground.cut);
+        // Parts of the last event may be missing.
+        let stored = self.after.filter(|after| after.0 == cut.epoch.0);
+        let first = stored.map_or(cut.sequence, |(_, sequence, _)| sequence.max(cut.sequence));
+        let before = Position { sequence: first - 1, ..cut };
+        let subject = format!("events.{}.>", self.tenant);
+        let Some(event) = next_event(topology, &subject, before).await? else { return Ok(before) };
+        let since = event.stored_at - topology.settings().duplicate_window;
+        let begin = first_event(topology, &self.tenant, Some(since)).await?;
+        Ok(Position { sequence: (begin.sequence - 1).min(before.sequence), ..cut })
+    }
+
+    async fn project_one(
+        &mut self,
+        ground: &Ground,
+        event: &RawEvent,
+        repeats: &mut Repeats,
+        left: u64,
+    ) -> Result<(), MakeError> {
         let Workshop { catalogs, max_event_bytes, topology, .. } = &self.workshop;
         let kept_until = event.stored_at + topology.settings().envelopes_max_age;
         let catalogs = Arc::clone(&catalogs.borrow());
-        let (projected, is_rejected) = match project(&catalogs, event, *max_event_bytes) {
+        let (mut projected, is_rejected) = match project(&catalogs, event, *max_event_bytes) {
             Ok(envelopes) => (envelopes, false),
             Err(_) => (Vec::new(), true),
         };
+        if projected.first().is_some_and(|first| repeats.is_repeat(first, event.stored_at)) {
+            projected.clear();
+        }
+        if !event.position.is_at_or_behind(ground.cut) {
+            return Ok(());
+        }
         let envelopes = self.kept(ground, projected, event.stored_at, kept_until);
         let last = envelopes.last().map(|envelope| envelope.origin.order());
         let event = Some(event.position);

@@ -24,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Where the process that a test kills finds NATS; also says that it is the one.
 const NATS_URL: &str = "TIDINGS_TEST_NATS";
+/// And of which shard it is.
+const SHARD: &str = "TIDINGS_TEST_SHARD";
 
 /// `note.added` makes one envelope, `group.called` one for each watcher, `beat.measured` one that lives two
 /// seconds. Of each job's `job.progressed` there is one in ten seconds, and in between only its
@@ -112,12 +114,27 @@ pub(crate) fn catalogs_of_all_progress() -> Arc<Catalogs> {
     parse(&CATALOG.replace("max_rate = \"6/min\"", ""))
 }
 
+/// The same, but with other bodies of notes.
+pub(crate) fn catalogs_that_say(body: &str) -> Arc<Catalogs> {
+    let (first, rest) = CATALOG.split_once("[message.body]\nn = \"{data.n}\"\n").unwrap();
+    parse(&format!("{first}body = {body}\n{rest}"))
+}
+
+/// The same, for several tenants.
+pub(crate) fn catalogs_of(tenants: &[&str]) -> Arc<Catalogs> {
+    Arc::new(tenants.iter().map(|tenant| parse_of(tenant, CATALOG)).collect())
+}
+
 fn parse(catalog: &str) -> Arc<Catalogs> {
-    let tenant = Tenant::parse("t").unwrap();
+    Arc::new([parse_of("t", catalog)].into())
+}
+
+fn parse_of(tenant: &str, catalog: &str) -> (Tenant, Catalog) {
+    let tenant = Tenant::parse(tenant).unwrap();
     let files = [("catalog.toml", catalog), ("any.schema.json", SCHEMA)];
     let files: Files = files.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
     let catalog = Catalog::parse(&tenant, &files).unwrap_or_else(|error| panic!("{error}"));
-    Arc::new([(tenant, catalog)].into())
+    (tenant, catalog)
 }
 
 /// The window is as short as the server allows, so that the server's deduplication hides no mistake of the projector.
@@ -313,12 +330,22 @@ impl Process {
         Self::start_at(scene.nats.url())
     }
 
+    /// Of another shard.
+    pub(crate) fn start_of(scene: &Scene, shard: u16) -> Self {
+        Self::start_as(scene.nats.url(), shard)
+    }
+
     /// With NATS at this URL.
     pub(crate) fn start_at(nats: &str) -> Self {
+        Self::start_as(nats, 0)
+    }
+
+    fn start_as(nats: &str, shard: u16) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
             .args(["--exact", "support::projector_that_is_killed", "--ignored", "--nocapture"])
             .env(NATS_URL, nats)
+            .env(SHARD, shard.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .kill_on_drop(true);
@@ -342,7 +369,8 @@ async fn projector_that_is_killed() {
     let Ok(url) = std::env::var(NATS_URL) else { return };
     let client = async_nats::connect(url).await.unwrap();
     let topology = Topology::ensure(&client, &stream_settings(SHORTEST_WINDOW)).await.unwrap();
-    let projector = Task::start(topology, settings());
+    let shard = ShardNumber(std::env::var(SHARD).unwrap().parse().unwrap());
+    let projector = Task::start(topology, Settings { shard, ..settings() });
     // Until this process is killed, or the one that started it has gone.
     let gone = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()));
     gone.await.unwrap().unwrap();
