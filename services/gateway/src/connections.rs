@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidings_streams::connections::{ConnectionService, Page, Place, Question, Search};
+use tidings_streams::connections::{ConnectionService, Ordinal, Page, Question, Search};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -37,18 +37,18 @@ pub(crate) async fn answer(
 async fn page(shards: &[ShardHandle], question: &Question) -> Page {
     let Question { operation, tenant, search, .. } = question;
     // All that is asked about one connection, one shard can tell.
-    let (shard, after) = match search.place {
-        Some(place) => (place.shard, Place { number: place.number.saturating_sub(1), ..place }),
+    let (shard, after) = match search.ordinal {
+        Some(ordinal) => (ordinal.shard, Ordinal { number: ordinal.number.saturating_sub(1), ..ordinal }),
         None => (search.after.shard, search.after),
     };
     let Some(handle) = shards.get(shard) else { return Page::default() };
     let search = Search { after, ..search.clone() };
     let survey = Survey { operation: *operation, tenant: tenant.clone(), search };
     let mut page = handle.survey(survey).await.unwrap_or_default();
-    if question.search.place.is_some() {
+    if question.search.ordinal.is_some() {
         page.next = None;
     } else if page.next.is_none() && shard + 1 < shards.len() {
-        page.next = Some(Place { shard: shard + 1, number: 0 });
+        page.next = Some(Ordinal { shard: shard + 1, number: 0 });
     }
     page
 }

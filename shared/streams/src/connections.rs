@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use tidings_model::{Tenant, subject};
 
 pub use ask::{AskError, ConnectionList, ask, ask_about};
-pub use name::{ConnectionName, ConnectionNameError, Place};
+pub use name::{ConnectionName, ConnectionNameError, Ordinal};
 pub use serve::{ConnectionService, Page, Question, ServiceError};
 
 /// The name of the service that gateways are.
@@ -65,12 +65,12 @@ pub struct Search {
     /// Those of this user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The one at this place.
+    /// The one with this ordinal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<Place>,
-    /// Those that come after this place.
+    pub ordinal: Option<Ordinal>,
+    /// Those that come after this ordinal.
     #[serde(default)]
-    pub after: Place,
+    pub after: Ordinal,
     /// Who asks, for the log.
     #[serde(default)]
     pub by: String,

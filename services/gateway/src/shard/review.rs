@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tidings_protocol::close::CloseCode;
-use tidings_streams::connections::{ConnectionName, Place};
+use tidings_streams::connections::{ConnectionName, Ordinal};
 use tokio::time::Instant;
 
 use super::connection::Connection;
@@ -76,7 +76,7 @@ impl Shard {
 
     /// What the connection is called among those of all gateways.
     pub(super) fn name(&self, connection: &Connection) -> ConnectionName {
-        let place = Place { shard: self.index, number: connection.id };
-        ConnectionName { gateway: self.shared.name.clone(), place }
+        let ordinal = Ordinal { shard: self.index, number: connection.id };
+        ConnectionName { gateway: self.shared.name.clone(), ordinal }
     }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use tidings_model::Tenant;
 use tidings_protocol::close::CloseCode;
-use tidings_streams::connections::{ConnectionReport, Operation, Page, Place, Search, Traffic};
+use tidings_streams::connections::{ConnectionReport, Operation, Ordinal, Page, Search, Traffic};
 use tokio::time::Instant;
 
 use super::Shard;
@@ -26,7 +26,7 @@ const PAGE: usize = 64 * 1024;
 pub(crate) struct Survey {
     pub(crate) operation: Operation,
     pub(crate) tenant: Tenant,
-    /// `after` is a place of this shard.
+    /// `after` is an ordinal of this shard.
     pub(crate) search: Search,
 }
 
@@ -34,7 +34,7 @@ impl Shard {
     /// The next connections that are meant; `next` is `None` at the shard's end.
     pub(super) fn survey(&self, survey: &Survey) -> Page {
         let (mut page, after) = (Page::default(), survey.search.after.number);
-        let share = if survey.search.place.is_some() { 1 } else { SHARE };
+        let share = if survey.search.ordinal.is_some() { 1 } else { SHARE };
         let connections: Vec<Rc<Connection>> = {
             let connections = self.connections.borrow();
             let following = connections.range((Bound::Excluded(after), Bound::Unbounded));
@@ -42,7 +42,7 @@ impl Shard {
         };
         let is_last = connections.len() < share;
         for connection in connections {
-            page.next = Some(Place { shard: self.index, number: connection.id });
+            page.next = Some(Ordinal { shard: self.index, number: connection.id });
             self.look_into(&connection, survey, &mut page.lines);
             if page.lines.len() >= PAGE {
                 return page;
@@ -60,7 +60,7 @@ impl Shard {
         let Survey { operation, tenant, search } = survey;
         let is_meant = consumer.tenant() == tenant
             && search.user.as_deref().is_none_or(|user| user == consumer.user())
-            && search.place.is_none_or(|place| place.number == connection.id)
+            && search.ordinal.is_none_or(|ordinal| ordinal.number == connection.id)
             && !matches!(state.phase, Phase::Closing { .. } | Phase::Over);
         if !is_meant {
             return;

@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt as _};
 use tidings_model::Tenant;
 use tokio::time::Instant;
 
-use super::{ANSWERS, ConnectionName, ConnectionReport, NEXT, Operation, Place, SERVICE, Search};
+use super::{ANSWERS, ConnectionName, ConnectionReport, NEXT, Operation, Ordinal, SERVICE, Search};
 
 /// How long gateways may take to say that they are there.
 const ROLL_CALL: Duration = Duration::from_secs(1);
@@ -44,8 +44,8 @@ pub fn ask_about(
     connection: ConnectionName,
     by: String,
 ) -> ConnectionList {
-    let ConnectionName { gateway, place } = connection;
-    let search = Search { place: Some(place), by, ..Search::default() };
+    let ConnectionName { gateway, ordinal } = connection;
+    let search = Search { ordinal: Some(ordinal), by, ..Search::default() };
     Asking::new(client, operation, tenant, gateway, search).answers().boxed()
 }
 
@@ -113,7 +113,7 @@ struct Asking {
 enum Step {
     Page,
     /// Reports of the page that are not handed out yet, last first, and where the next page begins.
-    Reports(Vec<ConnectionReport>, Option<Place>),
+    Reports(Vec<ConnectionReport>, Option<Ordinal>),
     Over,
 }
 
@@ -153,7 +153,7 @@ impl Asking {
         }
     }
 
-    async fn page(&self) -> Result<(Vec<ConnectionReport>, Option<Place>), AskError> {
+    async fn page(&self) -> Result<(Vec<ConnectionReport>, Option<Ordinal>), AskError> {
         let search = serde_json::json!(self.search).to_string();
         let request = async_nats::Request::new().payload(search.into()).timeout(Some(PATIENCE));
         let request = request.inbox(inbox(&self.client));
@@ -163,7 +163,7 @@ impl Asking {
         if let Some(complaint) = header(&answer, NATS_SERVICE_ERROR) {
             return Err(misunderstood(complaint.to_owned()));
         }
-        let next = header(&answer, NEXT).map(str::parse::<Place>).transpose();
+        let next = header(&answer, NEXT).map(str::parse::<Ordinal>).transpose();
         let next = next.map_err(|error| misunderstood(error.to_string()))?;
         // A gateway that does not get on would be asked for ever.
         if next.is_some_and(|next| next <= self.search.after) {

@@ -1,45 +1,45 @@
-//! Which connection: a gateway, and the place within it. Pure.
+//! Which connection: a gateway, and its ordinal there. Pure.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A place within a gateway. Those of one shard ascend with each new connection, and are never used again.
+/// An ordinal within a gateway. Those of one shard ascend with each new connection, and are never used again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Place {
+pub struct Ordinal {
     /// The shard of the gateway.
     pub shard: usize,
     /// The shard's number for the connection; the first is 1.
     pub number: u64,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Ordinal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}.{}", self.shard, self.number)
     }
 }
 
-impl From<Place> for String {
-    fn from(place: Place) -> Self {
-        place.to_string()
+impl From<Ordinal> for String {
+    fn from(ordinal: Ordinal) -> Self {
+        ordinal.to_string()
     }
 }
 
-impl FromStr for Place {
+impl FromStr for Ordinal {
     type Err = ConnectionNameError;
 
     fn from_str(text: &str) -> Result<Self, ConnectionNameError> {
         let parts = text.split_once('.');
-        let place = parts.and_then(|(shard, number)| {
+        let ordinal = parts.and_then(|(shard, number)| {
             Some(Self { shard: shard.parse().ok()?, number: number.parse().ok()? })
         });
-        place.ok_or_else(|| ConnectionNameError(text.chars().take(64).collect()))
+        ordinal.ok_or_else(|| ConnectionNameError(text.chars().take(64).collect()))
     }
 }
 
-impl TryFrom<String> for Place {
+impl TryFrom<String> for Ordinal {
     type Error = ConnectionNameError;
 
     fn try_from(text: String) -> Result<Self, ConnectionNameError> {
@@ -53,12 +53,12 @@ pub struct ConnectionName {
     /// The gateway's name, which may have dots.
     pub gateway: String,
     /// Where it is there.
-    pub place: Place,
+    pub ordinal: Ordinal,
 }
 
 impl fmt::Display for ConnectionName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}.{}", self.gateway, self.place)
+        write!(formatter, "{}.{}", self.gateway, self.ordinal)
     }
 }
 
@@ -70,8 +70,8 @@ impl FromStr for ConnectionName {
         let (before, _) = text.rsplit_once('.').ok_or_else(no_name)?;
         let (gateway, _) =
             before.rsplit_once('.').filter(|(name, _)| !name.is_empty()).ok_or_else(no_name)?;
-        let place = text.get(gateway.len() + 1..).and_then(|place| place.parse().ok());
-        Ok(Self { gateway: gateway.to_owned(), place: place.ok_or_else(no_name)? })
+        let ordinal = text.get(gateway.len() + 1..).and_then(|ordinal| ordinal.parse().ok());
+        Ok(Self { gateway: gateway.to_owned(), ordinal: ordinal.ok_or_else(no_name)? })
     }
 }
 
@@ -87,8 +87,10 @@ mod tests {
     #[test]
     fn names_lead_back() {
         for gateway in ["host-1", "host.example-1.7", "a b", "é", "0"] {
-            let name =
-                ConnectionName { gateway: gateway.to_owned(), place: Place { shard: 3, number: u64::MAX } };
+            let name = ConnectionName {
+                gateway: gateway.to_owned(),
+                ordinal: Ordinal { shard: 3, number: u64::MAX },
+            };
             assert_eq!(name.to_string().parse(), Ok(name));
         }
         for no_name in ["", "1", "1.2", ".1.2", "host.1.x", "host.x.1", "host.1.", "host..1"] {

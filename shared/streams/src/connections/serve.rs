@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{Select, select};
 use tidings_model::{Tenant, subject};
 
-use super::{NEXT, Operation, Place, SERVICE, Search};
+use super::{NEXT, Operation, Ordinal, SERVICE, Search};
 
 /// A gateway that can be asked.
 pub struct ConnectionService {
@@ -36,8 +36,8 @@ pub struct Question {
 pub struct Page {
     /// Reports, a line each.
     pub lines: Vec<u8>,
-    /// After which place to go on, unless this is the end.
-    pub next: Option<Place>,
+    /// After which ordinal to go on, unless this is the end.
+    pub next: Option<Ordinal>,
 }
 
 impl ConnectionService {
