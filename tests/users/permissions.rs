@@ -103,14 +103,20 @@ fn calls_of_script(folder: &Path) -> Vec<Vec<String>> {
     calls.split("\n\n").map(|call| call.lines().map(str::to_owned).collect()).collect()
 }
 
-fn token_of_user(calls: &[Vec<String>], name: &str, user: &KeyPair, account: &KeyPair) -> String {
+/// What an option lists for a user; `None` if nothing is said, which permits everything.
+fn listed<'c>(calls: &'c [Vec<String>], user: &str, option: &str) -> Option<Vec<&'c str>> {
     let of_user = |call: &&Vec<String>| {
-        call.starts_with(&["add".to_owned(), "user".to_owned()]) && call.contains(&name.to_owned())
+        call.starts_with(&["add".to_owned(), "user".to_owned()]) && call.contains(&user.to_owned())
     };
-    let call = calls.iter().find(of_user).unwrap_or_else(|| panic!("the script adds no user {name}"));
-    let listed = |option: &str| {
-        let value = call.iter().skip_while(|argument| *argument != option).nth(1);
-        value.map_or_else(|| json!({}), |list| json!({ "allow": list.split(',').collect::<Vec<_>>() }))
+    let call = calls.iter().find(of_user).unwrap_or_else(|| panic!("the script adds no user {user}"));
+    let value = call.iter().skip_while(|argument| *argument != option).nth(1);
+    value.map(|list| list.split(',').collect())
+}
+
+fn token_of_user(calls: &[Vec<String>], name: &str, user: &KeyPair, account: &KeyPair) -> String {
+    let listed = |option: &str| match listed(calls, name, option) {
+        Some(list) => json!({ "allow": list }),
+        None => json!({}),
     };
     let claims = json!({
         "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1,
@@ -136,6 +142,54 @@ async fn address_of(gateway: &mut Tidings) -> String {
     let line = gateway.line("gateway listens", BOUND).await;
     let (_, port) = line.rsplit_once("127.0.0.1:").unwrap();
     format!("http://127.0.0.1:{}", port.trim())
+}
+
+/// Whether a pattern has this subject in it.
+fn holds(pattern: &str, subject: &str) -> bool {
+    let mut tokens = subject.split('.');
+    for part in pattern.split('.') {
+        match (part, tokens.next()) {
+            (">", Some(_)) => return true,
+            ("*", Some(_)) => {}
+            (part, token) if token == Some(part) => {}
+            _ => return false,
+        }
+    }
+    tokens.next().is_none()
+}
+
+#[test]
+fn each_user_writes_what_is_its_own_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let calls = calls_of_script(folder.path());
+    let users = ["projector", "gateway", "ops-producer"];
+    for (subject, writers) in [
+        ("envelopes.ops.durable.all.-.note.-", &["projector"][..]),
+        ("envelopes_3.ops.durable.all.-.note.-", &["projector"]),
+        ("envelopes_4.ops.durable.all.-.note.-", &[]),
+        ("places_1.ops", &["projector"]),
+        ("$KV.PLACEMENTS.ops", &["projector"]),
+        ("rejected.ops.1.1", &["projector"]),
+        ("purges.ops.user.ada", &["gateway"]),
+        ("purges_2.ops.user.ada", &["gateway"]),
+        ("$KV.CONSUMERS.ops.ada", &["gateway"]),
+        ("events.ops.incident.created", &["gateway", "ops-producer"]),
+        ("events.shelter.incident.created", &["gateway"]),
+        ("$JS.ACK.EVENTS.projector_1.1.1.1.1.0", &["projector"]),
+        ("$JS.API.CONSUMER.CREATE.EVENTS.projector_2", &["projector"]),
+        ("$JS.API.CONSUMER.DELETE.EVENTS.projector", &[]),
+        ("$JS.API.STREAM.INFO.ENVELOPES_3", &["projector", "gateway"]),
+        ("$JS.API.STREAM.DELETE.ENVELOPES", &[]),
+        ("$JS.API.STREAM.UPDATE.ENVELOPES", &[]),
+        ("$JS.API.STREAM.PURGE.EVENTS", &[]),
+    ] {
+        let may = |user: &&str| {
+            let granted = listed(&calls, user, "--allow-pub").unwrap();
+            granted.iter().any(|pattern| holds(pattern, subject))
+        };
+        let found: Vec<_> = users.into_iter().filter(may).collect();
+        assert_eq!(found, writers, "{subject}");
+    }
 }
 
 #[tokio::test]
