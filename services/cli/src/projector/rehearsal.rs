@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tidings_catalog::project;
+use tidings_catalog::{Catalogs, project};
 use tidings_model::{Class, Envelope, Position, RawEvent, Tenant};
 use tidings_runtime::config::Config;
 use tidings_streams::{
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use self::purges::Purges;
 use self::report::Report;
-use super::comparison::{Comparison, pair};
+use super::comparison::{Comparison, Pairs, pair};
 use crate::catalogs;
 use crate::failure::Failure;
 use crate::output::print;
@@ -44,6 +44,8 @@ pub(super) async fn run(
     let home = super::topology(config).await?.home(tenant).await?;
     let consumer = home.topology.shard().name(&config.projector.consumer);
     let rehearsal = Rehearsal {
+        catalogs: &read.catalogs,
+        max_event_bytes: config.projector.max_event_bytes,
         there: There::open(&home, tenant).await?,
         made: Made::open(&home.topology, tenant, since).await?,
         purges: Purges::open(&home, tenant).await?,
@@ -52,13 +54,14 @@ pub(super) async fn run(
         max_age: home.topology.settings().envelopes_max_age,
         comparison: Comparison::default(),
     };
-    let make = |event: &RawEvent| project(&read.catalogs, event, config.projector.max_event_bytes);
-    let comparison = rehearsal.compare(make).await?;
+    let comparison = rehearsal.compare().await?;
     let report = Report { tenant, place: home.placement.current.place, since, comparison: &comparison };
     print(&if json { report.json().to_string() } else { report.text() })
 }
 
-struct Rehearsal {
+struct Rehearsal<'c> {
+    catalogs: &'c Catalogs,
+    max_event_bytes: usize,
     there: There,
     made: Made,
     purges: Purges,
@@ -69,37 +72,17 @@ struct Rehearsal {
     comparison: Comparison,
 }
 
-impl Rehearsal {
-    async fn compare(
-        mut self,
-        make: impl Fn(&RawEvent) -> Result<Vec<Envelope>, tidings_catalog::Rejection>,
-    ) -> Result<Comparison, Failure> {
+impl Rehearsal<'_> {
+    async fn compare(mut self) -> Result<Comparison, Failure> {
         let mut first = None;
         while let Some(event) = self.made.next().await? {
             let first = *first.get_or_insert(event.position);
             let there = self.take_up_to(first, event.position).await?;
-            let is_waiting = event.position.sequence > self.projected && there.is_empty();
-            if is_waiting {
+            if event.position.sequence > self.projected && there.is_empty() {
                 self.comparison.waiting += 1;
-                continue;
+            } else {
+                self.take(event, there).await?;
             }
-            self.comparison.events += 1;
-            let mut made = match make(&event) {
-                Ok(made) => made,
-                Err(rejection) => {
-                    self.comparison.reject(event.clone(), rejection);
-                    Vec::new()
-                }
-            };
-            made.retain(|envelope| envelope.subject.class != Class::Ephemeral);
-            let mut pairs = pair(there, made);
-            let mut new = Vec::new();
-            for envelope in std::mem::take(&mut pairs.new) {
-                if self.would_be_written(&envelope, event.stored_at).await? {
-                    new.push(envelope);
-                }
-            }
-            self.comparison.take(super::comparison::Pairs { new, ..pairs });
         }
         let end = self.made.end;
         while let Some(envelope) = self.there.next().await? {
@@ -115,6 +98,25 @@ impl Rehearsal {
             }
         }
         Ok(self.comparison.finish())
+    }
+
+    /// Compares what would be made of an event with what is there of it.
+    async fn take(&mut self, event: RawEvent, there: Vec<Envelope>) -> Result<(), Failure> {
+        self.comparison.events += 1;
+        let mut made = project(self.catalogs, &event, self.max_event_bytes).unwrap_or_else(|rejection| {
+            self.comparison.reject(event.clone(), rejection);
+            Vec::new()
+        });
+        made.retain(|envelope| envelope.subject.class != Class::Ephemeral);
+        let mut pairs = pair(there, made);
+        let mut new = Vec::new();
+        for envelope in std::mem::take(&mut pairs.new) {
+            if self.would_be_written(&event, &envelope).await? {
+                new.push(envelope);
+            }
+        }
+        self.comparison.take(Pairs { new, ..pairs });
+        Ok(())
     }
 
     /// Takes what is there of an event, after what lies before that.
@@ -138,14 +140,16 @@ impl Rehearsal {
         Ok(found)
     }
 
-    /// Whether a rebuild would write an envelope that is not there: neither has it expired since, nor was it removed.
-    async fn would_be_written(
-        &mut self,
-        envelope: &Envelope,
-        stored_at: OffsetDateTime,
-    ) -> Result<bool, Failure> {
-        let is_kept = !has_expired(envelope) && stored_at + self.max_age > OffsetDateTime::now_utc();
-        Ok(is_kept && !self.purges.covers(&envelope.subject.address, stored_at).await?)
+    /// Whether a rebuild would write an envelope that is not there: it has not expired since, was not removed, and is
+    /// not one whose turn comes yet.
+    async fn would_be_written(&mut self, event: &RawEvent, envelope: &Envelope) -> Result<bool, Failure> {
+        let (now, subject) = (OffsetDateTime::now_utc(), &envelope.subject);
+        let catalog = self.catalogs.get(&subject.tenant).zip(event.name().ok());
+        let interval =
+            catalog.and_then(|(catalog, (_, name))| catalog.interval(&name, envelope.origin.message));
+        let is_held = interval.is_some_and(|interval| event.stored_at + interval > now);
+        let is_kept = !has_expired(envelope) && event.stored_at + self.max_age > now;
+        Ok(is_kept && !is_held && !self.purges.covers(&subject.address, event.stored_at).await?)
     }
 }
 
