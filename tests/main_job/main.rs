@@ -14,6 +14,7 @@ mod handshake;
 mod heartbeat;
 mod kitchen;
 mod rejected;
+mod shards;
 mod sixth_tenant;
 mod start;
 mod systems;

@@ -54,6 +54,11 @@ pub(crate) async fn ready(system: &System, guest: &str, dish: &str) -> u64 {
     system.publish("kitchen", "dish.ready", &data).await
 }
 
+/// Runs a subcommand of `tidings projector` to its end and returns what it printed.
+pub(crate) async fn run(system: &System, arguments: &[&str]) -> String {
+    system.command(&[&["projector"], arguments].concat()).finish(BOUND).await.succeeded()
+}
+
 /// Runs a subcommand of `tidings projector` with another catalog than the one that runs.
 pub(crate) async fn with_catalog(system: &System, catalog: &str, arguments: &[&str]) -> Finished {
     let schemas = schemas(catalog);

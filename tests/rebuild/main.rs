@@ -6,3 +6,4 @@ mod dry_run;
 mod following;
 mod kitchen;
 mod requests;
+mod whole;

@@ -216,8 +216,18 @@ async fn no_user_needs_more_than_it_is_granted() {
     let (status, body) = request("POST", &address, "users/ada/disable", &admin()).await;
     assert_eq!(status, 200, "{body}");
     assert_eq!(ada.close_code(BOUND).await, Some(4503));
-    deployment.run(&["projector", "ls"]).await;
-    for process in [&gateway, &projector] {
+
+    let mut second = deployment.tidings("projector", &["projector"]);
+    second = second.variable("TIDINGS_PROJECTOR__SHARD", "1");
+    let mut second = second.start();
+    second.line("projector runs", BOUND).await;
+    deployment.run(&["projector", "rebuild", "--tenant", "ops"]).await;
+    deployment.run(&["projector", "move", "--tenant", "ops", "--to", "1"]).await;
+    let bob = token_of("bob", &json!({ "role": "sre" }));
+    open(&address, &bob).await;
+    let (status, body) = request("DELETE", &address, "users/bob", &admin()).await;
+    assert_eq!(status, 200, "{body}");
+    for process in [&gateway, &projector, &second] {
         let output = process.output();
         assert!(!output.contains("NATS refuses"), "{output}");
     }
