@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use harness::{BOUND, Dial, SECRET, System, Tidings, eventually, token};
+use harness::{BOUND, Client, Dial, SECRET, System, Tidings, eventually, token};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -20,16 +20,35 @@ async fn place(system: &System) -> (u64, u64) {
     (listed["shard"].as_u64().unwrap(), listed["generation"].as_u64().unwrap())
 }
 
-/// What a device of a guest hears that was never there before: all that there is, so many messages.
-async fn dishes(system: &System, device: &str, guest: &str, count: usize) -> Vec<String> {
+/// A device of a guest comes.
+async fn open(system: &System, device: &str, guest: &str) -> Client {
     let token = token(SECRET, json!({ "tenant": "kitchen", "sub": guest }));
-    let mut client = Dial::new(system.address()).query("device", device).bearer(&token).open().await;
-    let mut heard = Vec::new();
+    let dial = Dial::new(system.address()).query("device", device).subprotocol("tidings.v1");
+    dial.bearer(&token).open().await
+}
+
+/// What it hears next: so many dishes and, beside what the gateway says of itself, nothing else. Acknowledges all of it.
+async fn hear(client: &mut Client, count: usize) -> Vec<String> {
+    let (mut heard, mut last) = (Vec::new(), 0);
     while heard.len() < count {
         let message = client.next_json(BOUND).await;
-        heard.push(format!("{} {}", message["type"].as_str().unwrap(), message["dish"].as_str().unwrap()));
+        if let (Some(kind), Some(dish)) = (message["type"].as_str(), message["dish"].as_str()) {
+            heard.push(format!("{kind} {dish}"));
+            last = message["seq"].as_u64().unwrap();
+        }
     }
-    client.expect_nothing_before_pong(BOUND).await;
+    client.send_json(&json!({ "action": "ack", "seq": last })).await;
+    client.send_json(&json!({ "action": "ping" })).await;
+    let rest = client.until(BOUND, |message| message["action"] == "pong").await;
+    assert!(rest.iter().all(|message| message["action"].is_string()), "{rest:?}");
+    heard
+}
+
+/// What a device hears that comes and leaves.
+async fn dishes(system: &System, device: &str, guest: &str, count: usize) -> Vec<String> {
+    let mut client = open(system, device, guest).await;
+    let heard = hear(&mut client, count).await;
+    client.close().await;
     heard
 }
 
@@ -47,10 +66,8 @@ async fn a_rebuild_brings_what_lies_there_into_the_form_of_the_catalog() {
         ready(&system, "ada", dish).await;
     }
     assert_eq!(dishes(&system, "first", "ada", 3).await, ["dish soup", "dish stew", "dish cake"]);
-    let mut connected = system.open(json!({ "tenant": "kitchen", "sub": "ada" })).await;
-    for _ in 0..3 {
-        assert_eq!(connected.next_json(BOUND).await["type"], "dish");
-    }
+    let mut connected = open(&system, "connected", "ada").await;
+    assert_eq!(hear(&mut connected, 3).await, ["dish soup", "dish stew", "dish cake"]);
 
     fs::write(schemas.path().join("kitchen/catalog.toml"), renamed()).unwrap();
     system.projector.signal(Signal::HUP);
@@ -70,7 +87,9 @@ async fn a_rebuild_brings_what_lies_there_into_the_form_of_the_catalog() {
 
     // Who is connected has had all of it, and goes on.
     ready(&system, "ada", "tart").await;
-    assert_eq!(connected.next_json(BOUND).await["dish"], "tart");
+    assert_eq!(hear(&mut connected, 1).await, ["meal tart"]);
+    connected.close().await;
+    assert_eq!(dishes(&system, "first", "ada", 1).await, ["meal tart"]);
     let all = ["meal soup", "meal stew", "meal cake", "meal tart"];
     assert_eq!(dishes(&system, "second", "ada", 4).await, all);
     system.check_well();
