@@ -1,10 +1,11 @@
 //! `tidings-bench projector`: the real projector beside a bare relay that consumes, publishes and
 //! acknowledges on the same streams ([`crate::relay`]), and what only a projector does: working off
-//! a backlog, and taking over.
+//! a backlog, making everything anew, and taking over.
 
 mod backlog;
 mod latency;
 mod rates;
+mod rebuild;
 mod takeover;
 
 use crate::Failure;
@@ -18,6 +19,7 @@ pub(crate) async fn run(options: &ProjectorOptions, report: &mut Report) -> Resu
     report.add(many);
     report.add(Box::pin(latency::measure(options, rate / 10.0)).await?);
     report.add(backlog::measure(options).await?);
+    report.add(Box::pin(rebuild::measure(options)).await?);
     report.add(takeover::measure(options).await?);
     Ok(())
 }

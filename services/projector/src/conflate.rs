@@ -159,7 +159,9 @@ impl Conflation {
     pub(crate) fn take_held(&mut self, is_taken: impl Fn(&Held) -> bool) -> Vec<Held> {
         let taken = self.slots.values_mut().filter_map(|slot| slot.held.take_if(|held| is_taken(held)));
         let mut taken: Vec<_> = taken.collect();
-        taken.iter().for_each(|held| self.let_go(held));
+        for held in &taken {
+            self.let_go(held);
+        }
         taken.sort_unstable_by_key(place);
         taken
     }

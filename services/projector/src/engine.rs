@@ -83,7 +83,7 @@ impl Engine {
         residents.learn(served.keys()).await?;
         let mut holding = Holding::new(&topology, &catalogs, max_event_bytes);
         holding.reload(resume, reader.position(), &HashMap::new(), &residents, clock()).await?;
-        let (placements, _watching) = residents::watch_placements(topology.placements().clone());
+        let (placements, watching) = residents::watch_placements(topology.placements().clone());
         Ok(Self {
             projecting: Projecting::new(&topology, &catalogs, max_event_bytes),
             workshop: Workshop {
@@ -107,7 +107,7 @@ impl Engine {
             under_way: UnderWay::default(),
             residents,
             placements,
-            _watching,
+            _watching: watching,
             leads: false,
             heard: Instant::now(),
             job: None,
@@ -208,7 +208,7 @@ impl Engine {
         if self.backlog.len() > 0 || !self.under_way.is_empty() {
             return Ok(());
         }
-        if !self.leads && self.heard.elapsed() >= SILENCE && self.has_places_to_change() {
+        if !self.leads && self.heard.elapsed() >= SILENCE && self.residents.has_work() {
             self.try_recover().await?;
             self.leads = true;
         }
@@ -296,18 +296,25 @@ impl Engine {
         // Another one writes. If no events come here either, what is to be done without any is the other's.
         let reads = self.backlog.events().any(|entry| matches!(entry.cause, Cause::Event(_)));
         self.leads &= reads || !is_lost;
+        if !self.leads {
+            self.job = None;
+        }
         self.heard = Instant::now();
         self.acknowledge_done().await;
     }
 
     async fn try_recover(&mut self) -> Result<(), ProjectorError> {
-        self.job = None;
         self.reader.catch_up().await?;
         let (writer, resume) = EnvelopeWriter::open(&self.topology).await?;
         let served = Arc::clone(&self.catalogs.borrow());
         self.residents.learn(served.keys()).await?;
-        let now = (self.clock)();
+        if let Some(job) = self.job.as_mut() {
+            job.abandon();
+        }
         let residents = &self.residents;
+        // An attempt ends with its writer; what is still wanted is begun again.
+        self.job.take_if(|job| residents.wants(job.tenant(), job.rebuild()));
+        let now = (self.clock)();
         // What was late or made anew, and was not written, is found or made again.
         self.backlog.rewind(|entry, item| {
             let Some(envelope) = item.envelope() else { return false };

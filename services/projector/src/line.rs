@@ -11,6 +11,7 @@ pub(crate) struct Entry {
 }
 
 /// Why it stands in line.
+#[expect(clippy::large_enum_variant, reason = "nearly all are events")]
 pub(crate) enum Cause {
     /// An event, which is acknowledged after it.
     Event(ReadEvent),
@@ -31,6 +32,7 @@ pub(crate) struct Rebuilt {
 }
 
 /// One publication.
+#[expect(clippy::large_enum_variant, reason = "nearly all are envelopes")]
 pub(crate) enum Item {
     Envelope(Envelope),
     Notice(Tenant, Place),

@@ -107,8 +107,8 @@ impl Job {
         if self.first.is_none() {
             self.first = self.made.recv().await;
         }
-        if !self.is_ready(live) {
-            pending().await
+        if !self.is_ready(live) && !self.has_ended() {
+            pending::<()>().await;
         }
     }
 
@@ -175,6 +175,18 @@ impl Job {
             self.stage = Stage::Cancelled;
             self.made.close();
         }
+    }
+
+    /// Whether nothing more will be made: what was asked for was not there.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.stage == Stage::Making && self.first.is_none() && self.made.is_closed() && self.made.is_empty()
+    }
+
+    /// Nobody wants it, and nothing of it is in line any more.
+    pub(crate) fn abandon(&mut self) {
+        self.stage = Stage::Cancelled;
+        self.course = Course::new(0);
+        self.made.close();
     }
 
     /// Whether it is cancelled, and nothing of it is under way.

@@ -51,6 +51,8 @@ pub(crate) struct Residents {
     /// Where tenants are who were never placed; in the first shard, if nothing is said.
     configured: BTreeMap<Tenant, ShardNumber>,
     known: HashMap<Tenant, Resident>,
+    /// Whether somebody has left, or is to be made anew.
+    has_work: bool,
 }
 
 struct Resident {
@@ -96,7 +98,7 @@ impl Resident {
 
 impl Residents {
     pub(crate) fn new(topology: &Topology, configured: BTreeMap<Tenant, ShardNumber>) -> Self {
-        Self { topology: topology.clone(), configured, known: HashMap::new() }
+        Self { topology: topology.clone(), configured, known: HashMap::new(), has_work: false }
     }
 
     /// Asks stream and bucket, about these tenants and all that were ever placed.
@@ -115,6 +117,7 @@ impl Residents {
             Ok((tenant, resident))
         });
         self.known = try_join_all(learning).await?.into_iter().collect();
+        self.reckon();
         Ok(())
     }
 
@@ -136,6 +139,7 @@ impl Residents {
         });
         let settled = try_join_all(unsettled.map(|(tenant, resident)| self.settle(tenant, resident))).await;
         self.known = known;
+        self.reckon();
         settled.map(drop)
     }
 
@@ -191,20 +195,18 @@ impl Residents {
     /// Whether this is still to be made.
     pub(crate) fn wants(&self, tenant: &Tenant, wanted: &Rebuild) -> bool {
         let next = self.known.get(tenant).and_then(|resident| resident.placement.next.as_ref());
-        next.is_some_and(|next| (next.place, next.requested_at) == (wanted.place, wanted.requested_at))
+        next.is_some_and(|next| is_same(next, wanted))
     }
 
-    /// Whether a place was a tenant's current one at some time.
-    pub(crate) async fn has_been_current(
-        &mut self,
-        tenant: &Tenant,
-        place: Place,
-    ) -> Result<bool, PlacementError> {
-        let Some(mut resident) = self.known.remove(tenant) else { return Ok(false) };
-        let settled = self.settle(tenant, &mut resident).await;
-        let has_been = resident.stays(place.shard).any(|generation| generation == place.generation);
-        self.known.insert(tenant.clone(), resident);
-        settled.map(|()| has_been)
+    /// Whether a place is, was, or is to become a tenant's current one, as stream and bucket say now.
+    pub(crate) async fn is_in_use(&mut self, tenant: &Tenant, place: Place) -> Result<bool, PlacementError> {
+        if let Some(mut resident) = self.known.remove(tenant) {
+            let settled = self.settle(tenant, &mut resident).await;
+            self.known.insert(tenant.clone(), resident);
+            settled?;
+        }
+        let placement = self.topology.placements().load(tenant).await?;
+        Ok(placement.places().any(|used| used == place))
     }
 
     /// Whether the bucket does not say yet what the stream says.
@@ -240,6 +242,7 @@ impl Residents {
         if let Some(resident) = self.known.get_mut(tenant) {
             resident.coming = Some(Coming { place, is_sent });
         }
+        self.reckon();
     }
 
     /// A notice was stored; the bucket is to follow.
@@ -248,6 +251,21 @@ impl Residents {
         resident.notice = Some(place);
         let settled = self.settle(tenant, &mut resident).await;
         self.known.insert(tenant.clone(), resident);
+        self.reckon();
         settled
     }
+
+    /// Whether somebody has left, or is to be made anew; asked before every event.
+    pub(crate) fn has_work(&self) -> bool {
+        self.has_work
+    }
+
+    fn reckon(&mut self) {
+        self.has_work = self.rebuild().is_some() || self.has_left().is_some();
+    }
+}
+
+/// Whether two requests are the same one, however far it is.
+pub(crate) fn is_same(one: &Rebuild, other: &Rebuild) -> bool {
+    (one.place, one.requested_at, one.since) == (other.place, other.requested_at, other.since)
 }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use async_nats::HeaderValue;
 use async_nats::jetstream::stream::DirectGetError;
 use tidings_model::{Class, EnvelopeSubject, OriginOrder, Place, Position, Tenant, headers};
 use time::OffsetDateTime;
@@ -101,7 +102,7 @@ impl EnvelopeCopies {
             // It may have given way to a younger one meanwhile.
             let copy = fetched.and_then(|message| {
                 let stored = StoredEnvelope::from_stream(&message)?;
-                Some(Copy::new(stored, message.headers.get(headers::TIME_TO_LIVE).map(|text| text.as_str())))
+                Some(Copy::new(stored, message.headers.get(headers::TIME_TO_LIVE).map(HeaderValue::as_str)))
             });
             if let Some(copy) =
                 copy.filter(|copy| !copy.stored.envelope.origin.event.is_at_or_behind(self.before))
@@ -149,7 +150,7 @@ impl Pass {
             let time_to_live = message.headers.as_ref().and_then(|map| map.get(headers::TIME_TO_LIVE));
             let stored = StoredEnvelope::from_message(message, *sequence, *time);
             if let Some(stored) = stored.filter(|_| *sequence <= self.last) {
-                self.ready.push_back(Copy::new(stored, time_to_live.map(|text| text.as_str())));
+                self.ready.push_back(Copy::new(stored, time_to_live.map(HeaderValue::as_str)));
             }
         }
     }

@@ -12,11 +12,6 @@ use crate::line::{Cause, Item};
 use crate::rebuild::Job;
 
 impl Engine {
-    /// Whether something is to be made anew, or to be said of somebody who has left.
-    pub(super) fn has_places_to_change(&self) -> bool {
-        self.residents.rebuild().is_some() || self.residents.has_left().is_some()
-    }
-
     /// Takes over where tenants are.
     pub(super) async fn hear(&mut self) {
         self.heard = Instant::now();
@@ -28,9 +23,11 @@ impl Engine {
 
     /// Begins what is to be made anew, goes on with it, and has tenants change over.
     pub(super) async fn change_places(&mut self) {
-        if !self.leads || !self.has_read_what_is_written() {
+        let has_work = self.residents.has_work() || self.job.is_some();
+        if !has_work || !self.leads || !self.has_read_what_is_written() {
             return;
         }
+        self.job.take_if(|job| job.has_ended());
         while let Some((tenant, place)) = self.residents.has_left() {
             self.holding.take(&tenant, (self.clock)());
             self.announce(&tenant, place);
@@ -97,8 +94,9 @@ impl Engine {
         let Some(job) = self.job.take() else { return };
         let (tenant, place) = (job.tenant(), job.rebuild().place);
         let discarding = async {
-            if !self.residents.has_been_current(tenant, place).await? {
-                let last = self.topology.extent().await?.last;
+            // In this order: whoever begins anew does so behind this sequence.
+            let last = self.topology.extent().await?.last;
+            if !self.residents.is_in_use(tenant, place).await? {
                 discard_generation(&self.topology, tenant, place.generation, last).await?;
             }
             Ok::<_, InVain>(())

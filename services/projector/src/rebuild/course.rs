@@ -10,8 +10,10 @@ pub(crate) struct Course {
     /// How many of its envelopes may be in line at once.
     share: usize,
     in_line: usize,
-    /// The tenant's last event, as `EVENTS` said when that was asked; nothing, until it was.
-    last: Option<Option<Position>>,
+    /// Whether it was asked which event of the tenant is the last one.
+    knows_last: bool,
+    /// The tenant's last event, as `EVENTS` said then, if it has any.
+    last: Option<Position>,
     /// The tenant's newest event that live projecting has read since.
     read: Option<Position>,
     /// Every event of the tenant up to here is made anew, or in line.
@@ -20,7 +22,7 @@ pub(crate) struct Course {
 
 impl Course {
     pub(crate) fn new(share: usize) -> Self {
-        Self { share: share.max(1), in_line: 0, last: None, read: None, passed: None }
+        Self { share: share.max(1), in_line: 0, knows_last: false, last: None, read: None, passed: None }
     }
 
     /// Whether what was made of this event, or copied, may be put in line, where live projecting is at `live`.
@@ -41,7 +43,7 @@ impl Course {
 
     /// Every event up to `passed` is made, and the tenant's last one is this.
     pub(crate) fn reach(&mut self, passed: Position, last: Option<Position>) {
-        self.last = Some(last);
+        (self.knows_last, self.last) = (true, last);
         self.pass(Some(passed));
     }
 
@@ -56,10 +58,9 @@ impl Course {
 
     /// Whether everything is made that live projecting has read, and live projecting has read all that is made.
     pub(crate) fn is_done(&self, live: Position) -> bool {
-        let Some(last) = self.last else { return false };
         let is_passed = |event| self.passed.is_some_and(|passed| passed.is_at_or_behind(event));
-        let events = [last, self.read];
-        events.into_iter().flatten().all(|event| live.is_at_or_behind(event) && is_passed(event))
+        let mut events = self.last.into_iter().chain(self.read);
+        self.knows_last && events.all(|event| live.is_at_or_behind(event) && is_passed(event))
     }
 
     fn pass(&mut self, event: Option<Position>) {

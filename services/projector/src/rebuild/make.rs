@@ -21,6 +21,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::Made;
 use super::repeats::Repeats;
+use crate::residents::is_same;
 
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -323,10 +324,6 @@ async fn say(
         }
     };
     topology.placements().change(tenant, topology.shard(), change).await.map(drop)
-}
-
-fn is_same(one: &Rebuild, other: &Rebuild) -> bool {
-    (one.place, one.requested_at) == (other.place, other.requested_at)
 }
 
 fn seconds(time: OffsetDateTime) -> u64 {
