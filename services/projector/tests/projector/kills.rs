@@ -26,6 +26,32 @@ async fn a_minute_of_kills_leaves_everything_in_its_place() {
     under_load(&scene, kill(&scene, 60, Turn::HasLived)).await;
 }
 
+#[tokio::test]
+async fn what_is_made_anew_is_complete_whoever_is_killed_meanwhile() {
+    let scene = Scene::new().await;
+    remember_ids(&scene).await;
+    let context = jetstream::new(scene.topology.client());
+    let mut events = Vec::new();
+    for n in 1..=2_000 {
+        events.push(Published { sequence: publish(&context, n).await, n, kind: Kind::of(n) });
+    }
+    let projector = scene.projector().await;
+    scene.until_all_done().await;
+    projector.stop().await;
+    let next = scene.ask(0, None).await;
+    events.extend(publish_during(&scene, kill(&scene, 5, Turn::HasLived)).await);
+    let projector = scene.projector().await;
+    scene.until_current(next).await;
+    scene.until_all_done().await;
+    events.sort_by_key(|event| event.sequence);
+    let made = scene.at(next).await;
+    let made: Vec<_> = made.iter().filter(|stored| !is_gauge(stored)).map(place).collect();
+    let expected = expected(&events).1;
+    assert_eq!(made.iter().zip(&expected).find(|(found, expected)| found != expected), None);
+    assert_eq!(made.len(), expected.len());
+    projector.stop().await;
+}
+
 /// When the older of two projectors is killed, a second after the last kill at the earliest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
@@ -61,9 +87,8 @@ async fn until_something_is_written(scene: &Scene) {
     .await;
 }
 
-/// Runs `faults` while producers publish, and compares what has come of that.
-async fn under_load(scene: &Scene, faults: impl Future<Output = ()>) {
-    remember_ids(scene).await;
+/// Runs `faults` while producers publish, and says what they have published.
+async fn publish_during(scene: &Scene, faults: impl Future<Output = ()>) -> Vec<Published> {
     let stopped = CancellationToken::new();
     let producers = (1..=3).map(|number| {
         let context = jetstream::new(scene.topology.client());
@@ -72,7 +97,13 @@ async fn under_load(scene: &Scene, faults: impl Future<Output = ()>) {
     let producers: Vec<_> = producers.collect();
     faults.await;
     stopped.cancel();
-    let mut events = try_join_all(producers).await.unwrap().concat();
+    try_join_all(producers).await.unwrap().concat()
+}
+
+/// Runs `faults` while producers publish, and compares what has come of that.
+async fn under_load(scene: &Scene, faults: impl Future<Output = ()>) {
+    remember_ids(scene).await;
+    let mut events = publish_during(scene, faults).await;
     events.sort_by_key(|event| event.sequence);
     let sequences = events.iter().map(|event| event.sequence);
     assert!(sequences.eq(1..=scene.state("EVENTS").await.unwrap().0), "each event is there once");
@@ -154,7 +185,7 @@ fn gauge(n: u64) -> String {
     format!("g{}", n % 5)
 }
 
-/// Publishes an event every 20 ms, and every third again at once, as if the answer had been lost.
+/// Publishes an event every 20 ms.
 async fn produce(context: jetstream::Context, producer: u64, stopped: CancellationToken) -> Vec<Published> {
     let mut pace = interval(Duration::from_millis(20));
     let mut published = Vec::new();
@@ -162,21 +193,25 @@ async fn produce(context: jetstream::Context, producer: u64, stopped: Cancellati
         if stopped.run_until_cancelled(pace.tick()).await.is_none() {
             break;
         }
-        let kind = Kind::of(n);
-        let (name, data) = kind.event(n);
-        let publish = async || {
-            let mut headers = async_nats::HeaderMap::new();
-            headers.insert("Nats-Msg-Id", n.to_string());
-            let (subject, payload) = (format!("events.t.{name}"), data.to_string());
-            context.publish_with_headers(subject, headers, payload.into()).await.unwrap().await.unwrap()
-        };
-        let sequence = publish().await.sequence;
-        if n % 3 == 0 {
-            assert!(publish().await.duplicate);
-        }
-        published.push(Published { sequence, n, kind });
+        published.push(Published { sequence: publish(&context, n).await, n, kind: Kind::of(n) });
     }
     published
+}
+
+/// Publishes an event, and every third again at once, as if the answer had been lost.
+async fn publish(context: &jetstream::Context, n: u64) -> u64 {
+    let (name, data) = Kind::of(n).event(n);
+    let publish = async || {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Nats-Msg-Id", n.to_string());
+        let (subject, payload) = (format!("events.t.{name}"), data.to_string());
+        context.publish_with_headers(subject, headers, payload.into()).await.unwrap().await.unwrap()
+    };
+    let sequence = publish().await.sequence;
+    if n % 3 == 0 {
+        assert!(publish().await.duplicate);
+    }
+    sequence
 }
 
 /// Where an envelope lies: the sequence of its event, its address, its number.
