@@ -4,17 +4,16 @@
 //! halving, which relies on ascending origins. So the headers are read first; what lies out of its turn is remembered,
 //! and fetched when its turn has come. That is little: at most one envelope for each key of a limited message.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use async_nats::HeaderValue;
-use async_nats::jetstream::stream::DirectGetError;
+use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
 use tidings_model::{Class, EnvelopeSubject, OriginOrder, Place, Position, Tenant, headers};
 use time::OffsetDateTime;
 
 use crate::convert::StoredEnvelope;
 use crate::ordered::{Content, Delivered, OrderedReader, Read, Selection};
-use crate::single::fetch_message;
 use crate::topology::{ENVELOPES, ExtentError, Topology};
 
 /// How long to wait for what is said to be there.
@@ -26,8 +25,10 @@ pub struct EnvelopeCopies {
     envelopes: Pass,
     /// The next in its turn, which waits for those that lay out of theirs.
     waiting: Option<Copy>,
-    /// Where those lie that are out of their turn, by origin.
-    strays: BTreeMap<OriginOrder, u64>,
+    /// The sequences of those that lie out of their turn.
+    strays: HashSet<u64>,
+    /// Those of them whose turn has not come, by origin.
+    astray: BTreeMap<OriginOrder, u64>,
     before: Position,
 }
 
@@ -68,17 +69,18 @@ impl EnvelopeCopies {
             })
         };
         let mut headers: Pass = open(Content::HeadersOnly).await?;
-        let (mut strays, mut newest) = (BTreeMap::new(), None);
+        let (mut astray, mut newest) = (BTreeMap::new(), None);
         while let Some(Copy { stored, .. }) = headers.next().await? {
             let key = stored.envelope.origin.order();
             if newest.is_some_and(|newest| key < newest) {
-                strays.insert(key, stored.sequence);
+                astray.insert(key, stored.sequence);
             } else {
                 newest = Some(key);
             }
         }
         let envelopes = open(Content::Whole).await?;
-        Ok(Self { topology: topology.clone(), envelopes, waiting: None, strays, before })
+        let strays = astray.values().copied().collect();
+        Ok(Self { topology: topology.clone(), envelopes, waiting: None, strays, astray, before })
     }
 
     /// The next envelope, in the order of origins.
@@ -86,19 +88,23 @@ impl EnvelopeCopies {
         while self.waiting.is_none() {
             let Some(copy) = self.envelopes.next().await? else { break };
             let (origin, sequence) = (copy.stored.envelope.origin, copy.stored.sequence);
-            let is_stray = self.strays.get(&origin.order()).is_some_and(|stray| *stray == sequence);
-            if !is_stray && !origin.event.is_at_or_behind(self.before) {
+            if !self.strays.contains(&sequence) && !origin.event.is_at_or_behind(self.before) {
                 self.waiting = Some(copy);
             }
         }
         let turn = self.waiting.as_ref().map(|copy| copy.stored.envelope.origin.order());
-        while let Some(stray) = self.strays.first_entry() {
+        while let Some(stray) = self.astray.first_entry() {
             if turn.is_some_and(|turn| *stray.key() > turn) {
                 break;
             }
             let sequence = *stray.get();
-            let fetched = fetch_message(&self.topology, sequence).await.map_err(CopyError::Fetch)?;
-            self.strays.pop_first();
+            // Of the leader: a replica may not have it yet.
+            let fetched = match self.topology.envelopes.get_raw_message(sequence).await {
+                Ok(message) => Some(message),
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => None,
+                Err(error) => return Err(CopyError::Fetch(error)),
+            };
+            self.astray.pop_first();
             // It may have given way to a younger one meanwhile.
             let copy = fetched.and_then(|message| {
                 let stored = StoredEnvelope::from_stream(&message)?;
@@ -167,7 +173,7 @@ pub enum CopyError {
     Read(#[source] async_nats::Error),
     /// One envelope cannot be read.
     #[error("an envelope that lies out of its turn cannot be read now")]
-    Fetch(#[source] DirectGetError),
+    Fetch(#[source] RawMessageError),
     /// Its stream is another one now.
     #[error("stream ENVELOPES was made anew while it was read")]
     Renewed,

@@ -15,26 +15,17 @@ pub async fn newest(
     generation: u32,
 ) -> Result<Option<StoredEnvelope>, DirectGetError> {
     let place = Place { shard: topology.shard(), generation };
-    let newest = found(topology.envelopes.direct_get_last_for_subject(subject.written_in(place)).await)?;
-    Ok(newest.as_ref().and_then(StoredEnvelope::from_stream))
+    found(topology.envelopes.direct_get_last_for_subject(subject.written_in(place)).await)
 }
 
 /// The envelope with this sequence, or `None` if the stream has removed it.
 pub async fn fetch(topology: &Topology, sequence: u64) -> Result<Option<StoredEnvelope>, DirectGetError> {
-    Ok(fetch_message(topology, sequence).await?.as_ref().and_then(StoredEnvelope::from_stream))
-}
-
-/// The message with this sequence, or `None` if the stream has removed it.
-pub(crate) async fn fetch_message(
-    topology: &Topology,
-    sequence: u64,
-) -> Result<Option<StreamMessage>, DirectGetError> {
     found(topology.envelopes.direct_get(sequence).await)
 }
 
-fn found(got: Result<StreamMessage, DirectGetError>) -> Result<Option<StreamMessage>, DirectGetError> {
+fn found(got: Result<StreamMessage, DirectGetError>) -> Result<Option<StoredEnvelope>, DirectGetError> {
     match got {
-        Ok(message) => Ok(Some(message)),
+        Ok(message) => Ok(StoredEnvelope::from_stream(&message)),
         Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

@@ -2,8 +2,8 @@
 
 use tidings_model::{Address, Epoch, Place, Placement, Position, ShardNumber, Tenant};
 use tidings_streams::{
-    Content, EnvelopeFollower, EnvelopeWriter, EventHistory, Followed, Outgoing, Topology, Trail, carry_over,
-    last_notice, purge_address,
+    Content, EnvelopeCopies, EnvelopeFollower, EnvelopeWriter, EventHistory, Followed, Outgoing, Topology,
+    Trail, carry_over, discard_address, discard_generation, first_event, last_notice, purge_address,
 };
 use time::OffsetDateTime;
 
@@ -240,4 +240,79 @@ async fn events_are_read_once_more() {
     assert_eq!(later[0].position.sequence, 501);
     let since = read(None, Some(all[899].stored_at), 101).await;
     assert_eq!(since[0].position, all[899].position);
+}
+
+#[tokio::test]
+async fn a_notice_says_what_was_written_before_it() {
+    let scene = Scene::new().await;
+    let topology = &scene.topology;
+    write(topology, 0, [1, 2]).await;
+    let through = Position { epoch: envelope(1).origin.event.epoch, sequence: 7 };
+    let (mut writer, _) = EnvelopeWriter::open(topology).await.unwrap();
+    let trail = Trail { through: Some(through), held_from: Some(5) };
+    writer.announce(&tenant(), place(0, 1), trail).await.unwrap().await.unwrap();
+    let (_, resume) = EnvelopeWriter::open(topology).await.unwrap();
+    assert_eq!(resume.held_from, Some(5));
+    assert!(!resume.wants(envelope(7).origin) && resume.wants(envelope(8).origin));
+    write(topology, 1, [9]).await;
+    let (_, resume) = EnvelopeWriter::open(topology).await.unwrap();
+    assert!(!resume.wants(envelope(9).origin) && resume.wants(envelope(10).origin));
+}
+
+#[tokio::test]
+async fn a_copy_is_in_the_order_of_events() {
+    let scene = Scene::new().await;
+    let topology = &scene.topology;
+    write(topology, 0, [1, 4, 2, 6, 5, 3, 7, 9, 8]).await;
+    let before = envelope(8).origin.event;
+    let read = async || {
+        let mut copies = EnvelopeCopies::open(topology, &tenant(), 0, before).await.unwrap();
+        let mut numbers = Vec::new();
+        while let Some(copy) = copies.next().await.unwrap() {
+            assert_eq!(copy.kept_until, None);
+            assert_eq!(copy.stored.envelope, envelope(copy.stored.envelope.origin.event.sequence));
+            numbers.push(copy.stored.envelope.origin.event.sequence);
+        }
+        numbers
+    };
+    assert_eq!(read().await, [1, 2, 3, 4, 5, 6, 7]);
+    // Even the first and one out of its turn may be gone.
+    for sequence in [1, 3] {
+        scene.stream("ENVELOPES").await.delete_message(sequence).await.unwrap();
+    }
+    assert_eq!(read().await, [3, 4, 5, 6, 7]);
+}
+
+#[tokio::test]
+async fn what_was_made_anew_is_removed_as_far_as_it_is_meant() {
+    let scene = Scene::new().await;
+    let topology = &scene.topology;
+    write(topology, 0, [1]).await;
+    write(topology, 1, 2..=9).await;
+    let (ada, before) = (Address::new("user", "ada").unwrap(), envelope(4).origin.event);
+    assert_eq!(discard_address(topology, &tenant(), 1, &ada, before).await.unwrap(), 2);
+    assert_eq!(discard_address(topology, &tenant(), 1, &ada, before).await.unwrap(), 0);
+    // Sequences 4 to 9 hold what came from events 4 to 9.
+    assert_eq!(discard_generation(topology, &tenant(), 1, 5).await.unwrap(), 2);
+    assert_eq!(topology.extent().await.unwrap().messages, 1 + 4);
+}
+
+#[tokio::test]
+async fn the_first_event_since_a_time_is_found() {
+    let scene = Scene::new().await;
+    let topology = &scene.topology;
+    let at = async |since| first_event(topology, &tenant(), since).await.unwrap().sequence;
+    assert_eq!((at(None).await, at(Some(OffsetDateTime::UNIX_EPOCH)).await), (1, 1));
+    scene.publish(1..=10).await;
+    let times = EventHistory::open(topology, &tenant(), None, None).await;
+    let mut history = times.unwrap();
+    let mut times = Vec::new();
+    while times.len() < 10 {
+        history.ready().await;
+        times.extend(std::iter::from_fn(|| history.take()).map(|event| event.stored_at));
+    }
+    assert_eq!(at(Some(times[6])).await, 7);
+    assert_eq!(at(Some(times[9] + SOON)).await, 11);
+    scene.stream("EVENTS").await.purge().sequence(5).await.unwrap();
+    assert_eq!((at(None).await, at(Some(OffsetDateTime::UNIX_EPOCH)).await), (5, 5));
 }
