@@ -208,7 +208,7 @@ async fn publish(context: &jetstream::Context, n: u64) -> u64 {
         context.publish_with_headers(subject, headers, payload.into()).await.unwrap().await.unwrap()
     };
     let sequence = publish().await.sequence;
-    if n % 3 == 0 {
+    if n.is_multiple_of(3) {
         assert!(publish().await.duplicate);
     }
     sequence
