@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -13,6 +12,7 @@ use axum::routing::{any, get};
 use hyper::upgrade::OnUpgrade;
 use tidings_streams::consumers::{ConsumerName, ConsumerStoreError, StoredConsumer};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use crate::accept::Peer;
@@ -24,7 +24,7 @@ use crate::lanes::Lanes;
 use crate::session::Passport;
 use crate::shard::{Detached, Newcomer, ShardHandle};
 use crate::shared::Shared;
-use crate::standing::{Standing, stand};
+use crate::standing::{Standing, find, stand};
 
 /// What the answers need.
 #[derive(Clone)]
@@ -70,11 +70,12 @@ async fn ready(State(endpoint): State<Endpoint>) -> Response {
 
 async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Response {
     let Endpoint { shared, stage, upgrades } = endpoint;
-    let lanes = match when_open(stage, shared.settings.handshake_timeout).await {
+    let deadline = Instant::now() + shared.settings.handshake_timeout;
+    let lanes = match when_open(stage, deadline).await {
         Ok(lanes) => lanes,
         Err(response) => return response,
     };
-    if is_full(&shared, &lanes) {
+    if is_full(&shared, &lanes.borrow()) {
         let text = "the gateway has as many connections as it may; try another one, or later";
         return unavailable("TOO_MANY_CONNECTIONS", text);
     }
@@ -90,11 +91,7 @@ async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Resp
     };
     let passport = &admission.passport;
     let tenant = passport.tenant();
-    let serving = lanes.of(tenant).and_then(|open| Some((open, open.lane.view(tenant)?)));
-    let Some((open, view)) = serving else {
-        let text = "the messages of your tenant are just being moved; try again";
-        return unavailable("MOVING", text);
-    };
+    let Ok((open, view)) = timeout_at(deadline, find(&lanes, tenant)).await else { return moving() };
     let first = || shared.first_position(tenant, &open.lane, view);
     let stored = shared.positions.arrive(passport, first).await;
     let mut stored = match stored {
@@ -103,12 +100,13 @@ async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Resp
     };
     let presence = Presence { shared: Arc::clone(&shared), consumer: Some(passport.consumer.clone()) };
     let position = admission.since.unwrap_or(stored.state.position);
-    let standing = match stand(&open.lane, tenant, position).await {
-        Ok(standing) => standing,
-        Err(error) => {
+    let (open, standing) = match timeout_at(deadline, stand(&lanes, tenant, position)).await {
+        Ok(Ok(standing)) => standing,
+        Ok(Err(error)) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "a client cannot be served now");
             return unavailable("NO_POSITION", "your position cannot be checked now; try again");
         }
+        Err(_elapsed) => return moving(),
     };
     if stored.state.position.epoch != standing.after.epoch {
         // Whatever comes in another life of the stream comes after every subscription.
@@ -118,9 +116,8 @@ async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Resp
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().clone_from(&admission.headers);
     let arrival = Arrival { admission, standing, stored, from };
-    let shards = Arc::clone(&open.shards);
     upgrades.spawn(async move {
-        if hand_over(upgrade, arrival, &shards).await {
+        if hand_over(upgrade, arrival, &open.shards).await {
             presence.pass_on();
         }
     });
@@ -128,18 +125,25 @@ async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Resp
 }
 
 /// Whoever comes while the gateway is starting waits, but not for ever.
-async fn when_open(mut stage: watch::Receiver<Stage>, patience: Duration) -> Result<Arc<Lanes>, Response> {
+async fn when_open(
+    mut stage: watch::Receiver<Stage>,
+    deadline: Instant,
+) -> Result<watch::Receiver<Arc<Lanes>>, Response> {
     let decided = stage.wait_for(|stage| !matches!(stage, Stage::Starting));
-    let stage = match tokio::time::timeout(patience, decided).await {
+    let stage = match timeout_at(deadline, decided).await {
         Ok(Ok(stage)) => stage.clone(),
         Ok(Err(_)) => Stage::Draining,
         Err(_) => Stage::Starting,
     };
     match stage {
-        Stage::Open(lanes) => Ok(Arc::clone(&lanes.borrow())),
+        Stage::Open(lanes) => Ok(lanes),
         Stage::Starting => Err(unavailable("STARTING", "the gateway is not ready yet; try again")),
         Stage::Draining => Err(unavailable("DRAINING", "the gateway is shutting down; connect again")),
     }
+}
+
+fn moving() -> Response {
+    unavailable("MOVING", "the messages of your tenant are just being moved; try again")
 }
 
 /// A client that is coming in.

@@ -4,54 +4,79 @@
 //! stream, from the future, or from before what is retained is answered with a gap that says what
 //! may be missing. What can still be delivered is delivered.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use tidings_model::{Epoch, Place, Position, Tenant};
 use tidings_protocol::server::GapReason;
 use tidings_streams::{CarryError, ExtentError, PlacementError, carry_over};
+use tokio::sync::watch;
 
-use crate::lane::Lane;
+use crate::lane::{Lane, OpenLane};
+use crate::lanes::Lanes;
 
-/// Where somebody goes on in this lane who stands at `position`, which may have been meant in a former generation.
+/// How long to wait before a tenant is looked for again.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// The lane in which a tenant is served, and what it can answer for. Waits while the tenant is on its way.
+pub(crate) async fn find(lanes: &watch::Receiver<Arc<Lanes>>, tenant: &Tenant) -> (OpenLane, View) {
+    loop {
+        let open = lanes.borrow().of(tenant).cloned();
+        let view = open.as_ref().and_then(|open| open.lane.view(tenant));
+        if let (Some(open), Some(view)) = (open, view) {
+            return (open, view);
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Where somebody goes on, and in which lane, who stands at `position`, which may have been meant in a former generation.
+/// Waits while this gateway has not read as far as where the tenant is.
 pub(crate) async fn stand(
-    lane: &Lane,
+    lanes: &watch::Receiver<Arc<Lanes>>,
     tenant: &Tenant,
     position: Position,
-) -> Result<Standing, StandingError> {
-    let carried = match lane.view(tenant) {
-        Some(view) if view.epoch != position.epoch => carry(lane, tenant, view, position).await?,
-        _ => None,
+) -> Result<(OpenLane, Standing), StandingError> {
+    loop {
+        let (open, view) = find(lanes, tenant).await;
+        if let Some(standing) = stand_in(&open.lane, tenant, view, position).await? {
+            return Ok((open, standing));
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// `None` if the tenant is not where this lane has it.
+async fn stand_in(
+    lane: &Lane,
+    tenant: &Tenant,
+    view: View,
+    position: Position,
+) -> Result<Option<Standing>, StandingError> {
+    if view.epoch == position.epoch {
+        let view = lane.view_for(tenant, position).await?;
+        return Ok(view.map(|view| Standing::of(position, view)));
+    }
+    let placement = lane.topology.placements().load(tenant).await?;
+    let Some(carried) = carry_over(&lane.topology, tenant, &placement, position).await? else {
+        return Ok(Some(Standing::of(position, view)));
     };
-    let view = lane.view_for(tenant, carried.unwrap_or(position)).await?.ok_or(StandingError::Elsewhere)?;
-    let Some(carried) = carried else { return Ok(Standing::of(position, view)) };
+    // The bucket may be ahead of what was read of the stream, or behind it.
+    if carried.epoch != view.epoch {
+        return Ok(None);
+    }
+    let Some(view) = lane.view_for(tenant, carried).await? else { return Ok(None) };
     let standing = Standing::of(carried, view);
     // What is behind a position in the same stream may have been removed before anything was made anew of it.
     let was_here = Place::generation_of(position.epoch, lane.retained.epoch(), u32::MAX).is_some();
     let is_lost = was_here && standing.gap.is_none() && position.sequence < view.removed_through;
     let gap = Gap { from: position, to: standing.after, reason: GapReason::Retention };
-    Ok(if is_lost { Standing { gap: Some(gap), ..standing } } else { standing })
-}
-
-/// The same place in the generation that this lane delivers; `None` if there is none.
-async fn carry(
-    lane: &Lane,
-    tenant: &Tenant,
-    view: View,
-    position: Position,
-) -> Result<Option<Position>, StandingError> {
-    let placement = lane.topology.placements().load(tenant).await?;
-    let carried = carry_over(&lane.topology, tenant, &placement, position).await?;
-    // The bucket may be ahead of what was read of the stream, or behind it.
-    if carried.is_some_and(|carried| carried.epoch != view.epoch) {
-        return Err(StandingError::Elsewhere);
-    }
-    Ok(carried)
+    Ok(Some(if is_lost { Standing { gap: Some(gap), ..standing } } else { standing }))
 }
 
 /// It cannot be said now where somebody stands.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StandingError {
-    /// The tenant's envelopes are not in this lane, or not as they will be in a moment.
-    #[error("the tenant's envelopes are just being moved")]
-    Elsewhere,
     /// It is not known where they were.
     #[error(transparent)]
     Placement(#[from] PlacementError),

@@ -3,16 +3,20 @@
 //! Sequences mean nothing in another generation. What stays the same is which part of which event an envelope came from,
 //! and that ascends in every generation. So whoever stands somewhere in an older one has not had the first envelope behind
 //! it, nor anything that came from the same part of the same event or a later one; and goes on before the first of those.
-//! Both are found by a few reads by sequence, which matter only to those who come back after a rebuild.
+//! Whoever has had all of an older one goes on behind what its last envelope came from: a shard that a tenant has left may
+//! have written more than was written elsewhere by then. All of that is found by a few reads by sequence, which matter only
+//! to those who come back after a rebuild.
 
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
+use async_nats::jetstream::stream::{
+    LastRawMessageError, LastRawMessageErrorKind, RawMessageError, RawMessageErrorKind,
+};
 use tidings_model::{
     EnvelopeSubject, Epoch, OriginOrder, Place, Placement, Position, ShardNumber, Stay, Tenant,
 };
 
 use crate::convert::{origin, resume};
-use crate::topology::{ExtentError, Topology, TopologyError};
+use crate::topology::{Extent, ExtentError, Topology, TopologyError};
 
 /// Where somebody goes on in the current generation who stands at `position`; `None` if that is from no stream that is
 /// there.
@@ -30,12 +34,11 @@ pub async fn carry_over(
     if stay.place == current {
         return Ok(Some(at(position.sequence)));
     }
-    let live = placement.current.since.map_or(0, |since| since.sequence);
+    let since = placement.current.since.map_or(0, |since| since.sequence);
     let Some(unread) = streams.first_unread(tenant, placement, stay, position.sequence).await? else {
-        return Ok(Some(at(live)));
+        return Ok(Some(at(since)));
     };
-    let found = stream.first_from(tenant, current, unread, live).await?;
-    Ok(Some(at(found.map_or(live, |sequence| sequence - 1))))
+    Ok(Some(at(stream.before(tenant, placement.current, unread).await?)))
 }
 
 /// The streams in which a tenant's envelopes are or were.
@@ -44,6 +47,8 @@ struct Streams(Vec<Stream>);
 struct Stream {
     topology: Topology,
     epoch: Epoch,
+    /// The last sequence.
+    last: u64,
 }
 
 impl Streams {
@@ -52,8 +57,8 @@ impl Streams {
         for place in placement.places() {
             if streams.iter().all(|stream| stream.topology.shard() != place.shard) {
                 let topology = topology.on(place.shard).await?;
-                let epoch = topology.extent().await?.epoch;
-                streams.push(Stream { topology, epoch });
+                let Extent { epoch, last, .. } = topology.extent().await?;
+                streams.push(Stream { topology, epoch, last });
             }
         }
         Ok(Self(streams))
@@ -67,8 +72,8 @@ impl Streams {
         self.get(shard).map(|stream| stream.epoch)
     }
 
-    /// Where the first envelope came from that lies behind a sequence of a stay, or else in one of those after it, but
-    /// before what only the current one has.
+    /// Where that came from at the earliest which somebody has not had who stands at this sequence of a stay; `None` if
+    /// nothing is known of what was there.
     async fn first_unread(
         &self,
         tenant: &Tenant,
@@ -84,6 +89,9 @@ impl Streams {
             let Some(stream) = self.get(former.place.shard) else { continue };
             if let Some(message) = stream.next(tenant, former.place, after + 1).await? {
                 return Ok(unread_from(&message));
+            }
+            if let Some(message) = stream.last(tenant, former.place).await? {
+                return Ok(unread_behind(&message, *former));
             }
         }
         Ok(None)
@@ -107,21 +115,25 @@ impl Stream {
         }
     }
 
-    /// The sequence of the first envelope up to `last` that came from there or later: halving what lies between.
-    async fn first_from(
-        &self,
-        tenant: &Tenant,
-        place: Place,
-        from: OriginOrder,
-        last: u64,
-    ) -> Result<Option<u64>, CarryError> {
-        let (mut low, mut high, mut found) = (1, last + 1, None);
+    /// The last envelope of a tenant in a place.
+    async fn last(&self, tenant: &Tenant, place: Place) -> Result<Option<StreamMessage>, CarryError> {
+        let subject = EnvelopeSubject::of(tenant, place);
+        match self.topology.envelopes.get_last_raw_message_by_subject(&subject).await {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(CarryError::ReadLast(error)),
+        }
+    }
+
+    /// The sequence before the first envelope of a stay that came from there or later: halving what lies between.
+    async fn before(&self, tenant: &Tenant, stay: Stay, from: OriginOrder) -> Result<u64, CarryError> {
+        let (mut low, mut high, mut found) = (1, self.last + 1, self.last);
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.next(tenant, place, middle).await? {
-                Some(message) if message.sequence < high => match origin(&message.headers) {
-                    Some(origin) if origin.order() < from => low = message.sequence + 1,
-                    _ => (high, found) = (middle, Some(message.sequence)),
+            match self.next(tenant, stay.place, middle).await? {
+                Some(message) if message.sequence < high => match written_through(&message, stay) {
+                    Some(through) if through < from => low = message.sequence + 1,
+                    _ => (high, found) = (middle, message.sequence - 1),
                 },
                 _ => high = middle,
             }
@@ -140,6 +152,24 @@ fn unread_from(message: &StreamMessage) -> Option<OriginOrder> {
     }
 }
 
+/// What is not had by who has had this envelope of a stay, and all before it.
+fn unread_behind(message: &StreamMessage, stay: Stay) -> Option<OriginOrder> {
+    let (epoch, sequence, part) = written_through(message, stay)?;
+    let held_from = resume(&message.headers).and_then(|resume| resume.held_from);
+    Some(held_from.map_or((epoch, sequence, part.saturating_add(1)), |held_from| (epoch, held_from, 0)))
+}
+
+/// How far everything was written when this envelope was: in what was made anew, up to itself; of what was written as it
+/// happened, one that was held back says so.
+fn written_through(message: &StreamMessage, stay: Stay) -> Option<OriginOrder> {
+    let own = origin(&message.headers)?.order();
+    if stay.since.is_some_and(|since| message.sequence <= since.sequence) {
+        return Some(own);
+    }
+    let after = resume(&message.headers).and_then(|resume| resume.after);
+    Some(after.map_or(own, |after| after.order().max(own)))
+}
+
 /// A position cannot be carried over now.
 #[derive(Debug, thiserror::Error)]
 pub enum CarryError {
@@ -152,4 +182,7 @@ pub enum CarryError {
     /// An envelope cannot be read.
     #[error("NATS does not tell which envelopes follow a position of a former generation")]
     Read(#[source] RawMessageError),
+    /// The last envelope cannot be read.
+    #[error("NATS does not tell with which envelope a former generation ends")]
+    ReadLast(#[source] LastRawMessageError),
 }

@@ -118,6 +118,26 @@ async fn a_position_follows_its_tenant_from_shard_to_shard() {
     }
 }
 
+/// A shard that a tenant has left goes on until it hears of that; who was told by it is not told again.
+#[tokio::test]
+async fn what_the_former_shard_wrote_meanwhile_was_received() {
+    let scene = Scene::new().await;
+    let second = scene.topology.on(ShardNumber(1)).await.unwrap();
+    let stream = scene.topology.extent().await.unwrap().epoch;
+    let mut placement = Placement::default();
+    write(&scene.topology, 0, 1..=3).await;
+    write(&second, 1, 1..=3).await;
+    switch(&second, &mut placement, place(1, 1)).await;
+    write(&scene.topology, 0, 4..=5).await;
+    write(&second, 1, 4..=7).await;
+    for (sequence, first) in [(3, 4), (4, 5), (5, 6)] {
+        let position = Position { epoch: stream, sequence };
+        let carried = carry_over(&scene.topology, &tenant(), &placement, position).await.unwrap().unwrap();
+        let expected: Vec<_> = (first..=7).collect();
+        assert_eq!(following(&scene.topology, &placement, carried).await, expected, "{position}");
+    }
+}
+
 /// What was held back lies behind envelopes of later events; it was not received with them.
 #[tokio::test]
 async fn what_was_held_back_is_not_passed_over() {
