@@ -61,7 +61,7 @@ pub(crate) struct Engine {
     _watching: AbortOnDropHandle<()>,
     /// Whether events come to this projector, or nobody else does what is to be done without any.
     leads: bool,
-    /// When the placements changed last.
+    /// When something was heard last of what is to be done here.
     heard: Instant,
     workshop: Workshop,
     job: Option<Job>,

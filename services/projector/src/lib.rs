@@ -8,6 +8,10 @@
 //! rejection, are stored. What the catalog limits to a rate (`max_rate`) is the exception: the newest is
 //! written last, once, and in its own time; until then it is held back, and found again in `EVENTS` by
 //! whoever takes over.
+//!
+//! A shard's projector writes the envelopes of the tenants who live there. It makes all of a tenant's anew when that is
+//! asked for in the bucket `PLACEMENTS`, also to have the tenant move in from another shard: beside live projecting, each
+//! once and in the order of events, until a notice in the stream has everybody change over.
 
 mod backlog;
 mod configured;

@@ -14,10 +14,13 @@ use crate::rebuild::Job;
 impl Engine {
     /// Takes over where tenants are.
     pub(super) async fn hear(&mut self) {
-        self.heard = Instant::now();
+        let heard = self.residents.work();
         let all = Arc::clone(&self.placements.borrow_and_update());
         if let Err(error) = self.residents.update(&all).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the bucket will follow later");
+        }
+        if self.residents.work() != heard {
+            self.heard = Instant::now();
         }
     }
 

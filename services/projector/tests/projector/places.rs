@@ -35,7 +35,7 @@ impl Scene {
         placement.next.unwrap().place
     }
 
-    /// Takes the request back.
+    /// Takes the request back, so that the next one gets the same number.
     pub(crate) async fn take_back(&self) {
         let cancel = |placement: &mut Placement| placement.next = None;
         self.topology.placements().change(&tenant(), ShardNumber(0), cancel).await.unwrap();
