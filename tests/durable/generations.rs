@@ -5,7 +5,7 @@
 use async_nats::HeaderMap;
 use async_nats::jetstream::{self, Context};
 use harness::BOUND;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::site::{Site, dial, numbers};
 use crate::wire::{Heard, Wire};
@@ -53,8 +53,16 @@ impl Maker {
         self.publish(subject.to_owned(), headers, String::new()).await
     }
 
-    async fn place(&self, placement: &str) {
-        self.publish("$KV.PLACEMENTS.lab".to_owned(), HeaderMap::new(), placement.to_owned()).await;
+    /// Has the first generation after the first one become current, in this stream. The position of the notice.
+    async fn change_over(&self, stream: &str, notices: &str, shard: u16) -> String {
+        let notice = self.announce(notices, &format!("{shard}/1")).await;
+        let since = format!("{}-{notice}", self.epoch(stream, 1).await);
+        let placement = json!({
+            "current": { "shard": shard, "generation": 1, "since": since },
+            "former": [{ "shard": 0, "generation": 0 }],
+        });
+        self.publish("$KV.PLACEMENTS.lab".to_owned(), HeaderMap::new(), placement.to_string()).await;
+        since
     }
 
     async fn publish(&self, subject: String, headers: HeaderMap, body: String) -> u64 {
@@ -68,6 +76,10 @@ impl Maker {
         let microseconds = stream.cached_info().created.unix_timestamp_nanos() / 1_000;
         format!("{:x}", microseconds + i128::from(generation))
     }
+}
+
+fn epoch_of(position: &str) -> &str {
+    position.split_once('-').unwrap().0
 }
 
 /// Numbers and forms.
@@ -117,12 +129,7 @@ async fn who_is_connected_goes_on_and_who_returns_is_told_in_the_new_form() {
     maker.write(AGAIN, "ada", 5).await;
     let fifth = hear(&mut ada, 5).await;
     assert_eq!(told(&fifth), [(5, "first")]);
-    let notice = maker.announce("places.lab", "0/1").await;
-    let epoch = maker.epoch("ENVELOPES", 1).await;
-    maker.place(&format!(
-        r#"{{"current":{{"shard":0,"generation":1,"since":"{epoch}-{notice}"}},"former":[{{"shard":0,"generation":0}}]}}"#
-    ))
-    .await;
+    let since = maker.change_over("ENVELOPES", "places.lab", 0).await;
     maker.write(AGAIN, "ada", 6).await;
     assert_eq!(told(&hear(&mut ada, 6).await), [(6, "again")], "on the same connection");
     let heard = hear(&mut plain, 6).await;
@@ -137,7 +144,7 @@ async fn who_is_connected_goes_on_and_who_returns_is_told_in_the_new_form() {
     site.left("ada", "d").await;
     let back = dial("ada").returns(&gateway).await;
     assert_eq!((told(&back.missed), back.gap.clone()), (vec![(6, "again")], None));
-    assert!(back.welcome["position"].as_str().unwrap().starts_with(&epoch), "{}", back.welcome);
+    assert!(back.welcome["position"].as_str().unwrap().starts_with(epoch_of(&since)), "{}", back.welcome);
     back.leave().await;
     site.left("ada", "d").await;
     let bob = dial("bob").returns(&gateway).await;
@@ -201,12 +208,7 @@ async fn who_stands_before_the_mailbox_is_served_from_either_generation() {
     assert!(told(&back.missed).iter().all(|(_, form)| *form == "first"));
     assert_eq!(back.numbers(), (1..=200).collect::<Vec<_>>());
     back.wire.close().await;
-    let notice = maker.announce("places.lab", "0/1").await;
-    let epoch = maker.epoch("ENVELOPES", 1).await;
-    maker.place(&format!(
-        r#"{{"current":{{"shard":0,"generation":1,"since":"{epoch}-{notice}"}},"former":[{{"shard":0,"generation":0}}]}}"#
-    ))
-    .await;
+    maker.change_over("ENVELOPES", "places.lab", 0).await;
     gateway.stop().await;
     let gateway = site.gateway_with(&reach).await;
     let back = dial("ada").returns(&gateway).await;
@@ -233,12 +235,7 @@ async fn who_is_connected_follows_its_tenant_to_another_shard() {
     }
     let heard = hear(&mut ada, 3).await;
     ada.ack(heard[1]["seq"].as_u64().unwrap()).await;
-    let notice = maker.announce("places_1.lab", "1/1").await;
-    let epoch = maker.epoch("ENVELOPES_1", 1).await;
-    maker.place(&format!(
-        r#"{{"current":{{"shard":1,"generation":1,"since":"{epoch}-{notice}"}},"former":[{{"shard":0,"generation":0}}]}}"#
-    ))
-    .await;
+    let since = maker.change_over("ENVELOPES_1", "places_1.lab", 1).await;
     maker.write(ELSEWHERE, "ada", 4).await;
 
     let told_to_leave = ada.until(|message| message["action"] == "draining").await;
@@ -253,7 +250,7 @@ async fn who_is_connected_follows_its_tenant_to_another_shard() {
     assert_eq!(told(&bob.missed), [(100_001, "elsewhere"), (100_002, "elsewhere"), (100_003, "elsewhere")]);
     gateway.stop().await;
     let gateway = site.gateway().await;
-    let back = dial("ada").device("other").since(&format!("{epoch}-{notice}")).returns(&gateway).await;
+    let back = dial("ada").device("other").since(&since).returns(&gateway).await;
     assert_eq!(told(&back.missed), [(4, "elsewhere"), (5, "elsewhere")]);
     gateway.stop().await;
 }
