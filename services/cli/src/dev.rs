@@ -41,6 +41,8 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     let topology = serve::topology(&config, "tidings-dev").await?;
     let tenants = catalogs.tenants();
     let current = reload::keep_current(&config, catalogs, Some(&topology), &shutdown, Reason::Change).await?;
+    // Before the gateway takes anybody in, who would be sent to another shard a moment later.
+    tidings_projector::place_configured(&topology, &serve::shards(&config)?).await?;
     let scheme = if identity.is_some() { "wss" } else { "ws" };
     let address =
         serve::start_gateway(&config, identity, current.clone(), topology.clone(), &shutdown).await?;

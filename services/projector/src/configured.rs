@@ -8,8 +8,9 @@ use tidings_streams::{Topology, last_of_generation};
 use crate::run::ProjectorError;
 
 /// Records where tenants are whom the configuration puts elsewhere than into the first shard, and says where it differs
-/// from what is recorded.
-pub(crate) async fn record(
+/// from what is recorded. A projector does so when it starts; before that, gateways take the tenants to be in the first
+/// shard.
+pub async fn place_configured(
     topology: &Topology,
     configured: &BTreeMap<Tenant, ShardNumber>,
 ) -> Result<(), ProjectorError> {

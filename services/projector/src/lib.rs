@@ -25,4 +25,5 @@ mod residents;
 mod run;
 mod under_way;
 
+pub use configured::place_configured;
 pub use run::{ProjectorError, Settings, run};

@@ -88,7 +88,7 @@ async fn open(
     if max_payload < LEAST_MAX_PAYLOAD {
         return Err(ProjectorError::MaxPayload(max_payload));
     }
-    configured::record(&topology, &settings.shards).await?;
+    configured::place_configured(&topology, &settings.shards).await?;
     Engine::open(topology, catalogs, settings, clock).await
 }
 
