@@ -8,13 +8,12 @@
 //! to those who come back after a rebuild.
 
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{
-    LastRawMessageError, LastRawMessageErrorKind, RawMessageError, RawMessageErrorKind,
-};
+use async_nats::jetstream::stream::{LastRawMessageError, RawMessageError};
 use tidings_model::{
     EnvelopeSubject, Epoch, OriginOrder, Place, Placement, Position, ShardNumber, Stay, Tenant,
 };
 
+use crate::at_leader;
 use crate::convert::{origin, resume};
 use crate::topology::{Extent, ExtentError, Topology, TopologyError};
 
@@ -107,22 +106,13 @@ impl Stream {
         sequence: u64,
     ) -> Result<Option<StreamMessage>, CarryError> {
         let subject = EnvelopeSubject::of(tenant, place);
-        let next = self.topology.envelopes.raw_message_builder().sequence(sequence).next_by_subject(subject);
-        match next.send().await {
-            Ok(message) => Ok(Some(message)),
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(CarryError::Read(error)),
-        }
+        at_leader::next(&self.topology.envelopes, &subject, sequence).await.map_err(CarryError::Read)
     }
 
     /// The last envelope of a tenant in a place.
     async fn last(&self, tenant: &Tenant, place: Place) -> Result<Option<StreamMessage>, CarryError> {
         let subject = EnvelopeSubject::of(tenant, place);
-        match self.topology.envelopes.get_last_raw_message_by_subject(&subject).await {
-            Ok(message) => Ok(Some(message)),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(CarryError::ReadLast(error)),
-        }
+        at_leader::last(&self.topology.envelopes, &subject).await.map_err(CarryError::ReadLast)
     }
 
     /// The sequence before the first envelope of a stay that came from there or later: halving what lies between.

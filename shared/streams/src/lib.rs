@@ -16,6 +16,7 @@
 //! - [`users::UserWatch`]: knows who is switched off; whatever it may have missed, it reads anew.
 //! - [`connections`]: asks every gateway who is connected, and says which one did not answer.
 
+mod at_leader;
 mod bucket;
 mod carry;
 mod catalogs;

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::Info;
 use async_nats::jetstream::context::{ConsumerInfoError, ConsumerInfoErrorKind};
-use async_nats::jetstream::stream::{
-    LastRawMessageError, LastRawMessageErrorKind, RawMessageError, RawMessageErrorKind,
-};
+use async_nats::jetstream::stream::{LastRawMessageError, RawMessageError};
 use tidings_model::{Address, EnvelopeSubject, Origin, Place, Position, RawEvent, Tenant};
 use time::OffsetDateTime;
 
+use crate::at_leader;
 use crate::convert::{origin, raw_event};
 use crate::history::EventHistory;
 use crate::purge::{any_notice, notice};
@@ -40,21 +40,14 @@ pub async fn last_of_generation(
 
 /// The sequence of a tenant's last event, or `None` if `EVENTS` retains none.
 pub async fn last_event(topology: &Topology, tenant: &Tenant) -> Result<Option<u64>, PastError> {
-    match topology.events.get_last_raw_message_by_subject(&format!("events.{tenant}.>")).await {
-        Ok(message) => Ok(Some(message.sequence)),
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(PastError::LastEvent(error)),
-    }
+    let last = at_leader::last(&topology.events, &format!("events.{tenant}.>")).await;
+    Ok(last.map_err(PastError::LastEvent)?.map(|message| message.sequence))
 }
 
 /// The sequence of the event up to which all are projected, as the durable consumer of this name says; `None` if there is
 /// no such consumer.
 pub async fn projected_through(topology: &Topology, consumer: &str) -> Result<Option<u64>, PastError> {
-    match topology.events.consumer_info(consumer).await {
-        Ok(info) => Ok(Some(info.ack_floor.stream_sequence)),
-        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(None),
-        Err(source) => Err(PastError::Consumer { name: consumer.to_owned(), source }),
-    }
+    Ok(consumer_info(topology, consumer).await?.map(|info| info.ack_floor.stream_sequence))
 }
 
 /// The first event of a tenant that was stored at or after a time, or, without one, that may be retained; if there is
@@ -89,13 +82,19 @@ pub async fn is_done_before(
     if before.sequence <= 1 {
         return Ok(true);
     }
-    match topology.events.consumer_info(consumer).await {
-        Ok(info) => {
-            let nothing_is_left = info.num_pending == 0 && info.num_ack_pending == 0;
-            Ok(nothing_is_left || info.ack_floor.stream_sequence + 1 >= before.sequence)
-        }
-        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(false),
-        Err(error) => Err(PastError::Consumer { name: consumer.to_owned(), source: error }),
+    let info = consumer_info(topology, consumer).await?;
+    Ok(info.is_some_and(|info| {
+        let nothing_is_left = info.num_pending == 0 && info.num_ack_pending == 0;
+        nothing_is_left || info.ack_floor.stream_sequence + 1 >= before.sequence
+    }))
+}
+
+/// How a durable consumer of `EVENTS` stands; `None` if there is none of this name.
+async fn consumer_info(topology: &Topology, name: &str) -> Result<Option<Info>, PastError> {
+    match topology.events.consumer_info(name).await {
+        Ok(info) => Ok(Some(info)),
+        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(None),
+        Err(source) => Err(PastError::Consumer { name: name.to_owned(), source }),
     }
 }
 
@@ -112,19 +111,13 @@ pub async fn first_of_generation(
     generation: u32,
 ) -> Result<Option<(u64, Origin)>, PastError> {
     let subject = EnvelopeSubject::of(tenant, Place { shard: topology.shard(), generation });
-    match topology.envelopes.raw_message_builder().sequence(1).next_by_subject(subject).send().await {
-        Ok(message) => Ok(origin(&message.headers).map(|origin| (message.sequence, origin))),
-        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(PastError::Events(error)),
-    }
+    let first = at_leader::next(&topology.envelopes, &subject, 1).await.map_err(PastError::Envelopes)?;
+    Ok(first.and_then(|message| Some((message.sequence, origin(&message.headers)?))))
 }
 
 async fn last_on(topology: &Topology, subject: &str) -> Result<Option<(Origin, OffsetDateTime)>, PastError> {
-    match topology.envelopes.get_last_raw_message_by_subject(subject).await {
-        Ok(message) => Ok(origin(&message.headers).map(|origin| (origin, message.time))),
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(PastError::Envelopes(error)),
-    }
+    let last = at_leader::last(&topology.envelopes, subject).await.map_err(PastError::Envelopes)?;
+    Ok(last.and_then(|message| Some((origin(&message.headers)?, message.time))))
 }
 
 /// The first event on this subject of `EVENTS` that comes after a position.
@@ -133,16 +126,11 @@ pub async fn next_event(
     subject: &str,
     after: Position,
 ) -> Result<Option<RawEvent>, PastError> {
-    let next = topology.events.raw_message_builder().sequence(after.sequence + 1).next_by_subject(subject);
-    match next.send().await {
-        Ok(message) => {
-            let position = Position { sequence: message.sequence, ..after };
-            let (headers, payload) = (Some(&message.headers), message.payload.clone());
-            Ok(Some(raw_event(&message.subject, headers, payload, position, message.time)))
-        }
-        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(PastError::Events(error)),
-    }
+    let next = at_leader::next(&topology.events, subject, after.sequence + 1).await;
+    Ok(next.map_err(PastError::Events)?.map(|message| {
+        let position = Position { sequence: message.sequence, ..after };
+        raw_event(&message.subject, Some(&message.headers), message.payload, position, message.time)
+    }))
 }
 
 /// When somebody's envelopes were removed last, and the sequence of the notice that says so; of anybody's,
@@ -154,11 +142,8 @@ pub async fn last_purge(
     let shard = topology.shard();
     let subject =
         address.map_or_else(|| any_notice(shard), |(tenant, address)| notice(shard, tenant, address));
-    match topology.envelopes.get_last_raw_message_by_subject(&subject).await {
-        Ok(message) => Ok(Some((message.sequence, message.time))),
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(PastError::Envelopes(error)),
-    }
+    let last = at_leader::last(&topology.envelopes, &subject).await.map_err(PastError::Envelopes)?;
+    Ok(last.map(|message| (message.sequence, message.time)))
 }
 
 /// NATS does not say what a stream holds.

@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind};
+use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
 use bytes::Bytes;
 use tidings_model::{Place, Placement, Position, ShardNumber, Tenant, headers};
 use time::OffsetDateTime;
 
+use crate::at_leader;
 use crate::bucket::{Bucket, BucketSettings, is_removal};
 use crate::convert::set;
 use crate::ordered::Content;
@@ -97,12 +98,14 @@ impl Placements {
     /// What the leader has, and the sequence that the next write must expect.
     async fn read(&self, tenant: &Tenant) -> Result<(Option<Placement>, u64), PlacementError> {
         let subject = self.bucket.subject(tenant.as_str());
-        match self.bucket.stream.get_last_raw_message_by_subject(&subject).await {
-            Ok(message) if is_removal(Some(&message.headers)) => Ok((None, message.sequence)),
-            Ok(message) => Ok((Some(parse(tenant, &message.payload)?), message.sequence)),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok((None, 0)),
-            Err(source) => Err(PlacementError::Read { tenant: tenant.clone(), source: source.into() }),
-        }
+        let failed =
+            |error: RawMessageError| PlacementError::Read { tenant: tenant.clone(), source: error.into() };
+        let Some(message) = at_leader::last(&self.bucket.stream, &subject).await.map_err(failed)? else {
+            return Ok((None, 0));
+        };
+        let is_there = !is_removal(Some(&message.headers));
+        let placement = is_there.then(|| parse(tenant, &message.payload)).transpose()?;
+        Ok((placement, message.sequence))
     }
 }
 
@@ -151,17 +154,11 @@ pub async fn last_notice(
     let failed = |source| PlacementError::Read { tenant: tenant.clone(), source };
     let subject = format!("{}.{tenant}", topology.shard().name(ROOT));
     let stream = &topology.envelopes;
-    match stream.get_last_raw_message_by_subject(&subject).await {
-        Ok(message) => {
-            let place = place(&message.headers);
-            let info = stream.get_info().await.map_err(|error| failed(error.into()))?;
-            let position =
-                |place: Place| Position { epoch: place.epoch(epoch_of(&info)), sequence: message.sequence };
-            Ok(place.map(|place| (place, position(place))))
-        }
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(failed(error.into())),
-    }
+    let last = at_leader::last(stream, &subject).await.map_err(|error| failed(error.into()))?;
+    let said = last.and_then(|message| Some((place(&message.headers)?, message.sequence)));
+    let Some((place, sequence)) = said else { return Ok(None) };
+    let info = stream.get_info().await.map_err(|error| failed(error.into()))?;
+    Ok(Some((place, Position { epoch: place.epoch(epoch_of(&info)), sequence })))
 }
 
 /// When the notice was stored that lies at this position of a shard's stream, if it is there.

@@ -13,11 +13,12 @@ use std::collections::BTreeSet;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::PublishError;
-use async_nats::jetstream::stream::{PurgeError, RawMessageError, RawMessageErrorKind};
+use async_nats::jetstream::stream::{PurgeError, RawMessageError};
 use bytes::Bytes;
 use tidings_model::{Address, EnvelopeSubject, Place, Position, Rebuild, ShardNumber, Tenant, headers};
 use time::OffsetDateTime;
 
+use crate::at_leader;
 use crate::convert::origin;
 use crate::placements::PlacementError;
 use crate::topology::{Topology, TopologyError};
@@ -71,20 +72,15 @@ pub struct Purged {
 /// Every notice of a tenant's purges in a shard's stream, in order.
 pub async fn all_purges(topology: &Topology, tenant: &Tenant) -> Result<Vec<Purged>, DiscardError> {
     let subject = format!("{}.{tenant}.>", topology.shard().name(ROOT));
-    let (mut all, mut sequence) = (Vec::new(), 1);
-    loop {
-        let next = topology.envelopes.raw_message_builder().sequence(sequence).next_by_subject(&subject);
-        match next.send().await {
-            Ok(message) => {
-                sequence = message.sequence + 1;
-                if let Some((_, address)) = purged(&message.subject) {
-                    all.push(Purged { address, sequence: message.sequence, at: message.time });
-                }
-            }
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(all),
-            Err(error) => return Err(DiscardError::Read(error)),
+    let (mut all, mut last) = (Vec::new(), 0);
+    let next = async |after: u64| at_leader::next(&topology.envelopes, &subject, after + 1).await;
+    while let Some(message) = next(last).await.map_err(DiscardError::Read)? {
+        last = message.sequence;
+        if let Some((_, address)) = purged(&message.subject) {
+            all.push(Purged { address, sequence: message.sequence, at: message.time });
         }
     }
+    Ok(all)
 }
 
 /// Removes what a generation that is not current holds up to a sequence.
@@ -110,14 +106,11 @@ pub async fn discard_address(
     let subject = EnvelopeSubject::at(tenant, address, Place { shard: topology.shard(), generation });
     let mut through = 0;
     loop {
-        let next = topology.envelopes.raw_message_builder().sequence(through + 1).next_by_subject(&subject);
-        match next.send().await {
-            Ok(message) => match origin(&message.headers) {
-                Some(origin) if origin.event.is_at_or_behind(before) => break,
-                _ => through = message.sequence,
-            },
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => break,
-            Err(error) => return Err(DiscardError::Read(error)),
+        let next = at_leader::next(&topology.envelopes, &subject, through + 1).await;
+        let Some(message) = next.map_err(DiscardError::Read)? else { break };
+        match origin(&message.headers) {
+            Some(origin) if origin.event.is_at_or_behind(before) => break,
+            _ => through = message.sequence,
         }
     }
     if through == 0 {

@@ -13,10 +13,11 @@ mod state;
 mod watch;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
+use async_nats::jetstream::stream::RawMessageError;
 use async_nats::jetstream::{self, context::PublishError};
 use bytes::Bytes;
 
+use crate::at_leader;
 use crate::bucket::{Bucket, BucketSettings, is_removal};
 use crate::topology::TopologyError;
 
@@ -88,13 +89,11 @@ impl Users {
     /// What the leader has, and the sequence that the next write must expect.
     async fn read(&self, name: &UserName) -> Result<(UserState, u64), UsersError> {
         let subject = self.bucket.subject(&name.to_key());
-        match self.bucket.stream.get_last_raw_message_by_subject(&subject).await {
-            Ok(message) => Ok((parse(name, Some(&message.headers), &message.payload), message.sequence)),
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {
-                Ok((UserState::default(), 0))
-            }
-            Err(source) => Err(UsersError::Read { name: name.clone(), source }),
-        }
+        let failed = |source| UsersError::Read { name: name.clone(), source };
+        let entry = at_leader::last(&self.bucket.stream, &subject).await.map_err(failed)?;
+        Ok(entry.map_or_else(Default::default, |message| {
+            (parse(name, Some(&message.headers), &message.payload), message.sequence)
+        }))
     }
 }
 

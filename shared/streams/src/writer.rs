@@ -16,11 +16,12 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind};
+use async_nats::jetstream::stream::RawMessageErrorKind;
 use bytes::Bytes;
 use tidings_model::{Envelope, EnvelopeSubject, Origin, Place, Position, ShardNumber, Tenant, headers};
 use time::OffsetDateTime;
 
+use crate::at_leader;
 use crate::convert::{envelope_headers, resume, set};
 use crate::placements::{any_place, place_notice};
 use crate::topology::Topology;
@@ -212,11 +213,7 @@ async fn last_resume(topology: &Topology, first_sequence: u64) -> Result<Option<
 }
 
 async fn last_on(topology: &Topology, subject: &str) -> Result<Option<StreamMessage>, WriteError> {
-    match topology.envelopes.get_last_raw_message_by_subject(subject).await {
-        Ok(message) => Ok(Some(message)),
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(WriteError::unavailable(error)),
-    }
+    at_leader::last(&topology.envelopes, subject).await.map_err(WriteError::unavailable)
 }
 
 /// Why an envelope was not written.

@@ -6,7 +6,7 @@
 use async_nats::header::HeaderMap;
 use async_nats::jetstream;
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{DirectGetErrorKind, RawMessageErrorKind};
+use async_nats::jetstream::stream::DirectGetErrorKind;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
@@ -18,6 +18,7 @@ use super::{
     ConsumerList, ConsumerName, ConsumerSettings, ConsumerStore, ConsumerStoreError, MAX_DEVICES,
     OpenConsumersError, StoredConsumer, devices,
 };
+use crate::at_leader;
 use crate::bucket::{Bucket, is_removal};
 
 mod listing;
@@ -53,11 +54,9 @@ impl KvConsumers {
     /// Reads the entry at the leader, which has every write that was acknowledged.
     async fn read(&self, name: &ConsumerName) -> Result<Entry, ConsumerStoreError> {
         let subject = self.bucket.subject(&name.to_key());
-        match self.bucket.stream.get_last_raw_message_by_subject(&subject).await {
-            Ok(message) => self.entry(&message),
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(Entry::default()),
-            Err(error) => Err(cannot_read(name, error)),
-        }
+        let entry = at_leader::last(&self.bucket.stream, &subject).await;
+        let entry = entry.map_err(|error| cannot_read(name, error))?;
+        entry.map_or_else(|| Ok(Entry::default()), |message| self.entry(&message))
     }
 
     fn entry(&self, message: &StreamMessage) -> Result<Entry, ConsumerStoreError> {
