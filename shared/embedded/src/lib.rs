@@ -18,14 +18,17 @@
 //! - The child never outlives its [`NatsServer`]; on Linux not even when this process is killed with SIGKILL.
 //! - A folder has at most one server: two on the same JetStream store would destroy it.
 //! - [`NatsServer::start`] returns a server that answers and serves JetStream, or one error that says what to do.
+//! - [`Cluster::start`] returns servers that have found each other and elected a leader for JetStream.
 
 mod binary;
+mod cluster;
 mod error;
 mod options;
 mod process;
 mod server;
 
 pub use binary::{Binary, MINIMUM_VERSION, Places, Version};
+pub use cluster::{Cluster, ClusterOptions};
 pub use error::Error;
 pub use options::Options;
 pub use server::NatsServer;

@@ -64,13 +64,13 @@ impl Process {
         self.pid
     }
 
-    /// Asks the process to end (SIGTERM). Does nothing if it has ended.
-    pub(crate) fn terminate(&self) -> io::Result<()> {
+    /// Sends the process a signal. Does nothing if it has ended.
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         let mut child = lock(&self.child);
         if child.try_wait()?.is_some() {
             return Ok(());
         }
-        Ok(kill_process(Pid::from_child(&child), Signal::TERM)?)
+        Ok(kill_process(Pid::from_child(&child), signal)?)
     }
 
     /// Ends the process at once (SIGKILL). Does nothing if it has ended.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
@@ -22,6 +23,8 @@ use crate::{Binary, Error, Options, Places};
 const CONFIG_FILE: &str = "nats-server.conf";
 const LOG_FILE: &str = "nats-server.log";
 const LOCK_FILE: &str = "lock";
+/// What nats-server makes in the folder that it is given as its store.
+const STORE: &str = "jetstream";
 
 /// How many lines of the log an error carries.
 const LOG_LINES: usize = 8;
@@ -104,7 +107,7 @@ impl NatsServer {
         let Some(process) = self.process.take() else {
             return Ok(());
         };
-        process.terminate().map_err(process_error("stop"))?;
+        process.signal(Signal::TERM).map_err(process_error("stop"))?;
         let within = self.options.stop_within;
         // When the bound is exceeded, dropping the process kills it.
         timeout(within, process.ended()).await.map(drop).map_err(|_elapsed| Error::Stuck { within })
@@ -124,6 +127,30 @@ impl NatsServer {
     pub async fn restart(&mut self) -> Result<(), Error> {
         self.stop().await?;
         self.launch(Some(self.port)).await
+    }
+
+    /// Stops and removes everything that JetStream has stored, as a lost volume would; the server does not run afterwards.
+    pub async fn wipe(&mut self) -> Result<(), Error> {
+        self.stop().await?;
+        let store = self.options.folder.join(STORE);
+        match fs::remove_dir_all(&store) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file_error("remove", &store)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Freezes the server (SIGSTOP): its connections stay open and nothing is answered. Does nothing if it does not run.
+    pub fn pause(&self) -> Result<(), Error> {
+        self.signal(Signal::STOP, "pause")
+    }
+
+    /// Lets a paused server go on (SIGCONT).
+    pub fn resume(&self) -> Result<(), Error> {
+        self.signal(Signal::CONT, "resume")
+    }
+
+    fn signal(&self, signal: Signal, action: &'static str) -> Result<(), Error> {
+        self.process.as_ref().map_or(Ok(()), |process| process.signal(signal)).map_err(process_error(action))
     }
 
     /// Completes when the server ends without [`Self::stop`] or [`Self::kill`], with the reason. Never completes after these.
@@ -222,7 +249,7 @@ impl NatsServer {
     }
 
     /// The last lines of the current process's log.
-    fn log_tail(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let mut bytes = Vec::new();
         let read = File::open(self.log()).and_then(|mut file| {
             file.seek(SeekFrom::Start(self.log_start))?;
@@ -306,7 +333,7 @@ async fn serves_jetstream(port: u16) -> bool {
     })
 }
 
-fn file_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+pub(crate) fn file_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::File { action, path: path.to_owned(), source }
 }
 
