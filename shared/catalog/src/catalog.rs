@@ -69,7 +69,7 @@ pub struct Route {
 impl Route {
     /// The key that the client's frame asks for, or the path at which the frame has none.
     pub fn key(&self, frame: &Map<String, Value>) -> Result<String, String> {
-        let key = self.key.text(frame).map_err(|unresolved| unresolved.path.to_string())?;
+        let key = self.key.name(frame).map_err(|unresolved| unresolved.path.to_string())?;
         key.ok_or_else(|| self.key.paths().map(ToString::to_string).collect())
     }
 

@@ -194,7 +194,8 @@ impl Comparison<'_> {
             let place = format!("{place} {pointer}");
             // A value that stands for a whole object may hold the member still.
             let within = |leaf: &str| pointer.strip_prefix(leaf).is_some_and(|rest| rest.starts_with('/'));
-            let optional = |template: &str| template.ends_with("?}");
+            // There is always data, and what its members must be is the schema's matter.
+            let optional = |template: &str| template.ends_with("?}") && template != "{data.*?}";
             match new.get(pointer) {
                 Some(now) if optional(now) && !optional(template) => {
                     self.add(Who::Clients, place, "it may be missing now");

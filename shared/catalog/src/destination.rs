@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use tidings_model::Address;
 
 use crate::rejection::Rejection;
-use crate::template::{Path, Scope, TextTemplate, as_text};
+use crate::template::{Path, Scope, TextTemplate, as_name};
 
 /// `all` or `<kind>:<text with places>`.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ impl AddressTemplate {
 
     fn addresses(&self, scope: &dyn Scope) -> Result<Vec<Address>, Rejection> {
         let Some(id) = &self.id else { return Ok(vec![Address::all()]) };
-        let ids = id.texts(scope).map_err(|unresolved| Rejection::unresolved(&unresolved))?;
+        let ids = id.names(scope).map_err(|unresolved| Rejection::unresolved(&unresolved))?;
         ids.iter().map(|id| Address::new(&self.kind, id).map_err(|e| Rejection::address(&e))).collect()
     }
 }
@@ -100,14 +100,14 @@ pub(crate) fn claim_texts(template: &TextTemplate, claims: &Map<String, Value>) 
     for path in template.paths() {
         scopes = scopes.into_iter().flat_map(|scope| one_per_element(scope, path)).collect();
     }
-    scopes.iter().filter_map(|scope| template.texts(scope).ok()).flatten().collect()
+    scopes.iter().filter_map(|scope| template.names(scope).ok()).flatten().collect()
 }
 
 /// The same claims with the list at `path` replaced by each of its elements in turn.
 fn one_per_element(claims: Map<String, Value>, path: &Path) -> Vec<Map<String, Value>> {
     let found = path.find_one(&claims);
     let Some(Value::Array(elements)) = found.as_deref() else { return vec![claims] };
-    let texts = elements.iter().filter_map(as_text);
+    let texts = elements.iter().filter_map(as_name);
     let with = |text: &str| {
         let mut claims = claims.clone();
         path.replace(&mut claims, text.into());

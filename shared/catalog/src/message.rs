@@ -124,7 +124,7 @@ impl MessageType {
 
     fn key(&self, scope: &EventScope<'_>) -> Result<Option<String>, Rejection> {
         let Some(template) = &self.key else { return Ok(None) };
-        let key = template.text(scope).map_err(|unresolved| Rejection::unresolved(&unresolved))?;
+        let key = template.name(scope).map_err(|unresolved| Rejection::unresolved(&unresolved))?;
         if let Some(key) = &key {
             self.check_length("key", key, MAX_KEY_BYTES)?;
         }
@@ -135,7 +135,7 @@ impl MessageType {
         let mut attributes = Attributes::new();
         for (name, template) in &self.attributes {
             if let Some(text) =
-                template.text(scope).map_err(|unresolved| Rejection::unresolved(&unresolved))?
+                template.name(scope).map_err(|unresolved| Rejection::unresolved(&unresolved))?
             {
                 self.check_length(name, &text, MAX_ATTRIBUTE_BYTES)?;
                 attributes.insert(name.clone(), text);

@@ -12,7 +12,7 @@ use tidings_model::{Address, EventName, Keys};
 use crate::catalog::Catalog;
 use crate::destination::claim_texts;
 use crate::rejection::{Reason, Rejection};
-use crate::template::{Path, Scope, Template, TextTemplate, Unresolved, as_text};
+use crate::template::{Path, Scope, Template, TextTemplate, Unresolved, as_name};
 
 /// The claims that decide over what their holder may say: those that the catalog asks about, and
 /// only of who may say something. For others it takes a pointer's room.
@@ -173,7 +173,7 @@ impl PublishRule {
     fn check(&self, path: &Path, template: &TextTemplate, said: &Said, voice: &Voice) -> Result<(), Unsaid> {
         let scope = DataScope(&said.data);
         let found = path.find_one(&scope);
-        let Some(text) = found.as_deref().and_then(as_text) else {
+        let Some(text) = found.as_deref().and_then(as_name) else {
             return Err(said.objection(Rejection::unresolved(&Unresolved::no_text_at(path))));
         };
         let claims = voice.0.as_deref().and_then(Value::as_object);

@@ -3,12 +3,17 @@
 //! A string that is exactly `{path}` becomes the JSON value at that path, unchanged; `{path}`
 //! inside other text becomes text. Nothing is evaluated, so no data can become syntax: what is
 //! found is placed as a value or as text, and addresses encode it further on.
+//!
+//! Where a place is optional, `null` is the same as nothing: Go, Java and Python write an absent value so. A text that
+//! *names* something (an address, a key, an attribute, a claim) takes an empty text for nothing, too, and has one
+//! spelling for all numbers of one value; in a message's body every value stays as it is.
 
 mod path;
 
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
+use tidings_model::number;
 
 pub(crate) use self::path::{Path, Step, escaped};
 
@@ -29,6 +34,15 @@ impl Scope for Map<String, Value> {
     }
 }
 
+/// What the text of a template is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// It identifies something.
+    Name,
+    /// Clients read it.
+    Body,
+}
+
 /// Text with places in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TextTemplate(Vec<Piece>);
@@ -42,6 +56,14 @@ enum Piece {
 impl TextTemplate {
     /// Reads text in which `{path}` is a place, `{{` a `{` and `}}` a `}`.
     pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
+        let template = Self::pieces(text)?;
+        if let Some(path) = template.paths().find(|path| path.leaves_out_nulls()) {
+            return Err(TemplateError::NoObject(path.to_string()));
+        }
+        Ok(template)
+    }
+
+    fn pieces(text: &str) -> Result<Self, TemplateError> {
         let mut pieces = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
@@ -91,26 +113,33 @@ impl TextTemplate {
         })
     }
 
-    /// The text with every place filled, or `None` if an optional one finds nothing.
-    pub(crate) fn text(&self, scope: &dyn Scope) -> Result<Option<String>, Unresolved> {
-        Ok(self.texts(scope)?.into_iter().next())
+    /// The name with every place filled, or `None` if an optional one finds nothing.
+    pub(crate) fn name(&self, scope: &dyn Scope) -> Result<Option<String>, Unresolved> {
+        Ok(self.names(scope)?.into_iter().next())
     }
 
-    /// One text for each value that the places find: several if a place is a list (`[*]`), none
+    /// One name for each value that the places find: several if a place is a list (`[*]`), none
     /// if an optional one finds nothing.
-    pub(crate) fn texts(&self, scope: &dyn Scope) -> Result<Vec<String>, Unresolved> {
+    pub(crate) fn names(&self, scope: &dyn Scope) -> Result<Vec<String>, Unresolved> {
+        self.texts(scope, Use::Name)
+    }
+
+    fn texts(&self, scope: &dyn Scope, r#use: Use) -> Result<Vec<String>, Unresolved> {
         let mut texts = vec![String::new()];
         for piece in &self.0 {
             match piece {
                 Piece::Text(literal) => texts.iter_mut().for_each(|text| text.push_str(literal)),
                 Piece::Place(path) => {
                     let values = path.find(scope);
-                    if values.is_empty() && !path.is_optional() && !path.has_each() {
+                    let may_find_nothing = path.is_optional() || path.has_each();
+                    if values.is_empty() && !may_find_nothing {
                         return Err(Unresolved::nothing_at(path));
                     }
+                    let is_nothing = |text: &str| may_find_nothing && r#use == Use::Name && text.is_empty();
                     let fills = values
                         .iter()
-                        .map(|value| as_text(value).ok_or_else(|| Unresolved::no_text_at(path)))
+                        .map(|value| as_text(value, r#use).ok_or_else(|| Unresolved::no_text_at(path)))
+                        .filter(|text| !text.as_deref().is_ok_and(is_nothing))
                         .collect::<Result<Vec<_>, _>>()?;
                     texts = cross(&texts, &fills);
                 }
@@ -131,10 +160,15 @@ fn cross(texts: &[String], fills: &[Cow<'_, str>]) -> Vec<String> {
     pairs.map(|(text, fill)| format!("{text}{fill}")).collect()
 }
 
-/// A string, number or boolean as text.
-pub(crate) fn as_text(value: &Value) -> Option<Cow<'_, str>> {
+/// A string, number or boolean as a name of something.
+pub(crate) fn as_name(value: &Value) -> Option<Cow<'_, str>> {
+    as_text(value, Use::Name)
+}
+
+fn as_text(value: &Value, r#use: Use) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(number) if r#use == Use::Name => Some(Cow::Owned(number::canonical(number))),
         Value::Number(_) | Value::Bool(_) => Some(Cow::Owned(value.to_string())),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
@@ -154,10 +188,10 @@ impl Template {
     pub(crate) fn parse(value: &Value) -> Result<Self, TemplateError> {
         match value {
             Value::String(text) => {
-                let template = TextTemplate::parse(text)?;
-                if let Some(path) = template.as_place() {
+                if let Some(path) = TextTemplate::pieces(text)?.as_place() {
                     return Ok(Self::Place(path.clone()));
                 }
+                let template = TextTemplate::parse(text)?;
                 Ok(match template.as_literal() {
                     Some(text) => Self::Literal(Value::String(text.to_owned())),
                     None => Self::Text(template),
@@ -179,11 +213,14 @@ impl Template {
         match self {
             Self::Literal(value) => Ok(Some(value.clone())),
             Self::Place(path) => match path.find_one(scope) {
+                Some(value) if path.leaves_out_nulls() => Ok(Some(without_nulls(value.into_owned()))),
                 Some(value) => Ok(Some(value.into_owned())),
                 None if path.is_optional() => Ok(None),
                 None => Err(Unresolved::nothing_at(path)),
             },
-            Self::Text(template) => Ok(template.text(scope)?.map(Value::String)),
+            Self::Text(template) => {
+                Ok(template.texts(scope, Use::Body)?.into_iter().next().map(Value::String))
+            }
             Self::Object(members) => {
                 let mut object = Map::with_capacity(members.len());
                 for (name, template) in members {
@@ -220,6 +257,17 @@ impl Template {
     }
 }
 
+/// An object without those of its members that are null; any other value as it is.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(mut members) => {
+            members.retain(|_, member| !member.is_null());
+            Value::Object(members)
+        }
+        other => other,
+    }
+}
+
 /// A place that could not be filled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unresolved {
@@ -250,6 +298,10 @@ pub(crate) enum TemplateError {
          {{data[\"first name\"]}}"
     )]
     Path(String),
+    #[error(
+        "{{{0}.*?}} leaves out members of an object, which only a whole value in `body` or `data` may do"
+    )]
+    NoObject(String),
     #[error("{0:?} has a brace without its partner (write {{{{ or }}}} for a brace itself)")]
     Brace(String),
 }

@@ -11,6 +11,7 @@ mod event;
 pub mod headers;
 pub mod json;
 mod keys;
+pub mod number;
 mod place;
 mod placement;
 mod position;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::{Map, Value};
-use tidings_model::json;
+use tidings_model::{json, number};
 
 use crate::Filter;
 use crate::error::{ErrorCode, ErrorMessage, MessageId, quoted};
@@ -286,11 +286,19 @@ fn filter(object: &Object, limits: &Limits) -> Result<Filter, Fault> {
     filters.iter().map(attribute).collect()
 }
 
+/// Numbers have the spelling that attributes have.
+fn filter_value(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) => Some(number::canonical(number)),
+        other => scalar(other),
+    }
+}
+
 fn filter_values(name: &str, value: &Value, limits: &Limits) -> Result<BTreeSet<String>, Fault> {
     let member = || format!("`filters` on {}", quoted(name));
     let Value::Array(values) = value else {
         let expected = "a string, a number, a boolean or an array of them";
-        let text = scalar(value).ok_or_else(|| wrong(member(), Some(value), expected))?;
+        let text = filter_value(value).ok_or_else(|| wrong(member(), Some(value), expected))?;
         within(&member(), &text, limits)?;
         return Ok(BTreeSet::from([text]));
     };
@@ -304,7 +312,7 @@ fn filter_values(name: &str, value: &Value, limits: &Limits) -> Result<BTreeSet<
     }
     let element = |value: &Value| {
         let expected = "an array of strings, numbers and booleans only";
-        let text = scalar(value).ok_or_else(|| wrong(member(), Some(value), expected))?;
+        let text = filter_value(value).ok_or_else(|| wrong(member(), Some(value), expected))?;
         within(&member(), &text, limits)?;
         Ok(text)
     };

@@ -150,6 +150,11 @@ fn what_clients_lose_is_named() {
         &[],
     );
     check(
+        r#"data = { id = "{data.id}", text = "{data.text?}", more = "{data.more}" }"#,
+        r#"data = "{data.*?}""#,
+        &[],
+    );
+    check(
         r#"name = "note""#,
         r#"name = "memo""#,
         &["breaks clients: message `note`: there is no such message any more"],

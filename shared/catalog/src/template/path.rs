@@ -4,16 +4,28 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::{Map, Value};
+use tidings_model::number;
 
 use super::{Scope, TemplateError};
 
-/// `data.list[0].name`: a name, then members and elements; a `?` at its end makes it optional. `["any name"]`, a JSON
-/// string in brackets, is a member of whatever name, also as the first.
+/// `data.list[0].name`: a name, then members and elements; a `?` at its end makes it optional, a `.*?` those members,
+/// too, of the object that it leads to. `["any name"]`, a JSON string in brackets, is a member of whatever name, also
+/// as the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Path {
     root: String,
     steps: Vec<Step>,
-    optional: bool,
+    need: Need,
+}
+
+/// Whether there must be something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Required,
+    /// `?`: nothing and null are the same.
+    Optional,
+    /// `.*?`: the same in the value's own members.
+    OptionalMembers,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +38,7 @@ pub(crate) enum Step {
 
 impl Path {
     pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
-        let path = Self::split(text).filter(|(_, rest)| rest.is_empty());
+        let path = Self::split(text).filter(|(path, rest)| rest.is_empty() && !path.leaves_out_nulls());
         path.map(|(path, _)| path).ok_or_else(|| TemplateError::Path(text.to_owned()))
     }
 
@@ -35,17 +47,22 @@ impl Path {
         let (root, mut rest) = if text.starts_with('[') { bracketed(text)? } else { plain(text)? };
         let Step::Member(root) = root else { return None };
         let mut steps = Vec::new();
-        loop {
+        let (need, rest) = loop {
+            if let Some(tail) = rest.strip_prefix(".*?") {
+                break (Need::OptionalMembers, tail);
+            }
             let (step, tail) = match rest.strip_prefix('.') {
                 Some(tail) => plain(tail)?,
                 None if rest.starts_with('[') => bracketed(rest)?,
-                None => break,
+                None => {
+                    let optional = rest.strip_prefix('?').map(|tail| (Need::Optional, tail));
+                    break optional.unwrap_or((Need::Required, rest));
+                }
             };
             steps.push(step);
             rest = tail;
-        }
-        let (optional, rest) = rest.strip_prefix('?').map_or((false, rest), |tail| (true, tail));
-        Some((Self { root, steps, optional }, rest))
+        };
+        Some((Self { root, steps, need }, rest))
     }
 
     pub(crate) fn root(&self) -> &str {
@@ -61,13 +78,18 @@ impl Path {
     }
 
     pub(crate) fn is_optional(&self) -> bool {
-        self.optional
+        self.need != Need::Required
+    }
+
+    /// Whether null members of the object that it leads to are left out.
+    pub(crate) fn leaves_out_nulls(&self) -> bool {
+        self.need == Need::OptionalMembers
     }
 
     /// The path inside the value that its root stands for, if it goes on with a member.
     pub(crate) fn inside(&self) -> Option<Self> {
         let (Step::Member(root), steps) = self.steps.split_first()? else { return None };
-        Some(Self { root: root.clone(), steps: steps.to_vec(), optional: self.optional })
+        Some(Self { root: root.clone(), steps: steps.to_vec(), need: self.need })
     }
 
     /// The JSON pointer (RFC 6901) to where the path leads.
@@ -85,13 +107,16 @@ impl Path {
         self.steps.iter().map(token).collect()
     }
 
-    /// Every value that the path leads to: one at the most, unless it has a `[*]`.
+    /// Every value that the path leads to: one at the most, unless it has a `[*]`. Where nothing will do, null is none.
     pub(super) fn find<'s>(&self, scope: &'s dyn Scope) -> Vec<Cow<'s, Value>> {
-        let stand_in = || (!self.optional).then(|| scope.stand_in(&self.root)).flatten();
+        let stand_in = || (!self.is_optional()).then(|| scope.stand_in(&self.root)).flatten();
         let root = scope.root(&self.root).or_else(|| stand_in().map(Cow::Owned));
         let mut found: Vec<Cow<'s, Value>> = root.into_iter().collect();
         for step in &self.steps {
             found = found.iter().flat_map(|value| step.take(value)).collect();
+        }
+        if self.is_optional() || self.has_each() {
+            found.retain(|value| !value.is_null());
         }
         found
     }
@@ -100,9 +125,9 @@ impl Path {
         self.find(scope).into_iter().next()
     }
 
-    /// Whether the path leads to exactly this value.
+    /// Whether the path leads to this value; numbers are the same if their values are.
     pub(crate) fn is(&self, scope: &dyn Scope, expected: &Value) -> bool {
-        self.find_one(scope).is_some_and(|found| *found == *expected)
+        self.find_one(scope).is_some_and(|found| number::is_same(&found, expected))
     }
 
     /// Puts `value` where the path leads to in `scope`, if it leads to a place there.

@@ -78,7 +78,7 @@ fn quoted_names_are_taken_as_they_are() {
 
 #[test]
 fn lists_give_one_text_each() {
-    let texts = |text: &str| TextTemplate::parse(text).unwrap().texts(&scope()).unwrap();
+    let texts = |text: &str| TextTemplate::parse(text).unwrap().names(&scope()).unwrap();
     assert_eq!(texts("user:{data.list[*].id}"), ["user:a", "user:b"]);
     assert_eq!(texts("user:{gone?}"), Vec::<String>::new());
     assert_eq!(texts("plain"), ["plain"]);

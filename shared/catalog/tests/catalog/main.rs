@@ -6,9 +6,11 @@
     reason = "a test fails by panicking, also in what its tests share"
 )]
 
+mod absence;
 mod examples;
 mod keys;
 mod mistakes;
+mod numbers;
 mod projection;
 mod publish;
 mod rendering;

@@ -89,6 +89,8 @@ fn each_mistake_is_named_with_its_place() {
         ("ttl = '900000y'", "message `m`", "\"900000y\""),
         ("attributes = { squad = '{dta.s}' }", "message `m`", "{dta.s}"),
         ("attributes = { squad = '{data.s[*]}' }", "message `m`", "{data.s[*]}"),
+        ("attributes = { squad = '{data.*?}' }", "message `m`", "only a whole value in `body`"),
+        ("body = { n = 'x{data.*?}' }", "message `m`", "{data.*?}"),
         ("body = 'text'", "message `m`", "`body` is not a table"),
         ("body = { n = '{data.n' }", "message `m`", "brace"),
         ("body = { n = ['{data.n[*]}'] }", "message `m`", "{data.n[*]}"),

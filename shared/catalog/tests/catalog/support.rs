@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use tidings_catalog::{Catalog, CatalogError, Files};
-use tidings_model::{Epoch, Event, EventName, Position, Tenant};
+use tidings_model::{Epoch, Event, EventName, Position, Tenant, number};
 use time::OffsetDateTime;
 
 pub(crate) fn parse(catalog: &str) -> Result<Catalog, CatalogError> {
@@ -67,7 +67,11 @@ pub(crate) fn any_text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A string, number or boolean as it stands in text.
+/// A string, number or boolean as it names something.
 pub(crate) fn as_text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number::canonical(number),
+        other => other.to_string(),
+    }
 }
