@@ -110,10 +110,15 @@ impl EventExample {
             id: self.id.clone().unwrap_or_else(|| "example".to_owned()),
             source: self.source.clone(),
             subject: self.subject.clone(),
-            time: self.time.clone(),
+            time: moment(self.time.as_deref())?,
             ..event(catalog, name, self.data.clone())
         })
     }
+}
+
+fn moment(time: Option<&str>) -> Result<Option<String>, ExampleError> {
+    let moment = time.map(Event::moment).transpose();
+    moment.map_err(|error| ExampleError::Rejected(Rejection::malformed(&error)))
 }
 
 fn event(catalog: &Catalog, name: EventName, data: Value) -> Event {

@@ -18,6 +18,7 @@ mod position;
 mod rejection;
 pub mod subject;
 mod tenant;
+mod timestamp;
 
 pub use address::{Address, AddressError};
 pub use cloud_event::CloudEvent;

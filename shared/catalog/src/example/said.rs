@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tidings_model::Event;
 
-use super::{Becomes, ExampleError, event};
+use super::{Becomes, ExampleError, event, moment};
 use crate::catalog::Catalog;
 use crate::publish::{Said, Unsaid};
 
@@ -45,7 +45,7 @@ impl SaidExample {
             (Err(unsaid), _) => return Err(ExampleError::Refused(unsaid)),
         };
         let name = said.event.to_string();
-        let event = Event { time: self.time.clone(), ..event(catalog, said.event, said.data) };
+        let event = Event { time: moment(self.time.as_deref())?, ..event(catalog, said.event, said.data) };
         match &self.becomes {
             Some(becomes) if self.event.as_ref() == Some(&name) => becomes.check(catalog, &event),
             _ => Err(ExampleError::OtherEvent { found: name }),

@@ -1,0 +1,170 @@
+//! The three forms of an event, told apart as the CloudEvents NATS protocol binding does: *structured* (the payload is
+//! the whole CloudEvent), *binary* (attributes in `ce-` headers, the payload is the data) and *plain* (the payload is
+//! the data and nothing else is said).
+//!
+//! The `Content-Type` decides. Without one, as the SDK for Go sends structured CloudEvents, headers and payload tell.
+//! Attributes are known whatever their letters' case: some clients write headers in capitals, and some languages
+//! members.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde_json::{Map, Value};
+
+use super::{Event, EventError, RawEvent};
+use crate::{headers, json};
+
+/// With or without padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Fills in what the event says in whichever form it came.
+pub(super) fn read(raw: &RawEvent, event: &mut Event) -> Result<(), EventError> {
+    let content_type = raw.header(headers::CONTENT_TYPE).unwrap_or_default();
+    match essence(content_type).strip_prefix("application/cloudevents") {
+        Some("" | "+json") => match payload(raw)? {
+            Value::Object(members) => structured(members, event),
+            _ => Err(EventError::Missing("specversion")),
+        },
+        Some(batch) if batch.starts_with("-batch") => Err(EventError::Batch),
+        Some(format) if format.starts_with('+') => Err(EventError::Format(shortened(content_type))),
+        _ if ["specversion", "id", "source", "type"].iter().any(|name| header(raw, name).is_some()) => {
+            binary(raw, event)
+        }
+        _ => match payload(raw)? {
+            Value::Object(members) if is_cloud_event(&members) => structured(members, event),
+            data => {
+                event.data = data;
+                Ok(())
+            }
+        },
+    }
+}
+
+fn payload(raw: &RawEvent) -> Result<Value, EventError> {
+    json::parse(&raw.payload).map_err(EventError::Json)
+}
+
+fn header<'r>(raw: &'r RawEvent, attribute: &str) -> Option<&'r str> {
+    raw.header(&format!("ce-{attribute}"))
+}
+
+fn binary(raw: &RawEvent, event: &mut Event) -> Result<(), EventError> {
+    let attribute = |name: &'static str| header(raw, name).map(|value| decoded(name, value)).transpose();
+    check_version(attribute("specversion")?.as_deref())?;
+    event.id = attribute("id")?.ok_or(EventError::Missing("id"))?;
+    event.source = Some(attribute("source")?.ok_or(EventError::Missing("source"))?);
+    event.subject = attribute("subject")?.filter(|subject| !subject.is_empty());
+    event.time = attribute("time")?.filter(|time| !time.is_empty());
+    event.trace_parent = event.trace_parent.take().or(attribute("traceparent")?);
+    // The NATS binding has the one, the HTTP binding, which other SDKs follow here, the other.
+    check_content_type(attribute("datacontenttype")?.as_deref())?;
+    check_content_type(raw.header(headers::CONTENT_TYPE))?;
+    event.data = payload(raw)?;
+    Ok(())
+}
+
+/// Whether it is one without being declared so.
+fn is_cloud_event(members: &Map<String, Value>) -> bool {
+    ["specversion", "id", "source", "type"]
+        .iter()
+        .all(|name| named(members, name).is_some_and(|(_, value)| value.is_string()))
+}
+
+/// The member of this name, else the first that differs from it in its letters' case alone.
+fn named<'m>(members: &'m Map<String, Value>, name: &str) -> Option<(&'m str, &'m Value)> {
+    let alike = || members.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
+    members.get_key_value(name).or_else(alike).map(|(name, value)| (name.as_str(), value))
+}
+
+fn structured(mut members: Map<String, Value>, event: &mut Event) -> Result<(), EventError> {
+    let mut take = |name: &str| {
+        let given = named(&members, name).map(|(given, _)| given.to_owned())?;
+        members.shift_remove(&given)
+    };
+    let mut attribute = |name: &'static str| match take(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(EventError::NotText(name)),
+    };
+    check_version(attribute("specversion")?.as_deref())?;
+    event.id = attribute("id")?.ok_or(EventError::Missing("id"))?;
+    event.source = Some(attribute("source")?.ok_or(EventError::Missing("source"))?);
+    event.subject = attribute("subject")?.filter(|subject| !subject.is_empty());
+    event.time = attribute("time")?.filter(|time| !time.is_empty());
+    event.trace_parent = event.trace_parent.take().or(attribute("traceparent")?);
+    check_content_type(attribute("datacontenttype")?.as_deref())?;
+    let encoded = attribute("data_base64")?;
+    let data = take("data");
+    event.data = match (data, encoded) {
+        (Some(data), None) => data,
+        (None | Some(Value::Null), Some(encoded)) => {
+            let bytes = BASE64.decode(encoded).map_err(EventError::Base64)?;
+            json::parse(&bytes).map_err(EventError::Base64Json)?
+        }
+        (Some(_), Some(_)) => return Err(EventError::TwoData),
+        (None, None) => Value::Null,
+    };
+    Ok(())
+}
+
+fn check_version(version: Option<&str>) -> Result<(), EventError> {
+    match version {
+        Some("1.0") => Ok(()),
+        Some(other) => Err(EventError::Version(shortened(other))),
+        None => Err(EventError::Missing("specversion")),
+    }
+}
+
+fn check_content_type(content_type: Option<&str>) -> Result<(), EventError> {
+    let Some(given) = content_type.filter(|given| !given.is_empty()) else { return Ok(()) };
+    match essence(given).as_str() {
+        "application/json" | "text/json" => Ok(()),
+        essence if essence.ends_with("+json") => Ok(()),
+        _ => Err(EventError::ContentType(shortened(given))),
+    }
+}
+
+/// A media type without its parameters, in small letters.
+fn essence(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+/// The text of a header: without quotes, which older versions of the binding permitted, and without percent-encoding
+/// (section 3.1.3.2). What is no valid encoding stays as it is, since not all SDKs encode.
+fn decoded(name: &'static str, value: &str) -> Result<String, EventError> {
+    let value = unquoted(value.trim());
+    if !value.contains('%') {
+        return Ok(value);
+    }
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let digits = tail.get(..2).filter(|digits| byte == b'%' && digits.iter().all(u8::is_ascii_hexdigit));
+        let decoded = digits
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(decoded.unwrap_or(byte));
+        rest = if decoded.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
+    }
+    String::from_utf8(bytes).map_err(|_| EventError::Encoding(name))
+}
+
+/// A quoted string's text (RFC 7230, 3.2.6); any other text as it is.
+fn unquoted(value: &str) -> String {
+    let Some(inside) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        return value.to_owned();
+    };
+    let mut text = String::with_capacity(inside.len());
+    let mut characters = inside.chars();
+    while let Some(character) = characters.next() {
+        text.push(if character == '\\' { characters.next().unwrap_or('\\') } else { character });
+    }
+    text
+}
