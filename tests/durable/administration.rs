@@ -62,7 +62,10 @@ async fn consumers_are_listed_shown_reset_and_removed() {
     site.run(&consumer("rm", &[])).await;
     assert_eq!(site.consumer("ada", "d").await, None);
     let missing = site.run_failing(&consumer("show", &[])).await;
-    assert!(missing.contains("there is no consumer lab/ada/d"), "{missing}");
+    assert!(
+        missing.contains("user \"ada\" of tenant lab has no consumers; `tidings consumers ls"),
+        "{missing}"
+    );
     // Whoever was removed is as one who was never here.
     assert_eq!(dial("ada").returns(&gateway).await.numbers(), [0; 0]);
     gateway.stop().await;
@@ -88,7 +91,7 @@ async fn a_purged_user_leaves_nothing_behind() {
     let mut here = dial("ada").device("d").returns(&gateway).await;
     assert_eq!(here.numbers(), [1, 2, 3]);
     let printed = site.run(&["users", "purge", "--tenant", "lab", "--user", "ada"]).await;
-    assert_eq!(printed, "removed 3 envelopes and 2 consumers of user \"ada\"\n");
+    assert_eq!(printed, "removed 3 envelopes and 2 consumers of user \"ada\" of tenant lab\n");
     for gateway in [&gateway, &other] {
         site.read_by(gateway).await;
     }

@@ -54,12 +54,12 @@ async fn leaving_and_returning() {
     assert_eq!(dial("ada").returns(&gateway).await.numbers(), [4, 5, 6]);
 
     let purge = ["users", "purge", "--tenant", "lab", "--user", "ada"];
-    assert!(site.run(&purge).await.ends_with("1 consumers of user \"ada\"\n"));
+    assert!(site.run(&purge).await.ends_with("1 consumer of user \"ada\" of tenant lab\n"));
     site.read_by(&gateway).await;
     gateway.stop().await;
     let missing =
         site.run_failing(&["consumers", "show", "--tenant", "lab", "--user", "ada", "--device", "d"]).await;
-    assert!(missing.contains("there is no consumer"), "{missing}");
+    assert!(missing.contains("has no consumers"), "{missing}");
 }
 
 #[tokio::test]

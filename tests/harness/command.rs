@@ -42,6 +42,7 @@ pub fn binary() -> &'static Path {
 pub struct Launch {
     command: Command,
     input: Vec<u8>,
+    has_reader: bool,
 }
 
 impl Launch {
@@ -68,7 +69,7 @@ impl Launch {
                 command.env_remove(name);
             }
         }
-        Self { command, input: Vec::new() }
+        Self { command, input: Vec::new(), has_reader: true }
     }
 
     /// With this environment variable.
@@ -99,6 +100,12 @@ impl Launch {
         self
     }
 
+    /// With a standard output that its reader has closed, as `head` does.
+    #[must_use]
+    pub fn without_reader(self) -> Self {
+        Self { has_reader: false, ..self }
+    }
+
     /// Starts it, to be looked at while it runs.
     #[must_use]
     pub fn start(mut self) -> Tidings {
@@ -110,7 +117,7 @@ impl Launch {
         let (input, command) = (self.input, &mut self.command);
         let mut child = command
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(if self.has_reader { Stdio::piped() } else { std::io::pipe().unwrap().1.into() })
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

@@ -37,6 +37,6 @@ pub(crate) fn write(desk: &Desk, events: &[&str], tables: &Value) {
 /// Tells the kitchen that a dish is ready for Ada.
 pub(crate) async fn publish(desk: &Desk, event: &str, id: &str, table: u64) {
     let data = json!({ "guest": "ada", "table": table }).to_string();
-    let arguments = ["publish", "--tenant", "kitchen", event, "--id", id, "--data", &data];
+    let arguments = ["publish", "--no-wait", "--tenant", "kitchen", event, "--id", id, "--data", &data];
     desk.tidings(&arguments).finish(BOUND).await.succeeded();
 }

@@ -114,8 +114,5 @@ async fn without_events_nothing_would_differ() {
     assert_eq!(counts(&dry_run(&system, CATALOG, 0, &[]).await), [0, 0, 0, 0]);
     let nobody = ["rebuild", "--tenant", "garden", "--dry-run"];
     let refused = with_catalog(&system, CATALOG, &nobody).await.failed();
-    assert!(
-        refused.ends_with("there is no catalog of tenant garden; there are those of kitchen"),
-        "{refused}"
-    );
+    assert!(refused.ends_with("there is no tenant \"garden\"; there are kitchen"), "{refused}");
 }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use tidings_catalog::Reason;
+
 pub(crate) use projector::{MoveOptions, ProjectorCommand, ProjectorOptions, RebuildOptions};
 
 /// Environment variables that are the command's own and no part of the configuration.
@@ -57,7 +59,7 @@ pub(crate) enum Command {
     /// Look at who is connected
     #[command(subcommand)]
     Connections(ConnectionCommand),
-    /// Print a configuration file with every key, its meaning and its default
+    /// Print the configuration with every key, its meaning and its value; without one, its defaults
     Config,
 }
 
@@ -73,11 +75,11 @@ pub(crate) struct CheckOptions {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RejectedCommand {
-    /// List rejected events: position, event, reason, tries, last seen
+    /// List rejected events: position, tenant, event, reason, attempts, last seen
     Ls {
-        /// The tenant
+        /// Only this tenant's, which may be one that does not exist [default: all]
         #[arg(long)]
-        tenant: String,
+        tenant: Option<String>,
         #[command(flatten)]
         filter: RejectedFilter,
         /// One JSON object per line
@@ -86,15 +88,15 @@ pub(crate) enum RejectedCommand {
     },
     /// Show one rejected event with its headers and its data
     Show {
-        /// The tenant
+        /// The tenant, to be sure that it is this tenant's
         #[arg(long)]
-        tenant: String,
+        tenant: Option<String>,
         /// The event's position, as the list shows it
         position: String,
     },
-    /// Publish rejected events anew, after the catalog or the producer has been mended
+    /// Publish rejected events again, after the catalog or the producer has been fixed
     Retry(RejectedSelection),
-    /// Remove rejected events for good
+    /// Remove rejected events permanently
     Drop(RejectedSelection),
 }
 
@@ -102,23 +104,33 @@ pub(crate) enum RejectedCommand {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).multiple(true))]
 pub(crate) struct RejectedSelection {
-    /// The tenant
+    /// Only this tenant's, which may be one that does not exist [default: all]
     #[arg(long)]
-    pub(crate) tenant: String,
+    pub(crate) tenant: Option<String>,
     /// Positions, as the list shows them
     #[arg(value_name = "POSITION", group = "which", conflicts_with_all = ["reason", "event", "all"])]
     pub(crate) positions: Vec<String>,
     #[command(flatten)]
     pub(crate) filter: RejectedFilter,
-    /// All of the tenant's
+    /// All of them
     #[arg(long, group = "which")]
     pub(crate) all: bool,
 }
 
+const REASONS: [&str; Reason::ALL.len()] = {
+    let mut words = [""; Reason::ALL.len()];
+    let mut index = 0;
+    while index < words.len() {
+        words[index] = Reason::ALL[index].as_str();
+        index += 1;
+    }
+    words
+};
+
 #[derive(Debug, Args)]
 pub(crate) struct RejectedFilter {
     /// Only those with this reason, such as schema-violation
-    #[arg(long, group = "which")]
+    #[arg(long, group = "which", value_parser = REASONS)]
     pub(crate) reason: Option<String>,
     /// Only this event, such as incident.created
     #[arg(long, group = "which")]
@@ -220,9 +232,19 @@ pub(crate) struct UserSelector {
 /// Why something is done to a user.
 #[derive(Debug, Args)]
 pub(crate) struct Grounds {
-    /// Why, for those who ask later; the user is not told
-    #[arg(long)]
+    /// Why, for whoever asks later; the user does not see it
+    #[arg(long, value_parser = parse_reason)]
     pub(crate) reason: Option<String>,
+}
+
+/// As long as the HTTP interface takes one.
+fn parse_reason(text: &str) -> Result<String, String> {
+    const MOST: usize = 500;
+    if text.len() <= MOST {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("it has {} bytes, expected at most {MOST}", text.len()))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -303,6 +325,12 @@ pub(crate) struct PublishOptions {
     /// When it happened, RFC 3339 [default: now]
     #[arg(long)]
     pub(crate) time: Option<String>,
+    /// Publish what the projector is going to reject, too, and wait for its result
+    #[arg(long)]
+    pub(crate) unchecked: bool,
+    /// Return as soon as the event is stored; neither check it nor wait for the projector
+    #[arg(long, conflicts_with = "unchecked")]
+    pub(crate) no_wait: bool,
 }
 
 #[derive(Debug, Args)]

@@ -32,15 +32,20 @@ pub(crate) fn read(config: &SchemasConfig) -> Result<Read, CatalogsError> {
 
 /// The files of the configured tenants, unread.
 pub(crate) fn read_texts(config: &SchemasConfig) -> Result<Texts, CatalogsError> {
-    let tenants = match &config.tenants {
-        Some(tenants) => tenants.iter().map(|name| tenant(name)).collect::<Result<Vec<_>, _>>()?,
-        None => find(&config.directory)?,
-    };
+    let tenants = tenants(config)?;
     if tenants.is_empty() {
         return Err(CatalogsError::None(config.directory.clone()));
     }
     let files = |tenant: Tenant| Ok((tenant.clone(), read_files(&config.directory.join(tenant.as_str()))?));
     tenants.into_iter().map(files).collect()
+}
+
+/// The configured tenants, whatever their catalogs are like; all that there are, if none are named.
+pub(crate) fn tenants(config: &SchemasConfig) -> Result<Vec<Tenant>, CatalogsError> {
+    match &config.tenants {
+        Some(tenants) => tenants.iter().map(|name| tenant(name)).collect(),
+        None => find(&config.directory),
+    }
 }
 
 /// All of them, or every mistake in them.

@@ -5,15 +5,15 @@ use std::process::ExitCode;
 
 use futures_util::StreamExt as _;
 use tidings_model::Tenant;
-use tidings_runtime::config::SecretRule;
-use tidings_streams::connect;
+use tidings_runtime::config::{Config, SecretRule};
 use tidings_streams::connections::{ConnectionList, ConnectionReport, Operation, Search, ask, ask_about};
+use tidings_streams::{Client, connect};
 
 use crate::arguments::ConnectionCommand;
 use crate::failure::{Failure, report};
-use crate::output::{print, rfc3339};
-use crate::serve;
+use crate::output::{Table, announce, print, print_json, rfc3339};
 use crate::users::operator;
+use crate::{known, serve};
 
 /// `tidings connections …`. Fails if a gateway does not answer, after the others have been told.
 pub(crate) async fn run(file: Option<&Path>, command: &ConnectionCommand) -> Result<ExitCode, Failure> {
@@ -21,73 +21,136 @@ pub(crate) async fn run(file: Option<&Path>, command: &ConnectionCommand) -> Res
     let client = connect(&serve::connection(&config, "tidings-connections")).await?;
     match command {
         ConnectionCommand::Ls { tenant, user, json } => {
+            let tenant = known::tenant(&config, &client, tenant).await?;
             let search = Search { user: user.clone(), by: operator(), ..Search::default() };
-            let found = ask(&client, Operation::List, &Tenant::parse(tenant)?, search);
-            let nobody = if *json { None } else { Some("nobody is connected") };
-            tell(found, nobody, if *json { Style::Json } else { Style::Table }).await
+            let found = list(ask(&client, Operation::List, &tenant, search), *json).await?;
+            if let (Outcome::None, Some(user)) = (found, user) {
+                check_user(&config, &tenant, user).await?;
+            }
+            if matches!(found, Outcome::None) && !json {
+                print("nobody is connected")?;
+            }
+            Ok(found.into())
         }
         ConnectionCommand::Close { tenant, user, id } => {
-            let (tenant, by) = (Tenant::parse(tenant)?, operator());
-            let closed = if let Some(id) = id {
-                ask_about(&client, Operation::Close, &tenant, id.parse()?, by)
-            } else {
-                let search = Search { user: user.clone(), by, ..Search::default() };
-                ask(&client, Operation::Close, &tenant, search)
-            };
-            tell(closed, Some("there was no such connection"), Style::Closed).await
+            let tenant = known::tenant(&config, &client, tenant).await?;
+            close(&client, &tenant, user.as_deref(), id.as_deref()).await
         }
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Style {
-    Json,
-    Table,
-    Closed,
+/// What came of asking.
+#[derive(Clone, Copy)]
+enum Outcome {
+    Some,
+    None,
+    /// A gateway did not answer, so there may be more.
+    Incomplete,
 }
 
-async fn tell(mut answers: ConnectionList, nobody: Option<&str>, style: Style) -> Result<ExitCode, Failure> {
-    let (mut told, mut code) = (0_usize, ExitCode::SUCCESS);
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        if matches!(outcome, Outcome::Incomplete) { Self::FAILURE } else { Self::SUCCESS }
+    }
+}
+
+async fn list(answers: ConnectionList, json: bool) -> Result<Outcome, Failure> {
+    let mut table = Table::new([
+        "CONNECTION",
+        "USER",
+        "DEVICE",
+        "ADDRESS",
+        "SINCE",
+        "ACKNOWLEDGED",
+        "SENT/MIN",
+        "RECEIVED/MIN",
+        "TOPICS",
+    ]);
+    let show = |connection: ConnectionReport| {
+        if json { print_json(&connection) } else { table.row(cells(connection)) }
+    };
+    let outcome = each(answers, show).await?;
+    if !json && !matches!(outcome, Outcome::None) {
+        table.flush()?;
+    }
+    Ok(outcome)
+}
+
+async fn close(
+    client: &Client,
+    tenant: &Tenant,
+    user: Option<&str>,
+    id: Option<&str>,
+) -> Result<ExitCode, Failure> {
+    let by = operator();
+    let closed = if let Some(id) = id {
+        ask_about(client, Operation::Close, tenant, id.parse()?, by)
+    } else {
+        let search = Search { user: user.map(str::to_owned), by, ..Search::default() };
+        ask(client, Operation::Close, tenant, search)
+    };
+    let show = |connection: ConnectionReport| {
+        announce(&format!("closed {} of user {:?}", connection.id, connection.user))
+    };
+    match each(closed, show).await? {
+        Outcome::None => {
+            let what = match (id, user) {
+                (Some(id), _) => format!("there is no connection {id:?} of tenant {tenant}"),
+                (None, user) => {
+                    format!("user {:?} of tenant {tenant} has no connections", user.unwrap_or_default())
+                }
+            };
+            Err(format!("{what}; `tidings connections ls --tenant {tenant}` shows those that there are")
+                .into())
+        }
+        outcome => Ok(outcome.into()),
+    }
+}
+
+/// Hands out each connection, and reports each gateway that does not answer.
+async fn each(
+    mut answers: ConnectionList,
+    mut show: impl FnMut(ConnectionReport) -> Result<(), Failure>,
+) -> Result<Outcome, Failure> {
+    let mut outcome = Outcome::None;
     while let Some(answer) = answers.next().await {
-        let connection = match answer {
-            Ok(connection) => connection,
+        match answer {
+            Ok(connection) => {
+                show(connection)?;
+                if matches!(outcome, Outcome::None) {
+                    outcome = Outcome::Some;
+                }
+            }
             Err(error) => {
                 report(&error);
-                code = ExitCode::FAILURE;
-                continue;
+                outcome = Outcome::Incomplete;
             }
-        };
-        match style {
-            Style::Json => print(&serde_json::to_string(&connection)?)?,
-            Style::Closed => print(&format!("closed {} of user {:?}", connection.id, connection.user))?,
-            Style::Table => {
-                if told == 0 {
-                    print(HEADING)?;
-                }
-                print(&line(&connection))?
-            }
-        };
-        told += 1;
+        }
     }
-    if let Some(nobody) = nobody.filter(|_| told == 0 && code == ExitCode::SUCCESS) {
-        print(nobody)?;
-    }
-    Ok(code)
+    Ok(outcome)
 }
 
-const HEADING: &str = "CONNECTION                       USER                     DEVICE           ADDRESS          SINCE                 ACKNOWLEDGED              SENT/MIN RECEIVED/MIN  TOPICS";
+/// Who is not connected may be known all the same.
+async fn check_user(config: &Config, tenant: &Tenant, user: &str) -> Result<(), Failure> {
+    let topology = serve::topology(config, "tidings-connections").await?;
+    let store = serve::consumers(config, &topology).await?;
+    if store.list(tenant, Some(user)).next().await.is_some() {
+        return Ok(());
+    }
+    let hint = known::similar_user(&*store, tenant, user).await;
+    Err(format!("user {user:?} of tenant {tenant} has neither connections nor consumers{hint}").into())
+}
 
-fn line(connection: &ConnectionReport) -> String {
-    format!(
-        "{:<32} {:<24} {:<16} {:<16} {:<21} {:<24} {:>9} {:>12}  {}",
+fn cells(connection: ConnectionReport) -> [String; 9] {
+    [
         connection.id,
         connection.user,
         connection.device,
         connection.address,
         rfc3339(connection.since),
-        connection.acknowledged.as_deref().unwrap_or("-"),
-        connection.per_minute.sent,
-        connection.per_minute.received,
-        connection.subscriptions.join(",")
-    )
+        connection.acknowledged.unwrap_or_else(|| "-".to_owned()),
+        connection.per_minute.sent.to_string(),
+        connection.per_minute.received.to_string(),
+        connection.subscriptions.join(","),
+    ]
 }

@@ -1,106 +1,129 @@
 //! `tidings consumers`: the lasting places of users, by hand.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
 use futures_util::StreamExt as _;
-use serde_json::Value;
 use tidings_model::Tenant;
-use tidings_runtime::config::SecretRule;
+use tidings_runtime::config::{Config, SecretRule};
 use tidings_streams::Topology;
-use tidings_streams::consumers::{ConsumerName, ConsumerReport, ConsumerStore, report};
+use tidings_streams::consumers::{ConsumerName, ConsumerReport, ConsumerStore, StoredConsumer, report};
 
 use crate::arguments::{ConsumerCommand, ConsumerSelector};
 use crate::failure::Failure;
-use crate::output::{print, rfc3339};
-use crate::serve;
+use crate::output::{Table, announce, print_json, print_pretty_json, rfc3339};
+use crate::{known, serve};
 
 /// `tidings consumers …`.
 pub(crate) async fn run(file: Option<&Path>, command: &ConsumerCommand) -> Result<ExitCode, Failure> {
     let config = serve::configuration(file, SecretRule::Optional)?;
     let topology = serve::topology(&config, "tidings-consumers").await?;
     let store = serve::consumers(&config, &topology).await?;
+    let consumers = Consumers { config: &config, topology: &topology, store: &*store };
     match command {
         ConsumerCommand::Ls { tenant, user, json } => {
-            list(&topology, &*store, &Tenant::parse(tenant)?, user.as_deref(), *json).await
+            consumers.list(tenant, user.as_deref(), *json).await?;
         }
-        ConsumerCommand::Show { consumer } => show(&topology, &*store, &name(consumer)?).await,
+        ConsumerCommand::Show { consumer } => {
+            let (name, stored) = consumers.find(consumer).await?;
+            print_pretty_json(&report(&topology, &name, &stored).await?)?;
+        }
         ConsumerCommand::Reset { consumer, to } => {
-            let name = name(consumer)?;
+            let (name, _) = consumers.find(consumer).await?;
             let home = topology.home(name.tenant()).await?;
             let position = home.extent().await?.position(to)?;
-            let reset = store.reset(&name, position).await?;
-            reset.ok_or_else(|| missing(&name))?;
-            print(&format!("consumer {name} goes on after {position} when it connects again"))
+            if store.reset(&name, position).await?.is_none() {
+                return Err(consumers.missing(&name).await);
+            }
+            announce(&format!("consumer {name} continues after {position} when it connects again"))?;
         }
         ConsumerCommand::Rm { consumer } => {
-            let name = name(consumer)?;
+            let (name, _) = consumers.find(consumer).await?;
             if !store.remove(&name).await? {
-                return Err(missing(&name));
+                return Err(consumers.missing(&name).await);
             }
-            print(&format!("consumer {name} is removed"))
+            announce(&format!("removed consumer {name}"))?;
         }
-    }
-}
-
-fn name(consumer: &ConsumerSelector) -> Result<ConsumerName, Failure> {
-    let tenant = Tenant::parse(&consumer.tenant)?;
-    Ok(ConsumerName::new(tenant, &consumer.user, &consumer.device)?)
-}
-
-fn missing(name: &ConsumerName) -> Failure {
-    format!("there is no consumer {name}; `tidings consumers ls` shows those that there are").into()
-}
-
-async fn list(
-    topology: &Topology,
-    store: &dyn ConsumerStore,
-    tenant: &Tenant,
-    user: Option<&str>,
-    json: bool,
-) -> Result<ExitCode, Failure> {
-    let mut found = store.list(tenant, user);
-    let mut lines = 0_usize;
-    while let Some(consumer) = found.next().await {
-        let (name, stored) = consumer?;
-        let report = report(topology, &name, &stored).await?;
-        if json {
-            print(&serde_json::to_string(&report)?)?;
-        } else {
-            if lines == 0 {
-                print(HEADING)?;
-            }
-            print(&line(&report))?;
-        }
-        lines += 1;
-    }
-    if lines == 0 && !json {
-        print("there are no consumers")?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-const HEADING: &str = "USER                     DEVICE           POSITION                  PENDING  LAST SEEN             CONNECTED";
-
-fn line(report: &ConsumerReport) -> String {
-    let seen = rfc3339(report.last_seen);
-    format!(
-        "{:<24} {:<16} {:<24} {:>8}  {:<21} {}",
-        report.user,
-        report.device,
-        report.position.to_string(),
-        report.pending,
-        seen,
-        report.connected.as_deref().unwrap_or("-")
-    )
+struct Consumers<'c> {
+    config: &'c Config,
+    topology: &'c Topology,
+    store: &'c dyn ConsumerStore,
 }
 
-async fn show(
-    topology: &Topology,
-    store: &dyn ConsumerStore,
-    name: &ConsumerName,
-) -> Result<ExitCode, Failure> {
-    let stored = store.load(name).await?.ok_or_else(|| missing(name))?;
-    let report: Value = serde_json::to_value(report(topology, name, &stored).await?)?;
-    print(&serde_json::to_string_pretty(&report)?)
+impl Consumers<'_> {
+    async fn tenant(&self, name: &str) -> Result<Tenant, Failure> {
+        known::tenant(self.config, &self.topology.client(), name).await
+    }
+
+    async fn find(&self, named: &ConsumerSelector) -> Result<(ConsumerName, StoredConsumer), Failure> {
+        let tenant = self.tenant(&named.tenant).await?;
+        let name = ConsumerName::new(tenant, &named.user, &named.device)?;
+        match self.store.load(&name).await? {
+            Some(stored) => Ok((name, stored)),
+            None => Err(self.missing(&name).await),
+        }
+    }
+
+    /// What there is of the user instead, else who is called almost the same.
+    async fn missing(&self, name: &ConsumerName) -> Failure {
+        let (tenant, user) = (name.tenant(), name.user());
+        let devices: BTreeSet<_> = self.devices(tenant, user).await;
+        if devices.is_empty() {
+            return self.without_consumers(tenant, user).await;
+        }
+        let what = format!("user {user:?} of tenant {tenant} has no device {:?}", name.device());
+        known::missing(&what, name.device(), devices.iter().map(String::as_str))
+    }
+
+    async fn devices(&self, tenant: &Tenant, user: &str) -> BTreeSet<String> {
+        let consumers = self.store.list(tenant, Some(user));
+        consumers.filter_map(async |found| Some(found.ok()?.0.device().to_owned())).collect().await
+    }
+
+    async fn without_consumers(&self, tenant: &Tenant, user: &str) -> Failure {
+        let hint = known::similar_user(self.store, tenant, user).await;
+        format!(
+            "user {user:?} of tenant {tenant} has no consumers{hint}; `tidings consumers ls --tenant {tenant}` shows those \
+             that there are"
+        )
+        .into()
+    }
+
+    async fn list(&self, tenant: &str, user: Option<&str>, json: bool) -> Result<(), Failure> {
+        let tenant = self.tenant(tenant).await?;
+        let mut found = self.store.list(&tenant, user);
+        let mut table = Table::new(["USER", "DEVICE", "POSITION", "PENDING", "LAST SEEN", "CONNECTED"]);
+        let mut is_empty = true;
+        while let Some(consumer) = found.next().await {
+            let (name, stored) = consumer?;
+            let report = report(self.topology, &name, &stored).await?;
+            if json {
+                print_json(&report)?;
+            } else {
+                table.row(cells(&report))?;
+            }
+            is_empty = false;
+        }
+        match user {
+            Some(user) if is_empty => Err(self.without_consumers(&tenant, user).await),
+            _ if json => Ok(()),
+            _ => table.finish("there are no consumers"),
+        }
+    }
+}
+
+fn cells(report: &ConsumerReport) -> [String; 6] {
+    [
+        report.user.clone(),
+        report.device.clone(),
+        report.position.to_string(),
+        report.pending.to_string(),
+        rfc3339(report.last_seen),
+        report.connected.clone().unwrap_or_else(|| "-".to_owned()),
+    ]
 }

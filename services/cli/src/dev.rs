@@ -1,7 +1,6 @@
 //! `tidings dev`: everything on this machine, and what to do next.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use tidings_streams::Topology;
 
 use crate::arguments::DevOptions;
 use crate::failure::{Failure, report};
+use crate::output::print_text;
 use crate::reload::{self, Reason};
 use crate::{catalogs, serve, token};
 
@@ -138,5 +138,5 @@ Ctrl-C ends everything.
         data = data.display()
     );
     // Whoever closed standard output does not want to read it.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = print_text(&text);
 }

@@ -1,15 +1,21 @@
 //! How a command that cannot do its work says so: one line, from what was tried to the cause.
 
 use std::error::Error;
-use std::io::Write as _;
+
+use tidings_runtime::config::Mistakes;
+
+use crate::catalogs::CatalogsError;
+use crate::output::remark;
 
 /// Why a command ends without having done its work.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 /// Writes the error and its sources to standard error.
 pub(crate) fn report(failure: &(dyn Error + 'static)) {
-    // Nobody is left to be told if this fails.
-    let _ = writeln!(std::io::stderr(), "tidings: {}", line(failure));
+    // These list what is wrong in files. In any other error a line break is part of a text that others chose.
+    let is_list = failure.is::<Mistakes>() || failure.is::<CatalogsError>();
+    let text = line(failure);
+    if is_list { remark(text.lines()) } else { remark([&*text]) }
 }
 
 /// The error and its sources. Some libraries' errors end with the text of their source, which is told once.

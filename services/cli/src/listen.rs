@@ -1,170 +1,259 @@
 //! `tidings listen`: a WebSocket client that prints one message per line and acknowledges what it has
-//! printed.
+//! printed. It connects again as the code of a Close says, and continues behind what it has printed.
+
+mod dial;
+mod message;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::{Value, json};
-use tidings_access::Trust;
-use tidings_protocol::server::SUBPROTOCOL;
-use tidings_runtime::config::{GatewayConfig, SecretRule};
-use tokio_tungstenite::Connector;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::handshake::client::Request;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
-use tokio_tungstenite::tungstenite::{Error, Message};
+use serde_json::json;
+use tidings_protocol::close::{CloseCode, Reconnect, reconnect};
+use tidings_runtime::config::SecretRule;
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
+use self::dial::{Dial, FRESH_TOKEN, Socket};
+use self::message::Received;
 use crate::arguments::ListenOptions;
 use crate::failure::Failure;
+use crate::output::{print_json_text, remark};
 use crate::serve;
 
-/// Prints until the connection ends, or until the wanted number of messages has come.
+/// Pauses before connecting again double from one to the other, each shortened at random so that listeners spread.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// After so long without anything from the gateway it is asked for a sign of life, and has as long again.
+const SILENCE: Duration = Duration::from_secs(45);
+
+/// Prints until the gateway ends it for good, or until the wanted number of messages has come.
 pub(crate) async fn run(file: Option<&Path>, options: &ListenOptions) -> Result<ExitCode, Failure> {
     let config = serve::configuration(file, SecretRule::Optional)?;
-    let url = options.url.clone().unwrap_or_else(|| default_url(&config.gateway));
-    let subscribe = subscription(options)?;
-    if options.token.is_empty() {
-        return Err("the token is empty; `tidings token` prints one for --token or TIDINGS_TOKEN".into());
-    }
-    let (request, connector) = (request(&url, options)?, connector(&url, options)?);
-    let (mut socket, _) =
-        tokio_tungstenite::connect_async_tls_with_config(request, None, false, Some(connector))
-            .await
-            .map_err(|error| explain(&url, error))?;
-    if let Some(subscribe) = subscribe {
-        socket.send(Message::text(subscribe)).await?;
-    }
-    // Its answer comes when the subscription counts: whatever is published from then on is heard.
-    socket.send(Message::text(r#"{"action":"ping"}"#)).await?;
-    let mut left = options.count.unwrap_or(u64::MAX);
-    while left > 0 {
-        match socket.next().await {
-            Some(Ok(Message::Text(text))) => {
-                let heard = Heard::read(&text);
-                if print(&heard, &text, options.sequenced, &url)? {
-                    left -= 1;
-                }
-                // What was printed was received, and nothing else.
-                if let Heard::Envelope { sequence, .. } = heard {
-                    let acknowledgement = json!({ "action": "ack", "seq": sequence }).to_string();
-                    socket.send(Message::text(acknowledgement)).await?;
-                }
+    let dial = Dial::new(&config.gateway, options)?;
+    let mut listener = Listener {
+        subscribe: subscription(options)?,
+        left: options.count.unwrap_or(u64::MAX),
+        everything: options.sequenced,
+        url: dial.url.clone(),
+        epoch: String::new(),
+        since: None,
+        connections: 0,
+    };
+    let mut pause = FIRST_PAUSE;
+    while listener.left > 0 {
+        let opened_at = Instant::now();
+        let interruption = match dial.open(listener.since.as_deref()).await? {
+            Ok(socket) => match listener.listen(socket).await? {
+                Some(interruption) => interruption,
+                None => break,
+            },
+            // Nobody has to wait for a gateway that has never been there.
+            Err(Interruption { what, after: None }) if listener.connections == 0 => {
+                return Err(format!("{what}; is a gateway running there?").into());
             }
-            Some(Ok(Message::Close(Some(close)))) => {
-                return Err(
-                    format!("the gateway closed the connection: {} ({})", close.reason, close.code).into()
-                );
-            }
-            Some(Ok(_)) => {}
-            Some(Err(error)) => return Err(error.into()),
-            None => return Err("the connection ended".into()),
+            Err(interruption) => interruption,
+        };
+        if opened_at.elapsed() > LONGEST_PAUSE {
+            pause = FIRST_PAUSE;
         }
+        remark([&*format!("{}; connecting again", interruption.what)]);
+        let wait = pause.mul_f64(0.5 + fastrand::f64() / 2.0).max(interruption.after.unwrap_or_default());
+        tokio::time::sleep(wait).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    socket.close(None).await?;
-    // The gateway's own Close says that the last acknowledgement has arrived.
-    while let Some(Ok(_)) = socket.next().await {}
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the gateway says in `tidings.v1`.
-enum Heard {
-    /// A message, with the body as a plain client gets it.
-    Envelope { sequence: u64, body: String },
-    /// The answer to `ping`.
-    Pong,
-    /// The gateway's own word: `welcome`, `caught_up`, …
-    Control,
-    /// An error, or the answer to a request.
-    Answer,
+/// Why there is no connection, after which another one is tried.
+struct Interruption {
+    what: String,
+    /// Not before.
+    after: Option<Duration>,
 }
 
-impl Heard {
-    fn read(text: &str) -> Self {
-        if let Some((sequence, body)) = without_sequence(text) {
-            return Self::Envelope { sequence, body };
-        }
-        let message = tidings_model::json::parse(text.as_bytes()).unwrap_or_default();
-        match message.get("action").and_then(Value::as_str) {
-            Some("pong") => Self::Pong,
-            Some(_) if message.get("type").is_none() => Self::Control,
-            _ => Self::Answer,
-        }
+impl Interruption {
+    fn new(what: String) -> Self {
+        Self { what, after: None }
     }
 }
 
-/// Prints what a user of this command wants to see; says whether it counts as a message.
-fn print(heard: &Heard, text: &str, everything: bool, url: &str) -> std::io::Result<bool> {
-    let mut out = std::io::stdout();
-    match heard {
-        // Not on standard output, which holds messages and nothing else.
-        Heard::Pong => {
-            writeln!(std::io::stderr(), "tidings: listening at {url}; Ctrl-C ends").map(|()| false)
-        }
-        Heard::Control if everything => writeln!(out, "{text}").map(|()| false),
-        Heard::Control if text.starts_with(r#"{"action":"gap""#) => {
-            writeln!(std::io::stderr(), "tidings: some messages cannot be delivered: {text}").map(|()| false)
-        }
-        Heard::Control => Ok(false),
-        Heard::Envelope { body, .. } if !everything => writeln!(out, "{body}").map(|()| true),
-        Heard::Envelope { .. } | Heard::Answer => writeln!(out, "{text}").map(|()| true),
-    }
+/// What tungstenite makes of a code that it does not know, such as 1014 of a proxy, whose gateway may come back.
+const UNKNOWN_CODE: &str = "Protocol violation";
+
+/// Names the subscription in what the gateway answers.
+const SUBSCRIPTION: &str = "subscription";
+
+struct Listener {
+    subscribe: Option<String>,
+    /// Messages that are still wanted.
+    left: u64,
+    /// Sequences, ids and control messages are printed, too.
+    everything: bool,
+    url: String,
+    /// The epoch of the sequences of this connection.
+    epoch: String,
+    /// Behind which the next connection continues.
+    since: Option<String>,
+    /// Connections that were open.
+    connections: u64,
 }
 
-/// Takes off what `tidings.v1` puts in front of a body: `{"seq":7,"id":"e-1","a":1}` is `{"a":1}`.
-fn without_sequence(text: &str) -> Option<(u64, String)> {
-    let (sequence, rest) = text.strip_prefix(r#"{"seq":"#)?.split_once(',')?;
-    let rest = rest.strip_prefix(r#""id":"#)?;
-    let mut id = serde_json::Deserializer::from_str(rest).into_iter::<String>();
-    id.next()?.ok()?;
-    let rest = rest.get(id.byte_offset()..)?;
-    Some((sequence.parse().ok()?, format!("{{{}", rest.strip_prefix(',').unwrap_or(rest))))
-}
-
-/// The gateway that the configuration describes, on this machine. A certificate vouches for a name rather than for an
-/// address, so over TLS it is called `localhost`, unless it listens at one address that others reach.
-fn default_url(gateway: &GatewayConfig) -> String {
-    let address = gateway.listen;
-    if gateway.tls_certificate.is_none() {
-        format!("ws://{address}/api/ws")
-    } else if address.ip().is_loopback() || address.ip().is_unspecified() {
-        format!("wss://localhost:{}/api/ws", address.port())
-    } else {
-        format!("wss://{address}/api/ws")
-    }
-}
-
-/// TLS or none, as the URL says.
-fn connector(url: &str, options: &ListenOptions) -> Result<Connector, Failure> {
-    if !url.starts_with("wss://") {
-        return match options.ca {
-            Some(_) => Err(format!("--ca is for URLs that begin with wss://, and {url} does not").into()),
-            None => Ok(Connector::Plain),
+impl Listener {
+    /// Prints what comes. `None` if it is enough.
+    async fn listen(&mut self, mut socket: Socket) -> Result<Option<Interruption>, Failure> {
+        let listened = self.exchange(&mut socket).await;
+        let interruption = match listened {
+            Ok(None) => None,
+            Ok(Some(interruption)) => return Ok(Some(interruption)),
+            Err(Ended::ForGood(failure)) => return Err(failure),
+            Err(Ended::Broken(error)) if is_passing(&error) => {
+                return Ok(Some(Interruption::new(format!("the connection to {} broke: {error}", self.url))));
+            }
+            Err(Ended::Broken(error)) => return Err(error.into()),
         };
+        // The gateway's own Close says that the last acknowledgement has arrived.
+        let _ = socket.close(None).await;
+        let _ = timeout(SILENCE, async { while let Some(Ok(_)) = socket.next().await {} }).await;
+        Ok(interruption)
     }
-    let trust = options.ca.as_deref().map_or(Trust::System, Trust::File);
-    Ok(Connector::Rustls(Arc::new(trust.client_config()?)))
+
+    async fn exchange(&mut self, socket: &mut Socket) -> Result<Option<Interruption>, Ended> {
+        if let Some(subscribe) = &self.subscribe {
+            socket.send(Message::text(subscribe)).await?;
+        }
+        // Its answer comes when the subscription counts: whatever is published from then on is received.
+        socket.send(Message::text(r#"{"action":"ping"}"#)).await?;
+        while self.left > 0 {
+            match next(socket).await? {
+                Some(Message::Text(text)) => {
+                    let received = Received::read(&text);
+                    let acknowledged = received.acknowledgement();
+                    if let Some(interruption) = self.take(received, &text)? {
+                        return Ok(Some(interruption));
+                    }
+                    // What was printed was received, and nothing else.
+                    if let Some(sequence) = acknowledged {
+                        let acknowledgement = json!({ "action": "ack", "seq": sequence }).to_string();
+                        socket.send(Message::text(acknowledgement)).await?;
+                    }
+                }
+                Some(Message::Close(close)) => return Ok(Some(Self::closed(close)?)),
+                Some(_) => {}
+                None => return Ok(Some(Interruption::new(format!("the connection to {} ended", self.url)))),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Prints what a user of this command wants to see.
+    fn take(&mut self, received: Received, text: &str) -> Result<Option<Interruption>, Failure> {
+        match received {
+            Received::Pong => {
+                self.connections += 1;
+                let again = if self.connections > 1 { " again" } else { "" };
+                // Not on standard output, which holds messages and nothing else.
+                remark([&*format!("listening at {}{again}; Ctrl-C ends", self.url)]);
+                return Ok(None);
+            }
+            Received::Refused { id, code, message } if id == SUBSCRIPTION => {
+                let what = format!("the gateway refuses the subscription: {message} ({code})");
+                return match &*code {
+                    "UNAVAILABLE" | "RATE_LIMITED" | "INTERNAL" => Ok(Some(Interruption::new(what))),
+                    _ => Err(what.into()),
+                };
+            }
+            Received::Envelope { body, sequence } => {
+                print_json_text(if self.everything { text } else { &body })?;
+                self.since = Some(format!("{}-{sequence}", self.epoch));
+                self.left -= 1;
+                return Ok(None);
+            }
+            Received::Refused { .. } | Received::Answer => {
+                print_json_text(text)?;
+                self.left -= 1;
+                return Ok(None);
+            }
+            Received::Gap { to } => {
+                self.stand_at(&to);
+                if !self.everything {
+                    remark([&*format!("some messages cannot be delivered: {text}")]);
+                }
+            }
+            Received::Welcome { position } | Received::CaughtUp { position } => self.stand_at(&position),
+            Received::Control => {}
+        }
+        if self.everything {
+            print_json_text(text)?;
+        }
+        Ok(None)
+    }
+
+    fn stand_at(&mut self, position: &str) {
+        if let Some((epoch, _)) = position.split_once('-') {
+            epoch.clone_into(&mut self.epoch);
+            self.since = Some(position.to_owned());
+        }
+    }
+
+    fn closed(close: Option<CloseFrame>) -> Result<Interruption, Failure> {
+        let code = close.as_ref().map(|close| u16::from(close.code));
+        let reason = close.map(|close| close.reason.to_string()).unwrap_or_default();
+        let shown = code.map_or_else(|| "no code".to_owned(), |code| code.to_string());
+        let what = format!("the gateway closed the connection: {reason} ({shown})");
+        let is_token = [CloseCode::TokenExpired, CloseCode::TokenRevoked].map(u16::from);
+        match (code, reconnect(code)) {
+            _ if reason == UNKNOWN_CODE => Ok(Interruption::new(what)),
+            (Some(code), _) if is_token.contains(&code) => Err(format!("{what}{FRESH_TOKEN}").into()),
+            (_, Reconnect::WithBackoff) => Ok(Interruption::new(what)),
+            (_, Reconnect::No) => Err(what.into()),
+        }
+    }
 }
 
-fn request(url: &str, options: &ListenOptions) -> Result<Request, Failure> {
-    let url = match &options.device {
-        None => url.to_owned(),
-        Some(device) => {
-            let separator = if url.contains('?') { '&' } else { '?' };
-            let device: String = form_urlencoded::byte_serialize(device.as_bytes()).collect();
-            format!("{url}{separator}device={device}")
-        }
-    };
-    let mut request = url.into_client_request()?;
-    let bearer = HeaderValue::from_str(&format!("Bearer {}", options.token))
-        .map_err(|_| "--token has characters that no token has")?;
-    request.headers_mut().insert(AUTHORIZATION, bearer);
-    request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
-    Ok(request)
+/// Why there is nothing more to come on a connection.
+enum Ended {
+    ForGood(Failure),
+    Broken(Error),
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::ForGood(failure)
+    }
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+/// The next frame. A gateway from which nothing comes is asked once.
+async fn next(socket: &mut Socket) -> Result<Option<Message>, Error> {
+    if let Ok(message) = timeout(SILENCE, socket.next()).await {
+        return message.transpose();
+    }
+    socket.send(Message::Ping(Bytes::new())).await?;
+    match timeout(SILENCE, socket.next()).await {
+        Ok(message) => message.transpose(),
+        Err(_) => Err(Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "nothing comes any more"))),
+    }
+}
+
+/// Whether another connection may fare better.
+fn is_passing(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Io(_)
+            | Error::ConnectionClosed
+            | Error::AlreadyClosed
+            | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake | ProtocolError::SendAfterClosing)
+    )
 }
 
 fn subscription(options: &ListenOptions) -> Result<Option<String>, Failure> {
@@ -178,62 +267,12 @@ fn subscription(options: &ListenOptions) -> Result<Option<String>, Failure> {
     match (options.topic.is_empty(), filters.is_empty()) {
         (true, true) => Ok(None),
         (true, false) => Err("--filter narrows topics; name them with --topic".into()),
-        (false, true) => Ok(Some(json!({ "action": "subscribe", "topics": options.topic }).to_string())),
+        (false, true) => Ok(Some(
+            json!({ "action": "subscribe", "id": SUBSCRIPTION, "topics": options.topic }).to_string(),
+        )),
         (false, false) => {
-            let message = json!({ "action": "subscribe", "topics": options.topic, "filters": filters });
+            let message = json!({ "action": "subscribe", "id": SUBSCRIPTION, "topics": options.topic, "filters": filters });
             Ok(Some(message.to_string()))
-        }
-    }
-}
-
-/// What the gateway said instead of accepting the connection.
-fn explain(url: &str, error: Error) -> Failure {
-    match error {
-        Error::Http(response) => {
-            let body = response.body().as_deref().unwrap_or_default();
-            let body = String::from_utf8_lossy(body);
-            format!("{url} answers {}: {}", response.status(), body.trim()).into()
-        }
-        Error::Io(error)
-            if error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some() =>
-        {
-            format!("cannot connect to {url}: {error}; --ca names a file of certificates to trust").into()
-        }
-        Error::Io(error) => format!("cannot connect to {url}: {error}; is a gateway running there?").into(),
-        other => format!("cannot connect to {url}: {other}").into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_gateway_is_where_the_configuration_says() {
-        for (listen, tls, url) in [
-            ("127.0.0.1:8080", false, "ws://127.0.0.1:8080/api/ws"),
-            ("127.0.0.1:8080", true, "wss://localhost:8080/api/ws"),
-            ("[::]:8443", true, "wss://localhost:8443/api/ws"),
-            ("[2001:db8::7]:8443", true, "wss://[2001:db8::7]:8443/api/ws"),
-        ] {
-            let tls_certificate = tls.then(|| "tls.crt".into());
-            let listen = listen.parse().unwrap();
-            let gateway = GatewayConfig { listen, tls_certificate, ..GatewayConfig::default() };
-            assert_eq!(default_url(&gateway), url);
-        }
-    }
-
-    #[test]
-    fn bodies_are_printed_as_plain_clients_get_them() {
-        for (text, sequence, body) in [
-            (r#"{"seq":7,"id":"e-1","a":1.50}"#, 7, r#"{"a":1.50}"#),
-            (r#"{"seq":7,"id":"a\"},{","id":"own"}"#, 7, r#"{"id":"own"}"#),
-            (r#"{"seq":1,"id":""}"#, 1, "{}"),
-        ] {
-            assert_eq!(without_sequence(text), Some((sequence, body.to_owned())), "{text}");
-        }
-        for text in ["{}", r#"{"seq":7}"#, r#"{"id":"x","seq":7}"#, r#"{"seq":7,"id":7,"a":1}"#, "[]"] {
-            assert_eq!(without_sequence(text), None, "{text}");
         }
     }
 }

@@ -8,6 +8,7 @@ mod consumers;
 mod dev;
 mod failure;
 mod issuers;
+mod known;
 mod listen;
 mod open_files;
 mod output;
@@ -25,6 +26,7 @@ use clap::Parser as _;
 
 use self::arguments::{Arguments, Command};
 use self::failure::{Failure, report};
+use self::output::ReaderGone;
 
 /// A gateway's connections are set up by one thread and kept by another, and what they needed only
 /// for a moment lies between what they need for long: glibc's allocator then holds about twice as
@@ -35,12 +37,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(code) => code,
+        Err(failure) if failure.is::<ReaderGone>() => ExitCode::from(READER_GONE),
         Err(failure) => {
             report(&*failure);
             ExitCode::FAILURE
         }
     }
 }
+
+/// What a shell says of a program that ended because nobody reads its output (128 and the number of SIGPIPE).
+const READER_GONE: u8 = 141;
 
 fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -60,7 +66,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Users(command) => Box::pin(users::run(file, command)).await,
             Command::Connections(command) => Box::pin(connections::run(file, command)).await,
             Command::Check(options) => Box::pin(check::run(file, options)).await,
-            Command::Config => output::print(tidings_runtime::config::reference().trim_end()),
+            Command::Config => {
+                output::print_text(&serve::effective_configuration(file)?)?;
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Rejected(command) => Box::pin(rejected::run(file, command)).await,
         }
     })

@@ -16,15 +16,15 @@ use std::process::ExitCode;
 
 use tidings_model::{Placement, Rebuild, ShardNumber, Tenant};
 use tidings_runtime::config::{Config, SecretRule};
-use tidings_streams::{Topology, last_event, last_of_generation};
+use tidings_streams::{Topology, last_of_generation};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use self::following::{follow, leave};
 use crate::arguments::{MoveOptions, ProjectorCommand, RebuildOptions};
 use crate::failure::Failure;
-use crate::output::{print, rfc3339};
-use crate::serve;
+use crate::output::{announce, print, rfc3339};
+use crate::{known, serve};
 
 /// Carries out a subcommand.
 pub(crate) async fn run(file: Option<&Path>, command: &ProjectorCommand) -> Result<ExitCode, Failure> {
@@ -32,26 +32,29 @@ pub(crate) async fn run(file: Option<&Path>, command: &ProjectorCommand) -> Resu
     match command {
         ProjectorCommand::Rebuild(options) => Box::pin(rebuild(&config, options)).await,
         ProjectorCommand::Move(options) => Box::pin(relocate(&config, options)).await,
-        ProjectorCommand::Cancel { tenant } => cancel(&config, &Tenant::parse(tenant)?).await,
+        ProjectorCommand::Cancel { tenant } => cancel(&config, tenant).await,
         ProjectorCommand::Ls { json } => listing::run(&config, *json).await,
     }
 }
 
 async fn rebuild(config: &Config, options: &RebuildOptions) -> Result<ExitCode, Failure> {
-    let tenant = Tenant::parse(&options.tenant)?;
     let since = options.since.as_deref().map(since).transpose()?;
-    if options.dry_run {
-        return Box::pin(rehearsal::run(config, &tenant, since, options.json)).await;
-    }
     let topology = topology(config).await?;
-    let first = shard_of_known(config, &topology, &tenant).await?;
+    let tenant = known::tenant(config, &topology.client(), &options.tenant).await?;
+    if options.dry_run {
+        return Box::pin(rehearsal::run(config, &topology, &tenant, since, options.json)).await;
+    }
+    let first = first_shard(config, &topology, &tenant).await?;
     let asked = Cell::new(false);
     let since = since.map(seconds);
     let request = |placement: &mut Placement| {
         asked.set(placement.request(placement.current.place.shard, since, now()));
     };
     let placement = topology.placements().change(&tenant, first, request).await?;
-    let Some(rebuild) = &placement.next else { return print("it is done") };
+    let Some(rebuild) = &placement.next else {
+        print("it is done")?;
+        return Ok(ExitCode::SUCCESS);
+    };
     if asked.get() {
         print(&format!(
             "asked the projector of shard {} for {}",
@@ -65,9 +68,9 @@ async fn rebuild(config: &Config, options: &RebuildOptions) -> Result<ExitCode, 
 }
 
 async fn relocate(config: &Config, options: &MoveOptions) -> Result<ExitCode, Failure> {
-    let (tenant, to) = (Tenant::parse(&options.tenant)?, ShardNumber(options.to));
-    let topology = topology(config).await?;
-    let first = shard_of_known(config, &topology, &tenant).await?;
+    let (topology, to) = (topology(config).await?, ShardNumber(options.to));
+    let tenant = known::tenant(config, &topology.client(), &options.tenant).await?;
+    let first = first_shard(config, &topology, &tenant).await?;
     let asked = Cell::new(false);
     let request = |placement: &mut Placement| {
         let is_elsewhere = placement.current.place.shard != to;
@@ -113,8 +116,9 @@ async fn wait(
     follow(topology.placements(), tenant, rebuild.place).await
 }
 
-async fn cancel(config: &Config, tenant: &Tenant) -> Result<ExitCode, Failure> {
+async fn cancel(config: &Config, tenant: &str) -> Result<ExitCode, Failure> {
     let topology = topology(config).await?;
+    let tenant = &known::tenant(config, &topology.client(), tenant).await?;
     let none =
         || format!("nothing of tenant {tenant} is being made anew; `tidings projector ls` shows what is");
     let placements = topology.placements();
@@ -124,30 +128,16 @@ async fn cancel(config: &Config, tenant: &Tenant) -> Result<ExitCode, Failure> {
     let forget = |placement: &mut Placement| cancelled.set(placement.cancel());
     placements.change(tenant, shard, forget).await?;
     let rebuild = cancelled.take().ok_or_else(none)?;
-    print(&format!(
+    announce(&format!(
         "cancelled: {}; the projector of shard {} removes what it has written of it",
         named(tenant, &rebuild),
         rebuild.place.shard
-    ))
+    ))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn topology(config: &Config) -> Result<Topology, Failure> {
     serve::topology(config, "tidings-projector-command").await
-}
-
-/// As [`first_shard`], of a tenant of whom something is known.
-async fn shard_of_known(
-    config: &Config,
-    topology: &Topology,
-    tenant: &Tenant,
-) -> Result<ShardNumber, Failure> {
-    let is_known = last_event(topology, tenant).await?.is_some()
-        || last_of_generation(topology, tenant, 0).await?.is_some()
-        || topology.placements().all().await?.contains_key(tenant);
-    if !is_known {
-        return Err(format!("tenant {tenant} has neither events nor envelopes; is it spelled right?").into());
-    }
-    first_shard(config, topology, tenant).await
 }
 
 /// The shard of a tenant that was never placed: where its envelopes are, else where they shall be.

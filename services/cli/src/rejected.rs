@@ -1,73 +1,174 @@
 //! `tidings rejected`: events that could not be projected, by hand.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 use tidings_model::{Position, Tenant};
-use tidings_runtime::config::SecretRule;
-use tidings_streams::{RejectedEvent, Rejections};
+use tidings_runtime::config::{Config, SecretRule};
+use tidings_streams::{RejectedEvent, Rejections, Topology};
 use time::format_description::well_known::Rfc3339;
 
 use crate::arguments::{RejectedCommand, RejectedFilter, RejectedSelection};
 use crate::failure::Failure;
-use crate::output::print;
-use crate::serve;
+use crate::output::{Table, announce, counted, print_json, print_pretty_json};
+use crate::{known, serve};
 
 /// Lists, shows, retries or drops.
 pub(crate) async fn run(file: Option<&Path>, command: &RejectedCommand) -> Result<ExitCode, Failure> {
     let config = serve::configuration(file, SecretRule::Optional)?;
-    let rejections = Rejections::new(&serve::topology(&config, "tidings-rejected").await?);
+    let topology = serve::topology(&config, "tidings-rejected").await?;
+    let rejected = Rejected { config: &config, rejections: Rejections::new(&topology), topology };
     match command {
         RejectedCommand::Ls { tenant, filter, json } => {
-            list(&rejections, &Tenant::parse(tenant)?, filter, *json).await
+            rejected.list(tenant.as_deref(), filter, *json).await?;
         }
         RejectedCommand::Show { tenant, position } => {
-            let found = find(&rejections, &Tenant::parse(tenant)?, position).await?;
-            print(&serde_json::to_string_pretty(&described(&found)?)?)
+            let found = rejected.find(tenant.as_deref(), position).await?;
+            print_pretty_json(&described(&found)?)?;
         }
-        RejectedCommand::Retry(selection) => retry(&rejections, selection).await,
-        RejectedCommand::Drop(selection) => discard(&rejections, selection).await,
-    }
-}
-
-async fn list(
-    rejections: &Rejections,
-    tenant: &Tenant,
-    filter: &RejectedFilter,
-    json: bool,
-) -> Result<ExitCode, Failure> {
-    let mut found = rejections.list(tenant);
-    let mut is_empty = true;
-    while let Some(rejected) = found.try_next().await? {
-        if !filter.passes(&rejected) {
-            continue;
-        }
-        if json {
-            print(&serde_json::to_string(&rejected)?)?;
-        } else {
-            if is_empty {
-                print(HEADING)?;
-            }
-            print(&line(&rejected)?)?;
-        }
-        is_empty = false;
-    }
-    if is_empty && !json {
-        print("there are no rejected events")?;
+        RejectedCommand::Retry(selection) => rejected.retry(selection).await?,
+        RejectedCommand::Drop(selection) => rejected.discard(selection).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-const HEADING: &str =
-    "POSITION                 EVENT                    REASON            TRIES  LAST SEEN             WHY";
+struct Rejected<'c> {
+    config: &'c Config,
+    topology: Topology,
+    rejections: Rejections,
+}
 
-fn line(rejected: &RejectedEvent) -> Result<String, Failure> {
+impl Rejected<'_> {
+    async fn list(&self, tenant: Option<&str>, filter: &RejectedFilter, json: bool) -> Result<(), Failure> {
+        let mut found = self.matching(tenant, filter).await?;
+        let mut table = Table::new(["POSITION", "TENANT", "EVENT", "REASON", "ATTEMPTS", "LAST SEEN", "WHY"]);
+        while let Some(rejected) = found.try_next().await? {
+            if json {
+                print_json(&rejected)?;
+            } else {
+                table.row(cells(&rejected)?)?;
+            }
+        }
+        if json { Ok(()) } else { table.finish("there are no rejected events") }
+    }
+
+    async fn retry(&self, selection: &RejectedSelection) -> Result<(), Failure> {
+        let mut retried = 0_u64;
+        for position in self.selected(selection).await? {
+            // It may have been retried or dropped by somebody else since it was listed.
+            let Some(rejected) = self.rejections.find(position).await? else { continue };
+            let sequence = self.rejections.retry(&rejected).await?;
+            announce(&format!("{position} {} is event {sequence}", event(&rejected)))?;
+            retried += 1;
+        }
+        let retried = counted(retried, "event");
+        announce(&format!("retried {retried}; what is rejected again shows in `tidings rejected ls`"))
+    }
+
+    async fn discard(&self, selection: &RejectedSelection) -> Result<(), Failure> {
+        let mut dropped = 0_u64;
+        for position in self.selected(selection).await? {
+            let Some(rejected) = self.rejections.find(position).await? else { continue };
+            dropped += u64::from(self.rejections.drop(&rejected).await?);
+        }
+        announce(&format!("dropped {}", counted(dropped, "event")))
+    }
+
+    /// The positions that are meant; those that were named must be there.
+    async fn selected(&self, selection: &RejectedSelection) -> Result<Vec<Position>, Failure> {
+        let tenant = selection.tenant.as_deref();
+        if selection.positions.is_empty() {
+            let matching = self.matching(tenant, &selection.filter).await?;
+            return matching.map_ok(|rejected| rejected.position).try_collect().await;
+        }
+        let mut positions = Vec::new();
+        for position in &selection.positions {
+            positions.push(self.find(tenant, position).await?.position);
+        }
+        Ok(positions)
+    }
+
+    async fn find(&self, tenant: Option<&str>, position: &str) -> Result<RejectedEvent, Failure> {
+        let position: Position = position.parse()?;
+        let found = self.rejections.find(position).await?;
+        let found = found.filter(|found| tenant.is_none_or(|tenant| tenant == tenant_of(found)));
+        found.ok_or_else(|| {
+            let of = tenant.map(|tenant| format!(" of tenant {tenant:?}")).unwrap_or_default();
+            format!(
+                "there is no rejected event {position}{of}; `tidings rejected ls` shows those that there are"
+            )
+            .into()
+        })
+    }
+
+    /// What matches; what is named must exist somewhere.
+    async fn matching<'f>(
+        &self,
+        tenant: Option<&'f str>,
+        filter: &'f RejectedFilter,
+    ) -> Result<BoxStream<'f, Result<RejectedEvent, Failure>>, Failure> {
+        self.check_names(tenant, filter).await?;
+        let listed = match tenant.map(Tenant::parse) {
+            Some(Ok(tenant)) => self.rejections.list(&tenant),
+            // What a producer wrote in the tenant's place may be no tenant's name.
+            Some(Err(_)) | None => self.rejections.list_all(),
+        };
+        let passes = move |rejected: &RejectedEvent| {
+            tenant.is_none_or(|tenant| tenant == tenant_of(rejected)) && filter.passes(rejected)
+        };
+        let matching = listed.map_err(Failure::from);
+        Ok(matching.try_filter(move |rejected| std::future::ready(passes(rejected))).boxed())
+    }
+
+    /// A tenant or an event that is neither in a catalog nor among the rejected ones is misspelled.
+    async fn check_names(&self, tenant: Option<&str>, filter: &RejectedFilter) -> Result<(), Failure> {
+        let known = match tenant {
+            Some(name) => known::tenant(self.config, &self.topology.client(), name).await.map(Some),
+            None => Ok(None),
+        };
+        let (mut has_tenant, mut names) = (known.is_ok(), BTreeSet::new());
+        let mut listed = self.rejections.list_all();
+        let is_searched = |has_tenant: bool| !has_tenant || filter.event.is_some();
+        while let Some(rejected) = if is_searched(has_tenant) { listed.try_next().await? } else { None } {
+            let is_of_tenant = tenant.is_none_or(|tenant| tenant == tenant_of(&rejected));
+            has_tenant |= tenant.is_some() && is_of_tenant;
+            if is_of_tenant {
+                names.insert(event(&rejected).to_owned());
+            }
+        }
+        if !has_tenant {
+            known?;
+        }
+        match &filter.event {
+            Some(event) if !names.contains(event) => {
+                let what = format!("no event {event:?} was rejected");
+                Err(known::missing(&what, event, names.iter().map(String::as_str)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn cells(rejected: &RejectedEvent) -> Result<[String; 7], Failure> {
     let seen = rejected.last_seen.replace_nanosecond(0)?.format(&Rfc3339)?;
-    let (position, why) = (rejected.position.to_string(), &rejected.text);
-    let (event, reason) = (event(rejected), &rejected.reason);
-    Ok(format!("{position:<24} {event:<24} {reason:<17} {:>5}  {seen:<21} {why}", rejected.tries))
+    Ok([
+        rejected.position.to_string(),
+        tenant_of(rejected).to_owned(),
+        event(rejected).to_owned(),
+        rejected.reason.clone(),
+        rejected.tries.to_string(),
+        seen,
+        rejected.text.clone(),
+    ])
+}
+
+/// The tenant, or what the subject has in its place.
+fn tenant_of(rejected: &RejectedEvent) -> &str {
+    rejected.subject.split('.').nth(1).unwrap_or_default()
 }
 
 /// `<entity>.<action>`, or what the subject has in its place.
@@ -91,58 +192,4 @@ fn described(rejected: &RejectedEvent) -> Result<Value, Failure> {
         members.insert("payload".to_owned(), payload);
     }
     Ok(description)
-}
-
-async fn find(rejections: &Rejections, tenant: &Tenant, position: &str) -> Result<RejectedEvent, Failure> {
-    let position: Position = position.parse()?;
-    let found = rejections.get(tenant, position).await?;
-    found.ok_or_else(|| {
-        let hint = format!("`tidings rejected ls --tenant {tenant}` shows those that there are");
-        format!("there is no rejected event {position}; {hint}").into()
-    })
-}
-
-async fn retry(rejections: &Rejections, selection: &RejectedSelection) -> Result<ExitCode, Failure> {
-    let (tenant, positions) = selected(rejections, selection).await?;
-    let mut retried = 0_usize;
-    for position in positions {
-        // It may have been retried or dropped by somebody else since it was listed.
-        let Some(rejected) = rejections.get(&tenant, position).await? else { continue };
-        let sequence = rejections.retry(&rejected).await?;
-        print(&format!("{position} {} is event {sequence}", event(&rejected)))?;
-        retried += 1;
-    }
-    print(&format!("retried {}; what is rejected again shows in `tidings rejected ls`", events(retried)))
-}
-
-async fn discard(rejections: &Rejections, selection: &RejectedSelection) -> Result<ExitCode, Failure> {
-    let (tenant, positions) = selected(rejections, selection).await?;
-    let mut dropped = 0_usize;
-    for position in positions {
-        let Some(rejected) = rejections.get(&tenant, position).await? else { continue };
-        dropped += usize::from(rejections.drop(&rejected).await?);
-    }
-    print(&format!("dropped {}", events(dropped)))
-}
-
-fn events(count: usize) -> String {
-    if count == 1 { "1 event".to_owned() } else { format!("{count} events") }
-}
-
-/// The positions that are meant; those that were named must be there.
-async fn selected(
-    rejections: &Rejections,
-    selection: &RejectedSelection,
-) -> Result<(Tenant, Vec<Position>), Failure> {
-    let tenant = Tenant::parse(&selection.tenant)?;
-    let mut positions = Vec::new();
-    for position in &selection.positions {
-        positions.push(find(rejections, &tenant, position).await?.position);
-    }
-    if selection.positions.is_empty() {
-        let listed = rejections.list(&tenant);
-        let passing = listed.try_filter(|rejected| std::future::ready(selection.filter.passes(rejected)));
-        positions = passing.map_ok(|rejected| rejected.position).boxed().try_collect().await?;
-    }
-    Ok((tenant, positions))
 }

@@ -1,6 +1,7 @@
 //! Starting the services: from the configuration to running tasks.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tidings_gateway::{Gateway, Identity, Parts};
 use tidings_model::{ShardNumber, Tenant};
 use tidings_projector as projector;
 use tidings_runtime::config::{
-    Config, ConsumerStoreKind, SecretRule, Storage, StreamsConfig, TokenSource, load,
+    Config, ConsumerStoreKind, SecretRule, Storage, StreamsConfig, TokenSource, effective, load,
 };
 use tidings_runtime::shutdown::Shutdown;
 use tidings_runtime::telemetry;
@@ -68,9 +69,18 @@ pub(crate) async fn projector(file: Option<&Path>) -> Result<ExitCode, Failure> 
 
 /// Reads the file and the environment.
 pub(crate) fn configuration(file: Option<&Path>, rule: SecretRule) -> Result<Config, Failure> {
-    let is_own = |name: &std::ffi::OsStr| OWN_VARIABLES.iter().any(|own| name == *own);
-    let environment = std::env::vars_os().filter(|(name, _)| !is_own(name));
-    Ok(load(file, environment, rule)?)
+    Ok(load(file, environment(), rule)?)
+}
+
+/// The file and the environment as a file with every key.
+pub(crate) fn effective_configuration(file: Option<&Path>) -> Result<String, Failure> {
+    Ok(effective(file, environment())?)
+}
+
+/// The variables that are configuration.
+fn environment() -> Vec<(OsString, OsString)> {
+    let is_own = |name: &OsString| OWN_VARIABLES.iter().any(|own| name == *own);
+    std::env::vars_os().filter(|(name, _)| !is_own(name)).collect()
 }
 
 /// Connects and makes sure of the streams.

@@ -1,7 +1,6 @@
 //! `tidings token`: a token for the configured secret, or for the one of `tidings dev`.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -13,7 +12,8 @@ use time::OffsetDateTime;
 
 use crate::arguments::TokenOptions;
 use crate::failure::Failure;
-use crate::serve;
+use crate::output::print;
+use crate::{known, serve};
 
 /// What `tidings dev` signs with. Everybody knows it, so it is good on one's own machine only.
 pub(crate) const DEV_SECRET: &str = "tidings-dev-secret-known-to-everybody";
@@ -21,10 +21,11 @@ pub(crate) const DEV_SECRET: &str = "tidings-dev-secret-known-to-everybody";
 /// Prints the token.
 pub(crate) fn run(file: Option<&Path>, options: &TokenOptions) -> Result<ExitCode, Failure> {
     let config = serve::configuration(file, SecretRule::Optional)?;
-    let mut claims = claims(options, OffsetDateTime::now_utc())?;
+    let tenant = known::served_tenant(&config, &options.tenant)?;
+    let mut claims = claims(options, &tenant, OffsetDateTime::now_utc())?;
     let secret = sign_for(&config.access, &options.tenant, &mut claims)?;
     let token = mint(&claims, &secret)?;
-    writeln!(std::io::stdout(), "{}", token.expose())?;
+    print(token.expose())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -63,8 +64,11 @@ fn sign_for(
     Ok(SigningSecret::new(secret.expose())?)
 }
 
-fn claims(options: &TokenOptions, now: OffsetDateTime) -> Result<Map<String, Value>, Failure> {
-    let tenant = Tenant::parse(&options.tenant)?;
+fn claims(
+    options: &TokenOptions,
+    tenant: &Tenant,
+    now: OffsetDateTime,
+) -> Result<Map<String, Value>, Failure> {
     let mut named: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for claim in &options.claim {
         let wrong = || format!("--claim {claim:?} is not of the form name=value, such as orgId=o1");

@@ -1,72 +1,150 @@
 //! `tidings users`: whether users may come in, and users who are no more.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use tidings_model::{Address, Tenant};
-use tidings_runtime::config::{Config, SecretRule};
-use tidings_streams::purge_address;
+use futures_util::TryStreamExt as _;
+use serde_json::json;
+use tidings_model::Address;
+use tidings_runtime::config::SecretRule;
+use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::users::{Mark, Revocation, UserName, Users};
+use tidings_streams::{Topology, purge_address};
 use time::OffsetDateTime;
 
-use crate::arguments::{Grounds, UserCommand, UserSelector};
+use crate::arguments::{Grounds, UserCommand};
 use crate::failure::Failure;
-use crate::output::{print, rfc3339};
-use crate::serve;
+use crate::output::{announce, counted, print_pretty_json, rfc3339};
+use crate::{known, serve};
 
 /// `tidings users …`.
 pub(crate) async fn run(file: Option<&Path>, command: &UserCommand) -> Result<ExitCode, Failure> {
     let config = serve::configuration(file, SecretRule::Optional)?;
+    let topology = serve::topology(&config, "tidings-users").await?;
+    let (UserCommand::Purge { user }
+    | UserCommand::Show { user }
+    | UserCommand::Disable { user, .. }
+    | UserCommand::Enable { user }
+    | UserCommand::Revoke { user, .. }) = command;
+    let tenant = known::tenant(&config, &topology.client(), &user.tenant).await?;
+    let administration = Administration {
+        name: UserName::new(tenant, &user.user)?,
+        users: serve::users(&config, &topology).await?,
+        store: serve::consumers(&config, &topology).await?,
+        topology,
+    };
     match command {
-        UserCommand::Purge { user } => Box::pin(purge(&config, &name(user)?)).await,
-        UserCommand::Show { user } => {
-            let state = users(&config).await?.load(&name(user)?).await?;
-            print(&serde_json::to_string_pretty(&state)?)
-        }
-        UserCommand::Disable { user, grounds: Grounds { reason } } => {
-            let name = name(user)?;
-            let mark = Mark { since: now(), by: operator(), reason: reason.clone() };
-            users(&config).await?.disable(&name, &mark).await?;
-            print(&format!("user {name} is switched off"))
-        }
-        UserCommand::Enable { user } => {
-            let name = name(user)?;
-            users(&config).await?.enable(&name).await?;
-            print(&format!("user {name} may come in"))
-        }
-        UserCommand::Revoke { user, grounds: Grounds { reason } } => {
-            let name = name(user)?;
-            let revocation = Revocation::up_to(now(), operator(), reason.clone());
-            users(&config).await?.revoke(&name, &revocation).await?;
-            let before = rfc3339(revocation.before);
-            print(&format!("tokens of user {name} that were issued before {before} are revoked"))
-        }
+        UserCommand::Purge { .. } => Box::pin(administration.purge()).await?,
+        UserCommand::Show { .. } => administration.show().await?,
+        UserCommand::Disable { grounds, .. } => administration.disable(grounds).await?,
+        UserCommand::Enable { .. } => administration.enable().await?,
+        UserCommand::Revoke { grounds, .. } => administration.revoke(grounds).await?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
-async fn purge(config: &Config, name: &UserName) -> Result<ExitCode, Failure> {
-    let (tenant, user) = (name.tenant(), name.user());
-    let topology = serve::topology(config, "tidings-users").await?;
-    let store = serve::consumers(config, &topology).await?;
-    let envelopes = purge_address(&topology, tenant, &Address::new("user", user)?).await?;
-    let consumers = store.purge_user(tenant, user).await?;
-    print(&format!("removed {envelopes} envelopes and {consumers} consumers of user {user:?}"))
+/// What can be done to one user.
+struct Administration {
+    name: UserName,
+    users: Users,
+    store: Arc<dyn ConsumerStore>,
+    topology: Topology,
 }
 
-async fn users(config: &Config) -> Result<Users, Failure> {
-    let topology = serve::topology(config, "tidings-users").await?;
-    serve::users(config, &topology).await
-}
+impl Administration {
+    async fn show(&self) -> Result<(), Failure> {
+        let (state, devices) = (self.users.load(&self.name).await?, self.devices().await?);
+        if state.is_empty() && devices.is_empty() {
+            let hint = self.similar().await;
+            return Err(format!(
+                "nothing is known of {}: no consumer, never disabled, no tokens revoked{hint}",
+                self.named()
+            )
+            .into());
+        }
+        print_pretty_json(&json!({
+            "tenant": self.name.tenant(),
+            "user": self.name.user(),
+            "disabled": state.disabled,
+            "revoked": state.revoked,
+            "devices": devices,
+        }))
+    }
 
-fn name(selector: &UserSelector) -> Result<UserName, Failure> {
-    Ok(UserName::new(Tenant::parse(&selector.tenant)?, &selector.user)?)
+    async fn disable(&self, grounds: &Grounds) -> Result<(), Failure> {
+        let before = self.users.load(&self.name).await?.disabled;
+        let mark = Mark { since: now(), by: operator(), reason: grounds.reason.clone() };
+        self.users.disable(&self.name, &mark).await?;
+        let what = before.map_or_else(
+            || "; gateways close the user's connections".to_owned(),
+            |before| format!(", as it has been since {} by {}", rfc3339(before.since), before.by),
+        );
+        announce(&format!("{} is disabled{what}{}", self.named(), self.note_if_unknown().await?))
+    }
+
+    async fn enable(&self) -> Result<(), Failure> {
+        if self.users.load(&self.name).await?.disabled.is_none() {
+            let hint = self.similar().await;
+            return Err(format!("{} is not disabled, and nothing was changed{hint}", self.named()).into());
+        }
+        self.users.enable(&self.name).await?;
+        announce(&format!("{} is enabled; tokens that were revoked stay revoked", self.named()))
+    }
+
+    async fn revoke(&self, grounds: &Grounds) -> Result<(), Failure> {
+        let revocation = Revocation::up_to(now(), operator(), grounds.reason.clone());
+        self.users.revoke(&self.name, &revocation).await?;
+        let before = rfc3339(revocation.before);
+        let note = self.note_if_unknown().await?;
+        announce(&format!("tokens of {} that were issued before {before} are revoked{note}", self.named()))
+    }
+
+    async fn purge(&self) -> Result<(), Failure> {
+        let (tenant, user) = (self.name.tenant(), self.name.user());
+        let envelopes = purge_address(&self.topology, tenant, &Address::new("user", user)?).await?;
+        let consumers = self.store.purge_user(tenant, user).await?;
+        if envelopes == 0 && consumers == 0 {
+            let hint = self.similar().await;
+            return Err(format!(
+                "there are no envelopes and no consumers of {} to remove{hint}",
+                self.named()
+            )
+            .into());
+        }
+        let (envelopes, consumers) = (counted(envelopes, "envelope"), counted(consumers, "consumer"));
+        announce(&format!("removed {envelopes} and {consumers} of {}", self.named()))
+    }
+
+    fn named(&self) -> String {
+        format!("user {:?} of tenant {}", self.name.user(), self.name.tenant())
+    }
+
+    async fn devices(&self) -> Result<BTreeSet<String>, Failure> {
+        let consumers = self.store.list(self.name.tenant(), Some(self.name.user()));
+        let devices = consumers.map_ok(|(name, _)| name.device().to_owned());
+        Ok(devices.try_collect().await?)
+    }
+
+    /// A user may be kept out who has never been here, and may as well be misspelled.
+    async fn note_if_unknown(&self) -> Result<String, Failure> {
+        if !self.devices().await?.is_empty() {
+            return Ok(String::new());
+        }
+        Ok(format!("; no device of this user has connected lately{}", self.similar().await))
+    }
+
+    async fn similar(&self) -> String {
+        known::similar_user(&*self.store, self.name.tenant(), self.name.user()).await
+    }
 }
 
 fn now() -> u64 {
     u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap_or_default()
 }
 
-/// Who runs this command: what is said of a user says by whom.
+/// Who runs this command, as it is recorded.
 pub(crate) fn operator() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     let machine = rustix::system::uname();

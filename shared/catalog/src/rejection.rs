@@ -33,9 +33,20 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All that there are.
+    pub const ALL: [Self; 7] = [
+        Self::MalformedEvent,
+        Self::TooLarge,
+        Self::UnknownTenant,
+        Self::UnknownEvent,
+        Self::MissingValue,
+        Self::SchemaViolation,
+        Self::NoAddress,
+    ];
+
     /// The word.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::MalformedEvent => "malformed-event",
             Self::TooLarge => "too-large",

@@ -91,6 +91,23 @@ pub enum SecretRule {
     Optional,
 }
 
+/// What holds with this file and these variables, as a configuration file with every key; see [`load`].
+pub fn effective<K, V>(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (K, V), IntoIter: Clone>,
+) -> Result<String, Mistakes>
+where
+    K: Into<OsString>,
+    V: Into<OsString>,
+{
+    let environment = environment.into_iter();
+    load(file, environment.clone(), SecretRule::Optional)?;
+    let (mut sources, mut mistakes) = (Sources::default(), Vec::new());
+    sources.read_file(file, &mut mistakes);
+    sources.read_environment(environment, &Schema::of_config(), &mut mistakes);
+    Ok(reference::with_values(&sources.to_value()))
+}
+
 /// Reads the configuration from `file` (else from [`DEFAULT_FILE`], if it exists) and the variables of `environment`,
 /// which is usually [`std::env::vars_os`].
 ///

@@ -11,7 +11,7 @@ use tidings_model::Tenant;
 
 use crate::topology::{Settings, Topology};
 
-const BUCKET: &str = "CATALOGS";
+pub(crate) const BUCKET: &str = "CATALOGS";
 /// How many catalogs of a tenant are kept, for `nats kv history`.
 const HISTORY: i64 = 8;
 

@@ -86,7 +86,17 @@ impl Rejections {
     /// The rejections of a tenant, in the order in which they were written, without the events' payloads.
     #[must_use]
     pub fn list(&self, tenant: &Tenant) -> BoxStream<'static, Result<RejectedEvent, ReadRejectionError>> {
-        let pass = Pass::new(self.rejected.clone(), format!("rejected.{tenant}.>"), Content::HeadersOnly);
+        self.list_on(format!("rejected.{tenant}.>"))
+    }
+
+    /// As [`Rejections::list`], those of all tenants, also of those that no catalog serves.
+    #[must_use]
+    pub fn list_all(&self) -> BoxStream<'static, Result<RejectedEvent, ReadRejectionError>> {
+        self.list_on("rejected.>".to_owned())
+    }
+
+    fn list_on(&self, subject: String) -> BoxStream<'static, Result<RejectedEvent, ReadRejectionError>> {
+        let pass = Pass::new(self.rejected.clone(), subject, Content::HeadersOnly);
         stream::try_unfold(pass, |mut pass| async move {
             while let Some((message, sequence)) = pass.next().await.map_err(ReadRejectionError)? {
                 let stored_at = message.info().map_err(ReadRejectionError)?.published;
@@ -107,7 +117,15 @@ impl Rejections {
         tenant: &Tenant,
         first: Position,
     ) -> Result<Option<RejectedEvent>, ReadRejectionError> {
-        let subject = rejection_subject(&format!("events.{tenant}"), first);
+        self.get_on(rejection_subject(&format!("events.{tenant}"), first)).await
+    }
+
+    /// As [`Rejections::get`], whatever the tenant: a position names one event.
+    pub async fn find(&self, first: Position) -> Result<Option<RejectedEvent>, ReadRejectionError> {
+        self.get_on(format!("rejected.*.{}.{}", first.epoch, first.sequence)).await
+    }
+
+    async fn get_on(&self, subject: String) -> Result<Option<RejectedEvent>, ReadRejectionError> {
         match self.rejected.direct_get_last_for_subject(subject).await {
             Ok(message) => {
                 let StreamMessage { headers, payload, sequence, time, .. } = message;

@@ -1,6 +1,5 @@
 //! Following a rebuild until it is done. It goes on without anybody who looks: ending this ends nothing.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio::time::Instant;
 
 use super::progress::{Pace, State, state};
 use crate::failure::{Failure, line, report};
-use crate::output::print;
+use crate::output::{self, print};
 
 /// How often it is looked how far it is.
 const LOOK: Duration = Duration::from_millis(500);
@@ -32,7 +31,7 @@ pub(crate) async fn follow(
         placements,
         tenant,
         place,
-        screen: Screen { is_terminal: std::io::stdout().is_terminal(), printed_at: None, is_open: false },
+        screen: Screen { line: output::Screen::new(), printed_at: None },
         pace: Pace::default(),
         progress: None,
         heard_at: Instant::now(),
@@ -48,7 +47,8 @@ pub(crate) fn leave(tenant: &Tenant) -> Result<ExitCode, Failure> {
     print(&format!(
         "it goes on without this command: `tidings projector rebuild --tenant {tenant}` shows it again, `tidings projector \
          cancel --tenant {tenant}` ends it"
-    ))
+    ))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 struct Following<'f> {
@@ -133,7 +133,8 @@ impl Following<'_> {
         let made = made.unwrap_or_default();
         print(&format!(
             "done{took}{made}: the envelopes of tenant {tenant} are in shard {shard} now, generation {generation}"
-        ))
+        ))?;
+        Ok(ExitCode::SUCCESS)
     }
 
     fn cancelled(&mut self) -> Result<ExitCode, Failure> {
@@ -155,33 +156,23 @@ impl Following<'_> {
 
 /// One line that is rewritten on a terminal, and lines now and then elsewhere.
 struct Screen {
-    is_terminal: bool,
+    line: output::Screen,
     /// When the last line was printed that stays.
     printed_at: Option<Instant>,
-    /// The cursor stands behind a line that may be rewritten.
-    is_open: bool,
 }
 
 impl Screen {
     fn show(&mut self, line: &str, now: Instant) -> Result<(), Failure> {
-        let mut out = std::io::stdout();
-        if self.is_terminal {
-            // To the line's beginning, and what stood there away (ECMA-48, EL). What is too long is cut: of a line that
-            // goes on in the next one (DECAWM), only that one would be rewritten.
-            write!(out, "\r\x1b[K\x1b[?7l{line}\x1b[?7h")?;
-            self.is_open = true;
-            out.flush()?;
+        if self.line.is_terminal {
+            self.line.rewrite(line)?;
         } else if self.printed_at.is_none_or(|at| now - at >= LINE) {
-            writeln!(out, "{line}")?;
+            print(line)?;
             self.printed_at = Some(now);
         }
         Ok(())
     }
 
     fn close(&mut self) -> Result<(), Failure> {
-        if std::mem::take(&mut self.is_open) {
-            writeln!(std::io::stdout())?;
-        }
-        Ok(())
+        self.line.close()
     }
 }

@@ -11,7 +11,7 @@ use tidings_streams::{Topology, placed_at};
 use super::first_shard;
 use crate::catalogs;
 use crate::failure::Failure;
-use crate::output::{print, rfc3339};
+use crate::output::{Table, print_json, rfc3339};
 use crate::serve;
 
 /// Prints a line for each tenant that is placed, configured or has a catalog.
@@ -23,9 +23,7 @@ pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, Failure
     let served = catalogs::read_texts(&config.schemas).unwrap_or_default();
     let tenants: BTreeSet<&Tenant> =
         placements.keys().chain(configured.keys()).chain(served.keys()).collect();
-    if !json {
-        print(if tenants.is_empty() { "there are no tenants" } else { HEADING })?;
-    }
+    let mut table = Table::new(["TENANT", "SHARD", "GENERATION", "SINCE", "IN PROGRESS"]);
     for tenant in tenants {
         let placement = match placements.get(tenant) {
             Some(placement) => placement.clone(),
@@ -33,10 +31,13 @@ pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, Failure
         };
         let since = since(&topology, placement.current).await?;
         if json {
-            print(&described(tenant, &placement, since.as_deref()).to_string())?;
+            print_json(&described(tenant, &placement, since.as_deref()))?;
         } else {
-            print(&line(tenant, &placement, since.as_deref()))?;
+            table.row(cells(tenant, &placement, since.as_deref()))?;
         }
+    }
+    if !json {
+        table.finish("there are no tenants")?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -48,18 +49,16 @@ async fn since(topology: &Topology, stay: Stay) -> Result<Option<String>, Failur
     Ok(time.map(|time| rfc3339(super::seconds(time))))
 }
 
-const HEADING: &str = "TENANT                           SHARD  GENERATION  SINCE                 UNDER WAY";
-
-fn line(tenant: &Tenant, placement: &Placement, since: Option<&str>) -> String {
+fn cells(tenant: &Tenant, placement: &Placement, since: Option<&str>) -> [String; 5] {
     let place = placement.current.place;
     let under_way = placement.next.as_ref().map_or_else(|| "-".to_owned(), under_way);
-    format!(
-        "{:<32} {:>5}  {:>10}  {:<21} {under_way}",
-        tenant.as_str(),
-        place.shard.0,
-        place.generation,
-        since.unwrap_or("-")
-    )
+    [
+        tenant.to_string(),
+        place.shard.to_string(),
+        place.generation.to_string(),
+        since.unwrap_or("-").to_owned(),
+        under_way,
+    ]
 }
 
 fn under_way(rebuild: &Rebuild) -> String {

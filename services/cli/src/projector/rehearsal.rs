@@ -23,7 +23,7 @@ use self::report::Report;
 use super::comparison::{Comparison, Pairs, pair};
 use crate::catalogs;
 use crate::failure::Failure;
-use crate::output::print;
+use crate::output::{print_json, print_text};
 
 /// How long to wait for what is said to be there.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Compares, and prints the result.
 pub(super) async fn run(
     config: &Config,
+    topology: &Topology,
     tenant: &Tenant,
     since: Option<OffsetDateTime>,
     json: bool,
@@ -41,7 +42,7 @@ pub(super) async fn run(
             format!("there is no catalog of tenant {tenant}; there are those of {}", read.tenants()).into()
         );
     }
-    let home = super::topology(config).await?.home(tenant).await?;
+    let home = topology.home(tenant).await?;
     let consumer = home.topology.shard().name(&config.projector.consumer);
     let rehearsal = Rehearsal {
         catalogs: &read.catalogs,
@@ -56,7 +57,12 @@ pub(super) async fn run(
     };
     let comparison = rehearsal.compare().await?;
     let report = Report { tenant, place: home.placement.current.place, since, comparison: &comparison };
-    print(&if json { report.json().to_string() } else { report.text() })
+    if json {
+        print_json(&report.json())?;
+    } else {
+        print_text(&report.text())?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 struct Rehearsal<'c> {

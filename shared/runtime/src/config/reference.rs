@@ -16,20 +16,66 @@ const WIDTH: usize = 100;
 /// The file.
 #[must_use]
 pub fn reference() -> String {
+    with_values(&Value::Null)
+}
+
+/// The file, with these values in place of defaults. What is secret is left out.
+pub(super) fn with_values(values: &Value) -> String {
     let sections = properties(&of_config());
-    let sections = sections.iter().map(|(name, schema)| section(name, schema));
+    let sections = sections.iter().map(|(name, schema)| section(name, schema, &values[name]));
     sections.collect::<Vec<_>>().join("\n")
 }
 
-fn section(name: &str, schema: &Value) -> String {
+fn section(name: &str, schema: &Value, values: &Value) -> String {
     let keys = properties(schema);
     // In TOML, what follows a table's name is in that table; so these come last.
     let is_table = |schema: &Value| table_of(schema).is_some() || named_of(schema).is_some();
     let (tables, plain): (Vec<_>, Vec<_>) = keys.iter().partition(|(_, schema)| is_table(schema));
     let head = format!("{}[{name}]\n", comment(&meaning(schema)));
-    let plain = plain.into_iter().map(|(key, schema)| entry(key, schema, default_of(schema)));
-    let tables = tables.into_iter().map(|(key, schema)| table(&format!("{name}.{key}"), schema));
+    let plain = plain.into_iter().map(|(key, schema)| match values.get(key) {
+        Some(value) if is_secret(schema, value) => {
+            entry(key, schema, None).replacen(" =\n", " = \"set, and not shown\"\n", 1)
+        }
+        value => entry(key, schema, value.cloned().or_else(|| default_of(schema))),
+    });
+    let tables = tables.into_iter().map(|(key, schema)| {
+        let given = values.get(key).map(|value| given_table(name, key, value)).unwrap_or_default();
+        table(&format!("{name}.{key}"), schema) + &given
+    });
     std::iter::once(head).chain(plain).chain(tables).collect()
+}
+
+/// The tables that a file has, without secrets.
+fn given_table(section: &str, key: &str, value: &Value) -> String {
+    let value = toml::Value::Table(toml::Table::from_iter([(key.to_owned(), to_toml(value))]));
+    let document = toml::Table::from_iter([(section.to_owned(), value)]);
+    // The section has its head already.
+    let head = format!("[{section}]\n");
+    format!("\n{}", toml::to_string(&document).unwrap_or_default().trim_start_matches(&head))
+}
+
+fn to_toml(value: &Value) -> toml::Value {
+    match value {
+        Value::Object(members) => {
+            let shown = members.iter().filter(|(name, value)| *name != "hs256_secret" && !value.is_null());
+            toml::Value::Table(shown.map(|(name, value)| (name.clone(), to_toml(value))).collect())
+        }
+        Value::Array(values) => toml::Value::Array(values.iter().map(to_toml).collect()),
+        Value::Bool(value) => (*value).into(),
+        Value::Number(number) => number
+            .as_i64()
+            .map(toml::Value::Integer)
+            .or_else(|| number.as_f64().map(toml::Value::Float))
+            .unwrap_or_else(|| number.to_string().into()),
+        Value::String(text) => text.as_str().into(),
+        Value::Null => "".into(),
+    }
+}
+
+/// Whether a value is not to be shown: a secret, or an address with a password.
+fn is_secret(schema: &Value, value: &Value) -> bool {
+    let text = value.as_str().unwrap_or_default();
+    schema.get("writeOnly") == Some(&Value::Bool(true)) || (text.contains("://") && text.contains('@'))
 }
 
 /// A key that consists of tables, or of values under names of the user's; there are none by default.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidings_runtime::config::{Config, SecretRule, reference};
+use tidings_runtime::config::{Config, SecretRule, effective, reference};
 
 use crate::support::File;
 
@@ -101,4 +101,41 @@ fn readme_has_every_key_with_its_default() {
     for name in rows.iter().filter(|row| row.len() == 3).map(name).filter(|name| is_of_a_section(name)) {
         assert!(keys.iter().any(|(key, _)| *key == name), "README has {name}, which is no key");
     }
+}
+
+/// What a file and variables set takes the place of defaults; what is secret is not shown, and what is wrong is named.
+#[test]
+fn a_configuration_is_shown_as_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tidings.toml");
+    let text = r#"
+        [nats]
+        url = "nats://127.0.0.1:4333"
+        [gateway]
+        listen = "0.0.0.0:9000"
+        [gateway.tenants.ops]
+        message_burst = 7
+        [streams.shards]
+        ops = 3
+        [[access.issuers]]
+        issuer = "backend"
+        algorithms = ["HS256"]
+        tenants = ["ops"]
+        hs256_secret = "a-secret-of-at-least-32-bytes-here"
+    "#;
+    std::fs::write(&path, text).unwrap();
+    let shown = effective(Some(&path), [("TIDINGS_GATEWAY__COOKIE", "sid")]).unwrap();
+    assert!(!shown.contains("a-secret-of"), "{shown}");
+    let values: toml::Table = shown.parse().unwrap();
+    assert_eq!(values["gateway"]["listen"].as_str(), Some("0.0.0.0:9000"));
+    assert_eq!(values["gateway"]["cookie"].as_str(), Some("sid"));
+    assert_eq!(values["gateway"]["heartbeat"].as_str(), Some("30s"));
+    assert_eq!(values["gateway"]["tenants"]["ops"]["message_burst"].as_integer(), Some(7));
+    assert_eq!(values["streams"]["shards"]["ops"].as_integer(), Some(3));
+    assert_eq!(values["access"]["issuers"][0]["issuer"].as_str(), Some("backend"));
+    assert_eq!(effective(None, <[(&str, &str); 0]>::default()).unwrap(), reference());
+
+    std::fs::write(&path, "[gateway]\nlisen = 1\n").unwrap();
+    let wrong = effective(Some(&path), <[(&str, &str); 0]>::default()).unwrap_err().to_string();
+    assert!(wrong.contains("gateway.lisen") && wrong.contains("did you mean gateway.listen?"), "{wrong}");
 }

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::super::comparison::Comparison;
 use super::super::paths::{Change, changes};
-use crate::output::rfc3339;
+use crate::output::{rfc3339, visible, visible_name};
 
 /// How many differing paths of one envelope are shown.
 const PATHS: usize = 8;
@@ -63,7 +63,9 @@ impl Report<'_> {
             let _ = write!(text, "\n{rejected:>10} events rejected: {}", reasons.join(", "));
         }
         for (event, rejection) in &self.comparison.rejected {
-            let _ = write!(text, "\nrejected: {} {}: {rejection}", event.position, event.subject);
+            let subject = visible_name(&event.subject);
+            let why = rejection.to_string();
+            let _ = write!(text, "\nrejected: {} {subject}: {}", event.position, visible(&why));
         }
     }
 
@@ -76,7 +78,7 @@ impl Report<'_> {
                 let _ = write!(
                     text,
                     "\n  {}: {} → {}",
-                    change.pointer,
+                    visible_name(&change.pointer),
                     shown(&change.before),
                     shown(&change.after)
                 );
@@ -130,8 +132,9 @@ impl Report<'_> {
 /// Which envelope it is, for people.
 fn named(envelope: &Envelope) -> String {
     let Envelope { subject, event_id, origin, .. } = envelope;
-    let key = subject.key.as_ref().map(|key| format!(" {key:?}")).unwrap_or_default();
-    format!("{}{key} to {}, of event {} {event_id}", subject.slot, subject.address, origin.event)
+    let key = subject.key.as_ref().map(|key| format!(" {}", visible_name(key))).unwrap_or_default();
+    let (address, id) = (visible_name(&subject.address.to_string()), visible_name(event_id));
+    format!("{}{key} to {address}, of event {} {id}", subject.slot, origin.event)
 }
 
 fn described(envelope: &Envelope, what: &str, value: &Value) -> Value {

@@ -1,0 +1,120 @@
+//! What a person names at the command line exists, or the command refuses it and says what there is instead.
+
+use std::collections::BTreeSet;
+
+use futures_util::StreamExt as _;
+use tidings_model::Tenant;
+use tidings_runtime::config::Config;
+use tidings_streams::consumers::ConsumerStore;
+use tidings_streams::recorded_tenants;
+
+use crate::catalogs;
+use crate::failure::Failure;
+
+/// How many names an error lists.
+const LISTED: usize = 20;
+/// How many consumers are looked at for a name like the one that was given.
+const SEARCHED: usize = 10_000;
+
+/// The tenant of this name. Those exist whose catalog a projector has run with, which is what somebody knows who has no
+/// catalogs here, and those that the configuration serves.
+pub(crate) async fn tenant(
+    config: &Config,
+    client: &tidings_streams::Client,
+    name: &str,
+) -> Result<Tenant, Failure> {
+    let served = served(config);
+    match recorded_tenants(client).await {
+        Ok(recorded) => find(name, recorded.union(&served)),
+        // Who is connected can be asked of gateways while JetStream is away.
+        Err(_) if served.contains(name) => Ok(Tenant::parse(name)?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The tenant of this name among those that the configuration serves; any, where there are no catalogs.
+pub(crate) fn served_tenant(config: &Config, name: &str) -> Result<Tenant, Failure> {
+    let served = served(config);
+    if served.is_empty() { Ok(Tenant::parse(name)?) } else { find(name, &served) }
+}
+
+/// The tenants that the configuration serves; none, where it cannot be read.
+fn served(config: &Config) -> BTreeSet<Tenant> {
+    catalogs::tenants(&config.schemas).unwrap_or_default().into_iter().collect()
+}
+
+fn find<'t>(name: &str, tenants: impl IntoIterator<Item = &'t Tenant>) -> Result<Tenant, Failure> {
+    let tenants: Vec<_> = tenants.into_iter().collect();
+    let found = tenants.iter().find(|tenant| tenant.as_str() == name);
+    found.map(|tenant| (*tenant).clone()).ok_or_else(|| {
+        if tenants.is_empty() {
+            format!(
+                "there is no tenant {name:?}: no projector has run at this NATS yet, and `schemas.directory` has no catalogs"
+            )
+            .into()
+        } else {
+            missing(&format!("there is no tenant {name:?}"), name, tenants.into_iter().map(Tenant::as_str))
+        }
+    })
+}
+
+/// An error about a name that does not exist, with what there is.
+pub(crate) fn missing<'n>(what: &str, name: &str, existing: impl IntoIterator<Item = &'n str>) -> Failure {
+    let existing: BTreeSet<_> = existing.into_iter().collect();
+    let hint = did_you_mean(name, existing.iter().copied());
+    let mut names: Vec<_> = existing.iter().take(LISTED).copied().collect();
+    let more = existing.len().saturating_sub(LISTED);
+    let rest = format!("{more} more");
+    if more > 0 {
+        names.push(&rest);
+    }
+    let there_are =
+        if names.is_empty() { "there is none".to_owned() } else { format!("there are {}", names.join(", ")) };
+    format!("{what}{hint}; {there_are}").into()
+}
+
+/// A question about the name that is most like this one; nothing, if none is like it.
+pub(crate) fn did_you_mean<'n>(name: &str, existing: impl Iterator<Item = &'n str>) -> String {
+    let likely = existing
+        .map(|existing| (strsim::damerau_levenshtein(name, existing), existing))
+        .filter(|(distance, _)| *distance <= 3 && distance * 2 < name.chars().count())
+        .min();
+    likely.map(|(_, likely)| format!("; did you mean {likely:?}?")).unwrap_or_default()
+}
+
+/// As [`did_you_mean`], among the users of a tenant that have consumers.
+pub(crate) async fn similar_user(store: &dyn ConsumerStore, tenant: &Tenant, user: &str) -> String {
+    let mut users = BTreeSet::new();
+    let mut consumers = store.list(tenant, None).take(SEARCHED);
+    while let Some(Ok((name, _))) = consumers.next().await {
+        users.insert(name.user().to_owned());
+    }
+    did_you_mean(user, users.iter().map(String::as_str))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_exist_is_refused_with_what_there_is() {
+        let tenants = ["cnc", "ops", "shelter"].map(|name| Tenant::parse(name).unwrap());
+        assert_eq!(find("ops", &tenants).unwrap(), tenants[1]);
+        for (name, expected) in [
+            ("opz", "there is no tenant \"opz\"; did you mean \"ops\"?; there are cnc, ops, shelter"),
+            ("garden", "there is no tenant \"garden\"; there are cnc, ops, shelter"),
+            ("OPS\n", "there is no tenant \"OPS\\n\"; there are cnc, ops, shelter"),
+        ] {
+            assert_eq!(find(name, &tenants).unwrap_err().to_string(), expected);
+        }
+        let nothing = find("ops", &[]).unwrap_err().to_string();
+        assert!(nothing.contains("no projector has run"), "{nothing}");
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let names: Vec<_> = (10..40).map(|n| n.to_string()).collect();
+        let error = missing("no", "x", names.iter().map(String::as_str)).to_string();
+        assert!(error.ends_with("28, 29, 10 more"), "{error}");
+    }
+}

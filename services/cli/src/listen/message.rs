@@ -1,0 +1,113 @@
+//! What a gateway sends in `tidings.v1`, as far as a listener needs to tell it apart. Pure.
+
+use serde_json::Value;
+
+/// A text message of the gateway.
+#[derive(Debug, PartialEq)]
+pub(super) enum Received {
+    /// A message, with the body as a plain client gets it.
+    Envelope { sequence: u64, body: String },
+    /// The answer to `ping`.
+    Pong,
+    /// The connection is open, and stands at this position.
+    Welcome { position: String },
+    /// Everything up to this position was sent.
+    CaughtUp { position: String },
+    /// Something up to this position cannot be delivered.
+    Gap { to: String },
+    /// Another control message.
+    Control,
+    /// The request with this id was refused.
+    Refused { id: Value, code: String, message: String },
+    /// The answer to a request.
+    Answer,
+}
+
+impl Received {
+    pub(super) fn read(text: &str) -> Self {
+        if let Some((sequence, body)) = without_sequence(text) {
+            return Self::Envelope { sequence, body };
+        }
+        let message = tidings_model::json::parse(text.as_bytes()).unwrap_or_default();
+        let text_of = |value: &Value, name: &str| {
+            value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        if message.get("type").and_then(Value::as_str) == Some("error") {
+            let data = message.get("data").unwrap_or(&Value::Null);
+            let id = data.get("original_message_id").cloned().unwrap_or_default();
+            return Self::Refused { id, code: text_of(data, "code"), message: text_of(data, "message") };
+        }
+        match message.get("action").and_then(Value::as_str) {
+            Some("pong") => Self::Pong,
+            Some(_) if message.get("type").is_some() => Self::Answer,
+            Some("welcome") => Self::Welcome { position: text_of(&message, "position") },
+            Some("caught_up") => Self::CaughtUp { position: text_of(&message, "position") },
+            Some("gap") => Self::Gap { to: text_of(&message, "to") },
+            Some(_) => Self::Control,
+            None => Self::Answer,
+        }
+    }
+
+    /// The sequence to acknowledge.
+    pub(super) fn acknowledgement(&self) -> Option<u64> {
+        match self {
+            Self::Envelope { sequence, .. } => Some(*sequence),
+            Self::Gap { to } => to.split_once('-')?.1.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// Takes off what `tidings.v1` puts in front of a body: `{"seq":7,"id":"e-1","a":1}` is `{"a":1}`.
+fn without_sequence(text: &str) -> Option<(u64, String)> {
+    let (sequence, rest) = text.strip_prefix(r#"{"seq":"#)?.split_once(',')?;
+    let rest = rest.strip_prefix(r#""id":"#)?;
+    let mut id = serde_json::Deserializer::from_str(rest).into_iter::<String>();
+    id.next()?.ok()?;
+    let rest = rest.get(id.byte_offset()..)?;
+    Some((sequence.parse().ok()?, format!("{{{}", rest.strip_prefix(',').unwrap_or(rest))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_printed_as_plain_clients_get_them() {
+        for (text, sequence, body) in [
+            (r#"{"seq":7,"id":"e-1","a":1.50}"#, 7, r#"{"a":1.50}"#),
+            (r#"{"seq":7,"id":"a\"},{","id":"own"}"#, 7, r#"{"id":"own"}"#),
+            (r#"{"seq":1,"id":""}"#, 1, "{}"),
+        ] {
+            assert_eq!(without_sequence(text), Some((sequence, body.to_owned())), "{text}");
+        }
+        for text in ["{}", r#"{"seq":7}"#, r#"{"id":"x","seq":7}"#, r#"{"seq":7,"id":7,"a":1}"#, "[]"] {
+            assert_eq!(without_sequence(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn messages_are_told_apart() {
+        let position = || "18f-7".to_owned();
+        let refused = Received::Refused {
+            id: "s".into(),
+            code: "UNKNOWN_TOPIC".to_owned(),
+            message: "no topic".to_owned(),
+        };
+        for (text, expected) in [
+            (r#"{"action":"welcome","position":"18f-7"}"#, Received::Welcome { position: position() }),
+            (r#"{"action":"caught_up","position":"18f-7"}"#, Received::CaughtUp { position: position() }),
+            (r#"{"action":"gap","from":"18f-1","to":"18f-7"}"#, Received::Gap { to: position() }),
+            (r#"{"action":"pong","timestamp":"t"}"#, Received::Pong),
+            (r#"{"action":"subscribed","topics":[]}"#, Received::Control),
+            (r#"{"type":"task","action":"created"}"#, Received::Answer),
+            ("nonsense", Received::Answer),
+            (
+                r#"{"type":"error","data":{"code":"UNKNOWN_TOPIC","message":"no topic","original_message_id":"s"}}"#,
+                refused,
+            ),
+        ] {
+            assert_eq!(Received::read(text), expected, "{text}");
+        }
+    }
+}

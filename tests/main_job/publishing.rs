@@ -1,0 +1,74 @@
+//! `tidings publish` says what becomes of an event, as the projector decides it.
+
+use std::fs;
+
+use harness::{BOUND, Finished};
+use serde_json::json;
+
+use crate::command::Desk;
+use crate::kitchen;
+
+async fn publish(desk: &Desk, line: &str, data: &str) -> Finished {
+    let arguments: Vec<_> = line.split(' ').chain(["--data", data]).collect();
+    desk.tidings(&arguments).finish(BOUND).await
+}
+
+#[tokio::test]
+async fn what_would_be_rejected_is_not_published() {
+    let desk = Desk::without_schemas();
+    kitchen::write(&desk, &["dish.ready"], &json!([1]));
+    let dev = desk.dev().await;
+    let good =
+        publish(&desk, "publish --tenant kitchen dish.ready --id a", r#"{"guest":"ada","table":1}"#).await;
+    assert_eq!(good.succeeded(), "dish.ready a is event 1\n");
+    let unknown = publish(&desk, "publish --tenant kitchen dish.redy", "{}").await.failed();
+    let expected = "there is no event \"dish.redy\" of tenant kitchen; did you mean \"dish.ready\"?; there are dish.ready";
+    assert!(unknown.contains(expected), "{unknown}");
+    let wrong = r#"{"guest":"ada","table":7}"#;
+    let violation = publish(&desk, "publish --tenant kitchen dish.ready", wrong).await.failed();
+    assert!(violation.contains("the projector would reject it: schema-violation: "), "{violation}");
+    assert!(violation.contains(" (at /table); --unchecked publishes it all the same"), "{violation}");
+    let nobody = publish(&desk, "publish --tenant kitchn dish.ready", wrong).await.failed();
+    assert!(nobody.contains("there is no tenant \"kitchn\"; did you mean \"kitchen\"?"), "{nobody}");
+    let none = desk.tidings(&["rejected", "ls"]).finish(BOUND).await.succeeded();
+    assert_eq!(none, "there are no rejected events\n");
+
+    // The projector has the last word, whatever was checked here.
+    let rejected =
+        publish(&desk, "publish --tenant kitchen dish.ready --id b --unchecked", wrong).await.failed();
+    assert!(
+        rejected.contains("dish.ready b is event 2, and the projector rejected it: schema-violation: "),
+        "{rejected}"
+    );
+    assert!(rejected.contains(" (at /table); `tidings rejected show "), "{rejected}");
+    // A repetition is the same event, with the same end.
+    let again =
+        publish(&desk, "publish --tenant kitchen dish.ready --id b --unchecked", wrong).await.failed();
+    assert_eq!(again, rejected);
+    let stored = publish(&desk, "publish --tenant kitchen dish.ready --id c --no-wait", wrong).await;
+    assert_eq!(stored.succeeded(), "dish.ready c is event 3\n");
+    dev.interrupt();
+    assert!(dev.end(BOUND).await.0.success());
+}
+
+/// Checked by the catalog that runs, whatever lies in the folder of who publishes.
+#[tokio::test]
+async fn what_counts_is_the_catalog_that_runs() {
+    let desk = Desk::without_schemas();
+    kitchen::write(&desk, &["dish.ready"], &json!([1]));
+    let _dev = desk.dev().await;
+    let other = Desk::without_schemas();
+    kitchen::write(&other, &["dish.ready", "dish.late"], &json!([1, 2]));
+    let from_there = async |event: &str, table: u64| {
+        let data = json!({ "guest": "ada", "table": table }).to_string();
+        let arguments = ["publish", "--tenant", "kitchen", event, "--data", &data];
+        let schemas = other.folder().join("schemas");
+        desk.tidings(&arguments).variable("TIDINGS_SCHEMAS__DIRECTORY", schemas).finish(BOUND).await
+    };
+    assert!(from_there("dish.late", 1).await.failed().contains("there is no event \"dish.late\""));
+    assert!(from_there("dish.ready", 2).await.failed().contains("schema-violation"));
+    from_there("dish.ready", 1).await.succeeded();
+    // A folder without catalogs is no obstacle.
+    fs::remove_dir_all(other.folder().join("schemas")).unwrap();
+    from_there("dish.ready", 1).await.succeeded();
+}
