@@ -109,7 +109,13 @@ impl Launch {
     /// Starts it, to be looked at while it runs.
     #[must_use]
     pub fn start(mut self) -> Tidings {
-        Tidings::spawn(&mut self.command)
+        if self.has_reader {
+            return Tidings::spawn(&mut self.command);
+        }
+        let closed = || std::io::pipe().unwrap().1;
+        let command = self.command.stdin(Stdio::null()).stdout(closed()).stderr(closed()).kill_on_drop(true);
+        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        Tidings { child, lines: watch::channel(Vec::new()).1 }
     }
 
     /// Runs it to its end. The test fails if that takes longer than `bound`.

@@ -12,6 +12,7 @@ mod command;
 mod conversation;
 mod handshake;
 mod heartbeat;
+mod help;
 mod kitchen;
 mod listening;
 mod names;

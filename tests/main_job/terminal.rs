@@ -3,6 +3,7 @@
 
 use async_nats::HeaderMap;
 use harness::{BOUND, Dial, Finished, SECRET, System, eventually, token};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 /// Names a colour, a title, a line, a column and a direction.
@@ -121,6 +122,21 @@ async fn a_listener_is_shown_what_others_wrote() {
     assert!(!output.contains(is_obeyed), "{output:?}");
     let message: Value = serde_json::from_str(output.lines().last().unwrap()).unwrap();
     assert_eq!(message["data"], data);
+}
+
+/// A log that nobody reads any more ends no service.
+#[tokio::test]
+async fn services_outlive_the_reader_of_their_log() {
+    let system = System::start().await;
+    system.projector.signal(Signal::KILL);
+    let mut unread = system.command(&["projector"]).without_reader().start();
+    for id in 0..3 {
+        let event = system.publish("opz", "incident.created", &json!({ "id": id })).await;
+        system.rejected(event).await;
+        // Reloading is logged as well.
+        unread.signal(Signal::HUP);
+    }
+    assert!(unread.is_running());
 }
 
 #[tokio::test]

@@ -34,48 +34,72 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Start everything on this machine: a nats-server of its own, projector and gateway
+    #[command(after_long_help = "Example:\n  tidings dev --data /tmp/tidings")]
     Dev(DevOptions),
     /// Start a gateway: WebSockets for clients
+    #[command(after_long_help = "Example:\n  tidings gateway --config /etc/tidings/tidings.toml")]
     Gateway,
-    /// Start a projector: events in, messages out; or look after what projectors make
+    /// Start a projector: events in, messages out; or rebuild, move and list tenants
+    #[command(after_long_help = "Example:\n  tidings projector --config /etc/tidings/tidings.toml")]
     Projector(ProjectorOptions),
-    /// Print a token for the configured secret, else for that of tidings dev
+    /// Print a token, signed with the configured secret or with that of tidings dev
+    #[command(
+        after_long_help = "Example:\n  export TIDINGS_TOKEN=$(tidings token --tenant ops --sub ada --role sre)"
+    )]
     Token(TokenOptions),
-    /// Publish an event as a CloudEvent
+    /// Publish an event as a CloudEvent, and wait until the projector has projected it
+    #[command(
+        after_long_help = "Examples:\n  tidings publish --tenant ops incident.created --data @incident.json\n  \
+        echo '{\"id\":\"m1\"}' | tidings publish --tenant ops metric.updated --data -"
+    )]
     Publish(PublishOptions),
-    /// Connect to a gateway and print one message per line
+    /// Connect to a gateway and print one message per line; connects again when the connection is lost
+    #[command(after_long_help = "Example:\n  tidings listen --topic incidents --filter squad=platform")]
     Listen(ListenOptions),
-    /// Look after users' lasting places in the envelopes
-    #[command(subcommand)]
+    /// List, show, reset and remove consumers: how far each device of a user has read
+    #[command(subcommand, after_long_help = "Example:\n  tidings consumers ls --tenant ops --user ada")]
     Consumers(ConsumerCommand),
-    /// Look after users
-    #[command(subcommand)]
+    /// Disable, enable and purge users, and revoke their tokens
+    #[command(
+        subcommand,
+        after_long_help = "Example:\n  tidings users disable --tenant ops --user ada --reason 'has left'"
+    )]
     Users(UserCommand),
-    /// Look after events that could not be projected
-    #[command(subcommand)]
+    /// List, show, retry and drop events that could not be projected
+    #[command(subcommand, after_long_help = "Example:\n  tidings rejected ls --reason schema-violation")]
     Rejected(RejectedCommand),
-    /// Check catalogs, schemas and examples, and what they would break of those that are running
+    /// Check catalogs, schemas and examples, and whether they are backward compatible
+    #[command(after_long_help = "Examples:\n  tidings check\n  \
+        git worktree add /tmp/main main && tidings check --against /tmp/main/schemas")]
     Check(CheckOptions),
-    /// Look at who is connected
-    #[command(subcommand)]
+    /// List and close connections
+    #[command(subcommand, after_long_help = "Example:\n  tidings connections ls --tenant ops --user ada")]
     Connections(ConnectionCommand),
-    /// Print the configuration with every key, its meaning and its value; without one, its defaults
+    /// Print the configuration with every key, its meaning and its value
+    #[command(after_long_help = "Example:\n  tidings config > tidings.toml")]
     Config,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckOptions {
-    /// Succeed although clients or producers would break
+    /// Succeed although changes break clients or producers
     #[arg(long)]
     pub(crate) allow_breaking: bool,
-    /// Do not compare with what is running; needs no NATS
-    #[arg(long)]
+    /// Compare with the catalogs in this folder, such as those of another commit; needs no NATS
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) against: Option<PathBuf>,
+    /// If the check succeeds, compare with these catalogs from now on
+    #[arg(long, conflicts_with_all = ["against", "offline"])]
+    pub(crate) accept: bool,
+    /// Compare with nothing; needs no NATS
+    #[arg(long, conflicts_with = "against")]
     pub(crate) offline: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RejectedCommand {
     /// List rejected events: position, tenant, event, reason, attempts, last seen
+    #[command(after_long_help = "Example:\n  tidings rejected ls --tenant ops --event incident.created")]
     Ls {
         /// Only this tenant's, which may be one that does not exist [default: all]
         #[arg(long)]
@@ -87,6 +111,7 @@ pub(crate) enum RejectedCommand {
         json: bool,
     },
     /// Show one rejected event with its headers and its data
+    #[command(after_long_help = "Example:\n  tidings rejected show 18f3a0c2b41-42")]
     Show {
         /// The tenant, to be sure that it is this tenant's
         #[arg(long)]
@@ -95,8 +120,10 @@ pub(crate) enum RejectedCommand {
         position: String,
     },
     /// Publish rejected events again, after the catalog or the producer has been fixed
+    #[command(after_long_help = "Example:\n  tidings rejected retry --tenant ops --reason schema-violation")]
     Retry(RejectedSelection),
     /// Remove rejected events permanently
+    #[command(after_long_help = "Example:\n  tidings rejected drop 18f3a0c2b41-42")]
     Drop(RejectedSelection),
 }
 
@@ -139,7 +166,8 @@ pub(crate) struct RejectedFilter {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConsumerCommand {
-    /// List consumers: position, pending envelopes, last seen, connected where
+    /// List consumers: position, pending envelopes, last seen, connected gateway
+    #[command(after_long_help = "Example:\n  tidings consumers ls --tenant ops --user ada --json")]
     Ls {
         /// The tenant
         #[arg(long)]
@@ -152,11 +180,15 @@ pub(crate) enum ConsumerCommand {
         json: bool,
     },
     /// Show one consumer with its keys, subscriptions and filters
+    #[command(after_long_help = "Example:\n  tidings consumers show --tenant ops --user ada --device phone")]
     Show {
         #[command(flatten)]
         consumer: ConsumerSelector,
     },
-    /// Move a consumer, forward or back; it holds from its next connection on
+    /// Move a consumer forward or back; it counts from the device's next connection on
+    #[command(
+        after_long_help = "Example:\n  tidings consumers reset --tenant ops --user ada --device phone --to all"
+    )]
     Reset {
         #[command(flatten)]
         consumer: ConsumerSelector,
@@ -164,7 +196,8 @@ pub(crate) enum ConsumerCommand {
         #[arg(long)]
         to: String,
     },
-    /// Remove a consumer: its device starts anew
+    /// Remove a consumer: its device then counts as never seen
+    #[command(after_long_help = "Example:\n  tidings consumers rm --tenant ops --user ada --device phone")]
     Rm {
         #[command(flatten)]
         consumer: ConsumerSelector,
@@ -188,28 +221,37 @@ pub(crate) struct ConsumerSelector {
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserCommand {
     /// Remove all envelopes addressed to a user, and the user's consumers
+    #[command(after_long_help = "Example:\n  tidings users purge --tenant ops --user ada")]
     Purge {
         #[command(flatten)]
         user: UserSelector,
     },
-    /// Show whether a user is switched off, and which tokens are revoked
+    /// Show whether a user is disabled, which tokens are revoked, and the user's devices
+    #[command(after_long_help = "Example:\n  tidings users show --tenant ops --user ada")]
     Show {
         #[command(flatten)]
         user: UserSelector,
     },
-    /// Switch a user off: connections are closed, and nobody comes in as this user
+    /// Disable a user: gateways close the user's connections and refuse new ones
+    #[command(
+        after_long_help = "Example:\n  tidings users disable --tenant ops --user ada --reason 'has left'"
+    )]
     Disable {
         #[command(flatten)]
         user: UserSelector,
         #[command(flatten)]
         grounds: Grounds,
     },
-    /// Let a user in again; tokens that were revoked stay so
+    /// Enable a disabled user; tokens that were revoked stay revoked
+    #[command(after_long_help = "Example:\n  tidings users enable --tenant ops --user ada")]
     Enable {
         #[command(flatten)]
         user: UserSelector,
     },
-    /// Revoke all tokens that the user was issued so far; fresh ones are good
+    /// Revoke all tokens that were issued to a user up to now; tokens issued later are accepted
+    #[command(
+        after_long_help = "Example:\n  tidings users revoke --tenant ops --user ada --reason 'a lost phone'"
+    )]
     Revoke {
         #[command(flatten)]
         user: UserSelector,
@@ -249,7 +291,8 @@ fn parse_reason(text: &str) -> Result<String, String> {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConnectionCommand {
-    /// Ask all gateways who is connected
+    /// List connections, as all gateways report them
+    #[command(after_long_help = "Example:\n  tidings connections ls --tenant ops --json")]
     Ls {
         /// The tenant
         #[arg(long)]
@@ -261,8 +304,9 @@ pub(crate) enum ConnectionCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Close a connection, or all of a user; the client may connect again
+    /// Close a connection, or all connections of a user; the client may connect again
     #[command(group = clap::ArgGroup::new("which").required(true))]
+    #[command(after_long_help = "Example:\n  tidings connections close --tenant ops --user ada")]
     Close {
         /// The tenant
         #[arg(long)]
@@ -341,7 +385,7 @@ pub(crate) struct ListenOptions {
     /// A topic to subscribe to; may be given several times
     #[arg(long)]
     pub(crate) topic: Vec<String>,
-    /// Hear only what has this attribute; the same name several times means any of the values
+    /// Receive only messages with this attribute; the same name several times means any of the values
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) filter: Vec<String>,
     /// The gateway, ws:// or wss:// [default: the address in gateway.listen, wss:// where it speaks TLS]
@@ -356,7 +400,7 @@ pub(crate) struct ListenOptions {
     /// Print messages with their `seq` and `id`, and control messages
     #[arg(long)]
     pub(crate) sequenced: bool,
-    /// End after so many messages
+    /// End after this many messages
     #[arg(long, value_name = "NUMBER")]
     pub(crate) count: Option<u64>,
 }

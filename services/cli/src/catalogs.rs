@@ -8,6 +8,8 @@ use tidings_catalog::{Catalog, CatalogError, Catalogs, Files};
 use tidings_model::{Tenant, TenantError};
 use tidings_runtime::config::SchemasConfig;
 
+use crate::suggestion::missing;
+
 /// The texts of the tenants' folders.
 pub(crate) type Texts = BTreeMap<Tenant, Files>;
 
@@ -42,10 +44,17 @@ pub(crate) fn read_texts(config: &SchemasConfig) -> Result<Texts, CatalogsError>
 
 /// The configured tenants, whatever their catalogs are like; all that there are, if none are named.
 pub(crate) fn tenants(config: &SchemasConfig) -> Result<Vec<Tenant>, CatalogsError> {
-    match &config.tenants {
-        Some(tenants) => tenants.iter().map(|name| tenant(name)).collect(),
-        None => find(&config.directory),
-    }
+    let Some(named) = &config.tenants else { return find(&config.directory) };
+    let known = |name: &String| match Tenant::parse(name) {
+        Ok(tenant) if config.directory.join(name).join("catalog.toml").is_file() => Ok(tenant),
+        _ => {
+            let there_are = find(&config.directory)?;
+            let what =
+                format!("no folder in {} has a catalog of tenant {name:?}", config.directory.display());
+            Err(CatalogsError::Unknown(missing(&what, name, there_are.iter().map(Tenant::as_str))))
+        }
+    };
+    named.iter().map(known).collect()
 }
 
 /// All of them, or every mistake in them.
@@ -115,7 +124,9 @@ pub(crate) enum CatalogsError {
     },
     #[error("no folder in {path} has a catalog.toml; `schemas.directory` says where the catalogs are", path = .0.display())]
     None(PathBuf),
-    #[error("the name of a folder under `schemas.directory`, or in `schemas.tenants`, is no tenant's")]
+    #[error("schemas.tenants: {0}")]
+    Unknown(String),
+    #[error("the name of a folder under `schemas.directory` is no tenant's")]
     Tenant(#[source] TenantError),
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Wrong(Vec<CatalogError>),

@@ -5,19 +5,20 @@ use std::process::ExitCode;
 
 use tidings_catalog::{Break, Catalog, ExampleReport, Files, breaks};
 use tidings_model::Tenant;
-use tidings_runtime::config::{Config, SecretRule};
-use tidings_streams::{Topology, running_catalog};
+use tidings_runtime::config::{Config, SchemasConfig, SecretRule};
+use tidings_streams::{Topology, accept_catalogs, accepted_catalog};
 
 use crate::arguments::CheckOptions;
+use crate::catalogs::{Read, Texts};
 use crate::failure::{self, Failure};
-use crate::output::print;
+use crate::output::{counted, print};
 use crate::{catalogs, serve};
 
 /// Checks, and prints a line for each tenant and for each thing that is wrong.
 pub(crate) async fn run(file: Option<&Path>, options: &CheckOptions) -> Result<ExitCode, Failure> {
     let config = serve::configuration(file, SecretRule::Optional)?;
     let read = catalogs::read(&config.schemas)?;
-    let topology = if options.offline { None } else { Some(running(&config).await?) };
+    let baseline = Baseline::open(&config, options).await?;
     let (mut is_right, mut is_compatible) = (true, true);
     for (tenant, catalog) in &*read.catalogs {
         let examples = ExampleReport::new(catalog, &catalogs::examples(&config.schemas, tenant)?);
@@ -26,39 +27,80 @@ pub(crate) async fn run(file: Option<&Path>, options: &CheckOptions) -> Result<E
         }
         is_right &= examples.wrong.is_empty();
 
-        let running = match &topology {
-            Some(topology) => running_catalog(topology, tenant).await?,
-            None => None,
-        };
-        let comparison = compare(running.as_ref(), read.texts.get(tenant))?;
+        let older = baseline.of(tenant).await?;
+        let comparison = compare(older.as_ref(), read.texts.get(tenant))?;
         for broken in comparison.iter().flatten() {
             print(&format!("{tenant}: {broken}"))?;
             is_compatible = false;
         }
         print(&summary(tenant, catalog, &examples, comparison.as_deref()))?;
     }
-    if !is_compatible && !options.allow_breaking {
-        print("what breaks somebody goes out with --allow-breaking only")?;
+    for tenant in baseline.missing_in(&read) {
+        print(&format!("{tenant}: breaks clients: the tenant is gone"))?;
+        is_compatible = false;
     }
-    Ok(if is_right && (is_compatible || options.allow_breaking) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let is_accepted = is_right && (is_compatible || options.allow_breaking);
+    if !is_compatible && !options.allow_breaking {
+        print("breaking changes fail this check; --allow-breaking lets them pass")?;
+    }
+    if let (true, true, Baseline::Accepted(topology)) = (is_accepted, options.accept, &baseline) {
+        let settings = serve::stream_settings(&config.streams);
+        accept_catalogs(topology, &settings, &read.texts, false).await?;
+        print("accepted: from now on, catalogs are compared with these")?;
+    }
+    Ok(if is_accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The streams, where what runs is written down.
-async fn running(config: &Config) -> Result<Topology, Failure> {
-    let connected = serve::topology(config, "tidings-check").await;
-    connected.map_err(|error| {
-        format!("cannot compare with what is running (--offline does without): {}", failure::line(&*error))
-            .into()
-    })
+/// What clients and producers rely on.
+enum Baseline {
+    /// That is not asked.
+    None,
+    /// What lies in a folder.
+    Folder(Texts),
+    /// What was accepted last, as the streams say.
+    Accepted(Box<Topology>),
 }
 
-/// What the new files would break; `None` if nothing is running.
-fn compare(running: Option<&Files>, new: Option<&Files>) -> Result<Option<Vec<Break>>, Failure> {
-    Ok(running.zip(new).map(|(running, new)| breaks(running, new)).transpose()?)
+impl Baseline {
+    async fn open(config: &Config, options: &CheckOptions) -> Result<Self, Failure> {
+        if let Some(folder) = &options.against {
+            let schemas = SchemasConfig { directory: folder.clone(), tenants: None };
+            let read = catalogs::read_texts(&schemas);
+            return read
+                .map(Self::Folder)
+                .map_err(|error| format!("--against: {}", failure::line(&error)).into());
+        }
+        if options.offline {
+            return Ok(Self::None);
+        }
+        let connected = serve::topology(config, "tidings-check").await;
+        connected.map(|topology| Self::Accepted(Box::new(topology))).map_err(|error| {
+            let why = failure::line(&*error);
+            format!("cannot compare with the catalogs that run (--offline compares with nothing): {why}")
+                .into()
+        })
+    }
+
+    async fn of(&self, tenant: &Tenant) -> Result<Option<Files>, Failure> {
+        match self {
+            Self::None => Ok(None),
+            Self::Folder(texts) => Ok(texts.get(tenant).cloned()),
+            Self::Accepted(topology) => Ok(accepted_catalog(topology, tenant).await?),
+        }
+    }
+
+    /// The tenants that a folder has and these catalogs do not. What the streams remember may be another projector's.
+    fn missing_in(&self, read: &Read) -> Vec<&Tenant> {
+        match self {
+            Self::Folder(texts) => texts.keys().filter(|tenant| !read.texts.contains_key(*tenant)).collect(),
+            Self::None | Self::Accepted(_) => Vec::new(),
+        }
+    }
+}
+
+/// What the new files would break; `None` if there are no older ones.
+fn compare(older: Option<&Files>, new: Option<&Files>) -> Result<Option<Vec<Break>>, Failure> {
+    Ok(older.zip(new).map(|(older, new)| breaks(older, new)).transpose()?)
 }
 
 fn summary(
@@ -68,19 +110,15 @@ fn summary(
     comparison: Option<&[Break]>,
 ) -> String {
     let compared = match comparison {
-        None => "not compared with a running one".to_owned(),
-        Some([]) => "breaks nobody".to_owned(),
-        Some(broken) => format!("{} that break somebody", counted(broken.len(), "change")),
+        None => "not compared".to_owned(),
+        Some([]) => "backward compatible".to_owned(),
+        Some(broken) => counted(broken.len() as u64, "breaking change"),
     };
-    let messages = counted(catalog.messages().len(), "message type");
+    let messages = counted(catalog.messages().len() as u64, "message type");
     let missing: Vec<_> = examples.missing.iter().map(String::as_str).collect();
     let missing = match missing.as_slice() {
         [] => String::new(),
         events => format!("; without an example: {}", events.join(", ")),
     };
-    format!("{tenant}: {messages}, {}, {compared}{missing}", counted(examples.count, "example"))
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+    format!("{tenant}: {messages}, {}, {compared}{missing}", counted(examples.count as u64, "example"))
 }

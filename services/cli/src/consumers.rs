@@ -13,6 +13,7 @@ use tidings_streams::consumers::{ConsumerName, ConsumerReport, ConsumerStore, St
 use crate::arguments::{ConsumerCommand, ConsumerSelector};
 use crate::failure::Failure;
 use crate::output::{Table, announce, print_json, print_pretty_json, rfc3339};
+use crate::suggestion::missing;
 use crate::{known, serve};
 
 /// `tidings consumers …`.
@@ -77,7 +78,7 @@ impl Consumers<'_> {
             return self.without_consumers(tenant, user).await;
         }
         let what = format!("user {user:?} of tenant {tenant} has no device {:?}", name.device());
-        known::missing(&what, name.device(), devices.iter().map(String::as_str))
+        missing(&what, name.device(), devices.iter().map(String::as_str)).into()
     }
 
     async fn devices(&self, tenant: &Tenant, user: &str) -> BTreeSet<String> {

@@ -10,9 +10,8 @@ use tidings_streams::recorded_tenants;
 
 use crate::catalogs;
 use crate::failure::Failure;
+use crate::suggestion::{did_you_mean, missing};
 
-/// How many names an error lists.
-const LISTED: usize = 20;
 /// How many consumers are looked at for a name like the one that was given.
 const SEARCHED: usize = 10_000;
 
@@ -53,33 +52,9 @@ fn find<'t>(name: &str, tenants: impl IntoIterator<Item = &'t Tenant>) -> Result
             )
             .into()
         } else {
-            missing(&format!("there is no tenant {name:?}"), name, tenants.into_iter().map(Tenant::as_str))
+            missing(&format!("there is no tenant {name:?}"), name, tenants.into_iter().map(Tenant::as_str)).into()
         }
     })
-}
-
-/// An error about a name that does not exist, with what there is.
-pub(crate) fn missing<'n>(what: &str, name: &str, existing: impl IntoIterator<Item = &'n str>) -> Failure {
-    let existing: BTreeSet<_> = existing.into_iter().collect();
-    let hint = did_you_mean(name, existing.iter().copied());
-    let mut names: Vec<_> = existing.iter().take(LISTED).copied().collect();
-    let more = existing.len().saturating_sub(LISTED);
-    let rest = format!("{more} more");
-    if more > 0 {
-        names.push(&rest);
-    }
-    let there_are =
-        if names.is_empty() { "there is none".to_owned() } else { format!("there are {}", names.join(", ")) };
-    format!("{what}{hint}; {there_are}").into()
-}
-
-/// A question about the name that is most like this one; nothing, if none is like it.
-pub(crate) fn did_you_mean<'n>(name: &str, existing: impl Iterator<Item = &'n str>) -> String {
-    let likely = existing
-        .map(|existing| (strsim::damerau_levenshtein(name, existing), existing))
-        .filter(|(distance, _)| *distance <= 3 && distance * 2 < name.chars().count())
-        .min();
-    likely.map(|(_, likely)| format!("; did you mean {likely:?}?")).unwrap_or_default()
 }
 
 /// As [`did_you_mean`], among the users of a tenant that have consumers.
@@ -109,12 +84,5 @@ mod tests {
         }
         let nothing = find("ops", &[]).unwrap_err().to_string();
         assert!(nothing.contains("no projector has run"), "{nothing}");
-    }
-
-    #[test]
-    fn a_long_list_is_cut() {
-        let names: Vec<_> = (10..40).map(|n| n.to_string()).collect();
-        let error = missing("no", "x", names.iter().map(String::as_str)).to_string();
-        assert!(error.ends_with("28, 29, 10 more"), "{error}");
     }
 }

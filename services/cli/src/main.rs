@@ -17,6 +17,7 @@ mod publish;
 mod rejected;
 mod reload;
 mod serve;
+mod suggestion;
 mod token;
 mod users;
 

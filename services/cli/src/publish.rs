@@ -23,6 +23,7 @@ use uuid::Uuid;
 use crate::arguments::PublishOptions;
 use crate::failure::Failure;
 use crate::output::announce;
+use crate::suggestion::missing;
 use crate::{catalogs, known, serve};
 
 /// How long the projector may take.
@@ -77,7 +78,7 @@ async fn check(
         catalog.messages().iter().flat_map(MessageType::events).map(ToString::to_string).collect();
     if !events.contains(&name.to_string()) {
         let what = format!("there is no event \"{name}\" of tenant {tenant}");
-        return Err(known::missing(&what, &name.to_string(), events.iter().map(String::as_str)));
+        return Err(missing(&what, &name.to_string(), events.iter().map(String::as_str)).into());
     }
     let raw = RawEvent {
         subject: name.subject(tenant),

@@ -15,6 +15,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::arguments::{RejectedCommand, RejectedFilter, RejectedSelection};
 use crate::failure::Failure;
 use crate::output::{Table, announce, counted, print_json, print_pretty_json};
+use crate::suggestion::missing;
 use crate::{known, serve};
 
 /// Lists, shows, retries or drops.
@@ -146,7 +147,7 @@ impl Rejected<'_> {
         match &filter.event {
             Some(event) if !names.contains(event) => {
                 let what = format!("no event {event:?} was rejected");
-                Err(known::missing(&what, event, names.iter().map(String::as_str)))
+                Err(missing(&what, event, names.iter().map(String::as_str)).into())
             }
             _ => Ok(()),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidings_catalog::{Catalogs, breaks};
 use tidings_runtime::config::Config;
 use tidings_runtime::shutdown::Shutdown;
-use tidings_streams::{Settings, Topology, record_catalogs};
+use tidings_streams::{Settings, Topology, accept_catalogs, record_catalogs};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -41,13 +41,14 @@ pub(crate) async fn keep_current(
         config: config.clone(),
         settings: serve::stream_settings(&config.streams),
         topology: topology.cloned(),
+        reason,
         seen: first.texts.clone(),
         running: first,
         sender,
     };
-    Box::pin(reloading.record()).await;
+    Box::pin(reloading.record(true)).await;
     let hangups = signal(SignalKind::hangup())?;
-    let (token, running) = (shutdown.token(), reloading.run(hangups, reason));
+    let (token, running) = (shutdown.token(), reloading.run(hangups));
     shutdown.spawn("catalogs", async move {
         token.run_until_cancelled(Box::pin(running)).await;
     });
@@ -58,6 +59,7 @@ struct Reloading {
     config: Config,
     settings: Settings,
     topology: Option<Topology>,
+    reason: Reason,
     running: Read,
     /// What was last looked at, with mistakes or without.
     seen: Texts,
@@ -65,11 +67,11 @@ struct Reloading {
 }
 
 impl Reloading {
-    async fn run(mut self, mut hangups: Signal, reason: Reason) {
+    async fn run(mut self, mut hangups: Signal) {
         loop {
             tokio::select! {
                 _ = hangups.recv() => self.look(true).await,
-                () = tokio::time::sleep(LOOK), if matches!(reason, Reason::Change) => self.look(false).await,
+                () = tokio::time::sleep(LOOK), if matches!(self.reason, Reason::Change) => self.look(false).await,
             }
         }
     }
@@ -114,13 +116,22 @@ impl Reloading {
         self.sender.send_replace(Arc::clone(&read.catalogs));
         tracing::info!(tenants = read.tenants(), "new catalogs are taken up");
         self.running = read;
-        Box::pin(self.record()).await;
+        Box::pin(self.record(false)).await;
     }
 
-    async fn record(&self) {
+    /// Files that somebody is editing are not accepted by being saved: `tidings check` has to say what they break.
+    async fn record(&self, is_start: bool) {
         let Some(topology) = &self.topology else { return };
-        let recorded = record_catalogs(topology, &self.settings, &self.running.texts).await;
-        if let Err(error) = recorded {
+        let texts = &self.running.texts;
+        let recording = async {
+            record_catalogs(topology, &self.settings, texts).await?;
+            match self.reason {
+                Reason::Hangup => accept_catalogs(topology, &self.settings, texts, false).await,
+                Reason::Change if is_start => accept_catalogs(topology, &self.settings, texts, true).await,
+                Reason::Change => Ok(()),
+            }
+        };
+        if let Err(error) = recording.await {
             tracing::warn!(
                 error = &error as &dyn Error,
                 "`tidings check` cannot tell what a new catalog would break"

@@ -114,7 +114,8 @@ where
     let filter = EnvFilter::builder()
         .parse(&config.log)
         .map_err(|source| TelemetryError::Filter { log: config.log.clone(), source })?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Whoever read the log may have gone, as `head` does; a complaint about that would go the same way, and panic.
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     let lines = match config.log_format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

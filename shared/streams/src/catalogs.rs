@@ -1,6 +1,10 @@
 //! The catalogs that projectors run with, kept where whoever is about to change one can compare: the bucket `CATALOGS`.
 //!
 //! Kept for people and tools. Nothing is decided by it: a projector runs with the catalogs that it was given.
+//!
+//! Under `<tenant>` is the catalog that runs, under `<tenant>.accepted` the one that clients and producers rely on. A
+//! projector that somebody starts or reloads moves both. One that reloads by itself while files are edited moves the first
+//! alone, so that a comparison with the second still shows what the edits break.
 
 use std::collections::BTreeMap;
 
@@ -29,13 +33,61 @@ pub async fn record_catalogs<'c>(
         None => create(topology, settings).await?,
     };
     for (tenant, files) in catalogs {
-        let value = serde_json::to_vec(files).unwrap_or_default();
-        let known = store.get(tenant.as_str()).await?;
-        if known.is_none_or(|known| known != value) {
-            store.put(tenant.as_str(), value.into()).await?;
+        write(&store, tenant.as_str(), files).await?;
+    }
+    Ok(())
+}
+
+/// Tells that clients and producers rely on these catalogs from now on; `if_first`, only those of tenants of whom that was
+/// never told.
+pub async fn accept_catalogs<'c>(
+    topology: &Topology,
+    settings: &Settings,
+    catalogs: impl IntoIterator<Item = (&'c Tenant, &'c Files)>,
+    if_first: bool,
+) -> Result<(), CatalogStoreError> {
+    let store = match bucket(topology).await? {
+        Some(store) => store,
+        None => create(topology, settings).await?,
+    };
+    for (tenant, files) in catalogs {
+        let key = accepted(tenant);
+        if !if_first || store.get(&*key).await?.is_none() {
+            write(&store, &key, files).await?;
         }
     }
     Ok(())
+}
+
+/// The catalog that a tenant's clients and producers rely on; where that was never told, the one that a projector took up
+/// last.
+pub async fn accepted_catalog(
+    topology: &Topology,
+    tenant: &Tenant,
+) -> Result<Option<Files>, CatalogStoreError> {
+    let Some(store) = bucket(topology).await? else { return Ok(None) };
+    match read(&store, &accepted(tenant)).await? {
+        Some(files) => Ok(Some(files)),
+        None => read(&store, tenant.as_str()).await,
+    }
+}
+
+fn accepted(tenant: &Tenant) -> String {
+    format!("{tenant}.accepted")
+}
+
+async fn write(store: &Store, key: &str, files: &Files) -> Result<(), CatalogStoreError> {
+    let value = serde_json::to_vec(files).unwrap_or_default();
+    let known = store.get(key).await?;
+    if known.is_none_or(|known| known != value) {
+        store.put(key, value.into()).await?;
+    }
+    Ok(())
+}
+
+async fn read(store: &Store, key: &str) -> Result<Option<Files>, CatalogStoreError> {
+    let value = store.get(key).await?;
+    value.map(|value| serde_json::from_slice(&value).map_err(CatalogStoreError::Damaged)).transpose()
 }
 
 /// The catalog of a tenant that a projector took up last, or `None` if none ever did.
@@ -44,8 +96,7 @@ pub async fn running_catalog(
     tenant: &Tenant,
 ) -> Result<Option<Files>, CatalogStoreError> {
     let Some(store) = bucket(topology).await? else { return Ok(None) };
-    let value = store.get(tenant.as_str()).await?;
-    value.map(|value| serde_json::from_slice(&value).map_err(CatalogStoreError::Damaged)).transpose()
+    read(&store, tenant.as_str()).await
 }
 
 async fn bucket(topology: &Topology) -> Result<Option<Store>, CatalogStoreError> {

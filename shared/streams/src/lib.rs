@@ -46,7 +46,7 @@ mod writer;
 pub use async_nats::Client;
 pub use bucket::BucketSettings;
 pub use carry::{CarryError, carry_over};
-pub use catalogs::{CatalogStoreError, record_catalogs, running_catalog};
+pub use catalogs::{CatalogStoreError, accept_catalogs, accepted_catalog, record_catalogs, running_catalog};
 pub use connect::{ConnectError, ConnectSettings, connect};
 pub use convert::StoredEnvelope;
 pub use copies::{Copy, CopyError, EnvelopeCopies};

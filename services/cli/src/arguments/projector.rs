@@ -1,28 +1,32 @@
-//! What `tidings projector` is told.
+//! The command line of `tidings projector`.
 #![allow(rustdoc::invalid_html_tags, reason = "these texts are written for a terminal")]
 
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
 pub(crate) struct ProjectorOptions {
-    /// Without one, the projector starts
+    /// Without a subcommand, the projector starts
     #[command(subcommand)]
     pub(crate) command: Option<ProjectorCommand>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProjectorCommand {
-    /// Make a tenant's envelopes anew with the catalogs that run, while everybody goes on
+    /// Rebuild a tenant's envelopes with the catalogs that run; delivery continues meanwhile
+    #[command(after_long_help = "Example:\n  tidings projector rebuild --tenant ops --since 7d --dry-run")]
     Rebuild(RebuildOptions),
-    /// Move a tenant's envelopes to another shard; who is connected is asked to connect again
+    /// Move a tenant's envelopes to another shard; its clients are asked to connect again
+    #[command(after_long_help = "Example:\n  tidings projector move --tenant ops --to 1")]
     Move(MoveOptions),
-    /// End what rebuild or move has asked for; what was there before stays
+    /// Cancel a rebuild or a move; what was there before stays
+    #[command(after_long_help = "Example:\n  tidings projector cancel --tenant ops")]
     Cancel {
         /// The tenant
         #[arg(long)]
         tenant: String,
     },
-    /// List where tenants' envelopes are, since when, and what is being made anew
+    /// List in which shard each tenant's envelopes are, since when, and what is in progress
+    #[command(after_long_help = "Example:\n  tidings projector ls --json")]
     Ls {
         /// One JSON object per line
         #[arg(long)]
@@ -35,16 +39,16 @@ pub(crate) struct RebuildOptions {
     /// The tenant
     #[arg(long)]
     pub(crate) tenant: String,
-    /// Only what happened since then, RFC 3339 or a span such as 2h or 7d; what is older stays as it is
+    /// Only events stored since then, RFC 3339 or a span such as 2h or 7d; older envelopes stay as they are
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
-    /// Write nothing; show what the catalogs of this configuration would make differently
+    /// Write nothing; show what would differ with the catalogs of this configuration
     #[arg(long, conflicts_with = "detach")]
     pub(crate) dry_run: bool,
     /// The result of --dry-run as one JSON object
     #[arg(long, requires = "dry_run")]
     pub(crate) json: bool,
-    /// Ask for it and do not wait
+    /// Request it and do not wait
     #[arg(long)]
     pub(crate) detach: bool,
 }
@@ -57,7 +61,7 @@ pub(crate) struct MoveOptions {
     /// The shard, 0 to 63
     #[arg(long, value_name = "SHARD", value_parser = clap::value_parser!(u16).range(0..64))]
     pub(crate) to: u16,
-    /// Ask for it and do not wait
+    /// Request it and do not wait
     #[arg(long)]
     pub(crate) detach: bool,
 }

@@ -1,0 +1,42 @@
+//! What to say of a name that does not exist. Pure.
+
+use std::collections::BTreeSet;
+
+/// How many names an error lists.
+const LISTED: usize = 20;
+
+/// What to say of a name that does not exist, with what there is.
+pub(crate) fn missing<'n>(what: &str, name: &str, existing: impl IntoIterator<Item = &'n str>) -> String {
+    let existing: BTreeSet<_> = existing.into_iter().collect();
+    let hint = did_you_mean(name, existing.iter().copied());
+    let mut names: Vec<_> = existing.iter().take(LISTED).copied().collect();
+    let more = existing.len().saturating_sub(LISTED);
+    let rest = format!("{more} more");
+    if more > 0 {
+        names.push(&rest);
+    }
+    let there_are =
+        if names.is_empty() { "there is none".to_owned() } else { format!("there are {}", names.join(", ")) };
+    format!("{what}{hint}; {there_are}")
+}
+
+/// A question about the name that is most like this one; nothing, if none is like it.
+pub(crate) fn did_you_mean<'n>(name: &str, existing: impl Iterator<Item = &'n str>) -> String {
+    let likely = existing
+        .map(|existing| (strsim::damerau_levenshtein(name, existing), existing))
+        .filter(|(distance, _)| *distance <= 3 && distance * 2 < name.chars().count())
+        .min();
+    likely.map(|(_, likely)| format!("; did you mean {likely:?}?")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let names: Vec<_> = (10..40).map(|n| n.to_string()).collect();
+        let error = missing("no", "x", names.iter().map(String::as_str));
+        assert!(error.ends_with("28, 29, 10 more"), "{error}");
+    }
+}
