@@ -1,6 +1,7 @@
 //! Catalogs change: what they would break is told before, and a running projector takes them up.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use harness::{BOUND, Finished, Launch, SECRET, Setup, System, eventually, token};
 use rustix::process::Signal;
@@ -227,4 +228,67 @@ async fn without_nats_it_says_how_to_check_all_the_same() {
     let all = Launch::tidings(["check", "--offline"]).folder(desk.folder()).finish(BOUND).await.succeeded();
     assert_eq!(all.lines().count(), 5, "{all}");
     assert!(!all.contains("without an example"), "{all}");
+}
+
+#[tokio::test]
+async fn what_lies_beside_a_catalog_is_passed_over_and_nothing_elsewhere_is_read() {
+    let desk = Desk::without_schemas();
+    kitchen::write(&desk, &["dish.ready"], &json!([1]));
+    let folder = desk.folder().join("schemas/kitchen");
+    // macOS, Emacs, Vim and other editors; Kubernetes has links to the files themselves.
+    for place in [&folder, &folder.join("examples")] {
+        fs::write(place.join("._x.schema.json"), b"\x00\x05\x16\x07\xFF").unwrap();
+        symlink("somebody@host.4711", place.join(".#dish.schema.json")).unwrap();
+        fs::write(place.join("dish.schema.json~"), "{").unwrap();
+        fs::write(place.join(".dish.schema.json.swp"), b"b0VIM\xFF").unwrap();
+    }
+    fs::create_dir_all(desk.folder().join("schemas/.backup")).unwrap();
+    fs::write(desk.folder().join("schemas/.backup/catalog.toml"), "[").unwrap();
+    let schema = fs::read_to_string(folder.join("dish.schema.json")).unwrap();
+    fs::create_dir(folder.join("..data")).unwrap();
+    fs::write(folder.join("..data/common.schema.json"), schema).unwrap();
+    symlink("..data/common.schema.json", folder.join("common.schema.json")).unwrap();
+    let refers =
+        json!({ "$schema": "http://json-schema.org/draft-07/schema#", "$ref": "common.schema.json" });
+    fs::write(folder.join("dish.schema.json"), refers.to_string()).unwrap();
+    check(&desk, &["--offline"]).await.succeeded();
+    // The schema of the file beside counts.
+    let wrong = json!({ "event": "dish.ready", "data": { "guest": "ada", "table": 2 },
+        "becomes": { "to": ["user:ada"], "message": { "type": "dish", "table": 2 } } });
+    fs::write(folder.join("examples/wrong.json"), wrong.to_string()).unwrap();
+    let rejected = check(&desk, &["--offline"]).await;
+    assert!(rejected.output.contains("examples/wrong.json: the event is rejected"), "{}", rejected.output);
+    fs::remove_file(folder.join("examples/wrong.json")).unwrap();
+
+    fs::write(desk.folder().join("outside.json"), "{}").unwrap();
+    symlink("../../outside.json", folder.join("linked.schema.json")).unwrap();
+    let linked = check(&desk, &["--offline"]).await;
+    assert_eq!(linked.code, Some(1));
+    assert!(
+        linked.errors.contains("linked.schema.json leads out of its tenant's folder"),
+        "{}",
+        linked.errors
+    );
+    fs::remove_file(folder.join("linked.schema.json")).unwrap();
+
+    fs::write(folder.join("dish.schema.json"), r#"{"$ref":"../../outside.json"}"#).unwrap();
+    let referred = check(&desk, &["--offline"]).await;
+    assert_eq!(referred.code, Some(1));
+    assert!(referred.errors.contains("is no file of the tenant's folder"), "{}", referred.errors);
+}
+
+#[tokio::test]
+async fn a_destination_that_no_token_opens_is_told() {
+    let desk = Desk::without_schemas();
+    kitchen::write(&desk, &["dish.ready"], &json!([1]));
+    let path = desk.folder().join("schemas/kitchen/catalog.toml");
+    let catalog = fs::read_to_string(&path).unwrap();
+    let misspelled =
+        catalog.replace(r#"to = "user:{data.guest}""#, r#"to = ["user:{data.guest}", "tabel:{data.table}"]"#);
+    fs::write(&path, misspelled).unwrap();
+    let told = check(&desk, &["--offline"]).await;
+    assert_eq!(told.code, Some(1));
+    let expected =
+        r#"message `dish`: no token opens its destination "tabel:{data.table}": `keys` open user:{sub}"#;
+    assert!(told.errors.contains(expected), "{}", told.errors);
 }

@@ -6,9 +6,9 @@ use harness::{BOUND, Finished, Setup, System, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Guests are told of dishes, everybody of the newest state of each table, and those present of the heat.
+/// Guests are told of dishes, the staff of the newest state of each table, and those present of the heat.
 pub(crate) const CATALOG: &str = r#"
-    keys = ["user:{sub}"]
+    keys = ["user:{sub}", "role:{role}"]
     deliver = "all"
     [[message]]
     name = "dish"
@@ -22,14 +22,14 @@ pub(crate) const CATALOG: &str = r#"
     key = "{data.table}"
     events = ["table.changed"]
     schema = "any.schema.json"
-    to = "all"
+    to = "role:staff"
     body = { type = "table", table = "{data.table}", state = "{data.state}" }
     [[message]]
     name = "heat"
     class = "ephemeral"
     events = ["heat.measured"]
     schema = "any.schema.json"
-    to = "all"
+    to = "role:staff"
     body = { type = "heat" }
 "#;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tidings_catalog::{Catalog, CatalogError, Catalogs, Files};
+use tidings_catalog::{Catalog, CatalogError, Catalogs, Files, is_catalog_file};
 use tidings_model::{Tenant, TenantError};
 use tidings_runtime::config::SchemasConfig;
 
@@ -83,14 +83,15 @@ fn tenant(name: &str) -> Result<Tenant, CatalogsError> {
     Tenant::parse(name).map_err(CatalogsError::Tenant)
 }
 
-/// The folders that hold a catalog, in the order of their names.
+/// The folders that hold a catalog, in the order of their names; hidden ones are somebody else's.
 fn find(directory: &Path) -> Result<Vec<Tenant>, CatalogsError> {
     let unreadable = |source| CatalogsError::Unreadable { path: directory.to_owned(), source };
     let mut tenants = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
-        if entry.path().join("catalog.toml").is_file() {
-            tenants.push(tenant(&entry.file_name().to_string_lossy())?);
+        let name = entry.file_name();
+        if entry.path().join("catalog.toml").is_file() && !name.as_encoded_bytes().starts_with(b".") {
+            tenants.push(tenant(&name.to_string_lossy())?);
         }
     }
     tenants.sort();
@@ -100,12 +101,17 @@ fn find(directory: &Path) -> Result<Vec<Tenant>, CatalogsError> {
 /// The catalog and the schemas beside it.
 fn read_files(folder: &Path) -> Result<Files, CatalogsError> {
     let unreadable = |path: &Path, source| CatalogsError::Unreadable { path: path.to_owned(), source };
+    // Kubernetes mounts files as links within their folder.
+    let within = folder.canonicalize().map_err(|source| unreadable(folder, source))?;
     let mut files = Files::new();
     for entry in std::fs::read_dir(folder).map_err(|source| unreadable(folder, source))? {
         let path = entry.map_err(|source| unreadable(folder, source))?.path();
-        let is_part =
-            path.is_file() && path.extension().is_some_and(|ending| ending == "toml" || ending == "json");
-        if let (true, Some(name)) = (is_part, path.file_name().and_then(|name| name.to_str())) {
+        let name = path.file_name().and_then(|name| name.to_str()).filter(|name| is_catalog_file(name));
+        if let (Some(name), true) = (name, path.is_file()) {
+            let target = path.canonicalize().map_err(|source| unreadable(&path, source))?;
+            if !target.starts_with(&within) {
+                return Err(CatalogsError::Outside(path));
+            }
             let text = std::fs::read_to_string(&path).map_err(|source| unreadable(&path, source))?;
             files.insert(name.to_owned(), text);
         }
@@ -122,6 +128,8 @@ pub(crate) enum CatalogsError {
         #[source]
         source: std::io::Error,
     },
+    #[error("{path} leads out of its tenant's folder, which must hold all that belongs to the catalog", path = .0.display())]
+    Outside(PathBuf),
     #[error("no folder in {path} has a catalog.toml; `schemas.directory` says where the catalogs are", path = .0.display())]
     None(PathBuf),
     #[error("schemas.tenants: {0}")]

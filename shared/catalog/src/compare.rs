@@ -9,10 +9,9 @@ pub(crate) mod schema;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde_json::Value;
-
 use crate::file::{CatalogFile, DestinationFile, MessageFile, PublishFile};
 use crate::parse::Files;
+use crate::schemas::{CATALOG, Schemas};
 use crate::template::escaped;
 
 /// Something that worked with the older catalog and will not with the new one.
@@ -49,11 +48,12 @@ impl fmt::Display for Break {
 /// new one has been parsed without mistakes.
 pub fn breaks(old: &Files, new: &Files) -> Result<Vec<Break>, CompareError> {
     let read = |files: &Files| {
-        let text = files.get("catalog.toml").map(String::as_str).unwrap_or_default();
+        let text = files.get(CATALOG).map(String::as_str).unwrap_or_default();
         toml::from_str::<CatalogFile>(text)
     };
     let old_catalog = read(old).map_err(CompareError::Older)?;
     let new_catalog = read(new).map_err(CompareError::Newer)?;
+    let (old, new) = (Schemas::new(old), Schemas::new(new));
     let mut comparison = Comparison { old, new, breaks: Vec::new() };
     comparison.access(&old_catalog, &new_catalog);
     comparison.messages(&old_catalog.message, &new_catalog.message);
@@ -83,13 +83,13 @@ impl PublishFile {
     }
 }
 
-struct Comparison<'f> {
-    old: &'f Files,
-    new: &'f Files,
+struct Comparison {
+    old: Schemas,
+    new: Schemas,
     breaks: Vec<Break>,
 }
 
-impl Comparison<'_> {
+impl Comparison {
     fn add(&mut self, who: Who, place: impl Into<String>, text: impl Into<String>) {
         self.breaks.push(Break { place: place.into(), text: text.into(), who });
     }
@@ -209,10 +209,7 @@ impl Comparison<'_> {
     }
 
     fn schema(&mut self, place: &str, old: &MessageFile, new: &MessageFile) {
-        let read = |files: &Files, name: &str| -> Option<Value> {
-            files.get(name).and_then(|text| serde_json::from_str(text).ok())
-        };
-        if let (Some(before), Some(now)) = (read(self.old, &old.schema), read(self.new, &new.schema)) {
+        if let (Some(before), Some(now)) = (self.old.whole(&old.schema), self.new.whole(&new.schema)) {
             // What the body does not have any more has been said.
             let said: BTreeSet<_> = self.breaks.iter().map(|known| known.place.clone()).collect();
             for Break { place: pointer, text, who } in schema::breaks(&before, &now) {

@@ -3,6 +3,8 @@
 //! The kind of an address is always literal; data only ever fills its id, which is encoded when
 //! it becomes part of a subject. So no data can widen who is reached.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 use tidings_model::Address;
 
@@ -12,6 +14,8 @@ use crate::template::{Path, Scope, TextTemplate, as_name};
 /// `all` or `<kind>:<text with places>`.
 #[derive(Debug, Clone)]
 pub(crate) struct AddressTemplate {
+    /// As the catalog writes it.
+    text: String,
     kind: String,
     id: Option<TextTemplate>,
 }
@@ -20,19 +24,35 @@ impl AddressTemplate {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let Some((kind, id)) = text.split_once(':') else {
             let all = Address::parse(text).map_err(|error| error.to_string())?;
-            return Ok(Self { kind: all.kind().to_owned(), id: None });
+            return Ok(Self { text: text.to_owned(), kind: all.kind().to_owned(), id: None });
         };
+        let text = text.to_owned();
         let id = TextTemplate::parse(id).map_err(|error| error.to_string())?;
         if id.paths().filter(|path| path.has_each()).count() > 1 {
             return Err(format!("address {text:?} has more than one [*]"));
         }
         // Any id serves to check the kind.
         Address::new(kind, id.as_literal().unwrap_or("x")).map_err(|error| error.to_string())?;
-        Ok(Self { kind: kind.to_owned(), id: Some(id) })
+        Ok(Self { text, kind: kind.to_owned(), id: Some(id) })
+    }
+
+    /// The template of this address alone.
+    pub(crate) fn of(address: &Address) -> Self {
+        let id = address.id().map(TextTemplate::literal);
+        Self { text: address.to_string(), kind: address.kind().to_owned(), id }
     }
 
     pub(crate) fn kind(&self) -> &str {
         &self.kind
+    }
+
+    /// Whether the two may become the same address.
+    pub(crate) fn may_be(&self, other: &Self) -> bool {
+        let may_be = match (&self.id, &other.id) {
+            (Some(one), Some(other)) => one.may_be(other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        self.kind == other.kind && may_be
     }
 
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
@@ -49,6 +69,19 @@ impl AddressTemplate {
         let Some(id) = &self.id else { return Ok(vec![Address::all()]) };
         let ids = id.names(scope).map_err(|unresolved| Rejection::unresolved(&unresolved))?;
         ids.iter().map(|id| Address::new(&self.kind, id).map_err(|e| Rejection::address(&e))).collect()
+    }
+}
+
+/// As the catalog writes it.
+impl fmt::Display for AddressTemplate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+impl fmt::Display for KeyRule {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
     }
 }
 
@@ -79,9 +112,9 @@ impl KeyRule {
         Self(address)
     }
 
-    /// The kind of the addresses that it opens.
-    pub(crate) fn kind(&self) -> &str {
-        self.0.kind()
+    /// Whether some token may open such an address by it.
+    pub(crate) fn may_open(&self, address: &AddressTemplate) -> bool {
+        self.0.may_be(address)
     }
 
     /// The keys: one for each element where a claim is a list, none where it is missing or is

@@ -16,6 +16,7 @@ mod parse;
 mod project;
 mod publish;
 mod rejection;
+mod schemas;
 mod shape;
 mod template;
 
@@ -27,4 +28,5 @@ pub use parse::{CatalogError, Files, Problem};
 pub use project::project;
 pub use publish::{Said, Unsaid, Voice};
 pub use rejection::{Reason, Rejection};
+pub use schemas::is_catalog_file;
 pub use shape::{EventShape, Member, Shape, event_shapes};

@@ -2,6 +2,7 @@
 
 mod message;
 mod publish;
+mod reach;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -13,6 +14,7 @@ use crate::catalog::{Catalog, Route, StartPolicy, Topic};
 use crate::destination::{AddressTemplate, KeyRule};
 use crate::file::{CatalogFile, RouteFile, TopicFile};
 use crate::message::MessageType;
+use crate::schemas::{CATALOG, Schemas};
 use crate::template::{Path, TextTemplate};
 
 /// The texts of a tenant's folder by their path in it, such as `catalog.toml`.
@@ -81,30 +83,48 @@ impl Problems {
     }
 
     fn parse(&mut self, tenant: &Tenant, files: &Files) -> Option<Catalog> {
-        let text = files.get("catalog.toml").ok_or("there is no such file");
-        let text = self.take("catalog.toml", text)?;
-        let file: CatalogFile = self.take("catalog.toml", toml::from_str(text))?;
+        let text = files.get(CATALOG).ok_or("there is no such file");
+        let text = self.take(CATALOG, text)?;
+        let file: CatalogFile = self.take(CATALOG, toml::from_str(text))?;
+        let schemas = Schemas::new(files);
 
         let keys: Vec<_> = file.keys.iter().filter_map(|key| self.key_rule(key)).collect();
+        // Of what is opened nothing is said if a mistake hides some of it.
+        let opened = Some(&*keys).filter(|keys| keys.len() == file.keys.len());
         let start = self.start_policy(&file.deliver);
         let topic_names: HashSet<_> = file.topics.keys().cloned().collect();
         let topics = file.topics.into_iter().filter_map(|(name, topic)| self.topic(name, topic));
         let topics: BTreeMap<_, _> = topics.collect();
         let events = file.message.iter().flat_map(|message| message.events.iter().cloned()).collect();
-        let around = publish::Surroundings { keys: &keys, routes: &file.routes, events: &events };
-        let publish = file.publish.into_iter().filter_map(|rule| self.publish_rule(rule, &around)).collect();
+        let around = publish::Surroundings { routes: &file.routes, events: &events };
+        let rules = file.publish.into_iter();
+        let publish: Vec<_> = rules.filter_map(|rule| self.publish_rule(rule, &around)).collect();
         let mut messages = Vec::new();
         // What is wrong with these is said already; nothing is said for want of them.
         let mut broken = HashSet::new();
         for message in file.message {
             let slot = message.slot.as_ref().unwrap_or(&message.name).clone();
-            match self.message(message, files) {
+            match self.message(message, &schemas) {
                 Some(message) => messages.push(message),
                 None => drop(broken.insert(slot)),
             }
         }
         self.check_names(&messages);
         self.check_topics(&messages, &topic_names);
+        if let Some(keys) = opened {
+            self.check_destinations(&messages, keys, &topics);
+            for (name, topic) in &topics {
+                self.check_roles(
+                    &format!("topics.{name}"),
+                    topic.entitled.as_deref().unwrap_or_default(),
+                    keys,
+                );
+            }
+            for rule in &publish {
+                let place = format!("publish `{}`", rule.action);
+                self.check_roles(&place, rule.entitled.as_deref().unwrap_or_default(), keys);
+            }
+        }
         let routes = file.routes.into_iter();
         let routes =
             routes.filter_map(|(verb, route)| self.route(verb, &route, &messages, &broken)).collect();

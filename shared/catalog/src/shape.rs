@@ -12,6 +12,7 @@ use crate::compare::schema::resolved;
 use crate::file::CatalogFile;
 use crate::message::MessageType;
 use crate::parse::{CatalogError, Files, Problem};
+use crate::schemas::{CATALOG, Schemas};
 use crate::template::{Path, Step, Template, TextTemplate};
 
 /// An event and what its data looks like.
@@ -71,17 +72,17 @@ pub struct Member {
 /// The data of each event that the catalog in these files knows, in the catalog's order.
 pub fn event_shapes(tenant: &Tenant, files: &Files) -> Result<Vec<EventShape>, CatalogError> {
     let catalog = Catalog::parse(tenant, files)?;
-    let text = files.get("catalog.toml").map(String::as_str).unwrap_or_default();
+    let text = files.get(CATALOG).map(String::as_str).unwrap_or_default();
     let unreadable = |error: toml::de::Error| CatalogError {
         tenant: tenant.clone(),
-        problems: vec![Problem { place: "catalog.toml".to_owned(), text: error.to_string() }],
+        problems: vec![Problem { place: CATALOG.to_owned(), text: error.to_string() }],
     };
     let file: CatalogFile = toml::from_str(text).map_err(unreadable)?;
     let mut shapes: Vec<EventShape> = Vec::new();
+    let schemas = Schemas::new(files);
     // A catalog without mistakes has a message type for each message of its file.
     for (message, file) in catalog.messages().iter().zip(&file.message) {
-        let schema = files.get(&file.schema).and_then(|text| serde_json::from_str(text).ok());
-        let schema = schema.unwrap_or(Value::Bool(true));
+        let schema = schemas.whole(&file.schema).unwrap_or(Value::Bool(true));
         let (data, documentation) = (data_of(message, &schema), about(&schema));
         for event in message.events() {
             match shapes.iter_mut().find(|known| known.event == *event) {

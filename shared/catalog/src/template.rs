@@ -89,6 +89,11 @@ impl TextTemplate {
         Ok(Self(pieces))
     }
 
+    /// A template without places, whatever the text.
+    pub(crate) fn literal(text: &str) -> Self {
+        Self(vec![Piece::Text(text.to_owned())])
+    }
+
     /// The whole template, if it is one place and nothing else.
     fn as_place(&self) -> Option<&Path> {
         match self.0.as_slice() {
@@ -103,6 +108,29 @@ impl TextTemplate {
             [] => Some(""),
             [Piece::Text(text)] => Some(text),
             _ => None,
+        }
+    }
+
+    /// Whether the two may become the same text, as far as the text around their places tells.
+    pub(crate) fn may_be(&self, other: &Self) -> bool {
+        let edge = |piece: Option<&Piece>| match piece {
+            Some(Piece::Text(text)) => text.clone(),
+            Some(Piece::Place(_)) | None => String::new(),
+        };
+        let agree = |one: &str, other: &str, is_edge: fn(&str, &str) -> bool| {
+            is_edge(one, other) || is_edge(other, one)
+        };
+        match (self.as_literal(), other.as_literal()) {
+            (Some(one), Some(other)) => one == other,
+            (Some(text), None) => other.may_be(&Self::literal(text)),
+            (None, Some(text)) => {
+                let (first, last) = (edge(self.0.first()), edge(self.0.last()));
+                text.strip_prefix(&*first).is_some_and(|rest| rest.ends_with(&*last))
+            }
+            (None, None) => {
+                agree(&edge(self.0.first()), &edge(other.0.first()), |text, start| text.starts_with(start))
+                    && agree(&edge(self.0.last()), &edge(other.0.last()), |text, end| text.ends_with(end))
+            }
         }
     }
 

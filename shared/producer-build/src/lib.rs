@@ -20,7 +20,7 @@ mod types;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use tidings_catalog::{CatalogError, Files};
+use tidings_catalog::{CatalogError, Files, is_catalog_file};
 use tidings_model::{Tenant, TenantError};
 
 pub use source::source;
@@ -44,12 +44,15 @@ pub fn read(folder: &Path) -> Result<(Tenant, Files), GenerateError> {
     };
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let tenant = Tenant::parse(&name)?;
+    let within = folder.canonicalize().map_err(unreadable(folder))?;
     let mut files = Files::new();
     for entry in fs::read_dir(folder).map_err(unreadable(folder))? {
         let path = entry.map_err(unreadable(folder))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let is_schema = path.extension().is_some_and(|extension| extension == "json");
-        if path.is_file() && (is_schema || name == "catalog.toml") {
+        if path.is_file() && is_catalog_file(&name) {
+            if !path.canonicalize().map_err(unreadable(&path))?.starts_with(&within) {
+                return Err(GenerateError::Outside(path));
+            }
             files.insert(name, fs::read_to_string(&path).map_err(unreadable(&path))?);
         }
     }
@@ -74,6 +77,9 @@ pub enum GenerateError {
         #[source]
         source: io::Error,
     },
+    /// A link to a file elsewhere.
+    #[error("{path} leads out of its tenant's folder, which must hold all that belongs to the catalog", path = .0.display())]
+    Outside(PathBuf),
     /// The folder is not named as a tenant is.
     #[error("the folder of a catalog is named as its tenant")]
     Tenant(#[from] TenantError),

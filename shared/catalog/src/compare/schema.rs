@@ -1,4 +1,4 @@
-//! What one JSON Schema (2020-12) allows and another does not, as far as it can be told from their structure.
+//! What one JSON Schema, of whatever draft, allows and another does not, as far as it can be told from their structure.
 //!
 //! A schema describes messages that are rendered from events. If the new one allows a type that the older one did not,
 //! clients meet something they do not expect; if it refuses what the older one allowed, producers' events are rejected.
@@ -12,9 +12,11 @@ use super::{Break, Who};
 use crate::template::escaped;
 
 /// Keywords that say nothing about what is allowed.
-const ANNOTATIONS: [&str; 12] = [
+const ANNOTATIONS: [&str; 14] = [
     "$schema",
     "$id",
+    "id",
+    "definitions",
     "$comment",
     "$defs",
     "$anchor",
@@ -73,6 +75,10 @@ impl<'s> Comparison<'s> {
             (Value::Object(old), Value::Bool(true)) if !old.is_empty() => {
                 return self.add(Who::Clients, pointer, "it is not described any more");
             }
+            // One schema for each element, in drafts before 2020-12.
+            (Value::Array(_), _) | (_, Value::Array(_)) if old != new => {
+                return self.add(Who::Clients, pointer, "its elements are described otherwise");
+            }
             (_, Value::Bool(false)) => return self.add(Who::Clients, pointer, "it is gone"),
             _ => return,
         };
@@ -120,7 +126,11 @@ impl<'s> Comparison<'s> {
     }
 
     fn bounds(&mut self, old: &Map<String, Value>, new: &Map<String, Value>, pointer: &str) {
-        let number = |schema: &Map<String, Value>, keyword: &str| schema.get(keyword).and_then(Value::as_f64);
+        // In draft 04 some bounds are exclusive or not.
+        let number = |schema: &Map<String, Value>, keyword: &str| match schema.get(keyword)? {
+            Value::Bool(is_exclusive) => is_exclusive.then_some(1.0),
+            bound => bound.as_f64(),
+        };
         let stricter = |keyword: &str, is_stricter: fn(f64, f64) -> bool| {
             let (old, new) = (number(old, keyword), number(new, keyword));
             new.is_some_and(|new| old.is_none_or(|old| is_stricter(new, old)))

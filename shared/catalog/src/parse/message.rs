@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
 use tidings_model::{Class, subject};
 
-use super::{Files, LONGEST_SPAN, Problems};
+use super::{LONGEST_SPAN, Problems};
 use crate::destination::{AddressTemplate, Destination};
 use crate::file::{DestinationFile, MessageFile, to_json};
 use crate::message::{EVENT_ROOTS, MAX_ATTRIBUTE_NAME_BYTES, MAX_ATTRIBUTES, MessageType};
+use crate::schemas::Schemas;
 use crate::template::{Path, Template, TextTemplate};
 
 /// How long an ephemeral message lives if its catalog says nothing: long enough for a gateway that
@@ -20,7 +20,7 @@ const EPHEMERAL: Duration = Duration::from_secs(30);
 const HIGHEST_RATE: u32 = 1_000;
 
 impl Problems {
-    pub(super) fn message(&mut self, file: MessageFile, files: &Files) -> Option<MessageType> {
+    pub(super) fn message(&mut self, file: MessageFile, schemas: &Schemas) -> Option<MessageType> {
         let place = format!("message `{}`", file.name);
         for name in [Some(&file.name), file.slot.as_ref()].into_iter().flatten() {
             if name.is_empty() || name.len() > 64 || subject::encode(name) != *name {
@@ -32,7 +32,7 @@ impl Problems {
         if file.events.is_empty() {
             self.add(&place, "`events` names no event");
         }
-        let schema = self.schema(&place, &file.schema, files);
+        let schema = self.schema(&place, &file.schema, schemas);
         let to = file.to.into_vec();
         if to.is_empty() {
             self.add(&place, "`to` names no destination");
@@ -89,11 +89,12 @@ impl Problems {
         file.iter().filter_map(|(name, text)| Some((name.clone(), self.text(place, text)?))).collect()
     }
 
-    fn schema(&mut self, place: &str, name: &str, files: &Files) -> Option<jsonschema::Validator> {
-        let text = files.get(name).ok_or_else(|| format!("schema file {name:?} is not there"));
-        let text = self.take(place, text)?;
-        let schema: Value = self.take(name, serde_json::from_str(text))?;
-        self.take(name, jsonschema::validator_for(&schema))
+    fn schema(&mut self, place: &str, name: &str, schemas: &Schemas) -> Option<jsonschema::Validator> {
+        if !schemas.has(name) {
+            self.add(place, format!("schema file {name:?} is not there"));
+            return None;
+        }
+        self.take(name, schemas.validator(name))
     }
 
     fn destination(&mut self, place: &str, file: DestinationFile) -> Option<Destination> {

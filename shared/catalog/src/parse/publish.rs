@@ -5,14 +5,12 @@ use std::collections::{BTreeMap, HashSet};
 use tidings_model::Address;
 
 use super::{OWN_VERBS, Problems};
-use crate::destination::KeyRule;
 use crate::file::{PublishFile, RouteFile, to_json};
 use crate::publish::{CLAIMS, PublishRule};
 use crate::template::{Path, Template, TextTemplate};
 
 /// What the rest of the catalog says that the rules depend on.
 pub(super) struct Surroundings<'c> {
-    pub(super) keys: &'c [KeyRule],
     pub(super) routes: &'c BTreeMap<String, RouteFile>,
     /// The names of all events that become messages.
     pub(super) events: &'c HashSet<String>,
@@ -35,7 +33,7 @@ impl Problems {
         if event.is_some() && !around.events.contains(&file.event) {
             self.add(&place, format!("event {} becomes no message", file.event));
         }
-        let entitled = file.roles.map(|roles| self.entitled(&place, &roles, around.keys));
+        let entitled = file.roles.map(|roles| self.entitled(&place, &roles));
         let conditions: Vec<_> =
             file.conditions.iter().filter_map(|(path, text)| self.condition(&place, path, text)).collect();
         let data = self.said(&place, file.data);
@@ -46,11 +44,9 @@ impl Problems {
         Some(PublishRule { action, kind, event: event?, entitled, conditions, data: data?, claims })
     }
 
-    fn entitled(&mut self, place: &str, roles: &[String], keys: &[KeyRule]) -> Vec<Address> {
+    fn entitled(&mut self, place: &str, roles: &[String]) -> Vec<Address> {
         if roles.is_empty() {
             self.add(place, "`roles` names no role, so nobody could say this; without it, everybody may");
-        } else if !keys.iter().any(|key| key.kind() == "role") {
-            self.add(place, "no token opens a `role:` address by `keys`, so nobody could say this");
         }
         roles.iter().filter_map(|role| self.take(place, Address::new("role", role))).collect()
     }

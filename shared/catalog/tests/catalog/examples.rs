@@ -43,7 +43,7 @@ fn every_example_holds_and_every_event_has_one() {
 #[test]
 fn a_report_names_wrong_examples_and_events_without_one() {
     let catalog = crate::support::catalog(
-        "keys = []\n[[message]]\nname = 'm'\nevents = ['a.b', 'a.c', 'a.d']\nschema = 'any.json'\nto = 'all'\nbody = {}",
+        "keys = ['all', 'user:{sub}']\n[[message]]\nname = 'm'\nevents = ['a.b', 'a.c', 'a.d']\nschema = 'any.json'\nto = 'all'\nbody = {}",
     );
     let becomes = r#""data":{},"becomes":{"to":["all"],"message":{}}"#;
     let files = [
@@ -61,7 +61,7 @@ fn a_report_names_wrong_examples_and_events_without_one() {
 #[test]
 fn an_example_that_does_not_hold_says_what_differs() {
     let catalog = crate::support::catalog(
-        "keys = []\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'user:{data.u}'\nbody.n = '{data.n}'",
+        "keys = ['all', 'user:{sub}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'user:{data.u}'\nbody.n = '{data.n}'",
     );
     for (text, expected) in [
         ("[]", "not an example"),
@@ -86,7 +86,7 @@ fn an_example_that_does_not_hold_says_what_differs() {
 #[test]
 fn an_example_of_what_a_client_says_that_does_not_hold_says_what_differs() {
     let catalog = crate::support::catalog(
-        "keys = ['role:{role}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'all'\nbody.n = '{data.n}'\n\
+        "keys = ['all', 'role:{role}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'all'\nbody.n = '{data.n}'\n\
          [[publish]]\naction = 'say'\nevent = 'a.b'\nroles = ['sre']",
     );
     let said = r#""claims":{"role":"sre"},"says":{"action":"say","data":{"n":1}}"#;

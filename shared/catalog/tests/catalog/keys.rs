@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{catalog, claims};
 
 fn keys(rules: &str, given: &Value) -> Vec<String> {
-    let message = "[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'all'\nbody = {}";
+    let message = "[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'topic:t'\nbody = {}\n[topics.t]";
     let catalog = catalog(&format!("keys = [{rules}]\n{message}"));
     catalog.keys(&claims(given)).iter().map(ToString::to_string).collect()
 }

@@ -14,5 +14,6 @@ mod numbers;
 mod projection;
 mod publish;
 mod rendering;
+mod schemas;
 mod shapes;
 mod support;

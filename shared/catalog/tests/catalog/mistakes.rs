@@ -80,6 +80,14 @@ fn each_mistake_is_named_with_its_place() {
         ("to = { address = 'user:x', when = { 'dat.x' = 1 } }", "message `m`", "{dat.x}"),
         ("to = { address = 'user:x', when = { 'data..x' = 1 } }", "message `m`", "{data..x}"),
         ("to = { address = 'user:x', when = { 'data.x[*]' = 1 } }", "message `m`", "{data.x[*]}"),
+        (
+            "to = ['user:{data.u}', 'tabel:{data.table}']",
+            "message `m`",
+            "no token opens its destination \"tabel:{data.table}\": `keys` open user:{sub}",
+        ),
+        ("to = ['user:{data.u}', 'all']", "message `m`", "\"all\""),
+        ("keys = []", "message `m`", "\"user:{data.u}\": `keys` is empty"),
+        ("topics.news = { roles = ['sre'] }", "topics.news", "no token opens \"role:sre\""),
         ("class = 'newest'", "message `m`", "\"newest\""),
         ("key   = '{data.k'", "message `m`", "brace"),
         ("key   = '{data.k?}'", "message `m`", "{data.k?}"),
@@ -182,4 +190,37 @@ fn more_attributes_than_headers_can_carry_are_refused() {
     assert!(attributes(17)[0].contains("16"));
     let long = format!("attributes = {{ {} = 'x' }}", "a".repeat(65));
     assert_eq!(problems(&with(&[&long])).len(), 1);
+}
+
+/// What somebody can hold is told from what nobody can by the texts around the places of both.
+#[test]
+fn a_destination_is_one_that_some_token_opens() {
+    let problems = |keys: &str, to: &str| {
+        problems(&format!(
+            "keys = [{keys}]\n[topics.news]\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = '{to}'\nbody = {{}}"
+        ))
+    };
+    for (keys, to, is_open) in [
+        ("'role:{role}'", "role:cook", true),
+        ("'role:{role}'", "role:{data.role}", true),
+        ("'role:admin'", "role:{data.role}", true),
+        ("'role:admin'", "role:admin", true),
+        ("'role:admin'", "role:cook", false),
+        ("'role:t-{role}'", "role:t-cook", true),
+        ("'role:t-{role}'", "role:cook", false),
+        ("'role:{role}-t'", "role:x{data.role}", true),
+        ("'role:{role}-t'", "role:x{data.role}-u", false),
+        ("'role:a-{role}'", "role:b-{data.role}", false),
+        ("'role:ab{role}bc'", "role:abc", false),
+        ("'role:{a}{b}'", "role:x", true),
+        ("'rol:{role}'", "role:cook", false),
+        ("'all'", "all", true),
+        ("'user:{sub}'", "all", false),
+        ("'user:{sub}'", "topic:{data.t}", true),
+        ("'user:{sub}'", "topic:n{data.t}", true),
+        ("'user:{sub}'", "topic:x{data.t}", false),
+        ("'topic:x{sub}'", "topic:x{data.t}", true),
+    ] {
+        assert_eq!(problems(keys, to).is_empty(), is_open, "{keys} {to}: {:?}", problems(keys, to));
+    }
 }

@@ -6,7 +6,7 @@ use tidings_catalog::{Catalog, Unsaid};
 
 use crate::support::{catalog, claims, parse};
 
-const MESSAGE: &str = "[[message]]\nname = 'm'\nevents = ['a.b', 'a.c']\nschema = 'any.json'\nto = 'all'\nbody = { d = '{data}' }\n";
+const MESSAGE: &str = "[[message]]\nname = 'm'\nevents = ['a.b', 'a.c']\nschema = 'any.json'\nto = 'topic:t'\nbody = { d = '{data}' }\n[topics.t]\n";
 
 fn with(keys: &str, rules: &str) -> String {
     format!("keys = [{keys}]\n{MESSAGE}\n{rules}")
@@ -159,7 +159,7 @@ fn mistakes_in_rules_are_named() {
         (
             rule("roles = ['sre']").replace(", 'role:{role}'", ""),
             "publish `report`",
-            "no token opens a `role:`",
+            "no token opens \"role:sre\": `keys` open user:{sub}",
         ),
         (rule("where = { 's' = '{s}' }"), "publish `report`", "{s} in `where` does not begin with data"),
         (rule("where = { 'data..s' = '{s}' }"), "publish `report`", "{data..s}"),
@@ -174,7 +174,7 @@ fn mistakes_in_rules_are_named() {
         (
             with(
                 "",
-                "[[publish]]\naction = 'm'\nevent = 'a.b'\n[routes.m]\nmessage = 'l'\nkey = 'k'\n[[message]]\nname = 'l'\nevents = ['l.l']\nschema = 'any.json'\nto = 'all'\nclass = 'latest'\nkey = 'k'\nbody = {}",
+                "[[publish]]\naction = 'm'\nevent = 'a.b'\n[routes.m]\nmessage = 'l'\nkey = 'k'\n[[message]]\nname = 'l'\nevents = ['l.l']\nschema = 'any.json'\nto = 'topic:t'\nclass = 'latest'\nkey = 'k'\nbody = {}",
             ),
             "publish `m`",
             "there is a route of this verb",
