@@ -117,6 +117,17 @@ async fn catalogs_are_compared_with_those_of_another_folder() {
     let nowhere = check(&desk, &["--against", "nowhere"]).await.failed();
     assert!(nowhere.contains("--against: cannot read nowhere"), "{nowhere}");
 
+    let file = "[gateway.tenants.kitchn]\nmessage_burst = 7\n[streams.shards]\ngarden = 1\n";
+    fs::write(desk.folder().join("tidings.toml"), file).unwrap();
+    let wrong = check(&desk, &["--offline"]).await;
+    assert_eq!(wrong.code, Some(1), "{}", wrong.errors);
+    for expected in [
+        "gateway.tenants: no tenant \"kitchn\" has a catalog; did you mean \"kitchen\"?; there are kitchen",
+        "streams.shards: no tenant \"garden\" has a catalog; there are kitchen",
+    ] {
+        assert!(wrong.output.lines().any(|line| line == expected), "{}", wrong.output);
+    }
+
     let misspelled = desk.tidings(&["check", "--offline"]).variable("TIDINGS_SCHEMAS__TENANTS", "kitchn");
     let misspelled = misspelled.finish(BOUND).await.failed();
     let expected = "has a catalog of tenant \"kitchn\"; did you mean \"kitchen\"?; there are kitchen";

@@ -12,6 +12,7 @@ use crate::arguments::CheckOptions;
 use crate::catalogs::{Read, Texts};
 use crate::failure::{self, Failure};
 use crate::output::{counted, print};
+use crate::suggestion::missing;
 use crate::{catalogs, serve};
 
 /// Checks, and prints a line for each tenant and for each thing that is wrong.
@@ -20,6 +21,10 @@ pub(crate) async fn run(file: Option<&Path>, options: &CheckOptions) -> Result<E
     let read = catalogs::read(&config.schemas)?;
     let baseline = Baseline::open(&config, options).await?;
     let (mut is_right, mut is_compatible) = (true, true);
+    for wrong in misnamed(&config)? {
+        print(&wrong)?;
+        is_right = false;
+    }
     for (tenant, catalog) in &*read.catalogs {
         let examples = ExampleReport::new(catalog, &catalogs::examples(&config.schemas, tenant)?);
         for (name, error) in &examples.wrong {
@@ -49,6 +54,26 @@ pub(crate) async fn run(file: Option<&Path>, options: &CheckOptions) -> Result<E
         print("accepted: from now on, catalogs are compared with these")?;
     }
     Ok(if is_accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Tenants of the configuration that have no catalog, so that what is set for them counts for nobody.
+fn misnamed(config: &Config) -> Result<Vec<String>, Failure> {
+    let all = SchemasConfig { tenants: None, ..config.schemas.clone() };
+    let there_are = catalogs::tenants(&all)?;
+    let limits = config.gateway.tenants.keys().map(|name| ("gateway.tenants", name));
+    let shards = config.streams.shards.keys().map(|name| ("streams.shards", name));
+    let issuers = config
+        .access
+        .issuers
+        .iter()
+        .flat_map(|issuer| issuer.tenant.iter().chain(issuer.tenants.iter().flatten()));
+    let named = limits.chain(shards).chain(issuers.map(|name| ("access.issuers", name)));
+    let wrong = named.filter(|(_, name)| !there_are.iter().any(|tenant| tenant.as_str() == *name));
+    let text = |(key, name): (&str, &String)| {
+        let what = format!("{key}: no tenant {name:?} has a catalog");
+        missing(&what, name, there_are.iter().map(Tenant::as_str))
+    };
+    Ok(wrong.map(text).collect())
 }
 
 /// What clients and producers rely on.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use tidings_runtime::config::most_similar;
+
 /// How many names an error lists.
 const LISTED: usize = 20;
 
@@ -22,11 +24,8 @@ pub(crate) fn missing<'n>(what: &str, name: &str, existing: impl IntoIterator<It
 
 /// A question about the name that is most like this one; nothing, if none is like it.
 pub(crate) fn did_you_mean<'n>(name: &str, existing: impl Iterator<Item = &'n str>) -> String {
-    let likely = existing
-        .map(|existing| (strsim::damerau_levenshtein(name, existing), existing))
-        .filter(|(distance, _)| *distance <= 3 && distance * 2 < name.chars().count())
-        .min();
-    likely.map(|(_, likely)| format!("; did you mean {likely:?}?")).unwrap_or_default()
+    let likely = most_similar(name, existing.map(str::to_owned));
+    likely.map(|likely| format!("; did you mean {likely:?}?")).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -74,6 +74,7 @@ pub use sections::{
     NatsConfig, ProjectorConfig, SchemasConfig, Secret, SignatureAlgorithm, Storage, StreamsConfig,
     TelemetryConfig, TenantConfig, TokenSource,
 };
+pub use sources::most_similar;
 
 use resolve::Conflict;
 use schema::Schema;

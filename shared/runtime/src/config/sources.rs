@@ -139,7 +139,7 @@ fn is_kubernetes_service(name: &str) -> bool {
 }
 
 /// The candidate that `name` is most likely a misspelling of, if any.
-pub(super) fn most_similar(name: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
+pub fn most_similar(name: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
     candidates
         .map(|candidate| (strsim::damerau_levenshtein(name, &candidate), candidate))
         .filter(|(distance, _)| *distance <= 3 && distance * 2 < name.len())
