@@ -60,3 +60,23 @@ async fn a_wrong_command_line_ends_with_two() {
         assert!(finished.errors.contains("--help"), "{line}: {}", finished.errors);
     }
 }
+
+#[tokio::test]
+async fn the_configuration_is_shown_as_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("own.toml");
+    std::fs::write(&file, "[gateway]\nlisten = \"127.0.0.1:9000\"\n").unwrap();
+    let show = || Launch::tidings(["--config", file.to_str().unwrap(), "config"]).folder(folder.path());
+    let shown = show().variable("TIDINGS_GATEWAY__COOKIE", "sid").finish(BOUND).await.succeeded();
+    for line in ["listen = \"127.0.0.1:9000\"", "cookie = \"sid\"", "heartbeat = \"30s\""] {
+        assert!(shown.lines().any(|shown| shown == line), "{line} is not in\n{shown}");
+    }
+    std::fs::write(&file, "[gateway]\nlisen = \"127.0.0.1:9000\"\n").unwrap();
+    let wrong = show().finish(BOUND).await;
+    assert_eq!((wrong.code, &*wrong.output), (Some(1), ""));
+    assert!(
+        wrong.errors.contains("gateway.lisen") && wrong.errors.contains("did you mean gateway.listen?"),
+        "{}",
+        wrong.errors
+    );
+}

@@ -104,7 +104,7 @@ async fn somebody_else_sees_the_same_and_may_cancel() {
     let table = Table::lay().await;
     let first = table.rebuilding().await;
     let mut second = table.tidings(&["rebuild", "--tenant", "kitchen"]).start();
-    second.line("under way already: generation 1 of tenant kitchen in shard 0", BOUND).await;
+    second.line("already in progress: generation 1 of tenant kitchen in shard 0", BOUND).await;
     table.tidings(&["cancel", "--tenant", "kitchen"]).finish(BOUND).await.succeeded();
     for command in [first, second] {
         let (status, output) = command.end(BOUND).await;
@@ -123,7 +123,7 @@ async fn ctrl_c_ends_the_command_and_not_the_rebuild() {
     command.interrupt();
     let (status, output) = command.end(BOUND).await;
     assert_eq!(status.code(), Some(130), "{output}");
-    assert!(output.contains("it goes on without this command: "), "{output}");
+    assert!(output.contains("it continues without this command: "), "{output}");
     assert_eq!(table.placement().await["next"]["generation"], 1);
 }
 

@@ -31,7 +31,7 @@ async fn what_is_asked_for_is_listed_and_cancelled() {
         asked.starts_with("asked the projector of shard 0 for generation 1 of tenant kitchen in shard 0"),
         "{asked}"
     );
-    assert!(asked.contains("`tidings projector cancel --tenant kitchen` ends it"), "{asked}");
+    assert!(asked.contains("`tidings projector cancel --tenant kitchen` cancels it"), "{asked}");
     let next = listed(&table).await[0]["next"].clone();
     assert_eq!(
         (&next["shard"], &next["generation"], &next["progress"]),
@@ -48,7 +48,8 @@ async fn what_is_asked_for_is_listed_and_cancelled() {
     // One at a time.
     let again = run(&table, &["rebuild", "--tenant", "kitchen", "--detach"]).await.succeeded();
     assert!(
-        again.starts_with("under way already: generation 1 of tenant kitchen in shard 0 from events since "),
+        again
+            .starts_with("already in progress: generation 1 of tenant kitchen in shard 0 from events since "),
         "{again}"
     );
     refused(
@@ -62,7 +63,12 @@ async fn what_is_asked_for_is_listed_and_cancelled() {
     let cancelled = run(&table, &["cancel", "--tenant", "kitchen"]).await.succeeded();
     assert!(cancelled.starts_with("cancelled: generation 1 of tenant kitchen in shard 0"), "{cancelled}");
     assert_eq!(listed(&table).await, [never]);
-    refused(&table, &["cancel", "--tenant", "kitchen"], "nothing of tenant kitchen is being made anew").await;
+    refused(
+        &table,
+        &["cancel", "--tenant", "kitchen"],
+        "no rebuild or move of tenant kitchen is in progress",
+    )
+    .await;
 
     // The number of what was cancelled is not given again.
     let moved = run(&table, &["move", "--tenant", "kitchen", "--to", "1", "--detach"]).await.succeeded();

@@ -61,7 +61,7 @@ async fn connections_of_all_gateways_are_told_and_closed() {
     assert_eq!(bo.close_code(BOUND).await, Some(4007));
     let gone = site.system.command(&close).finish(BOUND).await.failed();
     assert!(gone.contains("there is no connection"), "{gone}");
-    assert_eq!(site.run(&["connections", "ls", "--tenant", "ops"]).await, "nobody is connected\n");
+    assert_eq!(site.run(&["connections", "ls", "--tenant", "ops"]).await, "there are no connections\n");
     foreigner.expect_nothing_before_pong(BOUND).await;
 }
 

@@ -18,7 +18,7 @@ const AFTER_HELP: &str = "\
 Configuration: one TOML file, and environment variables over it. A key such as `listen` in
 section [gateway] is the variable TIDINGS_GATEWAY__LISTEN (two underscores between section and
 key). All of it is checked before anything starts, and every mistake is named. `tidings config`
-prints every key with its meaning and default.";
+prints every key with its meaning and value.";
 
 #[derive(Debug, Parser)]
 #[command(name = "tidings", version, after_help = AFTER_HELP, max_term_width = 100)]

@@ -28,7 +28,7 @@ pub(crate) async fn run(file: Option<&Path>, command: &ConnectionCommand) -> Res
                 check_user(&config, &tenant, user).await?;
             }
             if matches!(found, Outcome::None) && !json {
-                print("nobody is connected")?;
+                print("there are no connections")?;
             }
             Ok(found.into())
         }

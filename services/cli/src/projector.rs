@@ -38,7 +38,8 @@ pub(crate) async fn run(file: Option<&Path>, command: &ProjectorCommand) -> Resu
 }
 
 async fn rebuild(config: &Config, options: &RebuildOptions) -> Result<ExitCode, Failure> {
-    let since = options.since.as_deref().map(since).transpose()?;
+    let now = OffsetDateTime::now_utc();
+    let since = options.since.as_deref().map(|text| since(text, now)).transpose()?;
     let topology = topology(config).await?;
     let tenant = known::tenant(config, &topology.client(), &options.tenant).await?;
     if options.dry_run {
@@ -48,11 +49,11 @@ async fn rebuild(config: &Config, options: &RebuildOptions) -> Result<ExitCode, 
     let asked = Cell::new(false);
     let since = since.map(seconds);
     let request = |placement: &mut Placement| {
-        asked.set(placement.request(placement.current.place.shard, since, now()));
+        asked.set(placement.request(placement.current.place.shard, since, seconds(now)));
     };
     let placement = topology.placements().change(&tenant, first, request).await?;
     let Some(rebuild) = &placement.next else {
-        print("it is done")?;
+        print("done")?;
         return Ok(ExitCode::SUCCESS);
     };
     if asked.get() {
@@ -62,7 +63,7 @@ async fn rebuild(config: &Config, options: &RebuildOptions) -> Result<ExitCode, 
             named(&tenant, rebuild)
         ))?;
     } else {
-        print(&format!("under way already: {}", named(&tenant, rebuild)))?;
+        print(&format!("already in progress: {}", named(&tenant, rebuild)))?;
     }
     wait(&topology, &tenant, rebuild, options.detach).await
 }
@@ -75,7 +76,8 @@ async fn relocate(config: &Config, options: &MoveOptions) -> Result<ExitCode, Fa
     let request = |placement: &mut Placement| {
         let is_elsewhere = placement.current.place.shard != to;
         // History is copied as it is; only what comes from now on is projected.
-        asked.set(is_elsewhere && placement.request(to, Some(now()), now()));
+        let now = now();
+        asked.set(is_elsewhere && placement.request(to, Some(now), now));
     };
     let placement = topology.placements().change(&tenant, first, request).await?;
     match &placement.next {
@@ -84,13 +86,15 @@ async fn relocate(config: &Config, options: &MoveOptions) -> Result<ExitCode, Fa
             wait(&topology, &tenant, rebuild, options.detach).await
         }
         Some(rebuild) if rebuild.place.shard == to && placement.current.place.shard != to => {
-            print(&format!("under way already: {}", named(&tenant, rebuild)))?;
+            print(&format!("already in progress: {}", named(&tenant, rebuild)))?;
             wait(&topology, &tenant, rebuild, options.detach).await
         }
         Some(rebuild) => {
             let under_way = named(&tenant, rebuild);
-            Err(format!("{under_way} is under way; wait for it, or end it with `tidings projector cancel`")
-                .into())
+            Err(format!(
+                "{under_way} is in progress; wait for it, or cancel it with `tidings projector cancel`"
+            )
+            .into())
         }
         None => Err(format!("tenant {tenant} is in shard {to} already").into()),
     }
@@ -119,8 +123,11 @@ async fn wait(
 async fn cancel(config: &Config, tenant: &str) -> Result<ExitCode, Failure> {
     let topology = topology(config).await?;
     let tenant = &known::tenant(config, &topology.client(), tenant).await?;
-    let none =
-        || format!("nothing of tenant {tenant} is being made anew; `tidings projector ls` shows what is");
+    let none = || {
+        format!(
+            "no rebuild or move of tenant {tenant} is in progress; `tidings projector ls` shows those that are"
+        )
+    };
     let placements = topology.placements();
     // A tenant of whom nothing was said is not to be mentioned because of this.
     let shard = placements.load(tenant).await?.next.ok_or_else(none)?.place.shard;
@@ -148,8 +155,7 @@ async fn first_shard(config: &Config, topology: &Topology, tenant: &Tenant) -> R
 }
 
 /// A moment, as `--since` has it.
-fn since(text: &str) -> Result<OffsetDateTime, Failure> {
-    let now = OffsetDateTime::now_utc();
+fn since(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, Failure> {
     let moment = OffsetDateTime::parse(text, &Rfc3339).ok().or_else(|| {
         let span = humantime::parse_duration(text).ok()?;
         now.checked_sub(span.try_into().ok()?)

@@ -45,8 +45,8 @@ pub(crate) async fn follow(
 /// Says that a rebuild goes on, and how to go on with it.
 pub(crate) fn leave(tenant: &Tenant) -> Result<ExitCode, Failure> {
     print(&format!(
-        "it goes on without this command: `tidings projector rebuild --tenant {tenant}` shows it again, `tidings projector \
-         cancel --tenant {tenant}` ends it"
+        "it continues without this command: `tidings projector rebuild --tenant {tenant}` shows it again, `tidings \
+         projector cancel --tenant {tenant}` cancels it"
     ))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -108,7 +108,7 @@ impl Following<'_> {
             self.is_silent = true;
             self.screen.close()?;
             print(&format!(
-                "the projector of shard {shard} does not seem to run: it says nothing; this goes on when one runs \
+                "the projector of shard {shard} does not seem to run; this continues when one runs \
                  (`projector.shard = {shard}`)"
             ))?;
         }

@@ -188,7 +188,7 @@ impl There {
                 }
                 Some(Followed::Purged(..) | Followed::Placed { .. }) => {}
                 Some(Followed::Renewed(_)) => {
-                    return Err("the stream of envelopes was made anew meanwhile; try again".into());
+                    return Err("the stream of envelopes was replaced meanwhile; try again".into());
                 }
                 None => return Ok(None),
             }
