@@ -1,6 +1,7 @@
 //! The socket layer against RFC 6455 and RFC 7692, end to end: with tungstenite and with the package `ws` of npm as
 //! clients, and frame by frame for what no library sends.
 
+#![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
 
 mod closing;

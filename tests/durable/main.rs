@@ -3,6 +3,7 @@
 //! Every test starts its own nats-server, projector and gateways as processes. Clients are sockets, so that
 //! they can misbehave as real ones do.
 
+#![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
 #![expect(
     clippy::expect_used,
     clippy::panic,

@@ -4,6 +4,7 @@
 //! Nothing here sleeps for a time in the hope that something has happened by then: everything waits for a condition, has
 //! a bound, and panics with what it saw last. Silence is proven by what comes next.
 
+#![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
 #![expect(
     clippy::expect_used,
     clippy::panic,

@@ -3,6 +3,7 @@
 //! Every test starts its own nats-server, projector and gateway as processes, publishes with a plain NATS client and
 //! listens with plain WebSocket clients.
 
+#![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
 
 mod bad_events;

@@ -1,5 +1,6 @@
 //! What clients say, end to end: who may, what becomes of it, and that it becomes that once and in order.
 
+#![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
 
 mod delivery;

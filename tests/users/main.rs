@@ -2,6 +2,7 @@
 //!
 //! Every test starts its own nats-server, projector and gateways as processes.
 
+#![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
 #![expect(
     clippy::expect_used,
     clippy::panic,

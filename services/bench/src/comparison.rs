@@ -12,7 +12,7 @@ use async_nats::jetstream::Message as Stored;
 use async_nats::jetstream::stream::Stream;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::json;
-use tidings_access::{Issuer, Rules, SigningSecret, Verifier};
+use tidings_access::{Issuer, Policy, Rules, SigningSecret, Verifier};
 use tidings_model::{Envelope, headers};
 use tidings_protocol::server::SUBPROTOCOL;
 use tokio::net::{TcpListener, TcpStream};
@@ -40,7 +40,7 @@ pub(crate) async fn serve(options: &ComparisonOptions) -> Result<(), Failure> {
     let issuer = Issuer::with_secret(&SigningSecret::new(SECRET)?);
     let shared = Arc::new(Shared {
         stream: per_user::envelopes(&client).await?,
-        verifier: Verifier::new(vec![issuer], Duration::ZERO),
+        verifier: Verifier::new(vec![issuer], Policy::default()),
         source: options.source,
         missed: options.missed,
     });

@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 use harness::SigningKey;
 use jsonwebtoken::Algorithm as Signature;
 use serde_json::{Value, json};
-use tidings_access::{Algorithm, Issuer, Keys, SigningSecret, Tenancy, Token, Verifier, VerifyingKey};
+use tidings_access::{
+    Algorithm, Issuer, Keys, Policy, SigningSecret, Tenancy, Token, Verifier, VerifyingKey,
+};
 
 use crate::Failure;
 use crate::arguments::ConnectOptions;
@@ -109,14 +111,14 @@ impl Identity {
             claims.insert("iss".to_owned(), json!(ISSUER));
             key.token(Value::Object(claims))
         });
-        let verifier = Verifier::new(vec![issuer], Duration::ZERO);
+        let verifier = Verifier::new(vec![issuer], Policy::default());
         Ok(Self { key: Some((kind, pem)), verifier, tokens: tokens.collect() })
     }
 
     fn with_secret(users: u64) -> Result<Self, Failure> {
         let issuer = Issuer::with_secret(&SigningSecret::new(SECRET)?);
         let tokens = (0..users).map(|index| token(&user(index))).collect::<Result<_, _>>()?;
-        Ok(Self { key: None, verifier: Verifier::new(vec![issuer], Duration::ZERO), tokens })
+        Ok(Self { key: None, verifier: Verifier::new(vec![issuer], Policy::default()), tokens })
     }
 
     /// Microseconds that checking one of the tokens takes.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use tidings_access::{
-    Algorithm, Audience, HttpKeySource, Issuer, Keys, RefreshSettings, RemoteKeys, SigningSecret, Tenancy,
-    Verifier, VerifyingKey,
+    Algorithm, Audience, HttpKeySource, Issuer, Keys, Policy, RefreshSettings, RemoteKeys, SigningSecret,
+    Tenancy, Verifier, VerifyingKey,
 };
 use tidings_model::Tenant;
 use tidings_runtime::config::{AccessConfig, IssuerConfig, SignatureAlgorithm};
@@ -21,7 +21,7 @@ pub(crate) fn verifier(config: &AccessConfig) -> Result<Verifier, Failure> {
         });
         issuers.collect::<Result<_, Failure>>()?
     };
-    Ok(Verifier::new(issuers, config.leeway))
+    Ok(Verifier::new(issuers, Policy { leeway: config.leeway, ..Policy::default() }))
 }
 
 /// Whoever has the one secret may speak for every tenant.

@@ -10,6 +10,8 @@
 //! connections. The way of a client: it comes in by `accept` and its `entrance`, `http` answers it,
 //! `handshake` decides about it, a shard serves it, and its `session` says what its messages mean.
 
+#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests read what they have written"))]
+
 mod accept;
 mod admin;
 mod answers;

@@ -22,7 +22,7 @@ pub enum Algorithm {
     Es256,
     /// ECDSA on P-384 with SHA-384.
     Es384,
-    /// Ed25519.
+    /// Ed25519, under this name or as `EdDSA`.
     EdDsa,
 }
 
@@ -77,13 +77,18 @@ impl fmt::Display for Algorithm {
 impl FromStr for Algorithm {
     type Err = UnknownAlgorithm;
 
-    /// Names are compared exactly (RFC 7515, section 4.1.1).
+    /// Names are compared exactly (RFC 7515, section 4.1.1). `Ed25519` is what RFC 9864 calls `EdDSA` on that curve.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "Ed25519" {
+            return Ok(Self::EdDsa);
+        }
         Self::ALL.into_iter().find(|one| one.name() == text).ok_or(UnknownAlgorithm)
     }
 }
 
 /// A name that no known algorithm has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the algorithm is not known; expected HS256, RS256, RS384, RS512, PS256, ES256, ES384 or EdDSA")]
+#[error(
+    "the algorithm is not known; expected HS256, RS256, RS384, RS512, PS256, ES256, ES384, EdDSA or Ed25519"
+)]
 pub struct UnknownAlgorithm;

@@ -9,9 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
-use serde::Deserialize;
 use serde_json::Value;
+use tidings_model::json;
 
 use crate::{Algorithm, SigningSecret};
 
@@ -41,7 +40,7 @@ impl VerifyingKey {
     /// RSA keys have 2048 to 8192 bits (RFC 7518, section 3.3; the upper bound is the library's).
     const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
     /// An identifier is repeated in every token, so it is short.
-    const MAX_ID: usize = 256;
+    pub(crate) const MAX_ID: usize = 256;
 
     /// A secret shared with the issuer, for HS256.
     #[must_use]
@@ -58,7 +57,7 @@ impl VerifyingKey {
         if !text.starts_with('{') {
             return Ok(vec![Self::from_pem(text)?]);
         }
-        let value: Value = serde_json::from_str(text).map_err(|_| KeyError::NotJson)?;
+        let value: Value = json::parse_unique(text.as_bytes()).map_err(|_| KeyError::NotJson)?;
         match value.get("keys") {
             Some(Value::Array(keys)) if keys.is_empty() => Err(KeyError::Empty),
             Some(Value::Array(keys)) => keys.iter().map(Self::from_jwk).collect(),
@@ -91,55 +90,50 @@ impl VerifyingKey {
         }
     }
 
-    /// A public key as RFC 7517 and RFC 7518, section 6, write it. Members that are not known are ignored.
-    pub(crate) fn from_jwk(value: &Value) -> Result<Self, KeyError> {
-        if value.get("d").is_some() {
+    /// A public key as RFC 7517, RFC 7518, section 6, and RFC 8037, section 2, write it. Members that are not known are
+    /// ignored.
+    pub(crate) fn from_jwk(jwk: &Value) -> Result<Self, KeyError> {
+        if !jwk.is_object() {
+            return Err(KeyError::NotJson);
+        }
+        if member(jwk, "d").is_some() {
             return Err(KeyError::Private);
         }
-        let jwk = Jwk::deserialize(value).map_err(|_| KeyError::NotJson)?;
-        let common = &jwk.common;
-        let is_for_signatures =
-            common.public_key_use.as_ref().is_none_or(|use_| *use_ == PublicKeyUse::Signature)
-                && common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
-        if !is_for_signatures {
+        if !is_for_signatures(jwk) {
             return Err(KeyError::OtherUse);
         }
-        let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyError::NotJson);
-        let mut key = match &jwk.algorithm {
-            AlgorithmParameters::RSA(rsa) => Self::rsa(&decode(&rsa.n)?, &decode(&rsa.e)?)?,
-            AlgorithmParameters::EllipticCurve(point) => {
-                let size = match point.curve {
-                    EllipticCurve::P256 => 32,
-                    EllipticCurve::P384 => 48,
-                    _ => return Err(KeyError::Unsupported),
+        let mut key = match text(jwk, "kty")? {
+            "RSA" => Self::rsa(&bytes(jwk, "n")?, &bytes(jwk, "e")?)?,
+            "EC" => {
+                let size = match text(jwk, "crv")? {
+                    "P-256" => 32,
+                    "P-384" => 48,
+                    other => return Err(KeyError::unsupported("crv", other)),
                 };
-                let (x, y) = (decode(&point.x)?, decode(&point.y)?);
+                let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
                 if x.len() != size || y.len() != size {
                     return Err(KeyError::Size);
                 }
                 Self::point(&[&[UNCOMPRESSED], &*x, &*y].concat())?
             }
-            AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
-                Self::ed25519(&decode(&pair.x)?)?
-            }
-            // A secret in a set that everybody can read is none.
-            _ => return Err(KeyError::Unsupported),
+            "OKP" => match text(jwk, "crv")? {
+                "Ed25519" => Self::ed25519(&bytes(jwk, "x")?)?,
+                other => return Err(KeyError::unsupported("crv", other)),
+            },
+            // Also `oct`: a secret in a set that everybody can read is none.
+            other => return Err(KeyError::unsupported("kty", other)),
         };
-        // Not from the library's list, which knows no more of an unknown algorithm than that it is unknown.
-        key.only = match value.get("alg") {
-            None | Some(Value::Null) => None,
-            Some(name) => {
-                let algorithm =
-                    name.as_str().and_then(|name| name.parse().ok()).ok_or(KeyError::Unsupported)?;
-                if !key.kind.fits(algorithm) {
-                    return Err(KeyError::Unsupported);
-                }
-                Some(algorithm)
+        if member(jwk, "alg").is_some() {
+            let name = text(jwk, "alg")?;
+            let fitting = name.parse().ok().filter(|algorithm| key.kind.fits(*algorithm));
+            key.only = Some(fitting.ok_or_else(|| KeyError::unsupported("alg", name))?);
+        }
+        if member(jwk, "kid").is_some() {
+            let id = text(jwk, "kid")?;
+            if id.len() > Self::MAX_ID {
+                return Err(KeyError::Identifier);
             }
-        };
-        key.id.clone_from(&common.key_id);
-        if key.id.as_ref().is_some_and(|id| id.len() > Self::MAX_ID) {
-            return Err(KeyError::Size);
+            key.id = Some(id.to_owned());
         }
         Ok(key)
     }
@@ -159,7 +153,7 @@ impl VerifyingKey {
         let kind = match (bytes.first(), bytes.len()) {
             (Some(&UNCOMPRESSED), 65) => Kind::P256,
             (Some(&UNCOMPRESSED), 97) => Kind::P384,
-            _ => return Err(KeyError::Unsupported),
+            _ => return Err(KeyError::Size),
         };
         Ok(Self::new(kind, DecodingKey::from_ec_der(bytes), bytes))
     }
@@ -210,6 +204,26 @@ impl VerifyingKey {
     }
 }
 
+/// A member that is there; null is none.
+fn member<'j>(jwk: &'j Value, name: &str) -> Option<&'j Value> {
+    jwk.get(name).filter(|value| !value.is_null())
+}
+
+fn text<'j>(jwk: &'j Value, name: &'static str) -> Result<&'j str, KeyError> {
+    member(jwk, name).and_then(Value::as_str).ok_or(KeyError::Member(name))
+}
+
+fn bytes(jwk: &Value, name: &'static str) -> Result<Vec<u8>, KeyError> {
+    URL_SAFE_NO_PAD.decode(text(jwk, name)?).map_err(|_| KeyError::Member(name))
+}
+
+/// RFC 7517, sections 4.2 and 4.3. A key that says nothing may be for anything.
+fn is_for_signatures(jwk: &Value) -> bool {
+    let is_used = member(jwk, "use").is_none_or(|use_| use_ == "sig");
+    let verifies = |all: &Value| all.as_array().is_some_and(|all| all.iter().any(|one| one == "verify"));
+    is_used && member(jwk, "key_ops").is_none_or(verifies)
+}
+
 /// SEC 1, section 2.3.3: what a point begins with whose both coordinates follow.
 const UNCOMPRESSED: u8 = 4;
 
@@ -235,8 +249,17 @@ impl fmt::Debug for VerifyingKey {
     }
 }
 
+impl KeyError {
+    /// The longest value that is repeated, in characters.
+    const SHOWN: usize = 64;
+
+    fn unsupported(member: &'static str, value: &str) -> Self {
+        Self::Unsupported { member, value: value.chars().take(Self::SHOWN).collect() }
+    }
+}
+
 /// What is no key to check signatures with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Neither PEM nor JSON.
     #[error(
@@ -255,14 +278,28 @@ pub enum KeyError {
     /// Not for signatures.
     #[error("it is a key for another use than signatures")]
     OtherUse,
+    /// A member is missing, of another type, or not what its encoding allows.
+    #[error("its `{0}` is missing or not the text that RFC 7518 asks for")]
+    Member(&'static str),
     /// Of a kind or for an algorithm that is not supported.
     #[error(
-        "it is of an unsupported kind; expected RSA, P-256, P-384 or Ed25519, and no other `alg` than fits it"
+        "its `{member}` is {value:?}; expected a key of RSA, P-256, P-384 or Ed25519, and no other `alg` than fits it"
     )]
-    Unsupported,
+    Unsupported {
+        /// What says so: `kty`, `crv` or `alg`.
+        member: &'static str,
+        /// What it is, cut short.
+        value: String,
+    },
     /// Too small, too large, or not of its kind's size.
     #[error(
         "it has not its kind's size; expected RSA of 2048 to 8192 bits, and 32 or 48 bytes for a coordinate"
     )]
     Size,
+    /// A name that is longer than any token should repeat.
+    #[error("its `kid` is longer than {max} bytes", max = VerifyingKey::MAX_ID)]
+    Identifier,
+    /// One of too many.
+    #[error("it is one of more than {max} that could be used", max = crate::key_set::MAX_KEYS)]
+    TooMany,
 }

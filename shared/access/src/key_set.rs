@@ -2,40 +2,53 @@
 //!
 //! A key that is not understood is left out, as the RFC asks: sets also hold keys for encryption and of kinds yet to come.
 
-use serde::Deserialize;
 use serde_json::Value;
+use tidings_model::json;
 
-use crate::VerifyingKey;
+use crate::{KeyError, VerifyingKey};
 
 /// The most keys that are taken from one set. A token without `kid` is tried against all of them.
-const MAX_KEYS: usize = 32;
+pub(crate) const MAX_KEYS: usize = 32;
 
-#[derive(Deserialize)]
-struct Document {
-    keys: Vec<Value>,
+/// What a set holds.
+#[derive(Debug, Default)]
+pub(crate) struct KeySet {
+    pub(crate) keys: Vec<VerifyingKey>,
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
-/// The usable keys of a set, one at least.
-pub(crate) fn parse(body: &[u8]) -> Result<Vec<VerifyingKey>, KeySetError> {
-    let document: Document = serde_json::from_slice(body).map_err(|_| KeySetError::Form)?;
-    let offered = document.keys.len();
-    let usable = document.keys.iter().filter_map(|key| VerifyingKey::from_jwk(key).ok());
-    let keys: Vec<_> = usable.take(MAX_KEYS).collect();
-    if keys.is_empty() { Err(KeySetError::Useless { offered }) } else { Ok(keys) }
+/// A key of a set that cannot be used here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    /// Its `kid`, if it is one that a token could name.
+    pub(crate) id: Option<String>,
+    pub(crate) why: KeyError,
+}
+
+/// The keys of a set, of which there may be none that can be used.
+pub(crate) fn parse(body: &[u8]) -> Result<KeySet, KeySetError> {
+    let document = json::parse_unique(body).map_err(|_| KeySetError::Form)?;
+    let all = document.get("keys").and_then(Value::as_array).ok_or(KeySetError::Form)?;
+    let mut set = KeySet::default();
+    for jwk in all {
+        let key = VerifyingKey::from_jwk(jwk);
+        match key.and_then(|key| if set.keys.len() < MAX_KEYS { Ok(key) } else { Err(KeyError::TooMany) }) {
+            Ok(key) => set.keys.push(key),
+            Err(why) => {
+                let id = jwk.get("kid").and_then(Value::as_str).filter(|id| id.len() <= VerifyingKey::MAX_ID);
+                set.left_out.push(LeftOut { id: id.map(str::to_owned), why });
+            }
+        }
+    }
+    Ok(set)
 }
 
 /// An answer that holds no keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
     /// Of another form.
-    #[error("the answer is no JSON Web Key Set")]
+    #[error("the answer is no JSON Web Key Set (RFC 7517, section 5)")]
     Form,
-    /// Without a key for signatures. To an issuer that has lost all of its keys it is better not to listen.
-    #[error("none of the set's {offered} keys is for signatures and of a supported kind")]
-    Useless {
-        /// How many keys it has.
-        offered: usize,
-    },
 }
 
 #[cfg(test)]
@@ -55,14 +68,17 @@ mod tests {
         key
     }
 
-    fn check(keys: &Value, expected: Result<usize, KeySetError>) {
+    /// Every key is used or left out.
+    #[track_caller]
+    fn check(keys: &Value, expected: usize) {
         let body = json!({"keys": keys}).to_string();
-        assert_eq!(parse(body.as_bytes()).map(|keys| keys.len()), expected, "{body}");
+        let set = parse(body.as_bytes()).unwrap();
+        assert_eq!(set.keys.len(), expected, "{body}");
+        assert_eq!(set.left_out.len(), keys.as_array().unwrap().len() - expected, "{body}");
     }
 
     #[test]
     fn keys_for_signatures_are_taken() {
-        let none = Err(KeySetError::Useless { offered: 1 });
         for changes in [
             json!({}),
             json!({"use": "sig", "alg": "RS256", "x5c": ["MII"], "x5t": "abc"}),
@@ -70,7 +86,7 @@ mod tests {
             json!({"kid": null}),
             json!({"alg": null, "exp": 1_790_000_000, "issuer": {"any": ["thing"]}}),
         ] {
-            check(&json!([rsa(changes)]), Ok(1));
+            check(&json!([rsa(changes)]), 1);
         }
         for changes in [
             json!({"use": "enc"}),
@@ -91,7 +107,7 @@ mod tests {
             json!({"kid": "k".repeat(300)}),
             json!({"kid": 1}),
         ] {
-            check(&json!([rsa(changes)]), none);
+            check(&json!([rsa(changes)]), 0);
         }
     }
 
@@ -99,24 +115,23 @@ mod tests {
     fn points_have_their_curves_size() {
         let (short, long) = ("A".repeat(43), "A".repeat(64));
         let point = |curve: &str, x: &str, y: &str| json!([{"kty": "EC", "crv": curve, "x": x, "y": y}]);
-        let none = Err(KeySetError::Useless { offered: 1 });
-        check(&point("P-256", &short, &short), Ok(1));
-        check(&point("P-384", &long, &long), Ok(1));
-        check(&point("P-256", &long, &long), none);
-        check(&point("P-256", &short, &long), none);
-        check(&point("P-384", &short, &short), none);
-        check(&point("P-521", &short, &short), none);
-        check(&point("secp256k1", &short, &short), none);
-        check(&json!([{"kty": "OKP", "crv": "Ed25519", "x": short}]), Ok(1));
-        check(&json!([{"kty": "OKP", "crv": "Ed25519", "x": long}]), none);
-        check(&json!([{"kty": "OKP", "crv": "X25519", "x": short}]), none);
+        check(&point("P-256", &short, &short), 1);
+        check(&point("P-384", &long, &long), 1);
+        check(&point("P-256", &long, &long), 0);
+        check(&point("P-256", &short, &long), 0);
+        check(&point("P-384", &short, &short), 0);
+        check(&point("P-521", &short, &short), 0);
+        check(&point("secp256k1", &short, &short), 0);
+        check(&json!([{"kty": "OKP", "crv": "Ed25519", "x": short}]), 1);
+        check(&json!([{"kty": "OKP", "crv": "Ed25519", "x": long}]), 0);
+        check(&json!([{"kty": "OKP", "crv": "X25519", "x": short}]), 0);
     }
 
     #[test]
     fn what_is_not_understood_hides_nothing_else() {
-        check(&json!([1, null, "key", {}, rsa(json!({"use": "enc"})), rsa(json!({}))]), Ok(1));
-        check(&json!([]), Err(KeySetError::Useless { offered: 0 }));
-        check(&json!(vec![rsa(json!({})); 100]), Ok(MAX_KEYS));
+        check(&json!([1, null, "key", {}, rsa(json!({"use": "enc"})), rsa(json!({}))]), 1);
+        check(&json!([]), 0);
+        check(&json!(vec![rsa(json!({})); 100]), MAX_KEYS);
         for body in ["", "[]", "null", "{}", "{\"keys\":{}}", "<html>", "\u{0}"] {
             assert_eq!(parse(body.as_bytes()).unwrap_err(), KeySetError::Form, "{body}");
         }

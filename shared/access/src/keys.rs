@@ -22,6 +22,8 @@ pub(crate) enum Search {
     Wrong,
     /// No known key has the token's `kid`.
     Unknown,
+    /// The issuer publishes the key that the token names, or no key at all, but none that can be used here.
+    Unusable,
     /// No key is known at all yet; there may be some after this time.
     Unavailable(Duration),
 }
@@ -31,10 +33,14 @@ impl Keys {
     pub(crate) fn search(&self, id: Option<&str>, has_signed: impl Fn(&VerifyingKey) -> bool) -> Search {
         match self {
             Self::Fixed(keys) => search(keys, id, has_signed),
-            Self::Remote(remote) => match remote.known() {
-                (keys, next_attempt) if keys.is_empty() => Search::Unavailable(next_attempt),
-                (keys, _) => search(&keys, id, has_signed),
-            },
+            Self::Remote(remote) => {
+                let known = remote.known();
+                match search(&known.accepted, id, has_signed) {
+                    Search::Unknown if known.leaves_out(id) => Search::Unusable,
+                    Search::Unknown if known.is_empty() => Search::Unavailable(known.next_attempt),
+                    found => found,
+                }
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tidings_model::Tenant;
 
-use crate::{Algorithm, Origin, Token};
+use crate::{Algorithm, Origin};
 
 /// A request that does not get in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,14 +26,22 @@ pub enum Refusal {
     #[error("the request has two different tokens; send one")]
     Ambiguous,
     /// `TOKEN_TOO_LONG`.
-    #[error("the token has {length} bytes; at most {max} are accepted", max = Token::MAX_LENGTH)]
+    #[error("the token has {length} bytes; at most {max} are accepted (`access.max_token_bytes`)")]
     TooLong {
         /// The token's length in bytes.
         length: usize,
+        /// The longest that is accepted.
+        max: usize,
     },
     /// `TOKEN_MALFORMED`: no JSON Web Token, with what was expected.
     #[error("the token is malformed; expected {0}")]
     Malformed(&'static str),
+    /// `TOKEN_TYPE`: made for another purpose, by what its header says.
+    #[error("the token's `typ` is not accepted; expected {expected}")]
+    Type {
+        /// The configured types.
+        expected: String,
+    },
     /// `TOKEN_ALGORITHM`: signed, or not signed, in another way than is configured.
     #[error("the token's algorithm is not accepted; expected {}", one_of(expected))]
     Algorithm {
@@ -46,6 +54,11 @@ pub enum Refusal {
     /// `TOKEN_KEY`: signed with a key that the issuer has not published, as far as is known here.
     #[error("the token's `kid` names no key that its issuer is known to have; get a new token")]
     UnknownKey,
+    /// `TOKEN_KEY`: signed with a key that the issuer publishes and that is of no use here; another token would not help.
+    #[error(
+        "the key that the token is signed with is published, but of a kind that this service cannot use; its log says why"
+    )]
+    UnusableKey,
     /// `KEYS_UNAVAILABLE`: the issuer's keys could not be fetched yet.
     #[error("the keys of the token's issuer cannot be had now; try again later")]
     KeysUnavailable {
@@ -63,10 +76,10 @@ pub enum Refusal {
         /// The configured audience.
         expected: String,
     },
-    /// `TOKEN_TIME`: `exp` is missing, or `exp` or `nbf` is no point in time.
+    /// `TOKEN_TIME`: `exp` is missing, or `exp`, `nbf` or `iat` is no point in time.
     #[error("the token's `{claim}` claim is missing or no number of seconds since 1970")]
     Time {
-        /// `exp` or `nbf`.
+        /// `exp`, `nbf` or `iat`.
         claim: &'static str,
     },
     /// `TOKEN_EXPIRED`.
@@ -75,11 +88,21 @@ pub enum Refusal {
         /// Seconds since 1970.
         expired_at: u64,
     },
-    /// `TOKEN_NOT_YET_VALID`.
-    #[error("the token is valid only from {not_before} on (seconds since 1970); check the clocks")]
+    /// `TOKEN_NOT_YET_VALID`: `nbf` or `iat` lies in the future.
+    #[error(
+        "the token's `{claim}` claim is {not_before} (seconds since 1970), in the future; check the clocks"
+    )]
     NotYetValid {
+        /// `nbf` or `iat`.
+        claim: &'static str,
         /// Seconds since 1970.
         not_before: u64,
+    },
+    /// `TOKEN_LIFETIME`: it would be valid for longer than is configured.
+    #[error("the token is valid for longer than {} seconds, the most that is accepted", max.as_secs())]
+    Lifetime {
+        /// The longest that is accepted.
+        max: Duration,
     },
     /// `ORIGIN_MISSING`: a cookie without the one `Origin` header that says which page sent it.
     #[error(
@@ -118,14 +141,17 @@ impl Refusal {
             | Self::Ambiguous
             | Self::TooLong { .. }
             | Self::Malformed(_)
+            | Self::Type { .. }
             | Self::Algorithm { .. }
             | Self::Signature
             | Self::UnknownKey
+            | Self::UnusableKey
             | Self::Issuer
             | Self::Audience { .. }
             | Self::Time { .. }
             | Self::Expired { .. }
-            | Self::NotYetValid { .. } => StatusCode::UNAUTHORIZED,
+            | Self::NotYetValid { .. }
+            | Self::Lifetime { .. } => StatusCode::UNAUTHORIZED,
             Self::KeysUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::MissingOrigin
             | Self::ForeignOrigin(_)
@@ -150,15 +176,17 @@ impl Refusal {
             Self::Ambiguous => "TOKEN_AMBIGUOUS",
             Self::TooLong { .. } => "TOKEN_TOO_LONG",
             Self::Malformed(_) => "TOKEN_MALFORMED",
+            Self::Type { .. } => "TOKEN_TYPE",
             Self::Algorithm { .. } => "TOKEN_ALGORITHM",
             Self::Signature => "TOKEN_SIGNATURE",
-            Self::UnknownKey => "TOKEN_KEY",
+            Self::UnknownKey | Self::UnusableKey => "TOKEN_KEY",
             Self::KeysUnavailable { .. } => "KEYS_UNAVAILABLE",
             Self::Issuer => "TOKEN_ISSUER",
             Self::Audience { .. } => "TOKEN_AUDIENCE",
             Self::Time { .. } => "TOKEN_TIME",
             Self::Expired { .. } => "TOKEN_EXPIRED",
             Self::NotYetValid { .. } => "TOKEN_NOT_YET_VALID",
+            Self::Lifetime { .. } => "TOKEN_LIFETIME",
             Self::MissingOrigin => "ORIGIN_MISSING",
             Self::ForeignOrigin(_) => "ORIGIN_FOREIGN",
             Self::Subject => "CLAIM_SUB",

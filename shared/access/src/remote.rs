@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::key_set;
+use crate::key_set::{self, KeySet, LeftOut};
 use crate::{FetchError, VerifyingKey};
 
 /// Where a key set is fetched.
@@ -45,6 +45,9 @@ pub struct RefreshSettings {
 /// Keys that are no longer published and still accepted; beyond that many, the oldest go at once.
 const MAX_LEAVING: usize = 64;
 
+/// Keys that are left out and named one by one in the log.
+const MAX_SAID: usize = 32;
+
 /// The keys of an issuer that publishes them. Clones share them.
 #[derive(Clone)]
 pub struct RemoteKeys(Arc<Inner>);
@@ -68,13 +71,38 @@ struct Known {
     /// All keys that are accepted: those published, and those leaving.
     accepted: Arc<[VerifyingKey]>,
     current: Vec<VerifyingKey>,
+    /// Published, and of no use here.
+    left_out: Arc<[LeftOut]>,
     /// No longer published, with the end of their grace; the newest first.
     leaving: Vec<(VerifyingKey, Instant)>,
     /// Fetches that have come to an end, good or bad.
     attempts: u64,
     is_fetching: bool,
     has_failed: bool,
+    /// Whether the last set that was read had no key of use.
+    is_useless: bool,
     next_attempt: Instant,
+}
+
+/// The keys that are known at a moment.
+pub(crate) struct KnownKeys {
+    pub(crate) accepted: Arc<[VerifyingKey]>,
+    left_out: Arc<[LeftOut]>,
+    /// The time until they are fetched again.
+    pub(crate) next_attempt: Duration,
+}
+
+impl KnownKeys {
+    /// Whether a token that names this key, or none, can be signed with none but what is of no use: then to ask again does
+    /// not help.
+    pub(crate) fn leaves_out(&self, id: Option<&str>) -> bool {
+        self.left_out.iter().any(|key| id.is_none_or(|id| key.id.as_deref() == Some(id)))
+    }
+
+    /// Whether no set was read yet that has anything in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.accepted.is_empty() && self.left_out.is_empty()
+    }
 }
 
 impl RemoteKeys {
@@ -84,10 +112,12 @@ impl RemoteKeys {
         let known = Known {
             accepted: [].into(),
             current: Vec::new(),
+            left_out: [].into(),
             leaving: Vec::new(),
             attempts: 0,
             is_fetching: true,
             has_failed: false,
+            is_useless: false,
             next_attempt: Instant::now(),
         };
         Self(Arc::new(Inner {
@@ -99,11 +129,14 @@ impl RemoteKeys {
         }))
     }
 
-    /// The keys that are accepted now, and the time until the next attempt to fetch them.
-    pub(crate) fn known(&self) -> (Arc<[VerifyingKey]>, Duration) {
+    /// What is known now.
+    pub(crate) fn known(&self) -> KnownKeys {
         let known = self.0.known.borrow();
-        let next = known.next_attempt.saturating_duration_since(Instant::now());
-        (Arc::clone(&known.accepted), next)
+        KnownKeys {
+            accepted: Arc::clone(&known.accepted),
+            left_out: Arc::clone(&known.left_out),
+            next_attempt: known.next_attempt.saturating_duration_since(Instant::now()),
+        }
     }
 
     /// Waits for a fetch, for at most the patience: the one under way, or one of its own if the cooldown has passed; else
@@ -150,41 +183,63 @@ impl RemoteKeys {
     async fn fetch(&self) {
         self.0.known.send_modify(|known| known.is_fetching = true);
         let fetched = self.0.source.fetch().await;
-        let keys = fetched.and_then(|body| Ok(key_set::parse(&body)?));
+        let set = fetched.and_then(|body| Ok(key_set::parse(&body)?));
         let now = Instant::now();
         self.0.known.send_modify(|known| {
-            self.report(known, &keys);
-            known.has_failed = keys.is_err();
+            self.report(known, &set);
+            known.has_failed = set.is_err();
             known.attempts += 1;
             known.is_fetching = false;
             let settings = &self.0.settings;
-            known.next_attempt = now + if keys.is_ok() { settings.max_age } else { settings.cooldown };
-            if let Ok(keys) = keys {
-                known.replace(keys, now + settings.grace);
+            known.is_useless = set.as_ref().is_ok_and(|set| set.keys.is_empty());
+            let is_good = set.is_ok() && !known.is_useless;
+            known.next_attempt = now + if is_good { settings.max_age } else { settings.cooldown };
+            if let Ok(set) = set {
+                known.replace(set, now + settings.grace);
             }
         });
     }
 
-    /// Says once that fetching fails, and once that it works again.
-    fn report(&self, known: &Known, keys: &Result<Vec<VerifyingKey>, FetchError>) {
+    /// Says once that fetching fails, once that it works again, and at each change what of a set is of no use.
+    fn report(&self, known: &Known, set: &Result<KeySet, FetchError>) {
         let source = self.0.source.name();
-        match keys {
-            Ok(keys) if known.has_failed || known.attempts == 0 => {
-                tracing::info!(source, keys = keys.len(), "an issuer's keys were fetched");
-            }
-            Ok(keys) => tracing::debug!(source, keys = keys.len(), "an issuer's keys were fetched again"),
+        let set = match set {
+            Ok(set) => set,
             Err(error) if known.has_failed => {
-                tracing::debug!(
+                let error = error as &dyn std::error::Error;
+                return tracing::debug!(source, error, "an issuer's keys are still away");
+            }
+            Err(error) => {
+                let error = error as &dyn std::error::Error;
+                return tracing::warn!(
                     source,
-                    error = error as &dyn std::error::Error,
-                    "an issuer's keys are still away"
+                    error,
+                    "an issuer's keys cannot be fetched; those that are known stay valid"
                 );
             }
-            Err(error) => tracing::warn!(
+        };
+        let keys = set.keys.len();
+        if known.has_failed || known.attempts == 0 {
+            tracing::info!(source, keys, "an issuer's keys were fetched");
+        } else {
+            tracing::debug!(source, keys, "an issuer's keys were fetched again");
+        }
+        if keys == 0 && !known.is_useless {
+            tracing::warn!(
                 source,
-                error = error as &dyn std::error::Error,
-                "an issuer's keys cannot be fetched; those that are known stay valid"
-            ),
+                offered = set.left_out.len(),
+                "an issuer publishes no key that can be used; those that were known stay valid"
+            );
+        }
+        if *known.left_out == *set.left_out {
+            return;
+        }
+        for LeftOut { id, why } in set.left_out.iter().take(MAX_SAID) {
+            let why = why as &dyn std::error::Error;
+            tracing::info!(source, kid = ?id, error = why, "a key of an issuer's set is left out");
+        }
+        if set.left_out.len() > MAX_SAID {
+            tracing::info!(source, all = set.left_out.len(), "more keys of an issuer's set are left out");
         }
     }
 
@@ -208,7 +263,12 @@ impl RemoteKeys {
 }
 
 impl Known {
-    fn replace(&mut self, keys: Vec<VerifyingKey>, until: Instant) {
+    /// To an issuer that has lost all of its keys it is better not to listen, but for what it cannot be asked again.
+    fn replace(&mut self, KeySet { keys, left_out }: KeySet, until: Instant) {
+        self.left_out = left_out.into();
+        if keys.is_empty() {
+            return;
+        }
         let gone = std::mem::replace(&mut self.current, keys);
         let gone = gone.into_iter().map(|key| (key, until));
         let mut leaving: Vec<_> = gone.chain(self.leaving.drain(..)).collect();

@@ -12,8 +12,8 @@ use crate::Refusal;
 pub struct Token(String);
 
 impl Token {
-    /// The longest token, in bytes.
-    pub const MAX_LENGTH: usize = 8 * 1024;
+    /// The longest token that can be allowed, in bytes; a [`Policy`](crate::Policy) allows fewer.
+    pub const MAX_LENGTH: usize = 64 * 1024;
 
     /// Checks length and characters.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
@@ -21,7 +21,7 @@ impl Token {
             return Err(Refusal::Malformed("a token that is not empty"));
         }
         if text.len() > Self::MAX_LENGTH {
-            return Err(Refusal::TooLong { length: text.len() });
+            return Err(Refusal::TooLong { length: text.len(), max: Self::MAX_LENGTH });
         }
         if !text.bytes().all(is_b64token) {
             return Err(Refusal::Malformed("letters, digits and any of -._~+/= only"));

@@ -10,7 +10,8 @@ use jsonwebtoken::{Algorithm as Signature, EncodingKey, Header};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidings_access::{
-    Algorithm, Claims, Issuer, KeyError, Keys, Refusal, SigningSecret, Tenancy, Token, Verifier, VerifyingKey,
+    Algorithm, Claims, Issuer, KeyError, Keys, Policy, Refusal, SigningSecret, Tenancy, Token, Verifier,
+    VerifyingKey,
 };
 use tidings_model::Tenant;
 
@@ -36,7 +37,8 @@ fn issuer(algorithms: &[Algorithm], keys: Vec<VerifyingKey>) -> Issuer {
 
 fn verify(issuers: Vec<Issuer>, token: &str) -> Result<Claims, Refusal> {
     let token = Token::parse(token)?;
-    Verifier::new(issuers, Duration::ZERO).verify_known(&token, SystemTime::now())
+    Verifier::new(issuers, Policy { leeway: Duration::ZERO, ..Policy::default() })
+        .verify_known(&token, SystemTime::now())
 }
 
 #[track_caller]
@@ -249,7 +251,10 @@ fn the_tenant_is_in_the_claim_that_is_configured_or_given() {
 #[test]
 fn expiry_is_exact() {
     let key = SigningKey::new("k1", Signature::ES256);
-    let verifier = Verifier::new(vec![issuer(&[Algorithm::Es256], from_jwks(&key))], Duration::ZERO);
+    let verifier = Verifier::new(
+        vec![issuer(&[Algorithm::Es256], from_jwks(&key))],
+        Policy { leeway: Duration::ZERO, ..Policy::default() },
+    );
     let mut claims = claims();
     claims["exp"] = json!(1_790_000_000);
     let token = Token::parse(&key.token(claims)).unwrap();

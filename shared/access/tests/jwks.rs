@@ -11,8 +11,8 @@ use http::StatusCode;
 use jsonwebtoken::{Algorithm as Signature, Header};
 use serde_json::{Value, json};
 use tidings_access::{
-    Algorithm, Claims, HttpKeySource, Issuer, Keys, RefreshSettings, Refusal, RemoteKeys, Tenancy, Token,
-    Verifier,
+    Algorithm, Claims, HttpKeySource, Issuer, Keys, Policy, RefreshSettings, Refusal, RemoteKeys, Tenancy,
+    Token, Verifier,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +43,7 @@ impl Bench {
             tenancy: Tenancy::Claimed { claim: "tenant".to_owned(), allowed: None },
             keys: Keys::Remote(RemoteKeys::new(source, settings)),
         };
-        let verifier = Verifier::new(vec![issuer], Duration::ZERO);
+        let verifier = Verifier::new(vec![issuer], Policy { leeway: Duration::ZERO, ..Policy::default() });
         let cancelled = CancellationToken::new();
         tokio::spawn(verifier.clone().keep_keys(cancelled.clone()));
         Self { verifier, cancelled }

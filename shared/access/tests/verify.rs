@@ -9,7 +9,10 @@ use http::StatusCode;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use tidings_access::{Audience, Claims, Issuer, MintError, Refusal, SigningSecret, Token, Verifier, mint};
+use tidings_access::{
+    Audience, Claims, Issuer, MintError, Policy, Refusal, SigningSecret, Token, TokenTypes, Verifier, mint,
+};
+use tidings_model::json as text;
 
 const SECRET: &[u8] = b"a secret of at least 32 bytes ...";
 const NOW: u64 = 1_790_000_000;
@@ -26,7 +29,11 @@ fn verifier(issuer: Option<&str>, audience: Option<&str>) -> Verifier {
         audience: audience.map(|value| Audience { claim: "aud".to_owned(), value: value.to_owned() }),
         ..Issuer::with_secret(&secret())
     };
-    Verifier::new(vec![issuer], Duration::from_secs(LEEWAY))
+    Verifier::new(vec![issuer], policy(LEEWAY))
+}
+
+fn policy(leeway: u64) -> Policy {
+    Policy { leeway: Duration::from_secs(leeway), ..Policy::default() }
 }
 
 fn at(seconds: u64) -> SystemTime {
@@ -99,7 +106,7 @@ fn a_token_of_another_implementation_is_believed() {
     .unwrap();
     let secret = SigningSecret::new(&secret).unwrap();
     let issuer = Issuer { name: Some("joe".to_owned()), ..Issuer::with_secret(&secret) };
-    let verifier = Verifier::new(vec![issuer], Duration::ZERO);
+    let verifier = Verifier::new(vec![issuer], policy(0));
     // It has neither `sub` nor `tenant`; every check before those passed.
     let result = verifier.verify_known(&token, at(1_300_819_379));
     refuses(&result, "CLAIM_SUB", StatusCode::FORBIDDEN);
@@ -159,9 +166,11 @@ fn what_is_no_signed_token_is_refused() {
     ] {
         refuses_text(text, "TOKEN_MALFORMED");
     }
-    let huge = "a".repeat(Token::MAX_LENGTH + 1);
-    refuses_text(&huge, "TOKEN_TOO_LONG");
-    refuses_text(&format!("{header}.{huge}.{signature}"), "TOKEN_TOO_LONG");
+    for length in [Policy::default().max_token_bytes + 1, Token::MAX_LENGTH + 1] {
+        let huge = "a".repeat(length);
+        refuses_text(&huge, "TOKEN_TOO_LONG");
+        refuses_text(&format!("{header}.{huge}.{signature}"), "TOKEN_TOO_LONG");
+    }
 }
 
 #[test]
@@ -178,12 +187,117 @@ fn headers_and_payloads_are_json_objects() {
         r#"{"alg":["HS256"]}"#,
         r#"{"alg":"none","alg":"HS256"}"#,
         r#"{"alg":"HS256","crit":["b64"],"b64":false}"#,
+        r#"{"alg":"HS256","crit":null}"#,
+        r#"{"alg":"HS256","crit":[]}"#,
+        r#"["HS256",null,null]"#,
+        r#"["HS256"]"#,
+        r#"{"alg":"HS256","kid":null}"#,
+        r#"{"alg":"HS256","typ":null}"#,
+        r#"{"alg":"HS256","typ":["JWT"]}"#,
+        r#"{"alg":"HS256","x":{"a":1,"a":2}}"#,
+        r#"{"alg":"HS256","\u0061lg":"HS256"}"#,
     ] {
         refuses_text(&signed(header, &payload), "TOKEN_MALFORMED");
     }
     let deep = format!("{{\"sub\":{}", "[".repeat(4000));
-    for payload in ["", "null", "[]", "\"ada\"", "{", "{} {}", "\u{0}", &deep] {
+    let twice = r#"{"sub":"ada","tenant":"ops","exp":1790000060,"tenant":"cnc"}"#;
+    let list = r#"["ada","ops",1790000060]"#;
+    for payload in ["", "null", "[]", "\"ada\"", "{", "{} {}", "\u{0}", list, twice, &deep] {
         refuses_text(&signed(HS256, payload), "TOKEN_MALFORMED");
+    }
+}
+
+/// Text that a naive parser unwraps level by level, each with a limit of depth of its own.
+fn nested(name: &str, brackets: usize, levels: usize) -> String {
+    (0..levels).fold("[]".to_owned(), |inner, _| {
+        let (open, close) = ("[".repeat(brackets), "]".repeat(brackets));
+        format!("{open}{{\"{name}\":{}}}{close}", Value::from(inner))
+    })
+}
+
+#[test]
+fn nothing_nested_overflows_the_stack_whoever_has_signed_it() {
+    let check = move || {
+        for name in ["$serde_json::private::RawValue", "\\u0024serde_json::private::RawValue", "a"] {
+            let deep = nested(name, 110, 9);
+            for claims in [format!("{{\"a\":{deep}}}"), format!("{{\"iss\":{deep}}}"), deep.clone()] {
+                let [header, claims] =
+                    [r#"{"alg":"HS256"}"#, &claims].map(|part| URL_SAFE_NO_PAD.encode(part));
+                let unsigned = Token::parse(&format!("{header}.{claims}.x")).unwrap();
+                assert!(verifier(None, None).verify_known(&unsigned, at(NOW)).is_err());
+            }
+            let policy = Policy { max_token_bytes: Token::MAX_LENGTH, ..policy(LEEWAY) };
+            let verifier = Verifier::new(vec![Issuer::with_secret(&secret())], policy);
+            let signed = [
+                forge(&format!("{{\"alg\":\"HS256\",\"jwk\":{deep}}}"), "{}", SECRET, Algorithm::HS256),
+                forge(HS256, &format!("{{\"a\":{deep}}}"), SECRET, Algorithm::HS256),
+            ];
+            for token in signed {
+                let refused = verifier.verify_known(&Token::parse(&token).unwrap(), at(NOW));
+                let expected = if name == "a" { "TOKEN_TIME" } else { "TOKEN_MALFORMED" };
+                assert_eq!(refused.unwrap_err().code(), expected);
+            }
+        }
+    };
+    // What a thread of the gateway has.
+    std::thread::Builder::new().stack_size(2 << 20).spawn(check).unwrap().join().unwrap();
+}
+
+#[test]
+fn a_type_is_accepted_as_configured() {
+    let payload = serde_json::to_string(&claims(&json!({}))).unwrap();
+    let with = |types: &TokenTypes, header: &str| {
+        let policy = Policy { types: types.clone(), ..policy(LEEWAY) };
+        let token = Token::parse(&forge(header, &payload, SECRET, Algorithm::HS256)).unwrap();
+        Verifier::new(vec![Issuer::with_secret(&secret())], policy).verify_known(&token, at(NOW))
+    };
+    let typed = |typ: &str| json!({"alg": "HS256", "typ": typ}).to_string();
+    let default = Policy::default().types;
+    for typ in ["JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "Application/JWT"] {
+        assert!(with(&default, &typed(typ)).is_ok(), "{typ}");
+    }
+    assert!(with(&default, r#"{"alg":"HS256"}"#).is_ok());
+    for typ in
+        ["", "absent", "logout+jwt", "dpop+jwt", "secevent+jwt", "text/jwt", "application/x/jwt", "JWT "]
+    {
+        refuses(&with(&default, &typed(typ)), "TOKEN_TYPE", StatusCode::UNAUTHORIZED);
+    }
+    let strict = TokenTypes::new(["application/at+jwt"]);
+    assert!(with(&strict, &typed("at+jwt")).is_ok());
+    for header in [r#"{"alg":"HS256"}"#, &typed("JWT")] {
+        let refused = with(&strict, header);
+        refuses(&refused, "TOKEN_TYPE", StatusCode::UNAUTHORIZED);
+        assert!(refused.unwrap_err().to_string().ends_with("expected at+jwt"));
+    }
+}
+
+#[test]
+fn a_token_from_the_future_is_refused() {
+    for iat in [0, NOW, NOW + LEEWAY] {
+        assert_eq!(verify(&json!({"iat": iat})).unwrap().issued_at, Some(iat));
+    }
+    for iat in [NOW + LEEWAY + 1, NOW + 600, 253_402_300_799] {
+        refuses(&verify(&json!({"iat": iat})), "TOKEN_NOT_YET_VALID", StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(verify(&json!({})).unwrap().issued_at, None);
+}
+
+#[test]
+fn a_lifetime_has_the_configured_bound() {
+    let policy = Policy { max_lifetime: Some(Duration::from_secs(3600)), ..policy(LEEWAY) };
+    let verifier = Verifier::new(vec![Issuer::with_secret(&secret())], policy);
+    let verify =
+        |changes: Value| verifier.verify_known(&mint(&claims(&changes), &secret()).unwrap(), at(NOW));
+    assert!(verify(json!({"exp": NOW + 3600})).is_ok());
+    assert!(verify(json!({"exp": NOW + 600, "iat": NOW - 3000})).is_ok());
+    for changes in [
+        json!({"exp": NOW + 3601}),
+        json!({"exp": NOW + 601, "iat": NOW - 3000}),
+        // A clock that is ahead makes no token last longer.
+        json!({"exp": NOW + 3601, "iat": NOW + LEEWAY}),
+        json!({"exp": 253_402_300_799_u64}),
+    ] {
+        refuses(&verify(changes), "TOKEN_LIFETIME", StatusCode::UNAUTHORIZED);
     }
 }
 
@@ -216,7 +330,7 @@ fn a_token_is_valid_before_exp_and_the_leeway() {
     // Within the leeway the claim is told as it is.
     assert_eq!(verify_at(json!(NOW), at(border - 1)).unwrap().expires_at, NOW);
 
-    let half: Value = serde_json::from_str(&format!("{NOW}.5")).unwrap();
+    let half: Value = text::parse(format!("{NOW}.5").as_bytes()).unwrap();
     assert_eq!(verify_at(half.clone(), at(border)).unwrap().expires_at, NOW);
     refuses(&verify_at(half, at(border + 1)), "TOKEN_EXPIRED", StatusCode::UNAUTHORIZED);
     refuses(&verify_at(json!(0), at(NOW)), "TOKEN_EXPIRED", StatusCode::UNAUTHORIZED);
@@ -247,10 +361,13 @@ fn points_in_time_are_seconds_since_1970() {
         "1790000060000",
         "253402300800",
         "1e400",
+        "-1e400",
+        "-0.5",
         "18446744073709551616",
+        "\"NaN\"",
     ];
-    for value in wrong.map(|text| serde_json::from_str::<Value>(text).unwrap()) {
-        for claim in ["exp", "nbf"] {
+    for value in wrong.map(|text| text::parse(text.as_bytes()).unwrap()) {
+        for claim in ["exp", "nbf", "iat"] {
             let result = verify(&json!({(claim): value}));
             refuses(&result, "TOKEN_TIME", StatusCode::UNAUTHORIZED);
         }
@@ -258,8 +375,10 @@ fn points_in_time_are_seconds_since_1970() {
     let last = verify(&json!({"exp": 253_402_300_799_u64})).unwrap();
     assert_eq!(last.expires_at, 253_402_300_799);
     // A null among the claims is no way around either.
-    let payload = format!(r#"{{"sub":"ada","tenant":"ops","exp":{},"nbf":null}}"#, NOW + 60);
-    refuses_text(&forge(HS256, &payload, SECRET, Algorithm::HS256), "TOKEN_TIME");
+    for claim in ["nbf", "iat"] {
+        let payload = format!(r#"{{"sub":"ada","tenant":"ops","exp":{},"{claim}":null}}"#, NOW + 60);
+        refuses_text(&forge(HS256, &payload, SECRET, Algorithm::HS256), "TOKEN_TIME");
+    }
 }
 
 #[test]

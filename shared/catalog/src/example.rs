@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde_json::Value;
-use tidings_model::{Epoch, Event, EventName, Position};
+use tidings_model::{Epoch, Event, EventName, Position, json};
 use time::OffsetDateTime;
 
 use crate::catalog::Catalog;
@@ -61,7 +61,7 @@ pub struct Becomes {
 impl Example {
     /// Reads the text of an example's file.
     pub fn parse(text: &str) -> Result<Self, ExampleError> {
-        let value: Value = serde_json::from_str(text).map_err(ExampleError::Json)?;
+        let value: Value = json::parse(text.as_bytes()).map_err(ExampleError::Json)?;
         if value.get("says").is_some() {
             return serde_json::from_value(value).map(Self::Said).map_err(ExampleError::SaidJson);
         }

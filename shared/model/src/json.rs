@@ -10,11 +10,15 @@
 //! Two things are read that the parser alone refuses, because common programs write them: a byte order mark in front,
 //! and an escaped surrogate without its partner, which is what `JSON.stringify` makes of a cut emoji. The latter
 //! becomes U+FFFD, as in every decoder of UTF-16.
+//!
+//! Everything that reads JSON in this project comes through here; `clippy.toml` forbids the other ways in.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::{Map, Number, Value};
 
 const RESERVED: &str = "$serde_json::private::";
@@ -30,6 +34,7 @@ const ESCAPE_LENGTH: usize = 6;
 const REPLACEMENT: &[u8; ESCAPE_LENGTH] = b"\\ufffd";
 
 /// Reads one JSON text; order of members and digits of numbers are kept.
+#[expect(clippy::disallowed_methods, reason = "the one place that may")]
 pub fn parse(text: &[u8]) -> serde_json::Result<Value> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     serde_json::from_slice::<Outside>(&without_lone_surrogates(text)).map(|Outside(value)| value)
@@ -74,17 +79,125 @@ fn surrogate(text: &[u8], at: usize) -> Option<Half> {
     }
 }
 
-struct Outside(Value);
+/// Reads one JSON text as [`parse`] does, and refuses an object that has a member twice.
+///
+/// For texts that several programs have to read as the same, such as the parts of a signed token: which of two members
+/// counts differs between parsers.
+#[expect(clippy::disallowed_methods, reason = "the one place that may")]
+pub fn parse_unique(text: &[u8]) -> serde_json::Result<Value> {
+    serde_json::from_slice::<Outside<true>>(text).map(|Outside(value)| value)
+}
 
-impl<'de> Deserialize<'de> for Outside {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OutsideVisitor).map(Self)
+/// Reads one JSON text as a `T`, whatever it contains.
+///
+/// A text in which no reserved name can be, since none is there and no character is escaped by its number, is read
+/// directly; any other by way of [`parse`].
+#[expect(clippy::disallowed_methods, reason = "the one place that may")]
+pub fn read<T: DeserializeOwned>(text: &[u8]) -> serde_json::Result<T> {
+    let is_plain =
+        |text: &str| !text.starts_with('\u{feff}') && !text.contains("\\u") && !text.contains(RESERVED);
+    if std::str::from_utf8(text).is_ok_and(is_plain) {
+        return serde_json::from_slice(text);
+    }
+    serde_json::from_value(parse(text)?)
+}
+
+/// The text that an object has as its member `name`; none if it lacks the member, or if that is no text.
+///
+/// Nothing else of the object is kept, and nothing nested is entered, so that this can be asked of a text before anybody
+/// has vouched for it. A member that is there twice is refused.
+pub fn text_member(object: &[u8], name: &str) -> serde_json::Result<Option<String>> {
+    #[expect(clippy::disallowed_methods, reason = "the one place that may")]
+    let mut deserializer = serde_json::Deserializer::from_slice(object);
+    let found = deserializer.deserialize_map(Member(name))?;
+    deserializer.end()?;
+    Ok(found)
+}
+
+struct Member<'n>(&'n str);
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = Option<String>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(name) = members.next_key::<String>()? {
+            if name != self.0 {
+                members.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let OnlyText(text) = members.next_value()?;
+            if found.replace(text).is_some() {
+                return Err(Error::custom(format_args!("the member {name:.64} is there twice")));
+            }
+        }
+        Ok(found.flatten())
     }
 }
 
-struct OutsideVisitor;
+/// A text, or none where there is anything else.
+struct OnlyText(Option<String>);
 
-impl<'de> Visitor<'de> for OutsideVisitor {
+impl<'de> Deserialize<'de> for OnlyText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OnlyTextVisitor).map(Self)
+    }
+}
+
+struct OnlyTextVisitor;
+
+impl<'de> Visitor<'de> for OnlyTextVisitor {
+    type Value = Option<String>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Some(text.to_owned()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<Self::Value, A::Error> {
+        IgnoredAny.visit_seq(elements).map(|_| None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+        IgnoredAny.visit_map(members).map(|_| None)
+    }
+}
+
+/// A value as a stranger's text has it; `UNIQUE` refuses a second member of one name.
+struct Outside<const UNIQUE: bool = false>(Value);
+
+impl<'de, const UNIQUE: bool> Deserialize<'de> for Outside<UNIQUE> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OutsideVisitor::<UNIQUE>).map(Self)
+    }
+}
+
+struct OutsideVisitor<const UNIQUE: bool>;
+
+impl<'de, const UNIQUE: bool> Visitor<'de> for OutsideVisitor<UNIQUE> {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,7 +230,7 @@ impl<'de> Visitor<'de> for OutsideVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
         let mut array = Vec::new();
-        while let Some(Outside(element)) = elements.next_element()? {
+        while let Some(Outside(element)) = elements.next_element::<Outside<UNIQUE>>()? {
             array.push(element);
         }
         Ok(Value::Array(array))
@@ -133,7 +246,10 @@ impl<'de> Visitor<'de> for OutsideVisitor {
             if name.starts_with(RESERVED) {
                 return Err(Error::custom(format_args!("the member name {name:.64} is reserved")));
             }
-            let Outside(value) = members.next_value()?;
+            if UNIQUE && object.contains_key(&name) {
+                return Err(Error::custom(format_args!("the member {name:.64} is there twice")));
+            }
+            let Outside(value) = members.next_value::<Outside<UNIQUE>>()?;
             object.insert(name, value);
         }
         Ok(Value::Object(object))
@@ -141,6 +257,7 @@ impl<'de> Visitor<'de> for OutsideVisitor {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "what is compared with")]
 mod tests {
     use proptest::prelude::*;
 
@@ -198,23 +315,90 @@ mod tests {
         }
     }
 
+    /// Every way in that this module has.
+    fn is_refused_by_all(text: &str) -> bool {
+        parse(text.as_bytes()).is_err()
+            && parse_unique(text.as_bytes()).is_err()
+            && read::<Value>(text.as_bytes()).is_err()
+            && read::<Vec<Value>>(text.as_bytes()).is_err()
+    }
+
     #[test]
     fn depth_is_bounded_whatever_hides_it() {
-        assert!(parse("[".repeat(1_000_000).as_bytes()).is_err());
-        let mut text = String::from("[]");
-        while text.len() < 1 << 20 {
-            let hidden = Value::from(text).to_string();
-            let (open, close) = ("[".repeat(120), "]".repeat(120));
-            text = format!(r#"{open}{{"$serde_json::private::RawValue":{hidden}}}{close}"#);
+        assert!(is_refused_by_all(&"[".repeat(1_000_000)));
+        for name in ["$serde_json::private::RawValue", r"\u0024serde_json::private::RawValue"] {
+            let mut text = String::from("[]");
+            while text.len() < 1 << 20 {
+                let hidden = Value::from(text).to_string();
+                let (open, close) = ("[".repeat(120), "]".repeat(120));
+                text = format!(r#"{open}{{"{name}":{hidden}}}{close}"#);
+            }
+            assert!(is_refused_by_all(&text));
         }
-        assert!(parse(text.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn members_are_unique_where_that_is_asked_for() {
+        for text in [r#"{"a":1,"a":1}"#, r#"[{"b":{"a":1,"\u0061":2}}]"#] {
+            assert!(parse_unique(text.as_bytes()).is_err(), "{text}");
+            assert!(parse(text.as_bytes()).is_ok(), "{text}");
+        }
+        assert!(parse_unique(br#"{"a":{"a":1},"b":[{"a":1},{"a":2}]}"#).is_ok());
+    }
+
+    #[test]
+    fn one_member_is_read_without_the_others() {
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(text_member(text.as_bytes(), "iss").unwrap().as_deref(), expected, "{text}");
+        };
+        check("{}", None);
+        check(r#"{"a":{"iss":"inner"},"iss":"outer","b":[1]}"#, Some("outer"));
+        check(r#"{"\u0069ss":"escaped"}"#, Some("escaped"));
+        for other in ["1", "1.5", "1e400", "-1", "true", "null", "[\"a\"]", r#"{"iss":"a"}"#] {
+            check(&format!(r#"{{"iss":{other}}}"#), None);
+        }
+        let (open, close) = ("[".repeat(500_000), "]".repeat(500_000));
+        check(&format!(r#"{{"a":{open}{close},"iss":"x"}}"#), Some("x"));
+        check(&format!(r#"{{"iss":{open}{close}}}"#), None);
+        check(r#"{"iss":{"$serde_json::private::RawValue":"[[["}}"#, None);
+        for wrong in ["", "[]", "null", "{", "{} {}", r#"{"iss":"a","iss":"b"}"#, r#"{"iss":1,"iss":"b"}"#] {
+            assert!(text_member(wrong.as_bytes(), "iss").is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn types_are_read_both_ways() {
+        for text in [r#"{"a":["x"]}"#, r#"{"\u0061":["x"]}"#] {
+            let read: std::collections::BTreeMap<String, Vec<String>> = read(text.as_bytes()).unwrap();
+            assert_eq!(read["a"], ["x"]);
+        }
     }
 
     proptest! {
         #[test]
         fn any_text_reads_as_serde_json_reads_it(text in r#"([\[\]{},:"0-9.eE+a-z \\-]|"a":|null|true){0,40}"#) {
             let ours = parse(text.as_bytes()).ok();
-            prop_assert_eq!(ours, serde_json::from_str::<Value>(&text).ok());
+            prop_assert_eq!(&ours, &serde_json::from_str::<Value>(&text).ok());
+            prop_assert_eq!(ours, read::<Value>(text.as_bytes()).ok());
+        }
+
+        /// However deep: an answer, on the stack of a thread of a test, which has 2 MB.
+        #[test]
+        fn any_nesting_is_answered(
+            layers in prop::collection::vec((0usize..130, prop::sample::select(vec![
+                "$serde_json::private::RawValue", r"\u0024serde_json::private::RawValue",
+                "$serde_json::private::Number", "a",
+            ])), 0..12),
+        ) {
+            let mut text = String::from("{}");
+            for (depth, name) in &layers {
+                let hidden = Value::from(text).to_string();
+                text = format!(r#"{}{{"{name}":{hidden}}}{}"#, "[".repeat(*depth), "]".repeat(*depth));
+            }
+            let is_harmless = layers.last().is_none_or(|(depth, name)| *name == "a" && *depth < 126);
+            prop_assert_eq!(parse(text.as_bytes()).is_ok(), is_harmless);
+            prop_assert_eq!(parse_unique(text.as_bytes()).is_ok(), is_harmless);
+            prop_assert_eq!(read::<Value>(text.as_bytes()).is_ok(), is_harmless);
         }
 
         /// As the standard library decodes UTF-16.

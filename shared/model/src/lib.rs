@@ -4,6 +4,8 @@
 //! (subjects, header names, the encoding of ids) is defined here once, so that a producer, the
 //! projector and every gateway read the same thing.
 
+#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests read what they have written"))]
+
 mod address;
 mod cloud_event;
 mod envelope;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use async_nats::jetstream::context::{CreateKeyValueError, KeyValueErrorKind};
 use async_nats::jetstream::kv::{Config, EntryError, PutError, Store};
 use async_nats::jetstream::stream::StorageType;
-use tidings_model::Tenant;
+use tidings_model::{Tenant, json};
 
 use crate::topology::{Settings, Topology};
 
@@ -87,7 +87,7 @@ async fn write(store: &Store, key: &str, files: &Files) -> Result<(), CatalogSto
 
 async fn read(store: &Store, key: &str) -> Result<Option<Files>, CatalogStoreError> {
     let value = store.get(key).await?;
-    value.map(|value| serde_json::from_slice(&value).map_err(CatalogStoreError::Damaged)).transpose()
+    value.map(|value| json::read(&value).map_err(CatalogStoreError::Damaged)).transpose()
 }
 
 /// The catalog of a tenant that a projector took up last, or `None` if none ever did.

@@ -5,7 +5,9 @@ use std::str::FromStr;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::{HeaderMap, HeaderName, HeaderValue, Message};
 use bytes::Bytes;
-use tidings_model::{Attributes, Class, Envelope, EnvelopeSubject, Origin, Position, RawEvent, headers};
+use tidings_model::{
+    Attributes, Class, Envelope, EnvelopeSubject, Origin, Position, RawEvent, headers, json,
+};
 use time::OffsetDateTime;
 
 use crate::writer::Resume;
@@ -45,7 +47,7 @@ impl StoredEnvelope {
         let text = |name: &str| headers.get(name).map(HeaderValue::as_str);
         let attributes: Option<Attributes> = match text(headers::ATTRIBUTES) {
             None => Some(Attributes::new()),
-            Some(json) => serde_json::from_str(json).ok(),
+            Some(json) => json::read(json.as_bytes()).ok(),
         };
         let (event_source, event_id) = Envelope::parse_message_id(text(headers::MESSAGE_ID)?)?;
         let envelope = Envelope {

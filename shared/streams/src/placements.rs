@@ -14,7 +14,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
 use bytes::Bytes;
-use tidings_model::{Place, Placement, Position, ShardNumber, Tenant, headers};
+use tidings_model::{Place, Placement, Position, ShardNumber, Tenant, headers, json};
 use time::OffsetDateTime;
 
 use crate::at_leader;
@@ -200,7 +200,7 @@ fn place(map: &HeaderMap) -> Option<Place> {
 }
 
 fn parse(tenant: &Tenant, json: &[u8]) -> Result<Placement, PlacementError> {
-    serde_json::from_slice(json).map_err(|source| PlacementError::Damaged { tenant: tenant.clone(), source })
+    json::read(json).map_err(|source| PlacementError::Damaged { tenant: tenant.clone(), source })
 }
 
 /// It cannot be said or changed where a tenant's envelopes are.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::json;
+use tidings_model::json;
 
 use crate::Failure;
 use crate::arguments::ProjectorOptions;
@@ -70,7 +71,7 @@ pub(super) async fn measure(options: &ProjectorOptions) -> Result<([Section; 2],
 /// An event for the first so many users.
 fn broadcast(addresses: u64) -> Result<Bytes, Failure> {
     let users: Vec<String> = (0..addresses).map(user).collect();
-    let body: serde_json::Value = serde_json::from_slice(&body(BODY))?;
+    let body = json::parse(&body(BODY))?;
     Ok(json!({ "users": users, "data": body["data"] }).to_string().into())
 }
 

@@ -62,6 +62,7 @@ impl Received {
 fn without_sequence(text: &str) -> Option<(u64, String)> {
     let (sequence, rest) = text.strip_prefix(r#"{"seq":"#)?.split_once(',')?;
     let rest = rest.strip_prefix(r#""id":"#)?;
+    #[expect(clippy::disallowed_methods, reason = "a text alone is read, and nothing nests")]
     let mut id = serde_json::Deserializer::from_str(rest).into_iter::<String>();
     id.next()?.ok()?;
     let rest = rest.get(id.byte_offset()..)?;

@@ -1,5 +1,6 @@
 //! The projector against real nats-servers: order, exactly once, rejections, and what faults do to them.
 
+#![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

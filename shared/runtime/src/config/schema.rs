@@ -63,7 +63,7 @@ impl Schema {
         let plain = if has_type(schema, "integer") {
             text.parse::<u64>().map(Value::from).or_else(|_| text.parse::<i64>().map(Value::from)).ok()
         } else if has_type(schema, "number") {
-            serde_json::from_str(text).ok().filter(Value::is_number)
+            text.parse::<serde_json::Number>().ok().map(Value::Number)
         } else if has_type(schema, "boolean") {
             text.parse::<bool>().map(Value::from).ok()
         } else {

@@ -8,7 +8,7 @@ use async_nats::{Client, Message, RequestError, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt as _};
-use tidings_model::Tenant;
+use tidings_model::{Tenant, json};
 use tokio::time::Instant;
 
 use super::{ANSWERS, ConnectionName, ConnectionReport, NEXT, Operation, Ordinal, SERVICE, Search};
@@ -82,7 +82,7 @@ impl RollCall {
             if answer.status == Some(StatusCode::NO_RESPONDERS) {
                 break;
             }
-            let ping = serde_json::from_slice::<PingResponse>(&answer.payload).ok();
+            let ping = json::read::<PingResponse>(&answer.payload).ok();
             let name = ping.and_then(|ping| ping.metadata.get("gateway").cloned());
             if let Some(name) = name.filter(|name| names.insert(name.clone())) {
                 return Some(Ok(name));
@@ -169,6 +169,10 @@ impl Asking {
         if next.is_some_and(|next| next <= self.search.after) {
             return Err(misunderstood("its pages do not ascend".to_owned()));
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "reports have texts and numbers alone, and nothing nests"
+        )]
         let lines = serde_json::Deserializer::from_slice(&answer.payload).into_iter();
         let mut reports = lines
             .collect::<Result<Vec<_>, serde_json::Error>>()

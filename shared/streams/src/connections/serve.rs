@@ -9,7 +9,7 @@ use async_nats::service::{Request, Service, ServiceExt as _};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{Select, select};
-use tidings_model::{Tenant, subject};
+use tidings_model::{Tenant, json, subject};
 
 use super::{NEXT, Operation, Ordinal, SERVICE, Search};
 
@@ -101,7 +101,7 @@ fn parse(request: &Request) -> Result<(Operation, Tenant, Search), Complaint> {
         Some("close") => Operation::Close,
         _ => Operation::List,
     };
-    let search = serde_json::from_slice(&request.message.payload);
+    let search = json::read(&request.message.payload);
     let search = search.map_err(|error| bad(format!("the request is no search: {error}")))?;
     Ok((operation, tenant, search))
 }

@@ -10,7 +10,7 @@ use async_nats::jetstream::stream::DirectGetErrorKind;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use tidings_model::{Position, Tenant};
+use tidings_model::{Position, Tenant, json};
 
 use super::contention::Contention;
 use super::state::{Change, ConsumerState};
@@ -179,7 +179,7 @@ fn parse(
     if is_removal(headers) {
         return Ok(None);
     }
-    let state = serde_json::from_slice(json);
+    let state = json::read(json);
     state.map(Some).map_err(|source| ConsumerStoreError::Damaged { key: key.to_owned(), source })
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tidings_model::{Address, Tenant, subject};
+use tidings_model::{Address, Tenant, json, subject};
 
 /// Names a user of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -137,7 +137,7 @@ impl UserState {
     }
 
     pub(crate) fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(json)
+        json::read(json)
     }
 }
 

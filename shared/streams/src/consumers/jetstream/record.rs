@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, Info, pull};
 use serde::de::Error as _;
-use tidings_model::{Address, EnvelopeSubject, Epoch, Place, Tenant};
+use tidings_model::{Address, EnvelopeSubject, Epoch, Place, Tenant, json};
 
 use super::super::state::ConsumerState;
 use super::super::{ConsumerName, ConsumerStoreError, StoredConsumer};
@@ -78,7 +78,7 @@ pub(super) fn same_filters(info: &Info, filters: &[String]) -> bool {
 /// The state that the consumer has.
 pub(super) fn stored(info: &Info) -> Result<StoredConsumer, ConsumerStoreError> {
     let mut state: ConsumerState =
-        serde_json::from_str(text(info, STATE)?).map_err(|source| damaged(info, source))?;
+        json::read(text(info, STATE)?.as_bytes()).map_err(|source| damaged(info, source))?;
     let floor = info.ack_floor.stream_sequence;
     let acknowledged_by_others = info.ack_floor.consumer_sequence > 0;
     let saved = state.position.sequence;
