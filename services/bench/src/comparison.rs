@@ -6,13 +6,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use async_nats::jetstream::Message as Stored;
 use async_nats::jetstream::stream::Stream;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::json;
-use tidings_access::{Issuer, Policy, Rules, SigningSecret, Verifier};
+use tidings_access::{Asking, Issuer, Policy, Rules, SigningSecret, Transport, Verifier};
 use tidings_model::{Envelope, headers};
 use tidings_protocol::server::SUBPROTOCOL;
 use tokio::net::{TcpListener, TcpStream};
@@ -104,7 +104,9 @@ async fn serve_user(socket: TcpStream, shared: &Shared) -> Result<(), Failure> {
 }
 
 fn admit(request: &Request, shared: &Shared) -> Result<String, Failure> {
-    let token = tidings_access::find(request.headers(), request.uri().query(), &Rules::default())?;
+    let (headers, query) = (request.headers(), request.uri().query());
+    let asking = Asking { headers, query, transport: Transport::Unknown };
+    let token = tidings_access::find(asking, &Rules::default())?;
     Ok(shared.verifier.verify_known(&token, SystemTime::now())?.subject)
 }
 

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use tidings_access::{
-    Algorithm, Audience, HttpKeySource, Issuer, Keys, Policy, RefreshSettings, RemoteKeys, SigningSecret,
-    Tenancy, Verifier, VerifyingKey,
+    Algorithm, Audience, HttpKeySource, Issuer, Keys, Policy, RefreshSettings, RemoteKeys, ShortSecret,
+    SigningSecret, Tenancy, TokenTypes, Verifier, VerifyingKey,
 };
 use tidings_model::Tenant;
-use tidings_runtime::config::{AccessConfig, IssuerConfig, SignatureAlgorithm};
+use tidings_runtime::config::{AccessConfig, IssuerConfig, Secret, SignatureAlgorithm};
 
 use crate::failure::Failure;
 
@@ -21,7 +21,13 @@ pub(crate) fn verifier(config: &AccessConfig) -> Result<Verifier, Failure> {
         });
         issuers.collect::<Result<_, Failure>>()?
     };
-    Ok(Verifier::new(issuers, Policy { leeway: config.leeway, ..Policy::default() }))
+    let policy = Policy {
+        leeway: config.leeway,
+        max_lifetime: (!config.max_lifetime.is_zero()).then_some(config.max_lifetime),
+        max_token_bytes: config.max_token_bytes,
+        types: TokenTypes::new(config.types.iter().map(String::as_str)),
+    };
+    Ok(Verifier::new(issuers, policy))
 }
 
 /// Whoever has the one secret may speak for every tenant.
@@ -29,7 +35,8 @@ fn single(config: &AccessConfig) -> Result<Issuer, Failure> {
     let secret = config.hs256_secret.as_ref().ok_or("`access.hs256_secret` is not set")?;
     let audience = config.audience.clone().map(|value| Audience { claim: "aud".to_owned(), value });
     let issuer = Issuer::with_secret(&SigningSecret::new(secret.expose())?);
-    Ok(Issuer { name: config.issuer.clone(), audience, ..issuer })
+    let keys = secrets(secret, config.hs256_previous_secret.as_ref())?;
+    Ok(Issuer { name: config.issuer.clone(), audience, keys, ..issuer })
 }
 
 /// An error begins with the key that it is about.
@@ -72,11 +79,18 @@ fn keys(config: &AccessConfig, issuer: &IssuerConfig) -> Result<Keys, String> {
         return Ok(Keys::Remote(RemoteKeys::new(source, settings)));
     }
     if let Some(secret) = &issuer.hs256_secret {
-        let secret = SigningSecret::new(secret.expose()).map_err(|error| format!("hs256_secret: {error}"))?;
-        return Ok(Keys::Fixed(vec![VerifyingKey::from_secret(&secret)]));
+        return secrets(secret, issuer.hs256_previous_secret.as_ref())
+            .map_err(|error| format!("hs256_secret: {error}"));
     }
     let files = issuer.key_files.iter().map(|path| read(path, issuer));
     Ok(Keys::Fixed(files.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect()))
+}
+
+/// The secret in use, and the one that it replaces.
+fn secrets(current: &Secret, previous: Option<&Secret>) -> Result<Keys, ShortSecret> {
+    let all = [Some(current), previous].into_iter().flatten();
+    let keys = all.map(|secret| Ok(VerifyingKey::from_secret(&SigningSecret::new(secret.expose())?)));
+    Ok(Keys::Fixed(keys.collect::<Result<_, _>>()?))
 }
 
 fn read(path: &Path, issuer: &IssuerConfig) -> Result<Vec<VerifyingKey>, String> {
@@ -104,6 +118,6 @@ fn algorithm(configured: SignatureAlgorithm) -> Algorithm {
         SignatureAlgorithm::PS256 => Algorithm::Ps256,
         SignatureAlgorithm::ES256 => Algorithm::Es256,
         SignatureAlgorithm::ES384 => Algorithm::Es384,
-        SignatureAlgorithm::EdDSA => Algorithm::EdDsa,
+        SignatureAlgorithm::EdDSA | SignatureAlgorithm::Ed25519 => Algorithm::EdDsa,
     }
 }

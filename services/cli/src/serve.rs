@@ -197,6 +197,7 @@ fn rules(config: &Config) -> Result<Rules, Failure> {
         places: places.collect(),
         cookie: config.gateway.cookie.clone(),
         allowed_origins: origins.collect::<Result<_, _>>()?,
+        requires_origin: config.access.require_origin,
     })
 }
 

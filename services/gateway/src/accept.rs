@@ -19,6 +19,7 @@ use hyper::rt::{Read, Write};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tidings_access::Transport;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -113,10 +114,22 @@ async fn serve_connection(stream: TcpStream, address: SocketAddr, entrance: Arc<
         tracing::debug!(%error, "cannot set options of a socket");
     }
     let Some((entered, nearest)) = entrance.admit(stream, address, deadline).await else { return };
+    let is_direct = !entrance.settings().proxy_protocol
+        && !is_trusted(address.ip().to_canonical(), &entrance.settings().trusted_proxies);
+    let seen = match &entered {
+        Entered::Tls(_) => Transport::Secured,
+        Entered::Plain(_) if is_direct => Transport::Plain,
+        Entered::Plain(_) => Transport::Unknown,
+    };
     let router = router.map_request(move |mut request: Request<_>| {
         let trusted = &entrance.settings().trusted_proxies;
         let peer = Peer(forwarded::client(nearest, request.headers(), trusted));
+        let transport = match seen {
+            Transport::Unknown => forwarded::transport(nearest, request.headers(), trusted),
+            seen => seen,
+        };
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(transport);
         request.map(|body| TimedBody::new(body, handshake_timeout))
     });
     let patience = Patience { first: deadline, later: handshake_timeout };

@@ -8,7 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
+use tidings_access::Transport;
 
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The client of a request that came from `nearest`, the other end of the connection.
@@ -25,6 +27,28 @@ pub(crate) fn client(nearest: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) ->
         }
     }
     client
+}
+
+/// What the client of a request speaks that came from `nearest` without TLS, and perhaps by way of proxies.
+///
+/// A proxy that is trusted says so in `X-Forwarded-Proto`. Some append and some replace; that one of them has seen TLS is
+/// enough, since whoever lies there makes only the check of its own origin stricter.
+pub(crate) fn transport(nearest: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Transport {
+    if !is_trusted(nearest.to_canonical(), trusted) {
+        return Transport::Unknown;
+    }
+    let lines = headers.get_all(X_FORWARDED_PROTO).iter().filter_map(|line| line.to_str().ok());
+    let named: Vec<_> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+    let is_any_of = |names: [&str; 2]| {
+        named.iter().any(|named| names.iter().any(|name| named.eq_ignore_ascii_case(name)))
+    };
+    if is_any_of(["https", "wss"]) {
+        Transport::Secured
+    } else if is_any_of(["http", "ws"]) {
+        Transport::Plain
+    } else {
+        Transport::Unknown
+    }
 }
 
 /// Whether what comes from here is believed. `address` is in its shortest form, as IPv4 wherever it can be.
@@ -89,6 +113,23 @@ mod tests {
             check("10.0.0.1", &[nonsense], "10.0.0.1");
             check("10.0.0.1", &["198.51.100.1", &format!("{nonsense}, 10.0.0.2")], "10.0.0.2");
         }
+    }
+
+    #[test]
+    fn what_a_client_speaks_is_said_by_a_trusted_proxy() {
+        let check = |nearest: &str, lines: &[&str], expected: Transport| {
+            let lines = lines.iter().map(|line| (X_FORWARDED_PROTO, HeaderValue::from_str(line).unwrap()));
+            let found = transport(nearest.parse().unwrap(), &lines.collect(), &trusted());
+            assert_eq!(found, expected);
+        };
+        check("203.0.113.5", &["http"], Transport::Unknown);
+        check("10.0.0.1", &[], Transport::Unknown);
+        check("10.0.0.1", &["gopher"], Transport::Unknown);
+        check("10.0.0.1", &["http"], Transport::Plain);
+        check("10.0.0.1", &["HTTPS"], Transport::Secured);
+        check("::ffff:10.0.0.1", &["wss"], Transport::Secured);
+        check("10.0.0.1", &["http, https"], Transport::Secured);
+        check("10.0.0.1", &["https", "http"], Transport::Secured);
     }
 
     fn address() -> impl Strategy<Value = IpAddr> {

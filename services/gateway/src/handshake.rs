@@ -10,7 +10,7 @@ use axum::http::header::{
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use tidings_access::{Claims, Refusal, Token};
+use tidings_access::{Asking, Claims, Refusal, Token, Transport};
 use tidings_model::{Position, PositionError};
 use tidings_protocol::extensions::PermessageDeflate;
 use tidings_protocol::server::{SUBPROTOCOL, choose_subprotocol};
@@ -145,6 +145,9 @@ pub(crate) async fn admit(shared: &Shared, request: &Parts) -> Result<Admission,
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key.as_bytes())).ok_or(Denied::NoKey)?;
     let query = request.uri.query();
     let token = token(shared, request)?;
+    if shared.rules.requires_origin {
+        tidings_access::check_origin(asking(request), &shared.rules)?;
+    }
     let device = device(query)?;
     let claims = verify(shared, &token).await?;
     let passport = passport(shared, &claims, device.as_deref())?;
@@ -171,7 +174,12 @@ pub(crate) async fn admit(shared: &Shared, request: &Parts) -> Result<Admission,
 /// The token of a request, unless too many have come from the same address.
 fn token(shared: &Shared, request: &Parts) -> Result<Token, Denied> {
     shared.limits.attempt(Peer::of(&request.extensions))?;
-    Ok(tidings_access::find(&request.headers, request.uri.query(), &shared.rules)?)
+    Ok(tidings_access::find(asking(request), &shared.rules)?)
+}
+
+fn asking(request: &Parts) -> Asking<'_> {
+    let transport = request.extensions.get().copied().unwrap_or(Transport::Unknown);
+    Asking { headers: &request.headers, query: request.uri.query(), transport }
 }
 
 /// Checks a token, with the issuer's newest keys if need be.
@@ -211,13 +219,11 @@ fn user_name(claims: &Claims) -> Result<UserName, UserNameError> {
     UserName::new(claims.tenant.clone(), &claims.subject)
 }
 
-/// Who sends the request and looks after the users of a tenant. Scopes are one text with spaces between
-/// them (RFC 8693, section 4.2), or a list.
+/// Who sends the request and looks after the users of a tenant.
 pub(crate) async fn administrator(shared: &Shared, request: &Parts) -> Result<Administrator, Denied> {
     let token = token(shared, request)?;
     let claims = verify(shared, &token).await?;
-    let holds = claims.claim_texts("scope").any(|scopes| scopes.split(' ').any(|scope| scope == ADMIN_SCOPE));
-    if !holds {
+    if !claims.scopes().any(|scope| scope == ADMIN_SCOPE) {
         return Err(Denied::NoAdmin(user_name(&claims)?));
     }
     if !shared.catalogs().contains_key(&claims.tenant) {

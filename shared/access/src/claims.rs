@@ -41,6 +41,14 @@ impl Claims {
         };
         values.iter().filter_map(as_text)
     }
+
+    /// What the token's holder was allowed to ask for: the words of `scope` (RFC 8693, section 4.2), or where there is none,
+    /// of `scp`, by which some name it. Either may be one text with spaces between its words, or a list.
+    pub fn scopes(&self) -> impl Iterator<Item = String> {
+        let name = if self.all.contains_key("scope") { "scope" } else { "scp" };
+        let words = |text: Cow<'_, str>| text.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        self.claim_texts(name).flat_map(words)
+    }
 }
 
 /// The value of a claim, or inside one: [`Claims::claim_texts`] says how a path is read.
@@ -64,6 +72,29 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn scopes_are_words_however_they_are_written() {
+        let check = |all: serde_json::Value, expected: &[&str]| {
+            let claims = Claims {
+                subject: "ada".to_owned(),
+                tenant: Tenant::parse("ops").unwrap(),
+                expires_at: 0,
+                issued_at: None,
+                session: None,
+                all: all.as_object().unwrap().clone(),
+            };
+            assert_eq!(claims.scopes().collect::<Vec<_>>(), expected, "{all}");
+        };
+        check(json!({}), &[]);
+        check(json!({"scope": "openid tidings:admin"}), &["openid", "tidings:admin"]);
+        check(json!({"scope": ["openid", "tidings:admin"]}), &["openid", "tidings:admin"]);
+        check(json!({"scp": "openid tidings:admin"}), &["openid", "tidings:admin"]);
+        check(json!({"scp": ["openid", "tidings:admin"]}), &["openid", "tidings:admin"]);
+        check(json!({"scope": "openid", "scp": "tidings:admin"}), &["openid"]);
+        check(json!({"scope": null, "scp": "tidings:admin"}), &[]);
+        check(json!({"scope": "  a  b ", "scp": 1}), &["a", "b"]);
+    }
 
     #[test]
     fn claims_give_their_texts() {

@@ -7,27 +7,49 @@ use std::str::FromStr;
 
 use http::uri::Authority;
 
-/// An origin such as `https://app.example` or `http://localhost:5173`.
+/// An origin such as `https://app.example`, `http://localhost:5173` or `capacitor://localhost`.
 ///
 /// The default port of a scheme may be written or not, letters of any case; a path, a user and
 /// `null` may not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    scheme: Scheme,
+    scheme: String,
     host: String,
-    port: u16,
+    /// None for the schemes of apps, unless one is written.
+    port: Option<u16>,
+}
+
+/// What a request came over, as far as that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// The client itself speaks TLS.
+    Secured,
+    /// It does not.
+    Plain,
+    /// A proxy stands between, and does not say what the client speaks.
+    Unknown,
 }
 
 impl Origin {
     /// A domain name has at most 253 characters; this leaves room for scheme and port.
     const MAX_LENGTH: usize = 320;
+    /// What no page is of: what speaks WebSocket or files, and what has no host.
+    const NO_PAGES: [&str; 7] = ["ws", "wss", "ftp", "file", "data", "blob", "javascript"];
 
     /// Whether a page of this origin comes from the host that the request's `Host` names.
     ///
-    /// `Host` has no scheme, and behind a proxy that ends TLS nobody here knows it, so host and
-    /// port decide; without a port the origin's scheme tells which is meant.
-    pub(crate) fn is_of_host(&self, host: &str) -> bool {
-        host_and_port(host, self.scheme).is_some_and(|(host, port)| host == self.host && port == self.port)
+    /// `Host` has no scheme; the origin's tells which port is meant where none is written. A page that came over HTTP may
+    /// have been altered on its way, so it is of this host only if the client is known to speak no TLS here. One that
+    /// came over HTTPS is, even if no TLS is seen: then a proxy that nobody has named ends it.
+    pub(crate) fn is_of_host(&self, host: &str, transport: Transport) -> bool {
+        let may_be = match self.scheme.as_str() {
+            "https" => true,
+            "http" => transport == Transport::Plain,
+            _ => false,
+        };
+        may_be
+            && host_and_port(host, default_port(&self.scheme))
+                .is_some_and(|(host, port)| host == self.host && port == self.port)
     }
 }
 
@@ -37,8 +59,11 @@ impl FromStr for Origin {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parse = || {
             let (scheme, authority) = text.split_once("://")?;
-            let scheme = Scheme::parse(scheme)?;
-            let (host, port) = host_and_port(authority, scheme)?;
+            let scheme = scheme.to_ascii_lowercase();
+            if !is_scheme(&scheme) || Self::NO_PAGES.contains(&&*scheme) {
+                return None;
+            }
+            let (host, port) = host_and_port(authority, default_port(&scheme))?;
             Some(Self { scheme, host, port })
         };
         if text.len() > Self::MAX_LENGTH {
@@ -50,55 +75,45 @@ impl FromStr for Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}://{}", self.scheme.as_str(), self.host)?;
-        if self.port != self.scheme.default_port() {
-            write!(formatter, ":{}", self.port)?;
+        write!(formatter, "{}://{}", self.scheme, self.host)?;
+        match self.port {
+            Some(port) if self.port != default_port(&self.scheme) => write!(formatter, ":{port}"),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
 /// Text that is no origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is no origin; expected one such as https://app.example, without a path")]
+#[error(
+    "{0} is no origin; expected one such as https://app.example or capacitor://localhost, without a path"
+)]
 pub struct OriginError(String);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scheme {
-    Http,
-    Https,
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
 }
 
-impl Scheme {
-    fn parse(text: &str) -> Option<Self> {
-        [Self::Http, Self::Https].into_iter().find(|known| text.eq_ignore_ascii_case(known.as_str()))
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
-    fn default_port(self) -> u16 {
-        match self {
-            Self::Http => 80,
-            Self::Https => 443,
-        }
-    }
+/// RFC 3986, section 3.1, in lower case.
+fn is_scheme(text: &str) -> bool {
+    let is_inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+    text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(is_inside)
 }
 
 /// Reads `host` or `host:port`, and nothing before, between or after.
 ///
 /// The grammar of URIs allows more in a host than any browser sends; a configured `https://*.example`
 /// must be a mistake rather than an origin that nothing ever equals.
-fn host_and_port(text: &str, scheme: Scheme) -> Option<(String, u16)> {
+fn host_and_port(text: &str, default_port: Option<u16>) -> Option<(String, Option<u16>)> {
     let authority: Authority = text.parse().ok()?;
     let host = authority.host();
     let port = match text.strip_prefix(host)? {
-        "" => scheme.default_port(),
-        rest => rest.strip_prefix(':')?.parse().ok()?,
+        "" => default_port,
+        rest => Some(rest.strip_prefix(':')?.parse().ok()?),
     };
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[:]".contains(&byte);
     (!host.is_empty() && host.bytes().all(is_plain)).then(|| (host.to_ascii_lowercase(), port))
@@ -120,6 +135,11 @@ mod tests {
         check("http://app.example:443", "http://app.example:443");
         check("http://127.0.0.1:8080", "http://127.0.0.1:8080");
         check("http://[::1]:80", "http://[::1]");
+        check("Capacitor://LocalHost", "capacitor://localhost");
+        check("ionic://localhost", "ionic://localhost");
+        check("tauri://localhost", "tauri://localhost");
+        check("app://bundle:1", "app://bundle:1");
+        check("chrome-extension://abcdefgh", "chrome-extension://abcdefgh");
     }
 
     #[test]
@@ -140,6 +160,15 @@ mod tests {
             "https://app.example:",
             "https://app.example:99999",
             "ftp://app.example",
+            "wss://app.example",
+            "file://",
+            "file://localhost",
+            "capacitor://",
+            "capacitor:localhost",
+            "1app://localhost",
+            "a b://localhost",
+            "://localhost",
+            "blob:https://app.example",
             "https://a b",
             "https://*.example",
             &long,
@@ -152,26 +181,34 @@ mod tests {
 
     #[test]
     fn a_page_of_the_same_host_is_known() {
-        let check = |origin: &str, host: &str, expected: bool| {
+        use Transport::{Plain, Secured, Unknown};
+        let check = |origin: &str, host: &str, over: &[Transport]| {
             let origin: Origin = origin.parse().unwrap();
-            assert_eq!(origin.is_of_host(host), expected, "{origin} and {host:?}");
+            for transport in [Plain, Secured, Unknown] {
+                let expected = over.contains(&transport);
+                assert_eq!(origin.is_of_host(host, transport), expected, "{origin}, {host:?}, {transport:?}");
+            }
         };
-        check("https://app.example", "app.example", true);
-        check("https://app.example", "APP.example:443", true);
-        check("http://app.example", "app.example", true);
-        check("http://localhost:8080", "localhost:8080", true);
-        check("https://app.example", "app.example:8443", false);
-        check("http://localhost:5173", "localhost:8080", false);
-        check("http://localhost:5173", "localhost", false);
-        check("https://app.example.evil.example", "app.example", false);
-        check("https://evil-app.example", "app.example", false);
-        check("https://app.example", "", false);
-        check("https://app.example", "evil@app.example", false);
+        let any = [Plain, Secured, Unknown];
+        check("https://app.example", "app.example", &any);
+        check("https://app.example", "APP.example:443", &any);
+        check("http://app.example", "app.example", &[Plain]);
+        check("http://app.example:443", "app.example:443", &[Plain]);
+        check("http://localhost:8080", "localhost:8080", &[Plain]);
+        check("https://app.example", "app.example:8443", &[]);
+        check("http://localhost:5173", "localhost:8080", &[]);
+        check("http://localhost:5173", "localhost", &[]);
+        check("https://app.example.evil.example", "app.example", &[]);
+        check("https://evil-app.example", "app.example", &[]);
+        check("https://app.example", "", &[]);
+        check("https://app.example", "evil@app.example", &[]);
+        check("capacitor://app.example", "app.example", &[]);
+        check("app://localhost:8080", "localhost:8080", &[]);
     }
 
     proptest! {
         #[test]
-        fn any_text_is_answered_and_a_canonical_form_is_stable(text in "(https?://)?.{0,40}") {
+        fn any_text_is_answered_and_a_canonical_form_is_stable(text in "((https?|app)://)?.{0,40}") {
             if let Ok(origin) = text.parse::<Origin>() {
                 prop_assert_eq!(origin.to_string().parse::<Origin>(), Ok(origin));
             }

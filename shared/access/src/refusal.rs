@@ -104,14 +104,18 @@ pub enum Refusal {
         /// The longest that is accepted.
         max: Duration,
     },
-    /// `ORIGIN_MISSING`: a cookie without the one `Origin` header that says which page sent it.
+    /// `ORIGIN_MISSING`: a cookie, or where every client needs it anything else, without the one `Origin` header that says
+    /// which page sent it.
     #[error(
-        "a token in a cookie needs one Origin header of the form https://app.example; programs \
-         other than browsers send the token in the Authorization header"
+        "a token in a cookie needs one Origin header of the form https://app.example, and with \
+         `access.require_origin` every token does; programs other than browsers send the token in the Authorization header"
     )]
     MissingOrigin,
-    /// `ORIGIN_FOREIGN`: a cookie sent by a page of a site that is not allowed to.
-    #[error("pages of {0} may not use the cookie here; expected this host or an allowed origin")]
+    /// `ORIGIN_FOREIGN`: sent by a page of a site that is not allowed to.
+    #[error(
+        "pages of {0} may not connect here so; expected one of this host, by https where the client speaks TLS, or of \
+         `gateway.allowed_origins`"
+    )]
     ForeignOrigin(Origin),
     /// `CLAIM_SUB`: well signed, but for nobody.
     #[error("the token's `sub` claim is not a string that names the user")]

@@ -13,7 +13,8 @@
 //! by another application on the same host says nothing of what this client wants. Between places
 //! of equal rank nothing is guessed: different tokens are refused, since whoever can add one to
 //! another's request (a link, a cookie set from a sibling domain) would otherwise choose as whom
-//! the victim connects. The same token twice is one token.
+//! the victim connects. The same token twice is one token. An `Authorization` of another scheme is no token: a browser adds
+//! the password of a staging host (`Basic`) to every request there, whatever else the page sends.
 //!
 //! A WebSocket handshake is exempt from the same-origin policy, and its cookies are sent from any
 //! page. Without the check of `Origin`, any site could listen as its visitor (cross-site WebSocket
@@ -22,7 +23,7 @@
 use http::header::{AUTHORIZATION, AsHeaderName, COOKIE, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue};
 
-use crate::{Origin, Refusal, Token};
+use crate::{Origin, Refusal, Token, Transport};
 
 /// A place that may hold a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,13 +47,26 @@ pub struct Rules {
     pub cookie: String,
     /// Origins whose pages may use the cookie, besides those of the request's own `Host`.
     pub allowed_origins: Vec<Origin>,
+    /// Whether every client has to come from one of those pages, wherever its token is.
+    pub requires_origin: bool,
+}
+
+/// What of a request says who sends it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'r> {
+    /// Its headers.
+    pub headers: &'r HeaderMap,
+    /// What follows `?`, as it was sent.
+    pub query: Option<&'r str>,
+    /// What it came over.
+    pub transport: Transport,
 }
 
 impl Default for Rules {
     /// Header, query, and the cookie `session`, for pages of the same host alone.
     fn default() -> Self {
         let places = vec![TokenPlace::Header, TokenPlace::Query, TokenPlace::Cookie];
-        Self { places, cookie: "session".to_owned(), allowed_origins: Vec::new() }
+        Self { places, cookie: "session".to_owned(), allowed_origins: Vec::new(), requires_origin: false }
     }
 }
 
@@ -81,23 +95,50 @@ impl Rules {
 /// What the subprotocol that is a token begins with.
 const SUBPROTOCOL_PREFIX: &str = "bearer.";
 
-/// Takes the token out of a request, of which `query` is the part after `?` as it was sent.
+/// Takes the token out of a request.
 ///
 /// Query parameters are decoded as browsers encode forms: `%HH`, and `+` for a space; a `Bearer `
 /// before the token is dropped. A cookie that is empty counts as absent, as logging out leaves it.
-pub fn find(headers: &HeaderMap, query: Option<&str>, rules: &Rules) -> Result<Token, Refusal> {
+pub fn find(asking: Asking<'_>, rules: &Rules) -> Result<Token, Refusal> {
+    let Asking { headers, query, .. } = asking;
     let from_headers = headers.get_all(AUTHORIZATION).iter().map(from_authorization);
-    let from_query = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
-        .filter(|(name, _)| name == "token" || name == "Authorization")
-        .map(|(_, value)| Token::parse(after_bearer(&value).unwrap_or(&value)));
+    let from_query = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).filter_map(
+        |(name, value)| match &*name {
+            "token" => Some(Token::parse(after_bearer(&value).unwrap_or(&value))),
+            "Authorization" => Some(from_parameter(&value)),
+            _ => None,
+        },
+    );
     let from_headers = from_headers.filter(|_| rules.allows(TokenPlace::Header));
     let from_query = from_query.filter(|_| rules.allows(TokenPlace::Query));
     let from_subprotocols = subprotocol_tokens(headers).filter(|_| rules.allows(TokenPlace::Subprotocol));
-    let on_purpose = sole(from_headers.chain(from_query).chain(from_subprotocols))?;
-    match on_purpose {
+    let mut has_other_scheme = false;
+    let given = from_headers.chain(from_query).chain(from_subprotocols).filter(|found| {
+        let is_other = matches!(found, Err(Refusal::Scheme));
+        has_other_scheme |= is_other;
+        !is_other
+    });
+    let found = match sole(given)? {
         Some(token) => Ok(token),
-        None if rules.allows(TokenPlace::Cookie) => from_cookie(headers, rules),
+        None if rules.allows(TokenPlace::Cookie) => from_cookie(asking, rules),
         None => Err(rules.missing()),
+    };
+    match found {
+        Err(Refusal::Missing { .. }) if has_other_scheme => Err(Refusal::Scheme),
+        found => found,
+    }
+}
+
+/// Whether the request comes from a page that may send it; programs other than browsers say whatever they like.
+pub fn check_origin(asking: Asking<'_>, rules: &Rules) -> Result<(), Refusal> {
+    let Asking { headers, transport, .. } = asking;
+    let origin: Origin =
+        single(headers, ORIGIN).and_then(|text| text.parse().ok()).ok_or(Refusal::MissingOrigin)?;
+    let is_same = || single(headers, HOST).is_some_and(|host| origin.is_of_host(host, transport));
+    if rules.allowed_origins.contains(&origin) || is_same() {
+        Ok(())
+    } else {
+        Err(Refusal::ForeignOrigin(origin))
     }
 }
 
@@ -114,16 +155,25 @@ fn from_authorization(value: &HeaderValue) -> Result<Token, Refusal> {
     Token::parse(after_bearer(text).ok_or(Refusal::Scheme)?)
 }
 
+/// What programs put into the query that would be the header: the token, with or without its scheme.
+fn from_parameter(value: &str) -> Result<Token, Refusal> {
+    match after_bearer(value) {
+        Some(token) => Token::parse(token),
+        None if value.contains(' ') => Err(Refusal::Scheme),
+        None => Token::parse(value),
+    }
+}
+
 /// What follows the scheme's name, which is of any case (RFC 9110, section 11.1).
 fn after_bearer(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_once(' ')?;
     scheme.eq_ignore_ascii_case("Bearer").then(|| rest.trim_matches(' '))
 }
 
-fn from_cookie(headers: &HeaderMap, rules: &Rules) -> Result<Token, Refusal> {
-    let mut values = cookie_values(headers, &rules.cookie).peekable();
+fn from_cookie(asking: Asking<'_>, rules: &Rules) -> Result<Token, Refusal> {
+    let mut values = cookie_values(asking.headers, &rules.cookie).peekable();
     if values.peek().is_some() {
-        check_origin(headers, rules)?;
+        check_origin(asking, rules)?;
     }
     sole(values.map(|value| Token::parse(&String::from_utf8_lossy(value))))?.ok_or_else(|| rules.missing())
 }
@@ -141,17 +191,6 @@ fn cookie_values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item =
             Some(unquoted.unwrap_or(value))
         })
         .filter(|value| !value.is_empty())
-}
-
-fn check_origin(headers: &HeaderMap, rules: &Rules) -> Result<(), Refusal> {
-    let origin: Origin =
-        single(headers, ORIGIN).and_then(|text| text.parse().ok()).ok_or(Refusal::MissingOrigin)?;
-    let is_same = || single(headers, HOST).is_some_and(|host| origin.is_of_host(host));
-    if rules.allowed_origins.contains(&origin) || is_same() {
-        Ok(())
-    } else {
-        Err(Refusal::ForeignOrigin(origin))
-    }
 }
 
 /// The value of a header that is there once; whether the first or the last of several is meant

@@ -6,7 +6,7 @@ use std::slice::from_ref;
 use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use proptest::prelude::*;
-use tidings_access::{Refusal, Rules, Token, TokenPlace, find};
+use tidings_access::{Asking, Refusal, Rules, Token, TokenPlace, Transport, check_origin, find};
 
 const OWN: (HeaderName, &str) = (ORIGIN, "https://api.example");
 const AT: (HeaderName, &str) = (HOST, "api.example");
@@ -26,7 +26,11 @@ fn ask_in(places: &[TokenPlace], headers: &[(HeaderName, &str)], query: &str) ->
             headers.append(name, value);
             headers
         });
-    find(&headers, (!query.is_empty()).then_some(query), &rules)
+    find(over_tls(&headers, (!query.is_empty()).then_some(query)), &rules)
+}
+
+fn over_tls<'r>(headers: &'r HeaderMap, query: Option<&'r str>) -> Asking<'r> {
+    Asking { headers, query, transport: Transport::Secured }
 }
 
 #[track_caller]
@@ -105,10 +109,16 @@ fn the_cookies_name_is_a_setting() {
     headers.insert(ORIGIN, HeaderValue::from_static("http://127.0.0.1:8080"));
     headers.insert(HOST, HeaderValue::from_static("127.0.0.1:8080"));
     headers.insert(COOKIE, HeaderValue::from_static("session=other; sid=a.b.c"));
-    assert_eq!(find(&headers, None, &rules).as_ref().map(Token::expose), Ok("a.b.c"));
+    assert_eq!(
+        find(Asking { headers: &headers, query: None, transport: Transport::Plain }, &rules)
+            .as_ref()
+            .map(Token::expose),
+        Ok("a.b.c")
+    );
 
     headers.remove(COOKIE);
-    let refusal = find(&headers, None, &rules).unwrap_err();
+    let refusal =
+        find(Asking { headers: &headers, query: None, transport: Transport::Plain }, &rules).unwrap_err();
     assert!(refusal.to_string().contains("cookie `sid`"), "{refusal}");
 }
 
@@ -199,6 +209,71 @@ fn a_cookie_needs_an_allowed_origin() {
     refuses(&[AT, broken, (ORIGIN, "null")], "", "ORIGIN_MISSING", StatusCode::FORBIDDEN);
 }
 
+/// What went over the network in the clear may have been written by anybody on the way.
+#[test]
+fn a_page_of_http_is_trusted_only_where_there_is_no_tls() {
+    let headers = HeaderMap::from_iter(
+        [(COOKIE, "session=a.b.c"), (HOST, "app.example"), (ORIGIN, "http://app.example")]
+            .map(|(name, value)| (name, HeaderValue::from_static(value))),
+    );
+    let ask = |transport, rules: &Rules| {
+        find(Asking { headers: &headers, query: None, transport }, rules).map_err(|refusal| refusal.code())
+    };
+    let allowed = Rules { allowed_origins: vec!["http://app.example".parse().unwrap()], ..Rules::default() };
+    for transport in [Transport::Secured, Transport::Unknown] {
+        assert_eq!(ask(transport, &Rules::default()), Err("ORIGIN_FOREIGN"));
+        assert!(ask(transport, &allowed).is_ok(), "what is configured counts");
+    }
+    assert!(ask(Transport::Plain, &Rules::default()).is_ok());
+}
+
+#[test]
+fn apps_have_origins_too() {
+    let origins = ["capacitor://localhost", "ionic://localhost", "tauri://localhost", "app://bundle"];
+    let rules = Rules {
+        allowed_origins: origins.iter().map(|one| one.parse().unwrap()).collect(),
+        ..Rules::default()
+    };
+    let check = |origin: &str, expected: Result<(), &str>| {
+        let headers = HeaderMap::from_iter(
+            [(ORIGIN, origin), (HOST, "localhost")]
+                .map(|(name, value)| (name, HeaderValue::from_str(value).unwrap())),
+        );
+        let checked = check_origin(over_tls(&headers, None), &rules).map_err(|refusal| refusal.code());
+        assert_eq!(checked, expected, "{origin}");
+    };
+    for origin in origins {
+        check(origin, Ok(()));
+    }
+    check("capacitor://localhost:1", Err("ORIGIN_FOREIGN"));
+    check("other://localhost", Err("ORIGIN_FOREIGN"));
+    check("null", Err("ORIGIN_MISSING"));
+    check("file://", Err("ORIGIN_MISSING"));
+}
+
+/// A browser adds the password of a staging host to each request there.
+#[test]
+fn a_token_beside_other_credentials_is_found() {
+    let basic = (AUTHORIZATION, "Basic c3RhZ2U6c2VjcmV0");
+    let all = [TokenPlace::Header, TokenPlace::Query, TokenPlace::Cookie, TokenPlace::Subprotocol];
+    let check = |headers: &[(HeaderName, &str)], query: &str| {
+        let found = ask_in(&all, headers, query);
+        assert_eq!(found.as_ref().map(Token::expose), Ok("a.b.c"), "{headers:?} {query}");
+    };
+    for other in ["Basic c3RhZ2U6c2VjcmV0", "Digest username=\"a\"", "Negotiate YII=", "ä b", ""] {
+        let other = (AUTHORIZATION, other);
+        check(from_ref(&other), "token=a.b.c");
+        check(from_ref(&other), "Authorization=Bearer%20a.b.c");
+        check(&[other.clone(), (AUTHORIZATION, "Bearer a.b.c")], "");
+        check(&[AT, OWN, other.clone(), (COOKIE, "session=a.b.c")], "");
+        check(&[other, (SEC_WEBSOCKET_PROTOCOL, "tidings.v1, bearer.a.b.c")], "");
+    }
+    check(&[AT, OWN, (COOKIE, "other=x; session=a.b.c; theirs=\"y z\"")], "Authorization=Basic%20eA");
+    check(&[(AUTHORIZATION, "Bearer a.b.c"), (COOKIE, "session=left.over")], "x=y");
+    refuses(from_ref(&basic), "", "TOKEN_SCHEME", StatusCode::UNAUTHORIZED);
+    refuses(&[basic], "Authorization=Basic%20eA", "TOKEN_SCHEME", StatusCode::UNAUTHORIZED);
+}
+
 #[test]
 fn a_token_given_on_purpose_wins_over_a_cookie() {
     let cookie = (COOKIE, "session=left.over.one");
@@ -274,7 +349,7 @@ proptest! {
             }
         }
         let rules = Rules { places, ..Rules::default() };
-        match find(&headers, query.as_deref(), &rules) {
+        match find(over_tls(&headers, query.as_deref()), &rules) {
             Ok(token) => prop_assert!(token.expose().bytes().all(|byte| byte.is_ascii_graphic())),
             Err(refusal) => prop_assert!(refusal.status().is_client_error() && !refusal.code().is_empty()),
         }
@@ -300,7 +375,7 @@ proptest! {
             (headers, query.as_deref().filter(|_| is_looked_at(TokenPlace::Query)))
         };
         let rules = Rules { places: places.clone(), ..Rules::default() };
-        let found = |(headers, query): (HeaderMap, Option<&str>)| find(&headers, query, &rules);
+        let found = |(headers, query): (HeaderMap, Option<&str>)| find(over_tls(&headers, query), &rules);
         let (whole, chosen) = (found(request(&|_| true)), found(request(&|place| places.contains(&place))));
         prop_assert_eq!(whole, chosen);
     }
@@ -318,7 +393,7 @@ proptest! {
             headers.append(name, value);
             headers
         });
-        match find(&headers, query.as_deref(), &Rules::default()) {
+        match find(over_tls(&headers, query.as_deref()), &Rules::default()) {
             Ok(token) => prop_assert!((1..=Token::MAX_LENGTH).contains(&token.expose().len())),
             Err(refusal) => prop_assert!(refusal.status().is_client_error()),
         }

@@ -20,6 +20,8 @@
 //! - [`NatsServer::start`] returns a server that answers and serves JetStream, or one error that says what to do.
 //! - [`Cluster::start`] returns servers that have found each other and elected a leader for JetStream.
 
+#![expect(clippy::disallowed_methods, reason = "what is read is from the servers that are started here")]
+
 mod binary;
 mod cluster;
 mod error;

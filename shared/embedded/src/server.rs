@@ -315,7 +315,6 @@ fn port_of(folder: &Path, pid: u32) -> Option<u16> {
         .ok()?
         .flatten()
         .find(|entry| entry.file_name().to_string_lossy().ends_with(&suffix))?;
-    #[expect(clippy::disallowed_methods, reason = "a file of the server that was started here")]
     let ports: Value = serde_json::from_slice(&fs::read(entry.path()).ok()?).ok()?;
     ports["nats"][0].as_str()?.rsplit_once(':')?.1.parse().ok()
 }
@@ -329,7 +328,6 @@ async fn serves_jetstream(port: u16) -> bool {
         io::Result::Ok(line)
     };
     greeting.await.is_ok_and(|line| {
-        #[expect(clippy::disallowed_methods, reason = "the greeting of the server that was started here")]
         let info = line.strip_prefix("INFO ").and_then(|json| serde_json::from_str::<Value>(json).ok());
         info.is_some_and(|info| info["jetstream"] == true)
     })

@@ -60,8 +60,8 @@ pub(super) const FORMATS: &[Format] = &[
     },
     Format {
         name: "origin",
-        holds: |text| is_url(text, &["http", "https"]) && !text.ends_with('/'),
-        expected: "an origin such as https://app.example, without a path",
+        holds: is_origin,
+        expected: "an origin such as https://app.example or capacitor://localhost, without a path",
     },
     Format {
         name: "jwks-url",
@@ -136,6 +136,13 @@ fn is_url(text: &str, schemes: &[&str]) -> bool {
             && uri.host().is_some_and(|host| !host.is_empty())
             && !authority.contains('@')
     })
+}
+
+/// Whether `text` may be where a page or an app comes from; whoever compares it reads it more closely.
+fn is_origin(text: &str) -> bool {
+    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+    let has_pages = !["ws", "wss", "ftp", "file", "data", "blob", "javascript"].contains(&&*scheme);
+    has_pages && is_url(text, &[&scheme, &scheme.to_ascii_uppercase()]) && !text.ends_with('/')
 }
 
 /// Whether `text` is an HTTP URL of a document.

@@ -1,12 +1,16 @@
 //! Who may sign: one secret, or issuers that do not get in each other's way.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use super::{Conflict, keys, quoted, unreadable};
 use crate::config::format::MIN_SECRET_BYTES;
 use crate::config::sources::variable_of;
 use crate::config::{AccessConfig, IssuerConfig, Secret, SecretRule, SignatureAlgorithm};
+
+/// Fewer bytes have no room for a signature of RSA; more are not read by whatever takes a request's head apart.
+const MAX_TOKEN_BYTES: RangeInclusive<usize> = 1024..=64 * 1024;
 
 /// Reads the files of secrets into `access`, and finds every conflict.
 pub(super) fn resolve(access: &mut AccessConfig, rule: SecretRule) -> Vec<Conflict> {
@@ -17,6 +21,14 @@ pub(super) fn resolve(access: &mut AccessConfig, rule: SecretRule) -> Vec<Confli
             "[]",
             "at least one of header, query, cookie and subprotocol",
         ));
+    }
+    if access.types.is_empty() {
+        conflicts.push(wrong("access.types", "[]", "at least one value of `typ`, or \"absent\""));
+    }
+    if !MAX_TOKEN_BYTES.contains(&access.max_token_bytes) {
+        let (least, most) = (MAX_TOKEN_BYTES.start(), MAX_TOKEN_BYTES.end());
+        let expected = format!("a size from {least} to {most} bytes");
+        conflicts.push(wrong("access.max_token_bytes", &access.max_token_bytes.to_string(), &expected));
     }
     if access.issuers.is_empty() {
         conflicts.extend(single(access, rule));
@@ -31,11 +43,12 @@ pub(super) fn resolve(access: &mut AccessConfig, rule: SecretRule) -> Vec<Confli
     conflicts
 }
 
-fn single(access: &mut AccessConfig, rule: SecretRule) -> Option<Conflict> {
+fn single(access: &mut AccessConfig, rule: SecretRule) -> Vec<Conflict> {
     if access.hs256_secret.is_some() || access.hs256_secret_file.is_some() {
-        return secret("access", &mut access.hs256_secret, access.hs256_secret_file.as_deref());
+        return secrets("access", access);
     }
-    (rule == SecretRule::Required).then(|| Conflict {
+    let mut conflicts: Vec<_> = secrets("access", access);
+    conflicts.extend((rule == SecretRule::Required).then(|| Conflict {
         keys: keys(["access.hs256_secret", "access.hs256_secret_file", "access.issuers"]),
         value: None,
         expected: format!(
@@ -44,15 +57,66 @@ fn single(access: &mut AccessConfig, rule: SecretRule) -> Option<Conflict> {
             variable_of("access.hs256_secret"),
             variable_of("access.hs256_secret_file"),
         ),
-    })
+    }));
+    conflicts
+}
+
+/// A section that may have a secret, and the one of before.
+trait Secrets {
+    fn current(&mut self) -> (&mut Option<Secret>, Option<&Path>);
+    fn previous(&mut self) -> (&mut Option<Secret>, Option<&Path>);
+}
+
+impl Secrets for AccessConfig {
+    fn current(&mut self) -> (&mut Option<Secret>, Option<&Path>) {
+        (&mut self.hs256_secret, self.hs256_secret_file.as_deref())
+    }
+
+    fn previous(&mut self) -> (&mut Option<Secret>, Option<&Path>) {
+        (&mut self.hs256_previous_secret, self.hs256_previous_secret_file.as_deref())
+    }
+}
+
+impl Secrets for IssuerConfig {
+    fn current(&mut self) -> (&mut Option<Secret>, Option<&Path>) {
+        (&mut self.hs256_secret, self.hs256_secret_file.as_deref())
+    }
+
+    fn previous(&mut self) -> (&mut Option<Secret>, Option<&Path>) {
+        (&mut self.hs256_previous_secret, self.hs256_previous_secret_file.as_deref())
+    }
+}
+
+/// Reads both, of which the previous one replaces nothing alone, and does not differ from the other for nothing.
+fn secrets(section: &str, given: &mut impl Secrets) -> Vec<Conflict> {
+    let mut conflicts = Vec::new();
+    let (key, previous_key) = (format!("{section}.hs256_secret"), format!("{section}.hs256_previous_secret"));
+    let (current, file) = given.current();
+    let has_current = current.is_some() || file.is_some();
+    conflicts.extend(secret(&key, current, file));
+    let current = current.clone();
+    let (previous, file) = given.previous();
+    conflicts.extend(secret(&previous_key, previous, file));
+    let Some(previous) = previous else { return conflicts };
+    let shown = crate::config::mistake::sized(previous.expose().len());
+    if !has_current {
+        conflicts.push(wrong(&previous_key, &shown, &format!("nothing, because {key} is not set")));
+    } else if current.is_some_and(|current| current.expose() == previous.expose()) {
+        conflicts.push(wrong(&previous_key, &shown, &format!("another secret than {key}")));
+    }
+    conflicts
 }
 
 /// The single form would let its secret speak for every tenant of the others.
 fn both_forms(access: &AccessConfig) -> Vec<Conflict> {
     let text = |text: &Option<String>| text.as_ref().map(|text| format!("{text:?}"));
-    let secret = access.hs256_secret.as_ref();
+    let sized = |secret: &Option<Secret>| {
+        secret.as_ref().map(|secret| crate::config::mistake::sized(secret.expose().len()))
+    };
     let given = [
-        ("access.hs256_secret", secret.map(|secret| crate::config::mistake::sized(secret.expose().len()))),
+        ("access.hs256_secret", sized(&access.hs256_secret)),
+        ("access.hs256_previous_secret", sized(&access.hs256_previous_secret)),
+        ("access.hs256_previous_secret_file", access.hs256_previous_secret_file.as_deref().map(quoted)),
         ("access.hs256_secret_file", access.hs256_secret_file.as_deref().map(quoted)),
         ("access.issuer", text(&access.issuer)),
         ("access.audience", text(&access.audience)),
@@ -64,7 +128,7 @@ fn both_forms(access: &AccessConfig) -> Vec<Conflict> {
 fn one(key: &str, issuer: &mut IssuerConfig, is_alone: bool) -> Vec<Conflict> {
     let mut conflicts = Vec::new();
     conflicts.extend(tenants(key, issuer, is_alone));
-    conflicts.extend(secret(key, &mut issuer.hs256_secret, issuer.hs256_secret_file.as_deref()));
+    conflicts.extend(secrets(key, issuer));
     conflicts.extend(kinds_of_keys(key, issuer));
     conflicts.extend(algorithms(key, issuer));
     conflicts
@@ -150,8 +214,8 @@ fn same_names(issuers: &[IssuerConfig]) -> Vec<Conflict> {
 }
 
 /// Reads the secret's file, if it is in one.
-fn secret(section: &str, secret: &mut Option<Secret>, file: Option<&Path>) -> Option<Conflict> {
-    let (value_key, file_key) = (format!("{section}.hs256_secret"), format!("{section}.hs256_secret_file"));
+fn secret(value_key: &str, secret: &mut Option<Secret>, file: Option<&Path>) -> Option<Conflict> {
+    let file_key = format!("{value_key}_file");
     let path: PathBuf = file?.to_owned();
     let expected = if secret.is_some() {
         format!("nothing, because {value_key} is set, too; keep one of them")
@@ -164,7 +228,7 @@ fn secret(section: &str, secret: &mut Option<Secret>, file: Option<&Path>) -> Op
             Err(reason) => format!("a file with a secret of at least {MIN_SECRET_BYTES} bytes ({reason})"),
         }
     };
-    Some(Conflict { keys: vec![file_key, value_key], value: Some(quoted(&path)), expected })
+    Some(Conflict { keys: vec![file_key, value_key.to_owned()], value: Some(quoted(&path)), expected })
 }
 
 fn read_secret(path: &Path) -> Result<Secret, String> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::MINUTE;
-use crate::config::format::duration;
+use super::{ByteSizeSchema, MINUTE};
+use crate::config::format::{byte_size, duration};
 
 /// A place in a request that may hold a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -34,7 +34,13 @@ pub struct AccessConfig {
     /// File with that secret, instead of `hs256_secret`; one line end after it is not part of the secret.
     #[schemars(length(min = 1))]
     pub hs256_secret_file: Option<PathBuf>,
-    /// Time by which clocks may differ when a token's `exp` and `nbf` are checked.
+    /// Secret of before, whose tokens are still accepted while it is replaced by `hs256_secret`.
+    #[schemars(with = "String", extend("format" = "hs256-secret", "writeOnly" = true))]
+    pub hs256_previous_secret: Option<Secret>,
+    /// File with that secret, instead of `hs256_previous_secret`; one line end after it is not part of the secret.
+    #[schemars(length(min = 1))]
+    pub hs256_previous_secret_file: Option<PathBuf>,
+    /// Time by which clocks may differ when a token's `exp`, `nbf` and `iat` are checked.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration-or-zero"))]
     pub leeway: Duration,
@@ -46,6 +52,22 @@ pub struct AccessConfig {
     pub audience: Option<String>,
     /// Places in a request that may hold a token: `header`, `query`, `cookie`, `subprotocol`. Others are not looked at.
     pub sources: Vec<TokenSource>,
+    /// Values of `typ` that a token's header may have, of any case, with or without `application/`; `absent` stands for
+    /// tokens without it.
+    #[schemars(extend("items" = { "type": "string", "minLength": 1 }))]
+    pub types: Vec<String>,
+    /// Time for which a token may be valid, from its `iat` on, or from now on if it has none; `0s` is no limit.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration-or-zero"))]
+    pub max_lifetime: Duration,
+    /// Bytes that a token may have, from 1 to 64 KiB. It has to fit into the head of a request, or into a message of
+    /// `gateway.max_frame_bytes`, too.
+    #[serde(deserialize_with = "byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub max_token_bytes: usize,
+    /// Whether every WebSocket has to come from a page of this host or of `gateway.allowed_origins`, also with a token that
+    /// is in no cookie.
+    pub require_origin: bool,
     /// Age at which the keys of a `jwks_url` are fetched again.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
@@ -71,10 +93,16 @@ impl Default for AccessConfig {
         Self {
             hs256_secret: None,
             hs256_secret_file: None,
+            hs256_previous_secret: None,
+            hs256_previous_secret_file: None,
             leeway: Duration::from_secs(30),
             issuer: None,
             audience: None,
             sources: vec![TokenSource::Header, TokenSource::Query, TokenSource::Cookie],
+            types: ["absent", "JWT", "at+jwt"].map(str::to_owned).into(),
+            max_lifetime: Duration::ZERO,
+            max_token_bytes: 8 * 1024,
+            require_origin: false,
             jwks_max_age: 10 * MINUTE,
             jwks_cooldown: Duration::from_secs(10),
             jwks_grace: 5 * MINUTE,
@@ -96,6 +124,8 @@ pub enum SignatureAlgorithm {
     ES256,
     ES384,
     EdDSA,
+    /// Another name of `EdDSA` (RFC 9864).
+    Ed25519,
 }
 
 /// Somebody whose tokens are accepted. It has exactly one of `jwks_url`, `key_files`, `hs256_secret` and
@@ -146,6 +176,14 @@ pub struct IssuerConfig {
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub hs256_secret_file: Option<PathBuf>,
+    /// Secret of before, whose tokens are still accepted while it is replaced.
+    #[serde(default)]
+    #[schemars(with = "String", extend("format" = "hs256-secret", "writeOnly" = true))]
+    pub hs256_previous_secret: Option<Secret>,
+    /// File with that secret, instead of `hs256_previous_secret`.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub hs256_previous_secret_file: Option<PathBuf>,
 }
 
 fn aud() -> String {
