@@ -4,12 +4,16 @@
 
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use harness::{
     Answer, Authority, BOUND, Client, Dial, KeyServer, SECRET, Setup, SigningKey, System, eventually, token,
 };
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_tungstenite::tungstenite::http::HeaderName;
+use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 
 /// A gateway with three issuers: `keycloak` for ops by its key set, `cognito` for shelter by a key file, and `backend` for
 /// ops and shelter by a secret.
@@ -263,4 +267,112 @@ async fn tokens_are_taken_from_the_chosen_places_alone() {
         assert_eq!(refusal.status, 401, "{}", refusal.body);
         assert!(refusal.body.contains("TOKEN_MISSING") && !refusal.body.contains(&token), "{}", refusal.body);
     }
+}
+
+/// A system with one secret and this file.
+async fn with_secret(file: &str, variables: &[(&str, &str)]) -> System {
+    let setup = variables.iter().fold(Setup::default(), |setup, (name, value)| setup.variable(name, value));
+    setup.file(file).start().await
+}
+
+async fn check_refused(dial: Dial, status: u16, code: &str) {
+    let refusal = dial.refused().await;
+    assert_eq!(refusal.status, status, "{}", refusal.body);
+    assert!(refusal.body.contains(&format!("{code:?}")), "{}", refusal.body);
+}
+
+#[tokio::test]
+async fn a_secret_is_replaced_while_its_tokens_are_still_good() {
+    const NEW: &str = "another-secret-for-tests-of-32-bytes";
+    let claims = json!({"sub": "ada", "tenant": "ops"});
+    let system = with_secret(
+        "[access]\nmax_lifetime = \"2h\"\n",
+        &[("TIDINGS_ACCESS__HS256_SECRET", NEW), ("TIDINGS_ACCESS__HS256_PREVIOUS_SECRET", SECRET)],
+    )
+    .await;
+    for secret in [SECRET, NEW] {
+        let mut client = system.dial().bearer(&token(secret, claims.clone())).open().await;
+        client.expect_nothing_before_pong(BOUND).await;
+    }
+    let forged = token("a-secret-that-nobody-has-configured!", claims.clone());
+    check_refused(system.dial().bearer(&forged), 401, "TOKEN_SIGNATURE").await;
+    let lasting = token(NEW, with_number(claims.clone(), "exp", 253_402_300_799));
+    check_refused(system.dial().bearer(&lasting), 401, "TOKEN_LIFETIME").await;
+    let future = token(NEW, with_number(claims, "iat", 4_000_000_000));
+    check_refused(system.dial().bearer(&future), 401, "TOKEN_NOT_YET_VALID").await;
+}
+
+fn with_number(mut claims: Value, name: &str, number: u64) -> Value {
+    claims[name] = json!(number);
+    claims
+}
+
+/// Nine levels of text in text, each as deep as a parser goes: less than 8 KiB, and more than a stack holds.
+#[tokio::test]
+async fn a_token_that_nobody_has_signed_ends_nothing() {
+    let mut system = with_secret("", &[]).await;
+    for name in ["$serde_json::private::RawValue", "a"] {
+        let nested = (0..9).fold("[]".to_owned(), |inner, _| {
+            format!("{}{{\"{name}\":{}}}{}", "[".repeat(110), Value::from(inner), "]".repeat(110))
+        });
+        let claims = format!("{{\"a\":{nested}}}");
+        let [header, claims] = [r#"{"alg":"HS256"}"#, &claims].map(|part| URL_SAFE_NO_PAD.encode(part));
+        let refusal = system.dial().bearer(&format!("{header}.{claims}.x")).refused().await;
+        assert_eq!(refusal.status, 401, "{}", refusal.body);
+    }
+    let good = token(SECRET, json!({"sub": "ada", "tenant": "ops"}));
+    system.dial().bearer(&good).open().await.expect_nothing_before_pong(BOUND).await;
+    system.check_well();
+}
+
+#[tokio::test]
+async fn a_page_is_of_this_host_by_the_scheme_that_its_client_speaks() {
+    const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+    let token = token(SECRET, json!({"sub": "ada", "tenant": "ops"}));
+    let proxied = with_secret(
+        "[gateway]\ntrusted_proxies = [\"127.0.0.1\"]\nallowed_origins = [\"capacitor://localhost\"]\n\
+         [access]\nrequire_origin = true\n",
+        &[],
+    )
+    .await;
+    let host = proxied.address().strip_prefix("http://").unwrap().to_owned();
+    let (plain, secure) = (format!("http://{host}"), format!("https://{host}"));
+    let dial = |origin: &str| proxied.dial().cookie(&token).origin(origin);
+    // The proxy ends TLS, or does not say whether it does.
+    check_refused(dial(&plain), 403, "ORIGIN_FOREIGN").await;
+    check_refused(dial(&plain).header(PROTO, "https"), 403, "ORIGIN_FOREIGN").await;
+    dial(&plain).header(PROTO, "http").open().await;
+    dial(&secure).header(PROTO, "https").open().await;
+    dial("capacitor://localhost").open().await;
+    // Also where no cookie is.
+    check_refused(proxied.dial().bearer(&token), 403, "ORIGIN_MISSING").await;
+    check_refused(proxied.dial().bearer(&token).origin("null"), 403, "ORIGIN_MISSING").await;
+    check_refused(proxied.dial().bearer(&token).origin("https://evil.example"), 403, "ORIGIN_FOREIGN").await;
+    proxied.dial().bearer(&token).origin(&secure).open().await;
+
+    // Who comes directly and speaks no TLS has a page of HTTP; a staging host's password hides no token.
+    let direct = with_secret("", &[]).await;
+    let own = direct.address().to_owned();
+    direct.dial().cookie(&token).origin(&own).header(PROTO, "https").open().await;
+    let basic = direct.dial().query("token", &token);
+    basic.header(AUTHORIZATION, "Basic c3RhZ2U6c2VjcmV0").open().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_left_out_is_named_once_with_the_reason() {
+    let mut bench = Bench::start("1h", None).await;
+    let encrypting = SigningKey::new("enc-1", Algorithm::RS256);
+    let mut jwk = encrypting.jwk();
+    jwk["use"] = json!("enc");
+    jwk["alg"] = json!("RSA-OAEP");
+    bench.keycloak.answer(Answer::Body(json!({"keys": [jwk, bench.key.jwk()]}).to_string()));
+    // An unknown key is asked for, and the set with it.
+    bench.refused(&SigningKey::new("other", Algorithm::RS256).token(ops()), 401, "TOKEN_KEY").await;
+    let line = bench.system.gateway.line("left out", BOUND).await;
+    assert!(line.contains("enc-1") && line.contains("another use than signatures"), "{line}");
+    let refusal = bench.bearer(&encrypting.token(ops())).refused().await;
+    assert!(refusal.body.contains("cannot use"), "{}", refusal.body);
+    bench.open(&bench.key.token(ops())).await;
+    let said = bench.system.gateway.output();
+    assert_eq!(said.matches("left out").count(), 1, "{said}");
 }

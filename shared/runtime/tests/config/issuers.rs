@@ -50,7 +50,7 @@ fn a_mistake_in_an_issuer_is_told_with_its_place() {
         "algorithms = [\"none\"]",
         &format!(
             "{at}.algorithms = \"none\" (tidings.toml): expected in each item \"HS256\" or \"RS256\" or \"RS384\" or \
-             \"RS512\" or \"PS256\" or \"ES256\" or \"ES384\" or \"EdDSA\""
+             \"RS512\" or \"PS256\" or \"ES256\" or \"ES384\" or \"EdDSA\" or \"Ed25519\""
         ),
     );
     told(
@@ -175,4 +175,63 @@ fn issuers_that_do_not_go_together_are_told() {
     // What is wrong by itself is not compared, and hides no secret's absence.
     let wrong = issuer("issuer = none");
     assert_eq!(File::new(&wrong).mistakes(&[], SecretRule::Required).len(), 1);
+}
+
+#[test]
+fn a_previous_secret_stands_beside_another_current_one() {
+    let other = "another-secret-of-32-bytes-or-so";
+    let both = format!("[access]\nhs256_secret = \"{SECRET}\"\nhs256_previous_secret = \"{other}\"\n");
+    check(&both, &[], &[]);
+    let config = File::new(&both).load(&[], SecretRule::Required).unwrap();
+    assert_eq!(config.access.hs256_previous_secret.unwrap().expose(), other.as_bytes());
+
+    let previous = |expected: &str| {
+        format!("access.hs256_previous_secret = a value of 32 bytes (tidings.toml): expected {expected}")
+    };
+    let alone = format!("[access]\nhs256_previous_secret = \"{SECRET}\"\n");
+    check(&alone, &[], &[&previous("nothing, because access.hs256_secret is not set")]);
+    check(
+        &format!("[access]\nhs256_secret = \"{SECRET}\"\nhs256_previous_secret = \"{SECRET}\"\n"),
+        &[],
+        &[&previous("another secret than access.hs256_secret")],
+    );
+    let beside = format!("[access]\nhs256_previous_secret = \"{SECRET}\"\n{}", issuer(""));
+    check(&beside, &[], &[&previous("nothing, because access.issuers is set, too; make it one of them")]);
+    let of_issuer = issuer(&format!(
+        "jwks_url = none\nalgorithms = [\"HS256\"]\nhs256_secret = \"{SECRET}\"\nhs256_previous_secret = \"{other}\""
+    ));
+    check(&of_issuer, &[], &[]);
+    let without = issuer(&format!("hs256_previous_secret = \"{SECRET}\""));
+    let told = "access.issuers[0].hs256_previous_secret = a value of 32 bytes (tidings.toml): expected nothing, because \
+                access.issuers[0].hs256_secret is not set";
+    check(&without, &[], &[told]);
+    // Files are as good.
+    let file = File::new(&format!("[access]\nhs256_secret = \"{other}\"\n"));
+    std::fs::write(file.path("previous"), SECRET).unwrap();
+    let path = file.path("previous");
+    let given = [("TIDINGS_ACCESS__HS256_PREVIOUS_SECRET_FILE", path.to_str().unwrap())];
+    let config = file.load(&given, SecretRule::Required).unwrap();
+    assert_eq!(config.access.hs256_previous_secret.unwrap().expose(), SECRET.as_bytes());
+}
+
+#[test]
+fn what_a_token_may_be_has_bounds() {
+    let told = |key: &str, value: &str, expected: &str| {
+        format!("access.{key} = {value} (tidings.toml): expected {expected}")
+    };
+    let size = "a size from 1024 to 65536 bytes";
+    check("[access]\nmax_token_bytes = 100\n", &[], &[&told("max_token_bytes", "100", size)]);
+    check("[access]\nmax_token_bytes = \"65 KiB\"\n", &[], &[&told("max_token_bytes", "66560", size)]);
+    let types = "at least one value of `typ`, or \"absent\"";
+    check("[access]\ntypes = []\n", &[], &[&told("types", "[]", types)]);
+    check("[access]\ntypes = [\"at+jwt\"]\nmax_lifetime = \"1h\"\nmax_token_bytes = \"12 KiB\"\n", &[], &[]);
+    for origin in ["capacitor://localhost", "ionic://localhost", "tauri://localhost", "https://app.example"] {
+        check(&format!("[gateway]\nallowed_origins = [\"{origin}\"]\n"), &[], &[]);
+    }
+    for origin in
+        ["null", "file:///x", "wss://app.example", "https://app.example/x", "capacitor://", "localhost"]
+    {
+        let file = File::new(&format!("[gateway]\nallowed_origins = [\"{origin}\"]\n"));
+        assert_eq!(file.mistakes(&[], SecretRule::Optional).len(), 1, "{origin}");
+    }
 }

@@ -97,11 +97,11 @@ fn a_list_is_checked_item_by_item() {
         &[],
         &[
             "gateway.allowed_origins = \"https://b.example/\" (tidings.toml): expected in each item an origin such as \
-             https://app.example, without a path",
-            "gateway.allowed_origins = \"c.example\" (tidings.toml): expected in each item an origin such as https://app.example, \
-             without a path",
+             https://app.example or capacitor://localhost, without a path",
+            "gateway.allowed_origins = \"c.example\" (tidings.toml): expected in each item an origin such as https://app.example or \
+             capacitor://localhost, without a path",
             "gateway.allowed_origins = \"https://d/e\" (tidings.toml): expected in each item an origin such as \
-             https://app.example, without a path",
+             https://app.example or capacitor://localhost, without a path",
         ],
     );
     for network in ["10.0.0.0/33", "proxy.example", "::ffff:10.0.0.1", "::ffff:10.0.0.0/104"] {
@@ -119,7 +119,7 @@ fn a_list_is_checked_item_by_item() {
         &[],
         &[
             "gateway.allowed_origins = \"https://a.example\" (tidings.toml): expected a list, in each item an origin such as \
-           https://app.example, without a path",
+           https://app.example or capacitor://localhost, without a path",
         ],
     );
 }

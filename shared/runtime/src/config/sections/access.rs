@@ -124,7 +124,7 @@ pub enum SignatureAlgorithm {
     ES256,
     ES384,
     EdDSA,
-    /// Another name of `EdDSA` (RFC 9864).
+    // Another name of EdDSA (RFC 9864); a description here would end the schema's list of names.
     Ed25519,
 }
 
