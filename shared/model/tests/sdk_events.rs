@@ -19,7 +19,7 @@ struct Captured {
 }
 
 fn captured() -> Vec<Captured> {
-    serde_json::from_str(include_str!("sdk_events.json")).unwrap()
+    tidings_model::json::read(include_bytes!("sdk_events.json")).unwrap()
 }
 
 fn raw(headers: Vec<(String, String)>, payload: &str) -> RawEvent {
