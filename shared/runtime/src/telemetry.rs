@@ -5,6 +5,7 @@
 //! subscriber, set once by [`start`].
 
 mod export;
+mod fields;
 
 pub use tidings_propagation as propagation;
 
@@ -19,6 +20,7 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, ParseError, Targets, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -114,15 +116,24 @@ where
     let filter = EnvFilter::builder()
         .parse(&config.log)
         .map_err(|source| TelemetryError::Filter { log: config.log.clone(), source })?;
-    // Whoever read the log may have gone, as `head` does; a complaint about that would go the same way, and panic.
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
-    let lines = match config.log_format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
-    };
+    let lines = lines(config.log_format, std::io::stderr().is_terminal(), std::io::stderr);
     let is_for_logs = filter_fn(|metadata| metadata.target() != propagation::TRACES_ONLY)
         .with_max_level_hint(LevelFilter::TRACE);
     Ok(lines.with_filter(filter.and(is_for_logs)))
+}
+
+/// Each event on a line of its own, whatever is in its fields.
+fn lines<S, W>(format: LogFormat, is_terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    // Whoever read the log may have gone, as `head` does; a complaint about that would go the same way, and panic.
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
+    match format {
+        LogFormat::Text => lines.with_ansi(is_terminal).fmt_fields(fields::OneLine).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    }
 }
 
 fn tracer_provider(

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use opentelemetry_sdk::trace::InMemorySpanExporter;
@@ -128,6 +129,48 @@ fn tracing_needs_a_runtime_and_logging_does_not() {
     assert!(matches!(traced, Err(TelemetryError::NoRuntime)));
     for log_format in [LogFormat::Text, LogFormat::Json] {
         assert!(build(&TelemetryConfig { log_format, ..TelemetryConfig::default() }, "tidings-test").is_ok());
+    }
+}
+
+/// What strangers chose is in every kind of field, in both formats.
+#[test]
+fn nothing_in_a_field_begins_a_line_or_commands_the_terminal() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer {0}")]
+    struct Outer(String, #[source] std::io::Error);
+
+    let forged = "ada\n2026 INFO forged\r\u{1b}[31m\u{9b}1m\u{202e}\u{2028}\u{200b}\u{7f}é語";
+    for format in [LogFormat::Text, LogFormat::Json] {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&written);
+        let lines = lines(format, false, move || Sink(Arc::clone(&sink)));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            let error = Outer(forged.to_owned(), std::io::Error::other(forged));
+            let error = &error as &dyn std::error::Error;
+            tracing::info!(text = forged, shown = %forged, error, "message with {forged}");
+            tracing::info_span!("span", name = forged, shown = %forged).in_scope(|| tracing::info!("within"));
+        });
+        let output = String::from_utf8(std::mem::take(&mut *written.lock().unwrap())).unwrap();
+        assert_eq!(output.lines().count(), 2, "{output:?}");
+        assert!(output.matches("é語").count() >= 5, "{output}");
+        for hidden in ['\r', '\u{1b}', '\u{9b}', '\u{202e}', '\u{2028}', '\u{200b}', '\u{7f}'] {
+            // Programs that read JSON know what to do with the rest of them.
+            let is_for_programs = format == LogFormat::Json && hidden >= '\u{7f}';
+            assert!(is_for_programs || !output.contains(hidden), "{hidden:?} in {output:?}");
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
