@@ -7,6 +7,7 @@
 mod closing;
 mod compression;
 mod messages;
+mod page;
 mod raw;
 mod violations;
 mod ws;

@@ -7,13 +7,13 @@ use std::sync::OnceLock;
 use harness::{BOUND, Launch, SECRET, System, Tidings, token};
 use serde_json::{Value, json};
 
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/conformance/ws");
+pub(crate) const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/conformance/ws");
 
 /// Messages that a client awaits before it closes.
 const AWAITED: usize = 3;
 
 /// The folder with the modules that `package-lock.json` names, installed once and then kept.
-fn modules() -> &'static Path {
+pub(crate) fn modules() -> &'static Path {
     static MODULES: OnceLock<PathBuf> = OnceLock::new();
     MODULES.get_or_init(|| {
         let package: Value =

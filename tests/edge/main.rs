@@ -24,3 +24,4 @@ mod requests;
 mod rotation;
 mod slow;
 mod tls;
+mod upgrades;

@@ -22,9 +22,20 @@ pub(crate) fn request(token: &str) -> String {
     )
 }
 
+fn address(system: &System) -> SocketAddr {
+    system.address().strip_prefix("http://").unwrap().parse().unwrap()
+}
+
+/// Connects as one whose system takes little that is not read.
+pub(crate) async fn narrow(system: &System) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    timeout(BOUND, socket.connect(address(system))).await.expect("the gateway accepts").unwrap()
+}
+
 /// Connects from one of this machine's addresses and sends these bytes.
 pub(crate) async fn send(system: &System, from: Ipv4Addr, bytes: &[u8]) -> TcpStream {
-    let gateway: SocketAddr = system.address().strip_prefix("http://").unwrap().parse().unwrap();
+    let gateway = address(system);
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((from, 0).into()).unwrap();
     let mut stream = timeout(BOUND, socket.connect(gateway)).await.expect("the gateway accepts").unwrap();
@@ -38,6 +49,28 @@ pub(crate) async fn status(stream: &mut TcpStream) -> Option<u16> {
     let mut head = [0; 12];
     let answer = timeout(BOUND, stream.read_exact(&mut head)).await.expect("an answer, or the end");
     answer.ok().map(|_| std::str::from_utf8(&head).unwrap().split(' ').nth(1).unwrap().parse().unwrap())
+}
+
+/// An answer that says no, whole: its status, its head, and its code.
+pub(crate) async fn refusal(stream: &mut TcpStream) -> (u16, String, String) {
+    let mut answer = Vec::new();
+    let whole = async {
+        loop {
+            let text = String::from_utf8_lossy(&answer).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n")
+                && let Ok(body) = serde_json::from_str::<Value>(body)
+            {
+                return (head.to_ascii_lowercase(), body);
+            }
+            let mut more = [0; 1024];
+            let read = stream.read(&mut more).await.unwrap_or(0);
+            assert!(read > 0, "no answer in JSON: {text}");
+            answer.extend_from_slice(&more[..read]);
+        }
+    };
+    let (head, body) = timeout(BOUND, whole).await.expect("an answer");
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head, body["error"]["code"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned())
 }
 
 /// Waits until the gateway has closed the connection.

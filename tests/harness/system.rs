@@ -46,6 +46,7 @@ impl Default for Setup {
             .variable("TIDINGS_SCHEMAS__DIRECTORY", SCHEMAS)
             .variable("TIDINGS_ACCESS__HS256_SECRET", SECRET)
             .variable("TIDINGS_GATEWAY__LISTEN", "127.0.0.1:0")
+            .variable("TIDINGS_GATEWAY__ADMIN_LISTEN", "127.0.0.1:0")
             .variable("TIDINGS_GATEWAY__DRAIN_TIME", "0s")
     }
 }

@@ -82,7 +82,7 @@ async fn whoever_has_no_good_token_is_refused() {
     let mut system = System::start().await;
     let refused = async |token: &str| system.dial().bearer(token).refused().await;
     let text = "no token was given; expected the header `Authorization: Bearer <token>`, the query parameter `token` \
-                or `Authorization`, or the cookie `session`";
+                or `Authorization`, the cookie `session`, or the subprotocol `bearer.<token>`";
     check(&system.dial().refused().await, 401, "TOKEN_MISSING", text);
     let text = "the Authorization header is not of the form `Bearer <token>`";
     let basic = system.dial().header(AUTHORIZATION, "Basic YWRhOmFkYQ==");

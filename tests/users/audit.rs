@@ -28,6 +28,7 @@ async fn what_is_done_and_refused_is_written_and_no_token_is() {
 
     refused(address, &expired).await;
     Dial::new(address).query("token", &forged).refused().await;
+    Dial::new(address).subprotocol(&format!("bearer.{ada}")).open().await.close().await;
     client.send_json(&json!({ "action": "authenticate", "token": expired })).await;
     client.next_json(BOUND).await;
     request("GET", address, "consumers", &ada).await;
@@ -62,7 +63,7 @@ async fn what_is_done_and_refused_is_written_and_no_token_is() {
         ("revoke", "ops/ada"),
         ("reset", "ops/ada/default"),
         ("remove", "ops/ada/default"),
-        ("purge", "ada"),
+        ("purge", "ops/ada"),
         ("close", "bo"),
     ] {
         find(json!({ "what": what, "to": to, "who": "ops/root", "from": "127.0.0.1" }));

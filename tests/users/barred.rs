@@ -100,8 +100,22 @@ async fn how_it_stands_with_a_user_is_told() {
         assert_eq!(status, 200, "{body}");
         serde_json::from_str::<Value>(&body).unwrap()
     };
-    let nothing = json!({ "tenant": "ops", "user": "j.doe *", "disabled": null, "revoked": null });
-    assert_eq!(told(first, "j.doe%20*").await, nothing);
+    // Of a user whom nobody knows, there is nothing; be it misspelled, disabling is possible and says so.
+    let (status, body) = request("GET", first, "users/j.doe%20*", &admin()).await;
+    assert_eq!((status, code(&body).as_str()), (404, "NOT_FOUND"));
+    let (status, body) = request("POST", first, "users/nobody/disable", &admin()).await;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &body["devices"], &body["connections"]), (200, &json!([]), &json!(0)), "{body}");
+    let mut here = open(second, &token_of("j.doe *", &json!({ "sid": "tablet" }))).await;
+    // A fresh token, be it of another session, does not make another device of a connection.
+    let fresh = token_of("j.doe *", &json!({ "sid": "another" }));
+    here.send_json(&json!({ "action": "authenticate", "token": fresh })).await;
+    here.expect_nothing_before_pong(BOUND).await;
+    let something = json!({
+        "tenant": "ops", "user": "j.doe *", "disabled": null, "revoked": null,
+        "devices": ["tablet"], "connections": 1,
+    });
+    assert_eq!(told(first, "j.doe%20*").await, something);
     let arguments = ["users", "disable", "--tenant", "ops", "--user", "j.doe *", "--reason", "has left"];
     site.run(&arguments).await;
     let disabled = &told(second, "j.doe%20*").await["disabled"];
@@ -110,6 +124,8 @@ async fn how_it_stands_with_a_user_is_told() {
     let shown: Value = serde_json::from_str(&site.users("show", "j.doe *").await).unwrap();
     assert_eq!(&shown["disabled"], disabled);
 
+    let longest = Some(json!({ "reason": "é".repeat(500) }));
+    assert_eq!(request_with("POST", first, "users/ada/disable", &admin(), longest).await.0, 200);
     let long = Some(json!({ "reason": "x".repeat(501) }));
     let (status, body) = request_with("POST", first, "users/ada/disable", &admin(), long).await;
     assert_eq!((status, code(&body).as_str()), (400, "REASON"));
@@ -135,8 +151,8 @@ async fn an_entry_that_cannot_be_read_keeps_the_user_out() {
 async fn eventually_refused(address: &str, token: &str) -> (u16, String) {
     harness::eventually("the administrator is refused", BOUND, async || {
         match request("GET", address, "users/ada", token).await {
-            (200, body) => Err(body),
-            refused => Ok(refused),
+            refused @ (401 | 403, _) => Ok(refused),
+            (_, body) => Err(body),
         }
     })
     .await

@@ -10,6 +10,7 @@
     reason = "helpers fail a test by panicking"
 )]
 
+mod administration;
 mod audit;
 mod barred;
 mod connections;

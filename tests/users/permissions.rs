@@ -60,7 +60,7 @@ impl Deployment {
             system.public_key(): jwt(&system, &json!({ "type": "account", "version": 2 })),
         });
         let config = format!(
-            "operator: {}\nsystem_account: {}\nresolver: MEMORY\nresolver_preload: {preload}",
+            "max_control_line: 64KB\noperator: {}\nsystem_account: {}\nresolver: MEMORY\nresolver_preload: {preload}",
             jwt(&operator, &json!({ "type": "operator", "version": 2 })),
             system.public_key(),
         );
@@ -76,6 +76,7 @@ impl Deployment {
             .variable("TIDINGS_SCHEMAS__DIRECTORY", SCHEMAS)
             .variable("TIDINGS_ACCESS__HS256_SECRET", SECRET)
             .variable("TIDINGS_GATEWAY__LISTEN", "127.0.0.1:0")
+            .variable("TIDINGS_GATEWAY__ADMIN_LISTEN", "127.0.0.1:0")
             .variable("TIDINGS_GATEWAY__DRAIN_TIME", "0s")
             .folder(self.folder.path())
     }
@@ -192,6 +193,27 @@ fn each_user_writes_what_is_its_own_and_nothing_else() {
     }
 }
 
+/// Events that are rejected are looked at, tried again and removed by way of the gateway.
+async fn check_rejections(deployment: &Deployment, address: &str) {
+    let publish = ["publish", "--tenant", "ops", "incident.exploded", "--data", "{}", "--unchecked"];
+    deployment.tidings("admin", &publish).finish(BOUND).await.failed();
+    let (status, body) = request("GET", address, "rejections", &admin()).await;
+    let rejections = json_lines(&body);
+    assert_eq!((status, rejections.len()), (200, 1), "{body}");
+    let path = format!("rejections/{}", rejections[0]["position"].as_str().unwrap());
+    let (status, body) = request("GET", address, &path, &admin()).await;
+    assert_eq!(status, 200, "{body}");
+    let (status, body) = request("POST", address, &format!("{path}/retry"), &admin()).await;
+    assert_eq!(status, 200, "{body}");
+    harness::eventually("it is rejected again, and removed", BOUND, async || {
+        match request("DELETE", address, &path, &admin()).await {
+            (204, _) => Ok(()),
+            (status, body) => Err(format!("{status} {body}")),
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn no_user_needs_more_than_it_is_granted() {
     let deployment = Deployment::start().await;
@@ -217,6 +239,7 @@ async fn no_user_needs_more_than_it_is_granted() {
     assert_eq!(status, 200, "{body}");
     assert_eq!(ada.close_code(BOUND).await, Some(4503));
 
+    check_rejections(&deployment, &address).await;
     let mut second = deployment.tidings("projector", &["projector"]);
     second = second.variable("TIDINGS_PROJECTOR__SHARD", "1");
     let mut second = second.start();

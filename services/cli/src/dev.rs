@@ -25,6 +25,8 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     if config.access.hs256_secret.is_none() && config.access.issuers.is_empty() {
         config.access.hs256_secret = Some(Secret::new(token::DEV_SECRET.as_bytes()));
     }
+    // Who tries it out has one address for everything.
+    config.gateway.admin_listen.get_or_insert(config.gateway.listen);
     // There is no other gateway to move to.
     config.gateway.drain_time.get_or_insert(Duration::ZERO);
     let drain_time = config.gateway.drain_time();
@@ -82,10 +84,13 @@ async fn shards_in_use(config: &Config, topology: &Topology) -> Result<BTreeSet<
 }
 
 fn check_free(config: &Config) -> Result<(), Failure> {
-    let address = config.gateway.listen;
-    std::net::TcpListener::bind(address)
-        .map(drop)
-        .map_err(|source| tidings_gateway::StartError::Listen { address, source }.into())
+    let admin = config.gateway.admin_listen.map(|address| ("gateway.admin_listen", address));
+    for (key, address) in [("gateway.listen", config.gateway.listen)].into_iter().chain(admin) {
+        std::net::TcpListener::bind(address)
+            .map(drop)
+            .map_err(|source| tidings_gateway::StartError::Listen { key, address, source })?;
+    }
+    Ok(())
 }
 
 /// Says which key the port is from, which the nats-server's part cannot know.

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use serde_json::{Value, json};
 use tidings_model::{Position, Tenant};
 use tidings_runtime::config::{Config, SecretRule};
 use tidings_streams::{RejectedEvent, Rejections, Topology};
@@ -29,7 +28,7 @@ pub(crate) async fn run(file: Option<&Path>, command: &RejectedCommand) -> Resul
         }
         RejectedCommand::Show { tenant, position } => {
             let found = rejected.find(tenant.as_deref(), position).await?;
-            print_pretty_json(&described(&found)?)?;
+            print_pretty_json(&found.whole()?)?;
         }
         RejectedCommand::Retry(selection) => rejected.retry(selection).await?,
         RejectedCommand::Drop(selection) => rejected.discard(selection).await?,
@@ -63,7 +62,7 @@ impl Rejected<'_> {
             // It may have been retried or dropped by somebody else since it was listed.
             let Some(rejected) = self.rejections.find(position).await? else { continue };
             let sequence = self.rejections.retry(&rejected).await?;
-            announce(&format!("{position} {} is event {sequence}", event(&rejected)))?;
+            announce(&format!("{position} {} is event {sequence}", rejected.event()))?;
             retried += 1;
         }
         let retried = counted(retried, "event");
@@ -138,7 +137,7 @@ impl Rejected<'_> {
             let is_of_tenant = tenant.is_none_or(|tenant| tenant == tenant_of(&rejected));
             has_tenant |= tenant.is_some() && is_of_tenant;
             if is_of_tenant {
-                names.insert(event(&rejected).to_owned());
+                names.insert(rejected.event().to_owned());
             }
         }
         if !has_tenant {
@@ -159,7 +158,7 @@ fn cells(rejected: &RejectedEvent) -> Result<[String; 7], Failure> {
     Ok([
         rejected.position.to_string(),
         tenant_of(rejected).to_owned(),
-        event(rejected).to_owned(),
+        rejected.event().to_owned(),
         rejected.reason.clone(),
         rejected.tries.to_string(),
         seen,
@@ -172,25 +171,9 @@ fn tenant_of(rejected: &RejectedEvent) -> &str {
     rejected.subject.split('.').nth(1).unwrap_or_default()
 }
 
-/// `<entity>.<action>`, or what the subject has in its place.
-fn event(rejected: &RejectedEvent) -> &str {
-    rejected.subject.splitn(3, '.').nth(2).unwrap_or(&rejected.subject)
-}
-
 impl RejectedFilter {
     fn passes(&self, rejected: &RejectedEvent) -> bool {
         self.reason.as_ref().is_none_or(|reason| *reason == rejected.reason)
-            && self.event.as_ref().is_none_or(|name| name == event(rejected))
+            && self.event.as_ref().is_none_or(|name| name == rejected.event())
     }
-}
-
-/// With the payload: as JSON if it is some, else as text.
-fn described(rejected: &RejectedEvent) -> Result<Value, Failure> {
-    let mut description = serde_json::to_value(rejected)?;
-    let payload = tidings_model::json::parse(&rejected.payload)
-        .unwrap_or_else(|_| json!(String::from_utf8_lossy(&rejected.payload)));
-    if let Value::Object(members) = &mut description {
-        members.insert("payload".to_owned(), payload);
-    }
-    Ok(description)
 }

@@ -141,6 +141,9 @@ pub(crate) async fn start_gateway(
         random: fastrand::f64,
     })?;
     let address = gateway.address();
+    if let Some(address) = gateway.admin_address() {
+        tracing::info!(%address, "the admin interface listens");
+    }
     shutdown.spawn("keys", keys);
     let whole = shutdown.clone();
     shutdown.spawn("gateway", async move {

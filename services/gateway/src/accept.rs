@@ -2,8 +2,9 @@
 //!
 //! A connection that has not become a WebSocket costs a task with hyper's small buffers, and no longer than the time
 //! for a handshake: within that time from connecting the first request's head has come, PROXY header and TLS before it
-//! included; each later head has as long again from the moment when it could begin, and so has each body. There may be
-//! only so many of them, and whatever goes wrong on one concerns nobody else.
+//! included; each later head has as long again from the moment when it could begin, and so has each body. A client that
+//! does not take its answers has a time of its own. There may be only so many of them, and whatever goes wrong on one
+//! concerns nobody else.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -17,9 +18,10 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
 use tidings_access::Transport;
+use tidings_runtime::config::GatewayConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -31,14 +33,15 @@ use tower::ServiceExt as _;
 use crate::entrance::{Entered, Entrance};
 use crate::forwarded;
 use crate::forwarded::is_trusted;
-use crate::http::{Endpoint, Stage, router};
-use crate::limits::{PendingConnection, TimedBody};
+use crate::http::{Endpoint, Routes, Stage, router};
+use crate::http_stream::HttpStream;
+use crate::limits::{Pending, PendingConnection, TimedBody};
 use crate::shared::Shared;
 
-/// The largest head of a request, in bytes; a token may have 8 KiB.
-const MAX_HEAD: usize = 16 * 1024;
-/// The most headers that a request may have.
-const MAX_HEADERS: usize = 64;
+/// Bytes of a head that are not counted, such as blanks before a value, and that there is room for all the same.
+const BLANKS: usize = 1024;
+/// The smallest buffer that hyper reads heads into, in bytes.
+const SMALLEST_BUFFER: usize = 8 * 1024;
 /// How much a socket may hold that is not yet sent: what a client that never reads costs the
 /// kernel, which would otherwise let it grow to megabytes.
 const SEND_BUFFER: usize = 16 * 1024;
@@ -58,18 +61,23 @@ impl Peer {
     }
 }
 
-/// Accepts connections until cancelled.
+/// Accepts connections until cancelled, and answers what is asked on these routes.
 pub(crate) async fn serve(
     listener: TcpListener,
+    routes: Routes,
     tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
     stage: watch::Receiver<Stage>,
     cancelled: CancellationToken,
 ) {
     let tasks = TaskTracker::new();
-    let entrance = Arc::new(Entrance::new(Arc::clone(&shared), tls));
-    let pending = Arc::clone(&shared.limits.pending);
-    let router = router(Endpoint { shared, stage, upgrades: tasks.clone() });
+    // Administrators come from within, past the balancer that sends PROXY headers, and have room of their own.
+    let (proxy_protocol, pending) = match routes {
+        Routes::Admin => (false, Pending::new(&shared.settings)),
+        Routes::Clients | Routes::All => (shared.settings.proxy_protocol, Arc::clone(&shared.limits.pending)),
+    };
+    let entrance = Arc::new(Entrance::new(Arc::clone(&shared), tls, proxy_protocol));
+    let router = router(routes, Endpoint { shared, stage, upgrades: tasks.clone() });
     while let Some(accepted) = cancelled.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, address)) => {
@@ -107,6 +115,7 @@ async fn displaced(place: Option<&PendingConnection>) {
 }
 
 async fn serve_connection(stream: TcpStream, address: SocketAddr, entrance: Arc<Entrance>, router: Router) {
+    let bounds = Bounds::of(entrance.settings());
     let handshake_timeout = entrance.settings().handshake_timeout;
     let deadline = Instant::now() + handshake_timeout;
     let socket = socket2::SockRef::from(&stream);
@@ -132,25 +141,42 @@ async fn serve_connection(stream: TcpStream, address: SocketAddr, entrance: Arc<
         request.extensions_mut().insert(transport);
         request.map(|body| TimedBody::new(body, handshake_timeout))
     });
-    let patience = Patience { first: deadline, later: handshake_timeout };
     let service = TowerToHyperService::new(router);
+    let patience = bounds.response;
     match entered {
-        Entered::Plain(stream) => answer(TokioIo::new(stream), service, patience, nearest).await,
-        Entered::Tls(stream) => answer(TokioIo::new(*stream), service, patience, nearest).await,
+        Entered::Plain(stream) => {
+            answer(HttpStream::new(stream, patience), service, deadline, bounds, nearest).await;
+        }
+        Entered::Tls(stream) => {
+            answer(HttpStream::new(*stream, patience), service, deadline, bounds, nearest).await;
+        }
     }
 }
 
-/// How long heads of requests may take.
+/// What a client may take.
 #[derive(Debug, Clone, Copy)]
-struct Patience {
-    /// When the first must have come.
-    first: Instant,
-    /// What each one after it may take.
-    later: Duration,
+struct Bounds {
+    /// For the head of each request but the first.
+    head: Duration,
+    /// For each share of an answer.
+    response: Duration,
+    headers: usize,
+    buffer: usize,
+}
+
+impl Bounds {
+    fn of(settings: &GatewayConfig) -> Self {
+        Self {
+            head: settings.handshake_timeout,
+            response: settings.response_timeout,
+            headers: settings.max_headers.get(),
+            buffer: settings.max_header_bytes.saturating_add(BLANKS).max(SMALLEST_BUFFER),
+        }
+    }
 }
 
 /// Answers requests. The first has its deadline here, because hyper knows one time for all of them.
-async fn answer<I, S>(io: I, service: S, patience: Patience, nearest: IpAddr)
+async fn answer<I, S>(io: I, service: S, first: Instant, bounds: Bounds, nearest: IpAddr)
 where
     I: Read + Write + Unpin + Send + 'static,
     S: Service<hyper::Request<Incoming>, Response = Response, Error = Infallible>,
@@ -162,13 +188,13 @@ where
     });
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(patience.later)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
+        .header_read_timeout(bounds.head)
+        .max_buf_size(bounds.buffer)
+        .max_headers(bounds.headers)
         .serve_connection(io, noticed)
         .with_upgrades();
     let late = async {
-        if timeout_at(patience.first, begun.cancelled()).await.is_ok() {
+        if timeout_at(first, begun.cancelled()).await.is_ok() {
             std::future::pending::<()>().await;
         }
     };

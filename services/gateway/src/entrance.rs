@@ -20,6 +20,8 @@ use crate::shared::Shared;
 pub(crate) struct Entrance {
     shared: Arc<Shared>,
     tls: Option<TlsAcceptor>,
+    /// Whether each connection begins with a PROXY header.
+    proxy_protocol: bool,
     /// How often the log tells of what an operator should see, whoever causes it and how often.
     complaints: DefaultDirectRateLimiter,
 }
@@ -31,9 +33,9 @@ pub(crate) enum Entered {
 }
 
 impl Entrance {
-    pub(crate) fn new(shared: Arc<Shared>, tls: Option<TlsAcceptor>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, tls: Option<TlsAcceptor>, proxy_protocol: bool) -> Self {
         let complaints = RateLimiter::direct(Quota::per_second(std::num::NonZeroU32::MIN));
-        Self { shared, tls, complaints }
+        Self { shared, tls, proxy_protocol, complaints }
     }
 
     pub(crate) fn settings(&self) -> &GatewayConfig {
@@ -68,7 +70,7 @@ impl Entrance {
         address: IpAddr,
     ) -> Result<(Entered, IpAddr), EntranceError> {
         let mut nearest = address;
-        if self.settings().proxy_protocol {
+        if self.proxy_protocol {
             if !is_trusted(address, &self.settings().trusted_proxies) {
                 return Err(EntranceError::Stranger);
             }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_access::{Rules, Verifier};
+use tidings_access::{Rules, TokenPlace, Verifier};
 use tidings_catalog::Catalogs;
 use tidings_model::ShardNumber;
 use tidings_runtime::config::GatewayConfig;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accept;
 use crate::audit::Audit;
 use crate::connections;
-use crate::http::Stage;
+use crate::http::{Routes, Stage};
 use crate::lanes::Keeper;
 use crate::limits::Limits;
 use crate::positions::Positions;
@@ -67,6 +67,8 @@ pub struct Parts {
 pub struct Gateway {
     shared: Arc<Shared>,
     listener: TcpListener,
+    /// Of the admin interface, where it has an address of its own.
+    admin: Option<TcpListener>,
     address: SocketAddr,
     identity: Option<Identity>,
     stage: watch::Sender<Stage>,
@@ -76,14 +78,16 @@ impl Gateway {
     /// Binds the address. Nobody is answered before [`Gateway::run`].
     pub fn start(parts: Parts) -> Result<Self, StartError> {
         let listen = parts.settings.listen;
-        let failed = |source| StartError::Listen { address: listen, source };
-        let listener = bind(listen).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let admin = parts.settings.admin_listen.filter(|admin| *admin != listen);
+        let admin = admin.map(|admin| bind("gateway.admin_listen", admin)).transpose()?;
+        let admin = admin.map(|(listener, _)| listener);
+        let (listener, address) = bind("gateway.listen", listen)?;
         let catalogs = Arc::clone(&parts.catalogs.borrow());
         let shared = Arc::new(Shared {
             limits: Limits::new(&parts.settings, &catalogs),
             settings: parts.settings,
             leeway: parts.leeway,
+            admin_rules: Rules { places: vec![TokenPlace::Header], ..parts.rules.clone() },
             rules: parts.rules,
             verifier: parts.verifier,
             catalogs: parts.catalogs,
@@ -97,7 +101,7 @@ impl Gateway {
             name: parts.name,
         });
         let (identity, stage) = (parts.identity, watch::Sender::new(Stage::Starting));
-        Ok(Self { shared, listener, address, identity, stage })
+        Ok(Self { shared, listener, admin, address, identity, stage })
     }
 
     /// Where it listens.
@@ -106,14 +110,33 @@ impl Gateway {
         self.address
     }
 
+    /// Where its admin interface listens, if it has one.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        match &self.admin {
+            Some(listener) => listener.local_addr().ok(),
+            None => self.shared.settings.admin_listen.map(|_| self.address),
+        }
+    }
+
     /// Serves until told to end; then moves everybody elsewhere over the configured time, or at once if it is
     /// urgent, saves their positions and returns. Until the last one has left, whoever comes is told to go
     /// elsewhere, too.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), StartError> {
-        let Self { shared, listener, stage, identity, .. } = self;
+        let Self { shared, listener, admin, stage, identity, .. } = self;
         let over = CancellationToken::new();
         let tls = identity.as_ref().map(Identity::acceptor);
-        let http = accept::serve(listener, tls, Arc::clone(&shared), stage.subscribe(), over.clone());
+        let shared_address = shared.settings.admin_listen == Some(shared.settings.listen);
+        let routes = if shared_address { Routes::All } else { Routes::Clients };
+        let accept = |listener, routes| {
+            accept::serve(listener, routes, tls.clone(), Arc::clone(&shared), stage.subscribe(), over.clone())
+        };
+        let http = accept(listener, routes);
+        let administration = async {
+            if let Some(listener) = admin {
+                accept(listener, Routes::Admin).await;
+            }
+        };
         let renewing = async {
             if let Some(identity) = identity {
                 identity.keep_current(over.clone()).await;
@@ -125,12 +148,19 @@ impl Gateway {
             over.cancel();
             ended
         };
-        let ((), (), ended) = tokio::join!(http, renewing, engine);
+        let ((), (), (), ended) = tokio::join!(http, administration, renewing, engine);
         ended
     }
 }
 
-fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+/// Listens at the address that this key names, and says where that is.
+fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listener = listen(address);
+    let bound = listener.and_then(|listener| listener.local_addr().map(|bound| (listener, bound)));
+    bound.map_err(|source| StartError::Listen { key, address, source })
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A gateway that starts again does not wait for the connections of its predecessor to be forgotten.
     socket.set_reuseaddr(true)?;
@@ -180,8 +210,10 @@ async fn prepare(shared: &Arc<Shared>, over: &CancellationToken) -> Result<(Keep
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address is taken, or not ours.
-    #[error("cannot listen on {address}; is another program there? `gateway.listen` says where")]
+    #[error("cannot listen on {address}; is another program there? `{key}` says where")]
     Listen {
+        /// The key that names the address.
+        key: &'static str,
         /// The configured address.
         address: SocketAddr,
         /// What the system says.
@@ -217,7 +249,7 @@ mod tests {
     /// More than the 128 that libraries let wait by default.
     #[tokio::test]
     async fn many_may_wait_to_be_accepted() {
-        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let mut waiting = Vec::new();
         for _ in 0..512 {

@@ -7,8 +7,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{any, get};
+use axum::routing::get;
 use hyper::upgrade::OnUpgrade;
 use tidings_streams::consumers::{ConsumerName, ConsumerStoreError, StoredConsumer};
 use tokio::sync::watch;
@@ -16,8 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use crate::accept::Peer;
-use crate::admin;
-use crate::answers::{deny, refuse, unavailable};
+use crate::answers::{self, deny, refuse, unavailable};
 use crate::audit::Refused;
 use crate::handshake::{self, Admission};
 use crate::lanes::Lanes;
@@ -25,6 +25,7 @@ use crate::session::Passport;
 use crate::shard::{Detached, Newcomer, ShardHandle};
 use crate::shared::Shared;
 use crate::standing::{Standing, find, stand};
+use crate::{admin, request};
 
 /// What the answers need.
 #[derive(Clone)]
@@ -45,17 +46,40 @@ pub(crate) enum Stage {
     Draining,
 }
 
-/// All routes.
-pub(crate) fn router(endpoint: Endpoint) -> Router {
-    Router::new()
-        .route("/api/ws", any(connect))
-        .nest_service("/api/v1", admin::router(Arc::clone(&endpoint.shared)))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .fallback(|| async {
-            refuse(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing here; WebSockets connect to /api/ws")
-        })
+/// What is served at an address, besides health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Routes {
+    Clients,
+    Admin,
+    All,
+}
+
+pub(crate) fn router(routes: Routes, endpoint: Endpoint) -> Router {
+    let mut router = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready));
+    if routes != Routes::Admin {
+        router = router.route("/api/ws", get(connect)).route("/api/ws/", get(connect));
+    }
+    if routes != Routes::Clients {
+        router = router.nest_service("/api/v1", admin::router(Arc::clone(&endpoint.shared)));
+    }
+    let check = middleware::from_fn_with_state(Arc::clone(&endpoint.shared), request::check);
+    let nothing = move || async move { nothing_here(routes) };
+    router
+        .fallback(nothing)
+        .method_not_allowed_fallback(answers::method_not_allowed)
+        .layer(check)
         .with_state(endpoint)
+}
+
+fn nothing_here(routes: Routes) -> Response {
+    let text = match routes {
+        Routes::Clients => {
+            "there is nothing here; WebSockets connect to /api/ws, and `gateway.admin_listen` says where administrators do"
+        }
+        Routes::Admin => "there is nothing here; the admin interface is below /api/v1",
+        Routes::All => "there is nothing here; WebSockets connect to /api/ws, administrators to /api/v1",
+    };
+    refuse(StatusCode::NOT_FOUND, "NOT_FOUND", text)
 }
 
 /// Whether new connections are welcome.

@@ -20,7 +20,7 @@ use tidings_model::Tenant;
 use tidings_runtime::config::{GatewayConfig, TenantConfig};
 
 pub(crate) use self::block::Block;
-pub(crate) use self::body::TimedBody;
+pub(crate) use self::body::{Late, TimedBody};
 pub(crate) use self::exceeded::Exceeded;
 pub(crate) use self::pending::{Pending, PendingConnection};
 use self::rate::{Rate, RateByKey};
@@ -45,11 +45,7 @@ impl Limits {
         }
         let rate =
             Rate::per_minute(settings.attempts_per_minute_per_address, settings.attempt_burst_per_address);
-        Self {
-            pending: Pending::new(settings.pending_per_address, settings.pending_connections),
-            attempts: RateByKey::new(rate),
-            tenants: Mutex::default(),
-        }
+        Self { pending: Pending::new(settings), attempts: RateByKey::new(rate), tenants: Mutex::default() }
     }
 
     /// Somebody at this address shows a token; before anything is computed for it.

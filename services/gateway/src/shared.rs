@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) settings: GatewayConfig,
     pub(crate) leeway: Duration,
     pub(crate) rules: Rules,
+    /// Where an administrator's token may be: in the header alone, which no page of another site and no link can set.
+    pub(crate) admin_rules: Rules,
     pub(crate) verifier: Verifier,
     pub(crate) catalogs: watch::Receiver<Arc<Catalogs>>,
     pub(crate) topology: Topology,

@@ -11,9 +11,11 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// A connection whose first request must have come when `left` has passed.
 fn connection(left: Duration) -> DuplexStream {
     let (ours, theirs) = duplex(4096);
-    let patience = Patience { first: Instant::now() + left, later: PATIENCE };
+    let first = Instant::now() + left;
+    let bounds = Bounds::of(&GatewayConfig { handshake_timeout: PATIENCE, ..GatewayConfig::default() });
     let service = service_fn(|_| async { Ok::<_, Infallible>(Response::default()) });
-    tokio::spawn(answer(TokioIo::new(theirs), service, patience, Ipv4Addr::LOCALHOST.into()));
+    let stream = HttpStream::new(theirs, PATIENCE);
+    tokio::spawn(answer(stream, service, first, bounds, Ipv4Addr::LOCALHOST.into()));
     ours
 }
 

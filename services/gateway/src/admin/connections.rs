@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get};
@@ -15,7 +15,8 @@ use tidings_streams::connections::{
     AskError, ConnectionList, ConnectionName, ConnectionReport, Operation, Search, ask, ask_about,
 };
 
-use super::{Answer, JSON_LINES, Selection, bad, failed};
+use super::extract::{Named, Nothing, Parameters};
+use super::{Answer, JSON_LINES, Selection, bad, failed, missing};
 use crate::answers::refuse;
 use crate::audit::{self, Administrator};
 use crate::shared::Shared;
@@ -29,7 +30,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
 async fn list(
     State(shared): State<Arc<Shared>>,
     by: Administrator,
-    Query(Selection { user }): Query<Selection>,
+    Parameters(Selection { user }): Parameters<Selection>,
 ) -> Response {
     let search = Search { user, ..Search::default() };
     lines(ask(&shared.topology.client(), Operation::List, &by.tenant, search))
@@ -38,7 +39,7 @@ async fn list(
 async fn close_user(
     State(shared): State<Arc<Shared>>,
     by: Administrator,
-    Query(Selection { user }): Query<Selection>,
+    Parameters(Selection { user }): Parameters<Selection>,
 ) -> Answer {
     // Nobody closes everybody's by leaving something out.
     let user = user.ok_or_else(|| {
@@ -50,7 +51,12 @@ async fn close_user(
     Ok(lines(ask(&shared.topology.client(), Operation::Close, &by.tenant, search)))
 }
 
-async fn close(State(shared): State<Arc<Shared>>, by: Administrator, Path(id): Path<String>) -> Answer {
+async fn close(
+    State(shared): State<Arc<Shared>>,
+    by: Administrator,
+    Named(id): Named<String>,
+    Parameters(Nothing {}): Parameters<Nothing>,
+) -> Answer {
     let name: ConnectionName = id.parse().map_err(|error| bad("CONNECTION", &error))?;
     audit::done(&by, "close", &name, None);
     let client = shared.topology.client();
@@ -58,10 +64,7 @@ async fn close(State(shared): State<Arc<Shared>>, by: Administrator, Path(id): P
     match closed.next().await {
         Some(Ok(_)) => Ok(StatusCode::NO_CONTENT.into_response()),
         Some(Err(error)) => Err(failed(error)),
-        None => {
-            let text = format!("there is no connection {name}");
-            Err(refuse(StatusCode::NOT_FOUND, "NOT_FOUND", &text))
-        }
+        None => Err(missing(&format!("connection {name}"))),
     }
 }
 

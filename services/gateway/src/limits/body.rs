@@ -25,7 +25,7 @@ impl<B: Body> TimedBody<B> {
 /// Half of a body is no body.
 #[derive(Debug, thiserror::Error)]
 #[error("the body did not come to its end in time")]
-struct Late;
+pub(crate) struct Late;
 
 impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for TimedBody<B> {
     type Data = Bytes;

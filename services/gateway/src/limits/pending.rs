@@ -7,9 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tidings_runtime::config::GatewayConfig;
 use tokio_util::sync::CancellationToken;
 
 use super::Block;
@@ -32,8 +32,9 @@ struct Waiting {
 }
 
 impl Pending {
-    pub(super) fn new(per_address: NonZeroUsize, all: NonZeroUsize) -> Arc<Self> {
-        Arc::new(Self { per_address: per_address.get(), all: all.get(), waiting: Mutex::default() })
+    pub(crate) fn new(settings: &GatewayConfig) -> Arc<Self> {
+        let (per_address, all) = (settings.pending_per_address.get(), settings.pending_connections.get());
+        Arc::new(Self { per_address, all, waiting: Mutex::default() })
     }
 
     /// A connection was accepted; `None` if there is no room for it.

@@ -12,7 +12,6 @@ use std::net::Shutdown;
 
 use bytes::{Bytes, BytesMut};
 use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use mio::{Interest, Registry, Token};
 use rustix::net::SendFlags;
 use rustls::ServerConnection;
@@ -21,6 +20,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::directory::ConnectionId;
 use super::window::Flushed;
+use crate::http_stream::HttpStream;
 
 /// How much of what is to be sent a TLS session may hold, in bytes: one record of the greatest size (RFC
 /// 8446, section 5.1), as the kernel takes no more at a time.
@@ -45,10 +45,10 @@ pub(crate) enum DetachError {
 impl Detached {
     /// Takes the socket of a connection that has become a WebSocket, with what was read from it already.
     pub(crate) fn from_upgraded(upgraded: Upgraded) -> Result<(Self, Bytes), DetachError> {
-        let (stream, session, early_bytes) = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        let (stream, session, early_bytes) = match upgraded.downcast::<HttpStream<TcpStream>>() {
             Ok(parts) => (parts.io.into_inner(), None, parts.read_buf),
             Err(upgraded) => {
-                let parts = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>();
+                let parts = upgraded.downcast::<HttpStream<TlsStream<TcpStream>>>();
                 let parts = parts.map_err(|_| DetachError::Foreign)?;
                 let (stream, mut session) = parts.io.into_inner().into_inner();
                 let early_bytes = with_decrypted(parts.read_buf, &mut session);

@@ -23,7 +23,7 @@ fn every_key_is_explained() {
          30s, 5m or 7d.\nheartbeat = \"30s\"\n",
         "\nhot_tail_bytes = \"128 MiB\"\n",
         "\nstorage = \"file\"\n",
-        "\nsources = [\"header\",\"query\",\"cookie\"]\n",
+        "\nsources = [\"header\",\"query\",\"cookie\",\"subprotocol\"]\n",
         "\ntrusted_proxies = []\n",
         "\n#hs256_secret =\n",
         "\n#[gateway.tenants.NAME]\n",

@@ -3,6 +3,7 @@
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::{Value, json};
 use tidings_model::{Attempts, Position, headers};
 use time::OffsetDateTime;
 
@@ -77,6 +78,23 @@ impl RejectedEvent {
             payload,
             revision,
         })
+    }
+
+    /// `<entity>.<action>`, or what the subject has in its place.
+    #[must_use]
+    pub fn event(&self) -> &str {
+        self.subject.splitn(3, '.').nth(2).unwrap_or(&self.subject)
+    }
+
+    /// All of it, with the payload: as JSON if it is some, else as text.
+    pub fn whole(&self) -> Result<Value, serde_json::Error> {
+        let payload = tidings_model::json::parse(&self.payload)
+            .unwrap_or_else(|_| json!(String::from_utf8_lossy(&self.payload)));
+        let mut whole = serde_json::to_value(self)?;
+        if let Value::Object(members) = &mut whole {
+            members.insert("payload".to_owned(), payload);
+        }
+        Ok(whole)
     }
 
     pub(super) fn attempts(&self) -> Attempts {

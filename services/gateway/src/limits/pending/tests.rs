@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::*;
 
 fn pending(per_address: usize, all: usize) -> Arc<Pending> {
-    Pending::new(NonZeroUsize::new(per_address).unwrap(), NonZeroUsize::new(all).unwrap())
+    let [pending_per_address, pending_connections] =
+        [per_address, all].map(|number| std::num::NonZeroUsize::new(number).unwrap());
+    Pending::new(&GatewayConfig { pending_per_address, pending_connections, ..GatewayConfig::default() })
 }
 
 fn address(number: u32) -> IpAddr {

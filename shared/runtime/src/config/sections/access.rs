@@ -20,7 +20,7 @@ pub enum TokenSource {
     Query,
     /// The cookie that `gateway.cookie` names, from pages of the same host and of `gateway.allowed_origins`.
     Cookie,
-    /// The subprotocol `bearer.<token>`, offered beside `tidings.v1`.
+    /// The subprotocol `bearer.<token>`, alone or beside `tidings.v1`.
     Subprotocol,
 }
 
@@ -98,7 +98,12 @@ impl Default for AccessConfig {
             leeway: Duration::from_secs(30),
             issuer: None,
             audience: None,
-            sources: vec![TokenSource::Header, TokenSource::Query, TokenSource::Cookie],
+            sources: vec![
+                TokenSource::Header,
+                TokenSource::Query,
+                TokenSource::Cookie,
+                TokenSource::Subprotocol,
+            ],
             types: ["absent", "JWT", "at+jwt"].map(str::to_owned).into(),
             max_lifetime: Duration::ZERO,
             max_token_bytes: 8 * 1024,

@@ -20,6 +20,10 @@ pub struct GatewayConfig {
     /// Address and port to listen on; port 0 lets the system choose one.
     #[schemars(with = "String", extend("format" = "socket-address"))]
     pub listen: SocketAddr,
+    /// Address and port of the admin interface, `/api/v1`; the same as `listen` serves both there. Without it there is
+    /// none, except in `tidings dev`, which serves it at `listen`. No PROXY header is expected there.
+    #[schemars(with = "String", extend("format" = "socket-address"))]
+    pub admin_listen: Option<SocketAddr>,
     /// Certificate chain of the gateway, PEM, its own certificate first; with it, everything is TLS. Read
     /// again when it changes.
     #[schemars(length(min = 1))]
@@ -49,6 +53,18 @@ pub struct GatewayConfig {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub handshake_timeout: Duration,
+    /// Time that a client may take to receive 64 KiB of an HTTP answer, or the rest of a shorter one; a slower client
+    /// is disconnected.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub response_timeout: Duration,
+    /// Bytes that the request line and the headers of a request may have; more than the longest token and cookies.
+    #[serde(deserialize_with = "byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub max_header_bytes: usize,
+    /// Headers that a request may have.
+    #[schemars(range(min = 16, max = 1_000))]
+    pub max_headers: NonZeroUsize,
     /// Bytes that one message from a client may have.
     #[serde(deserialize_with = "byte_size")]
     #[schemars(with = "ByteSizeSchema")]
@@ -145,6 +161,10 @@ pub struct GatewayConfig {
     /// Origins (RFC 6454, e.g. `https://app.example`) whose pages may authenticate by cookie.
     #[schemars(extend("items" = { "type": "string", "format": "origin" }))]
     pub allowed_origins: Vec<String>,
+    /// Claims that tell the devices of a user apart where the query names none, best first. Each must stay the same when
+    /// a token is refreshed: a claim such as `jti`, which changes, makes every refresh a new device.
+    #[schemars(extend("items" = { "type": "string", "minLength": 1 }))]
+    pub device_claims: Vec<String>,
     /// Name of the cookie that may carry a token (RFC 6265).
     #[schemars(extend("format" = "cookie-name"))]
     pub cookie: String,
@@ -164,6 +184,7 @@ impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            admin_listen: None,
             tls_certificate: None,
             tls_key: None,
             trusted_proxies: Vec::new(),
@@ -171,6 +192,9 @@ impl Default for GatewayConfig {
             heartbeat: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
             handshake_timeout: Duration::from_secs(10),
+            response_timeout: Duration::from_secs(10),
+            max_header_bytes: 32 * 1024,
+            max_headers: const { NonZeroUsize::new(100).unwrap() },
             max_frame_bytes: 16 * 1024,
             compression: true,
             compression_threshold: 512,
@@ -200,6 +224,7 @@ impl Default for GatewayConfig {
             drain_time: None,
             shards: 0,
             allowed_origins: Vec::new(),
+            device_claims: ["sid", "session_id", "session_state", "origin_jti"].map(str::to_owned).into(),
             cookie: "session".to_owned(),
         }
     }
