@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use tidings_model::{Envelope, Position};
+use tidings_model::{Attribute, Envelope, Position};
 use tidings_protocol::error::{ErrorCode, ErrorMessage};
 use tidings_protocol::framing::{Opcode, frame, text_with_sequence};
 use tidings_streams::StoredEnvelope;
@@ -142,7 +142,10 @@ impl FramedEnvelope {
         let Envelope { subject, event_id, event_source, attributes, trace_parent, .. } = self.envelope();
         let texts = [Some(&subject.slot), subject.key.as_ref(), Some(event_id), event_source.as_ref()];
         let texts = texts.into_iter().chain([trace_parent.as_ref()]).flatten().map(String::len);
-        let attributes = attributes.iter().map(|(name, value)| ATTRIBUTE + name.len() + value.len());
+        let values = |attribute: &Attribute| {
+            attribute.values().iter().map(|value| ATTRIBUTE + value.len()).sum::<usize>()
+        };
+        let attributes = attributes.iter().map(|(name, attribute)| name.len() + values(attribute));
         let known = texts.chain(attributes).sum::<usize>() + subject.address.as_str().len();
         size_of::<Self>() + frames * self.plain.len() + known
     }

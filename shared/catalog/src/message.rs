@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jsonschema::Validator;
 use serde_json::Value;
-use tidings_model::{Address, Attributes, Class, Event, EventName};
+use tidings_model::{Address, Attribute, Attributes, Class, Event, EventName};
 use time::format_description::well_known::Rfc3339;
 
 use crate::destination::Destination;
@@ -23,7 +23,10 @@ const COMMON_MESSAGE_BYTES: usize = 1024;
 /// The longest key, in bytes: whatever may be addressed may also be what something is the newest of.
 const MAX_KEY_BYTES: usize = Address::MAX_ID_LENGTH;
 
-/// The longest attribute, in bytes.
+/// The most values of an attribute, as many as a filter may name.
+const MAX_ATTRIBUTE_VALUES: usize = 64;
+
+/// The longest value of an attribute, in bytes.
 const MAX_ATTRIBUTE_BYTES: usize = 256;
 
 /// The most attributes: all of them travel in one header, and JetStream bounds the headers.
@@ -133,13 +136,28 @@ impl MessageType {
 
     fn attributes(&self, scope: &EventScope<'_>) -> Result<Attributes, Rejection> {
         let mut attributes = Attributes::new();
+        let mut bytes = 0;
         for (name, template) in &self.attributes {
-            if let Some(text) =
-                template.name(scope).map_err(|unresolved| Rejection::unresolved(&unresolved))?
-            {
-                self.check_length(name, &text, MAX_ATTRIBUTE_BYTES)?;
-                attributes.insert(name.clone(), text);
+            let values =
+                template.attributes(scope).map_err(|unresolved| Rejection::unresolved(&unresolved))?;
+            if values.len() > MAX_ATTRIBUTE_VALUES {
+                let text = format!(
+                    "attribute `{name}` of message `{}` has {} values, more than {MAX_ATTRIBUTE_VALUES}",
+                    self.name,
+                    values.len()
+                );
+                return Err(Rejection::new(Reason::TooLarge, &text));
             }
+            for value in &values {
+                self.check_length(name, value, MAX_ATTRIBUTE_BYTES)?;
+                bytes += value.len();
+            }
+            attributes.extend(Attribute::new(values).map(|attribute| (name.clone(), attribute)));
+        }
+        if bytes > MAX_ATTRIBUTES * MAX_ATTRIBUTE_BYTES {
+            let (name, max) = (&self.name, MAX_ATTRIBUTES * MAX_ATTRIBUTE_BYTES);
+            let text = format!("the attributes of message `{name}` have {bytes} bytes, more than {max}");
+            return Err(Rejection::new(Reason::TooLarge, &text));
         }
         Ok(attributes)
     }

@@ -198,7 +198,10 @@ impl Problems {
 
     fn check_single(&mut self, place: &str, path: &Path) {
         if path.has_each() {
-            self.add(place, format!("{{{path}}} has a [*], which only the addresses in `to` may have"));
+            self.add(
+                place,
+                format!("{{{path}}} has a [*], which only addresses in `to` and `attributes` may have"),
+            );
         }
     }
 

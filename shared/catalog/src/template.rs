@@ -39,6 +39,8 @@ impl Scope for Map<String, Value> {
 enum Use {
     /// It identifies something.
     Name,
+    /// It is what something is filtered by: as a name, but of a list each element by itself.
+    Attribute,
     /// Clients read it.
     Body,
 }
@@ -152,6 +154,14 @@ impl TextTemplate {
         self.texts(scope, Use::Name)
     }
 
+    /// The values of an attribute: as [`Self::names`], and of a list, where it is all but literal text, one for each
+    /// element.
+    pub(crate) fn attributes(&self, scope: &dyn Scope) -> Result<Vec<String>, Unresolved> {
+        // Two lists could have more pairs than there is memory.
+        let is_single = self.paths().count() == 1;
+        self.texts(scope, if is_single { Use::Attribute } else { Use::Name })
+    }
+
     fn texts(&self, scope: &dyn Scope, r#use: Use) -> Result<Vec<String>, Unresolved> {
         let mut texts = vec![String::new()];
         for piece in &self.0 {
@@ -159,13 +169,14 @@ impl TextTemplate {
                 Piece::Text(literal) => texts.iter_mut().for_each(|text| text.push_str(literal)),
                 Piece::Place(path) => {
                     let values = path.find(scope);
+                    let values: Vec<_> = values.iter().flat_map(|value| elements(value, r#use)).collect();
                     let may_find_nothing = path.is_optional() || path.has_each();
                     if values.is_empty() && !may_find_nothing {
                         return Err(Unresolved::nothing_at(path));
                     }
-                    let is_nothing = |text: &str| may_find_nothing && r#use == Use::Name && text.is_empty();
+                    let is_nothing = |text: &str| may_find_nothing && r#use != Use::Body && text.is_empty();
                     let fills = values
-                        .iter()
+                        .into_iter()
                         .map(|value| as_text(value, r#use).ok_or_else(|| Unresolved::no_text_at(path)))
                         .filter(|text| !text.as_deref().is_ok_and(is_nothing))
                         .collect::<Result<Vec<_>, _>>()?;
@@ -188,6 +199,16 @@ fn cross(texts: &[String], fills: &[Cow<'_, str>]) -> Vec<String> {
     pairs.map(|(text, fill)| format!("{text}{fill}")).collect()
 }
 
+/// The value; of a list that is used as an attribute, its elements that are not null.
+fn elements(value: &Value, r#use: Use) -> Vec<&Value> {
+    match value {
+        Value::Array(elements) if r#use == Use::Attribute => {
+            elements.iter().filter(|element| !element.is_null()).collect()
+        }
+        value => vec![value],
+    }
+}
+
 /// A string, number or boolean as a name of something.
 pub(crate) fn as_name(value: &Value) -> Option<Cow<'_, str>> {
     as_text(value, Use::Name)
@@ -196,7 +217,7 @@ pub(crate) fn as_name(value: &Value) -> Option<Cow<'_, str>> {
 fn as_text(value: &Value, r#use: Use) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),
-        Value::Number(number) if r#use == Use::Name => Some(Cow::Owned(number::canonical(number))),
+        Value::Number(number) if r#use != Use::Body => Some(Cow::Owned(number::canonical(number))),
         Value::Number(_) | Value::Bool(_) => Some(Cow::Owned(value.to_string())),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }

@@ -3,7 +3,6 @@
 //! Its subject says everything that routing needs, so a gateway can index envelopes without
 //! reading their bodies, and `Nats-Rollup: sub` keeps the newest per key by itself.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,10 +10,7 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 use crate::subject::Token;
-use crate::{Address, Place, Position, ShardNumber, Tenant, subject};
-
-/// What subscriptions can filter on, by name.
-pub type Attributes = BTreeMap<String, String>;
+use crate::{Address, Attributes, Place, Position, ShardNumber, Tenant, subject};
 
 /// How long an envelope matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -22,7 +22,7 @@ pub const THROUGH: &str = "Tidings-Through";
 pub const HELD_FROM: &str = "Tidings-Held-From";
 /// On an envelope: when it expires, in seconds since 1970-01-01T00:00:00Z.
 pub const EXPIRES: &str = "Tidings-Expires";
-/// On an envelope: what subscriptions can filter on, a JSON object of strings.
+/// On an envelope: what subscriptions can filter on, a JSON object of strings and lists of strings.
 pub const ATTRIBUTES: &str = "Tidings-Attributes";
 
 /// On a notice that a tenant's envelopes are elsewhere from there on: the place, `<shard>/<generation>`.

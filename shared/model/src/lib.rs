@@ -7,6 +7,7 @@
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests read what they have written"))]
 
 mod address;
+mod attribute;
 mod cloud_event;
 mod envelope;
 mod event;
@@ -23,10 +24,9 @@ mod tenant;
 mod timestamp;
 
 pub use address::{Address, AddressError};
+pub use attribute::{Attribute, Attributes};
 pub use cloud_event::CloudEvent;
-pub use envelope::{
-    Attributes, Class, Envelope, EnvelopeSubject, Origin, OriginError, OriginOrder, UnknownClass,
-};
+pub use envelope::{Class, Envelope, EnvelopeSubject, Origin, OriginError, OriginOrder, UnknownClass};
 pub use event::{Event, EventError, EventName, RawEvent};
 pub use keys::Keys;
 pub use place::{Place, PlaceError, ShardNumber, TenantToken};

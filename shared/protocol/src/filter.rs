@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use tidings_model::Attributes;
+use tidings_model::{Attribute, Attributes};
 
 /// For each attribute, the values of which an envelope must have one; values compare as text.
 ///
@@ -23,15 +23,20 @@ impl Filter {
     /// Whether an envelope with these attributes passes: every attribute that both name must have
     /// one of the filter's values.
     ///
+    /// An envelope may have several values of an attribute: then one of them must be one of the filter's.
+    ///
     /// An attribute that the envelope does not have does not constrain it. The ops contract
     /// subscribes to incidents, tasks and alerts with `environment` and `squad` at once, but an
     /// incident has only a squad and an alert only an environment: if an absent attribute kept an
     /// envelope out, that subscription would never receive anything.
     #[must_use]
     pub fn matches(&self, attributes: &Attributes) -> bool {
+        let passes = |values: &BTreeSet<String>, attribute: &Attribute| {
+            attribute.values().iter().any(|value| values.contains(value))
+        };
         self.0
             .iter()
-            .all(|(name, values)| attributes.get(name).is_none_or(|attribute| values.contains(attribute)))
+            .all(|(name, values)| attributes.get(name).is_none_or(|attribute| passes(values, attribute)))
     }
 }
 
@@ -81,6 +86,15 @@ mod tests {
         check(both, r#"{"environment":"dev"}"#, false);
         check(both, "{}", true);
         check("{}", r#"{"environment":"dev"}"#, true);
+    }
+
+    #[test]
+    fn one_of_several_values_is_enough() {
+        let platform = r#"{"squad":["platform","network"]}"#;
+        check(platform, r#"{"squad":["security","platform"]}"#, true);
+        check(platform, r#"{"squad":["security","sales"]}"#, false);
+        check(platform, r#"{"squad":[]}"#, false);
+        check(r#"{"squad":["platform"],"env":["dev"]}"#, r#"{"squad":["platform"],"env":["prod"]}"#, false);
     }
 
     #[test]

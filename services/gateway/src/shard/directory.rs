@@ -108,7 +108,7 @@ mod tests {
             event_source: None,
             origin: Origin { event: Position { epoch: Epoch(1), sequence: 1 }, message: 0, part: 0 },
             attributes: squad
-                .map(|squad| ("squad".to_owned(), squad.to_owned()))
+                .map(|squad| ("squad".to_owned(), squad.to_owned().into()))
                 .into_iter()
                 .collect::<Attributes>(),
             expires_at: None,

@@ -86,7 +86,7 @@ impl Problems {
         for name in file.keys().filter(|name| name.len() > MAX_ATTRIBUTE_NAME_BYTES) {
             self.add(place, format!("attribute {name:?} is longer than {MAX_ATTRIBUTE_NAME_BYTES} bytes"));
         }
-        file.iter().filter_map(|(name, text)| Some((name.clone(), self.text(place, text)?))).collect()
+        file.iter().filter_map(|(name, text)| Some((name.clone(), self.attribute(place, text)?))).collect()
     }
 
     fn schema(&mut self, place: &str, name: &str, schemas: &Schemas) -> Option<jsonschema::Validator> {
@@ -160,6 +160,15 @@ impl Problems {
                 format!("`ttl` {ttl} is not longer than {interval}, the time between two by `max_rate`"),
             );
         }
+    }
+
+    fn attribute(&mut self, place: &str, text: &str) -> Option<TextTemplate> {
+        let template = self.take(place, TextTemplate::parse(text))?;
+        template.paths().for_each(|path| self.check_root(place, path));
+        if template.paths().count() > 1 && template.paths().any(Path::has_each) {
+            self.add(place, format!("attribute {text:?} has a [*] and another path beside it"));
+        }
+        Some(template)
     }
 
     fn text(&mut self, place: &str, text: &str) -> Option<TextTemplate> {

@@ -31,7 +31,7 @@ fn projected(members: &str, v: Option<Value>, seen: &str) -> String {
     let found = match seen {
         "to" => envelopes.iter().find_map(|envelope| envelope.subject.address.id()).map(Value::from),
         "key" => envelopes[0].subject.key.clone().map(Value::from),
-        "attribute" => envelopes[0].attributes.get("v").map(|value| json!(value)),
+        "attribute" => envelopes[0].attributes.get("v").map(|values| json!(values)),
         member => body.pointer(member).cloned(),
     };
     found.map_or_else(|| "-".to_owned(), |found| found.to_string())
@@ -54,7 +54,9 @@ fn nothing_is_the_same_in_every_place_of_a_message() {
             ["no-address", "no-address", "no-address", missing, r#""x""#],
         ),
         ("to = ['all', 'user:{data.v[*]}']\nbody = {}", "to", ["-", "-", "-", "-", "-"]),
-        ("attributes = { v = '{data.v?}' }\nbody = {}", "attribute", ["-", "-", "-", missing, r#""x""#]),
+        ("attributes = { v = '<{data.v?}>' }\nbody = {}", "attribute", ["-", "-", "-", "-", r#""<x>""#]),
+        ("attributes = { v = '{data.v[*]}' }\nbody = {}", "attribute", ["-", "-", "-", "-", "-"]),
+        ("attributes = { v = '{data.v?}' }\nbody = {}", "attribute", ["-", "-", "-", "-", r#""x""#]),
         (
             "attributes = { v = '{data.v}' }\nbody = {}",
             "attribute",
@@ -147,5 +149,36 @@ fn nothing_opens_no_key_and_asks_for_nothing() {
             let asked = catalog.route("newest").unwrap().key(&holder).ok();
             assert_eq!(asked.as_deref(), key, "{v:?}");
         }
+    }
+}
+
+#[test]
+fn each_element_of_a_list_is_a_value_of_an_attribute() {
+    let attributes = "{ plain = '{data.v?}', text = '<{data.v?}>', inside = '{data.w[*].id}', two = '{data.one}{data.two?}' }";
+    let catalog = message(&format!("attributes = {attributes}\nbody = {{}}"));
+    let project = |data: Value| catalog.project(&event("a.b", data));
+    let found = |data: Value| json!(project(data).unwrap()[0].attributes);
+    let data =
+        json!({ "v": ["b", null, "", 1.0, "b", 1, true], "w": [{ "id": "x" }, {}, { "id": "y" }], "one": 1 });
+    assert_eq!(
+        found(data),
+        json!({ "plain": ["b", "1", "true"], "text": ["<b>", "<1>", "<true>"], "inside": ["x", "y"] })
+    );
+    assert_eq!(
+        found(json!({ "v": ["b"], "one": "1", "two": 2 })),
+        json!({ "plain": "b", "text": "<b>", "two": "12" })
+    );
+    for (v, one, reason) in [
+        (json!([["a"]]), json!(1), "missing-value"),
+        (json!([{}]), json!(1), "missing-value"),
+        (json!("a"), json!(["a"]), "missing-value"),
+        (json!((0..64).collect::<Vec<_>>()), json!(1), ""),
+        (json!((0..65).collect::<Vec<_>>()), json!(1), "too-large"),
+        (json!(["x".repeat(257)]), json!(1), "too-large"),
+        (json!((0..16).map(|n| format!("{n:0256}")).collect::<Vec<_>>()), json!(1), "too-large"),
+    ] {
+        let projected = project(json!({ "v": v, "one": one, "two": 2 }));
+        let found = projected.err().map(|rejection| rejection.reason.to_string()).unwrap_or_default();
+        assert_eq!(found, reason, "{v} {one}");
     }
 }

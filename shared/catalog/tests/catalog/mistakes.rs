@@ -96,7 +96,7 @@ fn each_mistake_is_named_with_its_place() {
         ("ttl = 'tomorrow'", "message `m`", "\"tomorrow\""),
         ("ttl = '900000y'", "message `m`", "\"900000y\""),
         ("attributes = { squad = '{dta.s}' }", "message `m`", "{dta.s}"),
-        ("attributes = { squad = '{data.s[*]}' }", "message `m`", "{data.s[*]}"),
+        ("attributes = { squad = '{data.s[*]}{data.t}' }", "message `m`", "{data.s[*]}{data.t}"),
         ("attributes = { squad = '{data.*?}' }", "message `m`", "only a whole value in `body`"),
         ("body = { n = 'x{data.*?}' }", "message `m`", "{data.*?}"),
         ("body = 'text'", "message `m`", "`body` is not a table"),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use tidings_catalog::{Catalog, Reason};
 use tidings_model::EnvelopeSubject;
 
-use crate::support::{any_json, any_text, as_text, catalog, event};
+use crate::support::{any_json, any_text, catalog, event};
 
 /// A template as its author means it.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ impl Place {
     fn find(&self, data: &Value) -> Result<Option<Value>, Missing> {
         match data.get(self.name) {
             None if !self.optional => Err(Missing),
+            // What may be missing may be null, too.
+            Some(Value::Null) if self.optional => Ok(None),
             found => Ok(found.cloned()),
         }
     }
@@ -76,7 +78,9 @@ impl Part {
             Self::Mixed(before, place, after) => match place.find(data)? {
                 None => return Ok(None),
                 Some(Value::Null | Value::Array(_) | Value::Object(_)) => return Err(Missing),
-                Some(value) => format!("{before}{}{after}", as_text(&value)).into(),
+                Some(Value::String(text)) => format!("{before}{text}{after}").into(),
+                // As the producer spelled it.
+                Some(value) => format!("{before}{value}{after}").into(),
             },
             Self::List(parts) => {
                 let parts: Vec<_> = parts.iter().map(|part| part.rendered(data)).collect::<Result<_, _>>()?;

@@ -54,7 +54,7 @@ fn filters_take_scalars_and_lists_and_compare_as_text() {
     let text = r#"{"action":"subscribe","topics":[],"filters":{"env":["a","b"],"n":[1.0,2]}}"#;
     let ClientMessage::Subscribe { filter, .. } = read(text) else { panic!("not a subscribe") };
     let matches = |pairs: &[(&str, &str)]| {
-        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned().into()));
         filter.matches(&pairs.collect::<Attributes>())
     };
     assert!(matches(&[("env", "a"), ("n", "1")]));

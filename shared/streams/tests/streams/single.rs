@@ -1,5 +1,6 @@
 //! Single envelopes, and that an envelope comes back as it was written.
 
+use tidings_model::Attribute;
 use tidings_streams::{EnvelopeWriter, fetch, newest, publish_event};
 use time::{Duration, OffsetDateTime};
 
@@ -12,7 +13,9 @@ async fn an_envelope_comes_back_as_it_was_written() {
     let mut full = latest(3, "a key.with *>");
     full.event_id = "ü/1 = \"x\"".to_owned();
     full.event_source = Some("/orders".to_owned());
-    full.attributes = [("squad".to_owned(), "line\nbreak \u{0}é".to_owned())].into();
+    let several = Attribute::new(vec!["a".to_owned(), "line\nbreak".to_owned(), "[]".to_owned()]).unwrap();
+    full.attributes =
+        [("squad".to_owned(), "line\nbreak \u{0}é".to_owned().into()), ("teams".to_owned(), several)].into();
     full.trace_parent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
     full.expires_at =
         Some(OffsetDateTime::from_unix_timestamp(now.unix_timestamp()).unwrap() + Duration::HOUR);
