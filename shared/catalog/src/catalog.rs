@@ -122,6 +122,13 @@ impl Catalog {
         self.topics.keys().map(String::as_str)
     }
 
+    /// The attributes that messages at a topic's address may have.
+    pub fn attributes_at(&self, topic: &Address) -> impl Iterator<Item = &str> {
+        let reaches = |message: &&MessageType| message.to.iter().any(|to| to.address.may_be(topic));
+        let messages = self.messages.iter().filter(reaches);
+        messages.flat_map(|message| message.attributes.keys().map(String::as_str))
+    }
+
     /// The route of this verb.
     #[must_use]
     pub fn route(&self, verb: &str) -> Option<&Route> {

@@ -1,8 +1,11 @@
 //! What a client says: JSON objects whose verb is `action`, or `type` where there is no `action`.
 //!
 //! Strict about the members that it reads (a wrong type is an error that says what was expected),
-//! lenient about members that it does not know. Verbs of the tenant's own catalog are not
+//! lenient about members that it does not know, unless they are taken for one that narrows what is asked for. Where
+//! a member is optional, `null` is as good as its absence. Verbs of the tenant's own catalog are not
 //! interpreted here: [`ClientMessage::Other`] keeps the whole object for the gateway.
+
+mod beginning;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,6 +13,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 use tidings_model::{json, number};
 
+pub use self::beginning::id_in_beginning;
 use crate::Filter;
 use crate::error::{ErrorCode, ErrorMessage, MessageId, quoted};
 
@@ -130,6 +134,14 @@ pub enum Fault {
         /// What should be there.
         expected: &'static str,
     },
+    /// A member that looks like one which is read, and would be passed over.
+    #[error("there is no member `{found}`, expected `{expected}`")]
+    Misnamed {
+        /// Its name.
+        found: String,
+        /// The one that it looks like.
+        expected: &'static str,
+    },
     /// More topics than one message may name.
     #[error("`topics` has {count} elements, expected at most {limit} in one message")]
     TooManyTopics {
@@ -169,9 +181,11 @@ impl Fault {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::NotJson(_) | Self::NotAnObject(_) | Self::NoVerb | Self::Member { .. } => {
-                ErrorCode::InvalidMessage
-            }
+            Self::NotJson(_)
+            | Self::NotAnObject(_)
+            | Self::NoVerb
+            | Self::Member { .. }
+            | Self::Misnamed { .. } => ErrorCode::InvalidMessage,
             Self::TooManyTopics { .. } => ErrorCode::TooManyTopics,
             Self::TooManyFilters { .. } => ErrorCode::TooManyFilters,
             Self::TooLong { .. } => ErrorCode::ValueTooLong,
@@ -202,6 +216,9 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Request, Refused> {
 
 fn message(mut object: Object, limits: &Limits) -> Result<ClientMessage, Fault> {
     let verb = verb(&object)?;
+    if matches!(verb.as_str(), "subscribe" | "unsubscribe") {
+        well_named(&object)?;
+    }
     Ok(match verb.as_str() {
         "subscribe" => ClientMessage::Subscribe {
             topics: topics(&mut object, limits)?,
@@ -218,7 +235,7 @@ fn message(mut object: Object, limits: &Limits) -> Result<ClientMessage, Fault> 
 fn verb(object: &Object) -> Result<String, Fault> {
     let (member, value) = ["action", "type"]
         .into_iter()
-        .find_map(|member| Some((member, object.get(member)?)))
+        .find_map(|member| Some((member, present(object, member)?)))
         .ok_or(Fault::NoVerb)?;
     match value {
         Value::String(verb) => Ok(verb.clone()),
@@ -226,10 +243,41 @@ fn verb(object: &Object) -> Result<String, Fault> {
     }
 }
 
-/// The most specific name wins, because a route may use `id` for the thing that it asks about.
+/// A member that is there and not `null`.
+fn present<'o>(object: &'o Object, member: &str) -> Option<&'o Value> {
+    object.get(member).filter(|value| !value.is_null())
+}
+
+/// Passed over, a filter that is misspelled would let everything through.
+fn well_named(object: &Object) -> Result<(), Fault> {
+    for found in object.keys() {
+        let stem = found.to_ascii_lowercase();
+        let stem = stem.strip_suffix('s').unwrap_or(&stem);
+        let looks_like = |expected: &&str| expected.strip_suffix('s') == Some(stem) && found != expected;
+        if let Some(expected) = ["topics", "filters"].into_iter().find(looks_like) {
+            let found = found.clone();
+            return Err(Fault::Misnamed { found, expected });
+        }
+    }
+    Ok(())
+}
+
+/// Where a message's own id may be. The most specific name wins, because a route may use `id` for the thing that it asks
+/// about.
+const ID_MEMBERS: [&str; 3] = ["message_id", "messageId", "id"];
+
+/// The id that a value is, if it is one.
+fn identify(value: &Value, limits: &Limits) -> Option<MessageId> {
+    let id = match value {
+        Value::String(text) => MessageId::Text(text.clone()),
+        Value::Number(number) => MessageId::Number(number.clone()),
+        _ => return None,
+    };
+    (id.to_string().len() <= limits.string_bytes).then_some(id)
+}
+
 fn message_id(object: &Object, limits: &Limits) -> Result<Option<MessageId>, Fault> {
-    let found =
-        ["message_id", "messageId", "id"].into_iter().find_map(|member| Some((member, object.get(member)?)));
+    let found = ID_MEMBERS.into_iter().find_map(|member| Some((member, present(object, member)?)));
     let Some((member, value)) = found else {
         return Ok(None);
     };
@@ -266,7 +314,7 @@ fn topics(object: &mut Object, limits: &Limits) -> Result<Vec<String>, Fault> {
 }
 
 fn filter(object: &Object, limits: &Limits) -> Result<Filter, Fault> {
-    let filters = match object.get("filters") {
+    let filters = match present(object, "filters") {
         None => return Ok(Filter::default()),
         Some(Value::Object(filters)) => filters,
         other => return Err(wrong("`filters`", other, "an object of attributes")),
@@ -283,7 +331,7 @@ fn filter(object: &Object, limits: &Limits) -> Result<Filter, Fault> {
         within("an attribute in `filters`", name, limits)?;
         Ok((name.clone(), filter_values(name, value, limits)?))
     };
-    filters.iter().map(attribute).collect()
+    filters.iter().filter(|(_, value)| !value.is_null()).map(attribute).collect()
 }
 
 /// Numbers have the spelling that attributes have.

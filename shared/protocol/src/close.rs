@@ -9,7 +9,7 @@
 //! | 1001 | [`CloseCode::GoingAway`] | the gateway shuts down | with backoff |
 //! | 1002 | [`CloseCode::ProtocolError`] | the client broke RFC 6455 | no |
 //! | 1007 | [`CloseCode::InvalidPayload`] | a text that is not UTF-8 | no |
-//! | 1009 | [`CloseCode::MessageTooBig`] | a message longer than the limit | no |
+//! | 1009 | [`CloseCode::MessageTooBig`] | a message longer than 64 times the limit | no |
 //! | 1013 | [`CloseCode::TryAgainLater`] | the gateway does not know for now who may stay | with backoff |
 //! | 4000–4499 | | **something that passes** | with backoff |
 //! | 4001 | [`CloseCode::TokenExpired`] | the token expired; get a fresh one first | with backoff |

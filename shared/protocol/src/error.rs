@@ -24,12 +24,14 @@ pub enum ErrorCode {
     UnknownAction,
     /// `UNKNOWN_TOPIC`: a topic that the tenant's catalog does not have.
     UnknownTopic,
+    /// `UNKNOWN_ATTRIBUTE`: a filter on what no message of the topics has.
+    UnknownAttribute,
     /// `FORBIDDEN`: understood, but not allowed for this connection.
     Forbidden,
     /// `NOT_FOUND`: understood and allowed, but there is no such thing.
     NotFound,
-    /// `MESSAGE_TOO_LARGE`: longer than the limit; the connection is closed with 1009 after it. With `event_id`: a message
-    /// for the client was longer than the limit for those, and was not sent; the connection goes on.
+    /// `MESSAGE_TOO_LARGE`: longer than the limit, and not read. With `event_id`: a message for the client was longer than
+    /// the limit for those, and was not sent.
     MessageTooLarge,
     /// `TOO_MANY_TOPICS`: in one message, or on one connection.
     TooManyTopics,
@@ -39,7 +41,7 @@ pub enum ErrorCode {
     ValueTooLong,
     /// `UNSUPPORTED_DATA`: a binary message, where only text is understood.
     UnsupportedData,
-    /// `RATE_LIMITED`: too many messages; `retry_after_ms` says when to go on.
+    /// `RATE_LIMITED`: too many messages, frames or bytes; `retry_after_ms` says when to go on.
     RateLimited,
     /// `UNAUTHORIZED`: a token that is not, or no longer, valid.
     Unauthorized,
@@ -57,6 +59,7 @@ impl ErrorCode {
             Self::InvalidMessage => "INVALID_MESSAGE",
             Self::UnknownAction => "UNKNOWN_ACTION",
             Self::UnknownTopic => "UNKNOWN_TOPIC",
+            Self::UnknownAttribute => "UNKNOWN_ATTRIBUTE",
             Self::Forbidden => "FORBIDDEN",
             Self::NotFound => "NOT_FOUND",
             Self::MessageTooLarge => "MESSAGE_TOO_LARGE",

@@ -20,6 +20,11 @@ impl Filter {
         self.0.is_empty()
     }
 
+    /// The attributes that are constrained.
+    pub fn attributes(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Whether an envelope with these attributes passes: every attribute that both name must have
     /// one of the filter's values.
     ///

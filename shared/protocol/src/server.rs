@@ -25,7 +25,10 @@ pub fn choose_subprotocol(offered: &str) -> Option<&'static str> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerMessage<'a> {
     /// The answer to `ping`.
-    Pong,
+    Pong {
+        /// The id of the message that it answers.
+        original_message_id: Option<MessageId>,
+    },
     /// The first message: who the gateway takes the client for, and where it stands.
     Welcome {
         /// Where delivery goes on from.
@@ -112,7 +115,9 @@ impl ServerMessage<'_> {
     #[must_use]
     pub fn to_json(&self, now: OffsetDateTime) -> String {
         let (action, members) = match self {
-            Self::Pong => ("pong", json!({})),
+            Self::Pong { original_message_id } => {
+                ("pong", json!({ "original_message_id": original_message_id }))
+            }
             Self::Welcome { position, consumer, expires } => (
                 "welcome",
                 json!({
@@ -181,7 +186,12 @@ mod tests {
 
     #[test]
     fn messages_have_their_documented_form() {
-        check(&ServerMessage::Pong, r#"{"action":"pong"}"#);
+        check(&ServerMessage::Pong { original_message_id: None }, r#"{"action":"pong"}"#);
+        let original_message_id = Some(MessageId::Text("p1".to_owned()));
+        check(
+            &ServerMessage::Pong { original_message_id },
+            r#"{"action":"pong","original_message_id":"p1"}"#,
+        );
         let expires = Some(datetime!(2025-01-17 17:00:00 UTC));
         check(
             &ServerMessage::Welcome { position: at(0xab, 7), consumer: "ada/phone", expires },

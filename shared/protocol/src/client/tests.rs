@@ -96,7 +96,15 @@ fn wrong_types_are_refused_with_what_was_expected() {
         ("[1]", r#"the message is an array of 1, expected a JSON object such as {"action":"ping"}"#),
         ("{}", "the message has neither `action` nor `type`, expected one of them to name an action"),
         (r#"{"action":1,"type":"ping"}"#, "`action` is the number \"1\", expected a string"),
-        (r#"{"type":null}"#, "`type` is null, expected a string"),
+        (
+            r#"{"type":null}"#,
+            "the message has neither `action` nor `type`, expected one of them to name an action",
+        ),
+        (
+            r#"{"action":"subscribe","topics":["a"],"filter":{"a":"b"}}"#,
+            "there is no member `filter`, expected `filters`",
+        ),
+        (r#"{"action":"unsubscribe","Topic":["a"]}"#, "there is no member `Topic`, expected `topics`"),
         (r#"{"type":"ping","id":[]}"#, "`id` is an array of 0, expected a string or a number"),
         (
             r#"{"action":"subscribe","topics":"incidents"}"#,
@@ -170,6 +178,32 @@ fn what_lies_within_the_limits_is_taken() {
         "id": "tencharact",
     });
     assert!(parse(&text.to_string(), &LIMITS).is_ok());
+}
+
+#[test]
+fn what_is_optional_and_null_is_absent() {
+    for (with, without) in [
+        (r#"{"action":null,"type":"ping","id":null}"#, r#"{"type":"ping"}"#),
+        (r#"{"action":"ping","message_id":null,"messageId":null,"id":7}"#, r#"{"action":"ping","id":7}"#),
+        (
+            r#"{"action":"subscribe","topics":["a"],"filters":null}"#,
+            r#"{"action":"subscribe","topics":["a"]}"#,
+        ),
+        (
+            r#"{"action":"subscribe","topics":["a"],"filters":{"a":null,"b":"c"}}"#,
+            r#"{"action":"subscribe","topics":["a"],"filters":{"b":"c"}}"#,
+        ),
+    ] {
+        assert_eq!(parse(with, &LIMITS), parse(without, &LIMITS), "{with}");
+        assert!(parse(without, &LIMITS).is_ok(), "{without}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_and_a_cut_emoji_are_read() {
+    let text = "\u{feff}{\"action\":\"ping\",\"id\":\"\\ud83d\"}";
+    let id = Some(MessageId::Text("\u{fffd}".to_owned()));
+    assert_eq!(parse(text, &LIMITS), Ok(Request { id, message: ClientMessage::Ping }));
 }
 
 #[test]

@@ -52,20 +52,43 @@ impl Default for Inflater {
 }
 
 impl Inflater {
-    /// What the payload of a compressed message, over all of its frames, was made of; at most `limit` bytes.
-    pub(super) fn inflate(&mut self, compressed: &[u8], limit: usize) -> Result<Vec<u8>, Violation> {
-        self.0.reset(false);
+    /// What the payload of a compressed message, over all of its frames, was made of. If that is more than `limit`
+    /// bytes or cannot be had, `inflated` has what came before, and at most one byte more than the limit.
+    pub(super) fn inflate(
+        &mut self,
+        compressed: &[u8],
+        limit: usize,
+        inflated: &mut Vec<u8>,
+    ) -> Result<(), Violation> {
+        self.inflate_all(&[compressed, &END], limit, inflated)
+    }
+
+    /// What the beginning of such a payload was made of; at most `limit` bytes.
+    pub(super) fn inflate_beginning(&mut self, compressed: &[u8], limit: usize) -> Vec<u8> {
         let mut inflated = Vec::new();
+        // It ends in the middle, which is no surprise.
+        let _ = self.inflate_all(&[compressed], limit, &mut inflated);
+        inflated.truncate(limit);
+        inflated
+    }
+
+    fn inflate_all(
+        &mut self,
+        inputs: &[&[u8]],
+        limit: usize,
+        inflated: &mut Vec<u8>,
+    ) -> Result<(), Violation> {
+        self.0.reset(false);
         let mut has_ended = false;
-        for mut input in [compressed, &END] {
+        for mut input in inputs.iter().copied() {
             loop {
                 if has_ended {
                     // A sender may end its blocks with a last one (RFC 7692, section 7.2.3.4).
                     self.0.reset(false);
                 }
-                make_room(&mut inflated, input.len(), limit);
+                make_room(inflated, input.len(), limit);
                 let (consumed, produced) = (self.0.total_in(), self.0.total_out());
-                let status = self.0.decompress_vec(input, &mut inflated, FlushDecompress::None);
+                let status = self.0.decompress_vec(input, inflated, FlushDecompress::None);
                 has_ended = status.map_err(|_| Violation::BrokenDeflate)? == Status::StreamEnd;
                 if inflated.len() > limit {
                     return Err(Violation::TooLong { length: inflated.len(), limit });
@@ -82,7 +105,7 @@ impl Inflater {
                 }
             }
         }
-        if has_ended { Ok(inflated) } else { Err(Violation::BrokenDeflate) }
+        if has_ended { Ok(()) } else { Err(Violation::BrokenDeflate) }
     }
 }
 

@@ -4,7 +4,8 @@
 //! only of a frame or message that is incomplete when a piece ends, and frees them when it is
 //! complete. What lies whole in one piece is never copied: it is unmasked in place and borrowed.
 //! The memory held never exceeds the message limit, and grows with the bytes that came, not with
-//! those announced. A compressed message is kept as it came until it is whole, so that one [`Inflater`]
+//! those announced: of a message that is longer, the beginning is kept, and the connection goes on behind it, unless its
+//! length is absurd. A compressed message is kept as it came until it is whole, so that one [`Inflater`]
 //! serves all connections.
 
 use std::borrow::Cow;
@@ -14,6 +15,9 @@ use super::header::{Header, parse_close};
 use super::partial::{Partial, decompressed};
 use super::{Inflater, Opcode, Violation};
 
+/// So many times the message limit is an absurd length: no client comes to that by mistake, and none is waited for.
+const ABSURD: usize = 64;
+
 /// What a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message<'b> {
@@ -21,6 +25,15 @@ pub enum Message<'b> {
     Text(Cow<'b, str>),
     /// A whole binary message; nothing understands one, so its bytes are not kept.
     Binary,
+    /// A message that is longer than the limit.
+    TooLong {
+        /// Bytes that it has, or had when it was given up.
+        length: usize,
+        /// The greatest length in bytes.
+        limit: usize,
+        /// Of a text, its first bytes, as many as the limit allows; they may end within a character.
+        beginning: Cow<'b, [u8]>,
+    },
     /// To be answered with a Pong of the same payload, at most 125 bytes.
     Ping(Cow<'b, [u8]>),
     /// The answer to a Ping, or unasked for.
@@ -69,14 +82,14 @@ impl Default for Reading {
 impl Inbound {
     /// Reads the messages that these bytes complete. Payloads are unmasked in place.
     ///
-    /// `message_limit` is the greatest length of a message in bytes; a longer one fails as soon
+    /// `message_limit` is the greatest length of a message in bytes; one of an absurd length fails as soon
     /// as a header announces it. The iterator must be driven to its end, or to its first error,
-    /// which is the last item: bytes that it has not reached are lost with it.
+    /// which is the last item: bytes that it has not reached are what [`Messages::rest`] gives back.
     pub fn feed<'r, 'b>(&'r mut self, bytes: &'b mut [u8], message_limit: usize) -> Messages<'r, 'b> {
-        Messages { inbound: self, bytes, message_limit, inflater: None }
+        Messages { inbound: self, bytes, message_limit, inflater: None, frames: 0 }
     }
 
-    /// Whether this frame may come now, and whether its message is still within the limit.
+    /// Whether this frame may come now, and whether the length of its message is not absurd.
     fn admit(&self, header: Header, limit: usize) -> Result<(), Violation> {
         let before = match (header.opcode, &self.message) {
             (Opcode::Close | Opcode::Ping | Opcode::Pong, _) => return Ok(()),
@@ -86,7 +99,7 @@ impl Inbound {
             (Opcode::Continuation, Some(message)) => message.length(),
         };
         let length = before.saturating_add(header.length);
-        if length > limit { Err(Violation::TooLong { length, limit }) } else { Ok(()) }
+        if length > limit.saturating_mul(ABSURD) { Err(Violation::TooLong { length, limit }) } else { Ok(()) }
     }
 
     /// The next piece of a control frame's payload, of which `before` bytes came before.
@@ -141,7 +154,8 @@ impl Inbound {
         limit: usize,
         inflater: Option<&mut Inflater>,
     ) -> Result<Option<Message<'b>>, Violation> {
-        if self.message.is_none() && header.is_final && piece.len() == header.length {
+        let is_whole = self.message.is_none() && header.is_final && piece.len() == header.length;
+        if is_whole && header.length <= limit {
             return Ok(Some(match header.opcode {
                 opcode if header.is_compressed => decompressed(opcode, piece, inflater, limit)?,
                 Opcode::Text => {
@@ -172,12 +186,25 @@ pub struct Messages<'r, 'b> {
     bytes: &'b mut [u8],
     message_limit: usize,
     inflater: Option<&'r mut Inflater>,
+    frames: usize,
 }
 
 impl<'r, 'b> Messages<'r, 'b> {
     /// Takes compressed messages, too, and decompresses them: where permessage-deflate was negotiated.
     pub fn inflated_by(self, inflater: Option<&'r mut Inflater>) -> Self {
         Self { inflater, ..self }
+    }
+
+    /// Frames that have begun so far.
+    #[must_use]
+    pub fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// What was not reached, to be fed later.
+    #[must_use]
+    pub fn rest(self) -> &'b mut [u8] {
+        self.bytes
     }
 
     fn advance(&mut self) -> Result<Option<Message<'b>>, Violation> {
@@ -191,6 +218,7 @@ impl<'r, 'b> Messages<'r, 'b> {
                     let Some(header) = header else {
                         return Ok(None);
                     };
+                    self.frames += 1;
                     self.inbound.admit(header, self.message_limit)?;
                     self.inbound.reading = Reading::Payload { header, received: 0 };
                 }

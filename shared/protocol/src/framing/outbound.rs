@@ -41,10 +41,28 @@ pub fn close(code: impl Into<u16>, reason: &str) -> Bytes {
 /// most take the last, which is the body's.
 pub fn text_with_sequence(sequence: u64, id: &str, body: &[u8]) -> Result<Bytes, NotAnObject> {
     let members = body.trim_ascii().strip_prefix(b"{").ok_or(NotAnObject)?.trim_ascii_start();
-    let separator = if members.first().ok_or(NotAnObject)? == &b'}' { "" } else { "," };
+    let mut front = front(sequence, id);
+    if members.first().ok_or(NotAnObject)? == &b'}' {
+        front.pop();
+    }
+    Ok(join(Opcode::Text as u8, &[b"{", front.as_bytes(), members]))
+}
+
+/// What [`text_with_sequence`] puts between the brace and the first member of a body: by so much it grows.
+#[must_use]
+pub fn front(sequence: u64, id: &str) -> String {
     let id = Value::from(id);
-    let front = format!(r#"{{"seq":{sequence},"id":{id}{separator}"#);
-    Ok(join(Opcode::Text as u8, &[front.as_bytes(), members]))
+    format!(r#""seq":{sequence},"id":{id},"#)
+}
+
+/// The greatest length of a [`front`] with this id, known without making it.
+#[must_use]
+pub fn longest_front(id: &str) -> usize {
+    /// Of the members' names, the greatest sequence, and all that stands between.
+    const WITHOUT_ID: usize = 40;
+    /// Of an escaped control character.
+    const ESCAPED: usize = 6;
+    WITHOUT_ID + ESCAPED * id.len()
 }
 
 /// A body that is no JSON object has no place for further members.
@@ -53,7 +71,8 @@ pub fn text_with_sequence(sequence: u64, id: &str, body: &[u8]) -> Result<Bytes,
 pub struct NotAnObject;
 
 /// What one of these frames carries, behind its header.
-pub(super) fn payload(frame: &[u8]) -> &[u8] {
+#[must_use]
+pub fn payload(frame: &[u8]) -> &[u8] {
     let header = match frame.get(1) {
         Some(126) => 4,
         Some(127) => MAX_HEADER,

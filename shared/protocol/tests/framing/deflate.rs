@@ -124,15 +124,18 @@ fn what_is_no_deflate_data_or_not_all_of_it_is_broken() {
 }
 
 #[test]
-fn what_becomes_too_long_fails_however_short_it_is() {
+fn what_becomes_too_long_is_passed_over_however_short_it_is() {
     let exact = "x".repeat(LIMIT);
     check_payload(&deflated(exact.as_bytes()), Ok(&exact));
-    let violation = Violation::TooLong { length: LIMIT + 1, limit: LIMIT };
+    let next = frame(FINAL | TEXT, b"next");
     for length in [LIMIT + 1, 5 * LIMIT, 900 * LIMIT] {
         let bytes = deflated(&vec![b'x'; length]);
         assert!(bytes.len() < LIMIT);
-        check_payload(&bytes, Err(violation));
-        check(&frame(FINAL | COMPRESSED | BINARY, &bytes), &[], Some(violation));
+        for (opcode, beginning) in [(TEXT, &exact[..]), (BINARY, "")] {
+            let frames = [frame(FINAL | COMPRESSED | opcode, &bytes), next.clone()].concat();
+            let expected = [crate::inbound::too_long(LIMIT + 1, beginning), crate::inbound::text("next")];
+            check(&frames, &expected, None);
+        }
     }
     // Each empty block that says that it is the last one begins anew.
     let endless = [&[0x03, 0x00].repeat(LIMIT / 2 - 1)[..], &[0x00]].concat();
@@ -203,8 +206,11 @@ proptest! {
         if is_short {
             prop_assert_eq!(outcome, (vec![crate::inbound::text(&text)], None));
         } else {
-            let is_too_long = matches!(outcome.1, Some(Violation::TooLong { .. }));
-            prop_assert!(is_too_long, "{:?}", outcome);
+            let [Message::TooLong { beginning, .. }] = &outcome.0[..] else {
+                return Err(TestCaseError::fail(format!("{outcome:?}")));
+            };
+            prop_assert_eq!(outcome.1, None);
+            prop_assert!(text.as_bytes().starts_with(beginning));
         }
     }
 

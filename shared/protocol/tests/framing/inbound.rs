@@ -16,6 +16,9 @@ fn owned(message: Message<'_>) -> Message<'static> {
     match message {
         Message::Text(text) => Message::Text(Cow::Owned(text.into_owned())),
         Message::Binary => Message::Binary,
+        Message::TooLong { length, limit, beginning } => {
+            Message::TooLong { length, limit, beginning: Cow::Owned(beginning.into_owned()) }
+        }
         Message::Ping(payload) => Message::Ping(Cow::Owned(payload.into_owned())),
         Message::Pong(payload) => Message::Pong(Cow::Owned(payload.into_owned())),
         Message::Close { code, reason } => Message::Close { code, reason: Cow::Owned(reason.into_owned()) },
@@ -61,6 +64,25 @@ fn check_violation(bytes: &[u8], violation: Violation, code: u16) {
 
 pub(crate) fn text(text: &str) -> Message<'static> {
     Message::Text(Cow::Owned(text.to_owned()))
+}
+
+pub(crate) fn too_long(length: usize, beginning: &str) -> Message<'static> {
+    Message::TooLong { length, limit: LIMIT, beginning: Cow::Owned(beginning.as_bytes().to_vec()) }
+}
+
+/// What is not reached is given back, and read later as if it had come then; frames are counted once.
+#[test]
+fn what_is_not_reached_is_given_back() {
+    let mut bytes =
+        [frame(FINAL | TEXT, b"one"), frame(TEXT, b""), frame(0, b""), frame(FINAL, b"two")].concat();
+    let mut inbound = Inbound::default();
+    let mut messages = inbound.feed(&mut bytes, LIMIT);
+    assert_eq!(messages.next(), Some(Ok(text("one"))));
+    let (frames, mut rest) = (messages.frames(), messages.rest().to_vec());
+    let mut messages = inbound.feed(&mut rest, LIMIT);
+    assert_eq!(messages.by_ref().map(|message| owned(message.unwrap())).collect::<Vec<_>>(), [text("two")]);
+    assert_eq!((frames, messages.frames()), (1, 3));
+    assert!(messages.rest().is_empty());
 }
 
 #[test]
@@ -168,14 +190,28 @@ fn fragments_must_follow_their_message() {
 }
 
 #[test]
-fn long_messages_fail_when_they_are_announced() {
+fn long_messages_are_passed_over_and_absurd_ones_fail_when_they_are_announced() {
+    const MOST: usize = 64 * LIMIT;
     let header = |first, length| frame(first, &vec![b'x'; length])[..8].to_vec();
-    for opcode in [TEXT, BINARY] {
-        let violation = Violation::TooLong { length: LIMIT + 1, limit: LIMIT };
-        check_violation(&header(FINAL | opcode, LIMIT + 1), violation, 1009);
-        let begun = [frame(opcode, &[b'x'; 600]), header(0, 401)].concat();
+    let next = frame(FINAL | TEXT, b"next");
+    for (opcode, kept) in [(TEXT, LIMIT), (BINARY, 0)] {
+        let beginning = "x".repeat(kept);
+        for length in [LIMIT + 1, MOST] {
+            let expected = [too_long(length, &beginning), text("next")];
+            let whole = frame(FINAL | opcode, &vec![b'x'; length]);
+            check(&[whole, next.clone()].concat(), &expected, None);
+            let (first, last) = (vec![b'x'; 600], vec![b'x'; length - 600]);
+            let parts = [frame(opcode, &first), frame(0, b""), frame(FINAL, &last), next.clone()];
+            check(&parts.concat(), &expected, None);
+        }
+        let violation = Violation::TooLong { length: MOST + 1, limit: LIMIT };
+        check_violation(&header(FINAL | opcode, MOST + 1), violation, 1009);
+        let begun = [frame(opcode, &[b'x'; 600]), header(0, MOST - 599)].concat();
         check_violation(&begun, violation, 1009);
     }
+    // What comes after the limit is not looked at; what comes before is.
+    let wrong = [frame(TEXT, &vec![b'x'; LIMIT]), frame(FINAL, &[0xFF])].concat();
+    check(&wrong, &[too_long(LIMIT + 1, &"x".repeat(LIMIT))], None);
     let endless = [FINAL | TEXT, MASKED_64, 0x7F, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4];
     let length = usize::try_from(u64::MAX >> 1).unwrap_or(usize::MAX);
     check_violation(&endless, Violation::TooLong { length, limit: LIMIT }, 1009);
