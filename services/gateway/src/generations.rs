@@ -12,10 +12,19 @@ use tidings_model::{Epoch, Place, Position, Tenant};
 /// The generations of one stream.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Generations {
-    /// Ascending; nothing of a tenant whose envelopes are not in this stream.
-    tenants: HashMap<Tenant, Vec<Began>>,
+    tenants: HashMap<Tenant, Stays>,
     /// Whether the tenants of whom nothing is known are here, too.
     holds_others: bool,
+}
+
+/// What is known of one tenant.
+#[derive(Debug, Clone, Default)]
+struct Stays {
+    /// Ascending.
+    began: Vec<Began>,
+    /// Its envelopes are elsewhere now. Whoever is still here is given what comes in the last generation that was here, so
+    /// that nothing is passed over: a projector that does not know yet of the move goes on writing there.
+    has_left: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +32,9 @@ struct Began {
     generation: u32,
     /// The sequence of the notice.
     since: u64,
+    /// Whether the tenant was elsewhere before. What was new there lies before the notice, so whoever has been here since
+    /// before has not been given it.
+    is_return: bool,
 }
 
 impl Generations {
@@ -31,31 +43,46 @@ impl Generations {
         Self { holds_others, ..Self::default() }
     }
 
-    /// The generation that is delivered now; `None` of a tenant whose envelopes are elsewhere.
+    /// The generation that is delivered now to who comes; `None` of a tenant whose envelopes are elsewhere.
     pub(crate) fn current(&self, tenant: &Tenant) -> Option<u32> {
         match self.tenants.get(tenant) {
-            Some(began) => began.last().map(|began| began.generation),
+            Some(stays) if stays.has_left => None,
+            Some(stays) => stays.began.last().map(|began| began.generation),
             None => self.holds_others.then_some(0),
+        }
+    }
+
+    /// Whether envelopes of this generation are given to who is here.
+    pub(crate) fn delivers(&self, tenant: &Tenant, generation: u32) -> bool {
+        match self.tenants.get(tenant) {
+            Some(stays) => stays.began.last().is_some_and(|began| began.generation == generation),
+            None => self.holds_others && generation == 0,
         }
     }
 
     /// A generation is the current one from this sequence on.
     pub(crate) fn begin(&mut self, tenant: &Tenant, generation: u32, since: u64) {
-        let first = self.holds_others.then_some(Began { generation: 0, since: 0 });
-        let began = self.tenants.entry(tenant.clone()).or_insert_with(|| first.into_iter().collect());
-        if began.last().is_none_or(|last| last.generation < generation) {
-            began.push(Began { generation, since });
+        let stays = self.stays(tenant);
+        if stays.began.last().is_none_or(|last| last.generation < generation) {
+            let is_return = std::mem::take(&mut stays.has_left);
+            stays.began.push(Began { generation, since, is_return });
         }
     }
 
     /// The tenant's envelopes are elsewhere from now on.
     pub(crate) fn leave(&mut self, tenant: &Tenant) {
-        self.tenants.insert(tenant.clone(), Vec::new());
+        self.stays(tenant).has_left = true;
+    }
+
+    fn stays(&mut self, tenant: &Tenant) -> &mut Stays {
+        let first = self.holds_others.then_some(Began { generation: 0, since: 0, is_return: false });
+        let stays = || Stays { began: first.into_iter().collect(), has_left: false };
+        self.tenants.entry(tenant.clone()).or_insert_with(stays)
     }
 
     /// The stream was made anew: what was current still is, from its beginning on.
     pub(crate) fn renew(&mut self) {
-        for began in self.tenants.values_mut() {
+        for Stays { began, .. } in self.tenants.values_mut() {
             began.drain(..began.len().saturating_sub(1));
             if let Some(current) = began.first_mut() {
                 current.since = 0;
@@ -63,11 +90,13 @@ impl Generations {
         }
     }
 
-    /// To which generation a sequence belongs for somebody who began in `first`, and up to which sequence that is so.
+    /// To which generation a sequence belongs for somebody who began in `first`, and up to which sequence that is so. Whoever
+    /// was here when the tenant left stays in the generation that it left, whatever comes behind.
     pub(crate) fn at(&self, tenant: &Tenant, first: u32, sequence: u64) -> (u32, u64) {
         let mut found = (first, u64::MAX);
-        for began in self.tenants.get(tenant).into_iter().flatten().filter(|began| began.generation > first) {
-            if began.since > sequence {
+        let stays = self.tenants.get(tenant).map(|stays| &stays.began);
+        for began in stays.into_iter().flatten().filter(|began| began.generation > first) {
+            if began.since > sequence || began.is_return {
                 found.1 = began.since;
                 break;
             }
@@ -128,5 +157,38 @@ mod tests {
         assert_eq!(second.current(&ops), None);
         second.begin(&ops, 4, 30);
         assert_eq!(second.current(&ops), Some(4));
+    }
+
+    /// A projector that does not know yet of a move writes on: what it writes is given to who is still here, and where they
+    /// stand is told in the generation that they were given.
+    #[test]
+    fn who_is_still_here_is_given_what_is_still_written_here() {
+        let ops = tenant("ops");
+        for holds_others in [false, true] {
+            let mut generations = Generations::new(holds_others);
+            generations.begin(&ops, 2, 10);
+            generations.begin(&ops, 3, 20);
+            generations.leave(&ops);
+            assert_eq!(generations.current(&ops), None, "nobody comes");
+            assert!(generations.delivers(&ops, 3) && !generations.delivers(&ops, 2));
+            assert_eq!(generations.at(&ops, 2, 25), (3, u64::MAX));
+            // It comes back while they are still here.
+            generations.begin(&ops, 5, 40);
+            assert!(generations.delivers(&ops, 5) && !generations.delivers(&ops, 3));
+            assert_eq!(generations.at(&ops, 2, 45), (3, 40), "they were not here all the time");
+            assert_eq!(generations.at(&ops, 5, 45), (5, u64::MAX));
+            assert_eq!(generations.current(&ops), Some(5));
+        }
+    }
+
+    #[test]
+    fn of_whom_nothing_is_known_is_where_the_others_are() {
+        assert!(Generations::new(true).delivers(&tenant("ops"), 0));
+        assert!(!Generations::new(true).delivers(&tenant("ops"), 1));
+        assert!(!Generations::new(false).delivers(&tenant("ops"), 0));
+        let mut left = Generations::new(true);
+        left.leave(&tenant("ops"));
+        assert_eq!(left.current(&tenant("ops")), None);
+        assert!(left.delivers(&tenant("ops"), 0));
     }
 }

@@ -103,7 +103,8 @@ impl Retained {
         inner.shrink();
     }
 
-    /// Takes the next envelopes, and gives back those that are to be delivered: of the generations that are current.
+    /// Takes the next envelopes, and gives back those that are to be delivered: of the generations that are given to
+    /// who is here.
     pub(crate) fn append(&self, mut envelopes: Vec<Arc<FramedEnvelope>>) -> Vec<Arc<FramedEnvelope>> {
         let mut inner = self.write();
         for framed in &envelopes {
@@ -117,7 +118,7 @@ impl Retained {
         inner.shrink();
         envelopes.retain(|framed| {
             let StoredEnvelope { envelope, generation, .. } = framed.stored();
-            inner.generations.current(&envelope.subject.tenant) == Some(*generation)
+            inner.generations.delivers(&envelope.subject.tenant, *generation)
         });
         envelopes
     }
