@@ -1,14 +1,24 @@
 //! How many refusals there were of whom, in a bounded space. Pure.
+//!
+//! Of each address the first refusals are written whatever others do; beyond those, all share a budget. So a flood, from
+//! however many addresses it comes, hides nobody else's: it uses up its own share and what is common. Addresses are told
+//! apart only as far as there is room, and no network can take more than a small part of that room.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use crate::limits::Block;
 
 /// Refusals of one address that are written in a span of time.
 const PER_ADDRESS: u64 = 60;
-/// Refusals that are written in all.
-const IN_ALL: u64 = 600;
+/// Of these, so many are written in any case.
+const ASSURED: u64 = 2;
+/// Refusals that are written in all beyond those.
+const SHARED: u64 = 600;
+/// Addresses of one network that are told apart: a /16 of IPv4, a /32 of IPv6, which is what a provider has.
+const PER_NETWORK: usize = 256;
 /// Addresses that are told apart.
 const ADDRESSES: usize = 4096;
 /// Addresses whose counts are told one by one.
@@ -17,6 +27,9 @@ const TOLD: usize = 20;
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     refusals: HashMap<Block, Count>,
+    /// How many of the addresses are in each network.
+    networks: HashMap<IpNet, usize>,
+    /// Of those beyond what is assured.
     written: u64,
     /// Refusals of addresses for which there is no room; none of them is written.
     others: u64,
@@ -28,6 +41,12 @@ struct Count {
     address: IpAddr,
     written: u64,
     left_out: u64,
+}
+
+fn network_of(address: IpAddr) -> Option<IpNet> {
+    let address = address.to_canonical();
+    let bits = if address.is_ipv4() { 16 } else { 32 };
+    IpNet::new(address, bits).ok().map(|network| network.trunc())
 }
 
 /// What was not written in a span of time.
@@ -42,23 +61,35 @@ pub(super) struct Summary {
 impl Ledger {
     /// Counts a refusal and says whether it is written.
     pub(super) fn admits(&mut self, from: IpAddr) -> bool {
-        let is_full = self.refusals.len() >= ADDRESSES;
         let block = Block::from(from);
-        let count = match self.refusals.get_mut(&block) {
-            Some(count) => count,
-            None if is_full => {
-                self.others += 1;
-                return false;
-            }
-            None => self.refusals.entry(block).or_insert(Count { address: from, written: 0, left_out: 0 }),
-        };
-        if count.written < PER_ADDRESS && self.written < IN_ALL {
+        if !self.refusals.contains_key(&block) && !self.has_room(from) {
+            self.others += 1;
+            return false;
+        }
+        let count = self.refusals.entry(block).or_insert(Count { address: from, written: 0, left_out: 0 });
+        if count.written < ASSURED {
+            count.written += 1;
+            return true;
+        }
+        if count.written < PER_ADDRESS && self.written < SHARED {
             count.written += 1;
             self.written += 1;
             return true;
         }
         count.left_out += 1;
         false
+    }
+
+    /// Whether another address can be told apart; then it counts in its network.
+    fn has_room(&mut self, address: IpAddr) -> bool {
+        if self.refusals.len() >= ADDRESSES {
+            return false;
+        }
+        let Some(network) = network_of(address) else { return true };
+        let known = self.networks.entry(network).or_default();
+        let has_room = *known < PER_NETWORK;
+        *known += usize::from(has_room);
+        has_room
     }
 
     /// Ends the span of time and begins the next.
@@ -105,11 +136,26 @@ mod tests {
     #[test]
     fn a_flood_from_everywhere_is_bounded() {
         let mut ledger = Ledger::default();
-        let written = (0..100_000).filter(|n| ledger.admits(address(*n))).count();
-        assert_eq!((written, ledger.refusals.len()), (600, 4096));
-        let summary = ledger.close();
-        assert_eq!(summary.addresses.len(), 20);
-        assert_eq!(summary.others, 100_000 - 600 - 20);
+        // Each address once: as if all of the Internet took part.
+        let written = (0..100_000).filter(|n| ledger.admits(address(n * 40_000))).count();
+        assert_eq!((written, ledger.refusals.len()), (4096, 4096));
+        assert!(ledger.networks.len() <= 4096);
+        assert_eq!(ledger.close(), Summary { addresses: Vec::new(), others: 100_000 - 4096 });
+    }
+
+    #[test]
+    fn a_flood_does_not_hide_others() {
+        let mut ledger = Ledger::default();
+        // All that a provider's networks of both kinds have, many times over.
+        for n in 0..100_000_u32 {
+            ledger.admits(address(0x0A00_0000 + n % 65_536));
+            ledger.admits(Ipv6Addr::from_bits((0x2001_0db8 << 96) + (u128::from(n) << 64)).into());
+        }
+        for n in 0..1_000 {
+            let honest = address(0xC000_0000 + (n << 18));
+            assert!(ledger.admits(honest) && ledger.admits(honest), "{honest}");
+        }
+        assert_eq!(ledger.refusals.len(), 2 * 256 + 1_000);
     }
 
     proptest! {
