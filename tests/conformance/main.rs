@@ -6,7 +6,9 @@
 
 mod closing;
 mod compression;
+mod limits;
 mod messages;
+mod obedience;
 mod page;
 mod raw;
 mod violations;

@@ -88,6 +88,22 @@ impl Raw {
         within("sending", self.stream.write_all(bytes)).await.unwrap();
     }
 
+    /// As [`Self::send`], where the gateway may have gone away.
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        within("sending", self.stream.write_all(bytes)).await
+    }
+
+    /// The next text that is whole and uncompressed, as JSON, whatever Pings and Pongs come before.
+    pub(crate) async fn next_json_past_pongs(&mut self) -> Value {
+        loop {
+            let (first, payload) = self.next_but_pings().await.unwrap();
+            if first != FINAL | PONG {
+                assert_eq!(first, FINAL | TEXT, "{payload:?}");
+                return serde_json::from_slice(&payload).unwrap();
+            }
+        }
+    }
+
     /// The next frame, which is whole, unmasked and has the shortest length; `None` at the end of the stream.
     pub(crate) async fn next(&mut self) -> Option<Received> {
         within("a frame", async {

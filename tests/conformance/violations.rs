@@ -9,6 +9,8 @@ use crate::raw::{BINARY, CLOSE, COMPRESSED, FINAL, PING, PONG, Raw, TEXT, frame}
 
 /// What `gateway.max_frame_bytes` is.
 const LIMIT: usize = 16 * 1024;
+/// Beyond this length no message is passed over.
+const MOST: usize = 64 * LIMIT;
 
 /// Frames that break a rule, the code that the connection is closed with, and the next rule: a chain through all
 /// variants, in which a new one must find its place for this to be compiled.
@@ -34,7 +36,7 @@ fn example(violation: Violation) -> (Vec<u8>, u16, Option<Violation>) {
         V::ReasonNotUtf8 => (frame(FINAL | CLOSE, b"\x03\xE8\xFF"), 1007, Some(V::HalfCloseCode)),
         V::HalfCloseCode => (frame(FINAL | CLOSE, &[3]), 1002, Some(V::InvalidCloseCode(1005))),
         V::InvalidCloseCode(code) => {
-            let next = V::TooLong { length: LIMIT + 1, limit: LIMIT };
+            let next = V::TooLong { length: MOST + 1, limit: LIMIT };
             (frame(FINAL | CLOSE, &code.to_be_bytes()), 1002, Some(next))
         }
         V::TooLong { length, .. } => (frame(FINAL | TEXT, &vec![b' '; length]), 1009, None),
@@ -101,17 +103,57 @@ async fn where_a_rule_is_broken_does_not_matter() {
     let text = deflated(b"{\"\xE2\x82\"}");
     check(&system, OFFER, &frame(FINAL | COMPRESSED | TEXT, &text), Violation::TextNotUtf8, 1007).await;
 
-    // Over all fragments, of binary messages, before anything but the length has come, and when decompressed.
+    // Over all fragments, of binary messages, and before anything but the length has come.
     let too_long = |length| Violation::TooLong { length, limit: LIMIT };
-    let fragments = [frame(TEXT, &[b' '; LIMIT]), frame(FINAL, b" ")].concat();
-    check(&system, "", &fragments, too_long(LIMIT + 1), 1009).await;
-    check(&system, "", &frame(FINAL | BINARY, &vec![0; 1 << 20]), too_long(1 << 20), 1009).await;
-    let announced = &frame(FINAL | TEXT, &vec![b' '; 1 << 20])[..14];
-    check(&system, "", announced, too_long(1 << 20), 1009).await;
-    for opcode in [TEXT, BINARY] {
-        let bomb = deflated(&vec![b' '; 15 << 20]);
-        assert!(bomb.len() <= LIMIT, "{}", bomb.len());
-        check(&system, OFFER, &frame(FINAL | COMPRESSED | opcode, &bomb), too_long(LIMIT + 1), 1009).await;
+    let fragments = [frame(TEXT, &[b' '; LIMIT]), frame(FINAL, &vec![b' '; MOST - LIMIT + 1])].concat();
+    check(&system, "", &fragments, too_long(MOST + 1), 1009).await;
+    check(&system, "", &frame(FINAL | BINARY, &vec![0; MOST + 1]), too_long(MOST + 1), 1009).await;
+    let announced = &frame(FINAL | TEXT, &vec![b' '; MOST + 1])[..14];
+    check(&system, "", announced, too_long(MOST + 1), 1009).await;
+    system.check_well();
+}
+
+/// Told which it was, if its beginning says so, and the connection goes on: in one frame, in several with others between
+/// them, in the smallest pieces, and compressed.
+#[tokio::test]
+async fn what_is_too_long_is_passed_over() {
+    let mut system = System::start().await;
+    let text = |length: usize| {
+        format!(r#"{{"type":"ping","id":"long","pad":"{}"}}"#, "x".repeat(length)).into_bytes()
+    };
+    let nameless =
+        |length: usize| format!(r#"{{"type":"ping","pad":"{}"}}"#, "x".repeat(length)).into_bytes();
+    let (long, parted) = (text(17_000), text(MOST / 2));
+    let parts =
+        [frame(TEXT, &parted[..9]), frame(FINAL | PING, b"1"), frame(0, b""), frame(FINAL, &parted[9..])];
+    let mut random = 1_u64;
+    let noise = std::iter::repeat_with(|| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        b' ' + u8::try_from(random >> 58).unwrap()
+    });
+    let noise: Vec<u8> = noise.take(60_000).collect();
+    let incompressible = [br#"{"id":"long","pad":""#, &noise[..]].concat();
+    assert!(deflated(&incompressible).len() > LIMIT);
+    let cases = [
+        ("", frame(FINAL | TEXT, &long), Some("long")),
+        ("", frame(FINAL | TEXT, &nameless(17_000)), None),
+        ("", parts.concat(), Some("long")),
+        ("", frame(FINAL | BINARY, &long), None),
+        (OFFER, frame(FINAL | COMPRESSED | TEXT, &deflated(&text(15 << 20))), Some("long")),
+        (OFFER, frame(FINAL | COMPRESSED | TEXT, &deflated(&incompressible)), Some("long")),
+        (OFFER, frame(FINAL | COMPRESSED | BINARY, &deflated(&long)), None),
+    ];
+    for (offer, bytes, id) in cases {
+        let mut raw = Raw::open_with(&system, offer).await;
+        raw.send(&bytes).await;
+        let answer = raw.next_json_past_pongs().await;
+        let mut expected = json!({ "code": "MESSAGE_TOO_LARGE", "message": format!("the message is longer than {LIMIT} bytes") });
+        if let Some(id) = id {
+            expected["original_message_id"] = id.into();
+        }
+        assert_eq!(answer["data"], expected);
+        raw.send(&crate::raw::text(&json!({ "action": "ping", "id": "next" }))).await;
+        assert_eq!(raw.next_json().await["original_message_id"], "next");
     }
     system.check_well();
 }

@@ -260,3 +260,36 @@ async fn a_nats_server_killed_in_mid_stream_loses_nothing() {
     crowd.check(each).await;
     gateway.stop().await;
 }
+
+/// What a client was told is so, even if the gateway that said it dies the moment after.
+#[tokio::test]
+async fn what_was_confirmed_survives_the_gateway() {
+    let (site, gateway) = Site::with_gateway().await;
+    dial("ada").returns(&gateway).await.leave().await;
+    let mut wire = dial("ada").returns(&gateway).await.wire;
+    wire.say(&json!({ "action": "subscribe", "topics": ["news"], "filters": { "colour": "red" }, "id": 1 }))
+        .await;
+    let confirmed = wire.message().await;
+    gateway.kill().await;
+    assert_eq!((&confirmed["action"], &confirmed["original_message_id"]), (&json!("subscribed"), &json!(1)));
+    site.publish("news.broken", json!({ "n": 1, "colour": "red" })).await;
+    site.publish("news.broken", json!({ "n": 2, "colour": "blue" })).await;
+    site.projected().await;
+
+    let gateway = site.gateway().await;
+    let returned = dial("ada").returns(&gateway).await;
+    assert_eq!(returned.numbers(), [1]);
+    let mut wire = returned.wire;
+    wire.say(&json!({ "action": "unsubscribe", "topics": ["news"] })).await;
+    assert_eq!(
+        wire.until(|message| message["action"] == "unsubscribed").await.pop().unwrap()["topics"],
+        json!([])
+    );
+    gateway.kill().await;
+    site.publish("news.broken", json!({ "n": 3, "colour": "red" })).await;
+    site.projected().await;
+    let gateway = site.gateway().await;
+    // It is not subscribed any more, neither to what came since nor to what it did not acknowledge.
+    assert_eq!(dial("ada").returns(&gateway).await.numbers(), Vec::<u64>::new());
+    gateway.stop().await;
+}

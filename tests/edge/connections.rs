@@ -96,7 +96,7 @@ async fn a_tenant_may_have_limits_of_its_own() {
     ada.send_json(&json!({ "action": "ping" })).await;
     let limited = ada.next_json(BOUND).await;
     assert_eq!(limited["data"]["message"], "more than 1 messages per minute", "{limited}");
-    ada.send(Message::text(" ".repeat(101))).await;
+    ada.send(Message::text(" ".repeat(64 * 100 + 1))).await;
     assert_eq!(ada.close_code(Duration::from_secs(30)).await, Some(1009));
     drop(bo);
     system.check_well();

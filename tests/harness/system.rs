@@ -16,11 +16,15 @@ pub const SECRET: &str = "a-secret-for-tests-of-32-or-more-bytes";
 pub const SCHEMAS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas");
 
 /// Settings of a gateway whose clients may come as often and say as much as a test likes, all from one address.
-pub const UNLIMITED: [(&str, &str); 9] = [
+pub const UNLIMITED: [(&str, &str); 13] = [
     ("TIDINGS_GATEWAY__MESSAGES_PER_MINUTE", "1000000"),
     ("TIDINGS_GATEWAY__MESSAGE_BURST", "100000"),
     ("TIDINGS_GATEWAY__USER_MESSAGES_PER_MINUTE", "1000000"),
     ("TIDINGS_GATEWAY__USER_MESSAGE_BURST", "100000"),
+    ("TIDINGS_GATEWAY__FRAMES_PER_MINUTE", "100000000"),
+    ("TIDINGS_GATEWAY__FRAME_BURST", "10000000"),
+    ("TIDINGS_GATEWAY__BYTES_PER_MINUTE", "4 GB"),
+    ("TIDINGS_GATEWAY__BYTE_BURST", "1 GB"),
     ("TIDINGS_GATEWAY__ATTEMPTS_PER_MINUTE_PER_ADDRESS", "1000000"),
     ("TIDINGS_GATEWAY__ATTEMPT_BURST_PER_ADDRESS", "100000"),
     ("TIDINGS_GATEWAY__ATTEMPTS_PER_MINUTE_PER_USER", "1000000"),

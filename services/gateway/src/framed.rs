@@ -1,12 +1,13 @@
 //! An envelope as it goes onto the wire: framed once per gateway and form, shared by everybody.
 
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 use tidings_model::{Attribute, Envelope, Position};
 use tidings_protocol::error::{ErrorCode, ErrorMessage};
-use tidings_protocol::framing::{Opcode, frame, text_with_sequence};
+use tidings_protocol::framing::{Opcode, frame, front, longest_front, text_with_sequence};
 use tidings_streams::StoredEnvelope;
 
 use crate::shard::Deflate;
@@ -38,7 +39,8 @@ pub(crate) struct FramedEnvelope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MessageIdentity {
     event: Position,
-    message: u32,
+    /// One more than its number, so that an absent identity takes no room of its own.
+    message: NonZeroU32,
 }
 
 impl FramedEnvelope {
@@ -71,7 +73,8 @@ impl FramedEnvelope {
 
     pub(crate) fn identity(&self) -> MessageIdentity {
         let origin = self.envelope().origin;
-        MessageIdentity { event: origin.event, message: origin.message }
+        let message = NonZeroU32::MIN.saturating_add(origin.message);
+        MessageIdentity { event: origin.event, message }
     }
 
     pub(crate) fn frame(&self, form: Form) -> &Bytes {
@@ -84,13 +87,26 @@ impl FramedEnvelope {
     /// The frame for a client that takes messages of up to `most` bytes. In the place of a longer one it is told that there
     /// was one, so that nobody waits in vain for what stands at that sequence.
     pub(crate) fn frame_within(&self, form: Form, most: usize, deflate: Option<&Deflate>) -> Cow<'_, Bytes> {
-        if self.envelope().body.len() > most {
+        if !self.is_within(form, most) {
             return Cow::Owned(self.withheld(form, most));
         }
         Cow::Borrowed(match deflate {
             Some(deflate) => self.compressed_frame(form, deflate),
             None => self.frame(form),
         })
+    }
+
+    /// Whether a client that takes messages of up to `most` bytes takes this one, as it is sent and before it is compressed.
+    pub(crate) fn is_within(&self, form: Form, most: usize) -> bool {
+        let Envelope { event_id, body, .. } = self.envelope();
+        match form {
+            Form::Plain => body.len() <= most,
+            // Looked at closely only where it matters.
+            Form::Sequenced => {
+                body.len() + longest_front(event_id) <= most
+                    || body.len() + front(self.sequence(), event_id).len() <= most
+            }
+        }
     }
 
     /// The frame for a connection that negotiated permessage-deflate: compressed if the body is long enough, and if
@@ -122,7 +138,11 @@ impl FramedEnvelope {
 
     fn withheld(&self, form: Form, most: usize) -> Bytes {
         let Envelope { event_id, body, .. } = self.envelope();
-        let text = format!("a message of {} bytes is not sent, expected at most {most}", body.len());
+        let length = match form {
+            Form::Plain => body.len(),
+            Form::Sequenced => body.len() + front(self.sequence(), event_id).len(),
+        };
+        let text = format!("a message of {length} bytes is not sent, expected at most {most}");
         let error =
             ErrorMessage::new(ErrorCode::MessageTooLarge, text).with_detail("event_id", event_id.as_str());
         let json = error.to_json(self.stored.stored_at);
@@ -153,6 +173,7 @@ impl FramedEnvelope {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use tidings_model::{Address, Attributes, Class, EnvelopeSubject, Epoch, Origin, Tenant};
     use time::OffsetDateTime;
 
@@ -202,11 +223,36 @@ mod tests {
     #[test]
     fn a_message_that_is_too_long_is_told_of() {
         let framed = FramedEnvelope::example(7, "{\"long\":1}");
-        let error = r#""type":"error","action":"created","data":{"code":"MESSAGE_TOO_LARGE","message":"a message of 10 bytes is not sent, expected at most 9","event_id":"e"},"timestamp":"1970-01-01T00:00:00Z"}"#;
         for (form, seq) in [(Form::Plain, ""), (Form::Sequenced, r#""seq":7,"id":"e","#)] {
-            assert_eq!(*framed.frame_within(form, 10, None), *framed.frame(form));
+            let length = 10 + seq.len();
+            let most = length - 1;
+            assert_eq!(*framed.frame_within(form, length, None), *framed.frame(form));
+            let error = format!(
+                r#""type":"error","action":"created","data":{{"code":"MESSAGE_TOO_LARGE","message":"a message of {length} bytes is not sent, expected at most {most}","event_id":"e"}},"timestamp":"1970-01-01T00:00:00Z"}}"#
+            );
             let told = frame(Opcode::Text, format!("{{{seq}{error}").as_bytes());
-            assert_eq!(*framed.frame_within(form, 9, None), told);
+            assert_eq!(*framed.frame_within(form, most, None), told);
+        }
+    }
+
+    proptest! {
+        /// What is promised to be the most holds for what is sent, in every form, and nothing shorter is withheld.
+        #[test]
+        fn nothing_longer_than_promised_is_sent(
+            sequence in any::<u64>(),
+            event_id in "[a\"\\\\\u{1}é]{0,40}",
+            pad in 0..300usize,
+            most in 0..400usize,
+        ) {
+            let body = format!("{{\"pad\":\"{}\"}}", "x".repeat(pad));
+            let mut framed = FramedEnvelope::example(sequence, &body);
+            framed.stored.envelope.event_id = event_id;
+            for form in [Form::Plain, Form::Sequenced] {
+                let sent = tidings_protocol::framing::payload(framed.frame(form)).len();
+                prop_assert_eq!(framed.is_within(form, most), sent <= most);
+                let given = framed.frame_within(form, most, None).into_owned();
+                prop_assert_eq!(given == *framed.frame(form), sent <= most);
+            }
         }
     }
 

@@ -2,13 +2,13 @@
 
 mod say;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use litemap::LiteMap;
 use tidings_catalog::{Catalogs, Said, Voice};
-use tidings_model::{Address, EnvelopeSubject, Keys, Tenant};
+use tidings_model::{Address, Keys, Tenant};
 use tidings_protocol::Filter;
 use tidings_protocol::client::{self, ClientMessage, Limits, Object, Refused, Request};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId, quoted};
@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 
 pub(crate) use self::say::refusal;
 use crate::framed::Form;
+use crate::shard::{Changed, Confirmation, Lookup};
 
 /// Whom a connection belongs to, as its token says.
 #[derive(Debug, Clone)]
@@ -50,6 +51,8 @@ impl Passport {
 pub(crate) enum Effect {
     /// Send this JSON text.
     Reply(String),
+    /// Confirm this when what is to be remembered is stored.
+    Confirm(Confirmation),
     /// Remember with the durable consumer that the topic was asked for, or given up.
     Remember { topic: String, edit: Edit },
     /// Deliver from now on what comes to the address and passes the filter.
@@ -62,12 +65,8 @@ pub(crate) enum Effect {
     Authenticate { token: client::Token, id: Option<MessageId> },
     /// Publish an event and, when it is stored, answer.
     Publish { said: Said, id: Option<MessageId> },
-    /// Answer with the newest envelope on one of these subjects.
-    Newest {
-        subjects: Vec<EnvelopeSubject>,
-        /// The answer if there is none.
-        otherwise: Box<ErrorMessage>,
-    },
+    /// Answer with the newest envelope of a key.
+    LookUp(Lookup),
 }
 
 /// The state of one connection's conversation.
@@ -150,11 +149,14 @@ impl Session {
             Err(refused) => return vec![Effect::Reply(ErrorMessage::from(refused).to_json(moment.now))],
         };
         let done = match message {
-            ClientMessage::Ping => Ok(vec![Effect::Reply(ServerMessage::Pong.to_json(moment.now))]),
+            ClientMessage::Ping => {
+                let pong = ServerMessage::Pong { original_message_id: id.clone() };
+                Ok(vec![Effect::Reply(pong.to_json(moment.now))])
+            }
             ClientMessage::Subscribe { topics, filter } => {
                 self.subscribe(&topics, &filter, id.clone(), moment)
             }
-            ClientMessage::Unsubscribe { topics } => Ok(self.unsubscribe(&topics, id.clone(), moment)),
+            ClientMessage::Unsubscribe { topics } => Ok(self.unsubscribe(&topics, id.clone())),
             ClientMessage::Other { verb, object } => self.other(&verb, &object, id.clone()),
             ClientMessage::Ack { sequence } => Self::acknowledge(sequence, moment),
             ClientMessage::Authenticate { token } => Ok(vec![Effect::Authenticate { token, id: id.clone() }]),
@@ -180,6 +182,7 @@ impl Session {
             let text = format!("{total} topics on this connection, expected at most {}", moment.max_topics);
             return Err(ErrorMessage::new(ErrorCode::TooManyTopics, text));
         }
+        self.check_attributes(asked.values(), filter)?;
         let mut effects = Vec::new();
         for (topic, address) in asked {
             let since = self.subscriptions.get(topic).map_or(moment.sequence, |earlier| earlier.since);
@@ -191,10 +194,22 @@ impl Session {
             }
             effects.push(Effect::Open(address, filter.clone()));
         }
-        effects.extend(self.confirm(|topics| {
-            ServerMessage::Subscribed { topics, original_message_id: id }.to_json(moment.now)
-        }));
+        effects.extend(self.confirm(Changed::Subscribed, id));
         Ok(effects)
+    }
+
+    /// Refuses a filter that would filter nothing: on attributes that no message of the topics can have.
+    fn check_attributes<'a>(
+        &self,
+        topics: impl Iterator<Item = &'a Address>,
+        filter: &Filter,
+    ) -> Result<(), ErrorMessage> {
+        let Some(catalog) = self.catalogs.get(self.passport.tenant()) else { return Ok(()) };
+        let known: BTreeSet<&str> = topics.flat_map(|topic| catalog.attributes_at(topic)).collect();
+        let Some(unknown) = filter.attributes().find(|name| !known.contains(name)) else { return Ok(()) };
+        let known = if known.is_empty() { "none".to_owned() } else { Vec::from_iter(known).join(", ") };
+        let text = format!("the topics have no attribute {}; they have: {known}", quoted(unknown));
+        Err(ErrorMessage::new(ErrorCode::UnknownAttribute, text))
     }
 
     fn remember(&mut self, topic: String, subscription: Subscription) -> Option<Subscription> {
@@ -222,7 +237,7 @@ impl Session {
         Ok(topic.address.clone())
     }
 
-    fn unsubscribe(&mut self, topics: &[String], id: Option<MessageId>, moment: Moment) -> Vec<Effect> {
+    fn unsubscribe(&mut self, topics: &[String], id: Option<MessageId>) -> Vec<Effect> {
         let mut effects = Vec::new();
         for topic in topics {
             if let Some(subscription) = self.subscriptions.remove(topic.as_str()) {
@@ -230,18 +245,13 @@ impl Session {
                 effects.push(Effect::Shut(subscription.address, subscription.filter));
             }
         }
-        effects.extend(self.confirm(|topics| {
-            ServerMessage::Unsubscribed { topics, original_message_id: id }.to_json(moment.now)
-        }));
+        effects.extend(self.confirm(Changed::Unsubscribed, id));
         effects
     }
 
     /// Plain clients know no confirmations.
-    fn confirm(&self, confirmation: impl FnOnce(&[&str]) -> String) -> Option<Effect> {
-        (self.form == Form::Sequenced).then(|| {
-            let topics: Vec<&str> = self.subscriptions.keys().map(String::as_str).collect();
-            Effect::Reply(confirmation(&topics))
-        })
+    fn confirm(&self, what: Changed, id: Option<MessageId>) -> Option<Effect> {
+        (self.form == Form::Sequenced).then_some(Effect::Confirm(Confirmation { what, id }))
     }
 
     fn acknowledge(sequence: u64, moment: Moment) -> Result<Vec<Effect>, ErrorMessage> {
@@ -295,9 +305,8 @@ impl Session {
         })?;
         let subjects =
             self.passport.keys.iter().filter_map(|address| route.subject(tenant, address, &key)).collect();
-        let text = format!("there is nothing to tell about {}", quoted(&key));
-        let otherwise = Box::new(ErrorMessage::new(ErrorCode::NotFound, text).in_reply_to(id));
-        Ok(vec![Effect::Newest { subjects, otherwise }])
+        let nothing = format!("there is nothing to tell about {}", quoted(&key));
+        Ok(vec![Effect::LookUp(Lookup { subjects, nothing, id })])
     }
 }
 

@@ -9,6 +9,7 @@ mod attention;
 mod authenticate;
 mod batch;
 mod catch_up;
+mod confirm;
 mod connection;
 mod conversation;
 mod deflate;
@@ -16,7 +17,9 @@ mod deliver;
 mod directory;
 mod drain;
 mod fallback;
+mod heard;
 mod membership;
+mod phase;
 mod publish;
 mod review;
 mod run;
@@ -25,6 +28,7 @@ mod socket;
 mod state;
 mod survey;
 mod timers;
+mod waiting;
 mod window;
 
 use std::cell::{Cell, RefCell};
@@ -48,13 +52,15 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::answer::Lookup;
 use self::attention::{Calls, Readiness};
+pub(crate) use self::confirm::{Changed, Confirmation};
 use self::connection::Connection;
 pub(crate) use self::deflate::Deflate;
 use self::deliver::Intake;
 use self::directory::{ConnectionId, Directory};
 pub(crate) use self::socket::Detached;
-use self::state::{Common, Phase, State, WindowLimits};
+use self::state::{Common, Deadlines, State, WindowLimits};
 pub(crate) use self::survey::Survey;
 use crate::framed::{Form, FramedEnvelope};
 use crate::generations::Generations;
@@ -237,7 +243,8 @@ impl Shard {
         let settings = &shared.settings;
         let limits = WindowLimits { messages: settings.window_messages.get(), bytes: settings.window_bytes };
         let deflate = Rc::new(Deflate::new(settings.compression_threshold));
-        let common = Rc::new(Common { limits, deflate, calls: Calls::default() });
+        let common =
+            Rc::new(Common { limits, deflate, calls: Calls::default(), deadlines: Deadlines::default() });
         let catalogs = RefCell::new(shared.catalogs());
         Self {
             index,
@@ -337,9 +344,7 @@ impl Shard {
             let current = self.generations.borrow().current(state.session.passport().tenant());
             state.generation = current.unwrap_or_default();
             state.forget_positions((connection.form() == Form::Plain).then_some(0));
-            if let Phase::Returning { .. } = state.phase {
-                state.phase = Phase::Returning { after: 0 };
-            }
+            state.move_on(0);
             if connection.form() == Form::Sequenced {
                 let gap = ServerMessage::Gap { from, to: self.position(&state, 0), reason: GapReason::Epoch };
                 state.say_text(&gap.to_json((self.shared.clock)()));

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::{Clock, MonotonicClock, Reference as _};
-use governor::middleware::NoOpMiddleware;
+use governor::middleware::{NoOpMiddleware, StateInformationMiddleware};
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -95,6 +95,56 @@ impl RateByOwner {
     /// Once more for this owner, or how long to wait.
     pub(super) fn check(&self, used: &Used) -> Result<(), Duration> {
         self.limiter.check_key(used).map_err(|denied| denied.wait_time_from(self.clock.now()))
+    }
+}
+
+/// A limit on amounts, such as bytes, of any number of things that keep for themselves what is remembered of them.
+///
+/// Whoever has spent a burst is warned, and has another one until nothing is left: what was read cannot be taken back.
+pub(super) struct Budget<C: Clock = MonotonicClock> {
+    clock: C,
+    burst: u32,
+    limiter: RateLimiter<Used, Owners, C, StateInformationMiddleware>,
+}
+
+/// What an amount comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spent {
+    Within,
+    /// A burst is spent; it will not be after so long.
+    Beyond(Duration),
+    /// And another one.
+    Everything(Duration),
+}
+
+impl Budget {
+    pub(super) fn new(rate: Rate) -> Self {
+        Self::with_clock(rate, MonotonicClock)
+    }
+}
+
+impl<C: Clock + Clone> Budget<C> {
+    fn with_clock(rate: Rate, clock: C) -> Self {
+        let quota =
+            rate.quota().allow_burst(rate.burst.saturating_mul(const { NonZeroU32::new(2).unwrap() }));
+        let limiter = RateLimiter::new(quota, Owners, clock.clone());
+        Self { clock, burst: rate.burst.get(), limiter }
+    }
+
+    /// So much more for this owner.
+    pub(super) fn spend(&self, used: &Used, amount: usize) -> Spent {
+        let Some(amount) = NonZeroU32::new(u32::try_from(amount).unwrap_or(u32::MAX)) else {
+            return Spent::Within;
+        };
+        match self.limiter.check_key_n(used, amount) {
+            Ok(Ok(left)) => match self.burst.saturating_sub(left.remaining_burst_capacity()) {
+                0 => Spent::Within,
+                missing => Spent::Beyond(left.quota().replenish_interval() * missing),
+            },
+            Ok(Err(denied)) => Spent::Everything(denied.wait_time_from(self.clock.now())),
+            // More than two bursts at once.
+            Err(_) => Spent::Everything(Duration::ZERO),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tidings_protocol::error::ErrorMessage;
 use tidings_runtime::config::{GatewayConfig, TenantConfig};
 
 use super::Exceeded;
-use super::rate::{Rate, RateByKey, RateByOwner, Used};
+use super::rate::{Budget, Rate, RateByKey, RateByOwner, Spent, Used};
 
 /// A user of a tenant: a hash of the name, which can be long. Its secret is the process's own, so that nobody can choose
 /// a name that shares another's; by chance two of a million do with a probability of 1 in 30 million.
@@ -26,7 +27,11 @@ pub(crate) struct TenantLimits {
     connections_of_user: usize,
     message_rate: Rate,
     user_message_rate: Rate,
+    frame_rate: Rate,
+    byte_rate: Rate,
     messages: RateByOwner,
+    frames: Budget,
+    bytes: Budget,
     attempts: RateByKey<UserKey>,
     user_messages: RateByKey<UserKey>,
     publications: DefaultDirectRateLimiter,
@@ -60,6 +65,14 @@ impl TenantLimits {
             own.publish_per_minute.unwrap_or(all.publish_per_minute),
             own.publish_burst.unwrap_or(all.publish_burst),
         );
+        let frame_rate = Rate::per_minute(
+            own.frames_per_minute.unwrap_or(all.frames_per_minute),
+            own.frame_burst.unwrap_or(all.frame_burst),
+        );
+        let byte_rate = Rate::per_minute(
+            amount(own.bytes_per_minute.unwrap_or(all.bytes_per_minute)),
+            amount(own.byte_burst.unwrap_or(all.byte_burst)),
+        );
         Arc::new(Self {
             max_frame_bytes: own.max_frame_bytes.unwrap_or(all.max_frame_bytes),
             max_message_bytes: own.max_message_bytes.unwrap_or(all.max_message_bytes),
@@ -67,7 +80,11 @@ impl TenantLimits {
             connections_of_user: own.connections_per_user.unwrap_or(all.connections_per_user).get(),
             message_rate,
             user_message_rate,
+            frame_rate,
+            byte_rate,
             messages: RateByOwner::new(message_rate),
+            frames: Budget::new(frame_rate),
+            bytes: Budget::new(byte_rate),
             attempts: RateByKey::new(attempts),
             user_messages: RateByKey::new(user_message_rate),
             publications: publications.direct(),
@@ -113,6 +130,11 @@ impl TenantLimits {
     }
 }
 
+/// A number of bytes as a rate counts them; 4 GB a minute are no limit.
+fn amount(bytes: usize) -> NonZeroU32 {
+    NonZeroU32::new(u32::try_from(bytes).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
+}
+
 /// One of the connections that a user and a tenant may have at once; dropping it makes room for another.
 pub(crate) struct Seat {
     tenant: Arc<TenantLimits>,
@@ -122,7 +144,14 @@ pub(crate) struct Seat {
 impl Seat {
     /// With what the connection may say.
     pub(crate) fn allowance(self) -> Allowance {
-        Allowance { seat: self, refused: 0, used: Used::default() }
+        Allowance {
+            seat: self,
+            refused: 0,
+            is_warned: false,
+            used: Used::default(),
+            frames: Used::default(),
+            bytes: Used::default(),
+        }
     }
 }
 
@@ -144,7 +173,11 @@ pub(crate) struct Allowance {
     seat: Seat,
     /// Messages in a row that were refused.
     refused: u32,
+    /// It was told that it sends too many frames or bytes, and still does.
+    is_warned: bool,
     used: Used,
+    frames: Used,
+    bytes: Used,
 }
 
 /// What becomes of a message.
@@ -181,6 +214,32 @@ impl Allowance {
         }
         let text = format!("more than {} messages per minute{whose}", rate.per_minute);
         Verdict::Refused(ErrorMessage::rate_limited(text, wait))
+    }
+
+    /// So many frames and bytes were read. What is read cannot be refused any more: the client is warned once, and it is
+    /// regardless if it goes on.
+    pub(crate) fn traffic(&mut self, frames: usize, bytes: usize) -> Verdict {
+        let tenant = &self.seat.tenant;
+        let spent = [
+            (tenant.frames.spend(&self.frames, frames), tenant.frame_rate, "frames"),
+            (tenant.bytes.spend(&self.bytes, bytes), tenant.byte_rate, "bytes"),
+        ];
+        let mut warning = None;
+        for (spent, rate, what) in spent {
+            match spent {
+                Spent::Within => {}
+                Spent::Beyond(wait) => _ = warning.get_or_insert((wait, rate, what)),
+                Spent::Everything(_) => return Verdict::Regardless,
+            }
+        }
+        let was_warned = std::mem::replace(&mut self.is_warned, warning.is_some());
+        match warning {
+            Some((wait, rate, what)) if !was_warned => {
+                let text = format!("more than {} {what} per minute", rate.per_minute);
+                Verdict::Refused(ErrorMessage::rate_limited(text, wait))
+            }
+            _ => Verdict::Admitted,
+        }
     }
 }
 

@@ -22,6 +22,24 @@ key = "{data.docId}"
 [message.body]
 docId = "{data.docId}"
 
+[[message]]
+name = "task"
+events = ["task.created"]
+schema = "any.json"
+to = ["topic:tasks", "role:sre"]
+attributes = { squad = "{data.squad?}", environment = "{data.environment?}" }
+[message.body]
+id = "{data.id}"
+
+[[message]]
+name = "incident"
+events = ["incident.created"]
+schema = "any.json"
+to = "topic:incidents"
+attributes = { site = "{data.site?}" }
+[message.body]
+id = "{data.id}"
+
 [routes.progress]
 message = "processing"
 key = "{docId}"
@@ -152,11 +170,11 @@ fn only_what_was_sent_can_be_acknowledged() {
 fn a_route_looks_at_what_the_keys_open() {
     let mut session = session(&json!({ "sub": "ada", "role": "sre" }), Form::Plain);
     let effects = receive(&mut session, &json!({ "action": "progress", "docId": "d.1", "message_id": "m" }));
-    let [Effect::Newest { subjects, otherwise }] = effects.as_slice() else { panic!("{effects:?}") };
+    let [Effect::LookUp(Lookup { subjects, id, .. })] = effects.as_slice() else { panic!("{effects:?}") };
     let subjects: Vec<_> =
         subjects.iter().map(|subject| subject.written_in(tidings_model::Place::default())).collect();
     assert_eq!(subjects, ["envelopes.ops.latest.user.ada.processing.d=2E1"]);
-    assert_eq!(otherwise.code(), ErrorCode::NotFound);
+    assert_eq!(*id, Some(MessageId::Text("m".to_owned())));
 
     assert_eq!(refusal(&receive(&mut session, &json!({ "action": "progress" }))), "INVALID_MESSAGE");
     assert_eq!(refusal(&receive(&mut session, &json!({ "action": "dance" }))), "UNKNOWN_ACTION");
@@ -199,11 +217,74 @@ fn clients_of_the_subprotocol_get_confirmations() {
     let mut session = session(&json!({ "sub": "ada" }), Form::Sequenced);
     let subscribe = json!({ "action": "subscribe", "topics": ["tasks"], "id": "m-1" });
     let effects = receive(&mut session, &subscribe);
-    let Some(Effect::Reply(json)) = effects.last() else { panic!("{effects:?}") };
-    let confirmation: Value = serde_json::from_str(json).unwrap();
-    assert_eq!(confirmation.get("action"), Some(&json!("subscribed")));
-    assert_eq!(confirmation.get("topics"), Some(&json!(["tasks"])));
-    assert_eq!(confirmation.get("original_message_id"), Some(&json!("m-1")));
+    let id = Some(MessageId::Text("m-1".to_owned()));
+    let confirmed = Effect::Confirm(Confirmation { what: Changed::Subscribed, id });
+    assert_eq!(effects.last(), Some(&confirmed));
+    // Confirmed when it is stored, hence behind what is to be stored.
+    assert!(matches!(effects.first(), Some(Effect::Remember { .. })), "{effects:?}");
+    let effects = receive(&mut session, &json!({ "action": "unsubscribe", "topics": ["tasks"], "id": null }));
+    let confirmed = Effect::Confirm(Confirmation { what: Changed::Unsubscribed, id: None });
+    assert_eq!(effects.last(), Some(&confirmed));
+}
+
+#[test]
+fn a_filter_that_would_filter_nothing_is_refused() {
+    let check = |topics: &[&str], filters: Value, known: Option<&str>| {
+        let mut session = session(&json!({ "sub": "ada" }), Form::Plain);
+        let effects =
+            receive(&mut session, &json!({ "action": "subscribe", "topics": topics, "filters": filters }));
+        let Some(known) = known else {
+            assert!(matches!(effects.last(), Some(Effect::Open(..))), "{filters}: {effects:?}");
+            return;
+        };
+        assert_eq!(refusal(&effects), "UNKNOWN_ATTRIBUTE", "{filters}");
+        let [Effect::Reply(json)] = effects.as_slice() else { panic!("{effects:?}") };
+        assert!(json.contains(&format!("they have: {known}\"")), "{json}");
+        assert_eq!(session.topics().count(), 0);
+    };
+    check(&["tasks"], json!({ "squad": "red" }), None);
+    check(&["tasks", "incidents"], json!({ "squad": "red", "site": "s9" }), None);
+    check(&["tasks"], json!({ "enviroment": ["production"] }), Some("environment, squad"));
+    check(&["tasks"], json!({ "squad": "red", "site": "s9" }), Some("environment, squad"));
+    check(&["incidents"], json!({ "Site": "s9" }), Some("site"));
+    check(&["tasks", "incidents"], json!({ "id": "7" }), Some("environment, site, squad"));
+    check(&["tasks"], json!({ "enviroment": null }), None);
+    check(&[], json!({ "squad": "red" }), Some("none"));
+}
+
+/// Whatever a client asks with an id is answered with it, be the answer good or bad.
+#[test]
+fn every_answer_names_the_message_that_it_answers() {
+    let ids = [("id", json!("m-1")), ("message_id", json!(17)), ("messageId", json!("m-3"))];
+    for form in [Form::Plain, Form::Sequenced] {
+        for (member, id) in &ids {
+            for message in [
+                json!({ "action": "ping" }),
+                json!({ "action": "subscribe", "topics": ["nothing"] }),
+                json!({ "action": "subscribe", "topics": ["metrics"] }),
+                json!({ "action": "subscribe" }),
+                json!({ "action": "subscribe", "topics": ["tasks"], "filter": {} }),
+                json!({ "action": "subscribe", "topics": ["tasks"], "filters": { "x": 1 } }),
+                json!({ "action": "unsubscribe", "topics": 7 }),
+                json!({ "action": "ack" }),
+                json!({ "action": "ack", "seq": 99 }),
+                json!({ "action": "authenticate" }),
+                json!({ "action": "progress" }),
+                json!({ "action": "report", "data": {} }),
+                json!({ "action": "dance" }),
+                json!({}),
+            ] {
+                let mut message = message;
+                message[*member] = id.clone();
+                let mut session = session(&json!({ "sub": "ada" }), form);
+                let effects = receive(&mut session, &message);
+                let [Effect::Reply(json)] = effects.as_slice() else { panic!("{message}: {effects:?}") };
+                let answer: Value = serde_json::from_str(json).unwrap();
+                let named = answer.get("original_message_id").or(answer.pointer("/data/original_message_id"));
+                assert_eq!(named, Some(id), "{message}: {answer}");
+            }
+        }
+    }
 }
 
 #[test]

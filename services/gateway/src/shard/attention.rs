@@ -122,6 +122,7 @@ impl Shard {
         for _ in 0..STEPS {
             match connection.next_step() {
                 None => return,
+                Some(Step::Answer) => self.answer_next(connection),
                 Some(Step::Read) => self.read(connection),
                 Some(Step::Write) => {
                     connection.flush();

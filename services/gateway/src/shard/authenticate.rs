@@ -13,7 +13,8 @@ use tidings_protocol::server::ServerMessage;
 
 use super::Shard;
 use super::connection::Connection;
-use super::state::{Phase, State};
+use super::state::State;
+use super::waiting::{MAX_WAITING, too_many};
 use crate::audit::Refused;
 use crate::framed::Form;
 use crate::handshake::{self, Denied};
@@ -33,12 +34,19 @@ impl Shard {
         };
         match self.shared.verifier.verify_known(&token, (self.shared.clock)().into()) {
             Err(refusal) if refusal.may_pass() => {
+                if state.waiting().authentications >= MAX_WAITING {
+                    return self.refuse(state, &too_many(MAX_WAITING, "verified").in_reply_to(id));
+                }
+                state.waiting().authentications += 1;
                 let (shard, connection) = (Rc::clone(self), Rc::clone(connection));
                 self.tasks.spawn_local(async move {
                     let verified = handshake::verify(&shard.shared, &token).await;
                     let mut state = connection.state();
-                    // A connection that has ended meanwhile has left the directory, and must not enter it again.
-                    if matches!(state.phase, Phase::Closing { .. } | Phase::Over) {
+                    state.waiting().authentications -= 1;
+                    state.tidy();
+                    // A connection that is being closed obeys nothing; one that has ended has left the directory, and
+                    // must not enter it again.
+                    if !state.phase.is_served() {
                         return;
                     }
                     shard.decided(&connection, &mut state, verified, id);

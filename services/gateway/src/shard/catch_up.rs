@@ -20,7 +20,7 @@ use tidings_protocol::server::{GapReason, ServerMessage};
 
 use super::Shard;
 use super::connection::Connection;
-use super::state::{Phase, State};
+use super::state::State;
 use crate::framed::{Form, FramedEnvelope};
 use crate::retained::{RetainedPage, Unreadable, unix_seconds};
 use crate::session::Subscription;
@@ -68,7 +68,7 @@ impl Shard {
         let mut reads = pin!(reads.buffered(READ_AHEAD));
         while let Some((sequence, framed)) = reads.next().await {
             let Some(framed) = framed else {
-                if !matches!(connection.state().phase, Phase::Returning { .. }) {
+                if connection.state().phase.behind().is_none() {
                     return Given::All;
                 }
                 if let Some(floor) = self.removed_through(sequence).await
@@ -91,11 +91,11 @@ impl Shard {
     /// Where the connection stands, or `None` if it is live now, or gone.
     pub(super) fn still_behind(&self, connection: &Connection) -> Option<u64> {
         let mut state = connection.state();
-        let Phase::Returning { after } = state.phase else { return None };
+        let after = state.phase.behind()?;
         if after < self.cursor.get() {
             return Some(after);
         }
-        state.phase = Phase::Live;
+        state.phase.become_live();
         if std::mem::take(&mut state.catching_up) && connection.form() == Form::Sequenced {
             let caught_up = ServerMessage::CaughtUp { position: self.position(&state, after) };
             state.say_text(&caught_up.to_json((self.shared.clock)()));
@@ -121,7 +121,7 @@ impl Shard {
     /// Goes on after what retention has removed, with a word to the client.
     pub(super) fn pass_over(&self, connection: &Connection, to: u64) {
         let mut state = connection.state();
-        let Phase::Returning { after } = state.phase else { return };
+        let Some(after) = state.phase.behind() else { return };
         if to <= after {
             return;
         }
@@ -146,7 +146,7 @@ impl Shard {
                     tokio::time::sleep(RETRY).await;
                 }
             }
-            if !matches!(connection.state().phase, Phase::Returning { .. }) {
+            if connection.state().phase.behind().is_none() {
                 return None;
             }
         }
@@ -181,7 +181,7 @@ impl Shard {
             return Given::Full;
         }
         state.move_on(framed.sequence());
-        let is_returning = matches!(state.phase, Phase::Returning { .. });
+        let is_returning = state.phase.behind().is_some();
         if is_returning && !repeated && is_for(&state, framed) && !state.has(framed) {
             connection.give(&mut state, framed);
         }

@@ -11,15 +11,16 @@ use std::rc::Rc;
 
 use mio::event::Event;
 use tidings_protocol::close::CloseCode;
-use tidings_protocol::framing::{self, Inbound};
+use tidings_protocol::framing::Inbound;
 use tidings_streams::connections::Traffic;
 use tokio::time::Instant;
 
 use super::batch::{Batch, Shape};
 use super::directory::ConnectionId;
+use super::phase::Phase;
 use super::run::Run;
 use super::socket::Socket;
-use super::state::{CLOSING_TIME, Common, Phase, State, Unread};
+use super::state::{Common, State, Unread};
 use super::window::{Flushed, Window};
 use crate::framed::{Form, FramedEnvelope};
 use crate::limits::Seat;
@@ -45,6 +46,7 @@ const _: () = assert!(size_of::<Connection>() + 16 <= 512, "every idle connectio
 
 /// What there is to do for a connection.
 pub(super) enum Step {
+    Answer,
     Read,
     Write,
     Return,
@@ -62,8 +64,7 @@ impl Connection {
             session: opening.session,
             inbound: Inbound::default(),
             allowance,
-            // Becomes live as soon as it is seen to have everything.
-            phase: Phase::Returning { after: opening.after },
+            phase: Phase::begin(opening.after),
             last_heard: opening.now,
             next_ping: opening.first_ping,
             leaves: opening.leaves,
@@ -73,8 +74,8 @@ impl Connection {
             missed_after: u64::MAX,
             touched: false,
             catching_up: true,
-            fallback: None,
-            publications: None,
+            waiting: None,
+            is_held_back: false,
             sent: opening.after,
             generation: opening.generation,
             messages: Traffic::default(),
@@ -116,21 +117,44 @@ impl Connection {
     pub(super) fn next_step(&self) -> Option<Step> {
         let mut state = self.state();
         state.is_called = false;
+        let phase = state.phase;
+        // Whatever is at work for it.
+        if phase.is_closed() {
+            return Some(Step::End);
+        }
+        if state.may_look_up() {
+            return Some(Step::Answer);
+        }
         if state.is_busy {
             return None;
         }
-        match state.phase {
-            Phase::Over => return Some(Step::End),
-            Phase::Parting => return Some(Step::Part),
-            Phase::Closing { answered: true, .. } if state.has_sent_all() => return Some(Step::End),
-            Phase::Returning { .. } if state.has_sent_all() => return Some(Step::Return),
-            _ => {}
+        if phase.is_answered() && state.has_sent_all() {
+            return Some(Step::End);
+        }
+        if phase.is_saving_position() {
+            return Some(Step::Part);
+        }
+        if phase.behind().is_some() && state.has_sent_all() {
+            return Some(Step::Return);
         }
         if std::mem::take(&mut state.has_room) {
             state.blocked = false;
             return Some(Step::Write);
         }
-        (state.unread != Unread::Nothing).then_some(Step::Read)
+        state.may_read().then_some(Step::Read)
+    }
+
+    /// What was read and not looked at.
+    pub(super) fn take_unheard(&self) -> Option<Vec<u8>> {
+        let mut state = self.state();
+        let unheard = std::mem::take(&mut state.waiting.as_mut()?.unheard);
+        state.tidy();
+        Some(unheard).filter(|unheard| !unheard.is_empty())
+    }
+
+    /// Gives up the socket, even if something is still at work for the connection.
+    pub(super) fn give_up(&self) {
+        self.socket.abort();
     }
 
     /// Reads what has come; `None` when nothing had, `Some(0)` at the end of the stream.
@@ -172,7 +196,7 @@ impl Connection {
 
     /// What one by one would come to for whoever keeps up; `false` if it may come to something else.
     fn offer_whole(&self, state: &mut State, run: &Run<'_>) -> bool {
-        if state.phase != Phase::Live || !state.window.is_empty() || state.has(run.first) {
+        if !state.phase.is_live() || !state.window.is_empty() || state.has(run.first) {
             return false;
         }
         let Some(length) = run.whole_length(self.shape) else { return false };
@@ -190,19 +214,19 @@ impl Connection {
         if !state.phase.is_served() {
             state.missed_after = state.missed_after.min(framed.sequence() - 1);
         }
-        if state.phase != Phase::Live || state.has(framed) {
+        if !state.phase.is_live() || state.has(framed) {
             return;
         }
         if framed.envelope().origin.part > 0 && !state.knows_last_message() {
             // Another part of the message may lie before the connection's position.
-            state.phase = Phase::Returning { after: framed.sequence() - 1 };
+            state.phase.catch_up_after(framed.sequence() - 1);
             return state.wake();
         }
         if state.is_full() {
             self.flush_now(state);
             if state.is_full() {
                 // Whoever does not keep up costs nothing more from here on, and loses nothing.
-                state.phase = Phase::Returning { after: framed.sequence() - 1 };
+                state.phase.catch_up_after(framed.sequence() - 1);
                 return;
             }
         }
@@ -217,12 +241,9 @@ impl Connection {
         state.note_given(framed, 1);
     }
 
-    /// Says goodbye; the client has a few seconds to answer.
+    /// Sends a Close, which the client may answer for a moment; nothing else counts from here on.
     pub(super) fn close(&self, state: &mut State, code: CloseCode, reason: &str, now: Instant) {
-        state.say(framing::close(code, reason));
-        if state.phase != Phase::Over {
-            state.stop(Phase::Closing { until: now + CLOSING_TIME, answered: false });
-        }
+        state.close(code, reason, now);
         self.flush_now(state);
     }
 
@@ -237,13 +258,13 @@ impl Connection {
 
     /// Writes what the socket takes; for the rest the connection's task waits.
     pub(super) fn flush_now(&self, state: &mut State) {
-        if state.blocked || state.phase == Phase::Over {
+        if state.blocked || state.phase.is_closed() {
             return;
         }
         match self.write_out(state) {
             Ok(Flushed::All) => {
                 // The next step may have been waiting for just this.
-                if !matches!(state.phase, Phase::Live) {
+                if !state.phase.is_live() || state.is_held_back {
                     state.wake();
                 }
             }
@@ -256,7 +277,7 @@ impl Connection {
 
     fn write_out(&self, state: &mut State) -> io::Result<Flushed> {
         match state.window.flush(|slices| self.socket.write(slices))? {
-            Flushed::All if matches!(state.phase, Phase::Closing { .. }) => self.socket.finish(),
+            Flushed::All if state.phase.is_closing() => self.socket.finish(),
             Flushed::All => self.socket.flush(),
             Flushed::Blocked => Ok(Flushed::Blocked),
         }

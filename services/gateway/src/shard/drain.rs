@@ -18,11 +18,10 @@ use tokio::time::Instant;
 
 use super::Shard;
 use super::connection::Connection;
-use super::state::{Phase, State};
+use super::phase::ACKNOWLEDGING_TIME;
+use super::state::State;
 use crate::framed::Form;
 
-/// How long a client may take to acknowledge what it was given last.
-pub(super) const CONFIRMING: Duration = Duration::from_secs(2);
 /// How long saving a position may take.
 const SAVING: Duration = Duration::from_secs(2);
 /// How long before its end a connection hears that it has reached its age; a tenth of the age, if that is
@@ -72,7 +71,7 @@ impl Shard {
     /// Whether everybody has left, or has had the time to.
     pub(super) fn is_drained(&self) -> bool {
         self.drained_by.get().is_some_and(|drained_by| {
-            drained_by + CONFIRMING <= Instant::now() || self.connections.borrow().is_empty()
+            drained_by + ACKNOWLEDGING_TIME <= Instant::now() || self.connections.borrow().is_empty()
         })
     }
 
@@ -84,7 +83,7 @@ impl Shard {
     /// The moment has come that a connection was given: the first time to be told, the second time to leave.
     pub(super) fn move_on_from_here(&self, connection: &Connection, state: &mut State, now: Instant) {
         if state.told_to_leave {
-            state.leave(now + CONFIRMING);
+            state.leave(now);
             connection.ask(state);
         } else {
             let notice = NOTICE.min(self.shared.settings.max_connection_age / 10);
@@ -116,7 +115,7 @@ impl Shard {
             tracing::debug!("a client leaves before its position is saved");
         }
         let mut state = connection.state();
-        if state.phase == Phase::Parting {
+        if state.phase.is_saving_position() {
             let (code, reason) = self.reason_to_leave(&state);
             connection.close(&mut state, code, reason, Instant::now());
         }
@@ -142,7 +141,7 @@ impl Shard {
         let now = Instant::now();
         for connection in self.connections.borrow().values() {
             let mut state = connection.state();
-            if !matches!(state.phase, Phase::Closing { .. } | Phase::Over) {
+            if !state.phase.is_closing() {
                 connection.close(&mut state, CloseCode::GoingAway, "the gateway is shutting down", now);
             }
         }

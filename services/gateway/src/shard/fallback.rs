@@ -59,7 +59,7 @@ impl Shard {
     ) -> Given {
         let epoch = self.epoch.get();
         // Taken out of the connection while it is awaited; put back if it is not used up.
-        let taken = connection.state().fallback.take();
+        let taken = connection.state().take_fallback();
         let mut fallback =
             taken.map_or_else(|| self.start_fallback(connection, after, floor), |taken| *taken);
         while let Some(found) = fallback.next().await {
@@ -68,7 +68,7 @@ impl Shard {
                 Found::Envelope(framed) => framed.sequence(),
                 Found::Through(sequence) => *sequence,
             };
-            if self.epoch.get() != epoch {
+            if self.epoch.get() != epoch || connection.state().phase.behind().is_none() {
                 return Given::All;
             }
             if after < removed_through {
@@ -79,7 +79,7 @@ impl Shard {
                 Found::Envelope(framed) => {
                     if self.give(connection, epoch, &framed).await == Given::Full {
                         fallback.held = Some(framed);
-                        connection.state().fallback = Some(Box::new(fallback));
+                        connection.state().keep_fallback(Some(Box::new(fallback)));
                         return Given::Full;
                     }
                 }

@@ -95,6 +95,7 @@ impl Shard {
         if connections.remove(&connection.id).is_none() {
             return;
         }
+        connection.give_up();
         let tenant = state.session.passport().tenant();
         let mut directory = self.directory.borrow_mut();
         for (address, subscription) in state.session.open_addresses() {

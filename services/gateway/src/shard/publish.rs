@@ -2,10 +2,9 @@
 //!
 //! Each is first projected as the projector will do it, so that nothing is stored which would be
 //! rejected later. A connection's events are stored one after another, in the order in which they were
-//! said, and each is answered once JetStream has it: who is not answered says it again. The event's id
-//! is made of the client's own, so that saying it again is no second event.
+//! said, and each is answered once JetStream has it: who is not answered says it again. The stream
+//! knows each by the user and the client's own id, so that saying it again is no second event.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,25 +14,22 @@ use tidings_model::{CloudEvent, Epoch, Position, RawEvent, headers};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
 use tidings_protocol::rfc3339;
 use tidings_protocol::server::ServerMessage;
+use tidings_streams::consumers::ConsumerName;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::Shard;
 use super::connection::Connection;
 use super::state::State;
+use super::waiting::{MAX_WAITING, too_many};
 use crate::session::refusal;
 
-/// What one connection may have waiting behind the event that is being stored.
-const MAX_WAITING: usize = 8;
 /// How long JetStream may take to store an event.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A connection's events that wait behind the one that is being stored. There are none of them while nothing is.
-#[derive(Debug, Default)]
-pub(super) struct Publications(VecDeque<Publication>);
-
+/// An event that waits to be stored.
 #[derive(Debug)]
-struct Publication {
+pub(super) struct Publication {
     subject: String,
     event_id: String,
     /// By which the stream knows a repetition.
@@ -52,11 +48,9 @@ impl Shard {
         said: &Said,
         id: Option<MessageId>,
     ) {
-        let waiting = state.publications.as_ref().map_or(0, |publications| publications.0.len());
+        let waiting = state.waiting.as_ref().map_or(0, |waiting| waiting.publications.len());
         if waiting >= MAX_WAITING {
-            let text = format!("{MAX_WAITING} messages are waiting to be stored; await their answers first");
-            let error = ErrorMessage::new(ErrorCode::Unavailable, text);
-            return self.refuse(state, &error.in_reply_to(id));
+            return self.refuse(state, &too_many(MAX_WAITING, "stored").in_reply_to(id));
         }
         let prepared = self.prepare(state, said, id.clone()).and_then(|publication| {
             let limited =
@@ -68,9 +62,9 @@ impl Shard {
             Ok(publication) => publication,
             Err(error) => return self.refuse(state, &error.in_reply_to(id)),
         };
-        let is_storing = state.publications.is_some();
-        state.publications.get_or_insert_default().0.push_back(publication);
-        if !is_storing {
+        let waiting = state.waiting();
+        waiting.publications.push_back(publication);
+        if !std::mem::replace(&mut waiting.is_storing, true) {
             self.tasks.spawn_local(Rc::clone(self).store_all(Rc::clone(connection)));
         }
     }
@@ -85,7 +79,7 @@ impl Shard {
         let consumer = &state.session.passport().consumer;
         let now = (self.shared.clock)();
         let message_id = id.as_ref().map_or_else(|| Uuid::now_v7().to_string(), ToString::to_string);
-        let event_id = consumer.event_id(&message_id);
+        let event_id = ConsumerName::event_id(&message_id);
         let event = CloudEvent {
             id: &event_id,
             source: &consumer.event_source(),
@@ -94,8 +88,7 @@ impl Shard {
             subject: None,
             data: said.data.clone(),
         };
-        // Begins like no other publisher's, so that no client can make another's event a repetition.
-        let stream_id = format!("client/{}/{event_id}", consumer.tenant());
+        let stream_id = consumer.publication_id(&message_id);
         let raw = RawEvent {
             subject: said.event.subject(consumer.tenant()),
             headers: vec![(headers::CONTENT_TYPE.to_owned(), CloudEvent::CONTENT_TYPE.to_owned())],
@@ -141,10 +134,12 @@ impl Shard {
 
 impl Connection {
     fn next_publication(&self) -> Option<Publication> {
-        let publications = &mut self.state().publications;
-        let next = publications.as_mut()?.0.pop_front();
+        let mut state = self.state();
+        let waiting = state.waiting.as_mut()?;
+        let next = waiting.publications.pop_front();
         if next.is_none() {
-            *publications = None;
+            waiting.is_storing = false;
+            state.tidy();
         }
         next
     }

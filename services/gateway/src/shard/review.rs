@@ -13,7 +13,6 @@ use tidings_streams::connections::{ConnectionName, Ordinal};
 use tokio::time::Instant;
 
 use super::connection::Connection;
-use super::state::Phase;
 use super::{FAIR_SHARE, Shard};
 use crate::audit;
 use crate::users::Barred;
@@ -56,7 +55,7 @@ impl Shard {
     /// Ends the connection if its user may not be here any more, or not with this token.
     pub(super) fn bar(&self, connection: &Rc<Connection>) {
         let mut state = connection.state();
-        if matches!(state.phase, Phase::Closing { .. } | Phase::Over) {
+        if state.phase.is_closing() {
             return;
         }
         let passport = state.session.passport();

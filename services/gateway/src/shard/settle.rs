@@ -13,7 +13,7 @@ use tidings_protocol::framing::{Opcode, frame};
 
 use super::Shard;
 use super::connection::Connection;
-use super::state::{Phase, State};
+use super::state::State;
 use crate::framed::Form;
 
 impl Shard {
@@ -62,12 +62,10 @@ impl Shard {
     /// user who is told little. `None` where it stood before, as far as this connection knows.
     pub(super) fn received(&self, state: &State) -> Option<Position> {
         let acknowledged = state.acknowledged?;
-        let through = match state.phase {
-            Phase::Live => self.cursor.get(),
-            Phase::Returning { after } => after,
-            Phase::Leaving { .. } | Phase::Parting | Phase::Closing { .. } | Phase::Over => {
-                state.missed_after.min(self.cursor.get())
-            }
+        let through = match state.phase.behind() {
+            Some(after) => after,
+            None if state.phase.is_live() => self.cursor.get(),
+            None => state.missed_after.min(self.cursor.get()),
         };
         let has_all = acknowledged >= state.sent;
         Some(self.position(state, if has_all { acknowledged.max(through) } else { acknowledged }))

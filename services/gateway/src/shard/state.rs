@@ -1,26 +1,28 @@
 //! What a connection is in the middle of: its phase, what was given to it, and its conversation.
 
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tidings_protocol::close::CloseCode;
+use tidings_protocol::error::ErrorMessage;
 use tidings_protocol::framing::{self, Inbound, Opcode};
 use tidings_streams::connections::Traffic;
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::attention::Calls;
 use super::deflate::Deflate;
 use super::directory::ConnectionId;
 use super::fallback::Fallback;
-use super::publish::Publications;
+use super::phase::Phase;
+use super::waiting::Waiting;
 use super::window::Window;
 use crate::framed::{FramedEnvelope, MessageIdentity};
 use crate::limits::Allowance;
 use crate::session::Session;
-
-/// How long a client may take to answer a Close.
-pub(super) const CLOSING_TIME: Duration = Duration::from_secs(5);
 
 /// In this order in memory: what the fan-out touches lies together, and first.
 #[repr(C)]
@@ -31,6 +33,8 @@ pub(super) struct State {
     pub(super) blocked: bool,
     /// The socket has told of room.
     pub(super) has_room: bool,
+    /// Nothing is read until the client has read what it was answered.
+    pub(super) is_held_back: bool,
     /// There may be something to read.
     pub(super) unread: Unread,
     /// A task of the connection's own is at work; what it does not do waits for its end.
@@ -66,10 +70,8 @@ pub(super) struct State {
     pub(super) session: Session,
     pub(super) inbound: Inbound,
     pub(super) allowance: Allowance,
-    /// What is read for the connection from the stream itself.
-    pub(super) fallback: Option<Box<Fallback>>,
-    /// What the client has said and is being stored.
-    pub(super) publications: Option<Box<Publications>>,
+    /// What the client has sent and was not answered yet.
+    pub(super) waiting: Option<Box<Waiting>>,
 }
 
 /// What the connections of a shard have in common.
@@ -80,6 +82,26 @@ pub(super) struct Common {
     pub(super) deflate: Rc<Deflate>,
     /// By which the shard hears of them.
     pub(super) calls: Calls,
+    /// When the phases end that end by themselves.
+    pub(super) deadlines: Deadlines,
+}
+
+/// When phases end. Beside the shard's timers, of which a connection has one: that lies where a Close has to be met that
+/// nobody has thought of when it was set.
+#[derive(Default)]
+pub(super) struct Deadlines(RefCell<BinaryHeap<Reverse<(Instant, ConnectionId)>>>);
+
+impl Deadlines {
+    fn add(&self, at: Instant, id: ConnectionId) {
+        self.0.borrow_mut().push(Reverse((at, id)));
+    }
+
+    /// A connection whose deadline has come.
+    pub(super) fn next_due(&self, now: Instant) -> Option<ConnectionId> {
+        let mut deadlines = self.0.borrow_mut();
+        let is_due = deadlines.peek().is_some_and(|Reverse((at, _))| *at <= now);
+        if is_due { deadlines.pop().map(|Reverse((_, id))| id) } else { None }
+    }
 }
 
 /// What a socket is known to hold for its reader.
@@ -96,30 +118,6 @@ pub(super) enum Unread {
 pub(crate) struct WindowLimits {
     pub(crate) messages: usize,
     pub(crate) bytes: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Everything before the shard's cursor has been given; what comes is delivered as it comes.
-    Live,
-    /// Everything up to `after` has been given; the rest is read from the mailbox, as fast as the
-    /// client takes it.
-    Returning { after: u64 },
-    /// Nothing more is given; what was given may be acknowledged until then.
-    Leaving { until: Instant },
-    /// Where it stands is being saved; then comes the Close.
-    Parting,
-    /// A Close was sent or received; nothing more is delivered.
-    Closing { until: Instant, answered: bool },
-    /// The socket is of no use any more.
-    Over,
-}
-
-impl Phase {
-    /// Whether messages are given to the connection.
-    pub(super) fn is_served(self) -> bool {
-        matches!(self, Self::Live | Self::Returning { .. })
-    }
 }
 
 impl State {
@@ -139,7 +137,7 @@ impl State {
         (self.sent, self.acknowledged, self.asked) = (0, acknowledged, 0);
         self.missed_after = if self.phase.is_served() { u64::MAX } else { 0 };
         self.last_message = None;
-        self.fallback = None;
+        self.keep_fallback(None);
     }
 
     /// Whether all that was given is with the kernel.
@@ -159,16 +157,66 @@ impl State {
         self.last_message = Some(last.identity());
     }
 
-    /// Queues a frame of the gateway itself. Beyond twice the window the client is not reading
-    /// what it asks for, and the connection ends.
+    /// Queues a frame of the gateway itself. What a client asks for is bounded by [`State::holds_back`].
     pub(super) fn say(&mut self, frame: Bytes) {
-        if matches!(self.phase, Phase::Closing { .. } | Phase::Over) {
-            return;
+        if !self.phase.is_closing() {
+            self.window.say(frame);
         }
-        if self.window.messages() >= 2 * self.common.limits.messages {
-            return self.end();
+    }
+
+    /// Whether a client that asks without reading what it is answered has used up the memory for that. Nothing is read
+    /// from it then until all is written: so it is held back and not disconnected, unless it stays silent.
+    pub(super) fn holds_back(&mut self) -> bool {
+        self.is_held_back = self.phase.is_served() && self.window.said() >= self.common.limits.bytes;
+        self.is_held_back
+    }
+
+    /// What the client has sent and was not answered yet.
+    pub(super) fn waiting(&mut self) -> &mut Waiting {
+        self.waiting.get_or_insert_default()
+    }
+
+    /// Keeps what was read and not looked at.
+    pub(super) fn keep_unheard(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() && self.phase.is_served() {
+            self.waiting().unheard = bytes.to_vec();
         }
-        self.window.push(frame);
+    }
+
+    /// Whether something was read and not looked at.
+    fn has_unheard(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| !waiting.unheard.is_empty())
+    }
+
+    /// Whether there may be something to read that may be read now.
+    pub(super) fn may_read(&mut self) -> bool {
+        (self.unread != Unread::Nothing || self.has_unheard()) && !self.holds_back()
+    }
+
+    /// Whether a request waits for its turn, and it has come.
+    pub(super) fn may_look_up(&mut self) -> bool {
+        let is_asked = self.waiting.as_ref().is_some_and(|waiting| waiting.is_lookup_due());
+        is_asked && self.phase.is_served() && !self.holds_back()
+    }
+
+    /// What is being read for the connection from the stream itself.
+    pub(super) fn take_fallback(&mut self) -> Option<Box<Fallback>> {
+        let fallback = self.waiting.as_mut()?.fallback.take();
+        self.tidy();
+        fallback
+    }
+
+    /// Goes on with it later, or not.
+    pub(super) fn keep_fallback(&mut self, fallback: Option<Box<Fallback>>) {
+        if fallback.is_some() || self.waiting.is_some() {
+            self.waiting().fallback = fallback;
+            self.tidy();
+        }
+    }
+
+    /// Gives back the memory for what waits, when nothing does.
+    pub(super) fn tidy(&mut self) {
+        self.waiting.take_if(|waiting| waiting.is_idle());
     }
 
     /// Queues a JSON text of the gateway itself.
@@ -176,53 +224,78 @@ impl State {
         self.say(framing::frame(Opcode::Text, json.as_bytes()));
     }
 
-    /// The client said goodbye: answers, unless ours was first.
+    /// Queues an error.
+    pub(super) fn refuse(&mut self, error: &ErrorMessage, now: OffsetDateTime) {
+        self.say_text(&error.to_json(now));
+    }
+
+    /// Sends a Close, unless there was one before, from whatever side.
+    pub(super) fn close(&mut self, code: CloseCode, reason: &str, now: Instant) {
+        if !self.phase.is_closing() {
+            self.say(framing::close(code, reason));
+            self.stop(|phase| phase.close(now));
+        }
+    }
+
+    /// The client sent a Close: answers, unless ours was first.
     pub(super) fn closed_by_client(&mut self, code: Option<u16>, now: Instant) {
-        if !matches!(self.phase, Phase::Closing { .. }) {
+        if !self.phase.is_closing() {
             self.say(framing::close(code.unwrap_or(CloseCode::Normal.into()), ""));
         }
-        self.stop(Phase::Closing { until: now + CLOSING_TIME, answered: true });
+        self.stop(|phase| phase.closed_by_client(now));
     }
 
-    /// Everything up to `after` has been read for a connection that returns.
+    /// Everything up to `after` has been read for a connection that is catching up.
     pub(super) fn move_on(&mut self, after: u64) {
-        if let Phase::Returning { .. } = self.phase {
-            self.phase = Phase::Returning { after };
+        if self.phase.behind().is_some() {
+            self.phase.catch_up_after(after);
         }
     }
 
-    /// Gives the connection nothing more; until then it may acknowledge what it was given.
-    pub(super) fn leave(&mut self, until: Instant) {
-        self.stop(Phase::Leaving { until });
+    /// Gives the connection nothing more; for a while it may acknowledge what it was given.
+    pub(super) fn leave(&mut self, now: Instant) {
+        self.stop(|phase| phase.await_acks(now));
         self.part_if_settled();
     }
 
     /// Nothing is left to be acknowledged before the Close, or nothing that is waited for.
-    pub(super) fn part(&mut self) {
-        self.stop(Phase::Parting);
+    fn part(&mut self) {
+        self.stop(Phase::save_position);
         self.wake();
     }
 
     /// Does not wait for a client that has acknowledged everything.
     pub(super) fn part_if_settled(&mut self) {
-        let has_all = self.acknowledged.is_some_and(|acknowledged| acknowledged >= self.sent);
-        if has_all && matches!(self.phase, Phase::Leaving { .. }) {
+        if self.acknowledged.is_some_and(|acknowledged| acknowledged >= self.sent) {
             self.part();
+        }
+    }
+
+    /// The time is over that the phase had.
+    pub(super) fn deadline_met(&mut self, now: Instant) {
+        if self.phase.deadline().is_some_and(|deadline| deadline <= now) {
+            if self.phase.is_closing() { self.end() } else { self.part() }
         }
     }
 
     /// Gives up the socket.
     pub(super) fn end(&mut self) {
-        self.stop(Phase::Over);
+        self.stop(|phase| {
+            phase.end();
+            true
+        });
         self.wake();
     }
 
     /// Enters a phase in which nothing more is given.
-    pub(super) fn stop(&mut self, phase: Phase) {
-        if let Phase::Returning { after } = self.phase {
-            self.missed_after = after;
+    fn stop(&mut self, transition: impl FnOnce(&mut Phase) -> bool) {
+        let behind = self.phase.behind();
+        if transition(&mut self.phase) {
+            self.missed_after = behind.unwrap_or(self.missed_after);
+            if let Some(deadline) = self.phase.deadline() {
+                self.common.deadlines.add(deadline, self.id);
+            }
         }
-        self.phase = phase;
     }
 
     /// Has the shard look after the connection.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::Shard;
 use super::connection::Connection;
-use super::state::{Phase, State};
+use super::state::State;
 use crate::audit;
 use crate::retained::unix_seconds;
 
@@ -61,7 +61,7 @@ impl Shard {
         let is_meant = consumer.tenant() == tenant
             && search.user.as_deref().is_none_or(|user| user == consumer.user())
             && search.ordinal.is_none_or(|ordinal| ordinal.number == connection.id)
-            && !matches!(state.phase, Phase::Closing { .. } | Phase::Over);
+            && !state.phase.is_closing();
         if !is_meant {
             return;
         }

@@ -12,13 +12,17 @@ use tokio::time::Instant;
 
 use super::Shard;
 use super::connection::Connection;
-use super::drain::CONFIRMING;
-use super::state::{Phase, State};
+use super::state::State;
 
 impl Shard {
     /// Looks at every connection of which something is due.
     pub(super) fn look_at_timers(&self) {
         let now = Instant::now();
+        while let Some(id) = self.common.deadlines.next_due(now) {
+            if let Some(connection) = self.connection(id) {
+                connection.state().deadline_met(now);
+            }
+        }
         loop {
             let mut timers = self.timers.borrow_mut();
             match timers.peek() {
@@ -27,45 +31,35 @@ impl Shard {
             }
             let Some(Reverse((_, id))) = timers.pop() else { return };
             drop(timers);
-            let connection = self.connections.borrow().get(&id).cloned();
             // A connection that is gone leaves its timer to this moment.
-            let Some(connection) = connection else { continue };
-            let next = self.look_at(&connection, now);
-            self.timers.borrow_mut().push(Reverse((next, id)));
+            let Some(connection) = self.connection(id) else { continue };
+            if let Some(next) = self.look_at(&connection, now) {
+                self.timers.borrow_mut().push(Reverse((next, id)));
+            }
         }
     }
 
-    /// Does what is due for a connection; says when to look again.
-    fn look_at(&self, connection: &Connection, now: Instant) -> Instant {
+    /// Does what is due for a connection; says when to look again, unless it is being closed.
+    fn look_at(&self, connection: &Connection, now: Instant) -> Option<Instant> {
         let settings = &self.shared.settings;
         let mut state = connection.state();
-        match state.phase {
-            Phase::Closing { until, .. } if until <= now => state.end(),
-            Phase::Leaving { until } if until <= now => state.part(),
-            Phase::Leaving { .. } | Phase::Parting | Phase::Closing { .. } | Phase::Over => {}
-            Phase::Live | Phase::Returning { .. } => {
-                if self.expiry(&state, now) <= now {
-                    connection.close(&mut state, CloseCode::TokenExpired, "the token has expired", now);
-                } else if state.last_heard + settings.idle_timeout <= now {
-                    connection.close(&mut state, CloseCode::HeartbeatLost, "no answer to the heartbeat", now);
-                } else if state.leaves <= now {
-                    self.move_on_from_here(connection, &mut state, now);
-                } else if state.next_ping <= now {
-                    state.say(frame(Opcode::Ping, &[]));
-                    connection.flush_now(&mut state);
-                    state.next_ping = now + settings.heartbeat;
-                }
-            }
+        if !state.phase.is_served() {
+            return None;
         }
-        match state.phase {
-            Phase::Leaving { until } | Phase::Closing { until, .. } => until,
-            Phase::Parting => now + CONFIRMING,
-            Phase::Over => now + settings.heartbeat,
-            Phase::Live | Phase::Returning { .. } => {
-                let silent = state.last_heard + settings.idle_timeout;
-                state.next_ping.min(self.expiry(&state, now)).min(silent).min(state.leaves)
-            }
+        if self.expiry(&state, now) <= now {
+            connection.close(&mut state, CloseCode::TokenExpired, "the token has expired", now);
+        } else if state.last_heard + settings.idle_timeout <= now {
+            connection.close(&mut state, CloseCode::HeartbeatLost, "no answer to the heartbeat", now);
+        } else if state.leaves <= now {
+            self.move_on_from_here(connection, &mut state, now);
+        } else if state.next_ping <= now {
+            state.say(frame(Opcode::Ping, &[]));
+            connection.flush_now(&mut state);
+            state.next_ping = now + settings.heartbeat;
         }
+        let silent = state.last_heard + settings.idle_timeout;
+        let next = state.next_ping.min(self.expiry(&state, now)).min(silent).min(state.leaves);
+        state.phase.is_served().then_some(next)
     }
 
     /// When the connection's token has expired, with what clocks may differ by; now, if it has. By the wall clock

@@ -20,7 +20,17 @@ pub(crate) struct Window {
     /// connection that keeps up has none, and those of a batch are everybody's.
     share: Option<(Rc<Batch>, Share, Shape)>,
     frames: Vec<Bytes>,
-    bytes: usize,
+    bytes: u32,
+    /// What of it the gateway says itself, in bytes; of that no more is known until all is written.
+    said: u32,
+}
+
+/// What a frame takes in memory besides its bytes.
+const FRAME: usize = 64;
+
+/// Bytes of a frame, or of some. A window is far shorter than what 32 bits can say, and every connection has one.
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// What a flush came to.
@@ -42,7 +52,7 @@ impl Window {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes as usize
     }
 
     /// Adds an envelope of a batch.
@@ -56,19 +66,30 @@ impl Window {
             }
             _ => return self.push(frame.into_owned()),
         }
-        self.bytes += frame.len();
+        self.bytes += length(frame.len());
     }
 
     /// Adds a share of a batch, with frames of so many bytes, to a window that is empty.
-    pub(super) fn give_whole(&mut self, batch: &Rc<Batch>, share: Share, shape: Shape, length: usize) {
+    pub(super) fn give_whole(&mut self, batch: &Rc<Batch>, share: Share, shape: Shape, bytes: usize) {
         debug_assert!(self.is_empty());
         self.share = Some((Rc::clone(batch), share, shape));
-        self.bytes = length;
+        self.bytes = length(bytes);
     }
 
     pub(crate) fn push(&mut self, frame: Bytes) {
-        self.bytes += frame.len();
+        self.bytes += length(frame.len());
         self.frames().push(frame);
+    }
+
+    /// Adds a frame of the gateway itself.
+    pub(crate) fn say(&mut self, frame: Bytes) {
+        self.said = self.said.saturating_add(length(frame.len() + FRAME));
+        self.push(frame);
+    }
+
+    /// Memory that the gateway's own frames take at most, in bytes.
+    pub(crate) fn said(&self) -> usize {
+        self.said as usize
     }
 
     /// Writes what is pending, in as few calls as possible.
@@ -95,7 +116,7 @@ impl Window {
     fn write(&mut self, mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<usize> {
         if let Some((batch, share, shape)) = &self.share {
             let joined = |bytes: &[u8]| write(&[IoSlice::new(bytes)]);
-            if let Some(written) = batch.with_joined(*share, *shape, self.bytes, joined) {
+            if let Some(written) = batch.with_joined(*share, *shape, self.bytes as usize, joined) {
                 return written;
             }
         }
@@ -107,12 +128,12 @@ impl Window {
     }
 
     fn advance(&mut self, mut written: usize) {
-        if written >= self.bytes {
+        if written >= self.bytes() {
             // An empty window keeps no room either: a burst costs no memory for ever.
             *self = Self::default();
             return;
         }
-        self.bytes -= written;
+        self.bytes -= length(written);
         let frames = self.frames();
         let mut whole = 0;
         while let Some(frame) = frames.get(whole).filter(|frame| frame.len() <= written) {

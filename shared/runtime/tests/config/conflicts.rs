@@ -49,6 +49,21 @@ fn proxy_headers_need_somebody_who_may_send_them() {
 }
 
 #[test]
+fn the_longest_message_is_within_the_burst_of_bytes() {
+    let expected = |value: &str| {
+        format!(
+            "gateway.byte_burst = {value}: expected at least gateway.max_frame_bytes, for all tenants and for each"
+        )
+    };
+    let default = expected("2097152 (default)");
+    check("[gateway]\nmax_frame_bytes = \"3 MiB\"\n", &[], &[&default]);
+    check("[gateway]\nmax_frame_bytes = \"3 MiB\"\nbyte_burst = \"3 MiB\"\n", &[], &[]);
+    check("[gateway.tenants.ops]\nmax_frame_bytes = \"3 MiB\"\n", &[], &[&default]);
+    check("[gateway.tenants.ops]\nmax_frame_bytes = \"3 MiB\"\nbyte_burst = \"3 MiB\"\n", &[], &[]);
+    check("[gateway]\nbyte_burst = 1000\n", &[], &[&expected("1000 (tidings.toml)")]);
+}
+
+#[test]
 fn files_that_keys_name_are_checked() {
     let file = File::new("[nats]\ncredentials = \"none.creds\"\n");
     std::fs::write(file.path("short"), "abc\n").unwrap();

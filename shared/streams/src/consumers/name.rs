@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
-use tidings_model::{Address, Tenant, subject};
+use tidings_model::{Address, Event, Tenant, subject};
 
 /// The longest encoded part of a JetStream consumer's name that is written out: with a tenant's
 /// 32 bytes, two parts and the separators the whole stays below the server's 255 bytes.
@@ -71,11 +71,19 @@ impl ConsumerName {
         format!("client/{}/{}", name_part(&self.0.user), name_part(&self.0.device))
     }
 
-    /// `<user>/<message id>`, the id of the event that a message of the user becomes: the same from
-    /// whatever device it is sent again, and different from that of every other user.
+    /// The id of the event that a message of the user becomes: the message's own, as the client gave it, unless no event can
+    /// have it. With the event's source it is different from that of every other user.
     #[must_use]
-    pub fn event_id(&self, message_id: &str) -> String {
-        format!("{}/{}", name_part(&self.0.user), name_part(message_id))
+    pub fn event_id(message_id: &str) -> String {
+        let can_travel = message_id.len() <= Event::MAX_ID_LENGTH && !message_id.contains(char::is_control);
+        if can_travel { message_id.to_owned() } else { name_part(message_id) }
+    }
+
+    /// `client/<tenant>/<user>/<message id>`, by which the stream of events knows a message that is sent again: the same from
+    /// whatever device, different from that of every other user, and of no other publisher's form.
+    #[must_use]
+    pub fn publication_id(&self, message_id: &str) -> String {
+        format!("client/{}/{}/{}", self.0.tenant, name_part(&self.0.user), name_part(message_id))
     }
 
     /// `<tenant>.<user>.<device>`, a key of a key-value bucket.
@@ -139,8 +147,6 @@ pub struct ConsumerNameError {
 
 #[cfg(test)]
 mod tests {
-    use tidings_model::Event;
-
     use super::*;
 
     fn name(user: &str, device: &str) -> ConsumerName {
@@ -178,14 +184,19 @@ mod tests {
     #[test]
     fn what_users_say_has_ids_of_their_own() {
         assert_eq!(name("john.doe", "phone 1").event_source(), "client/john=2Edoe/phone=201");
-        assert_eq!(name("john.doe", "phone 1").event_id("m/1"), "john=2Edoe/m=2F1");
+        assert_eq!(name("john.doe", "phone 1").publication_id("m/1"), "client/ops/john=2Edoe/m=2F1");
+        for id in ["m-1", "a/b", "é", "", " ", "*"] {
+            assert_eq!(ConsumerName::event_id(id), id, "as the client gave it");
+        }
         let long = "x".repeat(ConsumerName::MAX_PART_LENGTH);
         let ids = ["a/b", "a", "b", "b/c", "/", "", "~", "é\u{0}", "*", &long, &long[1..], &name_part(&long)];
         let mut seen = std::collections::HashSet::new();
         for user in ids.iter().filter(|user| !user.is_empty()) {
             for message in &ids {
-                let id = name(user, "d").event_id(message);
-                assert!(id.len() <= Event::MAX_ID_LENGTH && id.is_ascii(), "{id}");
+                let event_id = ConsumerName::event_id(message);
+                assert!(event_id.len() <= Event::MAX_ID_LENGTH && !event_id.contains(char::is_control));
+                let id = name(user, "d").publication_id(message);
+                assert!(id.len() <= 2 * Event::MAX_ID_LENGTH && id.is_ascii(), "{id}");
                 assert!(seen.insert(id), "{user:?} {message:?}");
             }
         }

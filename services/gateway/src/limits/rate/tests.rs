@@ -32,6 +32,25 @@ fn a_burst_and_then_one_after_the_other() {
     assert_eq!(limit.check(&'a'), Err(Duration::from_secs(10)));
 }
 
+#[test]
+fn a_budget_warns_after_a_burst_and_is_spent_after_two() {
+    let clock = FakeRelativeClock::default();
+    let budget = Budget::with_clock(rate(60, 10), clock.clone());
+    let (used, other) = (Used::default(), Used::default());
+    assert_eq!(budget.spend(&used, 0), Spent::Within);
+    assert_eq!(budget.spend(&used, 4), Spent::Within);
+    assert_eq!(budget.spend(&used, 6), Spent::Within);
+    assert_eq!(budget.spend(&used, 7), Spent::Beyond(Duration::from_secs(7)));
+    assert_eq!(budget.spend(&used, 4), Spent::Everything(Duration::from_secs(1)));
+    assert_eq!(budget.spend(&other, 10), Spent::Within, "another has its own");
+    assert_eq!(budget.spend(&other, 21), Spent::Everything(Duration::ZERO));
+    clock.advance(Duration::from_secs(7));
+    assert_eq!(budget.spend(&used, 0), Spent::Within);
+    assert_eq!(budget.spend(&used, 1), Spent::Beyond(Duration::from_secs(1)));
+    clock.advance(Duration::from_secs(1000));
+    assert_eq!(budget.spend(&used, 10), Spent::Within, "whoever pauses has all of it again");
+}
+
 /// Most of a day's attack in numbers; honest clients come again and again in between.
 #[test]
 fn a_million_addresses_take_bounded_memory_and_hinder_nobody() {

@@ -77,6 +77,22 @@ fn messages_of_a_connection_and_of_its_user() {
 }
 
 #[test]
+fn frames_and_bytes_of_a_connection() {
+    let limits = limits(|all| {
+        (all.frames_per_minute, all.frame_burst) = (some(1), some(10));
+        (all.bytes_per_minute, all.byte_burst) = (1, 1000);
+    });
+    for (frames, bytes, text) in [(9, 1, "more than 1 frames"), (1, 900, "more than 1 bytes")] {
+        let mut allowance = limits.admit("ada").ok().unwrap().allowance();
+        assert_eq!(allowance.traffic(frames, bytes), Verdict::Admitted);
+        let Verdict::Refused(error) = allowance.traffic(frames, bytes) else { panic!("no warning") };
+        assert!(error.message().starts_with(text), "{error:?}");
+        assert_eq!(allowance.traffic(1, 1), Verdict::Admitted, "warned once");
+        assert_eq!(allowance.traffic(frames, bytes), Verdict::Regardless);
+    }
+}
+
+#[test]
 fn publishing_of_a_tenant() {
     let limits = limits(|all| (all.publish_per_minute, all.publish_burst) = (some(1), some(2)));
     assert_eq!((limits.publish(), limits.publish()), (Ok(()), Ok(())));

@@ -7,7 +7,7 @@ pub(super) fn conflicts(gateway: &GatewayConfig) -> Vec<Conflict> {
     let files =
         [("gateway.tls_certificate", &gateway.tls_certificate), ("gateway.tls_key", &gateway.tls_key)];
     let files = files.into_iter().filter_map(|(key, path)| unreadable(key, path.as_deref()?));
-    half.into_iter().chain(files).chain(senders(gateway)).collect()
+    half.into_iter().chain(files).chain(senders(gateway)).chain(longest_message(gateway)).collect()
 }
 
 fn half_a_pair(gateway: &GatewayConfig) -> Option<Conflict> {
@@ -20,6 +20,20 @@ fn half_a_pair(gateway: &GatewayConfig) -> Option<Conflict> {
         keys: keys([missing, given]),
         value: None,
         expected: format!("the file of the {what}, since {given} is set"),
+    })
+}
+
+/// Otherwise a client that sends what it may send would be told that it sends too much.
+fn longest_message(gateway: &GatewayConfig) -> Option<Conflict> {
+    let most = gateway.max_frame_bytes;
+    let is_short = |(own_burst, own_most): (Option<usize>, Option<usize>)| {
+        own_burst.unwrap_or(gateway.byte_burst) < own_most.unwrap_or(most)
+    };
+    let own = gateway.tenants.values().map(|tenant| (tenant.byte_burst, tenant.max_frame_bytes));
+    std::iter::once((None, None)).chain(own).any(is_short).then(|| Conflict {
+        keys: keys(["gateway.byte_burst", "gateway.max_frame_bytes", "gateway.tenants"]),
+        value: Some(gateway.byte_burst.to_string()),
+        expected: "at least gateway.max_frame_bytes, for all tenants and for each".to_owned(),
     })
 }
 

@@ -65,7 +65,8 @@ pub struct GatewayConfig {
     /// Headers that a request may have.
     #[schemars(range(min = 16, max = 1_000))]
     pub max_headers: NonZeroUsize,
-    /// Bytes that one message from a client may have.
+    /// Bytes that one message from a client may have. A longer one is not read; one of more than 64 times as many ends the
+    /// connection.
     #[serde(deserialize_with = "byte_size")]
     #[schemars(with = "ByteSizeSchema")]
     pub max_frame_bytes: usize,
@@ -82,7 +83,7 @@ pub struct GatewayConfig {
     /// Unsent messages that one connection may hold.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub window_messages: NonZeroUsize,
-    /// Unsent bytes that one connection may hold.
+    /// Unsent bytes that one connection may hold; as many again of answers, beyond which nothing more is read from it.
     #[serde(deserialize_with = "byte_size")]
     #[schemars(with = "ByteSizeSchema")]
     pub window_bytes: usize,
@@ -105,13 +106,30 @@ pub struct GatewayConfig {
     /// Messages on all connections of one user at once after a pause.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub user_message_burst: NonZeroU32,
+    /// WebSocket frames per minute on one connection in the long run; those of messages that acknowledge what was received
+    /// do not count.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub frames_per_minute: NonZeroU32,
+    /// Frames on one connection at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub frame_burst: NonZeroU32,
+    /// Bytes per minute from one connection in the long run; those of messages that acknowledge what was received do not
+    /// count.
+    #[serde(deserialize_with = "byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub bytes_per_minute: usize,
+    /// Bytes from one connection at once after a pause; at least `max_frame_bytes`.
+    #[serde(deserialize_with = "byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub byte_burst: usize,
     /// Events per minute that all clients of a tenant publish in the long run.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub publish_per_minute: NonZeroU32,
     /// Events that all clients of a tenant publish at once after a pause.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub publish_burst: NonZeroU32,
-    /// Bytes that one message to a client may have; it is told in place of a longer one that there was one.
+    /// Bytes that one message to a client may have, as it is sent and before it is compressed; the client is told in place
+    /// of a longer one that there was one.
     #[serde(deserialize_with = "byte_size")]
     #[schemars(with = "ByteSizeSchema")]
     pub max_message_bytes: usize,
@@ -207,6 +225,10 @@ impl Default for GatewayConfig {
             message_burst: const { NonZeroU32::new(20).unwrap() },
             user_messages_per_minute: const { NonZeroU32::new(300).unwrap() },
             user_message_burst: const { NonZeroU32::new(60).unwrap() },
+            frames_per_minute: const { NonZeroU32::new(6_000).unwrap() },
+            frame_burst: const { NonZeroU32::new(2_000).unwrap() },
+            bytes_per_minute: 8 * 1024 * 1024,
+            byte_burst: 2 * 1024 * 1024,
             publish_per_minute: const { NonZeroU32::new(6_000).unwrap() },
             publish_burst: const { NonZeroU32::new(600).unwrap() },
             max_message_bytes: 128 * 1024,

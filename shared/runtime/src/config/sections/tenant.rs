@@ -37,6 +37,20 @@ pub struct TenantConfig {
     /// Messages on all connections of one user at once after a pause.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub user_message_burst: Option<NonZeroU32>,
+    /// WebSocket frames per minute on one connection in the long run.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub frames_per_minute: Option<NonZeroU32>,
+    /// Frames on one connection at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub frame_burst: Option<NonZeroU32>,
+    /// Bytes per minute from one connection in the long run.
+    #[serde(deserialize_with = "optional_byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub bytes_per_minute: Option<usize>,
+    /// Bytes from one connection at once after a pause.
+    #[serde(deserialize_with = "optional_byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub byte_burst: Option<usize>,
     /// Events per minute that all clients of the tenant publish in the long run.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub publish_per_minute: Option<NonZeroU32>,
