@@ -26,7 +26,7 @@ async fn warned(raw: &mut Raw) -> String {
 async fn closed(raw: &mut Raw) {
     loop {
         match raw.next().await {
-            Some((first, payload)) if first == 0x88 => {
+            Some((0x88, payload)) => {
                 assert_eq!(payload[..2], 4002_u16.to_be_bytes());
                 return;
             }
@@ -71,7 +71,7 @@ async fn bytes_are_limited_whether_they_become_messages_or_not() {
         assert_eq!(answer["data"]["code"], "INVALID_MESSAGE");
     }
     let mut raw = Raw::open(&system).await;
-    raw.send(&frame(FINAL | TEXT, &[b' '; 300_000])).await;
+    raw.send(&frame(FINAL | TEXT, &vec![b' '; 300_000])).await;
     loop {
         let (first, payload) = raw.next_but_pings().await.unwrap();
         if first == 0x88 {

@@ -17,6 +17,7 @@ mod gaps;
 mod generations;
 mod jetstream_store;
 mod kinds;
+mod promised;
 mod reach;
 mod returning;
 mod site;

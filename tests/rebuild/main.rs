@@ -6,5 +6,6 @@
 mod dry_run;
 mod following;
 mod kitchen;
+mod moving;
 mod requests;
 mod whole;

@@ -53,7 +53,7 @@ async fn dishes(system: &System, device: &str, guest: &str, count: usize) -> Vec
 }
 
 /// One more projector, of this shard.
-async fn projector_of(system: &System, shard: &str) -> Tidings {
+pub(crate) async fn projector_of(system: &System, shard: &str) -> Tidings {
     let mut projector = system.command(&["projector"]).variable("TIDINGS_PROJECTOR__SHARD", shard).start();
     projector.line("projector runs", BOUND).await;
     projector

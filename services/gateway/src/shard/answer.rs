@@ -55,7 +55,7 @@ impl Shard {
                     state.say(answer(&FramedEnvelope::new(found), most, id, now));
                 }
                 Ok(None) => {
-                    state.refuse(&ErrorMessage::new(ErrorCode::NotFound, nothing).in_reply_to(id), now)
+                    state.refuse(&ErrorMessage::new(ErrorCode::NotFound, nothing).in_reply_to(id), now);
                 }
                 Err(Unknown) => {
                     let text = "the answer cannot be looked up now; ask again";

@@ -146,9 +146,7 @@ impl Shard {
                     tokio::time::sleep(RETRY).await;
                 }
             }
-            if connection.state().phase.behind().is_none() {
-                return None;
-            }
+            connection.state().phase.behind()?;
         }
     }
 

@@ -14,12 +14,11 @@ const TEXT: u8 = FINAL | 1;
 /// A masked frame, with a mask that changes nothing.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
-    match u8::try_from(payload.len()) {
-        Ok(length @ ..=125) => bytes.push(0x80 | length),
-        _ => {
-            bytes.push(0x80 | 126);
-            bytes.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
-        }
+    if let Ok(length @ ..=125) = u8::try_from(payload.len()) {
+        bytes.push(0x80 | length);
+    } else {
+        bytes.push(0xFE);
+        bytes.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
     }
     bytes.extend([0; 4]);
     bytes.extend(payload);
@@ -64,9 +63,9 @@ fn every_frame() -> Vec<(&'static str, Vec<u8>, Counts)> {
         ("in fragments", [frame(1, b"{\"action\":"), frame(FINAL, b"\"ping\"}")].concat(), Served),
         ("binary", frame(FINAL | 2, b"1"), Served),
         ("too long", frame(TEXT, &[b' '; LIMIT + 1]), Served),
-        ("absurdly long", [vec![TEXT, 0x80 | 126], vec![0xFF, 0xFF], vec![0; 4]].concat(), Served),
+        ("absurdly long", [vec![TEXT, 0xFE], vec![0xFF, 0xFF], vec![0; 4]].concat(), Served),
         ("Ping", frame(FINAL | 9, b"1"), Served),
-        ("Pong", frame(FINAL | 10, b"1"), Acknowledging),
+        ("Pong", frame(FINAL | 0xA, b"1"), Acknowledging),
         ("Close", frame(FINAL | 8, b"\x03\xE8"), UntilClosed),
         ("an empty Close", frame(FINAL | 8, b""), UntilClosed),
         ("a broken Close", frame(FINAL | 8, b"1"), Served),

@@ -32,8 +32,10 @@ pub(in crate::shard) fn every_phase(now: Instant) -> Vec<(&'static str, Phase)> 
     all.map(|phase| (name(phase), phase)).into()
 }
 
+type Transition = (&'static str, fn(&mut Phase, Instant));
+
 /// Every transition.
-const TRANSITIONS: [(&str, fn(&mut Phase, Instant)); 7] = [
+const TRANSITIONS: [Transition; 7] = [
     ("become live", |phase, _| phase.become_live()),
     ("catch up", |phase, _| phase.catch_up_after(3)),
     ("await acks", |phase, now| _ = phase.await_acks(now)),
