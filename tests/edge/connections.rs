@@ -43,7 +43,7 @@ async fn a_connection_counts_as_long_as_it_is_there() {
     let one = open_when_free(&system, "ops", "ada").await;
     drop(other);
     let other = open_when_free(&system, "ops", "ada").await;
-    bo.send(Message::text(" ".repeat(100_000))).await;
+    bo.send(Message::text(" ".repeat(64 * 16 * 1024 + 1))).await;
     assert_eq!(bo.close_code(BOUND).await, Some(1009));
     let cy = open_when_free(&system, "ops", "cy").await;
     check_too_many(&dial(&system, "ops", "ada").refused().await, "TOO_MANY_CONNECTIONS_OF_TENANT");

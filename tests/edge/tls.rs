@@ -61,7 +61,8 @@ async fn a_conversation_over_tls() {
         assert_eq!(client.next_json(BOUND).await["padding"].as_str().unwrap().len(), 100_000);
         client.send_json(&json!({ "action": "x".repeat(100_000) })).await;
         assert_eq!(client.next_json(BOUND).await["data"]["code"], "MESSAGE_TOO_LARGE");
-        assert_eq!(client.close_code(BOUND).await, Some(1009));
+        client.send_json(&json!({ "action": "dance", "id": "d2" })).await;
+        assert_eq!(client.next_json(BOUND).await["data"]["original_message_id"], "d2");
     }
     system.check_well();
 }
