@@ -8,9 +8,10 @@ pub const ROLLUP: &str = "Nats-Rollup";
 pub const TIME_TO_LIVE: &str = "Nats-TTL";
 /// The publication is refused unless the stream ends with this sequence (NATS JetStream).
 pub const EXPECTED_LAST_SEQUENCE: &str = "Nats-Expected-Last-Sequence";
-/// The publication is refused unless the last message of the stream has this `Nats-Msg-Id` (NATS
-/// JetStream).
-pub const EXPECTED_LAST_MESSAGE_ID: &str = "Nats-Expected-Last-Msg-Id";
+/// The publication is refused unless this is the sequence of the last message on a subject, 0 for none (NATS JetStream).
+pub const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
+/// The subject that [`EXPECTED_LAST_SUBJECT_SEQUENCE`] is about, if it is not the publication's own (NATS JetStream).
+pub const EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 
 /// On an envelope: which envelope of which event it is, `<epoch>-<sequence>/<message>/<part>`. The event's id and
 /// source stand in its `Nats-Msg-Id`.

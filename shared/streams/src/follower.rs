@@ -6,6 +6,7 @@ use std::time::Duration;
 use tidings_model::{Address, EnvelopeSubject, Epoch, Place, Position, Tenant};
 
 use crate::convert::StoredEnvelope;
+use crate::fence::is_fence;
 use crate::ordered::{Content, Delivered, OrderedReader, Read, Selection};
 use crate::placements::placed;
 use crate::purge::purged;
@@ -155,7 +156,7 @@ impl EnvelopeFollower {
             self.ready.push_back(Followed::Purged(tenant, address));
         } else if let Some((tenant, place)) = placed(subject, message.headers.as_ref()) {
             self.ready.push_back(Followed::Placed { tenant, place, sequence });
-        } else {
+        } else if !is_fence(subject) {
             tracing::warn!(
                 subject,
                 sequence,

@@ -28,6 +28,7 @@ pub mod consumers;
 mod convert;
 mod copies;
 mod event_writer;
+mod fence;
 mod follower;
 mod history;
 mod ordered;

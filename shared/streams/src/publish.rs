@@ -1,9 +1,10 @@
 //! Publishing an event as a producer does.
 
+use std::error::Error as _;
 use std::str::FromStr as _;
 
 use async_nats::header::ParseHeaderValueError;
-use async_nats::jetstream::Context;
+use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
@@ -87,4 +88,21 @@ pub enum PublishEventError {
         #[source]
         source: PublishError,
     },
+}
+
+/// What JetStream answered, if it did.
+pub(crate) fn code(error: &PublishError) -> Option<ErrorCode> {
+    let answer = error.source()?.downcast_ref::<jetstream::Error>()?;
+    Some(answer.error_code())
+}
+
+/// Whether the same message will be refused whenever it is sent, while others may be taken. It is never sent again.
+pub(crate) fn is_permanent(error: &PublishError) -> bool {
+    const PERMANENT: [ErrorCode; 3] = [
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM,
+        ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM,
+        ErrorCode::MESSAGE_TTL_INVALID,
+    ];
+    error.kind() == PublishErrorKind::MaxPayloadExceeded
+        || code(error).is_some_and(|code| PERMANENT.contains(&code))
 }

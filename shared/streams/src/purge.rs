@@ -5,14 +5,13 @@
 //! are removed, then a notice follows them on `purges.<tenant>.<address kind>.<address id>`. It stays as long as events do:
 //! what is projected anew must not bring back what was removed.
 //!
-//! Whoever makes envelopes anew meanwhile may have some at the address under way. A notice takes the writer's place, so
-//! whatever is stored behind it was made by somebody who knows of it; what was stored before it, and after the first
+//! Whoever makes envelopes anew meanwhile may have some at the address under way. A notice takes the writer's place, with
+//! fences of its own, so whatever is stored behind it was made by somebody who knows of it; what was stored before it, and after the first
 //! removal, a second one finds.
 
 use std::collections::BTreeSet;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::stream::{PurgeError, RawMessageError};
 use bytes::Bytes;
 use tidings_model::{Address, EnvelopeSubject, Place, Position, Rebuild, ShardNumber, Tenant, headers};
@@ -22,6 +21,7 @@ use crate::at_leader;
 use crate::convert::origin;
 use crate::placements::PlacementError;
 use crate::topology::{Topology, TopologyError};
+use crate::writer::{EnvelopeWriter, WriteError};
 
 /// The first token of notices in the first shard.
 const ROOT: &str = "purges";
@@ -140,7 +140,9 @@ async fn publish_notice(
     // Longer than the stream keeps anything else, if need be (NATS ADR-43).
     let kept = topology.settings().events_max_age.as_secs().max(1);
     map.insert(headers::TIME_TO_LIVE, format!("{kept}s"));
-    topology.context.publish_with_headers(notice(shard, tenant, address), map, Bytes::new()).await?.await?;
+    let topology = topology.on(shard).await?;
+    let mut writer = EnvelopeWriter::seize(&topology).await?;
+    writer.publish(notice(shard, tenant, address), map, Bytes::new()).await?.await?;
     Ok(())
 }
 
@@ -172,5 +174,5 @@ pub enum PurgeAddressError {
     Purge(#[from] PurgeError),
     /// They are removed, but gateways may still have them in memory.
     #[error("the envelopes are removed, but gateways were not told to forget them; purge again")]
-    Notice(#[from] PublishError),
+    Notice(#[from] WriteError),
 }

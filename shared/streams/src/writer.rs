@@ -1,50 +1,130 @@
 //! The projector's writing of `ENVELOPES`: in order or not at all.
 //!
-//! Every publication names the sequence that the stream must end with, and, but for a writer's
-//! first, the message that must lie there: the one sent before it. Publications are pipelined, and
-//! the sequence alone would not do: after a refusal, others' messages may make the stream grow to
-//! what one further back expects, which would then be stored without those before it. So if one is
-//! lost, all behind it are refused, and so is everything that a writer sends after another one has
-//! written something else. Whoever is refused opens the writer anew and learns from the last
+//! Publications are pipelined, and several projectors may believe that they lead. Two promises hold nevertheless:
+//! *no publication of a writer is stored unless all that it sent before are stored right before it*, and whatever is
+//! refused is refused in every replica alike. Whoever is refused opens the writer again and learns from the last
 //! envelope's headers what is already there.
+//!
+//! # What the server is asked to check
+//!
+//! Every publication carries `Nats-Expected-Last-Sequence`. That alone would not do: when a message of somebody else
+//! takes the place of publication *k*, publication *k* + 1 finds exactly the end that it expects and would be stored
+//! without *k*. So a writer begins its *term* with [`fence::ZONE`](crate::fence::ZONE) fences in a row, messages whose
+//! subject names their own sequence, and waits until all of them are stored. Its first envelope follows them with the
+//! expected sequence alone; every later one, meant for sequence *x*, also expects that the subject of a fence at
+//! *x* - 1 is empty (`Nats-Expected-Last-Subject-Sequence: 0`). At most `ZONE` publications of a term are
+//! unconfirmed at any time.
+//!
+//! # Why it holds
+//!
+//! Suppose the promise is broken, and let *x* be the lowest sequence at which an envelope of a term W lies although
+//! not all of W's earlier envelopes lie right before it. Let *y* < *x* be the lowest sequence, from W's first envelope
+//! on, that holds a message that W did not mean for it.
+//! 1. The message at *y* is a fence. An envelope of another term V follows either V's own envelope (else *y* would
+//!    break the promise and be lower than *x*) or V's own last fence; but *y* - 1 is W's.
+//! 2. *x* - *y* < `ZONE`: what W meant for *y* was never confirmed, and W stopped after `ZONE` unconfirmed ones.
+//! 3. Between *y* and *x* lies an envelope, as W's own at *x* may not follow a fence. The first such, at *z*, follows a
+//!    fence, so it is the first of a term V, and *z* - `ZONE` to *z* - 1 are V's fences. So *y* - 1 is a fence of V,
+//!    although it is W's: a contradiction, as V, beginning at *z* > *y*, is not W.
+//!
+//! A stream without any message needs no fences: nobody can have had a term in it. There the first envelope is
+//! confirmed before another one is sent. All writers of the stream go through here, also those of notices about purges.
+//! What this cannot see is a store that comes back with less than it had: publications that were in flight before may
+//! then meet a sequence once more; readers compare what they remember with what there is.
+//!
+//! # What replicas judge, and when
+//!
+//! Everything above is checked by the stream's leader *before* the message is proposed, against a state that it has
+//! whole: a leader accepts nothing before it has applied all that its log held when it was elected, and both checks
+//! regard what is proposed and not yet applied (`mset.clseq`, `mset.inflight` in nats-server). The subject of a fence is
+//! another one for each publication, since nats-server lets only one expectation per subject be in flight.
+//!
+//! What is judged when a replica *applies* a message must have the same outcome on every replica, or they part. Found in
+//! the sources of nats-server 2.12.1 and 2.15.1, for all that Tidings sends:
+//! - `Nats-Expected-Last-Msg-Id` is compared at apply time, with a memory that a replica which caught up from a
+//!   snapshot does not have. It is never sent.
+//! - `Nats-Msg-Id` is looked up before the proposal only; at apply time it is recorded. Identifiers of proposals that
+//!   were never applied are forgotten when the leader changes.
+//! - `Nats-Expected-Last-Sequence` and `Nats-Expected-Last-Subject-Sequence` (also of the buckets) are compared before
+//!   the proposal only.
+//! - `Nats-Rollup: sub` is permitted before the proposal and applied alike everywhere.
+//! - `Nats-TTL` is parsed before the proposal. Replicas remove what has expired by their own clocks; no check above
+//!   depends on a message that has a TTL.
+//! - The size of a message and of its headers is checked before the proposal.
+//! - Discarding what is old (`ENVELOPES`, `REJECTED`) never refuses. A full stream that refuses what is new (`EVENTS`
+//!   with `events_max_bytes`) is judged before the proposal; nats-server 2.12.1 compares again at apply time, where
+//!   replicas whose clocks let messages expire differently may disagree. 2.15.1 does not.
+//! - Scheduled messages, counters and atomic batches are not used.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{self, Poll};
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::Context;
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::RawMessageErrorKind;
 use bytes::Bytes;
-use tidings_model::{Envelope, EnvelopeSubject, Origin, Place, Position, ShardNumber, Tenant, headers};
+use tidings_model::{Envelope, EnvelopeSubject, Origin, Place, Position, Tenant, headers};
 use time::OffsetDateTime;
 
 use crate::at_leader;
+use crate::fence;
 use crate::convert::{envelope_headers, resume, set};
 use crate::placements::{any_place, place_notice};
+use crate::publish::{code, is_permanent};
 use crate::topology::Topology;
 
 /// Appends envelopes to the stream.
 pub struct EnvelopeWriter {
-    context: Context,
-    shard: ShardNumber,
+    topology: Topology,
+    term: Term,
     /// What the stream ends with once everything sent has arrived.
     last_sequence: u64,
-    /// The message that this writer has sent last.
-    last_message_id: Option<String>,
+    sent: u64,
+    confirmed: Arc<AtomicU64>,
+}
+
+/// How far a writer has made the end of the stream its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Term {
+    /// It has only looked.
+    NotBegun,
+    /// The stream ends with its fences.
+    Fenced,
+    /// The stream ends with its own envelopes.
+    Writing,
 }
 
 /// A publication under way; resolves to its sequence when NATS has stored it.
-pub struct Pending(<PublishAckFuture as IntoFuture>::IntoFuture);
+pub struct Pending {
+    stage: Stage,
+    confirmed: Arc<AtomicU64>,
+}
+
+enum Stage {
+    Sent(<PublishAckFuture as IntoFuture>::IntoFuture),
+    Known(Option<Result<u64, WriteError>>),
+}
 
 impl Future for Pending {
     type Output = Result<u64, WriteError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
-        let stored = task::ready!(self.0.as_mut().poll(context));
-        Poll::Ready(stored.map(|stored| stored.sequence).map_err(WriteError::from_publish))
+        let stored = match &mut self.stage {
+            Stage::Sent(sent) => {
+                let stored = task::ready!(sent.as_mut().poll(context));
+                stored.map(|stored| stored.sequence).map_err(WriteError::from_publish)
+            }
+            Stage::Known(stored) => stored.take().unwrap_or(Err(WriteError::LostPlace)),
+        };
+        if stored.is_ok() {
+            self.confirmed.fetch_add(1, Ordering::Relaxed);
+        }
+        Poll::Ready(stored)
     }
 }
 
@@ -112,19 +192,26 @@ impl Resume {
 }
 
 impl EnvelopeWriter {
-    /// How many publications may be under way. The client library hands out a permit for each and
-    /// waits for one to come back when 5,000 are out, which none does while nobody awaits them.
-    pub const MAX_PENDING: usize = 4_096;
+    /// How many publications may be unconfirmed.
+    #[expect(clippy::cast_possible_truncation, reason = "a small constant")]
+    pub const MAX_PENDING: usize = fence::ZONE as usize;
 
-    /// Takes up writing at the end of the stream, as it is at its leader.
+    /// Takes up writing at the end of the stream, as it is at its leader. Disturbs nobody before something is sent.
     pub async fn open(topology: &Topology) -> Result<(Self, Resume), WriteError> {
         // In this order: an envelope written in between belongs to another writer, and the first
         // publication is refused because of it.
         let info = topology.envelopes.get_info().await.map_err(WriteError::unavailable)?;
         let resume = last_resume(topology, info.state.first_sequence).await?.unwrap_or_default();
-        let (context, shard) = (topology.context.clone(), topology.shard());
-        let last_sequence = info.state.last_sequence;
-        Ok((Self { context, shard, last_sequence, last_message_id: None }, resume))
+        Ok((Self::at(topology, info.state.last_sequence, Term::NotBegun), resume))
+    }
+
+    /// Takes the end of the stream from whoever writes there.
+    pub(crate) async fn seize(topology: &Topology) -> Result<Self, WriteError> {
+        Ok(Self::at(topology, fence::seize(topology).await?, Term::Fenced))
+    }
+
+    fn at(topology: &Topology, last_sequence: u64, term: Term) -> Self {
+        Self { topology: topology.clone(), term, last_sequence, sent: 0, confirmed: Arc::default() }
     }
 
     /// Whether this writer knows what the stream holds that ends with this sequence.
@@ -140,7 +227,7 @@ impl EnvelopeWriter {
         now: OffsetDateTime,
     ) -> Result<Pending, WriteError> {
         let Outgoing { envelope, generation, trail, kept_until, attempt } = outgoing.into();
-        let place = Place { shard: self.shard, generation };
+        let place = Place { shard: self.topology.shard(), generation };
         let mut headers = envelope_headers(envelope, kept_until, now);
         trail.write(&mut headers);
         let subject = envelope.subject.written_in(place);
@@ -148,7 +235,8 @@ impl EnvelopeWriter {
             Some(attempt) => envelope.rebuilt_message_id(place, attempt),
             None => envelope.message_id(place),
         };
-        self.publish(subject, message_id, headers, envelope.body.clone()).await
+        set(&mut headers, headers::MESSAGE_ID, message_id);
+        self.publish(subject, headers, envelope.body.clone()).await
     }
 
     /// Tells, behind all that was sent before, that a tenant's envelopes are in this place from here on.
@@ -158,28 +246,45 @@ impl EnvelopeWriter {
         place: Place,
         trail: Trail,
     ) -> Result<Pending, WriteError> {
-        let (subject, message_id, mut headers) = place_notice(self.shard, tenant, place);
+        let (subject, message_id, mut headers) = place_notice(self.topology.shard(), tenant, place);
         trail.write(&mut headers);
-        self.publish(subject, message_id, headers, Bytes::new()).await
+        set(&mut headers, headers::MESSAGE_ID, message_id);
+        self.publish(subject, headers, Bytes::new()).await
     }
 
-    async fn publish(
+    /// Sends a message behind all that were sent before.
+    pub(crate) async fn publish(
         &mut self,
         subject: String,
-        message_id: String,
         mut headers: HeaderMap,
         body: Bytes,
     ) -> Result<Pending, WriteError> {
-        set(&mut headers, headers::MESSAGE_ID, message_id.as_str());
-        set(&mut headers, headers::EXPECTED_LAST_SEQUENCE, self.last_sequence.to_string());
-        if let Some(last) = &self.last_message_id {
-            set(&mut headers, headers::EXPECTED_LAST_MESSAGE_ID, last.as_str());
+        if self.sent - self.confirmed.load(Ordering::Relaxed) >= fence::ZONE {
+            return Err(WriteError::Unconfirmed);
         }
-        let sent = self.context.publish_with_headers(subject, headers, body).await;
-        let acknowledged = sent.map_err(WriteError::from_publish)?;
+        if self.term == Term::NotBegun && self.last_sequence > 0 {
+            self.last_sequence = fence::take_over(&self.topology, self.last_sequence).await?;
+            self.term = Term::Fenced;
+        }
+        set(&mut headers, headers::EXPECTED_LAST_SEQUENCE, self.last_sequence.to_string());
+        if self.term == Term::Writing {
+            let before = fence::fence(self.topology.shard(), self.last_sequence);
+            set(&mut headers, headers::EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
+            set(&mut headers, headers::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, before);
+        }
+        let sent = self.topology.context.publish_with_headers(subject, headers, body).await;
+        let mut stage = Stage::Sent(sent.map_err(WriteError::from_publish)?.into_future());
+        if self.term == Term::NotBegun
+            && let Stage::Sent(first) = stage
+        {
+            // The first message of the stream is its own fence, so nothing may be under way behind it.
+            let stored = first.await.map_err(WriteError::from_publish)?.sequence;
+            stage = Stage::Known(Some(Ok(stored)));
+        }
+        self.term = Term::Writing;
         self.last_sequence += 1;
-        self.last_message_id = Some(message_id);
-        Ok(Pending(acknowledged.into_future()))
+        self.sent += 1;
+        Ok(Pending { stage, confirmed: Arc::clone(&self.confirmed) })
     }
 }
 
@@ -223,19 +328,27 @@ pub enum WriteError {
     /// before this one was lost.
     #[error("the stream ENVELOPES does not end where this writer left it")]
     LostPlace,
+    /// More would be under way than fences keep out.
+    #[error("{} publications are not confirmed yet; no more may be under way", fence::ZONE)]
+    Unconfirmed,
+    /// The stream will not take it, however often it is sent.
+    #[error("stream ENVELOPES does not take the message")]
+    Refused(#[source] PublishError),
     /// NATS is slow, has no leader, or is away.
     #[error("stream ENVELOPES cannot be written now")]
     Unavailable(#[source] async_nats::Error),
 }
 
 impl WriteError {
-    fn unavailable(error: impl Into<async_nats::Error>) -> Self {
+    pub(crate) fn unavailable(error: impl Into<async_nats::Error>) -> Self {
         Self::Unavailable(error.into())
     }
 
-    fn from_publish(error: PublishError) -> Self {
+    pub(crate) fn from_publish(error: PublishError) -> Self {
         match error.kind() {
-            PublishErrorKind::WrongLastSequence | PublishErrorKind::WrongLastMessageId => Self::LostPlace,
+            PublishErrorKind::WrongLastSequence => Self::LostPlace,
+            _ if code(&error) == Some(ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT) => Self::LostPlace,
+            _ if is_permanent(&error) => Self::Refused(error),
             _ => Self::unavailable(error),
         }
     }

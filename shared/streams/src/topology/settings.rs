@@ -6,6 +6,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 use tidings_model::{EnvelopeSubject, ShardNumber};
 
 use super::{ENVELOPES, EVENTS, REJECTED};
+use crate::fence::any_fence;
 use crate::placements::any_place;
 use crate::purge::any_notice;
 
@@ -66,7 +67,7 @@ impl Settings {
     }
 
     pub(super) fn envelopes(&self, shard: ShardNumber) -> Config {
-        let subjects = [EnvelopeSubject::all(shard), any_notice(shard), any_place(shard)];
+        let subjects = [EnvelopeSubject::all(shard), any_notice(shard), any_place(shard), any_fence(shard)];
         let (name, max_bytes) = (shard.name(ENVELOPES), self.envelopes_max_bytes);
         Config {
             description: Some("Tidings: messages for clients".to_owned()),

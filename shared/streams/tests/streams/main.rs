@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, also in what its tests share"
 )]
 
+mod fencing;
 mod follower;
 mod placements;
 mod reader;

@@ -17,14 +17,16 @@ fn place(shard: u16, generation: u32) -> Place {
     Place { shard: ShardNumber(shard), generation }
 }
 
-/// Writes the envelopes of events with these numbers.
-async fn write(topology: &Topology, generation: u32, numbers: impl IntoIterator<Item = u64>) {
+/// Writes the envelopes of events with these numbers, and says where they lie.
+async fn write(topology: &Topology, generation: u32, numbers: impl IntoIterator<Item = u64>) -> Vec<u64> {
     let (mut writer, _) = EnvelopeWriter::open(topology).await.unwrap();
+    let mut sequences = Vec::new();
     for n in numbers {
         let envelope = envelope(n);
         let outgoing = Outgoing { generation, ..Outgoing::from(&envelope) };
-        writer.send(outgoing, OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
+        sequences.push(writer.send(outgoing, OffsetDateTime::now_utc()).await.unwrap().await.unwrap());
     }
+    sequences
 }
 
 /// Has a place become the current one, and says where positions lead from then on.
@@ -64,7 +66,7 @@ async fn whoever_stood_in_a_former_generation_goes_on_behind_the_same_event() {
     write(topology, 0, [10]).await;
     write(topology, 1, [10]).await;
     switch(topology, &mut placement, place(0, 1)).await;
-    write(topology, 1, [11]).await;
+    let eleventh = write(topology, 1, [11]).await[0];
     for (sequence, expected) in [
         (0, vec![2, 4, 6, 8, 10, 11]),
         (1, vec![2, 4, 6, 8, 10, 11]),
@@ -81,7 +83,7 @@ async fn whoever_stood_in_a_former_generation_goes_on_behind_the_same_event() {
     let live = |sequence| Position { epoch: stream, sequence };
     let notice = placement.current.since.unwrap().sequence;
     // Whoever had everything, and whoever was connected meanwhile and counts on.
-    for (sequence, expected) in [(notice - 1, vec![11]), (notice, vec![11]), (notice + 1, vec![])] {
+    for (sequence, expected) in [(notice - 1, vec![11]), (notice, vec![11]), (eleventh, vec![])] {
         let carried = carry_over(topology, &tenant(), &placement, live(sequence)).await.unwrap().unwrap();
         assert_eq!(following(topology, &placement, carried).await, expected, "{sequence}");
     }
@@ -98,7 +100,8 @@ async fn a_position_follows_its_tenant_from_shard_to_shard() {
     write(&scene.topology, 0, 1..=5).await;
     write(&second, 1, 1..=5).await;
     switch(&second, &mut placement, place(1, 1)).await;
-    write(&second, 1, 6..=7).await;
+    let notice = placement.current.since.unwrap().sequence;
+    let behind = write(&second, 1, 6..=7).await;
     write(&scene.topology, 2, 1..=7).await;
     switch(&scene.topology, &mut placement, place(0, 2)).await;
     write(&scene.topology, 2, 8..=9).await;
@@ -108,8 +111,8 @@ async fn a_position_follows_its_tenant_from_shard_to_shard() {
         (stream, 3, 4),
         (stream, 5, 6),
         (in_second, 2, 3),
-        (in_second, 6, 6),
-        (in_second, 8, 8),
+        (in_second, notice, 6),
+        (in_second, behind[1], 8),
     ] {
         let position = Position { epoch, sequence };
         let carried = carry_over(&scene.topology, &tenant(), &placement, position).await.unwrap().unwrap();
@@ -128,9 +131,9 @@ async fn what_the_former_shard_wrote_meanwhile_was_received() {
     write(&scene.topology, 0, 1..=3).await;
     write(&second, 1, 1..=3).await;
     switch(&second, &mut placement, place(1, 1)).await;
-    write(&scene.topology, 0, 4..=5).await;
+    let late = write(&scene.topology, 0, 4..=5).await;
     write(&second, 1, 4..=7).await;
-    for (sequence, first) in [(3, 4), (4, 5), (5, 6)] {
+    for (sequence, first) in [(3, 4), (late[0], 5), (late[1], 6)] {
         let position = Position { epoch: stream, sequence };
         let carried = carry_over(&scene.topology, &tenant(), &placement, position).await.unwrap().unwrap();
         let expected: Vec<_> = (first..=7).collect();
@@ -166,8 +169,9 @@ async fn a_notice_lies_between_what_is_before_and_behind_it() {
     write(topology, 0, [1]).await;
     let mut placement = Placement::default();
     switch(topology, &mut placement, place(0, 1)).await;
-    write(topology, 1, [2]).await;
-    let at = Position { epoch: place(0, 1).epoch(stream), sequence: 2 };
+    let notice = placement.current.since.unwrap().sequence;
+    let second = write(topology, 1, [2]).await[0];
+    let at = Position { epoch: place(0, 1).epoch(stream), sequence: notice };
     assert_eq!(last_notice(topology, &tenant()).await.unwrap(), Some((place(0, 1), at)));
 
     let start = Position { epoch: stream, sequence: 0 };
@@ -186,7 +190,8 @@ async fn a_notice_lies_between_what_is_before_and_behind_it() {
             other => panic!("unexpected: {other:?}"),
         }
     }
-    assert_eq!(seen, ["1 of 0", "t in 0/1 at 2", "3 of 1"]);
+    let expected = ["1 of 0".to_owned(), format!("t in 0/1 at {notice}"), format!("{second} of 1")];
+    assert_eq!(seen, expected);
 }
 
 #[tokio::test]
@@ -308,12 +313,12 @@ async fn what_was_made_anew_is_removed_as_far_as_it_is_meant() {
     let scene = Scene::new().await;
     let topology = &scene.topology;
     write(topology, 0, [1]).await;
-    write(topology, 1, 2..=9).await;
+    let made = write(topology, 1, 2..=9).await;
     let (ada, before) = (Address::new("user", "ada").unwrap(), envelope(4).origin.event);
     assert_eq!(discard_address(topology, &tenant(), 1, &ada, before).await.unwrap(), 2);
     assert_eq!(discard_address(topology, &tenant(), 1, &ada, before).await.unwrap(), 0);
-    // Sequences 4 to 9 hold what came from events 4 to 9.
-    assert_eq!(discard_generation(topology, &tenant(), 1, 5).await.unwrap(), 2);
+    // What came from events 4 to 9 is left.
+    assert_eq!(discard_generation(topology, &tenant(), 1, made[3]).await.unwrap(), 2);
     assert_eq!(topology.extent().await.unwrap().messages, 1 + 4);
 }
 

@@ -2,8 +2,8 @@
 
 use async_nats::HeaderMap;
 use futures_util::StreamExt as _;
-use tidings_model::{Epoch, Origin, Position};
-use tidings_streams::{EnvelopeWriter, Outgoing, Resume, Trail, WriteError};
+use tidings_model::{Address, Epoch, Origin, Position};
+use tidings_streams::{EnvelopeWriter, Outgoing, Resume, Trail, WriteError, purge_address};
 use time::{Duration, OffsetDateTime};
 
 use crate::support::{Scene, envelope, latest};
@@ -31,11 +31,12 @@ async fn a_late_envelope_says_what_was_written_before_it() {
     assert_eq!(resume, Resume { after: Some(envelope(9).origin), held_from: Some(4) });
 
     let fourth = envelope(4);
-    writer.send(Outgoing { trail: late, ..Outgoing::from(&fourth) }, now()).await.unwrap().await.unwrap();
+    let late = writer.send(Outgoing { trail: late, ..Outgoing::from(&fourth) }, now()).await.unwrap();
+    let last = late.await.unwrap();
     let (writer, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
     assert_eq!((resume.after.unwrap().event, resume.held_from), (after, None));
     assert!(!resume.wants(envelope(9).origin) && resume.wants(envelope(10).origin));
-    assert!(writer.is_at(2) && !writer.is_at(3));
+    assert!(writer.is_at(last) && !writer.is_at(last + 1));
 }
 
 #[tokio::test]
@@ -72,12 +73,97 @@ async fn nothing_follows_a_publication_that_got_lost() {
     let scene = Scene::new().await;
     let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
     writer.send(&envelope(1), now()).await.unwrap().await.unwrap();
-    // Somebody else's message takes the place of the second.
-    scene.context.publish("envelopes.by.hand", "".into()).await.unwrap().await.unwrap();
-    let second = writer.send(&envelope(2), now()).await.unwrap();
-    let third = writer.send(&envelope(3), now()).await.unwrap();
-    assert!(matches!(second.await, Err(WriteError::LostPlace)));
-    assert!(matches!(third.await, Err(WriteError::LostPlace)));
+    // The notice of a purge takes the place of the second, as if it came while the others are under way.
+    let (tenant, address) = (envelope(2).subject.tenant, Address::new("user", "bob").unwrap());
+    purge_address(&scene.topology, &tenant, &address).await.unwrap();
+    let mut pending = Vec::new();
+    for n in 2..=400 {
+        pending.push(writer.send(&envelope(n), now()).await.unwrap());
+    }
+    for refused in pending {
+        assert!(matches!(refused.await, Err(WriteError::LostPlace)));
+    }
+    assert_eq!(scene.state("ENVELOPES").await.messages, 2);
+}
+
+/// A purge does not wait until a busy projector has nothing to do.
+#[tokio::test]
+async fn a_purge_comes_between_the_publications_of_a_busy_writer() {
+    let scene = Scene::new().await;
+    let other = scene.other_topology().await;
+    let purges = async {
+        let tenant = envelope(1).subject.tenant;
+        for n in 0..5 {
+            let address = Address::new("user", &format!("u{n}")).unwrap();
+            purge_address(&other, &tenant, &address).await.unwrap();
+        }
+    };
+    let done = std::cell::Cell::new(false);
+    let writing = async {
+        let (mut next, mut interruptions) = (1, 0);
+        while !done.get() {
+            let (mut writer, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+            assert_eq!(resume.after.map_or(0, |after| after.event.sequence) + 1, next);
+            let mut pending = std::collections::VecDeque::new();
+            let mut last = next;
+            let lost = loop {
+                if pending.len() < EnvelopeWriter::MAX_PENDING && !done.get() {
+                    match writer.send(&envelope(last), now()).await {
+                        Ok(sent) => pending.push_back(sent),
+                        Err(error) => break Some(error),
+                    }
+                    last += 1;
+                }
+                if pending.len() == EnvelopeWriter::MAX_PENDING || done.get() {
+                    let Some(sent) = pending.pop_front() else { break None };
+                    match sent.await {
+                        Ok(_) => next += 1,
+                        Err(error) => break Some(error),
+                    }
+                }
+            };
+            // Nothing behind the refused one was stored.
+            for sent in pending {
+                assert!(matches!(sent.await, Err(WriteError::LostPlace)));
+            }
+            if let Some(error) = lost {
+                assert!(matches!(error, WriteError::LostPlace), "{error}");
+                interruptions += 1;
+            }
+        }
+        assert!(interruptions > 0, "the writer was busy");
+        next
+    };
+    let ((), next) = tokio::join!(async { purges.await; done.set(true) }, writing);
+    assert_eq!(scene.state("ENVELOPES").await.messages, next - 1 + 5);
+}
+
+/// Who has only looked has not taken anything from anybody.
+#[tokio::test]
+async fn opening_disturbs_nobody() {
+    let scene = Scene::new().await;
+    let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    for n in 1..=3 {
+        writer.send(&envelope(n), now()).await.unwrap().await.unwrap();
+        drop(EnvelopeWriter::open(&scene.topology).await.unwrap());
+    }
+    assert_eq!(scene.state("ENVELOPES").await.last_sequence, 3);
+}
+
+#[tokio::test]
+async fn no_more_is_under_way_than_fences_keep_out() {
+    let scene = Scene::new().await;
+    let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    let mut pending = Vec::new();
+    for n in 1..=512 {
+        pending.push(writer.send(&envelope(n), now()).await.unwrap());
+    }
+    // The first one of a stream is confirmed at once; what was refused or forgotten counts for ever.
+    pending.remove(0).await.unwrap();
+    pending.push(writer.send(&envelope(513), now()).await.unwrap());
+    assert!(matches!(writer.send(&envelope(514), now()).await, Err(WriteError::Unconfirmed)));
+    drop(pending);
+    assert!(matches!(writer.send(&envelope(514), now()).await, Err(WriteError::Unconfirmed)));
 }
 
 #[tokio::test]
@@ -95,7 +181,8 @@ async fn writing_is_taken_up_after_the_last_envelope_whatever_lies_behind_it() {
     let mut headers = HeaderMap::new();
     headers.insert("Tidings-Origin", "nonsense");
     scene.context.publish_with_headers("envelopes.by.hand", headers, "".into()).await.unwrap().await.unwrap();
-    scene.stream("ENVELOPES").await.delete_message(6).await.unwrap();
+    let hand = scene.state("ENVELOPES").await.last_sequence - 1;
+    scene.stream("ENVELOPES").await.delete_message(hand).await.unwrap();
     assert_eq!(after().await, Some(envelope(3).origin));
     scene.write(4..=4).await;
     assert_eq!(after().await, Some(envelope(4).origin));

@@ -1,0 +1,122 @@
+//! Fences: what keeps the publications of a former writer out of `ENVELOPES`.
+//!
+//! A fence is an empty message on `fences.<sequence>`, published with `Nats-Expected-Last-Sequence`, so that its
+//! subject names the very sequence at which it lies. A publication that must not follow a fence can therefore name the
+//! subject of the fence that might lie right before it, and expect that subject to be empty. Why that is enough, and
+//! why it takes [`ZONE`] fences in a row, is argued in the module `writer`.
+//!
+//! Fences mean nothing to readers. Once a writer has completed its fences, they have done their duty and are removed,
+//! with all before them: nobody's publication can meet the sequences any more at which they lay.
+
+use std::future::IntoFuture as _;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::{PublishAckFuture, PublishError};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use tidings_model::{ShardNumber, headers};
+
+use crate::convert::set;
+use crate::topology::Topology;
+use crate::writer::WriteError;
+
+/// The first token of fences in the first shard.
+const ROOT: &str = "fences";
+
+/// How many fences in a row keep all former writers out: as many as a writer may have publications in flight.
+pub(crate) const ZONE: u64 = 512;
+/// How often a busy stream is tried to be taken over before the caller is told to try again.
+const ATTEMPTS: u32 = 32;
+
+/// The subject that holds every fence in a shard.
+pub(crate) fn any_fence(shard: ShardNumber) -> String {
+    format!("{}.>", shard.name(ROOT))
+}
+
+/// The subject of a fence at this sequence.
+pub(crate) fn fence(shard: ShardNumber, sequence: u64) -> String {
+    format!("{}.{sequence}", shard.name(ROOT))
+}
+
+/// Whether a message on this subject is a fence.
+pub(crate) fn is_fence(subject: &str) -> bool {
+    subject.split('.').next().is_some_and(|root| ShardNumber::of(root, ROOT).is_some())
+}
+
+/// Takes over the end of the stream, which must still be at `last`; returns the new end. Whoever has written since is
+/// not disturbed.
+pub(crate) async fn take_over(topology: &Topology, last: u64) -> Result<u64, WriteError> {
+    // The first one alone: if it is refused, those behind it must not fence in another, rightful writer.
+    settled(&topology.context, topology.shard(), last, 1).await?;
+    settled(&topology.context, topology.shard(), last + 1, ZONE - 1).await?;
+    remove_through(topology, last + ZONE).await;
+    Ok(last + ZONE)
+}
+
+/// Takes over the end of the stream wherever it is by now, also from a writer that is busy; returns the new end.
+///
+/// The fences of one round expect one sequence after the other. They are sent faster than a stream grows, so one of
+/// them meets its end, and from there on they follow each other, since nothing else may follow a fence.
+pub(crate) async fn seize(topology: &Topology) -> Result<u64, WriteError> {
+    let mut reached = topology.envelopes.get_info().await.map_err(WriteError::unavailable)?.state.last_sequence;
+    let mut in_a_row = 0;
+    for _ in 0..ATTEMPTS {
+        for stored in publish(&topology.context, topology.shard(), reached, ZONE).await {
+            match stored {
+                Ok(sequence) if in_a_row > 0 && sequence == reached + 1 => (reached, in_a_row) = (sequence, in_a_row + 1),
+                Ok(sequence) => (reached, in_a_row) = (sequence, 1),
+                Err(WriteError::LostPlace) => in_a_row = 0,
+                Err(error) => return Err(error),
+            }
+        }
+        if in_a_row >= ZONE {
+            remove_through(topology, reached).await;
+            return Ok(reached);
+        }
+        if in_a_row == 0 {
+            let info = topology.envelopes.get_info().await.map_err(WriteError::unavailable)?;
+            reached = info.state.last_sequence;
+        }
+    }
+    Err(WriteError::LostPlace)
+}
+
+/// Publishes so many fences behind `last`, all of which must be stored there.
+async fn settled(context: &Context, shard: ShardNumber, last: u64, count: u64) -> Result<(), WriteError> {
+    for (expected, stored) in (last + 1..).zip(publish(context, shard, last, count).await) {
+        if stored? != expected {
+            return Err(WriteError::LostPlace);
+        }
+    }
+    Ok(())
+}
+
+/// What became of so many fences behind `last`, in their order.
+async fn publish(
+    context: &Context,
+    shard: ShardNumber,
+    last: u64,
+    count: u64,
+) -> Vec<Result<u64, WriteError>> {
+    let mut sent = Vec::new();
+    for expected in last..last + count {
+        sent.push(send(context, shard, expected).await);
+    }
+    let outcomes = sent.into_iter().map(async |sent| Ok::<_, PublishError>(sent?.into_future().await?.sequence));
+    join_all(outcomes).await.into_iter().map(|stored| stored.map_err(WriteError::from_publish)).collect()
+}
+
+async fn send(context: &Context, shard: ShardNumber, last: u64) -> Result<PublishAckFuture, PublishError> {
+    let mut map = HeaderMap::new();
+    set(&mut map, headers::EXPECTED_LAST_SEQUENCE, last.to_string());
+    context.publish_with_headers(fence(shard, last + 1), map, Bytes::new()).await
+}
+
+/// Removes the fences up to this sequence. Left there they do no harm.
+async fn remove_through(topology: &Topology, sequence: u64) {
+    let removed = topology.envelopes.purge().filter(any_fence(topology.shard())).sequence(sequence + 1).await;
+    if let Err(error) = removed {
+        tracing::debug!(error = &error as &dyn std::error::Error, "old fences stay in the stream until they are too old");
+    }
+}
