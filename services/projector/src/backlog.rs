@@ -47,6 +47,14 @@ impl<T, I> Backlog<T, I> {
         Some((&entry.event, entry.items.get(self.sent)?))
     }
 
+    /// Takes the item out that [`Backlog::unsent`] named: it cannot be sent.
+    pub(crate) fn take_unsent(&mut self) -> Option<(&T, I)> {
+        let entry = self.entries.get_mut(self.sending)?;
+        let item = entry.items.remove(self.sent)?;
+        self.items -= 1;
+        Some((&entry.event, item))
+    }
+
     /// The item that [`Backlog::unsent`] named has been sent.
     pub(crate) fn mark_sent(&mut self) {
         self.sent += 1;

@@ -3,14 +3,15 @@
 //! Everything that is written stands in one line: what live projecting has read, what was held back and is due, what is
 //! made anew, and the notices by which tenants change over. So whatever is stored, all that stood before it is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_catalog::Catalogs;
-use tidings_model::Envelope;
+use tidings_model::{Envelope, Origin, OriginOrder};
 use tidings_streams::{
-    EnvelopeWriter, EventReader, Outgoing, Pace, ReadEvent, Resume, Topology, Trail, WriteError,
+    EnvelopeWriter, EventReader, Outgoing, Pace, ReadEvent, Resume, Topology, Trail, WriteError, last_purge,
+    remove_strays,
 };
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -40,6 +41,8 @@ const PULSE: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_secs(2);
 /// A rebuild of which nothing was heard for so long is nobody's; whoever works at one speaks every second.
 const SILENCE: Duration = Duration::from_secs(4);
+/// How many refused envelopes are remembered.
+const MAX_REFUSED: usize = 1_024;
 
 pub(crate) struct Engine {
     topology: Topology,
@@ -65,6 +68,12 @@ pub(crate) struct Engine {
     heard: Instant,
     workshop: Workshop,
     job: Option<Job>,
+    /// The sequence of what this projector has stored last.
+    stored_last: u64,
+    /// Told apart from what was removed, what is sent again is of this attempt.
+    attempt: Option<u64>,
+    /// What the stream does not take, so that no rebuild tries it for ever.
+    refused: BTreeSet<OriginOrder>,
 }
 
 impl Engine {
@@ -111,6 +120,9 @@ impl Engine {
             leads: false,
             heard: Instant::now(),
             job: None,
+            stored_last: 0,
+            attempt: None,
+            refused: BTreeSet::new(),
         })
     }
 
@@ -232,8 +244,15 @@ impl Engine {
             let Some((entry, item)) = self.backlog.unsent() else { break };
             let pending = match item {
                 Item::Envelope(envelope) => {
-                    let outgoing = outgoing(entry, envelope, &self.residents);
-                    self.writer.send(outgoing, (self.clock)()).await?
+                    let outgoing = outgoing(entry, envelope, &self.residents, self.attempt);
+                    match self.writer.send(outgoing, (self.clock)()).await {
+                        Err(error @ WriteError::Refused(_)) => {
+                            let refused = self.backlog.take_unsent();
+                            refuse(&self.projecting, &mut self.refused, refused, &error).await;
+                            continue;
+                        }
+                        sent => sent?,
+                    }
                 }
                 Item::Notice(tenant, place) => {
                     let pending = self.writer.announce(tenant, *place, entry.trail).await?;
@@ -252,7 +271,12 @@ impl Engine {
     async fn confirm(&mut self, stored: Result<u64, WriteError>) -> Result<(), WriteError> {
         let mut known = Some(stored);
         while let Some(stored) = known {
-            stored?;
+            let is_repeated = matches!(stored, Err(WriteError::Repeated));
+            match stored {
+                Ok(sequence) => self.stored_last = sequence,
+                Err(WriteError::Repeated) => {}
+                Err(error) => return Err(error),
+            }
             if let Some((entry, item)) = self.backlog.confirm() {
                 let is_rebuilt = matches!(entry.cause, Cause::Rebuilt(_));
                 match item {
@@ -260,6 +284,9 @@ impl Engine {
                     Item::Envelope(_) if is_rebuilt => self.job.iter_mut().for_each(Job::confirm),
                     Item::Envelope(_) => {}
                 }
+            }
+            if is_repeated {
+                return Err(WriteError::Repeated);
             }
             known = self.under_way.next_known();
         }
@@ -278,16 +305,22 @@ impl Engine {
 
     /// After a failed publication: learns what the stream holds and sends the rest again.
     async fn recover(&mut self, error: WriteError) {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "writing was interrupted; taking it up again"
-        );
-        self.under_way.abandon();
-        // A lost place is found at once. What cannot be stored now, because the stream is full or has no leader,
-        // cannot be stored a moment later either.
+        self.tell_interruption(&error).await;
         let is_lost = matches!(error, WriteError::LostPlace);
-        if !is_lost {
-            tokio::time::sleep(RETRY).await;
+        match error {
+            WriteError::LostPlace => self.remove_strays().await,
+            WriteError::Refused(_) => {
+                let refused = self.backlog.confirm();
+                refuse(&self.projecting, &mut self.refused, refused, &error).await;
+                self.remove_strays().await;
+            }
+            WriteError::Repeated => self.under_way.abandon(),
+            // A lost place is found at once. What cannot be stored now, because the stream is full or has no leader,
+            // cannot be stored a moment later either.
+            WriteError::Unconfirmed | WriteError::Unavailable(_) => {
+                self.under_way.abandon();
+                tokio::time::sleep(RETRY).await;
+            }
         }
         while let Err(error) = self.try_recover().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
@@ -301,6 +334,41 @@ impl Engine {
         }
         self.heard = Instant::now();
         self.acknowledge_done().await;
+    }
+
+    /// Says why writing is interrupted. That a purge does it is as it should be.
+    async fn tell_interruption(&mut self, error: &WriteError) {
+        let purge = match error {
+            WriteError::LostPlace => last_purge(&self.topology, None).await.ok().flatten(),
+            _ => None,
+        };
+        match purge {
+            Some((sequence, _)) if sequence > self.stored_last => {
+                tracing::info!(sequence, "going on behind the notice of a purge");
+            }
+            _ => tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "writing was interrupted; taking it up again"
+            ),
+        }
+    }
+
+    /// Takes back what was stored behind a refused one, as somebody put a message into the stream by hand.
+    async fn remove_strays(&mut self) {
+        let strays = self.under_way.strays().await;
+        let (Some(first), Some(last)) = (strays.first(), strays.last()) else { return };
+        tracing::error!(
+            first,
+            last,
+            "somebody who is no projector writes into stream ENVELOPES; envelopes that came out of their turn are \
+             removed and written again"
+        );
+        while let Err(error) = remove_strays(&self.topology, &strays).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
+            tokio::time::sleep(RETRY).await;
+        }
+        // The stream knows their ids still.
+        self.attempt = Some(self.next_attempt());
     }
 
     async fn try_recover(&mut self) -> Result<(), ProjectorError> {
@@ -355,7 +423,12 @@ impl Engine {
 
 /// How an envelope is written. Where a tenant is counts when its envelope is sent: a notice may stand between that and
 /// the reading of its event.
-fn outgoing<'e>(entry: &Entry, envelope: &'e Envelope, residents: &Residents) -> Outgoing<'e> {
+fn outgoing<'e>(
+    entry: &Entry,
+    envelope: &'e Envelope,
+    residents: &Residents,
+    attempt: Option<u64>,
+) -> Outgoing<'e> {
     let outgoing = Outgoing { trail: entry.trail, ..Outgoing::from(envelope) };
     match entry.cause {
         Cause::Rebuilt(rebuilt) => Outgoing {
@@ -364,7 +437,30 @@ fn outgoing<'e>(entry: &Entry, envelope: &'e Envelope, residents: &Residents) ->
             attempt: Some(rebuilt.attempt),
             ..outgoing
         },
-        _ => Outgoing { generation: residents.generation(&envelope.subject.tenant), ..outgoing },
+        _ => Outgoing { generation: residents.generation(&envelope.subject.tenant), attempt, ..outgoing },
+    }
+}
+
+/// The stream does not take an item for good: nothing is done but to keep the event with that reason.
+async fn refuse(
+    projecting: &Projecting,
+    refused: &mut BTreeSet<OriginOrder>,
+    item: Option<(&Entry, Item)>,
+    error: &WriteError,
+) {
+    let Some((entry, item)) = item else { return };
+    let origin = item.envelope().map(|envelope| envelope.origin);
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        origin = origin.map(|origin| origin.to_string()),
+        "a message is left out"
+    );
+    if let Cause::Event(read) = &entry.cause {
+        projecting.refused(&read.event, error).await;
+    }
+    refused.extend(origin.map(Origin::order));
+    if refused.len() > MAX_REFUSED {
+        refused.pop_first();
     }
 }
 

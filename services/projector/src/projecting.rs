@@ -1,12 +1,13 @@
 //! From an event to its envelopes, as a part of the event's trace; what cannot be projected is kept with the reason.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_catalog::{Catalogs, Rejection, project};
+use tidings_catalog::{Catalogs, Reason, Rejection, project};
 use tidings_model::{Envelope, RawEvent, headers};
 use tidings_runtime::telemetry::propagation;
-use tidings_streams::{Rejections, Topology};
+use tidings_streams::{Kept, Rejections, Topology, WriteError};
 use tokio::sync::watch;
 
 /// How long to wait before NATS is asked again.
@@ -58,6 +59,13 @@ impl Projecting {
         Ok(envelopes)
     }
 
+    /// Keeps an event of which the stream does not take an envelope.
+    pub(crate) async fn refused(&self, event: &RawEvent, refusal: &WriteError) {
+        let source = refusal.source().map_or_else(|| refusal.to_string(), describe);
+        let text = format!("stream ENVELOPES does not take a message made of the event: {source}");
+        self.reject(event, &Rejection { reason: Reason::TooLarge, text, pointer: None }).await;
+    }
+
     async fn reject(&self, event: &RawEvent, rejection: &Rejection) {
         tracing::warn!(
             subject = event.subject,
@@ -68,9 +76,32 @@ impl Projecting {
         );
         let Rejection { text, pointer, .. } = rejection;
         let reason = rejection.reason.as_str();
-        while let Err(error) = self.rejections.keep(event, reason, text, pointer.as_deref()).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
-            tokio::time::sleep(RETRY).await;
+        loop {
+            match self.rejections.keep(event, reason, text, pointer.as_deref()).await {
+                Ok(Kept::Whole) => return,
+                Ok(kept) => {
+                    return tracing::warn!(
+                        subject = event.subject,
+                        event = %event.position,
+                        ?kept,
+                        "the rejection is larger than stream REJECTED takes"
+                    );
+                }
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
         }
     }
+}
+
+/// An error and what it came from, on one line.
+fn describe(error: &(dyn Error + 'static)) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

@@ -158,6 +158,11 @@ impl Job {
         self.progress.send_modify(|progress| progress.envelopes += 1);
     }
 
+    /// One of its envelopes is not to be stored.
+    pub(crate) fn leave_out(&mut self) {
+        self.course.confirm();
+    }
+
     /// Whether the notice may be put in line now.
     pub(crate) fn is_done(&self, live: Position) -> bool {
         self.stage == Stage::Making && self.course.is_done(live)

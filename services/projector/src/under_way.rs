@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::future;
 
 use futures_util::FutureExt as _;
+use futures_util::future::join_all;
 use tidings_streams::{Pending, WriteError};
 
 #[derive(Default)]
@@ -37,6 +38,11 @@ impl UnderWay {
     /// What became of the first, if that is known by now.
     pub(crate) fn next_known(&mut self) -> Option<Result<u64, WriteError>> {
         self.next().now_or_never()
+    }
+
+    /// Where those were stored that are left, though one before them was refused.
+    pub(crate) async fn strays(&mut self) -> Vec<u64> {
+        join_all(self.0.drain(..)).await.into_iter().flatten().collect()
     }
 
     /// Awaits none of them any more.

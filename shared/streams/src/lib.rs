@@ -69,9 +69,9 @@ pub use purge::{
     DiscardError, PurgeAddressError, Purged, all_purges, discard_address, discard_generation, purge_address,
 };
 pub use reader::{EventReader, Pace, ReadEvent, ReaderError};
-pub use rejections::{ReadRejectionError, RejectError, RejectedEvent, Rejections, RetryError};
+pub use rejections::{Kept, ReadRejectionError, RejectError, RejectedEvent, Rejections, RetryError};
 pub use retry::Backoff;
 pub use single::{fetch, newest};
 pub use tenants::{RecordedTenantsError, recorded_tenants};
 pub use topology::{Extent, ExtentError, Settings, Topology, TopologyError};
-pub use writer::{EnvelopeWriter, Outgoing, Pending, Resume, Trail, WriteError};
+pub use writer::{EnvelopeWriter, Outgoing, Pending, Resume, Trail, WriteError, remove_strays};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::traits::Publisher as _;
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{DirectGetErrorKind, Stream};
 use async_nats::{HeaderMap, HeaderName, HeaderValue};
@@ -20,10 +20,13 @@ use tidings_model::{Attempts, Position, RawEvent, Tenant, headers, rejection_sub
 use crate::convert::set;
 use crate::ordered::Content;
 use crate::pass::Pass;
+use crate::publish::is_permanent;
 use crate::topology::Topology;
 
 /// JetStream takes 64 KiB of headers; this leaves room for the reason's.
 const MAX_OWN_HEADER_BYTES: usize = 48 * 1024;
+/// A payload that is not worth leaving out, and as much of the reason's text as is kept in any case.
+const LITTLE: usize = 256;
 
 pub use self::rejected_event::RejectedEvent;
 pub use self::retry::RetryError;
@@ -49,38 +52,35 @@ impl Rejections {
 
     /// Keeps the event whole, with its headers and the reason; returns when NATS has it.
     ///
-    /// Rejecting an event again, or the same event when it is retried, replaces the first rejection. An event that fills NATS's limits to
-    /// the last byte leaves no room for the reason: of that one the headers, or the payload too,
-    /// are left out, and the header `Tidings-Omitted-Bytes` says so; it is still in `EVENTS`.
+    /// Rejecting an event again, or the same event when it is retried, replaces the first rejection. What the stream
+    /// does not take for good, because of its limits or NATS's, is never sent again: the payload is left out, then the
+    /// event's headers, then most of the reason, and the header `Tidings-Omitted-Bytes` says so; the event is still in
+    /// `EVENTS`. If even that is refused, the rejection is not kept.
     pub async fn keep(
         &self,
         event: &RawEvent,
         reason: &str,
         text: &str,
         pointer: Option<&str>,
-    ) -> Result<(), RejectError> {
+    ) -> Result<Kept, RejectError> {
         let attempts = Attempts::of(event);
         let subject = rejection_subject(&event.subject, attempts.first);
-        let own_bytes: usize = event.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-        let mut headers = reason_headers(event, attempts, reason, text, pointer);
-        let omitted = if own_bytes > MAX_OWN_HEADER_BYTES {
-            set(&mut headers, headers::OMITTED_BYTES, own_bytes.to_string());
-            own_bytes
-        } else {
-            add_own(&mut headers, &event.headers);
-            0
-        };
-        let published = self.publish(&subject, headers.clone(), event.payload.clone()).await;
-        let too_large = |error: &PublishError| error.kind() == PublishErrorKind::MaxPayloadExceeded;
-        let published = match published {
-            Err(error) if too_large(&error) => {
-                let mut headers = headers;
-                set(&mut headers, headers::OMITTED_BYTES, (omitted + event.payload.len()).to_string());
-                self.publish(&subject, headers, Bytes::new()).await
+        let mut refusal = None;
+        for part in Part::ALL {
+            let Some((headers, payload)) = part.of(event, attempts, (reason, text, pointer)) else { continue };
+            match self.publish(&subject, headers, payload).await {
+                Ok(()) if part == Part::Whole => return Ok(Kept::Whole),
+                Ok(()) => return Ok(Kept::Partly),
+                Err(source) if is_permanent(&source) => refusal = Some(source),
+                Err(source) => return Err(RejectError { subject, source }),
             }
-            other => other,
-        };
-        published.map_err(|source| RejectError { subject, source })
+        }
+        tracing::error!(
+            subject,
+            refusal = refusal.as_ref().map(|error| error as &dyn std::error::Error),
+            "stream REJECTED does not take the rejection, however small; the event is in EVENTS alone"
+        );
+        Ok(Kept::Nothing)
     }
 
     /// The rejections of a tenant, in the order in which they were written, without the events' payloads.
@@ -151,6 +151,60 @@ impl Rejections {
         self.context.publish_message(message.outbound_message(subject.to_owned())).await?.await?;
         Ok(())
     }
+}
+
+/// What became of a rejection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// The event lies there as it came.
+    Whole,
+    /// Something of it was left out, as the header `Tidings-Omitted-Bytes` says.
+    Partly,
+    /// The stream takes nothing of it.
+    Nothing,
+}
+
+/// How much of a rejected event is kept, the most first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Whole,
+    Headers,
+    Reason,
+    Outline,
+}
+
+impl Part {
+    const ALL: [Self; 4] = [Self::Whole, Self::Headers, Self::Reason, Self::Outline];
+
+    /// Headers and payload of the rejection; `None` if the event has more than that.
+    fn of(
+        self,
+        event: &RawEvent,
+        attempts: Attempts,
+        (reason, text, pointer): (&str, &str, Option<&str>),
+    ) -> Option<(HeaderMap, Bytes)> {
+        let (text, pointer) = if self == Self::Outline { (beginning(text), None) } else { (text, pointer) };
+        let mut headers = reason_headers(event, attempts, reason, text, pointer);
+        let own: usize = event.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        let has_own = matches!(self, Self::Whole | Self::Headers);
+        let has_payload = self == Self::Whole || (event.payload.len() <= LITTLE && self != Self::Outline);
+        let fits = own <= MAX_OWN_HEADER_BYTES;
+        if has_own && fits {
+            add_own(&mut headers, &event.headers);
+        }
+        let left_out = if has_own && fits { 0 } else { own };
+        let omitted = left_out + if has_payload { 0 } else { event.payload.len() };
+        if omitted > 0 {
+            set(&mut headers, headers::OMITTED_BYTES, omitted.to_string());
+        }
+        let is_new = self == Self::Whole || omitted > 0 || self == Self::Outline;
+        is_new.then(|| (headers, if has_payload { event.payload.clone() } else { Bytes::new() }))
+    }
+}
+
+/// The first bytes of a text, which always fit.
+fn beginning(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LITTLE)]
 }
 
 /// The event's own headers, but for those that tell JetStream what to do with it and those that

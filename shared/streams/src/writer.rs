@@ -27,6 +27,9 @@
 //!    fence, so it is the first of a term V, and *z* - `ZONE` to *z* - 1 are V's fences. So *y* - 1 is a fence of V,
 //!    although it is W's: a contradiction, as V, beginning at *z* > *y*, is not W.
 //!
+//! Somebody who puts a message into the stream by hand takes no fences, so an envelope may be stored behind one that was
+//! refused because of it. Its writer learns that from the answers, [removes it](remove_strays) and sends it again.
+//!
 //! A stream without any message needs no fences: nobody can have had a term in it. There the first envelope is
 //! confirmed before another one is sent. All writers of the stream go through here, also those of notices about purges.
 //! What this cannot see is a store that comes back with less than it had: publications that were in flight before may
@@ -65,6 +68,7 @@ use std::task::{self, Poll};
 use async_nats::HeaderMap;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
+use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::RawMessageErrorKind;
 use bytes::Bytes;
@@ -107,7 +111,7 @@ pub struct Pending {
 
 enum Stage {
     Sent(<PublishAckFuture as IntoFuture>::IntoFuture),
-    Known(Option<Result<u64, WriteError>>),
+    Known(Option<Result<PublishAck, WriteError>>),
 }
 
 impl Future for Pending {
@@ -115,16 +119,16 @@ impl Future for Pending {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
         let stored = match &mut self.stage {
-            Stage::Sent(sent) => {
-                let stored = task::ready!(sent.as_mut().poll(context));
-                stored.map(|stored| stored.sequence).map_err(WriteError::from_publish)
-            }
+            Stage::Sent(sent) => task::ready!(sent.as_mut().poll(context)).map_err(WriteError::from_publish),
             Stage::Known(stored) => stored.take().unwrap_or(Err(WriteError::LostPlace)),
         };
-        if stored.is_ok() {
+        Poll::Ready(stored.and_then(|stored| {
+            if stored.duplicate {
+                return Err(WriteError::Repeated);
+            }
             self.confirmed.fetch_add(1, Ordering::Relaxed);
-        }
-        Poll::Ready(stored)
+            Ok(stored.sequence)
+        }))
     }
 }
 
@@ -139,7 +143,7 @@ pub struct Outgoing<'e> {
     pub trail: Trail,
     /// The stream is to remove it then, though it has not expired.
     pub kept_until: Option<OffsetDateTime>,
-    /// For one that is made anew: in which attempt. What was stored in another attempt, and removed, is not taken for
+    /// For one that is made anew, or sent again after it was removed: in which attempt. What was stored in another attempt, and removed, is not taken for
     /// this one, and neither is another event of the same id, which lies moments away from it now.
     pub attempt: Option<u64>,
 }
@@ -278,7 +282,7 @@ impl EnvelopeWriter {
             && let Stage::Sent(first) = stage
         {
             // The first message of the stream is its own fence, so nothing may be under way behind it.
-            let stored = first.await.map_err(WriteError::from_publish)?.sequence;
+            let stored = first.await.map_err(WriteError::from_publish)?;
             stage = Stage::Known(Some(Ok(stored)));
         }
         self.term = Term::Writing;
@@ -286,6 +290,19 @@ impl EnvelopeWriter {
         self.sent += 1;
         Ok(Pending { stage, confirmed: Arc::clone(&self.confirmed) })
     }
+}
+
+/// Removes envelopes that were stored behind one that was refused. That happens only to who writes into the stream beside
+/// its writers, by hand; from whom no fence tells that the end is not the writer's any more.
+pub async fn remove_strays(topology: &Topology, sequences: &[u64]) -> Result<(), WriteError> {
+    for sequence in sequences {
+        let Err(error) = topology.envelopes.delete_message(*sequence).await else { continue };
+        match topology.envelopes.get_raw_message(*sequence).await {
+            Err(gone) if gone.kind() == RawMessageErrorKind::NoMessageFound => {}
+            _ => return Err(WriteError::unavailable(error)),
+        }
+    }
+    Ok(())
 }
 
 /// What the last message says, envelope or notice, that was written by a projector. Looks behind what somebody else
@@ -328,6 +345,9 @@ pub enum WriteError {
     /// before this one was lost.
     #[error("the stream ENVELOPES does not end where this writer left it")]
     LostPlace,
+    /// It was stored before, so it has not taken the place that was meant for it, and nothing sent behind it will be stored.
+    #[error("the stream ENVELOPES holds the message already")]
+    Repeated,
     /// More would be under way than fences keep out.
     #[error("{} publications are not confirmed yet; no more may be under way", fence::ZONE)]
     Unconfirmed,

@@ -50,14 +50,23 @@ impl Engine {
     fn begin(&mut self) {
         let Some(next) = self.residents.rebuild() else { return };
         let share = self.in_flight / 2;
-        let attempt = u64::try_from((self.clock)().unix_timestamp_nanos() / 1_000).unwrap_or_default();
+        let attempt = self.next_attempt();
         self.job = Some(Job::start(&self.workshop, next, share, attempt));
+    }
+
+    pub(super) fn next_attempt(&self) -> u64 {
+        u64::try_from((self.clock)().unix_timestamp_nanos() / 1_000).unwrap_or_default()
     }
 
     /// Puts what is made anew in line.
     pub(super) fn put_rebuilt(&mut self) {
         let live = self.reader.position();
-        while let Some((rebuilt, envelopes)) = self.job.as_mut().and_then(|job| job.take(live)) {
+        while let Some((rebuilt, mut envelopes)) = self.job.as_mut().and_then(|job| job.take(live)) {
+            let made = envelopes.len();
+            envelopes.retain(|envelope| !self.refused.contains(&envelope.origin.order()));
+            for _ in envelopes.len()..made {
+                self.job.iter_mut().for_each(Job::leave_out);
+            }
             self.put(Cause::Rebuilt(rebuilt), self.trail(), envelopes.into_iter().map(Item::Envelope));
         }
     }

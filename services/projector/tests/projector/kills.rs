@@ -117,8 +117,8 @@ async fn under_load(scene: &Scene, faults: impl Future<Output = ()>) {
     let wrong = placed.clone().zip(&expected).find(|(found, expected)| found != *expected);
     assert_eq!(wrong, None, "found and expected");
     assert_eq!(placed.count(), expected.len());
-    // What was replaced was written once, too.
-    assert_eq!(scene.state("ENVELOPES").await.unwrap().0, all + gauges);
+    // What was replaced was written, too; whoever was killed may have left a row of fences unfinished.
+    assert!(scene.state("ENVELOPES").await.unwrap().0 >= all + gauges);
     let rejected = events.iter().filter(|event| event.kind == Kind::Bad).count();
     assert_eq!(scene.state("REJECTED").await.unwrap().1, u64::try_from(rejected).unwrap());
     projector.stop().await;

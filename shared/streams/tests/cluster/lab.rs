@@ -1,0 +1,183 @@
+//! Three nats-servers with the streams, three copies of each, and a look at every copy.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_nats::jetstream::{self, Context};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use harness::{BOUND, eventually};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tidings_embedded::{Cluster, ClusterOptions, NatsServer};
+use tidings_model::{
+    Address, Attributes, Class, Envelope, EnvelopeSubject, Epoch, Origin, Position, Tenant,
+};
+use tidings_streams::{Topology, topology::Settings};
+
+const STREAM: &str = "ENVELOPES";
+
+pub(crate) struct Lab {
+    // Declared first, so that the servers are gone before their folder is.
+    pub(crate) cluster: Cluster,
+    _folder: TempDir,
+}
+
+/// A message as a replica has it: sequence, subject, headers and payload.
+pub(crate) type Stored = (u64, String, BTreeSet<String>, Bytes);
+
+impl Lab {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let started = Cluster::start(ClusterOptions::new(folder.path())).await;
+        let lab = Self { cluster: started.unwrap_or_else(|error| panic!("{error}")), _folder: folder };
+        lab.topology().await;
+        lab
+    }
+
+    /// A connection that knows all servers, finds out about a silent one within seconds, and begins with this one.
+    pub(crate) async fn client_of(&self, first: usize) -> async_nats::Client {
+        let mut servers: Vec<_> = self.cluster.servers().iter().map(|server| server.url().to_owned()).collect();
+        servers.rotate_left(first);
+        let options = async_nats::ConnectOptions::new()
+            .ping_interval(Duration::from_millis(500))
+            .request_timeout(Some(Duration::from_secs(2)))
+            .retain_servers_order();
+        options.connect(servers).await.unwrap()
+    }
+
+    pub(crate) async fn topology(&self) -> Topology {
+        self.topology_of(0).await
+    }
+
+    pub(crate) async fn topology_of(&self, first: usize) -> Topology {
+        let client = self.client_of(first).await;
+        eventually("the streams are there", 2 * BOUND, async || {
+            Topology::ensure(&client, &settings()).await.map_err(|error| format!("{error:?}"))
+        })
+        .await
+    }
+
+    pub(crate) async fn leader(&self, client: &async_nats::Client) -> Option<usize> {
+        let leader = info(client).await?["cluster"]["leader"].as_str()?.to_owned();
+        leader.strip_prefix('n')?.parse().ok()
+    }
+
+    /// Asks the stream's leader to let another server lead, this one if it is given.
+    pub(crate) async fn step_down(&self, client: &async_nats::Client, preferred: Option<usize>) {
+        let wanted = preferred.map_or_else(String::new, |node| {
+            json!({ "placement": { "preferred": format!("n{node}") } }).to_string()
+        });
+        let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.{STREAM}");
+        // Refused or unanswered, another fault will do.
+        _ = tokio::time::timeout(Duration::from_secs(3), client.request(subject, wanted.into())).await;
+    }
+
+    /// Waits until every replica has everything.
+    pub(crate) async fn settle(&self) {
+        let client = self.client_of(0).await;
+        eventually("all replicas have everything", 4 * BOUND, async || {
+            let state = info(&client).await.ok_or("no answer")?;
+            let replicas = state["cluster"]["replicas"].as_array().cloned().unwrap_or_default();
+            let is_whole = |one: &Value| {
+                one["current"] == true && one["offline"] != true && one["lag"].as_u64().unwrap_or(0) == 0
+            };
+            let all = replicas.len() == 2 && replicas.iter().all(is_whole);
+            if all { Ok(()) } else { Err(state["cluster"].to_string()) }
+        })
+        .await;
+    }
+
+    /// What each replica holds, as it says while it leads.
+    pub(crate) async fn replicas(&self) -> Vec<Vec<Stored>> {
+        let mut replicas = Vec::new();
+        for node in 0..self.cluster.servers().len() {
+            self.settle().await;
+            let client = self.client_of(node).await;
+            eventually(&format!("n{node} leads"), 2 * BOUND, async || {
+                match self.leader(&client).await {
+                    Some(leader) if leader == node => Ok(()),
+                    leader => {
+                        self.step_down(&client, Some(node)).await;
+                        Err(format!("{leader:?} leads"))
+                    }
+                }
+            })
+            .await;
+            replicas.push(read(&jetstream::new(client)).await);
+        }
+        replicas
+    }
+}
+
+fn settings() -> Settings {
+    let day = Duration::from_secs(24 * 60 * 60);
+    Settings { replicas: 3, ..Settings::on_one_server(day, Duration::from_millis(100)) }
+}
+
+async fn info(client: &async_nats::Client) -> Option<Value> {
+    let asked = client.request(format!("$JS.API.STREAM.INFO.{STREAM}"), Bytes::new());
+    let answer = tokio::time::timeout(Duration::from_secs(2), asked).await.ok()?.ok()?;
+    let info: Value = serde_json::from_slice(&answer.payload).ok()?;
+    info["state"].is_object().then_some(info)
+}
+
+/// Every message that the stream's leader has, in order.
+async fn read(context: &Context) -> Vec<Stored> {
+    const AT_ONCE: u64 = 64;
+    let stream = context.get_stream(STREAM).await.unwrap();
+    let last = stream.cached_info().state.last_sequence;
+    let length = last / AT_ONCE + 1;
+    let parts = (0..AT_ONCE).map(|part| {
+        let stream = &stream;
+        async move {
+            let (mut next, end) = (part * length + 1, (part + 1) * length);
+            let mut messages = Vec::new();
+            while next <= end {
+                let asked = stream.raw_message_builder().sequence(next).next_by_subject(">").send().await;
+                let Ok(message) = asked else { break };
+                if message.sequence > end {
+                    break;
+                }
+                next = message.sequence + 1;
+                let headers = message.headers.iter().map(|(name, values)| format!("{name}: {values:?}"));
+                let headers = headers.collect::<BTreeSet<_>>();
+                messages.push((message.sequence, message.subject.to_string(), headers, message.payload));
+            }
+            messages
+        }
+    });
+    let parts: Vec<_> = stream::iter(parts).buffered(64).collect().await;
+    parts.into_iter().flatten().collect()
+}
+
+/// Whether the servers complained that a replica cannot go on.
+pub(crate) fn complaints(servers: &[NatsServer]) -> Vec<String> {
+    let logs = servers.iter().map(|server| std::fs::read_to_string(server.log()).unwrap_or_default());
+    let is_complaint = |line: &&str| line.contains("critical write error") || line.contains("mismatch");
+    logs.flat_map(|log| log.lines().filter(is_complaint).map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// The only envelope of the event with this number.
+pub(crate) fn envelope(n: u64) -> Envelope {
+    Envelope {
+        subject: EnvelopeSubject {
+            tenant: tenant(),
+            class: Class::Durable,
+            address: Address::new("user", "ada").unwrap(),
+            slot: "note".to_owned(),
+            key: None,
+        },
+        event_id: format!("event-{n}"),
+        event_source: None,
+        origin: Origin { event: Position { epoch: Epoch(1), sequence: n }, message: 0, part: 0 },
+        attributes: Attributes::new(),
+        expires_at: None,
+        trace_parent: None,
+        body: Bytes::from(format!("{{\"n\":{n}}}")),
+    }
+}
+
+pub(crate) fn tenant() -> Tenant {
+    Tenant::parse("t").unwrap()
+}

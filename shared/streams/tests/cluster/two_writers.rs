@@ -1,0 +1,168 @@
+//! Two writers that both believe to lead write the same envelopes, while servers stand still, change leaders, catch up
+//! and die. Afterwards the stream goes on, every replica holds the same, everything that was confirmed is there, once,
+//! and in order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tidings_streams::{EnvelopeWriter, Outgoing, StoredEnvelope, Topology, WriteError, fetch};
+use time::OffsetDateTime;
+
+use crate::faults::{Dice, Fault};
+use crate::lab::{Lab, Stored, complaints, envelope};
+
+/// How many faults `just test` sees, from a fixed seed.
+const FAULTS: u64 = 12;
+
+/// How many interleavings were tried.
+#[derive(Default)]
+struct Tally {
+    terms: AtomicU64,
+    refused: AtomicU64,
+    highest: AtomicU64,
+}
+
+/// Writes one envelope after the other, behind what the stream holds, until it is told to stop.
+async fn write(topology: Topology, own: u64, mut dice: Dice, stop: Arc<AtomicBool>, tally: Arc<Tally>) {
+    while !stop.load(Ordering::Relaxed) {
+        let Ok((mut writer, resume)) = EnvelopeWriter::open(&topology).await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        tally.terms.fetch_add(1, Ordering::Relaxed);
+        let first = resume.after.map_or(0, |after| after.event.sequence) + 1;
+        // What was confirmed is there.
+        assert!(first > tally.highest.load(Ordering::Relaxed) || first == 1, "{first} is to be written again");
+        one_term(&mut writer, (first, own), &mut dice, &stop, &tally).await;
+        tokio::time::sleep(dice.millis(0, 100)).await;
+    }
+}
+
+async fn one_term(
+    writer: &mut EnvelopeWriter,
+    (first, own): (u64, u64),
+    dice: &mut Dice,
+    stop: &AtomicBool,
+    tally: &Tally,
+) {
+    let mut pending = VecDeque::new();
+    let mut next = first;
+    while !stop.load(Ordering::Relaxed) {
+        for _ in 0..dice.below(200) {
+            if pending.len() < EnvelopeWriter::MAX_PENDING {
+                let envelope = envelope(next);
+                // With message ids of its own, so that the stream takes nothing for a repetition.
+                let outgoing = Outgoing { attempt: Some(own), ..Outgoing::from(&envelope) };
+                let Ok(sent) = writer.send(outgoing, OffsetDateTime::now_utc()).await else { return };
+                pending.push_back((next, sent));
+                next += 1;
+            }
+        }
+        // Now and then it stands still with everything under way.
+        let pause = if dice.below(10) == 0 { dice.millis(200, 1_500) } else { dice.millis(5, 40) };
+        tokio::time::sleep(pause).await;
+        while pending.len() > usize::try_from(dice.below(200)).unwrap() {
+            let Some((n, sent)) = pending.pop_front() else { break };
+            match sent.await {
+                Ok(_) => _ = tally.highest.fetch_max(n, Ordering::Relaxed),
+                Err(WriteError::LostPlace) => return nothing_follows(pending, tally).await,
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Behind one that is refused, none is stored.
+async fn nothing_follows(
+    pending: VecDeque<(u64, tidings_streams::Pending)>,
+    tally: &Tally,
+) {
+    tally.refused.fetch_add(1, Ordering::Relaxed);
+    for (n, sent) in pending {
+        assert!(sent.await.is_err(), "{n} was stored behind one that was refused");
+    }
+}
+
+/// Each number once and in order.
+fn is_whole(messages: &[Stored], highest: u64) {
+    let envelopes = messages.iter().filter(|(_, subject, ..)| subject.starts_with("envelopes."));
+    let numbers: Vec<u64> = envelopes
+        .map(|(.., body)| serde_json::from_slice::<serde_json::Value>(body).unwrap()["n"].as_u64().unwrap())
+        .collect();
+    let wrong = numbers.iter().zip(1..).find(|(found, expected)| **found != *expected);
+    assert_eq!(wrong, None, "of {} envelopes", numbers.len());
+    assert!(numbers.len() as u64 >= highest, "{highest} was confirmed, {} are there", numbers.len());
+}
+
+async fn run(seed: u64, faults: u64) {
+    let mut lab = Lab::start().await;
+    let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Tally::default()));
+    let mut dice = Dice::new(seed);
+    let mut writers = Vec::new();
+    for first in 0..2 {
+        let topology = lab.topology_of(first).await;
+        let number = u64::from(first == 1);
+        let own = Dice::new(seed.wrapping_add(1_000 + number));
+        writers.push(tokio::spawn(write(topology, number, own, Arc::clone(&stop), Arc::clone(&tally))));
+    }
+    let topology = lab.topology_of(2).await;
+    for n in 0..faults {
+        let fault = Fault::of(&mut dice);
+        eprintln!("seed {seed}: {n}. {fault:?}, {} written", tally.highest.load(Ordering::Relaxed));
+        fault.happen(&mut lab, &topology, &mut dice).await;
+        assert!(writers.iter().all(|writer| !writer.is_finished()), "a writer has failed");
+        tokio::time::sleep(dice.millis(0, 1_000)).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let last = goes_on(&lab).await;
+    let replicas = lab.replicas().await;
+    for (node, replica) in replicas.iter().enumerate() {
+        is_whole(replica, last);
+        let parts = replica.iter().zip(&replicas[0]).find(|(one, first)| one != first);
+        assert_eq!(parts, None, "n{node} holds something else than n0");
+        assert_eq!(replica.len(), replicas[0].len());
+    }
+    assert_eq!(complaints(lab.cluster.servers()), Vec::<String>::new());
+    let (terms, refused) = (tally.terms.load(Ordering::Relaxed), tally.refused.load(Ordering::Relaxed));
+    eprintln!("seed {seed}: {faults} faults, {last} envelopes, {terms} terms, {refused} ended by a refusal");
+    assert!(refused > 0, "nobody stood in anybody's way");
+}
+
+/// The stream takes more, behind all that was confirmed.
+async fn goes_on(lab: &Lab) -> u64 {
+    lab.settle().await;
+    let topology = lab.topology().await;
+    let mut last = 0;
+    harness::eventually("the stream goes on", 2 * harness::BOUND, async || {
+        let (mut writer, resume) = EnvelopeWriter::open(&topology).await.map_err(|error| format!("{error:?}"))?;
+        let next = resume.after.map_or(0, |after| after.event.sequence) + 1;
+        let sent = writer.send(&envelope(next), OffsetDateTime::now_utc()).await;
+        let stored = sent.map_err(|error| format!("{error:?}"))?.await.map_err(|error| format!("{error:?}"))?;
+        let found: Option<StoredEnvelope> = fetch(&topology, stored).await.map_err(|error| error.to_string())?;
+        last = next;
+        found.map(drop).ok_or_else(|| "not to be found".to_owned())
+    })
+    .await;
+    last
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_writers_on_three_servers_lose_nothing_and_split_nothing() {
+    run(1, FAULTS).await;
+}
+
+/// `TIDINGS_SEED=10 TIDINGS_SEEDS=5 TIDINGS_FAULTS=100 cargo test -p tidings-streams --test cluster -- --ignored --nocapture`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "for as long as one likes"]
+async fn two_writers_on_three_servers_from_more_seeds() {
+    let number = |name: &str, default| std::env::var(name).ok().map_or(default, |text| text.parse().unwrap());
+    let (first, count) = (number("TIDINGS_SEED", 2), number("TIDINGS_SEEDS", 3));
+    for seed in first..first + count {
+        run(seed, number("TIDINGS_FAULTS", 40)).await;
+    }
+}
