@@ -25,14 +25,15 @@ streams="$streams,$(in_shards '$JS.API.STREAM.INFO.ENVELOPES@,$JS.API.STREAM.MSG
 # subject, of which the server chooses one. What is made anew it reads by consumers without a name, events and
 # envelopes, and it removes what was made before.
 projector_pub='$JS.API.STREAM.CREATE.EVENTS,$JS.API.STREAM.CREATE.REJECTED,$JS.API.STREAM.MSG.GET.EVENTS,$JS.API.CONSUMER.CREATE.EVENTS,$JS.API.CONSUMER.MSG.NEXT.EVENTS.*,rejected.>,$JS.API.INFO,$JS.API.STREAM.INFO.KV_CATALOGS,$JS.API.STREAM.CREATE.KV_CATALOGS,$JS.API.DIRECT.GET.KV_CATALOGS.>,$KV.CATALOGS.>,$JS.API.STREAM.CREATE.KV_PLACEMENTS,$KV.PLACEMENTS.>'
-projector_pub="$projector_pub,$(in_shards '$JS.API.STREAM.CREATE.ENVELOPES@,$JS.API.STREAM.PURGE.ENVELOPES@,$JS.API.CONSUMER.CREATE.ENVELOPES@,$JS.API.CONSUMER.MSG.NEXT.ENVELOPES@.*,$JS.API.CONSUMER.INFO.EVENTS.projector@,$JS.API.CONSUMER.CREATE.EVENTS.projector@,$JS.ACK.EVENTS.projector@.>,$JS.ACK.*.*.EVENTS.projector@.>,envelopes@.>,places@.>')"
+projector_pub="$projector_pub,$(in_shards '$JS.API.STREAM.CREATE.ENVELOPES@,$JS.API.STREAM.PURGE.ENVELOPES@,$JS.API.STREAM.MSG.DELETE.ENVELOPES@,$JS.API.CONSUMER.CREATE.ENVELOPES@,$JS.API.CONSUMER.MSG.NEXT.ENVELOPES@.*,$JS.API.CONSUMER.INFO.EVENTS.projector@,$JS.API.CONSUMER.CREATE.EVENTS.projector@,$JS.ACK.EVENTS.projector@.>,$JS.ACK.*.*.EVENTS.projector@.>,envelopes@.>,places@.>,fences@.>')"
 
 # A gateway reads ENVELOPES, by consumers of its own and by sequence, and keeps users' positions in the bucket
-# CONSUMERS. It writes envelopes never; it purges those of a user who is deleted. What clients say it publishes as events.
+# CONSUMERS. It writes envelopes never; it purges those of a user who is deleted, which interrupts the
+# projector's writing with fences. What clients say it publishes as events.
 # Who is switched off is in the bucket USERS, which it watches. Administrators look at rejected events, try them again and
 # remove them.
 gateway_pub='events.>,$JS.API.STREAM.INFO.KV_CONSUMERS,$JS.API.STREAM.CREATE.KV_CONSUMERS,$JS.API.STREAM.MSG.GET.KV_CONSUMERS,$JS.API.STREAM.PURGE.KV_CONSUMERS,$JS.API.DIRECT.GET.KV_CONSUMERS,$JS.API.DIRECT.GET.KV_CONSUMERS.>,$JS.API.CONSUMER.CREATE.KV_CONSUMERS,$JS.API.CONSUMER.CREATE.KV_CONSUMERS.>,$JS.API.CONSUMER.MSG.NEXT.KV_CONSUMERS.>,$JS.API.CONSUMER.DELETE.KV_CONSUMERS.>,$KV.CONSUMERS.>,$JS.API.STREAM.INFO.KV_USERS,$JS.API.STREAM.CREATE.KV_USERS,$JS.API.STREAM.MSG.GET.KV_USERS,$JS.API.CONSUMER.CREATE.KV_USERS,$JS.API.CONSUMER.CREATE.KV_USERS.>,$JS.API.CONSUMER.MSG.NEXT.KV_USERS.>,$JS.API.CONSUMER.INFO.KV_USERS.>,$KV.USERS.>,$JS.API.CONSUMER.CREATE.REJECTED,$JS.API.CONSUMER.MSG.NEXT.REJECTED.*,$JS.API.CONSUMER.DELETE.REJECTED.*,$JS.API.DIRECT.GET.REJECTED,$JS.API.DIRECT.GET.REJECTED.>,$JS.API.STREAM.MSG.DELETE.REJECTED,$JS.API.STREAM.MSG.GET.EVENTS'
-gateway_pub="$gateway_pub,$(in_shards '$JS.API.CONSUMER.CREATE.ENVELOPES@,$JS.API.CONSUMER.CREATE.ENVELOPES@.>,$JS.API.CONSUMER.MSG.NEXT.ENVELOPES@.>,$JS.API.DIRECT.GET.ENVELOPES@,$JS.API.DIRECT.GET.ENVELOPES@.>,$JS.API.STREAM.PURGE.ENVELOPES@,purges@.>')"
+gateway_pub="$gateway_pub,$(in_shards '$JS.API.CONSUMER.CREATE.ENVELOPES@,$JS.API.CONSUMER.CREATE.ENVELOPES@.>,$JS.API.CONSUMER.MSG.NEXT.ENVELOPES@.>,$JS.API.DIRECT.GET.ENVELOPES@,$JS.API.DIRECT.GET.ENVELOPES@.>,$JS.API.STREAM.PURGE.ENVELOPES@,purges@.>,fences@.>')"
 
 # Gateways ask each other who is connected, and to close connections. Whoever may publish on
 # tidings.gateway.*.*.<tenant> may do that for the tenant, and whoever may subscribe to tidings.answers.> hears

@@ -171,6 +171,7 @@ fn each_user_writes_what_is_its_own_and_nothing_else() {
         ("places_1.ops", &["projector"]),
         ("$KV.PLACEMENTS.ops", &["projector"]),
         ("rejected.ops.1.1", &["projector"]),
+        ("fences.7", &["projector", "gateway"]),
         ("purges.ops.user.ada", &["gateway"]),
         ("purges_2.ops.user.ada", &["gateway"]),
         ("$KV.CONSUMERS.ops.ada", &["gateway"]),

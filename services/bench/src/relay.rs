@@ -62,7 +62,7 @@ enum Writer {
     /// With an id and nothing else.
     Bare(Context),
     /// As the projector writes.
-    Envelopes(EnvelopeWriter),
+    Envelopes(Box<EnvelopeWriter>),
 }
 
 impl Relay {
@@ -75,7 +75,7 @@ impl Relay {
         };
         let writer = if options.headers {
             let topology = Topology::ensure(client, &settings()).await?;
-            Writer::Envelopes(EnvelopeWriter::open(&topology).await?.0)
+            Writer::Envelopes(Box::new(EnvelopeWriter::open(&topology).await?.0))
         } else {
             Writer::Bare(jetstream::new(client.clone()))
         };

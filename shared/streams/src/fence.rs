@@ -59,16 +59,18 @@ pub(crate) async fn take_over(topology: &Topology, last: u64) -> Result<u64, Wri
 /// The fences of one round expect one sequence after the other. They are sent faster than a stream grows, so one of
 /// them meets its end, and from there on they follow each other, since nothing else may follow a fence.
 pub(crate) async fn seize(topology: &Topology) -> Result<u64, WriteError> {
-    let mut reached = topology.envelopes.get_info().await.map_err(WriteError::unavailable)?.state.last_sequence;
+    let mut reached =
+        topology.envelopes.get_info().await.map_err(WriteError::unavailable)?.state.last_sequence;
     let mut in_a_row = 0;
     for _ in 0..ATTEMPTS {
         for stored in publish(&topology.context, topology.shard(), reached, ZONE).await {
-            match stored {
-                Ok(sequence) if in_a_row > 0 && sequence == reached + 1 => (reached, in_a_row) = (sequence, in_a_row + 1),
-                Ok(sequence) => (reached, in_a_row) = (sequence, 1),
-                Err(WriteError::LostPlace) => in_a_row = 0,
+            in_a_row = match stored {
+                Ok(sequence) if sequence == reached + 1 => in_a_row + 1,
+                Ok(_) => 1,
+                Err(WriteError::LostPlace) => 0,
                 Err(error) => return Err(error),
-            }
+            };
+            reached = if let Ok(sequence) = stored { sequence } else { reached };
         }
         if in_a_row >= ZONE {
             remove_through(topology, reached).await;
@@ -103,7 +105,8 @@ async fn publish(
     for expected in last..last + count {
         sent.push(send(context, shard, expected).await);
     }
-    let outcomes = sent.into_iter().map(async |sent| Ok::<_, PublishError>(sent?.into_future().await?.sequence));
+    let outcomes =
+        sent.into_iter().map(async |sent| Ok::<_, PublishError>(sent?.into_future().await?.sequence));
     join_all(outcomes).await.into_iter().map(|stored| stored.map_err(WriteError::from_publish)).collect()
 }
 
@@ -117,6 +120,9 @@ async fn send(context: &Context, shard: ShardNumber, last: u64) -> Result<Publis
 async fn remove_through(topology: &Topology, sequence: u64) {
     let removed = topology.envelopes.purge().filter(any_fence(topology.shard())).sequence(sequence + 1).await;
     if let Err(error) = removed {
-        tracing::debug!(error = &error as &dyn std::error::Error, "old fences stay in the stream until they are too old");
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "old fences stay in the stream until they are too old"
+        );
     }
 }

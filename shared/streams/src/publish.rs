@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::str::FromStr as _;
 
 use async_nats::header::ParseHeaderValueError;
-use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use tidings_model::{CloudEvent, headers};

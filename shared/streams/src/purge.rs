@@ -25,6 +25,8 @@ use crate::writer::{EnvelopeWriter, WriteError};
 
 /// The first token of notices in the first shard.
 const ROOT: &str = "purges";
+/// How often a notice is tried because others are in the way.
+const ATTEMPTS: u32 = 8;
 
 /// The subject that holds every notice in a shard.
 pub(crate) fn any_notice(shard: ShardNumber) -> String {
@@ -141,9 +143,15 @@ async fn publish_notice(
     let kept = topology.settings().events_max_age.as_secs().max(1);
     map.insert(headers::TIME_TO_LIVE, format!("{kept}s"));
     let topology = topology.on(shard).await?;
-    let mut writer = EnvelopeWriter::seize(&topology).await?;
-    writer.publish(notice(shard, tenant, address), map, Bytes::new()).await?.await?;
-    Ok(())
+    let mut attempt = 1;
+    loop {
+        let mut writer = EnvelopeWriter::seize(&topology).await?;
+        match writer.publish(notice(shard, tenant, address), map.clone(), Bytes::new()).await?.await {
+            // Another purge came in between.
+            Err(WriteError::LostPlace) if attempt < ATTEMPTS => attempt += 1,
+            stored => return Ok(stored.map(drop)?),
+        }
+    }
 }
 
 /// The subject of the notice about an address.

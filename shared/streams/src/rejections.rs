@@ -7,8 +7,8 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::context::traits::Publisher as _;
 use async_nats::jetstream::context::PublishError;
+use async_nats::jetstream::context::traits::Publisher as _;
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{DirectGetErrorKind, Stream};
 use async_nats::{HeaderMap, HeaderName, HeaderValue};
@@ -67,7 +67,9 @@ impl Rejections {
         let subject = rejection_subject(&event.subject, attempts.first);
         let mut refusal = None;
         for part in Part::ALL {
-            let Some((headers, payload)) = part.of(event, attempts, (reason, text, pointer)) else { continue };
+            let Some((headers, payload)) = part.of(event, attempts, (reason, text, pointer)) else {
+                continue;
+            };
             match self.publish(&subject, headers, payload).await {
                 Ok(()) if part == Part::Whole => return Ok(Kept::Whole),
                 Ok(()) => return Ok(Kept::Partly),
@@ -204,7 +206,8 @@ impl Part {
 
 /// The first bytes of a text, which always fit.
 fn beginning(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LITTLE)]
+    let end = (0..=LITTLE.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or_default()]
 }
 
 /// The event's own headers, but for those that tell JetStream what to do with it and those that

@@ -68,16 +68,16 @@ use std::task::{self, Poll};
 use async_nats::HeaderMap;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
-use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::RawMessageErrorKind;
 use bytes::Bytes;
 use tidings_model::{Envelope, EnvelopeSubject, Origin, Place, Position, Tenant, headers};
 use time::OffsetDateTime;
 
 use crate::at_leader;
-use crate::fence;
 use crate::convert::{envelope_headers, resume, set};
+use crate::fence;
 use crate::placements::{any_place, place_notice};
 use crate::publish::{code, is_permanent};
 use crate::topology::Topology;

@@ -108,7 +108,8 @@ async fn a_rejection_that_is_too_large_is_kept_as_far_as_it_fits() {
     let kept = async |event: u64| {
         let subject = format!("rejected.t.*.{event}");
         let message = rejected.get_last_raw_message_by_subject(&subject).await.unwrap();
-        let omitted = message.headers.get("Tidings-Omitted-Bytes").map(|bytes| bytes.as_str().parse().unwrap());
+        let omitted =
+            message.headers.get("Tidings-Omitted-Bytes").map(|bytes| bytes.as_str().parse().unwrap());
         (message.payload.len(), omitted.unwrap_or(0_usize))
     };
     assert_eq!(kept(payload).await, (0, bad.to_string().len()));

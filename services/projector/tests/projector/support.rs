@@ -292,7 +292,10 @@ impl Scene {
 /// A sequence that so many messages lead to, and whole rows of fences.
 pub(crate) fn has_written(last: u64, expected: u64) {
     let fences = u64::try_from(EnvelopeWriter::MAX_PENDING).unwrap();
-    assert!(last >= expected && (last - expected) % fences == 0, "{last} instead of {expected} and fences");
+    assert!(
+        last >= expected && (last - expected).is_multiple_of(fences),
+        "{last} instead of {expected} and fences"
+    );
 }
 
 /// The `n` of an envelope's body.

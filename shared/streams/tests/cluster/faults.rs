@@ -7,7 +7,7 @@ use tidings_streams::{Topology, purge_address};
 
 use crate::lab::{Lab, tenant};
 
-/// Numbers that follow from a seed (SplitMix64).
+/// Numbers that follow from a seed (`SplitMix64`).
 pub(crate) struct Dice(u64);
 
 impl Dice {

@@ -10,9 +10,7 @@ use harness::{BOUND, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidings_embedded::{Cluster, ClusterOptions, NatsServer};
-use tidings_model::{
-    Address, Attributes, Class, Envelope, EnvelopeSubject, Epoch, Origin, Position, Tenant,
-};
+use tidings_model::{Address, Attributes, Class, Envelope, EnvelopeSubject, Epoch, Origin, Position, Tenant};
 use tidings_streams::{Topology, topology::Settings};
 
 const STREAM: &str = "ENVELOPES";
@@ -37,7 +35,8 @@ impl Lab {
 
     /// A connection that knows all servers, finds out about a silent one within seconds, and begins with this one.
     pub(crate) async fn client_of(&self, first: usize) -> async_nats::Client {
-        let mut servers: Vec<_> = self.cluster.servers().iter().map(|server| server.url().to_owned()).collect();
+        let mut servers: Vec<_> =
+            self.cluster.servers().iter().map(|server| server.url().to_owned()).collect();
         servers.rotate_left(first);
         let options = async_nats::ConnectOptions::new()
             .ping_interval(Duration::from_millis(500))
@@ -94,13 +93,11 @@ impl Lab {
         for node in 0..self.cluster.servers().len() {
             self.settle().await;
             let client = self.client_of(node).await;
-            eventually(&format!("n{node} leads"), 2 * BOUND, async || {
-                match self.leader(&client).await {
-                    Some(leader) if leader == node => Ok(()),
-                    leader => {
-                        self.step_down(&client, Some(node)).await;
-                        Err(format!("{leader:?} leads"))
-                    }
+            eventually(&format!("n{node} leads"), 2 * BOUND, async || match self.leader(&client).await {
+                Some(leader) if leader == node => Ok(()),
+                leader => {
+                    self.step_down(&client, Some(node)).await;
+                    Err(format!("{leader:?} leads"))
                 }
             })
             .await;

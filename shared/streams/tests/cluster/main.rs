@@ -3,7 +3,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test fails by panicking, also in what its tests share"
+    clippy::print_stderr,
+    reason = "a test fails by panicking, also in what its tests share, and says then what had happened"
 )]
 
 mod faults;

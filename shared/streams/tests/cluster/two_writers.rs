@@ -34,7 +34,10 @@ async fn write(topology: Topology, own: u64, mut dice: Dice, stop: Arc<AtomicBoo
         tally.terms.fetch_add(1, Ordering::Relaxed);
         let first = resume.after.map_or(0, |after| after.event.sequence) + 1;
         // What was confirmed is there.
-        assert!(first > tally.highest.load(Ordering::Relaxed) || first == 1, "{first} is to be written again");
+        assert!(
+            first > tally.highest.load(Ordering::Relaxed) || first == 1,
+            "{first} is to be written again"
+        );
         one_term(&mut writer, (first, own), &mut dice, &stop, &tally).await;
         tokio::time::sleep(dice.millis(0, 100)).await;
     }
@@ -75,10 +78,7 @@ async fn one_term(
 }
 
 /// Behind one that is refused, none is stored.
-async fn nothing_follows(
-    pending: VecDeque<(u64, tidings_streams::Pending)>,
-    tally: &Tally,
-) {
+async fn nothing_follows(pending: VecDeque<(u64, tidings_streams::Pending)>, tally: &Tally) {
     tally.refused.fetch_add(1, Ordering::Relaxed);
     for (n, sent) in pending {
         assert!(sent.await.is_err(), "{n} was stored behind one that was refused");
@@ -139,11 +139,14 @@ async fn goes_on(lab: &Lab) -> u64 {
     let topology = lab.topology().await;
     let mut last = 0;
     harness::eventually("the stream goes on", 2 * harness::BOUND, async || {
-        let (mut writer, resume) = EnvelopeWriter::open(&topology).await.map_err(|error| format!("{error:?}"))?;
+        let (mut writer, resume) =
+            EnvelopeWriter::open(&topology).await.map_err(|error| format!("{error:?}"))?;
         let next = resume.after.map_or(0, |after| after.event.sequence) + 1;
         let sent = writer.send(&envelope(next), OffsetDateTime::now_utc()).await;
-        let stored = sent.map_err(|error| format!("{error:?}"))?.await.map_err(|error| format!("{error:?}"))?;
-        let found: Option<StoredEnvelope> = fetch(&topology, stored).await.map_err(|error| error.to_string())?;
+        let stored =
+            sent.map_err(|error| format!("{error:?}"))?.await.map_err(|error| format!("{error:?}"))?;
+        let found: Option<StoredEnvelope> =
+            fetch(&topology, stored).await.map_err(|error| error.to_string())?;
         last = next;
         found.map(drop).ok_or_else(|| "not to be found".to_owned())
     })

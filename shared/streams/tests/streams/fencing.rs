@@ -114,7 +114,12 @@ impl Writer {
         (self.stage, self.unread) = (Stage::Seizing, ZONE);
         let mut last = self.end;
         for _ in 0..ZONE {
-            self.under_way.push_back(Publication { term: self.term, what: What::Fence, expected: last, guarded: false });
+            self.under_way.push_back(Publication {
+                term: self.term,
+                what: What::Fence,
+                expected: last,
+                guarded: false,
+            });
             last += 1;
         }
     }

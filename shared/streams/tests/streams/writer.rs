@@ -134,7 +134,13 @@ async fn a_purge_comes_between_the_publications_of_a_busy_writer() {
         assert!(interruptions > 0, "the writer was busy");
         next
     };
-    let ((), next) = tokio::join!(async { purges.await; done.set(true) }, writing);
+    let ((), next) = tokio::join!(
+        async {
+            purges.await;
+            done.set(true)
+        },
+        writing
+    );
     assert_eq!(scene.state("ENVELOPES").await.messages, next - 1 + 5);
 }
 

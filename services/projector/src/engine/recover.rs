@@ -1,0 +1,136 @@
+//! The engine's part after a publication failed: what the stream holds, what is still to be written, and what never will.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use tidings_model::{Origin, OriginOrder};
+use tidings_streams::{EnvelopeWriter, WriteError, last_purge, remove_strays};
+use tokio::time::Instant;
+
+use super::{Engine, RETRY, is_wanted};
+use crate::line::{Cause, Entry, Item};
+use crate::projecting::Projecting;
+use crate::run::ProjectorError;
+
+/// How many refused envelopes are remembered.
+const MAX_REFUSED: usize = 1_024;
+
+impl Engine {
+    /// After a failed publication: learns what the stream holds and sends the rest again.
+    pub(super) async fn recover(&mut self, error: WriteError) {
+        self.tell_interruption(&error).await;
+        let is_lost = matches!(error, WriteError::LostPlace);
+        match error {
+            WriteError::LostPlace => self.remove_strays().await,
+            WriteError::Refused(_) => {
+                let refused = self.backlog.confirm();
+                refuse(&self.projecting, &mut self.refused, refused, &error).await;
+                self.remove_strays().await;
+            }
+            WriteError::Repeated => self.under_way.abandon(),
+            // A lost place is found at once. What cannot be stored now, because the stream is full or has no leader,
+            // cannot be stored a moment later either.
+            WriteError::Unconfirmed | WriteError::Unavailable(_) => {
+                self.under_way.abandon();
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+        while let Err(error) = self.try_recover().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
+            tokio::time::sleep(RETRY).await;
+        }
+        // Another one writes. If no events come here either, what is to be done without any is the other's.
+        let reads = self.backlog.events().any(|entry| matches!(entry.cause, Cause::Event(_)));
+        self.leads &= reads || !is_lost;
+        if !self.leads {
+            self.job = None;
+        }
+        self.heard = Instant::now();
+        self.acknowledge_done().await;
+    }
+
+    /// Says why writing is interrupted. That a purge does it is as it should be.
+    async fn tell_interruption(&mut self, error: &WriteError) {
+        let purge = match error {
+            WriteError::LostPlace => last_purge(&self.topology, None).await.ok().flatten(),
+            _ => None,
+        };
+        match purge {
+            Some((sequence, _)) if sequence > self.stored_last => {
+                tracing::info!(sequence, "going on behind the notice of a purge");
+            }
+            _ => tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "writing was interrupted; taking it up again"
+            ),
+        }
+    }
+
+    /// Takes back what was stored behind a refused one, as somebody put a message into the stream by hand.
+    async fn remove_strays(&mut self) {
+        let strays = self.under_way.strays().await;
+        let (Some(first), Some(last)) = (strays.first(), strays.last()) else { return };
+        tracing::error!(
+            first,
+            last,
+            "somebody who is no projector writes into stream ENVELOPES; envelopes that came out of their turn are \
+             removed and written again"
+        );
+        while let Err(error) = remove_strays(&self.topology, &strays).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
+            tokio::time::sleep(RETRY).await;
+        }
+        // The stream knows their ids still.
+        self.attempt = Some(self.next_attempt());
+    }
+
+    pub(super) async fn try_recover(&mut self) -> Result<(), ProjectorError> {
+        self.reader.catch_up().await?;
+        let (writer, resume) = EnvelopeWriter::open(&self.topology).await?;
+        let served = Arc::clone(&self.catalogs.borrow());
+        self.residents.learn(served.keys()).await?;
+        if let Some(job) = self.job.as_mut() {
+            job.abandon();
+        }
+        let residents = &self.residents;
+        // An attempt ends with its writer; what is still wanted is begun again.
+        self.job.take_if(|job| residents.wants(job.tenant(), job.rebuild()));
+        let now = (self.clock)();
+        // What was late or made anew, and was not written, is found or made again.
+        self.backlog.rewind(|entry, item| {
+            let Some(envelope) = item.envelope() else { return false };
+            matches!(entry.cause, Cause::Event(_))
+                && residents.is_here(envelope.subject.tenant.as_str())
+                && is_wanted(envelope, resume, now)
+        });
+        let in_line = self.backlog.items().filter_map(Item::envelope);
+        let in_line: HashMap<_, _> =
+            in_line.map(|envelope| (envelope.subject.clone(), envelope.origin)).collect();
+        self.holding.reload(resume, self.reader.position(), &in_line, residents, now).await?;
+        (self.writer, self.resume) = (writer, resume);
+        Ok(())
+    }
+}
+
+/// The stream does not take an item for good: nothing is done but to keep the event with that reason.
+pub(super) async fn refuse(
+    projecting: &Projecting,
+    refused: &mut BTreeSet<OriginOrder>,
+    item: Option<(&Entry, Item)>,
+    error: &WriteError,
+) {
+    let Some((entry, item)) = item else { return };
+    let origin = item.envelope().map(|envelope| envelope.origin);
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        origin = origin.map(|origin| origin.to_string()),
+        "a message is left out"
+    );
+    if let Cause::Event(read) = &entry.cause {
+        projecting.refused(&read.event, error).await;
+    }
+    refused.extend(origin.map(Origin::order));
+    if refused.len() > MAX_REFUSED {
+        refused.pop_first();
+    }
+}
