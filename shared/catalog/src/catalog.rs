@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tidings_model::{Address, Class, Envelope, EnvelopeSubject, Event, EventName, Keys, Origin, Tenant};
 
-use crate::destination::KeyRule;
+use crate::destination::{AddressTemplate, KeyRule};
 use crate::message::{MessageType, Rendered};
 use crate::publish::PublishRule;
 use crate::rejection::{Reason, Rejection};
@@ -124,7 +124,8 @@ impl Catalog {
 
     /// The attributes that messages at a topic's address may have.
     pub fn attributes_at(&self, topic: &Address) -> impl Iterator<Item = &str> {
-        let reaches = |message: &&MessageType| message.to.iter().any(|to| to.address.may_be(topic));
+        let topic = AddressTemplate::of(topic);
+        let reaches = move |message: &&MessageType| message.to.iter().any(|to| to.address.may_be(&topic));
         let messages = self.messages.iter().filter(reaches);
         messages.flat_map(|message| message.attributes.keys().map(String::as_str))
     }

@@ -65,12 +65,6 @@ impl AddressTemplate {
         id.as_literal()
     }
 
-    /// Whether some data makes this address of it.
-    pub(crate) fn may_be(&self, address: &Address) -> bool {
-        self.kind == address.kind()
-            && self.id.as_ref().and_then(TextTemplate::as_literal).is_none_or(|id| address.id() == Some(id))
-    }
-
     fn addresses(&self, scope: &dyn Scope) -> Result<Vec<Address>, Rejection> {
         let Some(id) = &self.id else { return Ok(vec![Address::all()]) };
         let ids = id.names(scope).map_err(|unresolved| Rejection::unresolved(&unresolved))?;
