@@ -1,6 +1,6 @@
 //! The page in README.md: it connects again as long as that makes sense, with a fresh token, and no longer.
 
-use harness::{BOUND, Launch, SECRET, System, Tidings, token};
+use harness::{BOUND, Launch, SECRET, System, Tidings, eventually, token};
 use serde_json::{Value, json};
 
 use crate::ws::{SOURCE, modules};
@@ -64,21 +64,27 @@ async fn the_page_goes_on_with_fresh_tokens_until_it_is_told_to_end() {
     let system = System::start().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
-    // What a revocation of this second leaves good.
-    let write = || {
+    let write = |age: u64| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-        std::fs::write(&file, token(SECRET, claims(&json!({ "iat": now + 1, "sid": "s" })))).unwrap();
+        std::fs::write(&file, token(SECRET, claims(&json!({ "iat": now + 1 - age, "sid": "s" })))).unwrap();
     };
     let mut opened = page(&system, "", Some(file.to_str().unwrap()));
     // There is no backend yet: it tries again, later each time.
     opened.line("waits", BOUND).await;
-    write();
+    write(60);
     opened.line("opened", BOUND).await;
     until_told(&system, &mut opened, "with the first token").await;
     // Until there is a fresh one, it asks in vain.
     std::fs::remove_file(&file).unwrap();
     users(&system, "revoke").await;
-    write();
+    // What a revocation of this second leaves good.
+    write(0);
+    eventually("it has come back", BOUND, async || {
+        let output = opened.output();
+        let is_back = output.lines().filter(|line| *line == "opened").count() == 2;
+        if is_back { Ok(()) } else { Err(output) }
+    })
+    .await;
     until_told(&system, &mut opened, "with the second token").await;
     users(&system, "disable").await;
     let (status, output) = opened.end(BOUND).await;
