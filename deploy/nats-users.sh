@@ -24,8 +24,8 @@ streams="$streams,$(in_shards '$JS.API.STREAM.INFO.ENVELOPES@,$JS.API.STREAM.MSG
 # The projector makes the streams, reads EVENTS and writes the rest. Acknowledgements have two forms of
 # subject, of which the server chooses one. What is made anew it reads by consumers without a name, events and
 # envelopes, and it removes what was made before.
-projector_pub='$JS.API.STREAM.CREATE.EVENTS,$JS.API.STREAM.CREATE.REJECTED,$JS.API.STREAM.MSG.GET.EVENTS,$JS.API.CONSUMER.CREATE.EVENTS,$JS.API.CONSUMER.MSG.NEXT.EVENTS.*,rejected.>,$JS.API.INFO,$JS.API.STREAM.INFO.KV_CATALOGS,$JS.API.STREAM.CREATE.KV_CATALOGS,$JS.API.DIRECT.GET.KV_CATALOGS.>,$KV.CATALOGS.>,$JS.API.STREAM.CREATE.KV_PLACEMENTS,$KV.PLACEMENTS.>'
-projector_pub="$projector_pub,$(in_shards '$JS.API.STREAM.CREATE.ENVELOPES@,$JS.API.STREAM.PURGE.ENVELOPES@,$JS.API.STREAM.MSG.DELETE.ENVELOPES@,$JS.API.CONSUMER.CREATE.ENVELOPES@,$JS.API.CONSUMER.MSG.NEXT.ENVELOPES@.*,$JS.API.CONSUMER.INFO.EVENTS.projector@,$JS.API.CONSUMER.CREATE.EVENTS.projector@,$JS.ACK.EVENTS.projector@.>,$JS.ACK.*.*.EVENTS.projector@.>,envelopes@.>,places@.>,fences@.>')"
+projector_pub='$JS.ACK.EVENTS.>,$JS.ACK.*.*.EVENTS.>,$JS.API.STREAM.CREATE.EVENTS,$JS.API.STREAM.CREATE.REJECTED,$JS.API.STREAM.MSG.GET.EVENTS,$JS.API.CONSUMER.CREATE.EVENTS,$JS.API.CONSUMER.MSG.NEXT.EVENTS.*,rejected.>,$JS.API.INFO,$JS.API.STREAM.INFO.KV_CATALOGS,$JS.API.STREAM.CREATE.KV_CATALOGS,$JS.API.DIRECT.GET.KV_CATALOGS.>,$KV.CATALOGS.>,$JS.API.STREAM.CREATE.KV_PLACEMENTS,$KV.PLACEMENTS.>'
+projector_pub="$projector_pub,$(in_shards '$JS.API.STREAM.CREATE.ENVELOPES@,$JS.API.STREAM.PURGE.ENVELOPES@,$JS.API.STREAM.MSG.DELETE.ENVELOPES@,$JS.API.CONSUMER.CREATE.ENVELOPES@,$JS.API.CONSUMER.MSG.NEXT.ENVELOPES@.*,$JS.API.CONSUMER.INFO.EVENTS.projector@,$JS.API.CONSUMER.CREATE.EVENTS.projector@,envelopes@.>,places@.>,fences@.>')"
 
 # A gateway reads ENVELOPES, by consumers of its own and by sequence, and keeps users' positions in the bucket
 # CONSUMERS. It writes envelopes never; it purges those of a user who is deleted, which interrupts the
@@ -38,8 +38,8 @@ gateway_pub="$gateway_pub,$(in_shards '$JS.API.CONSUMER.CREATE.ENVELOPES@,$JS.AP
 # Gateways ask each other who is connected, and to close connections. Whoever may publish on
 # tidings.gateway.*.*.<tenant> may do that for the tenant, and whoever may subscribe to tidings.answers.> hears
 # the answers; nobody else should. For `nats service ls`, use --inbox-prefix tidings.answers.
-service_pub='$SRV.PING.tidings-gateway,tidings.gateway.>,tidings.answers.>'
-service_sub='$SRV.*,$SRV.*.tidings-gateway,$SRV.*.tidings-gateway.*,tidings.gateway.>,tidings.answers.>'
+service_pub='$SRV.PING.tidings-gateway,tidings.>'
+service_sub='$SRV.*,$SRV.*.tidings-gateway,$SRV.*.tidings-gateway.*,tidings.>'
 
 # A producer publishes its tenant's events. Its client must use this prefix for inboxes (`inbox_prefix`,
 # `custom_inbox_prefix`, …): whoever may subscribe to _INBOX.> reads what gateways read.

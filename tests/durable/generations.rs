@@ -222,7 +222,7 @@ async fn who_is_connected_follows_its_tenant_to_another_shard() {
     let (mut site, gateway) = Site::with_gateway().await;
     let maker = Maker::instead_of_the_projector(&mut site).await;
     let config = site.stream("ENVELOPES").await.cached_info().config.clone();
-    let subjects = ["envelopes_1.>", "purges_1.>", "places_1.>"].map(str::to_owned).to_vec();
+    let subjects = ["envelopes_1.>", "purges_1.>", "places_1.>", "fences_1.>"].map(str::to_owned).to_vec();
     let second = jetstream::stream::Config { name: "ENVELOPES_1".to_owned(), subjects, ..config };
     maker.context.create_stream(second).await.unwrap();
     dial("bob").returns(&gateway).await.leave().await;

@@ -60,7 +60,7 @@ struct Relay {
 
 enum Writer {
     /// With an id and nothing else.
-    Bare(Context),
+    Bare(Box<Context>),
     /// As the projector writes.
     Envelopes(Box<EnvelopeWriter>),
 }
@@ -77,7 +77,7 @@ impl Relay {
             let topology = Topology::ensure(client, &settings()).await?;
             Writer::Envelopes(Box::new(EnvelopeWriter::open(&topology).await?.0))
         } else {
-            Writer::Bare(jetstream::new(client.clone()))
+            Writer::Bare(Box::new(jetstream::new(client.clone())))
         };
         Ok(Self {
             writer,

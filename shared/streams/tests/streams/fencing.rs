@@ -112,15 +112,9 @@ impl Writer {
 
     fn seize(&mut self) {
         (self.stage, self.unread) = (Stage::Seizing, ZONE);
-        let mut last = self.end;
-        for _ in 0..ZONE {
-            self.under_way.push_back(Publication {
-                term: self.term,
-                what: What::Fence,
-                expected: last,
-                guarded: false,
-            });
-            last += 1;
+        for expected in self.end..self.end + ZONE {
+            let fence = Publication { term: self.term, what: What::Fence, expected, guarded: false };
+            self.under_way.push_back(fence);
         }
     }
 

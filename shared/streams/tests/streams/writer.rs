@@ -137,7 +137,7 @@ async fn a_purge_comes_between_the_publications_of_a_busy_writer() {
     let ((), next) = tokio::join!(
         async {
             purges.await;
-            done.set(true)
+            done.set(true);
         },
         writing
     );
