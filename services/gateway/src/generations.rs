@@ -60,6 +60,15 @@ impl Generations {
         }
     }
 
+    /// Whether this generation begins further on than what is known. Its first envelopes lie before its notice and are given
+    /// to nobody as they come, so whoever begins in it is not live before that.
+    pub(crate) fn is_to_come(&self, tenant: &Tenant, generation: u32) -> bool {
+        match self.tenants.get(tenant) {
+            Some(stays) => stays.began.last().is_none_or(|began| began.generation < generation),
+            None => generation > 0 || !self.holds_others,
+        }
+    }
+
     /// A generation is the current one from this sequence on.
     pub(crate) fn begin(&mut self, tenant: &Tenant, generation: u32, since: u64) {
         let stays = self.stays(tenant);
@@ -179,6 +188,18 @@ mod tests {
             assert_eq!(generations.at(&ops, 5, 45), (5, u64::MAX));
             assert_eq!(generations.current(&ops), Some(5));
         }
+    }
+
+    #[test]
+    fn a_generation_is_to_come_until_its_notice() {
+        let ops = tenant("ops");
+        let mut first = Generations::new(true);
+        assert!(!first.is_to_come(&ops, 0) && first.is_to_come(&ops, 1));
+        assert!(Generations::new(false).is_to_come(&ops, 0));
+        first.leave(&ops);
+        assert!(!first.is_to_come(&ops, 0) && first.is_to_come(&ops, 2));
+        first.begin(&ops, 2, 40);
+        assert!(!first.is_to_come(&ops, 2) && first.is_to_come(&ops, 3));
     }
 
     #[test]

@@ -34,6 +34,11 @@ impl Shard {
     /// Gives the connection what it missed, as far as its window allows.
     pub(super) async fn catch_up(&self, connection: &Rc<Connection>) {
         while let Some(after) = self.still_behind(connection) {
+            if after >= self.cursor.get() {
+                // The shard is about to hear of the generation.
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
             let given = match self.read_page(connection, after) {
                 Ok(page) => self.give_page(connection, page).await,
                 Err(Unreadable::NotCovered { floor }) => {
@@ -92,7 +97,8 @@ impl Shard {
     pub(super) fn still_behind(&self, connection: &Connection) -> Option<u64> {
         let mut state = connection.state();
         let after = state.phase.behind()?;
-        if after < self.cursor.get() {
+        let tenant = state.session.passport().tenant();
+        if after < self.cursor.get() || self.generations.borrow().is_to_come(tenant, state.generation) {
             return Some(after);
         }
         state.phase.become_live();
