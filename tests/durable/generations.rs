@@ -49,6 +49,7 @@ impl Maker {
     /// Says that the envelopes are in this place from here on.
     async fn announce(&self, subject: &str, place: &str) -> u64 {
         let mut headers = HeaderMap::new();
+        headers.insert("Tidings-Notice", "1");
         headers.insert("Tidings-Place", place);
         self.publish(subject.to_owned(), headers, String::new()).await
     }
@@ -57,9 +58,13 @@ impl Maker {
     async fn change_over(&self, stream: &str, notices: &str, shard: u16) -> String {
         let notice = self.announce(notices, &format!("{shard}/1")).await;
         let since = format!("{}-{notice}", self.epoch(stream, 1).await);
+        let place = |shard: u16, generation: u32| json!({ "shard": shard, "generation": generation });
         let placement = json!({
-            "current": { "shard": shard, "generation": 1, "since": since },
-            "former": [{ "shard": 0, "generation": 0 }],
+            "version": 1,
+            "current": { "place": place(shard, 1), "since": since },
+            "former": [{ "place": place(0, 0), "since": null }],
+            "next": null,
+            "cancelled": null,
         });
         self.publish("$KV.PLACEMENTS.lab".to_owned(), HeaderMap::new(), placement.to_string()).await;
         since

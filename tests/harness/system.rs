@@ -92,6 +92,7 @@ impl Setup {
         let (mut gateway, mut projector) = (start("gateway"), start("projector"));
         let address = address_of(&mut gateway).await;
         projector.line("projector runs", BOUND).await;
+        gateway.line("the gateway is ready", BOUND).await;
         let client = nats.client().await;
         System { gateway, projector, address, client, devices: AtomicU32::new(0), variables, nats }
     }

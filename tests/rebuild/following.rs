@@ -64,10 +64,9 @@ impl Table {
     /// Makes what is being made the current place.
     async fn switch(&self) {
         let mut placement = self.placement().await;
-        let mut next = placement["next"].take();
+        let place = placement["next"].take()["place"].take();
         placement["former"] = json!([placement["current"]]);
-        placement["current"] =
-            json!({ "shard": next["shard"].take(), "generation": next["generation"].take(), "since": "1-9" });
+        placement["current"] = json!({ "place": place, "since": "1-9" });
         self.say(&placement).await;
     }
 
@@ -124,7 +123,7 @@ async fn ctrl_c_ends_the_command_and_not_the_rebuild() {
     let (status, output) = command.end(BOUND).await;
     assert_eq!(status.code(), Some(130), "{output}");
     assert!(output.contains("it continues without this command: "), "{output}");
-    assert_eq!(table.placement().await["next"]["generation"], 1);
+    assert_eq!(table.placement().await["next"]["place"]["generation"], 1);
 }
 
 #[tokio::test]

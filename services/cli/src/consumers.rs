@@ -8,10 +8,12 @@ use futures_util::StreamExt as _;
 use tidings_model::Tenant;
 use tidings_runtime::config::{Config, SecretRule};
 use tidings_streams::Topology;
-use tidings_streams::consumers::{ConsumerName, ConsumerReport, ConsumerStore, StoredConsumer, report};
+use tidings_streams::consumers::{
+    ConsumerName, ConsumerReport, ConsumerStore, ConsumerStoreError, StoredConsumer, report,
+};
 
 use crate::arguments::{ConsumerCommand, ConsumerSelector};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::output::{Table, announce, print_json, print_pretty_json, rfc3339};
 use crate::suggestion::missing;
 use crate::{known, serve};
@@ -40,7 +42,7 @@ pub(crate) async fn run(file: Option<&Path>, command: &ConsumerCommand) -> Resul
             announce(&format!("consumer {name} continues after {position} when it connects again"))?;
         }
         ConsumerCommand::Rm { consumer } => {
-            let (name, _) = consumers.find(consumer).await?;
+            let name = consumers.find_removable(consumer).await?;
             if !store.remove(&name).await? {
                 return Err(consumers.missing(&name).await);
             }
@@ -67,6 +69,20 @@ impl Consumers<'_> {
         match self.store.load(&name).await? {
             Some(stored) => Ok((name, stored)),
             None => Err(self.missing(&name).await),
+        }
+    }
+
+    /// As [`Self::find`], also one that cannot be read.
+    async fn find_removable(&self, named: &ConsumerSelector) -> Result<ConsumerName, Failure> {
+        match self.find(named).await {
+            Ok((name, _)) => Ok(name),
+            Err(error) => match error.downcast_ref::<ConsumerStoreError>() {
+                Some(ConsumerStoreError::Damaged { .. }) => {
+                    let tenant = self.tenant(&named.tenant).await?;
+                    Ok(ConsumerName::new(tenant, &named.user, &named.device)?)
+                }
+                _ => Err(error),
+            },
         }
     }
 
@@ -99,9 +115,16 @@ impl Consumers<'_> {
         let tenant = self.tenant(tenant).await?;
         let mut found = self.store.list(&tenant, user);
         let mut table = Table::new(["USER", "DEVICE", "POSITION", "PENDING", "LAST SEEN", "CONNECTED"]);
-        let mut is_empty = true;
+        let (mut is_empty, mut unreadable) = (true, 0_usize);
         while let Some(consumer) = found.next().await {
-            let (name, stored) = consumer?;
+            let (name, stored) = match consumer {
+                Err(error @ ConsumerStoreError::Damaged { .. }) => {
+                    failure::report(&error);
+                    unreadable += 1;
+                    continue;
+                }
+                consumer => consumer?,
+            };
             let report = report(self.topology, &name, &stored).await?;
             if json {
                 print_json(&report)?;
@@ -111,10 +134,16 @@ impl Consumers<'_> {
             is_empty = false;
         }
         match user {
-            Some(user) if is_empty => Err(self.without_consumers(&tenant, user).await),
-            _ if json => Ok(()),
-            _ => table.finish("there are no consumers"),
+            Some(user) if is_empty && unreadable == 0 => {
+                return Err(self.without_consumers(&tenant, user).await);
+            }
+            _ if json => {}
+            _ => table.finish("there are no consumers")?,
         }
+        if unreadable > 0 {
+            return Err(format!("{unreadable} consumers cannot be read and are not in the list").into());
+        }
+        Ok(())
     }
 }
 

@@ -46,8 +46,10 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     // Before the gateway takes anybody in, who would be sent to another shard a moment later.
     tidings_projector::place_configured(&topology, &serve::shards(&config)?).await?;
     let scheme = if identity.is_some() { "wss" } else { "ws" };
-    let address =
-        serve::start_gateway(&config, identity, current.clone(), topology.clone(), &shutdown).await?;
+    let stores = serve::Stores::open(&config, topology.clone()).await?;
+    let (_, reason) = tokio::sync::watch::channel(String::new());
+    let stores = std::future::ready(Ok(stores));
+    let address = serve::start_gateway(&config, identity, current.clone(), stores, reason, &shutdown)?;
     for shard in shards_in_use(&config, &topology).await? {
         serve::start_projector(&config, shard, current.clone(), topology.clone(), &shutdown)?;
     }
@@ -78,7 +80,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
 /// The first shard, the configured ones, and those in which tenants' envelopes are, were or will be.
 async fn shards_in_use(config: &Config, topology: &Topology) -> Result<BTreeSet<ShardNumber>, Failure> {
     let configured = [ShardNumber::default(), ShardNumber(config.projector.shard)];
-    let placements = topology.placements().all().await?;
+    let placements = topology.placements().all().await?.placements;
     let placed = placements.values().flat_map(Placement::places).map(|place| place.shard);
     Ok(configured.into_iter().chain(serve::shards(config)?.into_values()).chain(placed).collect())
 }

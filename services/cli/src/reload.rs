@@ -7,9 +7,10 @@ use std::time::Duration;
 use tidings_catalog::{Catalogs, breaks};
 use tidings_runtime::config::Config;
 use tidings_runtime::shutdown::Shutdown;
-use tidings_streams::{Settings, Topology, accept_catalogs, record_catalogs};
+use tidings_streams::{Settings, Topology, accept_catalogs, are_catalogs_recorded, record_catalogs};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
 use crate::catalogs::{self, CatalogsError, Read, Texts};
 use crate::failure::Failure;
@@ -17,6 +18,9 @@ use crate::serve;
 
 /// How often the folder is looked at while somebody works on it.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether what runs is still recorded.
+const KEEP: Duration = Duration::from_secs(2);
 
 /// When catalogs are read again.
 #[derive(Debug, Clone, Copy)]
@@ -68,8 +72,11 @@ struct Reloading {
 
 impl Reloading {
     async fn run(mut self, mut hangups: Signal) {
+        let mut keeping = tokio::time::interval(KEEP);
+        keeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                _ = keeping.tick() => self.keep_record().await,
                 _ = hangups.recv() => self.look(true).await,
                 () = tokio::time::sleep(LOOK), if matches!(self.reason, Reason::Change) => self.look(false).await,
             }
@@ -117,6 +124,15 @@ impl Reloading {
         tracing::info!(tenants = read.tenants(), "new catalogs are taken up");
         self.running = read;
         Box::pin(self.record(false)).await;
+    }
+
+    /// Records again what runs if the bucket is gone.
+    async fn keep_record(&self) {
+        let Some(topology) = &self.topology else { return };
+        if matches!(are_catalogs_recorded(topology).await, Ok(false)) {
+            tracing::error!("the bucket CATALOGS was gone; created it again with the catalogs that run");
+            Box::pin(self.record(true)).await;
+        }
     }
 
     /// Files that somebody is editing are not accepted by being saved: `tidings check` has to say what they break.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tidings_access::{Rules, TokenPlace};
 use tidings_catalog::Catalogs;
-use tidings_gateway::{Gateway, Identity, Parts};
+use tidings_gateway::{Gateway, Identity, Listening, Parts};
 use tidings_model::{ShardNumber, Tenant};
 use tidings_projector as projector;
 use tidings_runtime::config::{
@@ -17,9 +17,11 @@ use tidings_runtime::config::{
 };
 use tidings_runtime::shutdown::Shutdown;
 use tidings_runtime::telemetry;
-use tidings_streams::consumers::{ConsumerSettings, ConsumerStore, JetStreamConsumers, KvConsumers};
+use tidings_streams::consumers::{
+    ConsumerSettings, ConsumerStore, JetStreamConsumers, KvConsumers, OpenConsumersError,
+};
 use tidings_streams::users::Users;
-use tidings_streams::{BucketSettings, ConnectSettings, Settings, Topology, connect};
+use tidings_streams::{BucketSettings, Client, ConnectSettings, Settings, Topology, TopologyError, connect};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -27,13 +29,15 @@ use uuid::Uuid;
 
 use crate::arguments::OWN_VARIABLES;
 use crate::catalogs;
-use crate::failure::{Failure, report};
+use crate::failure::{Failure, line, report};
 use crate::issuers;
 use crate::open_files;
 use crate::reload::{self, Reason};
 
 /// How long the tasks may take to end, besides what they are given to move clients elsewhere.
 const SHUTDOWN: Duration = Duration::from_secs(10);
+/// How long to wait before it is looked again whether the streams are there.
+const RETRY: Duration = Duration::from_millis(250);
 /// How long the last traces may take to leave.
 const FLUSH: Duration = Duration::from_secs(3);
 
@@ -44,10 +48,12 @@ pub(crate) async fn gateway(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let identity = Identity::configured(&config.gateway).await?;
     let telemetry = telemetry::start(&config.telemetry, "tidings-gateway")?;
     let shutdown = Shutdown::new();
-    let topology = topology(&config, "tidings-gateway").await?;
+    let client = connect(&connection(&config, "tidings-gateway")).await?;
     let current = reload::keep_current(&config, catalogs, None, &shutdown, Reason::Hangup).await?;
-    let starting = start_gateway(&config, identity, current, topology, &shutdown);
-    let address = Box::pin(starting).await?;
+    let (said, reason) = watch::channel("the gateway looks for its streams".to_owned());
+    let (settings, stores) = (config.clone(), config.clone());
+    let streams = async move { when_there(&settings, &client, &said).await };
+    let address = start_gateway(&stores, identity, current, streams, reason, &shutdown)?;
     tracing::info!(%address, "gateway listens");
     until_ended(shutdown, config.gateway.drain_time(), telemetry).await
 }
@@ -112,12 +118,66 @@ pub(crate) fn stream_settings(config: &StreamsConfig) -> Settings {
     }
 }
 
-/// Starts a gateway as a task and says where it listens.
-pub(crate) async fn start_gateway(
+/// The streams that a gateway reads and the buckets that it keeps.
+pub(crate) struct Stores {
+    topology: Topology,
+    consumers: Arc<dyn ConsumerStore>,
+    users: Users,
+}
+
+impl Stores {
+    /// Creates the gateway's own buckets if they are missing and checks them if they are there.
+    pub(crate) async fn open(config: &Config, topology: Topology) -> Result<Self, Failure> {
+        let consumers = consumers(config, &topology).await?;
+        let users = users(config, &topology).await?;
+        Ok(Self { topology, consumers, users })
+    }
+}
+
+/// Waits until everything is there that projectors create, and says what is not.
+async fn when_there(
+    config: &Config,
+    client: &Client,
+    said: &watch::Sender<String>,
+) -> Result<Stores, Failure> {
+    loop {
+        let opening = async {
+            let topology = Topology::find(client, &stream_settings(&config.streams)).await?;
+            Stores::open(config, topology).await
+        };
+        match Box::pin(opening).await {
+            Err(error) if may_pass(&error) => {
+                let reason = line(&*error);
+                if said.send_if_modified(|said| {
+                    *said != reason && {
+                        said.clone_from(&reason);
+                        true
+                    }
+                }) {
+                    tracing::warn!("the gateway waits: {reason}");
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn may_pass(failure: &Failure) -> bool {
+    let bucket = failure.downcast_ref::<OpenConsumersError>().and_then(|error| match error {
+        OpenConsumersError::Bucket(error) => Some(error),
+        OpenConsumersError::OldServer { .. } => None,
+    });
+    failure.downcast_ref::<TopologyError>().or(bucket).is_some_and(TopologyError::may_pass)
+}
+
+/// Starts a gateway as a task and says where it listens. It answers at once, and serves when the streams are there.
+pub(crate) fn start_gateway(
     config: &Config,
     identity: Option<Identity>,
     catalogs: watch::Receiver<Arc<Catalogs>>,
-    topology: Topology,
+    stores: impl Future<Output = Result<Stores, Failure>> + Send + 'static,
+    reason: watch::Receiver<String>,
     shutdown: &Shutdown,
 ) -> Result<std::net::SocketAddr, Failure> {
     open_files::allow_all();
@@ -125,32 +185,42 @@ pub(crate) async fn start_gateway(
     // Until the last client has left, its fresh tokens are checked.
     let served = CancellationToken::new();
     let keys = verifier.clone().keep_keys(served.clone());
-    let gateway = Gateway::start(Parts {
-        settings: config.gateway.clone(),
-        name: gateway_name(),
-        identity,
-        leeway: config.access.leeway,
-        rules: rules(config)?,
-        verifier,
-        catalogs,
-        consumers: consumers(config, &topology).await?,
-        users: users(config, &topology).await?,
-        topology,
-        max_event_bytes: config.projector.max_event_bytes,
-        clock: OffsetDateTime::now_utc,
-        random: fastrand::f64,
-    })?;
-    let address = gateway.address();
-    if let Some(address) = gateway.admin_address() {
+    let (rules, settings, leeway) = (rules(config)?, config.gateway.clone(), config.access.leeway);
+    let max_event_bytes = config.projector.max_event_bytes;
+    let listening = Listening::bind(&settings)?;
+    let address = listening.address();
+    if let Some(address) = listening.admin_address() {
         tracing::info!(%address, "the admin interface listens");
     }
     shutdown.spawn("keys", keys);
     let whole = shutdown.clone();
-    shutdown.spawn("gateway", async move {
+    let running = async move {
         let _served = served.drop_guard();
-        if let Err(error) = gateway.run(whole.clone()).await {
-            report(&error);
-            whole.trigger();
+        let waiting = listening.answer_until(&settings, identity.as_ref(), reason, stores);
+        let Some(stores) = whole.token().run_until_cancelled(waiting).await else { return Ok(()) };
+        let Stores { topology, consumers, users } = stores?;
+        let parts = Parts {
+            settings: settings.clone(),
+            name: gateway_name(),
+            identity,
+            leeway,
+            rules,
+            verifier,
+            catalogs,
+            consumers,
+            users,
+            topology,
+            max_event_bytes,
+            clock: OffsetDateTime::now_utc,
+            random: fastrand::f64,
+        };
+        Ok::<_, Failure>(Gateway::new(parts, listening).run(whole.clone()).await?)
+    };
+    let whole = shutdown.clone();
+    shutdown.spawn("gateway", async move {
+        if let Err(error) = Box::pin(running).await {
+            report(&*error);
+            whole.fail();
         }
     });
     Ok(address)
@@ -230,7 +300,7 @@ pub(crate) fn start_projector(
         let running = projector::run(topology, catalogs, settings, OffsetDateTime::now_utc, token);
         if let Err(error) = Box::pin(running).await {
             report(&error);
-            whole.trigger();
+            whole.fail();
         }
     });
     Ok(())
@@ -243,7 +313,7 @@ pub(crate) async fn until_ended(
     drain_time: Duration,
     telemetry: telemetry::Guard,
 ) -> Result<ExitCode, Failure> {
-    let second_signal = shutdown.on_signals()?;
+    let (second_signal, outcome) = (shutdown.on_signals()?, shutdown.clone());
     let clean = tokio::select! {
         signal = second_signal => std::process::exit(signal.exit_code().into()),
         clean = shutdown.finished(drain_time, SHUTDOWN) => clean,
@@ -251,6 +321,7 @@ pub(crate) async fn until_ended(
     if let Err(error) = telemetry.shutdown(FLUSH).await {
         report(&error);
     }
+    let has_failed = outcome.has_failed();
     clean?;
-    Ok(ExitCode::SUCCESS)
+    Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

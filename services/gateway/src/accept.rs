@@ -46,7 +46,7 @@ const SMALLEST_BUFFER: usize = 8 * 1024;
 /// kernel, which would otherwise let it grow to megabytes.
 const SEND_BUFFER: usize = 16 * 1024;
 /// How long to wait when the system has no more sockets.
-const EXHAUSTED: Duration = Duration::from_millis(100);
+pub(crate) const EXHAUSTED: Duration = Duration::from_millis(100);
 /// How long requests under way may take when the gateway ends.
 const LAST_REQUESTS: Duration = Duration::from_secs(2);
 
@@ -76,7 +76,7 @@ pub(crate) async fn serve(
         Routes::Admin => (false, Pending::new(&shared.settings)),
         Routes::Clients | Routes::All => (shared.settings.proxy_protocol, Arc::clone(&shared.limits.pending)),
     };
-    let entrance = Arc::new(Entrance::new(Arc::clone(&shared), tls, proxy_protocol));
+    let entrance = Arc::new(Entrance::new(shared.settings.clone(), tls, proxy_protocol));
     let router = router(routes, Endpoint { shared, stage, upgrades: tasks.clone() });
     while let Some(accepted) = cancelled.run_until_cancelled(listener.accept()).await {
         match accepted {
@@ -114,7 +114,13 @@ async fn displaced(place: Option<&PendingConnection>) {
     }
 }
 
-async fn serve_connection(stream: TcpStream, address: SocketAddr, entrance: Arc<Entrance>, router: Router) {
+/// Answers the requests of one connection, until that ends.
+pub(crate) async fn serve_connection(
+    stream: TcpStream,
+    address: SocketAddr,
+    entrance: Arc<Entrance>,
+    router: Router,
+) {
     let bounds = Bounds::of(entrance.settings());
     let handshake_timeout = entrance.settings().handshake_timeout;
     let deadline = Instant::now() + handshake_timeout;

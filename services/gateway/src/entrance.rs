@@ -3,7 +3,6 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tidings_runtime::config::GatewayConfig;
@@ -14,11 +13,10 @@ use tokio_rustls::server::TlsStream;
 
 use crate::forwarded::is_trusted;
 use crate::proxy_header::{self, HeaderError};
-use crate::shared::Shared;
 
 /// How everybody comes in.
 pub(crate) struct Entrance {
-    shared: Arc<Shared>,
+    settings: GatewayConfig,
     tls: Option<TlsAcceptor>,
     /// Whether each connection begins with a PROXY header.
     proxy_protocol: bool,
@@ -33,13 +31,13 @@ pub(crate) enum Entered {
 }
 
 impl Entrance {
-    pub(crate) fn new(shared: Arc<Shared>, tls: Option<TlsAcceptor>, proxy_protocol: bool) -> Self {
+    pub(crate) fn new(settings: GatewayConfig, tls: Option<TlsAcceptor>, proxy_protocol: bool) -> Self {
         let complaints = RateLimiter::direct(Quota::per_second(std::num::NonZeroU32::MIN));
-        Self { shared, tls, proxy_protocol, complaints }
+        Self { settings, tls, proxy_protocol, complaints }
     }
 
     pub(crate) fn settings(&self) -> &GatewayConfig {
-        &self.shared.settings
+        &self.settings
     }
 
     /// Lets a connection in before `deadline`, or says in the log why not. With it, the address at its other

@@ -11,9 +11,9 @@ use tidings_runtime::config::GatewayConfig;
 use tidings_runtime::shutdown::Shutdown;
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::users::{UserWatch, Users};
-use tidings_streams::{ExtentError, FollowError, PlacementError, Topology, TopologyError};
+use tidings_streams::{ExtentError, FollowError, PlacementError, Topology, TopologyError, may_pass};
 use time::OffsetDateTime;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -23,15 +23,15 @@ use crate::connections;
 use crate::http::{Routes, Stage};
 use crate::lanes::Keeper;
 use crate::limits::Limits;
+use crate::listening::Listening;
 use crate::positions::Positions;
+use crate::readiness::{self, Readiness, Trouble};
 use crate::shared::Shared;
 use crate::tls::Identity;
 use crate::users::KnownUsers;
 
-/// Connections that may wait to be accepted; the system bounds them further (`net.core.somaxconn` on
-/// Linux). All clients of a gateway that ended come at once, and one that finds no room tries again
-/// only after a second.
-const BACKLOG: u32 = 16 * 1024;
+/// How long to wait before NATS is asked again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What a gateway is made of.
 pub struct Parts {
@@ -69,19 +69,14 @@ pub struct Gateway {
     listener: TcpListener,
     /// Of the admin interface, where it has an address of its own.
     admin: Option<TcpListener>,
-    address: SocketAddr,
     identity: Option<Identity>,
     stage: watch::Sender<Stage>,
 }
 
 impl Gateway {
-    /// Binds the address. Nobody is answered before [`Gateway::run`].
-    pub fn start(parts: Parts) -> Result<Self, StartError> {
-        let listen = parts.settings.listen;
-        let admin = parts.settings.admin_listen.filter(|admin| *admin != listen);
-        let admin = admin.map(|admin| bind("gateway.admin_listen", admin)).transpose()?;
-        let admin = admin.map(|(listener, _)| listener);
-        let (listener, address) = bind("gateway.listen", listen)?;
+    /// Takes over a listening socket. Nobody is answered before [`Gateway::run`].
+    #[must_use]
+    pub fn new(parts: Parts, listening: Listening) -> Self {
         let catalogs = Arc::clone(&parts.catalogs.borrow());
         let shared = Arc::new(Shared {
             limits: Limits::new(&parts.settings, &catalogs),
@@ -98,32 +93,19 @@ impl Gateway {
             positions: Positions::new(parts.consumers, parts.name.clone(), parts.clock),
             users: KnownUsers::new(parts.users),
             audit: Audit::default(),
+            readiness: Readiness::default(),
             name: parts.name,
         });
         let (identity, stage) = (parts.identity, watch::Sender::new(Stage::Starting));
-        Ok(Self { shared, listener, admin, address, identity, stage })
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Where its admin interface listens, if it has one.
-    #[must_use]
-    pub fn admin_address(&self) -> Option<SocketAddr> {
-        match &self.admin {
-            Some(listener) => listener.local_addr().ok(),
-            None => self.shared.settings.admin_listen.map(|_| self.address),
-        }
+        let (listener, admin) = listening.into_listeners();
+        Self { shared, listener, admin, identity, stage }
     }
 
     /// Serves until told to end; then moves everybody elsewhere over the configured time, or at once if it is
     /// urgent, saves their positions and returns. Until the last one has left, whoever comes is told to go
     /// elsewhere, too.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), StartError> {
-        let Self { shared, listener, admin, stage, identity, .. } = self;
+        let Self { shared, listener, admin, stage, identity } = self;
         let over = CancellationToken::new();
         let tls = identity.as_ref().map(Identity::acceptor);
         let shared_address = shared.settings.admin_listen == Some(shared.settings.listen);
@@ -153,21 +135,6 @@ impl Gateway {
     }
 }
 
-/// Listens at the address that this key names, and says where that is.
-fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let listener = listen(address);
-    let bound = listener.and_then(|listener| listener.local_addr().map(|bound| (listener, bound)));
-    bound.map_err(|source| StartError::Listen { key, address, source })
-}
-
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A gateway that starts again does not wait for the connections of its predecessor to be forgotten.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
 /// Learns what lies where, opens the lanes, and keeps them until nobody is connected any more.
 async fn serve(
     shared: &Arc<Shared>,
@@ -193,6 +160,7 @@ async fn serve(
         keeping,
         shared.users.run(watch, over),
         connections::answer(shared, &lanes, over),
+        readiness::keep(shared, &lanes, over),
         // Until the last connection has ended.
         shared.positions.run(over.clone()),
         shared.audit.run(over),
@@ -203,7 +171,45 @@ async fn serve(
 async fn prepare(shared: &Arc<Shared>, over: &CancellationToken) -> Result<(Keeper, UserWatch), StartError> {
     let mut watch = shared.users.store().watch();
     shared.users.learn(watch.next().await);
-    Ok((Keeper::open(shared, over).await?, watch))
+    let keeper = Keeper::open(shared, over).await?;
+    shared.readiness.set(None);
+    Ok((keeper, watch))
+}
+
+/// Attempts at something that NATS may not be able to do now.
+#[derive(Default)]
+pub(crate) struct Patience {
+    said: String,
+}
+
+impl Patience {
+    /// Waits before the next attempt, and says why. What will not pass is an error.
+    pub(crate) async fn wait(&mut self, shared: &Shared, error: StartError) -> Result<(), StartError> {
+        if !error.may_pass() {
+            return Err(error);
+        }
+        let reason = readiness::chain(&error);
+        if self.said != reason {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the gateway waits");
+            shared.readiness.set(Some(Trouble::starting(reason.clone())));
+            self.said = reason;
+        }
+        tokio::time::sleep(RETRY).await;
+        Ok(())
+    }
+}
+
+impl StartError {
+    /// Whether it may be otherwise a moment later, without anybody changing a setting.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Listen { .. } | Self::Store(_) | Self::Shard(_) => false,
+            Self::Topology(error) => error.may_pass(),
+            Self::Placement(error) => may_pass(error),
+            Self::Extent(error) => may_pass(error),
+            Self::Follow(error) => may_pass(error),
+        }
+    }
 }
 
 /// Why a gateway cannot serve.
@@ -240,23 +246,4 @@ pub enum StartError {
     /// A thread cannot be started.
     #[error("cannot start a shard")]
     Shard(#[source] std::io::Error),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// More than the 128 that libraries let wait by default.
-    #[tokio::test]
-    async fn many_may_wait_to_be_accepted() {
-        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut waiting = Vec::new();
-        for _ in 0..512 {
-            // A connection for which there is no room is not answered at all.
-            let connecting = tokio::net::TcpStream::connect(address);
-            let connected = tokio::time::timeout(Duration::from_secs(30), connecting).await;
-            waiting.push(connected.expect("there is room").unwrap());
-        }
-    }
 }

@@ -24,7 +24,7 @@ use crate::lanes::Lanes;
 use crate::session::Passport;
 use crate::shard::{Detached, Newcomer, ShardHandle};
 use crate::shared::Shared;
-use crate::standing::{Standing, find, stand};
+use crate::standing::{Standing, StandingError, find, stand};
 use crate::{admin, request};
 
 /// What the answers need.
@@ -86,13 +86,29 @@ fn nothing_here(routes: Routes) -> Response {
 async fn ready(State(endpoint): State<Endpoint>) -> Response {
     let stage = endpoint.stage.borrow().clone();
     match stage {
-        Stage::Open(_) => "ready\n".into_response(),
-        Stage::Starting => unavailable("STARTING", "the gateway is learning what lies where"),
+        Stage::Open(_) => match endpoint.shared.readiness.trouble() {
+            None => "ready\n".into_response(),
+            Some(trouble) => trouble.response(),
+        },
+        Stage::Starting => match endpoint.shared.readiness.trouble() {
+            None => unavailable("STARTING", "the gateway is learning what lies where"),
+            Some(trouble) => trouble.response(),
+        },
         Stage::Draining => unavailable("DRAINING", "the gateway is shutting down"),
     }
 }
 
-async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Response {
+/// Whoever comes is not kept waiting for something that is not there.
+async fn connect(State(endpoint): State<Endpoint>, request: Request) -> Response {
+    let shared = Arc::clone(&endpoint.shared);
+    tokio::select! {
+        biased;
+        trouble = shared.readiness.lost() => trouble.response(),
+        response = admit(endpoint, request) => response,
+    }
+}
+
+async fn admit(endpoint: Endpoint, mut request: Request) -> Response {
     let Endpoint { shared, stage, upgrades } = endpoint;
     let deadline = Instant::now() + shared.settings.handshake_timeout;
     let lanes = match when_open(stage, deadline).await {
@@ -115,7 +131,11 @@ async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Resp
     };
     let passport = &admission.passport;
     let tenant = passport.tenant();
-    let Ok((open, view)) = timeout_at(deadline, find(&lanes, tenant)).await else { return moving() };
+    let (open, view) = match timeout_at(deadline, find(&lanes, tenant)).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => return without_position(&error),
+        Err(_elapsed) => return moving(),
+    };
     let first = || shared.first_position(tenant, &open.lane, view);
     let stored = shared.positions.arrive(passport, first).await;
     let mut stored = match stored {
@@ -126,10 +146,7 @@ async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Resp
     let position = admission.since.unwrap_or(stored.state.position);
     let (open, standing) = match timeout_at(deadline, stand(&lanes, tenant, position)).await {
         Ok(Ok(standing)) => standing,
-        Ok(Err(error)) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a client cannot be served now");
-            return unavailable("NO_POSITION", "your position cannot be checked now; try again");
-        }
+        Ok(Err(error)) => return without_position(&error),
         Err(_elapsed) => return moving(),
     };
     if stored.state.position.epoch != standing.after.epoch {
@@ -164,6 +181,15 @@ async fn when_open(
         Stage::Starting => Err(unavailable("STARTING", "the gateway is not ready yet; try again")),
         Stage::Draining => Err(unavailable("DRAINING", "the gateway is shutting down; connect again")),
     }
+}
+
+fn without_position(error: &StandingError) -> Response {
+    if let StandingError::Lost = error {
+        // That the record cannot be read was logged when it was read.
+        return unavailable("PLACEMENT_UNREADABLE", &error.to_string());
+    }
+    tracing::warn!(error = error as &dyn std::error::Error, "a client cannot be served now");
+    unavailable("NO_POSITION", "your position cannot be checked now; try again")
 }
 
 fn moving() -> Response {
@@ -217,6 +243,11 @@ fn without_consumer(
             from,
         });
         return refuse(status, code, &error.to_string());
+    }
+    if let ConsumerStoreError::Damaged { .. } = error {
+        let text =
+            "what is stored about this device cannot be read; ask those who look after the application";
+        return unavailable("CONSUMER_UNREADABLE", text);
     }
     tracing::warn!(error = error as &dyn std::error::Error, "a client cannot be served now");
     unavailable("NO_POSITION", "your position cannot be read now; try again")

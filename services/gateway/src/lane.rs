@@ -128,6 +128,21 @@ impl Lane {
 }
 
 impl OpenLane {
+    /// A tenant of whom this lane knows only what the stream has said so far, and whose placement is known now.
+    pub(crate) async fn place(&self, tenant: &Tenant, placement: &Placement) {
+        let Lane { topology, retained } = &*self.lane;
+        for stay in stays(topology.shard(), retained.epoch(), retained.head(), placement) {
+            let Some((generation, since)) = stay else {
+                retained.leave(tenant);
+                continue;
+            };
+            retained.begin(tenant, generation, since);
+            for shard in self.shards.iter() {
+                shard.tell(News::Began { tenant: tenant.clone(), generation, since }).await;
+            }
+        }
+    }
+
     /// A tenant whose envelopes are in this lane from the beginning of what there is of it, in a generation that no
     /// notice is about.
     pub(crate) async fn welcome(&self, tenant: &Tenant, generation: u32) {
@@ -136,6 +151,27 @@ impl OpenLane {
             shard.tell(News::Began { tenant: tenant.clone(), generation, since: 0 }).await;
         }
     }
+}
+
+/// The generations of a tenant in a shard's stream that were current when it held what is up to `reach`, and since when;
+/// an empty one for each time that the tenant left it.
+fn stays(
+    shard: ShardNumber,
+    stream: Epoch,
+    reach: u64,
+    placement: &Placement,
+) -> impl Iterator<Item = Option<(u32, u64)>> {
+    placement.stays().filter_map(move |stay| {
+        let place = stay.place;
+        // What is known of another life of the stream is older than all that is in it.
+        let since = stay.since.filter(|since| since.epoch == place.epoch(stream));
+        let since = since.map_or(0, |since| since.sequence);
+        if place.shard == shard {
+            (since <= reach).then_some(Some((place.generation, since)))
+        } else {
+            Some(None)
+        }
+    })
 }
 
 /// Which generations were current in a shard's stream when it held what is up to `reach`. What comes behind it says so
@@ -148,15 +184,10 @@ fn generations_at(
 ) -> Generations {
     let mut generations = Generations::new(shard == ShardNumber::default());
     for (tenant, placement) in placements {
-        for stay in placement.stays() {
-            let place = stay.place;
-            // What is known of another life of the stream is older than all that is in it.
-            let since = stay.since.filter(|since| since.epoch == place.epoch(stream));
-            let since = since.map_or(0, |since| since.sequence);
-            if place.shard != shard {
-                generations.leave(tenant);
-            } else if since <= reach {
-                generations.begin(tenant, place.generation, since);
+        for stay in stays(shard, stream, reach, placement) {
+            match stay {
+                None => generations.leave(tenant),
+                Some((generation, since)) => generations.begin(tenant, generation, since),
             }
         }
     }

@@ -3,19 +3,21 @@
 //! A lane is opened when the first tenant has its envelopes there. When a tenant's have moved to another shard, its
 //! connections are asked to come again, and find themselves in the other lane where they stood.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_model::{Placement, ShardNumber, Tenant};
+use tidings_model::{Placement, Position, ShardNumber, Tenant};
 use tidings_runtime::shutdown::Shutdown;
+use tidings_streams::AllPlacements;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::gateway::StartError;
-use crate::lane::{OpenLane, PreparedLane, Threads};
+use crate::gateway::{Patience, StartError};
+use crate::lane::{Lane, OpenLane, PreparedLane, Threads};
+use crate::readiness;
 use crate::shard::ShardHandle;
 use crate::shared::Shared;
 
@@ -29,6 +31,8 @@ const MOVING: Duration = Duration::from_secs(5);
 pub(crate) struct Lanes {
     open: BTreeMap<ShardNumber, OpenLane>,
     homes: HashMap<Tenant, ShardNumber>,
+    /// Tenants whose record could not be read since this gateway started: nobody knows what to deliver to them.
+    lost: BTreeSet<Tenant>,
     /// Of all lanes, in the order of their numbers.
     shards: Vec<ShardHandle>,
 }
@@ -38,6 +42,16 @@ impl Lanes {
     pub(crate) fn of(&self, tenant: &Tenant) -> Option<&OpenLane> {
         let shard = self.homes.get(tenant).copied().unwrap_or_default();
         self.open.get(&shard)
+    }
+
+    /// Whether it is not known where the tenant's envelopes are.
+    pub(crate) fn is_lost(&self, tenant: &Tenant) -> bool {
+        self.lost.contains(tenant)
+    }
+
+    /// All lanes.
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = &Lane> {
+        self.open.values().map(|open| &*open.lane)
     }
 
     /// The shards of all lanes, in the order of their numbers.
@@ -56,7 +70,7 @@ pub(crate) struct Keeper {
     shared: Arc<Shared>,
     lanes: watch::Sender<Arc<Lanes>>,
     /// The state of the bucket that the lanes are kept by.
-    revision: u64,
+    revision: Option<Position>,
     threads: Threads,
     tasks: TaskTracker,
     over: CancellationToken,
@@ -68,13 +82,25 @@ impl Keeper {
         let mut keeper = Self {
             shared: Arc::clone(shared),
             lanes: watch::Sender::default(),
-            revision: 0,
+            revision: None,
             threads: Vec::new(),
             tasks: TaskTracker::new(),
             over: over.clone(),
         };
-        keeper.add(ShardNumber::default(), &shared.topology.placements().all().await?).await?;
-        keeper.look().await?;
+        let mut patience = Patience::default();
+        let AllPlacements { placements, unreadable } = loop {
+            match shared.topology.placements().all().await {
+                Ok(all) => break all,
+                Err(error) => patience.wait(shared, error.into()).await?,
+            }
+        };
+        keeper.lanes.send_modify(|lanes| Arc::make_mut(lanes).lost = unreadable);
+        while let Err(error) = keeper.add(ShardNumber::default(), &placements).await {
+            patience.wait(shared, error).await?;
+        }
+        while let Err(error) = keeper.look().await {
+            patience.wait(shared, error).await?;
+        }
         Ok(keeper)
     }
 
@@ -85,12 +111,14 @@ impl Keeper {
 
     /// Keeps the lanes up to date. May be dropped at any point.
     pub(crate) async fn keep(&mut self) {
+        let mut said = String::new();
         loop {
             tokio::time::sleep(LOOK).await;
-            if let Err(error) = self.look().await {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "where tenants' envelopes are is looked at later");
+            let reason = self.look().await.err().map(|error| readiness::chain(&error)).unwrap_or_default();
+            if said != reason && !reason.is_empty() {
+                tracing::warn!(reason, "where tenants' envelopes are is looked at later");
             }
+            said = reason;
         }
     }
 
@@ -119,17 +147,32 @@ impl Keeper {
     async fn look(&mut self) -> Result<(), StartError> {
         let placements = self.shared.topology.placements();
         let revision = placements.revision().await?;
-        if revision == self.revision {
+        if Some(revision) == self.revision {
             return Ok(());
         }
-        let all = placements.all().await?;
+        let AllPlacements { placements: all, unreadable } = placements.all().await?;
+        self.take_found(&all, &unreadable).await;
         for (tenant, placement) in &all {
             if self.shared.catalogs().contains_key(tenant) {
                 self.settle(tenant, placement, &all).await?;
             }
         }
-        self.revision = revision;
+        self.revision = Some(revision);
         Ok(())
+    }
+
+    /// Serves those again whose record can be read now, or is gone. Of a tenant that is served, what was known before
+    /// counts while its record cannot be read: nobody can request or finish a change meanwhile.
+    async fn take_found(&mut self, all: &BTreeMap<Tenant, Placement>, unreadable: &BTreeSet<Tenant>) {
+        let lanes = Arc::clone(&self.lanes.borrow());
+        for tenant in lanes.lost.difference(unreadable) {
+            let placement = all.get(tenant).cloned().unwrap_or_default();
+            for open in lanes.open.values() {
+                open.place(tenant, &placement).await;
+            }
+        }
+        self.lanes
+            .send_modify(|lanes| Arc::make_mut(lanes).lost.retain(|tenant| unreadable.contains(tenant)));
     }
 
     /// Has a tenant served where its envelopes are.

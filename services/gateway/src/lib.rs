@@ -29,8 +29,10 @@ mod http_stream;
 mod lane;
 mod lanes;
 mod limits;
+mod listening;
 mod positions;
 mod proxy_header;
+mod readiness;
 mod request;
 mod retained;
 mod session;
@@ -42,4 +44,5 @@ mod tls;
 mod users;
 
 pub use gateway::{Gateway, Parts, StartError};
+pub use listening::Listening;
 pub use tls::{CertificateError, Identity};

@@ -28,6 +28,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const CONCURRENT: usize = 64;
 /// Consumers that share one of these are saved one after the other; many more than saves at once.
 const SAVES: usize = 1024;
+/// How often it is logged at most that positions cannot be saved.
+const COMPLAINT: Duration = Duration::from_secs(10);
 /// How long the last saves may take.
 const LAST_SAVES: Duration = Duration::from_secs(5);
 
@@ -44,6 +46,7 @@ pub(crate) struct Positions {
     urgent: Notify,
     /// How many of those who are about to leave are saved at once.
     turns: Semaphore,
+    complained_at: Mutex<Option<Instant>>,
 }
 
 /// A consumer of which this gateway holds connections, or has something to save.
@@ -55,6 +58,22 @@ struct Online {
     saved_at: Instant,
     /// The user was purged while connected; these connections leave no trace.
     purged: bool,
+}
+
+/// A change that is kept to be saved later, unless it was saved.
+struct Unsaved<'p> {
+    positions: &'p Positions,
+    name: &'p ConsumerName,
+    change: Box<Change>,
+    is_saved: bool,
+}
+
+impl Drop for Unsaved<'_> {
+    fn drop(&mut self) {
+        if !self.is_saved {
+            self.positions.keep(self.name, (*self.change).clone());
+        }
+    }
 }
 
 /// What became of a save.
@@ -76,6 +95,7 @@ impl Positions {
             hasher: RandomState::new(),
             urgent: Notify::new(),
             turns: Semaphore::new(CONCURRENT),
+            complained_at: Mutex::default(),
         }
     }
 
@@ -124,6 +144,19 @@ impl Positions {
         change.keys.clone_from(&passport.keys);
         entry.note(change);
         Ok(stored)
+    }
+
+    /// Makes sure that positions can be kept. If the store had lost them, those who are here are saved again.
+    pub(crate) async fn check(&self) -> Result<(), ConsumerStoreError> {
+        if self.store.check().await? {
+            for entry in self.online().values_mut().filter(|entry| entry.connections > 0) {
+                let mut change = self.change(entry.stored.state.position);
+                change.resets = entry.stored.state.resets;
+                entry.note(change);
+            }
+            self.urgent.notify_one();
+        }
+        Ok(())
     }
 
     /// Everything up to here has been received.
@@ -206,12 +239,21 @@ impl Positions {
             };
             online.iter().filter(|(_, entry)| is_due(entry)).map(|(name, _)| name.clone()).collect()
         };
-        let saves = futures_util::stream::iter(due).map(async |name| {
-            if let Err(error) = self.save(&name).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a position is saved later");
-            }
-        });
-        saves.buffer_unordered(CONCURRENT).collect::<()>().await;
+        let saves = futures_util::stream::iter(due).map(async |name| self.save(&name).await.err());
+        let failed: Vec<_> =
+            saves.buffer_unordered(CONCURRENT).filter_map(std::future::ready).collect().await;
+        self.complain(&failed);
+    }
+
+    /// One line for all that could not be saved, and not more often than once in a while.
+    fn complain(&self, failed: &[ConsumerStoreError]) {
+        let mut complained_at = self.complained_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(error) = failed.last() else { return };
+        if complained_at.is_none_or(|at| at.elapsed() >= COMPLAINT) {
+            *complained_at = Some(Instant::now());
+            let (error, positions) = (error as &dyn std::error::Error, failed.len());
+            tracing::warn!(error, positions, "positions could not be saved and are saved later");
+        }
     }
 
     /// Saves what is known of a consumer whose connection is about to be moved elsewhere, where it is loaded.
@@ -230,18 +272,18 @@ impl Positions {
             online.get_mut(name).and_then(|entry| Some((entry.change.take()?, entry.stored.clone())))
         };
         let Some((change, known)) = taken else { return Ok(()) };
-        match self.store.save(name, Some(&known), &change).await {
+        // Whoever waits for this may go away at any moment.
+        let mut unsaved = Unsaved { positions: self, name, change, is_saved: false };
+        match self.store.save(name, Some(&known), &unsaved.change).await {
             Ok(stored) => {
+                unsaved.is_saved = true;
                 if self.saved(name, stored) == Saved::InVain {
                     // It was, or is about to be, removed; this save came behind.
                     self.store.remove(name).await?;
                 }
                 Ok(())
             }
-            Err(error) => {
-                self.keep(name, *change);
-                Err(error)
-            }
+            Err(error) => Err(error),
         }
     }
 

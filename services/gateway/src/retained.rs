@@ -170,6 +170,11 @@ impl Retained {
         self.read_lock().removed_through
     }
 
+    /// Up to where the stream was read.
+    pub(crate) fn head(&self) -> u64 {
+        self.read_lock().mailbox.head()
+    }
+
     /// What of the stream can be answered for to a tenant; `None` if its envelopes are elsewhere.
     pub(crate) fn view(&self, tenant: &Tenant) -> Option<View> {
         let inner = self.read_lock();
@@ -266,9 +271,9 @@ impl Inner {
         // What lay below the mailbox is not known; it may have mattered.
         let unknown = (self.floor < self.mailbox.floor()).then(|| floor.min(self.mailbox.floor()));
         self.floor = floor;
-        let removed = self.mailbox.retain_from(floor + 1);
-        self.hot_tail.retain_from(floor + 1);
-        self.times.retain_from(floor + 1);
+        let removed = self.mailbox.retain_from(floor.saturating_add(1));
+        self.hot_tail.retain_from(floor.saturating_add(1));
+        self.times.retain_from(floor.saturating_add(1));
         self.removed_through = removed.or(unknown).unwrap_or(self.removed_through);
     }
 

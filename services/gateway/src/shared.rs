@@ -15,6 +15,7 @@ use crate::audit::Audit;
 use crate::lane::Lane;
 use crate::limits::Limits;
 use crate::positions::Positions;
+use crate::readiness::Readiness;
 use crate::standing::View;
 use crate::users::KnownUsers;
 
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) positions: Positions,
     pub(crate) users: KnownUsers,
     pub(crate) audit: Audit,
+    pub(crate) readiness: Readiness,
 }
 
 impl Shared {

@@ -19,12 +19,18 @@ use crate::lanes::Lanes;
 const RETRY: Duration = Duration::from_millis(50);
 
 /// The lane in which a tenant is served, and what it can answer for. Waits while the tenant is on its way.
-pub(crate) async fn find(lanes: &watch::Receiver<Arc<Lanes>>, tenant: &Tenant) -> (OpenLane, View) {
+pub(crate) async fn find(
+    lanes: &watch::Receiver<Arc<Lanes>>,
+    tenant: &Tenant,
+) -> Result<(OpenLane, View), StandingError> {
     loop {
+        if lanes.borrow().is_lost(tenant) {
+            return Err(StandingError::Lost);
+        }
         let open = lanes.borrow().of(tenant).cloned();
         let view = open.as_ref().and_then(|open| open.lane.view(tenant));
         if let (Some(open), Some(view)) = (open, view) {
-            return (open, view);
+            return Ok((open, view));
         }
         tokio::time::sleep(RETRY).await;
     }
@@ -38,7 +44,7 @@ pub(crate) async fn stand(
     position: Position,
 ) -> Result<(OpenLane, Standing), StandingError> {
     loop {
-        let (open, view) = find(lanes, tenant).await;
+        let (open, view) = find(lanes, tenant).await?;
         if let Some(standing) = stand_in(&open.lane, tenant, view, position).await? {
             return Ok((open, standing));
         }
@@ -77,6 +83,11 @@ async fn stand_in(
 /// It cannot be said now where somebody stands.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StandingError {
+    /// What the bucket holds of the tenant cannot be read.
+    #[error(
+        "it is stored unreadably where the messages of your tenant are; ask those who look after the application"
+    )]
+    Lost,
     /// It is not known where they were.
     #[error(transparent)]
     Placement(#[from] PlacementError),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tidings_model::{Placement, ShardNumber, Tenant};
-use tidings_streams::{Topology, last_of_generation};
+use tidings_streams::{AllPlacements, Topology, last_of_generation};
 
 use crate::run::ProjectorError;
 
@@ -14,8 +14,8 @@ pub async fn place_configured(
     topology: &Topology,
     configured: &BTreeMap<Tenant, ShardNumber>,
 ) -> Result<(), ProjectorError> {
-    let recorded = topology.placements().all().await?;
-    for (tenant, &wanted) in configured {
+    let AllPlacements { placements: recorded, unreadable } = topology.placements().all().await?;
+    for (tenant, &wanted) in configured.iter().filter(|(tenant, _)| !unreadable.contains(*tenant)) {
         let shard = match recorded.get(tenant) {
             Some(placement) => placement.current.place.shard,
             None => record_first(topology, tenant, wanted).await?,

@@ -158,6 +158,9 @@ impl Engine {
             job.read(read.event.position);
         }
         let mut envelopes = Vec::new();
+        if self.residents.is_lost(tenant) && !self.is_written(&read) {
+            self.projecting.reject_unplaced(&read.event).await;
+        }
         if self.residents.is_here(tenant) {
             let now = (self.clock)();
             envelopes = self.projecting.envelopes(&read.event).await;
@@ -167,6 +170,11 @@ impl Engine {
         let trail = Trail { through: None, held_from: self.holding.held_from() };
         self.put(Cause::Event(read), trail, envelopes.into_iter().map(Item::Envelope));
         self.acknowledge_done().await;
+    }
+
+    /// Whether everything of this event was written before this projector took up writing.
+    fn is_written(&self, read: &ReadEvent) -> bool {
+        self.resume.after.is_some_and(|after| after.event.is_at_or_behind(read.event.position))
     }
 
     fn put(&mut self, cause: Cause, trail: Trail, items: impl IntoIterator<Item = Item>) {

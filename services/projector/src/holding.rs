@@ -104,7 +104,7 @@ impl Holding {
         // Of another life of `EVENTS`, nothing is held.
         let after = resume.after.filter(|after| after.event.epoch == through.epoch);
         let last = after.map_or(0, |after| after.event.sequence);
-        let first = resume.held_from.filter(|_| after.is_some()).unwrap_or(last + 1);
+        let first = resume.held_from.filter(|_| after.is_some()).unwrap_or(last.saturating_add(1));
         let last = last.max(through.sequence);
         let mut newest = HashMap::<EnvelopeSubject, (Held, Duration)>::new();
         if first > last {

@@ -39,6 +39,13 @@ impl Projecting {
         }
     }
 
+    /// Keeps an event of a tenant of whom it is not known where its envelopes belong.
+    pub(crate) async fn reject_unplaced(&self, event: &RawEvent) {
+        let text =
+            "the tenant's record in the bucket PLACEMENTS cannot be read; restore it, then retry the event";
+        self.reject(event, &Rejection::new(Reason::UnreadablePlacement, text)).await;
+    }
+
     /// Projects an event as a part of its trace, which goes on with its envelopes.
     fn project(&self, event: &RawEvent) -> Result<Vec<Envelope>, Rejection> {
         let span = tracing::info_span!(

@@ -3,14 +3,17 @@
 //! A tenant changes over at its notice. From where that stands in line, its events are taken for the new place; from
 //! where it is sent, its envelopes are written there; and when it is stored, the bucket follows. Whoever opens or
 //! recovers asks the stream first and the bucket second, so that at no point two projectors could mean different places.
+//!
+//! Where the bucket holds something that cannot be read, what was known before counts: nobody can request or finish a
+//! change meanwhile. A projector that starts knows nothing; it keeps the tenant's events as rejected and serves the others.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
-use tidings_model::{Place, Placement, Rebuild, ShardNumber, Tenant};
-use tidings_streams::{PlacementError, Placements, Topology, last_notice};
+use futures_util::future::join_all;
+use tidings_model::{Place, Placement, Position, Rebuild, ShardNumber, Tenant};
+use tidings_streams::{AllPlacements, PlacementError, Placements, Topology, last_notice};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::AbortOnDropHandle;
@@ -19,7 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 const POLL: Duration = Duration::from_secs(1);
 
 /// Where tenants' envelopes are, as the bucket says.
-pub(crate) type All = Arc<BTreeMap<Tenant, Placement>>;
+pub(crate) type All = Arc<AllPlacements>;
 
 /// What the bucket says, whenever that changes; for as long as the handle is kept.
 pub(crate) fn watch_placements(placements: Placements) -> (watch::Receiver<All>, AbortOnDropHandle<()>) {
@@ -33,17 +36,38 @@ pub(crate) fn watch_placements(placements: Placements) -> (watch::Receiver<All>,
             let read = async {
                 let revision = placements.revision().await?;
                 if known != Some(revision) {
-                    sender.send_replace(placements.all().await?.into());
+                    let mut all = placements.all().await?;
+                    if known.is_some_and(|known: Position| known.epoch != revision.epoch) {
+                        let before = All::clone(&sender.borrow());
+                        restore(&placements, &before, &mut all).await?;
+                    }
+                    sender.send_replace(all.into());
                     known = Some(revision);
                 }
                 Ok::<_, PlacementError>(())
             };
+            // That NATS is away is said once for all that need it.
             if let Err(error) = read.await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "looking again later");
+                tracing::debug!(error = &error as &dyn std::error::Error, "looking again later");
             }
         }
     };
     (receiver, AbortOnDropHandle::new(tokio::spawn(watching)))
+}
+
+/// Writes what the bucket has lost when it was created again.
+async fn restore(
+    placements: &Placements,
+    known: &AllPlacements,
+    all: &mut AllPlacements,
+) -> Result<(), PlacementError> {
+    for (tenant, placement) in &known.placements {
+        if !all.placements.contains_key(tenant) && !all.unreadable.contains(tenant) {
+            placements.restore(tenant, placement).await?;
+            all.placements.insert(tenant.clone(), placement.clone());
+        }
+    }
+    Ok(())
 }
 
 pub(crate) struct Residents {
@@ -51,6 +75,8 @@ pub(crate) struct Residents {
     /// Where tenants are who were never placed; in the first shard, if nothing is said.
     configured: BTreeMap<Tenant, ShardNumber>,
     known: HashMap<Tenant, Resident>,
+    /// Tenants whose place is not known, as their record cannot be read.
+    lost: HashSet<Tenant>,
     /// Whether somebody has left, or is to be made anew.
     has_work: bool,
 }
@@ -73,6 +99,10 @@ struct Coming {
 }
 
 impl Resident {
+    fn new(placement: Placement) -> Self {
+        Self { placement, notice: None, coming: None }
+    }
+
     /// Where its events belong that are read now.
     fn place_in_line(&self) -> Place {
         self.coming.map_or(self.placement.current.place, |coming| coming.place)
@@ -101,7 +131,13 @@ impl Resident {
 
 impl Residents {
     pub(crate) fn new(topology: &Topology, configured: BTreeMap<Tenant, ShardNumber>) -> Self {
-        Self { topology: topology.clone(), configured, known: HashMap::new(), has_work: false }
+        Self {
+            topology: topology.clone(),
+            configured,
+            known: HashMap::new(),
+            lost: HashSet::new(),
+            has_work: false,
+        }
     }
 
     /// Asks stream and bucket, about these tenants and all that were ever placed.
@@ -109,26 +145,52 @@ impl Residents {
         &mut self,
         tenants: impl Iterator<Item = &Tenant>,
     ) -> Result<(), PlacementError> {
-        let mut placements = self.topology.placements().all().await?;
-        for tenant in tenants {
-            let first = || Placement::first(self.configured_shard(tenant.as_str()));
+        let AllPlacements { mut placements, mut unreadable } = self.topology.placements().all().await?;
+        unreadable.retain(|tenant| match self.known.get(tenant) {
+            Some(known) => placements.insert(tenant.clone(), known.placement.clone()).is_some(),
+            None => true,
+        });
+        for tenant in tenants.filter(|tenant| !unreadable.contains(*tenant)) {
+            let first = || self.first(tenant);
             placements.entry(tenant.clone()).or_insert_with(first);
         }
         let learning = placements.into_iter().map(async |(tenant, placement)| {
-            let mut resident = Resident { placement, notice: None, coming: None };
-            self.settle(&tenant, &mut resident).await?;
-            Ok((tenant, resident))
+            let mut resident = Resident::new(placement);
+            let settled = self.settle(&tenant, &mut resident).await;
+            (tenant, resident, settled)
         });
-        self.known = try_join_all(learning).await?.into_iter().collect();
+        let (mut known, mut lost) = (HashMap::new(), HashSet::from_iter(unreadable));
+        for (tenant, resident, settled) in join_all(learning).await {
+            match settled {
+                Ok(()) => _ = known.insert(tenant, resident),
+                // The stream has said more than what was known, and nobody can be asked what became of it.
+                Err(PlacementError::Damaged { .. }) => _ = lost.insert(tenant),
+                Err(error) => return Err(error),
+            }
+        }
+        (self.known, self.lost) = (known, lost);
         self.reckon();
         Ok(())
     }
 
+    fn first(&self, tenant: &Tenant) -> Placement {
+        Placement::first(self.configured_shard(tenant.as_str()))
+    }
+
+    /// Whether it is not known where the envelopes of this tenant belong.
+    pub(crate) fn is_lost(&self, tenant: &str) -> bool {
+        !self.lost.is_empty() && self.lost.iter().any(|lost| lost.as_str() == tenant)
+    }
+
     /// Takes over what the bucket says now, unless the stream has said more.
-    pub(crate) async fn update(&mut self, all: &BTreeMap<Tenant, Placement>) -> Result<(), PlacementError> {
+    pub(crate) async fn update(&mut self, all: &AllPlacements) -> Result<(), PlacementError> {
+        let found = self.take_found(all);
         let mut known = std::mem::take(&mut self.known);
-        for (tenant, placement) in all {
-            let first = || Resident { placement: placement.clone(), notice: None, coming: None };
+        for tenant in &found {
+            known.insert(tenant.clone(), Resident::new(self.first(tenant)));
+        }
+        for (tenant, placement) in &all.placements {
+            let first = || Resident::new(placement.clone());
             let resident = known.entry(tenant.clone()).or_insert_with(first);
             if placement.current.place.generation >= resident.placement.current.place.generation {
                 resident.placement = placement.clone();
@@ -136,14 +198,29 @@ impl Residents {
                 resident.coming = resident.coming.filter(|coming| coming.place.generation > current);
             }
         }
-        let unsettled = known.iter_mut().filter(|(_, resident)| {
+        let unsettled = known.iter_mut().filter(|(tenant, resident)| {
             let has_left = self.owes_notice(resident).is_some();
-            has_left || resident.is_ahead(self.topology.shard())
+            has_left || resident.is_ahead(self.topology.shard()) || found.contains(*tenant)
         });
-        let settled = try_join_all(unsettled.map(|(tenant, resident)| self.settle(tenant, resident))).await;
+        let settled = join_all(unsettled.map(|(tenant, resident)| self.settle(tenant, resident))).await;
         self.known = known;
         self.reckon();
-        settled.map(drop)
+        // That a record cannot be read was logged when it was read.
+        let failed = settled.into_iter().filter_map(Result::err);
+        failed
+            .filter(|error| !matches!(error, PlacementError::Damaged { .. }))
+            .map(Err)
+            .next()
+            .unwrap_or(Ok(()))
+    }
+
+    /// Takes those out of the lost whose record can be read now, or is gone; nobody whose place is known gets lost.
+    fn take_found(&mut self, all: &AllPlacements) -> HashSet<Tenant> {
+        let mut lost = std::mem::take(&mut self.lost);
+        let found = lost.extract_if(|tenant| !all.unreadable.contains(tenant)).collect();
+        lost.extend(all.unreadable.iter().filter(|tenant| !self.known.contains_key(*tenant)).cloned());
+        self.lost = lost;
+        found
     }
 
     /// Reads the newest notice; if it is ahead of the bucket, the bucket follows.
@@ -167,7 +244,8 @@ impl Residents {
     /// Whether events of this tenant that are read now are for this shard.
     pub(crate) fn is_here(&self, tenant: &str) -> bool {
         let known = self.known.get(tenant).map(|resident| resident.place_in_line().shard);
-        known.unwrap_or_else(|| self.configured_shard(tenant)) == self.topology.shard()
+        !self.is_lost(tenant)
+            && known.unwrap_or_else(|| self.configured_shard(tenant)) == self.topology.shard()
     }
 
     /// The generation of a tenant's envelopes that are sent now.

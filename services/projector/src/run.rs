@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidings_catalog::Catalogs;
 use tidings_model::{ShardNumber, Tenant};
 use tidings_streams::{
-    ExtentError, PastError, PlacementError, ReaderError, Topology, TopologyError, WriteError,
+    ExtentError, Outage, PastError, PlacementError, ReaderError, Topology, TopologyError, WriteError,
 };
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -19,6 +19,10 @@ use crate::engine::Engine;
 
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);
+/// How often it is looked whether the streams are there.
+const LOOK: Duration = Duration::from_secs(1);
+/// After how long without an answer there is no service.
+const SILENCE: Duration = Duration::from_secs(2);
 /// How long NATS may be away while a projector starts, before the process ends and says why.
 const PATIENCE_AT_START: Duration = Duration::from_secs(30);
 /// The largest message, with its headers, must fit into one NATS message.
@@ -50,9 +54,15 @@ pub async fn run(
 ) -> Result<(), ProjectorError> {
     let starting = Box::pin(start(topology, catalogs, settings, clock));
     let Some(engine) = cancelled.run_until_cancelled(starting).await else { return Ok(()) };
-    let mut engine = engine?;
+    let (mut engine, streams) = engine?;
+    let work = async {
+        tokio::select! {
+            () = engine.work() => {}
+            () = keep_streams(&streams) => {}
+        }
+    };
     // It may be dropped at any point: what is not confirmed is not acknowledged either.
-    cancelled.run_until_cancelled(Box::pin(engine.work())).await;
+    cancelled.run_until_cancelled(Box::pin(work)).await;
     Box::pin(engine.finish()).await;
     Ok(())
 }
@@ -63,7 +73,7 @@ async fn start(
     catalogs: watch::Receiver<Arc<Catalogs>>,
     settings: Settings,
     clock: fn() -> OffsetDateTime,
-) -> Result<Engine, ProjectorError> {
+) -> Result<(Engine, Topology), ProjectorError> {
     let patience_ends = Instant::now() + PATIENCE_AT_START;
     loop {
         let opening = open(&topology, catalogs.clone(), settings.clone(), clock);
@@ -82,14 +92,29 @@ async fn open(
     catalogs: watch::Receiver<Arc<Catalogs>>,
     settings: Settings,
     clock: fn() -> OffsetDateTime,
-) -> Result<Engine, ProjectorError> {
+) -> Result<(Engine, Topology), ProjectorError> {
     let topology = topology.on(settings.shard).await?;
     let max_payload = topology.max_payload();
     if max_payload < LEAST_MAX_PAYLOAD {
         return Err(ProjectorError::MaxPayload(max_payload));
     }
     configured::place_configured(&topology, &settings.shards).await?;
-    Engine::open(topology, catalogs, settings, clock).await
+    let streams = topology.clone();
+    Ok((Engine::open(topology, catalogs, settings, clock).await?, streams))
+}
+
+/// Creates streams again that are gone, and says when there is no service and when there is again.
+async fn keep_streams(topology: &Topology) {
+    let mut outage = Outage::new("projector");
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let looking = tokio::time::timeout(SILENCE, topology.restore());
+        match looking.await {
+            Ok(Ok(())) => outage.end(),
+            Ok(Err(error)) => outage.begin(&error, Duration::ZERO),
+            Err(elapsed) => outage.begin(&elapsed, SILENCE),
+        }
+    }
 }
 
 /// Why the projector cannot start.
@@ -124,6 +149,11 @@ pub enum ProjectorError {
 impl ProjectorError {
     /// Whether it may be otherwise a moment later.
     fn may_pass(&self) -> bool {
-        !matches!(self, Self::MaxPayload(_) | Self::Topology(TopologyError::Different { .. }))
+        match self {
+            Self::MaxPayload(_) => false,
+            Self::Topology(error) => error.may_pass() || matches!(error, TopologyError::Create { .. }),
+            Self::Reader(error) => error.may_pass(),
+            _ => true,
+        }
     }
 }

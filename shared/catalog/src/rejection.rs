@@ -22,6 +22,8 @@ pub enum Reason {
     TooLarge,
     /// No catalog serves the tenant that the subject names.
     UnknownTenant,
+    /// Where the tenant's envelopes are is stored as something that cannot be read.
+    UnreadablePlacement,
     /// The tenant's catalog has no message for this event.
     UnknownEvent,
     /// The event lacks a value that the catalog places in the message or the address.
@@ -51,6 +53,7 @@ impl Reason {
             Self::MalformedEvent => "malformed-event",
             Self::TooLarge => "too-large",
             Self::UnknownTenant => "unknown-tenant",
+            Self::UnreadablePlacement => "unreadable-placement",
             Self::UnknownEvent => "unknown-event",
             Self::MissingValue => "missing-value",
             Self::SchemaViolation => "schema-violation",

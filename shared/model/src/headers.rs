@@ -26,6 +26,9 @@ pub const EXPIRES: &str = "Tidings-Expires";
 /// On an envelope: what subscriptions can filter on, a JSON object of strings and lists of strings.
 pub const ATTRIBUTES: &str = "Tidings-Attributes";
 
+/// On every notice among envelopes: the version of its form. JetStream's own answers have no headers, so what it may be made
+/// to publish there is never taken for a notice.
+pub const NOTICE: &str = "Tidings-Notice";
 /// On a notice that a tenant's envelopes are elsewhere from there on: the place, `<shard>/<generation>`.
 pub const PLACE: &str = "Tidings-Place";
 

@@ -87,6 +87,10 @@ fn surrogate(text: &[u8], at: usize) -> Option<Half> {
 pub fn parse_unique(text: &[u8]) -> serde_json::Result<Value> {
     serde_json::from_slice::<Outside<true>>(text).map(|Outside(value)| value)
 }
+/// Reads a member that may be `null` but must be there; for serde's `deserialize_with`.
+pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    T::deserialize(deserializer)
+}
 
 /// Reads one JSON text as a `T`, whatever it contains.
 ///

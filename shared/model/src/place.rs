@@ -44,6 +44,7 @@ impl fmt::Display for ShardNumber {
 
 /// Where a tenant's envelopes are; written `<shard>/<generation>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Place {
     /// In which shard's stream.
     pub shard: ShardNumber,

@@ -5,55 +5,57 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::json::present;
 use crate::{Epoch, Place, Position, ShardNumber};
 
 /// Where a tenant's envelopes are. Of whom nothing was said, they are in the first shard.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Placement {
     /// Where they are written and read.
     pub current: Stay,
     /// Where they were before, oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former: Vec<Stay>,
     /// What is being made, to become current.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "present")]
     pub next: Option<Rebuild>,
     /// The newest generation that was cancelled. Its number is not given again: for a while the stream takes envelopes
     /// of the same number for repetitions, and does not store them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "present")]
     pub cancelled: Option<u32>,
 }
 
 /// A place, and since when it was the current one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Stay {
     /// The place.
-    #[serde(flatten)]
     pub place: Place,
     /// The position, in the place's own epoch, of the notice by which it became current; none for a tenant's first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "present")]
     pub since: Option<Position>,
 }
 
 /// A generation that is being made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rebuild {
     /// Where it will be.
-    #[serde(flatten)]
     pub place: Place,
     /// Events that were stored before this time, in seconds since 1970-01-01T00:00:00Z, are left out; without it, the
     /// envelopes of all events that are retained are made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "present")]
     pub since: Option<u64>,
     /// When it was asked for, in seconds since 1970-01-01T00:00:00Z.
     pub requested_at: u64,
     /// How far it is, once a projector has begun.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "present")]
     pub progress: Option<Progress>,
 }
 
 /// How far a rebuild is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Progress {
     /// Events that were projected.
     pub events: u64,
@@ -228,7 +230,7 @@ mod tests {
         assert_eq!(serde_json::from_str::<Placement>(&json).unwrap(), placement);
         assert_eq!(
             serde_json::to_string(&Placement::first(ShardNumber(0))).unwrap(),
-            r#"{"current":{"shard":0,"generation":0}}"#
+            r#"{"current":{"place":{"shard":0,"generation":0},"since":null},"former":[],"next":null,"cancelled":null}"#
         );
     }
 }

@@ -71,6 +71,7 @@ struct Ledger {
     next: u64,
     running: BTreeMap<u64, Cow<'static, str>>,
     panicked: Vec<String>,
+    has_failed: bool,
 }
 
 impl Shutdown {
@@ -110,6 +111,18 @@ impl Shutdown {
     pub fn trigger(&self) {
         self.token.cancel();
         self.urgent.cancel();
+    }
+
+    /// Tells every task to end without delay because one of them gave up; the process's exit code is not 0.
+    pub fn fail(&self) {
+        lock(&self.ledger).has_failed = true;
+        self.trigger();
+    }
+
+    /// Whether a task gave up.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        lock(&self.ledger).has_failed
     }
 
     /// Waits for the word to end, be it [`Shutdown::begin`] or [`Shutdown::trigger`]. Cancel safe.

@@ -13,13 +13,15 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::topology::{self, TopologyError};
+use crate::topology::{self, Missing, TopologyError};
 
 /// What JetStream takes where nothing is said.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// Marks an entry as removed (NATS ADR-8).
 const OPERATION: &str = "KV-Operation";
+/// Marks that the server removed an entry (NATS ADR-43).
+const MARKER_REASON: &str = "Nats-Marker-Reason";
 
 /// How safely a bucket is kept.
 #[derive(Debug, Clone, Copy)]
@@ -30,11 +32,20 @@ pub struct BucketSettings {
     pub in_memory: bool,
 }
 
+/// What a bucket is called, and what for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Purpose {
+    pub(crate) name: &'static str,
+    pub(crate) description: &'static str,
+}
+
 /// A bucket, there and checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Bucket {
     pub(crate) context: Context,
     pub(crate) stream: Arc<Stream>,
+    /// How it is to be.
+    config: Arc<Config>,
     prefix: String,
     /// `Nats-TTL` of every entry, in seconds; entries without it stay.
     time_to_live: Option<u64>,
@@ -45,10 +56,10 @@ impl Bucket {
     /// to live in whole seconds, and takes none below one.
     pub(crate) async fn open(
         context: &Context,
-        name: &str,
-        description: &str,
+        Purpose { name, description }: Purpose,
         time_to_live: Option<Duration>,
         settings: BucketSettings,
+        missing: Missing,
     ) -> Result<Self, TopologyError> {
         let prefix = format!("$KV.{name}.");
         let wanted = Config {
@@ -70,9 +81,15 @@ impl Bucket {
             allow_message_ttl: true,
             ..Config::default()
         };
-        let stream = topology::ensure(context, wanted).await?;
+        let stream = topology::open(context, wanted.clone(), missing).await?;
         let time_to_live = time_to_live.map(|time| time.as_secs().max(1));
-        Ok(Self { context: context.clone(), stream: stream.into(), prefix, time_to_live })
+        let config = Arc::new(wanted);
+        Ok(Self { context: context.clone(), stream: stream.into(), config, prefix, time_to_live })
+    }
+
+    /// Creates the bucket again if it is gone. Returns whether it was.
+    pub(crate) async fn restore(&self) -> Result<bool, TopologyError> {
+        topology::restore(&self.context, &self.config).await
     }
 
     /// Where the key lies in the stream; wildcards stay wildcards.
@@ -109,7 +126,7 @@ impl Bucket {
 
 /// Whether an entry says that there is none, as `nats kv del` leaves it.
 pub(crate) fn is_removal(headers: Option<&HeaderMap>) -> bool {
-    headers.is_some_and(|headers| headers.get(OPERATION).is_some())
+    headers.is_some_and(|headers| headers.get(OPERATION).or_else(|| headers.get(MARKER_REASON)).is_some())
 }
 
 /// Whether the key has another sequence, or, in a cluster, is just being given one.

@@ -86,7 +86,7 @@ impl Streams {
             let noticed_at = former.since.map(|since| since.sequence);
             let after = stood_at.take().or(noticed_at).unwrap_or_default();
             let Some(stream) = self.get(former.place.shard) else { continue };
-            if let Some(message) = stream.next(tenant, former.place, after + 1).await? {
+            if let Some(message) = stream.next(tenant, former.place, after.saturating_add(1)).await? {
                 return Ok(unread_from(&message));
             }
             if let Some(message) = stream.last(tenant, former.place).await? {
@@ -117,13 +117,13 @@ impl Stream {
 
     /// The sequence before the first envelope of a stay that came from there or later: halving what lies between.
     async fn before(&self, tenant: &Tenant, stay: Stay, from: OriginOrder) -> Result<u64, CarryError> {
-        let (mut low, mut high, mut found) = (1, self.last + 1, self.last);
+        let (mut low, mut high, mut found) = (1, self.last.saturating_add(1), self.last);
         while low < high {
             let middle = low + (high - low) / 2;
             match self.next(tenant, stay.place, middle).await? {
                 Some(message) if message.sequence < high => match written_through(&message, stay) {
-                    Some(through) if through < from => low = message.sequence + 1,
-                    _ => (high, found) = (middle, message.sequence - 1),
+                    Some(through) if through < from => low = message.sequence.saturating_add(1),
+                    _ => (high, found) = (middle, message.sequence.saturating_sub(1)),
                 },
                 _ => high = middle,
             }

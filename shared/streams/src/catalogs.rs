@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 use async_nats::jetstream::context::{CreateKeyValueError, KeyValueErrorKind};
 use async_nats::jetstream::kv::{Config, EntryError, PutError, Store};
 use async_nats::jetstream::stream::StorageType;
-use tidings_model::{Tenant, json};
+use serde::{Deserialize, Serialize};
+use tidings_model::Tenant;
 
+use crate::record::{self, Record, RecordError};
 use crate::topology::{Settings, Topology};
 
 pub(crate) const BUCKET: &str = "CATALOGS";
@@ -21,6 +23,22 @@ const HISTORY: i64 = 8;
 
 /// A tenant's files by name, as they were read.
 type Files = BTreeMap<String, String>;
+
+/// What is stored of a tenant.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recorded {
+    files: Files,
+}
+
+impl Record for Recorded {
+    const VERSION: u64 = 1;
+}
+
+/// Whether there is a bucket with the catalogs that run.
+pub async fn are_catalogs_recorded(topology: &Topology) -> Result<bool, CatalogStoreError> {
+    Ok(bucket(topology).await?.is_some())
+}
 
 /// Tells that these catalogs are running now.
 pub async fn record_catalogs<'c>(
@@ -77,7 +95,7 @@ fn accepted(tenant: &Tenant) -> String {
 }
 
 async fn write(store: &Store, key: &str, files: &Files) -> Result<(), CatalogStoreError> {
-    let value = serde_json::to_vec(files).unwrap_or_default();
+    let value = record::encode(&Recorded { files: files.clone() }).map_err(CatalogStoreError::Encode)?;
     let known = store.get(key).await?;
     if known.is_none_or(|known| known != value) {
         store.put(key, value.into()).await?;
@@ -87,7 +105,9 @@ async fn write(store: &Store, key: &str, files: &Files) -> Result<(), CatalogSto
 
 async fn read(store: &Store, key: &str) -> Result<Option<Files>, CatalogStoreError> {
     let value = store.get(key).await?;
-    value.map(|value| json::read(&value).map_err(CatalogStoreError::Damaged)).transpose()
+    let damaged = |source| CatalogStoreError::Damaged { key: key.to_owned(), source };
+    let recorded = value.map(|value| record::decode::<Recorded>(&value).map_err(damaged)).transpose()?;
+    Ok(recorded.map(|recorded| recorded.files))
 }
 
 /// The catalog of a tenant that a projector took up last, or `None` if none ever did.
@@ -139,7 +159,19 @@ pub enum CatalogStoreError {
     /// NATS does not write it.
     #[error("bucket {BUCKET} cannot be written now")]
     Put(#[from] PutError),
-    /// Something else wrote there.
-    #[error("what lies in bucket {BUCKET} is no catalog")]
-    Damaged(#[source] serde_json::Error),
+    /// The catalogs cannot be written as JSON.
+    #[error("the catalogs cannot be written as JSON")]
+    Encode(#[source] serde_json::Error),
+    /// Something else wrote there, or a newer Tidings.
+    #[error(
+        "what the bucket {BUCKET} holds as {key:?} cannot be read; a projector that starts, or reloads its catalogs, \
+         writes it again"
+    )]
+    Damaged {
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        #[source]
+        source: RecordError,
+    },
 }

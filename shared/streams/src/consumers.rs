@@ -58,6 +58,12 @@ pub trait ConsumerStore: Send + Sync + 'static {
         true
     }
 
+    /// Creates again what the store is kept in, if that is gone. Returns whether it was: whoever knows consumers saves
+    /// them again.
+    async fn check(&self) -> Result<bool, ConsumerStoreError> {
+        Ok(false)
+    }
+
     /// Merges a change into the consumer, creates the consumer if there is none, and returns what
     /// is stored now.
     ///

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tidings_model::{Address, EnvelopeSubject, Epoch, Place, Position, Tenant};
+use tokio::time::Instant;
 
 use crate::convert::StoredEnvelope;
 use crate::fence::is_fence;
@@ -12,6 +13,8 @@ use crate::placements::placed;
 use crate::purge::purged;
 use crate::topology::{ENVELOPES, Topology};
 
+/// How often it is logged at most that something else lies among the envelopes.
+const COMPLAINT: Duration = Duration::from_secs(10);
 /// How long to wait for what is said to be there.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -20,6 +23,9 @@ pub struct EnvelopeFollower {
     reader: OrderedReader,
     /// Read and not yet handed out.
     ready: VecDeque<Followed>,
+    /// Messages that nobody was told of yet and Tidings did not write.
+    foreign: u64,
+    complained_at: Option<Instant>,
 }
 
 /// What the follower hands out.
@@ -88,7 +94,12 @@ impl EnvelopeFollower {
         let stream = topology.shard().name(ENVELOPES);
         let selection = Selection { stream, subjects, content, since: None };
         let reader = OrderedReader::open(topology.context.clone(), selection, position).await;
-        Ok(Self { reader: reader.map_err(FollowError)?, ready: VecDeque::new() })
+        Ok(Self {
+            reader: reader.map_err(FollowError)?,
+            ready: VecDeque::new(),
+            foreign: 0,
+            complained_at: None,
+        })
     }
 
     /// Up to where everything was read, and handed out but for what [`Self::has_more`].
@@ -152,15 +163,25 @@ impl EnvelopeFollower {
                 Some(Followed::Envelopes(envelopes)) => envelopes.push(envelope),
                 _ => self.ready.push_back(Followed::Envelopes(vec![envelope])),
             }
-        } else if let Some((tenant, address)) = purged(subject) {
+        } else if let Some((tenant, address)) = purged(subject, message.headers.as_ref(), &message.payload) {
             self.ready.push_back(Followed::Purged(tenant, address));
-        } else if let Some((tenant, place)) = placed(subject, message.headers.as_ref()) {
+        } else if let Some((tenant, place)) = placed(subject, message.headers.as_ref(), &message.payload) {
             self.ready.push_back(Followed::Placed { tenant, place, sequence });
         } else if !is_fence(subject) {
+            self.complain(subject, sequence);
+        }
+    }
+
+    /// Says that something lies there that is neither envelope nor notice, not more often than once in a while.
+    fn complain(&mut self, subject: &str, sequence: u64) {
+        self.foreign += 1;
+        if self.complained_at.is_none_or(|at| at.elapsed() >= COMPLAINT) {
+            self.complained_at = Some(Instant::now());
             tracing::warn!(
                 subject,
                 sequence,
-                "passing over a message among the envelopes that no projector wrote"
+                messages = std::mem::take(&mut self.foreign),
+                "messages among the envelopes that Tidings did not write are passed over"
             );
         }
     }

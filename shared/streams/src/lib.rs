@@ -31,13 +31,16 @@ mod event_writer;
 mod fence;
 mod follower;
 mod history;
+mod notice;
 mod ordered;
+mod outage;
 mod pass;
 mod past;
 mod placements;
 mod publish;
 mod purge;
 mod reader;
+mod record;
 mod rejections;
 mod retry;
 mod single;
@@ -49,7 +52,10 @@ mod writer;
 pub use async_nats::Client;
 pub use bucket::BucketSettings;
 pub use carry::{CarryError, carry_over};
-pub use catalogs::{CatalogStoreError, accept_catalogs, accepted_catalog, record_catalogs, running_catalog};
+pub use catalogs::{
+    CatalogStoreError, accept_catalogs, accepted_catalog, are_catalogs_recorded, record_catalogs,
+    running_catalog,
+};
 pub use connect::{ConnectError, ConnectSettings, connect};
 pub use convert::StoredEnvelope;
 pub use copies::{Copy, CopyError, EnvelopeCopies};
@@ -59,18 +65,20 @@ pub use event_writer::{
 pub use follower::{EnvelopeFollower, FollowError, Followed};
 pub use history::{EventHistory, HistoryError};
 pub use ordered::Content;
+pub use outage::Outage;
 pub use past::{
     PastError, end_of_events, first_event, first_of_generation, is_done_before, last_event,
     last_of_generation, last_purge, last_written, next_event, projected_through,
 };
-pub use placements::{Home, HomeError, PlacementError, Placements, last_notice, placed_at};
+pub use placements::{AllPlacements, Home, HomeError, PlacementError, Placements, last_notice, placed_at};
 pub use publish::{PublishEventError, publish_event};
 pub use purge::{
     DiscardError, PurgeAddressError, Purged, all_purges, discard_address, discard_generation, purge_address,
 };
 pub use reader::{EventReader, Pace, ReadEvent, ReaderError};
+pub use record::RecordError;
 pub use rejections::{Kept, ReadRejectionError, RejectError, RejectedEvent, Rejections, RetryError};
-pub use retry::Backoff;
+pub use retry::{Backoff, may_pass};
 pub use single::{fetch, newest};
 pub use tenants::{RecordedTenantsError, recorded_tenants};
 pub use topology::{Extent, ExtentError, Settings, Topology, TopologyError};

@@ -60,6 +60,8 @@ pub(crate) struct OrderedReader {
     deliveries: Option<ReadyChunks<pull::Stream>>,
     /// The stream was made anew, and nobody was told yet.
     renewed: bool,
+    /// It was logged that the stream cannot be read, and it could not be since.
+    complained: bool,
     backoff: Backoff,
 }
 
@@ -96,6 +98,7 @@ impl OrderedReader {
             pending: 0,
             deliveries: None,
             renewed: false,
+            complained: false,
             backoff: Backoff::new(),
         };
         reader.reopen().await?;
@@ -164,6 +167,7 @@ impl OrderedReader {
             self.renewed |= epoch != self.epoch;
             (self.epoch, self.last, self.delivered, self.pending) = (epoch, last, 0, pending);
             self.deliveries = Some(deliveries);
+            self.complained = false;
             return Ok(());
         }
     }
@@ -171,7 +175,9 @@ impl OrderedReader {
     async fn mend(&mut self) {
         self.backoff.wait().await;
         if let Err(error) = self.reopen().await {
-            tracing::warn!(%error, stream = self.selection.stream, "cannot read the stream; trying again");
+            if !std::mem::replace(&mut self.complained, true) {
+                tracing::warn!(%error, stream = self.selection.stream, "cannot read the stream; trying again and again");
+            }
             self.backoff.failed();
         }
     }
@@ -207,7 +213,7 @@ impl OrderedReader {
     async fn make_consumer(&self, last: u64) -> Result<(ReadyChunks<pull::Stream>, u64), async_nats::Error> {
         let deliver_policy = match self.selection.since {
             Some(start_time) if last == 0 => DeliverPolicy::ByStartTime { start_time },
-            _ => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
+            _ => DeliverPolicy::ByStartSequence { start_sequence: last.saturating_add(1) },
         };
         let config = pull::Config {
             description: Some("Tidings: one ordered read".to_owned()),

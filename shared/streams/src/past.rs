@@ -12,7 +12,8 @@ use time::OffsetDateTime;
 use crate::at_leader;
 use crate::convert::{origin, raw_event};
 use crate::history::EventHistory;
-use crate::purge::{any_notice, notice};
+use crate::notice;
+use crate::purge::{any_notice, notice_subject};
 use crate::topology::{Topology, epoch_of};
 
 /// How long to wait for what is said to be there.
@@ -65,7 +66,7 @@ pub async fn first_event(
     let opened = EventHistory::open(topology, tenant, None, since).await;
     let mut history = opened.map_err(|error| PastError::FirstEvent(error.into()))?;
     if history.left() == 0 {
-        return Ok(Position { epoch, sequence: info.state.last_sequence + 1 });
+        return Ok(Position { epoch, sequence: info.state.last_sequence.saturating_add(1) });
     }
     // What is left may be removed just now.
     let ready = tokio::time::timeout(PATIENCE, history.ready()).await;
@@ -85,7 +86,7 @@ pub async fn is_done_before(
     let info = consumer_info(topology, consumer).await?;
     Ok(info.is_some_and(|info| {
         let nothing_is_left = info.num_pending == 0 && info.num_ack_pending == 0;
-        nothing_is_left || info.ack_floor.stream_sequence + 1 >= before.sequence
+        nothing_is_left || info.ack_floor.stream_sequence.saturating_add(1) >= before.sequence
     }))
 }
 
@@ -101,7 +102,7 @@ async fn consumer_info(topology: &Topology, name: &str) -> Result<Option<Info>, 
 /// Where the next event will lie.
 pub async fn end_of_events(topology: &Topology) -> Result<Position, PastError> {
     let info = topology.events.get_info().await.map_err(|error| PastError::FirstEvent(error.into()))?;
-    Ok(Position { epoch: epoch_of(&info), sequence: info.state.last_sequence + 1 })
+    Ok(Position { epoch: epoch_of(&info), sequence: info.state.last_sequence.saturating_add(1) })
 }
 
 /// The first envelope of a tenant in a generation: its sequence, and where it came from.
@@ -126,7 +127,7 @@ pub async fn next_event(
     subject: &str,
     after: Position,
 ) -> Result<Option<RawEvent>, PastError> {
-    let next = at_leader::next(&topology.events, subject, after.sequence + 1).await;
+    let next = at_leader::next(&topology.events, subject, after.sequence.saturating_add(1)).await;
     Ok(next.map_err(PastError::Events)?.map(|message| {
         let position = Position { sequence: message.sequence, ..after };
         raw_event(&message.subject, Some(&message.headers), message.payload, position, message.time)
@@ -141,8 +142,8 @@ pub async fn last_purge(
 ) -> Result<Option<(u64, OffsetDateTime)>, PastError> {
     let shard = topology.shard();
     let subject =
-        address.map_or_else(|| any_notice(shard), |(tenant, address)| notice(shard, tenant, address));
-    let last = at_leader::last(&topology.envelopes, &subject).await.map_err(PastError::Envelopes)?;
+        address.map_or_else(|| any_notice(shard), |(tenant, address)| notice_subject(shard, tenant, address));
+    let last = notice::last(&topology.envelopes, &subject).await.map_err(PastError::Envelopes)?;
     Ok(last.map(|message| (message.sequence, message.time)))
 }
 

@@ -5,9 +5,10 @@
 //! one place and the first of the next one, so that every gateway changes over at the same envelope, however late it reads.
 //! The notice is written first; the bucket follows, and whoever starts brings it up to date.
 //!
-//! What is promised: a change is merged with what is stored, so that command and projectors never undo each other's.
+//! What is promised: a change is merged with what is stored, so that command and projectors never undo each other's. A
+//! record that cannot be read is its tenant's trouble alone, and is never overwritten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_nats::HeaderMap;
@@ -18,11 +19,13 @@ use tidings_model::{Place, Placement, Position, ShardNumber, Tenant, headers, js
 use time::OffsetDateTime;
 
 use crate::at_leader;
-use crate::bucket::{Bucket, BucketSettings, is_removal};
+use crate::bucket::{Bucket, BucketSettings, Purpose, is_removal};
 use crate::convert::set;
+use crate::notice;
 use crate::ordered::Content;
 use crate::pass::Pass;
-use crate::topology::{Extent, ExtentError, Settings, Topology, TopologyError, epoch_of};
+use crate::record::{self, Record, RecordError, Reported};
+use crate::topology::{Extent, ExtentError, Missing, Settings, Topology, TopologyError, epoch_of};
 
 /// The first token of notices in the first shard.
 const ROOT: &str = "places";
@@ -33,15 +36,33 @@ const ATTEMPTS: u32 = 16;
 #[derive(Debug, Clone)]
 pub struct Placements {
     bucket: Bucket,
+    reported: Arc<Reported<Tenant>>,
+}
+
+/// Where tenants' envelopes are, of those of whom something was said.
+#[derive(Debug, Clone, Default)]
+pub struct AllPlacements {
+    /// What is stored.
+    pub placements: BTreeMap<Tenant, Placement>,
+    /// Those for whom what is stored cannot be read: it is not known where their envelopes are.
+    pub unreadable: BTreeSet<Tenant>,
+}
+
+impl Record for Placement {
+    const VERSION: u64 = 1;
 }
 
 impl Placements {
     /// Creates the bucket if it is missing and checks it if it is there.
-    pub(crate) async fn open(context: &Context, settings: &Settings) -> Result<Self, TopologyError> {
+    pub(crate) async fn open(
+        context: &Context,
+        settings: &Settings,
+        missing: Missing,
+    ) -> Result<Self, TopologyError> {
         let kept = BucketSettings { replicas: settings.replicas, in_memory: settings.in_memory };
-        let description = "Tidings: where tenants' envelopes are";
-        let bucket = Box::pin(Bucket::open(context, "PLACEMENTS", description, None, kept)).await?;
-        Ok(Self { bucket })
+        let purpose = Purpose { name: "PLACEMENTS", description: "Tidings: where tenants' envelopes are" };
+        let bucket = Box::pin(Bucket::open(context, purpose, None, kept, missing)).await?;
+        Ok(Self { bucket, reported: Arc::default() })
     }
 
     /// Where a tenant's envelopes are.
@@ -50,24 +71,55 @@ impl Placements {
     }
 
     /// Where tenants' envelopes are, of those of whom something was said.
-    pub async fn all(&self) -> Result<BTreeMap<Tenant, Placement>, PlacementError> {
+    pub async fn all(&self) -> Result<AllPlacements, PlacementError> {
         let failed = |source| PlacementError::List { source };
         let mut pass = Pass::new(Arc::clone(&self.bucket.stream), self.bucket.subject(">"), Content::Whole);
-        let mut all = BTreeMap::new();
-        while let Some((message, _)) = pass.next().await.map_err(failed)? {
+        let mut all = AllPlacements::default();
+        while let Some((message, revision)) = pass.next().await.map_err(failed)? {
             let Ok(tenant) = Tenant::parse(self.bucket.key(&message.subject)) else { continue };
-            if !is_removal(message.headers.as_ref()) {
-                let placement = parse(&tenant, &message.payload)?;
-                all.insert(tenant, placement);
+            // What was written again while it was read comes again.
+            all.placements.remove(&tenant);
+            all.unreadable.remove(&tenant);
+            if is_removal(message.headers.as_ref()) {
+                continue;
+            }
+            match record::decode(&message.payload) {
+                Ok(placement) => _ = all.placements.insert(tenant, placement),
+                Err(source) => {
+                    self.report(&tenant, revision, source);
+                    all.unreadable.insert(tenant);
+                }
             }
         }
         Ok(all)
     }
 
-    /// A number that rises with every change of any placement.
-    pub async fn revision(&self) -> Result<u64, PlacementError> {
+    fn report(&self, tenant: &Tenant, revision: u64, source: RecordError) {
+        if self.reported.is_new(tenant, revision) {
+            let error = PlacementError::Damaged { tenant: tenant.clone(), source };
+            tracing::error!(error = &error as &dyn std::error::Error, "other tenants are not affected");
+        }
+    }
+
+    /// Rises with every change of any placement; another epoch if the bucket was created again.
+    pub async fn revision(&self) -> Result<Position, PlacementError> {
         let info = self.bucket.stream.get_info().await;
-        Ok(info.map_err(|error| PlacementError::List { source: error.into() })?.state.last_sequence)
+        let info = info.map_err(|error| PlacementError::List { source: error.into() })?;
+        Ok(Position { epoch: epoch_of(&info), sequence: info.state.last_sequence })
+    }
+
+    pub(crate) async fn restore_bucket(&self) -> Result<(), TopologyError> {
+        self.bucket.restore().await.map(drop)
+    }
+
+    /// Writes a placement that the bucket has lost, unless something is said of the tenant by now.
+    pub async fn restore(&self, tenant: &Tenant, placement: &Placement) -> Result<(), PlacementError> {
+        let (None, 0) = self.read(tenant).await? else { return Ok(()) };
+        let failed =
+            |error: async_nats::Error| PlacementError::Write { tenant: tenant.clone(), source: error };
+        let json = record::encode(placement).map_err(|error| failed(error.into()))?;
+        let written = self.bucket.write(tenant.as_str(), Bytes::from(json), 0).await;
+        written.map_err(|error| failed(error.into())).map(drop)
     }
 
     /// Changes a placement; a tenant of whom nothing was said yet is in `first`. Returns what is stored now.
@@ -86,7 +138,7 @@ impl Placements {
             }
             let failed =
                 |error: async_nats::Error| PlacementError::Write { tenant: tenant.clone(), source: error };
-            let json = serde_json::to_vec(&placement).map_err(|error| failed(error.into()))?;
+            let json = record::encode(&placement).map_err(|error| failed(error.into()))?;
             let written = self.bucket.write(tenant.as_str(), Bytes::from(json), revision).await;
             if written.map_err(|error| failed(error.into()))?.is_some() {
                 return Ok(placement);
@@ -104,7 +156,8 @@ impl Placements {
             return Ok((None, 0));
         };
         let is_there = !is_removal(Some(&message.headers));
-        let placement = is_there.then(|| parse(tenant, &message.payload)).transpose()?;
+        let damaged = |source| PlacementError::Damaged { tenant: tenant.clone(), source };
+        let placement = is_there.then(|| record::decode(&message.payload).map_err(damaged)).transpose()?;
         Ok((placement, message.sequence))
     }
 }
@@ -154,7 +207,7 @@ pub async fn last_notice(
     let failed = |source| PlacementError::Read { tenant: tenant.clone(), source };
     let subject = format!("{}.{tenant}", topology.shard().name(ROOT));
     let stream = &topology.envelopes;
-    let last = at_leader::last(stream, &subject).await.map_err(|error| failed(error.into()))?;
+    let last = notice::last(stream, &subject).await.map_err(|error| failed(error.into()))?;
     let said = last.and_then(|message| Some((place(&message.headers)?, message.sequence)));
     let Some((place, sequence)) = said else { return Ok(None) };
     let info = stream.get_info().await.map_err(|error| failed(error.into()))?;
@@ -168,7 +221,7 @@ pub async fn placed_at(
 ) -> Result<Option<OffsetDateTime>, PlacementError> {
     match topology.envelopes.get_raw_message(position.sequence).await {
         Ok(message) => {
-            let is_notice = placed(&message.subject, Some(&message.headers)).is_some();
+            let is_notice = placed(&message.subject, Some(&message.headers), &message.payload).is_some();
             Ok(Some(message.time).filter(|_| is_notice))
         }
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
@@ -184,12 +237,16 @@ pub(crate) fn any_place(shard: ShardNumber) -> String {
 /// Subject, message id and headers of the notice that a tenant's envelopes are in a place from there on.
 pub(crate) fn place_notice(shard: ShardNumber, tenant: &Tenant, place: Place) -> (String, String, HeaderMap) {
     let mut map = HeaderMap::new();
+    notice::mark(&mut map);
     set(&mut map, headers::PLACE, place.to_string());
     (format!("{}.{tenant}", shard.name(ROOT)), format!("{ROOT}/{tenant}/{place}"), map)
 }
 
-/// What a notice says.
-pub(crate) fn placed(subject: &str, headers: Option<&HeaderMap>) -> Option<(Tenant, Place)> {
+/// What a notice says; `None` of what is no notice.
+pub(crate) fn placed(subject: &str, headers: Option<&HeaderMap>, body: &[u8]) -> Option<(Tenant, Place)> {
+    if !notice::is_marked(headers, body) {
+        return None;
+    }
     let (root, tenant) = subject.split_once('.')?;
     ShardNumber::of(root, ROOT)?;
     Some((Tenant::parse(tenant).ok()?, place(headers?)?))
@@ -197,10 +254,6 @@ pub(crate) fn placed(subject: &str, headers: Option<&HeaderMap>) -> Option<(Tena
 
 fn place(map: &HeaderMap) -> Option<Place> {
     map.get(headers::PLACE)?.as_str().parse().ok()
-}
-
-fn parse(tenant: &Tenant, json: &[u8]) -> Result<Placement, PlacementError> {
-    json::read(json).map_err(|source| PlacementError::Damaged { tenant: tenant.clone(), source })
 }
 
 /// It cannot be said or changed where a tenant's envelopes are.
@@ -231,16 +284,18 @@ pub enum PlacementError {
         #[source]
         source: async_nats::Error,
     },
-    /// Something else wrote there.
+    /// Something else wrote there, or a newer Tidings.
     #[error(
-        "what the bucket PLACEMENTS says of tenant {tenant} cannot be understood; look at it with `nats kv get`"
+        "what the bucket PLACEMENTS holds for tenant {tenant} cannot be read; gateways and projectors that start do not \
+         serve the tenant and keep its events in REJECTED until `nats kv put PLACEMENTS {tenant}` restores the record, \
+         or `nats kv del PLACEMENTS {tenant}` removes it, after which the tenant counts as never rebuilt or moved"
     )]
     Damaged {
         /// The tenant.
         tenant: Tenant,
         /// What is wrong with it.
         #[source]
-        source: serde_json::Error,
+        source: RecordError,
     },
     /// Others changed the same placement all the time.
     #[error("the placement of tenant {tenant} was changed by others {ATTEMPTS} times in a row; try again")]

@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 
 use crate::at_leader;
 use crate::convert::origin;
+use crate::notice;
 use crate::placements::PlacementError;
 use crate::topology::{Topology, TopologyError};
 use crate::writer::{EnvelopeWriter, WriteError};
@@ -75,10 +76,11 @@ pub struct Purged {
 pub async fn all_purges(topology: &Topology, tenant: &Tenant) -> Result<Vec<Purged>, DiscardError> {
     let subject = format!("{}.{tenant}.>", topology.shard().name(ROOT));
     let (mut all, mut last) = (Vec::new(), 0);
-    let next = async |after: u64| at_leader::next(&topology.envelopes, &subject, after + 1).await;
+    let next =
+        async |after: u64| at_leader::next(&topology.envelopes, &subject, after.saturating_add(1)).await;
     while let Some(message) = next(last).await.map_err(DiscardError::Read)? {
         last = message.sequence;
-        if let Some((_, address)) = purged(&message.subject) {
+        if let Some((_, address)) = purged(&message.subject, Some(&message.headers), &message.payload) {
             all.push(Purged { address, sequence: message.sequence, at: message.time });
         }
     }
@@ -93,7 +95,7 @@ pub async fn discard_generation(
     through: u64,
 ) -> Result<u64, DiscardError> {
     let subject = EnvelopeSubject::of(tenant, Place { shard: topology.shard(), generation });
-    Ok(topology.envelopes.purge().filter(subject).sequence(through + 1).await?.purged)
+    Ok(topology.envelopes.purge().filter(subject).sequence(through.saturating_add(1)).await?.purged)
 }
 
 /// Removes what a generation that is not current, and to which nobody writes now, holds at an address of events before a
@@ -106,9 +108,9 @@ pub async fn discard_address(
     before: Position,
 ) -> Result<u64, DiscardError> {
     let subject = EnvelopeSubject::at(tenant, address, Place { shard: topology.shard(), generation });
-    let mut through = 0;
+    let mut through = 0_u64;
     loop {
-        let next = at_leader::next(&topology.envelopes, &subject, through + 1).await;
+        let next = at_leader::next(&topology.envelopes, &subject, through.saturating_add(1)).await;
         let Some(message) = next.map_err(DiscardError::Read)? else { break };
         match origin(&message.headers) {
             Some(origin) if origin.event.is_at_or_behind(before) => break,
@@ -118,7 +120,7 @@ pub async fn discard_address(
     if through == 0 {
         return Ok(0);
     }
-    Ok(topology.envelopes.purge().filter(subject).sequence(through + 1).await?.purged)
+    Ok(topology.envelopes.purge().filter(subject).sequence(through.saturating_add(1)).await?.purged)
 }
 
 /// What a generation holds that is not to stay there cannot be found or removed.
@@ -139,6 +141,7 @@ async fn publish_notice(
     address: &Address,
 ) -> Result<(), PurgeAddressError> {
     let mut map = HeaderMap::new();
+    notice::mark(&mut map);
     // Longer than the stream keeps anything else, if need be (NATS ADR-43).
     let kept = topology.settings().events_max_age.as_secs().max(1);
     map.insert(headers::TIME_TO_LIVE, format!("{kept}s"));
@@ -146,7 +149,7 @@ async fn publish_notice(
     let mut attempt = 1;
     loop {
         let mut writer = EnvelopeWriter::seize(&topology).await?;
-        match writer.publish(notice(shard, tenant, address), map.clone(), Bytes::new()).await?.await {
+        match writer.publish(notice_subject(shard, tenant, address), map.clone(), Bytes::new()).await?.await {
             // Another purge came in between.
             Err(WriteError::LostPlace) if attempt < ATTEMPTS => attempt += 1,
             stored => return Ok(stored.map(drop)?),
@@ -155,12 +158,15 @@ async fn publish_notice(
 }
 
 /// The subject of the notice about an address.
-pub(crate) fn notice(shard: ShardNumber, tenant: &Tenant, address: &Address) -> String {
+pub(crate) fn notice_subject(shard: ShardNumber, tenant: &Tenant, address: &Address) -> String {
     format!("{}.{tenant}.{}", shard.name(ROOT), address.to_subject_tokens())
 }
 
-/// The address that a notice is about.
-pub(crate) fn purged(subject: &str) -> Option<(Tenant, Address)> {
+/// The address that a notice is about; `None` of what is no notice.
+pub(crate) fn purged(subject: &str, headers: Option<&HeaderMap>, body: &[u8]) -> Option<(Tenant, Address)> {
+    if !notice::is_marked(headers, body) {
+        return None;
+    }
     let mut tokens = subject.split('.');
     ShardNumber::of(tokens.next()?, ROOT)?;
     let tenant = Tenant::parse(tokens.next()?).ok()?;

@@ -14,7 +14,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PriorityPolicy, PullConsumer, pull};
+use async_nats::jetstream::consumer::{
+    AckPolicy, DeliverPolicy, IntoConsumerConfig as _, PriorityPolicy, PullConsumer, pull,
+};
 use async_nats::jetstream::message::{Acker, StreamMessage};
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, Context};
@@ -23,7 +25,7 @@ use tidings_model::{Epoch, Position, RawEvent};
 
 use crate::convert::raw_event;
 use crate::retry::Backoff;
-use crate::topology::{EVENTS, Topology, epoch_of};
+use crate::topology::{self, EVENTS, Topology, epoch_of};
 
 const GROUP: &str = "projector";
 /// A standby takes over when the active one has not pulled for so long.
@@ -299,7 +301,13 @@ async fn open_consumer(stream: &Stream, name: &str) -> Result<PullConsumer, Read
         priority_timeout: TAKEOVER,
         ..pull::Config::default()
     };
-    stream.get_or_create_consumer(name, config).await.map_err(|source| ReaderError::new(name, source))
+    let wanted = (&config).into_consumer_config();
+    let opened = stream.get_or_create_consumer(name, config).await;
+    let consumer = opened.map_err(|source| ReaderError::new(name, source))?;
+    // What lies there is taken as it is.
+    let found = &consumer.cached_info().config;
+    topology::consumer::check(name, &wanted, found).map_err(|source| ReaderError::new(name, source))?;
+    Ok(consumer)
 }
 
 /// The durable consumer cannot be opened.
@@ -312,6 +320,12 @@ pub struct ReaderError {
 }
 
 impl ReaderError {
+    /// Whether it may be otherwise a moment later, without anybody changing a setting.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        !self.source.is::<topology::consumer::DifferentConsumer>()
+    }
+
     fn new(name: &str, source: impl Into<async_nats::Error>) -> Self {
         Self { name: name.to_owned(), source: source.into() }
     }

@@ -1,8 +1,28 @@
 //! Waiting between attempts at something that NATS cannot do right now.
 
+use std::error::Error;
 use std::time::Duration;
 
+use async_nats::jetstream;
+use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
+
 use tokio::time::Instant;
+
+/// Whether what failed may succeed a moment later: everything may but what JetStream refuses for good.
+#[must_use]
+pub fn may_pass(error: &(dyn Error + 'static)) -> bool {
+    let mut chain = std::iter::successors(Some(error), |error| (*error).source());
+    !chain.any(|error| {
+        let refused = error.downcast_ref::<jetstream::Error>().cloned().or_else(|| {
+            match error.downcast_ref::<ConsumerError>()?.kind() {
+                ConsumerErrorKind::JetStream(refused) => Some(refused),
+                _ => None,
+            }
+        });
+        // What is not found may be created, and what is not available come back.
+        refused.is_some_and(|refused| (400..500).contains(&refused.code()) && refused.code() != 404)
+    })
+}
 
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(2);

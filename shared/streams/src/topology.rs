@@ -1,5 +1,7 @@
 //! The streams: created if they are missing, checked if they are there, never altered.
 //!
+//! Only a projector creates them, and whoever administers; a gateway waits until they are there ([`Topology::find`]).
+//!
 //! `EVENTS` and `REJECTED` are there once, `ENVELOPES` once for each shard that tenants are spread over.
 //!
 //! Settings on which correctness rests (subjects, rollup, direct access, message TTL) must be as
@@ -18,6 +20,7 @@ use tidings_model::{Epoch, Position, PositionError, ShardNumber};
 
 use crate::placements::Placements;
 
+pub(crate) mod consumer;
 mod settings;
 
 pub use settings::Settings;
@@ -43,29 +46,67 @@ pub struct Topology {
     /// What could not be projected.
     pub(crate) rejected: Arc<Stream>,
     placements: Placements,
+    missing: Missing,
 }
+
+/// What becomes of a stream that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// It is created.
+    Created,
+    /// It is waited for: [`TopologyError::Missing`].
+    Awaited,
+}
+
+/// The oldest nats-server that does what Tidings relies on, and the words for it.
+const OLDEST_SERVER: (i64, i64, i64) = (2, 12, 0);
 
 impl Topology {
     /// Creates what is missing and checks what is there. The envelopes are those of the first shard.
     pub async fn ensure(client: &async_nats::Client, settings: &Settings) -> Result<Self, TopologyError> {
+        Self::open(client, settings, Missing::Created).await
+    }
+
+    /// Checks what is there; [`TopologyError::Missing`] if something is not.
+    pub async fn find(client: &async_nats::Client, settings: &Settings) -> Result<Self, TopologyError> {
+        Self::open(client, settings, Missing::Awaited).await
+    }
+
+    async fn open(
+        client: &async_nats::Client,
+        settings: &Settings,
+        missing: Missing,
+    ) -> Result<Self, TopologyError> {
+        check_server(client)?;
         let (context, shard) = (jetstream::new(client.clone()), ShardNumber::default());
         Ok(Self {
-            events: ensure(&context, settings.events()).await?.into(),
-            envelopes: ensure(&context, settings.envelopes(shard)).await?.into(),
-            rejected: ensure(&context, settings.rejected()).await?.into(),
-            placements: Placements::open(&context, settings).await?,
+            events: open(&context, settings.events(), missing).await?.into(),
+            envelopes: open(&context, settings.envelopes(shard), missing).await?.into(),
+            rejected: open(&context, settings.rejected(), missing).await?.into(),
+            placements: Placements::open(&context, settings, missing).await?,
             settings: Arc::new(settings.clone()),
             shard,
             context,
+            missing,
         })
     }
 
-    /// The same with the envelopes of another shard, whose stream is created if it is missing.
+    /// Creates again what has gone since. What was in a stream that is gone cannot be lost any more; whoever reads it
+    /// finds another epoch, and says so to clients.
+    pub async fn restore(&self) -> Result<(), TopologyError> {
+        let settings = &self.settings;
+        for wanted in [settings.events(), settings.envelopes(self.shard), settings.rejected()] {
+            restore(&self.context, &wanted).await?;
+        }
+        self.placements.restore_bucket().await
+    }
+
+    /// The same with the envelopes of another shard, whose stream is created or waited for as the others are.
     pub async fn on(&self, shard: ShardNumber) -> Result<Self, TopologyError> {
         if shard == self.shard {
             return Ok(self.clone());
         }
-        let envelopes = ensure(&self.context, self.settings.envelopes(shard)).await?.into();
+        let envelopes = open(&self.context, self.settings.envelopes(shard), self.missing).await?.into();
         Ok(Self { shard, envelopes, ..self.clone() })
     }
 
@@ -109,6 +150,12 @@ impl Topology {
         stream.map_or(server, |stream| stream.min(server))
     }
 
+    /// Whether there is a connection to NATS at this moment.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.context.client().connection_state() == async_nats::connection::State::Connected
+    }
+
     /// The client that the streams are reached through.
     #[must_use]
     pub fn client(&self) -> async_nats::Client {
@@ -133,15 +180,38 @@ pub struct Extent {
 
 impl Extent {
     /// The position that an operator means by `new` (what comes from now on), `all` (what is
-    /// retained), a sequence, or a whole position.
-    pub fn position(&self, text: &str) -> Result<Position, PositionError> {
+    /// retained), a sequence, or a whole position; none behind the stream's end.
+    pub fn position(&self, text: &str) -> Result<Position, WantedPositionError> {
         let at = |sequence| Position { epoch: self.epoch, sequence };
-        match text {
-            "new" => Ok(at(self.last)),
-            "all" => Ok(at(self.floor)),
-            _ => text.parse().map_or_else(|_| text.parse(), |sequence| Ok(at(sequence))),
+        let wanted = match text {
+            "new" => return Ok(at(self.last)),
+            "all" => return Ok(at(self.floor)),
+            _ if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() => {
+                at(text.parse().unwrap_or(u64::MAX))
+            }
+            _ => text.parse()?,
+        };
+        if wanted.epoch == self.epoch && wanted.sequence > self.last {
+            return Err(WantedPositionError::PastEnd { text: text.to_owned(), end: at(self.last) });
         }
+        Ok(wanted)
     }
+}
+
+/// A text names no position that a consumer can go on from.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WantedPositionError {
+    /// It is none.
+    #[error("{0}; `new`, `all` or a sequence is possible, too")]
+    Position(#[from] PositionError),
+    /// Nothing was stored there yet.
+    #[error("{text} lies behind the stream's end, which is {end}; `new` goes on with what comes from now on")]
+    PastEnd {
+        /// What was given.
+        text: String,
+        /// The last position that there is.
+        end: Position,
+    },
 }
 
 /// The stream's state cannot be read.
@@ -154,11 +224,34 @@ pub(crate) fn epoch_of(info: &Info) -> Epoch {
     Epoch(u64::try_from(info.created.unix_timestamp_nanos() / 1_000).unwrap_or_default())
 }
 
-pub(crate) async fn ensure(context: &Context, wanted: Config) -> Result<Stream, TopologyError> {
+/// Refuses a nats-server that lacks what Tidings relies on, before it is taken for a stream with other settings.
+fn check_server(client: &async_nats::Client) -> Result<(), TopologyError> {
+    let (major, minor, patch) = OLDEST_SERVER;
+    if client.is_server_compatible(major, minor, patch) {
+        return Ok(());
+    }
+    Err(TopologyError::OldServer { found: client.server_info().version })
+}
+
+/// Opens a stream, and creates it if it is missing and may be created.
+pub(crate) async fn open(
+    context: &Context,
+    wanted: Config,
+    missing: Missing,
+) -> Result<Stream, TopologyError> {
     let name = wanted.name.clone();
-    let failed = |source| TopologyError::Lookup { stream: name.clone(), source };
+    let failed = |source: GetStreamError| {
+        if has_no_jetstream(&source) {
+            TopologyError::NoJetStream { stream: name.clone(), source }
+        } else {
+            TopologyError::Lookup { stream: name.clone(), source }
+        }
+    };
     let stream = match context.get_stream(&wanted.name).await {
         Ok(stream) => stream,
+        Err(error) if is_not_found(&error) && missing == Missing::Awaited => {
+            return Err(TopologyError::Missing { stream: name });
+        }
         Err(error) if is_not_found(&error) => match create(context, &wanted).await? {
             Some(stream) => stream,
             // Another process was quicker.
@@ -168,6 +261,22 @@ pub(crate) async fn ensure(context: &Context, wanted: Config) -> Result<Stream, 
     };
     check(&wanted, &stream.cached_info().config)?;
     Ok(stream)
+}
+
+/// Creates a stream again that is gone. Returns whether it was.
+pub(crate) async fn restore(context: &Context, wanted: &Config) -> Result<bool, TopologyError> {
+    match context.get_stream(&wanted.name).await {
+        Ok(_) => Ok(false),
+        Err(error) if is_not_found(&error) => {
+            create(context, wanted).await?;
+            tracing::error!(
+                stream = wanted.name,
+                "the stream was gone, with everything in it; created it again"
+            );
+            Ok(true)
+        }
+        Err(source) => Err(TopologyError::Lookup { stream: wanted.name.clone(), source }),
+    }
 }
 
 async fn create(context: &Context, wanted: &Config) -> Result<Option<Stream>, TopologyError> {
@@ -185,13 +294,33 @@ fn is_not_found(error: &GetStreamError) -> bool {
     matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
+fn has_no_jetstream(error: &GetStreamError) -> bool {
+    match error.kind() {
+        GetStreamErrorKind::JetStream(error) => matches!(
+            error.error_code(),
+            ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
+        ),
+        // Without an answer in time there may be JetStream; where nobody listens there is none.
+        GetStreamErrorKind::Request => says_no_responders(error),
+        _ => false,
+    }
+}
+
+/// Whether nobody at all listens where the request went.
+fn says_no_responders(error: &GetStreamError) -> bool {
+    let sources = std::iter::successors(std::error::Error::source(error), |error| (*error).source());
+    sources
+        .filter_map(|source| source.downcast_ref::<jetstream::context::RequestError>())
+        .any(|error| error.kind() == jetstream::context::RequestErrorKind::NoResponders)
+}
+
 fn is_name_in_use(error: &CreateStreamError) -> bool {
     matches!(error.kind(), CreateStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NAME_EXIST)
 }
 
 /// Refuses a stream that cannot serve, and reports one that is merely set differently.
 fn check(wanted: &Config, found: &Config) -> Result<(), TopologyError> {
-    let essential = differences(&[
+    let mut essential = differences(&[
         ("subjects", &wanted.subjects, &found.subjects),
         ("retention", &wanted.retention, &found.retention),
         ("max_msgs_per_subject", &wanted.max_messages_per_subject, &found.max_messages_per_subject),
@@ -201,7 +330,15 @@ fn check(wanted: &Config, found: &Config) -> Result<(), TopologyError> {
         ("discard", &wanted.discard, &found.discard),
         ("sealed", &wanted.sealed, &found.sealed),
         ("no_ack", &wanted.no_ack, &found.no_ack),
+        // Markers would be taken for messages, and a copy of another stream cannot be written.
+        ("subject_delete_marker_ttl", &wanted.subject_delete_marker_ttl, &found.subject_delete_marker_ttl),
+        ("mirror", &wanted.mirror.is_some(), &found.mirror.is_some()),
+        ("subject_transform", &wanted.subject_transform.is_some(), &found.subject_transform.is_some()),
     ]);
+    if wanted.name.starts_with("KV_") {
+        // A record that is removed because of its age would let a user in again whom an administrator disabled.
+        essential.extend(differences(&[("max_age", &wanted.max_age, &found.max_age)]));
+    }
     if !essential.is_empty() {
         return Err(TopologyError::Different { stream: wanted.name.clone(), differences: essential });
     }
@@ -268,8 +405,29 @@ impl fmt::Display for Differences<'_> {
 /// Why the streams cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TopologyError {
-    /// NATS does not answer about the stream.
-    #[error("cannot look up stream {stream}; does this nats-server run with JetStream (-js)?")]
+    /// The server lacks what Tidings relies on.
+    #[error("this is nats-server {found}, and Tidings needs nats-server 2.12.0 or later; update it")]
+    OldServer {
+        /// The server's version.
+        found: String,
+    },
+    /// The stream is not there, and is not to be created by this process.
+    #[error("stream {stream} is missing; a projector creates it when it starts")]
+    Missing {
+        /// The stream.
+        stream: String,
+    },
+    /// The account has no JetStream.
+    #[error("cannot look up stream {stream}: JetStream is not enabled here; start nats-server with -js")]
+    NoJetStream {
+        /// The stream.
+        stream: String,
+        /// What the client says.
+        #[source]
+        source: GetStreamError,
+    },
+    /// NATS does not answer about the stream: it is away, or the stream has no leader.
+    #[error("cannot look up stream {stream} now; NATS does not answer, or the stream has no leader")]
     Lookup {
         /// The stream.
         stream: String,
@@ -300,4 +458,12 @@ pub enum TopologyError {
         /// All settings that differ.
         differences: Vec<Difference>,
     },
+}
+
+impl TopologyError {
+    /// Whether it may be otherwise a moment later, without anybody changing a setting.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Lookup { .. })
+    }
 }

@@ -6,23 +6,26 @@
 //! - A change is merged with what is stored, so that administrators never undo each other's.
 //! - Entries stay: one that says nothing is left of a user who was let in again, so that whoever
 //!   watches hears of it. There are as many as users who were ever switched off or revoked.
-//! - An entry that cannot be read counts as a user who is switched off: nobody comes in because
-//!   something else wrote into the bucket.
+//! - An entry that cannot be read keeps its user out, and nobody else: nobody comes in because something else wrote into
+//!   the bucket. It is never overwritten, as it may be what a newer Tidings wrote.
 
 mod state;
 mod watch;
 
+use std::sync::Arc;
+
 use async_nats::HeaderMap;
+use async_nats::jetstream;
 use async_nats::jetstream::stream::RawMessageError;
-use async_nats::jetstream::{self, context::PublishError};
 use bytes::Bytes;
 
 use crate::at_leader;
-use crate::bucket::{Bucket, BucketSettings, is_removal};
-use crate::topology::TopologyError;
+use crate::bucket::{Bucket, BucketSettings, Purpose, is_removal};
+use crate::record::{self, RecordError, Reported};
+use crate::topology::{Missing, TopologyError};
 
 pub use state::{Mark, Revocation, UserName, UserNameError, UserState};
-pub use watch::{UserNews, UserWatch};
+pub use watch::{KnownState, UserNews, UserWatch};
 
 /// How often a change is tried again because another one came first; each time, one is through.
 const ATTEMPTS: u32 = 16;
@@ -31,6 +34,7 @@ const ATTEMPTS: u32 = 16;
 #[derive(Debug, Clone)]
 pub struct Users {
     bucket: Bucket,
+    reported: Arc<Reported<UserName>>,
 }
 
 impl Users {
@@ -38,8 +42,9 @@ impl Users {
     pub async fn open(client: &async_nats::Client, settings: BucketSettings) -> Result<Self, TopologyError> {
         let context = jetstream::new(client.clone());
         let description = "Tidings: users who are switched off or whose tokens are revoked";
-        let bucket = Box::pin(Bucket::open(&context, "USERS", description, None, settings)).await?;
-        Ok(Self { bucket })
+        let purpose = Purpose { name: "USERS", description };
+        let bucket = Box::pin(Bucket::open(&context, purpose, None, settings, Missing::Created)).await?;
+        Ok(Self { bucket, reported: Arc::default() })
     }
 
     /// How it stands with a user. Users of whom nothing was ever said may come in.
@@ -62,10 +67,24 @@ impl Users {
         self.change(name, |state| state.revoke(revocation)).await
     }
 
+    /// Creates the bucket again if it is gone; [`UserNews::All`] then says that it is another one.
+    pub async fn check(&self) -> Result<(), TopologyError> {
+        self.bucket.restore().await.map(drop)
+    }
+
+    /// Writes what the bucket has lost of a user, unless something is said of the user by now.
+    pub async fn restore(&self, name: &UserName, state: &UserState) -> Result<(), UsersError> {
+        let (_, 0) = self.read(name).await? else { return Ok(()) };
+        let failed = |source| UsersError::Write { name: name.clone(), source };
+        let value = record::encode(state).map_err(|error| failed(error.into()))?;
+        let written = self.bucket.write(&name.to_key(), Bytes::from(value), 0).await;
+        written.map_err(|error| failed(error.into())).map(drop)
+    }
+
     /// Reads all entries and then what changes.
     #[must_use]
     pub fn watch(&self) -> UserWatch {
-        UserWatch::new(self.bucket.clone())
+        UserWatch::new(self.bucket.clone(), Arc::clone(&self.reported))
     }
 
     async fn change(
@@ -76,10 +95,10 @@ impl Users {
         for _ in 0..ATTEMPTS {
             let (mut state, revision) = self.read(name).await?;
             change(&mut state);
-            let value = Bytes::from(state.to_json());
-            let written = self.bucket.write(&name.to_key(), value, revision).await;
             let failed = |source| UsersError::Write { name: name.clone(), source };
-            if written.map_err(failed)?.is_some() {
+            let value = record::encode(&state).map_err(|error| failed(error.into()))?;
+            let written = self.bucket.write(&name.to_key(), Bytes::from(value), revision).await;
+            if written.map_err(|error| failed(error.into()))?.is_some() {
                 return Ok(state);
             }
         }
@@ -91,20 +110,15 @@ impl Users {
         let subject = self.bucket.subject(&name.to_key());
         let failed = |source| UsersError::Read { name: name.clone(), source };
         let entry = at_leader::last(&self.bucket.stream, &subject).await.map_err(failed)?;
-        Ok(entry.map_or_else(Default::default, |message| {
-            (parse(name, Some(&message.headers), &message.payload), message.sequence)
-        }))
+        let Some(message) = entry else { return Ok(Default::default()) };
+        let damaged = |source| UsersError::Damaged { name: name.clone(), key: name.to_key(), source };
+        let state = parse(Some(&message.headers), &message.payload).map_err(damaged)?;
+        Ok((state, message.sequence))
     }
 }
 
-fn parse(name: &UserName, headers: Option<&HeaderMap>, json: &[u8]) -> UserState {
-    if is_removal(headers) {
-        return UserState::default();
-    }
-    UserState::from_json(json).unwrap_or_else(|error| {
-        tracing::error!(user = %name, %error, "an entry of the bucket USERS cannot be read; the user stays out");
-        UserState::unreadable()
-    })
+fn parse(headers: Option<&HeaderMap>, json: &[u8]) -> Result<UserState, RecordError> {
+    if is_removal(headers) { Ok(UserState::default()) } else { record::decode(json) }
 }
 
 /// Why it cannot be said or changed how it stands with a user.
@@ -126,7 +140,21 @@ pub enum UsersError {
         name: UserName,
         /// What the client says.
         #[source]
-        source: PublishError,
+        source: async_nats::Error,
+    },
+    /// Something else wrote there, or a newer Tidings.
+    #[error(
+        "what the bucket USERS holds for user {name} cannot be read, and the user is kept out; \
+         `nats kv get USERS {key}` shows it, `nats kv del USERS {key}` lets the user in again"
+    )]
+    Damaged {
+        /// The user.
+        name: UserName,
+        /// The key in the bucket.
+        key: String,
+        /// What is wrong with it.
+        #[source]
+        source: RecordError,
     },
     /// Others changed the same user all the time.
     #[error("user {name} was changed by others {ATTEMPTS} times in a row; try again")]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use tidings_model::{Placement, Rebuild, Stay, Tenant};
 use tidings_runtime::config::Config;
-use tidings_streams::{Topology, placed_at};
+use tidings_streams::{AllPlacements, Topology, placed_at};
 
 use super::first_shard;
 use crate::catalogs;
@@ -17,14 +17,24 @@ use crate::serve;
 /// Prints a line for each tenant that is placed, configured or has a catalog.
 pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, Failure> {
     let topology = super::topology(config).await?;
-    let placements = topology.placements().all().await?;
+    let AllPlacements { placements, unreadable } = topology.placements().all().await?;
     let configured = serve::shards(config)?;
     // Whoever looks may have no catalogs; then there are no names to show.
     let served = catalogs::read_texts(&config.schemas).unwrap_or_default();
     let tenants: BTreeSet<&Tenant> =
-        placements.keys().chain(configured.keys()).chain(served.keys()).collect();
+        placements.keys().chain(&unreadable).chain(configured.keys()).chain(served.keys()).collect();
     let mut table = Table::new(["TENANT", "SHARD", "GENERATION", "SINCE", "IN PROGRESS"]);
     for tenant in tenants {
+        if unreadable.contains(tenant) {
+            if json {
+                print_json(&json!({ "tenant": tenant, "error": "unreadable-placement" }))?;
+            } else {
+                table.row(
+                    [tenant.as_str(), "-", "-", "-", "its placement cannot be read"].map(str::to_owned),
+                )?;
+            }
+            continue;
+        }
         let placement = match placements.get(tenant) {
             Some(placement) => placement.clone(),
             None => Placement::first(first_shard(config, &topology, tenant).await?),

@@ -69,6 +69,7 @@ impl Denied {
         match self {
             Self::Refused(Refusal::KeysUnavailable { retry_after }) => Some(*retry_after),
             Self::Exceeded(exceeded) => Some(exceeded.retry_after()),
+            Self::Barred(_, Barred::Unknown | Barred::Unreadable) => Some(Duration::from_secs(5)),
             _ => None,
         }
     }

@@ -63,7 +63,7 @@ impl Shard {
         let checked = self.shared.users.check(passport.tenant(), passport.consumer.user(), issued_at);
         let Err(barred) = checked else { return };
         let (code, by, why) = match &barred {
-            Barred::Unknown => (CloseCode::TryAgainLater, "tidings", None),
+            Barred::Unknown | Barred::Unreadable => (CloseCode::TryAgainLater, "tidings", None),
             Barred::Disabled(mark) => (CloseCode::UserDisabled, mark.by.as_str(), mark.reason.as_deref()),
             Barred::Revoked(revocation) => {
                 (CloseCode::TokenRevoked, revocation.by.as_str(), revocation.reason.as_deref())

@@ -170,7 +170,7 @@ impl Maker {
             self.copy_all(ground).await?;
         }
         let last = self.last_event(cut).await?;
-        let passed = Position { sequence: cut.sequence - 1, ..cut };
+        let passed = Position { sequence: cut.sequence.saturating_sub(1), ..cut };
         self.hand_out(Made::Reached { passed, last }).await
     }
 
@@ -217,7 +217,7 @@ impl Maker {
                 let end = end_of_events(&topology).await?;
                 let last = self.last_event(end).await?;
                 if last.is_none_or(|last| passed.is_at_or_behind(last)) {
-                    let passed = Position { sequence: end.sequence - 1, ..end };
+                    let passed = Position { sequence: end.sequence.saturating_sub(1), ..end };
                     self.hand_out(Made::Reached { passed, last }).await?;
                 }
             }
@@ -236,7 +236,7 @@ impl Maker {
         let Some(event) = next_event(topology, &subject, before).await? else { return Ok(before) };
         let since = event.stored_at - topology.settings().duplicate_window;
         let begin = first_event(topology, &self.tenant, Some(since)).await?;
-        Ok(Position { sequence: (begin.sequence - 1).min(before.sequence), ..cut })
+        Ok(Position { sequence: begin.sequence.saturating_sub(1).min(before.sequence), ..cut })
     }
 
     async fn project_one(

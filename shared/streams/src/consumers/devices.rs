@@ -10,7 +10,7 @@
 //! seventeen devices would chase each other around sixteen places. When all are connected, the
 //! newcomer is refused.
 
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _, future};
 
 use super::state::ConsumerState;
 use super::{ConsumerName, ConsumerStore, ConsumerStoreError};
@@ -25,7 +25,10 @@ pub(super) async fn make_room(
     name: &ConsumerName,
     now: u64,
 ) -> Result<(), ConsumerStoreError> {
-    let devices = store.list(name.tenant(), Some(name.user()));
+    let devices = store.list(name.tenant(), Some(name.user())).filter(|listed| {
+        // What cannot be read is one device's trouble, and nobody knows whether it is connected.
+        future::ready(!matches!(listed, Err(ConsumerStoreError::Damaged { .. })))
+    });
     let devices = devices.map_ok(|(device, stored)| (device, stored.state)).try_collect().await?;
     let Some(devices) = giving_way(devices, now) else {
         let (tenant, user) = (name.tenant().clone(), name.user().to_owned());

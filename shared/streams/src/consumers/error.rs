@@ -5,6 +5,7 @@ use std::time::Duration;
 use tidings_model::Tenant;
 
 use super::{ConsumerName, MAX_DEVICES};
+use crate::record::RecordError;
 use crate::topology::{ENVELOPES, TopologyError};
 
 /// Why an operation on consumers failed.
@@ -49,14 +50,15 @@ pub enum ConsumerStoreError {
     },
     /// What is stored is not what this version of Tidings writes.
     #[error(
-        "what is stored as consumer {key:?} cannot be read; removing the consumer lets the device start anew"
+        "what is stored as consumer {key:?} cannot be read; `tidings consumers rm` removes it, and the device then \
+         starts as one that connects for the first time"
     )]
     Damaged {
         /// The key or name that NATS has it under.
         key: String,
         /// What is wrong with it.
         #[source]
-        source: serde_json::Error,
+        source: RecordError,
     },
 }
 

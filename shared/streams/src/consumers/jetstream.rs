@@ -126,7 +126,8 @@ impl JetStreamConsumers {
         if info.ack_floor.stream_sequence == sequence {
             return Ok(StoredConsumer { state, pending: Some(record::pending(info)), revision: 0 });
         }
-        let moved = self.envelopes.reset_consumer(&name.to_consumer(), Some(sequence + 1)).await;
+        let moved =
+            self.envelopes.reset_consumer(&name.to_consumer(), Some(sequence.saturating_add(1))).await;
         let failed = |error| ConsumerStoreError::unavailable(format!("move consumer {name}"), error);
         let pending = record::pending(&moved.map_err(failed)?.info);
         Ok(StoredConsumer { state, pending: Some(pending), revision: 0 })
@@ -150,6 +151,10 @@ impl JetStreamConsumers {
 impl ConsumerStore for JetStreamConsumers {
     async fn load(&self, name: &ConsumerName) -> Result<Option<StoredConsumer>, ConsumerStoreError> {
         self.info(name).await?.as_ref().map(record::stored).transpose()
+    }
+
+    async fn check(&self) -> Result<bool, ConsumerStoreError> {
+        self.leases.check().await
     }
 
     /// They are consumers of one stream.

@@ -2,6 +2,12 @@
 //!
 //! Entries are removed by purging their subject, which unlike a key-value delete leaves no marker
 //! behind. The markers that `nats kv del` leaves are taken for what they mean.
+//!
+//! An entry that cannot be read is its device's trouble alone: the device is not served until the entry is removed. A
+//! gateway that serves the device already knows what stood there, and writes that again; but never over what a newer
+//! Tidings wrote.
+
+use std::sync::Arc;
 
 use async_nats::header::HeaderMap;
 use async_nats::jetstream;
@@ -19,7 +25,9 @@ use super::{
     OpenConsumersError, StoredConsumer, devices,
 };
 use crate::at_leader;
-use crate::bucket::{Bucket, is_removal};
+use crate::bucket::{Bucket, Purpose, is_removal};
+use crate::record::{self, RecordError, Reported};
+use crate::topology::Missing;
 
 mod listing;
 
@@ -27,14 +35,24 @@ mod listing;
 #[derive(Debug, Clone)]
 pub struct KvConsumers {
     bucket: Bucket,
+    reported: Arc<Reported<ConsumerName>>,
 }
 
 /// What lies under a key.
-#[derive(Default)]
 struct Entry {
-    state: Option<ConsumerState>,
+    /// Without a state if there is no consumer.
+    state: Result<Option<ConsumerState>, RecordError>,
     /// The sequence that the next write must expect; 0 if there never was an entry.
     revision: u64,
+}
+
+impl Entry {
+    const NONE: Self = Self { state: Ok(None), revision: 0 };
+
+    fn state(self, name: &ConsumerName) -> Result<(Option<ConsumerState>, u64), ConsumerStoreError> {
+        let damaged = |source| ConsumerStoreError::Damaged { key: name.to_key(), source };
+        Ok((self.state.map_err(damaged)?, self.revision))
+    }
 }
 
 impl KvConsumers {
@@ -44,11 +62,10 @@ impl KvConsumers {
         settings: &ConsumerSettings,
     ) -> Result<Self, OpenConsumersError> {
         let context = jetstream::new(client.clone());
-        let description = "Tidings: where users' devices stand";
-        let time_to_live = Some(settings.inactive_after);
-        let bucket =
-            Bucket::open(&context, "CONSUMERS", description, time_to_live, settings.bucket()).await?;
-        Ok(Self { bucket })
+        let purpose = Purpose { name: "CONSUMERS", description: "Tidings: where users' devices stand" };
+        let (kept, time_to_live) = (settings.bucket(), Some(settings.inactive_after));
+        let bucket = Bucket::open(&context, purpose, time_to_live, kept, Missing::Created).await?;
+        Ok(Self { bucket, reported: Arc::default() })
     }
 
     /// Reads the entry at the leader, which has every write that was acknowledged.
@@ -56,13 +73,12 @@ impl KvConsumers {
         let subject = self.bucket.subject(&name.to_key());
         let entry = at_leader::last(&self.bucket.stream, &subject).await;
         let entry = entry.map_err(|error| cannot_read(name, error))?;
-        entry.map_or_else(|| Ok(Entry::default()), |message| self.entry(&message))
+        Ok(entry.map_or(Entry::NONE, |message| Self::entry(&message)))
     }
 
-    fn entry(&self, message: &StreamMessage) -> Result<Entry, ConsumerStoreError> {
-        let key = self.bucket.key(&message.subject);
-        let state = parse(key, Some(&message.headers), &message.payload)?;
-        Ok(Entry { state, revision: message.sequence })
+    fn entry(message: &StreamMessage) -> Entry {
+        let state = parse(Some(&message.headers), &message.payload);
+        Entry { state, revision: message.sequence }
     }
 
     async fn write(
@@ -74,7 +90,7 @@ impl KvConsumers {
         let failed = |error: async_nats::Error| {
             ConsumerStoreError::unavailable(format!("save consumer {name}"), error)
         };
-        let json = serde_json::to_vec(&state).map_err(|error| failed(error.into()))?;
+        let json = record::encode(&state).map_err(|error| failed(error.into()))?;
         let written = self.bucket.write(&name.to_key(), Bytes::from(json), expected).await;
         let revision = written.map_err(|error| failed(error.into()))?;
         Ok(revision.map(|revision| StoredConsumer { state, pending: None, revision }))
@@ -107,13 +123,25 @@ impl ConsumerStore for KvConsumers {
     async fn load(&self, name: &ConsumerName) -> Result<Option<StoredConsumer>, ConsumerStoreError> {
         let subject = self.bucket.subject(&name.to_key());
         let entry = match self.bucket.stream.direct_get_last_for_subject(subject).await {
-            Ok(message) => self.entry(&message)?,
+            Ok(message) => Self::entry(&message),
             // A replica may not have it yet, and a device taken for new would miss what waits for it.
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => self.read(name).await?,
             Err(error) => return Err(cannot_read(name, error)),
         };
-        let Entry { state, revision } = entry;
+        if entry.state.is_err() && self.reported.is_new(name, entry.revision) {
+            tracing::error!(
+                consumer = %name,
+                "what is stored of a device cannot be read, and the device is not served; \
+                 `tidings consumers rm` removes it"
+            );
+        }
+        let (state, revision) = entry.state(name)?;
         Ok(state.map(|state| StoredConsumer { state, pending: None, revision }))
+    }
+
+    async fn check(&self) -> Result<bool, ConsumerStoreError> {
+        let restored = self.bucket.restore().await;
+        restored.map_err(|error| ConsumerStoreError::unavailable("look up the bucket CONSUMERS", error))
     }
 
     async fn save(
@@ -125,20 +153,39 @@ impl ConsumerStore for KvConsumers {
         if known.is_none() {
             self.make_room(name, change.seen_at).await?;
         }
-        let known = known.cloned().map(|known| Entry { state: Some(known.state), revision: known.revision });
-        let mut entry = known.unwrap_or_default();
+        let known_state = known.map(|known| &known.state);
+        let (mut stored, mut revision) = (known_state.cloned(), known.map_or(0, |known| known.revision));
+        let mut must_write = false;
         let mut contention = Contention::over(name);
         loop {
-            let state = change.apply(entry.state.as_ref());
-            if entry.state.as_ref() == Some(&state) {
+            let state = change.apply(stored.as_ref());
+            if !must_write && stored.as_ref() == Some(&state) {
                 // Whoever wrote this has renewed it, and there is nothing to add.
-                return Ok(StoredConsumer { state, pending: None, revision: entry.revision });
+                return Ok(StoredConsumer { state, pending: None, revision });
             }
-            if let Some(saved) = self.write(name, state, entry.revision).await? {
+            if let Some(saved) = self.write(name, state, revision).await? {
                 return Ok(saved);
             }
             contention.pause().await?;
-            entry = self.read(name).await?;
+            let entry = self.read(name).await?;
+            must_write = false;
+            (stored, revision) = match &entry.state {
+                Err(error) if known.is_some() && !error.is_newer() => {
+                    let error = error as &dyn std::error::Error;
+                    tracing::error!(
+                        consumer = %name, error,
+                        "what is stored of a connected device cannot be read; writing what was known of it"
+                    );
+                    must_write = true;
+                    (known_state.cloned(), entry.revision)
+                }
+                // Nothing lies there: the bucket has lost it. What is known is what it lost.
+                Ok(None) if entry.revision == 0 => {
+                    must_write = true;
+                    (known_state.cloned(), 0)
+                }
+                _ => entry.state(name)?,
+            };
         }
     }
 
@@ -153,7 +200,7 @@ impl ConsumerStore for KvConsumers {
     ) -> Result<Option<StoredConsumer>, ConsumerStoreError> {
         let mut contention = Contention::over(name);
         loop {
-            let Entry { state: Some(state), revision } = self.read(name).await? else { return Ok(None) };
+            let (Some(state), revision) = self.read(name).await?.state(name)? else { return Ok(None) };
             if let Some(saved) = self.write(name, state.reset_to(position), revision).await? {
                 return Ok(Some(saved));
             }
@@ -171,16 +218,8 @@ impl ConsumerStore for KvConsumers {
 }
 
 /// The state in an entry, or `None` if the entry says that there is none.
-fn parse(
-    key: &str,
-    headers: Option<&HeaderMap>,
-    json: &[u8],
-) -> Result<Option<ConsumerState>, ConsumerStoreError> {
-    if is_removal(headers) {
-        return Ok(None);
-    }
-    let state = json::read(json);
-    state.map(Some).map_err(|source| ConsumerStoreError::Damaged { key: key.to_owned(), source })
+fn parse(headers: Option<&HeaderMap>, json: &[u8]) -> Result<Option<ConsumerState>, RecordError> {
+    if is_removal(headers) { Ok(None) } else { record::decode(json).map(Some) }
 }
 
 fn cannot_read(name: &ConsumerName, error: impl Into<async_nats::Error>) -> ConsumerStoreError {

@@ -13,8 +13,8 @@ use bytes::Bytes;
 
 use super::contention::Contention;
 use super::{ConsumerName, ConsumerSettings, ConsumerStoreError};
-use crate::bucket::{Bucket, BucketSettings};
-use crate::topology::TopologyError;
+use crate::bucket::{Bucket, BucketSettings, Purpose};
+use crate::topology::{Missing, TopologyError};
 
 const LEASE: Duration = Duration::from_secs(5);
 const LONGEST_WORK: Duration = Duration::from_secs(3);
@@ -29,8 +29,15 @@ impl Leases {
         // Nobody misses a lease after a restart of the server, which ended the work under it.
         let settings = BucketSettings { in_memory: true, ..settings.bucket() };
         let description = "Tidings: who is writing a JetStream consumer";
-        let bucket = Bucket::open(context, "CONSUMER_LEASES", description, Some(LEASE), settings).await?;
+        let purpose = Purpose { name: "CONSUMER_LEASES", description };
+        let bucket = Bucket::open(context, purpose, Some(LEASE), settings, Missing::Created).await?;
         Ok(Self { bucket })
+    }
+
+    /// Creates the bucket again if it is gone; nobody misses a lease.
+    pub(super) async fn check(&self) -> Result<bool, ConsumerStoreError> {
+        let restored = self.bucket.restore().await.map(|_| false);
+        restored.map_err(|error| ConsumerStoreError::unavailable("look up the bucket CONSUMER_LEASES", error))
     }
 
     /// Does the work while no other gateway does work on this consumer.

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
+use tidings_model::json::present;
 use tidings_model::{Keys, Position};
+
+use crate::record::Record;
 
 /// For each attribute, the values of which an envelope must have one.
 pub type TopicFilter = BTreeMap<String, BTreeSet<String>>;
@@ -24,37 +27,34 @@ pub type Subscriptions = LiteMap<String, Subscription>;
 
 /// Where a consumer stands and what it asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ConsumerState {
     /// Everything up to here was received.
     pub position: Position,
     /// By topic.
-    #[serde(default, skip_serializing_if = "LiteMap::is_empty")]
     pub subscriptions: Subscriptions,
     /// The addresses, other than of topics, that the user's token opened when the device last
     /// connected.
-    #[serde(default, skip_serializing_if = "Keys::is_empty")]
     pub keys: Keys,
     /// When a gateway last knew of the device, in seconds since 1970-01-01T00:00:00Z.
     pub last_seen: u64,
     /// The gateway that the device was last connected to, until it left. A gateway that died
     /// stays here: [`ConsumerState::is_connected`] tells for how long to believe it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "present")]
     pub connected: Option<String>,
     /// How often an operator moved the consumer. A change that was made in ignorance of the last
     /// time does not move the position, or a connected device would undo every reset at once.
-    #[serde(default, skip_serializing_if = "is_zero")]
     pub resets: u32,
 }
 
 /// A topic that the client asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Subscription {
     /// What it is narrowed to.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub filter: TopicFilter,
     /// Envelopes of the topic up to this sequence came before the subscription; in the epoch of the
     /// consumer's position.
-    #[serde(default)]
     pub since: u64,
 }
 
@@ -178,9 +178,8 @@ impl Edit {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
+impl Record for ConsumerState {
+    const VERSION: u64 = 1;
 }
 
 #[cfg(test)]

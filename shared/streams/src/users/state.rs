@@ -3,7 +3,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tidings_model::{Address, Tenant, json, subject};
+use tidings_model::json::present;
+use tidings_model::{Address, Tenant, subject};
+
+use crate::record::Record;
 
 /// Names a user of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,36 +67,39 @@ pub struct UserNameError {
 
 /// What is said of a user.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct UserState {
     /// The user is switched off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "present")]
     pub disabled: Option<Mark>,
     /// Some of the user's tokens are revoked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "present")]
     pub revoked: Option<Revocation>,
 }
 
 /// Who has switched a user off, when, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Mark {
     /// Seconds since 1970-01-01T00:00:00Z.
     pub since: u64,
     /// The administrator.
     pub by: String,
     /// As the administrator says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "present")]
     pub reason: Option<String>,
 }
 
 /// Which tokens are revoked, by whom, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Revocation {
     /// Tokens issued before this second (since 1970-01-01T00:00:00Z) count no more.
     pub before: u64,
     /// The administrator.
     pub by: String,
     /// As the administrator says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "present")]
     pub reason: Option<String>,
 }
 
@@ -125,20 +131,10 @@ impl UserState {
             self.revoked = Some(revocation.clone());
         }
     }
+}
 
-    /// What stands for an entry that cannot be read.
-    pub(crate) fn unreadable() -> Self {
-        let reason = Some("its entry in the bucket USERS cannot be read".to_owned());
-        Self { disabled: Some(Mark { since: 0, by: "tidings".to_owned(), reason }), revoked: None }
-    }
-
-    pub(crate) fn to_json(&self) -> String {
-        serde_json::json!(self).to_string()
-    }
-
-    pub(crate) fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
-        json::read(json)
-    }
+impl Record for UserState {
+    const VERSION: u64 = 1;
 }
 
 #[cfg(test)]
@@ -146,6 +142,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::record;
 
     fn revocation(before: u64) -> Revocation {
         Revocation { before, by: "root".to_owned(), reason: None }
@@ -167,13 +164,12 @@ mod tests {
     fn what_is_written_is_what_is_read() {
         let mark = Mark { since: 7, by: "root".to_owned(), reason: Some("left".to_owned()) };
         let state = UserState { disabled: Some(mark), revoked: Some(revocation(9)) };
-        let json =
-            r#"{"disabled":{"since":7,"by":"root","reason":"left"},"revoked":{"before":9,"by":"root"}}"#;
-        assert_eq!(state.to_json(), json);
-        for (json, expected) in [(json, state), ("{}", UserState::default())] {
-            assert_eq!(UserState::from_json(json.as_bytes()).unwrap(), expected);
+        let json = r#"{"version":1,"disabled":{"since":7,"by":"root","reason":"left"},"revoked":{"before":9,"by":"root","reason":null}}"#;
+        assert_eq!(record::encode(&state).unwrap(), json.as_bytes());
+        let empty = r#"{"version":1,"disabled":null,"revoked":null}"#;
+        for (json, expected) in [(json, state), (empty, UserState::default())] {
+            assert_eq!(record::decode::<UserState>(json.as_bytes()).unwrap(), expected);
         }
-        UserState::from_json(b"yes").unwrap_err();
     }
 
     proptest! {

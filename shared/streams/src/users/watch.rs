@@ -6,17 +6,21 @@
 //! than arrived here. Until all of it has been read again, what was known before counts.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use futures_util::StreamExt as _;
+use tidings_model::Epoch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{UserName, UserState, parse};
 use crate::bucket::Bucket;
+use crate::record::Reported;
 use crate::retry::Backoff;
+use crate::topology::epoch_of;
 
 /// How many entries are asked for at a time, and held at most.
 const PAGE: usize = 512;
@@ -32,24 +36,28 @@ const INQUIRY: Duration = Duration::from_secs(5);
 /// What a watch tells.
 #[derive(Debug)]
 pub enum UserNews {
-    /// All users of whom there is anything to say; of all others there is not.
-    All(HashMap<UserName, UserState>),
+    /// All users of whom there is anything to say in this life of the bucket; of all others there is not.
+    All(Epoch, HashMap<UserName, KnownState>),
     /// What is said of one user from now on.
-    One(UserName, UserState),
+    One(UserName, KnownState),
 }
+
+/// What is stored of a user; `None` if it cannot be read, and the user is to be kept out.
+pub type KnownState = Option<UserState>;
 
 /// Reads the bucket as it changes.
 #[derive(Debug)]
 pub struct UserWatch {
     bucket: Bucket,
+    reported: Arc<Reported<UserName>>,
     /// `None` after a fault, until everything is read anew.
     reading: Option<Reading>,
     backoff: Backoff,
 }
 
 impl UserWatch {
-    pub(super) fn new(bucket: Bucket) -> Self {
-        Self { bucket, reading: None, backoff: Backoff::new() }
+    pub(super) fn new(bucket: Bucket, reported: Arc<Reported<UserName>>) -> Self {
+        Self { bucket, reported, reading: None, backoff: Backoff::new() }
     }
 
     /// What comes next; first of all, and after every fault, [`UserNews::All`]. Waits out every
@@ -60,7 +68,9 @@ impl UserWatch {
             let step = async {
                 match &mut self.reading {
                     Some(reading) => reading.next().await,
-                    reading => reading.insert(Reading::open(&self.bucket).await?).next().await,
+                    reading => {
+                        reading.insert(Reading::open(&self.bucket, &self.reported).await?).next().await
+                    }
                 }
             };
             match step.await {
@@ -80,6 +90,9 @@ impl UserWatch {
 
 struct Reading {
     bucket: Bucket,
+    reported: Arc<Reported<UserName>>,
+    /// Which life of the bucket is read.
+    life: Epoch,
     consumer: PullConsumer,
     entries: pull::Stream,
     /// How often the client had connected when this began.
@@ -89,13 +102,13 @@ struct Reading {
     /// Deliveries that the server knew of when it was asked last.
     inquired: u64,
     /// What was read so far; `None` once all of it has been told.
-    gathered: Option<HashMap<UserName, UserState>>,
+    gathered: Option<HashMap<UserName, KnownState>>,
     glance: Interval,
     inquiry: Interval,
 }
 
 impl Reading {
-    async fn open(bucket: &Bucket) -> Result<Self, async_nats::Error> {
+    async fn open(bucket: &Bucket, reported: &Arc<Reported<UserName>>) -> Result<Self, async_nats::Error> {
         let connects = connects(bucket);
         let config = pull::Config {
             description: Some("Tidings: a gateway's watch over users".to_owned()),
@@ -108,6 +121,8 @@ impl Reading {
             ..pull::Config::default()
         };
         let consumer: PullConsumer = bucket.stream.create_consumer(config).await?;
+        // After the consumer was made: the bucket that it reads is this one or none.
+        let life = epoch_of(&bucket.stream.get_info().await?);
         let entries = consumer
             .stream()
             .expires(PULL_EXPIRY)
@@ -117,6 +132,8 @@ impl Reading {
             .await?;
         Ok(Self {
             bucket: bucket.clone(),
+            reported: Arc::clone(reported),
+            life,
             consumer,
             entries,
             connects,
@@ -133,7 +150,7 @@ impl Reading {
         if self.consumer.cached_info().num_pending == 0
             && let Some(all) = self.gathered.take()
         {
-            return Ok(UserNews::All(all));
+            return Ok(UserNews::All(self.life, all));
         }
         loop {
             let news = tokio::select! {
@@ -155,7 +172,7 @@ impl Reading {
         self.delivered = info.consumer_sequence;
         let key = self.bucket.key(&message.subject);
         let entry = UserName::from_key(key).map(|name| {
-            let state = parse(&name, message.headers.as_ref(), &message.payload);
+            let state = self.state(&name, message, info.stream_sequence);
             (name, state)
         });
         if entry.is_none() {
@@ -166,13 +183,31 @@ impl Reading {
         };
         if let Some((name, state)) = entry {
             // Written more than once while it was read: the last counts.
-            if state.is_empty() {
+            if state.as_ref().is_some_and(UserState::is_empty) {
                 gathered.remove(&name);
             } else {
                 gathered.insert(name, state);
             }
         }
-        Ok(if info.pending == 0 { self.gathered.take().map(UserNews::All) } else { None })
+        Ok(if info.pending == 0 {
+            self.gathered.take().map(|all| UserNews::All(self.life, all))
+        } else {
+            None
+        })
+    }
+
+    fn state(&self, name: &UserName, message: &Message, revision: u64) -> KnownState {
+        let read = parse(message.headers.as_ref(), &message.payload);
+        read.inspect_err(|error| {
+            if self.reported.is_new(name, revision) {
+                let error = error as &dyn std::error::Error;
+                tracing::error!(
+                    user = %name, error,
+                    "an entry of the bucket USERS cannot be read; the user is kept out"
+                );
+            }
+        })
+        .ok()
     }
 
     /// What was delivered on a connection that broke may have got lost with it.
@@ -189,7 +224,7 @@ impl Reading {
         self.inquired = info.delivered.consumer_sequence;
         // The last of what was pending may have been removed before it was read.
         let is_over = info.num_pending == 0 && self.inquired == self.delivered;
-        Ok(if is_over { self.gathered.take().map(UserNews::All) } else { None })
+        Ok(if is_over { self.gathered.take().map(|all| UserNews::All(self.life, all)) } else { None })
     }
 }
 

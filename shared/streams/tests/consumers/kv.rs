@@ -42,7 +42,7 @@ async fn the_bucket_is_one_that_others_can_read() {
     save(&store, &name("john.doe", "phone"), &acked(42)).await;
     let bucket = bucket(&bench).await;
     let value = bucket.get("ops.john=2Edoe.phone").await.unwrap().unwrap();
-    let expected = r#"{"position":"18f3-42","last_seen":1800000042,"connected":"gateway-1"}"#;
+    let expected = r#"{"version":1,"position":"18f3-42","subscriptions":[],"keys":[],"last_seen":1800000042,"connected":"gateway-1","resets":0}"#;
     assert_eq!(value, expected.as_bytes());
     let keys: Vec<String> = bucket.keys().await.unwrap().try_collect().await.unwrap();
     assert_eq!(keys, ["ops.john=2Edoe.phone"]);
@@ -68,7 +68,8 @@ async fn what_cannot_be_read_is_said_and_does_not_hide_the_rest() {
     save(&store, &name("ada", "phone"), &acked(1)).await;
     let bucket = bucket(&bench).await;
     bucket.put("ops.grace.phone", "{}".into()).await.unwrap();
-    bucket.put("ops.grace", r#"{"position":"1-1","last_seen":1}"#.into()).await.unwrap();
+    let whole = bucket.get("ops.ada.phone").await.unwrap().unwrap();
+    bucket.put("ops.grace", whole).await.unwrap();
     save(&store, &name("alan", "phone"), &acked(1)).await;
 
     let all: Vec<_> = store.list(&tenant(), None).collect().await;

@@ -10,6 +10,7 @@ mod fencing;
 mod follower;
 mod placements;
 mod reader;
+mod records;
 mod single;
 mod support;
 mod topology;

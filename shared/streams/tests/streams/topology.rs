@@ -88,6 +88,6 @@ async fn a_server_without_jetstream_is_named() {
     })
     .await;
     let error = Topology::ensure(&nats.client().await, &settings()).await.unwrap_err();
-    assert!(matches!(&error, TopologyError::Lookup { .. }), "{error:?}");
+    assert!(matches!(&error, TopologyError::NoJetStream { .. }), "{error:?}");
     assert!(error.to_string().contains("JetStream"), "{error}");
 }

@@ -14,6 +14,7 @@ use tidings_model::{Address, EnvelopeSubject, Epoch, Place, Tenant, json};
 
 use super::super::state::ConsumerState;
 use super::super::{ConsumerName, ConsumerStoreError, StoredConsumer};
+use crate::record::{self, RecordError};
 
 const USER: &str = "tidings.user";
 const DEVICE: &str = "tidings.device";
@@ -33,8 +34,10 @@ pub(super) fn config(
     filter_subjects: Vec<String>,
     inactive_threshold: Duration,
 ) -> Result<pull::Config, ConsumerStoreError> {
-    let json = serde_json::to_string(state)
-        .map_err(|error| ConsumerStoreError::unavailable(format!("save consumer {name}"), error))?;
+    let json =
+        record::encode(state).map_err(async_nats::Error::from).and_then(|json| Ok(String::from_utf8(json)?));
+    let json =
+        json.map_err(|error| ConsumerStoreError::unavailable(format!("save consumer {name}"), error))?;
     let metadata =
         [(TENANT, name.tenant().as_str()), (USER, name.user()), (DEVICE, name.device()), (STATE, &json)];
     Ok(pull::Config {
@@ -78,7 +81,7 @@ pub(super) fn same_filters(info: &Info, filters: &[String]) -> bool {
 /// The state that the consumer has.
 pub(super) fn stored(info: &Info) -> Result<StoredConsumer, ConsumerStoreError> {
     let mut state: ConsumerState =
-        json::read(text(info, STATE)?.as_bytes()).map_err(|source| damaged(info, source))?;
+        record::decode(text(info, STATE)?.as_bytes()).map_err(|source| damaged(info, source))?;
     let floor = info.ack_floor.stream_sequence;
     let acknowledged_by_others = info.ack_floor.consumer_sequence > 0;
     let saved = state.position.sequence;
@@ -88,7 +91,7 @@ pub(super) fn stored(info: &Info) -> Result<StoredConsumer, ConsumerStoreError> 
 
 /// The state that the consumer has, and whose it is.
 pub(super) fn named(info: &Info) -> Result<(ConsumerName, StoredConsumer), ConsumerStoreError> {
-    let wrong = |error: &dyn std::error::Error| damaged(info, serde_json::Error::custom(error));
+    let wrong = |error: &dyn std::error::Error| malformed(info, error);
     let tenant = Tenant::parse(text(info, TENANT)?).map_err(|error| wrong(&error))?;
     let name =
         ConsumerName::new(tenant, text(info, USER)?, text(info, DEVICE)?).map_err(|error| wrong(&error))?;
@@ -102,10 +105,14 @@ pub(super) fn pending(info: &Info) -> u64 {
 
 fn text<'i>(info: &'i Info, key: &str) -> Result<&'i str, ConsumerStoreError> {
     let metadata: &HashMap<_, _> = &info.config.metadata;
-    let missing = || damaged(info, serde_json::Error::custom(format_args!("its metadata lacks {key}")));
+    let missing = || malformed(info, &format_args!("its metadata lacks {key}"));
     metadata.get(key).map(String::as_str).ok_or_else(missing)
 }
 
-fn damaged(info: &Info, source: serde_json::Error) -> ConsumerStoreError {
+fn malformed(info: &Info, reason: &dyn std::fmt::Display) -> ConsumerStoreError {
+    damaged(info, RecordError::Members(serde_json::Error::custom(reason)))
+}
+
+fn damaged(info: &Info, source: RecordError) -> ConsumerStoreError {
     ConsumerStoreError::Damaged { key: info.name.clone(), source }
 }

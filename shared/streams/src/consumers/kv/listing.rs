@@ -11,6 +11,7 @@ use super::parse;
 use crate::bucket::Bucket;
 use crate::ordered::Content;
 use crate::pass::Pass;
+use crate::record::RecordError;
 
 type Item = Result<(ConsumerName, StoredConsumer), ConsumerStoreError>;
 
@@ -50,13 +51,14 @@ impl Listing {
     /// `None` for an entry that says that there is no consumer.
     fn item(&self, message: &Message, revision: u64) -> Option<Item> {
         let key = self.bucket.key(&message.subject);
-        let state = match parse(key, message.headers.as_ref(), &message.payload) {
+        let damaged = |source| Some(Err(ConsumerStoreError::Damaged { key: key.to_owned(), source }));
+        let state = match parse(message.headers.as_ref(), &message.payload) {
             Ok(state) => state?,
-            Err(error) => return Some(Err(error)),
+            Err(error) => return damaged(error),
         };
         let Some(name) = ConsumerName::from_key(key) else {
-            let source = serde_json::Error::custom("its key names no consumer");
-            return Some(Err(ConsumerStoreError::Damaged { key: key.to_owned(), source }));
+            let reason = serde_json::Error::custom("its key names no consumer");
+            return damaged(RecordError::Members(reason));
         };
         Some(Ok((name, StoredConsumer { state, pending: None, revision })))
     }

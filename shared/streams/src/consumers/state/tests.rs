@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use tidings_model::Epoch;
 
 use super::*;
+use crate::record;
 
 fn at(epoch: u64, sequence: u64) -> Position {
     Position { epoch: Epoch(epoch), sequence }
@@ -25,12 +26,13 @@ fn edited(mut change: Change, topic: &str, edit: Edit) -> Change {
 fn what_is_stored_is_compact_and_leads_back() {
     let change = Change::new(at(0x18f3, 42), here(), 1_800_000_000);
     let plain = change.apply(None);
-    let text = serde_json::to_string(&plain).unwrap();
-    assert_eq!(text, r#"{"position":"18f3-42","last_seen":1800000000,"connected":"gateway-1"}"#);
+    let json = record::encode(&plain).unwrap();
+    let expected = r#"{"version":1,"position":"18f3-42","subscriptions":[],"keys":[],"last_seen":1800000000,"connected":"gateway-1","resets":0}"#;
+    assert_eq!(json, expected.as_bytes());
     let full = edited(change, "tasks", subscribe("platform", 40)).apply(Some(&plain)).reset_to(at(0x18f3, 7));
     for state in [plain, full] {
-        let text = serde_json::to_string(&state).unwrap();
-        assert_eq!(serde_json::from_str::<ConsumerState>(&text).unwrap(), state, "{text}");
+        let json = record::encode(&state).unwrap();
+        assert_eq!(record::decode::<ConsumerState>(&json).unwrap(), state);
     }
 }
 

@@ -1,0 +1,11 @@
+//! What lies in NATS is not what it should be: records that cannot be read, streams that are gone or other ones, servers
+//! that are away or too old.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in what its tests share")]
+
+mod ends;
+mod missing;
+mod notices;
+mod records;
+mod site;
+mod start;

@@ -1,0 +1,107 @@
+//! NATS comes back without something, or loses it while processes run: what is missing is noticed, created again, and said.
+
+use async_nats::jetstream;
+use harness::{BOUND, Setup, System, eventually};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::site::{asked, dial, hears, listener, ready, sequenced_listener};
+
+const ALL: [&str; 7] =
+    ["EVENTS", "ENVELOPES", "REJECTED", "KV_CONSUMERS", "KV_USERS", "KV_PLACEMENTS", "KV_CATALOGS"];
+
+async fn is_there(system: &System, stream: &str) {
+    let context = jetstream::new(system.client().clone());
+    eventually(&format!("{stream} is there"), BOUND, async || context.get_stream(stream).await.map(drop))
+        .await;
+}
+
+async fn disable(system: &System, user: &str) {
+    let arguments = ["users", "disable", "--tenant", "ops", "--user", user];
+    system.command(&arguments).finish(BOUND).await.succeeded();
+    refused(system, user).await;
+}
+
+async fn refused(system: &System, user: &str) {
+    eventually("the user is kept out", BOUND, async || match dial(system.address(), user).try_open().await {
+        Err(refusal) if refusal.status == 403 => Ok(()),
+        Err(refusal) => Err(refusal.body),
+        Ok(_) => Err("let in".to_owned()),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_stream_is_deleted_while_everything_runs() {
+    let mut system = System::start().await;
+    let context = jetstream::new(system.client().clone());
+    disable(&system, "eve").await;
+    let mut client = sequenced_listener(dial(system.address(), "ada")).await;
+    hears(&system, &mut client, "start").await;
+    for stream in ALL {
+        context.delete_stream(stream).await.unwrap();
+        is_there(&system, stream).await;
+        ready(system.address(), None).await;
+        let seen = hears(&system, &mut client, stream).await;
+        let told = seen.iter().any(|message| message["action"] == "gap");
+        assert_eq!(told, stream == "ENVELOPES", "{stream}: {seen:?}");
+        refused(&system, "eve").await;
+    }
+    // What processes knew was written again.
+    let users = context.get_key_value("USERS").await.unwrap();
+    assert!(users.get("ops.eve").await.unwrap().is_some());
+    let show = ["consumers", "show", "--tenant", "ops", "--user", "ada", "--device", "d"];
+    let shown = system.command(&show).finish(BOUND).await.succeeded();
+    assert!(shown.contains("incidents"), "{shown}");
+    client.close().await;
+    let mut back = dial(system.address(), "ada").open().await;
+    hears(&system, &mut back, "back").await;
+    system.check_well();
+}
+
+#[tokio::test]
+async fn nats_comes_back_empty() {
+    let mut system = Setup::default().variable("TIDINGS_STREAMS__STORAGE", "memory").start().await;
+    disable(&system, "eve").await;
+    let mut client = sequenced_listener(dial(system.address(), "ada")).await;
+    hears(&system, &mut client, "before").await;
+    for round in ["first", "second"] {
+        system.nats.kill().await.unwrap();
+        ready(system.address(), Some("UNAVAILABLE")).await;
+        assert_eq!(asked(system.address(), "/healthz").await.0, 200);
+        let refusal = dial(system.address(), "bo").refused().await;
+        assert!(refusal.status == 503 && refusal.headers.contains_key("retry-after"), "{refusal:?}");
+        system.nats.restart().await.unwrap();
+        for stream in ALL {
+            is_there(&system, stream).await;
+        }
+        ready(system.address(), None).await;
+        let seen = hears(&system, &mut client, round).await;
+        assert!(seen.iter().any(|message| message["action"] == "gap"), "{seen:?}");
+        refused(&system, "eve").await;
+    }
+    let output = system.gateway.output();
+    for line in ["no service of the gateway from now on", "service of the gateway again"] {
+        assert_eq!(output.matches(line).count(), 2, "{line}: {output}");
+    }
+    system.check_well();
+}
+
+/// Only a projector makes the streams of envelopes.
+#[tokio::test]
+async fn a_gateway_says_what_is_missing_for_as_long_as_nobody_makes_it() {
+    let system = System::start().await;
+    let mut client = listener(dial(system.address(), "ada")).await;
+    system.projector.signal(Signal::STOP);
+    jetstream::new(system.client().clone()).delete_stream("ENVELOPES").await.unwrap();
+    ready(system.address(), Some("ENVELOPES")).await;
+    assert_eq!(asked(system.address(), "/healthz").await.0, 200);
+    let refusal = dial(system.address(), "bo").refused().await;
+    assert!(refusal.status == 503 && refusal.headers.contains_key("retry-after"), "{refusal:?}");
+    client.expect_nothing_before_pong(BOUND).await;
+    client.send_json(&json!({ "action": "ping" })).await;
+    client.next_json(BOUND).await;
+    system.projector.signal(Signal::CONT);
+    ready(system.address(), None).await;
+    hears(&system, &mut client, "after").await;
+}

@@ -1,0 +1,76 @@
+//! Clients of `ops`, and what a gateway says of itself.
+
+use std::time::Duration;
+
+use harness::{BOUND, Client, Dial, SECRET, System, eventually, token};
+use serde_json::{Value, json};
+
+pub(crate) fn token_of(tenant: &str, user: &str) -> String {
+    token(SECRET, json!({ "tenant": tenant, "sub": user, "roles": ["sre"] }))
+}
+
+pub(crate) fn dial(address: &str, user: &str) -> Dial {
+    Dial::new(address).query("device", "d").bearer(&token_of("ops", user))
+}
+
+/// A client that hears of incidents and speaks `tidings.v1`.
+pub(crate) async fn sequenced_listener(dial: Dial) -> Client {
+    let mut client = dial.subprotocol("tidings.v1").open().await;
+    client.send_json(&json!({ "action": "subscribe", "topics": ["incidents"] })).await;
+    client.until(BOUND, |message| message["action"] == "subscribed").await;
+    client
+}
+
+/// A client that hears of incidents.
+pub(crate) async fn listener(dial: Dial) -> Client {
+    let mut client = dial.open().await;
+    client.expect_nothing_before_pong(BOUND).await;
+    client.send_json(&json!({ "action": "subscribe", "topics": ["incidents"] })).await;
+    client.expect_nothing_before_pong(BOUND).await;
+    client
+}
+
+pub(crate) fn incident(id: &str) -> Value {
+    json!({
+        "id": id, "jira_id": "INC-1", "title": "t", "severity": "critical", "status": "open", "squad": "platform",
+    })
+}
+
+/// Publishes until one of the events has arrived; returns what came until then.
+pub(crate) async fn hears(system: &System, client: &mut Client, what: &str) -> Vec<Value> {
+    let context = async_nats::jetstream::new(system.client().clone());
+    let (mut seen, mut number) = (Vec::new(), 0_u32);
+    eventually(&format!("an event arrives after {what}"), BOUND * 2, async || {
+        number += 1;
+        let data = incident(&format!("{what}-{number}")).to_string();
+        let sent =
+            context.publish("events.ops.incident.created", data.into()).await.map_err(|e| e.to_string())?;
+        let stored = tokio::time::timeout(Duration::from_secs(2), sent.into_future()).await;
+        stored.map_err(|_| "not stored".to_owned())?.map_err(|error| error.to_string())?;
+        let arrives = client.until(Duration::from_secs(5), |message| {
+            message["data"]["id"].as_str().is_some_and(|id| id.starts_with(what))
+        });
+        let arrived = tokio::time::timeout(Duration::from_secs(3), arrives).await;
+        seen.extend(arrived.map_err(|_| format!("{number} published, none arrived"))?);
+        Ok::<_, String>(())
+    })
+    .await;
+    seen
+}
+
+/// The status and the body of an endpoint.
+pub(crate) async fn asked(address: &str, path: &str) -> (u16, String) {
+    let response = reqwest::get(format!("{address}{path}")).await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
+}
+
+/// Waits until the gateway says that it is ready, or that it is not and why.
+pub(crate) async fn ready(address: &str, reason: Option<&str>) {
+    let expected = if reason.is_some() { 503 } else { 200 };
+    eventually("the gateway says how it is", BOUND, async || {
+        let (status, body) = asked(address, "/readyz").await;
+        let is_so = status == expected && body.contains(reason.unwrap_or("ready"));
+        if is_so { Ok(()) } else { Err(format!("{status} {body}")) }
+    })
+    .await;
+}
