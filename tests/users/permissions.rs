@@ -141,6 +141,7 @@ fn signed(subject: &str, issuer: &KeyPair, claims: &Value) -> String {
 /// Where a gateway listens.
 async fn address_of(gateway: &mut Tidings) -> String {
     let line = gateway.line("gateway listens", BOUND).await;
+    gateway.line("the gateway is ready", BOUND).await;
     let (_, port) = line.rsplit_once("127.0.0.1:").unwrap();
     format!("http://127.0.0.1:{}", port.trim())
 }

@@ -118,6 +118,10 @@ pub(crate) async fn follow(
                 News::Began { tenant, generation, since }
             }
             Followed::Renewed(epoch) => {
+                if retained.epoch() == epoch {
+                    // Sequences are given again: what was acknowledged before says nothing about what comes.
+                    shared.positions.rewind().await;
+                }
                 retained.restart(epoch);
                 News::Renewed(epoch)
             }

@@ -11,6 +11,7 @@ use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use hyper::upgrade::OnUpgrade;
+use tidings_protocol::server::GapReason;
 use tidings_streams::consumers::{ConsumerName, ConsumerStoreError, StoredConsumer};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -149,6 +150,14 @@ async fn admit(endpoint: Endpoint, mut request: Request) -> Response {
         Ok(Err(error)) => return without_position(&error),
         Err(_elapsed) => return moving(),
     };
+    let is_ahead = standing.gap.is_some_and(|gap| gap.reason == GapReason::Future);
+    if is_ahead && admission.since.is_none() {
+        // The stream came back with less than it had. What is stored in its place would otherwise be taken for received.
+        let rewound = shared.positions.rewind_to(&passport.consumer, standing.after.sequence).await;
+        if let Err(error) = rewound {
+            return without_consumer(&shared, passport, from, &error);
+        }
+    }
     if stored.state.position.epoch != standing.after.epoch {
         // Whatever comes in another life of the stream comes after every subscription.
         stored.state.subscriptions.iter_mut().for_each(|(_, subscription)| subscription.since = 0);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tidings_model::{Epoch, Placement, Position, ShardNumber, Tenant};
-use tidings_streams::{Content, EnvelopeFollower, ExtentError, Topology};
+use tidings_streams::{Content, EnvelopeFollower, Extent, ExtentError, Topology};
 use tokio_util::sync::CancellationToken;
 
 use crate::follow::{build, follow, upkeep};
@@ -54,7 +54,7 @@ impl PreparedLane {
         let topology = shared.topology.on(shard).await?;
         let extent = topology.extent().await?;
         let reach = extent.floor.max(extent.last.saturating_sub(settings.mailbox_reach));
-        let generations = generations_at(shard, extent.epoch, reach, placements);
+        let generations = generations_at(shard, extent, reach, placements);
         let compressed_from = settings.compression.then_some(settings.compression_threshold);
         let bounds = (extent.floor, reach);
         let retained =
@@ -131,7 +131,7 @@ impl OpenLane {
     /// A tenant of whom this lane knows only what the stream has said so far, and whose placement is known now.
     pub(crate) async fn place(&self, tenant: &Tenant, placement: &Placement) {
         let Lane { topology, retained } = &*self.lane;
-        for stay in stays(topology.shard(), retained.epoch(), retained.head(), placement) {
+        for stay in stays(topology.shard(), retained.epoch(), (retained.head(), retained.head()), placement) {
             let Some((generation, since)) = stay else {
                 retained.leave(tenant);
                 continue;
@@ -158,13 +158,14 @@ impl OpenLane {
 fn stays(
     shard: ShardNumber,
     stream: Epoch,
-    reach: u64,
+    (reach, last): (u64, u64),
     placement: &Placement,
 ) -> impl Iterator<Item = Option<(u32, u64)>> {
     placement.stays().filter_map(move |stay| {
         let place = stay.place;
-        // What is known of another life of the stream is older than all that is in it.
-        let since = stay.since.filter(|since| since.epoch == place.epoch(stream));
+        // What is known of another life of the stream, or of more than it has after a roll-back, counts for all that is
+        // in it.
+        let since = stay.since.filter(|since| since.epoch == place.epoch(stream) && since.sequence <= last);
         let since = since.map_or(0, |since| since.sequence);
         if place.shard == shard {
             (since <= reach).then_some(Some((place.generation, since)))
@@ -178,13 +179,13 @@ fn stays(
 /// itself.
 fn generations_at(
     shard: ShardNumber,
-    stream: Epoch,
+    Extent { epoch: stream, last, .. }: Extent,
     reach: u64,
     placements: &BTreeMap<Tenant, Placement>,
 ) -> Generations {
     let mut generations = Generations::new(shard == ShardNumber::default());
     for (tenant, placement) in placements {
-        for stay in stays(shard, stream, reach, placement) {
+        for stay in stays(shard, stream, (reach, last), placement) {
             match stay {
                 None => generations.leave(tenant),
                 Some((generation, since)) => generations.begin(tenant, generation, since),
@@ -210,17 +211,20 @@ mod tests {
         placement.switch(place(0, 2), at(1_002, 90));
         let current = |shard, stream, reach, placement: &Placement| {
             let placements = BTreeMap::from([(tenant.clone(), placement.clone())]);
-            generations_at(ShardNumber(shard), stream, reach, &placements).current(&tenant)
+            let extent = Extent { epoch: stream, floor: 0, last: 200, messages: 0, bytes: 0 };
+            generations_at(ShardNumber(shard), extent, reach, &placements).current(&tenant)
         };
         for (reach, generation) in [(0, 0), (49, 0), (50, 1), (89, 1), (90, 2)] {
             assert_eq!(current(0, stream, reach, &placement), Some(generation), "{reach}");
         }
         assert_eq!(current(0, Epoch(7_000), 0, &placement), Some(2), "the stream was made anew");
         assert_eq!(current(1, stream, 100, &placement), None);
-        placement.switch(place(1, 3), at(5_003, 10));
+        placement.switch(place(0, 3), at(1_003, 900));
+        assert_eq!(current(0, stream, 100, &placement), Some(3), "its notice was lost in a roll-back");
+        placement.switch(place(1, 4), at(5_004, 10));
         assert_eq!(current(0, stream, 100, &placement), None);
         assert_eq!(current(1, Epoch(5_000), 9, &placement), None, "its notice is still to come");
-        assert_eq!(current(1, Epoch(5_000), 10, &placement), Some(3));
+        assert_eq!(current(1, Epoch(5_000), 10, &placement), Some(4));
         assert_eq!(current(1, Epoch(5_000), 10, &Placement::first(ShardNumber(1))), Some(0));
     }
 }

@@ -159,6 +159,38 @@ impl Positions {
         Ok(())
     }
 
+    /// The stream came back with less than it had. Everybody who is here goes on from its beginning.
+    pub(crate) async fn rewind(&self) {
+        let names: Vec<_> = self.online().keys().cloned().collect();
+        let rewinding =
+            futures_util::stream::iter(names).map(async |name| self.rewind_to(&name, 0).await.err());
+        let failed: Vec<_> =
+            rewinding.buffer_unordered(CONCURRENT).filter_map(std::future::ready).collect().await;
+        self.complain(&failed);
+    }
+
+    /// Moves a consumer that stands behind the stream's end back to where it is.
+    pub(crate) async fn rewind_to(
+        &self,
+        name: &ConsumerName,
+        sequence: u64,
+    ) -> Result<(), ConsumerStoreError> {
+        let _turn = self.save_of(name).lock().await;
+        let Some(known) = self.online().get(name).map(|entry| entry.stored.state.position) else {
+            return Ok(());
+        };
+        let Some(stored) = self.store.reset(name, Position { sequence, ..known }).await? else {
+            return Ok(());
+        };
+        if let Some(entry) = self.online().get_mut(name) {
+            if let Some(change) = &mut entry.change {
+                (change.position, change.resets) = (stored.state.position, stored.state.resets);
+            }
+            entry.stored = stored;
+        }
+        Ok(())
+    }
+
     /// Everything up to here has been received.
     pub(crate) fn acknowledge(&self, name: &ConsumerName, position: Position) {
         self.note(name, Some(position), None);

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use async_nats::jetstream::{Context, Message};
 use futures_util::StreamExt as _;
 use futures_util::stream::ReadyChunks;
@@ -23,6 +24,9 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 const PULL_EXPIRY: Duration = Duration::from_secs(5);
 /// The server forgets a consumer whose reader is gone.
 const INACTIVE: Duration = Duration::from_secs(30);
+
+/// What the log says when NATS has come back with less than it had.
+const ROLLED_BACK: &str = "NATS came back with an older state of the stream; reading it from its beginning";
 
 /// How much of each message is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +64,8 @@ pub(crate) struct OrderedReader {
     deliveries: Option<ReadyChunks<pull::Stream>>,
     /// The stream was made anew, and nobody was told yet.
     renewed: bool,
+    /// When the last message that was read was stored: another one that lies there now came after a roll-back.
+    last_stored_at: Option<OffsetDateTime>,
     /// It was logged that the stream cannot be read, and it could not be since.
     complained: bool,
     backoff: Backoff,
@@ -69,7 +75,8 @@ pub(crate) struct OrderedReader {
 pub(crate) enum Read {
     /// The next messages, in order; none after a fault that is being mended.
     Messages(Vec<Delivered>),
-    /// The stream was made anew; what follows begins at the new stream's first message.
+    /// The stream was made anew, or came back with less than it had (then in the same epoch); what follows begins at its
+    /// first message.
     Renewed(Epoch),
 }
 
@@ -98,6 +105,7 @@ impl OrderedReader {
             pending: 0,
             deliveries: None,
             renewed: false,
+            last_stored_at: None,
             complained: false,
             backoff: Backoff::new(),
         };
@@ -154,7 +162,7 @@ impl OrderedReader {
     /// Nothing changes unless all of it succeeds, so that a renewal is never noted and then not
     /// reported.
     pub(crate) async fn reopen(&mut self) -> Result<(), async_nats::Error> {
-        let (mut epoch, mut last) = (self.epoch, self.last);
+        let (mut epoch, mut last, mut is_rolled_back) = (self.epoch, self.last, false);
         loop {
             let (deliveries, pending) = self.make_consumer(last).await?;
             // After the consumer was made: the stream that it reads is this one or none.
@@ -164,11 +172,33 @@ impl OrderedReader {
                 (epoch, last) = (found, 0);
                 continue;
             }
-            self.renewed |= epoch != self.epoch;
+            if last > 0 && last == self.last && self.is_rolled_back(&stream).await? {
+                tracing::error!(stream = self.selection.stream, read_through = last, "{ROLLED_BACK}");
+                (last, is_rolled_back) = (0, true);
+                continue;
+            }
+            self.renewed |= epoch != self.epoch || is_rolled_back;
+            if self.renewed {
+                self.last_stored_at = None;
+            }
             (self.epoch, self.last, self.delivered, self.pending) = (epoch, last, 0, pending);
             self.deliveries = Some(deliveries);
             self.complained = false;
             return Ok(());
+        }
+    }
+
+    /// Whether the stream ends before the place up to where it was read, or has another message there. One that was
+    /// removed says nothing.
+    async fn is_rolled_back(&self, stream: &Stream) -> Result<bool, async_nats::Error> {
+        if stream.cached_info().state.last_sequence < self.last {
+            return Ok(true);
+        }
+        let Some(stored_at) = self.last_stored_at else { return Ok(false) };
+        match stream.get_raw_message(self.last).await {
+            Ok(message) => Ok(message.time != stored_at),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -196,6 +226,7 @@ impl OrderedReader {
         }
         self.backoff.succeeded();
         (self.delivered, self.last, self.pending) = (delivered, sequence, pending);
+        self.last_stored_at = Some(time);
         Some(Delivered { message, sequence, time })
     }
 

@@ -79,11 +79,22 @@ impl Topology {
     ) -> Result<Self, TopologyError> {
         check_server(client)?;
         let (context, shard) = (jetstream::new(client.clone()), ShardNumber::default());
+        // What is there and will not do is reported before what is missing and may come.
+        let mut first = None;
+        let events = present(open(&context, settings.events(), missing).await, &mut first)?;
+        let envelopes = present(open(&context, settings.envelopes(shard), missing).await, &mut first)?;
+        let rejected = present(open(&context, settings.rejected(), missing).await, &mut first)?;
+        let placements = present(Placements::open(&context, settings, missing).await, &mut first)?;
+        let (Some(events), Some(envelopes), Some(rejected), Some(placements)) =
+            (events, envelopes, rejected, placements)
+        else {
+            return Err(TopologyError::Missing { stream: first.unwrap_or_default() });
+        };
         Ok(Self {
-            events: open(&context, settings.events(), missing).await?.into(),
-            envelopes: open(&context, settings.envelopes(shard), missing).await?.into(),
-            rejected: open(&context, settings.rejected(), missing).await?.into(),
-            placements: Placements::open(&context, settings, missing).await?,
+            events: events.into(),
+            envelopes: envelopes.into(),
+            rejected: rejected.into(),
+            placements,
             settings: Arc::new(settings.clone()),
             shard,
             context,
@@ -231,6 +242,21 @@ fn check_server(client: &async_nats::Client) -> Result<(), TopologyError> {
         return Ok(());
     }
     Err(TopologyError::OldServer { found: client.server_info().version })
+}
+
+/// Notes the first stream that is missing.
+fn present<T>(
+    opened: Result<T, TopologyError>,
+    first: &mut Option<String>,
+) -> Result<Option<T>, TopologyError> {
+    match opened {
+        Ok(opened) => Ok(Some(opened)),
+        Err(TopologyError::Missing { stream }) => {
+            first.get_or_insert(stream);
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Opens a stream, and creates it if it is missing and may be created.

@@ -166,3 +166,54 @@ async fn nothing_is_lost_however_often_the_wait_is_dropped() {
     assert_eq!(seen, range(1..=300));
     assert_eq!(renewals, [follower.position().epoch]);
 }
+
+/// A restored backup, or a power failure without `sync_interval: always`; also if the stream has grown past the place
+/// again before the reader is back.
+#[tokio::test]
+async fn a_stream_that_came_back_with_less_is_read_from_its_beginning() {
+    for grown_to in [12_u64, 40] {
+        let mut scene = Scene::new().await;
+        let mut follower = from_now(&scene).await;
+        scene.write(1..=5).await;
+        assert_eq!(until(&mut follower, 5).await, range(1..=5));
+        scene.nats.kill().await.unwrap();
+        let (store, saved) = (scene.nats.folder().join("jetstream"), scene.nats.folder().join("saved"));
+        copy(&store, &saved);
+        scene.restart().await;
+        scene.write(6..=15).await;
+        assert_eq!(until(&mut follower, 15).await, range(6..=15));
+        scene.nats.kill().await.unwrap();
+        std::fs::remove_dir_all(&store).unwrap();
+        std::fs::rename(&saved, &store).unwrap();
+        scene.restart().await;
+        // The follower does not read on meanwhile.
+        scene.write(16..16 + grown_to).await;
+        let epoch = scene.topology.extent().await.unwrap().epoch;
+        let mut renewed = 0;
+        let mut seen = Vec::new();
+        while seen.last() != Some(&(15 + grown_to)) {
+            match next(&mut follower).await {
+                Ok(numbers) => seen.extend(numbers),
+                Err(found) => {
+                    assert_eq!(found, epoch);
+                    renewed += 1;
+                    seen.clear();
+                }
+            }
+        }
+        assert_eq!((renewed, seen), (1, range((1..=5).chain(16..16 + grown_to))), "{grown_to}");
+    }
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

@@ -57,6 +57,11 @@ impl Scene {
     /// Kills the server, starts it again, and waits until this scene's connection is back.
     pub(crate) async fn crash(&mut self) {
         self.nats.kill().await.unwrap();
+        self.restart().await;
+    }
+
+    /// Starts the server again, and waits until this scene's connection is back.
+    pub(crate) async fn restart(&mut self) {
         self.nats.restart().await.unwrap();
         eventually("NATS answers", BOUND, async || {
             let asked = tokio::time::timeout(Duration::from_secs(1), self.context.get_stream("EVENTS"));
