@@ -110,6 +110,8 @@ async fn a_new_user_follows_what_dev_prints() {
     ] {
         assert!(output.lines().any(|line| line == part), "{part:?} is missing in\n{output}");
     }
+    let ready = reqwest::get(format!("http://{}/readyz", desk.gateway)).await.unwrap();
+    assert!(ready.status().is_success(), "it says so when it is true");
     // What it says to type, typed.
     let typed = |word: &str| {
         let line = output.lines().find(|line| line.starts_with("  ") && line.contains(word));

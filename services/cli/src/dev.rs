@@ -12,6 +12,7 @@ use tidings_runtime::config::{Config, Secret, SecretRule};
 use tidings_runtime::shutdown::Shutdown;
 use tidings_runtime::telemetry;
 use tidings_streams::Topology;
+use tokio_util::sync::CancellationToken;
 
 use crate::arguments::DevOptions;
 use crate::failure::{Failure, report};
@@ -49,15 +50,23 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     let stores = serve::Stores::open(&config, topology.clone()).await?;
     let (_, reason) = tokio::sync::watch::channel(String::new());
     let stores = std::future::ready(Ok(stores));
-    let address = serve::start_gateway(&config, identity, current.clone(), stores, reason, &shutdown)?;
+    let opened = CancellationToken::new();
+    let address =
+        serve::start_gateway(&config, identity, current.clone(), stores, reason, opened.clone(), &shutdown)?;
     for shard in shards_in_use(&config, &topology).await? {
         serve::start_projector(&config, shard, current.clone(), topology.clone(), &shutdown)?;
     }
     // What is left of the connection would miss the nats-server when that ends.
     drop(topology);
-    explain(&format!("{scheme}://{address}"), server.url(), &options.data, &tenants);
-
+    let (gateway, nats) = (format!("{scheme}://{address}"), server.url().to_owned());
     let whole = shutdown.clone();
+    // Not before it is true.
+    let announced = async {
+        tokio::select! {
+            () = opened.cancelled() => explain(&gateway, &nats, &options.data, &tenants),
+            () = whole.triggered() => {}
+        }
+    };
     let watched = async {
         tokio::select! {
             error = server.exited() => {
@@ -69,7 +78,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
         }
     };
     let ending = serve::until_ended(shutdown, drain_time, telemetry);
-    let (lost, ended) = tokio::join!(watched, ending);
+    let (lost, ended, ()) = tokio::join!(watched, ending, announced);
     if lost.is_some() {
         return Ok(ExitCode::FAILURE);
     }

@@ -53,7 +53,8 @@ pub(crate) async fn gateway(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let (said, reason) = watch::channel("the gateway looks for its streams".to_owned());
     let (settings, stores) = (config.clone(), config.clone());
     let streams = async move { when_there(&settings, &client, &said).await };
-    let address = start_gateway(&stores, identity, current, streams, reason, &shutdown)?;
+    let address =
+        start_gateway(&stores, identity, current, streams, reason, CancellationToken::new(), &shutdown)?;
     tracing::info!(%address, "gateway listens");
     until_ended(shutdown, config.gateway.drain_time(), telemetry).await
 }
@@ -172,12 +173,14 @@ fn may_pass(failure: &Failure) -> bool {
 }
 
 /// Starts a gateway as a task and says where it listens. It answers at once, and serves when the streams are there.
+/// `opened` is cancelled when it serves.
 pub(crate) fn start_gateway(
     config: &Config,
     identity: Option<Identity>,
     catalogs: watch::Receiver<Arc<Catalogs>>,
     stores: impl Future<Output = Result<Stores, Failure>> + Send + 'static,
     reason: watch::Receiver<String>,
+    opened: CancellationToken,
     shutdown: &Shutdown,
 ) -> Result<std::net::SocketAddr, Failure> {
     open_files::allow_all();
@@ -214,7 +217,15 @@ pub(crate) fn start_gateway(
             clock: OffsetDateTime::now_utc,
             random: fastrand::f64,
         };
-        Ok::<_, Failure>(Gateway::new(parts, listening).run(whole.clone()).await?)
+        let gateway = Gateway::new(parts, listening);
+        let is_open = gateway.opened();
+        let telling = async {
+            if is_open.await {
+                opened.cancel();
+            }
+        };
+        let (ended, ()) = tokio::join!(gateway.run(whole.clone()), telling);
+        Ok::<_, Failure>(ended?)
     };
     let whole = shutdown.clone();
     shutdown.spawn("gateway", async move {

@@ -101,6 +101,12 @@ impl Gateway {
         Self { shared, listener, admin, identity, stage }
     }
 
+    /// Returns when clients are served, with `true`; or when the gateway ends before, with `false`.
+    pub fn opened(&self) -> impl Future<Output = bool> + Send + use<> {
+        let mut stage = self.stage.subscribe();
+        async move { stage.wait_for(|stage| matches!(stage, Stage::Open(_))).await.is_ok() }
+    }
+
     /// Serves until told to end; then moves everybody elsewhere over the configured time, or at once if it is
     /// urgent, saves their positions and returns. Until the last one has left, whoever comes is told to go
     /// elsewhere, too.
