@@ -49,9 +49,22 @@ pub(super) const FORMATS: &[Format] = &[
     },
     Format {
         name: "nats-url",
-        holds: |text| is_url(text, &["nats", "tls"]),
-        expected: "one URL such as nats://127.0.0.1:4222 or tls://nats.example:4222, without user or password",
+        holds: |text| text.split(',').all(|url| is_url(url.trim(), &["nats", "tls"])),
+        expected: "URLs such as nats://127.0.0.1:4222 or tls://nats-1.example:4222,tls://nats-2.example:4222, without user \
+                   or password",
     },
+    Format {
+        name: "nats-subject",
+        holds: |text| {
+            let is_token = |token: &str| {
+                !token.is_empty()
+                    && token.bytes().all(|byte| byte.is_ascii_graphic() && !b"*>".contains(&byte))
+            };
+            text.split('.').all(is_token)
+        },
+        expected: "a subject without wildcards, such as $JS.API",
+    },
+    NKEY_SEED,
     Format {
         name: "otlp-url",
         holds: |text| is_url(text, &["http"]),
@@ -94,6 +107,15 @@ pub(super) const FORMATS: &[Format] = &[
         expected: "a secret of at least 32 bytes (RFC 7518, section 3.2)",
     },
 ];
+
+pub(super) const NKEY_SEED: Format = Format {
+    name: "nkey-seed",
+    holds: |text| {
+        let is_base32 = |byte: u8| matches!(byte, b'A'..=b'Z' | b'2'..=b'7');
+        text.len() == 58 && text.starts_with("SU") && text.bytes().all(is_base32)
+    },
+    expected: "the seed of a user's nkey: SU and 56 of A-Z and 2-7",
+};
 
 pub(super) const TENANT: Format = Format {
     name: "tenant",

@@ -2,13 +2,14 @@
 
 mod access;
 mod edge;
+mod nats;
 
 use std::path::Path;
 use std::time::Duration;
 
 use super::format::TENANT;
 use super::sources::{Sources, listed_in};
-use super::{Config, ConsumersConfig, GatewayConfig, Mistake, NatsConfig, SecretRule, StreamsConfig};
+use super::{Config, ConsumersConfig, GatewayConfig, Mistake, SecretRule, StreamsConfig};
 
 /// Keys that do not go together; the first is the one to report.
 pub(super) struct Conflict {
@@ -38,23 +39,21 @@ impl Conflict {
     }
 }
 
-/// Reads the secret's file into `config`, and finds every conflict.
+/// Reads the files of secrets into `config`, and finds every conflict.
 pub(super) fn resolve(config: &mut Config, rule: SecretRule) -> Vec<Conflict> {
-    let conflicts = [
-        credentials(&config.nats),
-        duplicate_window(&config.streams),
-        idle_timeout(&config.gateway),
-        inactive_after(&config.consumers),
-    ];
+    let conflicts =
+        [duplicate_window(&config.streams), idle_timeout(&config.gateway), inactive_after(&config.consumers)];
+    let nats = nats::resolve(&mut config.nats).into_iter();
     let access = access::resolve(&mut config.access, rule);
     let gateway = edge::conflicts(&config.gateway).into_iter();
     let limited = no_tenants("gateway.tenants", config.gateway.tenants.keys());
     let placed = no_tenants("streams.shards", config.streams.shards.keys());
-    conflicts.into_iter().flatten().chain(placed).chain(gateway).chain(limited).chain(access).collect()
-}
-
-fn credentials(nats: &NatsConfig) -> Option<Conflict> {
-    unreadable("nats.credentials", nats.credentials.as_deref()?)
+    nats.chain(conflicts.into_iter().flatten())
+        .chain(placed)
+        .chain(gateway)
+        .chain(limited)
+        .chain(access)
+        .collect()
 }
 
 /// A file that `key` names and that cannot be read.
@@ -65,6 +64,27 @@ fn unreadable(key: &str, path: &Path) -> Option<Conflict> {
         value: Some(quoted(path)),
         expected: format!("a file that can be read ({error})"),
     })
+}
+
+/// One half of a certificate with its key without the other.
+fn half_a_pair(section: &str, certificate: Option<&Path>, key: Option<&Path>) -> Option<Conflict> {
+    let (missing, given, what) = match (certificate, key) {
+        (Some(_), None) => ("tls_key", "tls_certificate", "private key"),
+        (None, Some(_)) => ("tls_certificate", "tls_key", "certificate"),
+        _ => return None,
+    };
+    Some(Conflict {
+        keys: vec![format!("{section}.{missing}"), format!("{section}.{given}")],
+        value: None,
+        expected: format!("the file of the {what}, since {section}.{given} is set"),
+    })
+}
+
+/// What stands on the one line of a secret's file.
+fn read_line(path: &Path) -> Result<Vec<u8>, std::io::Error> {
+    let bytes = std::fs::read(path)?;
+    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    Ok(line.strip_suffix(b"\r").unwrap_or(line).to_vec())
 }
 
 fn keys<const N: usize>(keys: [&str; N]) -> Vec<String> {

@@ -5,6 +5,7 @@
 
 mod access;
 mod gateway;
+mod nats;
 mod tenant;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use super::format::{byte_size, duration, optional_byte_size};
 
 pub use access::{AccessConfig, IssuerConfig, Secret, SignatureAlgorithm, TokenSource};
 pub use gateway::GatewayConfig;
+pub use nats::NatsConfig;
 pub use tenant::TenantConfig;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -44,33 +46,6 @@ pub struct Config {
     pub projector: ProjectorConfig,
     /// Logs and traces.
     pub telemetry: TelemetryConfig,
-}
-
-/// The connection to NATS.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct NatsConfig {
-    /// Server to connect to first, `nats://host:port` or `tls://host:port`; the others of its cluster are learned from
-    /// it. No user or password: those belong in `credentials`.
-    #[schemars(extend("format" = "nats-url"))]
-    pub url: String,
-    /// Credentials file (`.creds`) with the user's JWT and seed.
-    #[schemars(length(min = 1))]
-    pub credentials: Option<PathBuf>,
-    /// Time that one attempt to connect may take.
-    #[serde(deserialize_with = "duration")]
-    #[schemars(with = "String", extend("format" = "duration"))]
-    pub connect_timeout: Duration,
-}
-
-impl Default for NatsConfig {
-    fn default() -> Self {
-        Self {
-            url: "nats://127.0.0.1:4222".to_owned(),
-            credentials: None,
-            connect_timeout: Duration::from_secs(5),
-        }
-    }
 }
 
 /// Where JetStream keeps a stream.

@@ -4,6 +4,7 @@
 
 mod conflicts;
 mod issuers;
+mod nats;
 mod reference;
 mod secrets;
 mod shards;

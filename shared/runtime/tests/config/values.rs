@@ -73,7 +73,7 @@ fn every_kind_of_value_tells_its_range() {
         (
             "nats.url",
             "\"http://127.0.0.1:4222\"",
-            "one URL such as nats://127.0.0.1:4222 or tls://nats.example:4222, without user or password",
+            "URLs such as nats://127.0.0.1:4222 or tls://nats-1.example:4222,tls://nats-2.example:4222, without user or password",
         ),
         ("gateway.cookie", "\"my session\"", "a cookie name: letters, digits and any of !#$%&'*+-.^_`|~"),
         ("gateway.proxy_protocol", "\"yes\"", "true or false"),

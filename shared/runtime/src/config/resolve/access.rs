@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use super::{Conflict, keys, quoted, unreadable};
+use super::{Conflict, keys, quoted, read_line, unreadable};
 use crate::config::format::MIN_SECRET_BYTES;
 use crate::config::sources::variable_of;
 use crate::config::{AccessConfig, IssuerConfig, Secret, SecretRule, SignatureAlgorithm};
@@ -232,9 +232,7 @@ fn secret(value_key: &str, secret: &mut Option<Secret>, file: Option<&Path>) -> 
 }
 
 fn read_secret(path: &Path) -> Result<Secret, String> {
-    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = read_line(path).map_err(|error| error.to_string())?;
     if line.len() < MIN_SECRET_BYTES {
         return Err(format!("it has {} bytes", line.len()));
     }

@@ -1,26 +1,13 @@
 //! Where clients come in: the certificate with its key, and the proxies before the gateway.
 
-use super::{Conflict, GatewayConfig, keys, unreadable};
+use super::{Conflict, GatewayConfig, half_a_pair, keys, unreadable};
 
 pub(super) fn conflicts(gateway: &GatewayConfig) -> Vec<Conflict> {
-    let half = half_a_pair(gateway);
+    let half = half_a_pair("gateway", gateway.tls_certificate.as_deref(), gateway.tls_key.as_deref());
     let files =
         [("gateway.tls_certificate", &gateway.tls_certificate), ("gateway.tls_key", &gateway.tls_key)];
     let files = files.into_iter().filter_map(|(key, path)| unreadable(key, path.as_deref()?));
     half.into_iter().chain(files).chain(senders(gateway)).chain(longest_message(gateway)).collect()
-}
-
-fn half_a_pair(gateway: &GatewayConfig) -> Option<Conflict> {
-    let (missing, given, what) = match (&gateway.tls_certificate, &gateway.tls_key) {
-        (Some(_), None) => ("gateway.tls_key", "gateway.tls_certificate", "private key"),
-        (None, Some(_)) => ("gateway.tls_certificate", "gateway.tls_key", "certificate"),
-        _ => return None,
-    };
-    Some(Conflict {
-        keys: keys([missing, given]),
-        value: None,
-        expected: format!("the file of the {what}, since {given} is set"),
-    })
 }
 
 /// Otherwise a client that sends what it may send would be told that it sends too much.
