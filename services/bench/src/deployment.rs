@@ -11,7 +11,7 @@ use tidings_access::{SigningSecret, mint};
 use tidings_embedded::{NatsServer, Options};
 use tidings_model::Tenant;
 use tidings_streams::consumers::{ConsumerSettings, KvConsumers};
-use tidings_streams::{ConnectSettings, Settings, Topology, connect};
+use tidings_streams::{ConnectSettings, Login, Settings, TlsFiles, Topology, connect};
 use time::OffsetDateTime;
 use tokio::process::Command;
 
@@ -95,14 +95,15 @@ impl Deployment {
         let server = NatsServer::start(Options::new(folder.path().join("nats")).config(limit)).await?;
         let client = connect(&ConnectSettings {
             url: server.url().to_owned(),
-            credentials: None,
+            login: Login::default(),
+            tls: TlsFiles::default(),
             timeout: Duration::from_secs(5),
             name: "tidings-bench".to_owned(),
         })
         .await?;
         let topology = Topology::ensure(&client, &settings()).await?;
         let settings = ConsumerSettings { replicas: 1, in_memory: false, inactive_after: INACTIVE };
-        let consumers = KvConsumers::open(&client, &settings).await?;
+        let consumers = KvConsumers::open(topology.context(), &settings).await?;
         Ok(Self { server, client, topology, consumers, folder })
     }
 
@@ -224,6 +225,7 @@ pub(crate) fn claims(user: &str, organisations: &[String]) -> Map<String, Value>
 /// What a deployment with default settings has.
 pub(crate) fn settings() -> Settings {
     Settings {
+        api_prefix: "$JS.API".to_owned(),
         replicas: 1,
         in_memory: false,
         events_max_age: 7 * DAY,

@@ -10,6 +10,7 @@ use tidings_streams::recorded_tenants;
 
 use crate::catalogs;
 use crate::failure::Failure;
+use crate::serve;
 use crate::suggestion::{did_you_mean, missing};
 
 /// How many consumers are looked at for a name like the one that was given.
@@ -23,7 +24,7 @@ pub(crate) async fn tenant(
     name: &str,
 ) -> Result<Tenant, Failure> {
     let served = served(config);
-    match recorded_tenants(client).await {
+    match recorded_tenants(&serve::stream_settings(config).context(client)).await {
         Ok(recorded) => find(name, recorded.union(&served)),
         // Who is connected can be asked of gateways while JetStream is away.
         Err(_) if served.contains(name) => Ok(Tenant::parse(name)?),

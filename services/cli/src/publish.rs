@@ -45,7 +45,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &PublishOptions) -> Result
         (Tenant::parse(&options.tenant)?, None)
     } else {
         let tenant = known::tenant(&config, &client, &options.tenant).await?;
-        (tenant, Some(Topology::ensure(&client, &serve::stream_settings(&config.streams)).await?))
+        (tenant, Some(Topology::ensure(&client, &serve::stream_settings(&config)).await?))
     };
     let subject = name.subject(&tenant);
     if let Some(topology) = topology.as_ref().filter(|_| !options.unchecked) {

@@ -43,7 +43,7 @@ pub(crate) async fn keep_current(
     let (sender, current) = watch::channel(Arc::clone(&first.catalogs));
     let reloading = Reloading {
         config: config.clone(),
-        settings: serve::stream_settings(&config.streams),
+        settings: serve::stream_settings(config),
         topology: topology.cloned(),
         reason,
         seen: first.texts.clone(),

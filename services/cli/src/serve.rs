@@ -13,7 +13,7 @@ use tidings_gateway::{Gateway, Identity, Listening, Parts};
 use tidings_model::{ShardNumber, Tenant};
 use tidings_projector as projector;
 use tidings_runtime::config::{
-    Config, ConsumerStoreKind, SecretRule, Storage, StreamsConfig, TokenSource, effective, load,
+    Config, ConsumerStoreKind, NatsConfig, Secret, SecretRule, Storage, TokenSource, effective, load,
 };
 use tidings_runtime::shutdown::Shutdown;
 use tidings_runtime::telemetry;
@@ -21,7 +21,10 @@ use tidings_streams::consumers::{
     ConsumerSettings, ConsumerStore, JetStreamConsumers, KvConsumers, OpenConsumersError,
 };
 use tidings_streams::users::Users;
-use tidings_streams::{BucketSettings, Client, ConnectSettings, Settings, Topology, TopologyError, connect};
+use tidings_streams::{
+    BucketSettings, Client, ConnectSettings, Login, Settings, TlsFiles, Topology, TopologyError, connect,
+    leave_cut_off_servers,
+};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -52,7 +55,12 @@ pub(crate) async fn gateway(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let current = reload::keep_current(&config, catalogs, None, &shutdown, Reason::Hangup).await?;
     let (said, reason) = watch::channel("the gateway looks for its streams".to_owned());
     let (settings, stores) = (config.clone(), config.clone());
-    let streams = async move { when_there(&settings, &client, &said).await };
+    let watched = shutdown.clone();
+    let streams = async move {
+        let stores = when_there(&settings, &client, &said).await?;
+        stay_served(&stores.topology, &watched);
+        Ok(stores)
+    };
     let address =
         start_gateway(&stores, identity, current, streams, reason, CancellationToken::new(), &shutdown)?;
     tracing::info!(%address, "gateway listens");
@@ -66,6 +74,7 @@ pub(crate) async fn projector(file: Option<&Path>) -> Result<ExitCode, Failure> 
     let telemetry = telemetry::start(&config.telemetry, "tidings-projector")?;
     let shutdown = Shutdown::new();
     let topology = topology(&config, "tidings-projector").await?;
+    stay_served(&topology, &shutdown);
     let tenants = catalogs.tenants();
     let current = reload::keep_current(&config, catalogs, Some(&topology), &shutdown, Reason::Hangup).await?;
     let shard = ShardNumber(config.projector.shard);
@@ -93,20 +102,49 @@ fn environment() -> Vec<(OsString, OsString)> {
 /// Connects and makes sure of the streams.
 pub(crate) async fn topology(config: &Config, name: &str) -> Result<Topology, Failure> {
     let client = connect(&connection(config, name)).await?;
-    Ok(Topology::ensure(&client, &stream_settings(&config.streams)).await?)
+    Ok(Topology::ensure(&client, &stream_settings(config)).await?)
+}
+
+/// Leaves NATS servers that are cut off from their cluster, as long as the process runs.
+fn stay_served(topology: &Topology, shutdown: &Shutdown) {
+    let (topology, stopped) = (topology.clone(), shutdown.token());
+    shutdown.spawn("nats", async move {
+        stopped.run_until_cancelled(leave_cut_off_servers(&topology)).await;
+    });
 }
 
 pub(crate) fn connection(config: &Config, name: &str) -> ConnectSettings {
     ConnectSettings {
         url: config.nats.url.clone(),
-        credentials: config.nats.credentials.clone(),
+        login: login(&config.nats),
+        tls: TlsFiles {
+            authorities: config.nats.tls_ca.clone(),
+            identity: config.nats.tls_certificate.clone().zip(config.nats.tls_key.clone()),
+        },
         timeout: config.nats.connect_timeout,
         name: name.to_owned(),
     }
 }
 
-pub(crate) fn stream_settings(config: &StreamsConfig) -> Settings {
+/// What a checked configuration has one of.
+fn login(nats: &NatsConfig) -> Login {
+    let text = |secret: &Secret| String::from_utf8_lossy(secret.expose()).into_owned();
+    if let Some(path) = &nats.credentials {
+        return Login::Credentials(path.clone());
+    }
+    if let (Some(user), Some(password)) = (&nats.user, &nats.password) {
+        return Login::Password { user: user.clone(), password: text(password) };
+    }
+    if let Some(token) = &nats.token {
+        return Login::Token(text(token));
+    }
+    nats.nkey_seed.as_ref().map_or(Login::Anonymous, |seed| Login::NkeySeed(text(seed)))
+}
+
+pub(crate) fn stream_settings(config: &Config) -> Settings {
+    let (nats, config) = (&config.nats, &config.streams);
     Settings {
+        api_prefix: nats.api_prefix.clone(),
         replicas: config.replicas,
         in_memory: config.storage == Storage::Memory,
         events_max_age: config.events_max_age,
@@ -254,9 +292,8 @@ pub(crate) async fn consumers(
         in_memory: config.streams.storage == Storage::Memory,
         inactive_after: config.consumers.inactive_after,
     };
-    let client = topology.client();
     Ok(match config.consumers.store {
-        ConsumerStoreKind::Kv => Arc::new(KvConsumers::open(&client, &settings).await?),
+        ConsumerStoreKind::Kv => Arc::new(KvConsumers::open(topology.context(), &settings).await?),
         ConsumerStoreKind::JetStream => Arc::new(JetStreamConsumers::open(topology, &settings).await?),
     })
 }
@@ -264,7 +301,7 @@ pub(crate) async fn consumers(
 /// Who is switched off.
 pub(crate) async fn users(config: &Config, topology: &Topology) -> Result<Users, Failure> {
     let in_memory = config.streams.storage == Storage::Memory;
-    Ok(Users::open(&topology.client(), BucketSettings { replicas: config.streams.replicas, in_memory })
+    Ok(Users::open(topology.context(), BucketSettings { replicas: config.streams.replicas, in_memory })
         .await?)
 }
 

@@ -46,7 +46,7 @@ impl Settings {
     }
 
     /// Answers come to inboxes that begin like this; the NATS user must be permitted to subscribe to `<prefix>.>`.
-    /// `_INBOX_<tenant>_producer` unless told otherwise, as `deploy/nats-users.sh` has it.
+    /// `_INBOX_<tenant>_producer` unless told otherwise, for users that may hear nothing else.
     #[must_use]
     pub fn inbox_prefix(self, prefix: impl Into<String>) -> Self {
         Self { inbox_prefix: Some(prefix.into()), ..self }

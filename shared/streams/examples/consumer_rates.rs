@@ -86,7 +86,7 @@ async fn open(server: &NatsServer, kind: &str) -> Result<Arc<dyn ConsumerStore>,
     let client = async_nats::connect(server.url()).await?;
     let settings = ConsumerSettings { replicas: 1, in_memory: false, inactive_after: 30 * DAY };
     Ok(match kind {
-        "kv" => Arc::new(KvConsumers::open(&client, &settings).await?),
+        "kv" => Arc::new(KvConsumers::open(&async_nats::jetstream::new(client.clone()), &settings).await?),
         "jetstream" => {
             let topology = Topology::ensure(&client, &stream_settings()).await?;
             Arc::new(JetStreamConsumers::open(&topology, &settings).await?)

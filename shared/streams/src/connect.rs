@@ -1,46 +1,123 @@
 //! The connection to NATS.
+//!
+//! A server that stops answering is left for another one: silence is noticed by pings within five seconds, and a server
+//! that answers but has lost its cluster by [`leave_cut_off_servers`]. Servers are tried in random order, each with its own
+//! time-out, and the one that was just lost comes last.
+
+mod error;
+mod login;
+mod servers;
+mod watch;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 
-/// Where NATS is and who we are there.
+use servers::Servers;
+
+pub use error::ConnectError;
+pub use login::Login;
+pub use watch::leave_cut_off_servers;
+
+/// How long the server may be silent before it is asked for a sign of life. The client gives a server up that owes it
+/// three, and any byte from the server begins a new count.
+const PING_INTERVAL: Duration = Duration::from_millis(1_500);
+
+/// How long a request to JetStream waits. One that meets a stream without a leader is never answered, so what is left
+/// of a longer wait after an election is lost.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The longest pause between two attempts to connect again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Where NATS is and how to log in there.
 #[derive(Debug, Clone)]
 pub struct ConnectSettings {
     /// `nats://host:port`, several separated by commas.
     pub url: String,
-    /// A `.creds` file.
-    pub credentials: Option<PathBuf>,
-    /// How long the first connection may take.
+    /// How to log in.
+    pub login: Login,
+    /// How servers are verified, and this process by them.
+    pub tls: TlsFiles,
+    /// How long one attempt to connect to one server may take.
     pub timeout: Duration,
     /// The name that `nats-server` shows for the connection.
     pub name: String,
 }
 
-/// Connects; later losses of the connection are mended by the client itself.
+/// PEM files for TLS. With any of them a connection without TLS is refused.
+#[derive(Debug, Clone, Default)]
+pub struct TlsFiles {
+    /// Certificates of authorities that servers are verified with, instead of the system's.
+    pub authorities: Option<PathBuf>,
+    /// This process's certificate and its private key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl TlsFiles {
+    fn apply(&self, options: ConnectOptions) -> ConnectOptions {
+        let is_required = self.authorities.is_some() || self.identity.is_some();
+        let options = if is_required { options.require_tls(true) } else { options };
+        let options = match &self.authorities {
+            Some(path) => options.add_root_certificates(path.clone()),
+            None => options,
+        };
+        match &self.identity {
+            Some((certificate, key)) => options.add_client_certificate(certificate.clone(), key.clone()),
+            None => options,
+        }
+    }
+}
+
+/// Connects to one of the servers; later losses of the connection are repaired by the client itself.
 pub async fn connect(settings: &ConnectSettings) -> Result<Client, ConnectError> {
-    let unreachable = |source: async_nats::ConnectError| ConnectError::Unreachable {
-        url: settings.url.clone(),
-        source: Box::new(source),
-    };
-    let servers: Vec<String> = settings.url.split(',').map(|url| url.trim().to_owned()).collect();
+    let urls: Vec<String> = settings.url.split(',').map(|url| url.trim().to_owned()).collect();
+    let servers = Arc::new(Servers::default());
+    let options = settings.login.apply(options(settings, urls.len(), &servers)).await?;
+    let mut attempts = urls.len();
+    loop {
+        attempts = attempts.saturating_sub(1);
+        // Each attempt is with one server, as the choice among them is ours.
+        match options.clone().connect(urls.clone()).await {
+            Ok(client) => return Ok(client),
+            Err(error) if attempts > 0 && !is_refusal(&error) => {
+                tracing::info!(%error, "one NATS server cannot be reached; trying another");
+            }
+            Err(error) => return Err(ConnectError::new(settings, error)),
+        }
+    }
+}
+
+fn options(settings: &ConnectSettings, configured: usize, servers: &Arc<Servers>) -> ConnectOptions {
+    let servers = Arc::clone(servers);
     let options = ConnectOptions::new()
         .name(&settings.name)
         .connection_timeout(settings.timeout)
+        .ping_interval(PING_INTERVAL)
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .reconnect_delay_callback(pause)
+        .reconnect_to_server_callback(move |pool, _| {
+            let choice = servers.choose(&pool);
+            async move { choice }
+        })
         .event_callback(|event| async move { report(&event) });
-    let options = match &settings.credentials {
-        None => options,
-        Some(path) => options
-            .credentials_file(path)
-            .await
-            .map_err(|source| ConnectError::Credentials { path: path.clone(), source })?,
-    };
-    let attempt = tokio::time::timeout(settings.timeout, options.connect(servers)).await;
-    match attempt {
-        Ok(connected) => connected.map_err(unreachable),
-        Err(_) => Err(ConnectError::Silent { url: settings.url.clone(), timeout: settings.timeout }),
-    }
+    // Discovered servers are the configured ones by other names, which would be tried twice, and which a certificate
+    // may not have.
+    let options = if configured > 1 { options.ignore_discovered_servers() } else { options };
+    settings.tls.apply(options)
+}
+
+fn is_refusal(error: &async_nats::ConnectError) -> bool {
+    matches!(error.kind(), ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation)
+}
+
+/// The first attempt is made at once; the pauses then double from a few milliseconds.
+fn pause(attempts: usize) -> Duration {
+    let doublings = u32::try_from(attempts.saturating_sub(2)).unwrap_or(u32::MAX).min(16);
+    let pause = Duration::from_millis(4).saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_PAUSE);
+    if attempts <= 1 { Duration::ZERO } else { pause }
 }
 
 /// A denied permission and a lost message show up here and nowhere else.
@@ -48,6 +125,11 @@ pub(crate) fn report(event: &Event) {
     match event {
         Event::Connected => tracing::info!("connected to NATS"),
         Event::Disconnected => tracing::warn!("lost the connection to NATS; reconnecting"),
+        Event::ServerError(ServerError::Other(error)) if is_permission(error) => {
+            // The client library asks for more than we do, such as about a consumer that has gone; what we need and may
+            // not do fails where we ask for it, with an error of its own.
+            tracing::debug!(%error, "NATS does not permit something to this user");
+        }
         Event::ServerError(error) => tracing::error!(%error, "NATS refuses something"),
         Event::ClientError(error) => tracing::warn!(%error, "the NATS client reports a fault"),
         Event::SlowConsumer(subscription) => {
@@ -57,33 +139,26 @@ pub(crate) fn report(event: &Event) {
     }
 }
 
-/// Why there is no connection to NATS.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// Nobody answers there, or refuses.
-    #[error("cannot connect to NATS at {url}; is nats-server running there? `nats.url` says where to look")]
-    Unreachable {
-        /// The configured address.
-        url: String,
-        /// What the client says.
-        #[source]
-        source: Box<async_nats::ConnectError>,
-    },
-    /// Somebody is there but does not speak NATS, or the network swallows everything.
-    #[error("nothing at {url} answered as NATS within {timeout:?}; `nats.url` says where to look")]
-    Silent {
-        /// The configured address.
-        url: String,
-        /// How long we waited.
-        timeout: Duration,
-    },
-    /// The credentials cannot be read.
-    #[error("cannot read the NATS credentials in {path}; `nats.credentials` names a .creds file", path = path.display())]
-    Credentials {
-        /// The configured file.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        source: std::io::Error,
-    },
+/// As nats-server words it.
+fn is_permission(error: &str) -> bool {
+    error.trim_start_matches('\'').to_ascii_lowercase().starts_with("permissions violation")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_second() {
+        let pauses: Vec<_> = (0..14).map(|attempts| pause(attempts).as_millis()).collect();
+        assert_eq!(pauses, [0, 0, 4, 8, 16, 32, 64, 128, 256, 512, 1_000, 1_000, 1_000, 1_000]);
+        assert_eq!(pause(usize::MAX), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn permissions_are_told_from_other_errors() {
+        assert!(is_permission("Permissions Violation for Publish to \"$JS.API.INFO\""));
+        assert!(is_permission("'permissions violation for subscription to \"a\"'"));
+        assert!(!is_permission("maximum control line exceeded"));
+    }
 }

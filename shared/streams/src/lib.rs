@@ -56,7 +56,7 @@ pub use catalogs::{
     CatalogStoreError, accept_catalogs, accepted_catalog, are_catalogs_recorded, record_catalogs,
     running_catalog,
 };
-pub use connect::{ConnectError, ConnectSettings, connect};
+pub use connect::{ConnectError, ConnectSettings, Login, TlsFiles, connect, leave_cut_off_servers};
 pub use convert::StoredEnvelope;
 pub use copies::{Copy, CopyError, EnvelopeCopies};
 pub use event_writer::{

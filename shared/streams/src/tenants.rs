@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_nats::jetstream::context::GetStreamErrorKind;
-use async_nats::jetstream::{self, ErrorCode};
+use async_nats::jetstream::{Context, ErrorCode};
 use tidings_model::Tenant;
 
 use crate::bucket::is_removal;
@@ -15,8 +15,7 @@ use crate::pass::Pass;
 /// Every tenant whose catalog a projector has ever run with; none, if no projector has run yet.
 ///
 /// A tenant whose catalog was removed since stays among them: what was stored of it can still be looked after.
-pub async fn recorded_tenants(client: &async_nats::Client) -> Result<BTreeSet<Tenant>, RecordedTenantsError> {
-    let context = jetstream::new(client.clone());
+pub async fn recorded_tenants(context: &Context) -> Result<BTreeSet<Tenant>, RecordedTenantsError> {
     let stream = match context.get_stream(format!("KV_{BUCKET}")).await {
         Ok(stream) => Arc::new(stream),
         Err(error) => match error.kind() {

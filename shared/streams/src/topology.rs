@@ -15,7 +15,7 @@ use async_nats::jetstream::context::{
     CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
 };
 use async_nats::jetstream::stream::{Config, Info, InfoError, Stream};
-use async_nats::jetstream::{self, Context, ErrorCode};
+use async_nats::jetstream::{Context, ErrorCode};
 use tidings_model::{Epoch, Position, PositionError, ShardNumber};
 
 use crate::placements::Placements;
@@ -78,7 +78,7 @@ impl Topology {
         missing: Missing,
     ) -> Result<Self, TopologyError> {
         check_server(client)?;
-        let (context, shard) = (jetstream::new(client.clone()), ShardNumber::default());
+        let (context, shard) = (settings.context(client), ShardNumber::default());
         // What is there and will not do is reported before what is missing and may come.
         let mut first = None;
         let events = present(open(&context, settings.events(), missing).await, &mut first)?;
@@ -165,6 +165,12 @@ impl Topology {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.context.client().connection_state() == async_nats::connection::State::Connected
+    }
+
+    /// The way to JetStream, such as this process's account has it.
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.context
     }
 
     /// The client that the streams are reached through.

@@ -15,7 +15,7 @@ mod watch;
 use std::sync::Arc;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream;
+use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::RawMessageError;
 use bytes::Bytes;
 
@@ -39,11 +39,10 @@ pub struct Users {
 
 impl Users {
     /// Creates the bucket if it is missing and checks it if it is there.
-    pub async fn open(client: &async_nats::Client, settings: BucketSettings) -> Result<Self, TopologyError> {
-        let context = jetstream::new(client.clone());
+    pub async fn open(context: &Context, settings: BucketSettings) -> Result<Self, TopologyError> {
         let description = "Tidings: users who are switched off or whose tokens are revoked";
         let purpose = Purpose { name: "USERS", description };
-        let bucket = Box::pin(Bucket::open(&context, purpose, None, settings, Missing::Created)).await?;
+        let bucket = Box::pin(Bucket::open(context, purpose, None, settings, Missing::Created)).await?;
         Ok(Self { bucket, reported: Arc::default() })
     }
 

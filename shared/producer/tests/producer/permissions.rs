@@ -6,7 +6,7 @@ use tidings_streams::{Topology, topology::Settings as StreamSettings};
 
 use crate::support::{numbered, stream_settings};
 
-/// The producer of `deploy/nats-users.sh`, and somebody who makes the streams.
+/// A producer that may hear nothing but answers of its own, and a user who makes the streams.
 const USERS: &str = r#"
 authorization {
   users = [

@@ -206,7 +206,7 @@ pub enum AskError {
     /// There is no gateway, or none that can be asked.
     #[error(
         "no gateway answered within {ROLL_CALL:?}; does one run, and may its NATS user answer as \
-         deploy/nats-users.sh says?"
+         deploy/nats-accounts.sh says?"
     )]
     Nobody,
     /// One gateway does not answer, or no more.

@@ -12,10 +12,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::Info;
 use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::stream::{ConsumerCreateStrictErrorKind, ConsumerErrorKind, Stream};
-use async_nats::jetstream::{self, ErrorCode};
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _, future};
 use tidings_model::{Position, ShardNumber, Tenant};
@@ -47,7 +47,7 @@ impl JetStreamConsumers {
         if !client.is_server_compatible(2, 14, 0) {
             return Err(OpenConsumersError::OldServer { found: client.server_info().version });
         }
-        let leases = Leases::open(&jetstream::new(client), settings).await?;
+        let leases = Leases::open(topology.context(), settings).await?;
         let inactive_after = settings.inactive_after.max(Duration::from_secs(1));
         let (shard, envelopes) = (topology.shard(), Arc::clone(&topology.envelopes));
         Ok(Self { shard, envelopes, leases, inactive_after })

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use async_nats::header::HeaderMap;
-use async_nats::jetstream;
+use async_nats::jetstream::Context;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::DirectGetErrorKind;
 use async_trait::async_trait;
@@ -57,14 +57,10 @@ impl Entry {
 
 impl KvConsumers {
     /// Creates the bucket if it is missing and checks it if it is there.
-    pub async fn open(
-        client: &async_nats::Client,
-        settings: &ConsumerSettings,
-    ) -> Result<Self, OpenConsumersError> {
-        let context = jetstream::new(client.clone());
+    pub async fn open(context: &Context, settings: &ConsumerSettings) -> Result<Self, OpenConsumersError> {
         let purpose = Purpose { name: "CONSUMERS", description: "Tidings: where users' devices stand" };
         let (kept, time_to_live) = (settings.bucket(), Some(settings.inactive_after));
-        let bucket = Bucket::open(&context, purpose, time_to_live, kept, Missing::Created).await?;
+        let bucket = Bucket::open(context, purpose, time_to_live, kept, Missing::Created).await?;
         Ok(Self { bucket, reported: Arc::default() })
     }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use async_nats::Client;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::{self, Context};
 use tidings_model::{EnvelopeSubject, ShardNumber};
 
 use super::{ENVELOPES, EVENTS, REJECTED};
@@ -10,9 +12,14 @@ use crate::fence::any_fence;
 use crate::placements::any_place;
 use crate::purge::any_notice;
 
-/// How large the streams may grow and how safely they are kept.
+/// The JetStream API's prefix where no account maps it to another one.
+const API_PREFIX: &str = "$JS.API";
+
+/// Where the streams are, how large they may grow and how safely they are kept.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// The prefix of JetStream's API, as this process's account sees it.
+    pub api_prefix: String,
     /// Copies of each stream in a cluster.
     pub replicas: usize,
     /// In memory instead of on disk.
@@ -38,6 +45,7 @@ impl Settings {
     #[must_use]
     pub fn on_one_server(max_age: Duration, duplicate_window: Duration) -> Self {
         Self {
+            api_prefix: API_PREFIX.to_owned(),
             replicas: 1,
             in_memory: false,
             events_max_age: max_age,
@@ -52,6 +60,12 @@ impl Settings {
 }
 
 impl Settings {
+    /// The way to JetStream.
+    #[must_use]
+    pub fn context(&self, client: &Client) -> Context {
+        jetstream::with_prefix(client.clone(), &self.api_prefix)
+    }
+
     pub(super) fn events(&self) -> Config {
         Config {
             description: Some("Tidings: what happened, as producers say it".to_owned()),

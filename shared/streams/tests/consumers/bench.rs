@@ -60,7 +60,7 @@ impl Bench {
     pub(crate) async fn store_for(&self, kind: Kind, inactive_after: Duration) -> Arc<dyn ConsumerStore> {
         let (topology, settings) = (self.topology().await, settings(inactive_after));
         match kind {
-            Kind::Kv => Arc::new(Box::pin(KvConsumers::open(&topology.client(), &settings)).await.unwrap()),
+            Kind::Kv => Arc::new(Box::pin(KvConsumers::open(topology.context(), &settings)).await.unwrap()),
             Kind::JetStream => {
                 Arc::new(Box::pin(JetStreamConsumers::open(&topology, &settings)).await.unwrap())
             }

@@ -135,18 +135,19 @@ async fn a_bucket_that_cannot_serve_is_refused_and_other_limits_are_respected() 
     let plain = kv::Config { bucket: "CONSUMERS".to_owned(), ..kv::Config::default() };
     context.create_key_value(plain).await.unwrap();
     let wanted = settings(Duration::from_secs(60));
-    let error = KvConsumers::open(&bench.client().await, &wanted).await.unwrap_err();
+    let error =
+        KvConsumers::open(&async_nats::jetstream::new(bench.client().await), &wanted).await.unwrap_err();
     let OpenConsumersError::Bucket(TopologyError::Different { differences, .. }) = error else {
         panic!("{error:?}")
     };
     assert_eq!(differences.iter().map(|it| it.setting).collect::<Vec<_>>(), ["allow_msg_ttl"]);
 
     context.delete_key_value("CONSUMERS").await.unwrap();
-    KvConsumers::open(&bench.client().await, &wanted).await.unwrap();
+    KvConsumers::open(&async_nats::jetstream::new(bench.client().await), &wanted).await.unwrap();
     let mut config = context.get_stream("KV_CONSUMERS").await.unwrap().cached_info().config.clone();
     config.max_bytes = 1 << 20;
     context.update_stream(&config).await.unwrap();
-    KvConsumers::open(&bench.client().await, &wanted).await.unwrap();
+    KvConsumers::open(&async_nats::jetstream::new(bench.client().await), &wanted).await.unwrap();
     let kept = context.get_stream("KV_CONSUMERS").await.unwrap();
     assert_eq!(kept.cached_info().config.max_bytes, 1 << 20);
 }

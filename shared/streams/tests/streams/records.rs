@@ -63,7 +63,7 @@ fn tenant(name: &str) -> Tenant {
 async fn users() {
     let scene = Scene::new().await;
     let client = scene.nats.client().await;
-    let users = Users::open(&client, BUCKET).await.unwrap();
+    let users = Users::open(&async_nats::jetstream::new(client.clone()), BUCKET).await.unwrap();
     let name = |user: &str| UserName::new(tenant("t"), user).unwrap();
     let mark = Mark { since: 7, by: "root".to_owned(), reason: None };
     users.disable(&name("ada"), &mark).await.unwrap();
@@ -121,7 +121,7 @@ async fn consumers() {
     let scene = Scene::new().await;
     let (client, day) = (scene.nats.client().await, Duration::from_secs(24 * 60 * 60));
     let kept = ConsumerSettings { replicas: 1, in_memory: false, inactive_after: day };
-    let store = KvConsumers::open(&client, &kept).await.unwrap();
+    let store = KvConsumers::open(&async_nats::jetstream::new(client.clone()), &kept).await.unwrap();
     let name = |device: &str| ConsumerName::new(tenant("t"), "ada", device).unwrap();
     let acked = |sequence| {
         let position = Position { epoch: Epoch(1), sequence };

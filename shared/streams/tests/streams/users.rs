@@ -46,7 +46,7 @@ async fn one(watch: &mut UserWatch) -> (UserName, UserState) {
 #[tokio::test]
 async fn a_watch_tells_everything_and_then_each_change() {
     let nats = harness::nats().await;
-    let users = Users::open(&nats.client().await, SETTINGS).await.unwrap();
+    let users = Users::open(&jetstream::new(nats.client().await), SETTINGS).await.unwrap();
     assert_eq!(all(&mut users.watch()).await, []);
     for user in ["ada", "b.o *", "cy"] {
         users.disable(&name(user), &mark()).await.unwrap();
@@ -63,13 +63,13 @@ async fn a_watch_tells_everything_and_then_each_change() {
 #[tokio::test]
 async fn after_a_crash_of_nats_everything_is_told_anew() {
     let mut nats = harness::nats().await;
-    let users = Users::open(&nats.client().await, SETTINGS).await.unwrap();
+    let users = Users::open(&jetstream::new(nats.client().await), SETTINGS).await.unwrap();
     users.disable(&name("ada"), &mark()).await.unwrap();
     let mut watch = users.watch();
     assert_eq!(all(&mut watch).await, [name("ada")]);
     nats.kill().await.unwrap();
     nats.restart().await.unwrap();
-    let other = Users::open(&nats.client().await, SETTINGS).await.unwrap();
+    let other = Users::open(&jetstream::new(nats.client().await), SETTINGS).await.unwrap();
     other.disable(&name("bo"), &mark()).await.unwrap();
     // It may be told of the change first, if its consumer was made anew in between.
     let told = harness::eventually("everything is told", SOON, async || match next(&mut watch).await {
@@ -82,7 +82,7 @@ async fn after_a_crash_of_nats_everything_is_told_anew() {
 #[tokio::test]
 async fn administrators_do_not_undo_each_other() {
     let nats = harness::nats().await;
-    let users = Users::open(&nats.client().await, SETTINGS).await.unwrap();
+    let users = Users::open(&jetstream::new(nats.client().await), SETTINGS).await.unwrap();
     let ada = name("ada");
     let revocation = |before| Revocation { before, by: "root".to_owned(), reason: None };
     let (earlier, later, mark) = (revocation(5), revocation(9), mark());
@@ -105,7 +105,7 @@ async fn administrators_do_not_undo_each_other() {
 async fn others_write_into_the_bucket() {
     let nats = harness::nats().await;
     let client = nats.client().await;
-    let users = Users::open(&client, SETTINGS).await.unwrap();
+    let users = Users::open(&jetstream::new(client.clone()), SETTINGS).await.unwrap();
     let bucket = jetstream::new(client).get_key_value("USERS").await.unwrap();
     let mut watch = users.watch();
     assert_eq!(all(&mut watch).await, []);
