@@ -33,6 +33,14 @@ impl Authority {
         &self.certificate
     }
 
+    /// A certificate for this host or address and its private key, both PEM, good for server and client.
+    #[must_use]
+    pub fn identity(&self, host: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([host.to_owned()]).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
     /// TLS for a server at 127.0.0.1 whom it vouches for.
     #[must_use]
     pub fn acceptor(&self) -> TlsAcceptor {

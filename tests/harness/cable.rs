@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -21,6 +21,7 @@ pub struct Cable {
 enum State {
     Plugged,
     Muted,
+    Silent,
     Pulled,
 }
 
@@ -52,6 +53,12 @@ impl Cable {
         self.state.send_replace(State::Muted);
     }
 
+    /// Nothing gets through in either direction, and nobody is told, as where packets are dropped; what is sent meanwhile
+    /// arrives when the cable is plugged in again.
+    pub fn silence(&self) {
+        self.state.send_replace(State::Silent);
+    }
+
     /// Plugs it in again.
     pub fn plug(&self) {
         self.state.send_replace(State::Plugged);
@@ -76,24 +83,25 @@ async fn connect(near: TcpStream, nats: String, mut state: watch::Receiver<State
         return;
     }
     let Ok(far) = TcpStream::connect(nats).await else { return };
-    let ((near_in, mut near_out), (mut far_in, far_out)) = (near.into_split(), far.into_split());
+    let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
     tokio::select! {
-        _ = carry(near_in, far_out, state.clone()) => {}
-        _ = copy(&mut far_in, &mut near_out) => {}
+        _ = carry(near_in, far_out, state.clone(), |state| state == State::Plugged) => {}
+        _ = carry(far_in, near_out, state.clone(), |state| matches!(state, State::Plugged | State::Muted)) => {}
         _ = state.wait_for(|state| *state == State::Pulled) => {}
     }
 }
 
-/// Carries bytes to NATS until the connection ends, or nobody holds the cable any more.
+/// Carries bytes one way while the cable lets them through, until the connection ends or nobody holds the cable any more.
 async fn carry(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut state: watch::Receiver<State>,
+    passes: impl Fn(State) -> bool,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let length = from.read(&mut buffer).await?;
-        if length == 0 || state.wait_for(|state| *state == State::Plugged).await.is_err() {
+        if length == 0 || state.wait_for(|state| passes(*state)).await.is_err() {
             return Ok(());
         }
         to.write_all(&buffer[..length]).await?;

@@ -15,5 +15,4 @@ mod audit;
 mod barred;
 mod connections;
 mod outages;
-mod permissions;
 mod site;

@@ -1,0 +1,269 @@
+#!/bin/sh
+# Makes the NATS accounts of Tidings with `nsc` (https://github.com/nats-io/nsc), and in the working directory:
+#
+#     nats-accounts.conf    the operator and its accounts, which nats-server.conf includes
+#     nats-routes.conf      the servers of a cluster and their password, which nats-cluster.conf includes
+#     *.creds               the credentials of projector, gateway, administrators, and each tenant's producers
+#
+# usage: sh nats-accounts.sh [--shards N] [--servers 'HOST[:PORT] ...'] TENANT...
+#
+#     TENANT       gets an account for its producers and <tenant>-producer.creds
+#     --shards     how many shards there may be, 1 to 64; 4 unless given. Unused ones cost nothing
+#     --servers    the servers of the cluster, as they reach each other; port 6222 unless given
+#
+# Run it again, with the same key store, to add tenants, shards or servers: it adds what is missing and keeps every
+# key. Keep the key store of nsc (`nsc env` shows where) off the servers, and back it up: its owner is the operator.
+#
+# Why so many accounts: JetStream answers a publication on its reply subject, and delivers to the subject that the
+# maker of a consumer names, with its own rights. No permission of the user is checked for that; only accounts
+# separate. So each stream lives in an account of its own, where nothing but its own subjects can be reached, and each
+# process in an account without JetStream, which imports exactly the subjects that the process needs. An import is
+# the permission: what is not imported cannot be reached, neither by a publication nor by an answer to one. The
+# users' tokens stay short, so that CONNECT fits into nats-server's `max_control_line`.
+set -eu
+
+usage() {
+    sed -n 's/^# \{0,1\}//; /^usage:/,/^ *--servers/p' "$0" >&2
+    exit 2
+}
+
+shards=4 servers= tenants=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --shards) [ $# -gt 1 ] || usage; shards=$2; shift 2 ;;
+    --servers) [ $# -gt 1 ] || usage; servers=$2; shift 2 ;;
+    -*) usage ;;
+    *)
+        case $1 in *[!a-z0-9_-]*) echo "nats-accounts.sh: $1 cannot be a tenant: a-z, 0-9, _ and - are allowed" >&2; exit 2 ;; esac
+        tenants="$tenants $1"
+        shift
+        ;;
+    esac
+done
+case $shards in '' | *[!0-9]*) usage ;; esac
+[ "$shards" -ge 1 ] && [ "$shards" -le 64 ] || usage
+
+command -v nsc >/dev/null || {
+    echo "nats-accounts.sh: nsc is not on the PATH; \`sh .tools/install nsc\` in the project's folder installs it and prints where" >&2
+    exit 1
+}
+
+# nsc reports what it does on stderr, one line a step; it is shown only when a step fails.
+quietly() {
+    said=$("$@" 2>&1) || {
+        echo "nats-accounts.sh: failed: $*" >&2
+        echo "$said" >&2
+        exit 1
+    }
+}
+
+# What nsc knows about an account, or nothing. The JSON writes `>` as \u003e.
+described() { nsc describe account --name "$1" --json 2>/dev/null | sed 's/\\u003e/>/g'; }
+
+# Makes an account unless it is there. Sets `known` to what it has.
+account() {
+    known=$(described "$1") || known=
+    if [ -z "$known" ]; then
+        quietly nsc add account --name "$1"
+        known=new
+        eval "id_$(name_of "$1")="
+    fi
+}
+
+# An account's name as part of a variable's.
+name_of() { printf '%s' "$1" | tr -c 'A-Za-z0-9\n' _; }
+
+# The public key of an account.
+id_of() {
+    variable=id_$(name_of "$1")
+    eval "id=\${$variable:-}"
+    if [ -z "$id" ]; then
+        id=$(nsc describe account --name "$1" --field sub | tr -d '"')
+        eval "$variable=\$id"
+    fi
+}
+
+# Whether `known` has this subject already.
+has() {
+    case $known in *"\"$1\""*) return 0 ;; *) return 1 ;; esac
+}
+
+# A stream's account, which lets others import: what its API answers once; what answers often, since a pull request
+# is answered by many messages; and the subjects that the stream stores.
+stream() {
+    name=$1
+    shift
+    account "$name"
+    [ "$known" != new ] || quietly nsc edit account --name "$name" --js-mem-storage -1 --js-disk-storage -1
+    for subject in '$JS.API.STREAM.>' '$JS.API.DIRECT.>' '$JS.ACK.>' "$@"; do
+        has "$subject" || quietly nsc add export --account "$name" --service --subject "$subject"
+    done
+    has '$JS.API.CONSUMER.>' || quietly nsc add export --account "$name" --service --subject '$JS.API.CONSUMER.>' --response-type Stream
+}
+
+# imports STREAM SUBJECT...: the account that was made last may use these subjects of the stream's account. `@` stands
+# for the stream's name. JetStream's API gets the prefix TIDINGS.API (`nats.api_prefix`), since nats-server answers all of
+# $JS.API in every account itself.
+imports() {
+    from=$1
+    shift
+    id_of "$from"
+    for subject; do
+        subject=$(printf '%s' "$subject" | sed "s/@/$from/g")
+        case $subject in
+        '$JS.API.'*) local=TIDINGS.API.${subject#?JS.API.} ;;
+        # Clients that use the key-value API write under the prefix, too.
+        '$KV.CATALOGS.'*) local=TIDINGS.API.$subject ;;
+        *) local=$subject ;;
+        esac
+        has "$subject" || quietly nsc add import --account "$into" --service --src-account "$id" --remote-subject "$subject" --local-subject "$local"
+    done
+}
+
+# Makes the account that `imports` is about.
+process() {
+    into=$1
+    account "$into"
+}
+
+user() {
+    if ! nsc describe user --account "$1" --name "$2" >/dev/null 2>&1; then
+        quietly nsc add user --account "$1" --name "$2"
+    fi
+    rm -f "$2.creds"
+    quietly nsc generate creds --account "$1" --name "$2" --output-file "$2.creds"
+    chmod 600 "$2.creds"
+}
+
+# Suffixes of the shards' streams and subjects: none, _1, _2, …
+suffixes=:
+shard=1
+while [ "$shard" -lt "$shards" ]; do
+    suffixes="$suffixes _$shard"
+    shard=$((shard + 1))
+done
+each_shard() {
+    for suffix in $suffixes; do
+        suffix=${suffix#:}
+        "$1"
+    done
+}
+
+umask 077
+nsc describe operator --name tidings >/dev/null 2>&1 || quietly nsc add operator --name tidings --sys
+quietly nsc env --operator tidings
+
+# --- The streams --------------------------------------------------------------------------------------------------
+
+stream EVENTS 'events.>'
+stream REJECTED 'rejected.>'
+stream KV_PLACEMENTS '$KV.PLACEMENTS.>'
+stream KV_CATALOGS '$KV.CATALOGS.>' '$JS.API.INFO'
+stream KV_CONSUMERS '$KV.CONSUMERS.>'
+stream KV_USERS '$KV.USERS.>'
+envelopes() { stream "ENVELOPES$suffix" "envelopes$suffix.>" "places$suffix.>" "purges$suffix.>" "fences$suffix.>"; }
+each_shard envelopes
+
+# --- The processes ------------------------------------------------------------------------------------------------
+
+# Every process looks at the streams and at where tenants' envelopes are.
+looks() {
+    imports EVENTS '$JS.API.STREAM.INFO.@'
+    imports REJECTED '$JS.API.STREAM.INFO.@'
+    imports KV_PLACEMENTS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.CONSUMER.CREATE.@' \
+        '$JS.API.CONSUMER.MSG.NEXT.@.*' '$JS.API.CONSUMER.INFO.@.*' '$JS.API.CONSUMER.DELETE.@.*'
+}
+
+# The projector makes the streams, reads EVENTS and writes the rest. Acknowledgements have two forms of subject, of
+# which the server chooses one. For a rebuild it reads events and envelopes by consumers without a name, and it removes
+# what was there before.
+process PROJECTOR
+looks
+imports EVENTS '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.MSG.NEXT.@.*'
+imports REJECTED '$JS.API.STREAM.CREATE.@' 'rejected.>'
+imports KV_PLACEMENTS '$JS.API.STREAM.CREATE.@' '$KV.PLACEMENTS.>'
+imports KV_CATALOGS '$JS.API.INFO' '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.DIRECT.GET.@.>' '$KV.CATALOGS.>'
+projects() {
+    imports EVENTS "\$JS.API.CONSUMER.INFO.@.projector$suffix" "\$JS.API.CONSUMER.CREATE.@.projector$suffix" \
+        "\$JS.ACK.@.projector$suffix.>" "\$JS.ACK.*.*.@.projector$suffix.>"
+    imports "ENVELOPES$suffix" '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.STREAM.CREATE.@' \
+        '$JS.API.STREAM.PURGE.@' '$JS.API.STREAM.MSG.DELETE.@' '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.MSG.NEXT.@.*' \
+        "envelopes$suffix.>" "places$suffix.>" "fences$suffix.>"
+}
+each_shard projects
+user PROJECTOR projector
+
+# A gateway reads ENVELOPES, by consumers of its own and by sequence, and keeps users' positions in the bucket
+# CONSUMERS. It never writes envelopes; it purges those of a user who is deleted, which interrupts the projector's writing
+# with fences. What clients publish it publishes as events. Administrators look at rejected events, retry and drop them.
+# It watches the bucket USERS, where it notes who is disabled.
+# Gateways ask each other who is connected, within their account; administrators ask them from theirs.
+process GATEWAY
+for subject in '$SRV.PING.tidings-gateway' 'tidings.gateway.>'; do
+    has "$subject" || quietly nsc add export --account GATEWAY --service --subject "$subject" --response-type Stream
+done
+looks
+imports EVENTS 'events.>' '$JS.API.STREAM.MSG.GET.@'
+imports REJECTED '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.MSG.NEXT.@.*' '$JS.API.CONSUMER.DELETE.@.*' \
+    '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>' '$JS.API.STREAM.MSG.DELETE.@'
+imports KV_CONSUMERS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.STREAM.PURGE.@' \
+    '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>' '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.CREATE.@.>' \
+    '$JS.API.CONSUMER.MSG.NEXT.@.>' '$JS.API.CONSUMER.DELETE.@.>' '$KV.CONSUMERS.>'
+imports KV_USERS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.CONSUMER.CREATE.@' \
+    '$JS.API.CONSUMER.CREATE.@.>' '$JS.API.CONSUMER.MSG.NEXT.@.>' '$JS.API.CONSUMER.INFO.@.>' '$KV.USERS.>'
+delivers() {
+    imports "ENVELOPES$suffix" '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.STREAM.PURGE.@' \
+        '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.CREATE.@.>' '$JS.API.CONSUMER.MSG.NEXT.@.>' \
+        '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>' "purges$suffix.>" "fences$suffix.>"
+}
+each_shard delivers
+user GATEWAY gateway
+
+# People who use the command `tidings` or `nats` may do anything to each stream by its name. What has no stream's name in
+# its subject (`nats stream ls`) asks the system account: `nats --creds sys.creds server report jetstream`.
+process ADMIN
+manages() {
+    imports "$1" '$JS.API.STREAM.*.@' '$JS.API.STREAM.*.*.@' '$JS.API.CONSUMER.*.@' '$JS.API.CONSUMER.*.@.>' \
+        '$JS.API.CONSUMER.*.*.@.>' '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>' '$JS.ACK.@.>' '$JS.ACK.*.*.@.>'
+}
+for name in EVENTS REJECTED KV_PLACEMENTS KV_CATALOGS KV_CONSUMERS KV_USERS; do manages "$name"; done
+imports KV_CATALOGS '$JS.API.INFO' '$KV.CATALOGS.>'
+imports EVENTS 'events.>'
+imports KV_PLACEMENTS '$KV.PLACEMENTS.>'
+imports KV_CONSUMERS '$KV.CONSUMERS.>'
+imports KV_USERS '$KV.USERS.>'
+imports GATEWAY '$SRV.PING.tidings-gateway' 'tidings.gateway.>'
+administers() {
+    manages "ENVELOPES$suffix"
+    imports "ENVELOPES$suffix" "purges$suffix.>" "fences$suffix.>"
+}
+each_shard administers
+user ADMIN admin
+
+# --- The producers ------------------------------------------------------------------------------------------------
+
+# A tenant's producers publish its events, hear whether they are stored, and nothing else.
+for tenant in $tenants; do
+    process "PRODUCERS_$tenant"
+    imports EVENTS "events.$tenant.>"
+    user "PRODUCERS_$tenant" "$tenant-producer"
+done
+
+# --- What nats-server includes ------------------------------------------------------------------------------------
+
+rm -f nats-accounts.conf sys.creds
+quietly nsc generate config --mem-resolver --config-file nats-accounts.conf
+quietly nsc generate creds --account SYS --name sys --output-file sys.creds
+
+if [ -n "$servers" ]; then
+    password=$(sed -n 's/^ *password: "\(.*\)"$/\1/p' nats-routes.conf 2>/dev/null || true)
+    [ -n "$password" ] || password=$(od -An -N 24 -t x1 /dev/urandom | tr -d ' \n')
+    {
+        printf 'authorization {\n    user: "tidings"\n    password: "%s"\n    timeout: 5\n}\nroutes: [\n' "$password"
+        for server in $servers; do
+            case $server in *:*) ;; *) server=$server:6222 ;; esac
+            printf '    "nats-route://tidings:%s@%s"\n' "$password" "$server"
+        done
+        printf ']\n'
+    } >nats-routes.conf
+fi

@@ -1,0 +1,104 @@
+//! What production grants each process is enough for all of its duties.
+
+use harness::{BOUND, Dial, eventually};
+use serde_json::{Value, json};
+
+use crate::deployment::{Deployment, Made, token_of};
+
+/// The status of a request of the admin interface, and the answer.
+async fn request(method: &str, address: &str, path: &str, token: &str) -> (u16, String) {
+    let method = method.parse().unwrap();
+    let request =
+        reqwest::Client::new().request(method, format!("{address}/api/v1/{path}")).bearer_auth(token);
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+fn incident(id: &str) -> Value {
+    json!({ "id": id, "jira_id": "I", "title": "t", "severity": "low", "status": "open", "squad": "s" })
+}
+
+async fn hears_incidents(address: &str, user: &str) -> harness::Client {
+    let token = token_of("ops", user, &json!({ "role": "sre" }));
+    let mut client = eventually("the client is let in", BOUND, async || {
+        Dial::new(address).bearer(&token).try_open().await.map_err(|refusal| refusal.body)
+    })
+    .await;
+    client.send_json(&json!({ "action": "subscribe", "topics": ["incidents"] })).await;
+    client.expect_nothing_before_pong(BOUND).await;
+    client
+}
+
+#[tokio::test]
+async fn no_process_needs_more_than_it_is_granted() {
+    let made = Made::with(2);
+    let deployment = made.start().await;
+    // The projector makes the streams.
+    let first = deployment.projector(0).await;
+    let (gateway, address) = deployment.gateway().await;
+    let mut ada = hears_incidents(&address, "ada").await;
+    deployment.publish("ops", "incident.created", &incident("i")).await;
+    assert_eq!(ada.next_json(BOUND).await["type"], "incident");
+    let data = incident("j").to_string();
+    deployment.run(&["publish", "--tenant", "ops", "incident.created", "--data", &data]).await;
+    assert_eq!(ada.next_json(BOUND).await["data"]["id"], "j");
+
+    over_http(&address).await;
+    assert_eq!(ada.close_code(BOUND).await, Some(4503));
+    let second = deployment.projector(1).await;
+    by_command(&deployment).await;
+    let mut bob = hears_incidents(&address, "bob").await;
+    deployment.publish("ops", "incident.created", &incident("k")).await;
+    bob.until(BOUND, |message| message["data"]["id"] == "k").await;
+    for process in [first, second, gateway] {
+        let output = process.output();
+        assert!(!output.contains("ERROR"), "{output}");
+        assert!(!output.contains("may this NATS user"), "{output}");
+    }
+}
+
+async fn over_http(address: &str) {
+    let root = token_of("ops", "root", &json!({ "scope": "openid tidings:admin" }));
+    for (method, path) in [
+        ("GET", "connections"),
+        ("GET", "consumers"),
+        ("GET", "consumers?user=ada"),
+        ("DELETE", "users/bob"),
+        ("POST", "users/ada/disable"),
+        ("GET", "users/ada"),
+    ] {
+        let (status, body) = request(method, address, path, &root).await;
+        assert_eq!(status, 200, "{method} {path}: {body}");
+    }
+}
+
+/// What administrators do from the command line.
+async fn by_command(deployment: &Deployment<'_>) {
+    let of_ops = |words: &[&str]| {
+        words.iter().copied().chain(["--tenant", "ops"]).map(str::to_owned).collect::<Vec<_>>()
+    };
+    deployment.publish("ops", "incident.created", &json!({ "no": "incident" })).await;
+    for words in [
+        &["connections", "ls"][..],
+        &["consumers", "ls"],
+        &["consumers", "show", "--user", "ada", "--device", "default"],
+        &["consumers", "reset", "--user", "ada", "--device", "default", "--to", "new"],
+        &["consumers", "rm", "--user", "ada", "--device", "default"],
+        &["users", "enable", "--user", "ada"],
+        &["users", "purge", "--user", "ada"],
+        &["projector", "rebuild"],
+        &["projector", "move", "--to", "1"],
+    ] {
+        let arguments = of_ops(words);
+        deployment.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+    deployment.run(&["projector", "ls"]).await;
+    deployment.run(&["check", "--allow-breaking"]).await;
+    eventually("the rejection is listed", BOUND, async || {
+        let listed = deployment.run(&["rejected", "ls", "--tenant", "ops"]).await;
+        if listed.contains("incident.created") { Ok(()) } else { Err(listed) }
+    })
+    .await;
+    deployment.run(&["rejected", "retry", "--tenant", "ops", "--all"]).await;
+    deployment.run(&["rejected", "drop", "--tenant", "ops", "--all"]).await;
+}

@@ -1,0 +1,16 @@
+//! The deployment as shipped: everything from the folder `deploy`, made by the real `nsc`; what each credential can reach;
+//! and how processes connect to NATS.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers fail a test by panicking"
+)]
+
+mod deployment;
+mod duties;
+mod hostile;
+mod logins;
+mod servers;
+mod shipped;
