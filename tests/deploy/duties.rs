@@ -83,7 +83,6 @@ async fn by_command(deployment: &Deployment<'_>) {
         &["consumers", "ls"],
         &["consumers", "show", "--user", "ada", "--device", "default"],
         &["consumers", "reset", "--user", "ada", "--device", "default", "--to", "new"],
-        &["consumers", "rm", "--user", "ada", "--device", "default"],
         &["users", "enable", "--user", "ada"],
         &["users", "purge", "--user", "ada"],
         &["projector", "rebuild"],

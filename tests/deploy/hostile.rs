@@ -109,8 +109,10 @@ async fn contents(streams: &Context) -> BTreeMap<&'static str, Content> {
             {
                 let consumer: PullConsumer = consumer;
                 let info = consumer.cached_info();
-                consumers
-                    .push(format!("{durable} {:?} {}", info.ack_floor.stream_sequence, info.num_pending));
+                consumers.push(format!(
+                    "{durable} {} {}",
+                    info.ack_floor.stream_sequence, info.delivered.stream_sequence
+                ));
             }
         }
         contents.insert(name, (subjects, consumers));

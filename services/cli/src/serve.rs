@@ -22,11 +22,12 @@ use tidings_streams::consumers::{
 };
 use tidings_streams::users::Users;
 use tidings_streams::{
-    BucketSettings, Client, ConnectSettings, Login, Settings, TlsFiles, Topology, TopologyError, connect,
-    leave_cut_off_servers,
+    Backoff, BucketSettings, Client, ConnectSettings, Login, Settings, TlsFiles, Topology, TopologyError,
+    connect, leave_cut_off_servers,
 };
 use time::OffsetDateTime;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -41,6 +42,8 @@ use crate::reload::{self, Reason};
 const SHUTDOWN: Duration = Duration::from_secs(10);
 /// How long to wait before it is looked again whether the streams are there.
 const RETRY: Duration = Duration::from_millis(250);
+/// How long the streams may have no leader at the start: some elections.
+const ELECTION: Duration = Duration::from_secs(30);
 /// How long the last traces may take to leave.
 const FLUSH: Duration = Duration::from_secs(3);
 
@@ -102,7 +105,18 @@ fn environment() -> Vec<(OsString, OsString)> {
 /// Connects and makes sure of the streams.
 pub(crate) async fn topology(config: &Config, name: &str) -> Result<Topology, Failure> {
     let client = connect(&connection(config, name)).await?;
-    Ok(Topology::ensure(&client, &stream_settings(config)).await?)
+    let (settings, deadline) = (stream_settings(config), Instant::now() + ELECTION);
+    let mut backoff = Backoff::new();
+    loop {
+        match Topology::ensure(&client, &settings).await {
+            Err(error) if error.is_passing() && Instant::now() < deadline => {
+                tracing::info!(%error, "NATS does not answer yet; trying again");
+                backoff.failed();
+                backoff.wait().await;
+            }
+            ensured => return Ok(ensured?),
+        }
+    }
 }
 
 /// Leaves NATS servers that are cut off from their cluster, as long as the process runs.

@@ -322,6 +322,29 @@ async fn create(context: &Context, wanted: &Config) -> Result<Option<Stream>, To
     }
 }
 
+impl TopologyError {
+    /// Whether it may be different in a moment: nobody answered, such as while a cluster elects a leader.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        /// "JetStream system temporarily unavailable"
+        const UNAVAILABLE: u64 = 10_008;
+        let is_unavailable = |error: &async_nats::jetstream::Error| error.error_code().0 == UNAVAILABLE;
+        match self {
+            Self::Lookup { source, .. } => match source.kind() {
+                GetStreamErrorKind::Request => true,
+                GetStreamErrorKind::JetStream(error) => is_unavailable(&error),
+                _ => false,
+            },
+            Self::Create { source, .. } => match source.kind() {
+                CreateStreamErrorKind::TimedOut => true,
+                CreateStreamErrorKind::JetStream(error) => is_unavailable(&error),
+                _ => false,
+            },
+            Self::Different { .. } => false,
+        }
+    }
+}
+
 fn is_not_found(error: &GetStreamError) -> bool {
     matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
