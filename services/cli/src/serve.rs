@@ -109,7 +109,7 @@ pub(crate) async fn topology(config: &Config, name: &str) -> Result<Topology, Fa
     let mut backoff = Backoff::new();
     loop {
         match Topology::ensure(&client, &settings).await {
-            Err(error) if error.is_passing() && Instant::now() < deadline => {
+            Err(error) if error.may_pass() && Instant::now() < deadline => {
                 tracing::info!(%error, "NATS does not answer yet; trying again");
                 backoff.failed();
                 backoff.wait().await;
@@ -195,7 +195,7 @@ async fn when_there(
 ) -> Result<Stores, Failure> {
     loop {
         let opening = async {
-            let topology = Topology::find(client, &stream_settings(&config.streams)).await?;
+            let topology = Topology::find(client, &stream_settings(config)).await?;
             Stores::open(config, topology).await
         };
         match Box::pin(opening).await {

@@ -15,7 +15,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
 use bytes::Bytes;
-use tidings_model::{Place, Placement, Position, ShardNumber, Tenant, headers, json};
+use tidings_model::{Place, Placement, Position, ShardNumber, Tenant, headers};
 use time::OffsetDateTime;
 
 use crate::at_leader;

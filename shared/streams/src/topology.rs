@@ -15,7 +15,7 @@ use async_nats::jetstream::context::{
     CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
 };
 use async_nats::jetstream::stream::{Config, Info, InfoError, Stream};
-use async_nats::jetstream::{Context, ErrorCode};
+use async_nats::jetstream::{Context, ErrorCode, context};
 use tidings_model::{Epoch, Position, PositionError, ShardNumber};
 
 use crate::placements::Placements;
@@ -322,29 +322,6 @@ async fn create(context: &Context, wanted: &Config) -> Result<Option<Stream>, To
     }
 }
 
-impl TopologyError {
-    /// Whether it may be different in a moment: nobody answered, such as while a cluster elects a leader.
-    #[must_use]
-    pub fn is_passing(&self) -> bool {
-        /// "JetStream system temporarily unavailable"
-        const UNAVAILABLE: u64 = 10_008;
-        let is_unavailable = |error: &async_nats::jetstream::Error| error.error_code().0 == UNAVAILABLE;
-        match self {
-            Self::Lookup { source, .. } => match source.kind() {
-                GetStreamErrorKind::Request => true,
-                GetStreamErrorKind::JetStream(error) => is_unavailable(&error),
-                _ => false,
-            },
-            Self::Create { source, .. } => match source.kind() {
-                CreateStreamErrorKind::TimedOut => true,
-                CreateStreamErrorKind::JetStream(error) => is_unavailable(&error),
-                _ => false,
-            },
-            Self::Different { .. } => false,
-        }
-    }
-}
-
 fn is_not_found(error: &GetStreamError) -> bool {
     matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
@@ -365,8 +342,8 @@ fn has_no_jetstream(error: &GetStreamError) -> bool {
 fn says_no_responders(error: &GetStreamError) -> bool {
     let sources = std::iter::successors(std::error::Error::source(error), |error| (*error).source());
     sources
-        .filter_map(|source| source.downcast_ref::<jetstream::context::RequestError>())
-        .any(|error| error.kind() == jetstream::context::RequestErrorKind::NoResponders)
+        .filter_map(|source| source.downcast_ref::<context::RequestError>())
+        .any(|error| error.kind() == context::RequestErrorKind::NoResponders)
 }
 
 fn is_name_in_use(error: &CreateStreamError) -> bool {
@@ -516,9 +493,21 @@ pub enum TopologyError {
 }
 
 impl TopologyError {
-    /// Whether it may be otherwise a moment later, without anybody changing a setting.
+    /// Whether it may be different in a moment, without anybody changing a setting: a stream was not created yet, or nobody
+    /// answered, such as while a cluster elects a leader.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Missing { .. } | Self::Lookup { .. })
+        /// "JetStream system temporarily unavailable"
+        const UNAVAILABLE: u64 = 10_008;
+        let is_unavailable = |error: &async_nats::jetstream::Error| error.error_code().0 == UNAVAILABLE;
+        match self {
+            Self::Missing { .. } | Self::Lookup { .. } => true,
+            Self::Create { source, .. } => match source.kind() {
+                CreateStreamErrorKind::TimedOut => true,
+                CreateStreamErrorKind::JetStream(error) => is_unavailable(&error),
+                _ => false,
+            },
+            _ => false,
+        }
     }
 }

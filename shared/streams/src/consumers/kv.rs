@@ -16,7 +16,7 @@ use async_nats::jetstream::stream::DirectGetErrorKind;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use tidings_model::{Position, Tenant, json};
+use tidings_model::{Position, Tenant};
 
 use super::contention::Contention;
 use super::state::{Change, ConsumerState};

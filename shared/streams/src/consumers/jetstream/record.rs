@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, Info, pull};
 use serde::de::Error as _;
-use tidings_model::{Address, EnvelopeSubject, Epoch, Place, Tenant, json};
+use tidings_model::{Address, EnvelopeSubject, Epoch, Place, Tenant};
 
 use super::super::state::ConsumerState;
 use super::super::{ConsumerName, ConsumerStoreError, StoredConsumer};
