@@ -15,6 +15,10 @@ dev *arguments: nats-server
 test *arguments: nats-server
     cargo test --workspace --locked "$@"
 
+# Attack it with so many attempts of each kind, and print what held: `just attack 1000 7` with seed 7
+attack attempts="200" seed="1": nats-server
+    TIDINGS_ATTACK_ATTEMPTS="$1" TIDINGS_ATTACK_SEED="$2" cargo test --locked --package tidings-tests --test attack -- --nocapture
+
 # Measure everything, or one benchmark: `just bench way --svg way.svg`; `just bench --help` lists them
 bench *arguments="all": nats-server
     cargo build --release --locked --package tidings-cli --package tidings-bench
