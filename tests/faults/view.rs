@@ -1,0 +1,204 @@
+//! What one device has seen, judged as it comes.
+//!
+//! Pure: what is a violation is decided here and tested with tables, whatever the network does.
+
+use std::collections::BTreeSet;
+
+use crate::ledger::Moment;
+
+/// The numbers of one line that a device has received.
+#[derive(Debug, Default)]
+struct Received {
+    /// The first number that must come, once that is known.
+    from: Option<u64>,
+    numbers: BTreeSet<u64>,
+    last_of_connection: u64,
+    /// Up to where it was acknowledged.
+    acknowledged: u64,
+}
+
+/// Which of a device's lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// For its user alone.
+    Personal,
+    /// Of the topic.
+    Topic,
+}
+
+/// What an acknowledgement covers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    pub(crate) sequence: u64,
+    numbers: (u64, u64),
+}
+
+/// A device with all that it received and what was wrong with it.
+#[derive(Debug)]
+pub(crate) struct View {
+    name: String,
+    personal: Received,
+    topic: Received,
+    last_sequence: u64,
+    acknowledged_at: Moment,
+    repeated: usize,
+    violations: Vec<String>,
+}
+
+impl View {
+    /// A device that must receive everything that is for its user.
+    pub(crate) fn new(name: String) -> Self {
+        let personal = Received { from: Some(1), ..Received::default() };
+        Self {
+            name,
+            personal,
+            topic: Received::default(),
+            last_sequence: 0,
+            acknowledged_at: Moment::default(),
+            repeated: 0,
+            violations: Vec::new(),
+        }
+    }
+
+    /// A new connection: what was not acknowledged may come again.
+    pub(crate) fn opened(&mut self) {
+        self.last_sequence = 0;
+        (self.personal.last_of_connection, self.topic.last_of_connection) = (0, 0);
+    }
+
+    /// The subscription was confirmed: whatever is published from this number on must come.
+    pub(crate) fn subscribed(&mut self, from: u64) {
+        self.topic.from.get_or_insert(from);
+    }
+
+    pub(crate) fn is_subscribed(&self) -> bool {
+        self.topic.from.is_some()
+    }
+
+    /// A message has come. Whether it is the first time.
+    pub(crate) fn received(&mut self, kind: Kind, number: u64, sequence: Option<u64>, now: Moment) -> bool {
+        if let Some(sequence) = sequence
+            && std::mem::replace(&mut self.last_sequence, sequence) >= sequence
+        {
+            self.violation(&format!("sequence {sequence} came out of order"));
+        }
+        let was_quiet = self.acknowledged_at.is_quiet_until(now);
+        let received = self.line(kind);
+        let last = std::mem::replace(&mut received.last_of_connection, number);
+        let is_acknowledged = number <= received.acknowledged;
+        let is_new = received.numbers.insert(number);
+        if last >= number {
+            self.violation(&format!("{kind:?} {number} came after {last}"));
+        }
+        if is_acknowledged {
+            self.repeated += 1;
+            if was_quiet {
+                self.violation(&format!(
+                    "{kind:?} {number} came again although it was acknowledged and nothing failed"
+                ));
+            }
+        }
+        is_new
+    }
+
+    /// What an acknowledgement that is sent now covers; `None` if this connection has brought nothing with a sequence.
+    pub(crate) fn mark(&self) -> Option<Mark> {
+        let numbers = (self.personal.last_of_connection, self.topic.last_of_connection);
+        (self.last_sequence > 0).then_some(Mark { sequence: self.last_sequence, numbers })
+    }
+
+    /// The gateway has heard this acknowledgement and saved it.
+    pub(crate) fn acknowledged(&mut self, mark: Mark, at: Moment) {
+        for (received, number) in [(&mut self.personal, mark.numbers.0), (&mut self.topic, mark.numbers.1)] {
+            received.acknowledged = received.acknowledged.max(number);
+        }
+        self.acknowledged_at = at;
+    }
+
+    pub(crate) fn violation(&mut self, what: &str) {
+        // The first few show what happens; a device that goes wrong goes wrong often.
+        if self.violations.len() < 5 {
+            self.violations.push(format!("{}: {what}", self.name));
+        }
+    }
+
+    /// What has not come of all that was stored, up to these numbers.
+    pub(crate) fn missing(&self, personal: u64, topic: u64) -> Vec<String> {
+        let lines = [(Kind::Personal, &self.personal, personal), (Kind::Topic, &self.topic, topic)];
+        let missing = lines.into_iter().filter_map(|(kind, received, stored)| {
+            let due = received.from?..=stored;
+            let numbers: Vec<u64> = due.filter(|number| !received.numbers.contains(number)).collect();
+            let (first, last) = (numbers.first()?, numbers.last()?);
+            Some(format!("{}: {} of {kind:?} never came, {first} to {last}", self.name, numbers.len()))
+        });
+        missing.collect()
+    }
+
+    /// How many messages it has received, how often one came again although it was acknowledged, and what was wrong.
+    pub(crate) fn summary(&self) -> (usize, usize, &[String]) {
+        (self.personal.numbers.len() + self.topic.numbers.len(), self.repeated, &self.violations)
+    }
+
+    fn line(&mut self, kind: Kind) -> &mut Received {
+        match kind {
+            Kind::Personal => &mut self.personal,
+            Kind::Topic => &mut self.topic,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+
+    /// A device to which these messages come, each with its sequence; 0 stands for a new connection.
+    fn after(messages: &[(u64, u64)]) -> View {
+        let mut view = View::new("d".into());
+        for &(number, sequence) in messages {
+            if number == 0 {
+                view.opened();
+            } else {
+                view.received(Kind::Personal, number, Some(sequence), Moment::default());
+            }
+        }
+        view
+    }
+
+    #[test]
+    fn order_holds_within_a_connection() {
+        for (messages, violations) in [
+            (&[(1, 1), (2, 5), (3, 6)][..], 0),
+            (&[(1, 1), (2, 5), (0, 0), (1, 1), (2, 5)], 0),
+            (&[(2, 5), (1, 1)], 2),
+            (&[(1, 1), (1, 1)], 2),
+            (&[(1, 1), (1, 2)], 1),
+        ] {
+            assert_eq!(after(messages).violations.len(), violations, "{messages:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let view = after(&[(1, 1), (3, 3)]);
+        assert_eq!(view.missing(4, 9), ["d: 2 of Personal never came, 2 to 4"]);
+        let mut view = after(&[(1, 1)]);
+        view.subscribed(8);
+        assert_eq!(view.missing(1, 9), ["d: 2 of Topic never came, 8 to 9"]);
+        assert!(view.missing(1, 7).is_empty());
+    }
+
+    #[test]
+    fn what_was_acknowledged_comes_again_only_after_a_fault() {
+        for fails in [false, true] {
+            let (ledger, mut view) = (Ledger::default(), after(&[(1, 1), (2, 2)]));
+            view.acknowledged(view.mark().unwrap(), ledger.now());
+            if fails {
+                ledger.fault_begins();
+            }
+            view.opened();
+            view.received(Kind::Personal, 2, Some(2), ledger.now());
+            assert_eq!((view.repeated, view.violations.is_empty()), (1, fails));
+        }
+    }
+}
