@@ -127,8 +127,8 @@ impl Faults {
             Fault::PauseService => deployment.signal(service, Signal::STOP),
             Fault::RestartService => deployment.stop(service).await,
             Fault::CutOffService => deployment.cables(service).iter().for_each(harness::Cable::pull),
-            Fault::SilenceService => deployment.cables(service).iter().for_each(harness::Cable::mute),
-            Fault::SilenceOneLink => deployment.cables(service)[index].mute(),
+            Fault::SilenceService => deployment.cables(service).iter().for_each(harness::Cable::silence),
+            Fault::SilenceOneLink => deployment.cables(service)[index].silence(),
         }
         sleep(hold).await;
         match fault {
