@@ -4,6 +4,7 @@
 //! Beside every attack stands a witness, another user of the same gateway, who must receive what is meant for them and
 //! nothing else; and nothing may end a process. The table that this prints stands in `tests/README.md`.
 
+#![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
 #![expect(
     clippy::expect_used,
     clippy::panic,

@@ -5,6 +5,7 @@
 //! every device saw is compared with what was acknowledged to the producers. The table that this prints stands in
 //! `tests/README.md`.
 
+#![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
 #![expect(
     clippy::expect_used,
     clippy::panic,

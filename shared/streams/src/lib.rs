@@ -16,8 +16,6 @@
 //! - [`users::UserWatch`]: knows who is switched off; whatever it may have missed, it reads anew.
 //! - [`connections`]: asks every gateway who is connected, and says which one did not answer.
 
-#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests read what they have written"))]
-
 mod at_leader;
 mod bucket;
 mod carry;

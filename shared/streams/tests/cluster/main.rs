@@ -1,5 +1,6 @@
 //! What the crate promises on three nats-servers, while they fail.
 
+#![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

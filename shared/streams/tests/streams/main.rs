@@ -1,5 +1,6 @@
 //! What the crate promises about JetStream, shown on real nats-servers.
 
+#![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
