@@ -145,6 +145,8 @@ impl Deployment<'_> {
             .variable("TIDINGS_SCHEMAS__DIRECTORY", SCHEMAS)
             .variable("TIDINGS_ACCESS__HS256_SECRET", SECRET)
             .variable("TIDINGS_GATEWAY__LISTEN", "127.0.0.1:0")
+            // On the same address, so that no two tests want one port.
+            .variable("TIDINGS_GATEWAY__ADMIN_LISTEN", "127.0.0.1:0")
             .variable("TIDINGS_GATEWAY__DRAIN_TIME", "0s")
             .variable("TIDINGS_TELEMETRY__LOG_FORMAT", "text")
             .folder(self.made.folder.path())

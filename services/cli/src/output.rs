@@ -1,7 +1,7 @@
 //! What commands print: nothing else of this command writes to standard output or standard error.
 //!
 //! Two things hold for all of it. What others chose, such as names and reasons, is shown and never obeyed: see
-//! [`visible`]. And a reader that has seen enough, as `head` has, is no error: [`print`] fails with [`ReaderGone`], which
+//! [`visible()`]. And a reader that has seen enough, as `head` has, is no error: [`print()`] fails with [`ReaderGone`], which
 //! ends the command quietly.
 
 mod table;
@@ -42,7 +42,7 @@ pub(crate) fn print_pretty_json(value: &impl Serialize) -> Result<(), Failure> {
     serde_json::to_string_pretty(value)?.lines().try_for_each(print_json_text)
 }
 
-/// As [`print`], of something that was done: who does more of it goes on, although nobody reads.
+/// As [`print()`], of something that was done: who does more of it goes on, although nobody reads.
 pub(crate) fn announce(line: &str) -> Result<(), Failure> {
     print(line).or_else(|failure| if failure.is::<ReaderGone>() { Ok(()) } else { Err(failure) })
 }
