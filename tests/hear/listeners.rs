@@ -164,12 +164,13 @@ impl Listener {
     }
 }
 
-/// The texts of a claim: its own, or those of a list; a number is its digits, and what is empty is nothing.
+/// The texts of a claim: its own, or those of a list; a number counts by its value, and what is empty is nothing.
 fn texts(claim: &Value) -> Vec<String> {
     let elements = claim.as_array().cloned().unwrap_or_else(|| vec![claim.clone()]);
     let texts = elements.iter().filter_map(|element| match element {
         Value::String(text) => Some(text.clone()),
-        Value::Number(_) | Value::Bool(_) => Some(element.to_string()),
+        Value::Number(number) => Some(number.to_string().trim_end_matches(".0").to_owned()),
+        Value::Bool(_) => Some(element.to_string()),
         _ => None,
     });
     texts.filter(|text| !text.is_empty()).collect()

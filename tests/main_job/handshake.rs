@@ -64,8 +64,9 @@ async fn tokens_come_from_every_documented_place() {
     check_is_ada(&system, dial().query("token", &ada).cookie(&other).origin("https://app.example")).await;
 
     let refusal = dial().cookie(&ada).refused().await;
-    let text = "a token in a cookie needs one Origin header of the form https://app.example; programs other than \
-                browsers send the token in the Authorization header";
+    let text = "a token in a cookie needs one Origin header of the form https://app.example, and with \
+                `access.require_origin` every token does; programs other than browsers send the token in the \
+                Authorization header";
     check(&refusal, 403, "ORIGIN_MISSING", text);
     for origin in ["https://evil.example", "http://app.example", "https://app.example.evil.example"] {
         let refusal = dial().cookie(&ada).origin(origin).refused().await;
@@ -95,7 +96,7 @@ async fn whoever_has_no_good_token_is_refused() {
     check(&refused(&foreign).await, 401, "TOKEN_SIGNATURE", text);
     let text = "the token expired at 1700000000 (seconds since 1970); get a new one";
     check(&refused(&signed(SECRET, json!({ "exp": 1_700_000_000 }))).await, 401, "TOKEN_EXPIRED", text);
-    let text = "the token is valid only from 4000000000 on (seconds since 1970); check the clocks";
+    let text = "the token's `nbf` claim is 4000000000 (seconds since 1970), in the future; check the clocks";
     let early = signed(SECRET, json!({ "nbf": 4_000_000_000_u64, "exp": 4_100_000_000_u64 }));
     check(&refused(&early).await, 401, "TOKEN_NOT_YET_VALID", text);
     let text = "the token's `exp` claim is missing or no number of seconds since 1970";

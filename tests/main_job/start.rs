@@ -121,7 +121,7 @@ async fn mistakes_in_the_configuration_are_named_together_before_anything_is_bou
         let mut expected = vec![
             "gateway.heartbeet (tidings.toml): unknown; did you mean gateway.heartbeat?",
             "streams.replicas = 7 (tidings.toml): expected ",
-            "nats.url = \"http://127.0.0.1\" (TIDINGS_NATS__URL): expected one URL such as nats://127.0.0.1:4222",
+            "nats.url = \"http://127.0.0.1\" (TIDINGS_NATS__URL): expected URLs such as nats://127.0.0.1:4222",
             "gateway.idle_timeout = \"soon\" (TIDINGS_GATEWAY__IDLE_TIMEOUT): expected a duration above zero",
             "TIDINGS_GATEWAY__LISTEM: unknown variable; did you mean TIDINGS_GATEWAY__LISTEN?",
         ];
