@@ -57,7 +57,9 @@ async fn delivers(deployment: &Deployment<'_>) {
     assert_eq!(bo.next_json(2 * BOUND).await["type"], "shelter_update");
     for projector in projectors {
         let output = projector.output();
-        assert!(!output.contains("ERROR") && !output.contains("WARN"), "{output}");
+        // For a moment after a stream was created nobody may answer for it, and the projector tries again.
+        let mut faults = output.lines().filter(|line| !line.contains("the projector starts later"));
+        assert!(!faults.any(|line| line.contains("ERROR") || line.contains("WARN")), "{output}");
     }
 }
 

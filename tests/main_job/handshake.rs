@@ -70,8 +70,10 @@ async fn tokens_come_from_every_documented_place() {
     check(&refusal, 403, "ORIGIN_MISSING", text);
     for origin in ["https://evil.example", "http://app.example", "https://app.example.evil.example"] {
         let refusal = dial().cookie(&ada).origin(origin).refused().await;
-        let text =
-            format!("pages of {origin} may not use the cookie here; expected this host or an allowed origin");
+        let text = format!(
+            "pages of {origin} may not connect here; expected a page of this host, by https where the client speaks \
+             TLS, or of `gateway.allowed_origins`"
+        );
         check(&refusal, 403, "ORIGIN_FOREIGN", &text);
     }
     check(&dial().cookie(&ada).origin("null").refused().await, 403, "ORIGIN_MISSING", text);

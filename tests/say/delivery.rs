@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use harness::{BOUND, Setup, System, eventually};
+use harness::{BOUND, SECRET, Setup, System, eventually, token};
 use serde_json::{Value, json};
 
 use crate::{
@@ -128,8 +128,13 @@ async fn without_nats_the_client_is_told_and_says_it_again() {
     client.until(BOUND, |message| message["action"] == "pong").await;
 
     system.nats.restart().await.unwrap();
-    // Whatever became of them: said again until they are stored, in their order.
-    let mut client = open(&system, operator("dee", "s9")).await;
+    // Whatever became of them: said again until they are stored, in their order. Newcomers are refused until the gateway
+    // has found NATS again.
+    let dial = system.dial().bearer(&token(SECRET, operator("dee", "s9")));
+    let opening = eventually("the gateway lets newcomers in", OUTAGE, async || {
+        dial.clone().try_open().await.map_err(|refusal| refusal.body)
+    });
+    let mut client = opening.await;
     for n in 0..=10 {
         let frame = with_id(update("s9", n), format!("m-{n}"));
         eventually("it is stored", OUTAGE, async || {

@@ -26,7 +26,7 @@ async fn a_disabled_user_is_out_on_every_gateway_until_enabled() {
 
     // Also for a gateway that was not there, and whatever the token.
     let third = site.system.another_gateway(&[]).await;
-    let fresh = token_of("ada", &json!({ "iat": now() + 100 }));
+    let fresh = token_of("ada", &json!({ "iat": now() + 20 }));
     assert_eq!(refused(&third.address, &fresh).await, (403, "USER_DISABLED".to_owned()));
 
     site.users("enable", "ada").await;
@@ -84,7 +84,7 @@ async fn administrators_are_users_too() {
     assert_eq!(status, 200, "{body}");
     let (status, body) = eventually_refused(first, &admin()).await;
     assert_eq!((status, code(&body).as_str()), (401, "TOKEN_REVOKED"));
-    let fresh = token_of("root", &json!({ "scope": "tidings:admin", "iat": now() + 60 }));
+    let fresh = token_of("root", &json!({ "scope": "tidings:admin", "iat": now() + 20 }));
     assert_eq!(request("GET", first, "users/root", &fresh).await.0, 200);
     site.users("disable", "root").await;
     let (status, body) = eventually_refused(first, &fresh).await;

@@ -113,7 +113,7 @@ pub enum Refusal {
     MissingOrigin,
     /// `ORIGIN_FOREIGN`: sent by a page of a site that is not allowed to.
     #[error(
-        "pages of {0} may not connect here so; expected one of this host, by https where the client speaks TLS, or of \
+        "pages of {0} may not connect here; expected a page of this host, by https where the client speaks TLS, or of \
          `gateway.allowed_origins`"
     )]
     ForeignOrigin(Origin),

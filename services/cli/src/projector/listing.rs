@@ -85,13 +85,23 @@ fn under_way(rebuild: &Rebuild) -> String {
     }
 }
 
+/// What scripts read; the form in which placements are stored is another matter.
 fn described(tenant: &Tenant, placement: &Placement, since: Option<&str>) -> Value {
     let place = placement.current.place;
+    let next = placement.next.as_ref().map(|next| {
+        json!({
+            "shard": next.place.shard,
+            "generation": next.place.generation,
+            "since": next.since,
+            "requested_at": next.requested_at,
+            "progress": next.progress,
+        })
+    });
     json!({
         "tenant": tenant,
         "shard": place.shard,
         "generation": place.generation,
         "since": since,
-        "next": placement.next,
+        "next": next,
     })
 }
