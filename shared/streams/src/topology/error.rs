@@ -1,0 +1,124 @@
+//! Why the streams cannot be used: what differs, what is missing, and whether that may pass by itself.
+
+use std::fmt;
+
+use async_nats::jetstream;
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, GetStreamError};
+
+/// A setting of a stream that is not as wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The setting, as the JetStream API names it.
+    pub setting: &'static str,
+    /// What the stream has.
+    pub found: String,
+    /// What Tidings wants.
+    pub wanted: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} is {}, expected {}", self.setting, self.found, self.wanted)
+    }
+}
+
+pub(super) type Setting<'c> = (&'static str, &'c dyn fmt::Debug, &'c dyn fmt::Debug);
+
+pub(super) fn differences(settings: &[Setting<'_>]) -> Vec<Difference> {
+    let described = settings.iter().map(|(setting, wanted, found)| Difference {
+        setting,
+        found: format!("{found:?}"),
+        wanted: format!("{wanted:?}"),
+    });
+    described.filter(|difference| difference.found != difference.wanted).collect()
+}
+
+pub(super) struct Differences<'d>(pub(super) &'d [Difference]);
+
+impl fmt::Display for Differences<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, difference) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(formatter, "{separator}{difference}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why the streams cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TopologyError {
+    /// The server lacks what Tidings relies on.
+    #[error("this is nats-server {found}, and Tidings needs nats-server 2.12.0 or later; update it")]
+    OldServer {
+        /// The server's version.
+        found: String,
+    },
+    /// The stream is not there, and is not to be created by this process.
+    #[error("stream {stream} is missing; a projector creates it when it starts")]
+    Missing {
+        /// The stream.
+        stream: String,
+    },
+    /// The account has no JetStream.
+    #[error("cannot look up stream {stream}: JetStream is not enabled here; start nats-server with -js")]
+    NoJetStream {
+        /// The stream.
+        stream: String,
+        /// What the client says.
+        #[source]
+        source: GetStreamError,
+    },
+    /// NATS does not answer about the stream: it is away, or the stream has no leader.
+    #[error("cannot look up stream {stream} now; NATS does not answer, or the stream has no leader")]
+    Lookup {
+        /// The stream.
+        stream: String,
+        /// What the client says.
+        #[source]
+        source: GetStreamError,
+    },
+    /// NATS does not create the stream.
+    #[error(
+        "cannot create stream {stream}; may this NATS user do that? If not, start the projector, which may, first"
+    )]
+    Create {
+        /// The stream.
+        stream: String,
+        /// What the client says.
+        #[source]
+        source: CreateStreamError,
+    },
+    /// The stream is there but cannot serve.
+    #[error(
+        "stream {stream} exists with other settings: {}; Tidings alters no stream: change it with `nats stream edit \
+         {stream}`, or remove it if nothing in it matters",
+        Differences(differences)
+    )]
+    Different {
+        /// The stream.
+        stream: String,
+        /// All settings that differ.
+        differences: Vec<Difference>,
+    },
+}
+
+impl TopologyError {
+    /// Whether it may be different in a moment, without anybody changing a setting: a stream was not created yet, or nobody
+    /// answered, such as while a cluster elects a leader.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        /// "JetStream system temporarily unavailable"
+        const UNAVAILABLE: u64 = 10_008;
+        let is_unavailable = |error: &jetstream::Error| error.error_code().0 == UNAVAILABLE;
+        match self {
+            Self::Missing { .. } | Self::Lookup { .. } => true,
+            Self::Create { source, .. } => match source.kind() {
+                CreateStreamErrorKind::TimedOut => true,
+                CreateStreamErrorKind::JetStream(error) => is_unavailable(&error),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
