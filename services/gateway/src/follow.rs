@@ -63,6 +63,8 @@ async fn read_through(
             Some(Followed::Placed { tenant, place, sequence }) => {
                 if place.shard == topology.shard() {
                     retained.begin(&tenant, place.generation, sequence);
+                } else {
+                    retained.leave(&tenant, place.generation);
                 }
             }
             // What was purged while this was read may have been read before.
@@ -108,14 +110,16 @@ pub(crate) async fn follow(
                 continue;
             }
             Followed::Placed { tenant, place, sequence: since } => {
-                // That a tenant has gone elsewhere is heard of otherwise.
-                if place.shard != topology.shard() {
-                    continue;
-                }
                 let generation = place.generation;
-                retained.begin(&tenant, generation, since);
-                tracing::info!(%tenant, generation, "the tenant's envelopes were made anew");
-                News::Began { tenant, generation, since }
+                if place.shard == topology.shard() {
+                    retained.begin(&tenant, generation, since);
+                    tracing::info!(%tenant, generation, "the tenant's envelopes were made anew");
+                    News::Began { tenant, generation, since }
+                } else {
+                    // The bucket says so, too, but a tenant may be back before anybody has looked there.
+                    retained.leave(&tenant, generation);
+                    News::Left { tenant, generation }
+                }
             }
             Followed::Renewed(epoch) => {
                 if retained.epoch() == epoch {

@@ -78,9 +78,20 @@ impl Generations {
         }
     }
 
-    /// The tenant's envelopes are elsewhere from now on.
-    pub(crate) fn leave(&mut self, tenant: &Tenant) {
-        self.stays(tenant).has_left = true;
+    /// The tenant's envelopes are elsewhere from now on, in this generation. Stream and bucket both say so, and one of them
+    /// may be late: whoever is back already does not leave because of it. Nobody comes back in the first generation.
+    pub(crate) fn leave(&mut self, tenant: &Tenant, generation: u32) {
+        let stays = self.stays(tenant);
+        let is_back =
+            stays.began.last().is_some_and(|last| last.generation > 0 && last.generation >= generation);
+        stays.has_left |= !is_back;
+    }
+
+    /// Whether the tenant was elsewhere and came back since this generation. Whoever began in it has not been given what was
+    /// new elsewhere, so what is given here now would be behind a hole.
+    pub(crate) fn has_come_back(&self, tenant: &Tenant, first: u32) -> bool {
+        let mut began = self.tenants.get(tenant).into_iter().flat_map(|stays| &stays.began);
+        began.any(|began| began.generation > first && began.is_return)
     }
 
     fn stays(&mut self, tenant: &Tenant) -> &mut Stays {
@@ -162,10 +173,15 @@ mod tests {
         assert_eq!(second.current(&ops), None);
         second.begin(&ops, 2, 10);
         assert_eq!(second.current(&ops), Some(2));
-        second.leave(&ops);
+        second.leave(&ops, 3);
         assert_eq!(second.current(&ops), None);
         second.begin(&ops, 4, 30);
         assert_eq!(second.current(&ops), Some(4));
+        second.leave(&ops, 3);
+        assert_eq!(second.current(&ops), Some(4), "it is back, whoever hears late that it was elsewhere");
+        assert!(second.has_come_back(&ops, 2) && !second.has_come_back(&ops, 4));
+        second.begin(&ops, 5, 50);
+        assert!(second.has_come_back(&ops, 2) && !second.has_come_back(&ops, 4), "made anew where it is");
     }
 
     /// A projector that does not know yet of a move writes on: what it writes is given to who is still here, and where they
@@ -177,7 +193,7 @@ mod tests {
             let mut generations = Generations::new(holds_others);
             generations.begin(&ops, 2, 10);
             generations.begin(&ops, 3, 20);
-            generations.leave(&ops);
+            generations.leave(&ops, 4);
             assert_eq!(generations.current(&ops), None, "nobody comes");
             assert!(generations.delivers(&ops, 3) && !generations.delivers(&ops, 2));
             assert_eq!(generations.at(&ops, 2, 25), (3, u64::MAX));
@@ -196,7 +212,7 @@ mod tests {
         let mut first = Generations::new(true);
         assert!(!first.is_to_come(&ops, 0) && first.is_to_come(&ops, 1));
         assert!(Generations::new(false).is_to_come(&ops, 0));
-        first.leave(&ops);
+        first.leave(&ops, 1);
         assert!(!first.is_to_come(&ops, 0) && first.is_to_come(&ops, 2));
         first.begin(&ops, 2, 40);
         assert!(!first.is_to_come(&ops, 2) && first.is_to_come(&ops, 3));
@@ -208,8 +224,11 @@ mod tests {
         assert!(!Generations::new(true).delivers(&tenant("ops"), 1));
         assert!(!Generations::new(false).delivers(&tenant("ops"), 0));
         let mut left = Generations::new(true);
-        left.leave(&tenant("ops"));
+        left.leave(&tenant("ops"), 1);
         assert_eq!(left.current(&tenant("ops")), None);
         assert!(left.delivers(&tenant("ops"), 0));
+        let mut elsewhere = Generations::new(true);
+        elsewhere.leave(&tenant("ops"), 0);
+        assert_eq!(elsewhere.current(&tenant("ops")), None, "it was placed elsewhere from the beginning");
     }
 }

@@ -132,13 +132,19 @@ impl OpenLane {
     pub(crate) async fn place(&self, tenant: &Tenant, placement: &Placement) {
         let Lane { topology, retained } = &*self.lane;
         for stay in stays(topology.shard(), retained.epoch(), (retained.head(), retained.head()), placement) {
-            let Some((generation, since)) = stay else {
-                retained.leave(tenant);
-                continue;
+            let tenant = tenant.clone();
+            let news = match stay {
+                (generation, None) => {
+                    retained.leave(&tenant, generation);
+                    News::Left { tenant, generation }
+                }
+                (generation, Some(since)) => {
+                    retained.begin(&tenant, generation, since);
+                    News::Began { tenant, generation, since }
+                }
             };
-            retained.begin(tenant, generation, since);
             for shard in self.shards.iter() {
-                shard.tell(News::Began { tenant: tenant.clone(), generation, since }).await;
+                shard.tell(news.clone()).await;
             }
         }
     }
@@ -154,13 +160,13 @@ impl OpenLane {
 }
 
 /// The generations of a tenant in a shard's stream that were current when it held what is up to `reach`, and since when;
-/// an empty one for each time that the tenant left it.
+/// those that were elsewhere without the latter.
 fn stays(
     shard: ShardNumber,
     stream: Epoch,
     (reach, last): (u64, u64),
     placement: &Placement,
-) -> impl Iterator<Item = Option<(u32, u64)>> {
+) -> impl Iterator<Item = (u32, Option<u64>)> {
     placement.stays().filter_map(move |stay| {
         let place = stay.place;
         // What is known of another life of the stream, or of more than it has after a roll-back, counts for all that is
@@ -168,9 +174,9 @@ fn stays(
         let since = stay.since.filter(|since| since.epoch == place.epoch(stream) && since.sequence <= last);
         let since = since.map_or(0, |since| since.sequence);
         if place.shard == shard {
-            (since <= reach).then_some(Some((place.generation, since)))
+            (since <= reach).then_some((place.generation, Some(since)))
         } else {
-            Some(None)
+            Some((place.generation, None))
         }
     })
 }
@@ -187,8 +193,8 @@ fn generations_at(
     for (tenant, placement) in placements {
         for stay in stays(shard, stream, (reach, last), placement) {
             match stay {
-                None => generations.leave(tenant),
-                Some((generation, since)) => generations.begin(tenant, generation, since),
+                (generation, None) => generations.leave(tenant, generation),
+                (generation, Some(since)) => generations.begin(tenant, generation, since),
             }
         }
     }

@@ -201,9 +201,11 @@ impl Keeper {
             && let Some(left) = lanes.open.get(&home)
         {
             tracing::info!(%tenant, from = %home, to = %shard, "the tenant's envelopes have moved to another shard");
-            left.lane.retained.leave(tenant);
+            let (generation, over) =
+                (current.place.generation, MOVING.min(self.shared.settings.drain_time()));
+            left.lane.retained.leave(tenant, generation);
             for handle in left.shards.iter() {
-                handle.move_away(tenant.clone(), MOVING.min(self.shared.settings.drain_time())).await;
+                handle.move_away(tenant.clone(), generation, over).await;
             }
         }
         Ok(())

@@ -89,9 +89,9 @@ impl Retained {
         inner.mailbox.advance_to(since);
     }
 
-    /// The tenant's envelopes are elsewhere from now on.
-    pub(crate) fn leave(&self, tenant: &Tenant) {
-        self.write().generations.leave(tenant);
+    /// The tenant's envelopes are elsewhere from now on, in this generation.
+    pub(crate) fn leave(&self, tenant: &Tenant, generation: u32) {
+        self.write().generations.leave(tenant, generation);
     }
 
     /// Takes the next envelopes, of which only the headers are known.

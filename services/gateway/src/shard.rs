@@ -113,6 +113,8 @@ pub(crate) enum News {
         /// The sequence behind which it follows.
         since: u64,
     },
+    /// A tenant's envelopes are elsewhere, in this generation.
+    Left { tenant: Tenant, generation: u32 },
     /// The stream was made anew; sequences begin at 1 again.
     Renewed(Epoch),
 }
@@ -121,7 +123,7 @@ enum Command {
     Adopt(Box<Newcomer>),
     Tell(News),
     Survey(Box<Survey>, oneshot::Sender<Page>),
-    MoveAway(Tenant, Duration),
+    MoveAway(Tenant, u32, Duration),
     Drain(Duration),
     Close,
 }
@@ -179,9 +181,9 @@ impl ShardHandle {
         page.await.ok()
     }
 
-    /// Has a tenant's connections go elsewhere within this time: its envelopes are in another lane.
-    pub(crate) async fn move_away(&self, tenant: Tenant, over: Duration) {
-        let _ = self.commands.send(Command::MoveAway(tenant, over)).await;
+    /// Has a tenant's connections go elsewhere within this time: its envelopes are in another lane, in this generation.
+    pub(crate) async fn move_away(&self, tenant: Tenant, generation: u32, over: Duration) {
+        let _ = self.commands.send(Command::MoveAway(tenant, generation, over)).await;
     }
 
     /// Ends the shard after it has moved its connections elsewhere within this time.
@@ -287,9 +289,15 @@ impl Shard {
                     Some(Command::Tell(News::Began { tenant, generation, since })) => {
                         self.generations.borrow_mut().begin(&tenant, generation, since);
                         self.cursor.set(self.cursor.get().max(since));
+                        self.send_back(&tenant);
+                    }
+                    Some(Command::Tell(News::Left { tenant, generation })) => {
+                        self.generations.borrow_mut().leave(&tenant, generation);
                     }
                     Some(Command::Tell(News::Renewed(epoch))) => self.renew(epoch),
-                    Some(Command::MoveAway(tenant, over)) => self.move_away(&tenant, over),
+                    Some(Command::MoveAway(tenant, generation, over)) => {
+                        self.move_away(&tenant, generation, over);
+                    }
                     Some(Command::Survey(survey, answer)) => {
                         // Whoever asked may have gone.
                         let _ = answer.send(self.survey(&survey));

@@ -39,12 +39,26 @@ impl Shard {
     }
 
     /// Moves a tenant's connections elsewhere within this time. Those that are still to come were told elsewhere.
-    pub(super) fn move_away(&self, tenant: &Tenant, over: Duration) {
-        self.generations.borrow_mut().leave(tenant);
+    pub(super) fn move_away(&self, tenant: &Tenant, generation: u32, over: Duration) {
+        self.generations.borrow_mut().leave(tenant, generation);
         let connections = self.connections.borrow();
         let is_of_tenant =
             |connection: &&Rc<Connection>| connection.state().session.passport().tenant() == tenant;
         self.spread_out(connections.values().filter(is_of_tenant).cloned().collect(), over, Instant::now());
+    }
+
+    /// Has those leave at once who have been here since before the tenant was elsewhere. What was new there was made anew
+    /// before the notice of its return and has been given to nobody; so what follows the notice would come to them behind a
+    /// hole. When they come again, they go on where they stood.
+    pub(super) fn send_back(&self, tenant: &Tenant) {
+        let now = Instant::now();
+        for connection in self.connections.borrow().values() {
+            let mut state = connection.state();
+            if state.session.passport().tenant() == tenant && self.has_come_back(&state) {
+                state.leave(now);
+                connection.ask(&mut state);
+            }
+        }
     }
 
     fn spread_out(&self, mut connections: Vec<Rc<Connection>>, over: Duration, now: Instant) {
@@ -60,7 +74,9 @@ impl Shard {
 
     /// Gives a newcomer its moment if the shard is draining already, or its tenant has moved since its handshake.
     pub(super) fn drain_newcomer(&self, connection: &Connection, now: Instant) {
-        if !self.is_here(&connection.state()) {
+        if self.has_come_back(&connection.state()) {
+            connection.state().leave(now);
+        } else if !self.is_here(&connection.state()) {
             self.announce(connection, Duration::ZERO, now);
         } else if let Some(drained_by) = self.drained_by.get() {
             let left = drained_by.saturating_duration_since(now);
@@ -126,10 +142,15 @@ impl Shard {
         self.generations.borrow().current(state.session.passport().tenant()).is_some()
     }
 
+    /// Whether the tenant was elsewhere since the connection began, and is here again.
+    fn has_come_back(&self, state: &State) -> bool {
+        self.generations.borrow().has_come_back(state.session.passport().tenant(), state.generation)
+    }
+
     fn reason_to_leave(&self, state: &State) -> (CloseCode, &'static str) {
         if self.drained_by.get().is_some() {
             (CloseCode::GoingAway, "the gateway is shutting down")
-        } else if !self.is_here(state) {
+        } else if !self.is_here(state) || self.has_come_back(state) {
             (CloseCode::GoingAway, "the messages have moved within the service; connect again")
         } else {
             (CloseCode::ConnectionAge, "the connection has reached its greatest age")
