@@ -90,7 +90,7 @@ impl Shard {
         };
         let stream_id = consumer.publication_id(&message_id);
         let raw = RawEvent {
-            subject: said.event.subject(consumer.tenant()),
+            subject: said.event.client_subject(consumer.tenant()),
             headers: vec![(headers::CONTENT_TYPE.to_owned(), CloudEvent::CONTENT_TYPE.to_owned())],
             payload: event.into_json().into(),
             position: Position { epoch: Epoch(0), sequence: 0 },
