@@ -31,6 +31,7 @@ const STREAMS: [&str; 8] = [
 fn targets() -> Vec<String> {
     let stored = [
         "events.shelter.shelter.updated",
+        "events.ops.incident.created.client",
         "rejected.shelter.1.1",
         "envelopes.shelter.durable.all.-.note.-",
         "envelopes_1.shelter.durable.all.-.note.-",
@@ -162,7 +163,7 @@ async fn each_credential_reaches_what_is_its_own_and_nothing_else() {
     filled(&deployment).await;
     let streams = deployment.streams().await;
     for (user, account, writes) in [
-        ("ops-producer", "PRODUCERS_ops", &["EVENTS events.ops.>"][..]),
+        ("ops-producer", "PRODUCERS_ops", &["EVENTS events.ops.*.*"][..]),
         (
             "gateway",
             "GATEWAY",

@@ -39,18 +39,26 @@ impl EventName {
         format!("events.{tenant}.{self}")
     }
 
-    /// The subject on which a gateway publishes what one of its clients says, and nobody else may publish:
+    /// The subject on which a gateway publishes what one of its clients publishes, and nobody else may:
     /// `events.<tenant>.<entity>.<action>.client`.
     #[must_use]
     pub fn client_subject(&self, tenant: &Tenant) -> String {
         format!("{}{BY_CLIENT}", self.subject(tenant))
     }
+
+    /// The subject on which a producer would publish what was published on this one.
+    #[must_use]
+    pub fn producers_subject(subject: &str) -> &str {
+        let by_client = subject.strip_suffix(BY_CLIENT);
+        // `events.<tenant>.<entity>.client` is an event whose action has that name.
+        by_client.filter(|subject| subject.matches('.').count() >= 3).unwrap_or(subject)
+    }
 }
 
-/// Ends the subject of what a client said.
+/// Ends the subject of what a client published.
 const BY_CLIENT: &str = ".client";
 
-/// By what an event is known if it comes again, within its tenant. What clients say never has the identity of what a
+/// By what an event is known if it comes again, within its tenant. What clients publish never has the identity of what a
 /// producer publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Identity<'e> {
@@ -110,9 +118,7 @@ impl RawEvent {
 
     /// The subject that a producer would publish it on.
     fn published_on(&self) -> &str {
-        let by_client = self.subject.strip_suffix(BY_CLIENT);
-        // `events.<tenant>.<entity>.client` is an event whose action has that name.
-        by_client.filter(|subject| subject.matches('.').count() >= 3).unwrap_or(&self.subject)
+        EventName::producers_subject(&self.subject)
     }
 
     /// The token of the subject that states the tenant; none, if it is no event's.
@@ -190,7 +196,7 @@ pub struct Event {
     pub data: Value,
     /// Whether the producer gave the id.
     pub has_own_id: bool,
-    /// The gateway's id for it, if a client said it.
+    /// The gateway's id for it, if a client published it.
     pub publication: Option<String>,
 }
 

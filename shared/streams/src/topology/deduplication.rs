@@ -40,7 +40,8 @@ pub(super) fn off(client: &Client) -> (Duration, Option<Vec<Source>>) {
 }
 
 /// Turns the deduplication of an `EVENTS` off that was created by an older version, or on an older server. It is the only
-/// setting that is ever altered; where that is not permitted, the difference is reported with the others.
+/// setting that is ever altered; where that is not permitted, as to a projector with an account of its own, the
+/// difference is reported with the others.
 pub(super) async fn turn_off(context: &Context, wanted: &Config, found: Stream) -> Stream {
     let config = &found.cached_info().config;
     if wanted.name != EVENTS || config.duplicate_window == wanted.duplicate_window {
@@ -56,7 +57,7 @@ pub(super) async fn turn_off(context: &Context, wanted: &Config, found: Stream) 
         tracing::warn!(
             error = &error as &dyn std::error::Error,
             "cannot turn off the deduplication of stream EVENTS: an event is dropped if another one has the same \
-             Nats-Msg-Id, also one of another tenant; permit the projector $JS.API.STREAM.UPDATE.EVENTS and restart it"
+             Nats-Msg-Id, also one of another tenant; run `tidings projector ls` once as an administrator, who may do it"
         );
         return found;
     }
