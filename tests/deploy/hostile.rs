@@ -56,7 +56,7 @@ fn targets() -> Vec<String> {
 }
 
 /// The accounts' imports by the account's name: the subjects that they may publish to, and where these lead.
-fn imports(made: &Made) -> BTreeMap<String, Vec<(String, String)>> {
+pub(crate) fn imports(made: &Made) -> BTreeMap<String, Vec<(String, String)>> {
     let config = std::fs::read_to_string(made.path("nats-accounts.conf")).unwrap();
     let tokens = config.split_whitespace().filter(|word| word.starts_with("eyJ"));
     let claims = tokens.filter_map(|token| {
