@@ -241,3 +241,24 @@ async fn what_waited_for_a_projector_is_decided_by_when_it_was_published() {
     assert_eq!(found, [1, 1]);
     projector.stop().await;
 }
+
+/// The projector of the shard where a tenant moves in has not read what came before as one of its own.
+#[tokio::test]
+async fn a_tenant_takes_its_ids_along_when_it_moves() {
+    let scene = scene().await;
+    let projectors = [scene.projector_of(0).await, scene.projector_of(1).await];
+    for n in 1..=3 {
+        scene.publish("note.added", &note("s", &n.to_string(), n)).await;
+    }
+    let next = scene.ask(1, None).await;
+    scene.until_current(next).await;
+    scene.publish("note.added", &note("s", "1", 1)).await;
+    let other = scene.publish("note.added", &note("s", "2", 9)).await;
+    scene.publish("note.added", &note("s", "4", 4)).await;
+    scene.until_there_are(4, next).await;
+    scene.has_notes(next, 1..=4).await;
+    assert_eq!(rejected(&scene).await, [(other, "id-reused".to_owned())]);
+    for projector in projectors {
+        projector.stop().await;
+    }
+}
