@@ -176,11 +176,12 @@ looks() {
 
 # The projector makes the streams, reads EVENTS and writes the rest. Acknowledgements have two forms of subject, of
 # which the server chooses one. For a rebuild it reads events and envelopes by consumers without a name, and it removes
-# what was there before.
+# what was there before. It asks whether an event was rejected before it takes another one with the same id for its
+# repetition.
 process PROJECTOR
 looks
 imports EVENTS '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.MSG.NEXT.@.*'
-imports REJECTED '$JS.API.STREAM.CREATE.@' 'rejected.>'
+imports REJECTED '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' 'rejected.>'
 imports KV_PLACEMENTS '$JS.API.STREAM.CREATE.@' '$KV.PLACEMENTS.>'
 imports KV_CATALOGS '$JS.API.INFO' '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.DIRECT.GET.@.>' '$KV.CATALOGS.>'
 projects() {
@@ -242,10 +243,13 @@ user ADMIN admin
 
 # --- The producers ------------------------------------------------------------------------------------------------
 
-# A tenant's producers publish its events, hear whether they are stored, and nothing else.
+# A tenant's producers publish its events, hear whether they are stored, and nothing else. What clients publish has a
+# subject of five tokens, which gateways alone may use.
 for tenant in $tenants; do
     process "PRODUCERS_$tenant"
-    imports EVENTS "events.$tenant.>"
+    # As an older version of this script granted it.
+    ! has "events.$tenant.>" || quietly nsc delete import --account "$into" --subject "events.$tenant.>"
+    imports EVENTS "events.$tenant.*.*"
     user "PRODUCERS_$tenant" "$tenant-producer"
 done
 

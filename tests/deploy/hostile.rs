@@ -31,6 +31,7 @@ const STREAMS: [&str; 8] = [
 fn targets() -> Vec<String> {
     let stored = [
         "events.shelter.shelter.updated",
+        "events.ops.incident.created.client",
         "rejected.shelter.1.1",
         "envelopes.shelter.durable.all.-.note.-",
         "envelopes_1.shelter.durable.all.-.note.-",
@@ -55,7 +56,7 @@ fn targets() -> Vec<String> {
 }
 
 /// The accounts' imports by the account's name: the subjects that they may publish to, and where these lead.
-fn imports(made: &Made) -> BTreeMap<String, Vec<(String, String)>> {
+pub(crate) fn imports(made: &Made) -> BTreeMap<String, Vec<(String, String)>> {
     let config = std::fs::read_to_string(made.path("nats-accounts.conf")).unwrap();
     let tokens = config.split_whitespace().filter(|word| word.starts_with("eyJ"));
     let claims = tokens.filter_map(|token| {
@@ -162,7 +163,7 @@ async fn each_credential_reaches_what_is_its_own_and_nothing_else() {
     filled(&deployment).await;
     let streams = deployment.streams().await;
     for (user, account, writes) in [
-        ("ops-producer", "PRODUCERS_ops", &["EVENTS events.ops.>"][..]),
+        ("ops-producer", "PRODUCERS_ops", &["EVENTS events.ops.*.*"][..]),
         (
             "gateway",
             "GATEWAY",

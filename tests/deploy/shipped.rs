@@ -4,6 +4,7 @@ use harness::{BOUND, Client, Dial, eventually};
 use serde_json::json;
 
 use crate::deployment::{Deployment, Made, token_of};
+use crate::hostile::imports;
 
 #[tokio::test]
 async fn one_shard_on_one_server_and_on_three() {
@@ -88,6 +89,31 @@ async fn the_script_adds_and_keeps() {
     let _projector = deployment.projector(1).await;
     let client = async_nats::jetstream::new(deployment.client("kitchen-producer").await);
     client.publish("events.kitchen.order.placed", "{}".into()).await.unwrap().await.unwrap();
+}
+
+/// What an older version of the script granted to producers is taken back: they could publish what only gateways may.
+#[tokio::test]
+async fn the_script_takes_back_what_producers_may_no_longer_publish() {
+    let made = Made::with(1);
+    let (path, granted) = (made.path("nats-accounts.sh"), || imports(&made)["PRODUCERS_kitchen"].clone());
+    let script = std::fs::read_to_string(&path).unwrap();
+    let older = script.lines().filter(|line| !line.contains("nsc delete import"));
+    let older = older.collect::<Vec<_>>().join("\n").replace("events.$tenant.*.*", "events.$tenant.>");
+    std::fs::write(&path, older).unwrap();
+    made.run_script(1, &["kitchen"]);
+    let all = "events.kitchen.>".to_owned();
+    assert_eq!(granted(), [(all.clone(), all)]);
+    std::fs::write(&path, script).unwrap();
+    made.run_script(1, &["kitchen"]);
+    let events = "events.kitchen.*.*".to_owned();
+    assert_eq!(granted(), [(events.clone(), events)]);
+    let deployment = made.start().await;
+    let _projector = deployment.projector(0).await;
+    let client = async_nats::jetstream::new(deployment.client("kitchen-producer").await);
+    client.publish("events.kitchen.order.placed", "{}".into()).await.unwrap().await.unwrap();
+    let as_client = client.publish("events.kitchen.order.placed.client", "{}".into()).await.unwrap();
+    let refused = as_client.await.unwrap_err();
+    assert_eq!(refused.kind(), async_nats::jetstream::context::PublishErrorKind::StreamNotFound, "{refused}");
 }
 
 fn seed(credentials: &str) -> String {

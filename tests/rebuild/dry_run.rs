@@ -41,6 +41,24 @@ async fn with_the_catalogs_that_run_nothing_would_differ() {
     assert_eq!(counts(&dry_run(&system, CATALOG, 9, &[]).await), [3, 0, 0, 0]);
 }
 
+/// Events that came again became nothing, and would become nothing.
+#[tokio::test]
+async fn repetitions_are_no_difference() {
+    let (system, _schemas) = kitchen::open().await;
+    let events = [("a", "soup"), ("b", "stew"), ("a", "soup"), ("b", "cake"), ("c", "pie")];
+    for (id, dish) in events {
+        let headers = async_nats::HeaderMap::from_iter([(
+            "Nats-Msg-Id".parse().unwrap(),
+            id.parse::<async_nats::HeaderValue>().unwrap(),
+        )]);
+        let data = json!({ "guest": "ada", "dish": dish, "table": 4 });
+        system.publish_raw("events.kitchen.dish.ready", headers, data.to_string()).await;
+    }
+    let report = dry_run(&system, CATALOG, 5, &[]).await;
+    assert_eq!(counts(&report), [3, 0, 0, 0], "{report}");
+    assert_eq!(report["rejected"], json!({ "id-reused": 1 }));
+}
+
 #[tokio::test]
 async fn each_kind_of_difference_is_shown_with_examples() {
     let (system, _schemas) = kitchen::open().await;

@@ -161,7 +161,9 @@ impl Engine {
         if self.residents.is_lost(tenant) && !self.is_written(&read) {
             self.projecting.reject_unplaced(&read.event).await;
         }
-        if self.residents.is_here(tenant) {
+        let is_here = self.residents.is_here(tenant);
+        self.projecting.follow(tenant, read.event.position, is_here);
+        if is_here {
             let now = (self.clock)();
             envelopes = self.projecting.envelopes(&read.event).await;
             envelopes.retain(|envelope| is_wanted(envelope, self.resume, now));
@@ -256,7 +258,7 @@ impl Engine {
                     match self.writer.send(outgoing, (self.clock)()).await {
                         Err(error @ WriteError::Refused(_)) => {
                             let refused = self.backlog.take_unsent();
-                            refuse(&self.projecting, &mut self.refused, refused, &error).await;
+                            refuse(&mut self.projecting, &mut self.refused, refused, &error).await;
                             continue;
                         }
                         sent => sent?,

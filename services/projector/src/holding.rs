@@ -7,7 +7,7 @@
 //! done. The newest of each subject is held anew unless `ENVELOPES` has it, or a younger one. No clock takes
 //! part in that, so no delay makes it miss anything.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,9 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use crate::conflate::{Conflation, Held};
+use crate::dedup::dropped;
 use crate::residents::Residents;
+use crate::run::ProjectorError;
 
 pub(crate) struct Holding {
     topology: Topology,
@@ -66,7 +68,7 @@ impl Holding {
         in_line: &HashMap<EnvelopeSubject, Origin>,
         residents: &Residents,
         now: OffsetDateTime,
-    ) -> Result<(), PastError> {
+    ) -> Result<(), ProjectorError> {
         let mut conflation = Conflation::default();
         for (subject, (found, interval)) in self.look_back(resume, through, residents).await? {
             let Held { envelope, stored_at } = &found;
@@ -100,7 +102,7 @@ impl Holding {
         resume: Resume,
         through: Position,
         residents: &Residents,
-    ) -> Result<HashMap<EnvelopeSubject, (Held, Duration)>, PastError> {
+    ) -> Result<HashMap<EnvelopeSubject, (Held, Duration)>, ProjectorError> {
         // Of another life of `EVENTS`, nothing is held.
         let after = resume.after.filter(|after| after.event.epoch == through.epoch);
         let last = after.map_or(0, |after| after.event.sequence);
@@ -111,30 +113,52 @@ impl Holding {
             return Ok(newest);
         }
         let catalogs = Arc::clone(&self.catalogs.borrow());
-        let subjects = |catalog: &Catalog| {
-            let events = catalog.replaceable_events().map(|event| event.subject(catalog.tenant()));
-            events.collect::<Vec<_>>()
-        };
         let own = catalogs.values().filter(|catalog| residents.is_here(catalog.tenant().as_str()));
-        let subjects: Vec<_> = own.flat_map(subjects).collect();
-        for subject in subjects {
-            let mut position = Position { sequence: first - 1, ..through };
-            while position.sequence < last {
-                let Some(event) = next_event(&self.topology, &subject, position).await? else { break };
-                position = event.position;
-                if position.sequence > last {
-                    break;
-                }
-                for (envelope, interval) in self.replaceable_envelopes(&catalogs, &event) {
-                    let known = newest.get(&envelope.subject).map(|(known, _)| known.envelope.origin);
-                    if known.is_none_or(|known| is_younger(envelope.origin, known)) {
-                        let held = Held { envelope, stored_at: event.stored_at };
-                        newest.insert(held.envelope.subject.clone(), (held, interval));
+        for catalog in own {
+            let tenant = catalog.tenant();
+            let mut dropped = None;
+            let events = catalog.replaceable_events();
+            for subject in events.flat_map(|event| [event.subject(tenant), event.client_subject(tenant)]) {
+                let mut position = Position { sequence: first - 1, ..through };
+                while position.sequence < last {
+                    let Some(event) = next_event(&self.topology, &subject, position).await? else { break };
+                    position = event.position;
+                    if position.sequence > last {
+                        break;
+                    }
+                    let dropped = match &mut dropped {
+                        Some(dropped) => dropped,
+                        none => none.insert(self.dropped(tenant, first, last, through).await?),
+                    };
+                    if dropped.contains(&position.sequence) {
+                        continue;
+                    }
+                    for (envelope, interval) in self.replaceable_envelopes(&catalogs, &event) {
+                        let known = newest.get(&envelope.subject).map(|(known, _)| known.envelope.origin);
+                        if known.is_none_or(|known| is_younger(envelope.origin, known)) {
+                            let held = Held { envelope, stored_at: event.stored_at };
+                            newest.insert(held.envelope.subject.clone(), (held, interval));
+                        }
                     }
                 }
             }
         }
         Ok(newest)
+    }
+
+    /// Which of a tenant's events became no envelopes because others have their ids.
+    async fn dropped(
+        &self,
+        tenant: &Tenant,
+        first: u64,
+        last: u64,
+        through: Position,
+    ) -> Result<BTreeSet<u64>, ProjectorError> {
+        let before = Position { sequence: first - 1, ..through };
+        let first = next_event(&self.topology, &format!("events.{tenant}.>"), before).await?;
+        let Some(first) = first else { return Ok(BTreeSet::new()) };
+        let last = Position { sequence: last, ..through };
+        Ok(dropped(&self.topology, tenant, &first, last).await?)
     }
 
     fn replaceable_envelopes(

@@ -16,6 +16,7 @@
 mod backlog;
 mod configured;
 mod conflate;
+mod dedup;
 mod engine;
 mod holding;
 mod line;
@@ -26,4 +27,5 @@ mod run;
 mod under_way;
 
 pub use configured::place_configured;
+pub use dedup::{Dedup, RecallError};
 pub use run::{ProjectorError, Settings, run};

@@ -4,11 +4,13 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_catalog::{Catalogs, Reason, Rejection, project};
-use tidings_model::{Envelope, RawEvent, headers};
+use tidings_catalog::{Catalogs, Reason, Rejection, read};
+use tidings_model::{Envelope, Event, Position, RawEvent, headers};
 use tidings_runtime::telemetry::propagation;
 use tidings_streams::{Kept, Rejections, Topology, WriteError};
 use tokio::sync::watch;
+
+use crate::dedup::{Recall, Verdict};
 
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -17,6 +19,7 @@ pub(crate) struct Projecting {
     catalogs: watch::Receiver<Arc<Catalogs>>,
     max_event_bytes: usize,
     rejections: Rejections,
+    recall: Recall,
 }
 
 impl Projecting {
@@ -25,12 +28,23 @@ impl Projecting {
         catalogs: &watch::Receiver<Arc<Catalogs>>,
         max_event_bytes: usize,
     ) -> Self {
-        Self { catalogs: catalogs.clone(), max_event_bytes, rejections: Rejections::new(topology) }
+        Self {
+            catalogs: catalogs.clone(),
+            max_event_bytes,
+            rejections: Rejections::new(topology),
+            recall: Recall::new(topology),
+        }
     }
 
-    /// The envelopes of an event; none of one that is rejected, which is kept, however long NATS is away.
-    pub(crate) async fn envelopes(&self, event: &RawEvent) -> Vec<Envelope> {
-        match self.project(event) {
+    /// Is told of every event that is read, before anything else.
+    pub(crate) fn follow(&mut self, tenant: &str, event: Position, is_here: bool) {
+        self.recall.follow(tenant, event, is_here);
+    }
+
+    /// The envelopes of an event; none of a repetition, and none of one that is rejected, which is kept, however long NATS
+    /// is away.
+    pub(crate) async fn envelopes(&mut self, event: &RawEvent) -> Vec<Envelope> {
+        match self.project(event).await {
             Ok(envelopes) => envelopes,
             Err(rejection) => {
                 self.reject(event, &rejection).await;
@@ -47,14 +61,21 @@ impl Projecting {
     }
 
     /// Projects an event as a part of its trace, which goes on with its envelopes.
-    fn project(&self, event: &RawEvent) -> Result<Vec<Envelope>, Rejection> {
+    async fn project(&mut self, raw: &RawEvent) -> Result<Vec<Envelope>, Rejection> {
         let span = tracing::info_span!(
-            target: propagation::TRACES_ONLY, "project", subject = event.subject, event = %event.position
+            target: propagation::TRACES_ONLY, "project", subject = raw.subject, event = %raw.position
         );
-        let header = |name: &str| event.header(name).or_else(|| event.header(&format!("ce-{name}")));
+        let header = |name: &str| raw.header(name).or_else(|| raw.header(&format!("ce-{name}")));
         propagation::continue_trace(&span, header);
         let catalogs = Arc::clone(&self.catalogs.borrow());
-        let mut envelopes = span.in_scope(|| project(&catalogs, event, self.max_event_bytes))?;
+        let (catalog, event) = span.in_scope(|| read(&catalogs, raw, self.max_event_bytes))?;
+        let occurrence = match self.judge(raw, &event).await {
+            Verdict::New(occurrence) => occurrence,
+            Verdict::Repetition => return Ok(Vec::new()),
+            Verdict::Reused(rejection) => return Err(rejection),
+        };
+        let mut envelopes = span.in_scope(|| catalog.project(&event))?;
+        self.recall.accept(&event.tenant, occurrence);
         // Without tracing of our own, the producer's context is passed on as it came.
         propagation::inject(&span, |name, value| {
             if name == headers::TRACE_PARENT {
@@ -66,8 +87,22 @@ impl Projecting {
         Ok(envelopes)
     }
 
+    /// Whether the event came before, however long NATS is away.
+    async fn judge(&mut self, raw: &RawEvent, event: &Event) -> Verdict {
+        loop {
+            match self.recall.judge(raw, event).await {
+                Ok(verdict) => return verdict,
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn Error, event = %raw.position, "trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
     /// Keeps an event of which the stream does not take an envelope.
-    pub(crate) async fn refused(&self, event: &RawEvent, refusal: &WriteError) {
+    pub(crate) async fn refused(&mut self, event: &RawEvent, refusal: &WriteError) {
+        self.recall.forget(event);
         let source = refusal.source().map_or_else(|| refusal.to_string(), describe);
         let text = format!("stream ENVELOPES does not take a message made of the event: {source}");
         self.reject(event, &Rejection { reason: Reason::TooLarge, text, pointer: None }).await;

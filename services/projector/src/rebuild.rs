@@ -7,7 +7,6 @@
 
 mod course;
 mod make;
-mod repeats;
 
 use std::future::pending;
 

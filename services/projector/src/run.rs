@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::configured;
+use crate::dedup::RecallError;
 use crate::engine::Engine;
 
 /// How long to wait before NATS is asked again.
@@ -141,6 +142,9 @@ pub enum ProjectorError {
     /// What is held back cannot be found.
     #[error("the projector cannot find what is held back")]
     Past(#[from] PastError),
+    /// It is not known which events came again.
+    #[error("the projector cannot find out which events came again")]
+    Recall(#[from] RecallError),
     /// The end of `ENVELOPES` cannot be read.
     #[error("the projector cannot take up writing")]
     Writer(#[from] WriteError),

@@ -133,6 +133,8 @@ fn event(catalog: &Catalog, name: EventName, data: Value) -> Event {
         trace_parent: None,
         position: Position { epoch: Epoch(0), sequence: 1 },
         data,
+        has_own_id: true,
+        publication: None,
     }
 }
 

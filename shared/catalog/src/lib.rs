@@ -25,7 +25,7 @@ pub use compare::{Break, CompareError, Who, breaks};
 pub use example::{Becomes, EventExample, Example, ExampleError, ExampleReport, Refused, SaidExample};
 pub use message::MessageType;
 pub use parse::{CatalogError, Files, Problem};
-pub use project::project;
+pub use project::{project, read};
 pub use publish::{Said, Unsaid, Voice};
 pub use rejection::{Reason, Rejection};
 pub use schemas::is_catalog_file;

@@ -1,8 +1,8 @@
 //! From an event as it lies in the stream to the envelopes that it becomes. Pure.
 
-use tidings_model::{Envelope, RawEvent};
+use tidings_model::{Envelope, Event, RawEvent};
 
-use crate::catalog::Catalogs;
+use crate::catalog::{Catalog, Catalogs};
 use crate::rejection::{Reason, Rejection};
 
 /// Projects an event by its tenant's catalog. The same event and catalog always yield the same
@@ -13,6 +13,16 @@ pub fn project(
     event: &RawEvent,
     max_event_bytes: usize,
 ) -> Result<Vec<Envelope>, Rejection> {
+    let (catalog, event) = read(catalogs, event, max_event_bytes)?;
+    catalog.project(&event)
+}
+
+/// The first half of [`project`]: the event, and the catalog of its tenant.
+pub fn read<'c>(
+    catalogs: &'c Catalogs,
+    event: &RawEvent,
+    max_event_bytes: usize,
+) -> Result<(&'c Catalog, Event), Rejection> {
     let (tenant, _) = event.name().map_err(|error| Rejection::malformed(&error))?;
     let catalog = catalogs.get(&tenant).ok_or_else(|| unknown_tenant(catalogs, event))?;
     if event.payload.len() > max_event_bytes {
@@ -20,7 +30,7 @@ pub fn project(
         return Err(Rejection::new(Reason::TooLarge, &text));
     }
     let event = event.read().map_err(|error| Rejection::malformed(&error))?;
-    catalog.project(&event)
+    Ok((catalog, event))
 }
 
 fn unknown_tenant(catalogs: &Catalogs, event: &RawEvent) -> Rejection {

@@ -32,18 +32,22 @@ pub enum Reason {
     SchemaViolation,
     /// The event's data names no address, or one that is none.
     NoAddress,
+    /// Another event of the same source has the event's id.
+    IdReused,
 }
 
 impl Reason {
     /// All that there are.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::MalformedEvent,
         Self::TooLarge,
         Self::UnknownTenant,
+        Self::UnreadablePlacement,
         Self::UnknownEvent,
         Self::MissingValue,
         Self::SchemaViolation,
         Self::NoAddress,
+        Self::IdReused,
     ];
 
     /// The word.
@@ -58,6 +62,7 @@ impl Reason {
             Self::MissingValue => "missing-value",
             Self::SchemaViolation => "schema-violation",
             Self::NoAddress => "no-address",
+            Self::IdReused => "id-reused",
         }
     }
 }

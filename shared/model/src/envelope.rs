@@ -234,27 +234,28 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// What tells this envelope from every other within the stream's deduplication window:
-    /// `<tenant>/<source's length>/<source>/<event id>/<part>`, so that an event published twice is
-    /// delivered once. The length tells where the source ends: both it and the id may have slashes. The
-    /// tenant is written as in the subject, so that generations are told apart.
+    /// What tells this envelope from every other: `<tenant>~<event's position>/<source's length>/<source>/<event
+    /// id>/<part>`. The stream's own deduplication only stands behind the writer's fences: which events are one, the
+    /// projector decides by the times at which `EVENTS` stored them, and not by when they are written. The length says where
+    /// the source ends: both it and the id may have slashes. The tenant is written as in the subject, so that
+    /// generations differ.
     #[must_use]
     pub fn message_id(&self, place: Place) -> String {
         let source = self.event_source.as_deref().unwrap_or_default();
         let (tenant, length) = (&self.subject.tenant, source.len());
         let (token, part) = (place.token(tenant), self.origin.part);
-        let id = format_args!("{token}/{length}/{source}/{}/{part}", self.event_id);
-        // Beside the texts: two or three numbers and four slashes.
-        subject::written(tenant.as_str().len() + length + self.event_id.len() + 34, id)
+        let event = self.origin.event;
+        let id = format_args!("{token}~{event}/{length}/{source}/{}/{part}", self.event_id);
+        // Beside the texts: four or five numbers and six separators.
+        subject::written(tenant.as_str().len() + length + self.event_id.len() + 72, id)
     }
 
-    /// The same for an envelope that is made anew, where `~<attempt>~<event's sequence>` follows the tenant: there,
-    /// all events of the past come within the window, and what was removed may be made once more.
+    /// The same for an envelope that is rebuilt, where `~<attempt>` follows: what was removed may be written once more.
     #[must_use]
     pub fn rebuilt_message_id(&self, place: Place, attempt: u64) -> String {
         let id = self.message_id(place);
         let (token, rest) = id.split_once('/').unwrap_or((&id, ""));
-        format!("{token}~{attempt}~{}/{rest}", self.origin.event.sequence)
+        format!("{token}~{attempt}/{rest}")
     }
 
     /// The source and the id of the event, as [`Envelope::message_id`] and [`Envelope::rebuilt_message_id`] have them.
@@ -284,8 +285,8 @@ mod tests {
             Envelope { subject, event_id, event_source, origin, attributes, expires_at, trace_parent, body }
         };
         let id = |source: Option<&str>, id: &str| envelope(source, id).message_id(place);
-        assert_eq!(id(Some("orders"), "1"), "ops/6/orders/1/2");
-        assert_eq!(id(None, "1"), "ops/0//1/2");
+        assert_eq!(id(Some("orders"), "1"), "ops~1-1/6/orders/1/2");
+        assert_eq!(id(None, "1"), "ops~1-1/0//1/2");
         assert_ne!(id(Some("orders"), "eu/1"), id(Some("orders/eu"), "1"));
         assert_ne!(id(None, "orders/1"), id(Some("orders"), "1"));
         for (source, event) in
@@ -296,7 +297,7 @@ mod tests {
                 assert_eq!(Envelope::parse_message_id(&id), Some((source, event)), "{id}");
             }
         }
-        assert_eq!(envelope(Some("orders"), "1").rebuilt_message_id(place, 7), "ops~7~1/6/orders/1/2");
+        assert_eq!(envelope(Some("orders"), "1").rebuilt_message_id(place, 7), "ops~1-1~7/6/orders/1/2");
         for wrong in
             ["", "ops", "ops/1", "ops/9/orders/1/2", "ops/1/ö/1/2", "ops/6/orders", "ops/x/orders/1/2"]
         {

@@ -38,6 +38,34 @@ impl EventName {
     pub fn subject(&self, tenant: &Tenant) -> String {
         format!("events.{tenant}.{self}")
     }
+
+    /// The subject on which a gateway publishes what one of its clients publishes, and nobody else may:
+    /// `events.<tenant>.<entity>.<action>.client`.
+    #[must_use]
+    pub fn client_subject(&self, tenant: &Tenant) -> String {
+        format!("{}{BY_CLIENT}", self.subject(tenant))
+    }
+
+    /// The subject on which a producer would publish what was published on this one.
+    #[must_use]
+    pub fn producers_subject(subject: &str) -> &str {
+        let by_client = subject.strip_suffix(BY_CLIENT);
+        // `events.<tenant>.<entity>.client` is an event whose action has that name.
+        by_client.filter(|subject| subject.matches('.').count() >= 3).unwrap_or(subject)
+    }
+}
+
+/// Ends the subject of what a client published.
+const BY_CLIENT: &str = ".client";
+
+/// By what an event is known if it comes again, within its tenant. What clients publish never has the identity of what a
+/// producer publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Identity<'e> {
+    /// The source, if there is one, and the id within it.
+    Producer(Option<&'e str>, &'e str),
+    /// The gateway's `Nats-Msg-Id` for the user's message.
+    Client(&'e str),
 }
 
 impl fmt::Display for EventName {
@@ -78,8 +106,19 @@ impl RawEvent {
     }
 
     fn derived_id(&self) -> String {
-        let name = self.subject.splitn(3, '.').nth(2).unwrap_or_default();
+        let name = self.published_on().splitn(3, '.').nth(2).unwrap_or_default();
         format!("{name}-{}", self.position)
+    }
+
+    /// Whether a gateway published it for a client.
+    #[must_use]
+    pub fn is_by_client(&self) -> bool {
+        self.published_on().len() < self.subject.len()
+    }
+
+    /// The subject that a producer would publish it on.
+    fn published_on(&self) -> &str {
+        EventName::producers_subject(&self.subject)
     }
 
     /// The token of the subject that states the tenant; none, if it is no event's.
@@ -92,7 +131,7 @@ impl RawEvent {
     /// The tenant and the name that the subject states.
     pub fn name(&self) -> Result<(Tenant, EventName), EventError> {
         let wrong = || EventError::Subject(self.subject.clone());
-        let rest = self.subject.strip_prefix("events.").ok_or_else(wrong)?;
+        let rest = self.published_on().strip_prefix("events.").ok_or_else(wrong)?;
         let (tenant, name) = rest.split_once('.').ok_or_else(wrong)?;
         let tenant = Tenant::parse(tenant).map_err(|_| wrong())?;
         Ok((tenant, EventName::parse(name).ok_or_else(wrong)?))
@@ -112,11 +151,20 @@ impl RawEvent {
             trace_parent: self.header(headers::TRACE_PARENT).map(str::to_owned),
             position: self.position,
             data: Value::Null,
+            has_own_id: true,
+            publication: None,
         };
         form::read(self, &mut event)?;
         event.trace_parent = event.trace_parent.filter(|text| may_be_trace_parent(text));
+        let derived = self.derived_id();
         if event.id.is_empty() {
-            event.id = self.derived_id();
+            event.id.clone_from(&derived);
+        }
+        event.has_own_id = event.id != derived;
+        if self.is_by_client() {
+            // As it was when it was first tried.
+            let given = self.header(headers::EVENT_ID).or_else(|| self.header(headers::MESSAGE_ID));
+            event.publication = given.map(str::to_owned);
         }
         event.check()?;
         Ok(event)
@@ -146,9 +194,20 @@ pub struct Event {
     pub position: Position,
     /// What the producer says about it.
     pub data: Value,
+    /// Whether the producer gave the id.
+    pub has_own_id: bool,
+    /// The gateway's id for it, if a client published it.
+    pub publication: Option<String>,
 }
 
 impl Event {
+    /// By what the event is known if it comes again; nothing for one without an id of its producer's.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity<'_>> {
+        let own = || self.has_own_id.then_some(Identity::Producer(self.source.as_deref(), &self.id));
+        self.publication.as_deref().map(Identity::Client).or_else(own)
+    }
+
     /// The longest id and the longest source, in bytes: they travel in headers and in client messages.
     pub const MAX_ID_LENGTH: usize = 256;
 

@@ -1,6 +1,7 @@
 //! The NATS headers that Tidings reads and writes.
 
-/// Deduplicates publications within the stream's window (NATS JetStream).
+/// Identifies a publication (NATS JetStream): to a server within the stream's window; to the projector, an event without an
+/// id of its own.
 pub const MESSAGE_ID: &str = "Nats-Msg-Id";
 /// `sub`: the stream keeps only this message on its subject (NATS JetStream).
 pub const ROLLUP: &str = "Nats-Rollup";

@@ -27,7 +27,7 @@ pub use address::{Address, AddressError};
 pub use attribute::{Attribute, Attributes};
 pub use cloud_event::CloudEvent;
 pub use envelope::{Class, Envelope, EnvelopeSubject, Origin, OriginError, OriginOrder, UnknownClass};
-pub use event::{Event, EventError, EventName, RawEvent};
+pub use event::{Event, EventError, EventName, Identity, RawEvent};
 pub use keys::Keys;
 pub use place::{Place, PlaceError, ShardNumber, TenantToken};
 pub use placement::{Placement, Progress, Rebuild, Stay};

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::error::Error;
 
-use tidings_streams::{Backoff, EventWriteError, EventWriter, OpenWriterError, StoredEvent};
+use tidings_streams::{Backoff, EventWriteError, EventWriter, OpenWriterError};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -108,7 +108,7 @@ impl Drain {
     }
 
     /// Tells what became of the first that waits, if that is known.
-    fn answer(&mut self, outcome: Result<StoredEvent, EventWriteError>) -> Result<(), EventWriteError> {
+    fn answer(&mut self, outcome: Result<u64, EventWriteError>) -> Result<(), EventWriteError> {
         let answer: Answer = match outcome {
             Ok(stored) => Ok(stored),
             Err(EventWriteError::Refused(reason)) => Err(reason),

@@ -11,8 +11,8 @@ use crate::data::EventData;
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Different from that of every other event of the same source. Publishing again with the same id, within the
-    /// stream's `streams.duplicate_window`, stores nothing more and returns the sequence of the first.
+    /// Different from that of every other event of the same source. Publishing the event again with the same id, within
+    /// `streams.duplicate_window`, is a repetition, which reaches nobody; another event with the same id is rejected.
     pub id: String,
     /// `<entity>.<action>`, such as `incident.created`.
     pub name: String,

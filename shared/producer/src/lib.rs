@@ -20,15 +20,15 @@
 //! them, or with [`Settings::catalog`], an event that the projector would reject is refused at once, with the reason.
 //!
 //! What a [`Producer`] promises:
-//! - An event that was taken is stored, once and in the order in which events were taken, whatever happens to NATS
+//! - An event that was taken is stored, counts once, and in the order in which events were taken, whatever happens to NATS
 //!   meanwhile; or its [`Receipt`], the log and [`Producer::shutdown`] say that it was not. It does not outlive the
 //!   process: what must, belongs into the producer's own database until its receipt has come.
-//! - Once: as long as no outage is longer than the stream's `streams.duplicate_window`, two minutes unless configured
-//!   otherwise. After a longer one, those whose answer was lost are stored again, with the same id.
+//! - Once: an event whose answer was lost is stored again, with the same id, and the projector drops the repetition, as
+//!   long as no outage is longer than `streams.duplicate_window`, two minutes unless configured otherwise.
 //! - In order: within a burst of [`Settings::in_flight`] events, NATS may lose one and store those behind it if
 //!   the stream's leader changes in these milliseconds. `in_flight(1)` rules that out, at one round trip per event.
 //! - It takes no more memory than [`Settings::buffer`] events: who has more waits, or is given the event back.
-//! - It asks for no more than permission to publish `events.<tenant>.>` and to subscribe to its own inbox.
+//! - It asks for no more than permission to publish `events.<tenant>.*.*` and to subscribe to its own inbox.
 
 pub mod blocking;
 pub mod catalog;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tidings_streams::{OutgoingEvent, StoredEvent};
+use tidings_streams::OutgoingEvent;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -24,8 +24,6 @@ pub struct Stored {
     pub id: String,
     /// Its sequence in the stream `EVENTS`.
     pub sequence: u64,
-    /// Whether it had been stored before; the sequence is that of the first.
-    pub is_repetition: bool,
 }
 
 /// For an event that was taken. It may be dropped: the event is stored all the same, and if it is not, the log says so.
@@ -46,7 +44,7 @@ impl Receipt {
     pub async fn stored(self) -> Result<Stored, PublishError> {
         let id = self.id;
         match self.answer.await {
-            Ok(Ok(StoredEvent { sequence, is_repetition })) => Ok(Stored { id, sequence, is_repetition }),
+            Ok(Ok(sequence)) => Ok(Stored { id, sequence }),
             Ok(Err(reason)) => Err(PublishError::Refused { id, reason }),
             Err(_) => Err(PublishError::NotStored { id }),
         }
@@ -54,7 +52,7 @@ impl Receipt {
 }
 
 /// Where it was stored, or why NATS never takes it.
-pub(crate) type Answer = Result<StoredEvent, String>;
+pub(crate) type Answer = Result<u64, String>;
 
 /// An event that waits.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 //! NATS has no way to refuse an event because the one before it was lost, short of knowing what other producers
 //! wrote. But within one TCP connection only the end can be lost. So a writer is one connection, which the client
 //! library must not mend by itself: it would go on with what waited behind the lost ones. Whoever is told of a
-//! failure opens a new writer and sends anew from the first event that is not known to be stored; what the stream
-//! has it recognizes by its message id. Nothing is needed but the permission to publish and an inbox.
+//! failure opens a new writer and sends anew from the first event that is not known to be stored; what comes twice the
+//! projector recognizes by its source and id. Nothing is needed but the permission to publish and an inbox.
 
 use std::error::Error as _;
 use std::fmt;
@@ -26,7 +26,7 @@ use crate::publish::event_headers;
 pub struct OutgoingEvent {
     /// `events.<tenant>.<entity>.<action>`.
     pub subject: String,
-    /// By which the stream knows a repetition.
+    /// Its `Nats-Msg-Id`, different from that of every other event.
     pub message_id: String,
     /// W3C `traceparent`.
     pub trace_parent: Option<String>,
@@ -34,17 +34,8 @@ pub struct OutgoingEvent {
     pub cloud_event: Bytes,
 }
 
-/// Where an event was stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoredEvent {
-    /// Its sequence in `EVENTS`.
-    pub sequence: u64,
-    /// Whether it had been stored before.
-    pub is_repetition: bool,
-}
-
-/// A publication under way.
-pub type PendingEvent = Pin<Box<dyn Future<Output = Result<StoredEvent, EventWriteError>> + Send>>;
+/// A publication under way; resolves to the event's sequence in `EVENTS`.
+pub type PendingEvent = Pin<Box<dyn Future<Output = Result<u64, EventWriteError>> + Send>>;
 
 /// One connection, for events.
 pub struct EventWriter {
@@ -100,10 +91,7 @@ impl EventWriter {
         let subject = subject.clone();
         let failed = move |error| EventWriteError::new(error, &subject, &complaint);
         let acknowledged = sent.map_err(&failed)?.into_future();
-        Ok(Box::pin(async move {
-            let ack = acknowledged.await.map_err(failed)?;
-            Ok(StoredEvent { sequence: ack.sequence, is_repetition: ack.duplicate })
-        }))
+        Ok(Box::pin(async move { Ok(acknowledged.await.map_err(failed)?.sequence) }))
     }
 }
 

@@ -57,9 +57,7 @@ pub use catalogs::{
 pub use connect::{ConnectError, ConnectSettings, Login, TlsFiles, connect, leave_cut_off_servers};
 pub use convert::StoredEnvelope;
 pub use copies::{Copy, CopyError, EnvelopeCopies};
-pub use event_writer::{
-    EventWriteError, EventWriter, OpenWriterError, OutgoingEvent, PendingEvent, StoredEvent,
-};
+pub use event_writer::{EventWriteError, EventWriter, OpenWriterError, OutgoingEvent, PendingEvent};
 pub use follower::{EnvelopeFollower, FollowError, Followed};
 pub use history::{EventHistory, HistoryError};
 pub use ordered::Content;

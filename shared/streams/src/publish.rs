@@ -27,8 +27,8 @@ impl Topology {
 
 /// Publishes a structured CloudEvent and returns its sequence in `EVENTS` once NATS has stored it.
 ///
-/// A repetition with the same message id within the deduplication window is stored once and returns
-/// the sequence of the first; the window knows the ids of all who publish, whatever the subject.
+/// What is published twice is stored twice; the projector recognizes the repetition by the event's source and id, and what
+/// a gateway publishes for a client by the message id.
 pub async fn publish_event(
     client: &async_nats::Client,
     subject: &str,

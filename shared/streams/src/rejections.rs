@@ -17,6 +17,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use tidings_model::{Attempts, Position, RawEvent, Tenant, headers, rejection_subject};
 
+use crate::at_leader;
 use crate::convert::set;
 use crate::ordered::Content;
 use crate::pass::Pass;
@@ -125,6 +126,19 @@ impl Rejections {
     /// As [`Rejections::get`], whatever the tenant: a position names one event.
     pub async fn find(&self, first: Position) -> Result<Option<RejectedEvent>, ReadRejectionError> {
         self.get_on(format!("rejected.*.{}.{}", first.epoch, first.sequence)).await
+    }
+
+    /// Where the event lay when it was rejected last that was first tried at this position, as the stream's leader says: a
+    /// replica may not know it yet.
+    pub async fn rejected_at(
+        &self,
+        tenant: &Tenant,
+        first: Position,
+    ) -> Result<Option<Position>, ReadRejectionError> {
+        let subject = rejection_subject(&format!("events.{tenant}"), first);
+        let found = at_leader::last(&self.rejected, &subject).await;
+        let found = found.map_err(|error| ReadRejectionError(error.into()))?;
+        Ok(found.and_then(|message| message.headers.get(headers::EVENT_POSITION)?.as_str().parse().ok()))
     }
 
     async fn get_on(&self, subject: String) -> Result<Option<RejectedEvent>, ReadRejectionError> {

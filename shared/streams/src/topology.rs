@@ -1,4 +1,5 @@
-//! The streams: created if they are missing, checked if they are there, never altered.
+//! The streams: created if they are missing, checked if they are there, and not altered, but for the deduplication of
+//! `EVENTS` ([`deduplication`]).
 //!
 //! Only a projector creates them, and whoever administers; a gateway waits until they are there ([`Topology::find`]).
 //!
@@ -20,6 +21,7 @@ use tidings_model::{Epoch, Position, PositionError, ShardNumber};
 use crate::placements::Placements;
 
 pub(crate) mod consumer;
+mod deduplication;
 mod error;
 mod settings;
 
@@ -84,7 +86,7 @@ impl Topology {
         let (context, shard) = (settings.context(client), ShardNumber::default());
         // What is there and will not do is reported before what is missing and may come.
         let mut first = None;
-        let events = present(open(&context, settings.events(), missing).await, &mut first)?;
+        let events = present(open(&context, settings.events(client), missing).await, &mut first)?;
         let envelopes = present(open(&context, settings.envelopes(shard), missing).await, &mut first)?;
         let rejected = present(open(&context, settings.rejected(), missing).await, &mut first)?;
         let placements = present(Placements::open(&context, settings, missing).await, &mut first)?;
@@ -109,7 +111,8 @@ impl Topology {
     /// finds another epoch, and says so to clients.
     pub async fn restore(&self) -> Result<(), TopologyError> {
         let settings = &self.settings;
-        for wanted in [settings.events(), settings.envelopes(self.shard), settings.rejected()] {
+        let events = settings.events(&self.context.client());
+        for wanted in [events, settings.envelopes(self.shard), settings.rejected()] {
             restore(&self.context, &wanted).await?;
         }
         self.placements.restore_bucket().await
@@ -293,6 +296,10 @@ pub(crate) async fn open(
             None => context.get_stream(&wanted.name).await.map_err(failed)?,
         },
         Err(error) => return Err(failed(error)),
+    };
+    let stream = match missing {
+        Missing::Created => deduplication::turn_off(context, &wanted, stream).await,
+        Missing::Awaited => stream,
     };
     check(&wanted, &stream.cached_info().config)?;
     Ok(stream)

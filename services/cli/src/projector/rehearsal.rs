@@ -9,8 +9,9 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tidings_catalog::{Catalogs, project};
+use tidings_catalog::Catalogs;
 use tidings_model::{Class, Envelope, Position, RawEvent, Tenant};
+use tidings_projector::Dedup;
 use tidings_runtime::config::Config;
 use tidings_streams::{
     EnvelopeFollower, EventHistory, Followed, Home, Topology, last_event, projected_through,
@@ -43,12 +44,15 @@ pub(super) async fn run(
         );
     }
     let home = topology.home(tenant).await?;
+    let window = home.topology.settings().duplicate_window;
     let consumer = home.topology.shard().name(&config.projector.consumer);
     let rehearsal = Rehearsal {
         catalogs: &read.catalogs,
         max_event_bytes: config.projector.max_event_bytes,
         there: There::open(&home, tenant).await?,
-        made: Made::open(&home.topology, tenant, since).await?,
+        made: Made::open(&home.topology, tenant, since.map(|since| since - window)).await?,
+        since,
+        dedup: Dedup::new(window),
         purges: Purges::open(&home, tenant).await?,
         // Without a consumer nobody says what still waits.
         projected: projected_through(&home.topology, &consumer).await?.unwrap_or(u64::MAX),
@@ -70,6 +74,9 @@ struct Rehearsal<'c> {
     max_event_bytes: usize,
     there: There,
     made: Made,
+    /// Events before it are read because those behind it may be their repetitions.
+    since: Option<OffsetDateTime>,
+    dedup: Dedup,
     purges: Purges,
     /// The sequence of the event up to which all were projected.
     projected: u64,
@@ -82,6 +89,11 @@ impl Rehearsal<'_> {
     async fn compare(mut self) -> Result<Comparison, Failure> {
         let mut first = None;
         while let Some(event) = self.made.next().await? {
+            if self.since.is_some_and(|since| event.stored_at < since) {
+                // Its outcome does not matter here.
+                let _ = self.dedup.project(self.catalogs, &event, self.max_event_bytes);
+                continue;
+            }
             let first = *first.get_or_insert(event.position);
             let there = self.take_up_to(first, event.position).await?;
             if event.position.sequence > self.projected && there.is_empty() {
@@ -109,7 +121,8 @@ impl Rehearsal<'_> {
     /// Compares what would be made of an event with what is there of it.
     async fn take(&mut self, event: RawEvent, there: Vec<Envelope>) -> Result<(), Failure> {
         self.comparison.events += 1;
-        let mut made = project(self.catalogs, &event, self.max_event_bytes).unwrap_or_else(|rejection| {
+        let made = self.dedup.project(self.catalogs, &event, self.max_event_bytes);
+        let mut made = made.unwrap_or_else(|rejection| {
             self.comparison.reject(event.clone(), rejection);
             Vec::new()
         });

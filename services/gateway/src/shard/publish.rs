@@ -2,8 +2,9 @@
 //!
 //! Each is first projected as the projector will do it, so that nothing is stored which would be
 //! rejected later. A connection's events are stored one after another, in the order in which they were
-//! said, and each is answered once JetStream has it: who is not answered says it again. The stream
-//! knows each by the user and the client's own id, so that saying it again is no second event.
+//! said, and each is answered once JetStream has it: who is not answered says it again. They are published on
+//! subjects of their own, on which producers may not publish; there the projector knows each by the user and the client's
+//! own id, so that a message that is sent again is no second event, and no producer can take its place.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -32,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Publication {
     subject: String,
     event_id: String,
-    /// By which the stream knows a repetition.
+    /// By which the projector recognizes a repetition.
     stream_id: String,
     payload: Bytes,
     /// The id of the client's message.
@@ -90,7 +91,7 @@ impl Shard {
         };
         let stream_id = consumer.publication_id(&message_id);
         let raw = RawEvent {
-            subject: said.event.subject(consumer.tenant()),
+            subject: said.event.client_subject(consumer.tenant()),
             headers: vec![(headers::CONTENT_TYPE.to_owned(), CloudEvent::CONTENT_TYPE.to_owned())],
             payload: event.into_json().into(),
             position: Position { epoch: Epoch(0), sequence: 0 },

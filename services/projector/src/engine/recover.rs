@@ -24,7 +24,7 @@ impl Engine {
             WriteError::LostPlace => self.remove_strays().await,
             WriteError::Refused(_) => {
                 let refused = self.backlog.confirm();
-                refuse(&self.projecting, &mut self.refused, refused, &error).await;
+                refuse(&mut self.projecting, &mut self.refused, refused, &error).await;
                 self.remove_strays().await;
             }
             WriteError::Repeated => self.under_way.abandon(),
@@ -114,7 +114,7 @@ impl Engine {
 
 /// The stream does not take an item for good: nothing is done but to keep the event with that reason.
 pub(super) async fn refuse(
-    projecting: &Projecting,
+    projecting: &mut Projecting,
     refused: &mut BTreeSet<OriginOrder>,
     item: Option<(&Entry, Item)>,
     error: &WriteError,

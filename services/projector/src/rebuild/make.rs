@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_catalog::{Catalogs, project};
+use tidings_catalog::Catalogs;
 use tidings_model::{
     Address, Class, Envelope, OriginOrder, Place, Placement, Position, Progress, RawEvent, Rebuild, Tenant,
 };
@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::Made;
-use super::repeats::Repeats;
+use crate::dedup::Dedup;
 use crate::residents::is_same;
 
 /// How long to wait before NATS is asked again.
@@ -205,12 +205,12 @@ impl Maker {
     async fn project(&mut self, ground: &Ground) -> Result<(), MakeError> {
         let topology = self.workshop.topology.clone();
         let mut passed = self.resume(ground).await?;
-        let mut repeats = Repeats::new(topology.settings().duplicate_window);
+        let mut dedup = Dedup::new(topology.settings().duplicate_window);
         let mut history = EventHistory::open(&topology, &self.tenant, Some(passed), None).await?;
         loop {
             while let Some(event) = history.take() {
                 passed = event.position;
-                self.project_one(ground, &event, &mut repeats, history.left()).await?;
+                self.project_one(ground, &event, &mut dedup, history.left()).await?;
             }
             if tokio::time::timeout(REPORT, history.ready()).await.is_err() {
                 // The tenant's last event may have been removed before it was read.
@@ -243,19 +243,16 @@ impl Maker {
         &mut self,
         ground: &Ground,
         event: &RawEvent,
-        repeats: &mut Repeats,
+        dedup: &mut Dedup,
         left: u64,
     ) -> Result<(), MakeError> {
         let Workshop { catalogs, max_event_bytes, topology, .. } = &self.workshop;
         let kept_until = event.stored_at + topology.settings().envelopes_max_age;
         let catalogs = Arc::clone(&catalogs.borrow());
-        let (mut projected, is_rejected) = match project(&catalogs, event, *max_event_bytes) {
+        let (projected, is_rejected) = match dedup.project(&catalogs, event, *max_event_bytes) {
             Ok(envelopes) => (envelopes, false),
             Err(_) => (Vec::new(), true),
         };
-        if projected.first().is_some_and(|first| repeats.is_repeat(first, event.stored_at)) {
-            projected.clear();
-        }
         if !event.position.is_at_or_behind(ground.cut) {
             return Ok(());
         }

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{SHORTEST_WINDOW, Scene, Task, number, settings, stream_settings};
+use crate::support::{Scene, Task, number, settings, stream_settings};
 
 pub(crate) fn tenant() -> Tenant {
     Tenant::parse("t").unwrap()
@@ -113,7 +113,7 @@ impl Scene {
     /// The streams through a connection of its own.
     pub(crate) async fn own_topology(&self) -> Topology {
         let client = self.nats.client().await;
-        Topology::ensure(&client, &stream_settings(SHORTEST_WINDOW)).await.unwrap()
+        Topology::ensure(&client, &stream_settings(self.window)).await.unwrap()
     }
 }
 

@@ -26,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 const NATS_URL: &str = "TIDINGS_TEST_NATS";
 /// And of which shard it is.
 const SHARD: &str = "TIDINGS_TEST_SHARD";
+/// And how long its window is, in milliseconds.
+const WINDOW: &str = "TIDINGS_TEST_WINDOW";
 
 /// `note.added` makes one envelope, `group.called` one for each watcher, `beat.measured` one that lives two
 /// seconds. Of each job's `job.progressed` there is one in ten seconds, and in between only its
@@ -137,7 +139,7 @@ fn parse_of(tenant: &str, catalog: &str) -> (Tenant, Catalog) {
     (tenant, catalog)
 }
 
-/// The window is as short as the server allows, so that the server's deduplication hides no mistake of the projector.
+/// The window is short, so that deduplication hides no mistake.
 pub(crate) const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
 
 pub(crate) fn stream_settings(duplicate_window: Duration) -> topology::Settings {
@@ -160,6 +162,7 @@ pub(crate) struct Scene {
     pub(crate) nats: Nats,
     pub(crate) context: jetstream::Context,
     pub(crate) topology: Topology,
+    pub(crate) window: Duration,
 }
 
 impl Scene {
@@ -170,7 +173,7 @@ impl Scene {
     pub(crate) async fn on(nats: Nats, duplicate_window: Duration) -> Self {
         let client = nats.client().await;
         let topology = Topology::ensure(&client, &stream_settings(duplicate_window)).await.unwrap();
-        Self { context: jetstream::new(client), topology, nats }
+        Self { context: jetstream::new(client), topology, nats, window: duplicate_window }
     }
 
     /// Publishes an event and returns when it is stored.
@@ -205,7 +208,7 @@ impl Scene {
     /// A projector in this process, with a connection of its own.
     pub(crate) async fn projector(&self) -> Task {
         let client = self.nats.client().await;
-        let topology = Topology::ensure(&client, &stream_settings(SHORTEST_WINDOW)).await.unwrap();
+        let topology = Topology::ensure(&client, &stream_settings(self.window)).await.unwrap();
         Task::start(topology, settings())
     }
 
@@ -344,25 +347,26 @@ pub(crate) struct Process(Child);
 
 impl Process {
     pub(crate) fn start(scene: &Scene) -> Self {
-        Self::start_at(scene.nats.url())
+        Self::start_as(scene.nats.url(), 0, scene.window)
     }
 
     /// Of another shard.
     pub(crate) fn start_of(scene: &Scene, shard: u16) -> Self {
-        Self::start_as(scene.nats.url(), shard)
+        Self::start_as(scene.nats.url(), shard, scene.window)
     }
 
     /// With NATS at this URL.
     pub(crate) fn start_at(nats: &str) -> Self {
-        Self::start_as(nats, 0)
+        Self::start_as(nats, 0, SHORTEST_WINDOW)
     }
 
-    fn start_as(nats: &str, shard: u16) -> Self {
+    fn start_as(nats: &str, shard: u16, window: Duration) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
             .args(["--exact", "support::projector_that_is_killed", "--ignored", "--nocapture"])
             .env(NATS_URL, nats)
             .env(SHARD, shard.to_string())
+            .env(WINDOW, window.as_millis().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .kill_on_drop(true);
@@ -385,7 +389,8 @@ impl Process {
 async fn projector_that_is_killed() {
     let Ok(url) = std::env::var(NATS_URL) else { return };
     let client = async_nats::connect(url).await.unwrap();
-    let topology = Topology::ensure(&client, &stream_settings(SHORTEST_WINDOW)).await.unwrap();
+    let window = Duration::from_millis(std::env::var(WINDOW).unwrap().parse().unwrap());
+    let topology = Topology::ensure(&client, &stream_settings(window)).await.unwrap();
     let shard = ShardNumber(std::env::var(SHARD).unwrap().parse().unwrap());
     let projector = Task::start(topology, Settings { shard, ..settings() });
     // Until this process is killed, or the one that started it has gone.

@@ -30,6 +30,8 @@ pub(crate) fn event(name: &str, data: Value) -> Event {
         trace_parent: None,
         position: Position { epoch: Epoch(1), sequence: 1 },
         data,
+        has_own_id: true,
+        publication: None,
     }
 }
 

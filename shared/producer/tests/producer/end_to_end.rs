@@ -7,6 +7,7 @@ use harness::{BOUND, eventually};
 use serde_json::{Value, json};
 use tidings_catalog::Catalogs;
 use tidings_model::{ShardNumber, Tenant};
+use tidings_producer::Event;
 use tidings_projector::Settings;
 use tidings_streams::fetch;
 use time::OffsetDateTime;
@@ -45,13 +46,30 @@ async fn a_typed_event_becomes_the_message_of_its_catalog() {
     })
     .await
     .envelope;
-    assert_eq!((envelope.event_id, envelope.subject.address.to_string()), (stored.id, "user:ada".to_owned()));
+    assert_eq!((&envelope.event_id, envelope.subject.address.as_str()), (&stored.id, "user:ada"));
     let body: Value = serde_json::from_slice(&envelope.body).unwrap();
     let expected = json!({
         "title": "Deployed", "message": "Version 7 is out.", "type": "success", "priority": "normal",
         "actionUrl": "/deployments/7",
     });
     assert_eq!(body["data"], expected);
+
+    // Again, as after an outage in which the answer was lost, and from another process; then something new.
+    let again = Event::of(&notification).unwrap().with_id(&stored.id);
+    for _ in 0..2 {
+        scene.producer(scene.settings()).await.publish(again.clone()).await.unwrap();
+    }
+    producer
+        .notification_created(&NotificationCreated { title: "Next".to_owned(), ..notification })
+        .await
+        .unwrap();
+    let next = eventually("the next envelope", BOUND, async || {
+        fetch(&scene.topology, 2).await.map_err(|error| error.to_string())?.ok_or("none yet".to_owned())
+    })
+    .await;
+    let body: Value = serde_json::from_slice(&next.envelope.body).unwrap();
+    assert_eq!(body["data"]["title"], "Next", "the repetition became nothing");
+    assert_eq!(scene.count().await, Ok(4));
     end.cancel();
     projector.await.unwrap().unwrap();
 }

@@ -66,9 +66,12 @@ impl Scene {
 
     /// The numbers of all events, in the stream's order.
     pub(crate) async fn numbers(&self) -> Vec<u64> {
-        let number = |event: &ReadEvent| event.data.get("n").and_then(Value::as_u64).unwrap();
         self.events().await.iter().map(number).collect()
     }
+}
+
+pub(crate) fn number(event: &ReadEvent) -> u64 {
+    event.data.get("n").and_then(Value::as_u64).unwrap()
 }
 
 pub(crate) fn stream_settings() -> topology::Settings {

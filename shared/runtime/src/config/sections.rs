@@ -91,8 +91,8 @@ pub struct StreamsConfig {
     #[serde(deserialize_with = "optional_byte_size")]
     #[schemars(with = "ByteSizeSchema")]
     pub rejected_max_bytes: Option<u64>,
-    /// Time within which JetStream takes a second publish with the same `Nats-Msg-Id` for a duplicate; at most the
-    /// shortest of the ages above.
+    /// Time within which an event with the same source and id as another one is its repetition; at most the shortest of
+    /// the ages above.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub duplicate_window: Duration,

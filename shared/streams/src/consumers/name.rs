@@ -79,8 +79,9 @@ impl ConsumerName {
         if can_travel { message_id.to_owned() } else { name_part(message_id) }
     }
 
-    /// `client/<tenant>/<user>/<message id>`, by which the stream of events knows a message that is sent again: the same from
-    /// whatever device, different from that of every other user, and of no other publisher's form.
+    /// `client/<tenant>/<user>/<message id>`, by which the projector recognizes a message that is sent again: the same from
+    /// whatever device, and different from that of every other user. It counts on the subjects alone that gateways publish
+    /// on, so no producer's event has it.
     #[must_use]
     pub fn publication_id(&self, message_id: &str) -> String {
         format!("client/{}/{}/{}", self.0.tenant, name_part(&self.0.user), name_part(message_id))

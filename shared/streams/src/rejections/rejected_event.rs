@@ -4,7 +4,7 @@ use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tidings_model::{Attempts, Position, headers};
+use tidings_model::{Attempts, EventName, Position, headers};
 use time::OffsetDateTime;
 
 use super::is_reserved;
@@ -83,7 +83,8 @@ impl RejectedEvent {
     /// `<entity>.<action>`, or what the subject has in its place.
     #[must_use]
     pub fn event(&self) -> &str {
-        self.subject.splitn(3, '.').nth(2).unwrap_or(&self.subject)
+        let subject = EventName::producers_subject(&self.subject);
+        subject.splitn(3, '.').nth(2).unwrap_or(subject)
     }
 
     /// All of it, with the payload: as JSON if it is some, else as text.

@@ -1,7 +1,7 @@
 //! Trying a rejected event again: it goes through `EVENTS` once more, with the id that it had.
 //!
-//! Published first, removed from `REJECTED` then: killed in between, it is in both, and retrying it again is recognised
-//! as a repetition within the deduplication window. If it is rejected again, its rejection is replaced, and what is
+//! Published first, removed from `REJECTED` then: killed in between, it is in both, and if it is retried again within the
+//! deduplication window, the projector recognizes the repetition. If it is rejected again, its rejection is replaced, and what is
 //! removed then is only the one that was read.
 
 use async_nats::HeaderMap;
@@ -28,8 +28,6 @@ impl Rejections {
             set(&mut map, name, &value);
         }
         set(&mut map, headers::EVENT_ID, &rejected.id);
-        let message_id = format!("retry/{}/{}", rejected.position, rejected.tries);
-        set(&mut map, headers::MESSAGE_ID, &message_id);
         let stored = self.context.publish_with_headers(rejected.subject.clone(), map, payload).await?.await?;
         self.drop(rejected).await?;
         Ok(stored.sequence)

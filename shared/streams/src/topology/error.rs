@@ -91,7 +91,7 @@ pub enum TopologyError {
     },
     /// The stream is there but cannot serve.
     #[error(
-        "stream {stream} exists with other settings: {}; Tidings alters no stream: change it with `nats stream edit \
+        "stream {stream} exists with other settings: {}; Tidings does not alter them: change it with `nats stream edit \
          {stream}`, or remove it if nothing in it matters",
         Differences(differences)
     )]

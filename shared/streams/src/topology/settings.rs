@@ -7,7 +7,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 use async_nats::jetstream::{self, Context};
 use tidings_model::{EnvelopeSubject, ShardNumber};
 
-use super::{ENVELOPES, EVENTS, REJECTED};
+use super::{ENVELOPES, EVENTS, REJECTED, deduplication};
 use crate::fence::any_fence;
 use crate::placements::any_place;
 use crate::purge::any_notice;
@@ -36,7 +36,7 @@ pub struct Settings {
     pub envelopes_max_bytes: Option<u64>,
     /// The size of `REJECTED` in bytes.
     pub rejected_max_bytes: Option<u64>,
-    /// Within this time a publication with the same `Nats-Msg-Id` is recognised.
+    /// Within this time an event with the same source and id is a repetition.
     pub duplicate_window: Duration,
 }
 
@@ -66,11 +66,16 @@ impl Settings {
         jetstream::with_prefix(client.clone(), &self.api_prefix)
     }
 
-    pub(super) fn events(&self) -> Config {
+    /// `EVENTS` as this server can keep it. The server would count an id once whatever the tenant and the source, so its
+    /// deduplication is off; the projector recognizes repetitions.
+    pub(super) fn events(&self, client: &Client) -> Config {
+        let (duplicate_window, sources) = deduplication::off(client);
         Config {
             description: Some("Tidings: what happened, as producers say it".to_owned()),
             // A full stream refuses what is new, so that a producer learns of it.
             discard: DiscardPolicy::New,
+            duplicate_window: duplicate_window.min(self.events_max_age),
+            sources,
             ..self.stream(
                 EVENTS.to_owned(),
                 ["events.>".to_owned()],

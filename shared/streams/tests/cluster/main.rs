@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, also in what its tests share, and says then what had happened"
 )]
 
+mod deduplication;
 mod faults;
 mod lab;
 mod two_writers;

@@ -1,4 +1,4 @@
-//! Streams are created if they are missing, refused if they cannot serve, and never altered.
+//! Streams are created if they are missing, refused if they cannot serve, and not altered, but for the deduplication of `EVENTS`.
 
 use std::time::Duration;
 
@@ -79,6 +79,39 @@ async fn other_limits_are_the_operators_and_are_respected() {
     Topology::ensure(&client, &wanted).await.unwrap();
     let config = jetstream::new(client).get_stream("ENVELOPES").await.unwrap().cached_info().config.clone();
     assert_eq!((config.max_age, config.max_bytes), (24 * hour, -1));
+}
+
+/// Also where the stream was created by an older version: by a projector, while events come, and by nobody else.
+#[tokio::test]
+async fn the_server_deduplicates_no_events() {
+    let nats = harness::nats().await;
+    let client = nats.client().await;
+    let context = jetstream::new(client.clone());
+    let publish = async |tenant: &str| {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Nats-Msg-Id", "order-17");
+        let subject = format!("events.{tenant}.order.placed");
+        let ack = context.publish_with_headers(subject, headers, "{}".into()).await.unwrap().await.unwrap();
+        assert!(!ack.duplicate, "{tenant}");
+        ack.sequence
+    };
+    Topology::ensure(&client, &settings()).await.unwrap();
+    assert_eq!((publish("one").await, publish("two").await, publish("one").await), (1, 2, 3));
+
+    let mut config = context.get_stream("EVENTS").await.unwrap().cached_info().config.clone();
+    assert_eq!(config.duplicate_window, Duration::ZERO);
+    context.delete_stream("EVENTS").await.unwrap();
+    (config.duplicate_window, config.sources) = (Duration::from_secs(120), None);
+    context.create_stream(config).await.unwrap();
+    publish("one").await;
+    Topology::find(&client, &settings()).await.unwrap();
+    let found = async || context.get_stream("EVENTS").await.unwrap().cached_info().config.duplicate_window;
+    assert_eq!(found().await, Duration::from_secs(120), "a gateway alters nothing");
+    Topology::ensure(&client, &settings()).await.unwrap();
+    assert_eq!(found().await, Duration::ZERO);
+    assert_eq!((publish("one").await, publish("two").await), (2, 3));
+    Topology::ensure(&client, &settings()).await.unwrap().restore().await.unwrap();
+    assert_eq!(publish("one").await, 4, "nothing is lost");
 }
 
 #[tokio::test]

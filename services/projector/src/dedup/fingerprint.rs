@@ -1,0 +1,137 @@
+//! What is kept of an event that may come again: a few bytes, whatever its size. Pure.
+//!
+//! The hashes are keyed, with keys of this process, so that nobody can choose two ids that look alike. They never leave
+//! the process.
+
+use std::hash::{BuildHasher as _, Hash as _, Hasher, RandomState};
+
+use serde_json::Value;
+use tidings_model::{Attempts, Event, Position, RawEvent, number};
+use time::OffsetDateTime;
+
+/// Makes fingerprints.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fingerprints {
+    identity: [RandomState; 2],
+    content: RandomState,
+}
+
+/// One event, as far as it matters whether it comes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Occurrence {
+    /// Of source and id.
+    pub(super) identity: u128,
+    /// Of what the event says.
+    pub(super) content: u64,
+    /// When `EVENTS` stored it.
+    pub(super) stored_at: OffsetDateTime,
+    /// Where it lies.
+    pub(super) sequence: u64,
+    /// Where it lay when it was tried first, and how often it was tried.
+    pub(super) first: Position,
+    pub(super) attempts: u32,
+}
+
+impl Fingerprints {
+    /// Nothing for an event whose producer gave it no id: it never comes again.
+    pub(super) fn of(&self, raw: &RawEvent, event: &Event) -> Option<Occurrence> {
+        let identity = event.identity()?;
+        let [one, other] = self.identity.each_ref().map(|keys| keys.hash_one(identity));
+        let Attempts { first, tries, .. } = Attempts::of(raw);
+        Some(Occurrence {
+            identity: u128::from(one) << 64 | u128::from(other),
+            content: self.content(event),
+            stored_at: event.stored_at,
+            sequence: event.position.sequence,
+            first,
+            attempts: tries,
+        })
+    }
+
+    fn content(&self, event: &Event) -> u64 {
+        let mut hasher = self.content.build_hasher();
+        (&event.name, &event.subject).hash(&mut hasher);
+        self.write(&mut hasher, &event.data);
+        hasher.finish()
+    }
+
+    /// Values that are the same to [`number::is_same`] are the same here: a producer that sends an event again may write
+    /// its members in another order.
+    fn write(&self, hasher: &mut impl Hasher, value: &Value) {
+        std::mem::discriminant(value).hash(hasher);
+        match value {
+            Value::Null => {}
+            Value::Bool(value) => value.hash(hasher),
+            Value::Number(value) => number::canonical(value).hash(hasher),
+            Value::String(value) => value.hash(hasher),
+            Value::Array(values) => {
+                values.len().hash(hasher);
+                values.iter().for_each(|value| self.write(hasher, value));
+            }
+            Value::Object(members) => {
+                let member = |(name, value): (&String, &Value)| {
+                    let mut hasher = self.content.build_hasher();
+                    name.hash(&mut hasher);
+                    self.write(&mut hasher, value);
+                    hasher.finish()
+                };
+                let all = members.iter().map(member).fold(0, u64::wrapping_add);
+                (members.len(), all).hash(hasher);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn raw(source: &str, id: &str, data: &Value) -> RawEvent {
+        let event = json!({ "specversion": "1.0", "id": id, "source": source, "type": "t", "data": data });
+        RawEvent {
+            subject: "events.t.note.added".to_owned(),
+            headers: Vec::new(),
+            payload: event.to_string().into(),
+            position: "1-7".parse().unwrap(),
+            stored_at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn what_an_event_says_counts_and_not_how_it_is_written() {
+        let prints = Fingerprints::default();
+        let of = |raw: &RawEvent| prints.of(raw, &raw.read().unwrap()).unwrap();
+        let data = json!({ "n": 1, "list": [1, "a", null], "in": { "a": 1, "b": true } });
+        let one = of(&raw("s", "1", &data));
+        let again = json!({ "in": { "b": true, "a": 1.0 }, "list": [1e0, "a", null], "n": 1 });
+        assert_eq!(of(&raw("s", "1", &again)), one);
+        let others = [
+            json!({ "n": 2, "list": [1, "a", null], "in": { "a": 1, "b": true } }),
+            json!({ "n": 1, "list": ["a", 1, null], "in": { "a": 1, "b": true } }),
+            json!({ "n": 1, "list": [1, "a", null], "in": { "b": 1, "a": true } }),
+            json!({ "n": "1", "list": [1, "a", null], "in": { "a": 1, "b": true } }),
+            json!(null),
+        ];
+        for other in others {
+            let other = of(&raw("s", "1", &other));
+            assert_eq!(other.identity, one.identity);
+            assert_ne!(other.content, one.content);
+        }
+        let mut other_name = raw("s", "1", &data);
+        other_name.subject = "events.t.note.removed".to_owned();
+        assert_ne!(of(&other_name).content, one.content);
+        for (source, id) in [("s", "2"), ("s1", ""), ("", "s1"), ("s2", "1")] {
+            let raw = raw(source, id, &data);
+            let other = prints.of(&raw, &raw.read().unwrap());
+            assert!(other.is_none_or(|other| other.identity != one.identity), "{source} {id}");
+        }
+    }
+
+    #[test]
+    fn without_an_id_nothing_is_kept() {
+        let plain = RawEvent { payload: "{}".into(), ..raw("", "", &json!(null)) };
+        assert_eq!(Fingerprints::default().of(&plain, &plain.read().unwrap()), None);
+    }
+}
