@@ -16,6 +16,7 @@ mod places;
 mod rate;
 mod rebuilds;
 mod rejections;
+mod rollbacks;
 mod shards;
 mod standby;
 mod support;
