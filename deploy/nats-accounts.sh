@@ -158,6 +158,7 @@ quietly nsc env --operator tidings
 stream EVENTS 'events.>'
 stream REJECTED 'rejected.>'
 stream KV_PLACEMENTS '$KV.PLACEMENTS.>'
+stream KV_PROJECTORS '$KV.PROJECTORS.>'
 stream KV_CATALOGS '$KV.CATALOGS.>' '$JS.API.INFO'
 stream KV_CONSUMERS '$KV.CONSUMERS.>'
 stream KV_USERS '$KV.USERS.>'
@@ -183,6 +184,7 @@ looks
 imports EVENTS '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.MSG.NEXT.@.*'
 imports REJECTED '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' 'rejected.>'
 imports KV_PLACEMENTS '$JS.API.STREAM.CREATE.@' '$KV.PLACEMENTS.>'
+imports KV_PROJECTORS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$KV.PROJECTORS.>'
 imports KV_CATALOGS '$JS.API.INFO' '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.DIRECT.GET.@.>' '$KV.CATALOGS.>'
 projects() {
     imports EVENTS "\$JS.API.CONSUMER.INFO.@.projector$suffix" "\$JS.API.CONSUMER.CREATE.@.projector$suffix" \
@@ -227,10 +229,11 @@ manages() {
     imports "$1" '$JS.API.STREAM.*.@' '$JS.API.STREAM.*.*.@' '$JS.API.CONSUMER.*.@' '$JS.API.CONSUMER.*.@.>' \
         '$JS.API.CONSUMER.*.*.@.>' '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>' '$JS.ACK.@.>' '$JS.ACK.*.*.@.>'
 }
-for name in EVENTS REJECTED KV_PLACEMENTS KV_CATALOGS KV_CONSUMERS KV_USERS; do manages "$name"; done
+for name in EVENTS REJECTED KV_PLACEMENTS KV_PROJECTORS KV_CATALOGS KV_CONSUMERS KV_USERS; do manages "$name"; done
 imports KV_CATALOGS '$JS.API.INFO' '$KV.CATALOGS.>'
 imports EVENTS 'events.>'
 imports KV_PLACEMENTS '$KV.PLACEMENTS.>'
+imports KV_PROJECTORS '$KV.PROJECTORS.>'
 imports KV_CONSUMERS '$KV.CONSUMERS.>'
 imports KV_USERS '$KV.USERS.>'
 imports GATEWAY '$SRV.PING.tidings-gateway' 'tidings.gateway.>'

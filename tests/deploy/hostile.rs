@@ -16,12 +16,13 @@ use serde_json::{Value, json};
 
 use crate::deployment::{Deployment, Made};
 
-const STREAMS: [&str; 8] = [
+const STREAMS: [&str; 9] = [
     "EVENTS",
     "REJECTED",
     "ENVELOPES",
     "ENVELOPES_1",
     "KV_PLACEMENTS",
+    "KV_PROJECTORS",
     "KV_CATALOGS",
     "KV_CONSUMERS",
     "KV_USERS",
@@ -40,6 +41,7 @@ fn targets() -> Vec<String> {
         "purges.shelter.user.bert",
         "purges_1.shelter.user.bert",
         "$KV.PLACEMENTS.shelter",
+        "$KV.PROJECTORS.shard",
         "$KV.CATALOGS.shelter",
         "TIDINGS.API.$KV.CATALOGS.shelter",
         "$KV.CONSUMERS.shelter.mallory.default",
@@ -183,6 +185,7 @@ async fn each_credential_reaches_what_is_its_own_and_nothing_else() {
             &[
                 "REJECTED rejected.>",
                 "KV_PLACEMENTS $KV.PLACEMENTS.>",
+                "KV_PROJECTORS $KV.PROJECTORS.>",
                 "KV_CATALOGS $KV.CATALOGS.>",
                 "ENVELOPES envelopes.>",
                 "ENVELOPES places.>",

@@ -30,7 +30,7 @@ pub use cable::Cable;
 pub use client::{Client, Dial, Refusal};
 pub use command::{Finished, Launch, Tidings, binary};
 pub use issuer::{Answer, KeyServer, SigningKey};
-pub use nats::{Nats, nats, nats_with};
+pub use nats::{Nats, Saved, nats, nats_with};
 pub use ports::free_port;
 pub use road::{Road, Stream};
 pub use system::{Gateway, Rejected, SCHEMAS, SECRET, Setup, System, UNLIMITED};

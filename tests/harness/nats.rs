@@ -1,6 +1,7 @@
 //! A fresh nats-server per test.
 
 use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
 
 use async_nats::jetstream;
 use tempfile::TempDir;
@@ -49,6 +50,56 @@ impl Nats {
         let config = context.get_stream(stream).await.unwrap().cached_info().config.clone();
         context.delete_stream(stream).await.unwrap();
         context.create_stream(config).await.unwrap();
+    }
+}
+
+/// What these parts of JetStream's store held at one time: streams by their names, or folders within them.
+#[derive(Debug)]
+pub struct Saved {
+    folder: TempDir,
+    parts: Vec<String>,
+}
+
+impl Nats {
+    /// Saves parts of the store, such as `EVENTS`, or `EVENTS/msgs`, which is a stream without its consumers. The server
+    /// is restarted.
+    pub async fn save(&mut self, parts: &[&str]) -> Saved {
+        self.server.stop().await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let parts: Vec<_> = parts.iter().map(|part| (*part).to_owned()).collect();
+        for part in &parts {
+            copy(&self.store().join(part), &folder.path().join(part));
+        }
+        self.server.restart().await.unwrap();
+        Saved { folder, parts }
+    }
+
+    /// Kills the server and starts it with what was saved in the place of what is there now, as a restored backup does,
+    /// or a power failure.
+    pub async fn bring_back(&mut self, saved: Saved) {
+        self.server.kill().await.unwrap();
+        for part in &saved.parts {
+            let place = self.store().join(part);
+            std::fs::remove_dir_all(&place).unwrap();
+            copy(&saved.folder.path().join(part), &place);
+        }
+        self.server.restart().await.unwrap();
+    }
+
+    fn store(&self) -> PathBuf {
+        self.folder().join("jetstream/$G/streams")
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (source, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        if source.is_dir() {
+            copy(&source, &to.join(name));
+        } else {
+            std::fs::copy(&source, to.join(name)).unwrap();
+        }
     }
 }
 

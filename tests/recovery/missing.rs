@@ -7,8 +7,16 @@ use serde_json::json;
 
 use crate::site::{asked, dial, hears, listener, ready, sequenced_listener};
 
-const ALL: [&str; 7] =
-    ["EVENTS", "ENVELOPES", "REJECTED", "KV_CONSUMERS", "KV_USERS", "KV_PLACEMENTS", "KV_CATALOGS"];
+const ALL: [&str; 8] = [
+    "EVENTS",
+    "ENVELOPES",
+    "REJECTED",
+    "KV_CONSUMERS",
+    "KV_USERS",
+    "KV_PLACEMENTS",
+    "KV_PROJECTORS",
+    "KV_CATALOGS",
+];
 
 async fn is_there(system: &System, stream: &str) {
     let context = jetstream::new(system.client().clone());

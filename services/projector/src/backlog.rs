@@ -81,11 +81,6 @@ impl<T, I> Backlog<T, I> {
         self.entries.pop_front().map(|entry| entry.event)
     }
 
-    /// Everything that is not done, in order.
-    pub(crate) fn events(&self) -> impl Iterator<Item = &T> {
-        self.entries.iter().map(|entry| &entry.event)
-    }
-
     /// Every item that is not confirmed, in order.
     pub(crate) fn items(&self) -> impl Iterator<Item = &I> {
         self.entries.iter().flat_map(|entry| &entry.items)

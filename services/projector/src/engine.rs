@@ -26,9 +26,11 @@ use crate::residents::{self, Residents};
 use crate::run::{ProjectorError, Settings};
 use crate::under_way::UnderWay;
 
+mod lead;
 mod places;
 mod recover;
 
+use self::lead::Leadership;
 use self::recover::refuse;
 
 /// How long to wait before NATS is asked again.
@@ -41,8 +43,6 @@ const LAST_WRITES: Duration = Duration::from_secs(2);
 const PULSE: Duration = Duration::from_millis(50);
 /// How often an idle projector looks whether another one has left something held back.
 const LOOK: Duration = Duration::from_secs(2);
-/// A rebuild of which nothing was heard for so long is nobody's; whoever works at one speaks every second.
-const SILENCE: Duration = Duration::from_secs(4);
 
 pub(crate) struct Engine {
     topology: Topology,
@@ -62,10 +62,9 @@ pub(crate) struct Engine {
     residents: Residents,
     placements: watch::Receiver<residents::All>,
     _watching: AbortOnDropHandle<()>,
-    /// Whether events come to this projector, or nobody else does what is to be done without any.
-    leads: bool,
-    /// When something was heard last of what is to be done here.
-    heard: Instant,
+    leadership: Leadership,
+    /// The term in which this projector has taken over; without one, it stands by.
+    term: Option<u64>,
     workshop: Workshop,
     job: Option<Job>,
     /// The sequence of what this projector has stored last.
@@ -85,13 +84,14 @@ impl Engine {
     ) -> Result<Self, ProjectorError> {
         let Settings { consumer, in_flight, max_event_bytes, shard, shards } = settings;
         let pace = Pace { max_ahead: in_flight };
+        let leadership = Leadership::open(&topology).await?;
         let reader = EventReader::open(&topology, &shard.name(&consumer), pace).await?;
         let (writer, resume) = EnvelopeWriter::open(&topology).await?;
         let mut residents = Residents::new(&topology, shards);
         let served = Arc::clone(&catalogs.borrow());
         residents.learn(served.keys()).await?;
         let mut holding = Holding::new(&topology, &catalogs, max_event_bytes);
-        holding.reload(resume, reader.position(), &HashMap::new(), &residents, clock()).await?;
+        holding.reload(reader.still(resume), reader.position(), &HashMap::new(), &residents, clock()).await?;
         let (placements, watching) = residents::watch_placements(topology.placements().clone());
         Ok(Self {
             projecting: Projecting::new(&topology, &catalogs, max_event_bytes),
@@ -101,6 +101,7 @@ impl Engine {
                 catalogs: catalogs.clone(),
                 max_event_bytes,
                 clock,
+                lease: leadership.lease().clone(),
             },
             topology,
             catalogs,
@@ -117,8 +118,8 @@ impl Engine {
             residents,
             placements,
             _watching: watching,
-            leads: false,
-            heard: Instant::now(),
+            leadership,
+            term: None,
             job: None,
             stored_last: 0,
             attempt: None,
@@ -130,29 +131,35 @@ impl Engine {
         let mut pulse = tokio::time::interval(PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            self.change_places().await;
-            if let Err(error) = self.send().await {
-                self.recover(error).await;
+            self.follow_leader().await;
+            if self.leads() {
+                self.change_places().await;
+                if let Err(error) = self.send().await {
+                    self.recover(error).await;
+                }
             }
             let rebuilt = self.job.as_ref().map_or(0, Job::in_line);
             let has_room = self.backlog.len().saturating_sub(rebuilt) < self.in_flight;
             let (live, is_caught_up) = (self.reader.position(), self.has_read_what_is_written());
+            let leads = self.leads();
             tokio::select! {
                 biased;
                 stored = self.under_way.next() => if let Err(error) = self.confirm(stored).await {
                     self.recover(error).await;
                 },
-                _ = pulse.tick() => self.write_late(has_room).await,
+                () = self.leadership.changed() => {}
+                _ = pulse.tick() => if leads {
+                    self.write_late(has_room).await;
+                },
                 Ok(()) = self.placements.changed() => self.hear().await,
-                event = self.reader.next(), if has_room => self.accept(event).await,
-                () = rebuild::ready(self.job.as_mut(), live), if is_caught_up => self.put_rebuilt(),
+                event = self.reader.next(), if leads && has_room => self.accept(event).await,
+                () = rebuild::ready(self.job.as_mut(), live), if leads && is_caught_up => self.put_rebuilt(),
             }
         }
     }
 
     /// Projects an event and puts it in line.
     async fn accept(&mut self, read: ReadEvent) {
-        self.leads = true;
         let tenant = read.event.tenant().unwrap_or_default();
         if let Some(job) = self.job.as_mut().filter(|job| job.tenant().as_str() == tenant) {
             job.read(read.event.position);
@@ -219,20 +226,19 @@ impl Engine {
     fn has_read_what_is_written(&self) -> bool {
         let position = self.reader.position();
         self.resume.after.is_none_or(|after| {
-            after.event.epoch != position.epoch || after.event.sequence <= position.sequence
+            after.event.epoch != position.epoch
+                || after.event.sequence <= position.sequence
+                || !self.reader.holds(after.event)
         })
     }
 
-    /// A projector that has gone may have acknowledged what it held back, or have left a rebuild. If another one has
-    /// moved the streams, and does so no more, this one takes up what is left; should both be there, only one of them
-    /// can write it.
+    /// What a former leader sent before the end of its lease may arrive after this one has looked, also the
+    /// acknowledgement of an event that it held back. If another one has moved the streams, and does so no more, this one
+    /// takes up what is left.
     async fn look_for_others(&mut self) -> Result<(), ProjectorError> {
+        self.reader.compare(None).await?;
         if self.backlog.len() > 0 || !self.under_way.is_empty() {
             return Ok(());
-        }
-        if !self.leads && self.heard.elapsed() >= SILENCE && self.residents.has_work() {
-            self.try_recover().await?;
-            self.leads = true;
         }
         if !self.holding.is_used() {
             return Ok(());
@@ -324,7 +330,9 @@ impl Engine {
                 }
             }
             // Acknowledgements are plain publications; they leave with the flush.
-            self.topology.client().flush().await
+            let flushed = self.topology.client().flush().await;
+            self.leadership.give_back().await;
+            flushed
         };
         match tokio::time::timeout(LAST_WRITES, last_writes).await {
             Ok(Ok(())) => {}

@@ -89,9 +89,6 @@ struct Resident {
     coming: Option<Coming>,
 }
 
-/// What is to be made in a shard first of all, and who has left it.
-pub(crate) type Work = (Option<(Tenant, Rebuild)>, Option<(Tenant, Place)>);
-
 #[derive(Clone, Copy)]
 struct Coming {
     place: Place,
@@ -334,12 +331,6 @@ impl Residents {
         self.known.insert(tenant.clone(), resident);
         self.reckon();
         settled
-    }
-
-    /// What is to be done first, and how far it is.
-    pub(crate) fn work(&self) -> Work {
-        let rebuild = self.rebuild().map(|(tenant, _, rebuild)| (tenant.clone(), rebuild.clone()));
-        (rebuild, self.has_left())
     }
 
     /// Whether somebody has left, or is to be made anew; asked before every event.

@@ -22,6 +22,8 @@ pub const ORIGIN: &str = "Tidings-Origin";
 pub const THROUGH: &str = "Tidings-Through";
 /// On an envelope: the sequence in `EVENTS` of the oldest event of which something was held back meanwhile.
 pub const HELD_FROM: &str = "Tidings-Held-From";
+/// On an envelope and on a notice that a projector wrote: the term in which it led.
+pub const TERM: &str = "Tidings-Term";
 /// On an envelope: when it expires, in seconds since 1970-01-01T00:00:00Z.
 pub const EXPIRES: &str = "Tidings-Expires";
 /// On an envelope: what subscriptions can filter on, a JSON object of strings and lists of strings.

@@ -77,7 +77,7 @@ pub(crate) fn resume(headers: &HeaderMap) -> Option<Resume> {
     let all_of = |event| Origin { event, message: u32::MAX, part: u32::MAX };
     let after = through.map(all_of).or_else(|| origin(headers))?;
     let held_from = text(headers::HELD_FROM).and_then(|text| text.parse().ok());
-    Some(Resume { after: Some(after), held_from })
+    Some(Resume { after: Some(after), held_from, stored_at: None })
 }
 
 /// The headers of an envelope on its way into the stream, but for those that say where it belongs.

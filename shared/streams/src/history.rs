@@ -6,12 +6,14 @@ use tidings_model::{Position, RawEvent, Tenant};
 use time::OffsetDateTime;
 
 use crate::convert::raw_event;
+use crate::lives::Lives;
 use crate::ordered::{Content, OrderedReader, Read, Selection};
 use crate::topology::{EVENTS, Topology, epoch_of};
 
 /// Reads the events of a tenant that `EVENTS` retains.
 pub struct EventHistory {
     reader: OrderedReader,
+    lives: Lives,
     /// Read and not yet handed out.
     ready: VecDeque<RawEvent>,
 }
@@ -27,7 +29,9 @@ impl EventHistory {
     ) -> Result<Self, HistoryError> {
         let info = topology.events.get_info().await.map_err(|error| HistoryError(error.into()))?;
         let epoch = epoch_of(&info);
-        let after = after.filter(|after| after.epoch == epoch).unwrap_or(Position { epoch, sequence: 0 });
+        let lives = topology.lives().await.map_err(HistoryError)?;
+        let after = after.filter(|after| lives.knows(epoch, after.epoch));
+        let after = Position { epoch, sequence: after.map_or(0, |after| after.sequence) };
         let selection = Selection {
             stream: EVENTS.to_owned(),
             subjects: vec![format!("events.{tenant}.>")],
@@ -35,13 +39,14 @@ impl EventHistory {
             since,
         };
         let reader = OrderedReader::open(topology.context.clone(), selection, after).await;
-        Ok(Self { reader: reader.map_err(HistoryError)?, ready: VecDeque::new() })
+        Ok(Self { reader: reader.map_err(HistoryError)?, lives, ready: VecDeque::new() })
     }
 
     /// Up to where everything was read; what was read and not handed out is part of it.
     #[must_use]
     pub fn position(&self) -> Position {
-        self.reader.position()
+        let Position { epoch, sequence } = self.reader.position();
+        self.lives.position(epoch, sequence)
     }
 
     /// How many events are left, as far as is known: NATS says so with each that it sends.
@@ -68,8 +73,9 @@ impl EventHistory {
             match self.reader.read().await {
                 Read::Messages(messages) => {
                     let epoch = self.reader.position().epoch;
+                    let lives = &self.lives;
                     self.ready.extend(messages.into_iter().map(|stored| {
-                        let position = Position { epoch, sequence: stored.sequence };
+                        let position = lives.position(epoch, stored.sequence);
                         let message = stored.message.message;
                         let (subject, headers) = (&message.subject, message.headers.as_ref());
                         raw_event(subject, headers, message.payload.clone(), position, stored.time)

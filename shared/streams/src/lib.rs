@@ -7,6 +7,7 @@
 //! - [`EventReader`]: hands out every event once, in the order of `EVENTS`, whatever the consumer
 //!   delivers twice, late or not at all.
 //! - [`EnvelopeWriter`]: writes in order or not at all; a writer that lost its place is refused.
+//! - [`Lease`]: says which projector of a shard leads, and in which term; the former one knows when it does no longer.
 //! - [`EventWriter`]: has events stored in the order in which they are sent, up to where its connection ends.
 //! - [`EnvelopeFollower`]: hands out every envelope once, in the order of `ENVELOPES`, across
 //!   reconnects and restarts of NATS.
@@ -29,6 +30,8 @@ mod event_writer;
 mod fence;
 mod follower;
 mod history;
+mod leadership;
+mod lives;
 mod notice;
 mod ordered;
 mod outage;
@@ -60,6 +63,7 @@ pub use copies::{Copy, CopyError, EnvelopeCopies};
 pub use event_writer::{EventWriteError, EventWriter, OpenWriterError, OutgoingEvent, PendingEvent};
 pub use follower::{EnvelopeFollower, FollowError, Followed};
 pub use history::{EventHistory, HistoryError};
+pub use leadership::{Candidate, Lease};
 pub use ordered::Content;
 pub use outage::Outage;
 pub use past::{

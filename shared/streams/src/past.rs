@@ -39,10 +39,10 @@ pub async fn last_of_generation(
     last_on(topology, &EnvelopeSubject::of(tenant, place)).await
 }
 
-/// The sequence of a tenant's last event, or `None` if `EVENTS` retains none.
-pub async fn last_event(topology: &Topology, tenant: &Tenant) -> Result<Option<u64>, PastError> {
+/// Where a tenant's last event lies, or `None` if `EVENTS` retains none.
+pub async fn last_event(topology: &Topology, tenant: &Tenant) -> Result<Option<Position>, PastError> {
     let last = at_leader::last(&topology.events, &format!("events.{tenant}.>")).await;
-    Ok(last.map_err(PastError::LastEvent)?.map(|message| message.sequence))
+    Ok(last.map_err(PastError::LastEvent)?.map(|message| topology.event_at(message.sequence)))
 }
 
 /// The sequence of the event up to which all are projected, as the durable consumer of this name says; `None` if there is
@@ -59,14 +59,15 @@ pub async fn first_event(
     since: Option<OffsetDateTime>,
 ) -> Result<Position, PastError> {
     let info = topology.events.get_info().await.map_err(|error| PastError::FirstEvent(error.into()))?;
-    let epoch = epoch_of(&info);
+    let lives = topology.lives().await.map_err(PastError::FirstEvent)?;
+    let at = |sequence| lives.position(epoch_of(&info), sequence);
     if since.is_none() {
-        return Ok(Position { epoch, sequence: info.state.first_sequence.max(1) });
+        return Ok(at(info.state.first_sequence.max(1)));
     }
     let opened = EventHistory::open(topology, tenant, None, since).await;
     let mut history = opened.map_err(|error| PastError::FirstEvent(error.into()))?;
     if history.left() == 0 {
-        return Ok(Position { epoch, sequence: info.state.last_sequence.saturating_add(1) });
+        return Ok(at(info.state.last_sequence.saturating_add(1)));
     }
     // What is left may be removed just now.
     let ready = tokio::time::timeout(PATIENCE, history.ready()).await;
@@ -102,7 +103,8 @@ async fn consumer_info(topology: &Topology, name: &str) -> Result<Option<Info>, 
 /// Where the next event will lie.
 pub async fn end_of_events(topology: &Topology) -> Result<Position, PastError> {
     let info = topology.events.get_info().await.map_err(|error| PastError::FirstEvent(error.into()))?;
-    Ok(Position { epoch: epoch_of(&info), sequence: info.state.last_sequence.saturating_add(1) })
+    let lives = topology.lives().await.map_err(PastError::FirstEvent)?;
+    Ok(lives.position(epoch_of(&info), info.state.last_sequence.saturating_add(1)))
 }
 
 /// The first envelope of a tenant in a generation: its sequence, and where it came from.
@@ -129,7 +131,7 @@ pub async fn next_event(
 ) -> Result<Option<RawEvent>, PastError> {
     let next = at_leader::next(&topology.events, subject, after.sequence.saturating_add(1)).await;
     Ok(next.map_err(PastError::Events)?.map(|message| {
-        let position = Position { sequence: message.sequence, ..after };
+        let position = topology.event_at(message.sequence);
         raw_event(&message.subject, Some(&message.headers), message.payload, position, message.time)
     }))
 }

@@ -14,18 +14,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream;
 use async_nats::jetstream::consumer::{
     AckPolicy, DeliverPolicy, IntoConsumerConfig as _, PriorityPolicy, PullConsumer, pull,
 };
 use async_nats::jetstream::message::{Acker, StreamMessage};
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
-use async_nats::jetstream::{self, Context};
 use futures_util::StreamExt as _;
-use tidings_model::{Epoch, Position, RawEvent};
+use tidings_model::{Epoch, Origin, Position, RawEvent};
+use time::OffsetDateTime;
 
 use crate::convert::raw_event;
+use crate::lives::{Known, Lives};
 use crate::retry::Backoff;
 use crate::topology::{self, EVENTS, Topology, epoch_of};
+use crate::writer::Resume;
 
 const GROUP: &str = "projector";
 /// A standby takes over when the active one has not pulled for so long.
@@ -50,10 +53,14 @@ pub struct Pace {
 
 /// Reads `EVENTS` through a durable consumer.
 pub struct EventReader {
-    context: Context,
+    topology: Topology,
     name: String,
     pace: Pace,
-    epoch: Epoch,
+    /// When the stream was created.
+    created: Epoch,
+    lives: Lives,
+    /// The last event that was handed out, by which a roll-back shows.
+    known: Option<Known>,
     stream: Arc<Stream>,
     consumer: PullConsumer,
     /// `None` after a fault, until the consumer is opened again.
@@ -83,11 +90,14 @@ impl EventReader {
     pub async fn open(topology: &Topology, name: &str, pace: Pace) -> Result<Self, ReaderError> {
         let consumer = open_consumer(&topology.events, name).await?;
         let floor = consumer.cached_info().ack_floor.stream_sequence;
+        let lives = topology.lives().await.map_err(|source| ReaderError::new(name, source))?;
         Ok(Self {
-            context: topology.context.clone(),
+            topology: topology.clone(),
             name: name.to_owned(),
             pace,
-            epoch: epoch_of(topology.events.cached_info()),
+            created: epoch_of(topology.events.cached_info()),
+            lives,
+            known: None,
             stream: Arc::clone(&topology.events),
             consumer,
             deliveries: None,
@@ -103,8 +113,10 @@ impl EventReader {
     /// losing anything.
     pub async fn next(&mut self) -> ReadEvent {
         loop {
-            if let Some(event) = self.next_in_order().await {
-                return event;
+            if let Some(read) = self.next_in_order().await {
+                let RawEvent { position, stored_at: at, .. } = read.event;
+                self.known = Some(Known { position, at, is_exact: true });
+                return read;
             }
         }
     }
@@ -112,7 +124,7 @@ impl EventReader {
     /// Where the last event lies that was handed out, or was done before.
     #[must_use]
     pub fn position(&self) -> Position {
-        Position { epoch: self.epoch, sequence: self.cursor }
+        self.lives.position(self.created, self.cursor)
     }
 
     /// The sequence of the last event before which all are acknowledged, by whomever.
@@ -124,10 +136,16 @@ impl EventReader {
     /// Notes that this event and every one before it is done; [`EventReader::acknowledge`] tells NATS.
     pub fn done(&mut self, read: ReadEvent) {
         let position = read.event.position;
-        if position.epoch == self.epoch {
+        // What was read in a former life is acknowledged by no sequence of this one.
+        if self.lives.position(self.created, position.sequence) == position {
             self.done = self.done.max(position.sequence);
             self.unacknowledged = read.acker.or(self.unacknowledged.take());
         }
+    }
+
+    /// Asks for no more events until [`EventReader::next`] is called again: another projector leads.
+    pub fn stand_by(&mut self) {
+        self.deliveries = None;
     }
 
     /// Tells NATS what is done. An acknowledgement that gets lost costs redeliveries, which are recognised.
@@ -155,6 +173,11 @@ impl EventReader {
         let waiting = self.held.as_ref()?.event.position.sequence;
         if waiting <= self.cursor {
             let repeated = self.held.take()?;
+            if self.known.is_some_and(|known| repeated.event.stored_at > known.at) {
+                // Younger than what was handed out last, and yet before it.
+                self.close();
+                return None;
+            }
             if waiting <= self.done {
                 self.unacknowledged = self.unacknowledged.take().or(repeated.acker);
                 self.acknowledge().await;
@@ -206,7 +229,7 @@ impl EventReader {
     }
 
     fn stored_event(&self, message: StreamMessage) -> RawEvent {
-        let position = Position { epoch: self.epoch, sequence: message.sequence };
+        let position = self.lives.position(self.created, message.sequence);
         raw_event(&message.subject, Some(&message.headers), message.payload, position, message.time)
     }
 
@@ -249,7 +272,7 @@ impl EventReader {
             }
         };
         let (message, acker) = message.split();
-        let position = Position { epoch: self.epoch, sequence };
+        let position = self.lives.position(self.created, sequence);
         let event =
             raw_event(&message.subject, message.headers.as_ref(), message.payload, position, stored_at);
         Some(ReadEvent { event, acker: Some(acker) })
@@ -265,16 +288,71 @@ impl EventReader {
         }
     }
 
-    async fn try_reopen(&mut self) -> Result<pull::Stream, ReaderError> {
+    /// Whether an event of this stream may lie there: none of a former life behind which another one began.
+    #[must_use]
+    pub fn holds(&self, position: Position) -> bool {
+        self.lives.position(self.created, position.sequence) == position
+    }
+
+    /// What another process's last envelope says of the events that the stream still has.
+    #[must_use]
+    pub fn still(&self, resume: Resume) -> Resume {
+        let Some(after) = resume.after else { return resume };
+        if self.holds(after.event) || !self.lives.knows(self.created, after.event.epoch) {
+            return resume;
+        }
+        let common = self.lives.common(self.created, after.event);
+        let event = self.lives.position(self.created, common);
+        let held_from = resume.held_from.map(|held_from| held_from.min(common));
+        Resume { after: Some(Origin { event, message: u32::MAX, part: u32::MAX }), held_from, ..resume }
+    }
+
+    /// Looks whether the stream has come back with less than it had, also where nothing is delivered for that reason.
+    /// `written` is when something was written of what lies at a position.
+    pub async fn compare(&mut self, written: Option<(Position, OffsetDateTime)>) -> Result<(), ReaderError> {
         let wrap = |source: async_nats::Error| ReaderError { name: self.name.clone(), source };
-        let stream = self.context.get_stream(EVENTS).await.map_err(|error| wrap(error.into()))?;
-        let epoch = epoch_of(stream.cached_info());
-        if epoch != self.epoch {
-            tracing::warn!(%epoch, "stream EVENTS was made anew; reading it from its beginning");
-            (self.epoch, self.cursor, self.done) = (epoch, 0, 0);
-            (self.held, self.unacknowledged) = (None, None);
+        let stream = self.topology.context.get_stream(EVENTS).await.map_err(|error| wrap(error.into()))?;
+        let created = epoch_of(stream.cached_info());
+        let written = written.map(|(position, at)| Known { position, at, is_exact: false });
+        let mut lives = self.topology.lives().await.map_err(wrap)?;
+        for known in self.known.into_iter().chain(written) {
+            lives = self.topology.compare(&stream, known).await.map_err(wrap)?;
         }
         self.stream = stream.into();
+        if created != self.created {
+            tracing::warn!(epoch = %created, "stream EVENTS was made anew; reading it from its beginning");
+            self.begin(created, lives, 0);
+        } else if lives != self.lives {
+            let read = self.lives.position(created, self.cursor);
+            let after = lives.common(created, read);
+            self.begin(created, lives, after);
+            self.forget_later(after).await?;
+        }
+        Ok(())
+    }
+
+    /// Goes on behind this sequence in another life of the stream.
+    fn begin(&mut self, created: Epoch, lives: Lives, after: u64) {
+        (self.created, self.lives, self.known) = (created, lives, None);
+        (self.cursor, self.done) = (after, after);
+        (self.held, self.unacknowledged, self.deliveries) = (None, None, None);
+    }
+
+    /// A durable consumer that is ahead of its stream would pass by what comes next. It is created again, and what it
+    /// delivers once more is recognised.
+    async fn forget_later(&mut self, after: u64) -> Result<(), ReaderError> {
+        let failed = |source: async_nats::Error| ReaderError { name: self.name.clone(), source };
+        let info = self.consumer.get_info().await.map_err(|error| failed(error.into()))?;
+        if info.delivered.stream_sequence.max(info.ack_floor.stream_sequence) > after {
+            self.stream.delete_consumer(&self.name).await.map_err(|error| failed(error.into()))?;
+            self.consumer = open_consumer(&self.stream, &self.name).await?;
+        }
+        Ok(())
+    }
+
+    async fn try_reopen(&mut self) -> Result<pull::Stream, ReaderError> {
+        self.compare(None).await?;
+        let wrap = |source: async_nats::Error| ReaderError { name: self.name.clone(), source };
         self.consumer = open_consumer(&self.stream, &self.name).await?;
         self.consumer
             .stream()

@@ -18,6 +18,7 @@ use async_nats::jetstream::stream::{Config, Info, InfoError, Stream};
 use async_nats::jetstream::{Context, ErrorCode, context};
 use tidings_model::{Epoch, Position, PositionError, ShardNumber};
 
+use crate::lives::KnownLives;
 use crate::placements::Placements;
 
 pub(crate) mod consumer;
@@ -51,6 +52,7 @@ pub struct Topology {
     /// What could not be projected.
     pub(crate) rejected: Arc<Stream>,
     placements: Placements,
+    pub(crate) lives: KnownLives,
     missing: Missing,
 }
 
@@ -100,6 +102,7 @@ impl Topology {
             envelopes: envelopes.into(),
             rejected: rejected.into(),
             placements,
+            lives: KnownLives::default(),
             settings: Arc::new(settings.clone()),
             shard,
             context,

@@ -85,6 +85,8 @@ use crate::topology::Topology;
 /// Appends envelopes to the stream.
 pub struct EnvelopeWriter {
     topology: Topology,
+    /// The term in which its projector leads, which what it writes says.
+    led_in: Option<u64>,
     term: Term,
     /// What the stream ends with once everything sent has arrived.
     last_sequence: u64,
@@ -182,6 +184,8 @@ pub struct Resume {
     pub after: Option<Origin>,
     /// The oldest event of which something was held back.
     pub held_from: Option<u64>,
+    /// When the message was stored that says so.
+    pub stored_at: Option<OffsetDateTime>,
 }
 
 impl Resume {
@@ -215,7 +219,14 @@ impl EnvelopeWriter {
     }
 
     fn at(topology: &Topology, last_sequence: u64, term: Term) -> Self {
-        Self { topology: topology.clone(), term, last_sequence, sent: 0, confirmed: Arc::default() }
+        let (topology, confirmed) = (topology.clone(), Arc::default());
+        Self { topology, led_in: None, term, last_sequence, sent: 0, confirmed }
+    }
+
+    /// What is written from here on says that its projector led in this term.
+    #[must_use]
+    pub fn led_in(self, term: Option<u64>) -> Self {
+        Self { led_in: term, ..self }
     }
 
     /// Whether this writer knows what the stream holds that ends with this sequence.
@@ -271,6 +282,9 @@ impl EnvelopeWriter {
             self.term = Term::Fenced;
         }
         set(&mut headers, headers::EXPECTED_LAST_SEQUENCE, self.last_sequence.to_string());
+        if let Some(term) = self.led_in {
+            set(&mut headers, headers::TERM, term.to_string());
+        }
         if self.term == Term::Writing {
             let before = fence::fence(self.topology.shard(), self.last_sequence);
             set(&mut headers, headers::EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
@@ -315,7 +329,7 @@ async fn last_resume(topology: &Topology, first_sequence: u64) -> Result<Option<
         return Ok(None);
     };
     if let Some(resume) = resume(&last.headers) {
-        return Ok(Some(resume));
+        return Ok(Some(Resume { stored_at: Some(last.time), ..resume }));
     }
     let mut sequence = last.sequence;
     tracing::warn!(sequence, "stream ENVELOPES ends with a message that no projector wrote");
@@ -324,7 +338,7 @@ async fn last_resume(topology: &Topology, first_sequence: u64) -> Result<Option<
         match envelopes.get_raw_message(sequence).await {
             Ok(message) => {
                 if let Some(resume) = resume(&message.headers) {
-                    return Ok(Some(resume));
+                    return Ok(Some(Resume { stored_at: Some(message.time), ..resume }));
                 }
             }
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {}

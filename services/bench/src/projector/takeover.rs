@@ -1,8 +1,8 @@
 //! A standby that takes over from a projector which is killed (SIGKILL) at work.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use async_nats::jetstream::{self, consumer::PullConsumer};
+use futures_util::StreamExt as _;
 
 use super::rates::{USERS, until};
 use crate::Failure;
@@ -19,7 +19,6 @@ const CONSUMER: &str = "projector";
 const BEFORE: u64 = 200;
 const AT_WORK: u64 = 2_000;
 const BYTES: usize = 256;
-const POLL: Duration = Duration::from_millis(5);
 
 pub(super) async fn measure(options: &ProjectorOptions) -> Result<Section, Failure> {
     let mut section = Section::new("A standby takes over after kill -9", COLUMNS);
@@ -33,7 +32,7 @@ pub(super) async fn measure(options: &ProjectorOptions) -> Result<Section, Failu
         events += write(&deployment, BEFORE).await?;
         until(&deployment, &mut active, events).await?;
         let mut standby = deployment.projector(CONSUMER)?;
-        until_waiting(&deployment, 2).await?;
+        until_one_stands_by(&deployment).await?;
         events += write(&deployment, AT_WORK).await?;
         let began = Instant::now();
         active.kill().await?;
@@ -44,7 +43,7 @@ pub(super) async fn measure(options: &ProjectorOptions) -> Result<Section, Failu
         active = standby;
     }
     let longest = times.iter().copied().fold(0.0, f64::max);
-    let envelopes = deployment.topology.extent().await?.last;
+    let envelopes = deployment.topology.extent().await?.messages;
     let values =
         [number(options.takeovers as u64), median(times), longest, number(events), number(envelopes)];
     section.row("projector", values.map(Some));
@@ -61,12 +60,9 @@ async fn write(deployment: &Deployment, count: u64) -> Result<u64, Failure> {
     Ok(count)
 }
 
-/// Waits until so many projectors ask for events.
-async fn until_waiting(deployment: &Deployment, count: usize) -> Result<(), Failure> {
-    let events = jetstream::new(deployment.client.clone()).get_stream("EVENTS").await?;
-    let mut consumer: PullConsumer = events.get_consumer(CONSUMER).await?;
-    while consumer.info().await?.num_waiting < count {
-        tokio::time::sleep(POLL).await;
-    }
+/// Waits until a projector stands by: it asks who leads, and one that leads does not.
+async fn until_one_stands_by(deployment: &Deployment) -> Result<(), Failure> {
+    let mut asked = deployment.client.subscribe("$JS.API.STREAM.MSG.GET.KV_PROJECTORS").await?;
+    asked.next().await.ok_or("the connection to NATS has ended")?;
     Ok(())
 }

@@ -230,7 +230,7 @@ impl Made {
         tenant: &Tenant,
         since: Option<OffsetDateTime>,
     ) -> Result<Self, Failure> {
-        let end = last_event(topology, tenant).await?.unwrap_or_default();
+        let end = last_event(topology, tenant).await?.map_or(0, |last| last.sequence);
         let history = EventHistory::open(topology, tenant, None, since).await?;
         Ok(Self { topology: topology.clone(), tenant: tenant.clone(), history, end })
     }
@@ -245,8 +245,8 @@ impl Made {
             }
             if timeout(PATIENCE, self.history.ready()).await.is_err() {
                 // What was left may have been removed meanwhile.
-                let last = last_event(&self.topology, &self.tenant).await?.unwrap_or_default();
-                self.end = self.end.min(last);
+                let last = last_event(&self.topology, &self.tenant).await?;
+                self.end = self.end.min(last.map_or(0, |last| last.sequence));
             }
         }
     }

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use tidings_model::{Place, Tenant};
 use tidings_streams::{DiscardError, ExtentError, PlacementError, Trail, discard_generation};
 
-use tokio::time::Instant;
-
 use super::Engine;
 use crate::line::{Cause, Item};
 use crate::rebuild::Job;
@@ -14,20 +12,16 @@ use crate::rebuild::Job;
 impl Engine {
     /// Takes over where tenants are.
     pub(super) async fn hear(&mut self) {
-        let heard = self.residents.work();
         let all = Arc::clone(&self.placements.borrow_and_update());
         if let Err(error) = self.residents.update(&all).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the bucket will follow later");
-        }
-        if self.residents.work() != heard {
-            self.heard = Instant::now();
         }
     }
 
     /// Begins what is to be made anew, goes on with it, and has tenants change over.
     pub(super) async fn change_places(&mut self) {
         let has_work = self.residents.has_work() || self.job.is_some();
-        if !has_work || !self.leads || !self.has_read_what_is_written() {
+        if !has_work || !self.has_read_what_is_written() {
             return;
         }
         self.job.take_if(|job| job.has_ended());

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tidings_model::{Origin, OriginOrder};
 use tidings_streams::{EnvelopeWriter, WriteError, last_purge, remove_strays};
-use tokio::time::Instant;
 
 use super::{Engine, RETRY, is_wanted};
 use crate::line::{Cause, Entry, Item};
@@ -19,7 +18,6 @@ impl Engine {
     /// After a failed publication: learns what the stream holds and sends the rest again.
     pub(super) async fn recover(&mut self, error: WriteError) {
         self.tell_interruption(&error).await;
-        let is_lost = matches!(error, WriteError::LostPlace);
         match error {
             WriteError::LostPlace => self.remove_strays().await,
             WriteError::Refused(_) => {
@@ -39,13 +37,6 @@ impl Engine {
             tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
             tokio::time::sleep(RETRY).await;
         }
-        // Another one writes. If no events come here either, what is to be done without any is the other's.
-        let reads = self.backlog.events().any(|entry| matches!(entry.cause, Cause::Event(_)));
-        self.leads &= reads || !is_lost;
-        if !self.leads {
-            self.job = None;
-        }
-        self.heard = Instant::now();
         self.acknowledge_done().await;
     }
 
@@ -85,8 +76,10 @@ impl Engine {
     }
 
     pub(super) async fn try_recover(&mut self) -> Result<(), ProjectorError> {
-        self.reader.catch_up().await?;
         let (writer, resume) = EnvelopeWriter::open(&self.topology).await?;
+        let written = resume.after.map(|after| after.event).zip(resume.stored_at);
+        self.reader.compare(written).await?;
+        self.reader.catch_up().await?;
         let served = Arc::clone(&self.catalogs.borrow());
         self.residents.learn(served.keys()).await?;
         if let Some(job) = self.job.as_mut() {
@@ -106,8 +99,9 @@ impl Engine {
         let in_line = self.backlog.items().filter_map(Item::envelope);
         let in_line: HashMap<_, _> =
             in_line.map(|envelope| (envelope.subject.clone(), envelope.origin)).collect();
-        self.holding.reload(resume, self.reader.position(), &in_line, residents, now).await?;
-        (self.writer, self.resume) = (writer, resume);
+        let still = self.reader.still(resume);
+        self.holding.reload(still, self.reader.position(), &in_line, residents, now).await?;
+        (self.writer, self.resume) = (writer.led_in(self.term), resume);
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use tidings_model::{
     Address, Class, Envelope, OriginOrder, Place, Placement, Position, Progress, RawEvent, Rebuild, Tenant,
 };
 use tidings_streams::{
-    CopyError, DiscardError, EnvelopeCopies, EventHistory, ExtentError, HistoryError, PastError,
+    CopyError, DiscardError, EnvelopeCopies, EventHistory, ExtentError, HistoryError, Lease, PastError,
     PlacementError, Topology, TopologyError, all_purges, discard_address, discard_generation, end_of_events,
     first_event, first_of_generation, is_done_before, last_event, last_of_generation, next_event,
 };
@@ -37,6 +37,14 @@ pub(crate) struct Workshop {
     pub(crate) catalogs: watch::Receiver<Arc<Catalogs>>,
     pub(crate) max_event_bytes: usize,
     pub(crate) clock: fn() -> OffsetDateTime,
+    pub(crate) lease: Lease,
+}
+
+impl Workshop {
+    /// Whether this projector may change anything now. A job is for one term; the next one has another.
+    fn leads(&self) -> bool {
+        self.lease.term().is_some_and(|term| self.lease.holds(term))
+    }
 }
 
 pub(crate) struct Maker {
@@ -117,6 +125,9 @@ impl Maker {
         let last = topology.extent().await?.last;
         let placement = topology.placements().load(tenant).await?;
         let next = placement.next.as_ref().filter(|next| is_same(next, &self.rebuild));
+        if !self.workshop.leads() {
+            return Err(MakeError::NoLease);
+        }
         if next.ok_or(MakeError::Gone)?.progress.is_none() {
             // Of another rebuild, which was given up.
             discard_generation(topology, tenant, generation, last).await?;
@@ -169,7 +180,7 @@ impl Maker {
         if !is_copied {
             self.copy_all(ground).await?;
         }
-        let last = self.last_event(cut).await?;
+        let last = last_event(&self.workshop.topology, &self.tenant).await?;
         let passed = Position { sequence: cut.sequence.saturating_sub(1), ..cut };
         self.hand_out(Made::Reached { passed, last }).await
     }
@@ -215,7 +226,7 @@ impl Maker {
             if tokio::time::timeout(REPORT, history.ready()).await.is_err() {
                 // The tenant's last event may have been removed before it was read.
                 let end = end_of_events(&topology).await?;
-                let last = self.last_event(end).await?;
+                let last = last_event(&topology, &self.tenant).await?;
                 if last.is_none_or(|last| passed.is_at_or_behind(last)) {
                     let passed = Position { sequence: end.sequence.saturating_sub(1), ..end };
                     self.hand_out(Made::Reached { passed, last }).await?;
@@ -286,11 +297,6 @@ impl Maker {
         envelopes
     }
 
-    async fn last_event(&self, near: Position) -> Result<Option<Position>, MakeError> {
-        let last = last_event(&self.workshop.topology, &self.tenant).await?;
-        Ok(last.map(|sequence| Position { sequence, ..near }))
-    }
-
     async fn hand_out(&self, made: Made) -> Result<(), MakeError> {
         self.made.send(made).await.map_err(|_| MakeError::Gone)
     }
@@ -302,6 +308,9 @@ async fn report(workshop: Workshop, tenant: Tenant, rebuild: Rebuild, progress: 
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        if !workshop.leads() {
+            continue;
+        }
         let said = Progress { at: seconds((workshop.clock)()), ..*progress.borrow() };
         if let Err(error) = say(&workshop.topology, &tenant, &rebuild, said).await {
             tracing::debug!(error = &error as &dyn std::error::Error, "saying later how far it is");
@@ -332,6 +341,8 @@ fn seconds(time: OffsetDateTime) -> u64 {
 enum MakeError {
     #[error("nobody wants the envelopes any more")]
     Gone,
+    #[error("the lease of this projector has ended and is not renewed yet")]
+    NoLease,
     #[error("the tenant's events cannot be found")]
     Past(#[from] PastError),
     #[error("the tenant's events cannot be read")]

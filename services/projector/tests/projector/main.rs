@@ -17,6 +17,7 @@ mod rate;
 mod rebuilds;
 mod rejections;
 mod repetitions;
+mod rollbacks;
 mod shards;
 mod standby;
 mod support;

@@ -6,7 +6,7 @@ use harness::BOUND;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::support::{Scene, Task};
+use crate::support::{Scene, Stored, Task};
 
 /// A note that is rejected: it is for nobody.
 async fn publish_bad_note(scene: &Scene) {
@@ -14,10 +14,10 @@ async fn publish_bad_note(scene: &Scene) {
 }
 
 /// Everything up to note `last` was written, and of the rest so much was rejected.
-async fn all_is_well(scene: &Scene, projector: Task, last: u64, rejected: u64) {
+async fn all_is_well(scene: &Scene, projector: Task, stored: Stored, last: u64, rejected: u64) {
     scene.until_all_done().await;
     scene.holds(1..=last).await;
-    assert!(scene.state("ENVELOPES").await.unwrap().0 >= last);
+    assert_eq!(stored.count().await, last);
     assert_eq!(scene.state("REJECTED").await.unwrap().1, rejected);
     projector.stop().await;
 }
@@ -25,6 +25,7 @@ async fn all_is_well(scene: &Scene, projector: Task, last: u64, rejected: u64) {
 #[tokio::test]
 async fn a_server_that_is_silent_for_long_costs_nothing() {
     let scene = Scene::new().await;
+    let stored = scene.count_stored().await;
     let projector = scene.projector().await;
     let nats = Pid::from_raw(i32::try_from(scene.nats.pid().unwrap()).unwrap()).unwrap();
     let mut published = 0;
@@ -37,12 +38,13 @@ async fn a_server_that_is_silent_for_long_costs_nothing() {
         while scene.context.get_stream("EVENTS").await.is_ok() {}
         kill_process(nats, Signal::CONT).unwrap();
     }
-    all_is_well(&scene, projector, published, 2).await;
+    all_is_well(&scene, projector, stored, published, 2).await;
 }
 
 #[tokio::test]
 async fn a_full_stream_of_envelopes_is_waited_out() {
     let scene = Scene::new().await;
+    let stored = scene.count_stored().await;
     let projector = scene.projector().await;
     scene.publish_notes(1..=100).await;
     scene.until_last_note_is(100).await;
@@ -56,12 +58,13 @@ async fn a_full_stream_of_envelopes_is_waited_out() {
     }
     assert_eq!(scene.state("ENVELOPES").await, Ok((100, 100)));
     full.make_room(&scene).await;
-    all_is_well(&scene, projector, 600, 1).await;
+    all_is_well(&scene, projector, stored, 600, 1).await;
 }
 
 #[tokio::test]
 async fn a_full_stream_of_rejections_is_waited_out() {
     let scene = Scene::new().await;
+    let stored = scene.count_stored().await;
     let projector = scene.projector().await;
     publish_bad_note(&scene).await;
     scene.until_all_done().await;
@@ -73,7 +76,7 @@ async fn a_full_stream_of_rejections_is_waited_out() {
         tokio::time::timeout(BOUND, sent.next()).await.unwrap().unwrap();
     }
     full.make_room(&scene).await;
-    all_is_well(&scene, projector, 10, 2).await;
+    all_is_well(&scene, projector, stored, 10, 2).await;
 }
 
 /// A stream that takes nothing more.

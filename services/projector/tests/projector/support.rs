@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_nats::HeaderMap;
-use async_nats::jetstream;
+use async_nats::jetstream::stream::Republish;
+use async_nats::{Client, HeaderMap, Subscriber, jetstream};
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use harness::{BOUND, Nats, eventually};
@@ -15,8 +15,11 @@ use serde_json::{Value, json};
 use tidings_catalog::{Catalog, Catalogs, Files};
 use tidings_model::{ShardNumber, Tenant};
 use tidings_projector::{ProjectorError, Settings};
+use tidings_runtime::config::TelemetryConfig;
+use tidings_runtime::telemetry;
 use tidings_streams::{EnvelopeWriter, StoredEnvelope, Topology, fetch, topology};
 use time::OffsetDateTime;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -276,6 +279,18 @@ impl Scene {
         .await;
     }
 
+    /// From here on, what is stored in `ENVELOPES` is counted, also what is replaced later.
+    pub(crate) async fn count_stored(&self) -> Stored {
+        let client = self.nats.client().await;
+        let stored = client.subscribe("stored.>").await.unwrap();
+        client.flush().await.unwrap();
+        let mut config = self.context.get_stream("ENVELOPES").await.unwrap().cached_info().config.clone();
+        let (source, destination) = ("envelopes.>".to_owned(), "stored.>".to_owned());
+        config.republish = Some(Republish { source, destination, headers_only: true });
+        self.context.update_stream(config).await.unwrap();
+        Stored { client, stored }
+    }
+
     /// Every envelope that is in the stream, in order.
     pub(crate) async fn envelopes(&self) -> Vec<StoredEnvelope> {
         let (last, _) = self.state("ENVELOPES").await.unwrap();
@@ -305,6 +320,22 @@ pub(crate) fn has_written(last: u64, expected: u64) {
 pub(crate) fn number(stored: &StoredEnvelope) -> u64 {
     let body: Value = serde_json::from_slice(&stored.envelope.body).unwrap();
     body["n"].as_u64().unwrap()
+}
+
+/// The envelopes that were stored since.
+pub(crate) struct Stored {
+    client: Client,
+    stored: Subscriber,
+}
+
+impl Stored {
+    /// How many there are, once nobody writes any more.
+    pub(crate) async fn count(mut self) -> u64 {
+        // What the server has sent before its answer to this is here.
+        self.client.flush().await.unwrap();
+        self.stored.unsubscribe().await.unwrap();
+        u64::try_from(self.stored.count().await).unwrap()
+    }
 }
 
 /// A projector as a task.
@@ -343,7 +374,10 @@ impl Task {
 }
 
 /// A projector as a process: this test program, started once more for one of its tests.
-pub(crate) struct Process(Child);
+pub(crate) struct Process {
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
 
 impl Process {
     pub(crate) fn start(scene: &Scene) -> Self {
@@ -369,17 +403,41 @@ impl Process {
             .env(WINDOW, window.as_millis().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
+            .stderr(Stdio::piped())
             .kill_on_drop(true);
-        Self(command.spawn().unwrap())
+        let mut child = command.spawn().unwrap();
+        let log = Arc::<Mutex<String>>::default();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let written = Arc::clone(&log);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                *written.lock().unwrap() += &format!("{line}\n");
+            }
+        });
+        Self { child, log }
+    }
+
+    /// How many lines of its log have this text.
+    pub(crate) fn says(&self, text: &str) -> usize {
+        self.log.lock().unwrap().lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits until its log has this text.
+    pub(crate) async fn until_it_says(&self, text: &str) {
+        eventually(&format!("a projector says {text:?}"), 2 * BOUND, async || match self.says(text) {
+            0 => Err(self.log.lock().unwrap().clone()),
+            _ => Ok(()),
+        })
+        .await;
     }
 
     /// SIGKILL.
     pub(crate) async fn kill(mut self) {
-        self.0.kill().await.unwrap();
+        self.child.kill().await.unwrap();
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.0.id().unwrap()).unwrap();
+        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 }
@@ -388,6 +446,7 @@ impl Process {
 #[ignore = "the projector that other tests kill; does nothing by itself"]
 async fn projector_that_is_killed() {
     let Ok(url) = std::env::var(NATS_URL) else { return };
+    let _telemetry = telemetry::start(&TelemetryConfig::default(), "projector").unwrap();
     let client = async_nats::connect(url).await.unwrap();
     let window = Duration::from_millis(std::env::var(WINDOW).unwrap().parse().unwrap());
     let topology = Topology::ensure(&client, &stream_settings(window)).await.unwrap();

@@ -12,6 +12,7 @@ use tidings_model::{Position, headers};
 
 use super::{ReadRejectionError, RejectedEvent, Rejections, add_own};
 use crate::convert::{all_headers, set};
+use crate::lives;
 use crate::topology::epoch_of;
 
 impl Rejections {
@@ -36,7 +37,8 @@ impl Rejections {
     /// The event as it lies in `EVENTS`, for a rejection that did not hold all of it.
     async fn original(&self, position: Position) -> Result<(Vec<(String, String)>, Bytes), RetryError> {
         let gone = || RetryError::Incomplete(position);
-        if epoch_of(self.events.cached_info()) != position.epoch {
+        let lives = lives::read(&self.context).await.map_err(RetryError::Lives)?;
+        if lives.position(epoch_of(self.events.cached_info()), position.sequence) != position {
             return Err(gone());
         }
         let message =
@@ -59,6 +61,9 @@ pub enum RetryError {
     /// The event cannot be read.
     #[error("the event cannot be read from stream EVENTS")]
     Original(#[source] RawMessageError),
+    /// It is not known which event lies at a position.
+    #[error("NATS does not say whether stream EVENTS has come back with less than it had")]
+    Lives(#[source] async_nats::Error),
     /// The event was not published.
     #[error("the event was not published; it is still in REJECTED")]
     Publish(#[from] PublishError),

@@ -9,6 +9,7 @@
 
 mod fencing;
 mod follower;
+mod leadership;
 mod placements;
 mod reader;
 mod records;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream;
 use async_nats::jetstream::stream::State;
 use bytes::Bytes;
-use harness::{BOUND, Nats, eventually};
+use harness::{BOUND, Nats, Saved, eventually};
 use tidings_model::{Address, Attributes, Class, Envelope, EnvelopeSubject, Epoch, Origin, Position, Tenant};
 use tidings_streams::{EnvelopeWriter, Topology, topology::Settings};
 use time::OffsetDateTime;
@@ -63,6 +63,23 @@ impl Scene {
     /// Starts the server again, and waits until this scene's connection is back.
     pub(crate) async fn restart(&mut self) {
         self.nats.restart().await.unwrap();
+        self.is_back().await;
+    }
+
+    /// Saves parts of the store, and waits until this scene's connection is back.
+    pub(crate) async fn save(&mut self, parts: &[&str]) -> Saved {
+        let saved = self.nats.save(parts).await;
+        self.is_back().await;
+        saved
+    }
+
+    /// The server comes back with what was saved.
+    pub(crate) async fn bring_back(&mut self, saved: Saved) {
+        self.nats.bring_back(saved).await;
+        self.is_back().await;
+    }
+
+    async fn is_back(&self) {
         eventually("NATS answers", BOUND, async || {
             let asked = tokio::time::timeout(Duration::from_secs(1), self.context.get_stream("EVENTS"));
             asked.await.map_err(|_| "silence".to_owned())?.map_err(|error| error.to_string())

@@ -1,0 +1,303 @@
+//! Which projector of a shard leads: a lease in the bucket `PROJECTORS`, with a term.
+//!
+//! The record under a shard's name says who leads, and in which term. The leader writes it again every second, on the
+//! condition that nobody else has written it since. A projector that stands by reads it; once it has seen the same
+//! revision for the length of the lease, it takes the lease, on the same condition, in the next term. No clock of
+//! another machine takes part.
+//!
+//! What is promised: the leader's lease ends, by its own monotonic clock, before another one can take it. So a leader
+//! that was stopped or cut off, for however long and whatever it was doing, knows that it leads no longer as soon as it
+//! asks, and asks before each batch that it writes. A lease that could not be renewed while NATS was away goes on in
+//! the same term if nobody has taken it: nobody else led in between. While NATS does not answer, nobody counts, so that
+//! the leader of before stays the leader. Terms rise: a bucket that comes back with less than it had is followed by the
+//! next term after the highest that any candidate remembers.
+//!
+//! A message that was sent before the end of a lease may arrive after it. That is why `ENVELOPES` is fenced besides.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::at_leader;
+use crate::bucket::{Bucket, BucketSettings, Purpose, is_removal};
+use crate::record::{self, Record, RecordError};
+use crate::topology::{Missing, Topology, TopologyError};
+
+/// How long a lease lasts without being renewed.
+const LEASE: Duration = Duration::from_secs(3);
+/// How often the leader renews it.
+const RENEWAL: Duration = Duration::from_secs(1);
+/// How often a candidate looks whether the leader still does, and the leader tries again what failed.
+const POLL: Duration = Duration::from_millis(250);
+/// How long one request may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the bucket says of a shard.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lead {
+    /// Rises with every change of the leader.
+    term: u64,
+    /// Who leads; `null` after a leader that has given the lease back.
+    #[serde(deserialize_with = "tidings_model::json::present")]
+    leader: Option<String>,
+}
+
+impl Record for Lead {
+    const VERSION: u64 = 1;
+}
+
+/// How this process stands.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    /// The term in which it leads, unless another projector is known to have led since.
+    term: Option<u64>,
+    /// Until then nobody else can lead.
+    until: Instant,
+}
+
+/// The lease as the projector sees it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Lease(watch::Receiver<Standing>);
+
+impl Lease {
+    /// The term in which this process leads; it may not write while the lease [does not hold](Self::holds).
+    #[must_use]
+    pub fn term(&self) -> Option<u64> {
+        self.0.borrow().term
+    }
+
+    /// Whether this process leads in this term, and nobody else can at this moment.
+    #[must_use]
+    pub fn holds(&self, term: u64) -> bool {
+        let standing = self.0.borrow();
+        standing.term == Some(term) && Instant::now() < standing.until
+    }
+
+    /// Waits until something about it changes. May be dropped while it waits.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            // The candidate has gone, and nothing will change any more.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// The bucket `PROJECTORS`, created if it is missing.
+pub(crate) async fn projectors(topology: &Topology) -> Result<Bucket, TopologyError> {
+    let settings = topology.settings();
+    let kept = BucketSettings { replicas: settings.replicas, in_memory: settings.in_memory };
+    let purpose = Purpose { name: "PROJECTORS", description: "Tidings: what projectors know of each other" };
+    Box::pin(Bucket::open(topology.context(), purpose, None, kept, Missing::Created)).await
+}
+
+/// A projector that leads or stands by; [`Candidate::run`] keeps it so.
+pub struct Candidate {
+    bucket: Bucket,
+    key: String,
+    /// Told apart from every other process.
+    id: String,
+    standing: watch::Sender<Standing>,
+    /// The revision under which this process holds the lease.
+    held: Option<u64>,
+    /// The revision of another one's lease, and since when it is the last.
+    seen: Option<(u64, Instant)>,
+    /// The highest term that was heard of.
+    highest: u64,
+    /// In which term it was logged that another one leads.
+    said: Option<u64>,
+    /// It was logged that the record cannot be read.
+    complained: bool,
+}
+
+impl Candidate {
+    /// Opens the bucket; leads nothing yet.
+    pub async fn open(topology: &Topology) -> Result<(Self, Lease), TopologyError> {
+        let bucket = projectors(topology).await?;
+        let inbox = topology.client().new_inbox();
+        let id = inbox.rsplit('.').next().unwrap_or_default().to_owned();
+        let (standing, lease) = watch::channel(Standing { term: None, until: Instant::now() });
+        let key = topology.shard().name("shard");
+        let (held, seen, said) = (None, None, None);
+        let candidate = Self { bucket, key, id, standing, held, seen, highest: 0, said, complained: false };
+        Ok((candidate, Lease(lease)))
+    }
+
+    /// Takes the lease when it is free, and renews it, until `stopped`; then gives it back.
+    pub async fn run(mut self, stopped: impl Future<Output = ()>) {
+        let mut stopped = std::pin::pin!(stopped);
+        loop {
+            let pause = tokio::select! {
+                () = &mut stopped => break,
+                pause = self.step() => pause,
+            };
+            tokio::select! {
+                () = &mut stopped => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        if self.term().is_some() {
+            self.give_back().await;
+        }
+    }
+
+    fn term(&self) -> Option<u64> {
+        self.standing.borrow().term
+    }
+
+    /// Does what is next; returns for how long there is nothing to do then.
+    async fn step(&mut self) -> Duration {
+        let done = match self.held {
+            Some(revision) => self.renew(revision).await,
+            None => self.stand_by().await,
+        };
+        match done {
+            Ok(pause) => pause,
+            Err(error) => {
+                // That NATS is away is said once for all that need it.
+                tracing::debug!(error = &*error as &dyn std::error::Error, "asking for the lease again");
+                self.seen = None;
+                if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, self.bucket.restore()).await {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "the bucket may be missing");
+                }
+                POLL
+            }
+        }
+    }
+
+    async fn renew(&mut self, revision: u64) -> Result<Duration, async_nats::Error> {
+        let Some(term) = self.term() else { return Ok(POLL) };
+        let until = Instant::now() + LEASE;
+        if let Some(revision) = self.write(term, Some(self.id.clone()), revision).await? {
+            self.hold(term, revision, until);
+            return Ok(RENEWAL);
+        }
+        match self.read().await? {
+            // An answer was lost, and the record is this process's own all the same.
+            Some((lead, revision)) if self.is_own(&lead) => self.held = Some(revision),
+            found => {
+                let next = found.map_or(0, |(lead, _)| lead.term);
+                self.highest = self.highest.max(term).max(next);
+                (self.held, self.seen) = (None, None);
+                self.standing.send_replace(Standing { term: None, until });
+                tracing::info!(term, "this projector leads no longer");
+            }
+        }
+        Ok(Duration::ZERO)
+    }
+
+    async fn stand_by(&mut self) -> Result<Duration, async_nats::Error> {
+        let Some((lead, revision)) = self.read().await? else {
+            return self.take(0).await;
+        };
+        if self.is_own(&lead) {
+            // The answer to its being taken was lost.
+            (self.held, self.highest) = (Some(revision), lead.term);
+            self.standing.send_replace(Standing { term: Some(lead.term), until: Instant::now() });
+            return Ok(Duration::ZERO);
+        }
+        self.highest = self.highest.max(lead.term);
+        if lead.leader.is_some() && self.said != Some(lead.term) {
+            self.said = Some(lead.term);
+            tracing::info!(term = lead.term, "another projector leads; this one stands by");
+        }
+        let is_free = lead.leader.is_none() || lead.leader.as_ref() == Some(&self.id);
+        match self.seen {
+            _ if is_free => self.take(revision).await,
+            Some((seen, since)) if seen == revision && since.elapsed() >= LEASE => self.take(revision).await,
+            Some((seen, _)) if seen == revision => Ok(POLL),
+            _ => {
+                self.seen = Some((revision, Instant::now()));
+                Ok(POLL)
+            }
+        }
+    }
+
+    /// Whether a record is this process's own and no other has led since.
+    fn is_own(&self, lead: &Lead) -> bool {
+        lead.leader.as_ref() == Some(&self.id) && lead.term >= self.highest
+    }
+
+    async fn take(&mut self, revision: u64) -> Result<Duration, async_nats::Error> {
+        self.seen = None;
+        let (term, until) = (self.highest + 1, Instant::now() + LEASE);
+        let Some(revision) = self.write(term, Some(self.id.clone()), revision).await? else {
+            return Ok(POLL);
+        };
+        tracing::info!(term, "this projector leads");
+        self.hold(term, revision, until);
+        Ok(RENEWAL)
+    }
+
+    fn hold(&mut self, term: u64, revision: u64, until: Instant) {
+        (self.held, self.highest) = (Some(revision), term);
+        self.standing.send_replace(Standing { term: Some(term), until });
+    }
+
+    /// Lets another projector take the lease at once. Where this fails, the others wait for the lease to end.
+    async fn give_back(&self) {
+        let given = async {
+            if let Some((lead, revision)) = self.read_record().await?.and_then(Result::ok)
+                && self.is_own(&lead)
+            {
+                self.write(lead.term, None, revision).await?;
+            }
+            Ok::<_, async_nats::Error>(())
+        };
+        if let Err(error) = given.await {
+            tracing::debug!(error = &*error as &dyn std::error::Error, "the lease ends by itself");
+        }
+    }
+
+    async fn write(
+        &self,
+        term: u64,
+        leader: Option<String>,
+        revision: u64,
+    ) -> Result<Option<u64>, async_nats::Error> {
+        let json = record::encode(&Lead { term, leader })?;
+        let writing = self.bucket.write(&self.key, Bytes::from(json), revision);
+        Ok(tokio::time::timeout(PATIENCE, writing).await??)
+    }
+
+    /// The record and its revision, as the bucket's leader has it. One that cannot be read is a lease of somebody that
+    /// may end.
+    async fn read(&mut self) -> Result<Option<(Lead, u64)>, async_nats::Error> {
+        match self.read_record().await? {
+            None => Ok(None),
+            Some(Ok(found)) => Ok(Some(found)),
+            Some(Err((error, revision))) => {
+                if !std::mem::replace(&mut self.complained, true) {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        key = self.key,
+                        "the bucket PROJECTORS does not say which projector leads"
+                    );
+                }
+                if error.is_newer() {
+                    // Its lease is not to be overwritten by who does not understand it.
+                    return Err(error.into());
+                }
+                Ok(Some((Lead { term: self.highest, leader: Some(String::new()) }, revision)))
+            }
+        }
+    }
+
+    #[expect(clippy::type_complexity, reason = "a record, or why it is none, with its revision")]
+    async fn read_record(
+        &self,
+    ) -> Result<Option<Result<(Lead, u64), (RecordError, u64)>>, async_nats::Error> {
+        let subject = self.bucket.subject(&self.key);
+        let reading = at_leader::last(&self.bucket.stream, &subject);
+        let Some(message) = tokio::time::timeout(PATIENCE, reading).await?? else { return Ok(None) };
+        let revision = message.sequence;
+        if is_removal(Some(&message.headers)) {
+            return Ok(Some(Ok((Lead { term: self.highest, leader: None }, revision))));
+        }
+        let read = record::decode::<Lead>(&message.payload);
+        Ok(Some(read.map(|lead| (lead, revision)).map_err(|error| (error, revision))))
+    }
+}
