@@ -19,9 +19,9 @@ test *arguments: nats-server
 attack attempts="200" seed="1": nats-server
     TIDINGS_ATTACK_ATTEMPTS="$1" TIDINGS_ATTACK_SEED="$2" cargo test --locked --package tidings-tests --test attack -- --nocapture
 
-# Let everything fail on three nats-servers for so long, and compare what all devices saw: `just faults 3600 7` with seed 7
-faults seconds="600" seed="1": nats-server
-    TIDINGS_FAULTS_SECONDS="$1" TIDINGS_FAULTS_SEED="$2" cargo test --locked --package tidings-tests --test faults -- --nocapture
+# Let everything fail on three nats-servers, and compare what all devices saw: `just faults --minutes 60 --seed 7`, or `--faults 1000`
+faults *arguments="--minutes 10": nats-server
+    TIDINGS_FAULTS="$*" cargo test --workspace --locked --test faults -- --nocapture
 
 # Measure everything, or one benchmark: `just bench way --svg way.svg`; `just bench --help` lists them
 bench *arguments="all": nats-server

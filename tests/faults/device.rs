@@ -16,7 +16,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::deployment::{Deployment, TENANTS, USERS, user};
 use crate::ledger::{Ledger, Line};
-use crate::view::{Kind, View};
+use crate::view::{Kind, View, Wrong};
 
 /// For a handshake, and for an answer.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -45,7 +45,11 @@ impl Seen {
     /// What of all that was stored has not come.
     pub(crate) fn missing(&self, ledger: &Ledger) -> Vec<String> {
         let (personal, topic) = (ledger.stored_of(&self.personal), ledger.stored_of(&self.topic));
-        self.view(|view| view.missing(personal, topic))
+        let is_forgotten = |kind, number| match kind {
+            Kind::Personal => ledger.is_forgotten(&self.personal, number),
+            Kind::Topic => ledger.is_forgotten(&self.topic, number),
+        };
+        self.view(|view| view.missing(personal, topic, is_forgotten))
     }
 }
 
@@ -191,7 +195,7 @@ impl Device {
         };
         let (sequence, number) = (message["seq"].as_u64(), message["number"].as_u64().unwrap());
         if kind == Kind::Personal && message["user"] != self.seen.personal.1.as_str() {
-            self.seen.view(|view| view.violation(&format!("foreign message {message}")));
+            self.seen.view(|view| view.violation(Wrong::Foreign, &format!("foreign message {message}")));
         }
         let now = self.ledger.now();
         if self.seen.view(|view| view.received(kind, number, sequence, now)) {
@@ -206,7 +210,10 @@ impl Device {
                 let from = self.ledger.begun(&self.seen.topic) + 1;
                 self.seen.view(|view| view.subscribed(from));
             }
-            Some("gap") => self.seen.view(|view| view.violation(&format!("was told of a gap: {message}"))),
+            Some("gap") => {
+                let now = self.ledger.now();
+                self.seen.view(|view| view.gap(&message.to_string(), now));
+            }
             _ => {}
         }
     }
