@@ -218,36 +218,27 @@ impl Device {
         }
     }
 
-    /// Acknowledges all and closes; what the gateway then has heard for certain must not come again.
+    /// Acknowledges all and closes. A gateway writes positions about once a second; whoever is confirmed a topic knows that
+    /// their position is stored, too, and what it covers must not come again.
     async fn leave(&mut self, socket: &mut Socket) {
         let at = self.ledger.now();
-        let mark = self.seen.view(|view| view.mark());
-        if let Some(mark) = mark {
+        if let Some(mark) = self.seen.view(|view| view.mark()) {
             send(socket, &json!({ "action": "ack", "seq": mark.sequence })).await;
-            send(socket, &json!({ "action": "ping" })).await;
-            let answered = timeout(PATIENCE, self.until_pong(socket)).await.unwrap_or(false);
-            let closed = async {
-                socket.close(None).await.is_ok() && {
-                    // The gateway answers the Close when it has saved the position.
-                    while let Some(Ok(_)) = socket.next().await {}
-                    true
-                }
-            };
-            if timeout(PATIENCE, closed).await.unwrap_or(false) && answered {
+            send(socket, &json!({ "action": "subscribe", "topics": ["news"] })).await;
+            if timeout(PATIENCE, self.until_confirmed(socket)).await.unwrap_or(false) {
                 self.seen.view(|view| view.acknowledged(mark, at));
             }
-        } else {
-            let _ = timeout(PATIENCE, socket.close(None)).await;
         }
+        let _ = timeout(PATIENCE, socket.close(None)).await;
     }
 
-    async fn until_pong(&self, socket: &mut Socket) -> bool {
+    async fn until_confirmed(&self, socket: &mut Socket) -> bool {
         while let Some(Ok(message)) = socket.next().await {
             let Message::Text(text) = message else { continue };
-            if text.contains("\"pong\"") {
+            self.note(&text);
+            if text.contains("\"subscribed\"") {
                 return true;
             }
-            self.note(&text);
         }
         false
     }

@@ -99,6 +99,6 @@ impl Report {
 
 fn spread(mut times: Vec<Duration>) -> String {
     times.sort();
-    let median = times[times.len() / 2].as_secs_f64();
+    let median = times[(times.len() - 1) / 2].as_secs_f64();
     format!("{median:.1} / {:.1} s", times.last().unwrap().as_secs_f64())
 }
