@@ -11,6 +11,10 @@ default:
 dev *arguments: nats-server
     @exec cargo run --locked --package tidings-cli -- dev "$@"
 
+# The same on three nats-servers, with two projectors and two gateways behind a balancer
+dev-cluster *arguments: nats-server
+    @exec cargo run --locked --package tidings-cli -- dev --nodes 3 "$@"
+
 # Run all tests; arguments go to `cargo test`
 test *arguments: nats-server
     cargo test --workspace --locked "$@"

@@ -31,6 +31,8 @@ pub struct ClusterOptions {
     size: usize,
     config: String,
     links: Option<Links>,
+    /// For clients; the servers choose them where none is given.
+    ports: Vec<u16>,
     start_within: Duration,
 }
 
@@ -53,6 +55,7 @@ impl ClusterOptions {
             size: 3,
             config: String::new(),
             links: None,
+            ports: Vec::new(),
             start_within: Duration::from_secs(60),
         }
     }
@@ -78,6 +81,12 @@ impl ClusterOptions {
         Self { size: ports.len(), links: Some(Links { ports, routes }), ..self }
     }
 
+    /// A server for each of these ports, on which it listens for clients.
+    #[must_use]
+    pub fn ports(self, ports: Vec<u16>) -> Self {
+        Self { size: ports.len(), ports, ..self }
+    }
+
     fn server(&self, index: usize, ports: &[u16]) -> Options {
         let direct = || ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
         let routes: Vec<String> =
@@ -85,7 +94,9 @@ impl ClusterOptions {
         let routes: Vec<String> = routes.iter().map(|route| format!("\"{route}\"")).collect();
         let (port, routes) = (ports[index], routes.join(", "));
         let advertise = if self.links.is_some() { UNREACHABLE } else { "" };
-        Options::new(self.folder.join(format!("n{index}"))).start_within(self.start_within).config(format!(
+        let options = Options::new(self.folder.join(format!("n{index}")));
+        let options = options.port(self.ports.get(index).copied().unwrap_or_default());
+        options.start_within(self.start_within).config(format!(
             "server_name: n{index}\n\
              server_tags: [n{index}]\n\
              cluster {{ name: tidings, listen: \"127.0.0.1:{port}\", no_advertise: true, {advertise} \
@@ -150,6 +161,12 @@ impl Cluster {
     /// The servers, to be stopped and started again.
     pub fn servers_mut(&mut self) -> &mut [NatsServer] {
         &mut self.servers
+    }
+
+    /// The servers, each to be looked after on its own.
+    #[must_use]
+    pub fn into_servers(self) -> Vec<NatsServer> {
+        self.servers
     }
 
     /// Waits until every server that runs gets an answer from the leader of JetStream.
