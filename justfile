@@ -27,6 +27,10 @@ attack attempts="200" seed="1": nats-server
 faults *arguments="--minutes 10": nats-server
     TIDINGS_FAULTS="$*" cargo test --workspace --locked --test faults -- --nocapture
 
+# Let two writers that both believe to lead write on three nats-servers that fail: `just interleavings 2000 7` with seed 7 and the next ones
+interleavings count="1000" seed="2": nats-server
+    TIDINGS_INTERLEAVINGS="$1" TIDINGS_SEED="$2" cargo test --workspace --locked --test cluster two_writers_on_three_servers_from_more_seeds -- --ignored --nocapture
+
 # Measure everything, or one benchmark: `just bench way --svg way.svg`; `just bench --help` lists them
 bench *arguments="all": nats-server
     cargo build --release --locked --package tidings-cli --package tidings-bench
