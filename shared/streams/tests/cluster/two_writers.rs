@@ -52,7 +52,12 @@ async fn one_term(
 ) {
     let mut pending = VecDeque::new();
     let mut next = first;
-    while !stop.load(Ordering::Relaxed) {
+    // Some end by themselves, as a process that is killed does, with everything under way.
+    let rounds = if dice.below(4) == 0 { u64::MAX } else { dice.below(12) };
+    for _ in 0..rounds {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
         for _ in 0..dice.below(200) {
             if pending.len() < EnvelopeWriter::MAX_PENDING {
                 let envelope = envelope(next);
