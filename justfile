@@ -11,6 +11,10 @@ default:
 dev *arguments: nats-server
     @exec cargo run --locked --package tidings-cli -- dev "$@"
 
+# The same on three nats-servers, with two projectors and two gateways behind a balancer
+dev-cluster *arguments: nats-server
+    @exec cargo run --locked --package tidings-cli -- dev --nodes 3 "$@"
+
 # Run all tests; arguments go to `cargo test`
 test *arguments: nats-server
     cargo test --workspace --locked "$@"
@@ -19,9 +23,13 @@ test *arguments: nats-server
 attack attempts="200" seed="1": nats-server
     TIDINGS_ATTACK_ATTEMPTS="$1" TIDINGS_ATTACK_SEED="$2" cargo test --locked --package tidings-tests --test attack -- --nocapture
 
-# Let everything fail on three nats-servers for so long, and compare what all devices saw: `just faults 3600 7` with seed 7
-faults seconds="600" seed="1": nats-server
-    TIDINGS_FAULTS_SECONDS="$1" TIDINGS_FAULTS_SEED="$2" cargo test --locked --package tidings-tests --test faults -- --nocapture
+# Let everything fail on three nats-servers, and compare what all devices saw: `just faults --minutes 60 --seed 7`, or `--faults 1000`
+faults *arguments="--minutes 10": nats-server
+    TIDINGS_FAULTS="$*" cargo test --workspace --locked --test faults -- --nocapture
+
+# Let two writers that both believe to lead write on three nats-servers that fail: `just interleavings 2000 7` with seed 7 and the next ones
+interleavings count="1000" seed="2": nats-server
+    TIDINGS_INTERLEAVINGS="$1" TIDINGS_SEED="$2" cargo test --workspace --locked --test cluster two_writers_on_three_servers_from_more_seeds -- --ignored --nocapture
 
 # Measure everything, or one benchmark: `just bench way --svg way.svg`; `just bench --help` lists them
 bench *arguments="all": nats-server

@@ -73,7 +73,11 @@ impl Made {
 
     /// Three servers, which speak TLS among themselves.
     pub(crate) async fn start_cluster(&self) -> Deployment<'_> {
-        let authority = Authority::new();
+        self.start_cluster_of(&Authority::new()).await
+    }
+
+    /// Three servers for which this authority vouches.
+    pub(crate) async fn start_cluster_of(&self, authority: &Authority) -> Deployment<'_> {
         let ca = self.path("cluster-ca.crt");
         fs::write(&ca, authority.certificate()).unwrap();
         let mut servers = Vec::new();

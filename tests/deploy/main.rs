@@ -8,5 +8,6 @@ mod deployment;
 mod duties;
 mod hostile;
 mod logins;
+mod routes;
 mod servers;
 mod shipped;

@@ -2,21 +2,19 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use async_nats::jetstream::{self, stream::Info};
-use futures_util::TryStreamExt as _;
-use harness::{Cable, Launch, SECRET, Tidings, UNLIMITED, eventually, free_port};
+use harness::{Cable, Launch, SECRET, Tidings, UNLIMITED, free_port};
 use rustix::process::Signal;
 use tempfile::TempDir;
-use tidings_embedded::{Cluster, ClusterOptions, NatsServer};
+
+use crate::servers::{PATIENCE, Servers};
 
 /// Who publishes and listens.
 pub(crate) const TENANTS: [&str; 3] = ["lab", "yard", "dock"];
 /// Users of each tenant.
 pub(crate) const USERS: usize = 6;
-/// How long servers and streams may take to be whole again.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// How long everything is kept: far longer than anybody is away, and not so long that stores grow all the time.
+const KEPT: &str = "5m";
 
 const CATALOG: &str = r#"
 description = "Lines of numbers"
@@ -63,8 +61,7 @@ pub(crate) struct Deployment {
     // The processes go before their servers.
     services: Vec<Service>,
     gateways: Vec<SocketAddr>,
-    clients: Vec<async_nats::Client>,
-    pub(crate) cluster: Cluster,
+    pub(crate) servers: Servers,
     folder: TempDir,
     /// What ended though nobody ended it.
     ended: Vec<String>,
@@ -80,16 +77,9 @@ impl Deployment {
             fs::write(schemas.join("catalog.toml"), CATALOG).unwrap();
             fs::write(schemas.join("any.schema.json"), "{}").unwrap();
         }
-        let options =
-            ClusterOptions::new(folder.path().join("nats")).config("jetstream { sync_interval: always }");
-        let cluster = Cluster::start(options).await.unwrap();
-        let mut clients = Vec::new();
-        for server in cluster.servers() {
-            let options = async_nats::ConnectOptions::new().ping_interval(Duration::from_secs(1));
-            clients.push(options.connect(server.url()).await.unwrap());
-        }
+        let servers = Servers::start(folder.path()).await;
         let mut deployment =
-            Self { services: Vec::new(), gateways: Vec::new(), clients, cluster, folder, ended: Vec::new() };
+            Self { services: Vec::new(), gateways: Vec::new(), servers, folder, ended: Vec::new() };
         for (name, shard) in [("projector", "0"), ("projector", "0"), ("projector", "1")] {
             deployment.add(name, vec![("TIDINGS_PROJECTOR__SHARD", shard.to_owned())]).await;
         }
@@ -98,21 +88,27 @@ impl Deployment {
             deployment.gateways.push(address);
             deployment.add("gateway", vec![("TIDINGS_GATEWAY__LISTEN", address.to_string())]).await;
         }
-        for service in &mut deployment.services {
-            let (line, process) = (service.ready_line(), service.process.as_mut().unwrap());
-            process.line(line, PATIENCE).await;
+        for index in 0..deployment.services.len() {
+            deployment.is_ready(index).await;
         }
-        deployment.is_whole().await;
+        deployment.servers.is_whole().await.expect("what has just been made is whole");
         deployment
     }
 
     async fn add(&mut self, name: &'static str, variables: Vec<(&'static str, String)>) {
         let mut cables = Vec::new();
-        for server in self.cluster.servers() {
-            cables.push(Cable::to(server.url()).await);
+        for url in self.servers.urls() {
+            cables.push(Cable::to(&url).await);
         }
         self.services.push(Service { name, variables, cables, process: None });
         self.start_service(self.services.len() - 1);
+    }
+
+    /// Waits until a service that was started says that it runs.
+    pub(crate) async fn is_ready(&mut self, index: usize) {
+        let service = &mut self.services[index];
+        let line = service.ready_line();
+        service.process.as_mut().unwrap().line(line, PATIENCE).await;
     }
 
     /// Starts a service that does not run.
@@ -134,6 +130,9 @@ impl Deployment {
             .variables(UNLIMITED)
             .variable("TIDINGS_NATS__URL", url)
             .variable("TIDINGS_STREAMS__REPLICAS", "3")
+            .variable("TIDINGS_STREAMS__EVENTS_MAX_AGE", KEPT)
+            .variable("TIDINGS_STREAMS__ENVELOPES_MAX_AGE", KEPT)
+            .variable("TIDINGS_STREAMS__REJECTED_MAX_AGE", KEPT)
             .variable("TIDINGS_SCHEMAS__DIRECTORY", self.folder.path().join("schemas"))
             .variable("TIDINGS_ACCESS__HS256_SECRET", SECRET)
             .variable("TIDINGS_GATEWAY__DRAIN_TIME", "0s")
@@ -142,11 +141,20 @@ impl Deployment {
 
     /// Begins a command of an administrator.
     pub(crate) fn command(&self, arguments: &[&str]) -> Tidings {
-        self.launch(arguments, &self.cluster.url()).start()
+        self.launch(arguments, &self.servers.urls().join(",")).start()
     }
 
     pub(crate) fn services(&self) -> usize {
         self.services.len()
+    }
+
+    /// Every process that is meant to run.
+    pub(crate) fn processes(&self) -> impl Iterator<Item = (String, Option<u32>)> {
+        let own = self.services.iter().enumerate().map(|(index, service)| {
+            let pid = service.process.as_ref().map(Tidings::pid);
+            (format!("{} ({index})", service.name), pid)
+        });
+        own.chain(self.servers.processes())
     }
 
     pub(crate) fn name(&self, index: usize) -> &'static str {
@@ -190,34 +198,9 @@ impl Deployment {
         self.gateways.clone()
     }
 
-    /// The addresses of the servers, without a cable.
-    pub(crate) fn servers(&self) -> Vec<String> {
-        self.cluster.servers().iter().map(|server| server.url().to_owned()).collect()
-    }
-
-    /// Asks the leader of a stream to step down.
-    pub(crate) async fn step_down(&self, stream: &str) {
-        let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.{stream}");
-        for client in &self.clients {
-            let asked =
-                tokio::time::timeout(Duration::from_secs(2), client.request(subject.clone(), "".into()))
-                    .await;
-            if asked.is_ok_and(|answer| answer.is_ok()) {
-                return;
-            }
-        }
-    }
-
     /// Puts everything right again, and waits until it is.
-    pub(crate) async fn heal(&mut self) {
-        for server in self.cluster.servers() {
-            server.resume().unwrap();
-        }
-        for server in self.cluster.servers_mut() {
-            if server.pid().is_none() {
-                server.restart().await.unwrap();
-            }
-        }
+    pub(crate) async fn heal(&mut self) -> Result<(), String> {
+        self.servers.heal().await;
         for index in 0..self.services.len() {
             let service = &mut self.services[index];
             for cable in &service.cables {
@@ -233,32 +216,23 @@ impl Deployment {
             }
             self.start_service(index);
         }
-        self.is_whole().await;
+        self.servers.is_whole().await
     }
 
-    /// Waits until every stream has its three replicas, all of them current.
-    async fn is_whole(&self) {
-        tokio::time::timeout(PATIENCE, self.cluster.is_led()).await.expect("JetStream elects a leader");
-        eventually("all replicas are current", PATIENCE, async || {
-            let mut last = String::from("no server answers");
-            for client in &self.clients {
-                let context = jetstream::new(client.clone());
-                let streams =
-                    tokio::time::timeout(Duration::from_secs(2), context.streams().try_collect()).await;
-                let Ok(Ok::<Vec<Info>, _>(streams)) = streams else { continue };
-                let lagging = streams.iter().filter(|stream| !is_current(stream));
-                last = lagging.map(|stream| stream.config.name.as_str()).collect::<Vec<_>>().join(", ");
-                if last.is_empty() && !streams.is_empty() {
-                    return Ok(());
-                }
+    /// Keeps what servers and processes have written, for whoever looks for the reason.
+    pub(crate) fn keep(&mut self) -> String {
+        self.folder.disable_cleanup(true);
+        for (index, service) in self.services.iter().enumerate() {
+            if let Some(process) = &service.process {
+                let log = self.folder.path().join(format!("{}-{index}.log", service.name));
+                fs::write(log, process.output()).unwrap();
             }
-            Err(last)
-        })
-        .await;
+        }
+        self.folder.path().display().to_string()
     }
 
     /// What ended though nobody ended it; each process that runs is well.
-    pub(crate) fn check(&mut self) {
+    pub(crate) fn ended(&mut self) -> Vec<String> {
         for service in &mut self.services {
             if let Some(process) = &mut service.process
                 && (!process.is_running() || process.output().contains("panicked"))
@@ -266,7 +240,7 @@ impl Deployment {
                 self.ended.push(format!("{}: {}", service.name, last_lines(&process.output())));
             }
         }
-        assert_eq!(self.ended, Vec::<String>::new());
+        std::mem::take(&mut self.ended)
     }
 }
 
@@ -276,19 +250,7 @@ impl Service {
     }
 }
 
-fn is_current(stream: &Info) -> bool {
-    let Some(cluster) = &stream.cluster else { return false };
-    cluster.leader.is_some()
-        && cluster.replicas.len() == 2
-        && cluster.replicas.iter().all(|replica| replica.current && !replica.offline)
-}
-
 fn last_lines(output: &str) -> String {
     let lines: Vec<&str> = output.lines().collect();
     lines[lines.len().saturating_sub(4)..].join("\n")
-}
-
-/// Servers by number, so that faults can name one.
-pub(crate) fn server(deployment: &mut Deployment, index: usize) -> &mut NatsServer {
-    &mut deployment.cluster.servers_mut()[index]
 }

@@ -16,7 +16,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::deployment::{Deployment, TENANTS, USERS, user};
 use crate::ledger::{Ledger, Line};
-use crate::view::{Kind, View};
+use crate::view::{Kind, View, Wrong};
 
 /// For a handshake, and for an answer.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -45,7 +45,11 @@ impl Seen {
     /// What of all that was stored has not come.
     pub(crate) fn missing(&self, ledger: &Ledger) -> Vec<String> {
         let (personal, topic) = (ledger.stored_of(&self.personal), ledger.stored_of(&self.topic));
-        self.view(|view| view.missing(personal, topic))
+        let is_forgotten = |kind, number| match kind {
+            Kind::Personal => ledger.is_forgotten(&self.personal, number),
+            Kind::Topic => ledger.is_forgotten(&self.topic, number),
+        };
+        self.view(|view| view.missing(personal, topic, is_forgotten))
     }
 }
 
@@ -191,7 +195,7 @@ impl Device {
         };
         let (sequence, number) = (message["seq"].as_u64(), message["number"].as_u64().unwrap());
         if kind == Kind::Personal && message["user"] != self.seen.personal.1.as_str() {
-            self.seen.view(|view| view.violation(&format!("foreign message {message}")));
+            self.seen.view(|view| view.violation(Wrong::Foreign, &format!("foreign message {message}")));
         }
         let now = self.ledger.now();
         if self.seen.view(|view| view.received(kind, number, sequence, now)) {
@@ -206,41 +210,35 @@ impl Device {
                 let from = self.ledger.begun(&self.seen.topic) + 1;
                 self.seen.view(|view| view.subscribed(from));
             }
-            Some("gap") => self.seen.view(|view| view.violation(&format!("was told of a gap: {message}"))),
+            Some("gap") => {
+                let now = self.ledger.now();
+                self.seen.view(|view| view.gap(&message.to_string(), now));
+            }
             _ => {}
         }
     }
 
-    /// Acknowledges all and closes; what the gateway then has heard for certain must not come again.
+    /// Acknowledges all and closes. A gateway writes positions about once a second; whoever is confirmed a topic knows that
+    /// their position is stored, too, and what it covers must not come again.
     async fn leave(&mut self, socket: &mut Socket) {
         let at = self.ledger.now();
-        let mark = self.seen.view(|view| view.mark());
-        if let Some(mark) = mark {
+        if let Some(mark) = self.seen.view(|view| view.mark()) {
             send(socket, &json!({ "action": "ack", "seq": mark.sequence })).await;
-            send(socket, &json!({ "action": "ping" })).await;
-            let answered = timeout(PATIENCE, self.until_pong(socket)).await.unwrap_or(false);
-            let closed = async {
-                socket.close(None).await.is_ok() && {
-                    // The gateway answers the Close when it has saved the position.
-                    while let Some(Ok(_)) = socket.next().await {}
-                    true
-                }
-            };
-            if timeout(PATIENCE, closed).await.unwrap_or(false) && answered {
+            send(socket, &json!({ "action": "subscribe", "topics": ["news"] })).await;
+            if timeout(PATIENCE, self.until_confirmed(socket)).await.unwrap_or(false) {
                 self.seen.view(|view| view.acknowledged(mark, at));
             }
-        } else {
-            let _ = timeout(PATIENCE, socket.close(None)).await;
         }
+        let _ = timeout(PATIENCE, socket.close(None)).await;
     }
 
-    async fn until_pong(&self, socket: &mut Socket) -> bool {
+    async fn until_confirmed(&self, socket: &mut Socket) -> bool {
         while let Some(Ok(message)) = socket.next().await {
             let Message::Text(text) = message else { continue };
-            if text.contains("\"pong\"") {
+            self.note(&text);
+            if text.contains("\"subscribed\"") {
                 return true;
             }
-            self.note(&text);
         }
         false
     }

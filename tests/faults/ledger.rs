@@ -1,6 +1,7 @@
 //! What was acknowledged to the producers, and how long storing and delivering stood still.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,10 @@ pub(crate) type Line = (String, String);
 #[derive(Debug, Default)]
 struct Entries {
     lines: BTreeMap<Line, Counts>,
+    /// What NATS had when its stores were copied.
+    copied: BTreeMap<Line, Counts>,
+    /// How often NATS has come back with less than it had.
+    rolled_back: u64,
     storing: Meter,
     delivering: Meter,
     /// How many faults have begun, and whether one of them lasts.
@@ -21,10 +26,12 @@ struct Entries {
     is_failing: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Counts {
     begun: u64,
     stored: u64,
+    /// What was stored, and then NATS came back without it.
+    forgotten: Vec<RangeInclusive<u64>>,
 }
 
 /// The longest time without a sign.
@@ -54,6 +61,7 @@ impl Meter {
 pub(crate) struct Moment {
     faults: u64,
     is_failing: bool,
+    rolled_back: u64,
 }
 
 impl Ledger {
@@ -89,6 +97,32 @@ impl Ledger {
     /// The number up to which everything of the line is stored.
     pub(crate) fn stored_of(&self, line: &Line) -> u64 {
         self.entries().lines.get(line).map_or(0, |counts| counts.stored)
+    }
+
+    /// Whether NATS may have come back without this message.
+    pub(crate) fn is_forgotten(&self, line: &Line, number: u64) -> bool {
+        let entries = self.entries();
+        let forgotten = entries.lines.get(line).map_or(&[][..], |counts| &counts.forgotten);
+        forgotten.iter().any(|numbers| numbers.contains(&number))
+    }
+
+    /// The stores of all servers, none of which runs, were copied.
+    pub(crate) fn copied(&self) {
+        let mut entries = self.entries();
+        entries.copied = entries.lines.clone();
+    }
+
+    /// The copies are what NATS comes back with.
+    pub(crate) fn rolled_back(&self) {
+        let mut entries = self.entries();
+        let copied = std::mem::take(&mut entries.copied);
+        for (line, counts) in &mut entries.lines {
+            let kept = copied.get(line).map_or(0, |counts| counts.stored);
+            if counts.begun > kept {
+                counts.forgotten.push(kept + 1..=counts.begun);
+            }
+        }
+        entries.rolled_back += 1;
     }
 
     /// How many messages were stored.
@@ -129,7 +163,7 @@ impl Ledger {
 
     pub(crate) fn now(&self) -> Moment {
         let entries = self.entries();
-        Moment { faults: entries.faults, is_failing: entries.is_failing }
+        Moment { faults: entries.faults, is_failing: entries.is_failing, rolled_back: entries.rolled_back }
     }
 }
 
@@ -137,5 +171,31 @@ impl Moment {
     /// Whether nothing failed from then until now.
     pub(crate) fn is_quiet_until(self, now: Self) -> bool {
         !self.is_failing && self.faults == now.faults
+    }
+
+    /// How often NATS had come back with less than it had.
+    pub(crate) fn rolled_back(self) -> u64 {
+        self.rolled_back
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_after_the_copy_is_forgotten() {
+        let (ledger, line) = (Ledger::default(), (String::new(), String::new()));
+        for number in 1..=4 {
+            assert_eq!(ledger.begin(&line), number);
+            ledger.stored(&line, number);
+            if number == 2 {
+                ledger.copied();
+            }
+        }
+        ledger.rolled_back();
+        ledger.begin(&line);
+        let forgotten: Vec<u64> = (1..=5).filter(|number| ledger.is_forgotten(&line, *number)).collect();
+        assert_eq!((forgotten, ledger.now().rolled_back()), (vec![3, 4], 1));
     }
 }

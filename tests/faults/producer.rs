@@ -29,7 +29,7 @@ pub(crate) async fn start(ledger: &Arc<Ledger>, deployment: &Deployment, seed: u
     let mut tasks = JoinSet::new();
     for (number, tenant) in TENANTS.into_iter().enumerate() {
         let mut contexts = Vec::new();
-        for url in deployment.servers() {
+        for url in deployment.servers.urls() {
             let options = ConnectOptions::new().ping_interval(Duration::from_secs(1));
             contexts.push(jetstream::new(options.connect(url).await.unwrap()));
         }

@@ -6,6 +6,30 @@ use std::collections::BTreeSet;
 
 use crate::ledger::Moment;
 
+/// What must not be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wrong {
+    Lost,
+    OutOfOrder,
+    Foreign,
+    /// Although it was acknowledged and nothing failed since.
+    Repeated,
+    /// A device was told of a gap where there is none.
+    Gap,
+    /// Something does not go on by itself.
+    Hung,
+    /// A process ended by itself.
+    Ended,
+}
+
+impl Wrong {
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Lost, Self::OutOfOrder, Self::Foreign, Self::Repeated, Self::Gap, Self::Hung, Self::Ended];
+}
+
+/// What was wrong, and the words for it.
+pub(crate) type Violation = (Wrong, String);
+
 /// The numbers of one line that a device has received.
 #[derive(Debug, Default)]
 struct Received {
@@ -42,7 +66,10 @@ pub(crate) struct View {
     last_sequence: u64,
     acknowledged_at: Moment,
     repeated: usize,
-    violations: Vec<String>,
+    gaps: usize,
+    /// How often NATS had come back with less, when something came last.
+    rolled_back: u64,
+    violations: Vec<Violation>,
 }
 
 impl View {
@@ -56,6 +83,8 @@ impl View {
             last_sequence: 0,
             acknowledged_at: Moment::default(),
             repeated: 0,
+            gaps: 0,
+            rolled_back: 0,
             violations: Vec::new(),
         }
     }
@@ -77,10 +106,15 @@ impl View {
 
     /// A message has come. Whether it is the first time.
     pub(crate) fn received(&mut self, kind: Kind, number: u64, sequence: Option<u64>, now: Moment) -> bool {
+        if std::mem::replace(&mut self.rolled_back, now.rolled_back()) != now.rolled_back() {
+            // The stream is another one, with places and an end of its own.
+            self.opened();
+            (self.personal.acknowledged, self.topic.acknowledged) = (0, 0);
+        }
         if let Some(sequence) = sequence
             && std::mem::replace(&mut self.last_sequence, sequence) >= sequence
         {
-            self.violation(&format!("sequence {sequence} came out of order"));
+            self.violation(Wrong::OutOfOrder, &format!("sequence {sequence} came out of order"));
         }
         let was_quiet = self.acknowledged_at.is_quiet_until(now);
         let received = self.line(kind);
@@ -88,14 +122,15 @@ impl View {
         let is_acknowledged = number <= received.acknowledged;
         let is_new = received.numbers.insert(number);
         if last >= number {
-            self.violation(&format!("{kind:?} {number} came after {last}"));
+            self.violation(Wrong::OutOfOrder, &format!("{kind:?} {number} came after {last}"));
         }
         if is_acknowledged {
             self.repeated += 1;
             if was_quiet {
-                self.violation(&format!(
-                    "{kind:?} {number} came again although it was acknowledged and nothing failed"
-                ));
+                self.violation(
+                    Wrong::Repeated,
+                    &format!("{kind:?} {number} came again although it was acknowledged and nothing failed"),
+                );
             }
         }
         is_new
@@ -115,28 +150,46 @@ impl View {
         self.acknowledged_at = at;
     }
 
-    pub(crate) fn violation(&mut self, what: &str) {
+    /// It was told of a gap.
+    pub(crate) fn gap(&mut self, message: &str, now: Moment) {
+        self.gaps += 1;
+        if now.rolled_back() == 0 {
+            self.violation(Wrong::Gap, &format!("was told of a gap: {message}"));
+        }
+        self.opened();
+    }
+
+    pub(crate) fn violation(&mut self, wrong: Wrong, what: &str) {
         // The first few show what happens; a device that goes wrong goes wrong often.
         if self.violations.len() < 5 {
-            self.violations.push(format!("{}: {what}", self.name));
+            self.violations.push((wrong, format!("{}: {what}", self.name)));
         }
     }
 
-    /// What has not come of all that was stored, up to these numbers.
-    pub(crate) fn missing(&self, personal: u64, topic: u64) -> Vec<String> {
+    /// What has not come of all that was stored, up to these numbers, but for what NATS has forgotten.
+    pub(crate) fn missing(
+        &self,
+        personal: u64,
+        topic: u64,
+        is_forgotten: impl Fn(Kind, u64) -> bool,
+    ) -> Vec<String> {
         let lines = [(Kind::Personal, &self.personal, personal), (Kind::Topic, &self.topic, topic)];
         let missing = lines.into_iter().filter_map(|(kind, received, stored)| {
             let due = received.from?..=stored;
-            let numbers: Vec<u64> = due.filter(|number| !received.numbers.contains(number)).collect();
+            let is_missing =
+                |number: &u64| !received.numbers.contains(number) && !is_forgotten(kind, *number);
+            let numbers: Vec<u64> = due.filter(is_missing).collect();
             let (first, last) = (numbers.first()?, numbers.last()?);
             Some(format!("{}: {} of {kind:?} never came, {first} to {last}", self.name, numbers.len()))
         });
         missing.collect()
     }
 
-    /// How many messages it has received, how often one came again although it was acknowledged, and what was wrong.
-    pub(crate) fn summary(&self) -> (usize, usize, &[String]) {
-        (self.personal.numbers.len() + self.topic.numbers.len(), self.repeated, &self.violations)
+    /// How many messages it has received, how often one came again although it was acknowledged, how many gaps it was
+    /// told of, and what was wrong.
+    pub(crate) fn summary(&self) -> (usize, usize, usize, &[Violation]) {
+        let received = self.personal.numbers.len() + self.topic.numbers.len();
+        (received, self.repeated, self.gaps, &self.violations)
     }
 
     fn line(&mut self, kind: Kind) -> &mut Received {
@@ -181,11 +234,12 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let view = after(&[(1, 1), (3, 3)]);
-        assert_eq!(view.missing(4, 9), ["d: 2 of Personal never came, 2 to 4"]);
+        assert_eq!(view.missing(4, 9, |_, _| false), ["d: 2 of Personal never came, 2 to 4"]);
         let mut view = after(&[(1, 1)]);
         view.subscribed(8);
-        assert_eq!(view.missing(1, 9), ["d: 2 of Topic never came, 8 to 9"]);
-        assert!(view.missing(1, 7).is_empty());
+        assert_eq!(view.missing(1, 9, |_, _| false), ["d: 2 of Topic never came, 8 to 9"]);
+        assert!(view.missing(1, 7, |_, _| false).is_empty());
+        assert!(view.missing(1, 9, |kind, number| kind == Kind::Topic && number > 7).is_empty());
     }
 
     #[test]

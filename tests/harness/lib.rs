@@ -35,4 +35,4 @@ pub use ports::free_port;
 pub use road::{Road, Stream};
 pub use system::{Gateway, Rejected, SCHEMAS, SECRET, Setup, System, UNLIMITED};
 pub use token::token;
-pub use wait::{BOUND, eventually};
+pub use wait::{BOUND, eventually, within};

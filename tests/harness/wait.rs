@@ -25,20 +25,29 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 pub async fn eventually<T, E: Display>(
     what: &str,
     bound: Duration,
-    mut probe: impl AsyncFnMut() -> Result<T, E>,
+    probe: impl AsyncFnMut() -> Result<T, E>,
 ) -> T {
+    within(what, bound, probe).await.unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+/// As [`eventually`], for a caller that has something to do before the test fails.
+pub async fn within<T, E: Display>(
+    what: &str,
+    bound: Duration,
+    mut probe: impl AsyncFnMut() -> Result<T, E>,
+) -> Result<T, String> {
     let deadline = Instant::now() + bound;
     let mut last_seen = "no probe came to an end".to_owned();
     // A probe that is ready at once is never cut off by the timeout, hence the condition of the loop.
     while Instant::now() < deadline {
         match timeout_at(deadline, probe()).await {
-            Ok(Ok(value)) => return value,
+            Ok(Ok(value)) => return Ok(value),
             Ok(Err(state)) => last_seen = state.to_string(),
             Err(_elapsed) => break,
         }
         sleep_until(deadline.min(Instant::now() + POLL_INTERVAL)).await;
     }
-    panic!("not within {bound:?}: {what}; last seen: {last_seen}")
+    Err(format!("not within {bound:?}: {what}; last seen: {last_seen}"))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 mod bad_events;
 mod bad_frames;
 mod catalogs;
+mod cluster;
 mod command;
 mod conversation;
 mod handshake;

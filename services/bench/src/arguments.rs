@@ -46,6 +46,8 @@ pub(crate) enum Benchmark {
     Fanout(crate::fanout::Options),
     /// The projector beside a bare relay
     Projector(ProjectorOptions),
+    /// Throughput with three replicas of everything beside one, and beside a bare relay on the same servers
+    Cluster(ClusterOptions),
     /// What it costs that users are away, and how fast they get what they missed
     Offline(OfflineOptions),
 }
@@ -129,6 +131,19 @@ pub(crate) struct ProjectorOptions {
     /// How often the active projector is killed
     #[arg(long, default_value_t = 5)]
     pub(crate) takeovers: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterOptions {
+    /// Events in each round, each of which becomes one envelope
+    #[arg(long, default_value_t = 50_000)]
+    pub(crate) events: u64,
+    /// Bytes of such an event
+    #[arg(long, default_value_t = 1_024)]
+    pub(crate) bytes: usize,
+    /// Rounds, in which all take turns; the median counts
+    #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: usize,
 }
 
 /// A part of `offline`.

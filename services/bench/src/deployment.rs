@@ -8,7 +8,7 @@ use rustix::thread::CpuSet;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tidings_access::{SigningSecret, mint};
-use tidings_embedded::{NatsServer, Options};
+use tidings_embedded::{Cluster, ClusterOptions, NatsServer, Options};
 use tidings_model::Tenant;
 use tidings_streams::consumers::{ConsumerSettings, KvConsumers};
 use tidings_streams::{ConnectSettings, Login, Settings, TlsFiles, Topology, connect};
@@ -24,6 +24,8 @@ pub(crate) const TENANT: &str = "bench";
 pub(crate) const SECRET: &[u8] = b"the-secret-of-a-benchmark-of-its-own";
 /// After this time without a sign, a consumer disappears.
 const INACTIVE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// What nats-server allows on a stream unless it is told otherwise.
+const MAX_CONSUMERS: u64 = 1_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The topic that everybody may subscribe to.
@@ -75,16 +77,24 @@ pub(crate) struct Deployment {
     pub(crate) client: async_nats::Client,
     pub(crate) topology: Topology,
     pub(crate) consumers: KvConsumers,
+    /// The rest of a cluster.
+    _others: Vec<NatsServer>,
+    replicas: usize,
     folder: TempDir,
 }
 
 impl Deployment {
     /// Starts a server that takes this many JetStream consumers.
     pub(crate) async fn start(max_consumers: u64) -> Result<Self, Failure> {
-        Box::pin(Self::open(max_consumers)).await
+        Box::pin(Self::open(max_consumers, 1)).await
     }
 
-    async fn open(max_consumers: u64) -> Result<Self, Failure> {
+    /// Starts so many servers, each with a replica of everything.
+    pub(crate) async fn replicated(replicas: usize) -> Result<Self, Failure> {
+        Box::pin(Self::open(MAX_CONSUMERS, replicas)).await
+    }
+
+    async fn open(max_consumers: u64, replicas: usize) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()?;
         let schemas = folder.path().join("schemas").join(TENANT);
         std::fs::create_dir_all(&schemas)?;
@@ -92,7 +102,14 @@ impl Deployment {
         std::fs::write(schemas.join("notification.schema.json"), SCHEMA)?;
 
         let limit = format!("jetstream {{ limits {{ default_max_consumers: {max_consumers} }} }}");
-        let server = NatsServer::start(Options::new(folder.path().join("nats")).config(limit)).await?;
+        let nats = folder.path().join("nats");
+        let (server, others) = if replicas == 1 {
+            (NatsServer::start(Options::new(nats).config(limit)).await?, Vec::new())
+        } else {
+            let cluster = Cluster::start(ClusterOptions::new(nats).size(replicas).config(&limit)).await?;
+            let mut servers = cluster.into_servers();
+            (servers.remove(0), servers)
+        };
         let client = connect(&ConnectSettings {
             url: server.url().to_owned(),
             login: Login::default(),
@@ -101,10 +118,10 @@ impl Deployment {
             name: "tidings-bench".to_owned(),
         })
         .await?;
-        let topology = Topology::ensure(&client, &settings()).await?;
-        let settings = ConsumerSettings { replicas: 1, in_memory: false, inactive_after: INACTIVE };
+        let topology = Topology::ensure(&client, &Settings { replicas, ..settings() }).await?;
+        let settings = ConsumerSettings { replicas, in_memory: false, inactive_after: INACTIVE };
         let consumers = KvConsumers::open(topology.context(), &settings).await?;
-        Ok(Self { server, client, topology, consumers, folder })
+        Ok(Self { server, client, topology, consumers, _others: others, replicas, folder })
     }
 
     pub(crate) fn server_pid(&self) -> Result<u32, Failure> {
@@ -171,6 +188,7 @@ impl Deployment {
         }
         command
             .env("TIDINGS_NATS__URL", self.server.url())
+            .env("TIDINGS_STREAMS__REPLICAS", self.replicas.to_string())
             .env("TIDINGS_SCHEMAS__DIRECTORY", self.folder.path().join("schemas"))
             .env("TIDINGS_TELEMETRY__LOG", "warn");
         Ok(command)

@@ -86,10 +86,11 @@ fn allow_many_sockets() -> Result<(), Failure> {
 
 /// What `all` measures: with sizes at which nothing takes longer than a few minutes. What keeps a
 /// core for what it measures comes last, as it does not give it back.
-const ALL: [&str; 5] = [
+const ALL: [&str; 6] = [
     "way --rounds 3",
     "connect --rounds 1",
     "projector --events 50000 --backlog 200000 --paced 5 --takeovers 3",
+    "cluster --events 30000 --rounds 3",
     "offline --users 5000 --durables 2000 --compared 50 --rounds 3 \
      --absent 200000 --published 20000 --live 5000 --envelopes 300000 --addresses 30000",
     "fanout --rounds 3 --held 10000 --crowds 1000,5000 --delivered 200000",
@@ -111,6 +112,7 @@ async fn run(benchmark: Benchmark, report: &mut Report) -> Result<(), Failure> {
         Benchmark::Connect(options) => Box::pin(connect::run(&options, report)).await,
         Benchmark::Fanout(options) => Box::pin(fanout::run(&options, report)).await,
         Benchmark::Projector(options) => Box::pin(projector::run(&options, report)).await,
+        Benchmark::Cluster(options) => Box::pin(projector::replicas(&options, report)).await,
         Benchmark::Offline(options) => Box::pin(offline::run(&options, report)).await,
     }
 }

@@ -6,10 +6,11 @@ mod backlog;
 mod latency;
 mod rates;
 mod rebuild;
+mod replicas;
 mod takeover;
 
 use crate::Failure;
-use crate::arguments::ProjectorOptions;
+use crate::arguments::{ClusterOptions, ProjectorOptions};
 use crate::report::Report;
 
 /// Measures what was asked for.
@@ -22,4 +23,9 @@ pub(crate) async fn run(options: &ProjectorOptions, report: &mut Report) -> Resu
     report.add(Box::pin(rebuild::measure(options)).await?);
     report.add(takeover::measure(options).await?);
     Ok(())
+}
+
+/// Measures three replicas beside one.
+pub(crate) async fn replicas(options: &ClusterOptions, report: &mut Report) -> Result<(), Failure> {
+    replicas::measure(options, report).await
 }

@@ -5,7 +5,7 @@ mod projector;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use tidings_catalog::Reason;
 
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Start everything on this machine: a nats-server of its own, projector and gateway
-    #[command(after_long_help = "Example:\n  tidings dev --data /tmp/tidings")]
+    #[command(after_long_help = "Examples:\n  tidings dev --data /tmp/tidings\n  tidings dev --nodes 3")]
     Dev(DevOptions),
     /// Start a gateway: WebSockets for clients
     #[command(after_long_help = "Example:\n  tidings gateway --config /etc/tidings/tidings.toml")]
@@ -325,6 +325,18 @@ pub(crate) struct DevOptions {
     /// Where the nats-server keeps its data
     #[arg(long, value_name = "FOLDER", default_value = ".tidings/nats")]
     pub(crate) data: PathBuf,
+    /// How many nats-servers; with three, two gateways and two projectors for each shard besides
+    #[arg(long, value_enum, default_value_t = Nodes::One)]
+    pub(crate) nodes: Nodes,
+}
+
+/// How many nats-servers `tidings dev` starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Nodes {
+    #[value(name = "1")]
+    One,
+    #[value(name = "3")]
+    Three,
 }
 
 #[derive(Debug, Args)]

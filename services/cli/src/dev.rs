@@ -1,5 +1,9 @@
 //! `tidings dev`: everything on this machine, and what to do next.
 
+mod balancer;
+mod child;
+mod cluster;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,7 +18,7 @@ use tidings_runtime::telemetry;
 use tidings_streams::Topology;
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::DevOptions;
+use crate::arguments::{DevOptions, Nodes};
 use crate::failure::{Failure, report};
 use crate::output::print_text;
 use crate::reload::{self, Reason};
@@ -22,6 +26,9 @@ use crate::{catalogs, serve, token};
 
 /// Starts a nats-server of its own, projector and gateway; ends all of them together.
 pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<ExitCode, Failure> {
+    if options.nodes == Nodes::Three {
+        return Box::pin(cluster::run(file, options)).await;
+    }
     let mut config = serve::configuration(file, SecretRule::Optional)?;
     if config.access.hs256_secret.is_none() && config.access.issuers.is_empty() {
         config.access.hs256_secret = Some(Secret::new(token::DEV_SECRET.as_bytes()));
@@ -63,7 +70,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     // Not before it is true.
     let announced = async {
         tokio::select! {
-            () = opened.cancelled() => explain(&gateway, &nats, &options.data, &tenants),
+            () = opened.cancelled() => explain(&gateway, &nats, &options.data, &tenants, ""),
             () = whole.triggered() => {}
         }
     };
@@ -124,7 +131,8 @@ fn port_of(url: &str) -> Result<u16, Failure> {
     })
 }
 
-fn explain(gateway: &str, nats: &str, data: &Path, tenants: &str) {
+/// `more` are lines about what else runs.
+fn explain(gateway: &str, nats: &str, data: &Path, tenants: &str, more: &str) {
     let program = std::env::current_exe().ok();
     let here = std::env::current_dir().ok();
     let relative =
@@ -139,7 +147,7 @@ Tidings is running.
   clients    {gateway}/api/ws
   producers  {nats} (any NATS client; data in {data})
   tenants    {tenants}
-
+{more}
 Listen as Ada, an engineer of the ops control center, in a second terminal:
 
   export TIDINGS_TOKEN=$({tidings} token --tenant ops --sub ada --role sre)

@@ -30,13 +30,34 @@ pub struct ClusterOptions {
     folder: PathBuf,
     size: usize,
     config: String,
+    links: Option<Links>,
+    /// For clients; the servers choose them where none is given.
+    ports: Vec<u16>,
     start_within: Duration,
 }
+
+/// How the servers reach each other when something lies in between.
+#[derive(Clone, Debug)]
+struct Links {
+    ports: Vec<u16>,
+    routes: Vec<Vec<String>>,
+}
+
+/// What a server behind links says of itself to the others: an address at which nobody listens, so that they use their
+/// links and no way around them.
+const UNREACHABLE: &str = "advertise: \"127.0.0.1:9\",";
 
 impl ClusterOptions {
     /// Three servers, each with its data in a folder of its own in `folder`.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), size: 3, config: String::new(), start_within: Duration::from_secs(60) }
+        Self {
+            folder: folder.into(),
+            size: 3,
+            config: String::new(),
+            links: None,
+            ports: Vec::new(),
+            start_within: Duration::from_secs(60),
+        }
     }
 
     /// So many servers.
@@ -53,12 +74,33 @@ impl ClusterOptions {
         self
     }
 
+    /// The servers listen for each other on these ports, and each reaches the others at the addresses in its row of
+    /// `routes` only, such as those of proxies that can be cut.
+    #[must_use]
+    pub fn links(self, ports: Vec<u16>, routes: Vec<Vec<String>>) -> Self {
+        Self { size: ports.len(), links: Some(Links { ports, routes }), ..self }
+    }
+
+    /// A server for each of these ports, on which it listens for clients.
+    #[must_use]
+    pub fn ports(self, ports: Vec<u16>) -> Self {
+        Self { size: ports.len(), ports, ..self }
+    }
+
     fn server(&self, index: usize, ports: &[u16]) -> Options {
-        let routes: Vec<String> = ports.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
+        let direct = || ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+        let routes: Vec<String> =
+            self.links.as_ref().map_or_else(direct, |links| links.routes[index].clone());
+        let routes: Vec<String> = routes.iter().map(|route| format!("\"{route}\"")).collect();
         let (port, routes) = (ports[index], routes.join(", "));
-        Options::new(self.folder.join(format!("n{index}"))).start_within(self.start_within).config(format!(
+        let advertise = if self.links.is_some() { UNREACHABLE } else { "" };
+        let options = Options::new(self.folder.join(format!("n{index}")));
+        let options = options.port(self.ports.get(index).copied().unwrap_or_default());
+        options.start_within(self.start_within).config(format!(
             "server_name: n{index}\n\
-             cluster {{ name: tidings, listen: \"127.0.0.1:{port}\", no_advertise: true, routes: [{routes}] }}\n{}",
+             server_tags: [n{index}]\n\
+             cluster {{ name: tidings, listen: \"127.0.0.1:{port}\", no_advertise: true, {advertise} \
+             routes: [{routes}] }}\n{}",
             self.config
         ))
     }
@@ -73,6 +115,9 @@ pub struct Cluster {
 impl Cluster {
     /// Starts the servers and waits until they have elected a leader for JetStream.
     pub async fn start(options: ClusterOptions) -> Result<Self, Error> {
+        if let Some(links) = &options.links {
+            return Self::start_on(&options, &links.ports).await;
+        }
         let mut attempt = 1;
         loop {
             match Self::start_on(&options, &free_ports(&options)?).await {
@@ -116,6 +161,12 @@ impl Cluster {
     /// The servers, to be stopped and started again.
     pub fn servers_mut(&mut self) -> &mut [NatsServer] {
         &mut self.servers
+    }
+
+    /// The servers, each to be looked after on its own.
+    #[must_use]
+    pub fn into_servers(self) -> Vec<NatsServer> {
+        self.servers
     }
 
     /// Waits until every server that runs gets an answer from the leader of JetStream.

@@ -33,4 +33,5 @@ pub use binary::{Binary, MINIMUM_VERSION, Places, Version};
 pub use cluster::{Cluster, ClusterOptions};
 pub use error::Error;
 pub use options::Options;
+pub use process::Process;
 pub use server::NatsServer;

@@ -19,7 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 /// A running or ended child process. Dropping it kills the child and blocks until the child is gone.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     child: Arc<Mutex<Child>>,
     pid: u32,
     end: watch::Receiver<Option<ExitStatus>>,
@@ -30,13 +30,13 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the process in a process group of its own: Ctrl-C in the terminal is for the parent, which stops the
     /// child when it no longer needs it.
-    pub(crate) async fn spawn(mut command: Command) -> io::Result<Self> {
+    pub async fn spawn(mut command: Command) -> io::Result<Self> {
         command.process_group(0);
         die_with_parent(&mut command);
 
         let (started, start) = oneshot::channel();
         let (ended, end) = watch::channel(None);
-        let thread = thread::Builder::new().name("nats-server".into()).spawn(move || {
+        let thread = thread::Builder::new().name("child".into()).spawn(move || {
             let child = match command.spawn() {
                 Ok(child) => child,
                 Err(error) => {
@@ -60,12 +60,14 @@ impl Process {
         Ok(Self { child, pid, end, thread: Some(thread) })
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
         self.pid
     }
 
     /// Sends the process a signal. Does nothing if it has ended.
-    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
         let mut child = lock(&self.child);
         if child.try_wait()?.is_some() {
             return Ok(());
@@ -74,12 +76,12 @@ impl Process {
     }
 
     /// Ends the process at once (SIGKILL). Does nothing if it has ended.
-    pub(crate) fn kill(&self) -> io::Result<()> {
+    pub fn kill(&self) -> io::Result<()> {
         lock(&self.child).kill()
     }
 
     /// Completes when the process has ended; `None` if the operating system did not say how.
-    pub(crate) async fn ended(&self) -> Option<ExitStatus> {
+    pub async fn ended(&self) -> Option<ExitStatus> {
         let mut end = self.end.clone();
         end.wait_for(Option::is_some).await.ok().and_then(|status| *status)
     }

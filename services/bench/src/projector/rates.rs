@@ -77,14 +77,14 @@ fn broadcast(addresses: u64) -> Result<Bytes, Failure> {
 
 /// What each worker finds in each round.
 #[derive(Clone, Copy)]
-struct Load {
-    events: u64,
-    envelopes: u64,
+pub(super) struct Load {
+    pub(super) events: u64,
+    pub(super) envelopes: u64,
 }
 
 /// What a relay does with an event.
 #[derive(Clone, Copy)]
-enum Task {
+pub(super) enum Task {
     Single,
     Broadcast,
 }
@@ -98,7 +98,7 @@ impl Task {
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Relay { task: Task, is_fenced: bool },
     Projector,
 }
@@ -114,14 +114,14 @@ impl Kind {
 }
 
 /// A process that empties `EVENTS`, and how it did.
-struct Worker {
+pub(super) struct Worker {
     kind: Kind,
-    rates: Vec<f64>,
+    pub(super) rates: Vec<f64>,
     costs: Vec<[f64; 2]>,
 }
 
 impl Worker {
-    fn new(kind: Kind) -> Self {
+    pub(super) fn new(kind: Kind) -> Self {
         Self { kind, rates: Vec::new(), costs: Vec::new() }
     }
 
@@ -141,7 +141,7 @@ impl Worker {
     }
 }
 
-async fn take_turns(
+pub(super) async fn take_turns(
     deployment: &Deployment,
     workers: &mut [Worker],
     load: Load,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, Context};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -121,31 +122,23 @@ async fn info(client: &async_nats::Client) -> Option<Value> {
 
 /// Every message that the stream's leader has, in order.
 async fn read(context: &Context) -> Vec<Stored> {
-    const AT_ONCE: u64 = 64;
     let stream = context.get_stream(STREAM).await.unwrap();
-    let last = stream.cached_info().state.last_sequence;
-    let length = last / AT_ONCE + 1;
-    let parts = (0..AT_ONCE).map(|part| {
-        let stream = &stream;
-        async move {
-            let (mut next, end) = (part * length + 1, (part + 1) * length);
-            let mut messages = Vec::new();
-            while next <= end {
-                let asked = stream.raw_message_builder().sequence(next).next_by_subject(">").send().await;
-                let Ok(message) = asked else { break };
-                if message.sequence > end {
-                    break;
-                }
-                next = message.sequence + 1;
-                let headers = message.headers.iter().map(|(name, values)| format!("{name}: {values:?}"));
-                let headers = headers.collect::<BTreeSet<_>>();
-                messages.push((message.sequence, message.subject.to_string(), headers, message.payload));
-            }
-            messages
-        }
-    });
-    let parts: Vec<_> = stream::iter(parts).buffered(64).collect().await;
-    parts.into_iter().flatten().collect()
+    let state = &stream.cached_info().state;
+    let stored = (state.first_sequence..=state.last_sequence).map(|sequence| get(&stream, sequence));
+    stream::iter(stored).buffered(64).filter_map(std::future::ready).collect().await
+}
+
+/// The message of this sequence, if it was not removed.
+async fn get(stream: &Stream, sequence: u64) -> Option<Stored> {
+    let message =
+        eventually("a message is read", BOUND, async || match stream.get_raw_message(sequence).await {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(error),
+        })
+        .await?;
+    let headers = message.headers.iter().map(|(name, values)| format!("{name}: {values:?}"));
+    Some((message.sequence, message.subject.to_string(), headers.collect(), message.payload))
 }
 
 /// Whether the servers complained that a replica cannot go on.

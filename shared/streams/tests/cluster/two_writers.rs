@@ -52,7 +52,12 @@ async fn one_term(
 ) {
     let mut pending = VecDeque::new();
     let mut next = first;
-    while !stop.load(Ordering::Relaxed) {
+    // Some end by themselves, as a process that is killed does, with everything under way.
+    let rounds = if dice.below(4) == 0 { u64::MAX } else { dice.below(12) };
+    for _ in 0..rounds {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
         for _ in 0..dice.below(200) {
             if pending.len() < EnvelopeWriter::MAX_PENDING {
                 let envelope = envelope(next);
@@ -96,7 +101,8 @@ fn is_whole(messages: &[Stored], highest: u64) {
     assert!(numbers.len() as u64 >= highest, "{highest} was confirmed, {} are there", numbers.len());
 }
 
-async fn run(seed: u64, faults: u64) {
+/// How often a writer has begun behind another one, and how often one was refused.
+async fn run(seed: u64, faults: u64) -> (u64, u64) {
     let mut lab = Lab::start().await;
     let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Tally::default()));
     let mut dice = Dice::new(seed);
@@ -131,6 +137,7 @@ async fn run(seed: u64, faults: u64) {
     let (terms, refused) = (tally.terms.load(Ordering::Relaxed), tally.refused.load(Ordering::Relaxed));
     eprintln!("seed {seed}: {faults} faults, {last} envelopes, {terms} terms, {refused} ended by a refusal");
     assert!(refused > 0, "nobody stood in anybody's way");
+    (terms, refused)
 }
 
 /// The stream takes more, behind all that was confirmed.
@@ -159,13 +166,16 @@ async fn two_writers_on_three_servers_lose_nothing_and_split_nothing() {
     run(1, FAULTS).await;
 }
 
-/// `TIDINGS_SEED=10 TIDINGS_SEEDS=5 TIDINGS_FAULTS=100 cargo test -p tidings-streams --test cluster -- --ignored --nocapture`
+/// `just interleavings 2000 7`: until writers have begun so often behind each other, from this seed on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "for as long as one likes"]
 async fn two_writers_on_three_servers_from_more_seeds() {
     let number = |name: &str, default| std::env::var(name).ok().map_or(default, |text| text.parse().unwrap());
-    let (first, count) = (number("TIDINGS_SEED", 2), number("TIDINGS_SEEDS", 3));
-    for seed in first..first + count {
-        run(seed, number("TIDINGS_FAULTS", 40)).await;
+    let (wanted, first) = (number("TIDINGS_INTERLEAVINGS", 1_000), number("TIDINGS_SEED", 2));
+    let (mut terms, mut refused, mut seed) = (0, 0, first);
+    while terms < wanted {
+        let more = run(seed, FAULTS).await;
+        (terms, refused, seed) = (terms + more.0, refused + more.1, seed + 1);
+        eprintln!("seeds {first} to {}: {terms} terms, {refused} ended by a refusal", seed - 1);
     }
 }
