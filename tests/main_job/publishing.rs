@@ -41,12 +41,28 @@ async fn what_would_be_rejected_is_not_published() {
         "{rejected}"
     );
     assert!(rejected.contains(" (at /table); `tidings rejected show "), "{rejected}");
-    // A repetition is the same event, with the same end.
+    // What was rejected counts for nothing, so it is no repetition that comes to the same end.
     let again =
         publish(&desk, "publish --tenant kitchen dish.ready --id b --unchecked", wrong).await.failed();
-    assert_eq!(again, rejected);
+    assert!(
+        again.contains("dish.ready b is event 3, and the projector rejected it: schema-violation: "),
+        "{again}"
+    );
+    // What was accepted has its id to itself.
+    let right = r#"{"guest":"ada","table":1}"#;
+    for event in [4, 5] {
+        let stored = publish(&desk, "publish --tenant kitchen dish.ready --id d", right).await.succeeded();
+        assert_eq!(stored, format!("dish.ready d is event {event}\n"), "a repetition is fine");
+    }
+    let other = r#"{"guest":"bob","table":1}"#;
+    let reused = publish(&desk, "publish --tenant kitchen dish.ready --id d", other).await.failed();
+    assert!(
+        reused.contains("dish.ready d is event 6, and the projector rejected it: id-reused: "),
+        "{reused}"
+    );
+    assert!(reused.contains("-5 has, and says something else"), "{reused}");
     let stored = publish(&desk, "publish --tenant kitchen dish.ready --id c --no-wait", wrong).await;
-    assert_eq!(stored.succeeded(), "dish.ready c is event 3\n");
+    assert_eq!(stored.succeeded(), "dish.ready c is event 7\n");
     dev.interrupt();
     assert!(dev.end(BOUND).await.0.success());
 }

@@ -176,7 +176,7 @@ async fn a_stream_with_other_settings_is_reported_and_left_alone() {
         {
             assert!(found.contains(difference), "{found}");
         }
-        assert!(found.contains("Tidings alters no stream"), "{found}");
+        assert!(found.contains("Tidings does not alter them"), "{found}");
     }
     let after = context.get_stream("ENVELOPES").await.unwrap().cached_info().config.clone();
     assert_eq!(after, before);

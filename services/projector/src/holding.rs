@@ -158,7 +158,7 @@ impl Holding {
         let first = next_event(&self.topology, &format!("events.{tenant}.>"), before).await?;
         let Some(first) = first else { return Ok(BTreeSet::new()) };
         let last = Position { sequence: last, ..through };
-        Ok(dropped(&self.topology, tenant, &first, last).await?)
+        Ok(Box::pin(dropped(&self.topology, tenant, &first, last)).await?)
     }
 
     fn replaceable_envelopes(

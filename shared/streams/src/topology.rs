@@ -24,6 +24,7 @@ use crate::placements::Placements;
 pub(crate) mod consumer;
 mod deduplication;
 mod error;
+mod server;
 mod settings;
 
 pub use error::{Difference, TopologyError};
@@ -65,9 +66,6 @@ pub(crate) enum Missing {
     Awaited,
 }
 
-/// The oldest nats-server that does what Tidings relies on, and the words for it.
-const OLDEST_SERVER: (i64, i64, i64) = (2, 12, 0);
-
 impl Topology {
     /// Creates what is missing and checks what is there. The envelopes are those of the first shard.
     pub async fn ensure(client: &async_nats::Client, settings: &Settings) -> Result<Self, TopologyError> {
@@ -84,7 +82,7 @@ impl Topology {
         settings: &Settings,
         missing: Missing,
     ) -> Result<Self, TopologyError> {
-        check_server(client)?;
+        server::check(client)?;
         let (context, shard) = (settings.context(client), ShardNumber::default());
         // What is there and will not do is reported before what is missing and may come.
         let mut first = None;
@@ -248,15 +246,6 @@ pub struct ExtentError(#[source] InfoError);
 /// A stream made anew has another creation time; microseconds keep the number short.
 pub(crate) fn epoch_of(info: &Info) -> Epoch {
     Epoch(u64::try_from(info.created.unix_timestamp_nanos() / 1_000).unwrap_or_default())
-}
-
-/// Refuses a nats-server that lacks what Tidings relies on, before it is taken for a stream with other settings.
-fn check_server(client: &async_nats::Client) -> Result<(), TopologyError> {
-    let (major, minor, patch) = OLDEST_SERVER;
-    if client.is_server_compatible(major, minor, patch) {
-        return Ok(());
-    }
-    Err(TopologyError::OldServer { found: client.server_info().version })
 }
 
 /// Notes the first stream that is missing.

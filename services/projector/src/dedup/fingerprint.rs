@@ -66,7 +66,9 @@ impl Fingerprints {
             Value::String(value) => value.hash(hasher),
             Value::Array(values) => {
                 values.len().hash(hasher);
-                values.iter().for_each(|value| self.write(hasher, value));
+                for value in values {
+                    self.write(hasher, value);
+                }
             }
             Value::Object(members) => {
                 let member = |(name, value): (&String, &Value)| {

@@ -161,7 +161,7 @@ mod tests {
     fn read_back(memory: &mut Memory, event: &Occurrence, rejected: &BTreeSet<u64>) {
         match memory.find(event) {
             Some(found) if !found.is_same && !rejected.contains(&found.last.sequence) => {
-                memory.confirm(&found)
+                memory.confirm(&found);
             }
             found => memory.remember(*event, found.is_some_and(|found| found.is_same && found.is_certain)),
         }

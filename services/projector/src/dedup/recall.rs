@@ -81,13 +81,7 @@ impl Recall {
         let Some(occurrence) = self.prints.of(raw, event) else { return Ok(Verdict::New(None)) };
         let tenant = &event.tenant;
         if !self.memories.contains_key(tenant) {
-            let mut memory = Memory::new(self.window);
-            let until = raw.position;
-            let since = raw.stored_at - self.window;
-            let mut back = ReadBack::open(&self.topology, tenant, since, until).await?;
-            while let Some(occurrence) = back.next(&self.prints).await? {
-                read_back(&self.rejections, tenant, &mut memory, occurrence).await?;
-            }
+            let memory = Box::pin(self.filled(raw, tenant)).await?;
             self.memories.insert(tenant.clone(), memory);
         }
         let Some(memory) = self.memories.get_mut(tenant) else { return Ok(Verdict::New(None)) };
@@ -100,6 +94,17 @@ impl Recall {
             }
             Some(found) => Ok(Verdict::Reused(reused(event, &found))),
         }
+    }
+
+    /// What the events of a window before this one say.
+    async fn filled(&self, raw: &RawEvent, tenant: &Tenant) -> Result<Memory, RecallError> {
+        let mut memory = Memory::new(self.window);
+        let since = raw.stored_at - self.window;
+        let mut back = ReadBack::open(&self.topology, tenant, since, raw.position).await?;
+        while let Some(occurrence) = back.next(&self.prints).await? {
+            read_back(&self.rejections, tenant, &mut memory, occurrence).await?;
+        }
+        Ok(memory)
     }
 
     /// Notes that an event was not rejected.

@@ -19,10 +19,8 @@ use async_nats::Client;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{Config, External, Source, Stream};
 
-use super::EVENTS;
+use super::{EVENTS, server};
 
-/// The first nats-server with an index of sources.
-const INDEXES_SOURCES: (i64, i64, i64) = (2, 15, 0);
 /// The shortest window that nats-server takes.
 const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
 /// The prefix on which nobody listens.
@@ -30,8 +28,7 @@ const NOWHERE: &str = "TIDINGS.NOWHERE.API";
 
 /// The window and the sources of a stream that is not to deduplicate.
 pub(super) fn off(client: &Client) -> (Duration, Option<Vec<Source>>) {
-    let (major, minor, patch) = INDEXES_SOURCES;
-    if !client.is_server_compatible(major, minor, patch) {
+    if !server::indexes_sources(client) {
         return (SHORTEST_WINDOW, None);
     }
     let external = External { api_prefix: NOWHERE.to_owned(), delivery_prefix: None };
