@@ -171,7 +171,7 @@ impl Faults {
             | Fault::CutOffService
             | Fault::SilenceService
             | Fault::SilenceOneLink => {
-                return Ok(self.to_service(fault, deployment, service, hold).await);
+                return Ok(self.inflict_on_service(fault, deployment, service, hold).await);
             }
             Fault::StepDown => {
                 let stream = STREAMS[self.random.usize(..STREAMS.len())];
@@ -217,7 +217,7 @@ impl Faults {
         Ok("")
     }
 
-    async fn to_service(
+    async fn inflict_on_service(
         &mut self,
         fault: Fault,
         deployment: &mut Deployment,

@@ -54,7 +54,7 @@ pub(super) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     let topology = serve::topology(&config, "tidings-dev").await?;
     tidings_projector::place_configured(&topology, &serve::shards(&config)?).await?;
     let gateways = free_addresses()?;
-    let services = services(file, &config, &gateways, shards_in_use(&config, &topology).await?);
+    let services = services(file, &config, &gateways, &shards_in_use(&config, &topology).await?);
     // What is left of the connection would miss the servers when they end.
     drop(topology);
 
@@ -111,7 +111,7 @@ fn services(
     file: Option<&Path>,
     config: &Config,
     gateways: &[SocketAddr],
-    shards: BTreeSet<ShardNumber>,
+    shards: &BTreeSet<ShardNumber>,
 ) -> Vec<Service> {
     let mut shared = vec![
         ("TIDINGS_NATS__URL", config.nats.url.clone()),
