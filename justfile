@@ -23,6 +23,10 @@ attack attempts="200" seed="1": nats-server
 faults seconds="600" seed="1": nats-server
     TIDINGS_FAULTS_SECONDS="$1" TIDINGS_FAULTS_SEED="$2" cargo test --locked --package tidings-tests --test faults -- --nocapture
 
+# Fuzz every parser, or one, for so many seconds each, guided by coverage: `just fuzz token 600`; with a file, repeat it
+fuzz target="all" seconds="60":
+    @sh .tools/fuzz "$1" "$2"
+
 # Measure everything, or one benchmark: `just bench way --svg way.svg`; `just bench --help` lists them
 bench *arguments="all": nats-server
     cargo build --release --locked --package tidings-cli --package tidings-bench

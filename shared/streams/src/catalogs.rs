@@ -27,7 +27,7 @@ type Files = BTreeMap<String, String>;
 /// What is stored of a tenant.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Recorded {
+pub(crate) struct Recorded {
     files: Files,
 }
 
