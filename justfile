@@ -35,7 +35,7 @@ bench *arguments="all": nats-server
 # Check format, lints and documentation
 check:
     cargo fmt --all --check
-    cargo clippy --workspace --all-targets --locked -- -D warnings
+    cargo clippy --workspace --all-targets --locked --features tidings-fuzz/libfuzzer -- -D warnings
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
 # Check licences, origins and advisories of all dependencies

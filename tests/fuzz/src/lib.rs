@@ -8,12 +8,7 @@
 //!
 //! A failing input that either engine finds becomes a seed of its target, and so a regression test.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a target panics if an invariant is broken"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a target panics if an invariant is broken")]
 
 pub mod engine;
 mod targets;

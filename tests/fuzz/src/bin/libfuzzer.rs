@@ -2,6 +2,7 @@
 //! the target's seeds are written to at the start.
 
 #![no_main]
+#![expect(clippy::print_stderr, reason = "it has no other way to say what is wrong")]
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

@@ -106,7 +106,7 @@ pub(crate) const JSON: Target = Target {
     attempts: 5_000,
 };
 
-/// The project's parser reads what serde_json reads, and more only where that is said; what it reads is bounded in depth,
+/// The project's parser reads what `serde_json` reads, and more only where that is said; what it reads is bounded in depth,
 /// and is read again as the same once it is written.
 fn any_json(input: &[u8]) {
     let read = json::parse(input).ok();

@@ -159,12 +159,11 @@ fn messages(bytes: &[u8], piece: usize) -> Vec<String> {
 fn compressed(payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(payload.len()).unwrap_or(u16::MAX);
     let mut frame = vec![0xC1];
-    match u8::try_from(length) {
-        Ok(length @ ..=125) => frame.push(0x80 | length),
-        _ => {
-            frame.push(0x80 | 126);
-            frame.extend(length.to_be_bytes());
-        }
+    if let Ok(length @ ..=125) = u8::try_from(length) {
+        frame.push(0x80 | length);
+    } else {
+        frame.push(0xFE);
+        frame.extend(length.to_be_bytes());
     }
     frame.extend([0; 4]);
     frame.extend(payload);
