@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::topology::{self, Missing, TopologyError};
 
 /// What JetStream takes where nothing is said.
-const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+pub(crate) const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// Marks an entry as removed (NATS ADR-8).
 const OPERATION: &str = "KV-Operation";
