@@ -20,6 +20,7 @@ mod at_leader;
 mod bucket;
 mod carry;
 mod catalogs;
+mod complaint;
 mod connect;
 pub mod connections;
 pub mod consumers;
@@ -55,6 +56,7 @@ pub use catalogs::{
     CatalogStoreError, accept_catalogs, accepted_catalog, are_catalogs_recorded, record_catalogs,
     running_catalog,
 };
+pub use complaint::Complaint;
 pub use connect::{ConnectError, ConnectSettings, Login, TlsFiles, connect, leave_cut_off_servers};
 pub use convert::StoredEnvelope;
 pub use copies::{Copy, CopyError, EnvelopeCopies};

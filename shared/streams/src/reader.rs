@@ -24,6 +24,7 @@ use futures_util::StreamExt as _;
 use tidings_model::{Epoch, Position, RawEvent};
 
 use crate::convert::raw_event;
+use crate::outage::Outage;
 use crate::retry::Backoff;
 use crate::topology::{self, EVENTS, Topology, epoch_of};
 
@@ -67,6 +68,7 @@ pub struct EventReader {
     /// The newest event that is done and not yet acknowledged.
     unacknowledged: Option<Acker>,
     backoff: Backoff,
+    outage: Outage,
 }
 
 /// An event that was read; goes back to [`EventReader::done`].
@@ -96,6 +98,7 @@ impl EventReader {
             held: None,
             unacknowledged: None,
             backoff: Backoff::new(),
+            outage: Outage::new("durable consumer of EVENTS"),
         })
     }
 
@@ -192,14 +195,13 @@ impl EventReader {
         let next = self.cursor + 1;
         match self.stream.raw_message_builder().sequence(next).next_by_subject("events.>").send().await {
             Ok(message) if message.sequence < waiting => {
-                self.backoff.succeeded();
+                self.recovered();
                 Ok(Some(ReadEvent { event: self.stored_event(message), acker: None }))
             }
             Ok(_) => Ok(None),
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => {
-                tracing::warn!(%error, sequence = next, "cannot read a missing event from EVENTS; trying again");
-                self.backoff.failed();
+                self.failed(&error);
                 Err(())
             }
         }
@@ -216,7 +218,7 @@ impl EventReader {
         }
         match self.deliveries.as_mut()?.next().await {
             Some(Ok(message)) => {
-                self.backoff.succeeded();
+                self.recovered();
                 self.delivered(message)
             }
             Some(Err(error)) if error.kind() == pull::MessagesErrorKind::MissingHeartbeat => {
@@ -258,11 +260,18 @@ impl EventReader {
     async fn reopen(&mut self) {
         match self.try_reopen().await {
             Ok(deliveries) => self.deliveries = Some(deliveries),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
-                self.backoff.failed();
-            }
+            Err(error) => self.failed(&error),
         }
+    }
+
+    fn failed(&mut self, error: &(dyn std::error::Error + 'static)) {
+        self.outage.begin(error, Duration::ZERO);
+        self.backoff.failed();
+    }
+
+    fn recovered(&mut self) {
+        self.outage.end();
+        self.backoff.succeeded();
     }
 
     async fn try_reopen(&mut self) -> Result<pull::Stream, ReaderError> {
