@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 
 use async_nats::jetstream::context::KeyValueErrorKind;
 use async_nats::jetstream::kv::{EntryError, PutError, Store};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
+use async_nats::jetstream::stream::Config;
 use serde::{Deserialize, Serialize};
 use tidings_model::Tenant;
 
-use crate::bucket::DUPLICATE_WINDOW;
+use crate::bucket::{BucketSettings, Purpose};
 use crate::record::{self, Record, RecordError};
 use crate::topology::{self, Missing, Settings, Topology, TopologyError};
 
@@ -143,24 +143,9 @@ async fn store(topology: &Topology) -> Result<Store, CatalogStoreError> {
 
 /// A key-value bucket with a history, as NATS's own tools make it.
 fn config(settings: &Settings) -> Config {
-    Config {
-        name: format!("KV_{BUCKET}"),
-        description: Some("Tidings: the catalogs that projectors run with".to_owned()),
-        subjects: vec![format!("$KV.{BUCKET}.>")],
-        discard: DiscardPolicy::New,
-        max_messages_per_subject: HISTORY,
-        max_messages: -1,
-        max_bytes: -1,
-        max_message_size: -1,
-        max_consumers: -1,
-        storage: if settings.in_memory { StorageType::Memory } else { StorageType::File },
-        num_replicas: settings.replicas,
-        duplicate_window: DUPLICATE_WINDOW,
-        allow_direct: true,
-        allow_rollup: true,
-        deny_delete: true,
-        ..Config::default()
-    }
+    let purpose = Purpose { name: BUCKET, description: "Tidings: the catalogs that projectors run with" };
+    let kept = BucketSettings { replicas: settings.replicas, in_memory: settings.in_memory };
+    Config { max_messages_per_subject: HISTORY, deny_delete: true, ..purpose.config(kept) }
 }
 
 /// The bucket `CATALOGS` cannot be used.

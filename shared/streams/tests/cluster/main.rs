@@ -8,6 +8,8 @@
     reason = "a test fails by panicking, also in what its tests share, and says then what had happened"
 )]
 
+#[path = "../streams/envelope.rs"]
+mod envelope;
 mod faults;
 mod lab;
 mod two_writers;
