@@ -31,6 +31,10 @@ faults *arguments="--minutes 10": nats-server
 interleavings count="1000" seed="2": nats-server
     TIDINGS_INTERLEAVINGS="$1" TIDINGS_SEED="$2" cargo test --workspace --locked --test cluster two_writers_on_three_servers_from_more_seeds -- --ignored --nocapture
 
+# Fuzz every parser, or one, for so many seconds each, guided by coverage: `just fuzz token 600`; with a file, repeat it
+fuzz target="all" seconds="60":
+    @sh .tools/fuzz "$1" "$2"
+
 # Measure everything, or one benchmark: `just bench way --svg way.svg`; `just bench --help` lists them
 bench *arguments="all": nats-server
     cargo build --release --locked --package tidings-cli --package tidings-bench
@@ -39,7 +43,7 @@ bench *arguments="all": nats-server
 # Check format, lints and documentation
 check:
     cargo fmt --all --check
-    cargo clippy --workspace --all-targets --locked -- -D warnings
+    cargo clippy --workspace --all-targets --locked --features tidings-fuzz/libfuzzer -- -D warnings
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
 # Check licences, origins and advisories of all dependencies

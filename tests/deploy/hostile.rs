@@ -96,15 +96,21 @@ fn holds(pattern: &str, subject: &str) -> bool {
     tokens.next().is_none()
 }
 
-/// What is in a stream: for each subject how many messages, and the durable consumers' places.
-type Content = (BTreeMap<String, usize>, Vec<String>);
+/// What is in a stream: for each subject how many messages and the sequence of the last one, which also tells a message
+/// that has taken another's place, and the durable consumers' places.
+type Content = (BTreeMap<String, (usize, u64)>, Vec<String>);
 
 async fn contents(streams: &Context) -> BTreeMap<&'static str, Content> {
     let mut contents = BTreeMap::new();
     for name in STREAMS {
         let stream = streams.get_stream(name).await.unwrap();
-        let subjects = stream.info_with_subjects(">").await.unwrap();
-        let subjects = subjects.try_collect::<Vec<_>>().await.unwrap().into_iter().collect();
+        let counts = stream.info_with_subjects(">").await.unwrap();
+        let mut subjects = BTreeMap::new();
+        for (subject, count) in counts.try_collect::<Vec<_>>().await.unwrap() {
+            // Removed since it was counted: another one than before in any case.
+            let last = stream.get_last_raw_message_by_subject(&subject).await;
+            subjects.insert(subject, (count, last.map_or(0, |last| last.sequence)));
+        }
         let mut consumers = Vec::new();
         for durable in ["projector", "projector_1"] {
             if let Ok(consumer) =

@@ -5,7 +5,7 @@ use async_nats::HeaderMap;
 use harness::{BOUND, Client, Dial, System, eventually};
 use serde_json::{Value, json};
 
-use crate::site::{incident, token_of};
+use crate::site::{dial, incident, sequenced_listener, token_of};
 
 /// One of each kind; every kind for every bucket is told apart where the bucket is read.
 const SPOILED: [&str; 5] =
@@ -119,4 +119,37 @@ async fn a_user_or_a_device_that_cannot_be_read_is_kept_out_alone() {
         })
         .await;
     }
+}
+
+/// A device whose subscriptions are larger than JetStream takes loses these when it leaves, and not its place: what it
+/// acknowledges goes on being saved.
+#[tokio::test]
+async fn a_record_that_never_fits_costs_its_subscriptions_alone() {
+    let mut system = System::start().await;
+    let context = async_nats::jetstream::new(system.client().clone());
+    let mut config = context.get_stream("KV_CONSUMERS").await.unwrap().cached_info().config.clone();
+    config.max_message_size = 1_200;
+    context.update_stream(&config).await.unwrap();
+    let mut ada = sequenced_listener(dial(system.address(), "ada")).await;
+    let squads: Vec<_> =
+        (0..60).map(|n| format!("a-squad-with-a-long-name-{n}")).chain(["platform".to_owned()]).collect();
+    let filtered =
+        json!({ "action": "subscribe", "topics": ["incidents"], "filters": { "squad": squads }, "id": "f" });
+    for _ in 0..2 {
+        ada.send_json(&filtered).await;
+        let refusal = ada.until(BOUND, |message| message["type"] == "error").await.pop().unwrap();
+        let data = &refusal["data"];
+        assert_eq!((&data["code"], &data["original_message_id"]), (&json!("TOO_MANY_FILTERS"), &json!("f")));
+    }
+    system.publish("ops", "incident.created", &incident("one")).await;
+    let heard = ada.until(BOUND, |message| message["data"]["id"] == "one").await.pop().unwrap();
+    ada.send_json(&json!({ "action": "ack", "seq": heard["seq"] })).await;
+    ada.expect_nothing_before_pong(BOUND).await;
+    ada.close().await;
+    system.publish("ops", "incident.created", &incident("two")).await;
+    let mut again = dial(system.address(), "ada").subprotocol("tidings.v1").open().await;
+    let missed = again.until(BOUND, |message| message["data"]["id"] == "two").await;
+    let ids: Vec<_> = missed.iter().filter_map(|message| message["data"]["id"].as_str()).collect();
+    assert_eq!(ids, ["two"], "the first subscription and the place are still there");
+    system.check_well();
 }

@@ -6,6 +6,7 @@
 mod delivery;
 mod examples;
 mod fresh;
+mod too_large;
 
 use std::time::Duration;
 

@@ -112,6 +112,16 @@ async fn a_gateway_that_does_not_answer_is_named() {
         json_lines(&body).into_iter().partition(|line| line["error"].is_null());
     assert_eq!((status, told.len(), silent.len()), (200, 1, 1), "{body}");
     assert_eq!(silent[0]["error"]["code"], "GATEWAY_SILENT");
+
+    // One that is there and does not answer may have the connection; one that is not there has none.
+    let _mute = ghost.endpoint("tidings.gateway.ghost.close.*").await.unwrap();
+    let ask = async |id: &str| {
+        let path = format!("connections/{id}");
+        let (status, body) = request("DELETE", site.system.address(), &path, &admin()).await;
+        (status, code(&body))
+    };
+    assert_eq!(ask("ghost.0.1").await, (503, "UNAVAILABLE".to_owned()));
+    assert_eq!(ask("nowhere.0.1").await, (404, "NOT_FOUND".to_owned()));
     ghost.stop().await.unwrap();
 }
 
@@ -130,7 +140,10 @@ async fn a_gateway_that_was_killed_is_missed_by_nobody() {
     .await;
     let close = ["connections", "close", "--tenant", "ops", "--id", of_bo];
     let failed = site.system.command(&close).finish(BOUND).await.failed();
-    assert!(failed.contains("did not answer"), "{failed}");
+    assert!(failed.contains("there is no connection"), "{failed}");
+    let path = format!("connections/{of_bo}");
+    let (status, body) = request("DELETE", site.system.address(), &path, &admin()).await;
+    assert_eq!((status, code(&body).as_str()), (404, "NOT_FOUND"), "its connections ended with it: {body}");
 
     // Nobody to ask is not the same as nobody there.
     site.system.gateway.signal(Signal::KILL);

@@ -15,4 +15,5 @@ mod audit;
 mod barred;
 mod connections;
 mod outages;
+mod purges;
 mod site;

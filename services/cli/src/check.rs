@@ -49,8 +49,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &CheckOptions) -> Result<E
         print("breaking changes fail this check; --allow-breaking lets them pass")?;
     }
     if let (true, true, Baseline::Accepted(topology)) = (is_accepted, options.accept, &baseline) {
-        let settings = serve::stream_settings(&config);
-        accept_catalogs(topology, &settings, &read.texts, false).await?;
+        accept_catalogs(topology, &read.texts, false).await?;
         print("accepted: from now on, catalogs are compared with these")?;
     }
     Ok(if is_accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })

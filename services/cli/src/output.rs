@@ -5,7 +5,6 @@
 //! ends the command quietly.
 
 mod table;
-mod visible;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -14,8 +13,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 pub(crate) use self::table::Table;
-pub(crate) use self::visible::{visible, visible_json, visible_name};
 use crate::failure::Failure;
+pub(crate) use tidings_runtime::visible::{visible, visible_json, visible_name};
 
 /// Prints one line.
 pub(crate) fn print(line: &str) -> Result<(), Failure> {

@@ -7,14 +7,13 @@ use std::time::Duration;
 use tidings_catalog::{Catalogs, breaks};
 use tidings_runtime::config::Config;
 use tidings_runtime::shutdown::Shutdown;
-use tidings_streams::{Settings, Topology, accept_catalogs, are_catalogs_recorded, record_catalogs};
+use tidings_streams::{Topology, accept_catalogs, are_catalogs_recorded, record_catalogs};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::catalogs::{self, CatalogsError, Read, Texts};
 use crate::failure::Failure;
-use crate::serve;
 
 /// How often the folder is looked at while somebody works on it.
 const LOOK: Duration = Duration::from_secs(1);
@@ -43,7 +42,6 @@ pub(crate) async fn keep_current(
     let (sender, current) = watch::channel(Arc::clone(&first.catalogs));
     let reloading = Reloading {
         config: config.clone(),
-        settings: serve::stream_settings(config),
         topology: topology.cloned(),
         reason,
         seen: first.texts.clone(),
@@ -61,7 +59,6 @@ pub(crate) async fn keep_current(
 
 struct Reloading {
     config: Config,
-    settings: Settings,
     topology: Option<Topology>,
     reason: Reason,
     running: Read,
@@ -140,10 +137,10 @@ impl Reloading {
         let Some(topology) = &self.topology else { return };
         let texts = &self.running.texts;
         let recording = async {
-            record_catalogs(topology, &self.settings, texts).await?;
+            record_catalogs(topology, texts).await?;
             match self.reason {
-                Reason::Hangup => accept_catalogs(topology, &self.settings, texts, false).await,
-                Reason::Change if is_start => accept_catalogs(topology, &self.settings, texts, true).await,
+                Reason::Hangup => accept_catalogs(topology, texts, false).await,
+                Reason::Change if is_start => accept_catalogs(topology, texts, true).await,
                 Reason::Change => Ok(()),
             }
         };

@@ -26,7 +26,7 @@ use crate::limits::Limits;
 use crate::listening::Listening;
 use crate::positions::Positions;
 use crate::readiness::{self, Readiness, Trouble};
-use crate::shared::Shared;
+use crate::shared::{Complaints, Shared};
 use crate::tls::Identity;
 use crate::users::KnownUsers;
 
@@ -94,6 +94,7 @@ impl Gateway {
             users: KnownUsers::new(parts.users),
             audit: Audit::default(),
             readiness: Readiness::default(),
+            complaints: Complaints::default(),
             name: parts.name,
         });
         let (identity, stage) = (parts.identity, watch::Sender::new(Stage::Starting));

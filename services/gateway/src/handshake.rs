@@ -19,7 +19,7 @@ use tidings_streams::users::{UserName, UserNameError};
 use time::OffsetDateTime;
 
 pub(crate) use self::denied::Denied;
-use self::query::HandshakeQuery;
+pub(crate) use self::query::HandshakeQuery;
 use self::upgrade::Upgrade;
 pub(crate) use self::upgrade::has_body;
 use crate::accept::Peer;
@@ -161,7 +161,6 @@ mod tests {
                 tenant: Tenant::parse("ops").unwrap(),
                 expires_at: 0,
                 issued_at: None,
-                session: None,
                 all: all.as_object().unwrap().clone(),
             };
             assert_eq!(device_of(&claims, &names), expected, "{all}");

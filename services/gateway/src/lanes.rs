@@ -152,10 +152,17 @@ impl Keeper {
         }
         let AllPlacements { placements: all, unreadable } = placements.all().await?;
         self.take_found(&all, &unreadable).await;
+        // A shard whose stream cannot be used is the trouble of the tenants in it.
+        let mut failed = None;
         for (tenant, placement) in &all {
-            if self.shared.catalogs().contains_key(tenant) {
-                self.settle(tenant, placement, &all).await?;
+            if self.shared.catalogs().contains_key(tenant)
+                && let Err(error) = self.settle(tenant, placement, &all).await
+            {
+                failed.get_or_insert(error);
             }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         self.revision = Some(revision);
         Ok(())

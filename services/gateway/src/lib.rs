@@ -30,6 +30,7 @@ mod lane;
 mod lanes;
 mod limits;
 mod listening;
+pub mod parsers;
 mod positions;
 mod proxy_header;
 mod readiness;

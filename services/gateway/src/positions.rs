@@ -3,6 +3,11 @@
 //!
 //! Writes are coalesced: at most one per consumer and second, and one when its last connection
 //! ends. What was not saved when the process died was not promised: it is delivered again.
+//!
+//! What JetStream refuses for good is not tried again: of a record that is too large the subscriptions are left out, so
+//! that the position goes on being saved.
+
+mod online;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
@@ -11,6 +16,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use tidings_model::{Position, Tenant};
+use tidings_streams::Complaint;
 use tidings_streams::consumers::{
     Change, ConsumerName, ConsumerStore, ConsumerStoreError, Edit, Presence, REFRESH, StoredConsumer,
 };
@@ -19,6 +25,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::online::Online;
 use crate::retained::unix_seconds;
 use crate::session::Passport;
 
@@ -28,8 +35,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const CONCURRENT: usize = 64;
 /// Consumers that share one of these are saved one after the other; many more than saves at once.
 const SAVES: usize = 1024;
-/// How often it is logged at most that positions cannot be saved.
-const COMPLAINT: Duration = Duration::from_secs(10);
 /// How long the last saves may take.
 const LAST_SAVES: Duration = Duration::from_secs(5);
 
@@ -46,18 +51,7 @@ pub(crate) struct Positions {
     urgent: Notify,
     /// How many of those who are about to leave are saved at once.
     turns: Semaphore,
-    complained_at: Mutex<Option<Instant>>,
-}
-
-/// A consumer of which this gateway holds connections, or has something to save.
-struct Online {
-    connections: usize,
-    stored: StoredConsumer,
-    /// Boxed, as most have nothing to save at any moment.
-    change: Option<Box<Change>>,
-    saved_at: Instant,
-    /// The user was purged while connected; these connections leave no trace.
-    purged: bool,
+    complaint: Complaint,
 }
 
 /// A change that is kept to be saved later, unless it was saved.
@@ -95,7 +89,7 @@ impl Positions {
             hasher: RandomState::new(),
             urgent: Notify::new(),
             turns: Semaphore::new(CONCURRENT),
-            complained_at: Mutex::default(),
+            complaint: Complaint::default(),
         }
     }
 
@@ -115,7 +109,11 @@ impl Positions {
     ) -> Result<StoredConsumer, ConsumerStoreError> {
         let name = &passport.consumer;
         // What another connection of the device has acknowledged here counts, be it gone or not.
-        self.save(name).await?;
+        if let Err(error) = self.save(name).await
+            && !error.is_permanent()
+        {
+            return Err(error);
+        }
         let stored = if let Some(mut stored) = self.store.load(name).await? {
             if stored.state.keys == passport.keys {
                 // One piece of memory for both.
@@ -279,12 +277,10 @@ impl Positions {
 
     /// One line for all that could not be saved, and not more often than once in a while.
     fn complain(&self, failed: &[ConsumerStoreError]) {
-        let mut complained_at = self.complained_at.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(error) = failed.last() else { return };
-        if complained_at.is_none_or(|at| at.elapsed() >= COMPLAINT) {
-            *complained_at = Some(Instant::now());
-            let (error, positions) = (error as &dyn std::error::Error, failed.len());
-            tracing::warn!(error, positions, "positions could not be saved and are saved later");
+        if let Some(attempts) = self.complaint.count(failed.len()) {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, attempts, "positions could not be saved and are saved later");
         }
     }
 
@@ -315,7 +311,24 @@ impl Positions {
                 }
                 Ok(())
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                if error.is_permanent() {
+                    unsaved.is_saved = true;
+                    self.leave_out(name, &unsaved.change);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Keeps of a change that is refused for good what may be stored without the rest.
+    fn leave_out(&self, name: &ConsumerName, refused: &Change) {
+        if !refused.subscriptions.is_empty() {
+            return self.keep(name, Change { subscriptions: BTreeMap::new(), ..refused.clone() });
+        }
+        let mut online = self.online();
+        if online.get(name).is_some_and(|entry| entry.connections == 0 && entry.change.is_none()) {
+            online.remove(name);
         }
     }
 
@@ -369,32 +382,5 @@ impl Positions {
 
     fn online(&self) -> MutexGuard<'_, HashMap<ConsumerName, Box<Online>>> {
         self.online.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Online {
-    /// Adds a later change to what has to be saved.
-    fn note(&mut self, later: Change) {
-        if self.purged {
-            return;
-        }
-        let Some(earlier) = self.change.take() else {
-            self.change = Some(Box::new(later));
-            return;
-        };
-        let earlier = *earlier;
-        let mut subscriptions = earlier.subscriptions;
-        subscriptions.extend(later.subscriptions);
-        let same_epoch = earlier.position.epoch == later.position.epoch;
-        let is_further = same_epoch && earlier.position.sequence > later.position.sequence;
-        // What was acknowledged in ignorance of a reset does not undo it.
-        let (position, resets) =
-            if earlier.resets > later.resets || (earlier.resets == later.resets && is_further) {
-                (earlier.position, earlier.resets)
-            } else {
-                (later.position, later.resets)
-            };
-        let keys = if later.keys.is_empty() { earlier.keys } else { later.keys };
-        self.change = Some(Box::new(Change { position, resets, subscriptions, keys, ..later }));
     }
 }

@@ -56,7 +56,7 @@ pub(crate) enum HeaderError {
 }
 
 /// How long the header is that begins like this; `None` if that cannot be said yet. At most [`LONGEST`].
-fn length(beginning: &[u8]) -> Result<Option<usize>, HeaderError> {
+pub(crate) fn length(beginning: &[u8]) -> Result<Option<usize>, HeaderError> {
     let agrees = |signature: &[u8]| beginning.iter().zip(signature).all(|(one, other)| one == other);
     if agrees(V1_SIGNATURE) {
         let end = beginning.iter().take(V1_LONGEST).position(|byte| *byte == b'\n');
@@ -77,7 +77,7 @@ fn length(beginning: &[u8]) -> Result<Option<usize>, HeaderError> {
 }
 
 /// Whose connection a whole header says it is.
-fn source(header: &[u8]) -> Result<Option<IpAddr>, HeaderError> {
+pub(crate) fn source(header: &[u8]) -> Result<Option<IpAddr>, HeaderError> {
     let malformed = |error: &dyn std::error::Error| HeaderError::Malformed { reason: error.to_string() };
     let source = match HeaderResult::parse(header) {
         HeaderResult::V1(parsed) => match parsed.map_err(|error| malformed(&error))?.addresses {

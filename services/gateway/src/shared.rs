@@ -7,7 +7,7 @@ use tidings_access::{Rules, Verifier};
 use tidings_catalog::{Catalog, Catalogs, StartPolicy};
 use tidings_model::{Position, Tenant};
 use tidings_runtime::config::GatewayConfig;
-use tidings_streams::Topology;
+use tidings_streams::{Complaint, Topology};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
@@ -40,6 +40,18 @@ pub(crate) struct Shared {
     pub(crate) users: KnownUsers,
     pub(crate) audit: Audit,
     pub(crate) readiness: Readiness,
+    pub(crate) complaints: Complaints,
+}
+
+/// What many connections run into at once while NATS does not do its part, each said with how many there were.
+#[derive(Default)]
+pub(crate) struct Complaints {
+    /// Envelopes that could not be read.
+    pub(crate) reads: Complaint,
+    /// Subscriptions that could not be stored.
+    pub(crate) subscriptions: Complaint,
+    /// Messages of clients that could not be stored.
+    pub(crate) publications: Complaint,
 }
 
 impl Shared {

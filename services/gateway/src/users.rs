@@ -9,6 +9,7 @@ use std::sync::{PoisonError, RwLock};
 
 use axum::http::StatusCode;
 use tidings_model::Tenant;
+use tidings_streams::may_pass;
 use tidings_streams::users::{KnownState, Mark, Revocation, UserName, UserNews, UserState, UserWatch, Users};
 use tokio_util::sync::CancellationToken;
 
@@ -126,18 +127,25 @@ impl KnownUsers {
     }
 
     /// Writes again what the bucket lost. What fails is tried again with the next news, of which every fault of NATS is
-    /// followed by some.
+    /// followed by some; what JetStream refuses does not hold up the rest.
     async fn restore(&self, lost: &mut Vec<(UserName, UserState)>) {
-        while let Some((name, state)) = lost.last() {
-            if let Err(error) = self.store.restore(name, state).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "what the bucket USERS lost is written later"
-                );
-                return;
+        let (mut kept, mut last) = (Vec::new(), None);
+        while let Some((name, state)) = lost.pop() {
+            let Err(error) = self.store.restore(&name, &state).await else {
+                tracing::warn!(user = %name, "wrote again what the bucket USERS had lost of a user");
+                continue;
+            };
+            kept.push((name, state));
+            let is_away = may_pass(&error);
+            last = Some(error);
+            if is_away {
+                break;
             }
-            tracing::warn!(user = %name, "wrote again what the bucket USERS had lost of a user");
-            lost.pop();
+        }
+        lost.append(&mut kept);
+        if let Some(error) = last {
+            let (error, users) = (&error as &dyn std::error::Error, lost.len());
+            tracing::warn!(error, users, "what the bucket USERS lost is written later");
         }
     }
 }

@@ -19,9 +19,6 @@ pub struct Claims {
     pub expires_at: u64,
     /// When the token was issued: `iat` in whole seconds since 1970. None if it is absent or no point in time.
     pub issued_at: Option<u64>,
-    /// The session at the identity provider: `sid` (`OpenID` Connect Front-Channel Logout 1.0,
-    /// section 3). None if it is absent, empty or no string.
-    pub session: Option<String>,
     /// Every claim, these included.
     pub all: Map<String, Value>,
 }
@@ -81,7 +78,6 @@ mod tests {
                 tenant: Tenant::parse("ops").unwrap(),
                 expires_at: 0,
                 issued_at: None,
-                session: None,
                 all: all.as_object().unwrap().clone(),
             };
             assert_eq!(claims.scopes().collect::<Vec<_>>(), expected, "{all}");
@@ -113,7 +109,6 @@ mod tests {
             tenant: Tenant::parse("ops").unwrap(),
             expires_at: 0,
             issued_at: None,
-            session: None,
             all: all.as_object().unwrap().clone(),
         };
         let check = |path: &str, expected: &[&str]| {

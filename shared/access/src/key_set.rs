@@ -43,6 +43,12 @@ pub(crate) fn parse(body: &[u8]) -> Result<KeySet, KeySetError> {
     Ok(set)
 }
 
+/// The keys of a fetched set that can be used here, and how many were left out.
+pub fn usable_keys(body: &[u8]) -> Result<(Vec<VerifyingKey>, usize), KeySetError> {
+    let KeySet { keys, left_out } = parse(body)?;
+    Ok((keys, left_out.len()))
+}
+
 /// An answer that holds no keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {

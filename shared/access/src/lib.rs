@@ -32,7 +32,7 @@ pub use claims::Claims;
 pub use fetch::{FetchError, HttpKeySource};
 pub use issuer::{Audience, Issuer, Tenancy};
 pub use key::{KeyError, VerifyingKey};
-pub use key_set::KeySetError;
+pub use key_set::{KeySetError, usable_keys};
 pub use keys::Keys;
 pub use mint::{MintError, mint};
 pub use origin::{Origin, OriginError, Transport};

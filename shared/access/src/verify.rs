@@ -68,8 +68,7 @@ impl Verifier {
 
         let subject = non_empty_text(&all, "sub").ok_or(Refusal::Subject)?;
         let tenant = issuer.tenancy.tenant(&all)?;
-        let session = non_empty_text(&all, "sid");
-        Ok(Claims { subject, tenant, expires_at, issued_at, session, all })
+        Ok(Claims { subject, tenant, expires_at, issued_at, all })
     }
 
     fn issuer(&self, token: &Unverified<'_>) -> Result<&Issuer, Refusal> {

@@ -3,13 +3,14 @@
 //! The kind of an address is always literal; data only ever fills its id, which is encoded when
 //! it becomes part of a subject. So no data can widen who is reached.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::{Map, Value};
 use tidings_model::Address;
 
 use crate::rejection::Rejection;
-use crate::template::{Path, Scope, TextTemplate, as_name};
+use crate::template::{Path, Scope, TemplateError, TextTemplate, as_name};
 
 /// `all` or `<kind>:<text with places>`.
 #[derive(Debug, Clone)]
@@ -21,13 +22,26 @@ pub(crate) struct AddressTemplate {
 }
 
 impl AddressTemplate {
+    /// An address that an event's data fills.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        Self::read(text, TextTemplate::parse)
+    }
+
+    /// An address that a token's claims fill.
+    pub(crate) fn of_claims(text: &str) -> Result<Self, String> {
+        Self::read(text, TextTemplate::of_claims)
+    }
+
+    fn read(
+        text: &str,
+        template: impl Fn(&str) -> Result<TextTemplate, TemplateError>,
+    ) -> Result<Self, String> {
         let Some((kind, id)) = text.split_once(':') else {
             let all = Address::parse(text).map_err(|error| error.to_string())?;
             return Ok(Self { text: text.to_owned(), kind: all.kind().to_owned(), id: None });
         };
         let text = text.to_owned();
-        let id = TextTemplate::parse(id).map_err(|error| error.to_string())?;
+        let id = template(id).map_err(|error| error.to_string())?;
         if id.paths().filter(|path| path.has_each()).count() > 1 {
             return Err(format!("address {text:?} has more than one [*]"));
         }
@@ -126,11 +140,19 @@ impl KeyRule {
     }
 }
 
-/// The texts that claims make of a template: one for each element where a claim is a list, none where
-/// it is missing or is no text, number or boolean.
+/// The texts that claims make of a template: one for each element where a claim is a list, one for each word where it is
+/// a list of words, none where it is missing or is no text, number or boolean.
 pub(crate) fn claim_texts(template: &TextTemplate, claims: &Map<String, Value>) -> Vec<String> {
     let mut scopes = vec![claims.clone()];
-    for path in template.paths() {
+    // Words first, and each place once: what is an element or a word already is not taken apart again.
+    let (words, others): (Vec<_>, Vec<_>) = template.paths().partition(|path| path.reads_words());
+    let mut paths: Vec<&Path> = Vec::new();
+    for path in words.into_iter().chain(others) {
+        if !paths.iter().any(|earlier| earlier.leads_where(path)) {
+            paths.push(path);
+        }
+    }
+    for path in paths {
         scopes = scopes.into_iter().flat_map(|scope| one_per_element(scope, path)).collect();
     }
     scopes.iter().filter_map(|scope| template.names(scope).ok()).flatten().collect()
@@ -139,12 +161,17 @@ pub(crate) fn claim_texts(template: &TextTemplate, claims: &Map<String, Value>) 
 /// The same claims with the list at `path` replaced by each of its elements in turn.
 fn one_per_element(claims: Map<String, Value>, path: &Path) -> Vec<Map<String, Value>> {
     let found = path.find_one(&claims);
-    let Some(Value::Array(elements)) = found.as_deref() else { return vec![claims] };
-    let texts = elements.iter().filter_map(as_name);
+    let texts: Vec<_> = match found.as_deref() {
+        Some(Value::Array(elements)) => elements.iter().filter_map(as_name).collect(),
+        Some(Value::String(text)) if path.reads_words() => {
+            text.split_ascii_whitespace().map(Cow::Borrowed).collect()
+        }
+        _ => return vec![claims],
+    };
     let with = |text: &str| {
         let mut claims = claims.clone();
         path.replace(&mut claims, text.into());
         claims
     };
-    texts.map(|text| with(&text)).collect()
+    texts.iter().map(|text| with(text)).collect()
 }

@@ -134,7 +134,7 @@ impl Problems {
     }
 
     fn key_rule(&mut self, text: &str) -> Option<KeyRule> {
-        let address = self.take("keys", AddressTemplate::parse(text))?;
+        let address = self.take("keys", AddressTemplate::of_claims(text))?;
         if address.paths().any(Path::has_each) {
             self.add("keys", format!("{text:?} has a [*]: a list claim opens one key per element by itself"));
         }

@@ -191,7 +191,7 @@ impl Found {
                     let shape = Shape::Object { members, is_open: false };
                     Self { shape, ..Self::text(is_required) }
                 }
-                Step::Element(_) | Step::Each => {
+                Step::Element(_) | Step::Each | Step::Words => {
                     Self { shape: Shape::List(Box::new(found.shape)), ..Self::text(found.is_required) }
                 }
             };

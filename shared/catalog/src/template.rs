@@ -58,6 +58,13 @@ enum Piece {
 impl TextTemplate {
     /// Reads text in which `{path}` is a place, `{{` a `{` and `}}` a `}`.
     pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
+        let template = Self::of_claims(text)?;
+        template.paths().try_for_each(no_words)?;
+        Ok(template)
+    }
+
+    /// The same for a text that claims fill: their paths may end in `[words]`.
+    pub(crate) fn of_claims(text: &str) -> Result<Self, TemplateError> {
         let template = Self::pieces(text)?;
         if let Some(path) = template.paths().find(|path| path.leaves_out_nulls()) {
             return Err(TemplateError::NoObject(path.to_string()));
@@ -188,6 +195,11 @@ impl TextTemplate {
     }
 }
 
+/// Events and frames have lists where they mean lists.
+fn no_words(path: &Path) -> Result<(), TemplateError> {
+    if path.ends_in_words() { Err(TemplateError::Words(path.to_string())) } else { Ok(()) }
+}
+
 /// Splits `{path}` from what follows it. A quoted name in the path may have braces.
 fn place(text: &str) -> Option<(Path, &str)> {
     let (path, rest) = Path::split(text.strip_prefix('{')?)?;
@@ -238,6 +250,7 @@ impl Template {
         match value {
             Value::String(text) => {
                 if let Some(path) = TextTemplate::pieces(text)?.as_place() {
+                    no_words(path)?;
                     return Ok(Self::Place(path.clone()));
                 }
                 let template = TextTemplate::parse(text)?;
@@ -351,6 +364,8 @@ pub(crate) enum TemplateError {
         "{{{0}.*?}} leaves out members of an object, which only a whole value in `body` or `data` may do"
     )]
     NoObject(String),
+    #[error("{{{0}}} reads words, which only claims in `keys` and `where` may do")]
+    Words(String),
     #[error("{0:?} has a brace without its partner (write {{{{ or }}}} for a brace itself)")]
     Brace(String),
 }

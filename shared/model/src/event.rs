@@ -74,6 +74,9 @@ impl fmt::Display for EventName {
     }
 }
 
+/// How much of a subject an error shows, in characters: all of it where it is an event's.
+const LONGEST_SHOWN_SUBJECT: usize = 192;
+
 /// An event as it lies in the stream `EVENTS`, unread.
 #[derive(Debug, Clone)]
 pub struct RawEvent {
@@ -130,7 +133,7 @@ impl RawEvent {
 
     /// The tenant and the name that the subject states.
     pub fn name(&self) -> Result<(Tenant, EventName), EventError> {
-        let wrong = || EventError::Subject(self.subject.clone());
+        let wrong = || EventError::Subject(self.subject.chars().take(LONGEST_SHOWN_SUBJECT).collect());
         let rest = self.published_on().strip_prefix("events.").ok_or_else(wrong)?;
         let (tenant, name) = rest.split_once('.').ok_or_else(wrong)?;
         let tenant = Tenant::parse(tenant).map_err(|_| wrong())?;

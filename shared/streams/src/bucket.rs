@@ -39,6 +39,35 @@ pub(crate) struct Purpose {
     pub(crate) description: &'static str,
 }
 
+impl Purpose {
+    /// What the subjects of its entries begin with.
+    fn prefix(self) -> String {
+        format!("$KV.{}.", self.name)
+    }
+
+    /// The stream that a bucket is, with the newest value of each key.
+    pub(crate) fn config(self, settings: BucketSettings) -> Config {
+        Config {
+            name: format!("KV_{}", self.name),
+            description: Some(self.description.to_owned()),
+            subjects: vec![format!("{}>", self.prefix())],
+            retention: RetentionPolicy::Limits,
+            discard: DiscardPolicy::New,
+            max_messages_per_subject: 1,
+            max_messages: -1,
+            max_bytes: -1,
+            max_message_size: -1,
+            max_consumers: -1,
+            storage: if settings.in_memory { StorageType::Memory } else { StorageType::File },
+            num_replicas: settings.replicas,
+            duplicate_window: DUPLICATE_WINDOW,
+            allow_direct: true,
+            allow_rollup: true,
+            ..Config::default()
+        }
+    }
+}
+
 /// A bucket, there and checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Bucket {
@@ -56,31 +85,13 @@ impl Bucket {
     /// to live in whole seconds, and takes none below one.
     pub(crate) async fn open(
         context: &Context,
-        Purpose { name, description }: Purpose,
+        purpose: Purpose,
         time_to_live: Option<Duration>,
         settings: BucketSettings,
         missing: Missing,
     ) -> Result<Self, TopologyError> {
-        let prefix = format!("$KV.{name}.");
-        let wanted = Config {
-            name: format!("KV_{name}"),
-            description: Some(description.to_owned()),
-            subjects: vec![format!("{prefix}>")],
-            retention: RetentionPolicy::Limits,
-            discard: DiscardPolicy::New,
-            max_messages_per_subject: 1,
-            max_messages: -1,
-            max_bytes: -1,
-            max_message_size: -1,
-            max_consumers: -1,
-            storage: if settings.in_memory { StorageType::Memory } else { StorageType::File },
-            num_replicas: settings.replicas,
-            duplicate_window: DUPLICATE_WINDOW,
-            allow_direct: true,
-            allow_rollup: true,
-            allow_message_ttl: true,
-            ..Config::default()
-        };
+        let prefix = purpose.prefix();
+        let wanted = Config { allow_message_ttl: true, ..purpose.config(settings) };
         let stream = topology::open(context, wanted.clone(), missing).await?;
         let time_to_live = time_to_live.map(|time| time.as_secs().max(1));
         let config = Arc::new(wanted);

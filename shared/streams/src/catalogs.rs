@@ -8,14 +8,15 @@
 
 use std::collections::BTreeMap;
 
-use async_nats::jetstream::context::{CreateKeyValueError, KeyValueErrorKind};
-use async_nats::jetstream::kv::{Config, EntryError, PutError, Store};
-use async_nats::jetstream::stream::StorageType;
+use async_nats::jetstream::context::KeyValueErrorKind;
+use async_nats::jetstream::kv::{EntryError, PutError, Store};
+use async_nats::jetstream::stream::Config;
 use serde::{Deserialize, Serialize};
 use tidings_model::Tenant;
 
+use crate::bucket::{BucketSettings, Purpose};
 use crate::record::{self, Record, RecordError};
-use crate::topology::{Settings, Topology};
+use crate::topology::{self, Missing, Settings, Topology, TopologyError};
 
 pub(crate) const BUCKET: &str = "CATALOGS";
 /// How many catalogs of a tenant are kept, for `nats kv history`.
@@ -27,7 +28,7 @@ type Files = BTreeMap<String, String>;
 /// What is stored of a tenant.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Recorded {
+pub(crate) struct Recorded {
     files: Files,
 }
 
@@ -37,19 +38,24 @@ impl Record for Recorded {
 
 /// Whether there is a bucket with the catalogs that run.
 pub async fn are_catalogs_recorded(topology: &Topology) -> Result<bool, CatalogStoreError> {
-    Ok(bucket(topology).await?.is_some())
+    match topology.context.get_key_value(BUCKET).await {
+        Ok(_) => Ok(true),
+        // The client says the same of a bucket that is not there and of a server that does not answer.
+        Err(error) if error.kind() == KeyValueErrorKind::GetBucket => {
+            // So a server that does not answer is one that does not answer to this, either.
+            topology.events.get_info().await.map_err(|error| CatalogStoreError::Unavailable(error.into()))?;
+            Ok(false)
+        }
+        Err(error) => Err(CatalogStoreError::Unavailable(error.into())),
+    }
 }
 
 /// Tells that these catalogs are running now.
 pub async fn record_catalogs<'c>(
     topology: &Topology,
-    settings: &Settings,
     catalogs: impl IntoIterator<Item = (&'c Tenant, &'c Files)>,
 ) -> Result<(), CatalogStoreError> {
-    let store = match bucket(topology).await? {
-        Some(store) => store,
-        None => create(topology, settings).await?,
-    };
+    let store = create(topology).await?;
     for (tenant, files) in catalogs {
         write(&store, tenant.as_str(), files).await?;
     }
@@ -60,14 +66,10 @@ pub async fn record_catalogs<'c>(
 /// never told.
 pub async fn accept_catalogs<'c>(
     topology: &Topology,
-    settings: &Settings,
     catalogs: impl IntoIterator<Item = (&'c Tenant, &'c Files)>,
     if_first: bool,
 ) -> Result<(), CatalogStoreError> {
-    let store = match bucket(topology).await? {
-        Some(store) => store,
-        None => create(topology, settings).await?,
-    };
+    let store = create(topology).await?;
     for (tenant, files) in catalogs {
         let key = accepted(tenant);
         if !if_first || store.get(&*key).await?.is_none() {
@@ -119,29 +121,31 @@ pub async fn running_catalog(
     read(&store, tenant.as_str()).await
 }
 
+/// The bucket, if there is one; it is checked like the others.
 async fn bucket(topology: &Topology) -> Result<Option<Store>, CatalogStoreError> {
-    match topology.context.get_key_value(BUCKET).await {
-        Ok(store) => Ok(Some(store)),
-        // The client says the same of a bucket that is not there and of a server that does not answer.
-        Err(error) if error.kind() == KeyValueErrorKind::GetBucket => {
-            // So a server that does not answer is one that does not answer to this, either.
-            topology.events.get_info().await.map_err(|error| CatalogStoreError::Unavailable(error.into()))?;
-            Ok(None)
-        }
-        Err(error) => Err(CatalogStoreError::Unavailable(error.into())),
+    match topology::open(&topology.context, config(topology.settings()), Missing::Awaited).await {
+        Ok(_) => Ok(Some(store(topology).await?)),
+        Err(TopologyError::Missing { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
-async fn create(topology: &Topology, settings: &Settings) -> Result<Store, CatalogStoreError> {
-    let config = Config {
-        bucket: BUCKET.to_owned(),
-        description: "Tidings: the catalogs that projectors run with".to_owned(),
-        history: HISTORY,
-        num_replicas: settings.replicas,
-        storage: if settings.in_memory { StorageType::Memory } else { StorageType::File },
-        ..Config::default()
-    };
-    Ok(topology.context.create_key_value(config).await?)
+/// The bucket, checked if it is there and created if it is not.
+async fn create(topology: &Topology) -> Result<Store, CatalogStoreError> {
+    topology::open(&topology.context, config(topology.settings()), Missing::Created).await?;
+    store(topology).await
+}
+
+async fn store(topology: &Topology) -> Result<Store, CatalogStoreError> {
+    let store = topology.context.get_key_value(BUCKET).await;
+    store.map_err(|error| CatalogStoreError::Unavailable(error.into()))
+}
+
+/// A key-value bucket with a history, as NATS's own tools make it.
+fn config(settings: &Settings) -> Config {
+    let purpose = Purpose { name: BUCKET, description: "Tidings: the catalogs that projectors run with" };
+    let kept = BucketSettings { replicas: settings.replicas, in_memory: settings.in_memory };
+    Config { max_messages_per_subject: HISTORY, deny_delete: true, ..purpose.config(kept) }
 }
 
 /// The bucket `CATALOGS` cannot be used.
@@ -150,9 +154,9 @@ pub enum CatalogStoreError {
     /// NATS does not answer.
     #[error("bucket {BUCKET} cannot be looked up now")]
     Unavailable(#[source] async_nats::Error),
-    /// NATS does not create it.
-    #[error("bucket {BUCKET} cannot be created; may this NATS user do that?")]
-    Create(#[from] CreateKeyValueError),
+    /// It cannot be looked up or created, or has settings with which it cannot serve.
+    #[error(transparent)]
+    Bucket(#[from] TopologyError),
     /// NATS does not read it.
     #[error("bucket {BUCKET} cannot be read now")]
     Get(#[from] EntryError),

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tidings_model::{Address, EnvelopeSubject, Epoch, Place, Position, Tenant};
-use tokio::time::Instant;
 
+use crate::complaint::Complaint;
 use crate::convert::StoredEnvelope;
 use crate::fence::is_fence;
 use crate::ordered::{Content, Delivered, OrderedReader, Read, Selection};
@@ -13,8 +13,6 @@ use crate::placements::placed;
 use crate::purge::purged;
 use crate::topology::{ENVELOPES, Topology};
 
-/// How often it is logged at most that something else lies among the envelopes.
-const COMPLAINT: Duration = Duration::from_secs(10);
 /// How long to wait for what is said to be there.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -23,9 +21,8 @@ pub struct EnvelopeFollower {
     reader: OrderedReader,
     /// Read and not yet handed out.
     ready: VecDeque<Followed>,
-    /// Messages that nobody was told of yet and Tidings did not write.
-    foreign: u64,
-    complained_at: Option<Instant>,
+    /// Messages that Tidings did not write.
+    foreign: Complaint,
 }
 
 /// What the follower hands out.
@@ -97,8 +94,7 @@ impl EnvelopeFollower {
         Ok(Self {
             reader: reader.map_err(FollowError)?,
             ready: VecDeque::new(),
-            foreign: 0,
-            complained_at: None,
+            foreign: Complaint::default(),
         })
     }
 
@@ -174,13 +170,11 @@ impl EnvelopeFollower {
 
     /// Says that something lies there that is neither envelope nor notice, not more often than once in a while.
     fn complain(&mut self, subject: &str, sequence: u64) {
-        self.foreign += 1;
-        if self.complained_at.is_none_or(|at| at.elapsed() >= COMPLAINT) {
-            self.complained_at = Some(Instant::now());
+        if let Some(messages) = self.foreign.count(1) {
             tracing::warn!(
                 subject,
                 sequence,
-                messages = std::mem::take(&mut self.foreign),
+                messages,
                 "messages among the envelopes that Tidings did not write are passed over"
             );
         }

@@ -21,6 +21,7 @@ mod at_leader;
 mod bucket;
 mod carry;
 mod catalogs;
+mod complaint;
 mod connect;
 pub mod connections;
 pub mod consumers;
@@ -45,6 +46,7 @@ mod record;
 mod rejections;
 mod retry;
 mod single;
+mod stored_form;
 mod tenants;
 pub mod topology;
 pub mod users;
@@ -57,6 +59,7 @@ pub use catalogs::{
     CatalogStoreError, accept_catalogs, accepted_catalog, are_catalogs_recorded, record_catalogs,
     running_catalog,
 };
+pub use complaint::Complaint;
 pub use connect::{ConnectError, ConnectSettings, Login, TlsFiles, connect, leave_cut_off_servers};
 pub use convert::StoredEnvelope;
 pub use copies::{Copy, CopyError, EnvelopeCopies};
@@ -80,6 +83,7 @@ pub use record::RecordError;
 pub use rejections::{Kept, ReadRejectionError, RejectError, RejectedEvent, Rejections, RetryError};
 pub use retry::{Backoff, may_pass};
 pub use single::{fetch, newest};
+pub use stored_form::StoredForm;
 pub use tenants::{RecordedTenantsError, recorded_tenants};
 pub use topology::{Extent, ExtentError, Settings, Topology, TopologyError};
 pub use writer::{EnvelopeWriter, Outgoing, Pending, Resume, Trail, WriteError, remove_strays};

@@ -90,6 +90,18 @@ pub enum PublishEventError {
     },
 }
 
+impl PublishEventError {
+    /// Whether the event would be refused however often it is sent.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::NoStream { .. } => false,
+            Self::Id(_) => true,
+            Self::Refused { source, .. } => is_permanent(source),
+        }
+    }
+}
+
 /// What JetStream answered, if it did.
 pub(crate) fn code(error: &PublishError) -> Option<ErrorCode> {
     let answer = error.source()?.downcast_ref::<jetstream::Error>()?;

@@ -26,6 +26,7 @@ use time::OffsetDateTime;
 
 use crate::convert::raw_event;
 use crate::lives::{Known, Lives};
+use crate::outage::Outage;
 use crate::retry::Backoff;
 use crate::topology::{self, EVENTS, Topology, epoch_of};
 use crate::writer::Resume;
@@ -74,6 +75,7 @@ pub struct EventReader {
     /// The newest event that is done and not yet acknowledged.
     unacknowledged: Option<Acker>,
     backoff: Backoff,
+    outage: Outage,
 }
 
 /// An event that was read; goes back to [`EventReader::done`].
@@ -106,6 +108,7 @@ impl EventReader {
             held: None,
             unacknowledged: None,
             backoff: Backoff::new(),
+            outage: Outage::new("durable consumer of EVENTS"),
         })
     }
 
@@ -215,14 +218,13 @@ impl EventReader {
         let next = self.cursor + 1;
         match self.stream.raw_message_builder().sequence(next).next_by_subject("events.>").send().await {
             Ok(message) if message.sequence < waiting => {
-                self.backoff.succeeded();
+                self.recovered();
                 Ok(Some(ReadEvent { event: self.stored_event(message), acker: None }))
             }
             Ok(_) => Ok(None),
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => {
-                tracing::warn!(%error, sequence = next, "cannot read a missing event from EVENTS; trying again");
-                self.backoff.failed();
+                self.failed(&error);
                 Err(())
             }
         }
@@ -239,7 +241,7 @@ impl EventReader {
         }
         match self.deliveries.as_mut()?.next().await {
             Some(Ok(message)) => {
-                self.backoff.succeeded();
+                self.recovered();
                 self.delivered(message)
             }
             Some(Err(error)) if error.kind() == pull::MessagesErrorKind::MissingHeartbeat => {
@@ -281,11 +283,18 @@ impl EventReader {
     async fn reopen(&mut self) {
         match self.try_reopen().await {
             Ok(deliveries) => self.deliveries = Some(deliveries),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
-                self.backoff.failed();
-            }
+            Err(error) => self.failed(&error),
         }
+    }
+
+    fn failed(&mut self, error: &(dyn std::error::Error + 'static)) {
+        self.outage.begin(error, Duration::ZERO);
+        self.backoff.failed();
+    }
+
+    fn recovered(&mut self) {
+        self.outage.end();
+        self.backoff.succeeded();
     }
 
     /// Whether an event of this stream may lie there: none of a former life behind which another one began.

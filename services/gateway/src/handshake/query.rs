@@ -9,10 +9,10 @@ const MAX_DEVICE: usize = 64;
 
 /// The query of a handshake.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct HandshakeQuery {
-    pub(super) device: Option<String>,
+pub(crate) struct HandshakeQuery {
+    pub(crate) device: Option<String>,
     /// The position that the client kept itself.
-    pub(super) since: Option<Position>,
+    pub(crate) since: Option<Position>,
 }
 
 /// Why a query cannot be read.
@@ -27,7 +27,7 @@ pub(crate) enum QueryError {
 }
 
 impl QueryError {
-    pub(super) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Device(_) => "DEVICE_NAME",
             Self::Since(_) => "POSITION",
@@ -38,7 +38,7 @@ impl QueryError {
 
 impl HandshakeQuery {
     /// Reads the part after `?` as it was sent.
-    pub(super) fn read(query: Option<&str>) -> Result<Self, QueryError> {
+    pub(crate) fn read(query: Option<&str>) -> Result<Self, QueryError> {
         let query = query.unwrap_or_default();
         let device = sole(query, "device")?.map(Cow::into_owned);
         if let Some(device) = device.as_deref().filter(|device| !is_device(device)) {

@@ -148,7 +148,9 @@ impl Shard {
             match tidings_streams::fetch(&self.lane.topology, sequence).await {
                 Ok(stored) => return stored.map(|stored| Arc::new(FramedEnvelope::new(stored))),
                 Err(error) => {
-                    tracing::warn!(%error, sequence, "cannot read an envelope for a client; trying again");
+                    if let Some(attempts) = self.shared.complaints.reads.count(1) {
+                        tracing::warn!(%error, attempts, "envelopes cannot be read for clients; trying again");
+                    }
                     tokio::time::sleep(RETRY).await;
                 }
             }

@@ -52,14 +52,24 @@ impl Shard {
             let consumer = connection.state().session.passport().consumer.clone();
             let saved = timeout(PATIENCE, self.shared.positions.save_in_turn(&consumer)).await;
             let is_saved = matches!(saved, Ok(Ok(())));
-            if let Ok(Err(error)) = saved {
+            let is_too_large = matches!(&saved, Ok(Err(error)) if error.is_permanent());
+            if let Ok(Err(error)) = saved
+                && let Some(subscriptions) = self.shared.complaints.subscriptions.count(1)
+            {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "a subscription cannot be confirmed, since it cannot be stored");
+                tracing::warn!(
+                    error,
+                    subscriptions,
+                    "subscriptions cannot be confirmed, since they cannot be stored"
+                );
             }
             let (mut state, now) = (connection.state(), (self.shared.clock)());
             for Confirmation { what, id } in confirmations {
-                let answer =
-                    if is_saved { confirmed(&state, what, id, now) } else { unsaved(id).to_json(now) };
+                let answer = match (is_saved, is_too_large) {
+                    (true, _) => confirmed(&state, what, id, now),
+                    (false, true) => too_large(id).to_json(now),
+                    (false, false) => unsaved(id).to_json(now),
+                };
                 state.say_text(&answer);
             }
             connection.flush_now(&mut state);
@@ -87,6 +97,12 @@ fn confirmed(
     let text =
         format!("it is done; the list of all topics has {} bytes, expected at most {most}", json.len());
     ErrorMessage::new(ErrorCode::MessageTooLarge, text).in_reply_to(id).to_json(now)
+}
+
+fn too_large(id: Option<MessageId>) -> ErrorMessage {
+    let text = "the change counts for this connection alone: all subscriptions and filters of the device together are \
+                larger than can be stored; ask for less";
+    ErrorMessage::new(ErrorCode::TooManyFilters, text).in_reply_to(id)
 }
 
 fn unsaved(id: Option<MessageId>) -> ErrorMessage {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_model::{Address, Class, Position, Tenant};
-use tidings_streams::{EnvelopeFollower, FollowError, Followed, Topology};
+use tidings_streams::{Backoff, EnvelopeFollower, FollowError, Followed, Topology};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
@@ -21,8 +21,6 @@ use crate::framed::FramedEnvelope;
 
 /// Envelopes that wait for room in the window.
 const AHEAD: usize = 16;
-/// How long to wait before NATS is asked again.
-const RETRY: Duration = Duration::from_millis(250);
 /// How long to wait for a client that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -103,20 +101,28 @@ impl Shard {
             clock: self.shared.clock,
             found: sender,
         };
-        let (permits, mut from) =
-            (Arc::clone(&self.fallbacks), Position { epoch: self.epoch.get(), sequence: after });
+        let (permits, shared) = (Arc::clone(&self.fallbacks), Arc::clone(&self.shared));
+        let mut from = Position { epoch: self.epoch.get(), sequence: after };
         self.tasks.spawn_local(async move {
-            let permit = tokio::select! {
-                () = reading.found.closed() => return,
-                permit = permits.acquire() => permit,
-            };
-            let Ok(_permit) = permit else { return };
-            while let Err(error) = reading.read(&mut from).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "reading for a client goes on later"
-                );
-                tokio::time::sleep(RETRY).await;
+            let mut backoff = Backoff::new();
+            loop {
+                let permit = tokio::select! {
+                    () = reading.found.closed() => return,
+                    permit = permits.acquire() => permit,
+                };
+                let Ok(permit) = permit else { return };
+                let Err(error) = reading.read(&mut from).await else { return };
+                // What this one cannot read, because JetStream refuses it, others may.
+                drop(permit);
+                if let Some(attempts) = shared.complaints.reads.count(1) {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, attempts, "reading for clients goes on later");
+                }
+                backoff.failed();
+                tokio::select! {
+                    () = reading.found.closed() => return,
+                    () = backoff.wait() => {}
+                }
             }
         });
         Fallback { found, held: None }

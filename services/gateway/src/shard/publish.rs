@@ -121,15 +121,24 @@ impl Shard {
                 let published = ServerMessage::Published { id: &event_id, original_message_id: answers };
                 return published.to_json((self.shared.clock)());
             }
-            Ok(Err(error)) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, event = event_id, "what a client says cannot be stored");
+            Ok(Err(error)) if error.is_permanent() => {
+                self.complain(&error);
+                let text = "the event that the message becomes is larger than can be stored; say less";
+                let error = ErrorMessage::new(ErrorCode::MessageTooLarge, text).in_reply_to(answers);
+                return error.to_json((self.shared.clock)());
             }
-            Err(_) => tracing::warn!(subject, event = event_id, "what a client says is not stored in time"),
+            Ok(Err(error)) => self.complain(&error),
+            Err(late) => self.complain(&late),
         }
         let text = "the message cannot be stored now; say it again with the same `id`";
         let error = ErrorMessage::new(ErrorCode::Unavailable, text).in_reply_to(answers);
         error.to_json((self.shared.clock)())
+    }
+
+    fn complain(&self, error: &(dyn std::error::Error + 'static)) {
+        if let Some(messages) = self.shared.complaints.publications.count(1) {
+            tracing::warn!(error, messages, "messages of clients cannot be stored");
+        }
     }
 }
 

@@ -310,6 +310,40 @@ async fn nobody_is_told_again_after_being_removed() {
     projector.stop().await;
 }
 
+/// Neither what Tidings itself has put between the envelopes nor what others have put there is made or copied.
+#[tokio::test]
+async fn notices_and_foreign_messages_are_passed_over() {
+    let scene = Scene::new().await;
+    let projector = scene.projector().await;
+    scene.publish_notes(1..=100).await;
+    scene.until_all_done().await;
+    let nobody = Address::new("user", "nobody").unwrap();
+    for generation in 1..=3 {
+        // Own notices: of the purge here, and of the generation that became current before.
+        purge_address(&scene.topology, &tenant(), &nobody).await.unwrap();
+        let name = tenant();
+        for subject in [
+            format!("envelopes.{name}.durable.user.u1.note.-"),
+            format!("places.{name}"),
+            format!("purges.{name}.user.u1"),
+        ] {
+            for payload in ["", "{}", "{\"n\":1}"] {
+                let stored = scene.context.publish(subject.clone(), payload.into()).await.unwrap();
+                stored.await.unwrap();
+            }
+        }
+        let events = scene.context.get_stream("EVENTS").await.unwrap();
+        // What is not retained is copied, the rest is made.
+        events.purge().sequence(generation * 20).await.unwrap();
+        let next = scene.ask(0, None).await;
+        assert_eq!(next, place(0, u32::try_from(generation).unwrap()));
+        let placement = scene.until_current(next).await;
+        scene.has_notes(next, 1..=100).await;
+        assert_eq!(placement.former.len(), usize::try_from(generation).unwrap());
+    }
+    projector.stop().await;
+}
+
 #[tokio::test]
 async fn an_event_that_came_again_is_made_once() {
     let scene = Scene::on(harness::nats().await, Duration::from_secs(60)).await;

@@ -61,7 +61,7 @@ impl Problems {
                 self.add(place, format!("{{{path}}} in `where` has a [*]: it must lead to one value"));
             }
         }
-        let template = self.take(place, TextTemplate::parse(text));
+        let template = self.take(place, TextTemplate::of_claims(text));
         if template.iter().flat_map(TextTemplate::paths).any(Path::has_each) {
             self.add(
                 place,

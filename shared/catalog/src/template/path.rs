@@ -10,7 +10,7 @@ use super::{Scope, TemplateError};
 
 /// `data.list[0].name`: a name, then members and elements; a `?` at its end makes it optional, a `.*?` those members,
 /// too, of the object that it leads to. `["any name"]`, a JSON string in brackets, is a member of whatever name, also
-/// as the first.
+/// as the first. `[words]` at the end of a claim's path says that a text there is a list of words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Path {
     root: String,
@@ -34,11 +34,17 @@ pub(crate) enum Step {
     Element(usize),
     /// `[*]`: every element of a list.
     Each,
+    /// `[words]`, the last one: a text is a list of the words in it. The value itself stays as it is.
+    Words,
 }
+
+/// Claims that are a list of words by definition (RFC 6749, section 3.3; `scp` is what some providers call it).
+const WORD_CLAIMS: [&str; 2] = ["scope", "scp"];
 
 impl Path {
     pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
-        let path = Self::split(text).filter(|(path, rest)| rest.is_empty() && !path.leaves_out_nulls());
+        let path = Self::split(text)
+            .filter(|(path, rest)| rest.is_empty() && !path.leaves_out_nulls() && !path.ends_in_words());
         path.map(|(path, _)| path).ok_or_else(|| TemplateError::Path(text.to_owned()))
     }
 
@@ -59,6 +65,9 @@ impl Path {
                     break optional.unwrap_or((Need::Required, rest));
                 }
             };
+            if steps.last() == Some(&Step::Words) {
+                return None;
+            }
             steps.push(step);
             rest = tail;
         };
@@ -75,6 +84,22 @@ impl Path {
 
     pub(crate) fn has_each(&self) -> bool {
         self.steps.contains(&Step::Each)
+    }
+
+    /// Whether it is written as a list of words.
+    pub(crate) fn ends_in_words(&self) -> bool {
+        self.steps.last() == Some(&Step::Words)
+    }
+
+    /// Whether a text in this claim is a list of words. A name with a space in it is one name everywhere else: that a
+    /// claim is a list is for the catalog to say, since providers also send the only element of a list as a text.
+    pub(crate) fn reads_words(&self) -> bool {
+        self.ends_in_words() || self.steps.is_empty() && WORD_CLAIMS.contains(&&*self.root)
+    }
+
+    /// Whether both lead to the same place, whether or not there must be something.
+    pub(crate) fn leads_where(&self, other: &Self) -> bool {
+        (&self.root, &self.steps) == (&other.root, &other.steps)
     }
 
     pub(crate) fn is_optional(&self) -> bool {
@@ -103,6 +128,7 @@ impl Path {
             Step::Member(name) => format!("/{}", escaped(name)),
             Step::Element(index) => format!("/{index}"),
             Step::Each => "/*".to_owned(),
+            Step::Words => String::new(),
         };
         self.steps.iter().map(token).collect()
     }
@@ -138,6 +164,7 @@ impl Path {
                 Step::Member(name) => outer.get_mut(name),
                 Step::Element(index) => outer.get_mut(index),
                 Step::Each => None,
+                Step::Words => Some(outer),
             });
         }
         if let Some(place) = place {
@@ -150,7 +177,7 @@ impl Path {
     pub(crate) fn keep(&self, from: &Map<String, Value>, to: &mut Map<String, Value>) {
         let members = self.steps.iter().map_while(|step| match step {
             Step::Member(name) => Some(name.as_str()),
-            Step::Element(_) | Step::Each => None,
+            Step::Element(_) | Step::Each | Step::Words => None,
         });
         copy(&self.root, &members.collect::<Vec<_>>(), from, to);
     }
@@ -170,6 +197,7 @@ impl fmt::Display for Path {
                 Step::Member(name) => write!(formatter, "[{}]", Value::from(name.as_str()))?,
                 Step::Element(index) => write!(formatter, "[{index}]")?,
                 Step::Each => formatter.write_str("[*]")?,
+                Step::Words => formatter.write_str("[words]")?,
             }
         }
         Ok(())
@@ -184,6 +212,7 @@ impl Step {
             Self::Member(name) => value.get(name).map(Cow::Borrowed).into_iter().collect(),
             Self::Element(index) => value.get(index).map(Cow::Borrowed).into_iter().collect(),
             Self::Each => value.as_array().into_iter().flatten().map(Cow::Borrowed).collect(),
+            Self::Words => vec![Cow::Borrowed(value)],
         }
     }
 }
@@ -204,7 +233,7 @@ fn plain(text: &str) -> Option<(Step, &str)> {
     (!name.is_empty()).then(|| (Step::Member(name.to_owned()), rest))
 }
 
-/// Takes `[0]`, `[*]` or `["name"]`.
+/// Takes `[0]`, `[*]`, `[words]` or `["name"]`.
 fn bracketed(text: &str) -> Option<(Step, &str)> {
     let inside = text.strip_prefix('[')?;
     if inside.starts_with('"') {
@@ -215,7 +244,11 @@ fn bracketed(text: &str) -> Option<(Step, &str)> {
         return Some((Step::Member(name), rest));
     }
     let (inside, rest) = inside.split_once(']')?;
-    let step = if inside == "*" { Step::Each } else { Step::Element(inside.parse().ok()?) };
+    let step = match inside {
+        "*" => Step::Each,
+        "words" => Step::Words,
+        index => Step::Element(index.parse().ok()?),
+    };
     Some((step, rest))
 }
 

@@ -75,6 +75,66 @@ fn claims_of_identity_providers_open_keys() {
     }
 }
 
+/// A claim is a list of words where the standard or the catalog says so, and nowhere else.
+#[test]
+fn words_open_a_key_each() {
+    for (rules, claims, expected) in [
+        ("'role:{scope}'", json!({ "scope": "openid  sre" }), &["role:openid", "role:sre"][..]),
+        ("'role:{scope?}'", json!({ "scope": " " }), &[]),
+        ("'role:{scp}'", json!({ "scp": "openid sre" }), &["role:openid", "role:sre"]),
+        ("'role:{scp}'", json!({ "scp": ["openid", "sre"] }), &["role:openid", "role:sre"]),
+        ("'role:{scope}', 'role:{scp}'", json!({ "scp": "sre" }), &["role:sre"]),
+        ("'role:{roles[words]}'", json!({ "roles": "lead sre" }), &["role:lead", "role:sre"]),
+        ("'role:{roles[words]}'", json!({ "roles": "sre" }), &["role:sre"]),
+        ("'role:{roles[words]}'", json!({ "roles": "" }), &[]),
+        ("'role:{roles[words]}'", json!({ "roles": 7 }), &["role:7"]),
+        ("'role:{roles[words]}'", json!({ "roles": null }), &[]),
+        ("'role:{roles[words]}'", json!({}), &[]),
+        ("'role:{roles[words]?}'", json!({ "roles": { "a": "b" } }), &[]),
+        // In a list every element is one name, however many words it has.
+        (
+            "'role:{roles[words]}'",
+            json!({ "roles": ["first aid", "sre", null] }),
+            &["role:first aid", "role:sre"],
+        ),
+        // The only name of a list that a provider sends as a text.
+        ("'role:{roles}'", json!({ "roles": "first aid" }), &["role:first aid"]),
+        ("'user:{sub}'", json!({ "sub": "ada bob" }), &["user:ada bob"]),
+        (
+            "'role:{realm_access.roles[words]}'",
+            json!({ "realm_access": { "roles": "a b" } }),
+            &["role:a", "role:b"],
+        ),
+        (
+            "'role:{[\"https://app/roles\"][words]}'",
+            json!({ "https://app/roles": "a b" }),
+            &["role:a", "role:b"],
+        ),
+        ("'room:{r[words]}-{r[words]?}-{r}'", json!({ "r": "a b" }), &["room:a-a-a", "room:b-b-b"]),
+        ("'room:{r}-{r[words]}-{r[words]?}'", json!({ "r": ["a b"] }), &["room:a b-a b-a b"]),
+        ("'room:{a[words]}-{b[words]}'", json!({ "a": "1 2", "b": "x" }), &["room:1-x", "room:2-x"]),
+    ] {
+        assert_eq!(keys(rules, &claims), expected, "{rules} {claims}");
+    }
+}
+
+#[test]
+fn only_claims_are_read_as_words() {
+    let check = |keys: &str, to: &str, value: &str, expected: &str| {
+        let text = format!(
+            "keys = ['{keys}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = '{to}'\n\
+             body.value = '{value}'\n"
+        );
+        let error = crate::support::parse(&text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    let words = "reads words, which only claims in `keys` and `where` may do";
+    check("user:{sub}", "user:{data.a[words]}", "x", words);
+    check("user:{sub}", "user:{data.a}", "{data.a[words]}", words);
+    check("user:{sub}", "user:{data.a}", "x{data.a[words]}", words);
+    check("user:{sub[words].a}", "user:{data.a}", "x", "is no path");
+}
+
 proptest! {
     /// Whatever somebody calls a claim, a catalog can name it, and nothing else is taken for it.
     #[test]

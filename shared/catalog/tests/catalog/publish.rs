@@ -69,6 +69,16 @@ fn claims_say_where_a_rule_holds() {
             Err("forbidden"),
         ),
         ("'data.s' = '{o}/{t}'", json!({ "o": "x", "t": ["y", "z"] }), json!({ "s": "x/z" }), Ok(())),
+        ("'data.s' = '{s}'", json!({ "s": "a b" }), json!({ "s": "a b" }), Ok(())),
+        ("'data.s' = '{s[words]}'", json!({ "s": "a b" }), json!({ "s": "b" }), Ok(())),
+        ("'data.s' = '{s[words]}'", json!({ "s": "a b" }), json!({ "s": "a b" }), Err("forbidden")),
+        (
+            "'data.s' = '{org.sites[words]}'",
+            json!({ "org": { "sites": "a b" } }),
+            json!({ "s": "a" }),
+            Ok(()),
+        ),
+        ("'data.s' = '{scope}'", json!({ "scope": "a b" }), json!({ "s": "b" }), Ok(())),
         ("'data.s' = 'fixed'", json!({}), json!({ "s": "fixed" }), Ok(())),
         ("'data.s' = 'fixed'", json!({}), json!({ "s": "other" }), Err("forbidden")),
         (

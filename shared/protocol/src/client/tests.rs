@@ -3,6 +3,7 @@ use serde_json::json;
 use tidings_model::Attributes;
 
 use super::*;
+use crate::error::{ErrorCode, ErrorMessage};
 
 const LIMITS: Limits = Limits { topics: 3, filters: 2, filter_values: 2, string_bytes: 10 };
 

@@ -12,6 +12,8 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 
+use crate::visible::visible;
+
 /// Writes the message and `name=value` for each other field.
 #[derive(Debug)]
 pub(super) struct OneLine;
@@ -73,25 +75,6 @@ struct Escaping<'w, 'l>(&'l mut Writer<'w>);
 
 impl fmt::Write for Escaping<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for part in text.split_inclusive(is_unseen) {
-            match part.chars().next_back().filter(|last| is_unseen(*last)) {
-                Some(last) => {
-                    self.0.write_str(part.get(..part.len() - last.len_utf8()).unwrap_or_default())?;
-                    write!(self.0, "{}", last.escape_default())?;
-                }
-                None => self.0.write_str(part)?,
-            }
-        }
-        Ok(())
+        self.0.write_str(&visible(text))
     }
-}
-
-/// Controls, separators of lines, and marks without a width, of direction among them.
-fn is_unseen(character: char) -> bool {
-    let is_mark = matches!(
-        character,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
-    );
-    character.is_control() || is_mark
 }

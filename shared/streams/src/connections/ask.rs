@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use async_nats::service::{NATS_SERVICE_ERROR, PingResponse};
-use async_nats::{Client, Message, RequestError, StatusCode, Subscriber};
+use async_nats::{Client, Message, RequestError, RequestErrorKind, StatusCode, Subscriber};
 use bytes::Bytes;
+use futures_util::future;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt as _};
 use tidings_model::{Tenant, json};
@@ -35,7 +36,7 @@ pub fn ask(client: &Client, operation: Operation, tenant: &Tenant, search: Searc
     answers.boxed()
 }
 
-/// Asks the gateway of this connection about it alone.
+/// Asks the gateway of this connection about it alone. A gateway that is not there has no connections.
 #[must_use]
 pub fn ask_about(
     client: &Client,
@@ -46,7 +47,10 @@ pub fn ask_about(
 ) -> ConnectionList {
     let ConnectionName { gateway, ordinal } = connection;
     let search = Search { ordinal: Some(ordinal), by, ..Search::default() };
-    Asking::new(client, operation, tenant, gateway, search).answers().boxed()
+    let answers = Asking::new(client, operation, tenant, gateway, search).answers();
+    answers
+        .take_while(|answer| future::ready(!matches!(answer, Err(error) if error.says_nobody_listens())))
+        .boxed()
 }
 
 /// Asking which gateways there are.
@@ -229,4 +233,11 @@ pub enum AskError {
         /// What is wrong with it.
         text: String,
     },
+}
+
+impl AskError {
+    /// Whether NATS knows of nobody who could answer for the gateway: it has ended, or there never was one of this name.
+    fn says_nobody_listens(&self) -> bool {
+        matches!(self, Self::Silent { source, .. } if source.kind() == RequestErrorKind::NoResponders)
+    }
 }

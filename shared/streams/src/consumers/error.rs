@@ -1,10 +1,15 @@
 //! Why a consumer could not be read or written.
 
+use std::error::Error;
 use std::time::Duration;
 
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::PublishError;
+use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 use tidings_model::Tenant;
 
 use super::{ConsumerName, MAX_DEVICES};
+use crate::publish::is_permanent;
 use crate::record::RecordError;
 use crate::topology::{ENVELOPES, TopologyError};
 
@@ -63,6 +68,21 @@ pub enum ConsumerStoreError {
 }
 
 impl ConsumerStoreError {
+    /// Whether JetStream refuses the record for good, because of its size: another, smaller one may be taken.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        let Self::Unavailable { source, .. } = self else { return false };
+        let chain =
+            std::iter::successors(Some(&**source as &(dyn Error + 'static)), |error| (*error).source());
+        chain.into_iter().any(|error| {
+            let published = error.downcast_ref::<PublishError>().is_some_and(is_permanent);
+            let answered = error.downcast_ref::<ConsumerError>().is_some_and(|error| {
+                matches!(error.kind(), ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::CONSUMER_METADATA_LENGTH)
+            });
+            published || answered
+        })
+    }
+
     pub(super) fn unavailable(action: impl Into<String>, source: impl Into<async_nats::Error>) -> Self {
         Self::Unavailable { action: action.into(), source: source.into() }
     }

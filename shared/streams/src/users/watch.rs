@@ -52,12 +52,14 @@ pub struct UserWatch {
     reported: Arc<Reported<UserName>>,
     /// `None` after a fault, until everything is read anew.
     reading: Option<Reading>,
+    /// It was logged that the bucket cannot be read, and it could not be since.
+    is_said: bool,
     backoff: Backoff,
 }
 
 impl UserWatch {
     pub(super) fn new(bucket: Bucket, reported: Arc<Reported<UserName>>) -> Self {
-        Self { bucket, reported, reading: None, backoff: Backoff::new() }
+        Self { bucket, reported, reading: None, is_said: false, backoff: Backoff::new() }
     }
 
     /// What comes next; first of all, and after every fault, [`UserNews::All`]. Waits out every
@@ -76,10 +78,13 @@ impl UserWatch {
             match step.await {
                 Ok(news) => {
                     self.backoff.succeeded();
+                    self.is_said = false;
                     return news;
                 }
                 Err(error) => {
-                    tracing::info!(%error, "reading all of the bucket USERS anew");
+                    if !std::mem::replace(&mut self.is_said, true) {
+                        tracing::info!(%error, "reading all of the bucket USERS again, until that succeeds");
+                    }
                     self.reading = None;
                     self.backoff.failed();
                 }

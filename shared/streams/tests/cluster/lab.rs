@@ -11,8 +11,10 @@ use harness::{BOUND, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidings_embedded::{Cluster, ClusterOptions, NatsServer};
-use tidings_model::{Address, Attributes, Class, Envelope, EnvelopeSubject, Epoch, Origin, Position, Tenant};
+use tidings_model::Tenant;
 use tidings_streams::{Topology, topology::Settings};
+
+pub(crate) use crate::envelope::envelope;
 
 const STREAM: &str = "ENVELOPES";
 
@@ -146,26 +148,6 @@ pub(crate) fn complaints(servers: &[NatsServer]) -> Vec<String> {
     let logs = servers.iter().map(|server| std::fs::read_to_string(server.log()).unwrap_or_default());
     let is_complaint = |line: &&str| line.contains("critical write error") || line.contains("mismatch");
     logs.flat_map(|log| log.lines().filter(is_complaint).map(str::to_owned).collect::<Vec<_>>()).collect()
-}
-
-/// The only envelope of the event with this number.
-pub(crate) fn envelope(n: u64) -> Envelope {
-    Envelope {
-        subject: EnvelopeSubject {
-            tenant: tenant(),
-            class: Class::Durable,
-            address: Address::new("user", "ada").unwrap(),
-            slot: "note".to_owned(),
-            key: None,
-        },
-        event_id: format!("event-{n}"),
-        event_source: None,
-        origin: Origin { event: Position { epoch: Epoch(1), sequence: n }, message: 0, part: 0 },
-        attributes: Attributes::new(),
-        expires_at: None,
-        trace_parent: None,
-        body: Bytes::from(format!("{{\"n\":{n}}}")),
-    }
 }
 
 pub(crate) fn tenant() -> Tenant {

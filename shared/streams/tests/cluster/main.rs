@@ -9,6 +9,8 @@
 )]
 
 mod deduplication;
+#[path = "../streams/envelope.rs"]
+mod envelope;
 mod faults;
 mod lab;
 mod two_writers;

@@ -15,7 +15,7 @@ use tidings_streams::{
     BucketSettings, CatalogStoreError, PlacementError, RecordError, record_catalogs, running_catalog,
 };
 
-use crate::support::{SOON, Scene, settings};
+use crate::support::{SOON, Scene};
 
 const BUCKET: BucketSettings = BucketSettings { replicas: 1, in_memory: false };
 
@@ -160,7 +160,7 @@ async fn catalogs() {
     let scene = Scene::new().await;
     let files = BTreeMap::from([("catalog.toml".to_owned(), "keys = []".to_owned())]);
     let (good_one, other) = (tenant("good"), tenant("bad"));
-    record_catalogs(&scene.topology, &settings(), [(&good_one, &files)]).await.unwrap();
+    record_catalogs(&scene.topology, [(&good_one, &files)]).await.unwrap();
     let bucket = bucket(&scene, "CATALOGS").await;
     let good = bucket.get("good").await.unwrap().unwrap();
     for (json, reason) in spoiled(&good) {
@@ -170,6 +170,6 @@ async fn catalogs() {
         assert_says(&source, &reason, &json);
         assert_eq!(running_catalog(&scene.topology, &good_one).await.unwrap(), Some(files.clone()));
     }
-    record_catalogs(&scene.topology, &settings(), [(&other, &files)]).await.unwrap();
+    record_catalogs(&scene.topology, [(&other, &files)]).await.unwrap();
     assert_eq!(running_catalog(&scene.topology, &other).await.unwrap(), Some(files));
 }

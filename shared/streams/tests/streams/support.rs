@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::jetstream::stream::State;
-use bytes::Bytes;
 use harness::{BOUND, Nats, Saved, eventually};
-use tidings_model::{Address, Attributes, Class, Envelope, EnvelopeSubject, Epoch, Origin, Position, Tenant};
+use tidings_model::{Class, Envelope};
 use tidings_streams::{EnvelopeWriter, Topology, topology::Settings};
 use time::OffsetDateTime;
+
+pub(crate) use crate::envelope::envelope;
 
 /// Longer than anything takes that works, shorter than a delivery that comes again.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -93,26 +94,6 @@ impl Scene {
         for n in numbers {
             writer.send(&envelope(n), OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
         }
-    }
-}
-
-/// The only envelope of the event with this number.
-pub(crate) fn envelope(n: u64) -> Envelope {
-    Envelope {
-        subject: EnvelopeSubject {
-            tenant: Tenant::parse("t").unwrap(),
-            class: Class::Durable,
-            address: Address::new("user", "ada").unwrap(),
-            slot: "note".to_owned(),
-            key: None,
-        },
-        event_id: format!("event-{n}"),
-        event_source: None,
-        origin: Origin { event: Position { epoch: Epoch(1), sequence: n }, message: 0, part: 0 },
-        attributes: Attributes::new(),
-        expires_at: None,
-        trace_parent: None,
-        body: Bytes::from(format!("{{\"n\":{n}}}")),
     }
 }
 

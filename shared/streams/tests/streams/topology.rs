@@ -1,9 +1,14 @@
 //! Streams are created if they are missing, refused if they cannot serve, and not altered, but for the deduplication of `EVENTS`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::jetstream::{self, stream::Config};
-use tidings_streams::{Settings, Topology, TopologyError};
+use tidings_model::Tenant;
+use tidings_streams::{
+    CatalogStoreError, Settings, Topology, TopologyError, are_catalogs_recorded, record_catalogs,
+    running_catalog,
+};
 
 use crate::support::settings;
 
@@ -66,6 +71,44 @@ async fn a_stream_that_cannot_serve_is_refused_and_left_as_it_is() {
         assert!(error.to_string().contains(&format!("`nats stream edit {name}`")), "{error}");
         assert_eq!(context.get_stream(name).await.unwrap().cached_info().config, before);
         context.delete_stream(name).await.unwrap();
+    }
+}
+
+/// The bucket that is made when catalogs are first recorded is checked like those that every process opens.
+#[tokio::test]
+async fn a_bucket_of_catalogs_that_cannot_serve_is_refused() {
+    let nats = harness::nats().await;
+    let client = nats.client().await;
+    let context = jetstream::new(client.clone());
+    let topology = Topology::ensure(&client, &settings()).await.unwrap();
+    let (tenant, files) = (Tenant::parse("ops").unwrap(), BTreeMap::new());
+    let record = || record_catalogs(&topology, [(&tenant, &files)]);
+    assert!(!are_catalogs_recorded(&topology).await.unwrap());
+    record().await.unwrap();
+    assert!(are_catalogs_recorded(&topology).await.unwrap());
+    assert_eq!(running_catalog(&topology, &tenant).await.unwrap(), Some(files.clone()));
+    // As `nats kv add` and the versions before made it.
+    let made = context.get_stream("KV_CATALOGS").await.unwrap().cached_info().config.clone();
+    context.delete_key_value("CATALOGS").await.unwrap();
+    let by_others = jetstream::kv::Config { bucket: "CATALOGS".into(), history: 8, ..Default::default() };
+    context.create_key_value(by_others).await.unwrap();
+    record().await.unwrap();
+    let changes: [(Change, &str); 3] = [
+        (|config| config.max_age = Duration::from_secs(3_600), "max_age is 3600s, expected 0ns"),
+        (|config| config.max_messages_per_subject = 1, "max_msgs_per_subject is 1, expected 8"),
+        (|config| config.allow_direct = false, "allow_direct is false, expected true"),
+    ];
+    for (change, expected) in changes {
+        context.delete_stream("KV_CATALOGS").await.unwrap();
+        let mut config = made.clone();
+        change(&mut config);
+        context.create_stream(config).await.unwrap();
+        for error in [record().await.unwrap_err(), running_catalog(&topology, &tenant).await.unwrap_err()] {
+            let CatalogStoreError::Bucket(TopologyError::Different { stream, differences }) = &error else {
+                panic!("{error}")
+            };
+            assert_eq!((stream.as_str(), differences[0].to_string().as_str()), ("KV_CATALOGS", expected));
+        }
     }
 }
 

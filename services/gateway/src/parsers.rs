@@ -1,0 +1,123 @@
+//! The pure readers of what clients and proxies send, in a form that needs no socket. For fuzz targets alone; what the
+//! gateway does with them is behind them.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use ipnet::IpNet;
+use serde_json::{Map, Value};
+use tidings_catalog::Catalog;
+use tidings_model::Position;
+use tidings_protocol::Filter;
+use tidings_streams::consumers::{ConsumerName, ConsumerNameError};
+use time::OffsetDateTime;
+
+use crate::framed::Form;
+use crate::handshake::HandshakeQuery;
+use crate::session::{Effect, Moment, Passport, Session};
+use crate::{forwarded, proxy_header};
+
+/// The PROXY header that these bytes begin with: its length, and the client that it names. `None` if more bytes are
+/// needed; an error says why it is no header.
+pub fn proxy_header(bytes: &[u8]) -> Result<Option<(usize, Option<IpAddr>)>, String> {
+    let read = || {
+        let Some(length) = proxy_header::length(bytes)? else { return Ok(None) };
+        let Some(header) = bytes.get(..length) else { return Ok(None) };
+        Ok(Some((length, proxy_header::source(header)?)))
+    };
+    read().map_err(|error: proxy_header::HeaderError| error.to_string())
+}
+
+/// The client of a request that came from `nearest` by way of proxies, of which these are trusted.
+#[must_use]
+pub fn forwarded_client(nearest: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    forwarded::client(nearest, headers, trusted)
+}
+
+/// The members `device` and `since` of a handshake's query; an error is the code of the answer.
+pub fn handshake_query(query: &str) -> Result<(Option<String>, Option<Position>), &'static str> {
+    let read = HandshakeQuery::read(Some(query)).map_err(|error| error.code())?;
+    Ok((read.device, read.since))
+}
+
+/// A connection's session, from a client's text to what it causes.
+pub struct Conversation {
+    session: Session,
+    /// What the effects so far have opened.
+    opened: BTreeSet<(String, String)>,
+}
+
+/// What one message of a client has caused.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Caused {
+    /// The JSON texts that are sent at once.
+    pub replies: Vec<String>,
+    /// Other effects: to store, to look up, to publish, to acknowledge.
+    pub others: usize,
+}
+
+impl Conversation {
+    /// The session of a user with these claims, whom the catalog's tenant knows as `ada`.
+    pub fn new(
+        catalog: Catalog,
+        claims: &Map<String, Value>,
+        sequenced: bool,
+    ) -> Result<Self, ConsumerNameError> {
+        let keys = catalog.keys(claims);
+        let tenant = catalog.tenant().clone();
+        let passport = Passport {
+            voice: catalog.voice(claims, &keys),
+            consumer: ConsumerName::new(tenant.clone(), "ada", "default")?,
+            keys,
+            expires_at: OffsetDateTime::UNIX_EPOCH,
+            issued_at: None,
+        };
+        let form = if sequenced { Form::Sequenced } else { Form::Plain };
+        let session = Session::new(Arc::new([(tenant, catalog)].into()), passport, form);
+        let opened =
+            session.passport().keys.iter().map(|key| named(key.as_str(), &Filter::default())).collect();
+        Ok(Self { session, opened })
+    }
+
+    /// Lets the session read one text message, after 40 envelopes of which 30 were sent.
+    pub fn receive(&mut self, text: &str, max_topics: usize) -> Caused {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let moment = Moment { now, sequence: 40, sent: 30, max_topics };
+        let mut caused = Caused::default();
+        for effect in self.session.receive(moment.read(text), moment) {
+            match effect {
+                Effect::Reply(json) => caused.replies.push(json),
+                Effect::Open(address, filter) => _ = self.opened.insert(named(address.as_str(), &filter)),
+                Effect::Shut(address, filter) => _ = self.opened.remove(&named(address.as_str(), &filter)),
+                _ => caused.others += 1,
+            }
+        }
+        caused
+    }
+
+    /// What is open to the connection by all effects so far, address and filter.
+    #[must_use]
+    pub fn opened(&self) -> &BTreeSet<(String, String)> {
+        &self.opened
+    }
+
+    /// What is open to the connection as its session remembers it.
+    #[must_use]
+    pub fn remembered(&self) -> BTreeSet<(String, String)> {
+        let none = Filter::default();
+        let open = self.session.open_addresses();
+        open.map(|(address, topic)| named(address.as_str(), topic.map_or(&none, |topic| &topic.filter)))
+            .collect()
+    }
+
+    /// The topics that the client asked for.
+    pub fn topics(&self) -> impl Iterator<Item = &str> {
+        self.session.topics()
+    }
+}
+
+fn named(address: &str, filter: &Filter) -> (String, String) {
+    (address.to_owned(), format!("{filter:?}"))
+}
