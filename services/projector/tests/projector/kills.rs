@@ -11,7 +11,8 @@ use tidings_streams::StoredEnvelope;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Process, Scene, number};
+use crate::process::Process;
+use crate::support::{Scene, number};
 
 #[tokio::test]
 async fn the_active_one_killed_under_load_leaves_everything_in_its_place() {
