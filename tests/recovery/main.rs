@@ -8,5 +8,6 @@ mod ends;
 mod missing;
 mod notices;
 mod records;
+mod rollbacks;
 mod site;
 mod start;

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,8 +12,10 @@ use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use hyper::upgrade::OnUpgrade;
+use tidings_model::Position;
 use tidings_protocol::server::GapReason;
 use tidings_streams::consumers::{ConsumerName, ConsumerStoreError, StoredConsumer};
+use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -21,12 +24,17 @@ use crate::accept::Peer;
 use crate::answers::{self, deny, refuse, unavailable};
 use crate::audit::Refused;
 use crate::handshake::{self, Admission};
+use crate::lane::Lane;
 use crate::lanes::Lanes;
 use crate::session::Passport;
 use crate::shard::{Detached, Newcomer, ShardHandle};
 use crate::shared::Shared;
-use crate::standing::{Standing, StandingError, find, stand};
+use crate::standing::{Standing, StandingError, View, find, stand};
 use crate::{admin, request};
+
+/// What a device has received may be stored so much after it was seen last: times are kept to the minute, clocks differ,
+/// and positions are saved a second late.
+const LATE: Duration = Duration::from_secs(120);
 
 /// What the answers need.
 #[derive(Clone)]
@@ -150,8 +158,11 @@ async fn admit(endpoint: Endpoint, mut request: Request) -> Response {
         Ok(Err(error)) => return without_position(&error),
         Err(_elapsed) => return moving(),
     };
+    let former = of_former_life(&open.lane, &stored, position, view);
     let is_ahead = standing.gap.is_some_and(|gap| gap.reason == GapReason::Future);
-    if is_ahead && admission.since.is_none() {
+    let must_rewind = former.is_some() || (is_ahead && admission.since.is_none());
+    let standing = former.unwrap_or(standing);
+    if must_rewind {
         // The stream came back with less than it had. What is stored in its place would otherwise be taken for received.
         let rewound = shared.positions.rewind_to(&passport.consumer, standing.after.sequence).await;
         if let Err(error) = rewound {
@@ -172,6 +183,19 @@ async fn admit(endpoint: Endpoint, mut request: Request) -> Response {
         }
     });
     response
+}
+
+/// Where a device goes on whose position cannot be of what the stream holds now: that was stored after a gateway last knew
+/// of the device. A position that an operator has set says nothing about that.
+fn of_former_life(lane: &Lane, stored: &StoredConsumer, position: Position, view: View) -> Option<Standing> {
+    let StoredConsumer { state, .. } = stored;
+    let last_seen = i64::try_from(state.last_seen).ok().filter(|_| state.resets == 0)?;
+    let last_seen = OffsetDateTime::from_unix_timestamp(last_seen).ok()?;
+    let retained = &lane.retained;
+    let (seen, unseen) = (retained.before(last_seen), retained.before(last_seen + LATE));
+    let standing = Standing::of_former_life(position, view, seen, unseen)?;
+    tracing::warn!(%position, after = %standing.after, "a position is of an older state of the stream");
+    Some(standing)
 }
 
 /// Whoever comes while the gateway is starting waits, but not for ever.

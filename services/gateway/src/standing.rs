@@ -128,6 +128,17 @@ pub(crate) struct Gap {
 }
 
 impl Standing {
+    /// Where somebody goes on whose position means other envelopes by now, as the stream came back with less than it had
+    /// and has grown past it. The device was last seen when the stream held what is up to `seen` and not yet what is
+    /// behind `unseen`; what it received cannot lie there.
+    pub(crate) fn of_former_life(position: Position, view: View, seen: u64, unseen: u64) -> Option<Self> {
+        let is_former =
+            position.epoch == view.epoch && unseen < position.sequence && position.sequence <= view.head;
+        let after = Position { epoch: view.epoch, sequence: seen.max(view.floor) };
+        let gap = Gap { from: position, to: after, reason: GapReason::Epoch };
+        is_former.then_some(Self { after, gap: Some(gap) })
+    }
+
     /// Where somebody goes on who stands at `position`.
     pub(crate) fn of(position: Position, view: View) -> Self {
         let gap = |sequence, reason| {
@@ -170,6 +181,27 @@ mod tests {
             assert_eq!(standing.after, at(2, after), "{position}");
             let gap = reason.map(|reason| Gap { from: position, to: at(2, after), reason });
             assert_eq!(standing.gap, gap, "{position}");
+        }
+    }
+
+    #[test]
+    fn nobody_has_received_what_was_stored_after_the_device_was_seen() {
+        let view = View { epoch: Epoch(2), floor: 10, head: 90, removed_through: 8 };
+        let at = |epoch, sequence| Position { epoch: Epoch(epoch), sequence };
+        for (position, seen, unseen, after) in [
+            (at(2, 50), 45, 50, None),
+            (at(2, 51), 45, 50, Some(45)),
+            (at(2, 90), 5, 50, Some(10)),
+            (at(2, 91), 45, 50, None),
+            (at(1, 60), 45, 50, None),
+        ] {
+            let standing = Standing::of_former_life(position, view, seen, unseen);
+            let expected = after.map(|after| {
+                let after = at(2, after);
+                let gap = Gap { from: position, to: after, reason: GapReason::Epoch };
+                Standing { after, gap: Some(gap) }
+            });
+            assert_eq!(standing, expected, "{position}");
         }
     }
 }

@@ -286,7 +286,6 @@ impl Candidate {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "a record, or why it is none, with its revision")]
     async fn read_record(
         &self,
     ) -> Result<Option<Result<(Lead, u64), (RecordError, u64)>>, async_nats::Error> {

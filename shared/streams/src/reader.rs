@@ -21,15 +21,18 @@ use async_nats::jetstream::consumer::{
 use async_nats::jetstream::message::{Acker, StreamMessage};
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use futures_util::StreamExt as _;
-use tidings_model::{Epoch, Origin, Position, RawEvent};
-use time::OffsetDateTime;
+use futures_util::future::BoxFuture;
+use tidings_model::{Epoch, Position, RawEvent};
 
 use crate::convert::raw_event;
 use crate::lives::{Known, Lives};
 use crate::outage::Outage;
 use crate::retry::Backoff;
-use crate::topology::{self, EVENTS, Topology, epoch_of};
-use crate::writer::Resume;
+use crate::topology::{self, Topology, epoch_of};
+
+mod rollback;
+
+use self::rollback::Found;
 
 const GROUP: &str = "projector";
 /// A standby takes over when the active one has not pulled for so long.
@@ -74,8 +77,21 @@ pub struct EventReader {
     held: Option<ReadEvent>,
     /// The newest event that is done and not yet acknowledged.
     unacknowledged: Option<Acker>,
+    /// A request whose answer comes before anything else. It is kept, so that whoever drops [`EventReader::next`] again and
+    /// again does not begin it again and again.
+    asked: Option<BoxFuture<'static, Answer>>,
     backoff: Backoff,
     outage: Outage,
+}
+
+/// What NATS has answered to the request of a reader.
+enum Answer {
+    /// The stream as it is now, and the consumer's deliveries.
+    Opened(Result<(Found, pull::Stream), ReaderError>),
+    /// How far others have acknowledged.
+    Acknowledged(Result<u64, ReaderError>),
+    /// The first event behind the cursor.
+    Missing(Result<Option<StreamMessage>, ReaderError>),
 }
 
 /// An event that was read; goes back to [`EventReader::done`].
@@ -107,6 +123,7 @@ impl EventReader {
             done: floor,
             held: None,
             unacknowledged: None,
+            asked: None,
             backoff: Backoff::new(),
             outage: Outage::new("durable consumer of EVENTS"),
         })
@@ -148,7 +165,7 @@ impl EventReader {
 
     /// Asks for no more events until [`EventReader::next`] is called again: another projector leads.
     pub fn stand_by(&mut self) {
-        self.deliveries = None;
+        (self.deliveries, self.asked) = (None, None);
     }
 
     /// Tells NATS what is done. An acknowledgement that gets lost costs redeliveries, which are recognised.
@@ -162,72 +179,123 @@ impl EventReader {
     /// Moves on to what others have acknowledged meanwhile, after another projector was active.
     pub async fn catch_up(&mut self) -> Result<(), ReaderError> {
         let floor = self.acknowledged().await?;
-        self.done = self.done.max(floor);
-        self.cursor = self.cursor.max(floor);
+        self.pass_over(floor);
         Ok(())
     }
 
+    fn pass_over(&mut self, floor: u64) {
+        self.done = self.done.max(floor);
+        self.cursor = self.cursor.max(floor);
+    }
+
     async fn next_in_order(&mut self) -> Option<ReadEvent> {
+        if let Some(asked) = &mut self.asked {
+            let answer = asked.await;
+            self.asked = None;
+            return self.answered(answer);
+        }
         self.backoff.wait().await;
         if self.held.is_none() {
-            self.held = self.next_delivery().await;
-            self.pass_over_done().await;
-        }
-        let waiting = self.held.as_ref()?.event.position.sequence;
-        if waiting <= self.cursor {
-            let repeated = self.held.take()?;
-            if self.known.is_some_and(|known| repeated.event.stored_at > known.at) {
-                // Younger than what was handed out last, and yet before it.
-                self.close();
+            if self.deliveries.is_none() {
+                self.ask_to_open();
                 return None;
             }
-            if waiting <= self.done {
-                self.unacknowledged = self.unacknowledged.take().or(repeated.acker);
-                self.acknowledge().await;
+            self.held = self.next_delivery().await;
+            if self.has_gap() {
+                self.ask_for_acknowledged();
+                return None;
             }
+        }
+        if self.held.as_ref()?.event.position.sequence <= self.cursor {
+            let repeated = self.held.take()?;
+            self.repeated(repeated).await;
             return None;
         }
-        if waiting > self.cursor + 1 {
-            match self.read_missing(waiting).await {
-                Ok(Some(missing)) => {
-                    self.cursor = missing.event.position.sequence;
-                    return Some(missing);
-                }
-                Ok(None) => {}
-                Err(()) => return None,
+        if self.has_gap() {
+            self.ask_for_missing();
+            return None;
+        }
+        self.hand_out_held()
+    }
+
+    /// Something lies, or lay, between the cursor and the delivery that waits.
+    fn has_gap(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.event.position.sequence > self.cursor + 1)
+    }
+
+    fn hand_out_held(&mut self) -> Option<ReadEvent> {
+        let held = self.held.take()?;
+        self.cursor = held.event.position.sequence;
+        Some(held)
+    }
+
+    /// A delivery of what was handed out before.
+    async fn repeated(&mut self, repeated: ReadEvent) {
+        if self.known.is_some_and(|known| repeated.event.stored_at > known.at) {
+            // Younger than what was handed out last, and yet before it.
+            self.close();
+        } else if repeated.event.position.sequence <= self.done {
+            self.unacknowledged = self.unacknowledged.take().or(repeated.acker);
+            self.acknowledge().await;
+        }
+    }
+
+    fn answered(&mut self, answer: Answer) -> Option<ReadEvent> {
+        match answer {
+            Answer::Opened(Ok((found, deliveries))) => {
+                self.take_up(found);
+                self.deliveries = Some(deliveries);
             }
-        }
-        self.cursor = waiting;
-        self.held.take()
-    }
-
-    /// What lies between the cursor and a delivery was perhaps done by another projector, while
-    /// this one stood by. If NATS does not say, it is read, and found to be done, one by one.
-    async fn pass_over_done(&mut self) {
-        let waiting = self.held.as_ref().map_or(0, |held| held.event.position.sequence);
-        if waiting > self.cursor + 1
-            && let Err(error) = self.catch_up().await
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot skip what others have done");
-        }
-    }
-
-    /// The oldest event after the cursor that the consumer has not delivered, if there is one
-    /// before `waiting`. Asks the stream's leader: a replica may not have it yet.
-    async fn read_missing(&mut self, waiting: u64) -> Result<Option<ReadEvent>, ()> {
-        let next = self.cursor + 1;
-        match self.stream.raw_message_builder().sequence(next).next_by_subject("events.>").send().await {
-            Ok(message) if message.sequence < waiting => {
+            Answer::Acknowledged(Ok(floor)) => self.pass_over(floor),
+            Answer::Missing(Ok(found)) => {
                 self.recovered();
-                Ok(Some(ReadEvent { event: self.stored_event(message), acker: None }))
+                let waiting = self.held.as_ref()?.event.position.sequence;
+                let Some(message) = found.filter(|message| message.sequence < waiting) else {
+                    return if waiting > self.cursor { self.hand_out_held() } else { None };
+                };
+                if message.sequence <= self.cursor {
+                    return None;
+                }
+                self.cursor = message.sequence;
+                return Some(ReadEvent { event: self.stored_event(message), acker: None });
             }
-            Ok(_) => Ok(None),
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => {
-                self.failed(&error);
-                Err(())
+            // What is done cannot be passed over then: it is read, and found to be done, one by one.
+            Answer::Acknowledged(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot skip what others have done");
             }
+            Answer::Opened(Err(error)) | Answer::Missing(Err(error)) => self.failed(&error),
         }
+        None
+    }
+
+    /// What lies between the cursor and a delivery was perhaps done by another projector, while this one stood by.
+    fn ask_for_acknowledged(&mut self) {
+        let (name, consumer) = (self.name.clone(), self.consumer.clone());
+        self.asked = Some(Box::pin(async move {
+            let info = consumer.get_info().await.map_err(|source| ReaderError::new(&name, source));
+            Answer::Acknowledged(info.map(|info| info.ack_floor.stream_sequence))
+        }));
+    }
+
+    /// Asks for the oldest event after the cursor that the consumer has not delivered. It asks the stream's leader: a
+    /// replica may not have it yet.
+    fn ask_for_missing(&mut self) {
+        let (name, stream, next) = (self.name.clone(), Arc::clone(&self.stream), self.cursor + 1);
+        self.asked = Some(Box::pin(async move {
+            let missing =
+                stream.raw_message_builder().sequence(next).next_by_subject("events.>").send().await;
+            Answer::Missing(match missing {
+                Ok(message) => Ok(Some(message)),
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+                Err(error) => Err(ReaderError::new(&name, error)),
+            })
+        }));
+    }
+
+    /// Opens the consumer, after a look at the stream.
+    fn ask_to_open(&mut self) {
+        let (view, batch) = (self.view(), self.pace.max_ahead.min(500));
+        self.asked = Some(Box::pin(async move { Answer::Opened(view.open(batch).await) }));
     }
 
     fn stored_event(&self, message: StreamMessage) -> RawEvent {
@@ -236,9 +304,6 @@ impl EventReader {
     }
 
     async fn next_delivery(&mut self) -> Option<ReadEvent> {
-        if self.deliveries.is_none() {
-            self.reopen().await;
-        }
         match self.deliveries.as_mut()?.next().await {
             Some(Ok(message)) => {
                 self.recovered();
@@ -280,13 +345,6 @@ impl EventReader {
         Some(ReadEvent { event, acker: Some(acker) })
     }
 
-    async fn reopen(&mut self) {
-        match self.try_reopen().await {
-            Ok(deliveries) => self.deliveries = Some(deliveries),
-            Err(error) => self.failed(&error),
-        }
-    }
-
     fn failed(&mut self, error: &(dyn std::error::Error + 'static)) {
         self.outage.begin(error, Duration::ZERO);
         self.backoff.failed();
@@ -295,83 +353,6 @@ impl EventReader {
     fn recovered(&mut self) {
         self.outage.end();
         self.backoff.succeeded();
-    }
-
-    /// Whether an event of this stream may lie there: none of a former life behind which another one began.
-    #[must_use]
-    pub fn holds(&self, position: Position) -> bool {
-        self.lives.position(self.created, position.sequence) == position
-    }
-
-    /// What another process's last envelope says of the events that the stream still has.
-    #[must_use]
-    pub fn still(&self, resume: Resume) -> Resume {
-        let Some(after) = resume.after else { return resume };
-        if self.holds(after.event) || !self.lives.knows(self.created, after.event.epoch) {
-            return resume;
-        }
-        let common = self.lives.common(self.created, after.event);
-        let event = self.lives.position(self.created, common);
-        let held_from = resume.held_from.map(|held_from| held_from.min(common));
-        Resume { after: Some(Origin { event, message: u32::MAX, part: u32::MAX }), held_from, ..resume }
-    }
-
-    /// Looks whether the stream has come back with less than it had, also where nothing is delivered for that reason.
-    /// `written` is when something was written of what lies at a position.
-    pub async fn compare(&mut self, written: Option<(Position, OffsetDateTime)>) -> Result<(), ReaderError> {
-        let wrap = |source: async_nats::Error| ReaderError { name: self.name.clone(), source };
-        let stream = self.topology.context.get_stream(EVENTS).await.map_err(|error| wrap(error.into()))?;
-        let created = epoch_of(stream.cached_info());
-        let written = written.map(|(position, at)| Known { position, at, is_exact: false });
-        let mut lives = self.topology.lives().await.map_err(wrap)?;
-        for known in self.known.into_iter().chain(written) {
-            lives = self.topology.compare(&stream, known).await.map_err(wrap)?;
-        }
-        self.stream = stream.into();
-        if created != self.created {
-            tracing::warn!(epoch = %created, "stream EVENTS was made anew; reading it from its beginning");
-            self.begin(created, lives, 0);
-        } else if lives != self.lives {
-            let read = self.lives.position(created, self.cursor);
-            let after = lives.common(created, read);
-            self.begin(created, lives, after);
-            self.forget_later(after).await?;
-        }
-        Ok(())
-    }
-
-    /// Goes on behind this sequence in another life of the stream.
-    fn begin(&mut self, created: Epoch, lives: Lives, after: u64) {
-        (self.created, self.lives, self.known) = (created, lives, None);
-        (self.cursor, self.done) = (after, after);
-        (self.held, self.unacknowledged, self.deliveries) = (None, None, None);
-    }
-
-    /// A durable consumer that is ahead of its stream would pass by what comes next. It is created again, and what it
-    /// delivers once more is recognised.
-    async fn forget_later(&mut self, after: u64) -> Result<(), ReaderError> {
-        let failed = |source: async_nats::Error| ReaderError { name: self.name.clone(), source };
-        let info = self.consumer.get_info().await.map_err(|error| failed(error.into()))?;
-        if info.delivered.stream_sequence.max(info.ack_floor.stream_sequence) > after {
-            self.stream.delete_consumer(&self.name).await.map_err(|error| failed(error.into()))?;
-            self.consumer = open_consumer(&self.stream, &self.name).await?;
-        }
-        Ok(())
-    }
-
-    async fn try_reopen(&mut self) -> Result<pull::Stream, ReaderError> {
-        self.compare(None).await?;
-        let wrap = |source: async_nats::Error| ReaderError { name: self.name.clone(), source };
-        self.consumer = open_consumer(&self.stream, &self.name).await?;
-        self.consumer
-            .stream()
-            .group(GROUP)
-            .expires(PULL_EXPIRY)
-            .heartbeat(HEARTBEAT)
-            .max_messages_per_batch(self.pace.max_ahead.min(500))
-            .messages()
-            .await
-            .map_err(|error| wrap(error.into()))
     }
 }
 

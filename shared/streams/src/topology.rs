@@ -67,7 +67,7 @@ pub(crate) enum Missing {
 }
 
 impl Topology {
-    /// Creates what is missing and checks what is there. The envelopes are those of the first shard.
+    /// Creates what is missing, checks what is there. The envelopes are those of the first shard.
     pub async fn ensure(client: &async_nats::Client, settings: &Settings) -> Result<Self, TopologyError> {
         Self::open(client, settings, Missing::Created).await
     }
@@ -168,7 +168,7 @@ impl Topology {
         stream.map_or(server, |stream| stream.min(server))
     }
 
-    /// Whether there is a connection to NATS at this moment.
+    /// Whether there is a connection to NATS now.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.context.client().connection_state() == async_nats::connection::State::Connected

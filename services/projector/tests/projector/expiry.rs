@@ -3,7 +3,8 @@
 use harness::{BOUND, eventually};
 use serde_json::json;
 
-use crate::support::{Process, Scene};
+use crate::process::Process;
+use crate::support::Scene;
 
 #[tokio::test]
 async fn what_has_expired_before_it_could_be_written_is_dropped() {

@@ -7,7 +7,8 @@ use futures_util::StreamExt as _;
 use harness::{BOUND, eventually};
 use serde_json::json;
 
-use crate::support::{Process, Scene};
+use crate::process::Process;
+use crate::support::Scene;
 
 #[tokio::test]
 async fn a_projector_killed_under_load_leaves_each_envelope_once() {

@@ -11,7 +11,8 @@ use tidings_streams::StoredEnvelope;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Process, Scene, number};
+use crate::process::Process;
+use crate::support::{Scene, number};
 
 /// Whatever comes again comes within it.
 const WINDOW: Duration = Duration::from_secs(120);

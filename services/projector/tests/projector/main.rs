@@ -13,6 +13,7 @@ mod kills;
 mod order;
 mod outages;
 mod places;
+mod process;
 mod rate;
 mod rebuilds;
 mod rejections;

@@ -6,7 +6,8 @@ use harness::{BOUND, eventually};
 use serde_json::json;
 use tidings_projector::{ProjectorError, Settings};
 
-use crate::support::{Process, SHORTEST_WINDOW, Scene, Task, settings};
+use crate::process::Process;
+use crate::support::{SHORTEST_WINDOW, Scene, Task, settings};
 
 #[tokio::test]
 async fn envelopes_lie_in_the_order_of_their_events() {

@@ -7,7 +7,8 @@ use serde_json::json;
 use tidings_model::{Address, Tenant};
 use tidings_streams::purge_address;
 
-use crate::support::{Process, Scene, Task, catalogs_of_all_progress, number, settings};
+use crate::process::Process;
+use crate::support::{Scene, Task, catalogs_of_all_progress, number, settings};
 
 async fn progress(scene: &Scene, user: &str, numbers: impl IntoIterator<Item = u64>) {
     for n in numbers {

@@ -9,7 +9,8 @@ use tidings_streams::{StoredEnvelope, last_notice, purge_address};
 use time::OffsetDateTime;
 
 use crate::places::{Load, place, tenant};
-use crate::support::{Process, Scene, Task, catalogs_that_say, number, settings};
+use crate::process::Process;
+use crate::support::{Scene, Task, catalogs_that_say, number, settings};
 
 /// What lies in a generation that became current under load, where notes 1 to `last` were published.
 async fn changed_over_once(scene: &Scene, placement: &Placement, last: u64) {

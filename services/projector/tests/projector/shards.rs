@@ -8,7 +8,8 @@ use tidings_streams::{Topology, last_notice};
 use time::OffsetDateTime;
 
 use crate::places::{Load, place, tenant};
-use crate::support::{Process, Scene, Task, catalogs, catalogs_of, has_written, settings};
+use crate::process::Process;
+use crate::support::{Scene, Task, catalogs, catalogs_of, has_written, settings};
 
 async fn start(scene: &Scene, shard: u16, configured: &[(&str, u16)]) -> Task {
     let tenant = |name: &str| Tenant::parse(name).unwrap();

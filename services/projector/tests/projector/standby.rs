@@ -6,7 +6,8 @@ use harness::{BOUND, Cable};
 use rustix::process::Signal;
 
 use crate::places::place;
-use crate::support::{Process, Scene, Stored};
+use crate::process::Process;
+use crate::support::{Scene, Stored};
 
 /// Within which another one must write when the active one does not any more.
 const TAKEOVER: Duration = Duration::from_secs(5);

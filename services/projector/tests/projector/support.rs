@@ -1,8 +1,7 @@
 //! A nats-server, a small catalog, and projectors as tasks and as processes.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::Republish;
@@ -10,27 +9,15 @@ use async_nats::{Client, HeaderMap, Subscriber, jetstream};
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use harness::{BOUND, Nats, eventually};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tidings_catalog::{Catalog, Catalogs, Files};
 use tidings_model::{ShardNumber, Tenant};
 use tidings_projector::{ProjectorError, Settings};
-use tidings_runtime::config::TelemetryConfig;
-use tidings_runtime::telemetry;
 use tidings_streams::{EnvelopeWriter, StoredEnvelope, Topology, fetch, topology};
 use time::OffsetDateTime;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-/// Where the process that a test kills finds NATS; also says that it is the one.
-const NATS_URL: &str = "TIDINGS_TEST_NATS";
-/// And of which shard it is.
-const SHARD: &str = "TIDINGS_TEST_SHARD";
-/// And how long its window is, in milliseconds.
-const WINDOW: &str = "TIDINGS_TEST_WINDOW";
 
 /// `note.added` makes one envelope, `group.called` one for each watcher, `beat.measured` one that lives two
 /// seconds. Of each job's `job.progressed` there is one in ten seconds, and in between only its
@@ -371,89 +358,4 @@ impl Task {
     pub(crate) async fn ended(self) -> Result<(), ProjectorError> {
         tokio::time::timeout(BOUND, self.task).await.unwrap().unwrap()
     }
-}
-
-/// A projector as a process: this test program, started once more for one of its tests.
-pub(crate) struct Process {
-    child: Child,
-    log: Arc<Mutex<String>>,
-}
-
-impl Process {
-    pub(crate) fn start(scene: &Scene) -> Self {
-        Self::start_as(scene.nats.url(), 0, scene.window)
-    }
-
-    /// Of another shard.
-    pub(crate) fn start_of(scene: &Scene, shard: u16) -> Self {
-        Self::start_as(scene.nats.url(), shard, scene.window)
-    }
-
-    /// With NATS at this URL.
-    pub(crate) fn start_at(nats: &str) -> Self {
-        Self::start_as(nats, 0, SHORTEST_WINDOW)
-    }
-
-    fn start_as(nats: &str, shard: u16, window: Duration) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command
-            .args(["--exact", "support::projector_that_is_killed", "--ignored", "--nocapture"])
-            .env(NATS_URL, nats)
-            .env(SHARD, shard.to_string())
-            .env(WINDOW, window.as_millis().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command.spawn().unwrap();
-        let log = Arc::<Mutex<String>>::default();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let written = Arc::clone(&log);
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                *written.lock().unwrap() += &format!("{line}\n");
-            }
-        });
-        Self { child, log }
-    }
-
-    /// How many lines of its log have this text.
-    pub(crate) fn says(&self, text: &str) -> usize {
-        self.log.lock().unwrap().lines().filter(|line| line.contains(text)).count()
-    }
-
-    /// Waits until its log has this text.
-    pub(crate) async fn until_it_says(&self, text: &str) {
-        eventually(&format!("a projector says {text:?}"), 2 * BOUND, async || match self.says(text) {
-            0 => Err(self.log.lock().unwrap().clone()),
-            _ => Ok(()),
-        })
-        .await;
-    }
-
-    /// SIGKILL.
-    pub(crate) async fn kill(mut self) {
-        self.child.kill().await.unwrap();
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-    }
-}
-
-#[tokio::test]
-#[ignore = "the projector that other tests kill; does nothing by itself"]
-async fn projector_that_is_killed() {
-    let Ok(url) = std::env::var(NATS_URL) else { return };
-    let _telemetry = telemetry::start(&TelemetryConfig::default(), "projector").unwrap();
-    let client = async_nats::connect(url).await.unwrap();
-    let window = Duration::from_millis(std::env::var(WINDOW).unwrap().parse().unwrap());
-    let topology = Topology::ensure(&client, &stream_settings(window)).await.unwrap();
-    let shard = ShardNumber(std::env::var(SHARD).unwrap().parse().unwrap());
-    let projector = Task::start(topology, Settings { shard, ..settings() });
-    // Until this process is killed, or the one that started it has gone.
-    let gone = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()));
-    gone.await.unwrap().unwrap();
-    projector.stop().await;
 }

@@ -127,5 +127,7 @@ fn event(data: Value) -> Event {
         trace_parent: None,
         position: Position { epoch: Epoch(1), sequence: 1 },
         data,
+        has_own_id: true,
+        publication: None,
     }
 }
