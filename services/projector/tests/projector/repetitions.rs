@@ -11,7 +11,8 @@ use tidings_catalog::Catalogs;
 use tidings_streams::{RejectedEvent, Rejections};
 
 use crate::places::place;
-use crate::support::{Process, Scene, Task, catalogs_of, number, settings};
+use crate::process::Process;
+use crate::support::{Scene, Task, catalogs_of, number, settings};
 
 /// Longer than any test takes.
 const WINDOW: Duration = Duration::from_secs(120);
