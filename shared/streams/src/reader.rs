@@ -18,6 +18,7 @@ use async_nats::jetstream;
 use async_nats::jetstream::consumer::{
     AckPolicy, DeliverPolicy, IntoConsumerConfig as _, PriorityPolicy, PullConsumer, pull,
 };
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::message::{Acker, StreamMessage};
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use futures_util::StreamExt as _;
@@ -129,8 +130,12 @@ impl EventReader {
 
     /// The sequence of the last event before which all are acknowledged, by whomever.
     pub async fn acknowledged(&mut self) -> Result<u64, ReaderError> {
-        let info = self.consumer.get_info().await.map_err(|source| ReaderError::new(&self.name, source))?;
-        Ok(info.ack_floor.stream_sequence)
+        match self.stream.consumer_info(&self.name).await {
+            Ok(info) => Ok(info.ack_floor.stream_sequence),
+            // It is created again before the next event is read.
+            Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(0),
+            Err(source) => Err(ReaderError::new(&self.name, source)),
+        }
     }
 
     /// Notes that this event and every one before it is done; [`EventReader::acknowledge`] tells NATS.
@@ -173,7 +178,8 @@ impl EventReader {
         let waiting = self.held.as_ref()?.event.position.sequence;
         if waiting <= self.cursor {
             let repeated = self.held.take()?;
-            if self.known.is_some_and(|known| repeated.event.stored_at > known.at) {
+            let is_before = |known: &Known| waiting <= known.position.sequence;
+            if self.known.filter(is_before).is_some_and(|known| repeated.event.stored_at > known.at) {
                 // Younger than what was handed out last, and yet before it.
                 self.close();
                 return None;

@@ -1,6 +1,7 @@
 //! The reader's part when `EVENTS` comes back with less than it had: what it knows is compared with what there is when it
 //! opens, when something is delivered that must not be, and now and then, as nothing at all may be delivered then.
 
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use tidings_model::{Epoch, Origin, Position};
 use time::OffsetDateTime;
 
@@ -47,8 +48,8 @@ impl EventReader {
         } else if lives != self.lives {
             let read = self.lives.position(created, self.cursor);
             let after = lives.common(created, read);
-            self.begin(created, lives, after);
             self.forget_later(after).await?;
+            self.begin(created, lives, after);
         }
         Ok(())
     }
@@ -64,7 +65,11 @@ impl EventReader {
     /// delivers once more is recognised.
     async fn forget_later(&mut self, after: u64) -> Result<(), ReaderError> {
         let failed = |source: async_nats::Error| ReaderError { name: self.name.clone(), source };
-        let info = self.consumer.get_info().await.map_err(|error| failed(error.into()))?;
+        let info = match self.stream.consumer_info(&self.name).await {
+            Ok(info) => info,
+            Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(error.into())),
+        };
         if info.delivered.stream_sequence.max(info.ack_floor.stream_sequence) > after {
             self.stream.delete_consumer(&self.name).await.map_err(|error| failed(error.into()))?;
             self.consumer = open_consumer(&self.stream, &self.name).await?;
