@@ -188,6 +188,7 @@ imports KV_PROJECTORS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API
 imports KV_CATALOGS '$JS.API.INFO' '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.DIRECT.GET.@.>' '$KV.CATALOGS.>'
 projects() {
     imports EVENTS "\$JS.API.CONSUMER.INFO.@.projector$suffix" "\$JS.API.CONSUMER.CREATE.@.projector$suffix" \
+        "\$JS.API.CONSUMER.DELETE.@.projector$suffix" \
         "\$JS.ACK.@.projector$suffix.>" "\$JS.ACK.*.*.@.projector$suffix.>"
     imports "ENVELOPES$suffix" '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.STREAM.CREATE.@' \
         '$JS.API.STREAM.PURGE.@' '$JS.API.STREAM.MSG.DELETE.@' '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.MSG.NEXT.@.*' \

@@ -18,6 +18,7 @@ use async_nats::jetstream;
 use async_nats::jetstream::consumer::{
     AckPolicy, DeliverPolicy, IntoConsumerConfig as _, PriorityPolicy, PullConsumer, pull,
 };
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::message::{Acker, StreamMessage};
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use futures_util::StreamExt as _;
@@ -149,8 +150,7 @@ impl EventReader {
 
     /// The sequence of the last event before which all are acknowledged, by whomever.
     pub async fn acknowledged(&mut self) -> Result<u64, ReaderError> {
-        let info = self.consumer.get_info().await.map_err(|source| ReaderError::new(&self.name, source))?;
-        Ok(info.ack_floor.stream_sequence)
+        acknowledged(&self.stream, &self.name).await
     }
 
     /// Notes that this event and every one before it is done; [`EventReader::acknowledge`] tells NATS.
@@ -231,10 +231,12 @@ impl EventReader {
 
     /// A delivery of what was handed out before.
     async fn repeated(&mut self, repeated: ReadEvent) {
-        if self.known.is_some_and(|known| repeated.event.stored_at > known.at) {
+        let sequence = repeated.event.position.sequence;
+        let is_before = |known: &Known| sequence <= known.position.sequence;
+        if self.known.filter(is_before).is_some_and(|known| repeated.event.stored_at > known.at) {
             // Younger than what was handed out last, and yet before it.
             self.close();
-        } else if repeated.event.position.sequence <= self.done {
+        } else if sequence <= self.done {
             self.unacknowledged = self.unacknowledged.take().or(repeated.acker);
             self.acknowledge().await;
         }
@@ -270,11 +272,8 @@ impl EventReader {
 
     /// What lies between the cursor and a delivery was perhaps done by another projector, while this one stood by.
     fn ask_for_acknowledged(&mut self) {
-        let (name, consumer) = (self.name.clone(), self.consumer.clone());
-        self.asked = Some(Box::pin(async move {
-            let info = consumer.get_info().await.map_err(|source| ReaderError::new(&name, source));
-            Answer::Acknowledged(info.map(|info| info.ack_floor.stream_sequence))
-        }));
+        let (name, stream) = (self.name.clone(), Arc::clone(&self.stream));
+        self.asked = Some(Box::pin(async move { Answer::Acknowledged(acknowledged(&stream, &name).await) }));
     }
 
     /// Asks for the oldest event after the cursor that the consumer has not delivered. It asks the stream's leader: a
@@ -353,6 +352,16 @@ impl EventReader {
     fn recovered(&mut self) {
         self.outage.end();
         self.backoff.succeeded();
+    }
+}
+
+/// The sequence of the last event before which all are acknowledged.
+async fn acknowledged(stream: &Stream, name: &str) -> Result<u64, ReaderError> {
+    match stream.consumer_info(name).await {
+        Ok(info) => Ok(info.ack_floor.stream_sequence),
+        // It is created again before the next event is read.
+        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(0),
+        Err(source) => Err(ReaderError::new(name, source)),
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use async_nats::jetstream::consumer::{PullConsumer, pull};
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::stream::Stream;
 use tidings_model::{Epoch, Origin, Position};
 use time::OffsetDateTime;
@@ -142,7 +143,11 @@ async fn forget_later(
     consumer: &mut PullConsumer,
     after: u64,
 ) -> Result<(), ReaderError> {
-    let info = consumer.get_info().await.map_err(|error| ReaderError::new(name, error))?;
+    let info = match stream.consumer_info(name).await {
+        Ok(info) => info,
+        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(ReaderError::new(name, error)),
+    };
     if info.delivered.stream_sequence.max(info.ack_floor.stream_sequence) > after {
         stream.delete_consumer(name).await.map_err(|error| ReaderError::new(name, error))?;
         *consumer = open_consumer(stream, name).await?;
