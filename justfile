@@ -19,6 +19,10 @@ dev-cluster *arguments: nats-server
 test *arguments: nats-server
     cargo test --workspace --locked "$@"
 
+# Run the tests that need no NATS
+unit *arguments:
+    cargo test --workspace --locked --lib --bins "$@"
+
 # Attack it with so many attempts of each kind, and print what held: `just attack 1000 7` with seed 7
 attack attempts="200" seed="1": nats-server
     TIDINGS_ATTACK_ATTEMPTS="$1" TIDINGS_ATTACK_SEED="$2" cargo test --locked --package tidings-tests --test attack -- --nocapture
@@ -45,6 +49,10 @@ check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked --features tidings-fuzz/libfuzzer -- -D warnings
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+
+# Build the documentation of everything, private items too
+doc:
+    cargo doc --workspace --no-deps --locked --document-private-items
 
 # Check licences, origins and advisories of all dependencies
 deny:

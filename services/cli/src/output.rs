@@ -4,14 +4,16 @@
 //! [`visible()`]. And a reader that has seen enough, as `head` has, is no error: [`print()`] fails with [`ReaderGone`], which
 //! ends the command quietly.
 
+mod progress;
 mod table;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+pub(crate) use self::progress::ProgressLine;
 pub(crate) use self::table::Table;
 use crate::failure::Failure;
 pub(crate) use tidings_runtime::visible::{visible, visible_json, visible_name};
@@ -53,33 +55,6 @@ pub(crate) fn remark<'l>(lines: impl IntoIterator<Item = &'l str>) {
     let _ = writeln!(io::stderr(), "tidings: {}", lines.join("\n"));
 }
 
-/// One line of standard output that is written over and over, where that is a terminal.
-#[derive(Debug)]
-pub(crate) struct Screen {
-    pub(crate) is_terminal: bool,
-    /// The cursor stands behind a line that may be rewritten.
-    is_open: bool,
-}
-
-impl Screen {
-    pub(crate) fn new() -> Self {
-        Self { is_terminal: io::stdout().is_terminal(), is_open: false }
-    }
-
-    /// Puts a line in the place of the last one.
-    pub(crate) fn rewrite(&mut self, line: &str) -> Result<(), Failure> {
-        self.is_open = true;
-        // To the line's beginning, and what stood there away (ECMA-48, EL). What is too long is cut: of a line that goes
-        // on in the next one (DECAWM), only that one would be rewritten.
-        write(&format!("\r\x1b[K\x1b[?7l{}\x1b[?7h", visible(line)))
-    }
-
-    /// What is printed next has a line of its own.
-    pub(crate) fn close(&mut self) -> Result<(), Failure> {
-        if std::mem::take(&mut self.is_open) { write("\n") } else { Ok(()) }
-    }
-}
-
 fn write(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
@@ -117,7 +92,7 @@ mod tests {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     check(&path);
-                } else if !path.ends_with("src/output.rs") {
+                } else if !path.ends_with("src/output.rs") && !path.ends_with("output/progress.rs") {
                     let text = std::fs::read_to_string(&path).unwrap();
                     for word in ["stdout()", "stderr()", "println!", "print!"] {
                         assert!(!text.contains(word), "{} has {word}", path.display());

@@ -4,11 +4,11 @@
 //! nothing here has to go on running for it.
 
 mod comparison;
-mod following;
+mod dry_run;
 mod listing;
 mod paths;
 mod progress;
-mod rehearsal;
+mod watch;
 
 use std::cell::Cell;
 use std::path::Path;
@@ -20,7 +20,7 @@ use tidings_streams::{Topology, last_of_generation};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use self::following::{follow, leave};
+use self::watch::{leave, watch};
 use crate::arguments::{MoveOptions, ProjectorCommand, RebuildOptions};
 use crate::failure::Failure;
 use crate::output::{announce, print, rfc3339};
@@ -43,7 +43,7 @@ async fn rebuild(config: &Config, options: &RebuildOptions) -> Result<ExitCode, 
     let topology = topology(config).await?;
     let tenant = known::tenant(config, &topology.client(), &options.tenant).await?;
     if options.dry_run {
-        return Box::pin(rehearsal::run(config, &topology, &tenant, since, options.json)).await;
+        return Box::pin(dry_run::run(config, &topology, &tenant, since, options.json)).await;
     }
     let first = first_shard(config, &topology, &tenant).await?;
     let asked = Cell::new(false);
@@ -117,7 +117,7 @@ async fn wait(
     if is_detached {
         return leave(tenant);
     }
-    follow(topology.placements(), tenant, rebuild.place).await
+    watch(topology.placements(), tenant, rebuild.place).await
 }
 
 async fn cancel(config: &Config, tenant: &str) -> Result<ExitCode, Failure> {

@@ -3,50 +3,71 @@
 //! A client needs no list of codes: [`reconnect`] decides from the number alone, so that a code
 //! added later in a documented band is understood by clients written before it.
 //!
-//! | code | variant | when | reconnect |
-//! | --- | --- | --- | --- |
-//! | 1000 | [`CloseCode::Normal`] | the client said goodbye | no |
-//! | 1001 | [`CloseCode::GoingAway`] | the gateway shuts down | with backoff |
-//! | 1002 | [`CloseCode::ProtocolError`] | the client broke RFC 6455 | no |
-//! | 1007 | [`CloseCode::InvalidPayload`] | a text that is not UTF-8 | no |
-//! | 1009 | [`CloseCode::MessageTooBig`] | a message longer than 64 times the limit | no |
-//! | 1013 | [`CloseCode::TryAgainLater`] | the gateway does not know for now who may stay | with backoff |
-//! | 4000–4499 | | **something that passes** | with backoff |
-//! | 4001 | [`CloseCode::TokenExpired`] | the token expired; get a fresh one first | with backoff |
-//! | 4002 | [`CloseCode::RateLimitExceeded`] | the client ignored `RATE_LIMITED` | with backoff |
-//! | 4003 | [`CloseCode::ConnectionAge`] | the connection reached the greatest age | with backoff |
-//! | 4005 | [`CloseCode::HeartbeatLost`] | a Ping was not answered in time | with backoff |
-//! | 4006 | [`CloseCode::TokenRevoked`] | the token was revoked; get a fresh one first | with backoff |
-//! | 4007 | [`CloseCode::ClosedOnRequest`] | an administrator closed this connection | with backoff |
-//! | 4500–4999 | | **something that another attempt does not change** | no |
-//! | 4503 | [`CloseCode::UserDisabled`] | the user was switched off | no |
-//!
+//! Codes of 4000 to 4499 report a condition that passes, codes of 4500 to 4999 one that another attempt does not change.
 //! Codes below 3000 are RFC 6455, section 7.4.1, and the IANA registry of WebSocket close codes;
 //! 4000–4999 are for private use (section 7.4.2).
 
 use std::ops::RangeInclusive;
 
+use strum::VariantArray;
+
 /// Application codes after which a client connects again, waiting longer each time.
 const RECONNECT_BAND: RangeInclusive<u16> = 4000..=4499;
 
-/// Why the gateway closes a connection; the module's table says when each occurs.
-#[expect(missing_docs, reason = "the table at the head of the module describes every variant")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Why the gateway closes a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, VariantArray)]
 #[repr(u16)]
 pub enum CloseCode {
+    /// The client closed the connection.
     Normal = 1000,
+    /// The gateway stops.
     GoingAway = 1001,
+    /// The client broke RFC 6455.
     ProtocolError = 1002,
+    /// The client sent a text that is not UTF-8.
     InvalidPayload = 1007,
+    /// The client sent a message of more than 64 times the limit.
     MessageTooBig = 1009,
+    /// The gateway cannot verify for now that the user may stay connected.
     TryAgainLater = 1013,
+    /// The token expired.
     TokenExpired = 4001,
+    /// The client went on after `RATE_LIMITED`.
     RateLimitExceeded = 4002,
+    /// The connection reached `gateway.max_connection_age`.
     ConnectionAge = 4003,
+    /// The client sent nothing for `gateway.idle_timeout`, not even a Pong.
     HeartbeatLost = 4005,
+    /// The token was revoked.
     TokenRevoked = 4006,
+    /// An administrator closed this connection.
     ClosedOnRequest = 4007,
+    /// The user is disabled.
     UserDisabled = 4503,
+}
+
+impl CloseCode {
+    /// When the gateway closes with this code, for the documents.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Normal => "the client closed the connection",
+            Self::GoingAway => "the gateway stops",
+            Self::ProtocolError => "the client broke RFC 6455",
+            Self::InvalidPayload => "the client sent a text that is not UTF-8",
+            Self::MessageTooBig => {
+                "the client sent a message of more than 64 times `gateway.max_frame_bytes`"
+            }
+            Self::TryAgainLater => "the gateway cannot verify for now that the user may stay connected",
+            Self::TokenExpired => "the token expired: fetch a fresh one first",
+            Self::RateLimitExceeded => "the client went on after `RATE_LIMITED`",
+            Self::ConnectionAge => "the connection reached `gateway.max_connection_age`",
+            Self::HeartbeatLost => "the client sent nothing for `gateway.idle_timeout`, not even a Pong",
+            Self::TokenRevoked => "the token was revoked: fetch a fresh one first",
+            Self::ClosedOnRequest => "an administrator closed the connection",
+            Self::UserDisabled => "the user is disabled",
+        }
+    }
 }
 
 impl From<CloseCode> for u16 {

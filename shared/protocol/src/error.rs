@@ -11,43 +11,30 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Number, Value, json};
+use strum::{IntoStaticStr, VariantArray};
 use time::OffsetDateTime;
 
 use crate::timestamp::rfc3339;
 
-/// What went wrong, as a program tells it apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What went wrong, for programs; on the wire in capitals, such as `INVALID_MESSAGE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+#[expect(missing_docs, reason = "`meaning` describes every variant, for the documents, too")]
 pub enum ErrorCode {
-    /// `INVALID_MESSAGE`: not JSON, not an object, or a member that is missing or of a wrong type.
     InvalidMessage,
-    /// `UNKNOWN_ACTION`: a verb that neither the protocol nor the tenant's catalog knows.
     UnknownAction,
-    /// `UNKNOWN_TOPIC`: a topic that the tenant's catalog does not have.
     UnknownTopic,
-    /// `UNKNOWN_ATTRIBUTE`: a filter on what no message of the topics has.
     UnknownAttribute,
-    /// `FORBIDDEN`: understood, but not allowed for this connection.
     Forbidden,
-    /// `NOT_FOUND`: understood and allowed, but there is no such thing.
     NotFound,
-    /// `MESSAGE_TOO_LARGE`: longer than the limit, and not read. With `event_id`: a message for the client was longer than
-    /// the limit for those, and was not sent.
     MessageTooLarge,
-    /// `TOO_MANY_TOPICS`: in one message, or on one connection.
     TooManyTopics,
-    /// `TOO_MANY_FILTERS`: attributes in one message, or values for one attribute.
     TooManyFilters,
-    /// `VALUE_TOO_LONG`: a topic, an id, or a filter's name or value.
     ValueTooLong,
-    /// `UNSUPPORTED_DATA`: a binary message, where only text is understood.
     UnsupportedData,
-    /// `RATE_LIMITED`: too many messages, frames or bytes; `retry_after_ms` says when to go on.
     RateLimited,
-    /// `UNAUTHORIZED`: a token that is not, or no longer, valid.
     Unauthorized,
-    /// `UNAVAILABLE`: not possible now; the same message, with the same id, may succeed later.
     Unavailable,
-    /// `INTERNAL`: a fault of the gateway; the same message may succeed later.
     Internal,
 }
 
@@ -55,22 +42,32 @@ impl ErrorCode {
     /// The code on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    /// When a client receives this code, for the documents.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
         match self {
-            Self::InvalidMessage => "INVALID_MESSAGE",
-            Self::UnknownAction => "UNKNOWN_ACTION",
-            Self::UnknownTopic => "UNKNOWN_TOPIC",
-            Self::UnknownAttribute => "UNKNOWN_ATTRIBUTE",
-            Self::Forbidden => "FORBIDDEN",
-            Self::NotFound => "NOT_FOUND",
-            Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
-            Self::TooManyTopics => "TOO_MANY_TOPICS",
-            Self::TooManyFilters => "TOO_MANY_FILTERS",
-            Self::ValueTooLong => "VALUE_TOO_LONG",
-            Self::UnsupportedData => "UNSUPPORTED_DATA",
-            Self::RateLimited => "RATE_LIMITED",
-            Self::Unauthorized => "UNAUTHORIZED",
-            Self::Unavailable => "UNAVAILABLE",
-            Self::Internal => "INTERNAL",
+            Self::InvalidMessage => "not JSON, not an object, or a member that is missing or of a wrong type",
+            Self::UnknownAction => "a verb that neither the protocol nor the tenant's catalog has",
+            Self::UnknownTopic => "a topic that the tenant's catalog does not have",
+            Self::UnknownAttribute => "a filter on an attribute that no message of the topics has",
+            Self::Forbidden => "understood, but not permitted on this connection",
+            Self::NotFound => "understood and permitted, but there is nothing of that key",
+            Self::MessageTooLarge => {
+                "longer than the limit, and not read. With `event_id`: stands in the place of a message that would be \
+                 longer than `gateway.max_message_bytes` as it is sent; it has that message's `seq` and `id`, is \
+                 acknowledged like it, and is sent once"
+            }
+            Self::TooManyTopics => "too many topics in one message, or on one connection",
+            Self::TooManyFilters => "too many attributes in one message, or values for one attribute",
+            Self::ValueTooLong => "a topic, an id, or a filter's name or value is too long",
+            Self::UnsupportedData => "a binary message; only text is understood",
+            Self::RateLimited => "too many messages, frames or bytes; wait for `retry_after_ms`",
+            Self::Unauthorized => "a token that is not, or no longer, valid",
+            Self::Unavailable => "not possible now; the same message, with the same id, may succeed later",
+            Self::Internal => "a fault of the gateway; the same message may succeed later",
         }
     }
 }

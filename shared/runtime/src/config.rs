@@ -68,7 +68,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 pub use mistake::{Mistake, Mistakes, Origin};
-pub use reference::reference;
+pub use reference::{reference, reference_table};
 pub use sections::{
     AccessConfig, Config, ConsumerStoreKind, ConsumersConfig, GatewayConfig, IssuerConfig, LogFormat,
     NatsConfig, ProjectorConfig, SchemasConfig, Secret, SignatureAlgorithm, Storage, StreamsConfig,

@@ -1,7 +1,7 @@
-//! Every key with its meaning, what is expected of it and its default, as a configuration file.
+//! Every key with its meaning, its default and what is expected of it: as a configuration file, and as a Markdown table.
 //!
-//! It is made of the schema that configurations are checked with, so it names what is there and nothing else. As it
-//! stands, the file says what holds without it: a key without a default is a comment.
+//! Both are generated from the schema that configurations are checked with, so they name the keys that exist and no
+//! others. The file, loaded as it is, changes nothing: a key without a default is a comment.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -17,6 +17,37 @@ const WIDTH: usize = 100;
 #[must_use]
 pub fn reference() -> String {
     with_values(&Value::Null)
+}
+
+/// All keys but those of tables as a table in Markdown: `section.key`, default, meaning. A ◆ marks a limit that may differ
+/// for a tenant.
+#[must_use]
+pub fn reference_table() -> String {
+    let sections = properties(&of_config());
+    let of_tenants =
+        properties(table_of(&sections["gateway"]["properties"]["tenants"]).unwrap_or(&Value::Null));
+    let rows = sections.iter().flat_map(|(section, schema)| {
+        let keys = properties(schema).into_iter();
+        let keys = keys.filter(|(_, schema)| table_of(schema).is_none() && named_of(schema).is_none());
+        let of_tenants = of_tenants.clone();
+        keys.map(move |(key, schema)| {
+            let mark = if section == "gateway" && of_tenants.contains_key(&key) { " ◆" } else { "" };
+            let default = default_of(&schema).map_or_else(|| "none".to_owned(), |value| default_cell(&value));
+            format!("| `{section}.{key}`{mark} | {default} | {} |\n", meaning(&schema).replace('|', "\\|"))
+        })
+    });
+    let head = "| key | default | meaning |\n| --- | --- | --- |\n".to_owned();
+    std::iter::once(head).chain(rows).collect()
+}
+
+/// A default as a cell of the table shows it.
+fn default_cell(value: &Value) -> String {
+    match value {
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => items.iter().map(default_cell).collect::<Vec<_>>().join(", "),
+        Value::String(text) => format!("`{text}`"),
+        other => format!("`{other}`"),
+    }
 }
 
 /// The file, with these values in place of defaults. What is secret is left out.

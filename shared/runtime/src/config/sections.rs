@@ -32,17 +32,17 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Config {
     /// The connection to NATS.
     pub nats: NatsConfig,
-    /// The JetStream streams, as they are created when they do not exist.
+    /// The JetStream streams: settings with which the projector creates them.
     pub streams: StreamsConfig,
     /// The tenants' catalogs.
     pub schemas: SchemasConfig,
-    /// Sessions of clients.
+    /// Connections of clients.
     pub gateway: GatewayConfig,
-    /// Users' lasting places in the envelopes.
+    /// Durable positions of users' devices.
     pub consumers: ConsumersConfig,
-    /// Checking of clients' tokens.
+    /// Verification of clients' tokens.
     pub access: AccessConfig,
-    /// Events to envelopes.
+    /// Projection of events to envelopes.
     pub projector: ProjectorConfig,
     /// Logs and traces.
     pub telemetry: TelemetryConfig,
@@ -58,14 +58,14 @@ pub enum Storage {
     Memory,
 }
 
-/// The JetStream streams, as they are created when they do not exist.
+/// The JetStream streams: settings with which the projector creates them.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamsConfig {
-    /// Servers that keep a copy of each stream, 1 to 5 (JetStream's limit).
+    /// Copies of each stream, 1 to 5 (JetStream's limit); 3 on a cluster.
     #[schemars(range(min = 1, max = 5))]
     pub replicas: usize,
-    /// `file` or `memory`.
+    /// Where streams are stored: `file` or `memory`.
     pub storage: Storage,
     /// Age at which events are removed.
     #[serde(deserialize_with = "duration")]
@@ -79,15 +79,15 @@ pub struct StreamsConfig {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub rejected_max_age: Duration,
-    /// Bytes above which the oldest events are removed; without it, age alone decides.
+    /// Bytes of all events; a full `EVENTS` refuses new events. Without it, only age limits the stream.
     #[serde(deserialize_with = "optional_byte_size")]
     #[schemars(with = "ByteSizeSchema")]
     pub events_max_bytes: Option<u64>,
-    /// Bytes above which the oldest envelopes are removed; without it, age alone decides.
+    /// Bytes above which the oldest envelopes are removed; without it, only age limits the stream.
     #[serde(deserialize_with = "optional_byte_size")]
     #[schemars(with = "ByteSizeSchema")]
     pub envelopes_max_bytes: Option<u64>,
-    /// Bytes above which the oldest rejected events are removed; without it, age alone decides.
+    /// Bytes above which the oldest rejected events are removed; without it, only age limits the stream.
     #[serde(deserialize_with = "optional_byte_size")]
     #[schemars(with = "ByteSizeSchema")]
     pub rejected_max_bytes: Option<u64>,
@@ -96,8 +96,8 @@ pub struct StreamsConfig {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub duplicate_window: Duration,
-    /// The shard of each tenant that is in another one than the first, by the tenant's name. It counts for tenants that
-    /// have no envelopes yet: changing it moves nobody, `tidings projector move` does. They have no variables.
+    /// The shard of each tenant that is not in shard 0, by the tenant's name. It applies to tenants that have no envelopes
+    /// yet: changing it moves no tenant, `tidings projector move` does. It has no variables.
     #[schemars(extend("additionalProperties" = { "type": "integer", "minimum": 0, "maximum": 63 }))]
     pub shards: BTreeMap<String, u16>,
 }
@@ -137,7 +137,7 @@ impl Default for SchemasConfig {
     }
 }
 
-/// Where users' positions are kept.
+/// Where positions are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ConsumerStoreKind {
@@ -147,13 +147,14 @@ pub enum ConsumerStoreKind {
     JetStream,
 }
 
-/// Users' lasting places in the envelopes.
+/// Durable positions of users' devices.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConsumersConfig {
-    /// `kv` or `jetstream`.
+    /// Where positions are stored: `kv` for any number of users, or `jetstream`, a JetStream durable per device, for up to
+    /// a thousand users.
     pub store: ConsumerStoreKind,
-    /// Time after which a consumer whose user has not been seen is forgotten.
+    /// Time after which a device that did not connect is forgotten; at least `2h`.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub inactive_after: Duration,
@@ -165,22 +166,22 @@ impl Default for ConsumersConfig {
     }
 }
 
-/// Events to envelopes.
+/// Projection of events to envelopes.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProjectorConfig {
-    /// Bytes that an event may have; a larger one is rejected.
+    /// Largest event in bytes; a larger one is rejected. It must fit into NATS's `max_payload`.
     #[serde(deserialize_with = "byte_size")]
     #[schemars(with = "ByteSizeSchema")]
     pub max_event_bytes: usize,
-    /// Envelopes that may be published and not yet acknowledged by JetStream.
+    /// Events and envelopes in progress; at most 512 envelopes are sent to JetStream and not yet acknowledged.
     #[schemars(range(min = 1, max = 100_000))]
     pub in_flight: NonZeroUsize,
-    /// Name of the durable consumer that all replicas of the projector share; in the shards behind the first, `_` and the
-    /// shard's number follow it.
+    /// Name of the durable consumer that all projectors of shard 0 share; those of other shards append `_` and the shard's
+    /// number.
     #[schemars(extend("format" = "consumer-name"))]
     pub consumer: String,
-    /// The shard whose envelopes this projector writes, each in a stream of its own.
+    /// The shard whose envelopes this projector writes.
     #[schemars(range(min = 0, max = 63))]
     pub shard: u16,
 }
@@ -210,16 +211,16 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
-    /// What is logged, in the syntax of `tracing_subscriber::EnvFilter`: `info`, `warn,tidings_gateway=debug`.
+    /// Log filter in the syntax of `tracing_subscriber::EnvFilter`: `info`, `warn,tidings_gateway=debug`.
     #[schemars(extend("format" = "log-filter"))]
     pub log: String,
-    /// `text` or `json`.
+    /// Form of log lines: `text` or `json`.
     pub log_format: LogFormat,
-    /// OpenTelemetry collector that traces are sent to by OTLP/HTTP, `http://host:4318`; without it, nothing is traced.
+    /// OpenTelemetry collector that receives traces by OTLP/HTTP, `http://host:4318`; without it, nothing is traced.
     /// `/v1/traces` is appended, as to `OTEL_EXPORTER_OTLP_ENDPOINT`.
     #[schemars(extend("format" = "otlp-url"))]
     pub otlp_endpoint: Option<String>,
-    /// Share of the traces that begin here and are sent, 0 to 1; a trace that began elsewhere keeps its decision.
+    /// Share of the traces beginning here that are sent, 0 to 1; a trace that began elsewhere keeps its decision.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub sample_ratio: f64,
 }

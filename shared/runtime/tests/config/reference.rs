@@ -1,12 +1,8 @@
-//! The reference says what holds, and README says the same.
+//! The reference, as a file and as the table in `deploy/README.md`.
 
-use std::time::Duration;
-
-use tidings_runtime::config::{Config, SecretRule, effective, reference};
+use tidings_runtime::config::{Config, SecretRule, effective, reference, reference_table};
 
 use crate::support::File;
-
-const README: &str = include_str!("../../../../README.md");
 
 #[test]
 fn the_reference_is_a_file_that_changes_nothing() {
@@ -36,70 +32,21 @@ fn every_key_is_explained() {
     assert!(longest.is_some_and(|longest| longest <= 110), "{longest:?}");
 }
 
-/// The keys of the reference with their defaults, as far as they are no tables.
-fn keys() -> Vec<(String, Option<toml::Value>)> {
-    let reference = reference();
-    let values: toml::Table = reference.parse().unwrap();
-    let (mut section, mut keys) = (String::new(), Vec::new());
-    for line in reference.lines() {
-        if let Some(name) = line.strip_prefix('[') {
-            name.trim_end_matches(']').clone_into(&mut section);
-        } else if line.starts_with("#[") {
-            section.clear();
-        } else if let Some((key, _)) = line.split_once(" =").filter(|_| !section.is_empty())
-            && !line.starts_with("# ")
-        {
-            let key = key.trim_start_matches('#');
-            keys.push((format!("{section}.{key}"), values[&section].get(key).cloned()));
-        }
-    }
-    keys
-}
-
-/// Whether README, which writes for people, says this default.
-fn says(cell: &str, default: Option<&toml::Value>) -> bool {
-    let text = cell.split('`').nth(1).unwrap_or(cell);
-    let duration = |text: &str| humantime::parse_duration(text).ok();
-    let size = |text: &str| text.parse::<bytesize::ByteSize>().ok();
-    match default {
-        // In words, or with the value that stands in for it.
-        None => !cell.is_empty(),
-        Some(toml::Value::Array(items)) if items.is_empty() => cell == "none",
-        Some(toml::Value::Array(items)) => items.iter().all(|item| says_item(cell, item)),
-        Some(toml::Value::String(value)) => {
-            text == value
-                || duration(value).is_some_and(|value: Duration| duration(text) == Some(value))
-                || size(value).is_some_and(|value| size(text) == Some(value))
-        }
-        Some(value) => text == value.to_string(),
-    }
-}
-
-fn says_item(cell: &str, item: &toml::Value) -> bool {
-    item.as_str().is_some_and(|item| cell.split(", ").any(|said| said == item))
-}
-
 #[test]
-fn readme_has_every_key_with_its_default() {
-    let keys = keys();
-    assert!(keys.len() > 60, "{keys:?}");
-    let rows: Vec<Vec<&str>> = README
-        .lines()
-        .filter(|line| line.starts_with("| `"))
-        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
-        .collect();
-    let name = |row: &Vec<&str>| row[0].split('`').nth(1).unwrap_or_default().to_owned();
-    for (key, default) in &keys {
-        let row = rows.iter().find(|row| name(row) == *key);
-        let row = row.unwrap_or_else(|| panic!("README has no row of {key}"));
-        assert!(says(row[1], default.as_ref()), "{key} = {default:?}, and README says {}", row[1]);
-    }
-    let is_of_a_section = |name: &str| {
-        let section = name.split_once('.').map(|(section, _)| section);
-        section.is_some_and(|section| keys.iter().any(|(key, _)| key.starts_with(&format!("{section}."))))
-    };
-    for name in rows.iter().filter(|row| row.len() == 3).map(name).filter(|name| is_of_a_section(name)) {
-        assert!(keys.iter().any(|(key, _)| *key == name), "README has {name}, which is no key");
+fn the_document_has_the_table_of_all_keys() {
+    let (begin, end) = ("writes it -->\n", "<!-- configuration: end -->");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/README.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = document.split_once(begin).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    let generated = format!("{before}{begin}\n{}\n{end}{after}", reference_table());
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
+        std::fs::write(path, &generated).unwrap();
+    } else {
+        assert!(
+            document == generated,
+            "UPDATE_GENERATED=1 cargo test -p tidings-runtime writes the table again"
+        );
     }
 }
 

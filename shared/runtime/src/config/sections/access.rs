@@ -1,4 +1,4 @@
-//! Who may come in: where tokens may be, and whose tokens are accepted.
+//! Where a request may have its token, and whose tokens are accepted.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub enum TokenSource {
     Subprotocol,
 }
 
-/// Checking of clients' tokens: by one secret for all tenants (`hs256_secret`), or by a list of issuers.
+/// Verification of clients' tokens: with one secret for all tenants (`hs256_secret`), or by a list of issuers.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccessConfig {
@@ -34,7 +34,7 @@ pub struct AccessConfig {
     /// File with that secret, instead of `hs256_secret`; one line end after it is not part of the secret.
     #[schemars(length(min = 1))]
     pub hs256_secret_file: Option<PathBuf>,
-    /// Secret of before, whose tokens are still accepted while it is replaced by `hs256_secret`.
+    /// The former secret, whose tokens are still accepted while it is replaced by `hs256_secret`.
     #[schemars(with = "String", extend("format" = "hs256-secret", "writeOnly" = true))]
     pub hs256_previous_secret: Option<Secret>,
     /// File with that secret, instead of `hs256_previous_secret`; one line end after it is not part of the secret.
@@ -44,13 +44,13 @@ pub struct AccessConfig {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration-or-zero"))]
     pub leeway: Duration,
-    /// What `iss` must be in a token that is signed with that secret; without it, `iss` is not checked.
+    /// Required value of `iss` in a token that is signed with that secret; without it, `iss` is not checked.
     #[schemars(length(min = 1))]
     pub issuer: Option<String>,
-    /// What `aud` must be or contain in such a token; without it, `aud` is not checked.
+    /// Value that `aud` must be or contain in such a token; without it, `aud` is not checked.
     #[schemars(length(min = 1))]
     pub audience: Option<String>,
-    /// Places in a request that may hold a token: `header`, `query`, `cookie`, `subprotocol`. Others are not looked at.
+    /// Places in a request that may hold a token: `header`, `query`, `cookie`, `subprotocol`. Other places are ignored.
     pub sources: Vec<TokenSource>,
     /// Values of `typ` that a token's header may have, of any case, with or without `application/`; `absent` stands for
     /// tokens without it.
@@ -65,8 +65,8 @@ pub struct AccessConfig {
     #[serde(deserialize_with = "byte_size")]
     #[schemars(with = "ByteSizeSchema")]
     pub max_token_bytes: usize,
-    /// Whether every WebSocket has to come from a page of this host or of `gateway.allowed_origins`, also with a token that
-    /// is in no cookie.
+    /// Whether every WebSocket must come from a page of this host or of `gateway.allowed_origins`, even if its token is not in
+    /// the cookie.
     pub require_origin: bool,
     /// Age at which the keys of a `jwks_url` are fetched again.
     #[serde(deserialize_with = "duration")]
@@ -84,7 +84,7 @@ pub struct AccessConfig {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub jwks_timeout: Duration,
-    /// Those whose tokens are accepted, one `[[access.issuers]]` each, instead of `hs256_secret`. They have no variables.
+    /// Issuers whose tokens are accepted, one `[[access.issuers]]` each, instead of `hs256_secret`. They have no variables.
     pub issuers: Vec<IssuerConfig>,
 }
 
@@ -138,21 +138,21 @@ pub enum SignatureAlgorithm {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerConfig {
-    /// What `iss` is in its tokens, compared exactly: `https://auth.example/realms/acme`, often with a slash at the end.
+    /// Value of `iss` in its tokens, compared exactly: `https://auth.example/realms/acme`, often with a slash at the end.
     #[schemars(length(min = 1))]
     pub issuer: String,
-    /// What `audience_claim` must be or contain; without it, that is not checked, and a token that the issuer made for
+    /// Value that `audience_claim` must be or contain; without it, that is not checked, and a token that the issuer made for
     /// another service is accepted.
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub audience: Option<String>,
-    /// Claim that says for whom a token is; Amazon Cognito's access tokens have `client_id` in its stead.
+    /// Claim with the audience; Amazon Cognito's access tokens have it in `client_id`.
     #[serde(default = "aud")]
     #[schemars(length(min = 1))]
     pub audience_claim: String,
     /// Algorithms that its tokens may be signed with. A key is only used with those that fit it.
     pub algorithms: Vec<SignatureAlgorithm>,
-    /// Tenants that it may speak for; without them, all, and then there is no other issuer.
+    /// Tenants whose tokens it may issue; without them, all tenants, and then there is no other issuer.
     #[serde(default)]
     #[schemars(extend("items" = { "type": "string", "format": "tenant" }))]
     pub tenants: Option<Vec<String>>,
@@ -181,7 +181,7 @@ pub struct IssuerConfig {
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub hs256_secret_file: Option<PathBuf>,
-    /// Secret of before, whose tokens are still accepted while it is replaced.
+    /// The former secret, whose tokens are still accepted while it is replaced.
     #[serde(default)]
     #[schemars(with = "String", extend("format" = "hs256-secret", "writeOnly" = true))]
     pub hs256_previous_secret: Option<Secret>,

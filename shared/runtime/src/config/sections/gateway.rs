@@ -1,4 +1,4 @@
-//! What a gateway lets its clients do, and what it spends on them.
+//! The gateway: where it listens, and the limits of its connections.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{ByteSizeSchema, DAY, TenantConfig};
 use crate::config::format::{byte_size, duration, networks, optional_duration};
 
-/// Sessions of clients.
+/// Connections of clients.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GatewayConfig {
@@ -21,17 +21,18 @@ pub struct GatewayConfig {
     #[schemars(with = "String", extend("format" = "socket-address"))]
     pub listen: SocketAddr,
     /// Address and port of the admin interface, `/api/v1`; the same as `listen` serves both there. Without it there is
-    /// none, except in `tidings dev`, which serves it at `listen`. No PROXY header is expected there.
+    /// no admin interface, except in `tidings dev`, which serves it at `listen`. No PROXY header is expected there.
     #[schemars(with = "String", extend("format" = "socket-address"))]
     pub admin_listen: Option<SocketAddr>,
-    /// Certificate chain of the gateway, PEM, its own certificate first; with it, everything is TLS. Read
-    /// again when it changes.
+    /// Certificate chain of the gateway, PEM, its own certificate first; with it, everything is TLS. It is
+    /// reloaded when it changes.
     #[schemars(length(min = 1))]
     pub tls_certificate: Option<PathBuf>,
     /// Private key of the certificate, PEM (PKCS #8, PKCS #1 or SEC 1).
     #[schemars(length(min = 1))]
     pub tls_key: Option<PathBuf>,
-    /// Addresses and networks of proxies that are believed about whom they pass on.
+    /// Addresses and networks of proxies, such as `10.0.0.0/8`, whose `X-Forwarded-For`, `X-Forwarded-Proto` and PROXY
+    /// headers name the client.
     #[serde(deserialize_with = "networks")]
     #[schemars(with = "Vec<String>", extend(
         "items" = { "type": "string", "format": "network" },
@@ -49,7 +50,7 @@ pub struct GatewayConfig {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub idle_timeout: Duration,
-    /// Time that a client may take from connecting to the end of its request for a WebSocket.
+    /// Time from connecting to the end of the request, and between two requests.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub handshake_timeout: Duration,
@@ -80,18 +81,18 @@ pub struct GatewayConfig {
     /// Topics that one connection may subscribe to.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_topics: NonZeroUsize,
-    /// Unsent messages that one connection may hold.
+    /// Messages that wait to be sent on one connection; a connection with more continues from the replica.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub window_messages: NonZeroUsize,
-    /// Unsent bytes that one connection may hold; as many again of answers, beyond which nothing more is read from it.
+    /// The same in bytes. As many bytes again of answers may wait; beyond, nothing more is read from the client.
     #[serde(deserialize_with = "byte_size")]
     #[schemars(with = "ByteSizeSchema")]
     pub window_bytes: usize,
-    /// Bytes of the newest envelopes that are kept in memory for those who return or fall behind.
+    /// Memory for the newest envelopes, which serve returning and slow clients.
     #[serde(deserialize_with = "byte_size")]
     #[schemars(with = "ByteSizeSchema")]
     pub hot_tail_bytes: usize,
-    /// How many envelopes back the mailbox reaches; who stands further back is served by a JetStream consumer.
+    /// Envelopes that the index covers; a client that resumes further back is served from JetStream.
     #[schemars(range(min = 1, max = 2_147_483_648_u64))]
     pub mailbox_reach: u64,
     /// Messages per minute on one connection in the long run.
@@ -128,12 +129,12 @@ pub struct GatewayConfig {
     /// Events that all clients of a tenant publish at once after a pause.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub publish_burst: NonZeroU32,
-    /// Bytes that one message to a client may have, as it is sent and before it is compressed; the client is told in place
-    /// of a longer one that there was one.
+    /// Bytes that one message to a client may have, as it is sent and before it is compressed; a longer one is
+    /// replaced by the error `MESSAGE_TOO_LARGE`.
     #[serde(deserialize_with = "byte_size")]
     #[schemars(with = "ByteSizeSchema")]
     pub max_message_bytes: usize,
-    /// Requests with a token per minute from one address in the long run, be the token good or not. The first 64 bits of
+    /// Requests with a token, valid or not, per minute from one address in the long run. The first 64 bits of
     /// an IPv6 address count as one address.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub attempts_per_minute_per_address: NonZeroU32,
@@ -158,32 +159,33 @@ pub struct GatewayConfig {
     /// Connections at once that have not become WebSockets.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub pending_connections: NonZeroUsize,
-    /// What differs for a tenant, by its name, `[gateway.tenants.<tenant>]` each. They have no variables.
+    /// Limits that differ for a tenant, `[gateway.tenants.<tenant>]` each. They have no variables.
     pub tenants: BTreeMap<String, TenantConfig>,
     /// Connections that the gateway accepts; without it, as many as the system allows.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub max_connections: Option<NonZeroUsize>,
-    /// Age at which a connection is asked to be made anew, give or take a tenth, so that those made together
-    /// do not come back together.
+    /// Age at which a connection is closed so that the client reconnects, give or take a tenth, so that connections
+    /// opened together do not reconnect together.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub max_connection_age: Duration,
-    /// Time over which connections are moved to other gateways when this one is asked to end; 0 moves all at
-    /// once. Without it 20s, and 0s in `tidings dev`, where there is no other gateway.
+    /// Time after SIGTERM over which connections are moved to other gateways; `0s` moves all at once. Without it `20s`, and
+    /// `0s` in `tidings dev`.
     #[serde(deserialize_with = "optional_duration")]
     #[schemars(with = "String", extend("format" = "duration-or-zero"))]
     pub drain_time: Option<Duration>,
     /// Writing tasks; 0 makes one per core.
     #[schemars(range(min = 0, max = 1024))]
     pub shards: usize,
-    /// Origins (RFC 6454, e.g. `https://app.example`) whose pages may authenticate by cookie.
+    /// Origins (RFC 6454) whose pages may authenticate by cookie, such as `https://app.example` or, for apps,
+    /// `capacitor://localhost`.
     #[schemars(extend("items" = { "type": "string", "format": "origin" }))]
     pub allowed_origins: Vec<String>,
-    /// Claims that tell the devices of a user apart where the query names none, best first. Each must stay the same when
+    /// Claims that identify the device where the query names none, in order of preference. Each must stay the same when
     /// a token is refreshed: a claim such as `jti`, which changes, makes every refresh a new device.
     #[schemars(extend("items" = { "type": "string", "minLength": 1 }))]
     pub device_claims: Vec<String>,
-    /// Name of the cookie that may carry a token (RFC 6265).
+    /// Name of the cookie with the token (RFC 6265).
     #[schemars(extend("format" = "cookie-name"))]
     pub cookie: String,
 }

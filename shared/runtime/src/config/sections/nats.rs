@@ -30,7 +30,7 @@ pub struct NatsConfig {
     /// File with the password instead, on one line.
     #[schemars(length(min = 1))]
     pub password_file: Option<PathBuf>,
-    /// Token, for a server that has one for all.
+    /// Token, for a server with token authentication.
     #[schemars(with = "String", length(min = 1), extend("writeOnly" = true))]
     pub token: Option<Secret>,
     /// File with the token instead, on one line.
@@ -42,7 +42,7 @@ pub struct NatsConfig {
     /// File with the seed instead, on one line.
     #[schemars(length(min = 1))]
     pub nkey_seed_file: Option<PathBuf>,
-    /// PEM file with certificates of authorities that servers are verified with, besides the system's.
+    /// PEM file with certificates of authorities that servers are verified with, instead of the system's.
     #[schemars(length(min = 1))]
     pub tls_ca: Option<PathBuf>,
     /// PEM file with the certificate that this process shows to servers.

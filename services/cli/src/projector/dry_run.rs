@@ -46,7 +46,7 @@ pub(super) async fn run(
     let home = topology.home(tenant).await?;
     let window = home.topology.settings().duplicate_window;
     let consumer = home.topology.shard().name(&config.projector.consumer);
-    let rehearsal = Rehearsal {
+    let dry_run = DryRun {
         catalogs: &read.catalogs,
         max_event_bytes: config.projector.max_event_bytes,
         there: There::open(&home, tenant).await?,
@@ -59,7 +59,7 @@ pub(super) async fn run(
         max_age: home.topology.settings().envelopes_max_age,
         comparison: Comparison::default(),
     };
-    let comparison = rehearsal.compare().await?;
+    let comparison = dry_run.compare().await?;
     let report = Report { tenant, place: home.placement.current.place, since, comparison: &comparison };
     if json {
         print_json(&report.json())?;
@@ -69,7 +69,7 @@ pub(super) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-struct Rehearsal<'c> {
+struct DryRun<'c> {
     catalogs: &'c Catalogs,
     max_event_bytes: usize,
     there: There,
@@ -85,7 +85,7 @@ struct Rehearsal<'c> {
     comparison: Comparison,
 }
 
-impl Rehearsal<'_> {
+impl DryRun<'_> {
     async fn compare(mut self) -> Result<Comparison, Failure> {
         let mut first = None;
         while let Some(event) = self.made.next().await? {

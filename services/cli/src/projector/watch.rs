@@ -1,4 +1,4 @@
-//! Following a rebuild until it is done. It goes on without anybody who looks: ending this ends nothing.
+//! Watch a rebuild until it is done. It goes on without anybody who looks: ending this ends nothing.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,39 +10,37 @@ use tokio::time::Instant;
 
 use super::progress::{Pace, State, state};
 use crate::failure::{Failure, line, report};
-use crate::output::{self, print};
+use crate::output::{ProgressLine, print};
 
-/// How often it is looked how far it is.
+/// Time between two looks at the progress.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often a line is printed where lines cannot be rewritten.
-const LINE: Duration = Duration::from_secs(5);
-/// A projector says once a second how far it is; one that is silent for so long does not seem to run.
+/// A projector reports its progress once a second; one that reports nothing for this long does not seem to run.
 const SILENCE: Duration = Duration::from_secs(6);
-/// What a shell says of a command that Ctrl-C ended (128 and the signal's number).
+/// Exit code of a command that Ctrl-C ended (128 and the signal's number).
 const INTERRUPTED: u8 = 130;
 
-/// Shows how far the rebuild is until it has ended, or until Ctrl-C.
-pub(crate) async fn follow(
+/// Shows the progress of the rebuild until it has ended, or until Ctrl-C.
+pub(crate) async fn watch(
     placements: &Placements,
     tenant: &Tenant,
     place: Place,
 ) -> Result<ExitCode, Failure> {
-    let following = Following {
+    let watch = Watch {
         placements,
         tenant,
         place,
-        screen: Screen { line: output::Screen::new(), printed_at: None },
+        line: ProgressLine::new(),
         pace: Pace::default(),
         progress: None,
-        heard_at: Instant::now(),
+        changed_at: Instant::now(),
         is_silent: false,
         is_away: false,
     };
-    // From here on Ctrl-C is told what it does not end.
-    following.run(signal(SignalKind::interrupt())?).await
+    // From here on Ctrl-C ends the watch, and says that the rebuild goes on.
+    watch.run(signal(SignalKind::interrupt())?).await
 }
 
-/// Says that a rebuild goes on, and how to go on with it.
+/// Prints that a rebuild goes on, and how to watch or cancel it.
 pub(crate) fn leave(tenant: &Tenant) -> Result<ExitCode, Failure> {
     print(&format!(
         "it continues without this command: `tidings projector rebuild --tenant {tenant}` shows it again, `tidings \
@@ -51,45 +49,45 @@ pub(crate) fn leave(tenant: &Tenant) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-struct Following<'f> {
+struct Watch<'f> {
     placements: &'f Placements,
     tenant: &'f Tenant,
     place: Place,
-    screen: Screen,
+    line: ProgressLine,
     pace: Pace,
-    /// What was said last.
+    /// The last reported progress.
     progress: Option<Progress>,
-    /// When something was said that had not been said before.
-    heard_at: Instant,
-    /// The silence was told.
+    /// When the progress last changed.
+    changed_at: Instant,
+    /// The projector's silence was reported.
     is_silent: bool,
-    /// NATS does not answer, and that was told.
+    /// NATS does not answer, and that was reported.
     is_away: bool,
 }
 
-impl Following<'_> {
+impl Watch<'_> {
     async fn run(mut self, mut interrupts: Signal) -> Result<ExitCode, Failure> {
-        let mut asked_at = None;
+        let mut requested_at = None;
         loop {
             match self.placements.load(self.tenant).await {
                 Ok(placement) => {
                     self.is_away = false;
                     match state(&placement, self.place) {
                         State::UnderWay(rebuild) => {
-                            asked_at = Some(rebuild.requested_at);
+                            requested_at = Some(rebuild.requested_at);
                             self.show(rebuild)?;
                         }
-                        State::Done => return self.done(asked_at),
+                        State::Done => return self.done(requested_at),
                         State::Cancelled => return self.cancelled(),
                     }
                 }
                 Err(error @ PlacementError::Damaged { .. }) => return Err(error.into()),
-                Err(error) => self.wait_for_nats(&error)?,
+                Err(error) => self.wait_for_nats(&error),
             }
             tokio::select! {
                 biased;
                 _ = interrupts.recv() => {
-                    self.screen.close()?;
+                    self.line.close();
                     leave(self.tenant)?;
                     return Ok(ExitCode::from(INTERRUPTED));
                 }
@@ -101,12 +99,12 @@ impl Following<'_> {
     fn show(&mut self, rebuild: &Rebuild) -> Result<(), Failure> {
         let now = Instant::now();
         if rebuild.progress != self.progress {
-            (self.progress, self.heard_at, self.is_silent) = (rebuild.progress, now, false);
+            (self.progress, self.changed_at, self.is_silent) = (rebuild.progress, now, false);
         }
         let shard = self.place.shard;
-        if now - self.heard_at >= SILENCE && !self.is_silent {
+        if now - self.changed_at >= SILENCE && !self.is_silent {
             self.is_silent = true;
-            self.screen.close()?;
+            self.line.close();
             print(&format!(
                 "the projector of shard {shard} does not seem to run; this continues when one runs \
                  (`projector.shard = {shard}`)"
@@ -115,17 +113,18 @@ impl Following<'_> {
         match &self.progress {
             Some(progress) => {
                 self.pace.note(now, progress.events);
-                self.screen.show(&self.pace.line(progress), now)
+                let done = (progress.events, progress.events + progress.left);
+                self.line.show(Some(done), &self.pace.line(progress), now)
             }
             None if self.is_silent => Ok(()),
-            None => self.screen.show(&format!("waiting for the projector of shard {shard}"), now),
+            None => self.line.show(None, &format!("waiting for the projector of shard {shard}"), now),
         }
     }
 
-    fn done(&mut self, asked_at: Option<u64>) -> Result<ExitCode, Failure> {
-        self.screen.close()?;
+    fn done(&mut self, requested_at: Option<u64>) -> Result<ExitCode, Failure> {
+        self.line.close();
         let Self { tenant, place: Place { shard, generation }, progress, .. } = self;
-        let took = asked_at.map(|at| Duration::from_secs(super::now().saturating_sub(at)));
+        let took = requested_at.map(|at| Duration::from_secs(super::now().saturating_sub(at)));
         let took = took.map(|took| format!(" in {}", humantime::format_duration(took))).unwrap_or_default();
         let made = progress.map(|Progress { envelopes, rejected, .. }| {
             format!(", {envelopes} envelopes, {rejected} events rejected")
@@ -138,41 +137,17 @@ impl Following<'_> {
     }
 
     fn cancelled(&mut self) -> Result<ExitCode, Failure> {
-        self.screen.close()?;
+        self.line.close();
         Err(format!("it was cancelled; the envelopes of tenant {} are where they were", self.tenant).into())
     }
 
-    fn wait_for_nats(&mut self, error: &PlacementError) -> Result<(), Failure> {
+    fn wait_for_nats(&mut self, error: &PlacementError) {
         if !self.is_away {
             self.is_away = true;
-            self.screen.close()?;
+            self.line.close();
             report(&*Failure::from(format!("{}; looking again", line(error))));
         }
-        // Nobody could say anything meanwhile.
-        self.heard_at = Instant::now();
-        Ok(())
-    }
-}
-
-/// One line that is rewritten on a terminal, and lines now and then elsewhere.
-struct Screen {
-    line: output::Screen,
-    /// When the last line was printed that stays.
-    printed_at: Option<Instant>,
-}
-
-impl Screen {
-    fn show(&mut self, line: &str, now: Instant) -> Result<(), Failure> {
-        if self.line.is_terminal {
-            self.line.rewrite(line)?;
-        } else if self.printed_at.is_none_or(|at| now - at >= LINE) {
-            print(line)?;
-            self.printed_at = Some(now);
-        }
-        Ok(())
-    }
-
-    fn close(&mut self) -> Result<(), Failure> {
-        self.line.close()
+        // No progress could arrive meanwhile.
+        self.changed_at = Instant::now();
     }
 }
