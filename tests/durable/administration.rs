@@ -33,7 +33,7 @@ async fn consumers_are_listed_shown_reset_and_removed() {
     );
     assert_eq!(shown["subscriptions"]["news"]["filter"], json!({ "colour": ["red"] }));
     assert!(shown["connected"].is_string(), "{shown}");
-    assert_eq!(shown["keys"], json!(["all", "user:ada"]));
+    assert_eq!(shown["grants"], json!(["all", "user:ada"]));
     let listed = site.run(&["consumers", "ls", "--tenant", "lab", "--user", "bo", "--json"]).await;
     let listed: Value = serde_json::from_str(&listed).unwrap();
     assert_eq!((&listed["user"], &listed["connected"]), (&json!("bo"), &Value::Null));

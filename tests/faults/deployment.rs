@@ -18,7 +18,7 @@ const KEPT: &str = "5m";
 
 const CATALOG: &str = r#"
 description = "Lines of numbers"
-keys = ["user:{sub}"]
+grants = ["user:{sub}"]
 deliver = "all"
 [topics.news]
 [[message]]

@@ -21,7 +21,7 @@ pub(crate) fn write(desk: &Desk, events: &[&str], tables: &Value) {
     fs::write(folder.join("examples/ready.json"), example.to_string()).unwrap();
     let catalog = format!(
         r#"
-        keys = ["user:{{sub}}"]
+        grants = ["user:{{sub}}"]
         deliver = "all"
         [[message]]
         name = "dish"

@@ -7,7 +7,7 @@ use serde_json::json;
 
 const CATALOG: &str = r#"
 description = "Garden"
-keys = ["bed:{beds}", "role:{role}"]
+grants = ["bed:{beds}", "role:{role}"]
 [topics.weather]
 roles = ["gardener"]
 [[message]]

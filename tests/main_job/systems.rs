@@ -290,7 +290,9 @@ pub(crate) fn examples(catalog: &Path) -> Vec<(String, Value)> {
     let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
     let examples = paths.iter().map(|path| (name(path), read(path)));
     examples
-        .filter(|(_, example): &(_, Value)| example.get("event").is_some() && example.get("says").is_none())
+        .filter(|(_, example): &(_, Value)| {
+            example.get("event").is_some() && example.get("publishes").is_none()
+        })
         .collect()
 }
 

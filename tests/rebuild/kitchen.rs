@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 /// Guests are told of dishes, the staff of the newest state of each table, and those present of the heat.
 pub(crate) const CATALOG: &str = r#"
-    keys = ["user:{sub}", "role:{role}"]
+    grants = ["user:{sub}", "role:{role}"]
     deliver = "all"
     [[message]]
     name = "dish"

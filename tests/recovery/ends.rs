@@ -56,7 +56,7 @@ async fn numbers_at_their_end_are_no_positions() {
     // A record with such a number breaks nothing.
     for (device, position) in [("old", "18f3-18446744073709551615"), ("far", "0-18446744073709551615")] {
         let record = format!(
-            r#"{{"version":1,"position":"{position}","subscriptions":[],"keys":["user:ada"],"last_seen":18446744073709551615,"connected":null,"resets":4294967295}}"#
+            r#"{{"version":1,"position":"{position}","subscriptions":[],"grants":["user:ada"],"last_seen":18446744073709551615,"connected":null,"resets":4294967295}}"#
         );
         let subject = format!("$KV.CONSUMERS.ops.ada.{device}");
         system.publish_raw(&subject, async_nats::HeaderMap::new(), record).await;
@@ -76,7 +76,7 @@ async fn numbers_at_their_end_are_no_positions() {
     }
     let epoch = position.split('-').next().unwrap();
     let record = format!(
-        r#"{{"version":1,"position":"{epoch}-18446744073709551615","subscriptions":[],"keys":["user:ada"],"last_seen":1,"connected":null,"resets":0}}"#
+        r#"{{"version":1,"position":"{epoch}-18446744073709551615","subscriptions":[],"grants":["user:ada"],"last_seen":1,"connected":null,"resets":0}}"#
     );
     system.publish_raw("$KV.CONSUMERS.ops.ada.end", async_nats::HeaderMap::new(), record).await;
     let listed = system.command(&["consumers", "ls", "--tenant", "ops"]).finish(BOUND).await.succeeded();

@@ -14,7 +14,7 @@ fn examples() -> Vec<(String, String, Value)> {
     for tenant in fs::read_dir(Path::new(SCHEMAS)).unwrap().map(|entry| entry.unwrap().path()) {
         for file in fs::read_dir(tenant.join("examples")).unwrap().map(|entry| entry.unwrap().path()) {
             let example: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
-            if example.get("says").is_some() {
+            if example.get("publishes").is_some() {
                 let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
                 found.push((name(&tenant), name(&file), example));
             }
@@ -65,7 +65,7 @@ async fn every_example_holds() {
         let user = claims["sub"].as_str().unwrap().to_owned();
         let mut speaker = open(&system, claims).await;
         if let Some(expected) = example.get("refused") {
-            let error = refused(&mut speaker, &example["says"]).await;
+            let error = refused(&mut speaker, &example["publishes"]).await;
             let reason = expected["reason"].as_str().unwrap();
             assert_eq!(error["code"], code(reason), "{tenant}/{file}: {error}");
             assert_eq!(error.get("pointer"), expected.get("pointer"), "{tenant}/{file}: {error}");
@@ -84,7 +84,7 @@ async fn every_example_holds() {
             client.until(BOUND, |message| message["action"] == "pong").await;
             listeners.push(client);
         }
-        speaker.send_json(&example["says"]).await;
+        speaker.send_json(&example["publishes"]).await;
         let id = published(&mut speaker).await;
         stored += 1;
         for client in &mut listeners {

@@ -32,7 +32,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) const TOPIC: &str = "news";
 /// Users may open three addresses each, and the topic. An announcement passes through as it is.
 const CATALOG: &str = r#"
-keys = ["user:{sub}", "role:{role}", "org:{orgId}"]
+grants = ["user:{sub}", "role:{role}", "org:{orgId}"]
 deliver = "all"
 [topics.news]
 [[message]]

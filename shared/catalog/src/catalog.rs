@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tidings_model::{Address, Class, Envelope, EnvelopeSubject, Event, EventName, Keys, Origin, Tenant};
+use tidings_model::{Address, Class, Envelope, EnvelopeSubject, Event, EventName, Grants, Origin, Tenant};
 
-use crate::destination::{AddressTemplate, KeyRule};
+use crate::destination::{AddressTemplate, GrantRule};
 use crate::message::{MessageType, Rendered};
 use crate::publish::PublishRule;
 use crate::rejection::{Reason, Rejection};
@@ -15,12 +15,12 @@ use crate::template::TextTemplate;
 /// The catalogs of all tenants that a process serves.
 pub type Catalogs = BTreeMap<Tenant, Catalog>;
 
-/// What a tenant's events become, and who may hear it.
+/// What a tenant's events become, and who may receive it.
 #[derive(Debug)]
 pub struct Catalog {
     pub(crate) tenant: Tenant,
     pub(crate) start: StartPolicy,
-    pub(crate) keys: Vec<KeyRule>,
+    pub(crate) grants: Vec<GrantRule>,
     pub(crate) topics: BTreeMap<String, Topic>,
     pub(crate) messages: Vec<MessageType>,
     pub(crate) routes: BTreeMap<String, Route>,
@@ -36,23 +36,23 @@ pub enum StartPolicy {
     New,
     /// At the beginning of what is retained.
     All,
-    /// So long ago.
+    /// At this time before now.
     Since(Duration),
 }
 
-/// Something that clients may subscribe to.
+/// A topic that clients may subscribe to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topic {
-    /// Its address, the key that a subscription opens.
+    /// Its address, the grant that a subscription opens.
     pub address: Address,
-    /// Whoever holds one of these keys may subscribe; everybody, if there is no list.
+    /// A holder of one of these grants may subscribe; everybody, if there is no list.
     pub(crate) entitled: Option<Vec<Address>>,
 }
 
 impl Topic {
-    /// Whether a connection with these keys may subscribe.
+    /// Whether a connection with these grants may subscribe.
     pub fn is_open_to(&self, holds: impl Fn(&Address) -> bool) -> bool {
-        self.entitled.as_ref().is_none_or(|keys| keys.iter().any(holds))
+        self.entitled.as_ref().is_none_or(|grants| grants.iter().any(holds))
     }
 }
 
@@ -87,7 +87,7 @@ impl Route {
 }
 
 impl Catalog {
-    /// Whose catalog it is.
+    /// The tenant of the catalog.
     #[must_use]
     pub fn tenant(&self) -> &Tenant {
         &self.tenant
@@ -105,10 +105,10 @@ impl Catalog {
         &self.messages
     }
 
-    /// The keys that these claims open, each once.
+    /// The grants that these claims open, each once.
     #[must_use]
-    pub fn keys(&self, claims: &Map<String, Value>) -> Keys {
-        self.keys.iter().flat_map(|rule| rule.keys(claims)).collect()
+    pub fn grants(&self, claims: &Map<String, Value>) -> Grants {
+        self.grants.iter().flat_map(|rule| rule.grants(claims)).collect()
     }
 
     /// The topic of this name.

@@ -96,8 +96,8 @@ impl Comparison {
 
     /// What clients may hear and ask for.
     fn access(&mut self, old: &CatalogFile, new: &CatalogFile) {
-        for key in old.keys.iter().filter(|key| !new.keys.contains(key)) {
-            self.add(Who::Clients, "keys", format!("tokens do not open {key:?} any more"));
+        for grant in old.grants.iter().filter(|grant| !new.grants.contains(grant)) {
+            self.add(Who::Clients, "grants", format!("tokens do not open {grant:?} any more"));
         }
         for (name, topic) in &old.topics {
             let place = format!("topics.{name}");

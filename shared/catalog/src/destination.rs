@@ -93,7 +93,7 @@ impl fmt::Display for AddressTemplate {
     }
 }
 
-impl fmt::Display for KeyRule {
+impl fmt::Display for GrantRule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
     }
@@ -117,11 +117,11 @@ impl Destination {
     }
 }
 
-/// Which keys a token's claims open.
+/// Which grants a token's claims open.
 #[derive(Debug, Clone)]
-pub(crate) struct KeyRule(AddressTemplate);
+pub(crate) struct GrantRule(AddressTemplate);
 
-impl KeyRule {
+impl GrantRule {
     pub(crate) fn new(address: AddressTemplate) -> Self {
         Self(address)
     }
@@ -131,9 +131,9 @@ impl KeyRule {
         self.0.may_be(address)
     }
 
-    /// The keys: one for each element where a claim is a list, none where it is missing or is
+    /// The grants: one for each element where a claim is a list, none where it is missing or is
     /// nothing that can stand in an address. A token opens less then, never more.
-    pub(crate) fn keys(&self, claims: &Map<String, Value>) -> Vec<Address> {
+    pub(crate) fn grants(&self, claims: &Map<String, Value>) -> Vec<Address> {
         let Some(id) = &self.0.id else { return vec![Address::all()] };
         let ids = claim_texts(id, claims).into_iter();
         ids.filter_map(|id| Address::new(self.0.kind(), &id).ok()).collect()

@@ -1,9 +1,9 @@
-//! Examples: an event, or what a client says, beside exactly what it must become.
+//! Examples: an event, or what a client publishes, beside exactly what it must become.
 //!
 //! They are the contract with a tenant's clients in a form that a machine checks.
 
+mod publish;
 mod report;
-mod said;
 
 use std::collections::BTreeSet;
 
@@ -13,19 +13,19 @@ use tidings_model::{Epoch, Event, EventName, Position, json};
 use time::OffsetDateTime;
 
 use crate::catalog::Catalog;
-use crate::publish::Unsaid;
+use crate::publish::PublishRefusal;
 use crate::rejection::Rejection;
 
+pub use self::publish::{PublishExample, Refused};
 pub use self::report::ExampleReport;
-pub use self::said::{Refused, SaidExample};
 
 /// One file of a tenant's `examples/`.
 #[derive(Debug, Clone)]
 pub enum Example {
     /// What a producer publishes.
     Event(EventExample),
-    /// What a client says: the file has a member `says`.
-    Said(SaidExample),
+    /// What a client publishes: the file has a member `publishes`.
+    ClientPublish(PublishExample),
 }
 
 /// An event and what it becomes.
@@ -62,8 +62,8 @@ impl Example {
     /// Reads the text of an example's file.
     pub fn parse(text: &str) -> Result<Self, ExampleError> {
         let value: Value = json::parse(text.as_bytes()).map_err(ExampleError::Json)?;
-        if value.get("says").is_some() {
-            return serde_json::from_value(value).map(Self::Said).map_err(ExampleError::SaidJson);
+        if value.get("publishes").is_some() {
+            return serde_json::from_value(value).map(Self::ClientPublish).map_err(ExampleError::SaidJson);
         }
         serde_json::from_value(value).map(Self::Event).map_err(ExampleError::Json)
     }
@@ -73,7 +73,7 @@ impl Example {
     pub fn event(&self) -> Option<&str> {
         match self {
             Self::Event(example) => Some(&example.event),
-            Self::Said(_) => None,
+            Self::ClientPublish(_) => None,
         }
     }
 
@@ -81,7 +81,7 @@ impl Example {
     pub fn check(&self, catalog: &Catalog) -> Result<(), ExampleError> {
         match self {
             Self::Event(example) => example.becomes.check(catalog, &example.to_event(catalog)?),
-            Self::Said(example) => example.check(catalog),
+            Self::ClientPublish(example) => example.check(catalog),
         }
     }
 }
@@ -144,10 +144,10 @@ pub enum ExampleError {
     /// The file is no example.
     #[error("not an example with the members event, data and becomes")]
     Json(#[source] serde_json::Error),
-    /// The file is no example of what a client says.
-    #[error("not an example with the members claims, says, and either event and becomes, or refused")]
+    /// The file is no example of what a client publishes.
+    #[error("not an example with the members claims, publishes, and either event and becomes, or refused")]
     SaidJson(#[source] serde_json::Error),
-    /// What the client says becomes another event.
+    /// What the client publishes becomes another event.
     #[error("it becomes the event {found}")]
     OtherEvent {
         /// Which.
@@ -155,7 +155,7 @@ pub enum ExampleError {
     },
     /// The client is refused.
     #[error("it is refused as {}, at {:?}", .0.reason(), .0.pointer().unwrap_or_default())]
-    Refused(#[source] Unsaid),
+    Refused(#[source] PublishRefusal),
     /// The client is not refused.
     #[error("it is not refused")]
     Accepted,

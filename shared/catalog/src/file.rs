@@ -11,7 +11,7 @@ pub(crate) struct CatalogFile {
     /// For people; the code has no use for it.
     #[serde(default, rename = "description")]
     _description: String,
-    pub(crate) keys: Vec<String>,
+    pub(crate) grants: Vec<String>,
     #[serde(default = "new")]
     pub(crate) deliver: String,
     #[serde(default)]

@@ -2,8 +2,8 @@
 //!
 //! A tenant is `schemas/<tenant>/catalog.toml` with the JSON Schemas beside it; the differences
 //! between systems are data here and never a branch in code. The crate is pure: it is given the
-//! texts of the files, and it turns events into envelopes, claims into keys, requests into lookups
-//! and what clients say into events, always in the same way for the same input. The projector relies on that: an event
+//! texts of the files, and it turns events into envelopes, claims into grants, requests into lookups
+//! and what clients publish into events, always in the same way for the same input. The projector relies on that: an event
 //! that is projected again yields the same envelopes in the same order.
 
 mod catalog;
@@ -22,11 +22,11 @@ mod template;
 
 pub use catalog::{Catalog, Catalogs, Route, StartPolicy, Topic};
 pub use compare::{Break, CompareError, Who, breaks};
-pub use example::{Becomes, EventExample, Example, ExampleError, ExampleReport, Refused, SaidExample};
+pub use example::{Becomes, EventExample, Example, ExampleError, ExampleReport, PublishExample, Refused};
 pub use message::MessageType;
 pub use parse::{CatalogError, Files, Problem};
 pub use project::{project, read};
-pub use publish::{Said, Unsaid, Voice};
+pub use publish::{ClientPublish, PublishClaims, PublishRefusal};
 pub use rejection::{Reason, Rejection};
 pub use schemas::is_catalog_file;
 pub use shape::{EventShape, Member, Shape, event_shapes};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tidings_model::{Address, Class, EventName, Tenant};
 
 use crate::catalog::{Catalog, Route, StartPolicy, Topic};
-use crate::destination::{AddressTemplate, KeyRule};
+use crate::destination::{AddressTemplate, GrantRule};
 use crate::file::{CatalogFile, RouteFile, TopicFile};
 use crate::message::MessageType;
 use crate::schemas::{CATALOG, Schemas};
@@ -88,9 +88,9 @@ impl Problems {
         let file: CatalogFile = self.take(CATALOG, toml::from_str(text))?;
         let schemas = Schemas::new(files);
 
-        let keys: Vec<_> = file.keys.iter().filter_map(|key| self.key_rule(key)).collect();
+        let grants: Vec<_> = file.grants.iter().filter_map(|grant| self.grant_rule(grant)).collect();
         // Of what is opened nothing is said if a mistake hides some of it.
-        let opened = Some(&*keys).filter(|keys| keys.len() == file.keys.len());
+        let opened = Some(&*grants).filter(|grants| grants.len() == file.grants.len());
         let start = self.start_policy(&file.deliver);
         let topic_names: HashSet<_> = file.topics.keys().cloned().collect();
         let topics = file.topics.into_iter().filter_map(|(name, topic)| self.topic(name, topic));
@@ -111,18 +111,18 @@ impl Problems {
         }
         self.check_names(&messages);
         self.check_topics(&messages, &topic_names);
-        if let Some(keys) = opened {
-            self.check_destinations(&messages, keys, &topics);
+        if let Some(grants) = opened {
+            self.check_destinations(&messages, grants, &topics);
             for (name, topic) in &topics {
                 self.check_roles(
                     &format!("topics.{name}"),
                     topic.entitled.as_deref().unwrap_or_default(),
-                    keys,
+                    grants,
                 );
             }
             for rule in &publish {
                 let place = format!("publish `{}`", rule.action);
-                self.check_roles(&place, rule.entitled.as_deref().unwrap_or_default(), keys);
+                self.check_roles(&place, rule.entitled.as_deref().unwrap_or_default(), grants);
             }
         }
         let routes = file.routes.into_iter();
@@ -130,15 +130,18 @@ impl Problems {
             routes.filter_map(|(verb, route)| self.route(verb, &route, &messages, &broken)).collect();
         let by_event = self.index(&messages);
         let (tenant, start) = (tenant.clone(), start?);
-        Some(Catalog { tenant, start, keys, topics, messages, routes, publish, by_event })
+        Some(Catalog { tenant, start, grants, topics, messages, routes, publish, by_event })
     }
 
-    fn key_rule(&mut self, text: &str) -> Option<KeyRule> {
-        let address = self.take("keys", AddressTemplate::of_claims(text))?;
+    fn grant_rule(&mut self, text: &str) -> Option<GrantRule> {
+        let address = self.take("grants", AddressTemplate::of_claims(text))?;
         if address.paths().any(Path::has_each) {
-            self.add("keys", format!("{text:?} has a [*]: a list claim opens one key per element by itself"));
+            self.add(
+                "grants",
+                format!("{text:?} has a [*]: a list claim opens one grant per element by itself"),
+            );
         }
-        Some(KeyRule::new(address))
+        Some(GrantRule::new(address))
     }
 
     fn start_policy(&mut self, text: &str) -> Option<StartPolicy> {
@@ -159,8 +162,8 @@ impl Problems {
         let entitled = match file.roles {
             None => None,
             Some(roles) => {
-                let keys = roles.iter().map(|role| Address::new("role", role)).collect();
-                Some(self.take(&place, keys)?)
+                let grants = roles.iter().map(|role| Address::new("role", role)).collect();
+                Some(self.take(&place, grants)?)
             }
         };
         Some((name, Topic { address, entitled }))

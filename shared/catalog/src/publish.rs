@@ -1,28 +1,28 @@
-//! What clients say: from a client's frame to the event that it becomes, if the token lets them.
+//! What clients publish: from a client's frame to the event that it becomes, if the token permits it.
 //!
-//! A token decides twice: its keys open a rule (`roles`), and its claims say where the rule holds
+//! A token decides twice: its grants open a rule (`roles`), and its claims say where the rule holds
 //! (`where`). Conditions look at the event's data as it will be published, so what was checked is
-//! what is addressed and delivered. A claim that is missing or odd lets a client say less, never more.
+//! what is addressed and delivered. A claim that is missing or odd permits less, never more.
 
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
-use tidings_model::{Address, EventName, Keys};
+use tidings_model::{Address, EventName, Grants};
 
 use crate::catalog::Catalog;
 use crate::destination::claim_texts;
 use crate::rejection::{Reason, Rejection};
 use crate::template::{Path, Scope, Template, TextTemplate, Unresolved, as_name};
 
-/// The claims that decide over what their holder may say: those that the catalog asks about, and
-/// only of who may say something. For others it takes a pointer's room.
+/// The claims that decide what their holder may publish: those that the catalog's rules name. A holder who may publish
+/// nothing has none, which takes the space of a pointer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Voice(Option<Box<Value>>);
+pub struct PublishClaims(Option<Box<Value>>);
 
-/// What a client said, as an event.
+/// What a client published, as an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
-    /// What happened to what.
+pub struct ClientPublish {
+    /// Its name.
     pub event: EventName,
     /// The event's data.
     pub data: Value,
@@ -30,28 +30,28 @@ pub struct Said {
     place: Option<String>,
 }
 
-impl Said {
+impl ClientPublish {
     /// The projector's objection, for the client: a pointer into the event's data is made one into the
     /// client's frame, or left out.
     #[must_use]
-    pub fn objection(&self, rejection: Rejection) -> Unsaid {
+    pub fn refusal(&self, rejection: Rejection) -> PublishRefusal {
         let pointer = match rejection.reason {
             Reason::MissingValue => rejection
                 .pointer
                 .and_then(|pointer| self.place.as_ref().map(|place| format!("{place}{pointer}"))),
             _ => rejection.pointer,
         };
-        Unsaid::Rejected(Rejection { pointer, ..rejection })
+        PublishRefusal::Rejected(Rejection { pointer, ..rejection })
     }
 }
 
-/// Why something that a client says does not become an event.
+/// Why what a client publishes does not become an event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unsaid {
+pub enum PublishRefusal {
     /// The catalog has no such verb.
     #[error("there is no action {0}")]
     Unknown(String),
-    /// The token does not let its holder say this.
+    /// The token does not permit this.
     #[error("{0}")]
     Forbidden(String),
     /// It is not what the catalog expects; a pointer leads into the client's frame for a missing value, and
@@ -60,7 +60,7 @@ pub enum Unsaid {
     Rejected(Rejection),
 }
 
-impl Unsaid {
+impl PublishRefusal {
     /// There is no such verb.
     #[must_use]
     pub fn unknown(verb: &str) -> Self {
@@ -88,55 +88,55 @@ impl Unsaid {
 }
 
 impl Catalog {
-    /// What decides over what the holder of these claims, which open these keys, may say.
+    /// The claims, of those that open these grants, that decide what their holder may publish.
     #[must_use]
-    pub fn voice(&self, claims: &Map<String, Value>, keys: &Keys) -> Voice {
+    pub fn publish_claims(&self, claims: &Map<String, Value>, grants: &Grants) -> PublishClaims {
         let mut kept = Map::new();
-        for path in self.publish.iter().filter(|rule| rule.is_open_to(keys)).flat_map(|rule| &rule.claims) {
+        for path in self.publish.iter().filter(|rule| rule.is_open_to(grants)).flat_map(|rule| &rule.claims) {
             path.keep(claims, &mut kept);
         }
-        Voice((!kept.is_empty()).then(|| Box::new(Value::Object(kept))))
+        PublishClaims((!kept.is_empty()).then(|| Box::new(Value::Object(kept))))
     }
 
     /// The event that a client's frame with this verb becomes: by the first rule for it, in the catalog's
-    /// order, that the token lets its holder use.
-    pub fn say(
+    /// order, that the token permits.
+    pub fn publish(
         &self,
         verb: &str,
         frame: &Map<String, Value>,
-        keys: &Keys,
-        voice: &Voice,
-    ) -> Result<Said, Unsaid> {
+        grants: &Grants,
+        voice: &PublishClaims,
+    ) -> Result<ClientPublish, PublishRefusal> {
         let mut refusal = None;
         for rule in self.publish.iter().filter(|rule| rule.is_for(verb, frame)) {
-            if !rule.is_open_to(keys) {
-                let text = format!("your roles do not let you say {}", named(verb, rule.kind.as_deref()));
-                refusal.get_or_insert(Unsaid::Forbidden(text));
+            if !rule.is_open_to(grants) {
+                let text = format!("your roles do not permit {}", named(verb, rule.kind.as_deref()));
+                refusal.get_or_insert(PublishRefusal::Forbidden(text));
                 continue;
             }
-            match rule.say(frame, voice) {
-                Ok(said) => return Ok(said),
-                Err(unsaid) => refusal = Some(unsaid),
+            match rule.apply(frame, voice) {
+                Ok(published) => return Ok(published),
+                Err(refused) => refusal = Some(refused),
             }
         }
         Err(refusal.unwrap_or_else(|| self.unknown_verb(verb, frame)))
     }
 
-    fn unknown_verb(&self, verb: &str, frame: &Map<String, Value>) -> Unsaid {
+    fn unknown_verb(&self, verb: &str, frame: &Map<String, Value>) -> PublishRefusal {
         let is_of_another_type = self.publish.iter().any(|rule| rule.action == verb);
         let kind = frame.get("type").and_then(Value::as_str).filter(|_| is_of_another_type);
-        Unsaid::Unknown(named(verb, kind))
+        PublishRefusal::Unknown(named(verb, kind))
     }
 }
 
-/// A verb, the event that it becomes, and who may say it of what.
+/// A verb, the event that it becomes, and who may publish it about what.
 #[derive(Debug)]
 pub(crate) struct PublishRule {
     pub(crate) action: String,
     /// What the frame's `type` must be, beside the verb.
     pub(crate) kind: Option<String>,
     pub(crate) event: EventName,
-    /// Whoever holds one of these keys may; everybody, if there is no list.
+    /// A holder of one of these grants may; everybody, if there is no list.
     pub(crate) entitled: Option<Vec<Address>>,
     /// What the paths into the event's data lead to must be one of the texts that claims make.
     pub(crate) conditions: Vec<(Path, TextTemplate)>,
@@ -146,7 +146,7 @@ pub(crate) struct PublishRule {
 }
 
 /// The name by which `data` reaches the token's claims. A frame's member of this name is out of reach, so
-/// no client can say what its token does not.
+/// no client can claim what its token does not.
 pub(crate) const CLAIMS: &str = "claims";
 
 impl PublishRule {
@@ -155,46 +155,56 @@ impl PublishRule {
         self.action == verb && (self.kind.is_none() || self.kind.as_deref() == kind())
     }
 
-    fn is_open_to(&self, keys: &Keys) -> bool {
-        self.entitled.as_ref().is_none_or(|entitled| entitled.iter().any(|key| keys.contains(key)))
+    fn is_open_to(&self, grants: &Grants) -> bool {
+        self.entitled.as_ref().is_none_or(|entitled| entitled.iter().any(|grant| grants.contains(grant)))
     }
 
-    fn say(&self, frame: &Map<String, Value>, voice: &Voice) -> Result<Said, Unsaid> {
+    fn apply(
+        &self,
+        frame: &Map<String, Value>,
+        voice: &PublishClaims,
+    ) -> Result<ClientPublish, PublishRefusal> {
         let rendered = self.data.render(&FrameScope { frame, voice });
-        let data = rendered.map_err(|unresolved| unsaid(&unresolved))?.unwrap_or_default();
+        let data = rendered.map_err(|unresolved| unresolved_refusal(&unresolved))?.unwrap_or_default();
         let place = self.data.as_place().map(Path::pointer);
-        let said = Said { event: self.event.clone(), data, place };
+        let published = ClientPublish { event: self.event.clone(), data, place };
         for (path, template) in &self.conditions {
-            self.check(path, template, &said, voice)?;
+            self.check(path, template, &published, voice)?;
         }
-        Ok(said)
+        Ok(published)
     }
 
-    fn check(&self, path: &Path, template: &TextTemplate, said: &Said, voice: &Voice) -> Result<(), Unsaid> {
-        let scope = DataScope(&said.data);
+    fn check(
+        &self,
+        path: &Path,
+        template: &TextTemplate,
+        published: &ClientPublish,
+        voice: &PublishClaims,
+    ) -> Result<(), PublishRefusal> {
+        let scope = DataScope(&published.data);
         let found = path.find_one(&scope);
         let Some(text) = found.as_deref().and_then(as_name) else {
-            return Err(said.objection(Rejection::unresolved(&Unresolved::no_text_at(path))));
+            return Err(published.refusal(Rejection::unresolved(&Unresolved::no_text_at(path))));
         };
         let claims = voice.0.as_deref().and_then(Value::as_object);
         let allowed = claim_texts(template, claims.unwrap_or(&Map::new()));
-        // An empty claim opens no key either.
+        // An empty claim opens no grant either.
         if !text.is_empty() && allowed.iter().any(|allowed| *allowed == text) {
             return Ok(());
         }
         let (action, text) = (named(&self.action, self.kind.as_deref()), quoted(&text));
-        Err(Unsaid::Forbidden(format!("your token does not let you say {action} where {path} is {text}")))
+        Err(PublishRefusal::Forbidden(format!("your token does not permit {action} where {path} is {text}")))
     }
 }
 
 /// A frame without the data, or a token without the claim, that the rule places in the event.
-fn unsaid(unresolved: &Unresolved) -> Unsaid {
+fn unresolved_refusal(unresolved: &Unresolved) -> PublishRefusal {
     let path = &unresolved.path;
     if let Some(claim) = path.inside().filter(|_| path.root() == CLAIMS) {
-        return Unsaid::Forbidden(format!("your token has no claim {}", quoted(&claim.to_string())));
+        return PublishRefusal::Forbidden(format!("your token has no claim {}", quoted(&claim.to_string())));
     }
     let pointer = Some(path.pointer());
-    Unsaid::Rejected(Rejection { pointer, ..Rejection::unresolved(unresolved) })
+    PublishRefusal::Rejected(Rejection { pointer, ..Rejection::unresolved(unresolved) })
 }
 
 fn named(verb: &str, kind: Option<&str>) -> String {
@@ -209,7 +219,7 @@ fn quoted(text: &str) -> String {
 
 struct FrameScope<'f> {
     frame: &'f Map<String, Value>,
-    voice: &'f Voice,
+    voice: &'f PublishClaims,
 }
 
 impl Scope for FrameScope<'_> {

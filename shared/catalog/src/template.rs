@@ -364,7 +364,7 @@ pub(crate) enum TemplateError {
         "{{{0}.*?}} leaves out members of an object, which only a whole value in `body` or `data` may do"
     )]
     NoObject(String),
-    #[error("{{{0}}} reads words, which only claims in `keys` and `where` may do")]
+    #[error("{{{0}}} reads words, which only claims in `grants` and `where` may do")]
     Words(String),
     #[error("{0:?} has a brace without its partner (write {{{{ or }}}} for a brace itself)")]
     Brace(String),

@@ -9,7 +9,7 @@ use std::path::Path;
 use tidings_producer_build::{GenerateError, read, source};
 
 const CATALOG: &str = r#"
-keys = ["user:{sub}"]
+grants = ["user:{sub}"]
 [[message]]
 name = "dish"
 events = ["dish.ready"]

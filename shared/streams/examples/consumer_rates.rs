@@ -77,9 +77,9 @@ fn report(what: &str, number: usize, took: Duration) {
 fn change(sequence: u64) -> Result<Change, Failure> {
     let position = Position { epoch: Epoch(0x18f3_a0c2), sequence };
     let presence = Presence::Connected("gateway-1".to_owned());
-    let keys = ["user:ada", "role:responder", "all"].map(Address::parse);
-    let keys = keys.into_iter().collect::<Result<_, _>>()?;
-    Ok(Change { keys, ..Change::new(position, presence, NOW + sequence) })
+    let grants = ["user:ada", "role:responder", "all"].map(Address::parse);
+    let grants = grants.into_iter().collect::<Result<_, _>>()?;
+    Ok(Change { grants, ..Change::new(position, presence, NOW + sequence) })
 }
 
 async fn open(server: &NatsServer, kind: &str) -> Result<Arc<dyn ConsumerStore>, Failure> {

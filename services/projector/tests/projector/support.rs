@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 /// seconds. Of each job's `job.progressed` there is one in ten seconds, and in between only its
 /// `job.completed`; of each gauge there are at most twenty in a second.
 const CATALOG: &str = r#"
-keys = ["user:{sub}"]
+grants = ["user:{sub}"]
 
 [[message]]
 name = "note"

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 
 const CATALOG: &str = r#"
-keys = ["user:{sub}", "role:{role}"]
+grants = ["user:{sub}", "role:{role}"]
 [topics.news]
 [topics.alerts]
 roles = ["sre", "dev"]
@@ -98,7 +98,7 @@ fn what_clients_lose_is_named() {
     check(
         r#", "role:{role}"]"#,
         "]",
-        &[r#"breaks clients: keys: tokens do not open "role:{role}" any more"#],
+        &[r#"breaks clients: grants: tokens do not open "role:{role}" any more"#],
     );
     check(
         "routes.note",

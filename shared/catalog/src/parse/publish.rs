@@ -1,4 +1,4 @@
-//! Reading `[[publish]]`: what clients may say.
+//! Reading `[[publish]]`: what clients may publish.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -27,7 +27,7 @@ impl Problems {
             self.add(&place, "the protocol has a meaning of its own for this verb");
         }
         if around.routes.contains_key(&file.action) {
-            self.add(&place, "there is a route of this verb, which asks and says nothing");
+            self.add(&place, "there is a route of this verb, which asks and publishes nothing");
         }
         let event = self.event(&place, &file.event);
         if event.is_some() && !around.events.contains(&file.event) {
@@ -36,7 +36,7 @@ impl Problems {
         let entitled = file.roles.map(|roles| self.entitled(&place, &roles));
         let conditions: Vec<_> =
             file.conditions.iter().filter_map(|(path, text)| self.condition(&place, path, text)).collect();
-        let data = self.said(&place, file.data);
+        let data = self.published(&place, file.data);
         let asked = conditions.iter().flat_map(|(_, template)| template.paths().cloned());
         let placed = data.iter().flat_map(Template::paths).filter(|path| path.root() == CLAIMS);
         let claims = asked.chain(placed.filter_map(Path::inside)).collect();
@@ -46,7 +46,7 @@ impl Problems {
 
     fn entitled(&mut self, place: &str, roles: &[String]) -> Vec<Address> {
         if roles.is_empty() {
-            self.add(place, "`roles` names no role, so nobody could say this; without it, everybody may");
+            self.add(place, "`roles` names no role, so nobody could publish this; without it, everybody may");
         }
         roles.iter().filter_map(|role| self.take(place, Address::new("role", role))).collect()
     }
@@ -71,7 +71,7 @@ impl Problems {
         Some((path?, template?))
     }
 
-    fn said(&mut self, place: &str, file: toml::Value) -> Option<Template> {
+    fn published(&mut self, place: &str, file: toml::Value) -> Option<Template> {
         let data = self.take(place, to_json(file))?;
         let template = self.take(place, Template::parse(&data))?;
         for path in template.paths() {

@@ -6,7 +6,7 @@ use tidings_model::Address;
 
 use super::Problems;
 use crate::catalog::Topic;
-use crate::destination::{AddressTemplate, KeyRule};
+use crate::destination::{AddressTemplate, GrantRule};
 use crate::message::MessageType;
 
 impl Problems {
@@ -14,19 +14,23 @@ impl Problems {
     pub(super) fn check_destinations(
         &mut self,
         messages: &[MessageType],
-        keys: &[KeyRule],
+        grants: &[GrantRule],
         topics: &BTreeMap<String, Topic>,
     ) {
         let topics: Vec<_> = topics.values().map(|topic| AddressTemplate::of(&topic.address)).collect();
         for message in messages {
             for address in message.to.iter().map(|to| &to.address) {
-                let is_open = keys.iter().any(|key| key.may_open(address));
+                let is_open = grants.iter().any(|grant| grant.may_open(address));
                 let is_topic = topics.iter().any(|topic| topic.may_be(address));
                 // A topic that is missing under [topics] is named by another check.
                 if !is_open && !is_topic && address.literal_topic().is_none() {
                     self.add(
                         &format!("message `{}`", message.name),
-                        format!("no token opens its destination {:?}: {}", address.to_string(), opened(keys)),
+                        format!(
+                            "no token opens its destination {:?}: {}",
+                            address.to_string(),
+                            opened(grants)
+                        ),
                     );
                 }
             }
@@ -34,20 +38,20 @@ impl Problems {
     }
 
     /// Roles that may do something are those of some token.
-    pub(super) fn check_roles(&mut self, place: &str, roles: &[Address], keys: &[KeyRule]) {
+    pub(super) fn check_roles(&mut self, place: &str, roles: &[Address], grants: &[GrantRule]) {
         for role in roles {
             let address = AddressTemplate::of(role);
-            if !keys.iter().any(|key| key.may_open(&address)) {
-                self.add(place, format!("no token opens {:?}: {}", role.as_str(), opened(keys)));
+            if !grants.iter().any(|grant| grant.may_open(&address)) {
+                self.add(place, format!("no token opens {:?}: {}", role.as_str(), opened(grants)));
             }
         }
     }
 }
 
-fn opened(keys: &[KeyRule]) -> String {
-    if keys.is_empty() {
-        return "`keys` is empty".to_owned();
+fn opened(grants: &[GrantRule]) -> String {
+    if grants.is_empty() {
+        return "`grants` is empty".to_owned();
     }
-    let keys: Vec<_> = keys.iter().map(ToString::to_string).collect();
-    format!("`keys` open {}", keys.join(", "))
+    let grants: Vec<_> = grants.iter().map(ToString::to_string).collect();
+    format!("`grants` open {}", grants.join(", "))
 }

@@ -17,7 +17,7 @@ fn with(v: Option<Value>) -> Map<String, Value> {
 fn message(members: &str) -> Catalog {
     let to = if members.contains("to =") { "" } else { "to = 'all'\n" };
     catalog(&format!(
-        "keys = ['all', 'user:{{sub}}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\n{to}{members}\n"
+        "grants = ['all', 'user:{{sub}}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\n{to}{members}\n"
     ))
 }
 
@@ -121,10 +121,11 @@ fn nothing_is_the_same_in_what_clients_say() {
             let mut frame = with(v.clone());
             frame.insert("o".to_owned(), Value::Object(with(v.clone())));
             let holder = with(v.clone());
-            let keys = catalog.keys(&holder);
-            let said = catalog.say("say", &frame, &keys, &catalog.voice(&holder, &keys));
-            let said = said.map_or_else(|unsaid| unsaid.reason().to_owned(), |said| said.data.to_string());
-            assert_eq!(said, expected, "{data} with {v:?}");
+            let keys = catalog.grants(&holder);
+            let published = catalog.publish("say", &frame, &keys, &catalog.publish_claims(&holder, &keys));
+            let published = published
+                .map_or_else(|refusal| refusal.reason().to_owned(), |published| published.data.to_string());
+            assert_eq!(published, expected, "{data} with {v:?}");
         }
     }
 }
@@ -142,10 +143,10 @@ fn nothing_opens_no_key_and_asks_for_nothing() {
     ] {
         for template in ["user:{v}", "user:{v?}"] {
             let catalog = catalog(&format!(
-                "keys = ['{template}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'user:{{data.u}}'\n{route}"
+                "grants = ['{template}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'user:{{data.u}}'\n{route}"
             ));
             let holder = with(v.clone());
-            assert_eq!(catalog.keys(&claims(&json!(holder))).iter().count(), keys, "{template} with {v:?}");
+            assert_eq!(catalog.grants(&claims(&json!(holder))).iter().count(), keys, "{template} with {v:?}");
             let asked = catalog.route("newest").unwrap().key(&holder).ok();
             assert_eq!(asked.as_deref(), key, "{v:?}");
         }

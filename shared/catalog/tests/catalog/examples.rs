@@ -43,7 +43,7 @@ fn every_example_holds_and_every_event_has_one() {
 #[test]
 fn a_report_names_wrong_examples_and_events_without_one() {
     let catalog = crate::support::catalog(
-        "keys = ['all', 'user:{sub}']\n[[message]]\nname = 'm'\nevents = ['a.b', 'a.c', 'a.d']\nschema = 'any.json'\nto = 'all'\nbody = {}",
+        "grants = ['all', 'user:{sub}']\n[[message]]\nname = 'm'\nevents = ['a.b', 'a.c', 'a.d']\nschema = 'any.json'\nto = 'all'\nbody = {}",
     );
     let becomes = r#""data":{},"becomes":{"to":["all"],"message":{}}"#;
     let files = [
@@ -61,7 +61,7 @@ fn a_report_names_wrong_examples_and_events_without_one() {
 #[test]
 fn an_example_that_does_not_hold_says_what_differs() {
     let catalog = crate::support::catalog(
-        "keys = ['all', 'user:{sub}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'user:{data.u}'\nbody.n = '{data.n}'",
+        "grants = ['all', 'user:{sub}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'user:{data.u}'\nbody.n = '{data.n}'",
     );
     for (text, expected) in [
         ("[]", "not an example"),
@@ -86,22 +86,22 @@ fn an_example_that_does_not_hold_says_what_differs() {
 #[test]
 fn an_example_of_what_a_client_says_that_does_not_hold_says_what_differs() {
     let catalog = crate::support::catalog(
-        "keys = ['all', 'role:{role}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'all'\nbody.n = '{data.n}'\n\
+        "grants = ['all', 'role:{role}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'all'\nbody.n = '{data.n}'\n\
          [[publish]]\naction = 'say'\nevent = 'a.b'\nroles = ['sre']",
     );
-    let said = r#""claims":{"role":"sre"},"says":{"action":"say","data":{"n":1}}"#;
-    let silent = r#""claims":{},"says":{"action":"say","data":{"n":1}}"#;
+    let published = r#""claims":{"role":"sre"},"publishes":{"action":"say","data":{"n":1}}"#;
+    let silent = r#""claims":{},"publishes":{"action":"say","data":{"n":1}}"#;
     for (text, expected) in [
-        (format!("{{{said}}}"), "it becomes the event a.b"),
+        (format!("{{{published}}}"), "it becomes the event a.b"),
         (
-            format!(r#"{{{said},"event":"a.c","becomes":{{"to":["all"],"message":{{"n":1}}}}}}"#),
+            format!(r#"{{{published},"event":"a.c","becomes":{{"to":["all"],"message":{{"n":1}}}}}}"#),
             "becomes the event a.b",
         ),
         (
-            format!(r#"{{{said},"event":"a.b","becomes":{{"to":["all"],"message":{{"n":2}}}}}}"#),
+            format!(r#"{{{published},"event":"a.b","becomes":{{"to":["all"],"message":{{"n":2}}}}}}"#),
             "another message",
         ),
-        (format!(r#"{{{said},"refused":{{"reason":"forbidden"}}}}"#), "not refused"),
+        (format!(r#"{{{published},"refused":{{"reason":"forbidden"}}}}"#), "not refused"),
         (format!(r#"{{{silent},"refused":{{"reason":"schema-violation"}}}}"#), "refused as forbidden"),
         (
             format!(r#"{{{silent},"refused":{{"reason":"forbidden","pointer":"/data"}}}}"#),
@@ -111,7 +111,7 @@ fn an_example_of_what_a_client_says_that_does_not_hold_says_what_differs() {
             format!(r#"{{{silent},"event":"a.b","becomes":{{"to":["all"],"message":{{"n":1}}}}}}"#),
             "refused as forbidden",
         ),
-        (format!(r#"{{{said},"becoms":{{}}}}"#), "claims, says"),
+        (format!(r#"{{{published},"becoms":{{}}}}"#), "claims, says"),
     ] {
         let error = Example::parse(&text).and_then(|example| example.check(&catalog)).unwrap_err();
         assert!(error.to_string().contains(expected), "{text}: {error}");

@@ -9,7 +9,7 @@
 
 mod absence;
 mod examples;
-mod keys;
+mod grants;
 mod mistakes;
 mod numbers;
 mod projection;

@@ -7,7 +7,7 @@ use crate::support::parse;
 
 /// A catalog without mistakes; the lines of a case take the place of those with the same beginning.
 const GOOD: [&str; 15] = [
-    "keys = ['user:{sub}']",
+    "grants = ['user:{sub}']",
     "deliver = '7d'",
     "topics.news = {}",
     "[routes.progress]",
@@ -56,10 +56,10 @@ fn each_mistake_is_named_with_its_place() {
         ("to = [{ address = 'all', wenn = {} }]", "catalog.toml", "a table with `address` and `when`"),
         ("to = 7", "catalog.toml", "a table with `address` and `when`"),
         // Keys and topics.
-        ("keys = ['user']", "keys", "user"),
-        ("keys = ['{kind}:x']", "keys", "kind"),
-        ("keys = ['user:{a']", "keys", "brace"),
-        ("keys = ['user:{a[*]}']", "keys", "[*]"),
+        ("grants = ['user']", "grants", "user"),
+        ("grants = ['{kind}:x']", "grants", "kind"),
+        ("grants = ['user:{a']", "grants", "brace"),
+        ("grants = ['user:{a[*]}']", "grants", "[*]"),
         ("deliver = 'soon'", "deliver", "\"soon\""),
         ("deliver = '900000y'", "deliver", "\"900000y\""),
         ("topics.news = { roles = ['sre', ''] }", "topics.news", "role"),
@@ -83,10 +83,10 @@ fn each_mistake_is_named_with_its_place() {
         (
             "to = ['user:{data.u}', 'tabel:{data.table}']",
             "message `m`",
-            "no token opens its destination \"tabel:{data.table}\": `keys` open user:{sub}",
+            "no token opens its destination \"tabel:{data.table}\": `grants` open user:{sub}",
         ),
         ("to = ['user:{data.u}', 'all']", "message `m`", "\"all\""),
-        ("keys = []", "message `m`", "\"user:{data.u}\": `keys` is empty"),
+        ("grants = []", "message `m`", "\"user:{data.u}\": `grants` is empty"),
         ("topics.news = { roles = ['sre'] }", "topics.news", "no token opens \"role:sre\""),
         ("class = 'newest'", "message `m`", "\"newest\""),
         ("key   = '{data.k'", "message `m`", "brace"),
@@ -158,7 +158,7 @@ fn mistakes_between_lines_are_named_too() {
 #[test]
 fn all_mistakes_are_named_in_one_go() {
     let changes = [
-        "keys = ['user']",
+        "grants = ['user']",
         "deliver = 'soon'",
         "schema = 'gone.json'",
         "class = 'newest'",
@@ -167,7 +167,7 @@ fn all_mistakes_are_named_in_one_go() {
     ];
     let found = problems(&with(&changes));
     let places: Vec<_> = found.iter().map(|problem| problem.split(':').next().unwrap()).collect();
-    let expected = ["keys", "deliver", "message `m`", "message `m`", "message `m`", "routes.progress"];
+    let expected = ["grants", "deliver", "message `m`", "message `m`", "message `m`", "routes.progress"];
     assert_eq!(places, expected, "{found:#?}");
 }
 
@@ -197,7 +197,7 @@ fn more_attributes_than_headers_can_carry_are_refused() {
 fn a_destination_is_one_that_some_token_opens() {
     let problems = |keys: &str, to: &str| {
         problems(&format!(
-            "keys = [{keys}]\n[topics.news]\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = '{to}'\nbody = {{}}"
+            "grants = [{keys}]\n[topics.news]\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = '{to}'\nbody = {{}}"
         ))
     };
     for (keys, to, is_open) in [

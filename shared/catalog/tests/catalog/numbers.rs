@@ -9,7 +9,7 @@ use crate::support::{catalog, event};
 
 fn numbered() -> Catalog {
     catalog(
-        "keys = ['user:{n}', 'all']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\n\
+        "grants = ['user:{n}', 'all']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\n\
          to = ['user:{data.n}', { address = 'all', when = { 'data.n' = 1, 'data.l' = [1, { x = 2.5 }] } }]\n\
          class = 'latest'\nkey = 'k{data.n}'\nattributes = { n = '{data.n}' }\n\
          body = { n = '{data.n}', t = 'n={data.n}' }\n\
@@ -33,7 +33,7 @@ fn named(spelling: &str) -> String {
     let name = envelope.subject.address.id().unwrap();
     assert_eq!(envelope.subject.key.as_deref(), Some(format!("k{name}").as_str()));
     assert_eq!(serde_json::to_value(&envelope.attributes["n"]).unwrap(), *name);
-    assert!(catalog.keys(object).contains(&envelope.subject.address));
+    assert!(catalog.grants(object).contains(&envelope.subject.address));
     assert_eq!(catalog.route("newest").unwrap().key(object).unwrap(), format!("k{name}"));
     // In the message, it is as the producer wrote it.
     let written = object["n"].to_string();
@@ -79,14 +79,14 @@ fn a_condition_holds_for_every_spelling_of_its_numbers() {
 #[test]
 fn what_clients_say_is_compared_by_value() {
     let catalog = numbered();
-    let say = |claim: &str, said: &str| {
+    let say = |claim: &str, published: &str| {
         let holder = read(&format!(r#"{{"n":{claim}}}"#));
-        let frame = read(&format!(r#"{{"action":"say","data":{{"n":{said}}}}}"#));
-        let keys = catalog.keys(holder.as_object().unwrap());
-        let voice = catalog.voice(holder.as_object().unwrap(), &keys);
-        catalog.say("say", frame.as_object().unwrap(), &keys, &voice).is_ok()
+        let frame = read(&format!(r#"{{"action":"say","data":{{"n":{published}}}}}"#));
+        let keys = catalog.grants(holder.as_object().unwrap());
+        let voice = catalog.publish_claims(holder.as_object().unwrap(), &keys);
+        catalog.publish("say", frame.as_object().unwrap(), &keys, &voice).is_ok()
     };
-    for (claim, said, expected) in [
+    for (claim, published, expected) in [
         ("7", "7.0", true),
         ("7e0", "7", true),
         ("[6, 7.00]", "7", true),
@@ -94,7 +94,7 @@ fn what_clients_say_is_compared_by_value() {
         ("9007199254740993", "9007199254740992", false),
         ("7", "7.5", false),
     ] {
-        assert_eq!(say(claim, said), expected, "{claim} {said}");
+        assert_eq!(say(claim, published), expected, "{claim} {published}");
     }
 }
 

@@ -10,7 +10,7 @@ use crate::support::{any_json, any_text, as_text, catalog, event};
 fn everything() -> Catalog {
     catalog(
         r#"
-        keys = ['all', 'user:{sub}', 'room:{rooms}', 'x:<{x}>']
+        grants = ['all', 'user:{sub}', 'room:{rooms}', 'x:<{x}>']
         topics.news = {}
         [[message]]
         name = "whole"
@@ -117,7 +117,7 @@ fn an_event_is_rejected_with_a_reason_and_a_place() {
 #[test]
 fn a_key_may_be_as_long_as_an_address() {
     let catalog = catalog(
-        "keys = ['all', 'user:{sub}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'all'\nclass = 'latest'\nkey = '{data.k}'\nbody = {}",
+        "grants = ['all', 'user:{sub}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'all'\nclass = 'latest'\nkey = '{data.k}'\nbody = {}",
     );
     let project = |length: usize| catalog.project(&event("a.b", json!({ "k": "é".repeat(length / 2) })));
     assert_eq!(project(Address::MAX_ID_LENGTH).unwrap().len(), 1);
@@ -127,7 +127,7 @@ fn a_key_may_be_as_long_as_an_address() {
 #[test]
 fn a_list_of_ten_thousand_is_reached_once_each_in_order() {
     let catalog = catalog(
-        "keys = ['all', 'user:{sub}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'user:{data.w[*]}'\nbody = {}",
+        "grants = ['all', 'user:{sub}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'user:{data.w[*]}'\nbody = {}",
     );
     let watchers: Vec<String> = (0..10_000).map(|n| format!("w{n}")).collect();
     let twice = [watchers.as_slice(), &watchers].concat();
@@ -143,7 +143,7 @@ fn a_list_of_ten_thousand_is_reached_once_each_in_order() {
 #[test]
 fn numbers_keep_their_digits() {
     let catalog = catalog(
-        "keys = ['all', 'user:{sub}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'all'\nbody.n = '{data}'",
+        "grants = ['all', 'user:{sub}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'all'\nbody.n = '{data}'",
     );
     let data: Value = serde_json::from_str("[1.00, 12345678901234567890123, 1e-7]").unwrap();
     let envelopes = catalog.project(&event("a.b", data)).unwrap();

@@ -2,14 +2,14 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tidings_catalog::{Catalog, Unsaid};
+use tidings_catalog::{Catalog, PublishRefusal};
 
 use crate::support::{catalog, claims, parse};
 
 const MESSAGE: &str = "[[message]]\nname = 'm'\nevents = ['a.b', 'a.c']\nschema = 'any.json'\nto = 'topic:t'\nbody = { d = '{data}' }\n[topics.t]\n";
 
 fn with(keys: &str, rules: &str) -> String {
-    format!("keys = [{keys}]\n{MESSAGE}\n{rules}")
+    format!("grants = [{keys}]\n{MESSAGE}\n{rules}")
 }
 
 fn rules(rules: &str) -> Catalog {
@@ -19,12 +19,13 @@ fn rules(rules: &str) -> Catalog {
 /// The event and its data, or the word for why not.
 fn say(catalog: &Catalog, holder: &Value, frame: &Value) -> Result<(String, Value), String> {
     let holder = claims(holder);
-    let keys = catalog.keys(&holder);
-    let voice = catalog.voice(&holder, &keys);
+    let keys = catalog.grants(&holder);
+    let voice = catalog.publish_claims(&holder, &keys);
     let verb = frame["action"].as_str().unwrap();
-    let said = catalog.say(verb, frame.as_object().unwrap(), &keys, &voice);
-    said.map(|said| (said.event.to_string(), said.data))
-        .map_err(|unsaid| unsaid.reason().to_owned() + unsaid.pointer().unwrap_or_default())
+    let published = catalog.publish(verb, frame.as_object().unwrap(), &keys, &voice);
+    published
+        .map(|published| (published.event.to_string(), published.data))
+        .map_err(|refusal| refusal.reason().to_owned() + refusal.pointer().unwrap_or_default())
 }
 
 #[test]
@@ -94,9 +95,9 @@ fn claims_say_where_a_rule_holds() {
             Err("forbidden"),
         ),
     ] {
-        let said = say(&report(condition), &holder, &json!({ "action": "report", "data": data }));
+        let published = say(&report(condition), &holder, &json!({ "action": "report", "data": data }));
         let expected = expected.map(|()| ("a.b".to_owned(), data.clone())).map_err(str::to_owned);
-        assert_eq!(said, expected, "{condition} {holder} {data}");
+        assert_eq!(published, expected, "{condition} {holder} {data}");
     }
 }
 
@@ -122,8 +123,8 @@ fn the_first_rule_that_a_token_may_use_counts() {
         (json!({ "sub": "ada" }), &json!({ "action": "created", "type": "note" }), Err("unknown-action")),
         (json!({ "sub": "ada" }), &json!({ "action": "created" }), Err("unknown-action")),
     ] {
-        let said = say(&catalog, &holder, frame).map(|(event, _)| event);
-        assert_eq!(said, expected.map(str::to_owned).map_err(str::to_owned), "{holder} {frame}");
+        let published = say(&catalog, &holder, frame).map(|(event, _)| event);
+        assert_eq!(published, expected.map(str::to_owned).map_err(str::to_owned), "{holder} {frame}");
     }
     // Only the token speaks for itself, whatever the frame is made of.
     let frame =
@@ -140,15 +141,15 @@ fn a_connection_keeps_the_claims_that_it_needs() {
     );
     let kept = |holder: &Value| {
         let holder = claims(holder);
-        format!("{:?}", catalog.voice(&holder, &catalog.keys(&holder)))
+        format!("{:?}", catalog.publish_claims(&holder, &catalog.grants(&holder)))
     };
     let holder = |role: &str| json!({ "role": role, "sub": "ada", "org": { "site": "s9", "more": "secret" }, "x": "secret" });
-    assert_eq!(kept(&holder("guest")), "Voice(None)");
+    assert_eq!(kept(&holder("guest")), "PublishClaims(None)");
     let lead = kept(&holder("lead"));
     assert!(lead.contains("s9") && !lead.contains("secret") && !lead.contains("ada"), "{lead}");
     let clerk = kept(&holder("clerk"));
     assert!(clerk.contains("ada") && !clerk.contains("secret") && !clerk.contains("s9"), "{clerk}");
-    assert_eq!(size_of::<tidings_catalog::Voice>(), size_of::<usize>());
+    assert_eq!(size_of::<tidings_catalog::PublishClaims>(), size_of::<usize>());
 }
 
 #[test]
@@ -169,7 +170,7 @@ fn mistakes_in_rules_are_named() {
         (
             rule("roles = ['sre']").replace(", 'role:{role}'", ""),
             "publish `report`",
-            "no token opens \"role:sre\": `keys` open user:{sub}",
+            "no token opens \"role:sre\": `grants` open user:{sub}",
         ),
         (rule("where = { 's' = '{s}' }"), "publish `report`", "{s} in `where` does not begin with data"),
         (rule("where = { 'data..s' = '{s}' }"), "publish `report`", "{data..s}"),
@@ -205,7 +206,7 @@ fn any_id() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// Whatever claims and data are: what may be said is said of an id that a claim names, letter by letter.
+    /// Whatever claims and data are: what may be published is published of an id that a claim names, letter by letter.
     #[test]
     fn nobody_speaks_for_another(claim in any_id(), id in any_id(), role in any_id(), more in any_id()) {
         let catalog = rules("[[publish]]\naction = 'report'\nevent = 'a.b'\nroles = ['a']\nwhere = { 'data.s' = '{s}' }");
@@ -224,11 +225,11 @@ proptest! {
 #[test]
 fn refusals_are_for_people_too() {
     let catalog = rules("[[publish]]\naction = 'report'\nevent = 'a.b'\nwhere = { 'data.s' = '{s}' }");
-    let (keys, voice) = (catalog.keys(&claims(&json!({}))), tidings_catalog::Voice::default());
+    let (keys, voice) = (catalog.grants(&claims(&json!({}))), tidings_catalog::PublishClaims::default());
     let frame = json!({ "data": { "s": "x\n".repeat(100) } });
-    let unsaid = catalog.say("report", frame.as_object().unwrap(), &keys, &voice).unwrap_err();
-    assert!(matches!(unsaid, Unsaid::Forbidden(_)));
-    let text = unsaid.to_string();
+    let refusal = catalog.publish("report", frame.as_object().unwrap(), &keys, &voice).unwrap_err();
+    assert!(matches!(refusal, PublishRefusal::Forbidden(_)));
+    let text = refusal.to_string();
     assert!(
         text.starts_with(r#"your token does not let you say "report" where data.s is "x\nx\n"#),
         "{text}"

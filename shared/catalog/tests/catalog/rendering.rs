@@ -145,7 +145,7 @@ fn catalog_of(body: &toml::Value) -> Catalog {
     ];
     let message: toml::Table =
         message.map(|(name, value): (_, toml::Value)| (name.to_owned(), value)).into_iter().collect();
-    let catalog = [("keys", toml::Value::Array(vec!["all".into()])), ("message", vec![message].into())];
+    let catalog = [("grants", toml::Value::Array(vec!["all".into()])), ("message", vec![message].into())];
     let text: toml::Table = catalog.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
     crate::support::catalog(&text.to_string())
 }
@@ -173,7 +173,7 @@ proptest! {
     #[test]
     fn what_differs_has_different_subjects(one in any_ids(), other in any_ids()) {
         let catalog = catalog(
-            "keys = ['user:{sub}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'user:{data.id}'\n\
+            "grants = ['user:{sub}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'user:{data.id}'\n\
              class = 'latest'\nkey = '{data.key}'\nbody = {}",
         );
         let subject = |(id, key): &(String, String)| {

@@ -6,7 +6,7 @@ use tidings_model::Tenant;
 
 use crate::support::event;
 
-const CATALOG: &str = "keys = ['user:{sub}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'm.json'\nto = 'user:x'\nbody.d = '{data}'";
+const CATALOG: &str = "grants = ['user:{sub}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'm.json'\nto = 'user:x'\nbody.d = '{data}'";
 
 /// A catalog whose message has the event's data at `d`, which must fit the schema `d`.
 fn files(schema: &Value, beside: &[(&str, Value)]) -> Files {

@@ -4,7 +4,7 @@ use tidings_catalog::{Files, Member, Shape, event_shapes};
 use tidings_model::Tenant;
 
 const CATALOG: &str = r#"
-keys = ["user:{sub}", "role:{role}", "table:{table}"]
+grants = ["user:{sub}", "role:{role}", "table:{table}"]
 [[message]]
 name = "order"
 events = ["order.placed"]

@@ -1,7 +1,7 @@
 //! What an operator wants to know of a consumer.
 
 use serde::Serialize;
-use tidings_model::{Address, Keys, Position, Tenant};
+use tidings_model::{Address, Grants, Position, Tenant};
 
 use super::{ConsumerName, StoredConsumer, Subscriptions};
 use crate::carry::{CarryError, carry_over};
@@ -27,7 +27,7 @@ pub struct ConsumerReport {
     /// The gateway that the device was last connected to, until it left.
     pub connected: Option<String>,
     /// The addresses that the user's token opened when the device last connected.
-    pub keys: Keys,
+    pub grants: Grants,
     /// Topics and what they are narrowed to.
     pub subscriptions: Subscriptions,
 }
@@ -52,7 +52,7 @@ pub async fn report(
         pending,
         last_seen: state.last_seen,
         connected: state.connected.clone(),
-        keys: state.keys.clone(),
+        grants: state.grants.clone(),
         subscriptions: state.subscriptions.clone(),
     })
 }
@@ -60,7 +60,7 @@ pub async fn report(
 async fn pending(topology: &Topology, tenant: &Tenant, stored: &StoredConsumer) -> Result<u64, ReportError> {
     let state = &stored.state;
     let topics = state.subscriptions.keys().filter_map(|topic| Address::topic(topic).ok());
-    let addresses: Vec<_> = state.keys.iter().cloned().chain(topics).collect();
+    let addresses: Vec<_> = state.grants.iter().cloned().chain(topics).collect();
     if addresses.is_empty() {
         return Ok(0);
     }

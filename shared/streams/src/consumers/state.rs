@@ -10,7 +10,7 @@ use std::time::Duration;
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 use tidings_model::json::present;
-use tidings_model::{Keys, Position};
+use tidings_model::{Grants, Position};
 
 use crate::record::Record;
 
@@ -35,7 +35,7 @@ pub struct ConsumerState {
     pub subscriptions: Subscriptions,
     /// The addresses, other than of topics, that the user's token opened when the device last
     /// connected.
-    pub keys: Keys,
+    pub grants: Grants,
     /// When a gateway last knew of the device, in seconds since 1970-01-01T00:00:00Z.
     pub last_seen: u64,
     /// The gateway that the device was last connected to, until it left. A gateway that died
@@ -100,7 +100,7 @@ pub struct Change {
     pub seen_at: u64,
     /// The addresses, other than of topics, that the user's token opens now; none to leave them as
     /// they are.
-    pub keys: Keys,
+    pub grants: Grants,
 }
 
 /// What happened to a subscription.
@@ -126,7 +126,14 @@ impl Change {
     /// A change that only says where the device is and what it has acknowledged.
     #[must_use]
     pub fn new(position: Position, presence: Presence, seen_at: u64) -> Self {
-        Self { position, resets: 0, subscriptions: BTreeMap::new(), presence, seen_at, keys: Keys::default() }
+        Self {
+            position,
+            resets: 0,
+            subscriptions: BTreeMap::new(),
+            presence,
+            seen_at,
+            grants: Grants::default(),
+        }
     }
 
     /// The state after this change; without a state, that of a new consumer.
@@ -135,7 +142,7 @@ impl Change {
         let mut state = stored.cloned().unwrap_or_else(|| ConsumerState {
             position: self.position,
             subscriptions: Subscriptions::new(),
-            keys: Keys::default(),
+            grants: Grants::default(),
             last_seen: self.seen_at,
             connected: None,
             resets: self.resets,
@@ -144,8 +151,8 @@ impl Change {
         if state.resets == self.resets {
             state.position.sequence = state.position.sequence.max(self.position.sequence);
         }
-        if !self.keys.is_empty() {
-            state.keys.clone_from(&self.keys);
+        if !self.grants.is_empty() {
+            state.grants.clone_from(&self.grants);
         }
         for (topic, edit) in &self.subscriptions {
             edit.apply(topic, &mut state.subscriptions);

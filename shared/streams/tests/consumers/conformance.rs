@@ -59,7 +59,7 @@ async fn what_is_saved_is_loaded(kind: Kind) {
     let subscription = Subscription { filter, since: 40 };
     let change = Change {
         subscriptions: [("tasks".to_owned(), Edit::Subscribe(subscription.clone()))].into(),
-        keys: [Address::new("user", "ada").unwrap(), Address::all()].into(),
+        grants: [Address::new("user", "ada").unwrap(), Address::all()].into(),
         ..acked(42)
     };
     let saved = save(&store, &ada, &change).await;

@@ -23,7 +23,7 @@ async fn envelopes(bench: &Bench) -> Stream {
 fn ada_at(sequence: u64) -> Change {
     let subscription = Edit::Subscribe(Subscription { filter: [].into(), since: 0 });
     Change {
-        keys: [Address::new("user", "ada").unwrap(), Address::all()].into(),
+        grants: [Address::new("user", "ada").unwrap(), Address::all()].into(),
         subscriptions: [("incidents".to_owned(), subscription)].into(),
         ..acked(sequence)
     }
@@ -71,7 +71,7 @@ async fn without_keys_nothing_is_opened() {
     let ada = name("ada", "phone");
     assert_eq!(save(&store, &ada, &acked(0)).await.pending, Some(0));
     assert_eq!(save(&store, &ada, &ada_at(0)).await.pending, Some(2));
-    let revoked = Change { keys: [Address::new("user", "ada").unwrap()].into(), ..acked(0) };
+    let revoked = Change { grants: [Address::new("user", "ada").unwrap()].into(), ..acked(0) };
     assert_eq!(save(&store, &ada, &revoked).await.pending, Some(1), "what a token no longer opens is closed");
 }
 

@@ -158,7 +158,7 @@ async fn consumers() {
 #[tokio::test]
 async fn catalogs() {
     let scene = Scene::new().await;
-    let files = BTreeMap::from([("catalog.toml".to_owned(), "keys = []".to_owned())]);
+    let files = BTreeMap::from([("catalog.toml".to_owned(), "grants = []".to_owned())]);
     let (good_one, other) = (tenant("good"), tenant("bad"));
     record_catalogs(&scene.topology, [(&good_one, &files)]).await.unwrap();
     let bucket = bucket(&scene, "CATALOGS").await;

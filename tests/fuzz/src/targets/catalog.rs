@@ -33,15 +33,15 @@ fn template(input: &[u8]) {
     let Ok(data) = json::parse(data) else { return };
     let place = quoted(&text(template));
     let address = quoted(&format!("user:{}", text(template)));
-    if let Ok(catalog) = parse(&format!("keys = [\"all\", {address}]\n")) {
+    if let Ok(catalog) = parse(&format!("grants = [\"all\", {address}]\n")) {
         let claims = data.as_object().cloned().unwrap_or_default();
-        for key in &catalog.keys(&claims) {
+        for key in &catalog.grants(&claims) {
             tokens(key);
             assert!(matches!(key.kind(), "all" | "user"), "{key}");
         }
     }
     let text = format!(
-        "keys = [\"all\", \"user:{{sub}}\"]\n[[message]]\nname = \"m\"\nevents = [\"a.b\"]\nschema = \"any.json\"\n\
+        "grants = [\"all\", \"user:{{sub}}\"]\n[[message]]\nname = \"m\"\nevents = [\"a.b\"]\nschema = \"any.json\"\n\
          to = [{address}]\nattributes = {{ x = {place} }}\n[message.body]\nvalue = {place}\n"
     );
     let Ok(catalog) = parse(&text) else { return };
@@ -75,11 +75,11 @@ pub(crate) const CATALOG: Target = Target {
     name: "catalog",
     run: catalog,
     seeds: &[
-        b"keys = [\"all\", \"user:{sub}\", 'role:{realm_access.roles}']\ndeliver = \"7d\"\n[topics.incidents]\nroles = [\"sre\"]\n[[message]]\nname = \"incident\"\nevents = [\"incident.created\"]\nschema = \"any.json\"\nto = [\"topic:incidents\", { address = \"user:{data.a?}\", when = { \"data.b\" = 1.0 } }]\nttl = \"1h\"\n[message.body]\nid = \"{data.id}\"\n",
-        b"keys = [\"user:{sub}\"]\n[[message]]\nname = \"p\"\nevents = [\"p.q\"]\nschema = \"any.json\"\nto = \"user:{data.u}\"\nclass = \"latest\"\nkey = \"{data.d}\"\nmax_rate = \"5/s\"\nslot = \"s\"\n[message.body]\nd = \"{data.d}\"\n[routes.progress]\nmessage = \"p\"\nkey = \"{docId}\"\n",
-        b"keys = [\"user:{sub}\"]\n[[publish]]\naction = \"order\"\nevent = \"order.placed\"\nroles = [\"cook\"]\nwhere = { \"data.guest\" = \"{sub}\" }\ndata = { a = \"{claims.sub}\", b = [\"{x?}\", 1] }\n",
-        b"keys = []\n[message]\n",
-        b"deliver = \"99999999999999999999d\"\nkeys = [\"a:b:c\"]\n",
+        b"grants = [\"all\", \"user:{sub}\", 'role:{realm_access.roles}']\ndeliver = \"7d\"\n[topics.incidents]\nroles = [\"sre\"]\n[[message]]\nname = \"incident\"\nevents = [\"incident.created\"]\nschema = \"any.json\"\nto = [\"topic:incidents\", { address = \"user:{data.a?}\", when = { \"data.b\" = 1.0 } }]\nttl = \"1h\"\n[message.body]\nid = \"{data.id}\"\n",
+        b"grants = [\"user:{sub}\"]\n[[message]]\nname = \"p\"\nevents = [\"p.q\"]\nschema = \"any.json\"\nto = \"user:{data.u}\"\nclass = \"latest\"\nkey = \"{data.d}\"\nmax_rate = \"5/s\"\nslot = \"s\"\n[message.body]\nd = \"{data.d}\"\n[routes.progress]\nmessage = \"p\"\nkey = \"{docId}\"\n",
+        b"grants = [\"user:{sub}\"]\n[[publish]]\naction = \"order\"\nevent = \"order.placed\"\nroles = [\"cook\"]\nwhere = { \"data.guest\" = \"{sub}\" }\ndata = { a = \"{claims.sub}\", b = [\"{x?}\", 1] }\n",
+        b"grants = []\n[message]\n",
+        b"deliver = \"99999999999999999999d\"\ngrants = [\"a:b:c\"]\n",
     ],
     attempts: 1_500,
 };
@@ -94,7 +94,7 @@ fn catalog(input: &[u8]) {
     };
     assert!(breaks(&files(&text), &files(&text)).expect("it can be compared").is_empty());
     let claims = json::parse(br#"{"sub":"ada","role":["sre",1]}"#).expect("it is JSON");
-    for key in &catalog.keys(claims.as_object().unwrap_or(&Map::new())) {
+    for key in &catalog.grants(claims.as_object().unwrap_or(&Map::new())) {
         tokens(key);
     }
     drop(catalog.project(&event(Value::Object(Map::new()))));

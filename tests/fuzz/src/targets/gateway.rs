@@ -37,7 +37,7 @@ nonsense"#,
 };
 
 const CATALOG_TEXT: &str = r#"
-keys = ["all", "user:{sub}", "role:{role}"]
+grants = ["all", "user:{sub}", "role:{role}"]
 [topics.incidents]
 [topics.tasks]
 [topics.metrics]

@@ -8,8 +8,8 @@ pub(crate) const RECORD: Target = Target {
     name: "record",
     run: record,
     seeds: &[
-        br#"{"version":1,"files":{"catalog.toml":"keys = []","any.json":"{}"}}"#,
-        br#"{"version":1,"position":"5-7","subscriptions":{"incidents":{"filter":{"squad":["red"]},"since":7}},"keys":["all","user:ada"],"last_seen":9,"connected":"gw-1","resets":0}"#,
+        br#"{"version":1,"files":{"catalog.toml":"grants = []","any.json":"{}"}}"#,
+        br#"{"version":1,"position":"5-7","subscriptions":{"incidents":{"filter":{"squad":["red"]},"since":7}},"grants":["all","user:ada"],"last_seen":9,"connected":"gw-1","resets":0}"#,
         br#"{"version":1,"disabled":{"since":7,"by":"root","reason":"left"},"revoked":{"before":9,"by":"root","reason":null}}"#,
         br#"{"version":1,"disabled":null,"revoked":null}"#,
         br#"{"version":2,"disabled":null,"revoked":null}"#,

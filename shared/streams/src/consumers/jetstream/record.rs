@@ -59,14 +59,14 @@ pub(super) fn renewed(current: Duration, wanted: Duration) -> Duration {
     if current == wanted { wanted + RENEWAL } else { wanted }
 }
 
-/// What lies in the stream for the consumer's keys and topics; never empty, as no filter would mean
+/// What lies in the stream for the consumer's grants and topics; never empty, as no filter would mean
 /// everything.
 pub(super) fn filter_subjects(tenant: &Tenant, state: &ConsumerState, stream: Epoch) -> Vec<String> {
     let generation = Place::generation_of(state.position.epoch, stream, MOST_GENERATIONS).unwrap_or_default();
     let place = Place { generation, ..Place::default() };
     // What is no topic's name has no envelopes.
     let topics = state.subscriptions.keys().filter_map(|topic| Address::topic(topic).ok());
-    let addresses: BTreeSet<Address> = state.keys.iter().cloned().chain(topics).collect();
+    let addresses: BTreeSet<Address> = state.grants.iter().cloned().chain(topics).collect();
     if addresses.is_empty() {
         return vec![format!("envelopes.{tenant}.nothing")];
     }

@@ -27,7 +27,7 @@ fn what_is_stored_is_compact_and_leads_back() {
     let change = Change::new(at(0x18f3, 42), here(), 1_800_000_000);
     let plain = change.apply(None);
     let json = record::encode(&plain).unwrap();
-    let expected = r#"{"version":1,"position":"18f3-42","subscriptions":[],"keys":[],"last_seen":1800000000,"connected":"gateway-1","resets":0}"#;
+    let expected = r#"{"version":1,"position":"18f3-42","subscriptions":[],"grants":[],"last_seen":1800000000,"connected":"gateway-1","resets":0}"#;
     assert_eq!(json, expected.as_bytes());
     let full = edited(change, "tasks", subscribe("platform", 40)).apply(Some(&plain)).reset_to(at(0x18f3, 7));
     for state in [plain, full] {

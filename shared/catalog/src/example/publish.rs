@@ -1,4 +1,4 @@
-//! Examples of what clients say: claims and a frame beside the event and message, or the refusal.
+//! Examples of what clients publish: claims and a frame beside the event and message, or the refusal.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -6,17 +6,17 @@ use tidings_model::Event;
 
 use super::{Becomes, ExampleError, event, moment};
 use crate::catalog::Catalog;
-use crate::publish::{Said, Unsaid};
+use crate::publish::{ClientPublish, PublishRefusal};
 
-/// What a client says and what comes of it.
+/// What a client publishes and what becomes of it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SaidExample {
+pub struct PublishExample {
     /// Of the client's token.
     pub claims: Map<String, Value>,
     /// The client's frame.
-    pub says: Map<String, Value>,
-    /// When it is said.
+    pub publishes: Map<String, Value>,
+    /// When it is published.
     pub time: Option<String>,
     /// The event that it becomes, `<entity>.<action>`.
     pub event: Option<String>,
@@ -36,36 +36,38 @@ pub struct Refused {
     pub pointer: Option<String>,
 }
 
-impl SaidExample {
+impl PublishExample {
     pub(super) fn check(&self, catalog: &Catalog) -> Result<(), ExampleError> {
-        let said = match (self.say(catalog), &self.refused) {
-            (Ok(said), None) => said,
+        let published = match (self.publish(catalog), &self.refused) {
+            (Ok(published), None) => published,
             (Ok(_), Some(_)) => return Err(ExampleError::Accepted),
             (Err(unsaid), Some(refused)) if refused.is(&unsaid) => return Ok(()),
             (Err(unsaid), _) => return Err(ExampleError::Refused(unsaid)),
         };
-        let name = said.event.to_string();
-        let event = Event { time: moment(self.time.as_deref())?, ..event(catalog, said.event, said.data) };
+        let name = published.event.to_string();
+        let event =
+            Event { time: moment(self.time.as_deref())?, ..event(catalog, published.event, published.data) };
         match &self.becomes {
             Some(becomes) if self.event.as_ref() == Some(&name) => becomes.check(catalog, &event),
             _ => Err(ExampleError::OtherEvent { found: name }),
         }
     }
 
-    /// As a gateway does: what the token lets the client say, and the projector would take.
-    fn say(&self, catalog: &Catalog) -> Result<Said, Unsaid> {
-        let verb = self.says.get("action").or_else(|| self.says.get("type")).and_then(Value::as_str);
-        let keys = catalog.keys(&self.claims);
-        let voice = catalog.voice(&self.claims, &keys);
-        let said = catalog.say(verb.unwrap_or_default(), &self.says, &keys, &voice)?;
-        let projected = catalog.project(&event(catalog, said.event.clone(), said.data.clone()));
-        projected.map_err(|rejection| said.objection(rejection))?;
-        Ok(said)
+    /// As a gateway does: what the token permits, and the projector would accept.
+    fn publish(&self, catalog: &Catalog) -> Result<ClientPublish, PublishRefusal> {
+        let verb =
+            self.publishes.get("action").or_else(|| self.publishes.get("type")).and_then(Value::as_str);
+        let grants = catalog.grants(&self.claims);
+        let voice = catalog.publish_claims(&self.claims, &grants);
+        let published = catalog.publish(verb.unwrap_or_default(), &self.publishes, &grants, &voice)?;
+        let projected = catalog.project(&event(catalog, published.event.clone(), published.data.clone()));
+        projected.map_err(|rejection| published.refusal(rejection))?;
+        Ok(published)
     }
 }
 
 impl Refused {
-    fn is(&self, unsaid: &Unsaid) -> bool {
+    fn is(&self, unsaid: &PublishRefusal) -> bool {
         (self.reason.as_str(), self.pointer.as_deref()) == (unsaid.reason(), unsaid.pointer())
     }
 }

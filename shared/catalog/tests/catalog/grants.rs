@@ -7,8 +7,8 @@ use crate::support::{catalog, claims};
 
 fn keys(rules: &str, given: &Value) -> Vec<String> {
     let message = "[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = 'topic:t'\nbody = {}\n[topics.t]";
-    let catalog = catalog(&format!("keys = [{rules}]\n{message}"));
-    catalog.keys(&claims(given)).iter().map(ToString::to_string).collect()
+    let catalog = catalog(&format!("grants = [{rules}]\n{message}"));
+    catalog.grants(&claims(given)).iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn words_open_a_key_each() {
 fn only_claims_are_read_as_words() {
     let check = |keys: &str, to: &str, value: &str, expected: &str| {
         let text = format!(
-            "keys = ['{keys}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = '{to}'\n\
+            "grants = ['{keys}']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'any.json'\nto = '{to}'\n\
              body.value = '{value}'\n"
         );
         let error = crate::support::parse(&text).unwrap_err().to_string();

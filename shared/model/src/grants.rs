@@ -1,7 +1,6 @@
-//! The keys of a connection: the addresses that its token opens.
+//! The grants of a connection: the addresses that its token opens.
 //!
-//! Every connected device has some, and what is kept of it in several places has the same ones; so
-//! they are one small piece of memory that all of them share.
+//! Several places keep the grants of a connected device, so they share one small allocation.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,9 +12,9 @@ use crate::Address;
 /// Addresses, each once and ascending. Cheap to clone: they are shared.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "BTreeSet<Address>", into = "Vec<Address>")]
-pub struct Keys(Arc<[Address]>);
+pub struct Grants(Arc<[Address]>);
 
-impl Keys {
+impl Grants {
     /// Whether it opens nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -39,31 +38,31 @@ impl Keys {
     }
 }
 
-impl From<BTreeSet<Address>> for Keys {
+impl From<BTreeSet<Address>> for Grants {
     fn from(addresses: BTreeSet<Address>) -> Self {
         Self(addresses.into_iter().collect())
     }
 }
 
-impl<const N: usize> From<[Address; N]> for Keys {
+impl<const N: usize> From<[Address; N]> for Grants {
     fn from(addresses: [Address; N]) -> Self {
         BTreeSet::from(addresses).into()
     }
 }
 
-impl From<Keys> for Vec<Address> {
-    fn from(keys: Keys) -> Self {
-        keys.0.to_vec()
+impl From<Grants> for Vec<Address> {
+    fn from(grants: Grants) -> Self {
+        grants.0.to_vec()
     }
 }
 
-impl FromIterator<Address> for Keys {
+impl FromIterator<Address> for Grants {
     fn from_iter<I: IntoIterator<Item = Address>>(addresses: I) -> Self {
         addresses.into_iter().collect::<BTreeSet<_>>().into()
     }
 }
 
-impl<'k> IntoIterator for &'k Keys {
+impl<'k> IntoIterator for &'k Grants {
     type Item = &'k Address;
     type IntoIter = std::slice::Iter<'k, Address>;
 
@@ -76,25 +75,25 @@ impl<'k> IntoIterator for &'k Keys {
 mod tests {
     use super::*;
 
-    fn keys(texts: &[&str]) -> Keys {
+    fn grants(texts: &[&str]) -> Grants {
         texts.iter().map(|text| Address::parse(text).unwrap()).collect()
     }
 
     #[test]
     fn each_once_and_ascending() {
-        let unordered = keys(&["user:ada", "role:sre", "all", "role:sre"]);
+        let unordered = grants(&["user:ada", "role:sre", "all", "role:sre"]);
         let texts: Vec<&str> = unordered.iter().map(Address::as_str).collect();
         assert_eq!(texts, ["all", "role:sre", "user:ada"]);
         let json = r#"["user:ada","role:sre","all","role:sre"]"#;
-        assert_eq!(serde_json::from_str::<Keys>(json).unwrap(), unordered);
+        assert_eq!(serde_json::from_str::<Grants>(json).unwrap(), unordered);
         assert_eq!(serde_json::to_string(&unordered).unwrap(), r#"["all","role:sre","user:ada"]"#);
     }
 
     #[test]
     fn what_is_lost_and_gained() {
-        let (before, after) = (keys(&["all", "role:sre"]), keys(&["all", "user:ada"]));
-        assert!(before.difference(&after).eq(keys(&["role:sre"]).iter()));
-        assert!(after.difference(&before).eq(keys(&["user:ada"]).iter()));
-        assert!(before.contains(&Address::all()) && Keys::default().is_empty());
+        let (before, after) = (grants(&["all", "role:sre"]), grants(&["all", "user:ada"]));
+        assert!(before.difference(&after).eq(grants(&["role:sre"]).iter()));
+        assert!(after.difference(&before).eq(grants(&["user:ada"]).iter()));
+        assert!(before.contains(&Address::all()) && Grants::default().is_empty());
     }
 }
