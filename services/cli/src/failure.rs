@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use tidings_runtime::config::Mistakes;
+use tidings_runtime::config::ConfigErrors;
 
 use crate::catalogs::CatalogsError;
 use crate::output::remark;
@@ -13,7 +13,7 @@ pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 /// Writes the error and its sources to standard error.
 pub(crate) fn report(failure: &(dyn Error + 'static)) {
     // These list what is wrong in files. In any other error a line break is part of a text that others chose.
-    let is_list = failure.is::<Mistakes>() || failure.is::<CatalogsError>();
+    let is_list = failure.is::<ConfigErrors>() || failure.is::<CatalogsError>();
     let text = line(failure);
     if is_list { remark(text.lines()) } else { remark([&*text]) }
 }

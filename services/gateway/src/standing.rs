@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tidings_model::{Epoch, Place, Position, Tenant};
 use tidings_protocol::server::GapReason;
-use tidings_streams::{CarryError, ExtentError, PlacementError, carry_over};
+use tidings_streams::{ExtentError, PlacementError, TranslateError, translate_position};
 use tokio::sync::watch;
 
 use crate::lane::{Lane, OpenLane};
@@ -64,7 +64,7 @@ async fn stand_in(
         return Ok(view.map(|view| Standing::of(position, view)));
     }
     let placement = lane.topology.placements().load(tenant).await?;
-    let Some(carried) = carry_over(&lane.topology, tenant, &placement, position).await? else {
+    let Some(carried) = translate_position(&lane.topology, tenant, &placement, position).await? else {
         return Ok(Some(Standing::of(position, view)));
     };
     // The bucket may be ahead of what was read of the stream, or behind it.
@@ -93,7 +93,7 @@ pub(crate) enum StandingError {
     Placement(#[from] PlacementError),
     /// A position cannot be carried over.
     #[error(transparent)]
-    Carry(#[from] CarryError),
+    Carry(#[from] TranslateError),
     /// The stream does not tell how far it goes.
     #[error(transparent)]
     Extent(#[from] ExtentError),

@@ -10,21 +10,21 @@ use std::time::Duration;
 use tidings_catalog::Catalogs;
 use tidings_model::{Envelope, OriginOrder};
 use tidings_streams::{
-    EnvelopeWriter, EventReader, Outgoing, Pace, ReadEvent, Resume, Topology, Trail, WriteError,
+    EnvelopeWriter, EventReader, Outgoing, Pace, ReadEvent, Resume, Topology, WriteError, WriteMarkers,
 };
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::backlog::Backlog;
-use crate::holding::Holding;
-use crate::line::{Cause, Entry, Item};
-use crate::projecting::Projecting;
-use crate::rebuild::{self, Job, Workshop};
-use crate::residents::{self, Residents};
-use crate::run::{ProjectorError, Settings};
-use crate::under_way::UnderWay;
+use crate::placements::{self, ShardPlacements};
+use crate::projection::Projection;
+use crate::rebuild::{self, RebuildContext, RunningRebuild};
+use crate::start::{ProjectorError, Settings};
+use crate::throttle::Throttle;
+use crate::write_queue::WriteQueue;
+use crate::write_queue::entry::{Cause, Entry, Item};
+use crate::write_queue::in_flight::InFlight;
 
 mod lead;
 mod places;
@@ -50,23 +50,23 @@ pub(crate) struct Engine {
     in_flight: usize,
     clock: fn() -> OffsetDateTime,
     reader: EventReader,
-    projecting: Projecting,
+    projecting: Projection,
     writer: EnvelopeWriter,
     resume: Resume,
-    backlog: Backlog<Entry, Item>,
-    holding: Holding,
+    backlog: WriteQueue<Entry, Item>,
+    holding: Throttle,
     next_look: Instant,
     /// Where the streams stood at the last look, if that was not this projector's doing.
     seen: Option<(u64, u64)>,
-    under_way: UnderWay,
-    residents: Residents,
-    placements: watch::Receiver<residents::All>,
+    under_way: InFlight,
+    residents: ShardPlacements,
+    placements: watch::Receiver<placements::All>,
     _watching: AbortOnDropHandle<()>,
     leadership: Leadership,
     /// The term in which this projector has taken over; without one, it stands by.
     term: Option<u64>,
-    workshop: Workshop,
-    job: Option<Job>,
+    workshop: RebuildContext,
+    job: Option<RunningRebuild>,
     /// The sequence of what this projector has stored last.
     stored_last: u64,
     /// Told apart from what was removed, what is sent again is of this attempt.
@@ -87,15 +87,15 @@ impl Engine {
         let leadership = Leadership::open(&topology).await?;
         let reader = EventReader::open(&topology, &shard.name(&consumer), pace).await?;
         let (writer, resume) = EnvelopeWriter::open(&topology).await?;
-        let mut residents = Residents::new(&topology, shards);
+        let mut residents = ShardPlacements::new(&topology, shards);
         let served = Arc::clone(&catalogs.borrow());
         residents.learn(served.keys()).await?;
-        let mut holding = Holding::new(&topology, &catalogs, max_event_bytes);
+        let mut holding = Throttle::new(&topology, &catalogs, max_event_bytes);
         holding.reload(reader.still(resume), reader.position(), &HashMap::new(), &residents, clock()).await?;
-        let (placements, watching) = residents::watch_placements(topology.placements().clone());
+        let (placements, watching) = placements::watch_placements(topology.placements().clone());
         Ok(Self {
-            projecting: Projecting::new(&topology, &catalogs, max_event_bytes),
-            workshop: Workshop {
+            projecting: Projection::new(&topology, &catalogs, max_event_bytes),
+            workshop: RebuildContext {
                 topology: topology.clone(),
                 consumer,
                 catalogs: catalogs.clone(),
@@ -110,11 +110,11 @@ impl Engine {
             reader,
             writer,
             resume,
-            backlog: Backlog::new(),
+            backlog: WriteQueue::new(),
             holding,
             next_look: Instant::now() + LOOK,
             seen: None,
-            under_way: UnderWay::default(),
+            under_way: InFlight::default(),
             residents,
             placements,
             _watching: watching,
@@ -138,7 +138,7 @@ impl Engine {
                     self.recover(error).await;
                 }
             }
-            let rebuilt = self.job.as_ref().map_or(0, Job::in_line);
+            let rebuilt = self.job.as_ref().map_or(0, RunningRebuild::in_line);
             let has_room = self.backlog.len().saturating_sub(rebuilt) < self.in_flight;
             let (live, is_caught_up) = (self.reader.position(), self.has_read_what_is_written());
             let leads = self.leads();
@@ -176,7 +176,7 @@ impl Engine {
             envelopes.retain(|envelope| is_wanted(envelope, self.resume, now));
             envelopes = self.holding.pass(&read.event, envelopes, &self.residents, now).await;
         }
-        let trail = Trail { through: None, held_from: self.holding.held_from() };
+        let trail = WriteMarkers { through: None, held_from: self.holding.held_from() };
         self.put(Cause::Event(read), trail, envelopes.into_iter().map(Item::Envelope));
         self.acknowledge_done().await;
     }
@@ -186,13 +186,13 @@ impl Engine {
         self.resume.after.is_some_and(|after| after.event.is_at_or_behind(read.event.position))
     }
 
-    fn put(&mut self, cause: Cause, trail: Trail, items: impl IntoIterator<Item = Item>) {
+    fn put(&mut self, cause: Cause, trail: WriteMarkers, items: impl IntoIterator<Item = Item>) {
         self.backlog.push(Entry { cause, trail }, items.into_iter().collect::<Vec<_>>());
     }
 
     /// What is put in line now says this of what stands before it.
-    fn trail(&self) -> Trail {
-        Trail { through: Some(self.reader.position()), held_from: self.holding.held_from() }
+    fn trail(&self) -> WriteMarkers {
+        WriteMarkers { through: Some(self.reader.position()), held_from: self.holding.held_from() }
     }
 
     /// Puts what was held back and is due in line; now and then looks for what another projector has left.
@@ -297,7 +297,7 @@ impl Engine {
                 let is_rebuilt = matches!(entry.cause, Cause::Rebuilt(_));
                 match item {
                     Item::Notice(tenant, place) => self.change_over(&tenant, place).await,
-                    Item::Envelope(_) if is_rebuilt => self.job.iter_mut().for_each(Job::confirm),
+                    Item::Envelope(_) if is_rebuilt => self.job.iter_mut().for_each(RunningRebuild::confirm),
                     Item::Envelope(_) => {}
                 }
             }
@@ -349,7 +349,7 @@ impl Engine {
 fn outgoing<'e>(
     entry: &Entry,
     envelope: &'e Envelope,
-    residents: &Residents,
+    residents: &ShardPlacements,
     attempt: Option<u64>,
 ) -> Outgoing<'e> {
     let outgoing = Outgoing { trail: entry.trail, ..Outgoing::from(envelope) };

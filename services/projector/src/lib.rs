@@ -13,19 +13,16 @@
 //! asked for in the bucket `PLACEMENTS`, also to have the tenant move in from another shard: beside live projecting, each
 //! once and in the order of events, until a notice in the stream has everybody change over.
 
-mod backlog;
-mod configured;
-mod conflate;
 mod dedup;
 mod engine;
-mod holding;
-mod line;
-mod projecting;
+mod initial_placements;
+mod placements;
+mod projection;
 mod rebuild;
-mod residents;
-mod run;
-mod under_way;
+mod start;
+mod throttle;
+mod write_queue;
 
-pub use configured::place_configured;
 pub use dedup::{Dedup, RecallError};
-pub use run::{ProjectorError, Settings, run};
+pub use initial_placements::place_initially;
+pub use start::{ProjectorError, Settings, run};

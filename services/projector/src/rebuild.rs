@@ -1,12 +1,12 @@
 //! A tenant's envelopes made anew, beside live projecting.
 //!
-//! A task of its own copies and projects ([`make`]); what it makes waits here until it may be put in line ([`course`]),
+//! A task of its own copies and projects ([`producer`]); what it makes waits here until it may be put in line ([`schedule`]),
 //! where the one fenced writer sends it. An attempt knows what the stream holds from where its writer was opened. Whatever
 //! takes the writer's place, another projector, a purge or a fault, ends the attempt, and the next one goes on behind
 //! what is stored: so nothing is made twice, and nothing that was removed meanwhile comes back.
 
-mod course;
-mod make;
+mod producer;
+mod schedule;
 
 use std::future::pending;
 
@@ -14,20 +14,20 @@ use tidings_model::{Envelope, Placement, Position, Rebuild, Tenant};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::line::Rebuilt;
-use course::Course;
-pub(crate) use make::{Maker, Workshop};
+use crate::write_queue::entry::Rebuilt;
+pub(crate) use producer::{Maker, RebuildContext};
+use schedule::Schedule;
 
 /// How many events may wait to be put in line.
 const AHEAD: usize = 256;
 
 /// One attempt.
-pub(crate) struct Job {
+pub(crate) struct RunningRebuild {
     tenant: Tenant,
     rebuild: Rebuild,
     attempt: u64,
     stage: Stage,
-    course: Course,
+    course: Schedule,
     made: mpsc::Receiver<Made>,
     /// What was received and may not be put in line yet.
     first: Option<Made>,
@@ -60,9 +60,9 @@ pub(crate) enum Made {
     Reached { passed: Position, last: Option<Position> },
 }
 
-impl Job {
+impl RunningRebuild {
     pub(crate) fn start(
-        workshop: &Workshop,
+        workshop: &RebuildContext,
         (tenant, placement, rebuild): (&Tenant, &Placement, &Rebuild),
         share: usize,
         attempt: u64,
@@ -76,7 +76,7 @@ impl Job {
             rebuild: rebuild.clone(),
             attempt,
             stage: Stage::Making,
-            course: Course::new(share),
+            course: Schedule::new(share),
             made,
             first: None,
             progress,
@@ -97,7 +97,7 @@ impl Job {
         self.course.in_line()
     }
 
-    /// Waits until there is something to [`Job::take`], where live projecting is at `live`. May be dropped while it
+    /// Waits until there is something to [`RunningRebuild::take`], where live projecting is at `live`. May be dropped while it
     /// waits without losing anything.
     pub(crate) async fn ready(&mut self, live: Position) {
         if self.stage != Stage::Making {
@@ -189,7 +189,7 @@ impl Job {
     /// Nobody wants it, and nothing of it is in line any more.
     pub(crate) fn abandon(&mut self) {
         self.stage = Stage::Cancelled;
-        self.course = Course::new(0);
+        self.course = Schedule::new(0);
         self.made.close();
     }
 
@@ -200,7 +200,7 @@ impl Job {
 }
 
 /// Waits until a job, if there is one, has something to put in line.
-pub(crate) async fn ready(job: Option<&mut Job>, live: Position) {
+pub(crate) async fn ready(job: Option<&mut RunningRebuild>, live: Position) {
     match job {
         Some(job) => job.ready(live).await,
         None => pending().await,

@@ -15,8 +15,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use crate::key_set::KeySetError;
-use crate::remote::KeySource;
+use crate::jwks::KeySetError;
+use crate::jwks_refresh::KeySource;
 use crate::trust::{Trust, TrustError};
 
 /// The largest answer, in bytes. Sets that are in use have a few kilobytes.

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use tidings_model::json;
 
-use crate::keys::Search;
+use crate::keyring::Search;
 use crate::{Issuer, Refusal, Token};
 
 /// A token whose signature was not checked.

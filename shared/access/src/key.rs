@@ -300,6 +300,6 @@ pub enum KeyError {
     #[error("its `kid` is longer than {max} bytes", max = VerifyingKey::MAX_ID)]
     Identifier,
     /// One of too many.
-    #[error("it is one of more than {max} that could be used", max = crate::key_set::MAX_KEYS)]
+    #[error("it is one of more than {max} that could be used", max = crate::jwks::MAX_KEYS)]
     TooMany,
 }

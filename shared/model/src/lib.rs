@@ -30,7 +30,7 @@ pub use envelope::{Class, Envelope, EnvelopeSubject, Origin, OriginError, Origin
 pub use event::{Event, EventError, EventName, Identity, RawEvent};
 pub use grants::Grants;
 pub use place::{Place, PlaceError, ShardNumber, TenantToken};
-pub use placement::{Placement, Progress, Rebuild, Stay};
+pub use placement::{PastPlacement, Placement, Progress, Rebuild};
 pub use position::{Epoch, Position, PositionError};
 pub use rejection::{Attempts, rejection_subject};
 pub use tenant::{Tenant, TenantError};

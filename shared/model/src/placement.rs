@@ -13,9 +13,9 @@ use crate::{Epoch, Place, Position, ShardNumber};
 #[serde(deny_unknown_fields)]
 pub struct Placement {
     /// Where they are written and read.
-    pub current: Stay,
+    pub current: PastPlacement,
     /// Where they were before, oldest first.
-    pub former: Vec<Stay>,
+    pub former: Vec<PastPlacement>,
     /// What is being made, to become current.
     #[serde(deserialize_with = "present")]
     pub next: Option<Rebuild>,
@@ -28,7 +28,7 @@ pub struct Placement {
 /// A place, and since when it was the current one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Stay {
+pub struct PastPlacement {
     /// The place.
     pub place: Place,
     /// The position, in the place's own epoch, of the notice by which it became current; none for a tenant's first.
@@ -74,7 +74,12 @@ impl Placement {
     #[must_use]
     pub fn first(shard: ShardNumber) -> Self {
         let place = Place { shard, generation: 0 };
-        Self { current: Stay { place, since: None }, former: Vec::new(), next: None, cancelled: None }
+        Self {
+            current: PastPlacement { place, since: None },
+            former: Vec::new(),
+            next: None,
+            cancelled: None,
+        }
     }
 
     /// Every place that holds, held, or is being given envelopes.
@@ -109,7 +114,7 @@ impl Placement {
         }
         if place.generation > self.current.place.generation {
             self.former.push(self.current);
-            self.current = Stay { place, since: Some(since) };
+            self.current = PastPlacement { place, since: Some(since) };
         }
     }
 
@@ -118,8 +123,12 @@ impl Placement {
     ///
     /// Whoever is connected while a generation of the same stream becomes current goes on counting in the epoch
     /// that it knows; so what lies behind a notice belongs to the generation that it is about.
-    pub fn stay_of(&self, position: Position, stream: impl Fn(ShardNumber) -> Option<Epoch>) -> Option<Stay> {
-        let epoch = |stay: &Stay| stream(stay.place.shard).map(|stream| stay.place.epoch(stream));
+    pub fn stay_of(
+        &self,
+        position: Position,
+        stream: impl Fn(ShardNumber) -> Option<Epoch>,
+    ) -> Option<PastPlacement> {
+        let epoch = |stay: &PastPlacement| stream(stay.place.shard).map(|stream| stay.place.epoch(stream));
         let mut stays = self.stays().skip_while(|stay| epoch(stay) != Some(position.epoch));
         let mut found = stays.next()?;
         for later in stays {
@@ -135,7 +144,7 @@ impl Placement {
     }
 
     /// Where they were and are, oldest first.
-    pub fn stays(&self) -> impl Iterator<Item = &Stay> {
+    pub fn stays(&self) -> impl Iterator<Item = &PastPlacement> {
         self.former.iter().chain([&self.current])
     }
 }

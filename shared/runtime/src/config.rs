@@ -56,8 +56,8 @@
 //! mistake, except those that Kubernetes sets by itself for a service of that name (`TIDINGS_GATEWAY_SERVICE_HOST`,
 //! `TIDINGS_GATEWAY_PORT_8080_TCP`, …), which never have two underscores in a row.
 
+mod error;
 mod format;
-mod mistake;
 mod reference;
 mod resolve;
 mod schema;
@@ -67,7 +67,7 @@ mod sources;
 use std::ffi::OsString;
 use std::path::Path;
 
-pub use mistake::{Mistake, Mistakes, Origin};
+pub use error::{ConfigError, ConfigErrors, Origin};
 pub use reference::{reference, reference_table};
 pub use sections::{
     AccessConfig, Config, ConsumerStoreKind, ConsumersConfig, GatewayConfig, IssuerConfig, LogFormat,
@@ -96,7 +96,7 @@ pub enum SecretRule {
 pub fn effective<K, V>(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (K, V), IntoIter: Clone>,
-) -> Result<String, Mistakes>
+) -> Result<String, ConfigErrors>
 where
     K: Into<OsString>,
     V: Into<OsString>,
@@ -118,7 +118,7 @@ pub fn load<K, V>(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (K, V)>,
     rule: SecretRule,
-) -> Result<Config, Mistakes>
+) -> Result<Config, ConfigErrors>
 where
     K: Into<OsString>,
     V: Into<OsString>,
@@ -132,22 +132,22 @@ where
 
     let wrong = schema.check(&sources);
     // What is wrong is left out, so that the rest can still be checked for mistakes among keys.
-    wrong.iter().filter_map(Mistake::key).for_each(|key| sources.remove(key));
+    wrong.iter().filter_map(ConfigError::key).for_each(|key| sources.remove(key));
     mistakes.extend(wrong);
 
     let mut config: Config = match serde_json::from_value(sources.to_value()) {
         Ok(config) => config,
         Err(error) => {
-            mistakes.push(Mistake::Undescribed { reason: error.to_string() });
-            return Err(Mistakes::new(mistakes));
+            mistakes.push(ConfigError::Undescribed { reason: error.to_string() });
+            return Err(ConfigErrors::new(mistakes));
         }
     };
     // What the file could not say, or a key that is wrong already, leaves nothing to compare with.
     let is_comparable = |conflict: &Conflict| {
-        is_file_known && !mistakes.iter().filter_map(Mistake::key).any(|key| conflict.concerns(key))
+        is_file_known && !mistakes.iter().filter_map(ConfigError::key).any(|key| conflict.concerns(key))
     };
     let conflicts = resolve::resolve(&mut config, rule).into_iter().filter(is_comparable);
     let conflicts: Vec<_> = conflicts.map(|conflict| conflict.into_mistake(&sources)).collect();
     mistakes.extend(conflicts);
-    if mistakes.is_empty() { Ok(config) } else { Err(Mistakes::new(mistakes)) }
+    if mistakes.is_empty() { Ok(config) } else { Err(ConfigErrors::new(mistakes)) }
 }

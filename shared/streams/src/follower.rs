@@ -8,7 +8,7 @@ use tidings_model::{Address, EnvelopeSubject, Epoch, Place, Position, Tenant};
 use crate::complaint::Complaint;
 use crate::convert::StoredEnvelope;
 use crate::fence::is_fence;
-use crate::ordered::{Content, Delivered, OrderedReader, Read, Selection};
+use crate::ordered_reader::{Content, Delivered, OrderedReader, Read, Selection};
 use crate::placements::placed;
 use crate::purge::purged;
 use crate::topology::{ENVELOPES, Topology};

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::convert::raw_event;
 use crate::lives::Lives;
-use crate::ordered::{Content, OrderedReader, Read, Selection};
+use crate::ordered_reader::{Content, OrderedReader, Read, Selection};
 use crate::topology::{EVENTS, Topology, epoch_of};
 
 /// Reads the events of a tenant that `EVENTS` retains.

@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::at_leader;
 use crate::bucket::{Bucket, BucketSettings, Purpose, is_removal};
+use crate::leader_get;
 use crate::record::{self, Record, RecordError};
 use crate::topology::{Missing, Topology, TopologyError};
 
@@ -290,7 +290,7 @@ impl Candidate {
         &self,
     ) -> Result<Option<Result<(Lead, u64), (RecordError, u64)>>, async_nats::Error> {
         let subject = self.bucket.subject(&self.key);
-        let reading = at_leader::last(&self.bucket.stream, &subject);
+        let reading = leader_get::last(&self.bucket.stream, &subject);
         let Some(message) = tokio::time::timeout(PATIENCE, reading).await?? else { return Ok(None) };
         let revision = message.sequence;
         if is_removal(Some(&message.headers)) {

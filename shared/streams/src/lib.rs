@@ -13,48 +13,48 @@
 //!   reconnects and restarts of NATS.
 //! - [`EventHistory`]: reads a tenant's events once more, in order, beside whoever projects them.
 //! - [`EnvelopeCopies`]: reads a tenant's envelopes once more, in the order of their events.
-//! - [`Placements`]: says where tenants' envelopes are; [`carry_over`] leads positions there.
+//! - [`Placements`]: says where tenants' envelopes are; [`translate_position`] leads positions there.
 //! - [`users::UserWatch`]: knows who is switched off; whatever it may have missed, it reads anew.
 //! - [`connections`]: asks every gateway who is connected, and says which one did not answer.
 
-mod at_leader;
+mod backoff;
 mod bucket;
-mod carry;
 mod catalogs;
 mod complaint;
 mod connect;
 pub mod connections;
 pub mod consumers;
 mod convert;
-mod copies;
 mod event_writer;
 mod fence;
 mod follower;
+mod get;
 mod history;
+mod leader_get;
 mod leadership;
 mod lives;
 mod notice;
-mod ordered;
+mod ordered_copy;
+mod ordered_reader;
 mod outage;
-mod pass;
-mod past;
 mod placements;
 mod publish;
 mod purge;
+mod queries;
 mod reader;
 mod record;
 mod rejections;
-mod retry;
-mod single;
+mod scan;
 mod stored_form;
 mod tenants;
 pub mod topology;
+mod translate_position;
 pub mod users;
 mod writer;
 
 pub use async_nats::Client;
+pub use backoff::{Backoff, may_pass};
 pub use bucket::BucketSettings;
-pub use carry::{CarryError, carry_over};
 pub use catalogs::{
     CatalogStoreError, accept_catalogs, accepted_catalog, are_catalogs_recorded, record_catalogs,
     running_catalog,
@@ -62,28 +62,28 @@ pub use catalogs::{
 pub use complaint::Complaint;
 pub use connect::{ConnectError, ConnectSettings, Login, TlsFiles, connect, leave_cut_off_servers};
 pub use convert::StoredEnvelope;
-pub use copies::{Copy, CopyError, EnvelopeCopies};
 pub use event_writer::{EventWriteError, EventWriter, OpenWriterError, OutgoingEvent, PendingEvent};
 pub use follower::{EnvelopeFollower, FollowError, Followed};
+pub use get::{fetch, newest};
 pub use history::{EventHistory, HistoryError};
 pub use leadership::{Candidate, Lease};
-pub use ordered::Content;
+pub use ordered_copy::{Copy, CopyError, EnvelopeCopies};
+pub use ordered_reader::Content;
 pub use outage::Outage;
-pub use past::{
-    PastError, end_of_events, first_event, first_of_generation, is_done_before, last_event,
-    last_of_generation, last_purge, last_written, next_event, projected_through,
-};
 pub use placements::{AllPlacements, Home, HomeError, PlacementError, Placements, last_notice, placed_at};
 pub use publish::{PublishEventError, publish_event};
 pub use purge::{
     DiscardError, PurgeAddressError, Purged, all_purges, discard_address, discard_generation, purge_address,
 };
+pub use queries::{
+    QueryError, end_of_events, first_event, first_of_generation, is_done_before, last_event,
+    last_of_generation, last_purge, last_written, next_event, projected_through,
+};
 pub use reader::{EventReader, Pace, ReadEvent, ReaderError};
 pub use record::RecordError;
 pub use rejections::{Kept, ReadRejectionError, RejectError, RejectedEvent, Rejections, RetryError};
-pub use retry::{Backoff, may_pass};
-pub use single::{fetch, newest};
 pub use stored_form::StoredForm;
 pub use tenants::{RecordedTenantsError, recorded_tenants};
 pub use topology::{Extent, ExtentError, Settings, Topology, TopologyError};
-pub use writer::{EnvelopeWriter, Outgoing, Pending, Resume, Trail, WriteError, remove_strays};
+pub use translate_position::{TranslateError, translate_position};
+pub use writer::{EnvelopeWriter, Outgoing, Pending, Resume, WriteError, WriteMarkers, remove_strays};

@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use tidings_model::{Epoch, Position};
 use time::OffsetDateTime;
 
-use crate::at_leader;
 use crate::bucket::Bucket;
+use crate::leader_get;
 use crate::leadership::projectors;
 use crate::record::{self, Record};
 use crate::topology::{Topology, epoch_of};
@@ -164,7 +164,7 @@ async fn holds(stream: &Stream, known: Known) -> Result<bool, async_nats::Error>
     if stream.get_info().await?.state.last_sequence < sequence {
         return Ok(false);
     }
-    let found = at_leader::next(stream, "events.>", sequence).await?;
+    let found = leader_get::next(stream, "events.>", sequence).await?;
     Ok(found.filter(|message| message.sequence == sequence).is_none_or(|message| {
         if known.is_exact { message.time == known.at } else { message.time <= known.at + SKEW }
     }))
@@ -176,7 +176,7 @@ async fn last_before(stream: &Stream, at: OffsetDateTime) -> Result<u64, async_n
     let (mut low, mut high) = (state.first_sequence, state.last_sequence.saturating_add(1));
     while low < high {
         let middle = low + (high - low) / 2;
-        match at_leader::next(stream, "events.>", middle).await? {
+        match leader_get::next(stream, "events.>", middle).await? {
             Some(message) if message.time <= at => low = message.sequence.saturating_add(1),
             _ => high = middle,
         }
@@ -203,7 +203,7 @@ pub(crate) async fn read(context: &Context) -> Result<Lives, async_nats::Error> 
 }
 
 async fn read_with_revision(bucket: &Bucket) -> Result<(Lives, u64), async_nats::Error> {
-    match at_leader::last(&bucket.stream, &bucket.subject(KEY)).await? {
+    match leader_get::last(&bucket.stream, &bucket.subject(KEY)).await? {
         Some(message) => Ok((record::decode(&message.payload)?, message.sequence)),
         None => Ok((Lives::default(), 0)),
     }

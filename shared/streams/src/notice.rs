@@ -9,8 +9,8 @@ use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{RawMessageError, Stream};
 use tidings_model::headers;
 
-use crate::at_leader;
 use crate::convert::set;
+use crate::leader_get;
 
 /// The version that is written and read.
 const VERSION: &str = "1";
@@ -29,13 +29,13 @@ pub(crate) fn is_marked(map: Option<&HeaderMap>, body: &[u8]) -> bool {
 /// The last notice on a subject, which may have wildcards, as the stream's leader has it.
 pub(crate) async fn last(stream: &Stream, subject: &str) -> Result<Option<StreamMessage>, RawMessageError> {
     let is_notice = |message: &StreamMessage| is_marked(Some(&message.headers), &message.payload);
-    let Some(newest) = at_leader::last(stream, subject).await? else { return Ok(None) };
+    let Some(newest) = leader_get::last(stream, subject).await? else { return Ok(None) };
     if is_notice(&newest) {
         return Ok(Some(newest));
     }
     // Something else lies there. Notices are few, and so is what imitates them.
     let (mut found, mut after) = (None, 0_u64);
-    while let Some(message) = at_leader::next(stream, subject, after.saturating_add(1)).await? {
+    while let Some(message) = leader_get::next(stream, subject, after.saturating_add(1)).await? {
         after = message.sequence;
         if is_notice(&message) {
             found = Some(message);

@@ -18,13 +18,13 @@ use bytes::Bytes;
 use tidings_model::{Place, Placement, Position, ShardNumber, Tenant, headers};
 use time::OffsetDateTime;
 
-use crate::at_leader;
 use crate::bucket::{Bucket, BucketSettings, Purpose, is_removal};
 use crate::convert::set;
+use crate::leader_get;
 use crate::notice;
-use crate::ordered::Content;
-use crate::pass::Pass;
+use crate::ordered_reader::Content;
 use crate::record::{self, Record, RecordError, Reported};
+use crate::scan::Scan;
 use crate::topology::{Extent, ExtentError, Missing, Settings, Topology, TopologyError, epoch_of};
 
 /// The first token of notices in the first shard.
@@ -73,7 +73,7 @@ impl Placements {
     /// Where tenants' envelopes are, of those of whom something was said.
     pub async fn all(&self) -> Result<AllPlacements, PlacementError> {
         let failed = |source| PlacementError::List { source };
-        let mut pass = Pass::new(Arc::clone(&self.bucket.stream), self.bucket.subject(">"), Content::Whole);
+        let mut pass = Scan::new(Arc::clone(&self.bucket.stream), self.bucket.subject(">"), Content::Whole);
         let mut all = AllPlacements::default();
         while let Some((message, revision)) = pass.next().await.map_err(failed)? {
             let Ok(tenant) = Tenant::parse(self.bucket.key(&message.subject)) else { continue };
@@ -152,7 +152,7 @@ impl Placements {
         let subject = self.bucket.subject(tenant.as_str());
         let failed =
             |error: RawMessageError| PlacementError::Read { tenant: tenant.clone(), source: error.into() };
-        let Some(message) = at_leader::last(&self.bucket.stream, &subject).await.map_err(failed)? else {
+        let Some(message) = leader_get::last(&self.bucket.stream, &subject).await.map_err(failed)? else {
             return Ok((None, 0));
         };
         let is_there = !is_removal(Some(&message.headers));

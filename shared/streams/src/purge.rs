@@ -17,8 +17,8 @@ use bytes::Bytes;
 use tidings_model::{Address, EnvelopeSubject, Place, Position, Rebuild, ShardNumber, Tenant, headers};
 use time::OffsetDateTime;
 
-use crate::at_leader;
 use crate::convert::origin;
+use crate::leader_get;
 use crate::notice;
 use crate::placements::PlacementError;
 use crate::topology::{Topology, TopologyError};
@@ -77,7 +77,7 @@ pub async fn all_purges(topology: &Topology, tenant: &Tenant) -> Result<Vec<Purg
     let subject = format!("{}.{tenant}.>", topology.shard().name(ROOT));
     let (mut all, mut last) = (Vec::new(), 0);
     let next =
-        async |after: u64| at_leader::next(&topology.envelopes, &subject, after.saturating_add(1)).await;
+        async |after: u64| leader_get::next(&topology.envelopes, &subject, after.saturating_add(1)).await;
     while let Some(message) = next(last).await.map_err(DiscardError::Read)? {
         last = message.sequence;
         if let Some((_, address)) = purged(&message.subject, Some(&message.headers), &message.payload) {
@@ -110,7 +110,7 @@ pub async fn discard_address(
     let subject = EnvelopeSubject::at(tenant, address, Place { shard: topology.shard(), generation });
     let mut through = 0_u64;
     loop {
-        let next = at_leader::next(&topology.envelopes, &subject, through.saturating_add(1)).await;
+        let next = leader_get::next(&topology.envelopes, &subject, through.saturating_add(1)).await;
         let Some(message) = next.map_err(DiscardError::Read)? else { break };
         match origin(&message.headers) {
             Some(origin) if origin.event.is_at_or_behind(before) => break,

@@ -25,10 +25,10 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use tidings_model::{Epoch, Position, RawEvent};
 
+use crate::backoff::Backoff;
 use crate::convert::raw_event;
 use crate::lives::{Known, Lives};
 use crate::outage::Outage;
-use crate::retry::Backoff;
 use crate::topology::{self, Topology, epoch_of};
 
 mod rollback;

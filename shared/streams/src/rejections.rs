@@ -17,11 +17,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use tidings_model::{Attempts, Position, RawEvent, Tenant, headers, rejection_subject};
 
-use crate::at_leader;
 use crate::convert::set;
-use crate::ordered::Content;
-use crate::pass::Pass;
+use crate::leader_get;
+use crate::ordered_reader::Content;
 use crate::publish::is_permanent;
+use crate::scan::Scan;
 use crate::topology::Topology;
 
 /// JetStream takes 64 KiB of headers; this leaves room for the reason's.
@@ -99,7 +99,7 @@ impl Rejections {
     }
 
     fn list_on(&self, subject: String) -> BoxStream<'static, Result<RejectedEvent, ReadRejectionError>> {
-        let pass = Pass::new(self.rejected.clone(), subject, Content::HeadersOnly);
+        let pass = Scan::new(self.rejected.clone(), subject, Content::HeadersOnly);
         stream::try_unfold(pass, |mut pass| async move {
             while let Some((message, sequence)) = pass.next().await.map_err(ReadRejectionError)? {
                 let stored_at = message.info().map_err(ReadRejectionError)?.published;
@@ -136,7 +136,7 @@ impl Rejections {
         first: Position,
     ) -> Result<Option<Position>, ReadRejectionError> {
         let subject = rejection_subject(&format!("events.{tenant}"), first);
-        let found = at_leader::last(&self.rejected, &subject).await;
+        let found = leader_get::last(&self.rejected, &subject).await;
         let found = found.map_err(|error| ReadRejectionError(error.into()))?;
         Ok(found.and_then(|message| message.headers.get(headers::EVENT_POSITION)?.as_str().parse().ok()))
     }

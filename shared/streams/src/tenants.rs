@@ -9,8 +9,8 @@ use tidings_model::Tenant;
 
 use crate::bucket::is_removal;
 use crate::catalogs::BUCKET;
-use crate::ordered::Content;
-use crate::pass::Pass;
+use crate::ordered_reader::Content;
+use crate::scan::Scan;
 
 /// Every tenant whose catalog a projector has ever run with; none, if no projector has run yet.
 ///
@@ -26,7 +26,7 @@ pub async fn recorded_tenants(context: &Context) -> Result<BTreeSet<Tenant>, Rec
         },
     };
     let prefix = format!("$KV.{BUCKET}.");
-    let mut pass = Pass::new(stream, format!("{prefix}>"), Content::HeadersOnly);
+    let mut pass = Scan::new(stream, format!("{prefix}>"), Content::HeadersOnly);
     let mut tenants = BTreeSet::new();
     while let Some((message, _)) = pass.next().await.map_err(RecordedTenantsError)? {
         let name = message.subject.strip_prefix(&prefix).unwrap_or_default();

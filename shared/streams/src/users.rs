@@ -19,8 +19,8 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::RawMessageError;
 use bytes::Bytes;
 
-use crate::at_leader;
 use crate::bucket::{Bucket, BucketSettings, Purpose, is_removal};
+use crate::leader_get;
 use crate::record::{self, RecordError, Reported};
 use crate::topology::{Missing, TopologyError};
 
@@ -108,7 +108,7 @@ impl Users {
     async fn read(&self, name: &UserName) -> Result<(UserState, u64), UsersError> {
         let subject = self.bucket.subject(&name.to_key());
         let failed = |source| UsersError::Read { name: name.clone(), source };
-        let entry = at_leader::last(&self.bucket.stream, &subject).await.map_err(failed)?;
+        let entry = leader_get::last(&self.bucket.stream, &subject).await.map_err(failed)?;
         let Some(message) = entry else { return Ok(Default::default()) };
         let damaged = |source| UsersError::Damaged { name: name.clone(), key: name.to_key(), source };
         let state = parse(Some(&message.headers), &message.payload).map_err(damaged)?;

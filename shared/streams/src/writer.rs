@@ -75,9 +75,9 @@ use bytes::Bytes;
 use tidings_model::{Envelope, EnvelopeSubject, Origin, Place, Position, Tenant, headers};
 use time::OffsetDateTime;
 
-use crate::at_leader;
 use crate::convert::{envelope_headers, resume, set};
 use crate::fence;
+use crate::leader_get;
 use crate::placements::{any_place, place_notice};
 use crate::publish::{code, is_permanent};
 use crate::topology::Topology;
@@ -142,7 +142,7 @@ pub struct Outgoing<'e> {
     /// Which making of its tenant's envelopes it belongs to.
     pub generation: u32,
     /// What it tells whoever comes behind.
-    pub trail: Trail,
+    pub trail: WriteMarkers,
     /// The stream is to remove it then, though it has not expired.
     pub kept_until: Option<OffsetDateTime>,
     /// For one that is made anew, or sent again after it was removed: in which attempt. What was stored in another attempt, and removed, is not taken for
@@ -152,13 +152,13 @@ pub struct Outgoing<'e> {
 
 impl<'e> From<&'e Envelope> for Outgoing<'e> {
     fn from(envelope: &'e Envelope) -> Self {
-        Self { envelope, generation: 0, trail: Trail::default(), kept_until: None, attempt: None }
+        Self { envelope, generation: 0, trail: WriteMarkers::default(), kept_until: None, attempt: None }
     }
 }
 
 /// What an envelope tells whoever takes up writing behind it, besides its own origin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Trail {
+pub struct WriteMarkers {
     /// For one that was held back or is made anew, and for a notice: everything of the events up to here was written
     /// before it, or is held back.
     pub through: Option<Position>,
@@ -166,7 +166,7 @@ pub struct Trail {
     pub held_from: Option<u64>,
 }
 
-impl Trail {
+impl WriteMarkers {
     fn write(self, map: &mut HeaderMap) {
         if let Some(through) = self.through {
             set(map, headers::THROUGH, through.to_string());
@@ -259,7 +259,7 @@ impl EnvelopeWriter {
         &mut self,
         tenant: &Tenant,
         place: Place,
-        trail: Trail,
+        trail: WriteMarkers,
     ) -> Result<Pending, WriteError> {
         let (subject, message_id, mut headers) = place_notice(self.topology.shard(), tenant, place);
         trail.write(&mut headers);
@@ -349,7 +349,7 @@ async fn last_resume(topology: &Topology, first_sequence: u64) -> Result<Option<
 }
 
 async fn last_on(topology: &Topology, subject: &str) -> Result<Option<StreamMessage>, WriteError> {
-    at_leader::last(&topology.envelopes, subject).await.map_err(WriteError::unavailable)
+    leader_get::last(&topology.envelopes, subject).await.map_err(WriteError::unavailable)
 }
 
 /// Why an envelope was not written.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use tidings_model::{Placement, Rebuild, Stay, Tenant};
+use tidings_model::{PastPlacement, Placement, Rebuild, Tenant};
 use tidings_runtime::config::Config;
 use tidings_streams::{AllPlacements, Topology, placed_at};
 
@@ -53,7 +53,7 @@ pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, Failure
 }
 
 /// When they came there; nothing for a tenant's first place, and when the stream has forgotten it.
-async fn since(topology: &Topology, stay: Stay) -> Result<Option<String>, Failure> {
+async fn since(topology: &Topology, stay: PastPlacement) -> Result<Option<String>, Failure> {
     let Some(position) = stay.since else { return Ok(None) };
     let time = placed_at(&topology.on(stay.place.shard).await?, position).await?;
     Ok(time.map(|time| rfc3339(super::seconds(time))))

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use tidings_model::{Place, Tenant};
-use tidings_streams::{DiscardError, ExtentError, PlacementError, Trail, discard_generation};
+use tidings_streams::{DiscardError, ExtentError, PlacementError, WriteMarkers, discard_generation};
 
 use super::Engine;
-use crate::line::{Cause, Item};
-use crate::rebuild::Job;
+use crate::rebuild::RunningRebuild;
+use crate::write_queue::entry::{Cause, Item};
 
 impl Engine {
     /// Takes over where tenants are.
@@ -45,7 +45,7 @@ impl Engine {
         let Some(next) = self.residents.rebuild() else { return };
         let share = self.in_flight / 2;
         let attempt = self.next_attempt();
-        self.job = Some(Job::start(&self.workshop, next, share, attempt));
+        self.job = Some(RunningRebuild::start(&self.workshop, next, share, attempt));
     }
 
     pub(super) fn next_attempt(&self) -> u64 {
@@ -59,7 +59,7 @@ impl Engine {
             let made = envelopes.len();
             envelopes.retain(|envelope| !self.refused.contains(&envelope.origin.order()));
             for _ in envelopes.len()..made {
-                self.job.iter_mut().for_each(Job::leave_out);
+                self.job.iter_mut().for_each(RunningRebuild::leave_out);
             }
             self.put(Cause::Rebuilt(rebuilt), self.trail(), envelopes.into_iter().map(Item::Envelope));
         }
@@ -74,7 +74,7 @@ impl Engine {
         job.announce();
         let (tenant, place) = (job.tenant().clone(), job.rebuild().place);
         for (envelope, held_from) in self.holding.take(&tenant, (self.clock)()) {
-            let trail = Trail { held_from, ..self.trail() };
+            let trail = WriteMarkers { held_from, ..self.trail() };
             self.put(Cause::Late, trail, [Item::Envelope(envelope)]);
         }
         self.announce(&tenant, place);

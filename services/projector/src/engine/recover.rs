@@ -7,9 +7,9 @@ use tidings_model::{Origin, OriginOrder};
 use tidings_streams::{EnvelopeWriter, WriteError, last_purge, remove_strays};
 
 use super::{Engine, RETRY, is_wanted};
-use crate::line::{Cause, Entry, Item};
-use crate::projecting::Projecting;
-use crate::run::ProjectorError;
+use crate::projection::Projection;
+use crate::start::ProjectorError;
+use crate::write_queue::entry::{Cause, Entry, Item};
 
 /// How many refused envelopes are remembered.
 const MAX_REFUSED: usize = 1_024;
@@ -108,7 +108,7 @@ impl Engine {
 
 /// The stream does not take an item for good: nothing is done but to keep the event with that reason.
 pub(super) async fn refuse(
-    projecting: &mut Projecting,
+    projecting: &mut Projection,
     refused: &mut BTreeSet<OriginOrder>,
     item: Option<(&Entry, Item)>,
     error: &WriteError,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::format::TENANT;
 use super::sources::{Sources, listed_in};
-use super::{Config, ConsumersConfig, GatewayConfig, Mistake, SecretRule, StreamsConfig};
+use super::{Config, ConfigError, ConsumersConfig, GatewayConfig, SecretRule, StreamsConfig};
 
 /// Keys that do not go together; the first is the one to report.
 pub(super) struct Conflict {
@@ -29,12 +29,12 @@ impl Conflict {
             .any(|own| own == key || own.split_once('.').is_some_and(|(section, _)| section == key))
     }
 
-    pub(super) fn into_mistake(self, sources: &Sources) -> Mistake {
+    pub(super) fn into_mistake(self, sources: &Sources) -> ConfigError {
         let Self { keys, value, expected } = self;
         let key = keys.into_iter().next().unwrap_or_default();
         match value {
-            Some(value) => Mistake::Invalid { origin: sources.origin(&key), key, value, expected },
-            None => Mistake::Missing { key, expected },
+            Some(value) => ConfigError::Invalid { origin: sources.origin(&key), key, value, expected },
+            None => ConfigError::Missing { key, expected },
         }
     }
 }

@@ -12,10 +12,10 @@ use jsonschema::{ValidationError, Validator};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
+use super::error::sized;
 use super::format::FORMATS;
-use super::mistake::sized;
 use super::sources::{Sources, most_similar};
-use super::{Config, Mistake};
+use super::{Config, ConfigError};
 
 pub(super) struct Schema {
     validator: Validator,
@@ -73,11 +73,11 @@ impl Schema {
     }
 
     /// Every unknown key and wrong value, once each.
-    pub(super) fn check(&self, sources: &Sources) -> Vec<Mistake> {
+    pub(super) fn check(&self, sources: &Sources) -> Vec<ConfigError> {
         let document = sources.to_value();
         let broken = self.validator.iter_errors(&document);
         let broken = broken.flat_map(|error| self.mistakes_of(&error, sources));
-        let mut mistakes: Vec<Mistake> = Vec::new();
+        let mut mistakes: Vec<ConfigError> = Vec::new();
         for mistake in broken.chain(self.fractions(&document, sources)) {
             // One value may break several rules of its key; what was expected is told once.
             if !mistakes.contains(&mistake) {
@@ -87,7 +87,7 @@ impl Schema {
         mistakes
     }
 
-    fn mistakes_of(&self, error: &ValidationError<'_>, sources: &Sources) -> Vec<Mistake> {
+    fn mistakes_of(&self, error: &ValidationError<'_>, sources: &Sources) -> Vec<ConfigError> {
         let path: Vec<&str> = error.instance_path().as_str().split('/').skip(1).collect();
         if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
             return unexpected.iter().map(|name| self.unknown(&path, name, sources)).collect();
@@ -117,18 +117,18 @@ impl Schema {
         }
         let is_item = names.next().is_some();
         if let (ValidationErrorKind::Required { .. }, Some(schema)) = (error.kind(), &schema) {
-            return vec![Mistake::Missing { key, expected: expected(schema) }];
+            return vec![ConfigError::Missing { key, expected: expected(schema) }];
         }
         let (value, expected) = match &schema {
             Some(schema) if is_item => (shown(schema, error.instance()), expected_items(schema)),
             Some(schema) => (shown(schema, error.instance()), expected(schema)),
             None => (sized(error.instance().to_string().len()), "a table of keys and values".to_owned()),
         };
-        vec![Mistake::Invalid { origin: sources.origin(&key), key, value, expected }]
+        vec![ConfigError::Invalid { origin: sources.origin(&key), key, value, expected }]
     }
 
     /// For JSON Schema 3.0 is an integer; for the program it is none.
-    fn fractions(&self, document: &Value, sources: &Sources) -> Vec<Mistake> {
+    fn fractions(&self, document: &Value, sources: &Sources) -> Vec<ConfigError> {
         let given = self.keys.iter().filter_map(|(key, schema)| {
             let (section, entry) = key.split_once('.')?;
             Some((key, schema, document.get(section)?.get(entry)?))
@@ -140,7 +140,7 @@ impl Schema {
             _ => vec![(key.clone(), schema, value)],
         });
         let wrong = values.filter(|(_, schema, value)| has_type(schema, "integer") && value.is_f64());
-        let mistakes = wrong.map(|(key, schema, value)| Mistake::Invalid {
+        let mistakes = wrong.map(|(key, schema, value)| ConfigError::Invalid {
             value: shown(schema, value),
             origin: sources.origin(&key),
             expected: expected(schema),
@@ -149,7 +149,7 @@ impl Schema {
         mistakes.collect()
     }
 
-    fn unknown(&self, path: &[&str], name: &str, sources: &Sources) -> Mistake {
+    fn unknown(&self, path: &[&str], name: &str, sources: &Sources) -> ConfigError {
         let listed = path.get(..2).map(|path| path.join("."));
         let listed = listed.and_then(|key| Some((self.keys.get(&key)?, *path.get(2)?, key)));
         let within = match &listed {
@@ -161,7 +161,11 @@ impl Schema {
         let members = table.map(properties).unwrap_or_default();
         let members = members.keys().map(|member| format!("{within}.{member}"));
         let candidates = self.sections.iter().chain(self.keys.keys()).cloned().chain(members);
-        Mistake::UnknownKey { suggestion: most_similar(&key, candidates), origin: sources.origin(&key), key }
+        ConfigError::UnknownKey {
+            suggestion: most_similar(&key, candidates),
+            origin: sources.origin(&key),
+            key,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::schema::Schema;
-use super::{DEFAULT_FILE, Mistake, Origin};
+use super::{ConfigError, DEFAULT_FILE, Origin};
 
 /// What every variable of Tidings starts with.
 const PREFIX: &str = "TIDINGS_";
@@ -36,21 +36,21 @@ pub(super) fn listed_in(key: &str) -> &str {
 
 impl Sources {
     /// Takes the values of `file`, or of the default file if there is one.
-    pub(super) fn read_file(&mut self, file: Option<&Path>, mistakes: &mut Vec<Mistake>) {
+    pub(super) fn read_file(&mut self, file: Option<&Path>, mistakes: &mut Vec<ConfigError>) {
         file.unwrap_or(Path::new(DEFAULT_FILE)).clone_into(&mut self.file);
         let text = match std::fs::read_to_string(&self.file) {
             Ok(text) => text,
             Err(error) if file.is_none() && error.kind() == ErrorKind::NotFound => return,
             Err(error) => {
                 let path = self.file.clone();
-                return mistakes.push(Mistake::UnreadableFile { path, reason: error.to_string() });
+                return mistakes.push(ConfigError::UnreadableFile { path, reason: error.to_string() });
             }
         };
         match toml::from_str(&text) {
             Ok(values) => self.values = values,
             Err(error) => {
                 let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-                mistakes.push(Mistake::Syntax {
+                mistakes.push(ConfigError::Syntax {
                     path: self.file.clone(),
                     line: before.matches('\n').count() + 1,
                     // Not the error's `Display`, which shows the line: it may be the one with the secret.
@@ -65,7 +65,7 @@ impl Sources {
         &mut self,
         environment: impl IntoIterator<Item = (K, V)>,
         schema: &Schema,
-        mistakes: &mut Vec<Mistake>,
+        mistakes: &mut Vec<ConfigError>,
     ) {
         let mut variables: Vec<(OsString, OsString)> = environment
             .into_iter()
@@ -78,16 +78,16 @@ impl Sources {
             match (name.to_str(), value.to_str()) {
                 (Some(name), _) if is_kubernetes_service(name) => {}
                 (Some(name), Some(value)) => self.set(name, value, schema, mistakes),
-                _ => mistakes.push(Mistake::NotUnicode { name: name.to_string_lossy().into_owned() }),
+                _ => mistakes.push(ConfigError::NotUnicode { name: name.to_string_lossy().into_owned() }),
             }
         }
     }
 
-    fn set(&mut self, name: &str, text: &str, schema: &Schema, mistakes: &mut Vec<Mistake>) {
+    fn set(&mut self, name: &str, text: &str, schema: &Schema, mistakes: &mut Vec<ConfigError>) {
         let Some(key) = schema.variable_keys().find(|key| variable_of(key) == name) else {
             let suggestion =
                 most_similar(&name.to_ascii_uppercase(), schema.variable_keys().map(variable_of));
-            return mistakes.push(Mistake::UnknownVariable { name: name.to_owned(), suggestion });
+            return mistakes.push(ConfigError::UnknownVariable { name: name.to_owned(), suggestion });
         };
         let Some((section, entry)) = key.split_once('.').filter(|_| !text.is_empty()) else {
             return;

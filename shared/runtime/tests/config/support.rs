@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use tempfile::TempDir;
-use tidings_runtime::config::{Config, Mistakes, SecretRule, load};
+use tidings_runtime::config::{Config, ConfigErrors, SecretRule, load};
 
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -23,7 +23,11 @@ impl File {
         self.directory.path().join(name)
     }
 
-    pub(crate) fn load(&self, environment: &[(&str, &str)], rule: SecretRule) -> Result<Config, Mistakes> {
+    pub(crate) fn load(
+        &self,
+        environment: &[(&str, &str)],
+        rule: SecretRule,
+    ) -> Result<Config, ConfigErrors> {
         load(Some(&self.path("tidings.toml")), environment.iter().copied(), rule)
     }
 

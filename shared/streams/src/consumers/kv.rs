@@ -24,8 +24,8 @@ use super::{
     ConsumerList, ConsumerName, ConsumerSettings, ConsumerStore, ConsumerStoreError, MAX_DEVICES,
     OpenConsumersError, StoredConsumer, devices,
 };
-use crate::at_leader;
 use crate::bucket::{Bucket, Purpose, is_removal};
+use crate::leader_get;
 use crate::record::{self, RecordError, Reported};
 use crate::topology::Missing;
 
@@ -67,7 +67,7 @@ impl KvConsumers {
     /// Reads the entry at the leader, which has every write that was acknowledged.
     async fn read(&self, name: &ConsumerName) -> Result<Entry, ConsumerStoreError> {
         let subject = self.bucket.subject(&name.to_key());
-        let entry = at_leader::last(&self.bucket.stream, &subject).await;
+        let entry = leader_get::last(&self.bucket.stream, &subject).await;
         let entry = entry.map_err(|error| cannot_read(name, error))?;
         Ok(entry.map_or(Entry::NONE, |message| Self::entry(&message)))
     }

@@ -4,10 +4,10 @@ use serde::Serialize;
 use tidings_model::{Address, Grants, Position, Tenant};
 
 use super::{ConsumerName, StoredConsumer, Subscriptions};
-use crate::carry::{CarryError, carry_over};
 use crate::follower::{EnvelopeFollower, FollowError};
 use crate::placements::HomeError;
 use crate::topology::{ExtentError, Topology};
+use crate::translate_position::{TranslateError, translate_position};
 
 /// A consumer as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,7 +65,7 @@ async fn pending(topology: &Topology, tenant: &Tenant, stored: &StoredConsumer) 
         return Ok(0);
     }
     let home = topology.home(tenant).await?;
-    let carried = carry_over(topology, tenant, &home.placement, state.position).await?;
+    let carried = translate_position(topology, tenant, &home.placement, state.position).await?;
     // What is from no stream that is there has everything before it.
     let sequence = carried.map_or(0, |position| position.sequence);
     let after = Position { epoch: home.topology.extent().await?.epoch, sequence };
@@ -81,7 +81,7 @@ pub enum ReportError {
     Home(#[from] HomeError),
     /// Its position belongs to another generation, and cannot be followed.
     #[error(transparent)]
-    Carry(#[from] CarryError),
+    Carry(#[from] TranslateError),
     /// The stream of envelopes does not tell how far it goes.
     #[error(transparent)]
     Extent(#[from] ExtentError),

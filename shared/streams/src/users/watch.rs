@@ -17,9 +17,9 @@ use tidings_model::Epoch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{UserName, UserState, parse};
+use crate::backoff::Backoff;
 use crate::bucket::Bucket;
 use crate::record::Reported;
-use crate::retry::Backoff;
 use crate::topology::epoch_of;
 
 /// How many entries are asked for at a time, and held at most.

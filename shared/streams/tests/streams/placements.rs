@@ -3,7 +3,8 @@
 use tidings_model::{Address, Epoch, Place, Placement, Position, ShardNumber, Tenant};
 use tidings_streams::{
     Content, EnvelopeCopies, EnvelopeFollower, EnvelopeWriter, EventHistory, Followed, Outgoing, Topology,
-    Trail, carry_over, discard_address, discard_generation, first_event, last_notice, purge_address,
+    WriteMarkers, discard_address, discard_generation, first_event, last_notice, purge_address,
+    translate_position,
 };
 use time::OffsetDateTime;
 
@@ -32,7 +33,7 @@ async fn write(topology: &Topology, generation: u32, numbers: impl IntoIterator<
 /// Has a place become the current one, and says where positions lead from then on.
 async fn switch(topology: &Topology, placement: &mut Placement, place: Place) {
     let (mut writer, _) = EnvelopeWriter::open(topology).await.unwrap();
-    let sequence = writer.announce(&tenant(), place, Trail::default()).await.unwrap().await.unwrap();
+    let sequence = writer.announce(&tenant(), place, WriteMarkers::default()).await.unwrap().await.unwrap();
     let stream = topology.extent().await.unwrap().epoch;
     placement.switch(place, Position { epoch: place.epoch(stream), sequence });
 }
@@ -75,20 +76,24 @@ async fn whoever_stood_in_a_former_generation_goes_on_behind_the_same_event() {
         (9, vec![10, 11]),
     ] {
         let position = Position { epoch: stream, sequence };
-        let carried = carry_over(topology, &tenant(), &placement, position).await.unwrap().unwrap();
+        let carried = translate_position(topology, &tenant(), &placement, position).await.unwrap().unwrap();
         assert_eq!(following(topology, &placement, carried).await, expected, "{position}");
         // It is in the current generation now, and stays where it is.
-        assert_eq!(carry_over(topology, &tenant(), &placement, carried).await.unwrap(), Some(carried));
+        assert_eq!(
+            translate_position(topology, &tenant(), &placement, carried).await.unwrap(),
+            Some(carried)
+        );
     }
     let live = |sequence| Position { epoch: stream, sequence };
     let notice = placement.current.since.unwrap().sequence;
     // Whoever had everything, and whoever was connected meanwhile and counts on.
     for (sequence, expected) in [(notice - 1, vec![11]), (notice, vec![11]), (eleventh, vec![])] {
-        let carried = carry_over(topology, &tenant(), &placement, live(sequence)).await.unwrap().unwrap();
+        let carried =
+            translate_position(topology, &tenant(), &placement, live(sequence)).await.unwrap().unwrap();
         assert_eq!(following(topology, &placement, carried).await, expected, "{sequence}");
     }
     let elsewhere = Position { epoch: Epoch(7), sequence: 3 };
-    assert_eq!(carry_over(topology, &tenant(), &placement, elsewhere).await.unwrap(), None);
+    assert_eq!(translate_position(topology, &tenant(), &placement, elsewhere).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -115,7 +120,8 @@ async fn a_position_follows_its_tenant_from_shard_to_shard() {
         (in_second, behind[1], 8),
     ] {
         let position = Position { epoch, sequence };
-        let carried = carry_over(&scene.topology, &tenant(), &placement, position).await.unwrap().unwrap();
+        let carried =
+            translate_position(&scene.topology, &tenant(), &placement, position).await.unwrap().unwrap();
         let expected: Vec<_> = (first..=9).collect();
         assert_eq!(following(&scene.topology, &placement, carried).await, expected, "{position}");
     }
@@ -135,7 +141,8 @@ async fn what_the_former_shard_wrote_meanwhile_was_received() {
     write(&second, 1, 4..=7).await;
     for (sequence, first) in [(3, 4), (late[0], 5), (late[1], 6)] {
         let position = Position { epoch: stream, sequence };
-        let carried = carry_over(&scene.topology, &tenant(), &placement, position).await.unwrap().unwrap();
+        let carried =
+            translate_position(&scene.topology, &tenant(), &placement, position).await.unwrap().unwrap();
         let expected: Vec<_> = (first..=7).collect();
         assert_eq!(following(&scene.topology, &placement, carried).await, expected, "{position}");
     }
@@ -149,7 +156,7 @@ async fn what_was_held_back_is_not_passed_over() {
     let stream = topology.extent().await.unwrap().epoch;
     let (mut writer, _) = EnvelopeWriter::open(topology).await.unwrap();
     for (n, held_from) in [(1, None), (3, Some(2)), (4, Some(2)), (2, None)] {
-        let (envelope, trail) = (envelope(n), Trail { through: None, held_from });
+        let (envelope, trail) = (envelope(n), WriteMarkers { through: None, held_from });
         let outgoing = Outgoing { trail, ..Outgoing::from(&envelope) };
         writer.send(outgoing, OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
     }
@@ -157,7 +164,7 @@ async fn what_was_held_back_is_not_passed_over() {
     let mut placement = Placement::default();
     switch(topology, &mut placement, place(0, 1)).await;
     let after_third = Position { epoch: stream, sequence: 2 };
-    let carried = carry_over(topology, &tenant(), &placement, after_third).await.unwrap().unwrap();
+    let carried = translate_position(topology, &tenant(), &placement, after_third).await.unwrap().unwrap();
     assert_eq!(following(topology, &placement, carried).await, [2, 3, 4]);
 }
 
@@ -274,7 +281,7 @@ async fn a_notice_says_what_was_written_before_it() {
     write(topology, 0, [1, 2]).await;
     let through = Position { epoch: envelope(1).origin.event.epoch, sequence: 7 };
     let (mut writer, _) = EnvelopeWriter::open(topology).await.unwrap();
-    let trail = Trail { through: Some(through), held_from: Some(5) };
+    let trail = WriteMarkers { through: Some(through), held_from: Some(5) };
     writer.announce(&tenant(), place(0, 1), trail).await.unwrap().await.unwrap();
     let (_, resume) = EnvelopeWriter::open(topology).await.unwrap();
     assert_eq!(resume.held_from, Some(5));

@@ -3,7 +3,7 @@
 use async_nats::HeaderMap;
 use futures_util::StreamExt as _;
 use tidings_model::{Address, Epoch, Origin, Position};
-use tidings_streams::{EnvelopeWriter, Outgoing, Resume, Trail, WriteError, purge_address};
+use tidings_streams::{EnvelopeWriter, Outgoing, Resume, WriteError, WriteMarkers, purge_address};
 use time::{Duration, OffsetDateTime};
 
 use crate::support::{Scene, envelope, latest};
@@ -23,8 +23,8 @@ async fn a_late_envelope_says_what_was_written_before_it() {
     let (mut writer, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
     assert_eq!(resume, Resume::default());
     let after = envelope(9).origin.event;
-    let early = Trail { through: None, held_from: Some(4) };
-    let late = Trail { through: Some(after), held_from: None };
+    let early = WriteMarkers { through: None, held_from: Some(4) };
+    let late = WriteMarkers { through: Some(after), held_from: None };
     let ninth = envelope(9);
     writer.send(Outgoing { trail: early, ..Outgoing::from(&ninth) }, now()).await.unwrap().await.unwrap();
     let (mut writer, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();

@@ -98,7 +98,7 @@ fn secrets(section: &str, given: &mut impl Secrets) -> Vec<Conflict> {
     let (previous, file) = given.previous();
     conflicts.extend(secret(&previous_key, previous, file));
     let Some(previous) = previous else { return conflicts };
-    let shown = crate::config::mistake::sized(previous.expose().len());
+    let shown = crate::config::error::sized(previous.expose().len());
     if !has_current {
         conflicts.push(wrong(&previous_key, &shown, &format!("nothing, because {key} is not set")));
     } else if current.is_some_and(|current| current.expose() == previous.expose()) {
@@ -111,7 +111,7 @@ fn secrets(section: &str, given: &mut impl Secrets) -> Vec<Conflict> {
 fn both_forms(access: &AccessConfig) -> Vec<Conflict> {
     let text = |text: &Option<String>| text.as_ref().map(|text| format!("{text:?}"));
     let sized = |secret: &Option<Secret>| {
-        secret.as_ref().map(|secret| crate::config::mistake::sized(secret.expose().len()))
+        secret.as_ref().map(|secret| crate::config::error::sized(secret.expose().len()))
     };
     let given = [
         ("access.hs256_secret", sized(&access.hs256_secret)),

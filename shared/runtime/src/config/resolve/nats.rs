@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{Conflict, half_a_pair, quoted, read_line, unreadable};
+use crate::config::error::sized;
 use crate::config::format::NKEY_SEED;
-use crate::config::mistake::sized;
 use crate::config::{NatsConfig, Secret};
 
 /// Reads the files of secrets into `nats`, and finds every conflict.

@@ -9,15 +9,15 @@ use serde::de::Error as _;
 use super::super::{ConsumerList, ConsumerName, ConsumerStoreError, StoredConsumer};
 use super::parse;
 use crate::bucket::Bucket;
-use crate::ordered::Content;
-use crate::pass::Pass;
+use crate::ordered_reader::Content;
 use crate::record::RecordError;
+use crate::scan::Scan;
 
 type Item = Result<(ConsumerName, StoredConsumer), ConsumerStoreError>;
 
 /// The consumers under these keys, which may have wildcards.
 pub(super) fn list(bucket: Bucket, keys: String) -> ConsumerList {
-    let pass = Pass::new(Arc::clone(&bucket.stream), bucket.subject(&keys), Content::Whole);
+    let pass = Scan::new(Arc::clone(&bucket.stream), bucket.subject(&keys), Content::Whole);
     let listing = Listing { bucket, keys, pass };
     let items = stream::unfold(listing, |mut listing| async move {
         let item = listing.next().await?;
@@ -29,7 +29,7 @@ pub(super) fn list(bucket: Bucket, keys: String) -> ConsumerList {
 struct Listing {
     bucket: Bucket,
     keys: String,
-    pass: Pass,
+    pass: Scan,
 }
 
 impl Listing {

@@ -7,16 +7,16 @@ use std::time::Duration;
 use tidings_catalog::Catalogs;
 use tidings_model::{ShardNumber, Tenant};
 use tidings_streams::{
-    ExtentError, Outage, PastError, PlacementError, ReaderError, Topology, TopologyError, WriteError,
+    ExtentError, Outage, PlacementError, QueryError, ReaderError, Topology, TopologyError, WriteError,
 };
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::configured;
 use crate::dedup::RecallError;
 use crate::engine::Engine;
+use crate::initial_placements;
 
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -99,7 +99,7 @@ async fn open(
     if max_payload < LEAST_MAX_PAYLOAD {
         return Err(ProjectorError::MaxPayload(max_payload));
     }
-    configured::place_configured(&topology, &settings.shards).await?;
+    initial_placements::place_initially(&topology, &settings.shards).await?;
     let streams = topology.clone();
     Ok((Engine::open(topology, catalogs, settings, clock).await?, streams))
 }
@@ -141,7 +141,7 @@ pub enum ProjectorError {
     Extent(#[from] ExtentError),
     /// What is held back cannot be found.
     #[error("the projector cannot find what is held back")]
-    Past(#[from] PastError),
+    Past(#[from] QueryError),
     /// It is not known which events came again.
     #[error("the projector cannot find out which events came again")]
     Recall(#[from] RecallError),

@@ -7,22 +7,24 @@
 //! done. The newest of each subject is held anew unless `ENVELOPES` has it, or a younger one. No clock takes
 //! part in that, so no delay makes it miss anything.
 
+pub(crate) mod conflation;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_catalog::{Catalog, Catalogs, project};
 use tidings_model::{Address, Class, Envelope, EnvelopeSubject, Origin, Position, RawEvent, Tenant};
-use tidings_streams::{PastError, Resume, Topology, last_purge, last_written, next_event};
+use tidings_streams::{QueryError, Resume, Topology, last_purge, last_written, next_event};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use crate::conflate::{Conflation, Held};
 use crate::dedup::dropped;
-use crate::residents::Residents;
-use crate::run::ProjectorError;
+use crate::placements::ShardPlacements;
+use crate::start::ProjectorError;
+use crate::throttle::conflation::{Conflation, Held};
 
-pub(crate) struct Holding {
+pub(crate) struct Throttle {
     topology: Topology,
     catalogs: watch::Receiver<Arc<Catalogs>>,
     max_event_bytes: usize,
@@ -33,7 +35,7 @@ pub(crate) struct Holding {
     purge: u64,
 }
 
-impl Holding {
+impl Throttle {
     pub(crate) fn new(
         topology: &Topology,
         catalogs: &watch::Receiver<Arc<Catalogs>>,
@@ -66,7 +68,7 @@ impl Holding {
         resume: Resume,
         through: Position,
         in_line: &HashMap<EnvelopeSubject, Origin>,
-        residents: &Residents,
+        residents: &ShardPlacements,
         now: OffsetDateTime,
     ) -> Result<(), ProjectorError> {
         let mut conflation = Conflation::default();
@@ -101,7 +103,7 @@ impl Holding {
         &self,
         resume: Resume,
         through: Position,
-        residents: &Residents,
+        residents: &ShardPlacements,
     ) -> Result<HashMap<EnvelopeSubject, (Held, Duration)>, ProjectorError> {
         // Of another life of `EVENTS`, nothing is held.
         let after = resume.after.filter(|after| after.event.epoch == through.epoch);
@@ -181,7 +183,7 @@ impl Holding {
         &mut self,
         event: &RawEvent,
         envelopes: Vec<Envelope>,
-        residents: &Residents,
+        residents: &ShardPlacements,
         now: OffsetDateTime,
     ) -> Vec<Envelope> {
         let catalogs = Arc::clone(&self.catalogs.borrow());
@@ -205,7 +207,7 @@ impl Holding {
         &mut self,
         subject: &EnvelopeSubject,
         interval: Duration,
-        residents: &Residents,
+        residents: &ShardPlacements,
         now: OffsetDateTime,
     ) {
         if now >= self.since + interval || self.conflation.knows(subject) {
@@ -227,8 +229,8 @@ impl Holding {
     async fn last_written(
         &self,
         subject: &EnvelopeSubject,
-        residents: &Residents,
-    ) -> Result<Option<(Origin, OffsetDateTime)>, PastError> {
+        residents: &ShardPlacements,
+    ) -> Result<Option<(Origin, OffsetDateTime)>, QueryError> {
         for generation in residents.live_generations(&subject.tenant) {
             if let Some(written) = last_written(&self.topology, subject, generation).await? {
                 return Ok(Some(written));
@@ -259,7 +261,7 @@ impl Holding {
     }
 
     /// Drops what is held for somebody whose envelopes were removed since it was looked last.
-    pub(crate) async fn forget_purged(&mut self) -> Result<(), PastError> {
+    pub(crate) async fn forget_purged(&mut self) -> Result<(), QueryError> {
         if self.conflation.held_from().is_none() {
             return Ok(());
         }
@@ -286,7 +288,7 @@ impl Holding {
         &self,
         tenant: &Tenant,
         address: &Address,
-    ) -> Result<Option<OffsetDateTime>, PastError> {
+    ) -> Result<Option<OffsetDateTime>, QueryError> {
         Ok(last_purge(&self.topology, Some((tenant, address))).await?.map(|(_, at)| at))
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::key_set::{self, KeySet, LeftOut};
+use crate::jwks::{self, KeySet, LeftOut};
 use crate::{FetchError, VerifyingKey};
 
 /// Where a key set is fetched.
@@ -183,7 +183,7 @@ impl RemoteKeys {
     async fn fetch(&self) {
         self.0.known.send_modify(|known| known.is_fetching = true);
         let fetched = self.0.source.fetch().await;
-        let set = fetched.and_then(|body| Ok(key_set::parse(&body)?));
+        let set = fetched.and_then(|body| Ok(jwks::parse(&body)?));
         let now = Instant::now();
         self.0.known.send_modify(|known| {
             self.report(known, &set);

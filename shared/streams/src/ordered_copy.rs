@@ -13,7 +13,7 @@ use tidings_model::{Class, EnvelopeSubject, OriginOrder, Place, Position, Tenant
 use time::OffsetDateTime;
 
 use crate::convert::StoredEnvelope;
-use crate::ordered::{Content, Delivered, OrderedReader, Read, Selection};
+use crate::ordered_reader::{Content, Delivered, OrderedReader, Read, Selection};
 use crate::topology::{ENVELOPES, ExtentError, Topology};
 
 /// How long to wait for what is said to be there.
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The durable and latest envelopes of a generation, as far as they are there when the reading begins.
 pub struct EnvelopeCopies {
     topology: Topology,
-    envelopes: Pass,
+    envelopes: Scan,
     /// The next in its turn, which waits for those that lay out of theirs.
     waiting: Option<Copy>,
     /// The sequences of those that lie out of their turn.
@@ -62,13 +62,13 @@ impl EnvelopeCopies {
             };
             let start = Position { epoch: extent.epoch, sequence: 0 };
             let reader = OrderedReader::open(topology.context.clone(), selection, start).await;
-            Ok::<_, CopyError>(Pass {
+            Ok::<_, CopyError>(Scan {
                 reader: reader.map_err(CopyError::Read)?,
                 ready: VecDeque::new(),
                 last: extent.last,
             })
         };
-        let mut headers: Pass = open(Content::HeadersOnly).await?;
+        let mut headers: Scan = open(Content::HeadersOnly).await?;
         let (mut astray, mut newest) = (BTreeMap::new(), None);
         while let Some(Copy { stored, .. }) = headers.next().await? {
             let key = stored.envelope.origin.order();
@@ -129,13 +129,13 @@ impl Copy {
 }
 
 /// Everything up to a sequence, once.
-struct Pass {
+struct Scan {
     reader: OrderedReader,
     ready: VecDeque<Copy>,
     last: u64,
 }
 
-impl Pass {
+impl Scan {
     async fn next(&mut self) -> Result<Option<Copy>, CopyError> {
         while self.ready.is_empty() {
             if self.reader.position().sequence >= self.last || self.reader.pending() == 0 {

@@ -70,7 +70,7 @@ async fn restore(
     Ok(())
 }
 
-pub(crate) struct Residents {
+pub(crate) struct ShardPlacements {
     topology: Topology,
     /// Where tenants are who were never placed; in the first shard, if nothing is said.
     configured: BTreeMap<Tenant, ShardNumber>,
@@ -126,7 +126,7 @@ impl Resident {
     }
 }
 
-impl Residents {
+impl ShardPlacements {
     pub(crate) fn new(topology: &Topology, configured: BTreeMap<Tenant, ShardNumber>) -> Self {
         Self {
             topology: topology.clone(),

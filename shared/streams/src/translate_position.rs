@@ -10,21 +10,21 @@
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageError, RawMessageError};
 use tidings_model::{
-    EnvelopeSubject, Epoch, OriginOrder, Place, Placement, Position, ShardNumber, Stay, Tenant,
+    EnvelopeSubject, Epoch, OriginOrder, PastPlacement, Place, Placement, Position, ShardNumber, Tenant,
 };
 
-use crate::at_leader;
 use crate::convert::{origin, resume};
+use crate::leader_get;
 use crate::topology::{Extent, ExtentError, Topology, TopologyError};
 
 /// Where somebody goes on in the current generation who stands at `position`; `None` if that is from no stream that is
 /// there.
-pub async fn carry_over(
+pub async fn translate_position(
     topology: &Topology,
     tenant: &Tenant,
     placement: &Placement,
     position: Position,
-) -> Result<Option<Position>, CarryError> {
+) -> Result<Option<Position>, TranslateError> {
     let streams = Streams::of(topology, placement).await?;
     let Some(stay) = placement.stay_of(position, |shard| streams.epoch(shard)) else { return Ok(None) };
     let current = placement.current.place;
@@ -51,7 +51,7 @@ struct Stream {
 }
 
 impl Streams {
-    async fn of(topology: &Topology, placement: &Placement) -> Result<Self, CarryError> {
+    async fn of(topology: &Topology, placement: &Placement) -> Result<Self, TranslateError> {
         let mut streams: Vec<Stream> = Vec::new();
         for place in placement.places() {
             if streams.iter().all(|stream| stream.topology.shard() != place.shard) {
@@ -77,9 +77,9 @@ impl Streams {
         &self,
         tenant: &Tenant,
         placement: &Placement,
-        stay: Stay,
+        stay: PastPlacement,
         sequence: u64,
-    ) -> Result<Option<OriginOrder>, CarryError> {
+    ) -> Result<Option<OriginOrder>, TranslateError> {
         let mut stood_at = Some(sequence);
         for former in placement.former.iter().skip_while(|former| **former != stay) {
             // Of the stays behind the first, what was new there follows the notice.
@@ -104,19 +104,24 @@ impl Stream {
         tenant: &Tenant,
         place: Place,
         sequence: u64,
-    ) -> Result<Option<StreamMessage>, CarryError> {
+    ) -> Result<Option<StreamMessage>, TranslateError> {
         let subject = EnvelopeSubject::of(tenant, place);
-        at_leader::next(&self.topology.envelopes, &subject, sequence).await.map_err(CarryError::Read)
+        leader_get::next(&self.topology.envelopes, &subject, sequence).await.map_err(TranslateError::Read)
     }
 
     /// The last envelope of a tenant in a place.
-    async fn last(&self, tenant: &Tenant, place: Place) -> Result<Option<StreamMessage>, CarryError> {
+    async fn last(&self, tenant: &Tenant, place: Place) -> Result<Option<StreamMessage>, TranslateError> {
         let subject = EnvelopeSubject::of(tenant, place);
-        at_leader::last(&self.topology.envelopes, &subject).await.map_err(CarryError::ReadLast)
+        leader_get::last(&self.topology.envelopes, &subject).await.map_err(TranslateError::ReadLast)
     }
 
     /// The sequence before the first envelope of a stay that came from there or later: halving what lies between.
-    async fn before(&self, tenant: &Tenant, stay: Stay, from: OriginOrder) -> Result<u64, CarryError> {
+    async fn before(
+        &self,
+        tenant: &Tenant,
+        stay: PastPlacement,
+        from: OriginOrder,
+    ) -> Result<u64, TranslateError> {
         let (mut low, mut high, mut found) = (1, self.last.saturating_add(1), self.last);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -143,7 +148,7 @@ fn unread_from(message: &StreamMessage) -> Option<OriginOrder> {
 }
 
 /// What is not had by who has had this envelope of a stay, and all before it.
-fn unread_behind(message: &StreamMessage, stay: Stay) -> Option<OriginOrder> {
+fn unread_behind(message: &StreamMessage, stay: PastPlacement) -> Option<OriginOrder> {
     let (epoch, sequence, part) = written_through(message, stay)?;
     let held_from = resume(&message.headers).and_then(|resume| resume.held_from);
     Some(held_from.map_or((epoch, sequence, part.saturating_add(1)), |held_from| (epoch, held_from, 0)))
@@ -151,7 +156,7 @@ fn unread_behind(message: &StreamMessage, stay: Stay) -> Option<OriginOrder> {
 
 /// How far everything was written when this envelope was: in what was made anew, up to itself; of what was written as it
 /// happened, one that was held back says so.
-fn written_through(message: &StreamMessage, stay: Stay) -> Option<OriginOrder> {
+fn written_through(message: &StreamMessage, stay: PastPlacement) -> Option<OriginOrder> {
     let own = origin(&message.headers)?.order();
     if stay.since.is_some_and(|since| message.sequence <= since.sequence) {
         return Some(own);
@@ -162,7 +167,7 @@ fn written_through(message: &StreamMessage, stay: Stay) -> Option<OriginOrder> {
 
 /// A position cannot be carried over now.
 #[derive(Debug, thiserror::Error)]
-pub enum CarryError {
+pub enum TranslateError {
     /// A stream is not as it should be.
     #[error(transparent)]
     Topology(#[from] TopologyError),

@@ -12,7 +12,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pu
 use async_nats::jetstream::stream::Stream;
 use futures_util::StreamExt as _;
 
-use crate::ordered::Content;
+use crate::ordered_reader::Content;
 
 /// How many messages are asked for at a time, and held at most.
 const PAGE: usize = 512;
@@ -23,7 +23,7 @@ const SILENCE: Duration = Duration::from_millis(500);
 const MOST_SILENCES: u32 = 10;
 
 /// One pass over a stream.
-pub(crate) struct Pass {
+pub(crate) struct Scan {
     stream: Arc<Stream>,
     subject: String,
     content: Content,
@@ -43,7 +43,7 @@ struct Reading {
     delivered: u64,
 }
 
-impl Pass {
+impl Scan {
     /// Over what lies under this subject, which may have wildcards.
     pub(crate) fn new(stream: Arc<Stream>, subject: String, content: Content) -> Self {
         Self { stream, subject, content, progress: Progress::Before }

@@ -3,11 +3,14 @@
 //! Items are sent in this order and confirmed in this order, and an event leaves from the
 //! front only. So whatever fails, what is left here is exactly what still has to happen.
 
+pub(crate) mod entry;
+pub(crate) mod in_flight;
+
 use std::collections::VecDeque;
 
 /// Events under way. `T` is what has to happen once an event is done, and `I` what is written of it; what is written
 /// of no event, or later, has an entry of its own.
-pub(crate) struct Backlog<T, I> {
+pub(crate) struct WriteQueue<T, I> {
     entries: VecDeque<Entry<T, I>>,
     /// The items of all entries together.
     items: usize,
@@ -22,7 +25,7 @@ struct Entry<T, I> {
     items: VecDeque<I>,
 }
 
-impl<T, I> Backlog<T, I> {
+impl<T, I> WriteQueue<T, I> {
     pub(crate) fn new() -> Self {
         Self { entries: VecDeque::new(), items: 0, sending: 0, sent: 0 }
     }
@@ -47,7 +50,7 @@ impl<T, I> Backlog<T, I> {
         Some((&entry.event, entry.items.get(self.sent)?))
     }
 
-    /// Takes the item out that [`Backlog::unsent`] named: it cannot be sent.
+    /// Takes the item out that [`WriteQueue::unsent`] named: it cannot be sent.
     pub(crate) fn take_unsent(&mut self) -> Option<(&T, I)> {
         let entry = self.entries.get_mut(self.sending)?;
         let item = entry.items.remove(self.sent)?;
@@ -55,7 +58,7 @@ impl<T, I> Backlog<T, I> {
         Some((&entry.event, item))
     }
 
-    /// The item that [`Backlog::unsent`] named has been sent.
+    /// The item that [`WriteQueue::unsent`] named has been sent.
     pub(crate) fn mark_sent(&mut self) {
         self.sent += 1;
     }
@@ -130,7 +133,7 @@ mod tests {
         /// as soon as, its own are and those of all events before it.
         #[test]
         fn whatever_fails_everything_is_stored_once_and_in_order(steps in prop::collection::vec(step(), 0..200)) {
-            let mut backlog = Backlog::new();
+            let mut backlog = WriteQueue::new();
             let (mut pushed, mut stored, mut done) = (Vec::new(), Vec::new(), 0);
             let mut under_way: VecDeque<Origin> = VecDeque::new();
             let mut next = 1;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use tidings_model::{Placement, ShardNumber, Tenant};
 use tidings_streams::{AllPlacements, Topology, last_of_generation};
 
-use crate::run::ProjectorError;
+use crate::start::ProjectorError;
 
 /// Records where tenants are whom the configuration puts elsewhere than into the first shard, and says where it differs
 /// from what is recorded. A projector does so when it starts; before that, gateways take the tenants to be in the first
 /// shard.
-pub async fn place_configured(
+pub async fn place_initially(
     topology: &Topology,
     configured: &BTreeMap<Tenant, ShardNumber>,
 ) -> Result<(), ProjectorError> {

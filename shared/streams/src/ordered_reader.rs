@@ -15,7 +15,7 @@ use futures_util::stream::ReadyChunks;
 use tidings_model::{Epoch, Position};
 use time::OffsetDateTime;
 
-use crate::retry::Backoff;
+use crate::backoff::Backoff;
 use crate::topology::epoch_of;
 
 /// How many messages are asked for at a time, and handed out at most.

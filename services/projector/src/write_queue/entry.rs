@@ -1,13 +1,13 @@
 //! What stands in line to be written.
 
 use tidings_model::{Envelope, Place, Tenant};
-use tidings_streams::{ReadEvent, Trail};
+use tidings_streams::{ReadEvent, WriteMarkers};
 use time::OffsetDateTime;
 
 /// Something that is done when all of its items are stored.
 pub(crate) struct Entry {
     pub(crate) cause: Cause,
-    pub(crate) trail: Trail,
+    pub(crate) trail: WriteMarkers,
 }
 
 /// Why it stands in line.

@@ -11,8 +11,8 @@ use tidings_model::{
     Address, Class, Envelope, OriginOrder, Place, Placement, Position, Progress, RawEvent, Rebuild, Tenant,
 };
 use tidings_streams::{
-    CopyError, DiscardError, EnvelopeCopies, EventHistory, ExtentError, HistoryError, Lease, PastError,
-    PlacementError, Topology, TopologyError, all_purges, discard_address, discard_generation, end_of_events,
+    CopyError, DiscardError, EnvelopeCopies, EventHistory, ExtentError, HistoryError, Lease, PlacementError,
+    QueryError, Topology, TopologyError, all_purges, discard_address, discard_generation, end_of_events,
     first_event, first_of_generation, is_done_before, last_event, last_of_generation, next_event,
 };
 use time::OffsetDateTime;
@@ -21,7 +21,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::Made;
 use crate::dedup::Dedup;
-use crate::residents::is_same;
+use crate::placements::is_same;
 
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -30,7 +30,7 @@ const REPORT: Duration = Duration::from_secs(1);
 
 /// What every rebuild needs.
 #[derive(Clone)]
-pub(crate) struct Workshop {
+pub(crate) struct RebuildContext {
     pub(crate) topology: Topology,
     /// The name of the durable consumers, as it is in the first shard.
     pub(crate) consumer: String,
@@ -40,7 +40,7 @@ pub(crate) struct Workshop {
     pub(crate) lease: Lease,
 }
 
-impl Workshop {
+impl RebuildContext {
     /// Whether this projector may change anything now. A job is for one term; the next one has another.
     fn leads(&self) -> bool {
         self.lease.term().is_some_and(|term| self.lease.holds(term))
@@ -48,7 +48,7 @@ impl Workshop {
 }
 
 pub(crate) struct Maker {
-    workshop: Workshop,
+    workshop: RebuildContext,
     tenant: Tenant,
     /// Where the envelopes are until then.
     from: Place,
@@ -68,7 +68,7 @@ struct Ground {
 
 impl Maker {
     pub(crate) fn new(
-        workshop: &Workshop,
+        workshop: &RebuildContext,
         tenant: &Tenant,
         from: Place,
         rebuild: &Rebuild,
@@ -119,7 +119,7 @@ impl Maker {
 
     /// Finds out what is there, and sees to it that nothing is that must not be.
     async fn prepare(&mut self) -> Result<Ground, MakeError> {
-        let Workshop { topology, catalogs, .. } = &self.workshop;
+        let RebuildContext { topology, catalogs, .. } = &self.workshop;
         let (tenant, Place { generation, .. }) = (&self.tenant, self.rebuild.place);
         // In this order: whoever has begun did so behind this sequence, unless that is known by then.
         let last = topology.extent().await?.last;
@@ -257,7 +257,7 @@ impl Maker {
         dedup: &mut Dedup,
         left: u64,
     ) -> Result<(), MakeError> {
-        let Workshop { catalogs, max_event_bytes, topology, .. } = &self.workshop;
+        let RebuildContext { catalogs, max_event_bytes, topology, .. } = &self.workshop;
         let kept_until = event.stored_at + topology.settings().envelopes_max_age;
         let catalogs = Arc::clone(&catalogs.borrow());
         let (projected, is_rejected) = match dedup.project(&catalogs, event, *max_event_bytes) {
@@ -303,7 +303,12 @@ impl Maker {
 }
 
 /// Says now and then how far it is.
-async fn report(workshop: Workshop, tenant: Tenant, rebuild: Rebuild, progress: watch::Receiver<Progress>) {
+async fn report(
+    workshop: RebuildContext,
+    tenant: Tenant,
+    rebuild: Rebuild,
+    progress: watch::Receiver<Progress>,
+) {
     let mut ticks = tokio::time::interval(REPORT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -344,7 +349,7 @@ enum MakeError {
     #[error("the lease of this projector has ended and is not renewed yet")]
     NoLease,
     #[error("the tenant's events cannot be found")]
-    Past(#[from] PastError),
+    Past(#[from] QueryError),
     #[error("the tenant's events cannot be read")]
     History(#[from] HistoryError),
     #[error("the tenant's envelopes cannot be copied")]

@@ -11,9 +11,9 @@ use futures_util::future::join_all;
 use tidings_streams::{Pending, WriteError};
 
 #[derive(Default)]
-pub(crate) struct UnderWay(VecDeque<Pending>);
+pub(crate) struct InFlight(VecDeque<Pending>);
 
-impl UnderWay {
+impl InFlight {
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

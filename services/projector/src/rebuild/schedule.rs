@@ -6,7 +6,7 @@
 use tidings_model::Position;
 
 #[derive(Debug)]
-pub(crate) struct Course {
+pub(crate) struct Schedule {
     /// How many of its envelopes may be in line at once.
     share: usize,
     in_line: usize,
@@ -20,7 +20,7 @@ pub(crate) struct Course {
     passed: Option<Position>,
 }
 
-impl Course {
+impl Schedule {
     pub(crate) fn new(share: usize) -> Self {
         Self { share: share.max(1), in_line: 0, knows_last: false, last: None, read: None, passed: None }
     }
@@ -120,7 +120,7 @@ mod tests {
         /// none behind it; and when everything stands still, it does.
         #[test]
         fn it_changes_over_between_two_events(steps in steps(), copied in 0..5_u64) {
-            let mut course = Course::new(3);
+            let mut course = Schedule::new(3);
             // Events up to this one were copied, whether or not live projecting has read them.
             let mut events: Vec<bool> = (0..copied).map(|_| true).collect();
             let (mut live, mut making) = (0, copied);

@@ -15,14 +15,14 @@ use crate::dedup::{Recall, Verdict};
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);
 
-pub(crate) struct Projecting {
+pub(crate) struct Projection {
     catalogs: watch::Receiver<Arc<Catalogs>>,
     max_event_bytes: usize,
     rejections: Rejections,
     recall: Recall,
 }
 
-impl Projecting {
+impl Projection {
     pub(crate) fn new(
         topology: &Topology,
         catalogs: &watch::Receiver<Arc<Catalogs>>,

@@ -8,24 +8,24 @@ use std::path::PathBuf;
 
 /// Every mistake of a configuration, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistakes(Vec<Mistake>);
+pub struct ConfigErrors(Vec<ConfigError>);
 
-impl Mistakes {
-    pub(super) fn new(mistakes: Vec<Mistake>) -> Self {
+impl ConfigErrors {
+    pub(super) fn new(mistakes: Vec<ConfigError>) -> Self {
         Self(mistakes)
     }
 
     /// The mistakes, in the order in which they were found: file, variables, values, combinations.
     #[must_use]
-    pub fn as_slice(&self) -> &[Mistake] {
+    pub fn as_slice(&self) -> &[ConfigError] {
         &self.0
     }
 }
 
-impl std::error::Error for Mistakes {}
+impl std::error::Error for ConfigErrors {}
 
 /// One line per mistake below a headline.
-impl fmt::Display for Mistakes {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.len() {
             1 => write!(formatter, "the configuration has a mistake:")?,
@@ -58,7 +58,7 @@ impl fmt::Display for Origin {
 
 /// One thing that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Mistake {
+pub enum ConfigError {
     /// The file cannot be read.
     #[error("{}: cannot be read ({reason}); name a file that exists and may be read", path.display())]
     UnreadableFile {
@@ -129,7 +129,7 @@ pub enum Mistake {
     },
 }
 
-impl Mistake {
+impl ConfigError {
     /// The key that is wrong, if the mistake concerns one.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
