@@ -17,18 +17,18 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::accept;
+use crate::api::websocket::{Routes, Stage};
 use crate::audit::Audit;
-use crate::connections;
-use crate::http::{Routes, Stage};
-use crate::lanes::Keeper;
+use crate::auth::disabled_users::KnownUsers;
+use crate::consumers::Positions;
+use crate::context::Shared;
 use crate::limits::Limits;
-use crate::listening::Listening;
-use crate::positions::Positions;
+use crate::net::listener::Listening;
+use crate::net::serve as accept;
+use crate::net::tls::Identity;
 use crate::readiness::{self, Readiness, Trouble};
-use crate::shared::Shared;
-use crate::tls::Identity;
-use crate::users::KnownUsers;
+use crate::shards::Keeper;
+use crate::shards::connection_service as connections;
 
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_secs(1);

@@ -12,37 +12,21 @@
 
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests read what they have written"))]
 
-mod accept;
-mod admin;
-mod answers;
+mod api;
 mod audit;
-mod connections;
-mod entrance;
-mod follow;
-mod forwarded;
-mod framed;
+mod auth;
+mod client_ip;
+mod consumers;
+mod context;
 mod gateway;
-mod generations;
-mod handshake;
-mod http;
-mod http_stream;
-mod lane;
-mod lanes;
 mod limits;
-mod listening;
-mod positions;
-mod proxy_header;
+mod net;
 mod readiness;
-mod request;
-mod retained;
+mod replica;
 mod session;
-mod shard;
-mod shared;
-mod standing;
-mod times;
-mod tls;
-mod users;
+mod shards;
+mod worker;
 
 pub use gateway::{Gateway, Parts, StartError};
-pub use listening::Listening;
-pub use tls::{CertificateError, Identity};
+pub use net::listener::Listening;
+pub use net::tls::{CertificateError, Identity};

@@ -13,9 +13,9 @@ use tidings_streams::{ExtentError, Outage, PlacementError, TopologyError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::answers::unavailable;
-use crate::lanes::Lanes;
-use crate::shared::Shared;
+use crate::api::respond::unavailable;
+use crate::context::Shared;
+use crate::shards::Lanes;
 
 /// How often everything is asked.
 const LOOK: Duration = Duration::from_millis(500);

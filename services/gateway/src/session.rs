@@ -18,8 +18,8 @@ use tidings_streams::users::UserName;
 use time::OffsetDateTime;
 
 pub(crate) use self::say::refusal;
-use crate::framed::Form;
-use crate::shard::{Changed, Confirmation, Lookup};
+use crate::replica::frame::Form;
+use crate::worker::{Changed, Confirmation, Lookup};
 
 /// Whom a connection belongs to, as its token says.
 #[derive(Debug, Clone)]
