@@ -1,9 +1,14 @@
-//! What the gateway answers over HTTP.
+//! What the gateway answers over HTTP: health, the WebSocket endpoint, administration.
 
-pub(crate) mod admin;
-pub(crate) mod query;
-pub(crate) mod request;
-pub(crate) mod respond;
-pub(crate) mod subprotocol;
-pub(crate) mod upgrade;
-pub(crate) mod websocket;
+mod admin;
+mod handshake;
+mod query;
+mod request;
+mod router;
+mod stage;
+mod subprotocol;
+mod upgrade;
+mod websocket;
+
+pub(crate) use self::router::{Routes, router};
+pub(crate) use self::stage::{Endpoint, Stage};

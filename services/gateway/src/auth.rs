@@ -1,5 +1,9 @@
-//! Who a client is and what its token opens.
+//! Authentication: from a token to the user that it names and the addresses that it grants.
 
-pub(crate) mod authenticate;
-pub(crate) mod denied;
-pub(crate) mod disabled_users;
+mod authenticate;
+mod disabled_users;
+mod principal;
+
+pub(crate) use self::authenticate::Authenticator;
+pub(crate) use self::disabled_users::{DisabledUsers, UserBlock};
+pub(crate) use self::principal::{Administrator, Principal};

@@ -1,22 +1,38 @@
-//! Who a client is when proxies stand before the gateway. Pure.
+//! The address of a client, with or without proxies in front of the gateway. Pure.
 //!
-//! Every proxy appends to `X-Forwarded-For` whom it was called by, and whoever calls may have written
-//! anything into it before. So it is read from the right, each entry believed only because whom it came from
-//! is trusted: the client is the first who is not. Nothing that a client sends can make it anybody else.
+//! Every proxy appends the address of its caller to `X-Forwarded-For`, and the caller may have written anything into it
+//! before. So it is read from the right, and an entry counts only if a trusted proxy wrote it: the client is the first
+//! address that is not trusted. Nothing that a client sends gives it another address.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{Extensions, HeaderMap, HeaderName};
 use ipnet::IpNet;
 use tidings_access::Transport;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// The address of a request's client, be there proxies in between or not; an extension of each request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ClientIp(IpAddr);
+
+impl ClientIp {
+    /// Reads it from the headers of a request that came from `nearest`.
+    pub(crate) fn read(nearest: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+        Self(client(nearest, headers, trusted))
+    }
+
+    /// The extension of a request; all requests without one count as one client.
+    pub(crate) fn of(extensions: &Extensions) -> IpAddr {
+        extensions.get().map_or(Ipv6Addr::UNSPECIFIED.into(), |Self(address)| *address)
+    }
+}
+
 /// The client of a request that came from `nearest`, the other end of the connection.
 ///
 /// An entry that cannot be read ends the walk: then the client is whoever wrote it.
-pub(crate) fn client(nearest: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+fn client(nearest: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
     let mut entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     let mut client = nearest.to_canonical();

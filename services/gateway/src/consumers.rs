@@ -14,13 +14,12 @@ use tidings_model::{Position, Tenant};
 use tidings_streams::consumers::{
     Change, ConsumerName, ConsumerStore, ConsumerStoreError, Edit, Presence, REFRESH, StoredConsumer,
 };
-use time::OffsetDateTime;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::replica::unix_seconds;
-use crate::session::Passport;
+use crate::auth::Principal;
+use crate::clock::Clock;
 
 /// How often what has changed is saved.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -33,12 +32,12 @@ const COMPLAINT: Duration = Duration::from_secs(10);
 /// How long the last saves may take.
 const LAST_SAVES: Duration = Duration::from_secs(5);
 
-pub(crate) struct Positions {
+pub(crate) struct ConsumerCache {
     store: Arc<dyn ConsumerStore>,
     /// The name of this gateway.
     gateway: String,
-    clock: fn() -> OffsetDateTime,
-    online: Mutex<HashMap<ConsumerName, Box<Online>>>,
+    clock: Clock,
+    online: Mutex<HashMap<ConsumerName, Box<ActiveConsumer>>>,
     /// One is held while a consumer is saved: by its name, so that an idle one needs none of its own.
     saves: Box<[tokio::sync::Mutex<()>]>,
     hasher: RandomState,
@@ -50,7 +49,7 @@ pub(crate) struct Positions {
 }
 
 /// A consumer of which this gateway holds connections, or has something to save.
-struct Online {
+struct ActiveConsumer {
     connections: usize,
     stored: StoredConsumer,
     /// Boxed, as most have nothing to save at any moment.
@@ -62,7 +61,7 @@ struct Online {
 
 /// A change that is kept to be saved later, unless it was saved.
 struct Unsaved<'p> {
-    positions: &'p Positions,
+    consumers: &'p ConsumerCache,
     name: &'p ConsumerName,
     change: Box<Change>,
     is_saved: bool,
@@ -71,7 +70,7 @@ struct Unsaved<'p> {
 impl Drop for Unsaved<'_> {
     fn drop(&mut self) {
         if !self.is_saved {
-            self.positions.keep(self.name, (*self.change).clone());
+            self.consumers.keep(self.name, (*self.change).clone());
         }
     }
 }
@@ -84,8 +83,8 @@ enum Saved {
     InVain,
 }
 
-impl Positions {
-    pub(crate) fn new(store: Arc<dyn ConsumerStore>, gateway: String, clock: fn() -> OffsetDateTime) -> Self {
+impl ConsumerCache {
+    pub(crate) fn new(store: Arc<dyn ConsumerStore>, gateway: String, clock: Clock) -> Self {
         Self {
             store,
             gateway,
@@ -110,26 +109,26 @@ impl Positions {
     /// crash in its first second would be lost on it.
     pub(crate) async fn arrive(
         &self,
-        passport: &Passport,
+        principal: &Principal,
         first: impl FnOnce() -> Position,
     ) -> Result<StoredConsumer, ConsumerStoreError> {
-        let name = &passport.consumer;
+        let name = &principal.consumer;
         // What another connection of the device has acknowledged here counts, be it gone or not.
         self.save(name).await?;
         let stored = if let Some(mut stored) = self.store.load(name).await? {
-            if stored.state.keys == passport.keys {
+            if stored.state.keys == principal.grants {
                 // One piece of memory for both.
-                stored.state.keys.clone_from(&passport.keys);
+                stored.state.keys.clone_from(&principal.grants);
             }
             stored
         } else {
             let mut change = self.change(first());
-            change.keys.clone_from(&passport.keys);
+            change.keys.clone_from(&principal.grants);
             self.store.save(name, None, &change).await?
         };
         let mut online = self.online();
         let entry = online.entry(name.clone()).or_insert_with(|| {
-            Box::new(Online {
+            Box::new(ActiveConsumer {
                 connections: 0,
                 stored: stored.clone(),
                 change: None,
@@ -141,7 +140,7 @@ impl Positions {
         entry.purged = false;
         let mut change = self.change(stored.state.position);
         change.resets = stored.state.resets;
-        change.keys.clone_from(&passport.keys);
+        change.keys.clone_from(&principal.grants);
         entry.note(change);
         Ok(stored)
     }
@@ -266,7 +265,7 @@ impl Positions {
                     entry.change = Some(Box::new(change));
                 }
             }
-            let is_due = |entry: &Online| {
+            let is_due = |entry: &ActiveConsumer| {
                 entry.change.is_some() && (all || entry.connections == 0 || entry.saved_at + INTERVAL <= now)
             };
             online.iter().filter(|(_, entry)| is_due(entry)).map(|(name, _)| name.clone()).collect()
@@ -283,8 +282,8 @@ impl Positions {
         let Some(error) = failed.last() else { return };
         if complained_at.is_none_or(|at| at.elapsed() >= COMPLAINT) {
             *complained_at = Some(Instant::now());
-            let (error, positions) = (error as &dyn std::error::Error, failed.len());
-            tracing::warn!(error, positions, "positions could not be saved and are saved later");
+            let (error, consumers) = (error as &dyn std::error::Error, failed.len());
+            tracing::warn!(error, consumers, "positions could not be saved and are saved later");
         }
     }
 
@@ -305,7 +304,7 @@ impl Positions {
         };
         let Some((change, known)) = taken else { return Ok(()) };
         // Whoever waits for this may go away at any moment.
-        let mut unsaved = Unsaved { positions: self, name, change, is_saved: false };
+        let mut unsaved = Unsaved { consumers: self, name, change, is_saved: false };
         match self.store.save(name, Some(&known), &unsaved.change).await {
             Ok(stored) => {
                 unsaved.is_saved = true;
@@ -359,7 +358,7 @@ impl Positions {
 
     fn change(&self, position: Position) -> Change {
         let presence = Presence::Connected(self.gateway.clone());
-        Change::new(position, presence, unix_seconds((self.clock)()))
+        Change::new(position, presence, self.clock.unix_seconds())
     }
 
     fn save_of(&self, name: &ConsumerName) -> &tokio::sync::Mutex<()> {
@@ -367,12 +366,12 @@ impl Positions {
         &self.saves[index]
     }
 
-    fn online(&self) -> MutexGuard<'_, HashMap<ConsumerName, Box<Online>>> {
+    fn online(&self) -> MutexGuard<'_, HashMap<ConsumerName, Box<ActiveConsumer>>> {
         self.online.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Online {
+impl ActiveConsumer {
     /// Adds a later change to what has to be saved.
     fn note(&mut self, later: Change) {
         if self.purged {

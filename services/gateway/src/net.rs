@@ -1,8 +1,11 @@
-//! From a listening socket to HTTP: accepting, the PROXY header, TLS.
+//! From a listening socket to HTTP requests: accepting, the PROXY header, TLS.
 
-pub(crate) mod http_stream;
-pub(crate) mod listener;
-pub(crate) mod proxy_protocol;
-pub(crate) mod serve;
-pub(crate) mod tls;
-pub(crate) mod transport;
+mod listener;
+mod proxy_protocol;
+mod serve;
+mod tls;
+mod transport;
+
+pub use self::listener::Listening;
+pub(crate) use self::serve::serve;
+pub use self::tls::{CertificateError, Identity};

@@ -1,33 +1,44 @@
-//! What a gateway keeps of the stream: the mailbox (what lies where), the hot tail (the newest
-//! envelopes themselves) and an index of times.
+//! The local copy of a shard's stream: the mailbox (an index of what lies at which address), the hot tail (the newest
+//! envelopes themselves) and an index of times. What is not in memory is read from the stream.
 //!
-//! One writer, the follower; read by every shard. Locks are held for a page at most, never across
-//! an await.
+//! One writer, the follower; read by every worker and every handshake. A lock is held for a page of the mailbox at most,
+//! or while what retention removed is taken out, and never across an await.
 
-pub(crate) mod deflate;
-pub(crate) mod frame;
-pub(crate) mod generations;
-pub(crate) mod resume;
-pub(crate) mod time_index;
+mod deflate;
+mod frame;
+mod generations;
+mod resume;
+mod time_index;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use tidings_catalog::StartPolicy;
 use tidings_mailbox::{Delivery, Entry, Found, HotTail, Mailbox, NotCovered, Page, Query};
-use tidings_model::{Class, Epoch, Place, Tenant};
-use tidings_streams::{Extent, StoredEnvelope};
+use tidings_model::{Class, Epoch, Place, Position, Tenant};
+use tidings_protocol::server::GapReason;
+use tidings_streams::{
+    CarryError, Extent, ExtentError, PlacementError, StoredEnvelope, Topology, carry_over,
+};
 use time::OffsetDateTime;
 
-use crate::replica::frame::FramedEnvelope;
-use crate::replica::generations::Generations;
-use crate::replica::resume::View;
-use crate::replica::time_index::TimeIndex;
+pub(crate) use self::deflate::Deflate;
+pub(crate) use self::frame::{Form, FramedEnvelope, MessageIdentity};
+pub(crate) use self::generations::Generations;
+use self::resume::Retention;
+pub(crate) use self::resume::{Gap, ResumePoint};
+use self::time_index::TimeIndex;
+use crate::clock::unix_seconds;
 
-pub(crate) struct Retained(RwLock<Inner>);
+/// The local copy of one shard's stream of envelopes.
+pub(crate) struct Replica {
+    topology: Topology,
+    log: RwLock<Log>,
+}
 
-struct Inner {
+struct Log {
     epoch: Epoch,
     generations: Generations,
-    /// Of all tenants; no envelope is of a later one.
+    /// The newest generation of any tenant in the log.
     newest_generation: u32,
     /// The sequence before the first that the stream retains; below the mailbox's own floor where
     /// the mailbox does not reach back so far.
@@ -38,193 +49,250 @@ struct Inner {
     /// From how many bytes on envelopes are compressed; `None` if they never are.
     compressed_from: Option<usize>,
     times: TimeIndex,
-    /// Up to here, envelopes that were kept for somebody have been removed.
+    /// Retention has removed envelopes that were kept for a consumer up to here.
     removed_through: u64,
-    /// What the stream was seen to hold, to be acted on when the follower has come to its end: what
-    /// a newer envelope has replaced is then known not to matter.
+    /// What the stream was seen to hold; applied when the follower has read as far: an envelope that a newer one has
+    /// replaced is then known not to matter.
     shrinking: Option<Extent>,
 }
 
 /// Part of what lies at some addresses.
-pub(crate) struct RetainedPage {
+pub(crate) struct ReplicaPage {
     /// Ascending; without the envelope where only its sequence is known.
     pub(crate) found: Vec<(Found, Option<Arc<FramedEnvelope>>)>,
     /// The page covers everything up to here.
     pub(crate) read_through: u64,
 }
 
-/// Why nothing can be read after a position.
+/// Why a position cannot be read after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unreadable {
+pub(crate) enum ReadError {
     /// The mailbox does not reach back so far, only to `floor`.
     NotCovered { floor: u64 },
-    /// Something that followed may have been removed from the stream, which begins after `floor`.
+    /// An envelope that followed may have been removed from the stream, which begins after `floor`.
     Removed { floor: u64 },
-    /// The position is from another life of the stream.
+    /// The position belongs to another life of the stream.
     Renewed,
 }
 
-impl Retained {
-    /// Knows nothing yet of what comes after `reach`, in a stream that retains what comes after
-    /// `floor`; keeps envelopes up to so many bytes, those that are compressed among them.
+impl Replica {
+    /// A copy that has nothing yet after `reach`, of a stream that retains what comes after `floor`. It keeps envelopes up
+    /// to so many bytes, the compressed ones among them.
     pub(crate) fn new(
+        topology: Topology,
         epoch: Epoch,
         generations: Generations,
-        (floor, reach): (u64, u64),
+        bounds: (u64, u64),
         hot_tail_bytes: usize,
         compressed_from: Option<usize>,
     ) -> Self {
-        let bounds = (floor, reach);
-        Self(RwLock::new(Inner::new(epoch, generations, bounds, hot_tail_bytes, compressed_from)))
+        let log = Log::new(epoch, generations, bounds, hot_tail_bytes, compressed_from);
+        Self { topology, log: RwLock::new(log) }
     }
 
-    /// Which generations are and were current.
+    /// The stream itself.
+    pub(crate) fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The generations that are and were current.
     pub(crate) fn generations(&self) -> Generations {
         self.read_lock().generations.clone()
     }
 
-    /// The generation of a tenant that is delivered now; `None` if its envelopes are elsewhere.
-    pub(crate) fn generation(&self, tenant: &Tenant) -> Option<u32> {
-        self.read_lock().generations.current(tenant)
-    }
-
     /// A generation is the current one from this sequence on.
     pub(crate) fn begin(&self, tenant: &Tenant, generation: u32, since: u64) {
-        let mut inner = self.write();
-        inner.generations.begin(tenant, generation, since);
-        inner.mailbox.advance_to(since);
+        let mut log = self.write_lock();
+        log.generations.begin(tenant, generation, since);
+        log.mailbox.advance_to(since);
     }
 
-    /// The tenant's envelopes are elsewhere from now on, in this generation.
+    /// The tenant's envelopes are in another shard from now on, in this generation.
     pub(crate) fn leave(&self, tenant: &Tenant, generation: u32) {
-        self.write().generations.leave(tenant, generation);
+        self.write_lock().generations.leave(tenant, generation);
     }
 
-    /// Takes the next envelopes, of which only the headers are known.
+    /// Adds the next envelopes, of which only the headers were read.
     pub(crate) fn index(&self, envelopes: &[StoredEnvelope]) {
-        let mut inner = self.write();
+        let mut log = self.write_lock();
         for stored in envelopes {
-            inner.index(stored);
+            log.index(stored);
         }
-        inner.shrink();
+        log.shrink();
     }
 
-    /// Takes the next envelopes, and gives back those that are to be delivered: of the generations that are given to
-    /// who is here.
+    /// Adds the next envelopes, and returns those of a current generation, which are to be delivered.
     pub(crate) fn append(&self, mut envelopes: Vec<Arc<FramedEnvelope>>) -> Vec<Arc<FramedEnvelope>> {
-        let mut inner = self.write();
+        let mut log = self.write_lock();
         for framed in &envelopes {
-            inner.index(framed.stored());
-            let weight = framed.weight(inner.compressed_from);
-            let pushed = inner.hot_tail.push(framed.sequence(), Arc::clone(framed), weight);
+            log.index(framed.stored());
+            let weight = framed.weight(log.compressed_from);
+            let pushed = log.hot_tail.push(framed.sequence(), Arc::clone(framed), weight);
             if let Err(error) = pushed {
                 tracing::error!(%error, "the hot tail refuses an envelope");
             }
         }
-        inner.shrink();
+        log.shrink();
         envelopes.retain(|framed| {
             let StoredEnvelope { envelope, generation, .. } = framed.stored();
-            inner.generations.delivers(&envelope.subject.tenant, *generation)
+            log.generations.delivers(&envelope.subject.tenant, *generation)
         });
         envelopes
     }
 
-    /// Forgets everything: the stream begins anew.
+    /// Empties the copy: the stream was recreated.
     pub(crate) fn restart(&self, epoch: Epoch) {
-        let mut inner = self.write();
-        let mut generations = std::mem::take(&mut inner.generations);
+        let mut log = self.write_lock();
+        let mut generations = std::mem::take(&mut log.generations);
         generations.renew();
-        *inner = Inner::new(epoch, generations, (0, 0), inner.hot_tail_bytes, inner.compressed_from);
+        *log = Log::new(epoch, generations, (0, 0), log.hot_tail_bytes, log.compressed_from);
     }
 
-    /// Forgets what the stream has removed below its floor, and what has expired. An extent of
-    /// another life of the stream says nothing: the follower tells when it is made anew.
+    /// Removes what the stream has removed below its floor, and what has expired. An extent of another life of the stream
+    /// is ignored: the follower restarts the copy.
     pub(crate) fn upkeep(&self, extent: &Extent, now: OffsetDateTime) {
-        let mut inner = self.write();
-        inner.mailbox.expire(unix_seconds(now));
-        if extent.epoch == inner.epoch && extent.floor > inner.floor {
-            inner.shrinking.get_or_insert(*extent);
-            inner.shrink();
+        let mut log = self.write_lock();
+        log.mailbox.expire(unix_seconds(now));
+        if extent.epoch == log.epoch && extent.floor > log.floor {
+            log.shrinking.get_or_insert(*extent);
+            log.shrink();
         }
     }
 
-    /// Nothing more is to come up to this sequence: the rest was removed from the stream.
+    /// No further envelope comes up to this sequence: the rest was removed from the stream.
     pub(crate) fn advance_to(&self, sequence: u64) {
-        self.write().mailbox.advance_to(sequence);
+        self.write_lock().mailbox.advance_to(sequence);
     }
 
-    /// Forgets everything at one address, of whatever generation.
+    /// Removes everything at one address, of every generation.
     pub(crate) fn purge(&self, tenant: &Tenant, address: &str) {
-        let mut inner = self.write();
-        for generation in 0..=inner.newest_generation {
+        let mut log = self.write_lock();
+        for generation in 0..=log.newest_generation {
             let place = Place { generation, ..Place::default() };
-            inner.mailbox.purge(&place.token(tenant).to_string(), address);
+            log.mailbox.purge(&place.token(tenant).to_string(), address);
         }
-        let capacity = inner.hot_tail_bytes;
-        let head = inner.hot_tail.head();
-        // Rare, and the envelopes must not be readable any more: the tail starts anew.
-        inner.hot_tail = HotTail::new(capacity, head);
+        let capacity = log.hot_tail_bytes;
+        let head = log.hot_tail.head();
+        // Rare, and the envelopes must not be readable any more: the tail is emptied.
+        log.hot_tail = HotTail::new(capacity, head);
     }
 
-    /// Which life of the stream this is.
+    /// The epoch of the stream.
     pub(crate) fn epoch(&self) -> Epoch {
         self.read_lock().epoch
     }
 
-    /// Up to where retention has removed what was kept for somebody.
+    /// Retention has removed envelopes that were kept for a consumer up to here.
     pub(crate) fn removed_through(&self) -> u64 {
         self.read_lock().removed_through
     }
 
-    /// Up to where the stream was read.
+    /// The last sequence that was read.
     pub(crate) fn head(&self) -> u64 {
         self.read_lock().mailbox.head()
     }
 
-    /// What of the stream can be answered for to a tenant; `None` if its envelopes are elsewhere.
-    pub(crate) fn view(&self, tenant: &Tenant) -> Option<View> {
-        let inner = self.read_lock();
-        let generation = inner.generations.current(tenant)?;
+    /// What of the stream can be delivered to a tenant; `None` if its envelopes are in another shard.
+    pub(crate) fn retention(&self, tenant: &Tenant) -> Option<Retention> {
+        let log = self.read_lock();
+        let generation = log.generations.current(tenant)?;
         let place = Place { generation, ..Place::default() };
-        Some(View {
-            epoch: place.epoch(inner.epoch),
-            floor: inner.floor,
-            head: inner.mailbox.head(),
-            removed_through: inner.removed_through,
+        Some(Retention {
+            epoch: place.epoch(log.epoch),
+            floor: log.floor,
+            head: log.mailbox.head(),
+            removed_through: log.removed_through,
         })
     }
 
-    /// The sequence before the first envelope that was stored at this time or, to the minute,
-    /// later.
-    pub(crate) fn before(&self, time: OffsetDateTime) -> u64 {
-        let inner = self.read_lock();
-        let found = inner.times.before(time).unwrap_or_else(|| inner.mailbox.head());
-        found.max(inner.floor)
+    /// The same for a consumer at `position`: if that is ahead of this gateway, as another gateway may be, the stream is
+    /// asked how far it goes.
+    async fn retention_for(
+        &self,
+        tenant: &Tenant,
+        position: Position,
+    ) -> Result<Option<Retention>, ExtentError> {
+        let Some(mut retention) = self.retention(tenant) else { return Ok(None) };
+        if position.epoch == retention.epoch && position.sequence > retention.head {
+            let extent = self.topology.extent().await?;
+            if extent.epoch == self.epoch() {
+                retention.head = retention.head.max(extent.last);
+            }
+        }
+        Ok(Some(retention))
     }
 
-    /// One page of what a query opens in this life of the stream, and of each envelope found the
-    /// frames, if they are still in memory.
+    /// Where a consumer of this tenant resumes that has read up to `position`, which may belong to an earlier generation or
+    /// another shard. `None` if the tenant is not in this shard, or this gateway has not read as far.
+    pub(crate) async fn resume(
+        &self,
+        tenant: &Tenant,
+        position: Position,
+    ) -> Result<Option<ResumePoint>, ResumeError> {
+        let Some(retention) = self.retention(tenant) else { return Ok(None) };
+        if retention.epoch == position.epoch {
+            let retention = self.retention_for(tenant, position).await?;
+            return Ok(retention.map(|retention| ResumePoint::of(position, retention)));
+        }
+        let placement = self.topology.placements().load(tenant).await?;
+        let Some(carried) = carry_over(&self.topology, tenant, &placement, position).await? else {
+            return Ok(Some(ResumePoint::of(position, retention)));
+        };
+        // The bucket may be ahead of what was read of the stream, or behind it.
+        if carried.epoch != retention.epoch {
+            return Ok(None);
+        }
+        let Some(retention) = self.retention_for(tenant, carried).await? else { return Ok(None) };
+        let resume = ResumePoint::of(carried, retention);
+        // What follows a position in the same stream may have been removed before the rebuild read it.
+        let was_here = Place::generation_of(position.epoch, self.epoch(), u32::MAX).is_some();
+        let is_lost = was_here && resume.gap.is_none() && position.sequence < retention.removed_through;
+        let gap = Gap { from: position, to: resume.after, reason: GapReason::Retention };
+        Ok(Some(if is_lost { ResumePoint { gap: Some(gap), ..resume } } else { resume }))
+    }
+
+    /// Where a consumer of this tenant begins that has never been here.
+    pub(crate) fn first_position(
+        &self,
+        tenant: &Tenant,
+        policy: StartPolicy,
+        now: OffsetDateTime,
+    ) -> Position {
+        let log = self.read_lock();
+        let sequence = match policy {
+            StartPolicy::New => log.mailbox.head(),
+            StartPolicy::All => log.floor,
+            StartPolicy::Since(span) => {
+                let before = log.times.before(now - span).unwrap_or_else(|| log.mailbox.head());
+                before.max(log.floor)
+            }
+        };
+        let generation = log.generations.current(tenant).unwrap_or_default();
+        Position { epoch: Place { generation, ..Place::default() }.epoch(log.epoch), sequence }
+    }
+
+    /// One page of what a query finds in this life of the stream, with each envelope that is still in memory.
     pub(crate) fn read<A: AsRef<str>>(
         &self,
         query: &Query<'_, A>,
         epoch: Epoch,
         through: u64,
         limit: usize,
-    ) -> Result<RetainedPage, Unreadable> {
-        let inner = self.read_lock();
-        if inner.epoch != epoch {
-            return Err(Unreadable::Renewed);
+    ) -> Result<ReplicaPage, ReadError> {
+        let log = self.read_lock();
+        if log.epoch != epoch {
+            return Err(ReadError::Renewed);
         }
-        if query.after < inner.removed_through {
-            return Err(Unreadable::Removed { floor: inner.floor });
+        if query.after < log.removed_through {
+            return Err(ReadError::Removed { floor: log.floor });
         }
         // Nothing lies below the stream's floor, so nothing is skipped.
-        let query = Query { after: query.after.max(inner.floor), ..*query };
-        let page = inner.mailbox.merge(&query, through, limit);
+        let query = Query { after: query.after.max(log.floor), ..*query };
+        let page = log.mailbox.merge(&query, through, limit);
         let Page { found, read_through } =
-            page.map_err(|NotCovered { floor, .. }| Unreadable::NotCovered { floor })?;
-        let held = |found: Found| (found, inner.hot_tail.get(found.sequence).cloned());
-        Ok(RetainedPage { found: found.into_iter().map(held).collect(), read_through })
+            page.map_err(|NotCovered { floor, .. }| ReadError::NotCovered { floor })?;
+        let held = |found: Found| (found, log.hot_tail.get(found.sequence).cloned());
+        Ok(ReplicaPage { found: found.into_iter().map(held).collect(), read_through })
     }
 
     /// An envelope that is still in memory.
@@ -232,21 +300,35 @@ impl Retained {
         self.read_lock().hot_tail.get(sequence).cloned()
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    fn write_lock(&self) -> RwLockWriteGuard<'_, Log> {
+        self.log.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read_lock(&self) -> RwLockReadGuard<'_, Inner> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    fn read_lock(&self) -> RwLockReadGuard<'_, Log> {
+        self.log.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The clock of the mailbox.
-pub(crate) fn unix_seconds(time: OffsetDateTime) -> u64 {
-    u64::try_from(time.unix_timestamp()).unwrap_or_default()
+/// The consumer's position cannot be resolved right now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResumeError {
+    /// The tenant's record in the bucket of placements is damaged.
+    #[error(
+        "it is stored unreadably where the messages of your tenant are; ask those who look after the application"
+    )]
+    Lost,
+    /// The bucket of placements cannot be read.
+    #[error(transparent)]
+    Placement(#[from] PlacementError),
+    /// The position cannot be translated.
+    #[error(transparent)]
+    Carry(#[from] CarryError),
+    /// The stream's state cannot be read.
+    #[error(transparent)]
+    Extent(#[from] ExtentError),
 }
 
-impl Inner {
+impl Log {
     fn new(
         epoch: Epoch,
         generations: Generations,

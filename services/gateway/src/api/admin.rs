@@ -32,21 +32,22 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderName, Method, StatusCode};
+use axum::http::{HeaderName, Method};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
 use self::extract::check_body;
-use crate::api::respond::{method_not_allowed, refuse, unavailable};
-use crate::context::Shared;
+use super::request::method_not_allowed;
+use crate::context::Context;
+use crate::error::{ApiCode, ApiError};
 
 const JSON_LINES: (HeaderName, &str) = (CONTENT_TYPE, "application/x-ndjson");
 
 /// An answer, good or bad.
-type Answer = Result<Response, Response>;
+type Answer = Result<Response, ApiError>;
 
-pub(crate) fn router(shared: Arc<Shared>) -> Router {
+pub(super) fn router(context: Arc<Context>) -> Router {
     Router::new()
         .merge(consumers::router())
         .merge(users::router())
@@ -55,25 +56,25 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .fallback(|| async {
             let text =
                 "there is nothing here; consumers, users, connections and rejections are below /api/v1";
-            refuse(StatusCode::NOT_FOUND, "NOT_FOUND", text)
+            ApiError::new(ApiCode::NotFound, text)
         })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(complete))
-        .with_state(shared)
+        .with_state(context)
 }
 
-/// Brings a change to its end, and into the audit log, although whoever asked for it may have gone.
+/// Completes a change, and its line in the audit log, even if the administrator's client has gone.
 async fn complete(request: Request, next: Next) -> Response {
-    if let Some(refused) = check_body(&request) {
-        return refused;
+    if let Err(refused) = check_body(&request) {
+        return refused.into_response();
     }
     if request.method() == Method::GET {
         return next.run(request).await;
     }
     let changing = tokio::spawn(next.run(request));
     changing.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "a request of an administrator ended badly");
-        refuse(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "the gateway failed; its log says why")
+        tracing::error!(%error, "an administrator's request failed");
+        ApiError::new(ApiCode::Internal, "the gateway failed; its log says why").into_response()
     })
 }
 
@@ -83,15 +84,15 @@ struct Selection {
     user: Option<String>,
 }
 
-fn bad(code: &str, error: &dyn Error) -> Response {
-    refuse(StatusCode::BAD_REQUEST, code, &error.to_string())
+fn bad(code: ApiCode, error: &dyn Error) -> ApiError {
+    ApiError::new(code, error.to_string())
 }
 
-fn missing(what: &str) -> Response {
-    refuse(StatusCode::NOT_FOUND, "NOT_FOUND", &format!("there is no {what}"))
+fn missing(what: &str) -> ApiError {
+    ApiError::new(ApiCode::NotFound, format!("there is no {what}"))
 }
 
-fn failed(error: impl Error + 'static) -> Response {
-    tracing::warn!(error = &error as &dyn Error, "a request of an administrator failed");
-    unavailable("UNAVAILABLE", &error.to_string())
+fn failed(error: impl Error + 'static) -> ApiError {
+    tracing::warn!(error = &error as &dyn Error, "an administrator's request failed");
+    ApiError::new(ApiCode::Unavailable, error.to_string())
 }

@@ -1,23 +1,25 @@
-//! What the query of a handshake says besides the token: `device` and `since`. Pure.
+//! The parameters `device` and `since` of a handshake. Pure.
 
 use std::borrow::Cow;
 
 use tidings_model::{Position, PositionError};
+
+use crate::error::{ApiCode, ApiError};
 
 /// The longest name of a device, in characters.
 const MAX_DEVICE: usize = 64;
 
 /// The query of a handshake.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct HandshakeQuery {
-    pub(crate) device: Option<String>,
+pub(super) struct HandshakeQuery {
+    pub(super) device: Option<String>,
     /// The position that the client kept itself.
-    pub(crate) since: Option<Position>,
+    pub(super) since: Option<Position>,
 }
 
 /// Why a query cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum QueryError {
+pub(super) enum QueryError {
     #[error("the device {0:?} is not a name of 1 to {MAX_DEVICE} printable characters")]
     Device(String),
     #[error(transparent)]
@@ -26,19 +28,20 @@ pub(crate) enum QueryError {
     Repeated(&'static str),
 }
 
-impl QueryError {
-    pub(crate) fn code(&self) -> &'static str {
-        match self {
-            Self::Device(_) => "DEVICE_NAME",
-            Self::Since(_) => "POSITION",
-            Self::Repeated(_) => "PARAMETER_REPEATED",
-        }
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        let code = match error {
+            QueryError::Device(_) => ApiCode::DeviceName,
+            QueryError::Since(_) => ApiCode::Position,
+            QueryError::Repeated(_) => ApiCode::ParameterRepeated,
+        };
+        Self::new(code, error.to_string())
     }
 }
 
 impl HandshakeQuery {
     /// Reads the part after `?` as it was sent.
-    pub(crate) fn read(query: Option<&str>) -> Result<Self, QueryError> {
+    pub(super) fn read(query: Option<&str>) -> Result<Self, QueryError> {
         let query = query.unwrap_or_default();
         let device = sole(query, "device")?.map(Cow::into_owned);
         if let Some(device) = device.as_deref().filter(|device| !is_device(device)) {
@@ -69,7 +72,8 @@ mod tests {
     #[track_caller]
     fn check(query: &str, expected: Result<Option<&str>, &str>) {
         let read = HandshakeQuery::read(Some(query));
-        let device = read.as_ref().map(|read| read.device.as_deref()).map_err(QueryError::code);
+        let device = read.as_ref().map(|read| read.device.as_deref());
+        let device = device.map_err(|error| ApiError::from(error.clone()).code().as_str());
         assert_eq!(device, expected, "{query}");
     }
 

@@ -1,21 +1,21 @@
-//! What holds for every request before anybody looks at its path, and for every answer.
+//! Checks that every request passes before it is routed, and headers that every answer has.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, HOST};
 use axum::http::uri::Authority;
-use axum::http::{HeaderValue, StatusCode, Version};
+use axum::http::{HeaderValue, Method, StatusCode, Version};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
-use crate::api::respond::refuse;
-use crate::context::Shared;
+use crate::context::Context;
+use crate::error::{ApiCode, ApiError};
 
-/// Lets a request pass that is read in one way only. No answer is kept by a cache, whoever it is for.
-pub(crate) async fn check(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let mut response = match fault(&request, shared.settings.max_header_bytes) {
-        Some(fault) => refuse(fault.status(), fault.code(), &fault.to_string()),
+/// Refuses requests that can be read in two ways. Forbids caches to keep answers.
+pub(super) async fn check(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
+    let mut response = match fault(&request, context.settings.max_header_bytes) {
+        Some(fault) => ApiError::from(fault).into_response(),
         None => next.run(request).await,
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -24,7 +24,13 @@ pub(crate) async fn check(State(shared): State<Arc<Shared>>, request: Request, n
     response
 }
 
-/// What is wrong with a request whatever it asks for.
+/// The answer where a path is served and a method is not; the header `Allow` names those that are.
+pub(super) async fn method_not_allowed(method: Method) -> ApiError {
+    let text = format!("{method} is not served here; the header Allow names what is");
+    ApiError::new(ApiCode::MethodNotAllowed, text)
+}
+
+/// Why a request is refused before it is routed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum Fault {
     #[error(
@@ -37,20 +43,14 @@ enum Fault {
     Host,
 }
 
-impl Fault {
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::Large { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Hosts | Self::Host => StatusCode::BAD_REQUEST,
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Large { .. } => "HEADERS_TOO_LARGE",
-            Self::Hosts => "HEADER_REPEATED",
-            Self::Host => "HOST",
-        }
+impl From<Fault> for ApiError {
+    fn from(fault: Fault) -> Self {
+        let code = match fault {
+            Fault::Large { .. } => ApiCode::HeadersTooLarge,
+            Fault::Hosts => ApiCode::HeaderRepeated,
+            Fault::Host => ApiCode::Host,
+        };
+        Self::new(code, fault.to_string())
     }
 }
 

@@ -1,26 +1,25 @@
-//! Which subprotocol a handshake is answered with. Pure.
+//! The subprotocol that a handshake is answered with. Pure.
 //!
 //! Browsers end a connection whose server has chosen none of the subprotocols that were offered (WHATWG "WebSockets",
 //! step "establish a WebSocket connection"). A client that offers nothing but its token is therefore answered with the
-//! token: it goes to the one who sent it, and is marked so that no log shows it.
+//! token: only its sender receives it, and it is marked so that no log shows it.
 
 use axum::http::header::SEC_WEBSOCKET_PROTOCOL;
 use axum::http::{HeaderMap, HeaderValue};
-use tidings_access::{Rules, TokenPlace};
 use tidings_protocol::server::{SUBPROTOCOL, choose_subprotocol};
 
-use crate::replica::frame::Form;
+use crate::replica::Form;
 
 /// What a subprotocol that is a token begins with.
 const BEARER: &str = "bearer.";
 
 /// The form that a client asks for, and the subprotocol to answer with, if any.
-pub(crate) fn choose(headers: &HeaderMap, rules: &Rules) -> (Form, Option<HeaderValue>) {
+pub(super) fn choose(headers: &HeaderMap, takes_tokens: bool) -> (Form, Option<HeaderValue>) {
     let offered = || headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     if offered().find_map(choose_subprotocol).is_some() {
         return (Form::Sequenced, Some(HeaderValue::from_static(SUBPROTOCOL)));
     }
-    if !rules.places.contains(&TokenPlace::Subprotocol) {
+    if !takes_tokens {
         return (Form::Plain, None);
     }
     let mut names = offered().flat_map(|value| value.split(',')).map(str::trim);
@@ -41,14 +40,12 @@ mod tests {
         let check = |offered: &[&'static str], expected: (Form, Option<&str>)| {
             let offered_by = |value: &&'static str| (SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(value));
             let headers: HeaderMap = offered.iter().map(offered_by).collect();
-            let places = vec![TokenPlace::Subprotocol];
-            let (form, answer) = choose(&headers, &Rules { places, ..Rules::default() });
+            let (form, answer) = choose(&headers, true);
             let chosen = answer.as_ref().map(|answer| answer.to_str().unwrap());
             assert_eq!((form, chosen), expected, "{offered:?}");
             let is_token = chosen.is_some_and(|chosen| chosen.starts_with(BEARER));
             assert_eq!(answer.is_some_and(|answer| answer.is_sensitive()), is_token);
-            let elsewhere = Rules { places: vec![TokenPlace::Header], ..Rules::default() };
-            assert!(choose(&headers, &elsewhere).1.is_none_or(|answer| answer == SUBPROTOCOL));
+            assert!(choose(&headers, false).1.is_none_or(|answer| answer == SUBPROTOCOL));
         };
         check(&[], (Form::Plain, None));
         check(&["bearer.a.b.c"], (Form::Plain, Some("bearer.a.b.c")));

@@ -1,27 +1,29 @@
-//! What makes a request a WebSocket handshake (RFC 6455, section 4.2.1). Pure.
+//! Checks whether a request is a WebSocket handshake (RFC 6455, section 4.2.1). Pure.
 //!
-//! An intermediary that reads a request otherwise than the gateway does would let a client smuggle one request in
-//! another. So whatever can be read in two ways is refused: repeated headers, a body, HTTP/1.0.
+//! A proxy that reads a request otherwise than the gateway does would let a client smuggle one request in another. So
+//! every request that can be read in two ways is refused: repeated headers, a body, HTTP/1.0.
 
 use axum::http::header::{
     CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
     TRANSFER_ENCODING, UPGRADE,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::error::{ApiCode, ApiError};
 
 /// The version of the protocol that is spoken.
 const VERSION: &[u8] = b"13";
 
 /// A request that asks for a WebSocket as the protocol demands.
-pub(crate) struct Upgrade<'r> {
+pub(super) struct Upgrade<'r> {
     key: &'r HeaderValue,
 }
 
 /// Why a request is no WebSocket handshake.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum UpgradeError {
+pub(super) enum UpgradeError {
     #[error(
         "a WebSocket needs HTTP/1.1, and this request is {0:?}; behind nginx, set `proxy_http_version 1.1;`, \
          `proxy_set_header Upgrade $http_upgrade;` and `proxy_set_header Connection \"upgrade\";`"
@@ -39,29 +41,23 @@ pub(crate) enum UpgradeError {
     Key,
 }
 
-impl UpgradeError {
-    pub(crate) fn status(&self) -> StatusCode {
-        match self {
-            Self::Http(_) | Self::Absent | Self::Version(_) => StatusCode::UPGRADE_REQUIRED,
-            Self::Repeated(_) | Self::Body | Self::Key => StatusCode::BAD_REQUEST,
-        }
-    }
-
-    pub(crate) fn code(&self) -> &'static str {
-        match self {
-            Self::Http(_) => "HTTP_VERSION",
-            Self::Absent => "UPGRADE_REQUIRED",
-            Self::Version(_) => "WEBSOCKET_VERSION",
-            Self::Repeated(_) => "HEADER_REPEATED",
-            Self::Body => "BODY_UNEXPECTED",
-            Self::Key => "WEBSOCKET_KEY",
-        }
+impl From<UpgradeError> for ApiError {
+    fn from(error: UpgradeError) -> Self {
+        let code = match error {
+            UpgradeError::Http(_) => ApiCode::HttpVersion,
+            UpgradeError::Absent => ApiCode::UpgradeRequired,
+            UpgradeError::Version(_) => ApiCode::WebSocketVersion,
+            UpgradeError::Repeated(_) => ApiCode::HeaderRepeated,
+            UpgradeError::Body => ApiCode::BodyUnexpected,
+            UpgradeError::Key => ApiCode::WebSocketKey,
+        };
+        Self::new(code, error.to_string())
     }
 }
 
 impl<'r> Upgrade<'r> {
     /// Reads a request whose `Host` has been checked.
-    pub(crate) fn read(request: &'r Parts) -> Result<Self, UpgradeError> {
+    pub(super) fn read(request: &'r Parts) -> Result<Self, UpgradeError> {
         let headers = &request.headers;
         let asks =
             has_element(headers, &CONNECTION, "upgrade") && has_element(headers, &UPGRADE, "websocket");
@@ -84,7 +80,7 @@ impl<'r> Upgrade<'r> {
     }
 
     /// The headers of the answer that every upgrade has.
-    pub(crate) fn answer(&self) -> HeaderMap {
+    pub(super) fn answer(&self) -> HeaderMap {
         let mut answer = HeaderMap::new();
         answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -96,7 +92,7 @@ impl<'r> Upgrade<'r> {
 }
 
 /// Whether a body follows the head, be it empty (RFC 9112, section 6.3).
-pub(crate) fn has_body(headers: &HeaderMap) -> bool {
+pub(super) fn has_body(headers: &HeaderMap) -> bool {
     let lengths = headers.get_all(CONTENT_LENGTH).iter();
     headers.contains_key(TRANSFER_ENCODING) || lengths.into_iter().any(|length| length.as_bytes() != b"0")
 }

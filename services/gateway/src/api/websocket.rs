@@ -1,184 +1,75 @@
-//! What is answered over HTTP: health, and the WebSocket endpoint up to the moment of the upgrade.
+//! The WebSocket endpoint: from a request to a connection with a worker.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
 use hyper::upgrade::OnUpgrade;
+use tidings_catalog::{Catalog, StartPolicy};
+use tidings_model::{Position, ShardNumber};
 use tidings_protocol::server::GapReason;
-use tidings_streams::consumers::{ConsumerName, ConsumerStoreError, StoredConsumer};
+use tidings_streams::consumers::{ConsumerName, ConsumerStoreError, StoredConsumer, Subscriptions};
 use tokio::sync::watch;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
-use tokio_util::task::TaskTracker;
 
-use crate::api::respond::{self as answers, deny, refuse, unavailable};
-use crate::api::{admin, request};
-use crate::audit::Refused;
-use crate::auth::authenticate::{self as handshake, Admission};
-use crate::context::Shared;
-use crate::net::serve::Peer;
-use crate::replica::resume::{Standing, StandingError, find, stand};
-use crate::session::Passport;
-use crate::shards::Lanes;
-use crate::worker::{Detached, Newcomer, ShardHandle};
+use super::handshake::{self, Admission};
+use super::stage::{Endpoint, Stage};
+use crate::auth::Principal;
+use crate::client_ip::ClientIp;
+use crate::context::Context;
+use crate::error::{ApiCode, ApiError};
+use crate::replica::{Replica, ResumeError, ResumePoint};
+use crate::shards::{Shards, find_shard, resume};
+use crate::worker::Detached;
+use crate::worker::command::NewConnection;
+use crate::worker::handle::Workers;
 
-/// What the answers need.
-#[derive(Clone)]
-pub(crate) struct Endpoint {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) stage: watch::Receiver<Stage>,
-    pub(crate) upgrades: TaskTracker,
-}
-
-/// What a gateway is at.
-#[derive(Clone)]
-pub(crate) enum Stage {
-    /// It learns what lies where; whoever comes waits.
-    Starting,
-    /// It serves.
-    Open(watch::Receiver<Arc<Lanes>>),
-    /// It is about to end: whoever is connected is moved elsewhere, and whoever comes is sent there.
-    Draining,
-}
-
-/// What is served at an address, besides health.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Routes {
-    Clients,
-    Admin,
-    All,
-}
-
-pub(crate) fn router(routes: Routes, endpoint: Endpoint) -> Router {
-    let mut router = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready));
-    if routes != Routes::Admin {
-        router = router.route("/api/ws", get(connect)).route("/api/ws/", get(connect));
-    }
-    if routes != Routes::Clients {
-        router = router.nest_service("/api/v1", admin::router(Arc::clone(&endpoint.shared)));
-    }
-    let check = middleware::from_fn_with_state(Arc::clone(&endpoint.shared), request::check);
-    let nothing = move || async move { nothing_here(routes) };
-    router
-        .fallback(nothing)
-        .method_not_allowed_fallback(answers::method_not_allowed)
-        .layer(check)
-        .with_state(endpoint)
-}
-
-fn nothing_here(routes: Routes) -> Response {
-    let text = match routes {
-        Routes::Clients => {
-            "there is nothing here; WebSockets connect to /api/ws, and `gateway.admin_listen` says where administrators do"
-        }
-        Routes::Admin => "there is nothing here; the admin interface is below /api/v1",
-        Routes::All => "there is nothing here; WebSockets connect to /api/ws, administrators to /api/v1",
-    };
-    refuse(StatusCode::NOT_FOUND, "NOT_FOUND", text)
-}
-
-/// Whether new connections are welcome.
-async fn ready(State(endpoint): State<Endpoint>) -> Response {
-    let stage = endpoint.stage.borrow().clone();
-    match stage {
-        Stage::Open(_) => match endpoint.shared.readiness.trouble() {
-            None => "ready\n".into_response(),
-            Some(trouble) => trouble.response(),
-        },
-        Stage::Starting => match endpoint.shared.readiness.trouble() {
-            None => unavailable("STARTING", "the gateway is learning what lies where"),
-            Some(trouble) => trouble.response(),
-        },
-        Stage::Draining => unavailable("DRAINING", "the gateway is shutting down"),
-    }
-}
-
-/// Whoever comes is not kept waiting for something that is not there.
-async fn connect(State(endpoint): State<Endpoint>, request: Request) -> Response {
-    let shared = Arc::clone(&endpoint.shared);
+/// Serves the endpoint. A client is not kept waiting while the gateway cannot serve it.
+pub(super) async fn connect(State(endpoint): State<Endpoint>, request: Request) -> Response {
+    let context = Arc::clone(&endpoint.context);
+    let from = ClientIp::of(request.extensions());
     tokio::select! {
         biased;
-        trouble = shared.readiness.lost() => trouble.response(),
-        response = admit(endpoint, request) => response,
+        error = context.readiness.lost() => error.into_response(),
+        response = admit(endpoint, request, from) => response.unwrap_or_else(|error| {
+            context.audit.refused("handshake", &error, from);
+            error.into_response()
+        }),
     }
 }
 
-async fn admit(endpoint: Endpoint, mut request: Request) -> Response {
-    let Endpoint { shared, stage, upgrades } = endpoint;
-    let deadline = Instant::now() + shared.settings.handshake_timeout;
-    let lanes = match when_open(stage, deadline).await {
-        Ok(lanes) => lanes,
-        Err(response) => return response,
-    };
-    if is_full(&shared, &lanes.borrow()) {
+async fn admit(endpoint: Endpoint, mut request: Request, from: IpAddr) -> Result<Response, ApiError> {
+    let Endpoint { context, stage, upgrades } = endpoint;
+    let deadline = Instant::now() + context.settings.handshake_timeout;
+    let (shards, workers) = when_open(stage, deadline).await?;
+    if context.settings.max_connections.is_some_and(|max| workers.connections() >= max.get()) {
         let text = "the gateway has as many connections as it may; try another one, or later";
-        return unavailable("TOO_MANY_CONNECTIONS", text);
+        return Err(ApiError::new(ApiCode::TooManyConnections, text));
     }
     let upgrade = hyper::upgrade::on(&mut request);
     let (head, _) = request.into_parts();
-    let from = Peer::of(&head.extensions);
-    let admission = match handshake::admit(&shared, &head).await {
-        Ok(admission) => admission,
-        Err(denied) => {
-            shared.audit.refused(&denied.at("handshake", from));
-            return deny(&denied);
-        }
-    };
-    let passport = &admission.passport;
-    let tenant = passport.tenant();
-    let (open, view) = match timeout_at(deadline, find(&lanes, tenant)).await {
-        Ok(Ok(found)) => found,
-        Ok(Err(error)) => return without_position(&error),
-        Err(_elapsed) => return moving(),
-    };
-    let first = || shared.first_position(tenant, &open.lane, view);
-    let stored = shared.positions.arrive(passport, first).await;
-    let mut stored = match stored {
-        Ok(stored) => stored,
-        Err(error) => return without_consumer(&shared, passport, from, &error),
-    };
-    let presence = Presence { shared: Arc::clone(&shared), consumer: Some(passport.consumer.clone()) };
-    let position = admission.since.unwrap_or(stored.state.position);
-    let (open, standing) = match timeout_at(deadline, stand(&lanes, tenant, position)).await {
-        Ok(Ok(standing)) => standing,
-        Ok(Err(error)) => return without_position(&error),
-        Err(_elapsed) => return moving(),
-    };
-    let is_ahead = standing.gap.is_some_and(|gap| gap.reason == GapReason::Future);
-    if is_ahead && admission.since.is_none() {
-        // The stream came back with less than it had. What is stored in its place would otherwise be taken for received.
-        let rewound = shared.positions.rewind_to(&passport.consumer, standing.after.sequence).await;
-        if let Err(error) = rewound {
-            return without_consumer(&shared, passport, from, &error);
-        }
-    }
-    if stored.state.position.epoch != standing.after.epoch {
-        // Whatever comes in another life of the stream comes after every subscription.
-        stored.state.subscriptions.iter_mut().for_each(|(_, subscription)| subscription.since = 0);
-    }
+    let admission = handshake::admit(&context, &head).await?;
+    let (presence, arrival) = arrive(&context, &shards, &admission, deadline).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().clone_from(&admission.headers);
-    let arrival = Arrival { admission, standing, stored, from };
     upgrades.spawn(async move {
-        if hand_over(upgrade, arrival, &open.shards).await {
+        if hand_over(upgrade, (admission, arrival, from), &workers).await {
             presence.pass_on();
         }
     });
-    response
+    Ok(response)
 }
 
-/// Whoever comes while the gateway is starting waits, but not for ever.
+/// Waits while the gateway is starting, but not longer than the deadline.
 async fn when_open(
     mut stage: watch::Receiver<Stage>,
     deadline: Instant,
-) -> Result<watch::Receiver<Arc<Lanes>>, Response> {
+) -> Result<(watch::Receiver<Arc<Shards>>, Workers), ApiError> {
     let decided = stage.wait_for(|stage| !matches!(stage, Stage::Starting));
     let stage = match timeout_at(deadline, decided).await {
         Ok(Ok(stage)) => stage.clone(),
@@ -186,37 +77,92 @@ async fn when_open(
         Err(_) => Stage::Starting,
     };
     match stage {
-        Stage::Open(lanes) => Ok(lanes),
-        Stage::Starting => Err(unavailable("STARTING", "the gateway is not ready yet; try again")),
-        Stage::Draining => Err(unavailable("DRAINING", "the gateway is shutting down; connect again")),
+        Stage::Open(shards, workers) => Ok((shards, workers)),
+        Stage::Starting => Err(ApiError::new(ApiCode::Starting, "the gateway is not ready yet; try again")),
+        Stage::Draining => {
+            Err(ApiError::new(ApiCode::Draining, "the gateway is shutting down; connect again"))
+        }
     }
 }
 
-fn without_position(error: &StandingError) -> Response {
-    if let StandingError::Lost = error {
+/// Where a client's connection begins.
+struct Arrival {
+    shard: ShardNumber,
+    resume: ResumePoint,
+    subscriptions: Subscriptions,
+}
+
+/// Loads the client's consumer and finds where it resumes. Waits while the tenant is being moved.
+async fn arrive(
+    context: &Arc<Context>,
+    shards: &watch::Receiver<Arc<Shards>>,
+    admission: &Admission,
+    deadline: Instant,
+) -> Result<(Presence, Arrival), ApiError> {
+    let principal = &admission.principal;
+    let tenant = principal.tenant();
+    let (_, replica) = located(timeout_at(deadline, find_shard(shards, tenant)).await)?;
+    let without = |error| without_consumer(principal, &error);
+    let first = || first_position(context, principal, &replica);
+    let stored = context.consumers.arrive(principal, first).await.map_err(without)?;
+    let presence = Presence { context: Arc::clone(context), consumer: Some(principal.consumer.clone()) };
+    let StoredConsumer { state, .. } = stored;
+    let position = admission.since.unwrap_or(state.position);
+    let (shard, resume) = located(timeout_at(deadline, resume(shards, tenant, position)).await)?;
+    let is_ahead = resume.gap.is_some_and(|gap| gap.reason == GapReason::Future);
+    if is_ahead && admission.since.is_none() {
+        // The stream was restored from an older state. Otherwise what is stored there next would count as received.
+        let rewound = context.consumers.rewind_to(&principal.consumer, resume.after.sequence).await;
+        rewound.map_err(without)?;
+    }
+    let mut subscriptions = state.subscriptions;
+    if state.position.epoch != resume.after.epoch {
+        // All that comes in another life of the stream counts as newer than every subscription.
+        subscriptions.iter_mut().for_each(|(_, subscription)| subscription.since = 0);
+    }
+    Ok((presence, Arrival { shard, resume, subscriptions }))
+}
+
+/// Where a consumer begins that has never been here.
+fn first_position(context: &Context, principal: &Principal, replica: &Replica) -> Position {
+    let catalogs = context.catalogs.borrow();
+    let policy = catalogs.get(principal.tenant()).map_or(StartPolicy::New, Catalog::start_policy);
+    replica.first_position(principal.tenant(), policy, context.clock.now())
+}
+
+/// What was found before the deadline.
+fn located<T>(found: Result<Result<T, ResumeError>, Elapsed>) -> Result<T, ApiError> {
+    let text = "the messages of your tenant are just being moved; try again";
+    let found = found.map_err(|_elapsed| ApiError::new(ApiCode::Moving, text))?;
+    found.map_err(|error| without_position(&error))
+}
+
+fn without_position(error: &ResumeError) -> ApiError {
+    if let ResumeError::Lost = error {
         // That the record cannot be read was logged when it was read.
-        return unavailable("PLACEMENT_UNREADABLE", &error.to_string());
+        return ApiError::new(ApiCode::PlacementUnreadable, error.to_string());
     }
     tracing::warn!(error = error as &dyn std::error::Error, "a client cannot be served now");
-    unavailable("NO_POSITION", "your position cannot be checked now; try again")
+    ApiError::new(ApiCode::NoPosition, "your position cannot be checked now; try again")
 }
 
-fn moving() -> Response {
-    unavailable("MOVING", "the messages of your tenant are just being moved; try again")
+fn without_consumer(principal: &Principal, error: &ConsumerStoreError) -> ApiError {
+    if let ConsumerStoreError::TooManyDevices { .. } = error {
+        return ApiError::new(ApiCode::TooManyDevices, error.to_string()).of_user(principal.user());
+    }
+    if let ConsumerStoreError::Damaged { .. } = error {
+        let text =
+            "what is stored about this device cannot be read; ask those who look after the application";
+        return ApiError::new(ApiCode::ConsumerUnreadable, text);
+    }
+    tracing::warn!(error = error as &dyn std::error::Error, "a client cannot be served now");
+    ApiError::new(ApiCode::NoPosition, "your position cannot be read now; try again")
 }
 
-/// A client that is coming in.
-struct Arrival {
-    admission: Admission,
-    standing: Standing,
-    stored: StoredConsumer,
-    from: IpAddr,
-}
-
-/// A consumer that has arrived and leaves again, unless a shard takes care of that from now on: a client can go away at
+/// A consumer that has arrived and leaves again, unless a worker takes care of that from now on: a client can go away at
 /// any moment of its handshake.
 struct Presence {
-    shared: Arc<Shared>,
+    context: Arc<Context>,
     consumer: Option<ConsumerName>,
 }
 
@@ -229,48 +175,18 @@ impl Presence {
 impl Drop for Presence {
     fn drop(&mut self) {
         if let Some(consumer) = &self.consumer {
-            self.shared.positions.leave(consumer, None);
+            self.context.consumers.leave(consumer, None);
         }
     }
 }
 
-fn without_consumer(
-    shared: &Shared,
-    passport: &Passport,
-    from: IpAddr,
-    error: &ConsumerStoreError,
-) -> Response {
-    if let ConsumerStoreError::TooManyDevices { .. } = error {
-        let (status, code) = (StatusCode::FORBIDDEN, "TOO_MANY_DEVICES");
-        let who = passport.user();
-        shared.audit.refused(&Refused {
-            what: "handshake",
-            status,
-            code,
-            why: error,
-            who: who.as_ref(),
-            from,
-        });
-        return refuse(status, code, &error.to_string());
-    }
-    if let ConsumerStoreError::Damaged { .. } = error {
-        let text =
-            "what is stored about this device cannot be read; ask those who look after the application";
-        return unavailable("CONSUMER_UNREADABLE", text);
-    }
-    tracing::warn!(error = error as &dyn std::error::Error, "a client cannot be served now");
-    unavailable("NO_POSITION", "your position cannot be read now; try again")
-}
-
-fn is_full(shared: &Shared, lanes: &Lanes) -> bool {
-    shared.settings.max_connections.is_some_and(|max| lanes.connections() >= max.get())
-}
-
-/// Takes the raw socket from hyper and gives it to the shard with the fewest connections.
-///
-/// Off this runtime and onto the shard's: the shard's own thread does all the work from here on. `false` if
+/// Takes the raw socket from hyper and gives it to a worker, whose own thread does all the work from here on. `false` if
 /// the client did not get there.
-async fn hand_over(upgrade: OnUpgrade, arrival: Arrival, shards: &[ShardHandle]) -> bool {
+async fn hand_over(
+    upgrade: OnUpgrade,
+    (admission, arrival, from): (Admission, Arrival, IpAddr),
+    workers: &Workers,
+) -> bool {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
@@ -285,13 +201,19 @@ async fn hand_over(upgrade: OnUpgrade, arrival: Arrival, shards: &[ShardHandle])
             return false;
         }
     };
-    let Arrival { admission, standing, stored, from } = arrival;
-    let Admission { passport, seat, form, deflate, .. } = admission;
-    let subscriptions = stored.state.subscriptions;
-    let newcomer =
-        Newcomer { socket, early_bytes, from, form, deflate, passport, seat, standing, subscriptions };
-    match shards.iter().min_by_key(|shard| shard.connections()) {
-        Some(shard) => shard.adopt(newcomer).await,
-        None => false,
-    }
+    let Admission { principal, permit, form, is_compressed, .. } = admission;
+    let Arrival { shard, resume, subscriptions } = arrival;
+    let new = NewConnection {
+        socket,
+        early_bytes,
+        from,
+        form,
+        is_compressed,
+        principal,
+        permit,
+        shard,
+        resume,
+        subscriptions,
+    };
+    workers.register(new).await
 }

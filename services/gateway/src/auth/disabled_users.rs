@@ -1,92 +1,89 @@
-//! Who may not come in although the token is good, as the bucket `USERS` says.
+//! Disabled users and revoked tokens, as the bucket `USERS` says.
 //!
-//! All that matters of the bucket is known here, so that a handshake asks nobody. While NATS is away, what was
-//! known last counts. Before the bucket was read for the first time nobody is let in.
+//! The gateway holds a copy of the bucket, so a handshake needs no I/O. While NATS is away, the last known state counts.
+//! Until the bucket was read for the first time, every user is refused.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use axum::http::StatusCode;
 use tidings_model::Tenant;
 use tidings_streams::users::{KnownState, Mark, Revocation, UserName, UserNews, UserState, UserWatch, Users};
 use tokio_util::sync::CancellationToken;
 
-/// What is known of users.
-pub(crate) struct KnownUsers {
+use crate::error::{ApiCode, ApiError};
+
+/// A copy of the bucket `USERS`.
+pub(crate) struct DisabledUsers {
     store: Users,
-    /// `None` until all of the bucket was read. Users of whom there is nothing to say are not in it.
+    /// `None` until all of the bucket was read. Has no entry for a user that is neither disabled nor has a revoked token.
     known: RwLock<Option<Known>>,
-    /// Which life of the bucket that is from; 0 before it was read.
+    /// In which life of the bucket it was read; 0 before it was read.
     life: AtomicU64,
     version: AtomicU64,
 }
 
 type Known = HashMap<Tenant, HashMap<String, KnownState>>;
 
-/// Why somebody may not come in, or stay.
+/// Why a user may not connect, or may not stay connected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Barred {
-    #[error("the gateway does not know yet who may come in; try again")]
+pub(crate) enum UserBlock {
+    /// The bucket was not read yet.
+    #[error("the gateway does not know yet who may connect; try again")]
     Unknown,
-    /// What the administrator says is not for the user.
-    #[error("this user is switched off; ask those who look after the application")]
+    /// The administrator's reason is not shown to the user.
+    #[error("this user is disabled; ask those who look after the application")]
     Disabled(Mark),
-    /// Something else wrote into the user's record, or a newer Tidings.
+    /// The user's record was written by another program or by a newer Tidings.
     #[error("what is stored about this user cannot be read; ask those who look after the application")]
     Unreadable,
     #[error("the token is revoked; get a fresh one")]
     Revoked(Revocation),
 }
 
-impl Barred {
-    pub(crate) fn status(&self) -> StatusCode {
-        match self {
-            Self::Unknown | Self::Unreadable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Disabled(_) => StatusCode::FORBIDDEN,
-            Self::Revoked(_) => StatusCode::UNAUTHORIZED,
-        }
-    }
-
-    pub(crate) fn code(&self) -> &'static str {
-        match self {
-            Self::Unknown => "STARTING",
-            Self::Unreadable => "USER_UNREADABLE",
-            Self::Disabled(_) => "USER_DISABLED",
-            Self::Revoked(_) => "TOKEN_REVOKED",
-        }
+impl From<UserBlock> for ApiError {
+    fn from(block: UserBlock) -> Self {
+        let code = match block {
+            UserBlock::Unknown => ApiCode::Starting,
+            UserBlock::Unreadable => ApiCode::UserUnreadable,
+            UserBlock::Disabled(_) => ApiCode::UserDisabled,
+            UserBlock::Revoked(_) => ApiCode::TokenRevoked,
+        };
+        Self::new(code, block.to_string())
     }
 }
 
-impl KnownUsers {
+impl DisabledUsers {
     pub(crate) fn new(store: Users) -> Self {
         Self { store, known: RwLock::default(), life: AtomicU64::new(0), version: AtomicU64::new(0) }
     }
 
-    /// The bucket, for those who look after users.
+    /// The bucket itself, for administration.
     pub(crate) fn store(&self) -> &Users {
         &self.store
     }
 
-    /// Whether the user may be here with a token that was issued in this second.
-    pub(crate) fn check(&self, tenant: &Tenant, user: &str, issued_at: Option<u64>) -> Result<(), Barred> {
+    /// Whether the user may connect with a token that was issued in this second.
+    pub(crate) fn check(&self, tenant: &Tenant, user: &str, issued_at: Option<u64>) -> Result<(), UserBlock> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(tenants) = &*known else { return Err(Barred::Unknown) };
+        let Some(tenants) = &*known else { return Err(UserBlock::Unknown) };
         let Some(state) = tenants.get(tenant).and_then(|users| users.get(user)) else { return Ok(()) };
-        let Some(state) = state else { return Err(Barred::Unreadable) };
+        let Some(state) = state else { return Err(UserBlock::Unreadable) };
         if let Some(mark) = &state.disabled {
-            return Err(Barred::Disabled(mark.clone()));
+            return Err(UserBlock::Disabled(mark.clone()));
         }
-        state.revocation_of(issued_at).map_or(Ok(()), |revocation| Err(Barred::Revoked(revocation.clone())))
+        state
+            .revocation_of(issued_at)
+            .map_or(Ok(()), |revocation| Err(UserBlock::Revoked(revocation.clone())))
     }
 
-    /// Becomes another one after every change of what is known.
+    /// Changes with every change of the copy.
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Takes over what the watch tells. Entries never vanish from the bucket; in another life of it, those that it lacks
-    /// were lost, go on to count, and are returned.
+    /// Applies a change of the bucket. Entries are never removed from the bucket; those that another life of it lacks were
+    /// lost: they still count, and are returned.
     pub(crate) fn learn(&self, news: UserNews) -> Vec<(UserName, UserState)> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let (mut entries, mut lost) = (Vec::new(), Vec::new());
@@ -116,7 +113,7 @@ impl KnownUsers {
         lost
     }
 
-    /// Keeps up with the bucket until cancelled.
+    /// Follows the bucket until cancelled.
     pub(crate) async fn run(&self, mut watch: UserWatch, cancelled: &CancellationToken) {
         let mut lost = Vec::new();
         while let Some(news) = cancelled.run_until_cancelled(watch.next()).await {
@@ -125,8 +122,7 @@ impl KnownUsers {
         }
     }
 
-    /// Writes again what the bucket lost. What fails is tried again with the next news, of which every fault of NATS is
-    /// followed by some.
+    /// Writes the lost entries again. A write that fails is repeated with the next change; one follows every fault of NATS.
     async fn restore(&self, lost: &mut Vec<(UserName, UserState)>) {
         while let Some((name, state)) = lost.last() {
             if let Err(error) = self.store.restore(name, state).await {
@@ -142,7 +138,7 @@ impl KnownUsers {
     }
 }
 
-/// What was known and is not there any more.
+/// The known entries that the bucket lacks.
 fn missing(known: Option<Known>, all: &HashMap<UserName, KnownState>) -> Vec<(UserName, UserState)> {
     let tenants = known.unwrap_or_default().into_iter();
     let entries = tenants.flat_map(|(tenant, users)| {

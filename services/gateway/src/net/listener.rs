@@ -1,7 +1,7 @@
-//! The listening socket before the gateway: it answers from the first moment, and says what the gateway waits for.
+//! The listening sockets. They answer from the first moment, and say what the gateway waits for.
 //!
-//! Everything that a gateway is made of lies in NATS, and may not be there yet. Balancers ask `/healthz` and `/readyz` all
-//! the same, and clients are told to come again instead of being refused by the system.
+//! Everything that a gateway is made of lies in NATS, and may not be there yet. Load balancers ask `/healthz` and
+//! `/readyz` all the same, and clients are told to try again instead of being refused by the system.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,11 +17,10 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
-use crate::gateway::StartError;
-use crate::net::serve as accept;
-use crate::net::tls::Identity;
-use crate::net::transport::Entrance;
-use crate::readiness::Trouble;
+use super::serve::{EXHAUSTED, serve_connection};
+use super::tls::Identity;
+use super::transport::Entrance;
+use crate::error::{ApiCode, ApiError, StartError};
 
 /// Connections that may wait to be accepted; the system bounds them further (`net.core.somaxconn` on
 /// Linux). All clients of a gateway that ended come at once, and one that finds no room tries again
@@ -119,13 +118,13 @@ impl Waiting {
                     self.tasks.spawn(async move {
                         let _place = place;
                         let longest = entrance.settings().handshake_timeout * 2;
-                        let serving = accept::serve_connection(stream, address, entrance, router);
+                        let serving = serve_connection(stream, address, entrance, router);
                         let _ = tokio::time::timeout(longest, serving).await;
                     });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(accept::EXHAUSTED).await;
+                    tokio::time::sleep(EXHAUSTED).await;
                 }
             }
         }
@@ -133,7 +132,7 @@ impl Waiting {
 }
 
 fn router(reason: watch::Receiver<String>) -> Router {
-    let starting = async move || Trouble::starting(reason.borrow().clone()).response();
+    let starting = async move || ApiError::new(ApiCode::Starting, reason.borrow().clone());
     Router::new().route("/healthz", get(async || "ok\n")).fallback(starting).layer(map_response(closing))
 }
 

@@ -22,7 +22,7 @@ const LONGEST: usize = 2 * 1024;
 
 /// Takes the header from a connection that has just been accepted. `None` if the sender speaks for itself, as
 /// for its checks of health.
-pub(crate) async fn take(stream: &mut TcpStream) -> Result<Option<IpAddr>, HeaderError> {
+pub(super) async fn take(stream: &mut TcpStream) -> Result<Option<IpAddr>, HeaderError> {
     let mut header = vec![0; LONGEST];
     let mut taken = 0;
     loop {
@@ -44,7 +44,7 @@ pub(crate) async fn take(stream: &mut TcpStream) -> Result<Option<IpAddr>, Heade
 
 /// Why there is no header.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum HeaderError {
+pub(super) enum HeaderError {
     #[error("expected a PROXY header of version 1 or 2, got something else")]
     Absent,
     #[error("expected a PROXY header of at most {LONGEST} bytes, got a longer one")]

@@ -1,4 +1,4 @@
-//! The listening socket: from an accepted connection to requests that know whom they come from.
+//! Accepts connections and serves HTTP on them; every request carries the address of its client.
 //!
 //! A connection that has not become a WebSocket costs a task with hyper's small buffers, and no longer than the time
 //! for a handshake: within that time from connecting the first request's head has come, PROXY header and TLS before it
@@ -7,13 +7,12 @@
 //! concerns nobody else.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::Extensions;
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
@@ -30,13 +29,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use crate::api::websocket::{Endpoint, Routes, Stage, router};
+use super::transport::{Entered, Entrance};
+use crate::api::{Endpoint, Routes, Stage, router};
 use crate::client_ip;
-use crate::client_ip::is_trusted;
-use crate::context::Shared;
+use crate::client_ip::{ClientIp, is_trusted};
+use crate::context::Context;
+use crate::http_stream::HttpStream;
 use crate::limits::{Pending, PendingConnection, TimedBody};
-use crate::net::http_stream::HttpStream;
-use crate::net::transport::{Entered, Entrance};
 
 /// Bytes of a head that are not counted, such as blanks before a value, and that there is room for all the same.
 const BLANKS: usize = 1024;
@@ -46,38 +45,29 @@ const SMALLEST_BUFFER: usize = 8 * 1024;
 /// kernel, which would otherwise let it grow to megabytes.
 const SEND_BUFFER: usize = 16 * 1024;
 /// How long to wait when the system has no more sockets.
-pub(crate) const EXHAUSTED: Duration = Duration::from_millis(100);
+pub(super) const EXHAUSTED: Duration = Duration::from_millis(100);
 /// How long requests under way may take when the gateway ends.
 const LAST_REQUESTS: Duration = Duration::from_secs(2);
-
-/// Whom a request comes from, be there proxies in between or not; an extension of each request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Peer(pub(crate) IpAddr);
-
-impl Peer {
-    /// The peer of a request. Who comes without an address, which nobody does, is one with all others who do.
-    pub(crate) fn of(extensions: &Extensions) -> IpAddr {
-        extensions.get().map_or(Ipv6Addr::UNSPECIFIED.into(), |Self(address)| *address)
-    }
-}
 
 /// Accepts connections until cancelled, and answers what is asked on these routes.
 pub(crate) async fn serve(
     listener: TcpListener,
     routes: Routes,
     tls: Option<TlsAcceptor>,
-    shared: Arc<Shared>,
+    context: Arc<Context>,
     stage: watch::Receiver<Stage>,
     cancelled: CancellationToken,
 ) {
     let tasks = TaskTracker::new();
     // Administrators come from within, past the balancer that sends PROXY headers, and have room of their own.
     let (proxy_protocol, pending) = match routes {
-        Routes::Admin => (false, Pending::new(&shared.settings)),
-        Routes::Clients | Routes::All => (shared.settings.proxy_protocol, Arc::clone(&shared.limits.pending)),
+        Routes::Admin => (false, Pending::new(&context.settings)),
+        Routes::Clients | Routes::All => {
+            (context.settings.proxy_protocol, Arc::clone(&context.limits.pending))
+        }
     };
-    let entrance = Arc::new(Entrance::new(shared.settings.clone(), tls, proxy_protocol));
-    let router = router(routes, Endpoint { shared, stage, upgrades: tasks.clone() });
+    let entrance = Arc::new(Entrance::new(context.settings.clone(), tls, proxy_protocol));
+    let router = router(routes, Endpoint::new(context, stage, tasks.clone()));
     while let Some(accepted) = cancelled.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, address)) => {
@@ -115,7 +105,7 @@ async fn displaced(place: Option<&PendingConnection>) {
 }
 
 /// Answers the requests of one connection, until that ends.
-pub(crate) async fn serve_connection(
+pub(super) async fn serve_connection(
     stream: TcpStream,
     address: SocketAddr,
     entrance: Arc<Entrance>,
@@ -138,12 +128,12 @@ pub(crate) async fn serve_connection(
     };
     let router = router.map_request(move |mut request: Request<_>| {
         let trusted = &entrance.settings().trusted_proxies;
-        let peer = Peer(client_ip::client(nearest, request.headers(), trusted));
+        let client = ClientIp::read(nearest, request.headers(), trusted);
         let transport = match seen {
             Transport::Unknown => client_ip::transport(nearest, request.headers(), trusted),
             seen => seen,
         };
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(client);
         request.extensions_mut().insert(transport);
         request.map(|body| TimedBody::new(body, handshake_timeout))
     });

@@ -11,11 +11,11 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::proxy_protocol::{self, HeaderError};
 use crate::client_ip::is_trusted;
-use crate::net::proxy_protocol::{self, HeaderError};
 
 /// How everybody comes in.
-pub(crate) struct Entrance {
+pub(super) struct Entrance {
     settings: GatewayConfig,
     tls: Option<TlsAcceptor>,
     /// Whether each connection begins with a PROXY header.
@@ -25,24 +25,24 @@ pub(crate) struct Entrance {
 }
 
 /// A connection on which HTTP is spoken next.
-pub(crate) enum Entered {
+pub(super) enum Entered {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Entrance {
-    pub(crate) fn new(settings: GatewayConfig, tls: Option<TlsAcceptor>, proxy_protocol: bool) -> Self {
+    pub(super) fn new(settings: GatewayConfig, tls: Option<TlsAcceptor>, proxy_protocol: bool) -> Self {
         let complaints = RateLimiter::direct(Quota::per_second(std::num::NonZeroU32::MIN));
         Self { settings, tls, proxy_protocol, complaints }
     }
 
-    pub(crate) fn settings(&self) -> &GatewayConfig {
+    pub(super) fn settings(&self) -> &GatewayConfig {
         &self.settings
     }
 
     /// Lets a connection in before `deadline`, or says in the log why not. With it, the address at its other
     /// end, as far as that can be told without HTTP.
-    pub(crate) async fn admit(
+    pub(super) async fn admit(
         &self,
         stream: TcpStream,
         address: SocketAddr,

@@ -1,12 +1,12 @@
-//! What the connections of a shard that negotiated permessage-deflate share: nothing of it belongs to any of them,
-//! because each message is compressed by itself.
+//! permessage-deflate for all connections of a worker. No connection has a state of its own, because each message is
+//! compressed by itself.
 
 use std::cell::{RefCell, RefMut};
 
 use bytes::Bytes;
 use tidings_protocol::framing::{Deflater, Inflater};
 
-/// The shard's compression, both ways.
+/// Compresses and decompresses messages.
 pub(crate) struct Deflate {
     /// Shorter messages, in bytes, go out as they are.
     threshold: usize,

@@ -1,4 +1,4 @@
-//! An envelope as it goes onto the wire: framed once per gateway and form, shared by everybody.
+//! An envelope as it is sent: framed once per gateway and form, shared by all connections.
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;
@@ -10,9 +10,9 @@ use tidings_protocol::error::{ErrorCode, ErrorMessage};
 use tidings_protocol::framing::{Opcode, frame, front, longest_front, text_with_sequence};
 use tidings_streams::StoredEnvelope;
 
-use crate::replica::deflate::Deflate;
+use super::deflate::Deflate;
 
-/// How a connection wants its messages.
+/// The form in which a connection receives its messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// The body exactly as the catalog renders it.

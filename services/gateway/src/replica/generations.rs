@@ -1,9 +1,9 @@
-//! Which generation of a tenant's envelopes was the current one, from which sequence of the stream on. Pure.
+//! Which generation of a tenant's envelopes was current, from which sequence of the stream on. Pure.
 //!
-//! A rebuild writes a fresh generation beside the live one; the notice behind it makes it the current one. Whoever is
-//! connected then has been given everything before the notice in the old generation and is given what follows it in the new
-//! one, so nothing changes for it but what its sequences mean: up to the notice they belong to the generation in which it
-//! began, behind it to the new one.
+//! A rebuild writes a new generation beside the live one; the notice behind it makes it the current one. A connection that
+//! is open then has received everything before the notice in the old generation and receives what follows in the new one.
+//! Only the meaning of its sequences changes: up to the notice they belong to the generation in which it began, behind it
+//! to the new one.
 
 use std::collections::HashMap;
 

@@ -1,54 +1,43 @@
-//! Answering who is connected here: questions come over NATS, and each goes to one shard.
-
-use std::sync::Arc;
+//! Answers over NATS which connections this gateway has: each question goes to one worker.
 
 use tidings_streams::connections::{ConnectionService, Ordinal, Page, Question, Search};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::Shared;
-use crate::shards::Lanes;
-use crate::worker::{ShardHandle, Survey};
+use crate::context::Context;
+use crate::worker::handle::Workers;
 
-/// Answers one question after the other until cancelled. A gateway that cannot be asked serves its clients all
-/// the same.
-pub(crate) async fn answer(
-    shared: &Shared,
-    lanes: &watch::Receiver<Arc<Lanes>>,
-    cancelled: &CancellationToken,
-) {
-    let client = shared.topology.client();
-    let mut service = match ConnectionService::start(&client, &shared.name).await {
+/// Answers one question after the other until cancelled. A gateway that cannot be asked serves its clients all the same.
+pub(crate) async fn answer_questions(context: &Context, workers: &Workers, cancelled: &CancellationToken) {
+    let client = context.topology.client();
+    let mut service = match ConnectionService::start(&client, &context.name).await {
         Ok(service) => service,
         Err(error) => {
             let error = &error as &dyn std::error::Error;
-            return tracing::error!(error, "nobody can ask who is connected here");
+            return tracing::error!(error, "this gateway cannot be asked for its connections");
         }
     };
     while let Some(Some(question)) = cancelled.run_until_cancelled(service.next()).await {
-        let lanes = Arc::clone(&lanes.borrow());
-        let page = page(lanes.shards(), &question).await;
+        let page = page(workers, &question).await;
         question.answer(page).await;
     }
     service.stop().await;
 }
 
-/// The next page: a shard's, with the next shard behind its end.
-async fn page(shards: &[ShardHandle], question: &Question) -> Page {
+/// The next page: a worker's, with the next worker behind its end.
+async fn page(workers: &Workers, question: &Question) -> Page {
     let Question { operation, tenant, search, .. } = question;
-    // All that is asked about one connection, one shard can tell.
-    let (shard, after) = match search.ordinal {
+    // All that is asked about one connection, one worker can answer.
+    let (index, after) = match search.ordinal {
         Some(ordinal) => (ordinal.shard, Ordinal { number: ordinal.number.saturating_sub(1), ..ordinal }),
         None => (search.after.shard, search.after),
     };
-    let Some(handle) = shards.get(shard) else { return Page::default() };
     let search = Search { after, ..search.clone() };
-    let survey = Survey { operation: *operation, tenant: tenant.clone(), search };
-    let mut page = handle.survey(survey).await.unwrap_or_default();
+    let listed = workers.list(index, *operation, tenant.clone(), search).await;
+    let Some((mut page, is_followed)) = listed else { return Page::default() };
     if question.search.ordinal.is_some() {
         page.next = None;
-    } else if page.next.is_none() && shard + 1 < shards.len() {
-        page.next = Some(Ordinal { shard: shard + 1, number: 0 });
+    } else if page.next.is_none() && is_followed {
+        page.next = Some(Ordinal { shard: index + 1, number: 0 });
     }
     page
 }

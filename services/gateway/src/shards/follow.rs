@@ -1,31 +1,31 @@
-//! The one ordered read of `ENVELOPES` per gateway: into what is retained, then to every shard.
+//! The one ordered read of a shard's stream per gateway: into the replica, then to every worker.
 //!
-//! In this order, so that a connection that leaves the live path finds in the mailbox everything
-//! that its shard has been told of.
+//! In this order, so that a connection that leaves the live path finds in the replica everything that its worker has
+//! received.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_model::Position;
+use tidings_model::{Position, ShardNumber};
 use tidings_streams::{Content, EnvelopeFollower, Extent, FollowError, Followed};
-use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::Shared;
-use crate::replica::frame::FramedEnvelope;
-use crate::shards::shard::Lane;
-use crate::worker::{News, ShardHandle};
+use crate::clock::Clock;
+use crate::context::Context;
+use crate::replica::{FramedEnvelope, Replica};
+use crate::worker::command::ShardUpdate;
+use crate::worker::handle::Workers;
 
-/// How often what has been removed from the stream is looked for.
+/// How often to look which envelopes the stream has removed.
 const UPKEEP: Duration = Duration::from_secs(1);
 /// What an envelope takes in memory besides its bytes in the stream, at least: to read a few too
 /// many whole costs little, to read too few leaves the hot tail half empty.
 const OVERHEAD: u64 = 256;
 
-/// Learns what lies where in the stream as it is now: from headers alone, and of the newest
-/// envelopes, as many as the hot tail holds, from the whole. Returns where that ends.
-pub(crate) async fn build(
-    lane: &Lane,
+/// Reads the stream as it is now into the replica: headers alone, and of the newest envelopes, as many as the hot tail
+/// holds, the whole. Returns the last position.
+pub(super) async fn build(
+    replica: &Replica,
     extent: Extent,
     reach: u64,
     hot_tail_bytes: usize,
@@ -36,113 +36,112 @@ pub(crate) async fn build(
     let tail = extent.last.saturating_sub(hot).max(reach);
     let mut position = at(reach);
     if reach < tail {
-        position = read_through(lane, position, tail, Content::HeadersOnly).await?;
+        position = read_through(replica, position, tail, Content::HeadersOnly).await?;
     }
-    read_through(lane, position, extent.last, Content::Whole).await
+    read_through(replica, position, extent.last, Content::Whole).await
 }
 
 /// Reads up to `last`, or to the stream's end if nothing is left there.
 async fn read_through(
-    lane: &Lane,
+    replica: &Replica,
     from: Position,
     last: u64,
     content: Content,
 ) -> Result<Position, FollowError> {
-    let Lane { topology, retained } = lane;
+    let topology = replica.topology();
     let mut follower = EnvelopeFollower::after(topology, from, content).await?;
     while follower.position().sequence < last || follower.has_more() {
         match follower.next_pending().await? {
             None => break,
             Some(Followed::Envelopes(envelopes)) => match content {
-                Content::HeadersOnly => retained.index(&envelopes),
+                Content::HeadersOnly => replica.index(&envelopes),
                 Content::Whole => {
                     let framed = envelopes.into_iter().map(|stored| Arc::new(FramedEnvelope::new(stored)));
-                    retained.append(framed.collect());
+                    replica.append(framed.collect());
                 }
             },
             Some(Followed::Placed { tenant, place, sequence }) => {
                 if place.shard == topology.shard() {
-                    retained.begin(&tenant, place.generation, sequence);
+                    replica.begin(&tenant, place.generation, sequence);
                 } else {
-                    retained.leave(&tenant, place.generation);
+                    replica.leave(&tenant, place.generation);
                 }
             }
             // What was purged while this was read may have been read before.
-            Some(Followed::Purged(tenant, address)) => retained.purge(&tenant, address.as_str()),
+            Some(Followed::Purged(tenant, address)) => replica.purge(&tenant, address.as_str()),
             Some(Followed::Renewed(epoch)) => {
-                retained.restart(epoch);
+                replica.restart(epoch);
                 return Ok(Position { epoch, sequence: 0 });
             }
         }
     }
-    // What was not found has been removed, or is no envelope; nobody stands wrong there for that, and
-    // nobody waits for it.
+    // What was not found has been removed, or is no envelope.
     let Position { epoch, sequence } = follower.position();
     let position = Position { epoch, sequence: sequence.max(last) };
-    retained.advance_to(position.sequence);
+    replica.advance_to(position.sequence);
     Ok(position)
 }
 
 /// Follows the stream until cancelled.
-pub(crate) async fn follow(
+pub(super) async fn follow(
     mut follower: EnvelopeFollower,
-    shared: &Shared,
-    lane: &Lane,
-    shards: &[ShardHandle],
+    context: &Context,
+    (number, replica): (ShardNumber, &Replica),
+    workers: &Workers,
     cancelled: &CancellationToken,
 ) {
-    let Lane { topology, retained } = lane;
     while let Some(followed) = cancelled.run_until_cancelled(follower.next()).await {
-        let news = match followed {
+        let update = match followed {
             Followed::Envelopes(envelopes) => {
                 let framed = envelopes.into_iter().map(|stored| Arc::new(FramedEnvelope::new(stored)));
-                let delivered = retained.append(framed.collect());
+                let delivered = replica.append(framed.collect());
                 if delivered.is_empty() {
                     continue;
                 }
-                News::Envelopes(delivered.into())
+                ShardUpdate::Envelopes(delivered.into())
             }
             Followed::Purged(tenant, address) => {
-                retained.purge(&tenant, address.as_str());
+                replica.purge(&tenant, address.as_str());
                 if let ("user", Some(user)) = (address.kind(), address.id()) {
-                    shared.positions.purge(&tenant, user);
+                    context.consumers.purge(&tenant, user);
                 }
                 continue;
             }
             Followed::Placed { tenant, place, sequence: since } => {
                 let generation = place.generation;
-                if place.shard == topology.shard() {
-                    retained.begin(&tenant, generation, since);
-                    tracing::info!(%tenant, generation, "the tenant's envelopes were made anew");
-                    News::Began { tenant, generation, since }
+                if place.shard == number {
+                    replica.begin(&tenant, generation, since);
+                    tracing::info!(%tenant, generation, "the tenant's envelopes were rebuilt");
+                    ShardUpdate::Began { tenant, generation, since }
                 } else {
-                    // The bucket says so, too, but a tenant may be back before anybody has looked there.
-                    retained.leave(&tenant, generation);
-                    News::Left { tenant, generation }
+                    // The bucket says so, too, but a tenant may be back before it is looked at.
+                    replica.leave(&tenant, generation);
+                    ShardUpdate::Left { tenant, generation }
                 }
             }
             Followed::Renewed(epoch) => {
-                if retained.epoch() == epoch {
-                    // Sequences are given again: what was acknowledged before says nothing about what comes.
-                    shared.positions.rewind().await;
+                if replica.epoch() == epoch {
+                    // Sequences are used again: what was acknowledged before says nothing about what comes.
+                    context.consumers.rewind().await;
                 }
-                retained.restart(epoch);
-                News::Renewed(epoch)
+                replica.restart(epoch);
+                ShardUpdate::Restarted(epoch)
             }
         };
-        for shard in shards {
-            shard.tell(news.clone()).await;
-        }
+        workers.update(number, &update).await;
     }
 }
 
-/// Forgets what the stream has removed and what has expired, until cancelled.
-pub(crate) async fn upkeep(lane: &Lane, clock: fn() -> OffsetDateTime, cancelled: &CancellationToken) {
+/// Removes from the replica what the stream has removed and what has expired, until cancelled.
+pub(super) async fn upkeep(replica: &Replica, clock: Clock, cancelled: &CancellationToken) {
     while cancelled.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
-        match lane.topology.extent().await {
-            Ok(extent) => lane.retained.upkeep(&extent, clock()),
+        match replica.topology().extent().await {
+            Ok(extent) => replica.upkeep(&extent, clock.now()),
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "retention is looked at later");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot read what the stream has removed; trying again"
+                );
             }
         }
     }

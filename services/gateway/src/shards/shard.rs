@@ -1,166 +1,117 @@
-//! One stream of envelopes, as a gateway reads it: what it keeps of it, the one ordered read, and the shards that serve
-//! the tenants whose envelopes are there.
+//! One shard, as a gateway reads it: its replica and the one ordered read of its stream.
 //!
-//! Tenants are spread over streams, and each stream has sequences of its own. So each has a lane of its own, and a
-//! connection belongs to the lane of its tenant for as long as it lasts.
+//! Tenants are spread over streams, and each stream has sequences of its own. A connection belongs to the shard of its
+//! tenant.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use tidings_model::{Epoch, Placement, Position, ShardNumber, Tenant};
-use tidings_streams::{Content, EnvelopeFollower, Extent, ExtentError, Topology};
+use tidings_streams::{Content, EnvelopeFollower, Extent};
 use tokio_util::sync::CancellationToken;
 
-use crate::context::Shared;
-use crate::gateway::StartError;
-use crate::replica::Retained;
-use crate::replica::generations::Generations;
-use crate::replica::resume::View;
-use crate::shards::follow::{build, follow, upkeep};
-use crate::worker::{News, ShardHandle};
+use super::follow::{build, follow, upkeep};
+use crate::context::Context;
+use crate::error::StartError;
+use crate::replica::{Generations, Replica};
+use crate::worker::command::ShardUpdate;
+use crate::worker::handle::Workers;
 
-/// What all parts of a lane share.
-pub(crate) struct Lane {
-    pub(crate) topology: Topology,
-    pub(crate) retained: Retained,
-}
-
-/// A lane that serves. Cheap to clone.
+/// A shard that is served.
 #[derive(Clone)]
-pub(crate) struct OpenLane {
-    pub(crate) lane: Arc<Lane>,
-    pub(crate) shards: Arc<[ShardHandle]>,
+pub(super) struct Shard {
+    number: ShardNumber,
+    replica: Arc<Replica>,
 }
 
-/// A lane that knows what lies where, and does not serve yet.
-pub(crate) struct PreparedLane {
-    lane: Lane,
+/// A shard whose replica is loaded, and that is not served yet.
+pub(super) struct LoadingShard {
+    shard: Shard,
     position: Position,
     follower: EnvelopeFollower,
 }
 
-/// What shards run on.
-pub(crate) type Threads = Vec<JoinHandle<()>>;
-
-impl PreparedLane {
-    /// Learns what lies where in a shard's stream.
-    pub(crate) async fn learn(
-        shared: &Shared,
-        shard: ShardNumber,
+impl LoadingShard {
+    /// Reads what the shard's stream holds.
+    pub(super) async fn load(
+        context: &Context,
+        number: ShardNumber,
         placements: &BTreeMap<Tenant, Placement>,
     ) -> Result<Self, StartError> {
-        let settings = &shared.settings;
-        let topology = shared.topology.on(shard).await?;
+        let settings = &context.settings;
+        let topology = context.topology.on(number).await?;
         let extent = topology.extent().await?;
         let reach = extent.floor.max(extent.last.saturating_sub(settings.mailbox_reach));
-        let generations = generations_at(shard, extent, reach, placements);
+        let generations = generations_at(number, extent, reach, placements);
         let compressed_from = settings.compression.then_some(settings.compression_threshold);
         let bounds = (extent.floor, reach);
-        let retained =
-            Retained::new(extent.epoch, generations, bounds, settings.hot_tail_bytes, compressed_from);
-        let lane = Lane { topology, retained };
-        let position = build(&lane, extent, reach, settings.hot_tail_bytes).await?;
-        let follower = EnvelopeFollower::after(&lane.topology, position, Content::Whole).await?;
-        Ok(Self { lane, position, follower })
+        let hot_tail_bytes = settings.hot_tail_bytes;
+        let replica =
+            Replica::new(topology, extent.epoch, generations, bounds, hot_tail_bytes, compressed_from);
+        let position = build(&replica, extent, reach, hot_tail_bytes).await?;
+        let follower = EnvelopeFollower::after(replica.topology(), position, Content::Whole).await?;
+        let shard = Shard { number, replica: Arc::new(replica) };
+        Ok(Self { shard, position, follower })
     }
 
-    /// Starts the lane's shards, whose numbers go on from `first`, and keeps them up to date until it is over.
-    pub(crate) fn start(
+    /// Has the workers serve the shard. The future follows it until cancelled.
+    pub(super) async fn open(
         self,
-        shared: &Arc<Shared>,
-        first: usize,
-        over: &CancellationToken,
-    ) -> Result<(OpenLane, Threads, impl Future<Output = ()> + use<>), StartError> {
-        let Self { lane, position, follower } = self;
-        let lane = Arc::new(lane);
-        let count = match shared.settings.shards {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            count => count,
+        context: &Arc<Context>,
+        workers: &Workers,
+        cancelled: &CancellationToken,
+    ) -> (Shard, impl Future<Output = ()> + use<>) {
+        let Self { shard, position, follower } = self;
+        workers.add_shard(shard.number, &shard.replica, position).await;
+        let following = {
+            let (shard, context, workers) = (shard.clone(), Arc::clone(context), workers.clone());
+            let cancelled = cancelled.clone();
+            async move {
+                let Shard { number, replica } = &shard;
+                let following = follow(follower, &context, (*number, replica), &workers, &cancelled);
+                tokio::join!(following, upkeep(replica, context.clock, &cancelled));
+            }
         };
-        let (mut shards, mut threads) = (Vec::new(), Vec::new());
-        for index in first..first + count {
-            let started = ShardHandle::start(index, Arc::clone(shared), Arc::clone(&lane), position);
-            let (shard, thread) = started.map_err(StartError::Shard)?;
-            shards.push(shard);
-            threads.push(thread);
-        }
-        let open = OpenLane { lane, shards: shards.into() };
-        let keeping = keep(open.clone(), follower, Arc::clone(shared), over.clone());
-        Ok((open, threads, keeping))
+        (shard, following)
     }
 
-    /// Where the lane begins to serve.
-    pub(crate) fn position(&self) -> Position {
+    /// The position after which the shard is served.
+    pub(super) fn position(&self) -> Position {
         self.position
     }
 }
 
-async fn keep(open: OpenLane, follower: EnvelopeFollower, shared: Arc<Shared>, over: CancellationToken) {
-    let OpenLane { lane, shards } = open;
-    let following = follow(follower, &shared, &lane, &shards, &over);
-    tokio::join!(following, upkeep(&lane, shared.clock, &over));
-}
-
-impl Lane {
-    /// What of the stream can be answered for, as positions of a tenant are counted; `None` if the tenant's
-    /// envelopes are not here.
-    pub(crate) fn view(&self, tenant: &Tenant) -> Option<View> {
-        self.retained.view(tenant)
+impl Shard {
+    pub(super) fn replica(&self) -> &Arc<Replica> {
+        &self.replica
     }
 
-    /// The same to somebody who stands at `position`: if that is ahead of this gateway, as another one may be,
-    /// the stream is asked how far it goes.
-    pub(crate) async fn view_for(
-        &self,
-        tenant: &Tenant,
-        position: Position,
-    ) -> Result<Option<View>, ExtentError> {
-        let Some(mut view) = self.view(tenant) else { return Ok(None) };
-        if position.epoch == view.epoch && position.sequence > view.head {
-            let extent = self.topology.extent().await?;
-            if extent.epoch == self.retained.epoch() {
-                view.head = view.head.max(extent.last);
-            }
-        }
-        Ok(Some(view))
-    }
-}
-
-impl OpenLane {
-    /// A tenant of whom this lane knows only what the stream has said so far, and whose placement is known now.
-    pub(crate) async fn place(&self, tenant: &Tenant, placement: &Placement) {
-        let Lane { topology, retained } = &*self.lane;
-        for stay in stays(topology.shard(), retained.epoch(), (retained.head(), retained.head()), placement) {
-            let tenant = tenant.clone();
-            let news = match stay {
+    /// The placement of a tenant is known now, of which this shard knew only what the stream has said so far.
+    pub(super) async fn place(&self, workers: &Workers, tenant: &Tenant, placement: &Placement) {
+        let replica = &self.replica;
+        let read = (replica.head(), replica.head());
+        for stay in stays(self.number, replica.epoch(), read, placement) {
+            match stay {
+                (generation, Some(since)) => self.begin(workers, tenant, generation, since).await,
                 (generation, None) => {
-                    retained.leave(&tenant, generation);
-                    News::Left { tenant, generation }
+                    replica.leave(tenant, generation);
+                    let update = ShardUpdate::Left { tenant: tenant.clone(), generation };
+                    workers.update(self.number, &update).await;
                 }
-                (generation, Some(since)) => {
-                    retained.begin(&tenant, generation, since);
-                    News::Began { tenant, generation, since }
-                }
-            };
-            for shard in self.shards.iter() {
-                shard.tell(news.clone()).await;
             }
         }
     }
 
-    /// A tenant whose envelopes are in this lane from the beginning of what there is of it, in a generation that no
-    /// notice is about.
-    pub(crate) async fn welcome(&self, tenant: &Tenant, generation: u32) {
-        self.lane.retained.begin(tenant, generation, 0);
-        for shard in self.shards.iter() {
-            shard.tell(News::Began { tenant: tenant.clone(), generation, since: 0 }).await;
-        }
+    /// A tenant's envelopes are in this shard in this generation, from this sequence on.
+    pub(super) async fn begin(&self, workers: &Workers, tenant: &Tenant, generation: u32, since: u64) {
+        self.replica.begin(tenant, generation, since);
+        let update = ShardUpdate::Began { tenant: tenant.clone(), generation, since };
+        workers.update(self.number, &update).await;
     }
 }
 
-/// The generations of a tenant in a shard's stream that were current when it held what is up to `reach`, and since when;
-/// those that were elsewhere without the latter.
+/// The generations of a tenant that were current when the shard's stream had come to `reach`, each with the sequence from
+/// which on; without a sequence, a generation was in another shard.
 fn stays(
     shard: ShardNumber,
     stream: Epoch,
@@ -181,8 +132,8 @@ fn stays(
     })
 }
 
-/// Which generations were current in a shard's stream when it held what is up to `reach`. What comes behind it says so
-/// itself.
+/// The generations of all tenants that were current when the shard's stream had come to `reach`. Notices behind it are
+/// read from the stream.
 fn generations_at(
     shard: ShardNumber,
     Extent { epoch: stream, last, .. }: Extent,
@@ -208,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lane_begins_with_what_was_current_then() {
+    fn a_shard_begins_with_what_was_current_then() {
         let (stream, tenant) = (Epoch(1_000), Tenant::parse("ops").unwrap());
         let mut placement = Placement::default();
         let place = |shard, generation| Place { shard: ShardNumber(shard), generation };

@@ -1,21 +1,24 @@
-//! One client's connection: its socket, its window, and the phase it is in.
+//! One client's connection: its socket, its send queue, and the state that it is in.
 //!
-//! A connection belongs to one shard, which is one thread, so its state is a plain cell. No borrow
-//! is held across an await. The fan-out writes straight to the socket; for all else the shard looks
-//! after the connection when there is something to do, and an idle one has no task.
+//! A connection belongs to one worker, which is one thread, so its state is a plain cell. No borrow is held across an
+//! await. The fan-out writes straight to the socket; for everything else the worker runs the connection when it has
+//! something to do, so an idle connection has no task.
 
-pub(super) mod batch;
-pub(super) mod batch_run;
-pub(super) mod pending;
-pub(super) mod phase;
-pub(super) mod received;
-pub(super) mod send_queue;
-pub(super) mod socket;
-pub(super) mod state;
+mod batch;
+mod notices;
+mod pending;
+mod phase;
+mod readiness;
+mod received;
+mod send_queue;
+mod socket;
+mod state;
+mod wakeups;
 
 use std::cell::{RefCell, RefMut};
 use std::io;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::rc::Rc;
 
 use mio::event::Event;
@@ -24,28 +27,35 @@ use tidings_protocol::framing::Inbound;
 use tidings_streams::connections::Traffic;
 use tokio::time::Instant;
 
-use self::batch::{Batch, Shape};
-use self::batch_run::Run;
+use self::batch::Shape;
+pub(super) use self::batch::{Batch, BatchRun};
+use self::pending::Pending;
+pub(super) use self::pending::{MAX_CONFIRMATIONS, MAX_PENDING, too_many};
+pub(super) use self::phase::ACKNOWLEDGING_TIME;
 use self::phase::Phase;
-use self::send_queue::{Flushed, Window};
-use self::socket::Socket;
-use self::state::{Common, State, Unread};
-use crate::limits::Seat;
-use crate::replica::frame::{Form, FramedEnvelope};
+pub(super) use self::readiness::Readiness;
+pub(super) use self::received::ReceivedFrame;
+use self::send_queue::{Flushed, SendQueue};
+pub(crate) use self::socket::Detached;
+pub(super) use self::socket::Socket;
+use self::wakeups::{Deadlines, Wakeups};
+use super::routing_table::ConnectionId;
+use super::shard_progress::ShardProgress;
+use crate::limits::{ConnectionPermit, MessageBudget};
+use crate::replica::{Deflate, Form, FramedEnvelope, MessageIdentity};
 use crate::session::Session;
-use crate::worker::routing_table::ConnectionId;
 
 /// In this order in memory, as is [`State`]: what the fan-out touches of each connection lies
 /// together, because fetching it from memory is most of what it adds to the system's own work.
 #[repr(C)]
-pub(crate) struct Connection {
-    /// Whom it comes from.
-    pub(super) from: IpAddr,
+pub(super) struct Connection {
+    /// The client's address.
+    from: IpAddr,
     /// When it was opened, in seconds since 1970; until 2106.
-    pub(super) since: u32,
-    pub(super) id: ConnectionId,
-    /// In what shape it takes envelopes.
-    pub(super) shape: Shape,
+    since: u32,
+    id: ConnectionId,
+    /// The shape in which it receives envelopes.
+    shape: Shape,
     socket: Socket,
     state: RefCell<State>,
 }
@@ -53,64 +63,214 @@ pub(crate) struct Connection {
 /// With the two counts of an `Rc`; allocators have no size between this and the next quarter of a kilobyte.
 const _: () = assert!(size_of::<Connection>() + 16 <= 512, "every idle connection is one");
 
-/// What there is to do for a connection.
+/// The state of a connection: its phase, what was given to it, and its session.
+///
+/// In this order in memory: what the fan-out touches lies together, and first.
+#[repr(C)]
+pub(super) struct State {
+    phase: Phase,
+    queue: SendQueue,
+    /// The socket took no more, and has not reported room since.
+    blocked: bool,
+    /// The socket has reported room.
+    has_room: bool,
+    /// Nothing is read until the client has read its answers.
+    is_held_back: bool,
+    /// The socket may have something to read.
+    unread: Unread,
+    /// A task works for the connection; every other step waits for its end.
+    is_busy: bool,
+    /// The worker was called to run the connection.
+    is_woken: bool,
+    /// The worker requests an acknowledgement at its next tick.
+    wants_ack: bool,
+    /// The client still has to be told that it has caught up.
+    catching_up: bool,
+    is_close_announced: bool,
+    /// The generation of its tenant's envelopes in which it began.
+    generation: u32,
+    /// The last sequence that was put into the queue.
+    sent: u64,
+    last_message: Option<MessageIdentity>,
+    /// Messages since the connection was opened.
+    messages: Traffic,
+    common: Rc<Common>,
+    id: ConnectionId,
+    /// One more than the sequence up to which the client says that it has received everything; `None` until a client that
+    /// was told of a gap says anything, as it may not have received that.
+    acknowledged: Option<NonZeroU64>,
+    /// The last sequence for which a plain client was asked for an acknowledgement.
+    ack_requested: u64,
+    /// Once nothing more is given to the connection: everything up to here was.
+    missed_after: u64,
+    last_heard: Instant,
+    next_ping: Instant,
+    /// When the client is told that the connection will be closed; once it was told, when it is closed.
+    leaves_at: Instant,
+    shard: Rc<ShardProgress>,
+    session: Session,
+    inbound: Inbound,
+    budget: MessageBudget,
+    pending: Option<Box<Pending>>,
+}
+
+fn one_more(sequence: u64) -> NonZeroU64 {
+    NonZeroU64::MIN.saturating_add(sequence)
+}
+
+/// What the connections of a worker have in common.
+pub(super) struct Common {
+    max_queued_messages: usize,
+    max_queued_bytes: usize,
+    /// For connections that negotiated it.
+    pub(super) deflate: Rc<Deflate>,
+    /// Connections that have something to do now.
+    pub(super) wakeups: Wakeups,
+    /// When the phases end that have a deadline.
+    pub(super) deadlines: Deadlines,
+}
+
+impl Common {
+    /// The bounds of each connection's send queue, in messages and bytes.
+    pub(super) fn new((messages, bytes): (usize, usize), deflate: Deflate) -> Rc<Self> {
+        Rc::new(Self {
+            max_queued_messages: messages,
+            max_queued_bytes: bytes,
+            deflate: Rc::new(deflate),
+            wakeups: Wakeups::default(),
+            deadlines: Deadlines::default(),
+        })
+    }
+
+    pub(super) fn max_queued_messages(&self) -> usize {
+        self.max_queued_messages
+    }
+}
+
+/// What a socket is known to hold for its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    Nothing,
+    Something,
+    /// Or the end, behind whatever else there is.
+    UpToTheEnd,
+}
+
+/// The next thing to do for a connection.
 pub(super) enum Step {
-    Answer,
+    SendLatest,
     Read,
     Write,
-    Return,
-    Part,
+    Replay,
+    SavePosition,
     End,
 }
 
+/// What a connection's timer is due for.
+pub(super) enum Timer {
+    TokenExpired,
+    /// The client answers no heartbeat.
+    Silent,
+    AnnounceClose,
+    Leave,
+    Ping,
+}
+
+/// Whether a connection took what it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Given {
+    All,
+    /// Its queue was full before.
+    Full,
+}
+
+/// Where and when a connection begins.
+pub(super) struct Start {
+    pub(super) now: Instant,
+    pub(super) first_ping: Instant,
+    /// When the connection has reached its age.
+    pub(super) leaves_at: Instant,
+    /// Delivery begins after this sequence.
+    pub(super) after: u64,
+    /// The generation that this sequence belongs to.
+    pub(super) generation: u32,
+    /// The client is known to have received this.
+    pub(super) acknowledged: Option<u64>,
+}
+
 impl Connection {
-    pub(super) fn new(id: ConnectionId, form: Form, socket: Socket, opening: Opening) -> Rc<Self> {
-        let allowance = opening.seat.allowance();
+    pub(super) fn new(
+        id: ConnectionId,
+        (socket, from, since): (Socket, IpAddr, u64),
+        (form, is_compressed): (Form, bool),
+        (session, permit): (Session, ConnectionPermit),
+        (common, shard): (Rc<Common>, Rc<ShardProgress>),
+        start: &Start,
+    ) -> Rc<Self> {
+        let budget = permit.budget();
         // No longer message has a frame.
-        let most = u32::try_from(allowance.tenant().max_message_bytes()).unwrap_or(u32::MAX);
-        let shape = Shape { form, is_compressed: opening.is_compressed, most };
+        let most = u32::try_from(budget.tenant().max_message_bytes()).unwrap_or(u32::MAX);
         let state = State {
-            session: opening.session,
+            session,
             inbound: Inbound::default(),
-            allowance,
-            phase: Phase::begin(opening.after),
-            last_heard: opening.now,
-            next_ping: opening.first_ping,
-            leaves: opening.leaves,
-            told_to_leave: false,
-            acknowledged: opening.acknowledged,
-            asked: opening.after,
+            budget,
+            phase: Phase::CatchingUp { after: start.after },
+            last_heard: start.now,
+            next_ping: start.first_ping,
+            leaves_at: start.leaves_at,
+            is_close_announced: false,
+            acknowledged: start.acknowledged.map(one_more),
+            ack_requested: start.after,
             missed_after: u64::MAX,
-            touched: false,
+            wants_ack: false,
             catching_up: true,
-            waiting: None,
+            pending: None,
             is_held_back: false,
-            sent: opening.after,
-            generation: opening.generation,
+            sent: start.after,
+            generation: start.generation,
             messages: Traffic::default(),
-            window: Window::default(),
+            queue: SendQueue::default(),
             blocked: false,
             has_room: false,
             unread: Unread::Nothing,
             is_busy: false,
-            is_called: false,
+            is_woken: false,
             last_message: None,
-            common: opening.common,
+            common,
+            shard,
             id,
         };
-        let since = u32::try_from(opening.since).unwrap_or(u32::MAX);
-        Rc::new(Self { id, shape, from: opening.from, since, socket, state: RefCell::new(state) })
+        let since = u32::try_from(since).unwrap_or(u32::MAX);
+        let shape = Shape { form, is_compressed, most };
+        Rc::new(Self { id, shape, from, since, socket, state: RefCell::new(state) })
+    }
+
+    pub(super) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    pub(super) fn from(&self) -> IpAddr {
+        self.from
+    }
+
+    /// When it was opened, in seconds since 1970.
+    pub(super) fn since(&self) -> u64 {
+        self.since.into()
     }
 
     pub(super) fn form(&self) -> Form {
         self.shape.form
     }
 
+    pub(super) fn is_compressed(&self) -> bool {
+        self.shape.is_compressed
+    }
+
     pub(super) fn state(&self) -> RefMut<'_, State> {
         self.state.borrow_mut()
     }
 
-    /// What its socket says.
+    /// Notes what the socket reports.
     pub(super) fn note(&self, event: &Event) {
         let mut state = self.state();
         // Room that was there before the socket took no more is there no longer.
@@ -122,29 +282,28 @@ impl Connection {
         }
     }
 
-    /// What comes next; `None` while there is nothing to do.
+    /// The next step; `None` while there is nothing to do.
     pub(super) fn next_step(&self) -> Option<Step> {
         let mut state = self.state();
-        state.is_called = false;
-        let phase = state.phase;
-        // Whatever is at work for it.
-        if phase.is_closed() {
+        state.is_woken = false;
+        // Even if a task works for it.
+        if state.is_closed() {
             return Some(Step::End);
         }
-        if state.may_look_up() {
-            return Some(Step::Answer);
+        if state.may_send_latest() {
+            return Some(Step::SendLatest);
         }
         if state.is_busy {
             return None;
         }
-        if phase.is_answered() && state.has_sent_all() {
+        if state.is_close_answered() && state.has_sent_all() {
             return Some(Step::End);
         }
-        if phase.is_saving_position() {
-            return Some(Step::Part);
+        if state.is_saving_position() {
+            return Some(Step::SavePosition);
         }
-        if phase.behind().is_some() && state.has_sent_all() {
-            return Some(Step::Return);
+        if state.behind().is_some() && state.has_sent_all() {
+            return Some(Step::Replay);
         }
         if std::mem::take(&mut state.has_room) {
             state.blocked = false;
@@ -153,20 +312,17 @@ impl Connection {
         state.may_read().then_some(Step::Read)
     }
 
-    /// What was read and not looked at.
-    pub(super) fn take_unheard(&self) -> Option<Vec<u8>> {
-        let mut state = self.state();
-        let unheard = std::mem::take(&mut state.waiting.as_mut()?.unheard);
-        state.tidy();
-        Some(unheard).filter(|unheard| !unheard.is_empty())
+    /// A task works for the connection, or does no longer.
+    pub(super) fn set_busy(&self, is_busy: bool) {
+        self.state().is_busy = is_busy;
     }
 
-    /// Gives up the socket, even if something is still at work for the connection.
-    pub(super) fn give_up(&self) {
+    /// Closes the socket, even if a task still works for the connection.
+    pub(super) fn abort(&self) {
         self.socket.abort();
     }
 
-    /// Reads what has come; `None` when nothing had, `Some(0)` at the end of the stream.
+    /// Reads from the socket; `None` when nothing had come, `Some(0)` at the end of the stream.
     pub(super) fn read(&self, buffer: &mut [u8]) -> Option<usize> {
         let read = self.socket.read(buffer);
         if self.socket.is_unsent() {
@@ -189,64 +345,64 @@ impl Connection {
         }
     }
 
-    /// Gives the connection a run of envelopes on the live path. `true` if it must be flushed and
-    /// was not waiting to be already.
-    pub(super) fn offer(&self, run: &Run<'_>) -> bool {
+    /// Offers a run of envelopes on the live path. `true` if the connection must be flushed and was not waiting to be
+    /// already.
+    pub(super) fn offer(&self, run: &BatchRun<'_>) -> bool {
         let mut state = self.state();
         if self.offer_whole(&mut state, run) {
             return true;
         }
-        let was_idle = state.window.is_empty();
+        let was_idle = state.queue.is_empty();
         for index in run.range() {
             self.offer_one(&mut state, run.batch, index);
         }
-        was_idle && !state.window.is_empty()
+        was_idle && !state.queue.is_empty()
     }
 
-    /// What one by one would come to for whoever keeps up; `false` if it may come to something else.
-    fn offer_whole(&self, state: &mut State, run: &Run<'_>) -> bool {
-        if !state.phase.is_live() || !state.window.is_empty() || state.has(run.first) {
+    /// Gives the whole run to a connection that keeps up, which comes to the same as one by one; `false` if it may not.
+    fn offer_whole(&self, state: &mut State, run: &BatchRun<'_>) -> bool {
+        if !state.is_live() || !state.queue.is_empty() || state.has(run.first) {
             return false;
         }
         let Some(length) = run.whole_length(self.shape) else { return false };
         let count = run.share.count();
-        if count > state.common.limits.messages || length > state.common.limits.bytes {
+        if count > state.common.max_queued_messages || length > state.common.max_queued_bytes {
             return false;
         }
-        state.window.give_whole(run.batch, run.share, self.shape, length);
+        state.queue.give_whole(run.batch, run.share, self.shape, length);
         state.note_given(run.last, count);
         true
     }
 
     fn offer_one(&self, state: &mut State, batch: &Rc<Batch>, index: usize) {
         let Some(framed) = batch.envelopes().get(index) else { return };
-        if !state.phase.is_served() {
+        if !state.is_served() {
             state.missed_after = state.missed_after.min(framed.sequence() - 1);
         }
-        if !state.phase.is_live() || state.has(framed) {
+        if !state.is_live() || state.has(framed) {
             return;
         }
-        if framed.envelope().origin.part > 0 && !state.knows_last_message() {
+        if framed.envelope().origin.part > 0 && state.last_message.is_none() {
             // Another part of the message may lie before the connection's position.
-            state.phase.catch_up_after(framed.sequence() - 1);
+            state.catch_up_after(framed.sequence() - 1);
             return state.wake();
         }
         if state.is_full() {
             self.flush_now(state);
             if state.is_full() {
-                // Whoever does not keep up costs nothing more from here on, and loses nothing.
-                state.phase.catch_up_after(framed.sequence() - 1);
+                // A slow reader costs nothing more from here on, and loses nothing.
+                state.catch_up_after(framed.sequence() - 1);
                 return;
             }
         }
-        state.window.give(batch, index, self.shape);
+        state.queue.give(batch, index, self.shape);
         state.note_given(framed, 1);
     }
 
-    /// Puts an envelope into the window.
-    pub(super) fn give(&self, state: &mut State, framed: &FramedEnvelope) {
+    /// Queues an envelope.
+    fn queue(&self, state: &mut State, framed: &FramedEnvelope) {
         let frame = self.shape.frame(framed, &state.common.deflate).into_owned();
-        state.window.push(frame);
+        state.queue.push(frame);
         state.note_given(framed, 1);
     }
 
@@ -261,19 +417,19 @@ impl Connection {
     }
 
     /// Begins to fetch from memory what a flush needs, while the connection before is written to.
-    pub(super) fn approach(&self) {
+    pub(super) fn prefetch(&self) {
         std::hint::black_box(self.state.try_borrow().is_ok_and(|state| state.blocked));
     }
 
-    /// Writes what the socket takes; for the rest the connection's task waits.
+    /// Writes as much as the socket takes.
     pub(super) fn flush_now(&self, state: &mut State) {
-        if state.blocked || state.phase.is_closed() {
+        if state.blocked || state.is_closed() {
             return;
         }
         match self.write_out(state) {
             Ok(Flushed::All) => {
                 // The next step may have been waiting for just this.
-                if !state.phase.is_live() || state.is_held_back {
+                if !state.is_live() || state.is_held_back {
                     state.wake();
                 }
             }
@@ -285,31 +441,10 @@ impl Connection {
     }
 
     fn write_out(&self, state: &mut State) -> io::Result<Flushed> {
-        match state.window.flush(|slices| self.socket.write(slices))? {
-            Flushed::All if state.phase.is_closing() => self.socket.finish(),
+        match state.queue.flush(|slices| self.socket.write(slices))? {
+            Flushed::All if state.is_closing() => self.socket.finish(),
             Flushed::All => self.socket.flush(),
             Flushed::Blocked => Ok(Flushed::Blocked),
         }
     }
-}
-
-/// What a connection begins with.
-pub(super) struct Opening {
-    pub(super) from: IpAddr,
-    pub(super) since: u64,
-    pub(super) session: Session,
-    /// Where permessage-deflate was negotiated.
-    pub(super) is_compressed: bool,
-    pub(super) seat: Seat,
-    pub(super) common: Rc<Common>,
-    pub(super) now: Instant,
-    pub(super) first_ping: Instant,
-    /// When the connection has reached its age.
-    pub(super) leaves: Instant,
-    /// Delivery begins after this sequence.
-    pub(super) after: u64,
-    /// The generation that this sequence belongs to.
-    pub(super) generation: u32,
-    /// What the client is known to have.
-    pub(super) acknowledged: Option<u64>,
 }

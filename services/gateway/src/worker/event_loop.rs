@@ -1,168 +1,173 @@
-//! Looking after connections when there is something to do, and only then.
+//! The loop of a worker: its commands, its sockets, its timers.
 //!
-//! The shard hears of its sockets through a poll of its own: the runtime would keep a registration and a task for each,
-//! which is as much memory as all else of an idle connection, where here it is a number that the system hands back. What
-//! happens to a connection otherwise calls for attention by the same number. Only what takes long is a task: to read what
-//! a connection missed, and to save where it stands when it leaves. While that lasts nothing is read from its client.
+//! A connection is run when its socket is ready or something else has happened to it, and only then. Only what takes
+//! long is a task: to replay what a connection missed, and to save its position when it leaves. While that lasts nothing
+//! is read from its client.
 
-use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use mio::{Events, Poll, Registry};
-use tokio::io::unix::AsyncFd;
-use tokio::sync::Notify;
+use mio::Events;
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
-use super::connection::{Connection, Step};
-use super::{FAIR_SHARE, Shard};
-use crate::worker::routing_table::ConnectionId;
+use super::command::{Command, ShardUpdate};
+use super::connection::{Connection, Readiness, Step};
+use super::fan_out::Intake;
+use super::routing_table::ConnectionId;
+use super::{Worker, yield_after};
+use crate::error::{WorkerError, panicked};
 
-/// Sockets of which is heard at once.
-const EVENTS: usize = 1024;
+/// How often timers are looked at.
+const TICK: Duration = Duration::from_millis(250);
 /// Steps for one connection before others get their turn.
 const STEPS: usize = 16;
 
-/// Connections that call for attention.
-#[derive(Default)]
-pub(super) struct Calls {
-    waiting: RefCell<Vec<ConnectionId>>,
-    added: Notify,
-}
-
-impl Calls {
-    pub(super) fn add(&self, id: ConnectionId) {
-        self.waiting.borrow_mut().push(id);
-        self.added.notify_one();
-    }
-
-    async fn take(&self) -> Vec<ConnectionId> {
-        self.added.notified().await;
-        self.waiting.take()
-    }
-}
-
-/// What tells which sockets are ready.
-pub(super) struct Readiness {
-    poll: AsyncFd<Poll>,
-    events: Events,
-}
-
-impl Readiness {
-    /// On the runtime that is entered; with that by which sockets are registered.
-    #[expect(
-        deprecated,
-        reason = "its successor is unsafe, for descriptors that others may close; this one is owned"
-    )]
-    pub(super) fn new() -> io::Result<(Self, Registry)> {
-        let poll = Poll::new()?;
-        let registry = poll.registry().try_clone()?;
-        Ok((Self { poll: AsyncFd::new(poll)?, events: Events::with_capacity(EVENTS) }, registry))
-    }
-
-    /// The next sockets that are ready. May be dropped while it waits without losing anything.
-    async fn next(&mut self) -> io::Result<&Events> {
-        loop {
-            let mut ready = self.poll.readable_mut().await?;
-            match ready.get_inner_mut().poll(&mut self.events, Some(Duration::ZERO)) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                polled => polled?,
-            }
-            let count = self.events.iter().count();
-            if count < EVENTS {
-                ready.clear_ready();
-            }
-            if count > 0 {
-                return Ok(&self.events);
+impl Worker {
+    /// Serves until it is drained, closed, or fails.
+    pub(super) async fn run(
+        self: Rc<Self>,
+        queue: mpsc::Receiver<Command>,
+        readiness: Readiness,
+    ) -> Result<(), WorkerError> {
+        let mut running = tokio::task::spawn_local(Rc::clone(&self).run_connections(readiness));
+        let mut intake = Intake::new(queue);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ended = Ok(());
+        while !self.is_drained() {
+            tokio::select! {
+                error = &mut running => {
+                    ended = Err(match error {
+                        Ok(error) => WorkerError::Poll(error),
+                        Err(error) => match error.try_into_panic() {
+                            Ok(panic) => panicked(&*panic),
+                            Err(error) => WorkerError::Panicked(error.to_string()),
+                        },
+                    });
+                    break;
+                }
+                error = self.failed() => {
+                    ended = Err(error);
+                    break;
+                }
+                command = intake.next() => match command {
+                    Some(Command::Close) | None => break,
+                    Some(command) => self.obey(command, &mut intake).await,
+                },
+                _ = tick.tick() => {
+                    self.run_timers();
+                    self.request_acks();
+                    self.revalidate_users().await;
+                    self.revalidate_catalogs().await;
+                }
             }
         }
+        intake.close();
+        while let Some(command) = intake.next().await {
+            if let Command::Register(new) = command {
+                self.register(*new);
+            }
+        }
+        self.close_all().await;
+        running.abort();
+        ended
     }
-}
 
-impl Shard {
-    /// Looks after the connections as long as the shard lives.
-    pub(super) async fn attend(self: Rc<Self>, mut readiness: Readiness) {
+    async fn obey(self: &Rc<Self>, command: Command, intake: &mut Intake) {
+        match command {
+            Command::Register(new) => self.register(*new),
+            Command::AddShard(number, replica, position) => self.add_shard(number, replica, position),
+            Command::Update(shard, ShardUpdate::Envelopes(envelopes)) => {
+                let envelopes = intake.gather(shard, &envelopes);
+                self.fan_out(shard, &envelopes).await;
+            }
+            Command::Update(shard, update) => self.update(shard, update),
+            Command::MoveTenant(tenant, shard, generation, over) => {
+                self.move_tenant(&tenant, shard, generation, over);
+            }
+            Command::List(operation, question, answer) => {
+                // The asking side may have gone.
+                let _ = answer.send(self.list_connections(operation, &question.0, &question.1));
+            }
+            Command::Drain(over) => self.drain(over),
+            Command::Close => {}
+        }
+    }
+
+    /// Runs connections as long as the worker lives, or until the sockets cannot be polled.
+    async fn run_connections(self: Rc<Self>, mut readiness: Readiness) -> io::Error {
         loop {
             tokio::select! {
                 ready = readiness.next() => match ready {
-                    Ok(events) => self.attend_sockets(events).await,
-                    Err(error) => return tracing::error!(%error, "a shard does not hear of its sockets any more"),
+                    Ok(events) => self.handle_sockets(events).await,
+                    Err(error) => return error,
                 },
-                called = self.common.calls.take() => self.attend_calls(&called).await,
+                woken = self.common.wakeups.take() => self.handle_wakeups(&woken).await,
             }
         }
     }
 
-    async fn attend_sockets(self: &Rc<Self>, events: &Events) {
+    async fn handle_sockets(self: &Rc<Self>, events: &Events) {
         for (index, event) in events.iter().enumerate() {
             if let Some(connection) = self.connection(event.token().0 as ConnectionId) {
                 connection.note(event);
-                self.look_after(&connection);
+                self.run_steps(&connection);
             }
-            give_way(index).await;
+            yield_after(index).await;
         }
     }
 
-    async fn attend_calls(self: &Rc<Self>, called: &[ConnectionId]) {
-        for (index, id) in called.iter().enumerate() {
+    async fn handle_wakeups(self: &Rc<Self>, woken: &[ConnectionId]) {
+        for (index, id) in woken.iter().enumerate() {
             if let Some(connection) = self.connection(*id) {
-                self.look_after(&connection);
+                self.run_steps(&connection);
             }
-            give_way(index).await;
+            yield_after(index).await;
         }
-    }
-
-    /// `None` if it has ended.
-    pub(super) fn connection(&self, id: ConnectionId) -> Option<Rc<Connection>> {
-        self.connections.borrow().get(&id).cloned()
     }
 
     /// Does what there is to do for a connection.
-    pub(super) fn look_after(self: &Rc<Self>, connection: &Rc<Connection>) {
+    pub(super) fn run_steps(self: &Rc<Self>, connection: &Rc<Connection>) {
         for _ in 0..STEPS {
             match connection.next_step() {
                 None => return,
-                Some(Step::Answer) => self.answer_next(connection),
+                Some(Step::SendLatest) => self.send_latest(connection),
                 Some(Step::Read) => self.read(connection),
                 Some(Step::Write) => {
                     connection.flush();
-                    self.touch(connection);
+                    self.want_ack(connection);
                 }
                 // Most have nothing to catch up with.
-                Some(Step::Return) if self.still_behind(connection).is_none() => {}
-                Some(Step::Return) => {
+                Some(Step::Replay) if connection.still_behind(self.now()).is_none() => {}
+                Some(Step::Replay) => {
                     return self
-                        .set_to_work(connection, async |shard, connection| shard.catch_up(connection).await);
+                        .spawn_step(connection, async |worker, connection| worker.replay(connection).await);
                 }
-                Some(Step::Part) => {
-                    return self
-                        .set_to_work(connection, async |shard, connection| shard.part(connection).await);
+                Some(Step::SavePosition) => {
+                    return self.spawn_step(connection, async |worker, connection| {
+                        worker.save_and_close(connection).await;
+                    });
                 }
-                Some(Step::End) => return self.forget(connection),
+                Some(Step::End) => return self.unregister(connection),
             }
         }
         connection.state().wake();
     }
 
-    /// Starts what takes long. Nothing else is done for the connection until its end.
-    fn set_to_work(
+    /// Starts a step that takes long. Nothing else is done for the connection until its end.
+    fn spawn_step(
         self: &Rc<Self>,
         connection: &Rc<Connection>,
-        work: impl AsyncFnOnce(&Shard, &Rc<Connection>) + 'static,
+        step: impl AsyncFnOnce(&Worker, &Rc<Connection>) + 'static,
     ) {
-        connection.state().is_busy = true;
-        let (shard, connection) = (Rc::clone(self), Rc::clone(connection));
-        self.tasks.spawn_local(async move {
-            work(&shard, &connection).await;
-            connection.state().is_busy = false;
-            shard.look_after(&connection);
+        connection.set_busy(true);
+        let (worker, connection) = (Rc::clone(self), Rc::clone(connection));
+        self.spawn(async move {
+            step(&worker, &connection).await;
+            connection.set_busy(false);
+            worker.run_steps(&connection);
         });
-    }
-}
-
-/// Lets others have their turn after a share of the work.
-async fn give_way(index: usize) {
-    if (index + 1).is_multiple_of(FAIR_SHARE) {
-        tokio::task::yield_now().await;
     }
 }

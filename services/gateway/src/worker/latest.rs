@@ -1,7 +1,7 @@
-//! Answering a request with the newest envelope of a key.
+//! Requests for the newest envelope of a key.
 //!
-//! A connection's requests are looked up one after another, and the next one only when the client has read enough of what
-//! it was answered: a request is a few bytes and its answer may be a hundred thousand, so that what waits are requests.
+//! A connection's requests are answered one after another, and the next one only when the client has read enough of its
+//! answers: a request is a few bytes and its answer may be a hundred thousand, so requests wait and answers do not.
 
 use std::rc::Rc;
 
@@ -12,57 +12,44 @@ use tidings_protocol::framing::{Opcode, frame};
 use tidings_streams::StoredEnvelope;
 use time::OffsetDateTime;
 
-use super::Shard;
-use super::connection::Connection;
-use crate::replica::frame::{Form, FramedEnvelope};
-use crate::worker::connection::pending::{MAX_WAITING, too_many};
-use crate::worker::connection::state::State;
+use super::Worker;
+use super::connection::{Connection, MAX_PENDING, State, too_many};
+use crate::replica::{Form, FramedEnvelope};
+use crate::session::LatestRequest;
 
-/// A request for the newest envelope on one of some subjects.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Lookup {
-    pub(crate) subjects: Vec<EnvelopeSubject>,
-    /// What is said if there is none.
-    pub(crate) nothing: String,
-    /// The id of the client's message.
-    pub(crate) id: Option<MessageId>,
-}
-
-impl Shard {
-    /// Has the newest looked up when it is its turn.
-    pub(super) fn look_up(&self, state: &mut State, lookup: Lookup) {
-        let lookups = &mut state.waiting().lookups;
-        if lookups.len() >= MAX_WAITING {
-            return self.refuse(state, &too_many(MAX_WAITING, "answered").in_reply_to(lookup.id));
+impl Worker {
+    /// Has a request answered when it is its turn.
+    pub(super) fn enqueue_latest(&self, state: &mut State, request: LatestRequest) {
+        let requests = &mut state.pending().latest;
+        if requests.len() >= MAX_PENDING {
+            return self.refuse(state, &too_many(MAX_PENDING, "answered").in_reply_to(request.id));
         }
-        lookups.push_back(lookup);
+        requests.push(request);
         state.wake();
     }
 
-    /// Looks up the newest and sends its body. An answer is no delivery: it has no sequence, so that no client takes it
-    /// for a position.
-    pub(super) fn answer_next(self: &Rc<Self>, connection: &Rc<Connection>) {
-        let Some(lookup) = connection.next_lookup() else { return };
-        let (shard, connection) = (Rc::clone(self), Rc::clone(connection));
-        self.tasks.spawn_local(async move {
-            let Lookup { subjects, nothing, id } = lookup;
-            let found = shard.newest(&connection, &subjects).await;
+    /// Reads the newest envelope and sends its body. An answer is no delivery: it has no sequence, so that no client takes
+    /// it for a position.
+    pub(super) fn send_latest(self: &Rc<Self>, connection: &Rc<Connection>) {
+        let Some(request) = next_request(connection) else { return };
+        let (worker, connection) = (Rc::clone(self), Rc::clone(connection));
+        self.spawn(async move {
+            let LatestRequest { subjects, none, id } = request;
+            let found = worker.newest(&connection, &subjects).await;
             let mut state = connection.state();
-            let now = (shard.shared.clock)();
+            let now = worker.now();
             match found {
                 Ok(Some(found)) => {
-                    let most = state.allowance.tenant().max_message_bytes();
-                    state.say(answer(&FramedEnvelope::new(found), most, id, now));
+                    let most = state.budget().tenant().max_message_bytes();
+                    state.send(answer(&FramedEnvelope::new(found), most, id, now));
                 }
-                Ok(None) => {
-                    state.refuse(&ErrorMessage::new(ErrorCode::NotFound, nothing).in_reply_to(id), now);
-                }
+                Ok(None) => state.refuse(&none, now),
                 Err(Unknown) => {
-                    let text = "the answer cannot be looked up now; ask again";
+                    let text = "the answer cannot be read now; ask again";
                     state.refuse(&ErrorMessage::new(ErrorCode::Internal, text).in_reply_to(id), now);
                 }
             }
-            state.waiting().is_looking_up = false;
+            state.pending().latest.pause();
             state.tidy();
             connection.flush_now(&mut state);
             state.wake();
@@ -74,18 +61,19 @@ impl Shard {
         connection: &Connection,
         subjects: &[EnvelopeSubject],
     ) -> Result<Option<StoredEnvelope>, Unknown> {
-        let generation = {
+        let (topology, generation) = {
             let state = connection.state();
-            self.generations.borrow().current(state.session.passport().tenant()).unwrap_or_default()
+            let generation = state.shard().current(state.principal().tenant()).unwrap_or_default();
+            (state.shard().replica().topology().clone(), generation)
         };
         let (mut newest, mut failed): (Option<StoredEnvelope>, _) = (None, false);
         for subject in subjects {
-            match tidings_streams::newest(&self.lane.topology, subject, generation).await {
+            match tidings_streams::newest(&topology, subject, generation).await {
                 Ok(found) => {
                     newest = newest.into_iter().chain(found).max_by_key(|envelope| envelope.sequence);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot look up the newest envelope for a client");
+                    tracing::warn!(%error, "cannot read the newest envelope for a client");
                     failed = true;
                 }
             }
@@ -94,8 +82,14 @@ impl Shard {
     }
 }
 
-/// NATS did not tell.
+/// NATS did not answer.
 struct Unknown;
+
+/// The next request, if the client has read enough of its answers.
+fn next_request(connection: &Connection) -> Option<LatestRequest> {
+    let mut state = connection.state();
+    if state.may_send_latest() { state.pending().latest.next() } else { None }
+}
 
 /// The body as it is, or that it is too long.
 fn answer(found: &FramedEnvelope, most: usize, id: Option<MessageId>, now: OffsetDateTime) -> Bytes {
@@ -107,18 +101,4 @@ fn answer(found: &FramedEnvelope, most: usize, id: Option<MessageId>, now: Offse
     let error = ErrorMessage::new(ErrorCode::MessageTooLarge, text).in_reply_to(id);
     let error = error.with_detail("event_id", found.envelope().event_id.as_str());
     frame(Opcode::Text, error.to_json(now).as_bytes())
-}
-
-impl Connection {
-    /// The next request, if the client has read enough of what it was answered.
-    fn next_lookup(&self) -> Option<Lookup> {
-        let mut state = self.state();
-        if !state.may_look_up() {
-            return None;
-        }
-        let waiting = state.waiting();
-        let next = waiting.lookups.pop_front();
-        waiting.is_looking_up = next.is_some();
-        next
-    }
 }

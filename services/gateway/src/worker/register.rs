@@ -1,131 +1,109 @@
-//! Coming in and going: what the shard knows of a connection from its handshake until its end.
+//! Beginning: a shard that the worker is to serve, and a connection that has passed its handshake.
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use tidings_model::{Place, Tenant};
-use tidings_protocol::server::{GapReason, ServerMessage};
-use time::OffsetDateTime;
+use tidings_model::{Position, ShardNumber};
 use tokio::time::Instant;
 
-use super::connection::{Connection, Opening};
-use super::{Newcomer, Shard};
-use crate::replica::frame::Form;
-use crate::replica::resume::{Gap, Standing};
-use crate::replica::unix_seconds;
+use super::command::{NewConnection, ShardUpdate};
+use super::connection::{Connection, Socket, Start};
+use super::routing_table::RoutingTable;
+use super::shard_progress::ShardProgress;
+use super::{ServedShard, Worker};
+use crate::replica::{Form, Replica};
 use crate::session::Session;
-use crate::worker::connection::socket::Socket;
 
-impl Shard {
-    /// Takes up a client that has passed the handshake.
-    pub(super) fn adopt(self: &Rc<Self>, newcomer: Newcomer) {
-        let Newcomer { socket, early_bytes, from, form, deflate, passport, seat, standing, subscriptions } =
-            newcomer;
-        let (standing, generation) = self.in_this_life(passport.tenant(), standing);
+impl Worker {
+    /// Serves a shard's tenants from here on; the worker has everything up to `position`.
+    pub(super) fn add_shard(&self, number: ShardNumber, replica: Arc<Replica>, position: Position) {
+        let progress = Rc::new(ShardProgress::new(number, replica, position));
+        let shard = ServedShard { progress, routes: RefCell::new(RoutingTable::default()) };
+        self.shards.borrow_mut().insert(number, Rc::new(shard));
+    }
+
+    /// Notes what is new in a shard, but for envelopes.
+    pub(super) fn update(&self, number: ShardNumber, update: ShardUpdate) {
+        let Some(shard) = self.shard(number) else { return };
+        match update {
+            ShardUpdate::Envelopes(_) => {}
+            ShardUpdate::Began { tenant, generation, since } => {
+                shard.progress.begin(&tenant, generation, since);
+                self.reconnect_returned(&tenant, number);
+            }
+            ShardUpdate::Left { tenant, generation } => shard.progress.leave(&tenant, generation),
+            ShardUpdate::Restarted(epoch) => {
+                let connections = self.connections_of(number, None);
+                let positions = connections.iter().map(|connection| {
+                    let state = connection.state();
+                    state.position(state.sent())
+                });
+                let positions: Vec<_> = positions.collect();
+                shard.progress.restart(epoch);
+                for (connection, from) in connections.iter().zip(positions) {
+                    connection.restart(from, self.now());
+                }
+            }
+        }
+    }
+
+    /// Serves a client that has passed the handshake.
+    pub(super) fn register(self: &Rc<Self>, new: NewConnection) {
+        let NewConnection { socket, early_bytes, from, form, principal, permit, resume, .. } = new;
+        let Some(shard) = self.shard(new.shard) else {
+            tracing::error!(shard = %new.shard, "a client's shard is not served");
+            return self.context.consumers.leave(&principal.consumer, None);
+        };
+        let (resume, generation) = shard.progress.begin_at(principal.tenant(), resume);
         let id = self.next_id.replace(self.next_id.get() + 1);
         let socket = match Socket::attach(socket, &self.registry, id) {
             Ok(socket) => socket,
             Err(error) => {
                 tracing::error!(%error, "cannot take over a connection");
-                return self.shared.positions.leave(&passport.consumer, None);
+                return self.context.consumers.leave(&principal.consumer, None);
             }
         };
-        let (now, wall) = (Instant::now(), (self.shared.clock)());
-        let settings = &self.shared.settings;
-        let mut session = Session::new(Arc::clone(&self.catalogs.borrow()), passport, form);
-        session.restore(subscriptions);
-        let opening = Opening {
-            from,
-            since: unix_seconds(wall),
-            session,
-            is_compressed: deflate,
-            seat,
-            common: Rc::clone(&self.common),
+        let now = Instant::now();
+        let mut session = Session::new(Arc::clone(&self.catalogs.borrow()), principal, form);
+        session.restore(new.subscriptions);
+        let after = resume.after.sequence;
+        let start = Start {
             now,
-            first_ping: now + settings.heartbeat,
-            leaves: now + self.lifetime(),
-            after: standing.after.sequence,
+            first_ping: now + self.context.settings.heartbeat,
+            leaves_at: now + self.lifetime(),
+            after,
             generation,
-            acknowledged: (form == Form::Plain || standing.gap.is_none()).then_some(standing.after.sequence),
+            acknowledged: (form == Form::Plain || resume.gap.is_none()).then_some(after),
         };
-        let connection = Connection::new(id, form, socket, opening);
-        self.admit_to_directory(&connection);
+        let connection = Connection::new(
+            id,
+            (socket, from, self.context.clock.unix_seconds()),
+            (form, new.is_compressed),
+            (session, permit),
+            (Rc::clone(&self.common), Rc::clone(&shard.progress)),
+            &start,
+        );
+        self.route(&connection, &mut connection.state(), true);
         self.connections.borrow_mut().insert(id, Rc::clone(&connection));
         self.count.fetch_add(1, Ordering::Relaxed);
         self.timers.borrow_mut().push(Reverse((now, id)));
-        // It may have been settled since its handshake that it may not come in.
-        self.bar(&connection);
-        welcome(&connection, standing, wall);
-        self.drain_newcomer(&connection, now);
+        // The user may have been disabled since the handshake.
+        self.close_if_blocked(&connection);
+        connection.welcome(resume, self.now());
+        self.drain_new(&connection, now);
         if !early_bytes.is_empty() {
-            self.hear(&connection, &mut early_bytes.to_vec());
+            self.receive(&connection, &mut early_bytes.to_vec());
         }
-        self.look_after(&connection);
+        self.run_steps(&connection);
     }
 
-    /// The stream may have been made anew between a newcomer's handshake and now. Says in which generation the newcomer
-    /// begins, too.
-    fn in_this_life(&self, tenant: &Tenant, standing: Standing) -> (Standing, u32) {
-        let current = self.generations.borrow().current(tenant).unwrap_or_default();
-        // A shard may not have come to the notice yet of which the handshake knew.
-        if let Some(generation) = Place::generation_of(standing.after.epoch, self.epoch.get(), u32::MAX) {
-            return (standing, generation);
-        }
-        let after = self.generations.borrow().position(tenant, current, self.epoch.get(), 0);
-        let gap = Gap { from: standing.after, to: after, reason: GapReason::Epoch };
-        (Standing { after, gap: standing.gap.or(Some(gap)) }, current)
+    /// How old a new connection may become: each is given another age, so that connections that began together do not end
+    /// together.
+    fn lifetime(&self) -> Duration {
+        self.context.settings.max_connection_age.mul_f64(0.9 + 0.2 * (self.context.random)())
     }
-
-    fn admit_to_directory(&self, connection: &Rc<Connection>) {
-        let state = connection.state();
-        let mut directory = self.directory.borrow_mut();
-        for (address, subscription) in state.session.open_addresses() {
-            let filter = subscription.map(|subscription| subscription.filter.clone()).unwrap_or_default();
-            let tenant = state.session.passport().tenant();
-            directory.open(tenant, address, &filter, connection.id, Rc::clone(connection));
-        }
-    }
-
-    /// A connection has ended: nothing of it stays, but what is to be saved of where it stands.
-    pub(super) fn forget(&self, connection: &Connection) {
-        let state = connection.state();
-        let mut connections = self.connections.borrow_mut();
-        if connections.remove(&connection.id).is_none() {
-            return;
-        }
-        connection.give_up();
-        let tenant = state.session.passport().tenant();
-        let mut directory = self.directory.borrow_mut();
-        for (address, subscription) in state.session.open_addresses() {
-            let filter = subscription.map(|subscription| subscription.filter.clone()).unwrap_or_default();
-            directory.shut(tenant, address, &filter, connection.id);
-        }
-        self.shared.positions.leave(&state.session.passport().consumer, self.received(&state));
-        self.count.fetch_sub(1, Ordering::Relaxed);
-        if connections.is_empty() {
-            self.deserted.notify_one();
-        }
-    }
-}
-
-/// Tells a client of `tidings.v1` whom the gateway takes it for and where it stands.
-fn welcome(connection: &Connection, standing: Standing, now: OffsetDateTime) {
-    if connection.form() != Form::Sequenced {
-        return;
-    }
-    let mut state = connection.state();
-    let passport = state.session.passport();
-    let welcome = ServerMessage::Welcome {
-        position: standing.after,
-        consumer: &format!("{}/{}", passport.consumer.user(), passport.consumer.device()),
-        expires: Some(passport.expires_at),
-    };
-    let welcome = welcome.to_json(now);
-    state.say_text(&welcome);
-    if let Some(Gap { from, to, reason }) = standing.gap {
-        state.say_text(&ServerMessage::Gap { from, to, reason }.to_json(now));
-    }
-    connection.flush_now(&mut state);
 }

@@ -1,81 +1,69 @@
-//! Ending the connections of those who may not be here any more, and having the others go by the newest catalogs.
+//! Connections are closed whose users may not be connected any more, and the others use the newest catalogs.
 //!
-//! Looked at by the shard's tick and only when something has changed, all connections at once: so a change
-//! takes effect within a tick, and a thousand changes cost no more than one. A newcomer is looked at when it
-//! is adopted, so that none slips in between its handshake and a change.
+//! Checked by the worker's tick and only when something has changed, all connections at once: so a change takes effect
+//! within a tick, and a thousand changes cost no more than one. A new connection is checked when it is registered, so that
+//! none slips in between its handshake and a change.
 
-use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tidings_protocol::close::CloseCode;
-use tidings_streams::connections::{ConnectionName, Ordinal};
 use tokio::time::Instant;
 
 use super::connection::Connection;
-use super::{FAIR_SHARE, Shard};
+use super::{Worker, yield_after};
 use crate::audit;
-use crate::auth::disabled_users::Barred;
+use crate::auth::UserBlock;
 
-impl Shard {
-    /// Looks at everybody, if what is known of users has changed.
-    pub(super) async fn review(&self) {
-        let version = self.shared.users.version();
-        if self.reviewed.replace(version) == version {
+impl Worker {
+    /// Checks every connection, if the disabled users or revoked tokens have changed.
+    pub(super) async fn revalidate_users(&self) {
+        let version = self.context.users.version();
+        if self.users_version.replace(version) == version {
             return;
         }
         let connections: Vec<_> = self.connections.borrow().values().cloned().collect();
-        for share in connections.chunks(FAIR_SHARE) {
-            for connection in share {
-                self.bar(connection);
-            }
-            tokio::task::yield_now().await;
+        for (index, connection) in connections.iter().enumerate() {
+            self.close_if_blocked(connection);
+            yield_after(index).await;
         }
     }
 
-    /// Has everybody go by the newest catalogs, if they have changed. Keys are taken from tokens; those of a token that
-    /// came before stay until the client brings another one.
-    pub(super) async fn take_up_catalogs(self: &Rc<Self>) {
-        let catalogs = self.shared.catalogs();
+    /// Has every session use the newest catalogs, if they have changed. Grants are taken from tokens; those of an earlier
+    /// token stay until the client sends another one.
+    pub(super) async fn revalidate_catalogs(self: &Rc<Self>) {
+        let catalogs = Arc::clone(&self.context.catalogs.borrow());
         if Arc::ptr_eq(&self.catalogs.replace(Arc::clone(&catalogs)), &catalogs) {
             return;
         }
         let connections: Vec<_> = self.connections.borrow().values().cloned().collect();
-        for share in connections.chunks(FAIR_SHARE) {
-            for connection in share {
+        for (index, connection) in connections.iter().enumerate() {
+            {
                 let mut state = connection.state();
-                for effect in state.session.take_up(&catalogs) {
-                    self.act(connection, &mut state, effect);
+                for effect in state.session().update_catalogs(&catalogs) {
+                    self.apply(connection, &mut state, effect);
                 }
             }
-            tokio::task::yield_now().await;
+            yield_after(index).await;
         }
     }
 
-    /// Ends the connection if its user may not be here any more, or not with this token.
-    pub(super) fn bar(&self, connection: &Rc<Connection>) {
-        let mut state = connection.state();
-        if state.phase.is_closing() {
+    /// Closes the connection if its user may not be connected any more, or not with this token.
+    pub(super) fn close_if_blocked(&self, connection: &Rc<Connection>) {
+        let state = &mut *connection.state();
+        if state.is_closing() {
             return;
         }
-        let passport = state.session.passport();
-        let issued_at = passport.issued_at.map(NonZeroU64::get);
-        let checked = self.shared.users.check(passport.tenant(), passport.consumer.user(), issued_at);
-        let Err(barred) = checked else { return };
-        let (code, by, why) = match &barred {
-            Barred::Unknown | Barred::Unreadable => (CloseCode::TryAgainLater, "tidings", None),
-            Barred::Disabled(mark) => (CloseCode::UserDisabled, mark.by.as_str(), mark.reason.as_deref()),
-            Barred::Revoked(revocation) => {
+        let principal = state.principal();
+        let Err(block) = self.context.authenticator.check(principal) else { return };
+        let (code, by, why) = match &block {
+            UserBlock::Unknown | UserBlock::Unreadable => (CloseCode::TryAgainLater, "tidings", None),
+            UserBlock::Disabled(mark) => (CloseCode::UserDisabled, mark.by.as_str(), mark.reason.as_deref()),
+            UserBlock::Revoked(revocation) => {
                 (CloseCode::TokenRevoked, revocation.by.as_str(), revocation.reason.as_deref())
             }
         };
-        audit::closed(&self.name(connection), &passport.consumer, connection.from, by, why);
-        connection.close(&mut state, code, &barred.to_string(), Instant::now());
-    }
-
-    /// What the connection is called among those of all gateways.
-    pub(super) fn name(&self, connection: &Connection) -> ConnectionName {
-        let ordinal = Ordinal { shard: self.index, number: connection.id };
-        ConnectionName { gateway: self.shared.name.clone(), ordinal }
+        audit::closed(&self.name(connection), &principal.consumer, connection.from(), by, why);
+        connection.close(state, code, &block.to_string(), Instant::now());
     }
 }

@@ -1,7 +1,7 @@
-//! From an address to the connections that hold its key. Pure.
+//! From an address to the connections that may receive its envelopes. Pure.
 //!
-//! This lookup is all of authorization on the live path. Members with the same filter are kept
-//! together, so a filter is evaluated once per envelope and not per connection.
+//! This lookup is all of authorization on the live path. Connections with the same filter are kept together, so a filter is
+//! evaluated once per envelope and not per connection.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,10 @@ use tidings_model::{Address, Envelope, Tenant};
 use tidings_protocol::Filter;
 
 /// Identifies a connection within its shard; ascends with each new one.
-pub(crate) type ConnectionId = u64;
+pub(super) type ConnectionId = u64;
 
 #[derive(Debug)]
-pub(crate) struct Directory<C> {
+pub(super) struct RoutingTable<C> {
     tenants: HashMap<Tenant, HashMap<Address, Vec<Group<C>>>>,
 }
 
@@ -23,15 +23,15 @@ struct Group<C> {
     members: Vec<(ConnectionId, C)>,
 }
 
-impl<C> Default for Directory<C> {
+impl<C> Default for RoutingTable<C> {
     fn default() -> Self {
         Self { tenants: HashMap::new() }
     }
 }
 
-impl<C> Directory<C> {
+impl<C> RoutingTable<C> {
     /// Delivers to the connection what comes to the address and passes the filter.
-    pub(crate) fn open(
+    pub(super) fn open(
         &mut self,
         tenant: &Tenant,
         address: &Address,
@@ -57,8 +57,8 @@ impl<C> Directory<C> {
         }
     }
 
-    /// The opposite of [`Directory::open`]; leaves nothing behind.
-    pub(crate) fn shut(&mut self, tenant: &Tenant, address: &Address, filter: &Filter, id: ConnectionId) {
+    /// The opposite of [`RoutingTable::open`]; leaves nothing behind.
+    pub(super) fn close(&mut self, tenant: &Tenant, address: &Address, filter: &Filter, id: ConnectionId) {
         let Some(addresses) = self.tenants.get_mut(tenant) else { return };
         let Some(groups) = addresses.get_mut(address) else { return };
         if let Ok(place) = groups.binary_search_by(|group| group.filter.cmp(filter))
@@ -76,8 +76,8 @@ impl<C> Directory<C> {
         }
     }
 
-    /// Everybody who may have the envelope and wants it.
-    pub(crate) fn recipients<'d>(&'d self, envelope: &'d Envelope) -> impl Iterator<Item = &'d C> {
+    /// The connections that may receive the envelope and want it.
+    pub(super) fn recipients<'d>(&'d self, envelope: &'d Envelope) -> impl Iterator<Item = &'d C> {
         let addresses = self.tenants.get(&envelope.subject.tenant);
         let groups = addresses.and_then(|addresses| addresses.get(&envelope.subject.address));
         let passing = groups.into_iter().flatten().filter(|group| group.filter.matches(&envelope.attributes));
@@ -131,18 +131,18 @@ mod tests {
     }
 
     proptest! {
-        /// The directory finds what a look at every membership finds, and forgets what is shut.
+        /// The table finds what a look at every membership finds, and forgets what is shut.
         #[test]
         fn like_looking_at_everybody(changes in prop::collection::vec(membership(), 0..60)) {
-            let mut directory = Directory::default();
+            let mut routing_table = RoutingTable::default();
             let mut members = BTreeSet::new();
             for (open, tenant, address, squad, id) in changes {
                 let (name, at) = (Tenant::parse(tenant).unwrap(), Address::parse(address).unwrap());
                 if open {
-                    directory.open(&name, &at, &filter(squad), id, id);
+                    routing_table.open(&name, &at, &filter(squad), id, id);
                     members.insert((tenant, address, squad, id));
                 } else {
-                    directory.shut(&name, &at, &filter(squad), id);
+                    routing_table.close(&name, &at, &filter(squad), id);
                     members.remove(&(tenant, address, squad, id));
                 }
             }
@@ -150,7 +150,7 @@ mod tests {
                 for address in ["all", "user:x", "topic:t"] {
                     for squad in [None, Some("red"), Some("blue")] {
                         let envelope = envelope(tenant, address, squad);
-                        let mut found: Vec<u64> = directory.recipients(&envelope).copied().collect();
+                        let mut found: Vec<u64> = routing_table.recipients(&envelope).copied().collect();
                         found.sort_unstable();
                         let passes = |wanted: Option<&str>| wanted.is_none() || squad.is_none() || wanted == squad;
                         let mut expected: Vec<u64> = members.iter()
@@ -162,10 +162,10 @@ mod tests {
                     }
                 }
             }
-            let left: usize = directory.tenants.values().flat_map(HashMap::values).flatten()
+            let left: usize = routing_table.tenants.values().flat_map(HashMap::values).flatten()
                 .map(|group| group.members.len()).sum();
             prop_assert_eq!(left, members.len());
-            let empty = directory.tenants.values().flat_map(HashMap::values).any(Vec::is_empty);
+            let empty = routing_table.tenants.values().flat_map(HashMap::values).any(Vec::is_empty);
             prop_assert!(!empty);
         }
     }

@@ -1,7 +1,6 @@
 //! Heartbeats, silence, expired tokens and age, for any number of connections without a timer each.
 //!
-//! One heap holds, for each connection, when to look at it again; the shard's tick looks at those
-//! that are due.
+//! One heap holds, for each connection, when it has something to do next; the worker's tick looks at those that are due.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -10,17 +9,21 @@ use tidings_protocol::close::CloseCode;
 use tidings_protocol::framing::{Opcode, frame};
 use tokio::time::Instant;
 
-use super::Shard;
-use super::connection::Connection;
-use crate::worker::connection::state::State;
+use super::Worker;
+use super::connection::{Connection, Timer};
 
-impl Shard {
-    /// Looks at every connection of which something is due.
-    pub(super) fn look_at_timers(&self) {
+/// How long before its end a connection is told that it has reached its age; a tenth of the age, if that is less.
+const NOTICE: Duration = Duration::from_secs(10);
+/// Beyond this, a timer needs no precision.
+const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+impl Worker {
+    /// Runs every timer that is due.
+    pub(super) fn run_timers(&self) {
         let now = Instant::now();
         while let Some(id) = self.common.deadlines.next_due(now) {
             if let Some(connection) = self.connection(id) {
-                connection.state().deadline_met(now);
+                connection.state().check_deadline(now);
             }
         }
         loop {
@@ -31,44 +34,43 @@ impl Shard {
             }
             let Some(Reverse((_, id))) = timers.pop() else { return };
             drop(timers);
-            // A connection that is gone leaves its timer to this moment.
+            // The timer of a connection that has ended stays until now.
             let Some(connection) = self.connection(id) else { continue };
-            if let Some(next) = self.look_at(&connection, now) {
+            if let Some(next) = self.run_timer(&connection, now) {
                 self.timers.borrow_mut().push(Reverse((next, id)));
             }
         }
     }
 
-    /// Does what is due for a connection; says when to look again, unless it is being closed.
-    fn look_at(&self, connection: &Connection, now: Instant) -> Option<Instant> {
-        let settings = &self.shared.settings;
-        let mut state = connection.state();
-        if !state.phase.is_served() {
+    /// Does what is due for a connection, and returns when something is due next, unless it is being closed.
+    fn run_timer(&self, connection: &Connection, now: Instant) -> Option<Instant> {
+        let settings = &self.context.settings;
+        let state = &mut *connection.state();
+        if !state.is_served() {
             return None;
         }
-        if self.expiry(&state, now) <= now {
-            connection.close(&mut state, CloseCode::TokenExpired, "the token has expired", now);
-        } else if state.last_heard + settings.idle_timeout <= now {
-            connection.close(&mut state, CloseCode::HeartbeatLost, "no answer to the heartbeat", now);
-        } else if state.leaves <= now {
-            self.move_on_from_here(connection, &mut state, now);
-        } else if state.next_ping <= now {
-            state.say(frame(Opcode::Ping, &[]));
-            connection.flush_now(&mut state);
-            state.next_ping = now + settings.heartbeat;
+        let time_left = self.context.authenticator.time_left(state.principal()).min(FAR);
+        match state.due(now, (settings.heartbeat, settings.idle_timeout), time_left) {
+            None => {}
+            Some(Timer::TokenExpired) => {
+                connection.close(state, CloseCode::TokenExpired, "the token has expired", now);
+            }
+            Some(Timer::Silent) => {
+                connection.close(state, CloseCode::HeartbeatLost, "no answer to the heartbeat", now);
+            }
+            Some(Timer::AnnounceClose) => {
+                let notice = NOTICE.min(settings.max_connection_age / 10);
+                connection.announce_close(state, notice, (now, self.now()));
+            }
+            Some(Timer::Leave) => {
+                state.leave(now);
+                connection.request_ack(state);
+            }
+            Some(Timer::Ping) => {
+                state.send(frame(Opcode::Ping, &[]));
+                connection.flush_now(state);
+            }
         }
-        let silent = state.last_heard + settings.idle_timeout;
-        let next = state.next_ping.min(self.expiry(&state, now)).min(silent).min(state.leaves);
-        state.phase.is_served().then_some(next)
-    }
-
-    /// When the connection's token has expired, with what clocks may differ by; now, if it has. By the wall clock
-    /// as it is, so that nothing needs to be kept of it.
-    fn expiry(&self, state: &State, now: Instant) -> Instant {
-        /// Beyond this, a timer needs no precision.
-        const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-        let left = state.session.passport().expires_at - (self.shared.clock)();
-        let leeway = time::Duration::try_from(self.shared.leeway).unwrap_or(time::Duration::MAX);
-        now + Duration::try_from(left.saturating_add(leeway)).unwrap_or_default().min(FAR)
+        state.is_served().then(|| state.next_due(now, settings.idle_timeout, time_left))
     }
 }

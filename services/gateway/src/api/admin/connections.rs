@@ -17,49 +17,50 @@ use tidings_streams::connections::{
 
 use super::extract::{Named, Nothing, Parameters};
 use super::{Answer, JSON_LINES, Selection, bad, failed, missing};
-use crate::api::respond::refuse;
-use crate::audit::{self, Administrator};
-use crate::context::Shared;
+use crate::audit;
+use crate::auth::Administrator;
+use crate::context::Context;
+use crate::error::{ApiCode, ApiError};
 
-pub(super) fn router() -> Router<Arc<Shared>> {
+pub(super) fn router() -> Router<Arc<Context>> {
     Router::new()
         .route("/connections", get(list).delete(close_user))
         .route("/connections/{id}", delete(close))
 }
 
 async fn list(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<Context>>,
     by: Administrator,
     Parameters(Selection { user }): Parameters<Selection>,
 ) -> Response {
     let search = Search { user, ..Search::default() };
-    lines(ask(&shared.topology.client(), Operation::List, &by.tenant, search))
+    lines(ask(&context.topology.client(), Operation::List, &by.tenant, search))
 }
 
 async fn close_user(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<Context>>,
     by: Administrator,
     Parameters(Selection { user }): Parameters<Selection>,
 ) -> Answer {
     // Nobody closes everybody's by leaving something out.
     let user = user.ok_or_else(|| {
         let text = "`user` is missing, expected whose connections to close";
-        refuse(StatusCode::BAD_REQUEST, "USER", text)
+        ApiError::new(ApiCode::User, text)
     })?;
     audit::done(&by, "close", &user, None);
     let search = Search { user: Some(user), by: by.user.clone(), ..Search::default() };
-    Ok(lines(ask(&shared.topology.client(), Operation::Close, &by.tenant, search)))
+    Ok(lines(ask(&context.topology.client(), Operation::Close, &by.tenant, search)))
 }
 
 async fn close(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<Context>>,
     by: Administrator,
     Named(id): Named<String>,
     Parameters(Nothing {}): Parameters<Nothing>,
 ) -> Answer {
-    let name: ConnectionName = id.parse().map_err(|error| bad("CONNECTION", &error))?;
+    let name: ConnectionName = id.parse().map_err(|error| bad(ApiCode::Connection, &error))?;
     audit::done(&by, "close", &name, None);
-    let client = shared.topology.client();
+    let client = context.topology.client();
     let mut closed = ask_about(&client, Operation::Close, &by.tenant, name.clone(), by.user.clone());
     match closed.next().await {
         Some(Ok(_)) => Ok(StatusCode::NO_CONTENT.into_response()),

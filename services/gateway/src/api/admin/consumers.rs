@@ -17,10 +17,12 @@ use tidings_streams::consumers::{ConsumerName, report};
 
 use super::extract::{Members, Named, Nothing, Parameters};
 use super::{Answer, JSON_LINES, Selection, bad, failed, missing};
-use crate::audit::{self, Administrator};
-use crate::context::Shared;
+use crate::audit;
+use crate::auth::Administrator;
+use crate::context::Context;
+use crate::error::{ApiCode, ApiError};
 
-pub(super) fn router() -> Router<Arc<Shared>> {
+pub(super) fn router() -> Router<Arc<Context>> {
     Router::new()
         .route("/consumers", get(list))
         .route("/consumers/{user}/{device}", get(show).delete(remove))
@@ -28,12 +30,12 @@ pub(super) fn router() -> Router<Arc<Shared>> {
 }
 
 async fn list(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<Context>>,
     by: Administrator,
     Parameters(Selection { user }): Parameters<Selection>,
 ) -> Response {
-    let found = shared.positions.store().list(&by.tenant, user.as_deref());
-    let topology = shared.topology.clone();
+    let found = context.consumers.store().list(&by.tenant, user.as_deref());
+    let topology = context.topology.clone();
     let lines = found.then(move |consumer| {
         let topology = topology.clone();
         async move {
@@ -53,15 +55,15 @@ async fn list(
 }
 
 async fn show(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<Context>>,
     by: Administrator,
     Named((user, device)): Named<(String, String)>,
     Parameters(Nothing {}): Parameters<Nothing>,
 ) -> Answer {
     let name = name(by.tenant.clone(), user, device)?;
-    let stored = shared.positions.store().load(&name).await.map_err(failed)?;
+    let stored = context.consumers.store().load(&name).await.map_err(failed)?;
     let stored = stored.ok_or_else(|| missing(&format!("consumer {name}")))?;
-    let report = report(&shared.topology, &name, &stored).await.map_err(failed)?;
+    let report = report(&context.topology, &name, &stored).await.map_err(failed)?;
     Ok(Json(report).into_response())
 }
 
@@ -72,35 +74,35 @@ struct Target {
 }
 
 async fn reset(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<Context>>,
     by: Administrator,
     Named((user, device)): Named<(String, String)>,
     Parameters(Nothing {}): Parameters<Nothing>,
     Members(Target { to }): Members<Target>,
 ) -> Answer {
     let name = name(by.tenant.clone(), user, device)?;
-    let extent = shared.topology.home(&by.tenant).await.map_err(failed)?.extent().await.map_err(failed)?;
-    let position = extent.position(&to).map_err(|error| bad("POSITION", &error))?;
-    let reset = shared.positions.store().reset(&name, position).await.map_err(failed)?;
+    let extent = context.topology.home(&by.tenant).await.map_err(failed)?.extent().await.map_err(failed)?;
+    let position = extent.position(&to).map_err(|error| bad(ApiCode::Position, &error))?;
+    let reset = context.consumers.store().reset(&name, position).await.map_err(failed)?;
     reset.ok_or_else(|| missing(&format!("consumer {name}")))?;
     audit::done(&by, "reset", &name, Some(&to));
     Ok(Json(json!({ "position": position.to_string() })).into_response())
 }
 
 async fn remove(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<Context>>,
     by: Administrator,
     Named((user, device)): Named<(String, String)>,
     Parameters(Nothing {}): Parameters<Nothing>,
 ) -> Answer {
     let name = name(by.tenant.clone(), user, device)?;
-    if !shared.positions.store().remove(&name).await.map_err(failed)? {
+    if !context.consumers.store().remove(&name).await.map_err(failed)? {
         return Err(missing(&format!("consumer {name}")));
     }
     audit::done(&by, "remove", &name, None);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn name(tenant: Tenant, user: String, device: String) -> Result<ConsumerName, Response> {
-    ConsumerName::new(tenant, user, device).map_err(|error| bad("CONSUMER_NAME", &error))
+fn name(tenant: Tenant, user: String, device: String) -> Result<ConsumerName, ApiError> {
+    ConsumerName::new(tenant, user, device).map_err(|error| bad(ApiCode::ConsumerPath, &error))
 }

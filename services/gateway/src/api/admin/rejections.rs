@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use axum::{BoxError, Json, Router};
 use futures_util::StreamExt as _;
@@ -18,11 +18,12 @@ use tidings_streams::{ReadRejectionError, RejectedEvent, Rejections, RetryError}
 
 use super::extract::{Members, Named, Nothing, Parameters};
 use super::{Answer, JSON_LINES, bad, failed, missing};
-use crate::api::respond::refuse;
-use crate::audit::{self, Administrator};
-use crate::context::Shared;
+use crate::audit;
+use crate::auth::Administrator;
+use crate::context::Context;
+use crate::error::{ApiCode, ApiError};
 
-pub(super) fn router() -> Router<Arc<Shared>> {
+pub(super) fn router() -> Router<Arc<Context>> {
     Router::new()
         .route("/rejections", get(list))
         .route("/rejections/{position}", get(show).delete(remove))
@@ -39,14 +40,14 @@ struct Filter {
 
 impl Filter {
     /// A reason that no event can have is misspelled; an event that nobody knows may be why it was rejected.
-    fn check(&self) -> Result<(), Response> {
+    fn check(&self) -> Result<(), ApiError> {
         let Some(reason) = &self.reason else { return Ok(()) };
         let known = Reason::ALL.map(Reason::as_str);
         if known.contains(&reason.as_str()) {
             return Ok(());
         }
         let text = format!("there is no reason {reason:?}; there are {}", known.join(", "));
-        Err(refuse(StatusCode::BAD_REQUEST, "REASON", &text))
+        Err(ApiError::new(ApiCode::Reason, text))
     }
 
     fn passes(&self, rejected: &RejectedEvent) -> bool {
@@ -56,12 +57,12 @@ impl Filter {
 }
 
 async fn list(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<Context>>,
     by: Administrator,
     Parameters(filter): Parameters<Filter>,
 ) -> Answer {
     filter.check()?;
-    let listed = Rejections::new(&shared.topology).list(&by.tenant);
+    let listed = Rejections::new(&context.topology).list(&by.tenant);
     let passing = listed.filter(move |rejected| {
         std::future::ready(rejected.as_ref().map_or(true, |rejected| filter.passes(rejected)))
     });
@@ -79,26 +80,26 @@ fn line(rejected: Result<RejectedEvent, ReadRejectionError>) -> String {
 }
 
 async fn show(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<Context>>,
     by: Administrator,
     Named(position): Named<String>,
     Parameters(Nothing {}): Parameters<Nothing>,
 ) -> Answer {
-    let rejected = find(&Rejections::new(&shared.topology), &by.tenant, &position).await?;
+    let rejected = find(&Rejections::new(&context.topology), &by.tenant, &position).await?;
     Ok(Json(rejected.whole().map_err(failed)?).into_response())
 }
 
 async fn retry(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<Context>>,
     by: Administrator,
     Named(position): Named<String>,
     Parameters(Nothing {}): Parameters<Nothing>,
     Members(Nothing {}): Members<Nothing>,
 ) -> Answer {
-    let rejections = Rejections::new(&shared.topology);
+    let rejections = Rejections::new(&context.topology);
     let rejected = find(&rejections, &by.tenant, &position).await?;
     let sequence = rejections.retry(&rejected).await.map_err(|error| match error {
-        RetryError::Incomplete(_) => refuse(StatusCode::CONFLICT, "EVENT_INCOMPLETE", &error.to_string()),
+        RetryError::Incomplete(_) => ApiError::new(ApiCode::EventIncomplete, error.to_string()),
         error => failed(error),
     })?;
     audit::done(&by, "retry", &of_tenant(&by, &rejected), Some(&rejected.reason));
@@ -106,23 +107,23 @@ async fn retry(
 }
 
 async fn remove(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<Context>>,
     by: Administrator,
     Named(position): Named<String>,
     Parameters(Nothing {}): Parameters<Nothing>,
 ) -> Answer {
-    let rejections = Rejections::new(&shared.topology);
+    let rejections = Rejections::new(&context.topology);
     let rejected = find(&rejections, &by.tenant, &position).await?;
     if !rejections.drop(&rejected).await.map_err(failed)? {
         let text = format!("event {position} was retried or rejected again meanwhile; look at it again");
-        return Err(refuse(StatusCode::CONFLICT, "CHANGED", &text));
+        return Err(ApiError::new(ApiCode::Changed, text));
     }
     audit::done(&by, "drop", &of_tenant(&by, &rejected), Some(&rejected.reason));
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn find(rejections: &Rejections, tenant: &Tenant, position: &str) -> Result<RejectedEvent, Response> {
-    let position: Position = position.parse().map_err(|error| bad("POSITION", &error))?;
+async fn find(rejections: &Rejections, tenant: &Tenant, position: &str) -> Result<RejectedEvent, ApiError> {
+    let position: Position = position.parse().map_err(|error| bad(ApiCode::Position, &error))?;
     let found = rejections.get(tenant, position).await.map_err(failed)?;
     found.ok_or_else(|| missing(&format!("rejected event {position} of tenant {tenant}")))
 }

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -20,15 +19,15 @@ use tidings_streams::users::{Mark, Revocation, UserName, UserState, UsersError};
 
 use super::extract::{Members, Named, Nothing, Parameters};
 use super::{Answer, bad, failed};
-use crate::api::respond::refuse;
-use crate::audit::{self, Administrator};
-use crate::context::Shared;
-use crate::replica::unix_seconds;
+use crate::audit;
+use crate::auth::Administrator;
+use crate::context::Context;
+use crate::error::{ApiCode, ApiError};
 
 /// The longest reason, in characters.
 const MAX_REASON: usize = 500;
 
-pub(super) fn router() -> Router<Arc<Shared>> {
+pub(super) fn router() -> Router<Arc<Context>> {
     Router::new()
         .route("/users/{user}", get(show).delete(purge))
         .route("/users/{user}/disable", post(disable))
@@ -50,8 +49,8 @@ struct Known {
 }
 
 impl Known {
-    async fn of(shared: &Shared, name: &UserName) -> Self {
-        let (devices, connections) = tokio::join!(devices(shared, name), connections(shared, name));
+    async fn of(context: &Context, name: &UserName) -> Self {
+        let (devices, connections) = tokio::join!(devices(context, name), connections(context, name));
         Self { devices, connections }
     }
 
@@ -60,8 +59,8 @@ impl Known {
     }
 }
 
-async fn devices(shared: &Shared, name: &UserName) -> Option<Vec<String>> {
-    let listed = shared.positions.store().list(name.tenant(), Some(name.user()));
+async fn devices(context: &Context, name: &UserName) -> Option<Vec<String>> {
+    let listed = context.consumers.store().list(name.tenant(), Some(name.user()));
     let mut devices: Vec<_> = listed
         .map_ok(|(consumer, _)| consumer.device().to_owned())
         .try_collect()
@@ -73,9 +72,9 @@ async fn devices(shared: &Shared, name: &UserName) -> Option<Vec<String>> {
 }
 
 /// How many there are on all gateways, if all of them answer.
-async fn connections(shared: &Shared, name: &UserName) -> Option<usize> {
+async fn connections(context: &Context, name: &UserName) -> Option<usize> {
     let search = Search { user: Some(name.user().to_owned()), ..Search::default() };
-    let mut found = ask(&shared.topology.client(), Operation::List, name.tenant(), search);
+    let mut found = ask(&context.topology.client(), Operation::List, name.tenant(), search);
     let mut count = 0;
     while let Some(answer) = found.next().await {
         answer.inspect_err(|error| tracing::warn!(%error, "not all connections can be told")).ok()?;
@@ -85,80 +84,80 @@ async fn connections(shared: &Shared, name: &UserName) -> Option<usize> {
 }
 
 async fn show(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<Context>>,
     by: Administrator,
     Named(user): Named<String>,
     Parameters(Nothing {}): Parameters<Nothing>,
 ) -> Answer {
     let name = user_name(&by, user)?;
-    let state = shared.users.store().load(&name).await.map_err(failed)?;
-    let known = Known::of(&shared, &name).await;
+    let state = context.users.store().load(&name).await.map_err(failed)?;
+    let known = Known::of(&context, &name).await;
     if state.is_empty() && known.is_nothing() {
         let text = format!(
             "nothing is known of user {name}: neither a device nor a connection, and neither is the user disabled nor \
              any token revoked"
         );
-        return Err(refuse(StatusCode::NOT_FOUND, "NOT_FOUND", &text));
+        return Err(ApiError::new(ApiCode::NotFound, text));
     }
     Ok(told(&name, &state, &known))
 }
 
 async fn purge(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<Context>>,
     by: Administrator,
     Named(user): Named<String>,
     Parameters(Nothing {}): Parameters<Nothing>,
 ) -> Answer {
     let name = user_name(&by, user)?;
-    let address = Address::new("user", name.user()).map_err(|error| bad("USER", &error))?;
-    let envelopes = purge_address(&shared.topology, &by.tenant, &address).await.map_err(failed)?;
-    let consumers = shared.positions.store().purge_user(&by.tenant, name.user()).await.map_err(failed)?;
+    let address = Address::new("user", name.user()).map_err(|error| bad(ApiCode::User, &error))?;
+    let envelopes = purge_address(&context.topology, &by.tenant, &address).await.map_err(failed)?;
+    let consumers = context.consumers.store().purge_user(&by.tenant, name.user()).await.map_err(failed)?;
     audit::done(&by, "purge", &name, None);
     Ok(Json(json!({ "envelopes": envelopes, "consumers": consumers })).into_response())
 }
 
 async fn disable(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<Context>>,
     by: Administrator,
     Named(user): Named<String>,
     Parameters(Nothing {}): Parameters<Nothing>,
     Members(grounds): Members<Grounds>,
 ) -> Answer {
     let (name, reason) = (user_name(&by, user)?, reason(grounds)?);
-    let since = unix_seconds((shared.clock)());
+    let since = context.clock.unix_seconds();
     let mark = Mark { since, by: by.user.clone(), reason: reason.clone() };
-    let changed = shared.users.store().disable(&name, &mark).await;
-    done(&shared, &by, "disable", &name, reason.as_deref(), changed).await
+    let changed = context.users.store().disable(&name, &mark).await;
+    done(&context, &by, "disable", &name, reason.as_deref(), changed).await
 }
 
 async fn enable(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<Context>>,
     by: Administrator,
     Named(user): Named<String>,
     Parameters(Nothing {}): Parameters<Nothing>,
     Members(grounds): Members<Grounds>,
 ) -> Answer {
     let (name, reason) = (user_name(&by, user)?, reason(grounds)?);
-    let changed = shared.users.store().enable(&name).await;
-    done(&shared, &by, "enable", &name, reason.as_deref(), changed).await
+    let changed = context.users.store().enable(&name).await;
+    done(&context, &by, "enable", &name, reason.as_deref(), changed).await
 }
 
 async fn revoke(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<Context>>,
     by: Administrator,
     Named(user): Named<String>,
     Parameters(Nothing {}): Parameters<Nothing>,
     Members(grounds): Members<Grounds>,
 ) -> Answer {
     let (name, reason) = (user_name(&by, user)?, reason(grounds)?);
-    let now = unix_seconds((shared.clock)());
+    let now = context.clock.unix_seconds();
     let revocation = Revocation::up_to(now, by.user.clone(), reason.clone());
-    let changed = shared.users.store().revoke(&name, &revocation).await;
-    done(&shared, &by, "revoke", &name, reason.as_deref(), changed).await
+    let changed = context.users.store().revoke(&name, &revocation).await;
+    done(&context, &by, "revoke", &name, reason.as_deref(), changed).await
 }
 
 async fn done(
-    shared: &Shared,
+    context: &Context,
     by: &Administrator,
     what: &'static str,
     name: &UserName,
@@ -167,7 +166,7 @@ async fn done(
 ) -> Answer {
     let state = changed.map_err(failed)?;
     audit::done(by, what, name, reason);
-    Ok(told(name, &state, &Known::of(shared, name).await))
+    Ok(told(name, &state, &Known::of(context, name).await))
 }
 
 fn told(name: &UserName, state: &UserState, known: &Known) -> Response {
@@ -179,13 +178,13 @@ fn told(name: &UserName, state: &UserState, known: &Known) -> Response {
     Json(told).into_response()
 }
 
-fn user_name(by: &Administrator, user: String) -> Result<UserName, Response> {
-    UserName::new(by.tenant.clone(), user).map_err(|error| bad("USER", &error))
+fn user_name(by: &Administrator, user: String) -> Result<UserName, ApiError> {
+    UserName::new(by.tenant.clone(), user).map_err(|error| bad(ApiCode::User, &error))
 }
 
-fn reason(Grounds { reason }: Grounds) -> Result<Option<String>, Response> {
+fn reason(Grounds { reason }: Grounds) -> Result<Option<String>, ApiError> {
     let length = reason.as_deref().map_or(0, |reason| reason.chars().count());
-    if length > MAX_REASON { Err(bad("REASON", &TooLong { length })) } else { Ok(reason) }
+    if length > MAX_REASON { Err(bad(ApiCode::Reason, &TooLong { length })) } else { Ok(reason) }
 }
 
 #[derive(Debug, thiserror::Error)]

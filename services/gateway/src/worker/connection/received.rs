@@ -1,4 +1,4 @@
-//! What counts of what a client sends. Pure: from a phase and a message to what there is to act on, if anything.
+//! Which of the frames that a client sends count, by the phase of its connection. Pure.
 
 use std::borrow::Cow;
 
@@ -6,11 +6,22 @@ use tidings_protocol::client::{ClientMessage, Limits, Refused, Request, id_in_be
 use tidings_protocol::error::MessageId;
 use tidings_protocol::framing::{Message, Violation};
 
-use crate::worker::connection::phase::{Phase, Received};
+/// The kind of a frame, as far as it matters whether it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::worker) enum FrameKind {
+    /// A message, whether it was understood or not.
+    Request,
+    /// `ack`, or the Pong that answers a Ping.
+    Acknowledgement,
+    Ping,
+    Close,
+    /// What the protocol forbids, and ends the connection.
+    Violation,
+}
 
-/// What a client said, and counts.
+/// A frame that counts.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::worker) enum Heard<'b> {
+pub(in crate::worker) enum ReceivedFrame<'b> {
     Message(Result<Request, Refused>),
     Binary,
     /// With the id, if it can be read.
@@ -24,43 +35,42 @@ pub(in crate::worker) enum Heard<'b> {
     Violation(Violation),
 }
 
-impl<'b> Heard<'b> {
-    /// `None` of what is passed over in this phase. Nothing is parsed in vain: where not even an acknowledgement counts,
-    /// no text does.
+impl<'b> ReceivedFrame<'b> {
+    /// `None` for a frame that is ignored. Nothing is parsed in vain: where not even an acknowledgement counts, no text
+    /// does.
     pub(in crate::worker) fn of(
-        phase: Phase,
+        obeys: impl Fn(FrameKind) -> bool,
         received: Result<Message<'b>, Violation>,
         read: impl FnOnce(&str) -> Result<Request, Refused>,
     ) -> Option<Self> {
-        let (kind, heard) = match received {
+        let (kind, frame) = match received {
             Ok(Message::Text(text)) => {
-                if !phase.obeys(Received::Acknowledgement) {
+                if !obeys(FrameKind::Acknowledgement) {
                     return None;
                 }
                 let read = read(&text);
                 let is_ack = matches!(&read, Ok(Request { message: ClientMessage::Ack { .. }, .. }));
-                (if is_ack { Received::Acknowledgement } else { Received::Request }, Self::Message(read))
+                (if is_ack { FrameKind::Acknowledgement } else { FrameKind::Request }, Self::Message(read))
             }
-            Ok(Message::Binary) => (Received::Request, Self::Binary),
+            Ok(Message::Binary) => (FrameKind::Request, Self::Binary),
             Ok(Message::TooLong { limit, beginning, .. }) => {
-                let id =
-                    phase.obeys(Received::Request).then(|| id_in_beginning(&beginning, &Limits::default()));
-                (Received::Request, Self::TooLong { limit, id: id.flatten() })
+                let id = obeys(FrameKind::Request).then(|| id_in_beginning(&beginning, &Limits::default()));
+                (FrameKind::Request, Self::TooLong { limit, id: id.flatten() })
             }
-            Ok(Message::Ping(payload)) => (Received::Ping, Self::Ping(payload)),
-            Ok(Message::Pong(payload)) => (Received::Acknowledgement, Self::Pong(payload)),
-            Ok(Message::Close { code, .. }) => (Received::Close, Self::Close(code)),
-            Err(violation) => (Received::Violation, Self::Violation(violation)),
+            Ok(Message::Ping(payload)) => (FrameKind::Ping, Self::Ping(payload)),
+            Ok(Message::Pong(payload)) => (FrameKind::Acknowledgement, Self::Pong(payload)),
+            Ok(Message::Close { code, .. }) => (FrameKind::Close, Self::Close(code)),
+            Err(violation) => (FrameKind::Violation, Self::Violation(violation)),
         };
-        phase.obeys(kind).then_some(heard)
+        obeys(kind).then_some(frame)
     }
 
-    /// Whether it is a message, of which a client may send only so many.
+    /// Whether it is a message, whose rate is limited.
     pub(in crate::worker) fn is_message(&self) -> bool {
         matches!(self, Self::Message(_) | Self::Binary | Self::TooLong { .. })
     }
 
-    /// The id that an answer names.
+    /// The id of the message, for the answer.
     pub(in crate::worker) fn id(&self) -> Option<MessageId> {
         match self {
             Self::Message(Ok(request)) => request.id.clone(),

@@ -1,7 +1,7 @@
 //! What has been given to a connection and not yet to its socket. Pure but for the write itself.
 //!
-//! Bounded: a connection never holds more memory than its window. Everything that leaves on a
-//! connection (messages, pongs, close) goes through this one queue, so nothing overtakes.
+//! Bounded: a connection never holds more memory than its queue. Everything that leaves on a connection (messages, Pongs,
+//! Close) goes through this one queue, so nothing overtakes.
 
 use std::borrow::Cow;
 use std::io::{self, IoSlice};
@@ -9,54 +9,54 @@ use std::rc::Rc;
 
 use bytes::{Buf as _, Bytes};
 
-use crate::worker::connection::batch::{Batch, Shape, Share};
+use super::batch::{Batch, Shape, Share};
 
 /// How many frames one system call takes at most; Linux takes 1,024.
 const MAX_SLICES: usize = 64;
 
 #[derive(Default)]
-pub(crate) struct Window {
+pub(super) struct SendQueue {
     /// A share of one batch, before anything of it is written. Only while there are no frames: a
     /// connection that keeps up has none, and those of a batch are everybody's.
     share: Option<(Rc<Batch>, Share, Shape)>,
     frames: Vec<Bytes>,
     bytes: u32,
-    /// What of it the gateway says itself, in bytes; of that no more is known until all is written.
-    said: u32,
+    /// Bytes of the gateway's own frames among them, until all is written.
+    own_bytes: u32,
 }
 
 /// What a frame takes in memory besides its bytes.
 const FRAME: usize = 64;
 
-/// Bytes of a frame, or of some. A window is far shorter than what 32 bits can say, and every connection has one.
+/// Bytes of a frame, or of some. A queue is far shorter than what 32 bits can say, and every connection has one.
 fn length(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// What a flush came to.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Flushed {
+pub(super) enum Flushed {
     /// Everything was taken.
     All,
     /// The socket takes no more for now.
     Blocked,
 }
 
-impl Window {
-    pub(crate) fn is_empty(&self) -> bool {
+impl SendQueue {
+    pub(super) fn is_empty(&self) -> bool {
         self.share.is_none() && self.frames.is_empty()
     }
 
-    pub(crate) fn messages(&self) -> usize {
+    pub(super) fn messages(&self) -> usize {
         self.share.as_ref().map_or(self.frames.len(), |(_, share, _)| share.count())
     }
 
-    pub(crate) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.bytes as usize
     }
 
     /// Adds an envelope of a batch.
-    pub(in crate::worker) fn give(&mut self, batch: &Rc<Batch>, index: usize, shape: Shape) {
+    pub(super) fn give(&mut self, batch: &Rc<Batch>, index: usize, shape: Shape) {
         let Some(framed) = batch.envelopes().get(index) else { return };
         let frame = batch.frame(framed, shape);
         match &mut self.share {
@@ -69,37 +69,31 @@ impl Window {
         self.bytes += length(frame.len());
     }
 
-    /// Adds a share of a batch, with frames of so many bytes, to a window that is empty.
-    pub(in crate::worker) fn give_whole(
-        &mut self,
-        batch: &Rc<Batch>,
-        share: Share,
-        shape: Shape,
-        bytes: usize,
-    ) {
+    /// Adds a share of a batch, with frames of so many bytes, to a queue that is empty.
+    pub(super) fn give_whole(&mut self, batch: &Rc<Batch>, share: Share, shape: Shape, bytes: usize) {
         debug_assert!(self.is_empty());
         self.share = Some((Rc::clone(batch), share, shape));
         self.bytes = length(bytes);
     }
 
-    pub(crate) fn push(&mut self, frame: Bytes) {
+    pub(super) fn push(&mut self, frame: Bytes) {
         self.bytes += length(frame.len());
         self.frames().push(frame);
     }
 
     /// Adds a frame of the gateway itself.
-    pub(crate) fn say(&mut self, frame: Bytes) {
-        self.said = self.said.saturating_add(length(frame.len() + FRAME));
+    pub(super) fn send(&mut self, frame: Bytes) {
+        self.own_bytes = self.own_bytes.saturating_add(length(frame.len() + FRAME));
         self.push(frame);
     }
 
-    /// Memory that the gateway's own frames take at most, in bytes.
-    pub(crate) fn said(&self) -> usize {
-        self.said as usize
+    /// The most memory that the gateway's own frames take, in bytes.
+    pub(super) fn own_bytes(&self) -> usize {
+        self.own_bytes as usize
     }
 
     /// Writes what is pending, in as few calls as possible.
-    pub(crate) fn flush(
+    pub(super) fn flush(
         &mut self,
         mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> io::Result<Flushed> {
@@ -108,7 +102,7 @@ impl Window {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => self.advance(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // Whoever waits for room does not hold the others' envelopes.
+                    // A connection that waits for room does not hold the others' envelopes.
                     self.frames();
                     return Ok(Flushed::Blocked);
                 }
@@ -135,7 +129,7 @@ impl Window {
 
     fn advance(&mut self, mut written: usize) {
         if written >= self.bytes() {
-            // An empty window keeps no room either: a burst costs no memory for ever.
+            // An empty queue keeps no room either: a burst costs no memory for ever.
             *self = Self::default();
             return;
         }
@@ -168,8 +162,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::replica::deflate::Deflate;
-    use crate::replica::frame::{Form, FramedEnvelope};
+    use crate::replica::{Deflate, Form, FramedEnvelope};
 
     /// Everything as it is, but the longest bodies.
     const SHAPE: Shape = Shape { form: Form::Plain, is_compressed: false, most: 1_100 };
@@ -182,7 +175,7 @@ mod tests {
         SHAPE.frame(framed, &Deflate::new(usize::MAX)).into_owned()
     }
 
-    /// What is put into a window: a frame, or some envelopes of a batch.
+    /// What is put into a queue: a frame, or some envelopes of a batch.
     #[derive(Debug, Clone)]
     enum Put {
         Frame(Vec<u8>),
@@ -197,10 +190,10 @@ mod tests {
     }
 
     /// Puts it there; what must arrive because of it.
-    fn put_into(window: &mut Window, put: &Put) -> Vec<u8> {
+    fn put_into(send_queue: &mut SendQueue, put: &Put) -> Vec<u8> {
         match put {
             Put::Frame(frame) => {
-                window.push(Bytes::copy_from_slice(frame));
+                send_queue.push(Bytes::copy_from_slice(frame));
                 frame.clone()
             }
             Put::Share(envelopes) => {
@@ -212,7 +205,7 @@ mod tests {
                 let given = (0..envelopes.len()).filter(|index| envelopes[*index].0);
                 given
                     .flat_map(|index| {
-                        window.give(&batch, index, SHAPE);
+                        send_queue.give(&batch, index, SHAPE);
                         frame(&framed[index]).to_vec()
                     })
                     .collect()
@@ -227,11 +220,11 @@ mod tests {
             puts in prop::collection::vec(put(), 0..8),
             takes in prop::collection::vec(0usize..3_000, 1..50),
         ) {
-            let mut window = Window::default();
+            let mut send_queue = SendQueue::default();
             let (mut due, mut arrived) = (Vec::new(), Vec::new());
             let mut takes = takes.into_iter().chain(std::iter::repeat_n(3_000, 2_000));
-            let mut flush = |window: &mut Window, arrived: &mut Vec<u8>| {
-                window.flush(|slices| match takes.next() {
+            let mut flush = |send_queue: &mut SendQueue, arrived: &mut Vec<u8>| {
+                send_queue.flush(|slices| match takes.next() {
                     Some(0) | None => Err(io::ErrorKind::WouldBlock.into()),
                     Some(room) => {
                         let offered: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
@@ -242,31 +235,31 @@ mod tests {
                 })
             };
             for put in &puts {
-                due.extend(put_into(&mut window, put));
-                prop_assert_eq!(window.bytes() + arrived.len(), due.len());
+                due.extend(put_into(&mut send_queue, put));
+                prop_assert_eq!(send_queue.bytes() + arrived.len(), due.len());
                 if due.len() % 3 == 0 {
-                    flush(&mut window, &mut arrived).unwrap();
-                    prop_assert_eq!(window.bytes() + arrived.len(), due.len());
+                    flush(&mut send_queue, &mut arrived).unwrap();
+                    prop_assert_eq!(send_queue.bytes() + arrived.len(), due.len());
                 }
-                prop_assert_eq!(window.is_empty(), window.bytes() == 0);
-                prop_assert_eq!(window.is_empty(), window.messages() == 0);
+                prop_assert_eq!(send_queue.is_empty(), send_queue.bytes() == 0);
+                prop_assert_eq!(send_queue.is_empty(), send_queue.messages() == 0);
             }
-            while flush(&mut window, &mut arrived).unwrap() == Flushed::Blocked {}
-            prop_assert!(window.is_empty());
-            prop_assert_eq!(window.frames.capacity(), 0, "an idle window costs nothing");
+            while flush(&mut send_queue, &mut arrived).unwrap() == Flushed::Blocked {}
+            prop_assert!(send_queue.is_empty());
+            prop_assert_eq!(send_queue.frames.capacity(), 0, "an idle queue costs nothing");
             prop_assert_eq!(arrived, due);
         }
     }
 
     #[test]
-    fn whoever_waits_for_room_does_not_hold_the_others_envelopes() {
+    fn a_blocked_connection_does_not_hold_the_others_envelopes() {
         let framed = [1, 2].map(|sequence| Arc::new(FramedEnvelope::example(sequence, "{}")));
         let batch = batch(&framed);
-        let mut window = Window::default();
-        window.give(&batch, 1, SHAPE);
-        let flushed = window.flush(|_| Err(io::ErrorKind::WouldBlock.into()));
+        let mut send_queue = SendQueue::default();
+        send_queue.give(&batch, 1, SHAPE);
+        let flushed = send_queue.flush(|_| Err(io::ErrorKind::WouldBlock.into()));
         assert_eq!(flushed.unwrap(), Flushed::Blocked);
         assert_eq!(Rc::strong_count(&batch), 1);
-        assert_eq!((window.messages(), window.bytes()), (1, frame(&framed[1]).len()));
+        assert_eq!((send_queue.messages(), send_queue.bytes()), (1, frame(&framed[1]).len()));
     }
 }

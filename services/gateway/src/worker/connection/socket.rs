@@ -1,8 +1,8 @@
-//! A client's socket, with or without TLS: what the shard writes to and reads from.
+//! A client's socket, with or without TLS. Only this file reads and writes sockets of clients.
 //!
-//! TLS is on the shard's own thread and in its own calls: frames go into records of the rustls session in one
+//! TLS is on the worker's own thread and in its own calls: frames go into records of the rustls session in one
 //! call, and its records go to the socket in one call. The session takes more only when the socket has taken
-//! all it had, so that a connection holds at most [`UNSENT_RECORDS`] bytes beyond its window. What was read
+//! all it had, so that a connection holds at most [`UNSENT_RECORDS`] bytes beyond its queue. What was read
 //! is taken out of the session before more is read; so an idle connection holds no text in either direction, and
 //! what tells of something to read is the raw socket alone.
 
@@ -18,8 +18,8 @@ use rustls::ServerConnection;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use crate::net::http_stream::HttpStream;
-use crate::worker::connection::send_queue::Flushed;
+use super::send_queue::Flushed;
+use crate::http_stream::HttpStream;
 use crate::worker::routing_table::ConnectionId;
 
 /// How much of what is to be sent a TLS session may hold, in bytes: one record of the greatest size (RFC
@@ -108,7 +108,7 @@ impl Socket {
     }
 
     /// Reads what has come; 0 at the end. Would block only when nothing more has come.
-    pub(in crate::worker) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => (&*stream).read(buffer),
             Self::Tls(tls) => tls.read(buffer),
@@ -116,13 +116,13 @@ impl Socket {
     }
 
     /// Whether a read of so many bytes, into so much room, left nothing behind but perhaps the end.
-    pub(in crate::worker) fn is_drained_by(&self, count: usize, room: usize) -> bool {
+    pub(super) fn is_drained_by(&self, count: usize, room: usize) -> bool {
         // What a TLS session has decrypted may be more or less than it has read.
         matches!(self, Self::Plain(_)) && count < room
     }
 
     /// Takes some of these bytes to be sent, at least one.
-    pub(in crate::worker) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(super) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => match slices {
                 [slice] => send(stream, slice),
@@ -133,7 +133,7 @@ impl Socket {
     }
 
     /// Gives to the kernel what was taken to be sent.
-    pub(in crate::worker) fn flush(&self) -> io::Result<Flushed> {
+    pub(super) fn flush(&self) -> io::Result<Flushed> {
         match self {
             Self::Plain(_) => Ok(Flushed::All),
             Self::Tls(tls) => tls.flush(),
@@ -141,7 +141,7 @@ impl Socket {
     }
 
     /// Whether something waits to be sent; a TLS session may answer by itself to what it reads.
-    pub(in crate::worker) fn is_unsent(&self) -> bool {
+    pub(super) fn is_unsent(&self) -> bool {
         match self {
             Self::Plain(_) => false,
             Self::Tls(tls) => tls.session.borrow().wants_write(),
@@ -151,7 +151,7 @@ impl Socket {
     /// Nothing follows. A client that waits for the server to close first (RFC 6455, section 7.1.1) sees the
     /// end of the stream at once, and what it is still sending is read to its end, so that no reset overtakes
     /// the Close.
-    pub(in crate::worker) fn finish(&self) -> io::Result<Flushed> {
+    pub(super) fn finish(&self) -> io::Result<Flushed> {
         if let Self::Tls(tls) = self {
             // Has an effect but once.
             tls.session.borrow_mut().send_close_notify();
@@ -167,7 +167,7 @@ impl Socket {
 
 impl Socket {
     /// Ends both directions at once, whoever still holds the socket.
-    pub(in crate::worker) fn abort(&self) {
+    pub(super) fn abort(&self) {
         // Fails only if the client is gone already.
         let _ = socket2::SockRef::from(self.stream()).shutdown(Shutdown::Both);
     }

@@ -1,11 +1,10 @@
-//! What a connection is in the middle of: its phase, what was given to it, and its conversation.
+//! The transitions of a connection's state: what was given to it, what it has acknowledged, and how it ends.
 
-use std::cell::RefCell;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tidings_model::Position;
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::error::ErrorMessage;
 use tidings_protocol::framing::{self, Inbound, Opcode};
@@ -13,284 +12,380 @@ use tidings_streams::connections::Traffic;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use crate::limits::Allowance;
-use crate::replica::deflate::Deflate;
-use crate::replica::frame::{FramedEnvelope, MessageIdentity};
+use super::pending::Pending;
+use super::phase::{Phase, PhaseEvent};
+use super::received::FrameKind;
+use super::{State, Timer, Unread, one_more};
+use crate::auth::Principal;
+use crate::limits::MessageBudget;
+use crate::replica::FramedEnvelope;
 use crate::session::Session;
-use crate::worker::connection::pending::Waiting;
-use crate::worker::connection::phase::Phase;
-use crate::worker::connection::send_queue::Window;
-use crate::worker::event_loop::Calls;
-use crate::worker::replay_from_stream::Fallback;
-use crate::worker::routing_table::ConnectionId;
+use crate::worker::replay_from_stream::StreamReplay;
+use crate::worker::shard_progress::ShardProgress;
 
-/// In this order in memory: what the fan-out touches lies together, and first.
-#[repr(C)]
-pub(in crate::worker) struct State {
-    pub(in crate::worker) phase: Phase,
-    pub(in crate::worker) window: Window,
-    /// The socket took no more, and has not told of room since.
-    pub(in crate::worker) blocked: bool,
-    /// The socket has told of room.
-    pub(in crate::worker) has_room: bool,
-    /// Nothing is read until the client has read what it was answered.
-    pub(in crate::worker) is_held_back: bool,
-    /// There may be something to read.
-    pub(in crate::worker) unread: Unread,
-    /// A task of the connection's own is at work; what it does not do waits for its end.
-    pub(in crate::worker) is_busy: bool,
-    /// Whether the shard was called to look after the connection.
-    pub(in crate::worker) is_called: bool,
-    /// Whether the shard looks at this connection at its next tick.
-    pub(in crate::worker) touched: bool,
-    /// Whether the client still has to be told that it has caught up.
-    pub(in crate::worker) catching_up: bool,
-    pub(in crate::worker) told_to_leave: bool,
-    /// In which generation of its tenant's envelopes it began.
-    pub(in crate::worker) generation: u32,
-    /// The last sequence that was put into the window.
-    pub(in crate::worker) sent: u64,
-    pub(in crate::worker) last_message: Option<MessageIdentity>,
-    /// Messages since the connection was opened.
-    pub(in crate::worker) messages: Traffic,
-    /// What it has in common with all others of the shard.
-    pub(in crate::worker) common: Rc<Common>,
-    pub(in crate::worker) id: ConnectionId,
-    /// Everything up to here was received, as the client says; `None` until a client that was told
-    /// of a gap says anything, as it may not have heard of it.
-    pub(in crate::worker) acknowledged: Option<u64>,
-    /// The last sequence that a plain client was asked about.
-    pub(in crate::worker) asked: u64,
-    /// Once nothing more is given to the connection: everything up to here was.
-    pub(in crate::worker) missed_after: u64,
-    pub(in crate::worker) last_heard: Instant,
-    pub(in crate::worker) next_ping: Instant,
-    /// When the connection is told to leave; once it was told, when it leaves.
-    pub(in crate::worker) leaves: Instant,
-    pub(in crate::worker) session: Session,
-    pub(in crate::worker) inbound: Inbound,
-    pub(in crate::worker) allowance: Allowance,
-    /// What the client has sent and was not answered yet.
-    pub(in crate::worker) waiting: Option<Box<Waiting>>,
-}
-
-/// What the connections of a shard have in common.
-pub(in crate::worker) struct Common {
-    /// Bounds of each window.
-    pub(in crate::worker) limits: WindowLimits,
-    /// For those that negotiated it.
-    pub(in crate::worker) deflate: Rc<Deflate>,
-    /// By which the shard hears of them.
-    pub(in crate::worker) calls: Calls,
-    /// When the phases end that end by themselves.
-    pub(in crate::worker) deadlines: Deadlines,
-}
-
-/// When phases end. Beside the shard's timers, of which a connection has one: that lies where a Close has to be met that
-/// nobody has thought of when it was set.
-#[derive(Default)]
-pub(in crate::worker) struct Deadlines(RefCell<BinaryHeap<Reverse<(Instant, ConnectionId)>>>);
-
-impl Deadlines {
-    fn add(&self, at: Instant, id: ConnectionId) {
-        self.0.borrow_mut().push(Reverse((at, id)));
-    }
-
-    /// A connection whose deadline has come.
-    pub(in crate::worker) fn next_due(&self, now: Instant) -> Option<ConnectionId> {
-        let mut deadlines = self.0.borrow_mut();
-        let is_due = deadlines.peek().is_some_and(|Reverse((at, _))| *at <= now);
-        if is_due { deadlines.pop().map(|Reverse((_, id))| id) } else { None }
-    }
-}
-
-/// What a socket is known to hold for its reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::worker) enum Unread {
-    Nothing,
-    Something,
-    /// Or the end, behind whatever else there is.
-    UpToTheEnd,
-}
-
-/// How much unsent data a connection may hold.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WindowLimits {
-    pub(crate) messages: usize,
-    pub(crate) bytes: usize,
-}
-
+/// What others see of the state.
 impl State {
-    /// Whether the message was given already, before or through another address.
-    pub(in crate::worker) fn has(&self, framed: &FramedEnvelope) -> bool {
-        framed.sequence() <= self.sent || self.last_message == Some(framed.identity())
+    pub(in crate::worker) fn session(&mut self) -> &mut Session {
+        &mut self.session
     }
 
-    /// Whether an envelope has been given to the connection.
+    pub(in crate::worker) fn principal(&self) -> &Principal {
+        self.session.principal()
+    }
+
+    pub(in crate::worker) fn budget(&mut self) -> &mut MessageBudget {
+        &mut self.budget
+    }
+
+    /// The progress of the worker in the connection's shard.
+    pub(in crate::worker) fn shard(&self) -> &Rc<ShardProgress> {
+        &self.shard
+    }
+
+    pub(in crate::worker) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// The last sequence that was given.
+    pub(in crate::worker) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Messages since the connection was opened.
+    pub(in crate::worker) fn traffic(&self) -> Traffic {
+        self.messages
+    }
+
+    /// Whether the connection was given an envelope.
     pub(in crate::worker) fn knows_last_message(&self) -> bool {
         self.last_message.is_some()
     }
 
-    /// The stream was made anew.
-    pub(in crate::worker) fn forget_positions(&mut self, acknowledged: Option<u64>) {
-        self.session.forget_positions();
-        (self.sent, self.acknowledged, self.asked) = (0, acknowledged, 0);
-        self.missed_after = if self.phase.is_served() { u64::MAX } else { 0 };
-        self.last_message = None;
-        self.keep_fallback(None);
+    pub(in crate::worker) fn is_served(&self) -> bool {
+        self.phase.is_served()
     }
 
-    /// Whether all that was given is with the kernel.
-    pub(in crate::worker) fn has_sent_all(&self) -> bool {
-        self.window.is_empty() && !self.blocked
+    pub(in crate::worker) fn is_closing(&self) -> bool {
+        self.phase.is_closing()
     }
 
-    pub(in crate::worker) fn is_full(&self) -> bool {
-        self.window.messages() >= self.common.limits.messages
-            || self.window.bytes() >= self.common.limits.bytes
+    pub(in crate::worker) fn is_saving_position(&self) -> bool {
+        self.phase == Phase::SavingPosition
     }
 
-    /// So many were given, this one last.
-    pub(in crate::worker) fn note_given(&mut self, last: &FramedEnvelope, count: usize) {
+    /// Everything up to here has been given to a connection that is catching up.
+    pub(in crate::worker) fn behind(&self) -> Option<u64> {
+        match self.phase {
+            Phase::CatchingUp { after } => Some(after),
+            _ => None,
+        }
+    }
+
+    /// Whether a frame of this kind counts now.
+    pub(in crate::worker) fn obeys(&self, kind: FrameKind) -> bool {
+        self.phase.obeys(kind)
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.phase == Phase::Live
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// Whether each side has sent its Close.
+    pub(super) fn is_close_answered(&self) -> bool {
+        matches!(self.phase, Phase::Closing { is_answered: true, .. })
+    }
+}
+
+/// Giving and acknowledging.
+impl State {
+    /// Whether the message was given already, before or through another address.
+    pub(super) fn has(&self, framed: &FramedEnvelope) -> bool {
+        framed.sequence() <= self.sent || self.last_message == Some(framed.identity())
+    }
+
+    /// Whether everything that was given is with the kernel.
+    pub(super) fn has_sent_all(&self) -> bool {
+        self.queue.is_empty() && !self.blocked
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.queue.messages() >= self.common.max_queued_messages
+            || self.queue.bytes() >= self.common.max_queued_bytes
+    }
+
+    /// So many envelopes were given, this one last.
+    pub(super) fn note_given(&mut self, last: &FramedEnvelope, count: usize) {
         self.sent = last.sequence();
         self.messages.sent = self.messages.sent.saturating_add(count.try_into().unwrap_or_default());
         self.last_message = Some(last.identity());
     }
 
-    /// Queues a frame of the gateway itself. What a client asks for is bounded by [`State::holds_back`].
-    pub(in crate::worker) fn say(&mut self, frame: Bytes) {
-        if !self.phase.is_closing() {
-            self.window.say(frame);
+    /// The connection has everything up to `after`, and does not keep up.
+    pub(super) fn catch_up_after(&mut self, after: u64) {
+        self.phase.advance(PhaseEvent::FellBehind { after });
+    }
+
+    /// Everything up to `after` has been read for a connection that is catching up.
+    pub(in crate::worker) fn move_on(&mut self, after: u64) {
+        if self.behind().is_some() {
+            self.catch_up_after(after);
         }
     }
 
-    /// Whether a client that asks without reading what it is answered has used up the memory for that. Nothing is read
-    /// from it then until all is written: so it is held back and not disconnected, unless it stays silent.
+    /// The connection has everything. `true` if its client still has to be told.
+    pub(super) fn become_live(&mut self) -> bool {
+        self.phase.advance(PhaseEvent::CaughtUp);
+        std::mem::take(&mut self.catching_up)
+    }
+
+    /// What retention has removed is skipped. The client has received the gap when it acknowledges the sequence behind it.
+    pub(super) fn skip_to(&mut self, sequence: u64) {
+        self.sent = self.sent.max(sequence);
+        self.move_on(sequence);
+    }
+
+    /// A sequence as a position of the connection's tenant.
+    pub(in crate::worker) fn position(&self, sequence: u64) -> Position {
+        self.shard.position(self.principal().tenant(), self.generation, sequence)
+    }
+
+    fn acknowledged(&self) -> Option<u64> {
+        self.acknowledged.map(|one_more| one_more.get() - 1)
+    }
+
+    /// Whether an acknowledgement of this sequence says something new.
+    pub(in crate::worker) fn is_news(&self, sequence: u64) -> bool {
+        sequence <= self.sent && self.acknowledged().is_none_or(|acknowledged| sequence > acknowledged)
+    }
+
+    /// The client has received everything up to this sequence; an acknowledgement only moves forward. The position to store,
+    /// if it is new.
+    pub(in crate::worker) fn acknowledge(&mut self, sequence: u64) -> Option<Position> {
+        if self.acknowledged().is_some_and(|acknowledged| sequence <= acknowledged) {
+            return None;
+        }
+        self.acknowledged = Some(one_more(sequence));
+        self.acknowledged_position()
+    }
+
+    /// The sequence that a Pong acknowledges, unless it answers a heartbeat or nothing.
+    pub(in crate::worker) fn pong_sequence(&self, payload: &[u8]) -> Option<u64> {
+        let sequence = std::str::from_utf8(payload).ok()?.parse().ok()?;
+        Some(sequence).filter(|sequence| *sequence <= self.ack_requested)
+    }
+
+    /// The consumer's position. A client that has received all that was sent has everything that was looked at for it,
+    /// even if the last of it was for others: so the position of a user with few messages does not grow old. `None`
+    /// while the client of a connection with a gap has acknowledged nothing.
+    pub(in crate::worker) fn acknowledged_position(&self) -> Option<Position> {
+        let acknowledged = self.acknowledged()?;
+        let through = match self.behind() {
+            Some(after) => after,
+            None if self.is_live() => self.shard.cursor(),
+            None => self.missed_after.min(self.shard.cursor()),
+        };
+        let has_all = acknowledged >= self.sent;
+        Some(self.position(if has_all { acknowledged.max(through) } else { acknowledged }))
+    }
+
+    /// Notes that the worker requests an acknowledgement at its next tick; `true` if that is new.
+    pub(in crate::worker) fn want_ack(&mut self) -> bool {
+        !std::mem::replace(&mut self.wants_ack, true)
+    }
+
+    /// The stream was recreated. The client has acknowledged `acknowledged` of it.
+    pub(super) fn forget_positions(&mut self, generation: u32, acknowledged: Option<u64>) {
+        self.generation = generation;
+        self.session.forget_positions();
+        (self.sent, self.acknowledged, self.ack_requested) = (0, acknowledged.map(one_more), 0);
+        self.missed_after = if self.is_served() { u64::MAX } else { 0 };
+        self.last_message = None;
+        self.keep_stream_replay(None);
+        self.move_on(0);
+    }
+}
+
+/// Answers, and requests that wait for them.
+impl State {
+    /// Queues a frame of the gateway itself. What a client causes is bounded by [`State::holds_back`].
+    pub(in crate::worker) fn send(&mut self, frame: Bytes) {
+        if !self.is_closing() {
+            self.queue.send(frame);
+        }
+    }
+
+    /// Queues a JSON text of the gateway itself.
+    pub(in crate::worker) fn send_text(&mut self, json: &str) {
+        self.send(framing::frame(Opcode::Text, json.as_bytes()));
+    }
+
+    pub(in crate::worker) fn refuse(&mut self, error: &ErrorMessage, now: OffsetDateTime) {
+        self.send_text(&error.to_json(now));
+    }
+
+    /// Whether a client that does not read its answers has used up the memory for them. Nothing is read from it until all
+    /// is written: so it is held back and not disconnected, unless it stays silent.
     pub(in crate::worker) fn holds_back(&mut self) -> bool {
-        self.is_held_back = self.phase.is_served() && self.window.said() >= self.common.limits.bytes;
+        self.is_held_back = self.is_served() && self.queue.own_bytes() >= self.common.max_queued_bytes;
         self.is_held_back
     }
 
-    /// What the client has sent and was not answered yet.
-    pub(in crate::worker) fn waiting(&mut self) -> &mut Waiting {
-        self.waiting.get_or_insert_default()
+    /// Takes the decoder for bytes that have come; [`State::end_reading`] puts it back.
+    pub(in crate::worker) fn begin_reading(&mut self, now: Instant) -> Inbound {
+        self.last_heard = now;
+        std::mem::take(&mut self.inbound)
     }
 
-    /// Keeps what was read and not looked at.
-    pub(in crate::worker) fn keep_unheard(&mut self, bytes: &[u8]) {
-        if !bytes.is_empty() && self.phase.is_served() {
-            self.waiting().unheard = bytes.to_vec();
+    /// Keeps the bytes that were not parsed, because the client has to read its answers first.
+    pub(in crate::worker) fn end_reading(&mut self, inbound: Inbound, unparsed: &[u8]) {
+        self.inbound = inbound;
+        if !unparsed.is_empty() && self.is_served() {
+            self.pending().unparsed = unparsed.to_vec();
         }
     }
 
-    /// Whether something was read and not looked at.
-    fn has_unheard(&self) -> bool {
-        self.waiting.as_ref().is_some_and(|waiting| !waiting.unheard.is_empty())
+    /// The bytes that were not parsed.
+    pub(in crate::worker) fn take_unparsed(&mut self) -> Option<Vec<u8>> {
+        let unparsed = std::mem::take(&mut self.pending.as_mut()?.unparsed);
+        self.tidy();
+        Some(unparsed).filter(|unparsed| !unparsed.is_empty())
+    }
+
+    pub(in crate::worker) fn note_received(&mut self) {
+        self.messages.received = self.messages.received.saturating_add(1);
     }
 
     /// Whether there may be something to read that may be read now.
-    pub(in crate::worker) fn may_read(&mut self) -> bool {
-        (self.unread != Unread::Nothing || self.has_unheard()) && !self.holds_back()
+    pub(super) fn may_read(&mut self) -> bool {
+        let has_unparsed = self.pending.as_ref().is_some_and(|pending| !pending.unparsed.is_empty());
+        (self.unread != Unread::Nothing || has_unparsed) && !self.holds_back()
     }
 
-    /// Whether a request waits for its turn, and it has come.
-    pub(in crate::worker) fn may_look_up(&mut self) -> bool {
-        let is_asked = self.waiting.as_ref().is_some_and(|waiting| waiting.is_lookup_due());
-        is_asked && self.phase.is_served() && !self.holds_back()
+    /// Whether a request for the newest envelope waits for its turn, and it has come.
+    pub(in crate::worker) fn may_send_latest(&mut self) -> bool {
+        let is_due = self.pending.as_ref().is_some_and(|pending| pending.latest.is_due());
+        is_due && self.is_served() && !self.holds_back()
     }
 
-    /// What is being read for the connection from the stream itself.
-    pub(in crate::worker) fn take_fallback(&mut self) -> Option<Box<Fallback>> {
-        let fallback = self.waiting.as_mut()?.fallback.take();
+    /// The requests that are not answered yet.
+    pub(in crate::worker) fn pending(&mut self) -> &mut Pending {
+        self.pending.get_or_insert_default()
+    }
+
+    /// The replay from the stream itself.
+    pub(in crate::worker) fn take_stream_replay(&mut self) -> Option<Box<StreamReplay>> {
+        let replay = self.pending.as_mut()?.stream_replay.take();
         self.tidy();
-        fallback
+        replay
     }
 
-    /// Goes on with it later, or not.
-    pub(in crate::worker) fn keep_fallback(&mut self, fallback: Option<Box<Fallback>>) {
-        if fallback.is_some() || self.waiting.is_some() {
-            self.waiting().fallback = fallback;
+    pub(in crate::worker) fn keep_stream_replay(&mut self, replay: Option<Box<StreamReplay>>) {
+        if replay.is_some() || self.pending.is_some() {
+            self.pending().stream_replay = replay;
             self.tidy();
         }
     }
 
-    /// Gives back the memory for what waits, when nothing does.
+    /// Frees the memory for pending requests when there are none.
     pub(in crate::worker) fn tidy(&mut self) {
-        self.waiting.take_if(|waiting| waiting.is_idle());
+        self.pending.take_if(|pending| pending.is_empty());
+    }
+}
+
+/// Timers and the end.
+impl State {
+    /// What is due now, of a token that is valid for `time_left`; a Ping is due again after `heartbeat`.
+    pub(in crate::worker) fn due(
+        &mut self,
+        now: Instant,
+        (heartbeat, idle_timeout): (Duration, Duration),
+        time_left: Duration,
+    ) -> Option<Timer> {
+        if time_left.is_zero() {
+            Some(Timer::TokenExpired)
+        } else if self.last_heard + idle_timeout <= now {
+            Some(Timer::Silent)
+        } else if self.leaves_at <= now {
+            Some(if self.is_close_announced { Timer::Leave } else { Timer::AnnounceClose })
+        } else if self.next_ping <= now {
+            self.next_ping = now + heartbeat;
+            Some(Timer::Ping)
+        } else {
+            None
+        }
     }
 
-    /// Queues a JSON text of the gateway itself.
-    pub(in crate::worker) fn say_text(&mut self, json: &str) {
-        self.say(framing::frame(Opcode::Text, json.as_bytes()));
+    /// When something is due next.
+    pub(in crate::worker) fn next_due(
+        &self,
+        now: Instant,
+        idle_timeout: Duration,
+        time_left: Duration,
+    ) -> Instant {
+        let silent = self.last_heard + idle_timeout;
+        self.next_ping.min(now + time_left).min(silent).min(self.leaves_at)
     }
 
-    /// Queues an error.
-    pub(in crate::worker) fn refuse(&mut self, error: &ErrorMessage, now: OffsetDateTime) {
-        self.say_text(&error.to_json(now));
+    /// The connection is closed at this time, and its client is told now.
+    pub(super) fn announce_close(&mut self, at: Instant) {
+        (self.leaves_at, self.is_close_announced) = (at, true);
+    }
+
+    /// Gives the connection nothing more; for a while the client may acknowledge what it was given.
+    pub(in crate::worker) fn leave(&mut self, now: Instant) {
+        self.stop(PhaseEvent::Left { now });
+        self.save_if_acknowledged();
+    }
+
+    /// Does not wait for a client that has acknowledged everything.
+    pub(in crate::worker) fn save_if_acknowledged(&mut self) {
+        if self.acknowledged().is_some_and(|acknowledged| acknowledged >= self.sent) {
+            self.save_position();
+        }
+    }
+
+    fn save_position(&mut self) {
+        self.stop(PhaseEvent::Acknowledged);
+        self.wake();
     }
 
     /// Sends a Close, unless there was one before, from whatever side.
-    pub(in crate::worker) fn close(&mut self, code: CloseCode, reason: &str, now: Instant) {
-        if !self.phase.is_closing() {
-            self.say(framing::close(code, reason));
-            self.stop(|phase| phase.close(now));
+    pub(super) fn close(&mut self, code: CloseCode, reason: &str, now: Instant) {
+        if !self.is_closing() {
+            self.send(framing::close(code, reason));
+            self.stop(PhaseEvent::CloseSent { now });
         }
     }
 
     /// The client sent a Close: answers, unless ours was first.
     pub(in crate::worker) fn closed_by_client(&mut self, code: Option<u16>, now: Instant) {
-        if !self.phase.is_closing() {
-            self.say(framing::close(code.unwrap_or(CloseCode::Normal.into()), ""));
+        if !self.is_closing() {
+            self.send(framing::close(code.unwrap_or(CloseCode::Normal.into()), ""));
         }
-        self.stop(|phase| phase.closed_by_client(now));
+        self.stop(PhaseEvent::CloseReceived { now });
     }
 
-    /// Everything up to `after` has been read for a connection that is catching up.
-    pub(in crate::worker) fn move_on(&mut self, after: u64) {
-        if self.phase.behind().is_some() {
-            self.phase.catch_up_after(after);
-        }
-    }
-
-    /// Gives the connection nothing more; for a while it may acknowledge what it was given.
-    pub(in crate::worker) fn leave(&mut self, now: Instant) {
-        self.stop(|phase| phase.await_acks(now));
-        self.part_if_settled();
-    }
-
-    /// Nothing is left to be acknowledged before the Close, or nothing that is waited for.
-    fn part(&mut self) {
-        self.stop(Phase::save_position);
-        self.wake();
-    }
-
-    /// Does not wait for a client that has acknowledged everything.
-    pub(in crate::worker) fn part_if_settled(&mut self) {
-        if self.acknowledged.is_some_and(|acknowledged| acknowledged >= self.sent) {
-            self.part();
-        }
-    }
-
-    /// The time is over that the phase had.
-    pub(in crate::worker) fn deadline_met(&mut self, now: Instant) {
+    /// The phase's time may be over.
+    pub(in crate::worker) fn check_deadline(&mut self, now: Instant) {
         if self.phase.deadline().is_some_and(|deadline| deadline <= now) {
-            if self.phase.is_closing() { self.end() } else { self.part() }
+            if self.is_closing() { self.end() } else { self.save_position() }
         }
     }
 
     /// Gives up the socket.
     pub(in crate::worker) fn end(&mut self) {
-        self.stop(|phase| {
-            phase.end();
-            true
-        });
+        self.stop(PhaseEvent::Ended);
         self.wake();
     }
 
     /// Enters a phase in which nothing more is given.
-    fn stop(&mut self, transition: impl FnOnce(&mut Phase) -> bool) {
-        let behind = self.phase.behind();
-        if transition(&mut self.phase) {
+    fn stop(&mut self, event: PhaseEvent) {
+        let behind = self.behind();
+        if self.phase.advance(event) {
             self.missed_after = behind.unwrap_or(self.missed_after);
             if let Some(deadline) = self.phase.deadline() {
                 self.common.deadlines.add(deadline, self.id);
@@ -298,10 +393,10 @@ impl State {
         }
     }
 
-    /// Has the shard look after the connection.
+    /// Has the worker run the connection.
     pub(in crate::worker) fn wake(&mut self) {
-        if !std::mem::replace(&mut self.is_called, true) {
-            self.common.calls.add(self.id);
+        if !std::mem::replace(&mut self.is_woken, true) {
+            self.common.wakeups.add(self.id);
         }
     }
 }

@@ -5,48 +5,60 @@ fn later(now: Instant, seconds: u64) -> Instant {
     now + Duration::from_secs(seconds)
 }
 
+fn after(mut phase: Phase, events: &[PhaseEvent]) -> Phase {
+    for event in events {
+        phase.advance(*event);
+    }
+    phase
+}
+
 /// Every phase, by its name; a new one must find its place here for this to be compiled.
-pub(in crate::worker) fn every_phase(now: Instant) -> Vec<(&'static str, Phase)> {
-    let mut live = Phase::begin(3);
-    live.become_live();
-    let mut awaiting = live;
-    awaiting.await_acks(now);
-    let mut saving = awaiting;
-    saving.save_position();
-    let mut closing = live;
-    closing.close(now);
-    let mut answered = live;
-    answered.closed_by_client(now);
-    let mut closed = live;
-    closed.end();
-    let all = [Phase::begin(3), live, awaiting, saving, closing, answered, closed];
-    let name = |phase: Phase| match phase.0 {
-        Is::CatchingUp { .. } => "catching up",
-        Is::Live => "live",
-        Is::AwaitingAcks { .. } => "awaiting acks",
-        Is::SavingPosition => "saving position",
-        Is::Closing { is_answered: false, .. } => "closing",
-        Is::Closing { is_answered: true, .. } => "answered",
-        Is::Closed => "closed",
+pub(in crate::worker::connection) fn every_phase(now: Instant) -> Vec<(&'static str, Phase)> {
+    let begun = Phase::CatchingUp { after: 3 };
+    let live = after(begun, &[PhaseEvent::CaughtUp]);
+    let all = [
+        begun,
+        live,
+        after(live, &[PhaseEvent::Left { now }]),
+        after(live, &[PhaseEvent::Left { now }, PhaseEvent::Acknowledged]),
+        after(live, &[PhaseEvent::CloseSent { now }]),
+        after(live, &[PhaseEvent::CloseReceived { now }]),
+        after(live, &[PhaseEvent::Ended]),
+    ];
+    let name = |phase: Phase| match phase {
+        Phase::CatchingUp { .. } => "catching up",
+        Phase::Live => "live",
+        Phase::AwaitingAcks { .. } => "awaiting acks",
+        Phase::SavingPosition => "saving position",
+        Phase::Closing { is_answered: false, .. } => "closing",
+        Phase::Closing { is_answered: true, .. } => "answered",
+        Phase::Closed => "closed",
     };
     all.map(|phase| (name(phase), phase)).into()
 }
 
-type Transition = (&'static str, fn(&mut Phase, Instant));
-
-/// Every transition.
-const TRANSITIONS: [Transition; 7] = [
-    ("become live", |phase, _| phase.become_live()),
-    ("catch up", |phase, _| phase.catch_up_after(3)),
-    ("await acks", |phase, now| _ = phase.await_acks(now)),
-    ("save position", |phase, _| _ = phase.save_position()),
-    ("close", |phase, now| _ = phase.close(now)),
-    ("closed by client", |phase, now| _ = phase.closed_by_client(now)),
-    ("end", |phase, _| phase.end()),
-];
+fn every_event(now: Instant) -> [PhaseEvent; 7] {
+    [
+        PhaseEvent::CaughtUp,
+        PhaseEvent::FellBehind { after: 3 },
+        PhaseEvent::Left { now },
+        PhaseEvent::Acknowledged,
+        PhaseEvent::CloseSent { now },
+        PhaseEvent::CloseReceived { now },
+        PhaseEvent::Ended,
+    ]
+}
 
 #[test]
-fn no_transition_leads_back() {
+fn every_phase_is_in_the_list() {
+    let names: Vec<_> = every_phase(Instant::now()).into_iter().map(|(name, _)| name).collect();
+    let expected =
+        ["catching up", "live", "awaiting acks", "saving position", "closing", "answered", "closed"];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn no_event_leads_back() {
     let now = Instant::now();
     let rank = |name: &str| match name {
         "catching up" | "live" => 0,
@@ -57,14 +69,13 @@ fn no_transition_leads_back() {
         _ => 5,
     };
     for (from, phase) in every_phase(now) {
-        for (what, transition) in TRANSITIONS {
-            let mut changed = phase;
-            transition(&mut changed, later(now, 60));
+        for event in every_event(later(now, 60)) {
+            let changed = after(phase, &[event]);
             let to = every_phase(now).into_iter().chain(every_phase(later(now, 60)));
             let Some((to, _)) = to.into_iter().find(|(_, known)| *known == changed) else {
-                panic!("{from}, {what}: {changed:?}")
+                panic!("{from}, {event:?}: {changed:?}")
             };
-            assert!(rank(to) >= rank(from), "{from}, {what}: {to}");
+            assert!(rank(to) >= rank(from), "{from}, {event:?}: {to}");
         }
     }
 }
@@ -74,17 +85,16 @@ fn a_deadline_does_not_move_and_is_within_a_second_of_the_close() {
     let now = Instant::now();
     for (name, phase) in every_phase(now) {
         let Some(deadline) = phase.deadline() else { continue };
-        for (what, transition) in TRANSITIONS {
-            let mut changed = phase;
-            transition(&mut changed, later(now, 1));
+        for event in every_event(later(now, 1)) {
+            let changed = after(phase, &[event]);
             // The next phase may have one of its own; the same has the same.
             let is_same = changed.is_closing() == phase.is_closing();
-            if is_same && !changed.is_closed() && !changed.is_saving_position() {
-                assert_eq!(changed.deadline(), Some(deadline), "{name}, {what}");
+            if is_same && !matches!(changed, Phase::Closed | Phase::SavingPosition) {
+                assert_eq!(changed.deadline(), Some(deadline), "{name}, {event:?}");
             }
         }
         if phase.is_closing() {
-            // With a tick of the shard.
+            // With a tick of the worker.
             assert!(deadline + Duration::from_millis(250) < later(now, 1), "{name}");
         }
     }
@@ -96,9 +106,12 @@ fn a_close_is_sent_once_and_answered_once() {
     for (name, phase) in every_phase(now) {
         let (mut closed, mut answered) = (phase, phase);
         let is_first = !phase.is_closing();
-        assert_eq!(closed.close(now), is_first, "{name}");
-        assert_eq!(answered.closed_by_client(now), is_first, "{name}");
-        assert_eq!(answered.is_answered(), !phase.is_closed(), "{name}");
-        assert!(!closed.close(now) && !answered.closed_by_client(now), "{name}");
+        assert_eq!(closed.advance(PhaseEvent::CloseSent { now }), is_first, "{name}");
+        assert_eq!(answered.advance(PhaseEvent::CloseReceived { now }), is_first, "{name}");
+        let is_answered = matches!(answered, Phase::Closing { is_answered: true, .. });
+        assert_eq!(is_answered, phase != Phase::Closed, "{name}");
+        for mut phase in [closed, answered] {
+            assert!(!phase.advance(PhaseEvent::CloseSent { now }), "{name}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use tidings_protocol::framing::Inbound;
 use tokio::time::Instant;
 
 use super::*;
+use crate::worker::connection::phase::Phase;
 use crate::worker::connection::phase::tests::every_phase;
 
 const LIMIT: usize = 100;
@@ -30,8 +31,9 @@ fn heard(phase: Phase, bytes: &[u8]) -> Vec<String> {
     let mut bytes = bytes.to_vec();
     let mut inbound = Inbound::default();
     let received = inbound.feed(&mut bytes, LIMIT);
-    let heard = received
-        .filter_map(|received| Heard::of(phase, received, |text| client::parse(text, &Limits::default())));
+    let heard = received.filter_map(|received| {
+        ReceivedFrame::of(|kind| phase.obeys(kind), received, |text| client::parse(text, &Limits::default()))
+    });
     heard.map(|heard| format!("{heard:?}")).collect()
 }
 
