@@ -75,12 +75,13 @@ const ONLY_HERE: [(&str, &[&str], &str); 3] = [
 ];
 
 /// Files that decide without I/O.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
     "services/gateway/src/api/query.rs",
     "services/gateway/src/api/subprotocol.rs",
     "services/gateway/src/api/upgrade.rs",
     "services/gateway/src/audit/ledger.rs",
     "services/gateway/src/client_ip.rs",
+    "services/gateway/src/consumers/stripes.rs",
     "services/gateway/src/limits/block.rs",
     "services/gateway/src/replica/generations.rs",
     "services/gateway/src/replica/resume.rs",

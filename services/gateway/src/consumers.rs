@@ -1,12 +1,12 @@
-//! The durable consumers of those who are connected: loaded when they come, saved while they are
-//! here and when they leave.
+//! A write-behind cache of the durable consumers of connected devices.
 //!
-//! Writes are coalesced: at most one per consumer and second, and one when its last connection
-//! ends. What was not saved when the process died was not promised: it is delivered again.
+//! A consumer is loaded when its first connection arrives, and saved while it is connected and when it leaves. Writes are
+//! coalesced: at most one per consumer and second, and one when its last connection ends. What was not saved when the
+//! process died was not promised: it is delivered again.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod stripes;
+
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -15,51 +15,41 @@ use tidings_streams::consumers::{
     Change, ConsumerName, ConsumerStore, ConsumerStoreError, Edit, Presence, REFRESH, StoredConsumer,
 };
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use self::stripes::Stripes;
 use crate::auth::Principal;
 use crate::clock::Clock;
 
 /// How often what has changed is saved.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Saves under way at once.
+/// Saves at the same time.
 const CONCURRENT: usize = 64;
-/// Consumers that share one of these are saved one after the other; many more than saves at once.
+/// Consumers that share one of these are saved one after the other; many more than saves at the same time.
 const SAVES: usize = 1024;
-/// How often it is logged at most that positions cannot be saved.
+/// How often it is logged at most that consumers cannot be saved.
 const COMPLAINT: Duration = Duration::from_secs(10);
 /// How long the last saves may take.
 const LAST_SAVES: Duration = Duration::from_secs(5);
 
+/// The durable consumers of connected devices.
 pub(crate) struct ConsumerCache {
     store: Arc<dyn ConsumerStore>,
     /// The name of this gateway.
     gateway: String,
     clock: Clock,
-    online: Mutex<HashMap<ConsumerName, Box<ActiveConsumer>>>,
+    active: Stripes,
     /// One is held while a consumer is saved: by its name, so that an idle one needs none of its own.
     saves: Box<[tokio::sync::Mutex<()>]>,
-    hasher: RandomState,
-    /// Somebody has left.
-    urgent: Notify,
-    /// How many of those who are about to leave are saved at once.
+    /// The last connection of a consumer has ended.
+    left: Notify,
+    /// Bounds how many leaving consumers are saved at the same time.
     turns: Semaphore,
     complained_at: Mutex<Option<Instant>>,
 }
 
-/// A consumer of which this gateway holds connections, or has something to save.
-struct ActiveConsumer {
-    connections: usize,
-    stored: StoredConsumer,
-    /// Boxed, as most have nothing to save at any moment.
-    change: Option<Box<Change>>,
-    saved_at: Instant,
-    /// The user was purged while connected; these connections leave no trace.
-    purged: bool,
-}
-
-/// A change that is kept to be saved later, unless it was saved.
+/// A change that is put back to be saved later, unless it was saved.
 struct Unsaved<'p> {
     consumers: &'p ConsumerCache,
     name: &'p ConsumerName,
@@ -70,17 +60,9 @@ struct Unsaved<'p> {
 impl Drop for Unsaved<'_> {
     fn drop(&mut self) {
         if !self.is_saved {
-            self.consumers.keep(self.name, (*self.change).clone());
+            self.consumers.active.of(self.name).put_back(self.name, (*self.change).clone());
         }
     }
-}
-
-/// What became of a save.
-#[derive(PartialEq, Eq)]
-enum Saved {
-    Well,
-    /// The user was purged meanwhile.
-    InVain,
 }
 
 impl ConsumerCache {
@@ -89,21 +71,20 @@ impl ConsumerCache {
             store,
             gateway,
             clock,
-            online: Mutex::default(),
+            active: Stripes::default(),
             saves: (0..SAVES).map(|_| tokio::sync::Mutex::default()).collect(),
-            hasher: RandomState::new(),
-            urgent: Notify::new(),
+            left: Notify::new(),
             turns: Semaphore::new(CONCURRENT),
             complained_at: Mutex::default(),
         }
     }
 
-    /// The store, for those who look after consumers.
+    /// The store itself, for administration.
     pub(crate) fn store(&self) -> &dyn ConsumerStore {
         &*self.store
     }
 
-    /// Loads a consumer, or creates it at the position that `first` gives.
+    /// Loads a consumer for another connection, or creates it at the position that `first` gives.
     ///
     /// A new consumer is stored before anything is delivered to it: otherwise what comes after a
     /// crash in its first second would be lost on it.
@@ -113,7 +94,7 @@ impl ConsumerCache {
         first: impl FnOnce() -> Position,
     ) -> Result<StoredConsumer, ConsumerStoreError> {
         let name = &principal.consumer;
-        // What another connection of the device has acknowledged here counts, be it gone or not.
+        // What another connection of the device has acknowledged here counts, be it open or not.
         self.save(name).await?;
         let stored = if let Some(mut stored) = self.store.load(name).await? {
             if stored.state.keys == principal.grants {
@@ -126,41 +107,32 @@ impl ConsumerCache {
             change.keys.clone_from(&principal.grants);
             self.store.save(name, None, &change).await?
         };
-        let mut online = self.online();
-        let entry = online.entry(name.clone()).or_insert_with(|| {
-            Box::new(ActiveConsumer {
-                connections: 0,
-                stored: stored.clone(),
-                change: None,
-                saved_at: Instant::now(),
-                purged: false,
-            })
-        });
-        entry.connections += 1;
-        entry.purged = false;
-        let mut change = self.change(stored.state.position);
-        change.resets = stored.state.resets;
+        let mut change = self.change_of(&stored, None);
         change.keys.clone_from(&principal.grants);
-        entry.note(change);
+        self.active.of(name).arrive(name, &stored, change);
         Ok(stored)
     }
 
-    /// Makes sure that positions can be kept. If the store had lost them, those who are here are saved again.
+    /// Makes sure that consumers can be kept. If the store had lost them, those that are connected are saved again.
     pub(crate) async fn check(&self) -> Result<(), ConsumerStoreError> {
         if self.store.check().await? {
-            for entry in self.online().values_mut().filter(|entry| entry.connections > 0) {
-                let mut change = self.change(entry.stored.state.position);
-                change.resets = entry.stored.state.resets;
-                entry.note(change);
+            for mut stripe in self.active.all() {
+                for name in stripe.connected() {
+                    let change = stripe.get(&name).map(|consumer| self.change_of(&consumer.stored, None));
+                    change.into_iter().for_each(|change| stripe.note(&name, change));
+                }
             }
-            self.urgent.notify_one();
+            self.left.notify_one();
         }
         Ok(())
     }
 
-    /// The stream came back with less than it had. Everybody who is here goes on from its beginning.
+    /// The stream was restored from an older state. Every connected consumer continues at its beginning.
     pub(crate) async fn rewind(&self) {
-        let names: Vec<_> = self.online().keys().cloned().collect();
+        let mut names = Vec::new();
+        for stripe in self.active.all() {
+            names.extend(stripe.names().cloned());
+        }
         let rewinding =
             futures_util::stream::iter(names).map(async |name| self.rewind_to(&name, 0).await.err());
         let failed: Vec<_> =
@@ -168,34 +140,30 @@ impl ConsumerCache {
         self.complain(&failed);
     }
 
-    /// Moves a consumer that stands behind the stream's end back to where it is.
+    /// Moves a consumer whose position is ahead of the stream back to the stream's end.
     pub(crate) async fn rewind_to(
         &self,
         name: &ConsumerName,
         sequence: u64,
     ) -> Result<(), ConsumerStoreError> {
         let _turn = self.save_of(name).lock().await;
-        let Some(known) = self.online().get(name).map(|entry| entry.stored.state.position) else {
-            return Ok(());
-        };
+        let known = self.active.of(name).get(name).map(|consumer| consumer.stored.state.position);
+        let Some(known) = known else { return Ok(()) };
         let Some(stored) = self.store.reset(name, Position { sequence, ..known }).await? else {
             return Ok(());
         };
-        if let Some(entry) = self.online().get_mut(name) {
-            if let Some(change) = &mut entry.change {
-                (change.position, change.resets) = (stored.state.position, stored.state.resets);
-            }
-            entry.stored = stored;
+        if let Some(consumer) = self.active.of(name).get(name) {
+            consumer.reset(stored);
         }
         Ok(())
     }
 
-    /// Everything up to here has been received.
+    /// The client has received everything up to this position.
     pub(crate) fn acknowledge(&self, name: &ConsumerName, position: Position) {
         self.note(name, Some(position), None);
     }
 
-    /// A topic was asked for, or given up.
+    /// The consumer is subscribed to a topic, or is no longer.
     pub(crate) fn remember(
         &self,
         name: &ConsumerName,
@@ -206,154 +174,128 @@ impl ConsumerCache {
         self.note(name, position, Some((topic, edit)));
     }
 
-    /// A connection ended, having received everything up to here, or nothing that is known.
+    /// A connection has ended, whose client has received everything up to this position, if that is known.
     pub(crate) fn leave(&self, name: &ConsumerName, position: Option<Position>) {
-        let mut online = self.online();
-        if let Some(entry) = online.get_mut(name) {
-            entry.connections = entry.connections.saturating_sub(1);
-            let mut change = self.change(position.unwrap_or(entry.stored.state.position));
-            change.resets = entry.stored.state.resets;
-            if entry.connections == 0 {
-                change.presence = Presence::Left(self.gateway.clone());
-                self.urgent.notify_one();
-            }
-            entry.note(change);
-            if entry.purged && entry.connections == 0 {
-                online.remove(name);
-            }
+        let mut stripe = self.active.of(name);
+        let is_last = stripe.leave(name);
+        let Some(consumer) = stripe.get(name) else { return };
+        let mut change = self.change_of(&consumer.stored, position);
+        if is_last {
+            change.presence = Presence::Left(self.gateway.clone());
+            self.left.notify_one();
         }
+        stripe.note(name, change);
     }
 
-    /// The user is no more: nothing of what is known here is saved.
+    /// The user was purged: nothing that is known here is saved.
     pub(crate) fn purge(&self, tenant: &Tenant, user: &str) {
-        let mut online = self.online();
-        for (_, entry) in online.iter_mut().filter(|(name, _)| name.tenant() == tenant && name.user() == user)
-        {
-            entry.purged = true;
-            entry.change = None;
+        for mut stripe in self.active.all() {
+            stripe.purge(|name| name.tenant() == tenant && name.user() == user);
         }
-        online.retain(|_, entry| entry.connections > 0 || !entry.purged);
     }
 
     /// Saves what changes until cancelled, and then the rest.
     pub(crate) async fn run(&self, cancelled: CancellationToken) {
+        let mut ticks = tokio::time::interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut round = 0;
         while !cancelled.is_cancelled() {
             let due = async {
                 tokio::select! {
-                    () = tokio::time::sleep(INTERVAL) => {}
-                    () = self.urgent.notified() => {}
+                    _ = ticks.tick() => true,
+                    () = self.left.notified() => false,
                 }
             };
-            cancelled.run_until_cancelled(due).await;
-            self.save_due(false).await;
+            if cancelled.run_until_cancelled(due).await == Some(true) {
+                round += 1;
+                self.refresh_idle(round);
+                self.save_all(self.take(Some(INTERVAL))).await;
+            }
+            self.save_all(self.take(None)).await;
         }
-        if tokio::time::timeout(LAST_SAVES, self.save_due(true)).await.is_err() {
+        let last = async { self.save_all([self.take(None), self.take(Some(Duration::ZERO))].concat()).await };
+        if tokio::time::timeout(LAST_SAVES, last).await.is_err() {
             tracing::warn!(
                 "some positions could not be saved in time; what they cover will be delivered again"
             );
         }
     }
 
-    async fn save_due(&self, all: bool) {
-        let now = Instant::now();
-        let due: Vec<ConsumerName> = {
-            let mut online = self.online();
-            for entry in online.values_mut().filter(|entry| entry.connections > 0) {
-                if entry.change.is_none() && !entry.purged && entry.saved_at + REFRESH <= now {
-                    let mut change = self.change(entry.stored.state.position);
-                    change.resets = entry.stored.state.resets;
-                    entry.change = Some(Box::new(change));
-                }
-            }
-            let is_due = |entry: &ActiveConsumer| {
-                entry.change.is_some() && (all || entry.connections == 0 || entry.saved_at + INTERVAL <= now)
-            };
-            online.iter().filter(|(_, entry)| is_due(entry)).map(|(name, _)| name.clone()).collect()
-        };
-        let saves = futures_util::stream::iter(due).map(async |name| self.save(&name).await.err());
+    /// The consumers that have left; with an interval, those that have changed and were not saved within it.
+    fn take(&self, interval: Option<Duration>) -> Vec<ConsumerName> {
+        let mut names = Vec::new();
+        for mut stripe in self.active.all() {
+            names.extend(match interval {
+                Some(interval) => stripe.take_changed(interval),
+                None => stripe.take_left(),
+            });
+        }
+        names
+    }
+
+    /// Has the records saved of a share of the consumers that were not saved for long, so that they do not count as gone.
+    fn refresh_idle(&self, round: usize) {
+        let mut stripe = self.active.in_round(round);
+        for name in stripe.idle(REFRESH) {
+            let change = stripe.get(&name).map(|consumer| self.change_of(&consumer.stored, None));
+            change.into_iter().for_each(|change| stripe.note(&name, change));
+        }
+    }
+
+    async fn save_all(&self, names: Vec<ConsumerName>) {
+        let saves = futures_util::stream::iter(names).map(async |name| self.save(&name).await.err());
         let failed: Vec<_> =
             saves.buffer_unordered(CONCURRENT).filter_map(std::future::ready).collect().await;
         self.complain(&failed);
     }
 
-    /// One line for all that could not be saved, and not more often than once in a while.
+    /// Logs one line for all that could not be saved, and not more often than once in a while.
     fn complain(&self, failed: &[ConsumerStoreError]) {
         let mut complained_at = self.complained_at.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(error) = failed.last() else { return };
         if complained_at.is_none_or(|at| at.elapsed() >= COMPLAINT) {
             *complained_at = Some(Instant::now());
-            let (error, consumers) = (error as &dyn std::error::Error, failed.len());
-            tracing::warn!(error, consumers, "positions could not be saved and are saved later");
+            let (error, positions) = (error as &dyn std::error::Error, failed.len());
+            tracing::warn!(error, positions, "positions could not be saved and are saved later");
         }
     }
 
-    /// Saves what is known of a consumer whose connection is about to be moved elsewhere, where it is loaded.
-    /// Many may want this at the same time; only so many are saved at once.
+    /// Saves a consumer whose connection is about to be moved to another gateway, where it is loaded. Many may want this at
+    /// the same time; only so many are saved at once.
     pub(crate) async fn save_in_turn(&self, name: &ConsumerName) -> Result<(), ConsumerStoreError> {
         let _turn = self.turns.acquire().await;
         self.save(name).await
     }
 
-    /// Saves what has changed about one consumer, after any save of it that is under way. What
-    /// fails stays to be saved.
+    /// Saves what has changed about one consumer, after any other save of it. What fails stays to be saved.
     async fn save(&self, name: &ConsumerName) -> Result<(), ConsumerStoreError> {
         let _turn = self.save_of(name).lock().await;
-        let taken = {
-            let mut online = self.online();
-            online.get_mut(name).and_then(|entry| Some((entry.change.take()?, entry.stored.clone())))
-        };
-        let Some((change, known)) = taken else { return Ok(()) };
-        // Whoever waits for this may go away at any moment.
+        let Some((change, known)) = self.active.of(name).take_change(name) else { return Ok(()) };
+        // The future may be dropped at any moment.
         let mut unsaved = Unsaved { consumers: self, name, change, is_saved: false };
-        match self.store.save(name, Some(&known), &unsaved.change).await {
-            Ok(stored) => {
-                unsaved.is_saved = true;
-                if self.saved(name, stored) == Saved::InVain {
-                    // It was, or is about to be, removed; this save came behind.
-                    self.store.remove(name).await?;
-                }
-                Ok(())
-            }
-            Err(error) => Err(error),
+        let stored = self.store.save(name, Some(&known), &unsaved.change).await?;
+        unsaved.is_saved = true;
+        let is_kept = self.active.of(name).saved(name, stored);
+        if !is_kept {
+            // It was, or is about to be, removed; this save came behind.
+            self.store.remove(name).await?;
         }
-    }
-
-    fn saved(&self, name: &ConsumerName, stored: StoredConsumer) -> Saved {
-        let mut online = self.online();
-        let Some(entry) = online.get_mut(name) else { return Saved::InVain };
-        // The connections here know of no reset that came after them.
-        let resets = entry.stored.state.resets;
-        entry.stored = stored;
-        entry.stored.state.resets = resets;
-        entry.saved_at = Instant::now();
-        if entry.purged {
-            return Saved::InVain;
-        }
-        if entry.connections == 0 && entry.change.is_none() {
-            online.remove(name);
-        }
-        Saved::Well
-    }
-
-    /// Keeps what could not be saved.
-    fn keep(&self, name: &ConsumerName, change: Change) {
-        if let Some(entry) = self.online().get_mut(name) {
-            let later = entry.change.take();
-            entry.note(change);
-            if let Some(later) = later {
-                entry.note(*later);
-            }
-        }
+        Ok(())
     }
 
     fn note(&self, name: &ConsumerName, position: Option<Position>, edit: Option<(String, Edit)>) {
-        let mut online = self.online();
-        if let Some(entry) = online.get_mut(name) {
-            let mut change = self.change(position.unwrap_or(entry.stored.state.position));
-            change.resets = entry.stored.state.resets;
-            change.subscriptions = edit.into_iter().collect::<BTreeMap<_, _>>();
-            entry.note(change);
-        }
+        let mut stripe = self.active.of(name);
+        let Some(consumer) = stripe.get(name) else { return };
+        let mut change = self.change_of(&consumer.stored, position);
+        change.subscriptions = edit.into_iter().collect();
+        stripe.note(name, change);
+    }
+
+    /// A change of a connected consumer, to this position, if it is another one.
+    fn change_of(&self, stored: &StoredConsumer, position: Option<Position>) -> Change {
+        let mut change = self.change(position.unwrap_or(stored.state.position));
+        change.resets = stored.state.resets;
+        change
     }
 
     fn change(&self, position: Position) -> Change {
@@ -362,38 +304,6 @@ impl ConsumerCache {
     }
 
     fn save_of(&self, name: &ConsumerName) -> &tokio::sync::Mutex<()> {
-        let index = usize::try_from(self.hasher.hash_one(name) % SAVES as u64).unwrap_or_default();
-        &self.saves[index]
-    }
-
-    fn online(&self) -> MutexGuard<'_, HashMap<ConsumerName, Box<ActiveConsumer>>> {
-        self.online.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ActiveConsumer {
-    /// Adds a later change to what has to be saved.
-    fn note(&mut self, later: Change) {
-        if self.purged {
-            return;
-        }
-        let Some(earlier) = self.change.take() else {
-            self.change = Some(Box::new(later));
-            return;
-        };
-        let earlier = *earlier;
-        let mut subscriptions = earlier.subscriptions;
-        subscriptions.extend(later.subscriptions);
-        let same_epoch = earlier.position.epoch == later.position.epoch;
-        let is_further = same_epoch && earlier.position.sequence > later.position.sequence;
-        // What was acknowledged in ignorance of a reset does not undo it.
-        let (position, resets) =
-            if earlier.resets > later.resets || (earlier.resets == later.resets && is_further) {
-                (earlier.position, earlier.resets)
-            } else {
-                (later.position, later.resets)
-            };
-        let keys = if later.keys.is_empty() { earlier.keys } else { later.keys };
-        self.change = Some(Box::new(Change { position, resets, subscriptions, keys, ..later }));
+        &self.saves[self.active.hash(name) % SAVES]
     }
 }

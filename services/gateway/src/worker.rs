@@ -12,6 +12,7 @@ mod connection;
 mod drain;
 mod event_loop;
 mod fan_out;
+mod follow_tenant;
 pub(crate) mod handle;
 mod inbound;
 mod latest;
@@ -27,7 +28,7 @@ mod timers;
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::FutureExt as _;
 use mio::Registry;
 use tidings_catalog::Catalogs;
-use tidings_model::{ShardNumber, Tenant};
+use tidings_model::{Position, ShardNumber, Tenant};
 use tidings_protocol::error::ErrorMessage;
 use tidings_streams::connections::{ConnectionName, Ordinal};
 use time::OffsetDateTime;
@@ -50,7 +51,7 @@ use self::routing_table::{ConnectionId, RoutingTable};
 use self::shard_progress::ShardProgress;
 use crate::context::Context;
 use crate::error::{WorkerError, panicked};
-use crate::replica::Deflate;
+use crate::replica::{Deflate, ResumePoint};
 use crate::session::Effect;
 
 /// What one read takes at most, in bytes; shared by all connections of the worker.
@@ -64,6 +65,9 @@ struct Worker {
     context: Arc<Context>,
     common: Rc<Common>,
     shards: RefCell<BTreeMap<ShardNumber, Rc<ServedShard>>>,
+    /// The shards of the tenants that have moved.
+    homes: RefCell<HashMap<Tenant, ShardNumber>>,
+    translated: RefCell<Option<Translated>>,
     connections: RefCell<BTreeMap<ConnectionId, Rc<Connection>>>,
     /// The last of them has ended.
     emptied: Notify,
@@ -79,7 +83,7 @@ struct Worker {
     scratch: RefCell<Box<[u8]>>,
     /// Once it is draining: when the last connection is closed.
     drained_by: Cell<Option<Instant>>,
-    /// Bounds the replays from streams of all workers.
+    /// Bounds how many read streams for one connection, of all workers.
     stream_replays: Arc<Semaphore>,
     /// Connections that are asked for an acknowledgement at the next tick.
     ack_wanted: RefCell<Vec<ConnectionId>>,
@@ -103,6 +107,13 @@ struct ServedShard {
     routes: RefCell<RoutingTable<Rc<Connection>>>,
 }
 
+/// The last position that was translated: most connections of a tenant have the same.
+struct Translated {
+    tenant: Tenant,
+    from: Position,
+    to: (ShardNumber, ResumePoint),
+}
+
 impl Worker {
     /// A worker that serves nothing yet. `count` is how many connections it has.
     fn new(
@@ -121,6 +132,8 @@ impl Worker {
             context,
             catalogs: RefCell::new(catalogs),
             shards: RefCell::default(),
+            homes: RefCell::default(),
+            translated: RefCell::default(),
             connections: RefCell::default(),
             emptied: Notify::new(),
             registry,

@@ -23,8 +23,6 @@ use crate::worker::handle::Workers;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long to wait before the next attempt to start.
 const RETRY: Duration = Duration::from_secs(1);
-/// The time over which a tenant's connections follow it to another shard, at most.
-const MOVING: Duration = Duration::from_secs(5);
 
 /// The shards that the gateway reads.
 #[derive(Clone, Default)]
@@ -175,10 +173,9 @@ impl ShardManager {
             && let Some(left) = shards.open.get(&home)
         {
             tracing::info!(%tenant, from = %home, to = %number, "the tenant's envelopes have moved to another shard");
-            let (generation, over) =
-                (current.place.generation, MOVING.min(self.context.settings.drain_time()));
+            let generation = current.place.generation;
             left.replica().leave(tenant, generation);
-            self.workers.move_tenant(tenant, home, generation, over).await;
+            self.workers.move_tenant(tenant, (home, number), generation).await;
         }
         Ok(())
     }

@@ -25,9 +25,8 @@ pub(super) enum Command {
     Update(ShardNumber, ShardUpdate),
     /// Send a page of the list of connections.
     List(Operation, Box<(Tenant, Search)>, oneshot::Sender<Page>),
-    /// A tenant's envelopes have moved from this shard to another one, in this generation; its connections follow within
-    /// this time.
-    MoveTenant(Tenant, ShardNumber, u32, Duration),
+    /// A tenant's envelopes have moved to another shard, in this generation; its connections follow.
+    MoveTenant { tenant: Tenant, from: ShardNumber, to: ShardNumber, generation: u32 },
     /// Move every connection to another gateway within this time, and end.
     Drain(Duration),
     /// Close every connection at once, and end.

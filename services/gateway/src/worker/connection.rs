@@ -162,6 +162,7 @@ pub(super) enum Step {
     Read,
     Write,
     Replay,
+    FollowTenant,
     SavePosition,
     End,
 }
@@ -304,6 +305,9 @@ impl Connection {
         }
         if state.behind().is_some() && state.has_sent_all() {
             return Some(Step::Replay);
+        }
+        if state.is_moving() && state.has_sent_all() && state.has_acknowledged_all() {
+            return Some(Step::FollowTenant);
         }
         if std::mem::take(&mut state.has_room) {
             state.blocked = false;

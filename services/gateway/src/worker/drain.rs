@@ -12,12 +12,12 @@ use std::cmp::Reverse;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidings_model::{ShardNumber, Tenant};
 use tidings_protocol::close::CloseCode;
 use tokio::time::Instant;
 
 use super::Worker;
 use super::connection::{ACKNOWLEDGING_TIME, Connection, State};
+use super::follow_tenant::is_misplaced;
 
 /// How long saving a position may take.
 const SAVING: Duration = Duration::from_secs(2);
@@ -32,27 +32,6 @@ impl Worker {
         self.spread_out(self.connections.borrow().values().cloned().collect(), over, now);
     }
 
-    /// Closes a tenant's connections in this shard within this time.
-    pub(super) fn move_tenant(&self, tenant: &Tenant, from: ShardNumber, generation: u32, over: Duration) {
-        let Some(shard) = self.shard(from) else { return };
-        shard.progress.leave(tenant, generation);
-        self.spread_out(self.connections_of(from, Some(tenant)), over, Instant::now());
-    }
-
-    /// Closes at once the connections that are open since before the tenant was in another shard. What was new there was
-    /// rebuilt before the notice of its return and was given to no connection; so what follows the notice would come to
-    /// them behind a hole. When their clients reconnect, they resume where they were.
-    pub(super) fn reconnect_returned(&self, tenant: &Tenant, shard: ShardNumber) {
-        let now = Instant::now();
-        for connection in self.connections_of(shard, Some(tenant)) {
-            let state = &mut *connection.state();
-            if has_come_back(state) {
-                state.leave(now);
-                connection.request_ack(state);
-            }
-        }
-    }
-
     fn spread_out(&self, mut connections: Vec<Rc<Connection>>, over: Duration, now: Instant) {
         let random = self.context.random;
         connections.sort_by_cached_key(|_| random().to_bits());
@@ -64,17 +43,9 @@ impl Worker {
         *self.timers.borrow_mut() = connections.keys().map(|id| Reverse((now, *id))).collect();
     }
 
-    /// Gives a new connection its time if the worker is draining already, or its tenant has moved since its handshake.
+    /// Gives a new connection its time if the worker is draining already.
     pub(super) fn drain_new(&self, connection: &Connection, now: Instant) {
-        let (has_come_back, is_here) = {
-            let state = connection.state();
-            (has_come_back(&state), is_here(&state))
-        };
-        if has_come_back {
-            connection.state().leave(now);
-        } else if !is_here {
-            self.announce(connection, Duration::ZERO, now);
-        } else if let Some(drained_by) = self.drained_by.get() {
+        if let Some(drained_by) = self.drained_by.get() {
             let left = drained_by.saturating_duration_since(now);
             self.announce(connection, left.mul_f64((self.context.random)()), now);
         }
@@ -111,7 +82,7 @@ impl Worker {
     fn reason_to_leave(&self, state: &State) -> (CloseCode, &'static str) {
         if self.drained_by.get().is_some() {
             (CloseCode::GoingAway, "the gateway is shutting down")
-        } else if !is_here(state) || has_come_back(state) {
+        } else if is_misplaced(state) {
             (CloseCode::GoingAway, "the messages have moved within the service; connect again")
         } else {
             (CloseCode::ConnectionAge, "the connection has reached its greatest age")
@@ -141,16 +112,6 @@ impl Worker {
             self.unregister(&connection);
         }
     }
-}
-
-/// Whether the envelopes of the connection's tenant are in the connection's shard.
-fn is_here(state: &State) -> bool {
-    state.shard().current(state.principal().tenant()).is_some()
-}
-
-/// Whether the tenant was in another shard since the connection began, and is back.
-fn has_come_back(state: &State) -> bool {
-    state.shard().has_come_back(state.principal().tenant(), state.generation())
 }
 
 /// A time in each of as many equal parts of a span, ascending.

@@ -84,8 +84,8 @@ impl Worker {
                 self.fan_out(shard, &envelopes).await;
             }
             Command::Update(shard, update) => self.update(shard, update),
-            Command::MoveTenant(tenant, shard, generation, over) => {
-                self.move_tenant(&tenant, shard, generation, over);
+            Command::MoveTenant { tenant, from, to, generation } => {
+                self.move_tenant(tenant, from, to, generation);
             }
             Command::List(operation, question, answer) => {
                 // The asking side may have gone.
@@ -144,6 +144,11 @@ impl Worker {
                 Some(Step::Replay) => {
                     return self
                         .spawn_step(connection, async |worker, connection| worker.replay(connection).await);
+                }
+                Some(Step::FollowTenant) => {
+                    return self.spawn_step(connection, async |worker, connection| {
+                        worker.follow_tenant(connection).await;
+                    });
                 }
                 Some(Step::SavePosition) => {
                     return self.spawn_step(connection, async |worker, connection| {

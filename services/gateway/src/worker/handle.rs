@@ -82,15 +82,14 @@ impl Workers {
         self.send_all(|| Command::Update(number, update.clone())).await;
     }
 
-    /// A tenant's envelopes have moved from this shard to another one, in this generation; its connections follow.
+    /// A tenant's envelopes have moved to another shard, in this generation; its connections follow.
     pub(crate) async fn move_tenant(
         &self,
         tenant: &Tenant,
-        from: ShardNumber,
+        (from, to): (ShardNumber, ShardNumber),
         generation: u32,
-        over: Duration,
     ) {
-        self.send_all(|| Command::MoveTenant(tenant.clone(), from, generation, over)).await;
+        self.send_all(|| Command::MoveTenant { tenant: tenant.clone(), from, to, generation }).await;
     }
 
     /// A page of the connections of one worker, and whether there is another worker behind it; `None` if there is no such

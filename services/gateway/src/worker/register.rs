@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::command::{NewConnection, ShardUpdate};
 use super::connection::{Connection, Socket, Start};
+use super::follow_tenant::{begin_following, is_misplaced};
 use super::routing_table::RoutingTable;
 use super::shard_progress::ShardProgress;
 use super::{ServedShard, Worker};
@@ -33,7 +34,7 @@ impl Worker {
             ShardUpdate::Envelopes(_) => {}
             ShardUpdate::Began { tenant, generation, since } => {
                 shard.progress.begin(&tenant, generation, since);
-                self.reconnect_returned(&tenant, number);
+                self.resume_returned(&tenant, number);
             }
             ShardUpdate::Left { tenant, generation } => shard.progress.leave(&tenant, generation),
             ShardUpdate::Restarted(epoch) => {
@@ -94,6 +95,11 @@ impl Worker {
         // The user may have been disabled since the handshake.
         self.close_if_blocked(&connection);
         connection.welcome(resume, self.now());
+        // The tenant may have moved since the handshake.
+        let is_misplaced = is_misplaced(&connection.state());
+        if is_misplaced {
+            begin_following(&connection);
+        }
         self.drain_new(&connection, now);
         if !early_bytes.is_empty() {
             self.receive(&connection, &mut early_bytes.to_vec());

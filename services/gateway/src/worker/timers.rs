@@ -23,7 +23,13 @@ impl Worker {
         let now = Instant::now();
         while let Some(id) = self.common.deadlines.next_due(now) {
             if let Some(connection) = self.connection(id) {
-                connection.state().check_deadline(now);
+                let state = &mut *connection.state();
+                let was_moving = state.is_moving();
+                state.check_deadline(now);
+                if was_moving && !state.is_served() {
+                    // Its client has not acknowledged what it was given before its tenant moved.
+                    connection.announce_close(state, Duration::ZERO, (now, self.now()));
+                }
             }
         }
         loop {

@@ -1,5 +1,6 @@
 //! What a connection is told besides live envelopes: replayed envelopes, and the control messages of `tidings.v1`.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use tidings_model::{Epoch, Position};
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{Connection, Given, State};
 use crate::replica::{Form, FramedEnvelope, Gap, ResumePoint};
+use crate::worker::shard_progress::ShardProgress;
 
 impl Connection {
     /// Queues a control message, which plain clients do not receive.
@@ -92,6 +94,23 @@ impl Connection {
         let gap = ServerMessage::Gap { from, to: state.position(0), reason: GapReason::Epoch };
         self.notify(&mut state, &gap, now);
         self.flush_now(&mut state);
+    }
+
+    /// The connection has followed its tenant to this shard, and resumes there. Its client is told the new position when it
+    /// has caught up: sequences are those of the new shard from here on.
+    pub(in crate::worker) fn follow(
+        &self,
+        shard: Rc<ShardProgress>,
+        (resume, generation): (ResumePoint, u32),
+        now: OffsetDateTime,
+    ) {
+        let mut state = self.state();
+        let is_received = self.form() == Form::Plain || resume.gap.is_none();
+        state.follow(shard, generation, resume.after.sequence, is_received);
+        if let Some(Gap { from, to, reason }) = resume.gap {
+            self.notify(&mut state, &ServerMessage::Gap { from, to, reason }, now);
+            self.flush_now(&mut state);
+        }
     }
 
     /// Tells the client that the connection is closed after this time.

@@ -1,7 +1,7 @@
 //! The phase that a connection is in, and which of its client's frames still count. Pure.
 //!
-//! The phases follow each other in the order of [`Phase`], but for the first two, between which a connection changes as it
-//! keeps up or not. Two invariants: no event leads back, so nothing that a client sends revives a connection that is being
+//! The phases follow each other in the order of [`Phase`], but for the first three, between which a connection changes as
+//! it keeps up or not, and as its tenant moves. Two invariants: no event leads back, so nothing that a client sends revives a connection that is being
 //! closed; and a deadline is set when its phase begins and never moves.
 
 use std::time::Duration;
@@ -23,6 +23,9 @@ pub(super) enum Phase {
     /// Everything up to `after` has been given; the rest is read from the replica, as fast as the client takes it. A new
     /// connection begins here, and becomes live as soon as it is seen to have everything.
     CatchingUp { after: u64 },
+    /// The tenant's envelopes are in another shard, to which the connection is about to follow. Nothing more is given before;
+    /// a client that has not acknowledged everything until then has to reconnect.
+    Moving { until: Instant },
     /// Nothing more is given; acknowledgements count until then.
     AwaitingAcks { until: Instant },
     /// The consumer's position is being saved; then comes the Close.
@@ -40,6 +43,14 @@ pub(super) enum PhaseEvent {
     CaughtUp,
     /// The connection has everything up to here, and does not keep up; or a replay has read so far.
     FellBehind {
+        after: u64,
+    },
+    /// The tenant's envelopes are in another shard.
+    TenantMoved {
+        until: Instant,
+    },
+    /// The connection is in the shard of its tenant, and has everything up to `after`.
+    Followed {
         after: u64,
     },
     /// Nothing more is given.
@@ -67,7 +78,11 @@ impl Phase {
             (PhaseEvent::FellBehind { after }, Self::Live | Self::CatchingUp { .. }) => {
                 Self::CatchingUp { after }
             }
-            (PhaseEvent::Left { now }, Self::Live | Self::CatchingUp { .. }) => {
+            (PhaseEvent::TenantMoved { until }, Self::Live | Self::CatchingUp { .. }) => {
+                Self::Moving { until }
+            }
+            (PhaseEvent::Followed { after }, Self::Moving { .. }) => Self::CatchingUp { after },
+            (PhaseEvent::Left { now }, Self::Live | Self::CatchingUp { .. } | Self::Moving { .. }) => {
                 Self::AwaitingAcks { until: now + ACKNOWLEDGING_TIME }
             }
             (PhaseEvent::Acknowledged, Self::AwaitingAcks { .. }) => Self::SavingPosition,
@@ -85,22 +100,22 @@ impl Phase {
             _ => return false,
         };
         *self = next;
-        !next.is_served()
+        !matches!(next, Self::Live | Self::CatchingUp { .. })
     }
 
     /// Whether a frame of this kind counts, or is ignored.
     pub(super) fn obeys(self, kind: FrameKind) -> bool {
         match self {
-            Self::Live | Self::CatchingUp { .. } => true,
+            Self::Live | Self::CatchingUp { .. } | Self::Moving { .. } => true,
             Self::AwaitingAcks { .. } => matches!(kind, FrameKind::Acknowledgement | FrameKind::Close),
             Self::SavingPosition | Self::Closing { is_answered: false, .. } => kind == FrameKind::Close,
             Self::Closing { is_answered: true, .. } | Self::Closed => false,
         }
     }
 
-    /// Whether envelopes are given to the connection.
+    /// Whether the connection stays, as far as is known.
     pub(super) fn is_served(self) -> bool {
-        matches!(self, Self::Live | Self::CatchingUp { .. })
+        matches!(self, Self::Live | Self::CatchingUp { .. } | Self::Moving { .. })
     }
 
     /// Whether a Close was sent or received, or cannot be any more.
@@ -111,7 +126,9 @@ impl Phase {
     /// When the next phase begins whatever the client does.
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
-            Self::AwaitingAcks { until } | Self::Closing { until, .. } => Some(until),
+            Self::Moving { until } | Self::AwaitingAcks { until } | Self::Closing { until, .. } => {
+                Some(until)
+            }
             Self::Live | Self::CatchingUp { .. } | Self::SavingPosition | Self::Closed => None,
         }
     }

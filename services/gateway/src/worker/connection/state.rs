@@ -86,6 +86,11 @@ impl State {
         self.phase.obeys(kind)
     }
 
+    /// Whether the connection is about to follow its tenant to another shard.
+    pub(in crate::worker) fn is_moving(&self) -> bool {
+        matches!(self.phase, Phase::Moving { .. })
+    }
+
     pub(super) fn is_live(&self) -> bool {
         self.phase == Phase::Live
     }
@@ -183,10 +188,10 @@ impl State {
     /// while the client of a connection with a gap has acknowledged nothing.
     pub(in crate::worker) fn acknowledged_position(&self) -> Option<Position> {
         let acknowledged = self.acknowledged()?;
-        let through = match self.behind() {
-            Some(after) => after,
-            None if self.is_live() => self.shard.cursor(),
-            None => self.missed_after.min(self.shard.cursor()),
+        let through = match self.phase {
+            Phase::CatchingUp { after } => after,
+            Phase::Live => self.shard.cursor(),
+            _ => self.missed_after.min(self.shard.cursor()),
         };
         let has_all = acknowledged >= self.sent;
         Some(self.position(if has_all { acknowledged.max(through) } else { acknowledged }))
@@ -343,9 +348,42 @@ impl State {
 
     /// Does not wait for a client that has acknowledged everything.
     pub(in crate::worker) fn save_if_acknowledged(&mut self) {
-        if self.acknowledged().is_some_and(|acknowledged| acknowledged >= self.sent) {
-            self.save_position();
+        if self.has_acknowledged_all() {
+            if self.is_moving() { self.wake() } else { self.save_position() }
         }
+    }
+
+    pub(super) fn has_acknowledged_all(&self) -> bool {
+        self.acknowledged().is_some_and(|acknowledged| acknowledged >= self.sent)
+    }
+
+    /// Gives the connection nothing more from its shard, until it has followed its tenant to another one.
+    pub(in crate::worker) fn begin_moving(&mut self, until: Instant) {
+        let after = self.behind().unwrap_or(self.shard.cursor());
+        if self.phase.advance(PhaseEvent::TenantMoved { until }) {
+            self.missed_after = after;
+            self.common.deadlines.add(until, self.id);
+            self.wake();
+        }
+    }
+
+    /// The connection is in this shard now and continues there. Its client has received everything up to `after`, as far as
+    /// that is known.
+    pub(super) fn follow(
+        &mut self,
+        shard: Rc<ShardProgress>,
+        generation: u32,
+        after: u64,
+        is_received: bool,
+    ) {
+        let last_message = self.last_message;
+        self.shard = shard;
+        self.forget_positions(generation, is_received.then_some(after));
+        // A message that is in both shards comes once.
+        self.last_message = last_message;
+        (self.sent, self.ack_requested, self.catching_up) = (after, after, true);
+        self.phase.advance(PhaseEvent::Followed { after });
+        self.wake();
     }
 
     fn save_position(&mut self) {
@@ -372,7 +410,11 @@ impl State {
     /// The phase's time may be over.
     pub(in crate::worker) fn check_deadline(&mut self, now: Instant) {
         if self.phase.deadline().is_some_and(|deadline| deadline <= now) {
-            if self.is_closing() { self.end() } else { self.save_position() }
+            match self.phase {
+                Phase::Moving { .. } => self.leave(now),
+                _ if self.is_closing() => self.end(),
+                _ => self.save_position(),
+            }
         }
     }
 

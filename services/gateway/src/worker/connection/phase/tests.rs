@@ -19,6 +19,7 @@ pub(in crate::worker::connection) fn every_phase(now: Instant) -> Vec<(&'static 
     let all = [
         begun,
         live,
+        after(live, &[PhaseEvent::TenantMoved { until: now }]),
         after(live, &[PhaseEvent::Left { now }]),
         after(live, &[PhaseEvent::Left { now }, PhaseEvent::Acknowledged]),
         after(live, &[PhaseEvent::CloseSent { now }]),
@@ -28,6 +29,7 @@ pub(in crate::worker::connection) fn every_phase(now: Instant) -> Vec<(&'static 
     let name = |phase: Phase| match phase {
         Phase::CatchingUp { .. } => "catching up",
         Phase::Live => "live",
+        Phase::Moving { .. } => "moving",
         Phase::AwaitingAcks { .. } => "awaiting acks",
         Phase::SavingPosition => "saving position",
         Phase::Closing { is_answered: false, .. } => "closing",
@@ -37,10 +39,12 @@ pub(in crate::worker::connection) fn every_phase(now: Instant) -> Vec<(&'static 
     all.map(|phase| (name(phase), phase)).into()
 }
 
-fn every_event(now: Instant) -> [PhaseEvent; 7] {
+fn every_event(now: Instant) -> [PhaseEvent; 9] {
     [
         PhaseEvent::CaughtUp,
         PhaseEvent::FellBehind { after: 3 },
+        PhaseEvent::TenantMoved { until: now },
+        PhaseEvent::Followed { after: 3 },
         PhaseEvent::Left { now },
         PhaseEvent::Acknowledged,
         PhaseEvent::CloseSent { now },
@@ -52,8 +56,16 @@ fn every_event(now: Instant) -> [PhaseEvent; 7] {
 #[test]
 fn every_phase_is_in_the_list() {
     let names: Vec<_> = every_phase(Instant::now()).into_iter().map(|(name, _)| name).collect();
-    let expected =
-        ["catching up", "live", "awaiting acks", "saving position", "closing", "answered", "closed"];
+    let expected = [
+        "catching up",
+        "live",
+        "moving",
+        "awaiting acks",
+        "saving position",
+        "closing",
+        "answered",
+        "closed",
+    ];
     assert_eq!(names, expected);
 }
 
@@ -61,7 +73,7 @@ fn every_phase_is_in_the_list() {
 fn no_event_leads_back() {
     let now = Instant::now();
     let rank = |name: &str| match name {
-        "catching up" | "live" => 0,
+        "catching up" | "live" | "moving" => 0,
         "awaiting acks" => 1,
         "saving position" => 2,
         "closing" => 3,
@@ -88,8 +100,7 @@ fn a_deadline_does_not_move_and_is_within_a_second_of_the_close() {
         for event in every_event(later(now, 1)) {
             let changed = after(phase, &[event]);
             // The next phase may have one of its own; the same has the same.
-            let is_same = changed.is_closing() == phase.is_closing();
-            if is_same && !matches!(changed, Phase::Closed | Phase::SavingPosition) {
+            if std::mem::discriminant(&changed) == std::mem::discriminant(&phase) {
                 assert_eq!(changed.deadline(), Some(deadline), "{name}, {event:?}");
             }
         }

@@ -82,7 +82,7 @@ fn of_a_connection_that_is_being_closed_nothing_counts_but_its_close() {
     for (name, phase) in every_phase(Instant::now()) {
         for (what, bytes, counts) in every_frame() {
             let expected = match name {
-                "live" | "catching up" => true,
+                "live" | "catching up" | "moving" => true,
                 "awaiting acks" => counts != Counts::Served,
                 "saving position" | "closing" => counts == Counts::UntilClosed,
                 _ => false,
