@@ -197,7 +197,7 @@ impl Crowd {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_killed_at_random_moments_loses_nothing() {
     let mut random = Random::seeded();
-    let site = Site::setup().variable("TIDINGS_GATEWAY__SHARDS", "2").start().await;
+    let site = Site::setup().variable("TIDINGS_GATEWAY__WORKERS", "2").start().await;
     let first = site.gateway().await;
     let each = NOTES / USERS;
     let crowd = Crowd::gather(&site, &first, &mut random, each).await;

@@ -70,6 +70,15 @@ impl Maker {
         since
     }
 
+    /// Creates the second shard's stream.
+    async fn second_shard(&self, site: &Site) {
+        let config = site.stream("ENVELOPES").await.cached_info().config.clone();
+        let subjects =
+            ["envelopes_1.>", "purges_1.>", "places_1.>", "fences_1.>"].map(str::to_owned).to_vec();
+        let second = jetstream::stream::Config { name: "ENVELOPES_1".to_owned(), subjects, ..config };
+        self.context.create_stream(second).await.unwrap();
+    }
+
     async fn publish(&self, subject: String, headers: HeaderMap, body: String) -> u64 {
         let sent = self.context.publish_with_headers(subject, headers, body.into()).await.unwrap();
         sent.await.expect("the stream takes it").sequence
@@ -223,13 +232,58 @@ async fn who_stands_before_the_mailbox_is_served_from_either_generation() {
 }
 
 #[tokio::test]
+async fn a_client_that_acknowledges_follows_its_tenant_without_reconnecting() {
+    let (mut site, gateway) = Site::with_gateway().await;
+    let maker = Maker::instead_of_the_projector(&mut site).await;
+    maker.second_shard(&site).await;
+    let mut ada = dial("ada").returns(&gateway).await.wire;
+    let mut plain = dial("ada").device("plain").open(&gateway).await;
+    for making in [FIRST, ELSEWHERE] {
+        for n in 1..=3 {
+            maker.write(making, "ada", n).await;
+        }
+    }
+    let heard = hear(&mut ada, 3).await;
+    ada.ack(heard[2]["seq"].as_u64().unwrap()).await;
+    hear(&mut plain, 3).await;
+    plain.question().await;
+    plain.answer_all().await;
+    let since = maker.change_over("ENVELOPES_1", "places_1.lab", 1).await;
+    maker.write(ELSEWHERE, "ada", 4).await;
+
+    let mut left = 2;
+    let heard = ada
+        .until(|message| {
+            left -= i32::from(message["n"] == 4 || message["action"] == "caught_up");
+            left == 0
+        })
+        .await;
+    assert_eq!(heard.len(), 2, "nothing else is told: {heard:?}");
+    let note = heard.iter().find(|message| message["n"] == 4).unwrap();
+    let caught_up = heard.iter().find(|message| message["action"] == "caught_up").unwrap();
+    assert_eq!(note["form"], "elsewhere");
+    let position = caught_up["position"].as_str().unwrap();
+    assert_eq!(epoch_of(position), epoch_of(&since), "sequences are those of the new shard");
+    let sequence = note["seq"].as_u64().unwrap();
+    ada.ack(sequence).await;
+    assert_eq!(told(&hear(&mut plain, 4).await), [(4, "elsewhere")]);
+    maker.write(ELSEWHERE, "ada", 5).await;
+    assert_eq!(told(&hear(&mut ada, 5).await), [(5, "elsewhere")]);
+    assert_eq!(told(&hear(&mut plain, 5).await), [(5, "elsewhere")]);
+
+    // What was acknowledged counts wherever the device returns.
+    ada.close().await;
+    site.left("ada", "d").await;
+    let back = dial("ada").returns(&gateway).await;
+    assert_eq!((told(&back.missed), back.gap), (vec![(5, "elsewhere")], None));
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn who_is_connected_follows_its_tenant_to_another_shard() {
     let (mut site, gateway) = Site::with_gateway().await;
     let maker = Maker::instead_of_the_projector(&mut site).await;
-    let config = site.stream("ENVELOPES").await.cached_info().config.clone();
-    let subjects = ["envelopes_1.>", "purges_1.>", "places_1.>", "fences_1.>"].map(str::to_owned).to_vec();
-    let second = jetstream::stream::Config { name: "ENVELOPES_1".to_owned(), subjects, ..config };
-    maker.context.create_stream(second).await.unwrap();
+    maker.second_shard(&site).await;
     dial("bob").returns(&gateway).await.leave().await;
     let mut ada = dial("ada").returns(&gateway).await.wire;
     for making in [FIRST, ELSEWHERE] {

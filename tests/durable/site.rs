@@ -80,7 +80,7 @@ impl Site {
             .variable("TIDINGS_GATEWAY__LISTEN", "127.0.0.1:0")
             .variable("TIDINGS_GATEWAY__DRAIN_TIME", "0s")
             // One, so that what one client hears says what all could.
-            .variable("TIDINGS_GATEWAY__SHARDS", "1")
+            .variable("TIDINGS_GATEWAY__WORKERS", "1")
     }
 
     /// A site with one gateway.

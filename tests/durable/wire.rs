@@ -146,6 +146,13 @@ impl Wire {
         self.send(PONG, &question).await;
     }
 
+    /// Answers every Ping that was not answered.
+    pub(crate) async fn answer_all(&mut self) {
+        while !self.questions.is_empty() {
+            self.answer().await;
+        }
+    }
+
     /// Reads until a Ping comes that carries something, and keeps it for [`Self::answer`]. The test fails if a
     /// message comes first.
     pub(crate) async fn question(&mut self) {

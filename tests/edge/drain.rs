@@ -118,7 +118,7 @@ async fn under_load_everybody_moves_and_hears_everything_once() {
 async fn while_it_drains_the_open_are_served_and_the_new_are_sent_elsewhere() {
     const HOUR: u64 = 60 * 60 * 1000;
     let setup = Setup::default().variable("TIDINGS_GATEWAY__DRAIN_TIME", "1h");
-    let system = setup.variable("TIDINGS_GATEWAY__SHARDS", "1").start().await;
+    let system = setup.variable("TIDINGS_GATEWAY__WORKERS", "1").start().await;
     let mut clients = Vec::new();
     for device in (0..3 * DEVICES).filter(|device| is_sequenced(*device)).take(DEVICES) {
         let mut client = dial(system.address(), device).open().await;

@@ -61,7 +61,7 @@ async fn check_return(
 
 #[tokio::test]
 async fn everyone_hears_exactly_what_they_may() {
-    let mut system = Setup::default().variable("TIDINGS_GATEWAY__SHARDS", "1").start().await;
+    let mut system = Setup::default().variable("TIDINGS_GATEWAY__WORKERS", "1").start().await;
     let mut witness = system.open(json!({ "tenant": "ops", "sub": "the witness" })).await;
     let mut listeners = listeners();
     let mut clients = Vec::new();

@@ -37,7 +37,7 @@ async fn error(client: &mut Client) -> Value {
 
 /// One shard, so that whatever befalls it befalls the other client, too.
 fn setup() -> Setup {
-    Setup::default().variable("TIDINGS_GATEWAY__SHARDS", "1")
+    Setup::default().variable("TIDINGS_GATEWAY__WORKERS", "1")
 }
 
 #[tokio::test]

@@ -146,7 +146,7 @@ async fn progress_is_answered_with_the_newest_state() {
         client.next_json(BOUND).await
     };
     let not_found = |doc: &str| {
-        let message = format!("there is nothing to tell about {doc:?}");
+        let message = format!("no progress for {doc:?}");
         json!({ "code": "NOT_FOUND", "message": message, "original_message_id": 7 })
     };
     assert_eq!(ask(&mut ada, "doc-1").await["data"], not_found("doc-1"));

@@ -180,7 +180,7 @@ const EXPIRY: Duration = Duration::from_secs(90);
 #[tokio::test]
 async fn a_connection_ends_with_its_token_unless_a_fresh_one_is_sent() {
     let setup =
-        Setup::default().variable("TIDINGS_ACCESS__LEEWAY", "0s").variable("TIDINGS_GATEWAY__SHARDS", "1");
+        Setup::default().variable("TIDINGS_ACCESS__LEEWAY", "0s").variable("TIDINGS_GATEWAY__WORKERS", "1");
     let mut system = setup.start().await;
     let (mut renewed, expires) = expiring(&system, 0).await;
     renewed.send_json(&json!({ "action": "authenticate", "token": ada() })).await;

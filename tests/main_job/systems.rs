@@ -26,7 +26,7 @@ async fn incident_command() {
         Listener::new("ops", json!({ "sub": "ada", "orgId": "org-ridge-county-sar" })),
     ];
     // A client without any key can be sent no marker; with a single shard its pong follows everybody's messages.
-    let mut system = Setup::default().variable("TIDINGS_GATEWAY__SHARDS", "1").start().await;
+    let mut system = Setup::default().variable("TIDINGS_GATEWAY__WORKERS", "1").start().await;
     let mut keyless = system.open(json!({ "tenant": "cnc", "sub": "eve" })).await;
     check(&system, "cnc", listeners).await;
     keyless.expect_nothing_before_pong(BOUND).await;

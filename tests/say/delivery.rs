@@ -103,7 +103,7 @@ async fn an_id_that_a_user_gives_twice_is_reported() {
 
 #[tokio::test]
 async fn what_a_connection_says_is_stored_in_its_order() {
-    let mut system = Setup::default().variable("TIDINGS_GATEWAY__SHARDS", "1").start().await;
+    let mut system = Setup::default().variable("TIDINGS_GATEWAY__WORKERS", "1").start().await;
     let mut one = system.open(operator("dee", "s9")).await;
     let mut two = system.open(operator("dee", "s9")).await;
     // As many at once as may wait, and one more while one of them is being stored.
