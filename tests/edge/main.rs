@@ -25,3 +25,4 @@ mod rotation;
 mod slow;
 mod tls;
 mod upgrades;
+mod workers;

@@ -12,6 +12,8 @@ mod connection;
 mod drain;
 mod event_loop;
 mod fan_out;
+#[cfg(debug_assertions)]
+mod fault;
 mod follow_tenant;
 pub(crate) mod handle;
 mod inbound;

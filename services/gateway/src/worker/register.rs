@@ -55,6 +55,8 @@ impl Worker {
     /// Serves a client that has passed the handshake.
     pub(super) fn register(self: &Rc<Self>, new: NewConnection) {
         let NewConnection { socket, early_bytes, from, form, principal, permit, resume, .. } = new;
+        #[cfg(debug_assertions)]
+        self.fail_on_request(principal.consumer.user());
         let Some(shard) = self.shard(new.shard) else {
             tracing::error!(shard = %new.shard, "a client's shard is not served");
             return self.context.consumers.leave(&principal.consumer, None);
