@@ -96,10 +96,10 @@ impl Conversation {
             match effect {
                 Effect::Reply(json) => caused.replies.push(json),
                 Effect::OpenAddress(address, filter) => {
-                    _ = self.opened.insert(named(address.as_str(), &filter))
+                    self.opened.insert(named(address.as_str(), &filter));
                 }
                 Effect::CloseAddress(address, filter) => {
-                    _ = self.opened.remove(&named(address.as_str(), &filter))
+                    self.opened.remove(&named(address.as_str(), &filter));
                 }
                 _ => caused.others += 1,
             }

@@ -147,9 +147,8 @@ impl Stripe {
             let rest = Change { subscriptions: BTreeMap::new(), ..refused.clone() };
             return self.put_back(name, rest);
         }
-        let has_ended =
-            |consumer: &Box<ActiveConsumer>| consumer.connections == 0 && consumer.change.is_none();
-        if self.consumers.get(name).is_some_and(has_ended) {
+        let consumer = self.consumers.get(name);
+        if consumer.is_some_and(|consumer| consumer.connections == 0 && consumer.change.is_none()) {
             self.consumers.remove(name);
         }
     }

@@ -281,8 +281,8 @@ mod tests {
         let documents =
             std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
         let head = "| status | code | when |\n| --- | --- | --- |\n";
-        let table: String =
-            error_codes().map(|(status, code, when)| format!("| {status} | `{code}` | {when} |\n")).collect();
+        let rows = error_codes().map(|(status, code, when)| format!("| {status} | `{code}` | {when} |\n"));
+        let table = rows.collect::<Vec<_>>().concat();
         assert!(documents.contains(&format!("{head}{table}\n")), "expected in README.md:\n\n{head}{table}");
     }
 

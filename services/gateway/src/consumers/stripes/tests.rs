@@ -144,6 +144,7 @@ async fn every_idle_consumer_is_refreshed_in_some_round() {
 /// `cargo test --package tidings-gateway --lib leaving_costs -- --ignored --nocapture`
 #[test]
 #[ignore = "measures"]
+#[expect(clippy::print_stdout, reason = "that is what it is for")]
 fn leaving_costs_the_same_however_many_stay() {
     for staying in [1_000, 100_000, 500_000] {
         let (stripes, stored) = connected(staying + 1_000);
