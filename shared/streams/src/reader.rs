@@ -31,9 +31,10 @@ use crate::outage::Outage;
 use crate::retry::Backoff;
 use crate::topology::{self, Topology, epoch_of};
 
+mod found;
 mod rollback;
 
-use self::rollback::Found;
+use self::found::Found;
 
 const GROUP: &str = "projector";
 /// A standby takes over when the active one has not pulled for so long.
