@@ -42,7 +42,7 @@ impl Scene {
     pub(crate) async fn start(attempts: usize, seed: u64) -> Self {
         let setup = Setup::default()
             // Everybody on one writing thread, so that whatever happens to it happens to the witness, too.
-            .variable("TIDINGS_GATEWAY__SHARDS", "1")
+            .variable("TIDINGS_GATEWAY__WORKERS", "1")
             .variable("TIDINGS_GATEWAY__HANDSHAKE_TIMEOUT", "2s");
         let system = setup.start().await;
         let witness = system.open(json!({ "tenant": "ops", "sub": "witness" })).await;

@@ -67,7 +67,7 @@ async fn check(system: &System, offer: &str, frames: &[u8], violation: Violation
 #[tokio::test]
 async fn every_violation_is_answered_with_its_code() {
     // One shard, so that whatever befalls it befalls the other client, too.
-    let mut system = Setup::default().variable("TIDINGS_GATEWAY__SHARDS", "1").start().await;
+    let mut system = Setup::default().variable("TIDINGS_GATEWAY__WORKERS", "1").start().await;
     let mut other = system.open(json!({ "tenant": "ops", "sub": "other" })).await;
     let mut next = Some(Violation::ReservedBits(0b001));
     while let Some(violation) = next {

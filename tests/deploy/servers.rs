@@ -1,6 +1,6 @@
 //! Several NATS servers: one that is down at the start, one that falls silent, one that is cut off from the others.
 
-use harness::{BOUND, Cable, SECRET, Setup, System, free_port, token};
+use harness::{BOUND, FlakyProxy, SECRET, Setup, System, free_port, token};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -34,8 +34,8 @@ async fn a_start_succeeds_while_a_server_is_down() {
 #[tokio::test]
 async fn a_server_that_falls_silent_is_left_for_another() {
     let system = Setup::default().start().await;
-    let cables = [Cable::to(system.nats.url()).await, Cable::to(system.nats.url()).await];
-    let url = cables.each_ref().map(Cable::url).join(",");
+    let cables = [FlakyProxy::to(system.nats.url()).await, FlakyProxy::to(system.nats.url()).await];
+    let url = cables.each_ref().map(FlakyProxy::url).join(",");
     let mut gateway = system.another_gateway(&[("TIDINGS_NATS__URL", &url)]).await;
     let ada = token(SECRET, json!({ "tenant": "ops", "sub": "ada", "role": "sre" }));
     let mut client = harness::Dial::new(&gateway.address).bearer(&ada).open().await;
@@ -71,7 +71,7 @@ async fn a_server_without_jetstream_is_left_for_another() {
             tokio::spawn(answer_pings(stream));
         }
     });
-    let (good, bad) = (Cable::to(system.nats.url()).await, Cable::to(&url).await);
+    let (good, bad) = (FlakyProxy::to(system.nats.url()).await, FlakyProxy::to(&url).await);
     bad.pull();
     let urls = format!("{},{}", good.url(), bad.url());
     let mut gateway = system.another_gateway(&[("TIDINGS_NATS__URL", &urls)]).await;

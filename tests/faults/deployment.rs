@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 
-use harness::{Cable, Launch, SECRET, Tidings, UNLIMITED, free_port};
+use harness::{FlakyProxy, Launch, SECRET, Tidings, UNLIMITED, free_port};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -51,7 +51,7 @@ pub(crate) struct Service {
     pub(crate) name: &'static str,
     variables: Vec<(&'static str, String)>,
     /// One for each server.
-    cables: Vec<Cable>,
+    cables: Vec<FlakyProxy>,
     process: Option<Tidings>,
 }
 
@@ -98,7 +98,7 @@ impl Deployment {
     async fn add(&mut self, name: &'static str, variables: Vec<(&'static str, String)>) {
         let mut cables = Vec::new();
         for url in self.servers.urls() {
-            cables.push(Cable::to(&url).await);
+            cables.push(FlakyProxy::to(&url).await);
         }
         self.services.push(Service { name, variables, cables, process: None });
         self.start_service(self.services.len() - 1);
@@ -115,7 +115,7 @@ impl Deployment {
     pub(crate) fn start_service(&mut self, index: usize) {
         let launch = {
             let service = &self.services[index];
-            let urls: Vec<&str> = service.cables.iter().map(Cable::url).collect();
+            let urls: Vec<&str> = service.cables.iter().map(FlakyProxy::url).collect();
             let variables = service.variables.iter().map(|(name, value)| (*name, value.as_str()));
             self.launch(&[service.name], &urls.join(",")).variables(variables)
         };
@@ -162,7 +162,7 @@ impl Deployment {
     }
 
     /// The cables of a service.
-    pub(crate) fn cables(&self, index: usize) -> &[Cable] {
+    pub(crate) fn cables(&self, index: usize) -> &[FlakyProxy] {
         &self.services[index].cables
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::{Cable, Tidings, within};
+use harness::{FlakyProxy, Tidings, within};
 use rustix::process::Signal;
 use tokio::time::sleep;
 
@@ -204,11 +204,11 @@ impl Faults {
                 deployment.servers.get(index).kill().await.unwrap();
                 deployment.servers.get(index).wipe().await.unwrap();
             }
-            Fault::CutOffServer => deployment.servers.around(index).for_each(Cable::pull),
-            Fault::SilenceServer => deployment.servers.around(index).for_each(Cable::silence),
+            Fault::CutOffServer => deployment.servers.around(index).for_each(FlakyProxy::pull),
+            Fault::SilenceServer => deployment.servers.around(index).for_each(FlakyProxy::silence),
             Fault::CutRoute => {
                 let cut = deployment.servers.between(index, (index + 1) % SERVERS);
-                cut.into_iter().for_each(Cable::pull);
+                cut.into_iter().for_each(FlakyProxy::pull);
             }
             Fault::FillStore => deployment.servers.fill(Some(index)).await,
             Fault::FillAllStores => deployment.servers.fill(None).await,
@@ -228,8 +228,8 @@ impl Faults {
             Fault::KillService => deployment.kill(service),
             Fault::PauseService => deployment.signal(service, Signal::STOP),
             Fault::RestartService => deployment.stop(service).await,
-            Fault::CutOffService => deployment.cables(service).iter().for_each(Cable::pull),
-            Fault::SilenceService => deployment.cables(service).iter().for_each(Cable::silence),
+            Fault::CutOffService => deployment.cables(service).iter().for_each(FlakyProxy::pull),
+            Fault::SilenceService => deployment.cables(service).iter().for_each(FlakyProxy::silence),
             Fault::SilenceOneLink => deployment.cables(service)[self.random.usize(..SERVERS)].silence(),
             _ => {
                 for service in 0..deployment.services() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_nats::jetstream::stream::{Config, Info, Placement};
 use async_nats::jetstream::{self, Context};
 use futures_util::TryStreamExt as _;
-use harness::{Cable, free_port, within};
+use harness::{FlakyProxy, free_port, within};
 use tidings_embedded::{Cluster, ClusterOptions, NatsServer};
 use tokio::time::timeout;
 
@@ -31,7 +31,7 @@ pub(crate) struct Servers {
     clients: Vec<async_nats::Client>,
     cluster: Cluster,
     /// `routes[a][b]` leads from server `a` to server `b`.
-    routes: Vec<Vec<Cable>>,
+    routes: Vec<Vec<FlakyProxy>>,
     folder: PathBuf,
     has_fillers: bool,
 }
@@ -43,7 +43,7 @@ impl Servers {
         for _ in 0..SERVERS {
             let mut row = Vec::new();
             for port in &ports {
-                row.push(Cable::to(&format!("nats://127.0.0.1:{port}")).await);
+                row.push(FlakyProxy::to(&format!("nats://127.0.0.1:{port}")).await);
             }
             routes.push(row);
         }
@@ -83,12 +83,12 @@ impl Servers {
     }
 
     /// The cables from and to a server.
-    pub(crate) fn around(&self, index: usize) -> impl Iterator<Item = &Cable> {
+    pub(crate) fn around(&self, index: usize) -> impl Iterator<Item = &FlakyProxy> {
         self.routes[index].iter().chain(self.routes.iter().map(move |row| &row[index]))
     }
 
     /// The cables between two servers.
-    pub(crate) fn between(&self, one: usize, other: usize) -> [&Cable; 2] {
+    pub(crate) fn between(&self, one: usize, other: usize) -> [&FlakyProxy; 2] {
         [&self.routes[one][other], &self.routes[other][one]]
     }
 
@@ -169,7 +169,7 @@ impl Servers {
         for server in self.cluster.servers() {
             server.resume().unwrap();
         }
-        self.routes.iter().flatten().for_each(Cable::plug);
+        self.routes.iter().flatten().for_each(FlakyProxy::plug);
         for server in self.cluster.servers_mut() {
             if server.pid().is_none() {
                 server.restart().await.unwrap();

@@ -15,14 +15,14 @@ use tokio_tungstenite::tungstenite::{self, Message, client::IntoClientRequest};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::BOUND;
-use crate::road::{Road, Stream};
+use crate::transport::{Stream, Transport};
 
 /// A handshake in the making.
 #[derive(Clone, Debug)]
 pub struct Dial {
     url: Url,
     headers: HeaderMap,
-    road: Road,
+    road: Transport,
 }
 
 impl Dial {
@@ -31,12 +31,12 @@ impl Dial {
     pub fn new(gateway: &str) -> Self {
         let url =
             Url::parse(gateway).and_then(|url| url.join("/api/ws")).expect("the gateway's address is a URL");
-        Self { url, headers: HeaderMap::new(), road: Road::default() }
+        Self { url, headers: HeaderMap::new(), road: Transport::default() }
     }
 
     /// By another road than bare TCP.
     #[must_use]
-    pub fn by(self, road: &Road) -> Self {
+    pub fn by(self, road: &Transport) -> Self {
         Self { road: road.clone(), ..self }
     }
 

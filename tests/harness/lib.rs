@@ -14,25 +14,25 @@
 #![allow(clippy::missing_panics_doc, reason = "every function here panics when the test has failed")]
 
 mod authority;
-mod cable;
 mod client;
 mod command;
+mod flaky_proxy;
 mod issuer;
 mod nats;
 mod ports;
-mod road;
 mod system;
 mod token;
+mod transport;
 mod wait;
 
 pub use authority::Authority;
-pub use cable::Cable;
 pub use client::{Client, Dial, Refusal};
 pub use command::{Finished, Launch, Tidings, binary};
+pub use flaky_proxy::FlakyProxy;
 pub use issuer::{Answer, KeyServer, SigningKey};
 pub use nats::{Nats, Saved, nats, nats_with};
 pub use ports::free_port;
-pub use road::{Road, Stream};
 pub use system::{Gateway, Rejected, SCHEMAS, SECRET, Setup, System, UNLIMITED};
 pub use token::token;
+pub use transport::{Stream, Transport};
 pub use wait::{BOUND, eventually, within};

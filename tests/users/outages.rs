@@ -1,6 +1,6 @@
 //! What is said of users while NATS is away from a gateway.
 
-use harness::{BOUND, Cable, System};
+use harness::{BOUND, FlakyProxy, System};
 use serde_json::json;
 
 use crate::site::{Site, open, refused, token_of};
@@ -30,7 +30,7 @@ async fn the_watch_outlives_a_restart_of_nats() {
 #[tokio::test]
 async fn what_was_said_while_a_gateway_was_cut_off_holds_when_it_is_back() {
     let system = System::start().await;
-    let cable = Cable::to(system.nats.url()).await;
+    let cable = FlakyProxy::to(system.nats.url()).await;
     let mut far = system.another_gateway(&[("TIDINGS_NATS__URL", cable.url())]).await;
     let (ada, bo) = (token_of("ada", &json!({})), token_of("bo", &json!({})));
     let mut near = open(system.address(), &ada).await;

@@ -136,7 +136,7 @@ pub(crate) async fn write_consumers(
             let _: jetstream::publish::PublishAck = stored?;
         }
         let mut change = Change::new(position, Presence::Left("another".to_owned()), seen_at);
-        change.keys = addresses(&user)?.into();
+        change.grants = addresses(&user)?.into();
         let mut headers = HeaderMap::new();
         headers.insert(NATS_MESSAGE_TTL, HeaderValue::from(TIME_TO_LIVE));
         let state = serde_json::to_vec(&change.apply(None))?;

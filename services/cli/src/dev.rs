@@ -52,7 +52,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     let tenants = catalogs.tenants();
     let current = reload::keep_current(&config, catalogs, Some(&topology), &shutdown, Reason::Change).await?;
     // Before the gateway takes anybody in, who would be sent to another shard a moment later.
-    tidings_projector::place_configured(&topology, &serve::shards(&config)?).await?;
+    tidings_projector::place_initially(&topology, &serve::shards(&config)?).await?;
     let scheme = if identity.is_some() { "wss" } else { "ws" };
     let stores = serve::Stores::open(&config, topology.clone()).await?;
     let (_, reason) = tokio::sync::watch::channel(String::new());

@@ -1,9 +1,9 @@
-//! The audit log: who was refused, and what administrators did. Lines of the log with the target `audit`.
+//! The audit log: refused requests and administrators' actions. Lines of the log with the target `audit`.
 //!
-//! Each says what happened, to whom, because of what and from where; none contains a token or any part of
-//! one. What administrators do is always written. Refusals cost whoever causes them nothing, so they are bounded: per
-//! minute so many of one address and so many in all are written, the others are counted, and the counts
-//! are written at the minute's end.
+//! Each line says what happened, to which user, why, and from which address; none contains a token or a part of one.
+//! Administrators' actions are always logged. Refusals cost an attacker nothing, so their number is bounded: per minute
+//! so many of one address and so many in all are logged, the others are counted, and the counts are logged at the end of
+//! the minute.
 
 mod ledger;
 
@@ -13,14 +13,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use tidings_model::Tenant;
 use tidings_streams::connections::ConnectionName;
 use tidings_streams::users::UserName;
 use tokio_util::sync::CancellationToken;
 
 use self::ledger::Ledger;
+use crate::auth::Administrator;
+use crate::error::ApiError;
 
-/// The span of time in which refusals are counted.
+/// The time in which refusals are counted.
 const SPAN: Duration = Duration::from_secs(60);
 
 /// The log of refusals.
@@ -29,38 +30,27 @@ pub(crate) struct Audit {
     ledger: Mutex<Ledger>,
 }
 
-/// Somebody was refused.
-pub(crate) struct Refused<'r> {
-    /// What was refused: `handshake`, `authenticate`, `administration`.
-    pub(crate) what: &'static str,
-    pub(crate) status: StatusCode,
-    /// The code that the client is told.
-    pub(crate) code: &'r str,
-    /// What the client is told.
-    pub(crate) why: &'r dyn Display,
-    /// If a good token says so.
-    pub(crate) who: Option<&'r UserName>,
-    pub(crate) from: IpAddr,
-}
-
-/// An administrator, as a good token says.
-#[derive(Debug, Clone)]
-pub(crate) struct Administrator {
-    pub(crate) tenant: Tenant,
-    /// The claim `sub`.
-    pub(crate) user: String,
-    pub(crate) from: IpAddr,
-}
-
 impl Audit {
-    /// Writes a refusal, or counts it. Only 401, 403 and 429 are about who may do what.
-    pub(crate) fn refused(&self, refused: &Refused<'_>) {
-        let Refused { what, status, code, why, who, from } = refused;
+    /// Logs a refused request.
+    pub(crate) fn refused(&self, what: &'static str, error: &ApiError, from: IpAddr) {
+        let code = error.code();
+        self.refused_with(what, (code.status(), code.as_str()), error, error.user(), from);
+    }
+
+    /// Logs a refusal with this status and code, or counts it. Only 401, 403 and 429 are about access.
+    pub(crate) fn refused_with(
+        &self,
+        what: &'static str,
+        (status, code): (StatusCode, &str),
+        why: &dyn Display,
+        who: Option<&UserName>,
+        from: IpAddr,
+    ) {
         let is_about_access = matches!(
-            *status,
+            status,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
         );
-        if !is_about_access || !self.ledger().admits(*from) {
+        if !is_about_access || !self.ledger().admits(from) {
             return;
         }
         let (who, why) = (who.map(ToString::to_string), why.to_string());
@@ -68,7 +58,7 @@ impl Audit {
         tracing::info!(target: "audit", what, who, status, code, why, %from, "refused");
     }
 
-    /// Writes the counts of what was left out, every minute and at the end, until cancelled.
+    /// Logs the counts of refusals that were not logged, every minute and at the end, until cancelled.
     pub(crate) async fn run(&self, cancelled: &CancellationToken) {
         while cancelled.run_until_cancelled(tokio::time::sleep(SPAN)).await.is_some() {
             self.close_span();
@@ -92,7 +82,7 @@ impl Audit {
     }
 }
 
-/// An administrator did something to something.
+/// Logs an administrator's action.
 pub(crate) fn done(by: &Administrator, what: &'static str, to: &dyn Display, why: Option<&str>) {
     let Administrator { tenant, user, from } = by;
     let (who, to) = (format!("{tenant}/{user}"), to.to_string());
@@ -100,7 +90,7 @@ pub(crate) fn done(by: &Administrator, what: &'static str, to: &dyn Display, why
     tracing::info!(target: "audit", what, who, to, why, %from, "administration");
 }
 
-/// The gateway ended a connection because somebody wanted it to.
+/// Logs a connection that was closed on request.
 pub(crate) fn closed(
     connection: &ConnectionName,
     user: &dyn Display,

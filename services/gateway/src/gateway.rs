@@ -1,37 +1,35 @@
-//! Starting and ending a gateway.
+//! Starting, running and ending a gateway.
+//!
+//! The gateway supervises its parts: when a worker fails, new connections are refused, the other workers are drained, and
+//! the gateway ends with the error.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_access::{Rules, TokenPlace, Verifier};
+use tidings_access::{Rules, Verifier};
 use tidings_catalog::Catalogs;
-use tidings_model::ShardNumber;
 use tidings_runtime::config::GatewayConfig;
 use tidings_runtime::shutdown::Shutdown;
+use tidings_streams::Topology;
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::users::{UserWatch, Users};
-use tidings_streams::{ExtentError, FollowError, PlacementError, Topology, TopologyError, may_pass};
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::accept;
+use crate::api::{Routes, Stage};
 use crate::audit::Audit;
-use crate::connections;
-use crate::http::{Routes, Stage};
-use crate::lanes::Keeper;
+use crate::auth::{Authenticator, DisabledUsers};
+use crate::clock::Clock;
+use crate::consumers::ConsumerCache;
+use crate::context::{Complaints, Context};
+use crate::error::StartError;
 use crate::limits::Limits;
-use crate::listening::Listening;
-use crate::positions::Positions;
-use crate::readiness::{self, Readiness, Trouble};
-use crate::shared::{Complaints, Shared};
-use crate::tls::Identity;
-use crate::users::KnownUsers;
-
-/// How long to wait before NATS is asked again.
-const RETRY: Duration = Duration::from_secs(1);
+use crate::net::{Identity, Listening, serve};
+use crate::readiness::Readiness;
+use crate::shards::{ShardManager, answer_questions, watch_readiness};
+use crate::worker::handle::{Supervisor, Workers};
 
 /// What a gateway is made of.
 pub struct Parts {
@@ -65,7 +63,7 @@ pub struct Parts {
 
 /// A gateway that listens.
 pub struct Gateway {
-    shared: Arc<Shared>,
+    context: Arc<Context>,
     listener: TcpListener,
     /// Of the admin interface, where it has an address of its own.
     admin: Option<TcpListener>,
@@ -77,21 +75,28 @@ impl Gateway {
     /// Takes over a listening socket. Nobody is answered before [`Gateway::run`].
     #[must_use]
     pub fn new(parts: Parts, listening: Listening) -> Self {
-        let catalogs = Arc::clone(&parts.catalogs.borrow());
-        let shared = Arc::new(Shared {
-            limits: Limits::new(&parts.settings, &catalogs),
+        let clock = Clock::from(parts.clock);
+        let limits = Arc::new(Limits::new(&parts.settings, &parts.catalogs.borrow()));
+        let users = Arc::new(DisabledUsers::new(parts.users));
+        let authenticator = Authenticator::new(
+            (parts.rules, parts.verifier),
+            parts.leeway,
+            parts.catalogs.clone(),
+            Arc::clone(&users),
+            Arc::clone(&limits),
+            clock,
+        );
+        let context = Arc::new(Context {
+            limits,
+            authenticator,
+            users,
             settings: parts.settings,
-            leeway: parts.leeway,
-            admin_rules: Rules { places: vec![TokenPlace::Header], ..parts.rules.clone() },
-            rules: parts.rules,
-            verifier: parts.verifier,
             catalogs: parts.catalogs,
             topology: parts.topology,
             max_event_bytes: parts.max_event_bytes,
-            clock: parts.clock,
+            clock,
             random: parts.random,
-            positions: Positions::new(parts.consumers, parts.name.clone(), parts.clock),
-            users: KnownUsers::new(parts.users),
+            consumers: ConsumerCache::new(parts.consumers, parts.name.clone(), clock),
             audit: Audit::default(),
             readiness: Readiness::default(),
             complaints: Complaints::default(),
@@ -99,26 +104,25 @@ impl Gateway {
         });
         let (identity, stage) = (parts.identity, watch::Sender::new(Stage::Starting));
         let (listener, admin) = listening.into_listeners();
-        Self { shared, listener, admin, identity, stage }
+        Self { context, listener, admin, identity, stage }
     }
 
     /// Returns when clients are served, with `true`; or when the gateway ends before, with `false`.
     pub fn opened(&self) -> impl Future<Output = bool> + Send + use<> {
         let mut stage = self.stage.subscribe();
-        async move { stage.wait_for(|stage| matches!(stage, Stage::Open(_))).await.is_ok() }
+        async move { stage.wait_for(|stage| matches!(stage, Stage::Open(..))).await.is_ok() }
     }
 
-    /// Serves until told to end; then moves everybody elsewhere over the configured time, or at once if it is
-    /// urgent, saves their positions and returns. Until the last one has left, whoever comes is told to go
-    /// elsewhere, too.
+    /// Serves until it is told to end; then moves every connection to other gateways over the configured time, or at once
+    /// if it is urgent, saves their positions and returns. Until the last one has left, new connections are refused.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), StartError> {
-        let Self { shared, listener, admin, stage, identity } = self;
-        let over = CancellationToken::new();
+        let Self { context, listener, admin, stage, identity } = self;
+        let ended = CancellationToken::new();
         let tls = identity.as_ref().map(Identity::acceptor);
-        let shared_address = shared.settings.admin_listen == Some(shared.settings.listen);
+        let shared_address = context.settings.admin_listen == Some(context.settings.listen);
         let routes = if shared_address { Routes::All } else { Routes::Clients };
         let accept = |listener, routes| {
-            accept::serve(listener, routes, tls.clone(), Arc::clone(&shared), stage.subscribe(), over.clone())
+            serve(listener, routes, tls.clone(), Arc::clone(&context), stage.subscribe(), ended.clone())
         };
         let http = accept(listener, routes);
         let administration = async {
@@ -128,129 +132,91 @@ impl Gateway {
         };
         let renewing = async {
             if let Some(identity) = identity {
-                identity.keep_current(over.clone()).await;
+                identity.keep_current(ended.clone()).await;
             }
         };
         let engine = async {
-            let ended = Box::pin(serve(&shared, &stage, &shutdown, &over)).await;
-            // Without an engine there is nothing to be had here.
-            over.cancel();
-            ended
+            let served = Box::pin(run(&context, &stage, &shutdown, &ended)).await;
+            // Without it, no request can be served.
+            ended.cancel();
+            served
         };
-        let ((), (), (), ended) = tokio::join!(http, administration, renewing, engine);
-        ended
+        let ((), (), (), served) = tokio::join!(http, administration, renewing, engine);
+        served
     }
 }
 
-/// Learns what lies where, opens the lanes, and keeps them until nobody is connected any more.
-async fn serve(
-    shared: &Arc<Shared>,
+/// Loads the shards, serves, and ends when no connection is left.
+async fn run(
+    context: &Arc<Context>,
     stage: &watch::Sender<Stage>,
     shutdown: &Shutdown,
-    over: &CancellationToken,
+    ended: &CancellationToken,
 ) -> Result<(), StartError> {
-    let prepared = shutdown.token().run_until_cancelled_owned(Box::pin(prepare(shared, over))).await;
-    let Some((mut keeper, watch)) = prepared.transpose()? else { return Ok(()) };
-    let lanes = keeper.lanes();
-    stage.send_replace(Stage::Open(lanes.clone()));
+    let prepared = shutdown.token().run_until_cancelled_owned(Box::pin(prepare(context, ended))).await;
+    let Some(Prepared { mut manager, users, workers, mut supervisor }) = prepared.transpose()? else {
+        return Ok(());
+    };
+    let shards = manager.shards();
+    stage.send_replace(Stage::Open(shards.clone(), workers.clone()));
     tracing::info!("the gateway is ready");
 
-    let keeping = async {
-        tokio::select! {
-            () = keeper.keep() => {}
-            () = shutdown.triggered() => {}
-        }
+    let serving = async {
+        let failure = tokio::select! {
+            () = manager.keep() => None,
+            () = shutdown.triggered() => None,
+            failure = supervisor.failure() => Some(failure),
+        };
         stage.send_replace(Stage::Draining);
-        keeper.drain(shared.settings.drain_time(), shutdown).await;
+        let later = drain(context, &workers, &mut supervisor, shutdown).await;
+        ended.cancel();
+        manager.stop().await;
+        failure.or(later).map_or(Ok(()), Err)
     };
-    tokio::join!(
-        keeping,
-        shared.users.run(watch, over),
-        connections::answer(shared, &lanes, over),
-        readiness::keep(shared, &lanes, over),
+    let (served, ..) = tokio::join!(
+        serving,
+        context.users.run(users, ended),
+        answer_questions(context, &workers, ended),
+        watch_readiness(context, &shards, ended),
         // Until the last connection has ended.
-        shared.positions.run(over.clone()),
-        shared.audit.run(over),
+        context.consumers.run(ended.clone()),
+        context.audit.run(ended),
     );
-    Ok(())
+    served
 }
 
-async fn prepare(shared: &Arc<Shared>, over: &CancellationToken) -> Result<(Keeper, UserWatch), StartError> {
-    let mut watch = shared.users.store().watch();
-    shared.users.learn(watch.next().await);
-    let keeper = Keeper::open(shared, over).await?;
-    shared.readiness.set(None);
-    Ok((keeper, watch))
-}
-
-/// Attempts at something that NATS may not be able to do now.
-#[derive(Default)]
-pub(crate) struct Patience {
-    said: String,
-}
-
-impl Patience {
-    /// Waits before the next attempt, and says why. What will not pass is an error.
-    pub(crate) async fn wait(&mut self, shared: &Shared, error: StartError) -> Result<(), StartError> {
-        if !error.may_pass() {
-            return Err(error);
-        }
-        let reason = readiness::chain(&error);
-        if self.said != reason {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the gateway waits");
-            shared.readiness.set(Some(Trouble::starting(reason.clone())));
-            self.said = reason;
-        }
-        tokio::time::sleep(RETRY).await;
-        Ok(())
-    }
-}
-
-impl StartError {
-    /// Whether it may be otherwise a moment later, without anybody changing a setting.
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Listen { .. } | Self::Store(_) | Self::Shard(_) => false,
-            Self::Topology(error) => error.may_pass(),
-            Self::Placement(error) => may_pass(error),
-            Self::Extent(error) => may_pass(error),
-            Self::Follow(error) => may_pass(error),
+/// Moves every connection to other gateways. The failure of a worker, if one fails meanwhile.
+async fn drain(
+    context: &Context,
+    workers: &Workers,
+    supervisor: &mut Supervisor,
+    shutdown: &Shutdown,
+) -> Option<StartError> {
+    let time = context.settings.drain_time();
+    tracing::info!(connections = workers.connections(), ?time, "the gateway is draining");
+    workers.drain(time).await;
+    tokio::select! {
+        failure = supervisor.all_ended() => failure,
+        () = shutdown.urgent() => {
+            workers.close().await;
+            supervisor.all_ended().await
         }
     }
 }
 
-/// Why a gateway cannot serve.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address is taken, or not ours.
-    #[error("cannot listen on {address}; is another program there? `{key}` says where")]
-    Listen {
-        /// The key that names the address.
-        key: &'static str,
-        /// The configured address.
-        address: SocketAddr,
-        /// What the system says.
-        #[source]
-        source: std::io::Error,
-    },
-    /// It is not known where tenants' envelopes are.
-    #[error("the gateway cannot find out which streams to read")]
-    Placement(#[from] PlacementError),
-    /// Positions of its tenants cannot be kept.
-    #[error(
-        "the gateway cannot serve tenants in shard {0} with their consumers in JetStream; set `consumers.store = \"kv\"`"
-    )]
-    Store(ShardNumber),
-    /// A stream is not as it should be.
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
-    /// The stream's state cannot be read.
-    #[error("the gateway cannot find its place in the stream")]
-    Extent(#[from] ExtentError),
-    /// The stream cannot be read.
-    #[error("the gateway cannot read the stream")]
-    Follow(#[from] FollowError),
-    /// A thread cannot be started.
-    #[error("cannot start a shard")]
-    Shard(#[source] std::io::Error),
+/// The parts of a gateway that is ready to serve.
+struct Prepared {
+    manager: ShardManager,
+    users: UserWatch,
+    workers: Workers,
+    supervisor: Supervisor,
+}
+
+async fn prepare(context: &Arc<Context>, ended: &CancellationToken) -> Result<Prepared, StartError> {
+    let mut users = context.users.store().watch();
+    context.users.learn(users.next().await);
+    let (workers, supervisor) = Workers::start(context)?;
+    let manager = ShardManager::open(context, &workers, ended).await?;
+    context.readiness.set(None);
+    Ok(Prepared { manager, users, workers, supervisor })
 }

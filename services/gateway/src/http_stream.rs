@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::answers::unreadable;
+use crate::error::{ApiCode, ApiError};
 
 /// What a client has the whole time for.
 const SHARE: usize = 64 * 1024;
@@ -134,7 +134,29 @@ fn replacement_of(answer: &[u8]) -> Option<Bytes> {
     let status: u16 = std::str::from_utf8(head.get(..3)?).ok()?.parse().ok()?;
     let is_without_body =
         head.split(|byte| *byte == b'\n').any(|line| line.trim_ascii() == b"content-length: 0");
-    unreadable(status).filter(|_| is_without_body)
+    let error = unread_head(status).filter(|_| is_without_body)?;
+    let (status, body) = (error.code().status(), error.body());
+    let answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncache-control: no-store\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    Some(answer.into())
+}
+
+/// Why hyper could not read a request's head; `None` for any other status.
+fn unread_head(status: u16) -> Option<ApiError> {
+    let (code, message) = match status {
+        400 => (ApiCode::RequestMalformed, "the request is not HTTP/1.1"),
+        414 => (ApiCode::UriTooLong, "the request's target has more than 65,534 bytes"),
+        431 => (
+            ApiCode::HeadersTooLarge,
+            "the request has too many headers, or too many bytes in them and in the request line \
+             (`gateway.max_headers`, `gateway.max_header_bytes`)",
+        ),
+        _ => return None,
+    };
+    Some(ApiError::new(code, message))
 }
 
 #[cfg(test)]

@@ -1,49 +1,102 @@
-//! The gateway: the edge between the envelopes and the clients.
+//! The gateway: the edge between the streams of envelopes and the clients.
 //!
-//! It terminates WebSockets, takes a token for the keys that its claims open, and streams every
-//! envelope to the connections that hold the key of its address. What it promises: a client hears
-//! what its keys open and nothing else; in the order of the stream; each message once per
-//! connection; and nobody else notices when a client is slow, silent or malicious.
+//! It terminates WebSockets, verifies tokens, and delivers every envelope to the connections whose token grants its
+//! address. What it promises: a client receives what its token grants and nothing else; in the order of the stream; each
+//! message once per connection; and no client notices when another one is slow, silent or malicious.
 //!
-//! The way of an envelope: `follow` reads the stream once, in order, puts each envelope into what is
-//! `retained`, and tells every `shard`. A shard looks the address up in its directory and writes to the
-//! connections. The way of a client: it comes in by `accept` and its `entrance`, `http` answers it,
-//! `handshake` decides about it, a shard serves it, and its `session` says what its messages mean.
+//! # The rooms
+//!
+//! Each uses only those below it; `tests/layout` holds that.
+//!
+//! ```text
+//!   parsers                      what fuzz targets call: the pure readers, without a socket
+//!   gateway                      starts, runs, drains; ends when a worker fails
+//!   net                          listening sockets, TLS, PROXY header
+//!   api                          HTTP: health, the WebSocket handshake, administration
+//!   shards                       which shard serves which tenant; the one ordered read of each shard's stream
+//!   worker                       threads that serve connections; worker/connection is one connection
+//!   context                      what all parts use: settings, clock, and the rooms below
+//!   session                      pure: what a client's message means
+//!   consumers                    a write-behind cache of durable consumers
+//!   audit                        the log of refusals and administration
+//!   auth                         from a token to a user and its grants; disabled users
+//!   replica                      the local copy of a shard's stream; where a returning consumer resumes
+//!   limits                       rates and numbers of addresses, users, tenants
+//!   readiness, http_stream, client_ip, clock, error
+//! ```
+//!
+//! # The path of an envelope
+//!
+//! ```text
+//!   stream of a shard (NATS)
+//!     │ shards/follow            reads once, in order
+//!     ▼
+//!   replica                      mailbox (index), hot tail (newest envelopes, framed once), times
+//!     │ ShardUpdate              through each worker's bounded queue; a full one holds back the reading
+//!     ▼
+//!   worker/fan_out               routing_table: address and filter → connections
+//!     │ offer
+//!     ▼
+//!   worker/connection            phase, send_queue ──► socket
+//! ```
+//!
+//! A connection that does not keep up, or returns, is not live: `worker/replay` reads what it misses from the replica, or
+//! from the stream itself where the replica does not reach back, and makes it live in the step in which it has everything.
+//!
+//! # The path of a client's message
+//!
+//! ```text
+//!   socket ──► worker/inbound    frames, rate limits; which frames count in the connection's phase
+//!                │ session       decides: a list of effects
+//!                ▼
+//!              worker::apply     reply · route · store the subscription and confirm · publish · latest · authenticate
+//! ```
+//!
+//! # The path of an acknowledgement
+//!
+//! ```text
+//!   `ack`, or the Pong of a plain client
+//!     ▼
+//!   worker/connection/state      only ever forward; becomes a position
+//!     ▼
+//!   consumers                    at most one write a second for each consumer, and one before its last connection ends
+//!     ▼
+//!   store of consumers (NATS)    from where `shards/resolve` resumes the device, at whichever gateway
+//! ```
+//!
+//! # The path of a token
+//!
+//! ```text
+//!   request ──► api/handshake ──► auth/authenticate     place, origin, signature, claims
+//!                                   │ disabled_users     a local copy of the bucket USERS
+//!                                   ▼
+//!                                 Principal: consumer, grants, what it may publish
+//! ```
+//!
+//! A fresh token on a live connection takes the same way from `worker/authenticate` on. A worker's tick closes the
+//! connections of users that were disabled meanwhile (`worker/revalidate`).
 
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests read what they have written"))]
 
-mod accept;
-mod admin;
-mod answers;
+mod api;
 mod audit;
-mod connections;
-mod entrance;
-mod follow;
-mod forwarded;
-mod framed;
+mod auth;
+mod client_ip;
+mod clock;
+mod consumers;
+mod context;
+mod error;
 mod gateway;
-mod generations;
-mod handshake;
-mod http;
 mod http_stream;
-mod lane;
-mod lanes;
 mod limits;
-mod listening;
+mod net;
 pub mod parsers;
-mod positions;
-mod proxy_header;
 mod readiness;
-mod request;
-mod retained;
+mod replica;
 mod session;
-mod shard;
-mod shared;
-mod standing;
-mod times;
-mod tls;
-mod users;
+mod shards;
+mod worker;
 
-pub use gateway::{Gateway, Parts, StartError};
-pub use listening::Listening;
-pub use tls::{CertificateError, Identity};
+pub use error::{StartError, WorkerError, error_codes};
+pub use gateway::{Gateway, Parts};
+pub use net::{CertificateError, Identity, Listening};

@@ -1,12 +1,11 @@
-//! How often and how many: what one address, user or tenant may take of a gateway.
+//! Rate limits and connection limits of addresses, users and tenants.
 //!
-//! Everything here is counted on this gateway alone, decided at once and without I/O. Three invariants: what is remembered
-//! is bounded, whoever comes; a count is held by a guard, so that it ends with what it counts, whatever way that ends; and
-//! nobody's limit is used up by somebody else.
+//! Everything is counted on this gateway alone and decided at once, without I/O. Three invariants: the memory for counts
+//! is bounded however many addresses and users there are; a count is held by a guard, so it ends with the thing that it
+//! counts; one client never uses up the limit of another.
 
 mod block;
 mod body;
-mod exceeded;
 mod pending;
 mod rate;
 mod tenant;
@@ -21,22 +20,22 @@ use tidings_runtime::config::{GatewayConfig, TenantConfig};
 
 pub(crate) use self::block::Block;
 pub(crate) use self::body::{Late, TimedBody};
-pub(crate) use self::exceeded::Exceeded;
 pub(crate) use self::pending::{Pending, PendingConnection};
 use self::rate::{Rate, RateByKey};
-pub(crate) use self::tenant::{Allowance, Seat, TenantLimits, Verdict};
+pub(crate) use self::tenant::{ConnectionPermit, MessageBudget, TenantLimits, Verdict};
+use crate::error::{ApiCode, ApiError};
 
 /// All limits of a gateway.
 pub(crate) struct Limits {
     /// Connections that have not become WebSockets.
     pub(crate) pending: Arc<Pending>,
     attempts: RateByKey<Block>,
-    /// Of those of whom somebody came.
+    /// Of the tenants that had a connection.
     tenants: Mutex<HashMap<Tenant, Arc<TenantLimits>>>,
 }
 
 impl Limits {
-    /// Warns of limits of tenants that have none of these catalogs.
+    /// The configured limits. Logs a warning for each tenant that has limits and no catalog.
     pub(crate) fn new(settings: &GatewayConfig, catalogs: &Catalogs) -> Self {
         for name in settings.tenants.keys() {
             if !catalogs.keys().any(|tenant| tenant.as_str() == name) {
@@ -48,9 +47,11 @@ impl Limits {
         Self { pending: Pending::new(settings), attempts: RateByKey::new(rate), tenants: Mutex::default() }
     }
 
-    /// Somebody at this address shows a token; before anything is computed for it.
-    pub(crate) fn attempt(&self, address: IpAddr) -> Result<(), Exceeded> {
-        self.attempts.check(&address.into()).map_err(Exceeded::AttemptsOfAddress)
+    /// Counts a request with a token from this address; called before the token costs any work.
+    pub(crate) fn attempt(&self, address: IpAddr) -> Result<(), ApiError> {
+        let text = "too many requests with a token from your address; try again after `Retry-After`";
+        let denied = |wait| ApiError::new(ApiCode::TooManyAttempts, text).retry_after(wait);
+        self.attempts.check(&address.into()).map_err(denied)
     }
 
     /// The limits of a tenant that is served.

@@ -1,5 +1,4 @@
-//! The pure readers of what clients and proxies send, in a form that needs no socket. For fuzz targets alone; what the
-//! gateway does with them is behind them.
+//! The pure readers of what clients and proxies send, in a form that needs no socket. Only fuzz targets call them here.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,38 +13,41 @@ use tidings_protocol::Filter;
 use tidings_streams::consumers::{ConsumerName, ConsumerNameError};
 use time::OffsetDateTime;
 
-use crate::framed::Form;
-use crate::handshake::HandshakeQuery;
-use crate::session::{Effect, Moment, Passport, Session};
-use crate::{forwarded, proxy_header};
+use crate::api::HandshakeQuery;
+use crate::auth::Principal;
+use crate::client_ip;
+use crate::error::ApiError;
+use crate::net::proxy_protocol;
+use crate::replica::Form;
+use crate::session::{Effect, Moment, Session};
 
 /// The PROXY header that these bytes begin with: its length, and the client that it names. `None` if more bytes are
 /// needed; an error says why it is no header.
 pub fn proxy_header(bytes: &[u8]) -> Result<Option<(usize, Option<IpAddr>)>, String> {
     let read = || {
-        let Some(length) = proxy_header::length(bytes)? else { return Ok(None) };
+        let Some(length) = proxy_protocol::length(bytes)? else { return Ok(None) };
         let Some(header) = bytes.get(..length) else { return Ok(None) };
-        Ok(Some((length, proxy_header::source(header)?)))
+        Ok(Some((length, proxy_protocol::source(header)?)))
     };
-    read().map_err(|error: proxy_header::HeaderError| error.to_string())
+    read().map_err(|error: proxy_protocol::HeaderError| error.to_string())
 }
 
 /// The client of a request that came from `nearest` by way of proxies, of which these are trusted.
 #[must_use]
 pub fn forwarded_client(nearest: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    forwarded::client(nearest, headers, trusted)
+    client_ip::client(nearest, headers, trusted)
 }
 
-/// The members `device` and `since` of a handshake's query; an error is the code of the answer.
+/// The parameters `device` and `since` of a handshake's query; an error is the code of the answer.
 pub fn handshake_query(query: &str) -> Result<(Option<String>, Option<Position>), &'static str> {
-    let read = HandshakeQuery::read(Some(query)).map_err(|error| error.code())?;
+    let read = HandshakeQuery::read(Some(query)).map_err(|error| ApiError::from(error).code().as_str())?;
     Ok((read.device, read.since))
 }
 
 /// A connection's session, from a client's text to what it causes.
 pub struct Conversation {
     session: Session,
-    /// What the effects so far have opened.
+    /// What the effects have opened so far.
     opened: BTreeSet<(String, String)>,
 }
 
@@ -59,25 +61,29 @@ pub struct Caused {
 }
 
 impl Conversation {
-    /// The session of a user with these claims, whom the catalog's tenant knows as `ada`.
+    /// The session of the user `ada` with these claims.
     pub fn new(
         catalog: Catalog,
         claims: &Map<String, Value>,
         sequenced: bool,
     ) -> Result<Self, ConsumerNameError> {
-        let keys = catalog.keys(claims);
+        let grants = catalog.grants(claims);
         let tenant = catalog.tenant().clone();
-        let passport = Passport {
-            voice: catalog.voice(claims, &keys),
+        let principal = Principal {
+            publish_claims: catalog.publish_claims(claims, &grants),
             consumer: ConsumerName::new(tenant.clone(), "ada", "default")?,
-            keys,
+            grants,
             expires_at: OffsetDateTime::UNIX_EPOCH,
             issued_at: None,
         };
         let form = if sequenced { Form::Sequenced } else { Form::Plain };
-        let session = Session::new(Arc::new([(tenant, catalog)].into()), passport, form);
-        let opened =
-            session.passport().keys.iter().map(|key| named(key.as_str(), &Filter::default())).collect();
+        let session = Session::new(Arc::new([(tenant, catalog)].into()), principal, form);
+        let opened = session
+            .principal()
+            .grants
+            .iter()
+            .map(|grant| named(grant.as_str(), &Filter::default()))
+            .collect();
         Ok(Self { session, opened })
     }
 
@@ -89,8 +95,12 @@ impl Conversation {
         for effect in self.session.receive(moment.read(text), moment) {
             match effect {
                 Effect::Reply(json) => caused.replies.push(json),
-                Effect::Open(address, filter) => _ = self.opened.insert(named(address.as_str(), &filter)),
-                Effect::Shut(address, filter) => _ = self.opened.remove(&named(address.as_str(), &filter)),
+                Effect::OpenAddress(address, filter) => {
+                    self.opened.insert(named(address.as_str(), &filter));
+                }
+                Effect::CloseAddress(address, filter) => {
+                    self.opened.remove(&named(address.as_str(), &filter));
+                }
                 _ => caused.others += 1,
             }
         }
@@ -108,8 +118,7 @@ impl Conversation {
     pub fn remembered(&self) -> BTreeSet<(String, String)> {
         let none = Filter::default();
         let open = self.session.open_addresses();
-        open.map(|(address, topic)| named(address.as_str(), topic.map_or(&none, |topic| &topic.filter)))
-            .collect()
+        open.map(|(address, filter)| named(address.as_str(), filter.unwrap_or(&none))).collect()
     }
 
     /// The topics that the client asked for.

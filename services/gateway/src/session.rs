@@ -1,96 +1,86 @@
-//! What a connection may hear and what its messages mean. Pure: it decides, others do.
-
-mod say;
+//! What a connection may receive and what its client's messages mean. Pure.
+//!
+//! A session decides, and the worker carries out: every message becomes a list of effects. So everything that a client
+//! may do is decided in one place, and is tested without a socket.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use litemap::LiteMap;
-use tidings_catalog::{Catalogs, Said, Voice};
-use tidings_model::{Address, Keys, Tenant};
+use tidings_catalog::{Catalogs, ClientPublish, PublishRefusal};
+use tidings_model::{Address, Envelope, EnvelopeSubject};
 use tidings_protocol::Filter;
 use tidings_protocol::client::{self, ClientMessage, Limits, Object, Refused, Request};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId, quoted};
 use tidings_protocol::server::ServerMessage;
-use tidings_streams::consumers::{self, ConsumerName, Edit, Subscriptions};
-use tidings_streams::users::UserName;
+use tidings_streams::consumers::{self, Edit, Subscriptions};
 use time::OffsetDateTime;
 
-pub(crate) use self::say::refusal;
-use crate::framed::Form;
-use crate::shard::{Changed, Confirmation, Lookup};
+use crate::auth::Principal;
+use crate::replica::Form;
 
-/// Whom a connection belongs to, as its token says.
-#[derive(Debug, Clone)]
-pub(crate) struct Passport {
-    /// Tenant, user and device.
-    pub(crate) consumer: ConsumerName,
-    /// The addresses that the token's claims open.
-    pub(crate) keys: Keys,
-    /// What decides over what the user may say.
-    pub(crate) voice: Voice,
-    pub(crate) expires_at: OffsetDateTime,
-    /// When the token was issued, in seconds since 1970, if it says so.
-    pub(crate) issued_at: Option<NonZeroU64>,
-}
-
-impl Passport {
-    pub(crate) fn tenant(&self) -> &Tenant {
-        self.consumer.tenant()
-    }
-
-    /// Who it is; everybody who has a durable consumer has a name.
-    pub(crate) fn user(&self) -> Option<UserName> {
-        UserName::new(self.tenant().clone(), self.consumer.user()).ok()
-    }
-}
-
-/// What has to be done about a client's message.
+/// What a worker has to do about a client's message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// Send this JSON text.
     Reply(String),
-    /// Confirm this when what is to be remembered is stored.
-    Confirm(Confirmation),
-    /// Remember with the durable consumer that the topic was asked for, or given up.
+    /// Confirm a change of subscriptions when the consumer is stored.
+    Confirm(SubscriptionChange, Option<MessageId>),
+    /// Store with the durable consumer that it is subscribed to the topic, or is no longer.
     Remember { topic: String, edit: Edit },
-    /// Deliver from now on what comes to the address and passes the filter.
-    Open(Address, Filter),
-    /// Stop delivering what comes to the address with this filter.
-    Shut(Address, Filter),
-    /// Everything up to this sequence has been received.
+    /// Deliver from now on the envelopes at the address that pass the filter.
+    OpenAddress(Address, Filter),
+    /// Stop delivering the envelopes at the address that pass the filter.
+    CloseAddress(Address, Filter),
+    /// The client has received everything up to this sequence.
     Acknowledge(u64),
-    /// Check a fresh token and, if it is good, [`Session::renew`].
+    /// Check a fresh token and, if it is valid, [`Session::renew`].
     Authenticate { token: client::Token, id: Option<MessageId> },
     /// Publish an event and, when it is stored, answer.
-    Publish { said: Said, id: Option<MessageId> },
+    Publish { said: ClientPublish, id: Option<MessageId> },
     /// Answer with the newest envelope of a key.
-    LookUp(Lookup),
+    Latest(LatestRequest),
+}
+
+/// A change of subscriptions that a client of `tidings.v1` is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SubscriptionChange {
+    Subscribed,
+    Unsubscribed,
+}
+
+/// A request for the newest envelope on one of some subjects.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LatestRequest {
+    pub(crate) subjects: Vec<EnvelopeSubject>,
+    /// The answer if there is none.
+    pub(crate) none: ErrorMessage,
+    /// The id of the client's message.
+    pub(crate) id: Option<MessageId>,
 }
 
 /// The state of one connection's conversation.
 pub(crate) struct Session {
     catalogs: Arc<Catalogs>,
-    passport: Passport,
+    principal: Principal,
     form: Form,
     subscriptions: LiteMap<String, Subscription>,
 }
 
-/// A topic that the client asked for.
+/// A topic that the client is subscribed to.
 #[derive(Debug, Clone)]
-pub(crate) struct Subscription {
-    pub(crate) address: Address,
-    pub(crate) filter: Filter,
+struct Subscription {
+    address: Address,
+    filter: Filter,
     /// Delivery of the topic begins after this sequence.
-    pub(crate) since: u64,
+    since: u64,
 }
 
 /// What a session needs to know to answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     pub(crate) now: OffsetDateTime,
-    /// The last sequence that has been delivered to everybody.
+    /// The last sequence that was delivered to all live connections.
     pub(crate) sequence: u64,
     /// The last sequence that was sent on this connection.
     pub(crate) sent: u64,
@@ -106,12 +96,11 @@ impl Moment {
 }
 
 impl Session {
-    pub(crate) fn new(catalogs: Arc<Catalogs>, passport: Passport, form: Form) -> Self {
-        Self { catalogs, passport, form, subscriptions: LiteMap::new() }
+    pub(crate) fn new(catalogs: Arc<Catalogs>, principal: Principal, form: Form) -> Self {
+        Self { catalogs, principal, form, subscriptions: LiteMap::new() }
     }
 
-    /// Takes up the subscriptions that the durable consumer remembers, as far as they are still
-    /// open to the user.
+    /// Restores the durable consumer's subscriptions, as far as they are still open to the user.
     pub(crate) fn restore(&mut self, remembered: Subscriptions) {
         for (topic, consumers::Subscription { filter, since }) in remembered {
             if let Ok(address) = self.entitled(&topic) {
@@ -120,13 +109,13 @@ impl Session {
         }
     }
 
-    /// The stream was made anew: whatever comes in it comes after every subscription.
+    /// The stream was recreated: all that it holds counts as newer than every subscription.
     pub(crate) fn forget_positions(&mut self) {
         self.subscriptions.iter_mut().for_each(|(_, subscription)| subscription.since = 0);
     }
 
-    pub(crate) fn passport(&self) -> &Passport {
-        &self.passport
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.principal
     }
 
     /// The topics that the client asked for.
@@ -134,12 +123,24 @@ impl Session {
         self.subscriptions.keys().map(String::as_str)
     }
 
-    /// Every address that is open to the connection, with the filter and the sequence after which
-    /// it counts.
-    pub(crate) fn open_addresses(&self) -> impl Iterator<Item = (&Address, Option<&Subscription>)> {
-        let keys = self.passport.keys.iter().map(|key| (key, None));
-        let topics = self.subscriptions.values().map(|topic| (&topic.address, Some(topic)));
-        keys.chain(topics)
+    /// Every address that is open to the connection, with the filter of its subscription, if it is a topic's.
+    pub(crate) fn open_addresses(&self) -> impl Iterator<Item = (&Address, Option<&Filter>)> {
+        let granted = self.principal.grants.iter().map(|address| (address, None));
+        let topics = self.subscriptions.values().map(|topic| (&topic.address, Some(&topic.filter)));
+        granted.chain(topics)
+    }
+
+    /// Whether the connection may receive an envelope now. Decides for what is read from an index, which is not trusted
+    /// with authorization: grants and topics may have changed since it was read.
+    pub(crate) fn receives(&self, sequence: u64, envelope: &Envelope) -> bool {
+        let subject = &envelope.subject;
+        subject.tenant == *self.principal.tenant()
+            && (self.principal.grants.contains(&subject.address)
+                || self.subscriptions.values().any(|topic| {
+                    topic.address == subject.address
+                        && sequence > topic.since
+                        && topic.filter.matches(&envelope.attributes)
+                }))
     }
 
     /// What a message of the client, as it was read, asks for.
@@ -190,11 +191,11 @@ impl Session {
             effects.push(Effect::Remember { topic: topic.to_owned(), edit });
             let subscription = Subscription { address: address.clone(), filter: filter.clone(), since };
             if let Some(earlier) = self.remember(topic.to_owned(), subscription) {
-                effects.push(Effect::Shut(earlier.address, earlier.filter));
+                effects.push(Effect::CloseAddress(earlier.address, earlier.filter));
             }
-            effects.push(Effect::Open(address, filter.clone()));
+            effects.push(Effect::OpenAddress(address, filter.clone()));
         }
-        effects.extend(self.confirm(Changed::Subscribed, id));
+        effects.extend(self.confirm(SubscriptionChange::Subscribed, id));
         Ok(effects)
     }
 
@@ -204,7 +205,7 @@ impl Session {
         topics: impl Iterator<Item = &'a Address>,
         filter: &Filter,
     ) -> Result<(), ErrorMessage> {
-        let Some(catalog) = self.catalogs.get(self.passport.tenant()) else { return Ok(()) };
+        let Some(catalog) = self.catalogs.get(self.principal.tenant()) else { return Ok(()) };
         let known: BTreeSet<&str> = topics.flat_map(|topic| catalog.attributes_at(topic)).collect();
         let Some(unknown) = filter.attributes().find(|name| !known.contains(name)) else { return Ok(()) };
         let known = if known.is_empty() { "none".to_owned() } else { Vec::from_iter(known).join(", ") };
@@ -221,16 +222,16 @@ impl Session {
     }
 
     fn entitled(&self, name: &str) -> Result<Address, ErrorMessage> {
-        let topic = self.catalogs.get(self.passport.tenant()).and_then(|catalog| catalog.topic(name));
+        let topic = self.catalogs.get(self.principal.tenant()).and_then(|catalog| catalog.topic(name));
         let Some(topic) = topic else {
             let known =
-                self.catalogs.get(self.passport.tenant()).map(|catalog| catalog.topic_names().collect());
+                self.catalogs.get(self.principal.tenant()).map(|catalog| catalog.topic_names().collect());
             let known: Vec<&str> = known.unwrap_or_default();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             let text = format!("there is no topic {}; there are: {known}", quoted(name));
             return Err(ErrorMessage::new(ErrorCode::UnknownTopic, text));
         };
-        if !topic.is_open_to(|key| self.passport.keys.contains(key)) {
+        if !topic.is_open_to(|key| self.principal.grants.contains(key)) {
             let text = format!("your roles do not open the topic {}", quoted(name));
             return Err(ErrorMessage::new(ErrorCode::Forbidden, text));
         }
@@ -242,16 +243,16 @@ impl Session {
         for topic in topics {
             if let Some(subscription) = self.subscriptions.remove(topic.as_str()) {
                 effects.push(Effect::Remember { topic: topic.clone(), edit: Edit::Unsubscribe });
-                effects.push(Effect::Shut(subscription.address, subscription.filter));
+                effects.push(Effect::CloseAddress(subscription.address, subscription.filter));
             }
         }
-        effects.extend(self.confirm(Changed::Unsubscribed, id));
+        effects.extend(self.confirm(SubscriptionChange::Unsubscribed, id));
         effects
     }
 
-    /// Plain clients know no confirmations.
-    fn confirm(&self, what: Changed, id: Option<MessageId>) -> Option<Effect> {
-        (self.form == Form::Sequenced).then_some(Effect::Confirm(Confirmation { what, id }))
+    /// Plain clients receive no confirmations.
+    fn confirm(&self, change: SubscriptionChange, id: Option<MessageId>) -> Option<Effect> {
+        (self.form == Form::Sequenced).then_some(Effect::Confirm(change, id))
     }
 
     fn acknowledge(sequence: u64, moment: Moment) -> Result<Vec<Effect>, ErrorMessage> {
@@ -265,23 +266,24 @@ impl Session {
 
     /// Takes over the claims of a fresh token of the same user: keys that are lost close at once,
     /// and so do topics that the new keys do not open.
-    pub(crate) fn renew(&mut self, fresh: Passport) -> Result<Vec<Effect>, ErrorMessage> {
-        let (ours, theirs) = (&self.passport.consumer, &fresh.consumer);
+    pub(crate) fn renew(&mut self, fresh: Principal) -> Result<Vec<Effect>, ErrorMessage> {
+        let (ours, theirs) = (&self.principal.consumer, &fresh.consumer);
         if (ours.tenant(), ours.user()) != (theirs.tenant(), theirs.user()) {
             let text = "the token belongs to another user; open another connection for it";
             return Err(ErrorMessage::new(ErrorCode::Forbidden, text));
         }
-        let lost = self.passport.keys.difference(&fresh.keys);
-        let mut effects: Vec<_> = lost.map(|key| Effect::Shut(key.clone(), Filter::default())).collect();
-        let gained = fresh.keys.difference(&self.passport.keys);
-        effects.extend(gained.map(|key| Effect::Open(key.clone(), Filter::default())));
-        self.passport = Passport { consumer: self.passport.consumer.clone(), ..fresh };
+        let lost = self.principal.grants.difference(&fresh.grants);
+        let mut effects: Vec<_> =
+            lost.map(|key| Effect::CloseAddress(key.clone(), Filter::default())).collect();
+        let gained = fresh.grants.difference(&self.principal.grants);
+        effects.extend(gained.map(|key| Effect::OpenAddress(key.clone(), Filter::default())));
+        self.principal = Principal { consumer: self.principal.consumer.clone(), ..fresh };
         effects.extend(self.shut_lost_topics());
         Ok(effects)
     }
 
     /// Goes by these catalogs from now on: topics that they do not open close at once.
-    pub(crate) fn take_up(&mut self, catalogs: &Arc<Catalogs>) -> Vec<Effect> {
+    pub(crate) fn update_catalogs(&mut self, catalogs: &Arc<Catalogs>) -> Vec<Effect> {
         self.catalogs = Arc::clone(catalogs);
         self.shut_lost_topics()
     }
@@ -290,23 +292,55 @@ impl Session {
         let topics = self.subscriptions.keys().filter(|topic| self.entitled(topic).is_err());
         let lost: Vec<String> = topics.cloned().collect();
         let removed = lost.iter().filter_map(|topic| self.subscriptions.remove(topic.as_str()));
-        removed.map(|topic| Effect::Shut(topic.address, topic.filter)).collect()
+        removed.map(|topic| Effect::CloseAddress(topic.address, topic.filter)).collect()
     }
 
     /// A verb of the catalog's own.
     fn other(&self, verb: &str, frame: &Object, id: Option<MessageId>) -> Result<Vec<Effect>, ErrorMessage> {
-        let tenant = self.passport.tenant();
+        let tenant = self.principal.tenant();
         let Some(route) = self.catalogs.get(tenant).and_then(|catalog| catalog.route(verb)) else {
-            return self.say(verb, frame, id);
+            return self.publish(verb, frame, id);
         };
         let key = route.key(frame).map_err(|path| {
             let text = format!("`{path}` is missing, expected a string that names what {verb} is asked of");
             ErrorMessage::new(ErrorCode::InvalidMessage, text)
         })?;
         let subjects =
-            self.passport.keys.iter().filter_map(|address| route.subject(tenant, address, &key)).collect();
-        let nothing = format!("there is nothing to tell about {}", quoted(&key));
-        Ok(vec![Effect::LookUp(Lookup { subjects, nothing, id })])
+            self.principal.grants.iter().filter_map(|address| route.subject(tenant, address, &key)).collect();
+        let text = format!("no {} for {}", verb, quoted(&key));
+        let none = ErrorMessage::new(ErrorCode::NotFound, text).in_reply_to(id.clone());
+        Ok(vec![Effect::Latest(LatestRequest { subjects, none, id })])
+    }
+
+    /// A message that is to become an event, if the token lets the client publish it.
+    fn publish(
+        &self,
+        verb: &str,
+        frame: &Object,
+        id: Option<MessageId>,
+    ) -> Result<Vec<Effect>, ErrorMessage> {
+        let principal = &self.principal;
+        let catalog = self.catalogs.get(principal.tenant());
+        let said = catalog
+            .ok_or_else(|| PublishRefusal::unknown(verb))
+            .and_then(|catalog| catalog.publish(verb, frame, &principal.grants, &principal.publish_claims));
+        Ok(vec![Effect::Publish { said: said.map_err(|unsaid| publish_error(&unsaid))?, id }])
+    }
+}
+
+/// The answer to a message that cannot be published.
+pub(crate) fn publish_error(unsaid: &PublishRefusal) -> ErrorMessage {
+    let code = match unsaid {
+        PublishRefusal::Unknown(_) => ErrorCode::UnknownAction,
+        PublishRefusal::Forbidden(_) => ErrorCode::Forbidden,
+        PublishRefusal::Rejected(_) => ErrorCode::InvalidMessage,
+    };
+    let error = ErrorMessage::new(code, unsaid.to_string());
+    let PublishRefusal::Rejected(_) = unsaid else { return error };
+    let error = error.with_detail("reason", unsaid.reason());
+    match unsaid.pointer() {
+        Some(pointer) => error.with_detail("pointer", pointer),
+        None => error,
     }
 }
 

@@ -27,11 +27,13 @@ use crate::write_queue::entry::{Cause, Entry, Item};
 use crate::write_queue::in_flight::InFlight;
 
 mod lead;
+mod lease;
 mod places;
 mod recover;
+mod refuse;
 
-use self::lead::Leadership;
-use self::recover::refuse;
+use self::lease::Leadership;
+use self::refuse::refuse;
 
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);

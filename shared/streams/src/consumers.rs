@@ -115,6 +115,13 @@ pub struct StoredConsumer {
     pub(crate) revision: u64,
 }
 
+impl From<ConsumerState> for StoredConsumer {
+    /// As a store without compare-and-set has it.
+    fn from(state: ConsumerState) -> Self {
+        Self { state, pending: None, revision: 0 }
+    }
+}
+
 /// How consumers are kept.
 #[derive(Debug, Clone)]
 pub struct ConsumerSettings {

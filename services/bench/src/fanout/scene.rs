@@ -61,7 +61,7 @@ impl Scene {
     /// A gateway to which nobody has come yet.
     pub(crate) async fn prepare(body_bytes: usize, cores: &Cores) -> Result<Self, Failure> {
         let deployment = Deployment::start(1_000).await?;
-        let shards = [("TIDINGS_GATEWAY__SHARDS", "1".to_owned())];
+        let shards = [("TIDINGS_GATEWAY__WORKERS", "1".to_owned())];
         let gateway = deployment.gateway_with(&shards, Some(cores.measured)).await?;
         let (writer, _) = EnvelopeWriter::open(&deployment.topology).await?;
         Ok(Self {

@@ -52,7 +52,7 @@ pub(super) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     config.nats.url = cluster.url();
 
     let topology = serve::topology(&config, "tidings-dev").await?;
-    tidings_projector::place_configured(&topology, &serve::shards(&config)?).await?;
+    tidings_projector::place_initially(&topology, &serve::shards(&config)?).await?;
     let gateways = free_addresses()?;
     let services = services(file, &config, &gateways, &shards_in_use(&config, &topology).await?);
     // What is left of the connection would miss the servers when they end.

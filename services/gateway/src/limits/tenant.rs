@@ -11,8 +11,11 @@ use governor::clock::{Clock as _, DefaultClock};
 use tidings_protocol::error::ErrorMessage;
 use tidings_runtime::config::{GatewayConfig, TenantConfig};
 
-use super::Exceeded;
 use super::rate::{Budget, Rate, RateByKey, RateByOwner, Spent, Used};
+use crate::error::{ApiCode, ApiError};
+
+/// When to try again after a limit on connections; nobody knows when one ends.
+const WHEN_FULL: Duration = Duration::from_secs(5);
 
 /// A user of a tenant: a hash of the name, which can be long. Its secret is the process's own, so that nobody can choose
 /// a name that shares another's; by chance two of a million do with a probability of 1 in 30 million.
@@ -35,12 +38,12 @@ pub(crate) struct TenantLimits {
     attempts: RateByKey<UserKey>,
     user_messages: RateByKey<UserKey>,
     publications: DefaultDirectRateLimiter,
-    seats: Mutex<Seats>,
+    permits: Mutex<Permits>,
     hasher: RandomState,
 }
 
 #[derive(Default)]
-struct Seats {
+struct Permits {
     all: usize,
     /// Only users who have a connection.
     by_user: HashMap<UserKey, usize>,
@@ -88,7 +91,7 @@ impl TenantLimits {
             attempts: RateByKey::new(attempts),
             user_messages: RateByKey::new(user_message_rate),
             publications: publications.direct(),
-            seats: Mutex::default(),
+            permits: Mutex::default(),
             hasher: RandomState::new(),
         })
     }
@@ -103,21 +106,30 @@ impl TenantLimits {
         self.max_message_bytes
     }
 
-    /// Lets a user in whose token is good. The connection counts from here on, as long as the seat is held.
-    pub(crate) fn admit(self: &Arc<Self>, user: &str) -> Result<Seat, Exceeded> {
+    /// Permits a connection of a user whose token is verified. The connection counts while the permit is held.
+    pub(crate) fn admit(self: &Arc<Self>, user: &str) -> Result<ConnectionPermit, ApiError> {
         let user = UserKey(self.hasher.hash_one(user));
-        self.attempts.check(&user).map_err(Exceeded::AttemptsOfUser)?;
-        let mut seats = self.seats();
-        if let Some(most) = self.connections.filter(|most| seats.all >= *most) {
-            return Err(Exceeded::ConnectionsOfTenant(most));
+        self.attempts.check(&user).map_err(|wait| {
+            let text = "too many attempts to connect of this user; try again after `Retry-After`";
+            ApiError::new(ApiCode::TooManyAttempts, text).retry_after(wait)
+        })?;
+        let mut permits = self.permits();
+        if let Some(most) = self.connections.filter(|most| permits.all >= *most) {
+            let text = format!(
+                "this tenant's users have {most} connections here, which is as many as may be; try again later"
+            );
+            return Err(ApiError::new(ApiCode::TooManyConnectionsOfTenant, text).retry_after(WHEN_FULL));
         }
-        let taken = seats.by_user.entry(user).or_default();
+        let taken = permits.by_user.entry(user).or_default();
         if *taken >= self.connections_of_user {
-            return Err(Exceeded::ConnectionsOfUser(self.connections_of_user));
+            let most = self.connections_of_user;
+            let text =
+                format!("this user has {most} connections here, which is as many as may be; close one");
+            return Err(ApiError::new(ApiCode::TooManyConnectionsOfUser, text).retry_after(WHEN_FULL));
         }
         *taken += 1;
-        seats.all += 1;
-        Ok(Seat { tenant: Arc::clone(self), user })
+        permits.all += 1;
+        Ok(ConnectionPermit { tenant: Arc::clone(self), user })
     }
 
     /// A client of the tenant publishes an event; else how long to wait.
@@ -125,8 +137,8 @@ impl TenantLimits {
         self.publications.check().map_err(|denied| denied.wait_time_from(DefaultClock::default().now()))
     }
 
-    fn seats(&self) -> MutexGuard<'_, Seats> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn permits(&self) -> MutexGuard<'_, Permits> {
+        self.permits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,16 +148,16 @@ fn amount(bytes: usize) -> NonZeroU32 {
 }
 
 /// One of the connections that a user and a tenant may have at once; dropping it makes room for another.
-pub(crate) struct Seat {
+pub(crate) struct ConnectionPermit {
     tenant: Arc<TenantLimits>,
     user: UserKey,
 }
 
-impl Seat {
-    /// With what the connection may say.
-    pub(crate) fn allowance(self) -> Allowance {
-        Allowance {
-            seat: self,
+impl ConnectionPermit {
+    /// The budget of the connection that holds this permit.
+    pub(crate) fn budget(self) -> MessageBudget {
+        MessageBudget {
+            permit: self,
             refused: 0,
             is_warned: false,
             used: Used::default(),
@@ -155,22 +167,22 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut seats = self.tenant.seats();
-        seats.all = seats.all.saturating_sub(1);
-        if let Some(taken) = seats.by_user.get_mut(&self.user) {
+        let mut permits = self.tenant.permits();
+        permits.all = permits.all.saturating_sub(1);
+        if let Some(taken) = permits.by_user.get_mut(&self.user) {
             *taken = taken.saturating_sub(1);
             if *taken == 0 {
-                seats.by_user.remove(&self.user);
+                permits.by_user.remove(&self.user);
             }
         }
     }
 }
 
-/// What one connection may say, together with its user's others; and its seat.
-pub(crate) struct Allowance {
-    seat: Seat,
+/// How much one connection may send, together with the other connections of its user; holds its permit.
+pub(crate) struct MessageBudget {
+    permit: ConnectionPermit,
     /// Messages in a row that were refused.
     refused: u32,
     /// It was told that it sends too many frames or bytes, and still does.
@@ -190,15 +202,15 @@ pub(crate) enum Verdict {
     Regardless,
 }
 
-impl Allowance {
+impl MessageBudget {
     /// The limits of the tenant.
     pub(crate) fn tenant(&self) -> &TenantLimits {
-        &self.seat.tenant
+        &self.permit.tenant
     }
 
     /// Another message has come.
     pub(crate) fn message(&mut self) -> Verdict {
-        let Seat { tenant, user, .. } = &self.seat;
+        let ConnectionPermit { tenant, user, .. } = &self.permit;
         let of_connection = tenant.messages.check(&self.used).map_err(|wait| (wait, tenant.message_rate, ""));
         let of_user = || {
             let checked = tenant.user_messages.check(user);
@@ -219,7 +231,7 @@ impl Allowance {
     /// So many frames and bytes were read. What is read cannot be refused any more: the client is warned once, and it is
     /// regardless if it goes on.
     pub(crate) fn traffic(&mut self, frames: usize, bytes: usize) -> Verdict {
-        let tenant = &self.seat.tenant;
+        let tenant = &self.permit.tenant;
         let spent = [
             (tenant.frames.spend(&self.frames, frames), tenant.frame_rate, "frames"),
             (tenant.bytes.spend(&self.bytes, bytes), tenant.byte_rate, "bytes"),

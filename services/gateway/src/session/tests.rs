@@ -1,11 +1,13 @@
 use serde_json::{Value, json};
 use tidings_catalog::{Catalog, Files};
+use tidings_model::Tenant;
+use tidings_streams::consumers::ConsumerName;
 use time::macros::datetime;
 
 use super::*;
 
 const CATALOG: &str = r#"
-keys = ["all", "user:{sub}", "role:{role}"]
+grants = ["all", "user:{sub}", "role:{role}"]
 
 [topics.incidents]
 [topics.tasks]
@@ -56,18 +58,18 @@ fn session(claims: &Value, form: Form) -> Session {
     let files = [("catalog.toml", CATALOG), ("any.json", "{}")];
     let files: Files = files.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
     let catalog = Catalog::parse(&tenant, &files).unwrap();
-    let passport = passport(&catalog, claims);
-    Session::new(Arc::new([(tenant, catalog)].into()), passport, form)
+    let principal = principal(&catalog, claims);
+    Session::new(Arc::new([(tenant, catalog)].into()), principal, form)
 }
 
-fn passport(catalog: &Catalog, claims: &Value) -> Passport {
+fn principal(catalog: &Catalog, claims: &Value) -> Principal {
     let user = claims.get("sub").and_then(Value::as_str).unwrap();
     let claims = claims.as_object().unwrap();
-    let keys = catalog.keys(claims);
-    Passport {
-        voice: catalog.voice(claims, &keys),
+    let grants = catalog.grants(claims);
+    Principal {
+        publish_claims: catalog.publish_claims(claims, &grants),
         consumer: ConsumerName::new(catalog.tenant().clone(), user, "default").unwrap(),
-        keys,
+        grants,
         expires_at: datetime!(2030-01-01 00:00 UTC),
         issued_at: None,
     }
@@ -105,7 +107,7 @@ fn a_subscription_opens_its_topic_from_now_on() {
     let remembered = consumers::Subscription { filter: Filter::default().into(), since: 40 };
     let expected = [
         Effect::Remember { topic: "incidents".to_owned(), edit: Edit::Subscribe(remembered) },
-        Effect::Open(topic("incidents"), Filter::default()),
+        Effect::OpenAddress(topic("incidents"), Filter::default()),
     ];
     assert_eq!(effects, expected);
 }
@@ -120,8 +122,8 @@ fn another_filter_replaces_the_first_and_keeps_the_beginning() {
     let remembered = consumers::Subscription { filter: squad("red").into(), since: 40 };
     let expected = [
         Effect::Remember { topic: "tasks".to_owned(), edit: Edit::Subscribe(remembered) },
-        Effect::Shut(topic("tasks"), Filter::default()),
-        Effect::Open(topic("tasks"), squad("red")),
+        Effect::CloseAddress(topic("tasks"), Filter::default()),
+        Effect::OpenAddress(topic("tasks"), squad("red")),
     ];
     assert_eq!(effects, expected);
 
@@ -129,7 +131,7 @@ fn another_filter_replaces_the_first_and_keeps_the_beginning() {
         receive(&mut session, &json!({ "action": "unsubscribe", "topics": ["tasks", "incidents"] }));
     let expected = [
         Effect::Remember { topic: "tasks".to_owned(), edit: Edit::Unsubscribe },
-        Effect::Shut(topic("tasks"), squad("red")),
+        Effect::CloseAddress(topic("tasks"), squad("red")),
     ];
     assert_eq!(effects, expected);
 }
@@ -156,7 +158,10 @@ fn a_connection_has_so_many_topics() {
     let third = receive(&mut session, &json!({ "action": "subscribe", "topics": ["metrics"] }));
     assert_eq!(refusal(&third), "TOO_MANY_TOPICS");
     let again = receive(&mut session, &json!({ "action": "subscribe", "topics": ["tasks"] }));
-    assert!(matches!(again.as_slice(), [Effect::Remember { .. }, Effect::Shut(..), Effect::Open(..)]));
+    assert!(matches!(
+        again.as_slice(),
+        [Effect::Remember { .. }, Effect::CloseAddress(..), Effect::OpenAddress(..)]
+    ));
 }
 
 #[test]
@@ -170,7 +175,9 @@ fn only_what_was_sent_can_be_acknowledged() {
 fn a_route_looks_at_what_the_keys_open() {
     let mut session = session(&json!({ "sub": "ada", "role": "sre" }), Form::Plain);
     let effects = receive(&mut session, &json!({ "action": "progress", "docId": "d.1", "message_id": "m" }));
-    let [Effect::LookUp(Lookup { subjects, id, .. })] = effects.as_slice() else { panic!("{effects:?}") };
+    let [Effect::Latest(LatestRequest { subjects, id, .. })] = effects.as_slice() else {
+        panic!("{effects:?}")
+    };
     let subjects: Vec<_> =
         subjects.iter().map(|subject| subject.written_in(tidings_model::Place::default())).collect();
     assert_eq!(subjects, ["envelopes.ops.latest.user.ada.processing.d=2E1"]);
@@ -185,30 +192,28 @@ fn a_fresh_token_changes_what_is_heard() {
     let mut session = session(&json!({ "sub": "ada", "role": "sre" }), Form::Plain);
     receive(&mut session, &json!({ "action": "subscribe", "topics": ["metrics", "tasks"] }));
     let tenant = Tenant::parse("ops").unwrap();
-    let fresh = |claims| passport(&session.catalogs[&tenant], &claims);
+    let fresh = |claims| principal(&session.catalogs[&tenant], &claims);
     let (other, changed) = (fresh(json!({ "sub": "bob" })), fresh(json!({ "sub": "ada", "role": "dev" })));
 
     assert_eq!(session.renew(other).unwrap_err().code(), ErrorCode::Forbidden);
     let effects = session.renew(changed).unwrap();
     let key = |text| Address::parse(text).unwrap();
     let expected = [
-        Effect::Shut(key("role:sre"), Filter::default()),
-        Effect::Open(key("role:dev"), Filter::default()),
-        Effect::Shut(topic("metrics"), Filter::default()),
+        Effect::CloseAddress(key("role:sre"), Filter::default()),
+        Effect::OpenAddress(key("role:dev"), Filter::default()),
+        Effect::CloseAddress(topic("metrics"), Filter::default()),
     ];
     assert_eq!(effects, expected);
 }
 
 #[test]
-fn what_the_consumer_remembers_is_taken_up_as_far_as_it_is_open() {
+fn the_consumers_subscriptions_are_restored_as_far_as_they_are_open() {
     let mut session = session(&json!({ "sub": "ada" }), Form::Plain);
     let remembered = |since| consumers::Subscription { filter: squad("red").into(), since };
     let topics = [("tasks", 7), ("metrics", 8), ("gone", 9)];
     session.restore(topics.map(|(topic, since)| (topic.to_owned(), remembered(since))).into_iter().collect());
-    let open: Vec<_> = session
-        .open_addresses()
-        .filter_map(|(address, topic)| Some((address.to_string(), topic?.since)))
-        .collect();
+    let open: Vec<_> =
+        session.subscriptions.values().map(|topic| (topic.address.to_string(), topic.since)).collect();
     assert_eq!(open, [("topic:tasks".to_owned(), 7)]);
 }
 
@@ -218,12 +223,12 @@ fn clients_of_the_subprotocol_get_confirmations() {
     let subscribe = json!({ "action": "subscribe", "topics": ["tasks"], "id": "m-1" });
     let effects = receive(&mut session, &subscribe);
     let id = Some(MessageId::Text("m-1".to_owned()));
-    let confirmed = Effect::Confirm(Confirmation { what: Changed::Subscribed, id });
+    let confirmed = Effect::Confirm(SubscriptionChange::Subscribed, id);
     assert_eq!(effects.last(), Some(&confirmed));
     // Confirmed when it is stored, hence behind what is to be stored.
     assert!(matches!(effects.first(), Some(Effect::Remember { .. })), "{effects:?}");
     let effects = receive(&mut session, &json!({ "action": "unsubscribe", "topics": ["tasks"], "id": null }));
-    let confirmed = Effect::Confirm(Confirmation { what: Changed::Unsubscribed, id: None });
+    let confirmed = Effect::Confirm(SubscriptionChange::Unsubscribed, None);
     assert_eq!(effects.last(), Some(&confirmed));
 }
 
@@ -234,7 +239,7 @@ fn a_filter_that_would_filter_nothing_is_refused() {
         let effects =
             receive(&mut session, &json!({ "action": "subscribe", "topics": topics, "filters": filters }));
         let Some(known) = known else {
-            assert!(matches!(effects.last(), Some(Effect::Open(..))), "{filters}: {effects:?}");
+            assert!(matches!(effects.last(), Some(Effect::OpenAddress(..))), "{filters}: {effects:?}");
             return;
         };
         assert_eq!(refusal(&effects), "UNKNOWN_ATTRIBUTE", "{filters}");
@@ -303,14 +308,14 @@ fn a_client_says_what_its_token_lets_it_say() {
 
     // What a fresh token says is what counts, whether it lets its holder say less or something else.
     let catalogs = Arc::clone(&session.catalogs);
-    let catalog = catalogs.get(session.passport().tenant()).unwrap();
+    let catalog = catalogs.get(session.principal().tenant()).unwrap();
     for (claims, own, code) in [
         (json!({ "sub": "ada", "role": "worker", "site": ["s4"] }), "s4", None),
         (json!({ "sub": "ada", "role": "worker", "site": ["s4"] }), "s9", Some("FORBIDDEN")),
         (json!({ "sub": "ada", "role": "worker" }), "s9", Some("FORBIDDEN")),
         (json!({ "sub": "ada", "site": "s9" }), "s9", Some("FORBIDDEN")),
     ] {
-        session.renew(passport(catalog, &claims)).unwrap();
+        session.renew(principal(catalog, &claims)).unwrap();
         let effects = receive(&mut session, &report(own));
         match code {
             Some(code) => assert_eq!(refusal(&effects), code, "{claims}"),

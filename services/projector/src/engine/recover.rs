@@ -1,18 +1,14 @@
 //! The engine's part after a publication failed: what the stream holds, what is still to be written, and what never will.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use tidings_model::{Origin, OriginOrder};
 use tidings_streams::{EnvelopeWriter, WriteError, last_purge, remove_strays};
 
+use super::refuse::refuse;
 use super::{Engine, RETRY, is_wanted};
-use crate::projection::Projection;
 use crate::start::ProjectorError;
-use crate::write_queue::entry::{Cause, Entry, Item};
-
-/// How many refused envelopes are remembered.
-const MAX_REFUSED: usize = 1_024;
+use crate::write_queue::entry::{Cause, Item};
 
 impl Engine {
     /// After a failed publication: learns what the stream holds and sends the rest again.
@@ -103,28 +99,5 @@ impl Engine {
         self.holding.reload(still, self.reader.position(), &in_line, residents, now).await?;
         (self.writer, self.resume) = (writer.led_in(self.term), resume);
         Ok(())
-    }
-}
-
-/// The stream does not take an item for good: nothing is done but to keep the event with that reason.
-pub(super) async fn refuse(
-    projecting: &mut Projection,
-    refused: &mut BTreeSet<OriginOrder>,
-    item: Option<(&Entry, Item)>,
-    error: &WriteError,
-) {
-    let Some((entry, item)) = item else { return };
-    let origin = item.envelope().map(|envelope| envelope.origin);
-    tracing::error!(
-        error = error as &dyn std::error::Error,
-        origin = origin.map(|origin| origin.to_string()),
-        "a message is left out"
-    );
-    if let Cause::Event(read) = &entry.cause {
-        projecting.refused(&read.event, error).await;
-    }
-    refused.extend(origin.map(Origin::order));
-    if refused.len() > MAX_REFUSED {
-        refused.pop_first();
     }
 }

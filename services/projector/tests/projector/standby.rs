@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::{BOUND, Cable};
+use harness::{BOUND, FlakyProxy};
 use rustix::process::Signal;
 
 use crate::places::place;
@@ -159,7 +159,7 @@ async fn a_rebuild_that_is_interrupted_goes_on_with_the_next_leader() {
 
 /// A projector that has written, and one that stands by.
 struct Pair {
-    cable: Cable,
+    cable: FlakyProxy,
     active: Process,
     standby: Process,
     stored: Stored,
@@ -168,7 +168,7 @@ struct Pair {
 
 impl Pair {
     async fn start(scene: &Scene) -> Self {
-        let cable = Cable::to(scene.nats.url()).await;
+        let cable = FlakyProxy::to(scene.nats.url()).await;
         let stored = scene.count_stored().await;
         let active = Process::start_at(cable.url());
         let mut published = 0;

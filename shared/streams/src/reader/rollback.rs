@@ -1,14 +1,13 @@
 //! The reader's part when `EVENTS` comes back with less than it had: what it knows is compared with what there is when it
 //! opens, when something is delivered that must not be, and now and then, as nothing at all may be delivered then.
 
-use std::sync::Arc;
-
 use async_nats::jetstream::consumer::{PullConsumer, pull};
 use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::stream::Stream;
 use tidings_model::{Epoch, Origin, Position};
 use time::OffsetDateTime;
 
+use super::found::{Found, Life};
 use super::{EventReader, GROUP, HEARTBEAT, PULL_EXPIRY, ReaderError, open_consumer};
 use crate::lives::{Known, Lives};
 use crate::topology::{EVENTS, Topology, epoch_of};
@@ -75,20 +74,6 @@ pub(super) struct View {
     lives: Lives,
     known: Option<Known>,
     cursor: u64,
-}
-
-/// How `EVENTS` was found.
-pub(super) struct Found {
-    stream: Arc<Stream>,
-    consumer: PullConsumer,
-    begun: Option<Life>,
-}
-
-/// Another life of the stream than the reader knows, which is read behind a sequence.
-struct Life {
-    created: Epoch,
-    lives: Lives,
-    after: u64,
 }
 
 impl View {

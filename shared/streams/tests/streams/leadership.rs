@@ -1,6 +1,6 @@
 //! One of several projectors leads, the others know that they do not, and terms rise.
 
-use harness::{BOUND, Cable, eventually};
+use harness::{BOUND, FlakyProxy, eventually};
 use tidings_streams::{Candidate, Lease, Topology};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -58,7 +58,7 @@ async fn one_leads_and_the_next_one_when_it_stops() {
 #[tokio::test]
 async fn one_that_is_cut_off_leads_no_longer_before_another_one_does() {
     let scene = Scene::new().await;
-    let cable = Cable::to(scene.nats.url()).await;
+    let cable = FlakyProxy::to(scene.nats.url()).await;
     let client = async_nats::connect(cable.url()).await.unwrap();
     let first = Projector::start(&Topology::ensure(&client, &settings()).await.unwrap()).await;
     first.until_leads(Some(1)).await;

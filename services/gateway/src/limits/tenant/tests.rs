@@ -23,14 +23,14 @@ fn connections_of_a_user_and_of_a_tenant() {
     });
     let first = limits.admit("ada").ok().unwrap();
     let second = limits.admit("ada").ok().unwrap();
-    assert_eq!(limits.admit("ada").err(), Some(Exceeded::ConnectionsOfUser(2)));
+    assert_eq!(limits.admit("ada").err().map(|error| error.code()), Some(ApiCode::TooManyConnectionsOfUser));
     let third = limits.admit("bo").ok().unwrap();
-    assert_eq!(limits.admit("cy").err(), Some(Exceeded::ConnectionsOfTenant(3)));
+    assert_eq!(limits.admit("cy").err().map(|error| error.code()), Some(ApiCode::TooManyConnectionsOfTenant));
     drop(first);
     let again = limits.admit("ada").ok().unwrap();
     drop((second, third, again));
-    let seats = limits.seats();
-    assert_eq!((seats.all, seats.by_user.len()), (0, 0));
+    let permits = limits.permits();
+    assert_eq!((permits.all, permits.by_user.len()), (0, 0));
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn attempts_of_a_user() {
     for _ in 0..2 {
         assert!(limits.admit("ada").is_ok());
     }
-    assert!(matches!(limits.admit("ada").err(), Some(Exceeded::AttemptsOfUser(wait)) if !wait.is_zero()));
+    assert!(limits.admit("ada").is_err_and(|error| error.code() == ApiCode::TooManyAttempts));
     assert!(limits.admit("bo").is_ok());
 }
 
@@ -49,8 +49,8 @@ fn messages_of_a_connection_and_of_its_user() {
         (all.messages_per_minute, all.message_burst) = (some(1), some(3));
         (all.user_messages_per_minute, all.user_message_burst) = (some(2), some(4));
     });
-    let seats = ["ada", "ada", "bo"].map(|user| limits.admit(user).ok().unwrap());
-    let [mut one, mut other, mut bo] = seats.map(Seat::allowance);
+    let permits = ["ada", "ada", "bo"].map(|user| limits.admit(user).ok().unwrap());
+    let [mut one, mut other, mut bo] = permits.map(ConnectionPermit::budget);
     let text = |verdict: Verdict| match verdict {
         Verdict::Refused(error) => {
             assert_eq!(error.code(), ErrorCode::RateLimited);
@@ -83,12 +83,12 @@ fn frames_and_bytes_of_a_connection() {
         (all.bytes_per_minute, all.byte_burst) = (1, 1000);
     });
     for (frames, bytes, text) in [(9, 1, "more than 1 frames"), (1, 900, "more than 1 bytes")] {
-        let mut allowance = limits.admit("ada").ok().unwrap().allowance();
-        assert_eq!(allowance.traffic(frames, bytes), Verdict::Admitted);
-        let Verdict::Refused(error) = allowance.traffic(frames, bytes) else { panic!("no warning") };
+        let mut budget = limits.admit("ada").ok().unwrap().budget();
+        assert_eq!(budget.traffic(frames, bytes), Verdict::Admitted);
+        let Verdict::Refused(error) = budget.traffic(frames, bytes) else { panic!("no warning") };
         assert!(error.message().starts_with(text), "{error:?}");
-        assert_eq!(allowance.traffic(1, 1), Verdict::Admitted, "warned once");
-        assert_eq!(allowance.traffic(frames, bytes), Verdict::Regardless);
+        assert_eq!(budget.traffic(1, 1), Verdict::Admitted, "warned once");
+        assert_eq!(budget.traffic(frames, bytes), Verdict::Regardless);
     }
 }
 
@@ -115,11 +115,11 @@ fn a_tenants_own_table_goes_before_what_all_have() {
     };
     let limits = TenantLimits::new(&all, &own);
     assert_eq!((limits.max_frame_bytes(), limits.max_message_bytes()), (5, 9));
-    let seat = limits.admit("ada").ok().unwrap();
-    assert_eq!(limits.admit("bo").err(), Some(Exceeded::ConnectionsOfTenant(1)));
-    let mut allowance = seat.allowance();
-    assert_eq!(allowance.message(), Verdict::Admitted);
-    assert!(matches!(allowance.message(), Verdict::Refused(_)));
+    let permit = limits.admit("ada").ok().unwrap();
+    assert_eq!(limits.admit("bo").err().map(|error| error.code()), Some(ApiCode::TooManyConnectionsOfTenant));
+    let mut budget = permit.budget();
+    assert_eq!(budget.message(), Verdict::Admitted);
+    assert!(matches!(budget.message(), Verdict::Refused(_)));
 }
 
 proptest! {
@@ -133,7 +133,7 @@ proptest! {
             all.connections_per_user = NonZeroUsize::new(3).unwrap();
             all.connections_per_tenant = NonZeroUsize::new(8);
         });
-        let mut held: Vec<(u8, Seat)> = Vec::new();
+        let mut held: Vec<(u8, ConnectionPermit)> = Vec::new();
         for (user, leaves, which) in steps {
             if leaves && !held.is_empty() {
                 held.swap_remove(which.index(held.len()));
@@ -142,10 +142,10 @@ proptest! {
             let of_user = held.iter().filter(|(other, _)| *other == user).count();
             let admitted = limits.admit(&user.to_string());
             prop_assert_eq!(admitted.is_ok(), of_user < 3 && held.len() < 8);
-            held.extend(admitted.ok().map(|seat| (user, seat)));
+            held.extend(admitted.ok().map(|permit| (user, permit)));
         }
         drop(held);
-        let seats = limits.seats();
-        prop_assert_eq!((seats.all, seats.by_user.len()), (0, 0));
+        let permits = limits.permits();
+        prop_assert_eq!((permits.all, permits.by_user.len()), (0, 0));
     }
 }

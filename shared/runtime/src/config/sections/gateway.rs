@@ -174,9 +174,9 @@ pub struct GatewayConfig {
     #[serde(deserialize_with = "optional_duration")]
     #[schemars(with = "String", extend("format" = "duration-or-zero"))]
     pub drain_time: Option<Duration>,
-    /// Writing tasks; 0 makes one per core.
+    /// Worker threads of the gateway, however many shards there are; 0 makes one per core.
     #[schemars(range(min = 0, max = 1024))]
-    pub shards: usize,
+    pub workers: usize,
     /// Origins (RFC 6454) whose pages may authenticate by cookie, such as `https://app.example` or, for apps,
     /// `capacitor://localhost`.
     #[schemars(extend("items" = { "type": "string", "format": "origin" }))]
@@ -246,7 +246,7 @@ impl Default for GatewayConfig {
             max_connections: None,
             max_connection_age: DAY,
             drain_time: None,
-            shards: 0,
+            workers: 0,
             allowed_origins: Vec::new(),
             device_claims: ["sid", "session_id", "session_state", "origin_jti"].map(str::to_owned).into(),
             cookie: "session".to_owned(),

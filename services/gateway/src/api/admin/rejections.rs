@@ -1,0 +1,134 @@
+//! Events that could not be projected: looking at them, trying them again, removing them.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
+use axum::routing::{get, post};
+use axum::{BoxError, Json, Router};
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use serde_json::json;
+use tidings_catalog::Reason;
+use tidings_model::{Position, Tenant};
+use tidings_streams::{ReadRejectionError, RejectedEvent, Rejections, RetryError};
+
+use super::extract::{Members, Named, Nothing, Parameters};
+use super::{Answer, JSON_LINES, bad, failed, missing};
+use crate::audit;
+use crate::auth::Administrator;
+use crate::context::Context;
+use crate::error::{ApiCode, ApiError};
+
+pub(super) fn router() -> Router<Arc<Context>> {
+    Router::new()
+        .route("/rejections", get(list))
+        .route("/rejections/{position}", get(show).delete(remove))
+        .route("/rejections/{position}/retry", post(retry))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Filter {
+    /// `<entity>.<action>`.
+    event: Option<String>,
+    reason: Option<String>,
+}
+
+impl Filter {
+    /// A reason that no event can have is misspelled; an event that nobody knows may be why it was rejected.
+    fn check(&self) -> Result<(), ApiError> {
+        let Some(reason) = &self.reason else { return Ok(()) };
+        let known = Reason::ALL.map(Reason::as_str);
+        if known.contains(&reason.as_str()) {
+            return Ok(());
+        }
+        let text = format!("there is no reason {reason:?}; there are {}", known.join(", "));
+        Err(ApiError::new(ApiCode::Reason, text))
+    }
+
+    fn passes(&self, rejected: &RejectedEvent) -> bool {
+        self.reason.as_ref().is_none_or(|reason| *reason == rejected.reason)
+            && self.event.as_ref().is_none_or(|event| event == rejected.event())
+    }
+}
+
+async fn list(
+    State(context): State<Arc<Context>>,
+    by: Administrator,
+    Parameters(filter): Parameters<Filter>,
+) -> Answer {
+    filter.check()?;
+    let listed = Rejections::new(&context.topology).list(&by.tenant);
+    let passing = listed.filter(move |rejected| {
+        std::future::ready(rejected.as_ref().map_or(true, |rejected| filter.passes(rejected)))
+    });
+    let lines = passing.map(|rejected| Ok::<_, Infallible>(line(rejected) + "\n"));
+    Ok(([JSON_LINES], Body::from_stream(lines)).into_response())
+}
+
+/// The status has been sent by now, so a fault becomes a line of its own.
+fn line(rejected: Result<RejectedEvent, ReadRejectionError>) -> String {
+    let line = rejected.map_err(BoxError::from).and_then(|rejected| Ok(serde_json::to_string(&rejected)?));
+    line.unwrap_or_else(|error| {
+        tracing::warn!(%error, "a rejection cannot be listed");
+        json!({ "error": { "code": "UNAVAILABLE", "message": error.to_string() } }).to_string()
+    })
+}
+
+async fn show(
+    State(context): State<Arc<Context>>,
+    by: Administrator,
+    Named(position): Named<String>,
+    Parameters(Nothing {}): Parameters<Nothing>,
+) -> Answer {
+    let rejected = find(&Rejections::new(&context.topology), &by.tenant, &position).await?;
+    Ok(Json(rejected.whole().map_err(failed)?).into_response())
+}
+
+async fn retry(
+    State(context): State<Arc<Context>>,
+    by: Administrator,
+    Named(position): Named<String>,
+    Parameters(Nothing {}): Parameters<Nothing>,
+    Members(Nothing {}): Members<Nothing>,
+) -> Answer {
+    let rejections = Rejections::new(&context.topology);
+    let rejected = find(&rejections, &by.tenant, &position).await?;
+    let sequence = rejections.retry(&rejected).await.map_err(|error| match error {
+        RetryError::Incomplete(_) => ApiError::new(ApiCode::EventIncomplete, error.to_string()),
+        error => failed(error),
+    })?;
+    audit::done(&by, "retry", &of_tenant(&by, &rejected), Some(&rejected.reason));
+    Ok(Json(json!({ "position": rejected.position.to_string(), "sequence": sequence })).into_response())
+}
+
+async fn remove(
+    State(context): State<Arc<Context>>,
+    by: Administrator,
+    Named(position): Named<String>,
+    Parameters(Nothing {}): Parameters<Nothing>,
+) -> Answer {
+    let rejections = Rejections::new(&context.topology);
+    let rejected = find(&rejections, &by.tenant, &position).await?;
+    if !rejections.drop(&rejected).await.map_err(failed)? {
+        let text = format!("event {position} was retried or rejected again meanwhile; look at it again");
+        return Err(ApiError::new(ApiCode::Changed, text));
+    }
+    audit::done(&by, "drop", &of_tenant(&by, &rejected), Some(&rejected.reason));
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn find(rejections: &Rejections, tenant: &Tenant, position: &str) -> Result<RejectedEvent, ApiError> {
+    let position: Position = position.parse().map_err(|error| bad(ApiCode::Position, &error))?;
+    let found = rejections.get(tenant, position).await.map_err(failed)?;
+    found.ok_or_else(|| missing(&format!("rejected event {position} of tenant {tenant}")))
+}
+
+/// What the audit log calls a rejected event.
+fn of_tenant(by: &Administrator, rejected: &RejectedEvent) -> String {
+    format!("{}/{} {}", by.tenant, rejected.event(), rejected.position)
+}

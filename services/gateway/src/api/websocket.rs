@@ -1,0 +1,245 @@
+//! The WebSocket endpoint: from a request to a connection with a worker.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use hyper::upgrade::OnUpgrade;
+use tidings_catalog::{Catalog, StartPolicy};
+use tidings_model::{Position, ShardNumber, Tenant};
+use tidings_protocol::server::GapReason;
+use tidings_streams::consumers::{
+    ConsumerName, ConsumerState, ConsumerStoreError, StoredConsumer, Subscriptions,
+};
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
+
+use super::handshake::{self, Admission};
+use super::stage::{Endpoint, Stage};
+use crate::auth::Principal;
+use crate::client_ip::ClientIp;
+use crate::context::Context;
+use crate::error::{ApiCode, ApiError};
+use crate::replica::{Replica, ResumeError, ResumePoint};
+use crate::shards::{Shards, find_shard, resume};
+use crate::worker::Detached;
+use crate::worker::command::NewConnection;
+use crate::worker::handle::Workers;
+
+/// By how much what a device has received may have been stored later than the device was last seen: times are kept to the
+/// minute, clocks differ, and positions are saved a second late.
+const LATE: Duration = Duration::from_secs(120);
+
+/// Serves the endpoint. A client is not kept waiting while the gateway cannot serve it.
+pub(super) async fn connect(State(endpoint): State<Endpoint>, request: Request) -> Response {
+    let context = Arc::clone(&endpoint.context);
+    let from = ClientIp::of(request.extensions());
+    tokio::select! {
+        biased;
+        error = context.readiness.lost() => error.into_response(),
+        response = admit(endpoint, request, from) => response.unwrap_or_else(|error| {
+            context.audit.refused("handshake", &error, from);
+            error.into_response()
+        }),
+    }
+}
+
+async fn admit(endpoint: Endpoint, mut request: Request, from: IpAddr) -> Result<Response, ApiError> {
+    let Endpoint { context, stage, upgrades } = endpoint;
+    let deadline = Instant::now() + context.settings.handshake_timeout;
+    let (shards, workers) = when_open(stage, deadline).await?;
+    if context.settings.max_connections.is_some_and(|max| workers.connections() >= max.get()) {
+        let text = "the gateway has as many connections as it may; try another one, or later";
+        return Err(ApiError::new(ApiCode::TooManyConnections, text));
+    }
+    let upgrade = hyper::upgrade::on(&mut request);
+    let (head, _) = request.into_parts();
+    let admission = handshake::admit(&context, &head).await?;
+    let (presence, arrival) = arrive(&context, &shards, &admission, deadline).await?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().clone_from(&admission.headers);
+    upgrades.spawn(async move {
+        if hand_over(upgrade, (admission, arrival, from), &workers).await {
+            presence.pass_on();
+        }
+    });
+    Ok(response)
+}
+
+/// Waits while the gateway is starting, but not longer than the deadline.
+async fn when_open(
+    mut stage: watch::Receiver<Stage>,
+    deadline: Instant,
+) -> Result<(watch::Receiver<Arc<Shards>>, Workers), ApiError> {
+    let decided = stage.wait_for(|stage| !matches!(stage, Stage::Starting));
+    let stage = match timeout_at(deadline, decided).await {
+        Ok(Ok(stage)) => stage.clone(),
+        Ok(Err(_)) => Stage::Draining,
+        Err(_) => Stage::Starting,
+    };
+    match stage {
+        Stage::Open(shards, workers) => Ok((shards, workers)),
+        Stage::Starting => Err(ApiError::new(ApiCode::Starting, "the gateway is not ready yet; try again")),
+        Stage::Draining => {
+            Err(ApiError::new(ApiCode::Draining, "the gateway is shutting down; connect again"))
+        }
+    }
+}
+
+/// Where a client's connection begins.
+struct Arrival {
+    shard: ShardNumber,
+    resume: ResumePoint,
+    subscriptions: Subscriptions,
+}
+
+/// Loads the client's consumer and finds where it resumes. Waits while the tenant is being moved.
+async fn arrive(
+    context: &Arc<Context>,
+    shards: &watch::Receiver<Arc<Shards>>,
+    admission: &Admission,
+    deadline: Instant,
+) -> Result<(Presence, Arrival), ApiError> {
+    let principal = &admission.principal;
+    let tenant = principal.tenant();
+    let (_, replica) = located(timeout_at(deadline, find_shard(shards, tenant)).await)?;
+    let without = |error| without_consumer(principal, &error);
+    let first = || first_position(context, principal, &replica);
+    let stored = context.consumers.arrive(principal, first).await.map_err(without)?;
+    let presence = Presence { context: Arc::clone(context), consumer: Some(principal.consumer.clone()) };
+    let StoredConsumer { state, .. } = stored;
+    let position = admission.since.unwrap_or(state.position);
+    let (shard, replica, resume) = located(timeout_at(deadline, resume(shards, tenant, position)).await)?;
+    let from_lost_state = resume_from_lost_state(&replica, tenant, &state, position);
+    let is_ahead = resume.gap.is_some_and(|gap| gap.reason == GapReason::Future);
+    let must_rewind = from_lost_state.is_some() || (is_ahead && admission.since.is_none());
+    let resume = from_lost_state.unwrap_or(resume);
+    if must_rewind {
+        // The stream was restored from an older state. Otherwise what is stored there next would count as received.
+        let rewound = context.consumers.rewind_to(&principal.consumer, resume.after.sequence).await;
+        rewound.map_err(without)?;
+    }
+    let mut subscriptions = state.subscriptions;
+    if state.position.epoch != resume.after.epoch {
+        // All that comes in another life of the stream counts as newer than every subscription.
+        subscriptions.iter_mut().for_each(|(_, subscription)| subscription.since = 0);
+    }
+    Ok((presence, Arrival { shard, resume, subscriptions }))
+}
+
+/// Where a device resumes whose position is of a state of the stream that is lost. A position that an operator has set may
+/// be any.
+fn resume_from_lost_state(
+    replica: &Replica,
+    tenant: &Tenant,
+    state: &ConsumerState,
+    position: Position,
+) -> Option<ResumePoint> {
+    let last_seen = i64::try_from(state.last_seen).ok().filter(|_| state.resets == 0)?;
+    let last_seen = OffsetDateTime::from_unix_timestamp(last_seen).ok()?;
+    let resume = replica.resume_from_lost_state(tenant, position, (last_seen, last_seen + LATE))?;
+    tracing::warn!(%position, after = %resume.after, "a position is of a state of the stream that is lost");
+    Some(resume)
+}
+
+/// Where a consumer begins that has never been here.
+fn first_position(context: &Context, principal: &Principal, replica: &Replica) -> Position {
+    let catalogs = context.catalogs.borrow();
+    let policy = catalogs.get(principal.tenant()).map_or(StartPolicy::New, Catalog::start_policy);
+    replica.first_position(principal.tenant(), policy, context.clock.now())
+}
+
+/// What was found before the deadline.
+fn located<T>(found: Result<Result<T, ResumeError>, Elapsed>) -> Result<T, ApiError> {
+    let text = "the messages of your tenant are just being moved; try again";
+    let found = found.map_err(|_elapsed| ApiError::new(ApiCode::Moving, text))?;
+    found.map_err(|error| without_position(&error))
+}
+
+fn without_position(error: &ResumeError) -> ApiError {
+    if let ResumeError::Lost = error {
+        // That the record cannot be read was logged when it was read.
+        return ApiError::new(ApiCode::PlacementUnreadable, error.to_string());
+    }
+    tracing::warn!(error = error as &dyn std::error::Error, "a client cannot be served now");
+    ApiError::new(ApiCode::NoPosition, "your position cannot be checked now; try again")
+}
+
+fn without_consumer(principal: &Principal, error: &ConsumerStoreError) -> ApiError {
+    if let ConsumerStoreError::TooManyDevices { .. } = error {
+        return ApiError::new(ApiCode::TooManyDevices, error.to_string()).of_user(principal.user());
+    }
+    if let ConsumerStoreError::Damaged { .. } = error {
+        let text =
+            "what is stored about this device cannot be read; ask those who look after the application";
+        return ApiError::new(ApiCode::ConsumerUnreadable, text);
+    }
+    tracing::warn!(error = error as &dyn std::error::Error, "a client cannot be served now");
+    ApiError::new(ApiCode::NoPosition, "your position cannot be read now; try again")
+}
+
+/// A consumer that has arrived and leaves again, unless a worker takes care of that from now on: a client can go away at
+/// any moment of its handshake.
+struct Presence {
+    context: Arc<Context>,
+    consumer: Option<ConsumerName>,
+}
+
+impl Presence {
+    fn pass_on(mut self) {
+        self.consumer = None;
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        if let Some(consumer) = &self.consumer {
+            self.context.consumers.leave(consumer, None);
+        }
+    }
+}
+
+/// Takes the raw socket from hyper and gives it to a worker, whose own thread does all the work from here on. `false` if
+/// the client did not get there.
+async fn hand_over(
+    upgrade: OnUpgrade,
+    (admission, arrival, from): (Admission, Arrival, IpAddr),
+    workers: &Workers,
+) -> bool {
+    let upgraded = match upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => {
+            tracing::debug!(%error, "a client left during its handshake");
+            return false;
+        }
+    };
+    let (socket, early_bytes) = match Detached::from_upgraded(upgraded) {
+        Ok(detached) => detached,
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot take over a client's socket");
+            return false;
+        }
+    };
+    let Admission { principal, permit, form, is_compressed, .. } = admission;
+    let Arrival { shard, resume, subscriptions } = arrival;
+    let new = NewConnection {
+        socket,
+        early_bytes,
+        from,
+        form,
+        is_compressed,
+        principal,
+        permit,
+        shard,
+        resume,
+        subscriptions,
+    };
+    workers.register(new).await
+}

@@ -1,0 +1,258 @@
+//! The consumers of which this gateway has connections, or something to save. Without I/O.
+//!
+//! Spread over stripes, each with a lock of its own, so that two workers rarely wait for each other. What has to be saved is
+//! listed when that begins, so that neither an acknowledgement nor a leaving looks at any other consumer: what they cost
+//! does not depend on how many consumers there are. Only the refresh of idle records looks at all consumers, one stripe at
+//! a time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tidings_streams::consumers::{Change, ConsumerName, StoredConsumer};
+use tokio::time::Instant;
+
+/// A power of two, well above the number of workers.
+const STRIPES: usize = 64;
+
+/// All active consumers.
+pub(super) struct Stripes {
+    stripes: Box<[Mutex<Stripe>]>,
+    hasher: RandomState,
+}
+
+/// A share of the active consumers.
+#[derive(Default)]
+pub(super) struct Stripe {
+    consumers: HashMap<ConsumerName, Box<ActiveConsumer>>,
+    /// Those that have something to save, each once.
+    changed: Vec<ConsumerName>,
+    /// Those whose last connection has ended.
+    left: Vec<ConsumerName>,
+}
+
+/// A consumer of which this gateway has connections, or something to save.
+pub(super) struct ActiveConsumer {
+    connections: usize,
+    pub(super) stored: StoredConsumer,
+    /// Boxed, as most have nothing to save at any moment.
+    change: Option<Box<Change>>,
+    saved_at: Instant,
+    /// The user was purged while connected; these connections leave no trace.
+    is_purged: bool,
+}
+
+impl Default for Stripes {
+    fn default() -> Self {
+        Self { stripes: (0..STRIPES).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+    }
+}
+
+impl Stripes {
+    /// A number for a consumer that stays the same.
+    pub(super) fn hash(&self, name: &ConsumerName) -> usize {
+        usize::try_from(self.hasher.hash_one(name) % u64::from(u32::MAX)).unwrap_or_default()
+    }
+
+    /// The stripe of a consumer.
+    pub(super) fn of(&self, name: &ConsumerName) -> MutexGuard<'_, Stripe> {
+        self.lock(self.hash(name))
+    }
+
+    /// The stripes, one after the other.
+    pub(super) fn all(&self) -> impl Iterator<Item = MutexGuard<'_, Stripe>> {
+        (0..STRIPES).map(|index| self.lock(index))
+    }
+
+    /// The stripe that is looked at in this round; each is in so many rounds.
+    pub(super) fn in_round(&self, round: usize) -> MutexGuard<'_, Stripe> {
+        self.lock(round)
+    }
+
+    fn lock(&self, index: usize) -> MutexGuard<'_, Stripe> {
+        self.stripes[index % STRIPES].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stripe {
+    pub(super) fn get(&mut self, name: &ConsumerName) -> Option<&mut ActiveConsumer> {
+        self.consumers.get_mut(name).map(|consumer| &mut **consumer)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &ConsumerName> {
+        self.consumers.keys()
+    }
+
+    /// Another connection of the consumer.
+    pub(super) fn arrive(&mut self, name: &ConsumerName, stored: &StoredConsumer, change: Change) {
+        let consumer = self.consumers.entry(name.clone()).or_insert_with(|| {
+            Box::new(ActiveConsumer {
+                connections: 0,
+                stored: stored.clone(),
+                change: None,
+                saved_at: Instant::now(),
+                is_purged: false,
+            })
+        });
+        consumer.connections += 1;
+        consumer.is_purged = false;
+        self.note(name, change);
+    }
+
+    /// A connection of the consumer has ended. `true` if it was the last one.
+    pub(super) fn leave(&mut self, name: &ConsumerName) -> bool {
+        let Some(consumer) = self.consumers.get_mut(name) else { return false };
+        consumer.connections = consumer.connections.saturating_sub(1);
+        consumer.connections == 0
+    }
+
+    /// Adds a later change to what has to be saved.
+    pub(super) fn note(&mut self, name: &ConsumerName, later: Change) {
+        let Some(consumer) = self.consumers.get_mut(name) else { return };
+        if consumer.is_purged {
+            if consumer.connections == 0 {
+                self.consumers.remove(name);
+            }
+            return;
+        }
+        let is_new = consumer.change.is_none();
+        consumer.note(later);
+        if consumer.connections == 0 {
+            self.left.push(name.clone());
+        } else if is_new {
+            self.changed.push(name.clone());
+        }
+    }
+
+    /// What has to be saved of a consumer, and what is stored.
+    pub(super) fn take_change(&mut self, name: &ConsumerName) -> Option<(Box<Change>, StoredConsumer)> {
+        let consumer = self.consumers.get_mut(name)?;
+        Some((consumer.change.take()?, consumer.stored.clone()))
+    }
+
+    /// Puts back what could not be saved, before what has changed since.
+    pub(super) fn put_back(&mut self, name: &ConsumerName, change: Change) {
+        let Some(consumer) = self.consumers.get_mut(name) else { return };
+        let later = consumer.change.take();
+        self.note(name, change);
+        if let Some(later) = later {
+            self.note(name, *later);
+        }
+    }
+
+    /// Keeps of a change that is refused for good what may be saved without the rest.
+    pub(super) fn leave_out(&mut self, name: &ConsumerName, refused: &Change) {
+        if !refused.subscriptions.is_empty() {
+            let rest = Change { subscriptions: BTreeMap::new(), ..refused.clone() };
+            return self.put_back(name, rest);
+        }
+        let consumer = self.consumers.get(name);
+        if consumer.is_some_and(|consumer| consumer.connections == 0 && consumer.change.is_none()) {
+            self.consumers.remove(name);
+        }
+    }
+
+    /// A change was saved. `false` if the user was purged meanwhile.
+    pub(super) fn saved(&mut self, name: &ConsumerName, stored: StoredConsumer) -> bool {
+        let Some(consumer) = self.consumers.get_mut(name) else { return false };
+        // The connections here know of no reset that came after them.
+        let resets = consumer.stored.state.resets;
+        consumer.stored = stored;
+        consumer.stored.state.resets = resets;
+        consumer.saved_at = Instant::now();
+        if consumer.is_purged {
+            return false;
+        }
+        if consumer.connections == 0 && consumer.change.is_none() {
+            self.consumers.remove(name);
+        }
+        true
+    }
+
+    /// Those who have left since the last time.
+    pub(super) fn take_left(&mut self) -> Vec<ConsumerName> {
+        std::mem::take(&mut self.left)
+    }
+
+    /// Those that have something to save and were not saved within `interval`.
+    pub(super) fn take_changed(&mut self, interval: Duration) -> Vec<ConsumerName> {
+        let now = Instant::now();
+        let changed = std::mem::take(&mut self.changed);
+        let (due, later): (Vec<_>, Vec<_>) = changed.into_iter().partition(|name| {
+            self.consumers.get(name).is_none_or(|consumer| consumer.saved_at + interval <= now)
+        });
+        // What was saved meanwhile, for another reason, is left out.
+        self.changed = later
+            .into_iter()
+            .filter(|name| self.consumers.get(name).is_some_and(|consumer| consumer.change.is_some()))
+            .collect();
+        due
+    }
+
+    /// Those with connections that have nothing to save and were not saved within `interval`.
+    pub(super) fn idle(&self, interval: Duration) -> Vec<ConsumerName> {
+        let now = Instant::now();
+        let is_idle = |consumer: &ActiveConsumer| {
+            consumer.connections > 0
+                && consumer.change.is_none()
+                && !consumer.is_purged
+                && consumer.saved_at + interval <= now
+        };
+        self.consumers
+            .iter()
+            .filter(|(_, consumer)| is_idle(consumer))
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// Those with connections.
+    pub(super) fn connected(&self) -> Vec<ConsumerName> {
+        let connected = self.consumers.iter().filter(|(_, consumer)| consumer.connections > 0);
+        connected.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Nothing of these consumers is saved any more.
+    pub(super) fn purge(&mut self, is_meant: impl Fn(&ConsumerName) -> bool) {
+        self.consumers.retain(|name, consumer| {
+            if is_meant(name) {
+                (consumer.is_purged, consumer.change) = (true, None);
+            }
+            consumer.connections > 0 || !consumer.is_purged
+        });
+    }
+}
+
+impl ActiveConsumer {
+    /// The consumer was reset to what is stored now.
+    pub(super) fn reset(&mut self, stored: StoredConsumer) {
+        if let Some(change) = &mut self.change {
+            (change.position, change.resets) = (stored.state.position, stored.state.resets);
+        }
+        self.stored = stored;
+    }
+
+    fn note(&mut self, later: Change) {
+        let Some(earlier) = self.change.take() else {
+            self.change = Some(Box::new(later));
+            return;
+        };
+        let earlier = *earlier;
+        let mut subscriptions = earlier.subscriptions;
+        subscriptions.extend(later.subscriptions);
+        let same_epoch = earlier.position.epoch == later.position.epoch;
+        let is_further = same_epoch && earlier.position.sequence > later.position.sequence;
+        // An acknowledgement of a connection that does not know of a reset does not undo it.
+        let (position, resets) =
+            if earlier.resets > later.resets || (earlier.resets == later.resets && is_further) {
+                (earlier.position, earlier.resets)
+            } else {
+                (later.position, later.resets)
+            };
+        let grants = if later.grants.is_empty() { earlier.grants } else { later.grants };
+        self.change = Some(Box::new(Change { position, resets, subscriptions, grants, ..later }));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! What all parts of a running gateway use. Holds, and does nothing itself.
+
+use std::sync::Arc;
+
+use tidings_catalog::Catalogs;
+use tidings_runtime::config::GatewayConfig;
+use tidings_streams::{Complaint, Topology};
+use tokio::sync::watch;
+
+use crate::audit::Audit;
+use crate::auth::{Authenticator, DisabledUsers};
+use crate::clock::Clock;
+use crate::consumers::ConsumerCache;
+use crate::limits::Limits;
+use crate::readiness::Readiness;
+
+/// What all parts of a running gateway use.
+pub(crate) struct Context {
+    /// The name of this gateway.
+    pub(crate) name: String,
+    pub(crate) settings: GatewayConfig,
+    pub(crate) clock: Clock,
+    /// A number from 0 to below 1.
+    pub(crate) random: fn() -> f64,
+    pub(crate) catalogs: watch::Receiver<Arc<Catalogs>>,
+    pub(crate) topology: Topology,
+    pub(crate) max_event_bytes: usize,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) users: Arc<DisabledUsers>,
+    pub(crate) consumers: ConsumerCache,
+    pub(crate) audit: Audit,
+    pub(crate) readiness: Readiness,
+    pub(crate) complaints: Complaints,
+}
+
+/// Faults of NATS that meet many connections at once; each is logged with how often it occurred.
+#[derive(Default)]
+pub(crate) struct Complaints {
+    /// Envelopes could not be read.
+    pub(crate) reads: Complaint,
+    /// Subscriptions could not be stored.
+    pub(crate) subscriptions: Complaint,
+    /// Clients' events could not be stored.
+    pub(crate) publishes: Complaint,
+}

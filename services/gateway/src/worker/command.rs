@@ -1,0 +1,73 @@
+//! What a worker is told, in order, through its one bounded queue.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidings_model::{Epoch, Position, ShardNumber, Tenant};
+use tidings_streams::connections::{Operation, Page, Search};
+use tidings_streams::consumers::Subscriptions;
+use tokio::sync::oneshot;
+
+use super::connection::Detached;
+use crate::auth::Principal;
+use crate::limits::ConnectionPermit;
+use crate::replica::{Form, FramedEnvelope, Replica, ResumePoint};
+
+/// A command to a worker.
+pub(super) enum Command {
+    /// Serve a connection.
+    Register(Box<NewConnection>),
+    /// Serve tenants of another shard, whose replica has been read up to the position.
+    AddShard(ShardNumber, Arc<Replica>, Position),
+    /// What is new in a shard.
+    Update(ShardNumber, ShardUpdate),
+    /// Send a page of the list of connections.
+    List(Operation, Box<(Tenant, Search)>, oneshot::Sender<Page>),
+    /// A tenant's envelopes have moved to another shard, in this generation; its connections follow.
+    MoveTenant { tenant: Tenant, from: ShardNumber, to: ShardNumber, generation: u32 },
+    /// Move every connection to another gateway within this time, and end.
+    Drain(Duration),
+    /// Close every connection at once, and end.
+    Close,
+}
+
+/// What is new in a shard; every worker receives it in the same order.
+#[derive(Debug, Clone)]
+pub(crate) enum ShardUpdate {
+    /// The next envelopes of the stream.
+    Envelopes(Arc<[Arc<FramedEnvelope>]>),
+    /// The tenant's envelopes are of this generation from here on.
+    Began {
+        tenant: Tenant,
+        generation: u32,
+        /// The sequence of the notice.
+        since: u64,
+    },
+    /// The tenant's envelopes are in another shard, in this generation.
+    Left { tenant: Tenant, generation: u32 },
+    /// The stream was recreated; sequences begin at 1 again.
+    Restarted(Epoch),
+}
+
+/// A client that has passed the handshake.
+pub(crate) struct NewConnection {
+    pub(crate) socket: Detached,
+    /// The bytes that the client sent right behind its handshake.
+    pub(crate) early_bytes: Bytes,
+    /// The client's address.
+    pub(crate) from: IpAddr,
+    pub(crate) form: Form,
+    /// Whether it negotiated permessage-deflate.
+    pub(crate) is_compressed: bool,
+    pub(crate) principal: Principal,
+    /// Held until the connection has ended.
+    pub(crate) permit: ConnectionPermit,
+    /// The shard that its tenant's envelopes are in.
+    pub(crate) shard: ShardNumber,
+    /// Where delivery begins.
+    pub(crate) resume: ResumePoint,
+    /// The subscriptions of its durable consumer.
+    pub(crate) subscriptions: Subscriptions,
+}

@@ -1,0 +1,454 @@
+//! One client's connection: its socket, its send queue, and the state that it is in.
+//!
+//! A connection belongs to one worker, which is one thread, so its state is a plain cell. No borrow is held across an
+//! await. The fan-out writes straight to the socket; for everything else the worker runs the connection when it has
+//! something to do, so an idle connection has no task.
+
+mod batch;
+mod notices;
+mod pending;
+mod phase;
+mod readiness;
+mod received;
+mod send_queue;
+mod socket;
+mod state;
+mod wakeups;
+
+use std::cell::{RefCell, RefMut};
+use std::io;
+use std::net::IpAddr;
+use std::num::NonZeroU64;
+use std::rc::Rc;
+
+use mio::event::Event;
+use tidings_protocol::close::CloseCode;
+use tidings_protocol::framing::Inbound;
+use tidings_streams::connections::Traffic;
+use tokio::time::Instant;
+
+use self::batch::Shape;
+pub(super) use self::batch::{Batch, BatchRun};
+use self::pending::Pending;
+pub(super) use self::pending::{MAX_CONFIRMATIONS, MAX_PENDING, too_many};
+pub(super) use self::phase::ACKNOWLEDGING_TIME;
+use self::phase::Phase;
+pub(super) use self::readiness::Readiness;
+pub(super) use self::received::ReceivedFrame;
+use self::send_queue::{Flushed, SendQueue};
+pub(crate) use self::socket::Detached;
+pub(super) use self::socket::Socket;
+use self::wakeups::{Deadlines, Wakeups};
+use super::routing_table::ConnectionId;
+use super::shard_progress::ShardProgress;
+use crate::limits::{ConnectionPermit, MessageBudget};
+use crate::replica::{Deflate, Form, FramedEnvelope, MessageIdentity};
+use crate::session::Session;
+
+/// In this order in memory, as is [`State`]: what the fan-out touches of each connection lies
+/// together, because fetching it from memory is most of what it adds to the system's own work.
+#[repr(C)]
+pub(super) struct Connection {
+    /// The client's address.
+    from: IpAddr,
+    /// When it was opened, in seconds since 1970; until 2106.
+    since: u32,
+    id: ConnectionId,
+    /// The shape in which it receives envelopes.
+    shape: Shape,
+    socket: Socket,
+    state: RefCell<State>,
+}
+
+/// With the two counts of an `Rc`; allocators have no size between this and the next quarter of a kilobyte.
+const _: () = assert!(size_of::<Connection>() + 16 <= 512, "every idle connection is one");
+
+/// The state of a connection: its phase, what was given to it, and its session.
+///
+/// In this order in memory: what the fan-out touches lies together, and first.
+#[repr(C)]
+pub(super) struct State {
+    phase: Phase,
+    queue: SendQueue,
+    /// The socket took no more, and has not reported room since.
+    blocked: bool,
+    /// The socket has reported room.
+    has_room: bool,
+    /// Nothing is read until the client has read its answers.
+    is_held_back: bool,
+    /// The socket may have something to read.
+    unread: Unread,
+    /// A task works for the connection; every other step waits for its end.
+    is_busy: bool,
+    /// The worker was called to run the connection.
+    is_woken: bool,
+    /// The worker requests an acknowledgement at its next tick.
+    wants_ack: bool,
+    /// The client still has to be told that it has caught up.
+    catching_up: bool,
+    is_close_announced: bool,
+    /// The generation of its tenant's envelopes in which it began.
+    generation: u32,
+    /// The last sequence that was put into the queue.
+    sent: u64,
+    last_message: Option<MessageIdentity>,
+    /// Messages since the connection was opened.
+    messages: Traffic,
+    common: Rc<Common>,
+    id: ConnectionId,
+    /// One more than the sequence up to which the client says that it has received everything; `None` until a client that
+    /// was told of a gap says anything, as it may not have received that.
+    acknowledged: Option<NonZeroU64>,
+    /// The last sequence for which a plain client was asked for an acknowledgement.
+    ack_requested: u64,
+    /// Once nothing more is given to the connection: everything up to here was.
+    missed_after: u64,
+    last_heard: Instant,
+    next_ping: Instant,
+    /// When the client is told that the connection will be closed; once it was told, when it is closed.
+    leaves_at: Instant,
+    shard: Rc<ShardProgress>,
+    session: Session,
+    inbound: Inbound,
+    budget: MessageBudget,
+    pending: Option<Box<Pending>>,
+}
+
+fn one_more(sequence: u64) -> NonZeroU64 {
+    NonZeroU64::MIN.saturating_add(sequence)
+}
+
+/// What the connections of a worker have in common.
+pub(super) struct Common {
+    max_queued_messages: usize,
+    max_queued_bytes: usize,
+    /// For connections that negotiated it.
+    pub(super) deflate: Rc<Deflate>,
+    /// Connections that have something to do now.
+    pub(super) wakeups: Wakeups,
+    /// When the phases end that have a deadline.
+    pub(super) deadlines: Deadlines,
+}
+
+impl Common {
+    /// The bounds of each connection's send queue, in messages and bytes.
+    pub(super) fn new((messages, bytes): (usize, usize), deflate: Deflate) -> Rc<Self> {
+        Rc::new(Self {
+            max_queued_messages: messages,
+            max_queued_bytes: bytes,
+            deflate: Rc::new(deflate),
+            wakeups: Wakeups::default(),
+            deadlines: Deadlines::default(),
+        })
+    }
+
+    pub(super) fn max_queued_messages(&self) -> usize {
+        self.max_queued_messages
+    }
+}
+
+/// What a socket is known to hold for its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    Nothing,
+    Something,
+    /// Or the end, behind whatever else there is.
+    UpToTheEnd,
+}
+
+/// The next thing to do for a connection.
+pub(super) enum Step {
+    SendLatest,
+    Read,
+    Write,
+    Replay,
+    FollowTenant,
+    SavePosition,
+    End,
+}
+
+/// What a connection's timer is due for.
+pub(super) enum Timer {
+    TokenExpired,
+    /// The client answers no heartbeat.
+    Silent,
+    AnnounceClose,
+    Leave,
+    Ping,
+}
+
+/// Whether a connection took what it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Given {
+    All,
+    /// Its queue was full before.
+    Full,
+}
+
+/// Where and when a connection begins.
+pub(super) struct Start {
+    pub(super) now: Instant,
+    pub(super) first_ping: Instant,
+    /// When the connection has reached its age.
+    pub(super) leaves_at: Instant,
+    /// Delivery begins after this sequence.
+    pub(super) after: u64,
+    /// The generation that this sequence belongs to.
+    pub(super) generation: u32,
+    /// The client is known to have received this.
+    pub(super) acknowledged: Option<u64>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        id: ConnectionId,
+        (socket, from, since): (Socket, IpAddr, u64),
+        (form, is_compressed): (Form, bool),
+        (session, permit): (Session, ConnectionPermit),
+        (common, shard): (Rc<Common>, Rc<ShardProgress>),
+        start: &Start,
+    ) -> Rc<Self> {
+        let budget = permit.budget();
+        // No longer message has a frame.
+        let most = u32::try_from(budget.tenant().max_message_bytes()).unwrap_or(u32::MAX);
+        let state = State {
+            session,
+            inbound: Inbound::default(),
+            budget,
+            phase: Phase::CatchingUp { after: start.after },
+            last_heard: start.now,
+            next_ping: start.first_ping,
+            leaves_at: start.leaves_at,
+            is_close_announced: false,
+            acknowledged: start.acknowledged.map(one_more),
+            ack_requested: start.after,
+            missed_after: u64::MAX,
+            wants_ack: false,
+            catching_up: true,
+            pending: None,
+            is_held_back: false,
+            sent: start.after,
+            generation: start.generation,
+            messages: Traffic::default(),
+            queue: SendQueue::default(),
+            blocked: false,
+            has_room: false,
+            unread: Unread::Nothing,
+            is_busy: false,
+            is_woken: false,
+            last_message: None,
+            common,
+            shard,
+            id,
+        };
+        let since = u32::try_from(since).unwrap_or(u32::MAX);
+        let shape = Shape { form, is_compressed, most };
+        Rc::new(Self { id, shape, from, since, socket, state: RefCell::new(state) })
+    }
+
+    pub(super) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    pub(super) fn from(&self) -> IpAddr {
+        self.from
+    }
+
+    /// When it was opened, in seconds since 1970.
+    pub(super) fn since(&self) -> u64 {
+        self.since.into()
+    }
+
+    pub(super) fn form(&self) -> Form {
+        self.shape.form
+    }
+
+    pub(super) fn is_compressed(&self) -> bool {
+        self.shape.is_compressed
+    }
+
+    pub(super) fn state(&self) -> RefMut<'_, State> {
+        self.state.borrow_mut()
+    }
+
+    /// Notes what the socket reports.
+    pub(super) fn note(&self, event: &Event) {
+        let mut state = self.state();
+        // Room that was there before the socket took no more is there no longer.
+        state.has_room |= state.blocked && event.is_writable();
+        if event.is_read_closed() || event.is_error() {
+            state.unread = Unread::UpToTheEnd;
+        } else if event.is_readable() && state.unread == Unread::Nothing {
+            state.unread = Unread::Something;
+        }
+    }
+
+    /// The next step; `None` while there is nothing to do.
+    pub(super) fn next_step(&self) -> Option<Step> {
+        let mut state = self.state();
+        state.is_woken = false;
+        // Even if a task works for it.
+        if state.is_closed() {
+            return Some(Step::End);
+        }
+        if state.may_send_latest() {
+            return Some(Step::SendLatest);
+        }
+        if state.is_busy {
+            return None;
+        }
+        if state.is_close_answered() && state.has_sent_all() {
+            return Some(Step::End);
+        }
+        if state.is_saving_position() {
+            return Some(Step::SavePosition);
+        }
+        if state.behind().is_some() && state.has_sent_all() {
+            return Some(Step::Replay);
+        }
+        if state.is_moving() && state.has_sent_all() && state.has_acknowledged_all() {
+            return Some(Step::FollowTenant);
+        }
+        if std::mem::take(&mut state.has_room) {
+            state.blocked = false;
+            return Some(Step::Write);
+        }
+        state.may_read().then_some(Step::Read)
+    }
+
+    /// A task works for the connection, or does no longer.
+    pub(super) fn set_busy(&self, is_busy: bool) {
+        self.state().is_busy = is_busy;
+    }
+
+    /// Closes the socket, even if a task still works for the connection.
+    pub(super) fn abort(&self) {
+        self.socket.abort();
+    }
+
+    /// Reads from the socket; `None` when nothing had come, `Some(0)` at the end of the stream.
+    pub(super) fn read(&self, buffer: &mut [u8]) -> Option<usize> {
+        let read = self.socket.read(buffer);
+        if self.socket.is_unsent() {
+            self.flush();
+        }
+        let mut state = self.state();
+        match read {
+            Ok(count) => {
+                if state.unread == Unread::Something && self.socket.is_drained_by(count, buffer.len()) {
+                    state.unread = Unread::Nothing;
+                }
+                Some(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                state.unread = Unread::Nothing;
+                None
+            }
+            Err(_) => Some(0),
+        }
+    }
+
+    /// Offers a run of envelopes on the live path. `true` if the connection must be flushed and was not waiting to be
+    /// already.
+    pub(super) fn offer(&self, run: &BatchRun<'_>) -> bool {
+        let mut state = self.state();
+        if self.offer_whole(&mut state, run) {
+            return true;
+        }
+        let was_idle = state.queue.is_empty();
+        for index in run.range() {
+            self.offer_one(&mut state, run.batch, index);
+        }
+        was_idle && !state.queue.is_empty()
+    }
+
+    /// Gives the whole run to a connection that keeps up, which comes to the same as one by one; `false` if it may not.
+    fn offer_whole(&self, state: &mut State, run: &BatchRun<'_>) -> bool {
+        if !state.is_live() || !state.queue.is_empty() || state.has(run.first) {
+            return false;
+        }
+        let Some(length) = run.whole_length(self.shape) else { return false };
+        let count = run.share.count();
+        if count > state.common.max_queued_messages || length > state.common.max_queued_bytes {
+            return false;
+        }
+        state.queue.give_whole(run.batch, run.share, self.shape, length);
+        state.note_given(run.last, count);
+        true
+    }
+
+    fn offer_one(&self, state: &mut State, batch: &Rc<Batch>, index: usize) {
+        let Some(framed) = batch.envelopes().get(index) else { return };
+        if !state.is_served() {
+            state.missed_after = state.missed_after.min(framed.sequence() - 1);
+        }
+        if !state.is_live() || state.has(framed) {
+            return;
+        }
+        if framed.envelope().origin.part > 0 && state.last_message.is_none() {
+            // Another part of the message may lie before the connection's position.
+            state.catch_up_after(framed.sequence() - 1);
+            return state.wake();
+        }
+        if state.is_full() {
+            self.flush_now(state);
+            if state.is_full() {
+                // A slow reader costs nothing more from here on, and loses nothing.
+                state.catch_up_after(framed.sequence() - 1);
+                return;
+            }
+        }
+        state.queue.give(batch, index, self.shape);
+        state.note_given(framed, 1);
+    }
+
+    /// Queues an envelope.
+    fn queue(&self, state: &mut State, framed: &FramedEnvelope) {
+        let frame = self.shape.frame(framed, &state.common.deflate).into_owned();
+        state.queue.push(frame);
+        state.note_given(framed, 1);
+    }
+
+    /// Sends a Close, which the client may answer for a moment; nothing else counts from here on.
+    pub(super) fn close(&self, state: &mut State, code: CloseCode, reason: &str, now: Instant) {
+        state.close(code, reason, now);
+        self.flush_now(state);
+    }
+
+    pub(super) fn flush(&self) {
+        self.flush_now(&mut self.state());
+    }
+
+    /// Begins to fetch from memory what a flush needs, while the connection before is written to.
+    pub(super) fn prefetch(&self) {
+        std::hint::black_box(self.state.try_borrow().is_ok_and(|state| state.blocked));
+    }
+
+    /// Writes as much as the socket takes.
+    pub(super) fn flush_now(&self, state: &mut State) {
+        if state.blocked || state.is_closed() {
+            return;
+        }
+        match self.write_out(state) {
+            Ok(Flushed::All) => {
+                // The next step may have been waiting for just this.
+                if !state.is_live() || state.is_held_back {
+                    state.wake();
+                }
+            }
+            Ok(Flushed::Blocked) => {
+                state.blocked = true;
+            }
+            Err(_) => state.end(),
+        }
+    }
+
+    fn write_out(&self, state: &mut State) -> io::Result<Flushed> {
+        match state.queue.flush(|slices| self.socket.write(slices))? {
+            Flushed::All if state.is_closing() => self.socket.finish(),
+            Flushed::All => self.socket.flush(),
+            Flushed::Blocked => Ok(Flushed::Blocked),
+        }
+    }
+}

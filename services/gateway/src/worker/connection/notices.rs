@@ -1,0 +1,140 @@
+//! What a connection is told besides live envelopes: replayed envelopes, and the control messages of `tidings.v1`.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tidings_model::{Epoch, Position};
+use tidings_protocol::framing::{Opcode, frame};
+use tidings_protocol::server::{GapReason, ServerMessage};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use super::{Connection, Given, State};
+use crate::replica::{Form, FramedEnvelope, Gap, ResumePoint};
+use crate::worker::shard_progress::ShardProgress;
+
+impl Connection {
+    /// Queues a control message, which plain clients do not receive.
+    fn notify(&self, state: &mut State, message: &ServerMessage<'_>, now: OffsetDateTime) {
+        if self.form() == Form::Sequenced {
+            state.send_text(&message.to_json(now));
+        }
+    }
+
+    /// Tells the client its consumer and its position.
+    pub(in crate::worker) fn welcome(&self, resume: ResumePoint, now: OffsetDateTime) {
+        let mut state = self.state();
+        let consumer = &state.principal().consumer;
+        let consumer = format!("{}/{}", consumer.user(), consumer.device());
+        let expires = Some(state.principal().expires_at);
+        let welcome = ServerMessage::Welcome { position: resume.after, consumer: &consumer, expires };
+        self.notify(&mut state, &welcome, now);
+        if let Some(Gap { from, to, reason }) = resume.gap {
+            self.notify(&mut state, &ServerMessage::Gap { from, to, reason }, now);
+        }
+        self.flush_now(&mut state);
+    }
+
+    /// The sequence after which the connection still lacks envelopes; `None` if it is live now, or is not served any more.
+    /// It becomes live in the step in which it is seen to have everything.
+    pub(in crate::worker) fn still_behind(&self, now: OffsetDateTime) -> Option<u64> {
+        let mut state = self.state();
+        let after = state.behind()?;
+        let is_to_come = state.shard().is_to_come(state.principal().tenant(), state.generation());
+        if after < state.shard().cursor() || is_to_come {
+            return Some(after);
+        }
+        if state.become_live() {
+            let position = state.position(after);
+            self.notify(&mut state, &ServerMessage::CaughtUp { position }, now);
+            self.flush_now(&mut state);
+        }
+        None
+    }
+
+    /// Skips what retention has removed, and tells the client.
+    pub(in crate::worker) fn skip_removed(&self, to: u64, now: OffsetDateTime) {
+        let mut state = self.state();
+        let Some(after) = state.behind().filter(|after| to > *after) else { return };
+        let gap = ServerMessage::Gap {
+            from: state.position(after),
+            to: state.position(to),
+            reason: GapReason::Retention,
+        };
+        self.notify(&mut state, &gap, now);
+        state.skip_to(to);
+    }
+
+    /// Gives a replayed envelope of this life of the stream to the connection, if it may have it. `is_repeated` says that it
+    /// has received another part of the same message.
+    pub(in crate::worker) fn give(&self, epoch: Epoch, framed: &FramedEnvelope, is_repeated: bool) -> Given {
+        let mut state = self.state();
+        if state.shard().epoch() != epoch {
+            return Given::All;
+        }
+        if state.is_full() {
+            self.flush_now(&mut state);
+        }
+        if state.is_full() {
+            return Given::Full;
+        }
+        state.move_on(framed.sequence());
+        let is_wanted = state.behind().is_some() && !is_repeated && !state.has(framed);
+        if is_wanted && state.session().receives(framed.sequence(), framed.envelope()) {
+            self.queue(&mut state, framed);
+        }
+        Given::All
+    }
+
+    /// The stream was recreated: the connection, which had received everything up to `from`, continues at its beginning.
+    pub(in crate::worker) fn restart(&self, from: Position, now: OffsetDateTime) {
+        let mut state = self.state();
+        let current = state.shard().current(state.principal().tenant()).unwrap_or_default();
+        state.forget_positions(current, (self.form() == Form::Plain).then_some(0));
+        let gap = ServerMessage::Gap { from, to: state.position(0), reason: GapReason::Epoch };
+        self.notify(&mut state, &gap, now);
+        self.flush_now(&mut state);
+    }
+
+    /// The connection has followed its tenant to this shard, and resumes there. Its client is told the new position when it
+    /// has caught up: sequences are those of the new shard from here on.
+    pub(in crate::worker) fn follow(
+        &self,
+        shard: Rc<ShardProgress>,
+        (resume, generation): (ResumePoint, u32),
+        now: OffsetDateTime,
+    ) {
+        let mut state = self.state();
+        let is_received = self.form() == Form::Plain || resume.gap.is_none();
+        state.follow(shard, generation, resume.after.sequence, is_received);
+        if let Some(Gap { from, to, reason }) = resume.gap {
+            self.notify(&mut state, &ServerMessage::Gap { from, to, reason }, now);
+            self.flush_now(&mut state);
+        }
+    }
+
+    /// Tells the client that the connection is closed after this time.
+    pub(in crate::worker) fn announce_close(
+        &self,
+        state: &mut State,
+        wait: Duration,
+        (now, wall): (Instant, OffsetDateTime),
+    ) {
+        state.announce_close(now + wait);
+        let reconnect_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        self.notify(state, &ServerMessage::Draining { reconnect_in_ms }, wall);
+        self.flush_now(state);
+    }
+
+    /// Asks a plain client whether it has received everything that it was sent; a client of `tidings.v1` acknowledges by
+    /// itself.
+    pub(in crate::worker) fn request_ack(&self, state: &mut State) {
+        state.wants_ack = false;
+        if self.form() == Form::Plain && state.ack_requested < state.sent {
+            state.ack_requested = state.sent;
+            let question = frame(Opcode::Ping, state.sent.to_string().as_bytes());
+            state.send(question);
+            self.flush_now(state);
+        }
+    }
+}

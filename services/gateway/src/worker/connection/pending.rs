@@ -1,0 +1,96 @@
+//! A client's requests that are not answered yet: they wait for JetStream, for the store of consumers, or until the client
+//! has read earlier answers. Each kind is bounded.
+
+use std::collections::VecDeque;
+
+use futures_util::future::LocalBoxFuture;
+use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
+
+use crate::session::{LatestRequest, SubscriptionChange};
+use crate::worker::replay_from_stream::StreamReplay;
+
+/// How many requests of one kind one connection may have waiting, beside the one in progress.
+pub(in crate::worker) const MAX_PENDING: usize = 8;
+/// How many confirmations may wait: all that wait are answered by one save.
+pub(in crate::worker) const MAX_CONFIRMATIONS: usize = 64;
+
+/// The pending requests of one connection; a connection without any has no memory for them.
+#[derive(Default)]
+pub(in crate::worker) struct Pending {
+    /// Events that are stored one after the other, each with the answer that it comes to.
+    pub(in crate::worker) publishes: Requests<LocalBoxFuture<'static, String>>,
+    pub(in crate::worker) latest: Requests<LatestRequest>,
+    pub(in crate::worker) confirmations: Requests<(SubscriptionChange, Option<MessageId>)>,
+    /// Tokens whose issuers are being asked for keys.
+    pub(in crate::worker) authentications: usize,
+    /// The replay from the stream itself.
+    pub(super) stream_replay: Option<Box<StreamReplay>>,
+    /// Bytes that were read and not parsed: no more than one read takes.
+    pub(super) unparsed: Vec<u8>,
+}
+
+impl Pending {
+    pub(super) fn is_empty(&self) -> bool {
+        let is_idle = self.publishes.is_idle() && self.latest.is_idle() && self.confirmations.is_idle();
+        is_idle && self.authentications == 0 && self.stream_replay.is_none() && self.unparsed.is_empty()
+    }
+}
+
+/// Requests of one kind, answered one after the other by one task.
+pub(in crate::worker) struct Requests<T> {
+    waiting: VecDeque<T>,
+    in_progress: bool,
+}
+
+impl<T> Default for Requests<T> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), in_progress: false }
+    }
+}
+
+impl<T> Requests<T> {
+    pub(in crate::worker) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(in crate::worker) fn push(&mut self, request: T) {
+        self.waiting.push_back(request);
+    }
+
+    /// Whether a task has to be started, which then takes the requests.
+    pub(in crate::worker) fn start(&mut self) -> bool {
+        !std::mem::replace(&mut self.in_progress, true)
+    }
+
+    /// The next request; without one, the task is over.
+    pub(in crate::worker) fn next(&mut self) -> Option<T> {
+        let next = self.waiting.pop_front();
+        self.in_progress = next.is_some();
+        next
+    }
+
+    /// All requests that wait; without any, the task is over.
+    pub(in crate::worker) fn take_all(&mut self) -> VecDeque<T> {
+        self.in_progress = !self.waiting.is_empty();
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// The request in progress was answered, and the next one waits for its turn.
+    pub(in crate::worker) fn pause(&mut self) {
+        self.in_progress = false;
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        !self.in_progress && !self.waiting.is_empty()
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.in_progress && self.waiting.is_empty()
+    }
+}
+
+/// The answer to a request for which there is no room.
+pub(in crate::worker) fn too_many(most: usize, what: &str) -> ErrorMessage {
+    let text = format!("{most} messages are waiting to be {what}; await their answers first");
+    ErrorMessage::new(ErrorCode::Unavailable, text)
+}

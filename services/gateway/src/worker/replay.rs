@@ -1,0 +1,242 @@
+//! Replaying what a connection missed, until it is live.
+//!
+//! The same for a slow reader and for a returning user. The seam: a connection becomes live in the same step, without an
+//! await, in which it is seen to have everything up to the worker's cursor, and the worker moves its cursor in the same
+//! step in which it delivers. So nothing is missed in between, and nothing comes twice.
+//!
+//! After every await the stream may have been recreated, and no sequence that was read before means anything; so
+//! whatever is given is given together with the epoch that it is from.
+
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use tidings_mailbox::Query;
+use tidings_model::{Address, Epoch, Place, Position};
+
+use super::Worker;
+use super::connection::{Connection, Given, State};
+use super::replay_from_stream::{Found, Reading, StreamReplay};
+use super::shard_progress::ShardProgress;
+use crate::replica::{FramedEnvelope, ReadError, ReplicaPage};
+
+/// Envelopes that are read from NATS at once for one connection, ahead of what its socket takes.
+const READ_AHEAD: usize = 16;
+/// How long to wait before the next attempt.
+const RETRY: Duration = Duration::from_millis(250);
+
+impl Worker {
+    /// Gives the connection what it missed, as far as its queue allows.
+    pub(super) async fn replay(&self, connection: &Rc<Connection>) {
+        while let Some(after) = connection.still_behind(self.now()) {
+            let given = match self.read_page(connection, after) {
+                Some(Ok(page)) => self.give_page(connection, page).await,
+                Some(Err(ReadError::NotCovered { floor })) => {
+                    self.give_from_stream(connection, after, floor).await
+                }
+                Some(Err(ReadError::Removed { floor })) => {
+                    connection.skip_removed(floor, self.now());
+                    Given::All
+                }
+                // The worker is about to receive the new generation, or the new life of the stream.
+                None | Some(Err(ReadError::Renewed)) => {
+                    tokio::time::sleep(RETRY).await;
+                    continue;
+                }
+            };
+            connection.flush();
+            self.want_ack(connection);
+            if given == Given::Full {
+                // Continues when the socket has taken the queue.
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// `None` if nothing lies between the position and the cursor.
+    fn read_page(&self, connection: &Connection, after: u64) -> Option<Result<ReplicaPage, ReadError>> {
+        let state = &mut *connection.state();
+        // Up to the notice of a newer generation, what was missed is of the one before.
+        let (generation, until) = generation_at(state, after);
+        let token = Place { generation, ..Place::default() }.token(state.principal().tenant()).to_string();
+        let (cursor, epoch) = (state.shard().cursor(), state.shard().epoch());
+        if after >= cursor {
+            return None;
+        }
+        let addresses = addresses(state);
+        let addresses: Vec<&str> = addresses.iter().map(Address::as_str).collect();
+        let query =
+            Query { tenant: &token, addresses: &addresses, after, now: self.context.clock.unix_seconds() };
+        let limit = self.common.max_queued_messages();
+        Some(state.shard().replica().read(&query, epoch, cursor.min(until), limit))
+    }
+
+    async fn give_page(&self, connection: &Rc<Connection>, page: ReplicaPage) -> Given {
+        let shard = Rc::clone(connection.state().shard());
+        let epoch = shard.epoch();
+        let reads = stream::iter(page.found).map(async |(found, held)| match held {
+            Some(framed) => (found.sequence, Some(framed)),
+            None => (found.sequence, self.fetch(connection, &shard, found.sequence).await),
+        });
+        let mut reads = pin!(reads.buffered(READ_AHEAD));
+        while let Some((sequence, framed)) = reads.next().await {
+            let Some(framed) = framed else {
+                if connection.state().behind().is_none() {
+                    return Given::All;
+                }
+                if let Some(floor) = self.removed_through(&shard, sequence).await
+                    && shard.epoch() == epoch
+                {
+                    connection.skip_removed(floor, self.now());
+                    return Given::All;
+                }
+                // Replaced by a newer one, expired, or purged.
+                continue;
+            };
+            let is_repeated = self.has_received(connection, &shard, &framed).await;
+            if connection.give(epoch, &framed, is_repeated) == Given::Full {
+                return Given::Full;
+            }
+        }
+        move_on(connection, epoch, page.read_through);
+        Given::All
+    }
+
+    /// What the stream begins after, if that is behind a sequence which it does not hold.
+    async fn removed_through(&self, shard: &ShardProgress, sequence: u64) -> Option<u64> {
+        // If NATS does not answer, the next look at the stream tells.
+        let extent = shard.replica().topology().extent().await.ok()?;
+        shard.replica().upkeep(&extent, self.now());
+        (extent.epoch == shard.epoch() && sequence <= extent.floor).then_some(extent.floor)
+    }
+
+    /// Gives the connection what lies between its position and the mailbox's floor.
+    async fn give_from_stream(&self, connection: &Rc<Connection>, mut after: u64, floor: u64) -> Given {
+        let shard = Rc::clone(connection.state().shard());
+        let epoch = shard.epoch();
+        // Taken out of the connection while it is awaited; put back if it is not used up.
+        let taken = connection.state().take_stream_replay();
+        let mut replay =
+            taken.map_or_else(|| self.start_stream_replay(connection, after, floor), |taken| *taken);
+        while let Some(found) = replay.next().await {
+            let removed_through = shard.replica().removed_through();
+            let sequence = match &found {
+                Found::Envelope(framed) => framed.sequence(),
+                Found::Through(sequence) => *sequence,
+            };
+            if shard.epoch() != epoch || connection.state().behind().is_none() {
+                return Given::All;
+            }
+            if after < removed_through {
+                // What should have been found in between may be gone.
+                let through = removed_through.min(sequence.saturating_sub(1)).max(after);
+                connection.skip_removed(through, self.now());
+            }
+            match found {
+                Found::Envelope(framed) => {
+                    let is_repeated = self.has_received(connection, &shard, &framed).await;
+                    if connection.give(epoch, &framed, is_repeated) == Given::Full {
+                        replay.put_back(framed);
+                        connection.state().keep_stream_replay(Some(Box::new(replay)));
+                        return Given::Full;
+                    }
+                }
+                Found::Through(sequence) => move_on(connection, epoch, sequence),
+            }
+            after = sequence;
+        }
+        Given::All
+    }
+
+    fn start_stream_replay(&self, connection: &Connection, after: u64, floor: u64) -> StreamReplay {
+        let state = &mut *connection.state();
+        let (generation, until) = generation_at(state, after);
+        let reading = Reading {
+            topology: state.shard().replica().topology().clone(),
+            generation,
+            tenant: state.principal().tenant().clone(),
+            addresses: addresses(state),
+            floor: floor.min(until),
+            context: Arc::clone(&self.context),
+        };
+        let from = Position { epoch: state.shard().epoch(), sequence: after };
+        let (replay, task) = reading.start(from, Arc::clone(&self.stream_replays));
+        self.spawn(task);
+        replay
+    }
+
+    /// An envelope that is not in memory any more; `None` if the stream has removed it, or the connection is not catching up
+    /// any more.
+    async fn fetch(
+        &self,
+        connection: &Connection,
+        shard: &ShardProgress,
+        sequence: u64,
+    ) -> Option<Arc<FramedEnvelope>> {
+        loop {
+            match tidings_streams::fetch(shard.replica().topology(), sequence).await {
+                Ok(stored) => return stored.map(|stored| Arc::new(FramedEnvelope::new(stored))),
+                Err(error) => {
+                    if let Some(attempts) = self.context.complaints.reads.count(1) {
+                        tracing::warn!(%error, attempts, "envelopes cannot be read for clients; trying again");
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+            connection.state().behind()?;
+        }
+    }
+
+    /// Whether the connection's position covers another part of the same message: one of several addresses. Only for the first
+    /// envelope on a connection; it knows what it has sent itself.
+    async fn has_received(
+        &self,
+        connection: &Connection,
+        shard: &ShardProgress,
+        framed: &FramedEnvelope,
+    ) -> bool {
+        let begins_at = {
+            let state = connection.state();
+            if framed.envelope().origin.part == 0 || state.knows_last_message() {
+                return false;
+            }
+            state.sent()
+        };
+        // The parts of an event follow each other.
+        let first = framed.sequence().saturating_sub(framed.envelope().origin.part.into());
+        for sequence in first..=begins_at.min(framed.sequence().saturating_sub(1)) {
+            let part = match shard.replica().held(sequence) {
+                Some(part) => Some(part),
+                None => self.fetch(connection, shard, sequence).await,
+            };
+            let is_received = part.is_some_and(|part| {
+                part.identity() == framed.identity()
+                    && connection.state().session().receives(part.sequence(), part.envelope())
+            });
+            if is_received {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// The generation that a sequence belongs to for the connection, and up to which sequence that is so.
+fn generation_at(state: &State, sequence: u64) -> (u32, u64) {
+    state.shard().generation_at(state.principal().tenant(), state.generation(), sequence)
+}
+
+fn addresses(state: &mut State) -> Vec<Address> {
+    state.session().open_addresses().map(|(address, _)| address.clone()).collect()
+}
+
+/// Everything up to `after` has been read for a connection that is catching up.
+fn move_on(connection: &Connection, epoch: Epoch, after: u64) {
+    let mut state = connection.state();
+    if state.shard().epoch() == epoch {
+        state.move_on(after);
+    }
+}

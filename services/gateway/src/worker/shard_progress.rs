@@ -1,0 +1,111 @@
+//! How far a worker has come in a shard. Pure, but for the replica that it leads to.
+//!
+//! The fan-out moves the cursor in the same step in which it offers the envelopes, so a connection never sees one without
+//! the other.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use tidings_model::{Epoch, Place, Position, ShardNumber, Tenant};
+use tidings_protocol::server::GapReason;
+
+use crate::replica::{Gap, Generations, Replica, ResumePoint};
+
+/// One worker's progress in one shard.
+pub(crate) struct ShardProgress {
+    shard: ShardNumber,
+    replica: Arc<Replica>,
+    /// Of the shard's tenants, as far as everything was delivered.
+    generations: RefCell<Generations>,
+    epoch: Cell<Epoch>,
+    /// Everything up to this sequence was offered to the live connections.
+    cursor: Cell<u64>,
+}
+
+impl ShardProgress {
+    /// The worker has everything up to `position`.
+    pub(crate) fn new(shard: ShardNumber, replica: Arc<Replica>, position: Position) -> Self {
+        Self {
+            shard,
+            generations: RefCell::new(replica.generations()),
+            replica,
+            epoch: Cell::new(position.epoch),
+            cursor: Cell::new(position.sequence),
+        }
+    }
+
+    pub(super) fn shard(&self) -> ShardNumber {
+        self.shard
+    }
+
+    pub(super) fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch.get()
+    }
+
+    pub(super) fn cursor(&self) -> u64 {
+        self.cursor.get()
+    }
+
+    pub(super) fn advance_to(&self, sequence: u64) {
+        self.cursor.set(sequence);
+    }
+
+    /// A generation of the tenant is the current one from this sequence on.
+    pub(super) fn begin(&self, tenant: &Tenant, generation: u32, since: u64) {
+        self.generations.borrow_mut().begin(tenant, generation, since);
+        self.cursor.set(self.cursor.get().max(since));
+    }
+
+    /// The tenant's envelopes are in another shard, in this generation.
+    pub(super) fn leave(&self, tenant: &Tenant, generation: u32) {
+        self.generations.borrow_mut().leave(tenant, generation);
+    }
+
+    /// The stream was recreated.
+    pub(super) fn restart(&self, epoch: Epoch) {
+        self.epoch.set(epoch);
+        self.cursor.set(0);
+        self.generations.borrow_mut().renew();
+    }
+
+    /// The tenant's current generation; `None` if its envelopes are in another shard.
+    pub(super) fn current(&self, tenant: &Tenant) -> Option<u32> {
+        self.generations.borrow().current(tenant)
+    }
+
+    /// Whether the notice of this generation lies ahead.
+    pub(super) fn is_to_come(&self, tenant: &Tenant, generation: u32) -> bool {
+        self.generations.borrow().is_to_come(tenant, generation)
+    }
+
+    /// Whether the tenant was in another shard since this generation began, and is back.
+    pub(super) fn has_come_back(&self, tenant: &Tenant, generation: u32) -> bool {
+        self.generations.borrow().has_come_back(tenant, generation)
+    }
+
+    /// The generation of a sequence for a connection that began in `first`, and up to which sequence that is so.
+    pub(super) fn generation_at(&self, tenant: &Tenant, first: u32, sequence: u64) -> (u32, u64) {
+        self.generations.borrow().at(tenant, first, sequence)
+    }
+
+    /// A sequence as a position of a connection that began in the generation `first`.
+    pub(super) fn position(&self, tenant: &Tenant, first: u32, sequence: u64) -> Position {
+        self.generations.borrow().position(tenant, first, self.epoch.get(), sequence)
+    }
+
+    /// Where a new connection begins, and in which generation: the stream may have been recreated since its handshake.
+    pub(super) fn begin_at(&self, tenant: &Tenant, resume: ResumePoint) -> (ResumePoint, u32) {
+        // The worker may not have come to the notice yet that the handshake knew.
+        if let Some(generation) = Place::generation_of(resume.after.epoch, self.epoch.get(), u32::MAX) {
+            return (resume, generation);
+        }
+        let current = self.current(tenant).unwrap_or_default();
+        let after = self.position(tenant, current, 0);
+        let gap = Gap { from: resume.after, to: after, reason: GapReason::Epoch };
+        (ResumePoint { after, gap: resume.gap.or(Some(gap)) }, current)
+    }
+}

@@ -1,0 +1,263 @@
+//! The layout of the source: layers, circles, and what only one place may touch. Each fault names file and line.
+
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
+
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::source::{Crate, Use, top};
+
+/// The rooms of the gateway, from the top down: each uses only those below it.
+const GATEWAY: [&str; 18] = [
+    "parsers",
+    "gateway",
+    "net",
+    "api",
+    "shards",
+    "worker",
+    "context",
+    "session",
+    "consumers",
+    "audit",
+    "auth",
+    "replica",
+    "limits",
+    "readiness",
+    "http_stream",
+    "client_ip",
+    "clock",
+    "error",
+];
+
+/// Crates, from the bottom up. A crate depends only on those before it, for its tests, too; those of one line do not
+/// depend on each other.
+const CRATES: [&[&str]; 10] = [
+    &["tidings-model", "tidings-mailbox", "tidings-embedded", "tidings-propagation"],
+    &["tidings-catalog", "tidings-protocol", "tidings-runtime"],
+    &["tidings-tests"],
+    &["tidings-access", "tidings-producer-build", "tidings-streams"],
+    &["tidings-producer"],
+    &["example-producer"],
+    &["tidings-gateway", "tidings-projector"],
+    &["tidings-fuzz"],
+    &["tidings-bench"],
+    &["tidings-cli"],
+];
+
+/// Dependencies that do not fit the order yet.
+const CRATE_EXCEPTIONS: [(&str, &str); 1] = [("tidings-producer", "tidings-projector")];
+
+/// Crates that have circles yet, and how many of their files are in one. The numbers only ever shrink.
+const CIRCLES: [(&str, usize); 7] = [
+    ("services/bench", 13),
+    ("services/cli", 6),
+    ("services/projector", 4),
+    ("shared/catalog", 4),
+    ("shared/producer", 2),
+    ("shared/runtime", 2),
+    ("shared/streams", 10),
+];
+
+/// What only some files may name: the name, where it may be, and why.
+const ONLY_HERE: [(&str, &[&str], &str); 3] = [
+    (
+        "async_nats",
+        &["shared/streams/", "shared/producer/", "shared/runtime/src/config/sections.rs", "services/bench/"],
+        "only the streams know how to speak to NATS",
+    ),
+    (
+        "mio::net",
+        &["services/gateway/src/worker/connection/socket.rs"],
+        "only a connection's socket reads and writes a client's WebSocket",
+    ),
+    (
+        "Poll::new",
+        &["services/gateway/src/worker/connection/readiness.rs"],
+        "only the readiness of connections polls sockets",
+    ),
+];
+
+/// Files that decide without I/O.
+const PURE: [&str; 14] = [
+    "services/gateway/src/api/query.rs",
+    "services/gateway/src/api/subprotocol.rs",
+    "services/gateway/src/api/upgrade.rs",
+    "services/gateway/src/audit/ledger.rs",
+    "services/gateway/src/client_ip.rs",
+    "services/gateway/src/consumers/stripes.rs",
+    "services/gateway/src/limits/block.rs",
+    "services/gateway/src/replica/generations.rs",
+    "services/gateway/src/replica/resume.rs",
+    "services/gateway/src/replica/time_index.rs",
+    "services/gateway/src/session.rs",
+    "services/gateway/src/worker/connection/phase.rs",
+    "services/gateway/src/worker/connection/received.rs",
+    "services/gateway/src/worker/routing_table.rs",
+];
+
+/// What a pure file does not name. A point in time is no I/O.
+const IMPURE: [&str; 8] = [
+    "async ",
+    ".await",
+    "tokio::net",
+    "tokio::sync",
+    "tokio::task",
+    "std::fs",
+    "std::net::Tcp",
+    "std::thread",
+];
+
+/// Every crate of the project, by its folder.
+fn crates() -> Vec<Crate> {
+    let folders = ["services", "shared"].into_iter().flat_map(|group| {
+        let folder = std::fs::read_dir(top().join(group)).unwrap();
+        folder.map(move |entry| format!("{group}/{}", entry.unwrap().file_name().to_str().unwrap()))
+    });
+    let mut folders: Vec<String> =
+        folders.filter(|folder| top().join(folder).join("Cargo.toml").is_file()).collect();
+    folders.sort_unstable();
+    folders.iter().map(|folder| Crate::read(folder)).collect()
+}
+
+#[test]
+fn rooms_of_the_gateway_use_only_those_below_them() {
+    let gateway = Crate::read("services/gateway");
+    let rank = |module: &[String]| {
+        let room = module.first().map(String::as_str);
+        room.map(|room| {
+            let found = GATEWAY.iter().position(|known| *known == room);
+            found.unwrap_or_else(|| panic!("the room {room} of the gateway has no place in the order"))
+        })
+    };
+    let faults: Vec<String> = gateway
+        .uses()
+        .into_iter()
+        .filter(|Use { from, to, .. }| {
+            // The crate's root only shows what is in the rooms.
+            let (from, to) = (rank(from), rank(to));
+            from.is_some() && (to.is_none() || to < from)
+        })
+        .map(|Use { from, to, line }| {
+            format!("{}:{line} uses {}, which lies above it", gateway.file(&from), gateway.file(&to))
+        })
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let mut faults = Vec::new();
+    for one in crates() {
+        let uses = one.uses();
+        let circles = circles(&uses);
+        let files: usize = circles.iter().map(BTreeSet::len).sum();
+        let known = CIRCLES.iter().find(|(folder, _)| *folder == one.folder).map_or(0, |(_, files)| *files);
+        if files <= known {
+            continue;
+        }
+        faults.push(format!("{}: {files} files are in a circle, expected at most {known}", one.folder));
+        for circle in circles {
+            let within =
+                uses.iter().filter(|found| circle.contains(&found.from) && circle.contains(&found.to));
+            faults.extend(within.map(|Use { from, to, line }| {
+                format!(
+                    "{}:{line} uses {}, in a circle of {} files",
+                    one.file(from),
+                    one.file(to),
+                    circle.len()
+                )
+            }));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Sets of files each of which uses, by others, every other one.
+fn circles(uses: &BTreeSet<Use>) -> BTreeSet<BTreeSet<Vec<String>>> {
+    let mut next: BTreeMap<&Vec<String>, BTreeSet<&Vec<String>>> = BTreeMap::new();
+    for Use { from, to, .. } in uses {
+        next.entry(from).or_default().insert(to);
+    }
+    let reached = |from: &Vec<String>| {
+        let mut reached = BTreeSet::new();
+        let mut ahead: Vec<&Vec<String>> = next.get(from).into_iter().flatten().copied().collect();
+        while let Some(module) = ahead.pop() {
+            if reached.insert(module.clone()) {
+                ahead.extend(next.get(module).into_iter().flatten().copied());
+            }
+        }
+        reached
+    };
+    let reached: BTreeMap<&Vec<String>, _> = next.keys().map(|from| (*from, reached(from))).collect();
+    let circle = |from: &Vec<String>| {
+        let others =
+            reached[from].iter().filter(|to| reached.get(to).is_some_and(|back| back.contains(from)));
+        others.cloned().collect::<BTreeSet<_>>()
+    };
+    next.keys().map(|from| circle(from)).filter(|circle| circle.len() > 1).collect()
+}
+
+#[test]
+fn some_things_are_touched_in_one_place_only() {
+    let mut faults = Vec::new();
+    for one in crates() {
+        for module in one.modules.values() {
+            for (number, line) in module.code.lines().enumerate() {
+                for (name, places, why) in ONLY_HERE {
+                    if line.contains(name) && !places.iter().any(|place| module.file.starts_with(place)) {
+                        faults.push(format!("{}:{} names {name}: {why}", module.file, number + 1));
+                    }
+                }
+                let is_pure = PURE.contains(&module.file.as_str());
+                if let Some(name) = IMPURE.iter().find(|name| is_pure && line.contains(**name)) {
+                    faults.push(format!(
+                        "{}:{} names {name:?}, and is to do no I/O",
+                        module.file,
+                        number + 1
+                    ));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn pure_files_are_where_they_are_looked_for() {
+    let missing: Vec<_> = PURE.iter().filter(|file| !top().join(file).is_file()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn no_crate_depends_on_one_above_it() {
+    let rank = |name: &str| CRATES.iter().position(|line| line.contains(&name));
+    let mut faults = Vec::new();
+    let folders = crates().into_iter().map(|one| one.folder);
+    for folder in
+        folders.chain(["shared/producer/example".to_owned(), "tests".to_owned(), "tests/fuzz".to_owned()])
+    {
+        let manifest = format!("{folder}/Cargo.toml");
+        let text = std::fs::read_to_string(top().join(&manifest)).unwrap();
+        let name = text.lines().find_map(|line| line.strip_prefix("name = ")).unwrap().trim_matches('"');
+        let Some(own) = rank(name) else {
+            faults.push(format!("{manifest}: the crate {name} has no place in the order"));
+            continue;
+        };
+        for (number, line) in text.lines().enumerate() {
+            let Some(dependency) = line.split(['.', ' ', '=']).next() else { continue };
+            let dependency = if dependency == "harness" { "tidings-tests" } else { dependency };
+            let is_allowed = CRATE_EXCEPTIONS.contains(&(name, dependency));
+            if let Some(other) = rank(dependency)
+                && other >= own
+                && !is_allowed
+            {
+                faults.push(format!(
+                    "{manifest}:{}: {name} depends on {dependency}, which lies above it or beside it",
+                    number + 1
+                ));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
