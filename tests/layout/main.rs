@@ -1,5 +1,7 @@
 //! The layout of the source: layers, circles, and what only one place may touch. Each fault names file and line.
 
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
+
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -209,7 +209,7 @@ fn paths(code: &str) -> Vec<(usize, bool, Vec<String>)> {
     while let Some(at) = code[rest_from..].find("use ") {
         let start = rest_from + at;
         rest_from = start + 4;
-        let is_word = code[..start].chars().next_back().is_none_or(|before| before.is_whitespace());
+        let is_word = code[..start].chars().next_back().is_none_or(char::is_whitespace);
         let Some(end) = code[start..].find(';').map(|end| start + end) else { continue };
         let line_start = code[..start].rfind('\n').map_or(0, |at| at + 1);
         let visibility = code[line_start..start].trim();

@@ -118,8 +118,11 @@ impl ConsumerCache {
         if self.store.check().await? {
             for mut stripe in self.active.all() {
                 for name in stripe.connected() {
-                    let change = stripe.get(&name).map(|consumer| self.change_of(&consumer.stored, None));
-                    change.into_iter().for_each(|change| stripe.note(&name, change));
+                    if let Some(change) =
+                        stripe.get(&name).map(|consumer| self.change_of(&consumer.stored, None))
+                    {
+                        stripe.note(&name, change);
+                    }
                 }
             }
             self.left.notify_one();
@@ -237,8 +240,9 @@ impl ConsumerCache {
     fn refresh_idle(&self, round: usize) {
         let mut stripe = self.active.in_round(round);
         for name in stripe.idle(REFRESH) {
-            let change = stripe.get(&name).map(|consumer| self.change_of(&consumer.stored, None));
-            change.into_iter().for_each(|change| stripe.note(&name, change));
+            if let Some(change) = stripe.get(&name).map(|consumer| self.change_of(&consumer.stored, None)) {
+                stripe.note(&name, change);
+            }
         }
     }
 

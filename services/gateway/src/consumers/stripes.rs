@@ -26,9 +26,9 @@ pub(super) struct Stripes {
 #[derive(Default)]
 pub(super) struct Stripe {
     consumers: HashMap<ConsumerName, Box<ActiveConsumer>>,
-    /// Those that have something to save, each once.
+    /// The consumers that have something to save.
     changed: Vec<ConsumerName>,
-    /// Those whose last connection has ended.
+    /// The consumers whose last connection has ended.
     left: Vec<ConsumerName>,
 }
 
@@ -158,7 +158,7 @@ impl Stripe {
         true
     }
 
-    /// Those who have left since the last time.
+    /// The consumers that have left since the last time.
     pub(super) fn take_left(&mut self) -> Vec<ConsumerName> {
         std::mem::take(&mut self.left)
     }

@@ -15,7 +15,7 @@ use tidings_access::Refusal;
 use tidings_streams::consumers::ConsumerNameError;
 use tidings_streams::users::{UserName, UserNameError};
 
-/// After which time a client tries again that is told nothing better.
+/// When a client tries again, unless the error says otherwise.
 const RETRY: Duration = Duration::from_secs(5);
 
 macro_rules! error_codes {
@@ -281,8 +281,8 @@ mod tests {
         let documents =
             std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
         let head = "| status | code | when |\n| --- | --- | --- |\n";
-        let table: String =
-            error_codes().map(|(status, code, when)| format!("| {status} | `{code}` | {when} |\n")).collect();
+        let rows = error_codes().map(|(status, code, when)| format!("| {status} | `{code}` | {when} |\n"));
+        let table = rows.collect::<Vec<_>>().concat();
         assert!(documents.contains(&format!("{head}{table}\n")), "expected in README.md:\n\n{head}{table}");
     }
 

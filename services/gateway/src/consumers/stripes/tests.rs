@@ -50,7 +50,7 @@ fn count(stripes: &Stripes) -> usize {
 }
 
 #[test]
-fn a_leaving_lists_nobody_else() {
+fn a_consumer_that_leaves_lists_no_other() {
     let (stripes, stored) = connected(1_000);
     leave(&stripes, &name(3));
     assert_eq!(take_left(&stripes), [name(3)]);
@@ -119,6 +119,7 @@ async fn every_idle_consumer_is_refreshed_in_some_round() {
 /// `cargo test --package tidings-gateway --lib leaving_costs -- --ignored --nocapture`
 #[test]
 #[ignore = "measures"]
+#[expect(clippy::print_stdout, reason = "that is what it is for")]
 fn leaving_costs_the_same_however_many_stay() {
     for staying in [1_000, 100_000, 500_000] {
         let (stripes, stored) = connected(staying + 1_000);
