@@ -10,7 +10,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tidings_streams::consumers::{Change, ConsumerName, StoredConsumer};
+use tidings_streams::consumers::{Change, ConsumerName, Edit, StoredConsumer};
 use tokio::time::Instant;
 
 /// A power of two, well above the number of workers.
@@ -227,8 +227,16 @@ impl ActiveConsumer {
         };
         let earlier = *earlier;
         let mut subscriptions = earlier.subscriptions;
-        subscriptions.extend(later.subscriptions);
         let same_epoch = earlier.position.epoch == later.position.epoch;
+        if !same_epoch {
+            // All that another epoch holds counts as newer than a subscription from before.
+            for edit in subscriptions.values_mut() {
+                if let Edit::Subscribe(subscription) = edit {
+                    subscription.since = 0;
+                }
+            }
+        }
+        subscriptions.extend(later.subscriptions);
         let is_further = same_epoch && earlier.position.sequence > later.position.sequence;
         // An acknowledgement of a connection that does not know of a reset does not undo it.
         let (position, resets) =

@@ -1,5 +1,5 @@
 use tidings_model::{Epoch, Position};
-use tidings_streams::consumers::Presence;
+use tidings_streams::consumers::{Presence, Subscription};
 
 use super::*;
 
@@ -91,6 +91,25 @@ async fn what_could_not_be_saved_is_listed_again_and_only_moves_forward() {
     assert!(take_changed(&stripes).contains(&name(1)));
     let (again, _) = stripes.of(&name(1)).take_change(&name(1)).unwrap();
     assert_eq!(again.position.sequence, 5);
+}
+
+#[test]
+fn a_subscription_from_before_another_epoch_hides_nothing_of_it() {
+    let (stripes, _) = connected(3);
+    let subscription = Subscription { filter: tidings_protocol::Filter::default().into(), since: 40 };
+    let mut subscribed = change(40);
+    subscribed.subscriptions.insert("incidents".to_owned(), Edit::Subscribe(subscription));
+    stripes.of(&name(1)).note(&name(1), subscribed);
+    let mut moved = change(2);
+    moved.position.epoch = Epoch(9);
+    stripes.of(&name(1)).note(&name(1), moved);
+    let (saved, _) = stripes.of(&name(1)).take_change(&name(1)).unwrap();
+    assert_eq!((saved.position.epoch, saved.position.sequence), (Epoch(9), 2));
+    let since = saved.subscriptions.values().map(|edit| match edit {
+        Edit::Subscribe(subscription) => Some(subscription.since),
+        Edit::Unsubscribe => None,
+    });
+    assert_eq!(since.collect::<Vec<_>>(), [Some(0)]);
 }
 
 #[test]
