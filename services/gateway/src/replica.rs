@@ -316,7 +316,7 @@ impl Replica {
 pub(crate) enum ResumeError {
     /// The tenant's record in the bucket of placements is damaged.
     #[error(
-        "it is stored unreadably where the messages of your tenant are; ask those who look after the application"
+        "it is stored unreadably where the messages of your tenant are; ask the operators of the application"
     )]
     Lost,
     /// The bucket of placements cannot be read.

@@ -72,7 +72,7 @@ impl Worker {
     fn prepare(
         &self,
         state: &State,
-        own_bytes: &ClientPublish,
+        message: &ClientPublish,
         id: Option<&MessageId>,
     ) -> Result<Event, ErrorMessage> {
         let consumer = &state.principal().consumer;
@@ -82,14 +82,14 @@ impl Worker {
         let event = CloudEvent {
             id: &event_id,
             source: &consumer.event_source(),
-            name: &own_bytes.event,
+            name: &message.event,
             time: &rfc3339(now),
             subject: None,
-            data: own_bytes.data.clone(),
+            data: message.data.clone(),
         };
         let stream_id = consumer.publication_id(&message_id);
         let raw = RawEvent {
-            subject: own_bytes.event.client_subject(consumer.tenant()),
+            subject: message.event.client_subject(consumer.tenant()),
             headers: vec![(headers::CONTENT_TYPE.to_owned(), CloudEvent::CONTENT_TYPE.to_owned())],
             payload: event.into_json().into(),
             position: Position { epoch: Epoch(0), sequence: 0 },
@@ -97,7 +97,7 @@ impl Worker {
         };
         let catalogs = Arc::clone(&self.context.catalogs.borrow());
         project(&catalogs, &raw, self.context.max_event_bytes)
-            .map_err(|rejection| publish_error(&own_bytes.refusal(rejection)))?;
+            .map_err(|rejection| publish_error(&message.refusal(rejection)))?;
         Ok(Event { id: event_id, subject: raw.subject, stream_id, payload: raw.payload })
     }
 
