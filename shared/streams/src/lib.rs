@@ -82,7 +82,7 @@ pub use reader::{EventReader, Pace, ReadEvent, ReaderError};
 pub use record::RecordError;
 pub use rejections::{Kept, ReadRejectionError, RejectError, RejectedEvent, Rejections, RetryError};
 pub use retry::{Backoff, may_pass};
-pub use single::{fetch, newest};
+pub use single::{ReadEnvelopeError, fetch, newest};
 pub use stored_form::StoredForm;
 pub use tenants::{RecordedTenantsError, recorded_tenants};
 pub use topology::{Extent, ExtentError, Settings, Topology, TopologyError};
