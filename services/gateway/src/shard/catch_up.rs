@@ -149,7 +149,8 @@ impl Shard {
                 Ok(stored) => return stored.map(|stored| Arc::new(FramedEnvelope::new(stored))),
                 Err(error) => {
                     if let Some(attempts) = self.shared.complaints.reads.count(1) {
-                        tracing::warn!(%error, attempts, "envelopes cannot be read for clients; trying again");
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(error, attempts, "envelopes cannot be read for clients; trying again");
                     }
                     tokio::time::sleep(RETRY).await;
                 }
