@@ -33,7 +33,7 @@ pub use command::{Finished, Launch, Tidings, binary};
 pub use issuer::{Answer, KeyServer, SigningKey};
 pub use nats::{Nats, Saved, nats, nats_with};
 pub use ports::free_port;
-pub use replica::{BEHIND, replica_behind};
+pub use replica::{BEHIND, FRESH, fresh_leader, replica_behind};
 pub use road::{Road, Stream};
 pub use system::{Gateway, Rejected, SCHEMAS, SECRET, Setup, System, UNLIMITED};
 pub use token::token;

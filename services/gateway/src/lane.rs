@@ -52,7 +52,8 @@ impl PreparedLane {
     ) -> Result<Self, StartError> {
         let settings = &shared.settings;
         let topology = shared.topology.on(shard).await?;
-        let extent = topology.extent().await?;
+        // An empty stream of a cluster may be one whose leader has not come to its end yet.
+        let extent = topology.extent_reaching(u64::from(topology.settings().replicas > 1)).await?;
         let reach = extent.floor.max(extent.last.saturating_sub(settings.mailbox_reach));
         let generations = generations_at(shard, extent, reach, placements);
         let compressed_from = settings.compression.then_some(settings.compression_threshold);
@@ -118,7 +119,7 @@ impl Lane {
     ) -> Result<Option<View>, ExtentError> {
         let Some(mut view) = self.view(tenant) else { return Ok(None) };
         if position.epoch == view.epoch && position.sequence > view.head {
-            let extent = self.topology.extent().await?;
+            let extent = self.topology.extent_reaching(position.sequence).await?;
             if extent.epoch == self.retained.epoch() {
                 view.head = view.head.max(extent.last);
             }

@@ -27,6 +27,7 @@ pub mod connections;
 pub mod consumers;
 mod convert;
 mod copies;
+mod end;
 mod event_writer;
 mod fence;
 mod follower;

@@ -22,6 +22,7 @@ use time::OffsetDateTime;
 
 use crate::at_leader;
 use crate::bucket::Bucket;
+use crate::end;
 use crate::leadership::projectors;
 use crate::record::{self, Record};
 use crate::topology::{Topology, epoch_of};
@@ -161,7 +162,7 @@ impl Topology {
 /// Whether the stream may still hold this event. One that was removed says nothing.
 async fn holds(stream: &Stream, known: Known) -> Result<bool, async_nats::Error> {
     let sequence = known.position.sequence;
-    if stream.get_info().await?.state.last_sequence < sequence {
+    if end::reaching(stream, sequence).await?.state.last_sequence < sequence {
         return Ok(false);
     }
     let found = at_leader::next(stream, "events.>", sequence).await?;
