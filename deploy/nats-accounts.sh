@@ -200,7 +200,8 @@ user PROJECTOR projector
 # A gateway reads ENVELOPES, by consumers of its own and by sequence, and keeps users' positions in the bucket
 # CONSUMERS. It never writes envelopes; it purges those of a user who is deleted, which interrupts the projector's writing
 # with fences. What clients publish it publishes as events. Administrators look at rejected events, retry and drop them.
-# It watches the bucket USERS, where it notes who is disabled.
+# It watches the bucket USERS, where it notes who is disabled. To retry an event that was not kept whole with its
+# rejection, it asks which lives EVENTS has had.
 # Gateways ask each other who is connected, within their account; administrators ask them from theirs.
 process GATEWAY
 for subject in '$SRV.PING.tidings-gateway' 'tidings.gateway.>'; do
@@ -213,6 +214,7 @@ imports REJECTED '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.MSG.NEXT.@.*' '$J
 imports KV_CONSUMERS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.STREAM.PURGE.@' \
     '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>' '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.CREATE.@.>' \
     '$JS.API.CONSUMER.MSG.NEXT.@.>' '$JS.API.CONSUMER.DELETE.@.>' '$KV.CONSUMERS.>'
+imports KV_PROJECTORS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.MSG.GET.@'
 imports KV_USERS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.CONSUMER.CREATE.@' \
     '$JS.API.CONSUMER.CREATE.@.>' '$JS.API.CONSUMER.MSG.NEXT.@.>' '$JS.API.CONSUMER.INFO.@.>' '$KV.USERS.>'
 delivers() {

@@ -1,5 +1,6 @@
 //! What production grants each process is enough for all of its duties.
 
+use async_nats::jetstream::stream::Config;
 use harness::{BOUND, Dial, eventually};
 use serde_json::{Value, json};
 
@@ -43,6 +44,7 @@ async fn no_process_needs_more_than_it_is_granted() {
     deployment.run(&["publish", "--tenant", "ops", "incident.created", "--data", &data]).await;
     assert_eq!(ada.next_json(BOUND).await["data"]["id"], "j");
 
+    retries_over_http(&deployment, &address).await;
     over_http(&address).await;
     assert_eq!(ada.close_code(BOUND).await, Some(4503));
     let second = deployment.projector(1).await;
@@ -77,6 +79,25 @@ async fn over_http(address: &str) {
         let (status, body) = request(method, address, path, &root).await;
         assert_eq!(status, 200, "{method} {path}: {body}");
     }
+}
+
+/// An event that is larger than what `REJECTED` takes is tried again as it lies in `EVENTS`.
+async fn retries_over_http(deployment: &Deployment<'_>, address: &str) {
+    let root = token_of("ops", "root", &json!({ "scope": "openid tidings:admin" }));
+    let streams = deployment.streams().await;
+    let unlimited = streams.get_stream("REJECTED").await.unwrap().cached_info().config.clone();
+    streams.update_stream(Config { max_message_size: 1_000, ..unlimited.clone() }).await.unwrap();
+    deployment.publish("ops", "incident.created", &json!({ "no": "incident".repeat(500) })).await;
+    let position = eventually("the rejection is listed", BOUND, async || {
+        let (status, listed) = request("GET", address, "rejections", &root).await;
+        let first: Value = serde_json::from_str(&listed).map_err(|_| format!("{status}: {listed}"))?;
+        let is_omitted = first["omitted_bytes"].as_u64().is_some_and(|bytes| bytes > 0);
+        first["position"].as_str().filter(|_| is_omitted).map(str::to_owned).ok_or(listed)
+    })
+    .await;
+    let (status, body) = request("POST", address, &format!("rejections/{position}/retry"), &root).await;
+    assert_eq!(status, 200, "{body}");
+    streams.update_stream(unlimited).await.unwrap();
 }
 
 /// What administrators do from the command line.

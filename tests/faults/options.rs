@@ -23,6 +23,14 @@ impl Options {
         Self::parse(&text).unwrap_or_else(|mistake| panic!("TIDINGS_FAULTS is {text:?}: {mistake}"))
     }
 
+    /// How long producers publish while nothing fails.
+    pub(crate) fn quiet(self) -> Duration {
+        if self.faults > 0 {
+            return Duration::ZERO;
+        }
+        if self.time == Duration::MAX { SHORT } else { self.time }
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let (mut seed, mut faults, mut time, mut rolls_back_all) = (1, None, None, false);
         let mut words = text.split_whitespace();

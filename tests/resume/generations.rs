@@ -188,6 +188,47 @@ async fn who_is_connected_goes_on_and_who_returns_is_told_in_the_new_form() {
     gateway.stop().await;
 }
 
+/// An acknowledgement may come before the change, between what is new before and behind it, or after it, and be for what
+/// was delivered in either generation.
+#[tokio::test]
+async fn what_was_acknowledged_while_it_changes_does_not_come_again() {
+    for (acknowledges_before, acknowledged, expected) in [
+        (true, 3, vec![4]),
+        (false, 3, vec![4]),
+        (true, 2, vec![3, 4]),
+        (false, 2, vec![3, 4]),
+        (false, 4, vec![]),
+    ] {
+        let (mut site, gateway) = Site::with_gateway().await;
+        let other = site.gateway().await;
+        let maker = Maker::instead_of_the_projector(&mut site).await;
+        let mut ada = dial("ada").returns(&gateway).await.wire;
+        for making in [FIRST, AGAIN] {
+            for n in 1..=3 {
+                maker.write(making, "ada", n).await;
+                maker.write(making, "bob", 100_000 + n).await;
+            }
+        }
+        let mut heard = hear(&mut ada, 3).await;
+        if acknowledges_before {
+            ada.ack(heard[acknowledged - 1]["seq"].as_u64().unwrap()).await;
+        }
+        maker.change_over("ENVELOPES", "places.lab", 0).await;
+        maker.write(AGAIN, "ada", 4).await;
+        heard.extend(hear(&mut ada, 4).await);
+        if !acknowledges_before {
+            ada.ack(heard[acknowledged - 1]["seq"].as_u64().unwrap()).await;
+        }
+        ada.close().await;
+        site.left("ada", "d").await;
+        let back = dial("ada").returns(&other).await;
+        assert_eq!(back.numbers(), expected, "{acknowledged} {acknowledges_before}");
+        assert_eq!(back.gap, None);
+        gateway.stop().await;
+        other.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn a_slow_reader_loses_nothing_to_a_new_generation() {
     let (mut site, gateway) = Site::with_gateway().await;

@@ -206,7 +206,7 @@ impl Replica {
     ) -> Result<Option<Retention>, ExtentError> {
         let Some(mut retention) = self.retention(tenant) else { return Ok(None) };
         if position.epoch == retention.epoch && position.sequence > retention.head {
-            let extent = self.topology.extent().await?;
+            let extent = self.topology.extent_reaching(position.sequence).await?;
             if extent.epoch == self.epoch() {
                 retention.head = retention.head.max(extent.last);
             }

@@ -13,6 +13,11 @@ pub(crate) async fn next(
     found(stream.raw_message_builder().sequence(sequence).next_by_subject(subject).send().await)
 }
 
+/// The message with this sequence.
+pub(crate) async fn at(stream: &Stream, sequence: u64) -> Result<Option<StreamMessage>, RawMessageError> {
+    found(stream.get_raw_message(sequence).await)
+}
+
 /// The last message on a subject, which may have wildcards.
 pub(crate) async fn last(stream: &Stream, subject: &str) -> Result<Option<StreamMessage>, RawMessageError> {
     found(stream.get_last_raw_message_by_subject(subject).await)

@@ -25,6 +25,7 @@ mod connect;
 pub mod connections;
 pub mod consumers;
 mod convert;
+mod end;
 mod event_writer;
 mod fence;
 mod follower;
@@ -64,7 +65,7 @@ pub use connect::{ConnectError, ConnectSettings, Login, TlsFiles, connect, leave
 pub use convert::StoredEnvelope;
 pub use event_writer::{EventWriteError, EventWriter, OpenWriterError, OutgoingEvent, PendingEvent};
 pub use follower::{EnvelopeFollower, FollowError, Followed};
-pub use get::{fetch, newest};
+pub use get::{ReadEnvelopeError, fetch, newest};
 pub use history::{EventHistory, HistoryError};
 pub use leadership::{Candidate, Lease};
 pub use ordered_copy::{Copy, CopyError, EnvelopeCopies};

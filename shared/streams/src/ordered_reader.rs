@@ -16,6 +16,7 @@ use tidings_model::{Epoch, Position};
 use time::OffsetDateTime;
 
 use crate::backoff::Backoff;
+use crate::end;
 use crate::topology::epoch_of;
 
 /// How many messages are asked for at a time, and handed out at most.
@@ -191,7 +192,9 @@ impl OrderedReader {
     /// Whether the stream ends before the place up to where it was read, or has another message there. One that was
     /// removed says nothing.
     async fn is_rolled_back(&self, stream: &Stream) -> Result<bool, async_nats::Error> {
-        if stream.cached_info().state.last_sequence < self.last {
+        if stream.cached_info().state.last_sequence < self.last
+            && end::reaching(stream, self.last).await?.state.last_sequence < self.last
+        {
             return Ok(true);
         }
         let Some(stored_at) = self.last_stored_at else { return Ok(false) };

@@ -146,19 +146,6 @@ impl Topology {
         &self.settings
     }
 
-    /// What the shard's stream of envelopes holds now.
-    pub async fn extent(&self) -> Result<Extent, ExtentError> {
-        let info = self.envelopes.get_info().await.map_err(ExtentError)?;
-        let (first, last) = (info.state.first_sequence, info.state.last_sequence);
-        Ok(Extent {
-            epoch: epoch_of(&info),
-            floor: first.saturating_sub(1).min(last),
-            last,
-            messages: info.state.messages,
-            bytes: info.state.bytes,
-        })
-    }
-
     /// The largest message, headers included, that NATS takes and `ENVELOPES` stores, in bytes.
     #[must_use]
     pub fn max_payload(&self) -> usize {
@@ -241,7 +228,7 @@ pub enum WantedPositionError {
 /// The stream's state cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the state of stream ENVELOPES cannot be read now")]
-pub struct ExtentError(#[source] InfoError);
+pub struct ExtentError(#[source] pub(crate) InfoError);
 
 /// A stream made anew has another creation time; microseconds keep the number short.
 pub(crate) fn epoch_of(info: &Info) -> Epoch {

@@ -40,7 +40,8 @@ impl LoadingShard {
     ) -> Result<Self, StartError> {
         let settings = &context.settings;
         let topology = context.topology.on(number).await?;
-        let extent = topology.extent().await?;
+        // An empty stream of a cluster may be one whose leader has not applied its log yet.
+        let extent = topology.extent_reaching(u64::from(topology.settings().replicas > 1)).await?;
         let reach = extent.floor.max(extent.last.saturating_sub(settings.mailbox_reach));
         let generations = generations_at(number, extent, reach, placements);
         let compressed_from = settings.compression.then_some(settings.compression_threshold);

@@ -73,7 +73,8 @@ impl Worker {
                     newest = newest.into_iter().chain(found).max_by_key(|envelope| envelope.sequence);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot read the newest envelope for a client");
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "cannot read the newest envelope for a client");
                     failed = true;
                 }
             }

@@ -181,7 +181,8 @@ impl Worker {
                 Ok(stored) => return stored.map(|stored| Arc::new(FramedEnvelope::new(stored))),
                 Err(error) => {
                     if let Some(attempts) = self.context.complaints.reads.count(1) {
-                        tracing::warn!(%error, attempts, "envelopes cannot be read for clients; trying again");
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(error, attempts, "envelopes cannot be read for clients; trying again");
                     }
                     tokio::time::sleep(RETRY).await;
                 }

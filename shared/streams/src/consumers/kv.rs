@@ -12,7 +12,6 @@ use std::sync::Arc;
 use async_nats::header::HeaderMap;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::DirectGetErrorKind;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
@@ -117,13 +116,8 @@ impl KvConsumers {
 #[async_trait]
 impl ConsumerStore for KvConsumers {
     async fn load(&self, name: &ConsumerName) -> Result<Option<StoredConsumer>, ConsumerStoreError> {
-        let subject = self.bucket.subject(&name.to_key());
-        let entry = match self.bucket.stream.direct_get_last_for_subject(subject).await {
-            Ok(message) => Self::entry(&message),
-            // A replica may not have it yet, and a device taken for new would miss what waits for it.
-            Err(error) if error.kind() == DirectGetErrorKind::NotFound => self.read(name).await?,
-            Err(error) => return Err(cannot_read(name, error)),
-        };
+        // A replica may be behind: a device would receive again what it has acknowledged through another gateway.
+        let entry = self.read(name).await?;
         if entry.state.is_err() && self.reported.is_new(name, entry.revision) {
             tracing::error!(
                 consumer = %name,

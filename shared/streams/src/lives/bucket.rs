@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use super::{Known, Lives};
 use crate::bucket::Bucket;
+use crate::end;
 use crate::leader_get;
 use crate::leadership::projectors;
 use crate::record;
@@ -73,7 +74,7 @@ impl Topology {
 /// Whether the stream may still hold this event. One that was removed says nothing.
 async fn holds(stream: &Stream, known: Known) -> Result<bool, async_nats::Error> {
     let sequence = known.position.sequence;
-    if stream.get_info().await?.state.last_sequence < sequence {
+    if end::reaching(stream, sequence).await?.state.last_sequence < sequence {
         return Ok(false);
     }
     let found = leader_get::next(stream, "events.>", sequence).await?;

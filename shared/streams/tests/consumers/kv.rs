@@ -1,11 +1,13 @@
 //! What is particular to the bucket.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::{self, kv};
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use harness::{BEHIND, replica_behind};
 use tidings_streams::TopologyError;
-use tidings_streams::consumers::{ConsumerStoreError, KvConsumers, OpenConsumersError};
+use tidings_streams::consumers::{ConsumerStore, ConsumerStoreError, KvConsumers, OpenConsumersError};
 
 use crate::bench::{Bench, Kind, acked, at, eventually, listed, load, name, save, settings, tenant};
 
@@ -46,6 +48,22 @@ async fn the_bucket_is_one_that_others_can_read() {
     assert_eq!(value, expected.as_bytes());
     let keys: Vec<String> = bucket.keys().await.unwrap().try_collect().await.unwrap();
     assert_eq!(keys, ["ops.john=2Edoe.phone"]);
+}
+
+/// A device that has acknowledged something and comes to another gateway does not receive it again.
+#[tokio::test]
+async fn a_position_is_the_newest_though_a_replica_is_behind() {
+    let bench = Bench::new().await;
+    let (store, ada) = (bench.store(Kind::Kv).await, name("ada", "phone"));
+    replica_behind(bench.client().await).await;
+    let behind = jetstream::with_prefix(bench.client().await, BEHIND);
+    let other = KvConsumers::open(&behind, &settings(Duration::from_secs(3600))).await.unwrap();
+    let other: Arc<dyn ConsumerStore> = Arc::new(other);
+    let mut known = None;
+    for sequence in [42, 43] {
+        known = Some(store.save(&ada, known.as_ref(), &acked(sequence)).await.unwrap());
+        assert_eq!(load(&other, &ada).await.map(|found| found.state.position), Some(at(sequence)));
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! Every envelope once, in order, and a stream made anew is reported.
 
+use std::sync::atomic::Ordering;
+
+use harness::{FRESH, fresh_leader};
 use tidings_model::{Epoch, Position};
-use tidings_streams::{Content, EnvelopeFollower, EnvelopeWriter, Followed};
+use tidings_streams::{Content, EnvelopeFollower, EnvelopeWriter, Followed, Settings, Topology};
 use time::{Duration, OffsetDateTime};
 
-use crate::support::{SOON, Scene, envelope, latest, range};
+use crate::support::{SOON, Scene, envelope, latest, range, settings};
 
 /// A follower of what comes after the stream's end.
 async fn from_now(scene: &Scene) -> EnvelopeFollower {
@@ -43,6 +46,25 @@ async fn it_begins_at_the_end_and_hands_out_all_that_follows() {
     assert_eq!((follower.position().sequence, follower.position().epoch), (5, extent.epoch));
     scene.write(6..=1200).await;
     assert_eq!(until(&mut follower, 1200).await, range(6..=1200));
+}
+
+/// A leader that was just elected or started may not know its end yet.
+#[tokio::test]
+async fn an_end_that_is_not_yet_known_is_no_roll_back() {
+    let scene = Scene::new().await;
+    scene.write(1..=5).await;
+    let fresh = fresh_leader(scene.nats.client().await).await;
+    let settings = Settings { api_prefix: FRESH.to_owned(), ..settings() };
+    let topology = Topology::ensure(&scene.nats.client().await, &settings).await.unwrap();
+    let extent = topology.extent().await.unwrap();
+    fresh.store(2, Ordering::Relaxed);
+    assert_eq!(topology.extent_reaching(5).await.unwrap(), extent);
+    fresh.store(2, Ordering::Relaxed);
+    let end = Position { epoch: extent.epoch, sequence: extent.last };
+    let mut follower = EnvelopeFollower::after(&topology, end, Content::Whole).await.unwrap();
+    scene.write(6..=7).await;
+    assert_eq!(until(&mut follower, 7).await, [6, 7]);
+    assert_eq!(fresh.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! Single envelopes, and that an envelope comes back as it was written.
 
+use harness::{BEHIND, replica_behind};
 use tidings_model::Attribute;
-use tidings_streams::{EnvelopeWriter, fetch, newest, publish_event};
+use tidings_streams::{EnvelopeWriter, Settings, Topology, fetch, newest, publish_event};
 use time::{Duration, OffsetDateTime};
 
-use crate::support::{Scene, envelope, latest};
+use crate::support::{Scene, envelope, latest, settings};
 
 #[tokio::test]
 async fn an_envelope_comes_back_as_it_was_written() {
@@ -45,6 +46,24 @@ async fn the_newest_of_a_key_is_found_and_what_is_gone_is_not() {
     assert_eq!(newest_of("c").await, None);
     assert!(fetch(&scene.topology, 1).await.unwrap().is_none(), "replaced");
     assert!(fetch(&scene.topology, 9).await.unwrap().is_none(), "not there yet");
+}
+
+/// Any replica answers a direct get, also one that is behind: what it does not have is not gone.
+#[tokio::test]
+async fn what_a_replica_does_not_have_yet_is_there() {
+    let scene = Scene::new().await;
+    replica_behind(scene.nats.client().await).await;
+    let behind = Settings { api_prefix: BEHIND.to_owned(), ..settings() };
+    let topology = Topology::ensure(&scene.nats.client().await, &behind).await.unwrap();
+    let found = async || {
+        let fetched = fetch(&topology, 1).await.unwrap();
+        let newest = newest(&topology, &latest(0, "a").subject, 0).await.unwrap();
+        (fetched.is_some(), newest.is_some())
+    };
+    assert_eq!(found().await, (false, false));
+    let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    writer.send(&latest(1, "a"), OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
+    assert_eq!(found().await, (true, true));
 }
 
 #[tokio::test]
