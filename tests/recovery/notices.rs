@@ -43,7 +43,7 @@ async fn what_jetstream_answers_is_no_notice() {
     hears(&system, &mut back, "after").await;
     let mut again = dial(system.address(), "bo").open().await;
     again.expect_nothing_before_pong(BOUND).await;
-    let line = "messages among the envelopes that Tidings did not write are passed over";
+    let line = "skipped messages in the stream of envelopes that Tidings did not write";
     assert_eq!(system.gateway.output().matches(line).count(), 1, "{}", system.gateway.output());
     let output = system.command(&["projector", "ls"]).finish(BOUND).await.succeeded();
     let is_unmoved = |line: &str| line.split_whitespace().take(3).eq(["ops", "0", "0"]);

@@ -49,7 +49,7 @@ async fn a_placement_that_cannot_be_read_keeps_its_tenant_out_of_what_starts() {
         running.next_json(BOUND).await;
         // What starts serves the others.
         let mut second = system.another_gateway(&[]).await;
-        second.process.line("PLACEMENTS holds for tenant ops cannot be read", BOUND).await;
+        second.process.line("the record of tenant ops in the bucket PLACEMENTS cannot be read", BOUND).await;
         let expected = (503, "PLACEMENT_UNREADABLE".to_owned());
         assert_eq!(refused(&second.address, "ops", &ada, "d").await, expected, "{json:?}");
         let mut other = open(&second.address, "shelter", "bo").await;

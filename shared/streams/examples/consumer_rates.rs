@@ -1,9 +1,8 @@
-//! How fast durable consumers are created, saved, loaded and listed, 64 at a time, on a nats-server
-//! of its own.
+//! Measures how fast durable consumers are created, saved, loaded and listed, 64 at a time, on its own nats-server.
 //!
 //! `cargo run --release -p tidings-streams --example consumer_rates [kv|jetstream] [consumers]`
 //!
-//! Of JetStream consumers the server takes 1,000.
+//! The server accepts up to 1,000 JetStream consumers.
 #![expect(clippy::print_stdout, reason = "printing its figures is what this program is for")]
 
 use std::fs;
@@ -58,7 +57,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Does all of it, [`CONCURRENT`] at a time.
+/// Runs all operations, [`CONCURRENT`] at a time.
 async fn measure<T, W>(what: &str, work: impl Iterator<Item = W>) -> Result<Vec<T>, ConsumerStoreError>
 where
     W: Future<Output = Result<T, ConsumerStoreError>>,

@@ -1,4 +1,4 @@
-//! Waiting between attempts at something that NATS cannot do right now.
+//! Waits between attempts while NATS cannot serve a request.
 
 use std::error::Error;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 
 use tokio::time::Instant;
 
-/// Whether what failed may succeed a moment later: everything may but what JetStream refuses for good.
+/// Whether the failed request may succeed a moment later. Only a permanent refusal of JetStream may not.
 #[must_use]
 pub fn may_pass(error: &(dyn Error + 'static)) -> bool {
     let mut chain = std::iter::successors(Some(error), |error| (*error).source());
@@ -19,7 +19,7 @@ pub fn may_pass(error: &(dyn Error + 'static)) -> bool {
                 _ => None,
             }
         });
-        // What is not found may be created, and what is not available come back.
+        // What was not found may be created later, and what was unavailable may return.
         refused.is_some_and(|refused| (400..500).contains(&refused.code()) && refused.code() != 404)
     })
 }
@@ -27,10 +27,9 @@ pub fn may_pass(error: &(dyn Error + 'static)) -> bool {
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// Pauses that double from 50 ms to 2 s until something succeeds.
+/// Pauses that double from 50 ms to 2 s until a request succeeds.
 ///
-/// A pause has its end when it begins, so that whoever waits may be dropped and begin again
-/// without waiting for longer.
+/// The end of a pause is fixed when it begins, so that a cancelled and repeated wait does not take longer.
 #[derive(Debug)]
 pub struct Backoff {
     pause: Duration,
@@ -38,7 +37,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Without a pause yet.
+    /// Starts without a pause.
     #[must_use]
     pub fn new() -> Self {
         Self { pause: FIRST, until: None }
@@ -58,7 +57,7 @@ impl Backoff {
         }
     }
 
-    /// The next pause is the shortest again.
+    /// Resets the next pause to the shortest one.
     pub fn succeeded(&mut self) {
         *self = Self::new();
     }

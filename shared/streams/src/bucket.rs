@@ -1,7 +1,7 @@
-//! A key-value bucket (NATS ADR-8) that is written by compare-and-set, with a time to live if wanted.
+//! A key-value bucket (NATS ADR-8) that is written by compare-and-set, optionally with a time to live.
 //!
-//! The client's own `update` drops a key's time to live, so every write is a plain publication
-//! that carries both `Nats-TTL` (NATS ADR-43) and the sequence that the key must have.
+//! The client's own `update` drops a key's time to live, so every write is a plain publication with both `Nats-TTL`
+//! (NATS ADR-43) and the expected sequence of the key.
 
 use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_TTL};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
@@ -15,24 +15,24 @@ use std::time::Duration;
 
 use crate::topology::{self, Missing, TopologyError};
 
-/// What JetStream takes where nothing is said.
+/// The default of JetStream.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// Marks an entry as removed (NATS ADR-8).
 const OPERATION: &str = "KV-Operation";
-/// Marks that the server removed an entry (NATS ADR-43).
+/// Marks an entry as removed by the server (NATS ADR-43).
 const MARKER_REASON: &str = "Nats-Marker-Reason";
 
-/// How safely a bucket is kept.
+/// How a bucket is stored.
 #[derive(Debug, Clone, Copy)]
 pub struct BucketSettings {
-    /// Copies in a cluster.
+    /// The number of replicas in a cluster.
     pub replicas: usize,
-    /// In memory instead of on disk.
+    /// Whether it is in memory instead of on disk.
     pub in_memory: bool,
 }
 
-/// What a bucket is called, and what for.
+/// The name of a bucket, and its description.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Purpose {
     pub(crate) name: &'static str,
@@ -40,12 +40,12 @@ pub(crate) struct Purpose {
 }
 
 impl Purpose {
-    /// What the subjects of its entries begin with.
+    /// The prefix of the subjects of its entries.
     fn prefix(self) -> String {
         format!("$KV.{}.", self.name)
     }
 
-    /// The stream that a bucket is, with the newest value of each key.
+    /// The configuration of the stream of the bucket, which keeps the newest value of each key.
     pub(crate) fn config(self, settings: BucketSettings) -> Config {
         Config {
             name: format!("KV_{}", self.name),
@@ -68,21 +68,21 @@ impl Purpose {
     }
 }
 
-/// A bucket, there and checked.
+/// A bucket that exists and was checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Bucket {
     pub(crate) context: Context,
     pub(crate) stream: Arc<Stream>,
-    /// How it is to be.
+    /// The expected configuration.
     config: Arc<Config>,
     prefix: String,
-    /// `Nats-TTL` of every entry, in seconds; entries without it stay.
+    /// `Nats-TTL` of every entry, in seconds; `None` keeps entries forever.
     time_to_live: Option<u64>,
 }
 
 impl Bucket {
-    /// Creates the bucket if it is missing and checks it if it is there. The server counts a time
-    /// to live in whole seconds, and takes none below one.
+    /// Creates the bucket if it is missing, checks it if it exists. The server counts a time to live in whole seconds,
+    /// with a minimum of one.
     pub(crate) async fn open(
         context: &Context,
         purpose: Purpose,
@@ -98,23 +98,23 @@ impl Bucket {
         Ok(Self { context: context.clone(), stream: stream.into(), config, prefix, time_to_live })
     }
 
-    /// Creates the bucket again if it is gone. Returns whether it was.
+    /// Recreates the bucket if it has disappeared. Returns whether it had.
     pub(crate) async fn restore(&self) -> Result<bool, TopologyError> {
         topology::restore(&self.context, &self.config).await
     }
 
-    /// Where the key lies in the stream; wildcards stay wildcards.
+    /// The subject of the key in the stream; wildcards stay wildcards.
     pub(crate) fn subject(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
     }
 
-    /// The key that lies on this subject.
+    /// The key of this subject.
     pub(crate) fn key<'s>(&self, subject: &'s str) -> &'s str {
         subject.strip_prefix(&self.prefix).unwrap_or(subject)
     }
 
-    /// Writes the key unless its last sequence has become another one than `expected`, where 0
-    /// stands for none. Returns the sequence of what was written, or `None` if another writer came first.
+    /// Writes the key if its last sequence is `expected`, where 0 means that there is no entry. Returns the sequence of
+    /// the new entry, or `None` if another writer came first.
     pub(crate) async fn write(
         &self,
         key: &str,
@@ -135,12 +135,12 @@ impl Bucket {
     }
 }
 
-/// Whether an entry says that there is none, as `nats kv del` leaves it.
+/// Whether an entry is a removal marker, as `nats kv del` leaves it.
 pub(crate) fn is_removal(headers: Option<&HeaderMap>) -> bool {
     headers.is_some_and(|headers| headers.get(OPERATION).or_else(|| headers.get(MARKER_REASON)).is_some())
 }
 
-/// Whether the key has another sequence, or, in a cluster, is just being given one.
+/// Whether the key has another sequence or, in a cluster, is just being assigned one.
 fn was_beaten(error: &PublishError) -> bool {
     let source = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
     error.kind() == PublishErrorKind::WrongLastSequence

@@ -1,10 +1,12 @@
-//! The catalogs that projectors run with, kept where whoever is about to change one can compare: the bucket `CATALOGS`.
+//! Stores the catalogs with which projectors run in the bucket `CATALOGS`, so that a new catalog can be compared with
+//! them.
 //!
-//! Kept for people and tools. Nothing is decided by it: a projector runs with the catalogs that it was given.
+//! The bucket is for people and tools. No decision depends on it: a projector runs with the catalogs of its
+//! configuration.
 //!
-//! Under `<tenant>` is the catalog that runs, under `<tenant>.accepted` the one that clients and producers rely on. A
-//! projector that somebody starts or reloads moves both. One that reloads by itself while files are edited moves the first
-//! alone, so that a comparison with the second still shows what the edits break.
+//! The key `<tenant>` has the running catalog, the key `<tenant>.accepted` the one that clients and producers rely on.
+//! A projector that is started or reloaded by an operator writes both. One that reloads by itself while files are
+//! edited writes only the first, so that a comparison with the second still shows what the edits break.
 
 use std::collections::BTreeMap;
 
@@ -22,10 +24,10 @@ pub(crate) const BUCKET: &str = "CATALOGS";
 /// How many catalogs of a tenant are kept, for `nats kv history`.
 const HISTORY: i64 = 8;
 
-/// A tenant's files by name, as they were read.
+/// A tenant's files by name, as read.
 type Files = BTreeMap<String, String>;
 
-/// What is stored of a tenant.
+/// The record of a tenant.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Recorded {
@@ -36,13 +38,13 @@ impl Record for Recorded {
     const VERSION: u64 = 1;
 }
 
-/// Whether there is a bucket with the catalogs that run.
+/// Whether the bucket with the running catalogs exists.
 pub async fn are_catalogs_recorded(topology: &Topology) -> Result<bool, CatalogStoreError> {
     match topology.context.get_key_value(BUCKET).await {
         Ok(_) => Ok(true),
-        // The client says the same of a bucket that is not there and of a server that does not answer.
+        // The client returns the same error for a missing bucket and for a server that does not answer.
         Err(error) if error.kind() == KeyValueErrorKind::GetBucket => {
-            // So a server that does not answer is one that does not answer to this, either.
+            // A server that does not answer fails here, too.
             topology.events.get_info().await.map_err(|error| CatalogStoreError::Unavailable(error.into()))?;
             Ok(false)
         }
@@ -50,7 +52,7 @@ pub async fn are_catalogs_recorded(topology: &Topology) -> Result<bool, CatalogS
     }
 }
 
-/// Tells that these catalogs are running now.
+/// Records these catalogs as running.
 pub async fn record_catalogs<'c>(
     topology: &Topology,
     catalogs: impl IntoIterator<Item = (&'c Tenant, &'c Files)>,
@@ -62,8 +64,8 @@ pub async fn record_catalogs<'c>(
     Ok(())
 }
 
-/// Tells that clients and producers rely on these catalogs from now on; `if_first`, only those of tenants of whom that was
-/// never told.
+/// Records these catalogs as accepted by clients and producers; with `if_first` only for tenants without an accepted
+/// one.
 pub async fn accept_catalogs<'c>(
     topology: &Topology,
     catalogs: impl IntoIterator<Item = (&'c Tenant, &'c Files)>,
@@ -79,8 +81,7 @@ pub async fn accept_catalogs<'c>(
     Ok(())
 }
 
-/// The catalog that a tenant's clients and producers rely on; where that was never told, the one that a projector took up
-/// last.
+/// The accepted catalog of a tenant; if there is none, the running one.
 pub async fn accepted_catalog(
     topology: &Topology,
     tenant: &Tenant,
@@ -112,7 +113,7 @@ async fn read(store: &Store, key: &str) -> Result<Option<Files>, CatalogStoreErr
     Ok(recorded.map(|recorded| recorded.files))
 }
 
-/// The catalog of a tenant that a projector took up last, or `None` if none ever did.
+/// The running catalog of a tenant, or `None` if no projector has ever recorded one.
 pub async fn running_catalog(
     topology: &Topology,
     tenant: &Tenant,
@@ -121,7 +122,7 @@ pub async fn running_catalog(
     read(&store, tenant.as_str()).await
 }
 
-/// The bucket, if there is one; it is checked like the others.
+/// Opens and checks the bucket, if it exists.
 async fn bucket(topology: &Topology) -> Result<Option<Store>, CatalogStoreError> {
     match topology::open(&topology.context, config(topology.settings()), Missing::Awaited).await {
         Ok(_) => Ok(Some(store(topology).await?)),
@@ -130,7 +131,7 @@ async fn bucket(topology: &Topology) -> Result<Option<Store>, CatalogStoreError>
     }
 }
 
-/// The bucket, checked if it is there and created if it is not.
+/// Creates the bucket if it is missing, checks it if it exists.
 async fn create(topology: &Topology) -> Result<Store, CatalogStoreError> {
     topology::open(&topology.context, config(topology.settings()), Missing::Created).await?;
     store(topology).await
@@ -141,7 +142,7 @@ async fn store(topology: &Topology) -> Result<Store, CatalogStoreError> {
     store.map_err(|error| CatalogStoreError::Unavailable(error.into()))
 }
 
-/// A key-value bucket with a history, as NATS's own tools make it.
+/// A key-value bucket with a history, as NATS's own tools create it.
 fn config(settings: &Settings) -> Config {
     let purpose = Purpose { name: BUCKET, description: "Tidings: the catalogs that projectors run with" };
     let kept = BucketSettings { replicas: settings.replicas, in_memory: settings.in_memory };
@@ -154,27 +155,27 @@ pub enum CatalogStoreError {
     /// NATS does not answer.
     #[error("bucket {BUCKET} cannot be looked up now")]
     Unavailable(#[source] async_nats::Error),
-    /// It cannot be looked up or created, or has settings with which it cannot serve.
+    /// The bucket cannot be looked up or created, or has settings with which it cannot be used.
     #[error(transparent)]
     Bucket(#[from] TopologyError),
-    /// NATS does not read it.
+    /// The bucket cannot be read.
     #[error("bucket {BUCKET} cannot be read now")]
     Get(#[from] EntryError),
-    /// NATS does not write it.
+    /// The bucket cannot be written.
     #[error("bucket {BUCKET} cannot be written now")]
     Put(#[from] PutError),
-    /// The catalogs cannot be written as JSON.
-    #[error("the catalogs cannot be written as JSON")]
+    /// The catalogs cannot be encoded as JSON.
+    #[error("the catalogs cannot be encoded as JSON")]
     Encode(#[source] serde_json::Error),
-    /// Something else wrote there, or a newer Tidings.
+    /// The record was written by something else, or by a newer Tidings.
     #[error(
-        "what the bucket {BUCKET} holds as {key:?} cannot be read; a projector that starts, or reloads its catalogs, \
+        "the record {key:?} in the bucket {BUCKET} cannot be read; a projector that starts, or reloads its catalogs, \
          writes it again"
     )]
     Damaged {
         /// The key.
         key: String,
-        /// What is wrong with it.
+        /// Why it cannot be read.
         #[source]
         source: RecordError,
     },

@@ -1,26 +1,27 @@
-//! What the log says of a fault that many run into, again and again: one line with a count, at most once in a while.
+//! Limits the log lines of a frequent fault: one line with a count, at most once in a while.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often a line is written at most.
+/// The minimum time between two lines.
 const SPAN: Duration = Duration::from_secs(10);
 
-/// A fault that is counted, and said now and then.
+/// A fault that is counted, and logged now and then.
 #[derive(Debug, Default)]
 pub struct Complaint(Mutex<Counted>);
 
 #[derive(Debug, Default)]
 struct Counted {
-    /// How often it happened and was not said.
+    /// How many times it happened since it was last logged.
     unsaid: u64,
     said_at: Option<Instant>,
 }
 
 impl Complaint {
-    /// It happened so many times more. Returns how often it happened since it was last said, if it is to be said now.
+    /// Counts a fault `times` times. Returns how many times it happened since it was last logged, if it is to be logged
+    /// now.
     pub fn count(&self, times: usize) -> Option<u64> {
         let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counted.unsaid = counted.unsaid.saturating_add(u64::try_from(times).unwrap_or(u64::MAX));

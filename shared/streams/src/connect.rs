@@ -1,8 +1,8 @@
-//! The connection to NATS.
+//! Connects to NATS.
 //!
-//! A server that stops answering is left for another one: silence is noticed by pings within five seconds, and a server
-//! that answers but has lost its cluster by [`leave_cut_off_servers`]. Servers are tried in random order, each with its own
-//! time-out, and the one that was just lost comes last.
+//! The client leaves a server that stops answering: pings detect a silent server within five seconds, and
+//! [`leave_cut_off_servers`] detects a server that answers but has lost its cluster. Servers are tried in random order,
+//! each with its own timeout, and the server that was just lost comes last.
 
 mod error;
 mod login;
@@ -21,25 +21,25 @@ pub use error::ConnectError;
 pub use login::Login;
 pub use watch::leave_cut_off_servers;
 
-/// How long the server may be silent before it is asked for a sign of life. The client gives a server up that owes it
-/// three, and any byte from the server begins a new count.
+/// How long the server may be silent before the client pings it. The client leaves a server that owes it three answers;
+/// any byte from the server restarts the count.
 const PING_INTERVAL: Duration = Duration::from_millis(1_500);
 
-/// How long a request to JetStream waits. One that meets a stream without a leader is never answered, so what is left
-/// of a longer wait after an election is lost.
+/// The timeout of a JetStream request. A request to a stream without a leader is never answered, so a longer wait after
+/// an election would be wasted.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The longest pause between two attempts to connect again.
+/// The longest pause between two attempts to reconnect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Where NATS is and how to log in there.
+/// The servers, and how to log in.
 #[derive(Debug, Clone)]
 pub struct ConnectSettings {
     /// `nats://host:port`, several separated by commas.
     pub url: String,
     /// How to log in.
     pub login: Login,
-    /// How servers are verified, and this process by them.
+    /// TLS certificates of the servers and of this process.
     pub tls: TlsFiles,
     /// How long one attempt to connect to one server may take.
     pub timeout: Duration,
@@ -47,10 +47,10 @@ pub struct ConnectSettings {
     pub name: String,
 }
 
-/// PEM files for TLS. With any of them a connection without TLS is refused.
+/// PEM files for TLS. If any is set, connections without TLS are refused.
 #[derive(Debug, Clone, Default)]
 pub struct TlsFiles {
-    /// Certificates of authorities that servers are verified with, instead of the system's.
+    /// Certificates of the authorities that servers are verified with, instead of the system's.
     pub authorities: Option<PathBuf>,
     /// This process's certificate and its private key.
     pub identity: Option<(PathBuf, PathBuf)>,
@@ -71,7 +71,7 @@ impl TlsFiles {
     }
 }
 
-/// Connects to one of the servers; later losses of the connection are repaired by the client itself.
+/// Connects to one of the servers. The client reconnects by itself when it loses the connection later.
 pub async fn connect(settings: &ConnectSettings) -> Result<Client, ConnectError> {
     let urls: Vec<String> = settings.url.split(',').map(|url| url.trim().to_owned()).collect();
     let servers = Arc::new(Servers::default());
@@ -79,7 +79,7 @@ pub async fn connect(settings: &ConnectSettings) -> Result<Client, ConnectError>
     let mut attempts = urls.len();
     loop {
         attempts = attempts.saturating_sub(1);
-        // Each attempt is with one server, as the choice among them is ours.
+        // Each attempt uses one server, which this module chooses.
         match options.clone().connect(urls.clone()).await {
             Ok(client) => return Ok(client),
             Err(error) if attempts > 0 && !is_refusal(&error) => {
@@ -103,8 +103,8 @@ fn options(settings: &ConnectSettings, configured: usize, servers: &Arc<Servers>
             async move { choice }
         })
         .event_callback(|event| async move { report(&event) });
-    // Discovered servers are the configured ones by other names, which would be tried twice, and which a certificate
-    // may not have.
+    // Discovered servers are the configured ones under other names: they would be tried twice, and a certificate may
+    // not contain their names.
     let options = if configured > 1 { options.ignore_discovered_servers() } else { options };
     settings.tls.apply(options)
 }
@@ -120,18 +120,18 @@ fn pause(attempts: usize) -> Duration {
     if attempts <= 1 { Duration::ZERO } else { pause }
 }
 
-/// A denied permission and a lost message show up here and nowhere else.
+/// Logs a connection event. Denied permissions and lost messages are reported only here.
 pub(crate) fn report(event: &Event) {
     match event {
         Event::Connected => tracing::info!("connected to NATS"),
         Event::Disconnected => tracing::warn!("lost the connection to NATS; reconnecting"),
         Event::ServerError(ServerError::Other(error)) if is_permission(error) => {
-            // The client library asks for more than we do, such as about a consumer that has gone; what we need and may
-            // not do fails where we ask for it, with an error of its own.
-            tracing::debug!(%error, "NATS does not permit something to this user");
+            // The client library requests more than Tidings does, such as the state of a deleted consumer. A request
+            // that Tidings makes and that is denied fails there, with its own error.
+            tracing::debug!(%error, "NATS denied a permission to this user");
         }
-        Event::ServerError(error) => tracing::error!(%error, "NATS refuses something"),
-        Event::ClientError(error) => tracing::warn!(%error, "the NATS client reports a fault"),
+        Event::ServerError(error) => tracing::error!(%error, "NATS reported an error"),
+        Event::ClientError(error) => tracing::warn!(%error, "the NATS client reported an error"),
         Event::SlowConsumer(subscription) => {
             tracing::error!(subscription, "a NATS subscription overflowed and lost messages");
         }
@@ -139,7 +139,7 @@ pub(crate) fn report(event: &Event) {
     }
 }
 
-/// As nats-server words it.
+/// The wording of nats-server.
 fn is_permission(error: &str) -> bool {
     error.trim_start_matches('\'').to_ascii_lowercase().starts_with("permissions violation")
 }

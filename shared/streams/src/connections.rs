@@ -1,21 +1,20 @@
-//! Who is connected: asked of every gateway over the NATS service API (NATS ADR-32), stored nowhere.
+//! Lists connections by asking every gateway over the NATS service API (NATS ADR-32); nothing is stored.
 //!
-//! Each gateway is an instance of the service `tidings-gateway`, whose metadata has its name, and answers
-//! requests on subjects of its own:
+//! Each gateway is an instance of the service `tidings-gateway`, has its name in the metadata, and answers requests on
+//! its own subjects:
 //!
 //! | subject | answer |
 //! | --- | --- |
-//! | `$SRV.PING.tidings-gateway` | there is a gateway, and this is its name |
+//! | `$SRV.PING.tidings-gateway` | the name of the gateway |
 //! | `tidings.gateway.<gateway>.list.<tenant>` | connections, a page of JSON lines |
-//! | `tidings.gateway.<gateway>.close.<tenant>` | the same of those that it has just closed |
+//! | `tidings.gateway.<gateway>.close.<tenant>` | the connections that it has just closed, likewise |
 //!
-//! Answers go to subjects below `tidings.answers`: a gateway that may answer everybody on `_INBOX.>` could answer
-//! in JetStream's name.
+//! Answers go to subjects below `tidings.answers`: a gateway that may publish to `_INBOX.>` could forge answers of
+//! JetStream.
 //!
-//! Whoever asks gets a page at a time and, in the header `Tidings-Next`, where the next one begins; so
-//! neither side ever holds more than a page per gateway, however many connections there are. A connection
-//! that exists all the while is told once. The request and the lines are JSON: [`Search`] and
-//! [`ConnectionReport`].
+//! The caller receives one page at a time and, in the header `Tidings-Next`, where the next one begins. Neither side
+//! ever holds more than one page per gateway, however many connections there are. A connection that exists during the
+//! whole listing is returned once. The request and the lines are JSON: [`Search`] and [`ConnectionReport`].
 
 mod ask;
 mod name;
@@ -28,21 +27,21 @@ pub use ask::{AskError, ConnectionList, ask, ask_about};
 pub use name::{ConnectionName, ConnectionNameError, Ordinal};
 pub use serve::{ConnectionService, Page, Question, ServiceError};
 
-/// The name of the service that gateways are.
+/// The name of the service of which each gateway is an instance.
 pub const SERVICE: &str = "tidings-gateway";
 
-/// What the subjects of answers begin with.
+/// The prefix of the subjects of answers.
 const ANSWERS: &str = "tidings.answers";
 
-/// Says where the next page begins; the last page has no such header.
+/// The header with the start of the next page; the last page has no such header.
 const NEXT: &str = "Tidings-Next";
 
-/// What is asked for.
+/// The requested operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// Who is connected?
+    /// List connections.
     List,
-    /// Close connections, and say which.
+    /// Close connections, and list them.
     Close,
 }
 
@@ -59,29 +58,29 @@ impl Operation {
     }
 }
 
-/// Which of a tenant's connections are meant.
+/// Selects connections of a tenant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Search {
-    /// Those of this user.
+    /// Only those of this user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The one with this ordinal.
+    /// Only the one with this ordinal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordinal: Option<Ordinal>,
-    /// Those that come after this ordinal.
+    /// Only those after this ordinal.
     #[serde(default)]
     pub after: Ordinal,
-    /// Who asks, for the log.
+    /// The caller, for the log.
     #[serde(default)]
     pub by: String,
 }
 
-/// A connection as it is shown.
+/// A connection as shown to operators.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConnectionReport {
-    /// `<gateway>.<shard>.<number>`; no other connection ever has it.
+    /// `<gateway>.<shard>.<number>`; never used for another connection.
     pub id: String,
-    /// The application.
+    /// The tenant.
     pub tenant: Tenant,
     /// The user.
     pub user: String,
@@ -89,27 +88,27 @@ pub struct ConnectionReport {
     pub device: String,
     /// The gateway that serves it.
     pub gateway: String,
-    /// The address that the client comes from.
+    /// The client's IP address.
     pub address: String,
     /// When it was opened, in seconds since 1970-01-01T00:00:00Z.
     pub since: u64,
-    /// Topics that the client asked for.
+    /// The subscribed topics.
     pub subscriptions: Vec<String>,
-    /// Everything up to here was received, as far as is known; a position such as `18f3a0c2b41-42`.
+    /// The last position known to be acknowledged, such as `18f3a0c2b41-42`.
     pub acknowledged: Option<String>,
-    /// Everything up to here was sent.
+    /// The position up to which everything was sent.
     pub sent: String,
     /// Messages since it was opened.
     pub messages: Traffic,
-    /// The same per minute, on average.
+    /// The same as an average per minute.
     pub per_minute: Traffic<f64>,
 }
 
-/// Messages on a connection.
+/// Counts of messages on a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Traffic<N = u32> {
     /// Envelopes sent to the client.
     pub sent: N,
-    /// Messages received from it.
+    /// Messages received from the client.
     pub received: N,
 }

@@ -1,4 +1,4 @@
-//! Between NATS messages and the plain types of the model.
+//! Converts between NATS messages and the plain types of the model.
 
 use std::str::FromStr;
 
@@ -12,14 +12,14 @@ use time::OffsetDateTime;
 
 use crate::writer::Resume;
 
-/// An envelope and where it lies in `ENVELOPES`.
+/// An envelope as stored in `ENVELOPES`.
 #[derive(Debug, Clone)]
 pub struct StoredEnvelope {
-    /// Its sequence in the stream.
+    /// The sequence in the stream.
     pub sequence: u64,
     /// When the stream stored it.
     pub stored_at: OffsetDateTime,
-    /// Which making of its tenant's envelopes it belongs to.
+    /// The generation of the tenant's envelopes.
     pub generation: u32,
     /// The envelope; without its body if only headers were read.
     pub envelope: Envelope,
@@ -36,7 +36,7 @@ impl StoredEnvelope {
         Self::from_parts(&message.subject, &message.headers, message.payload.clone(), place)
     }
 
-    /// `None` for what no projector wrote: such a message cannot be addressed.
+    /// `None` for a message that no projector wrote, as it has no valid address.
     fn from_parts(
         subject: &str,
         headers: &HeaderMap,
@@ -64,23 +64,23 @@ impl StoredEnvelope {
     }
 }
 
-/// Which event an envelope came from, as its headers say.
+/// The origin of an envelope, from its headers.
 pub(crate) fn origin(headers: &HeaderMap) -> Option<Origin> {
     Origin::from_str(headers.get(headers::ORIGIN)?.as_str()).ok()
 }
 
-/// What the headers of an envelope or a notice say about all that was written up to it.
+/// The resume point in the headers of an envelope or a notice.
 pub(crate) fn resume(headers: &HeaderMap) -> Option<Resume> {
     let text = |name: &str| headers.get(name).map(HeaderValue::as_str);
     let through = text(headers::THROUGH).and_then(|text| Position::from_str(text).ok());
-    // All parts of the event.
+    // Includes all parts of the event.
     let all_of = |event| Origin { event, message: u32::MAX, part: u32::MAX };
     let after = through.map(all_of).or_else(|| origin(headers))?;
     let held_from = text(headers::HELD_FROM).and_then(|text| text.parse().ok());
     Some(Resume { after: Some(after), held_from, stored_at: None })
 }
 
-/// The headers of an envelope on its way into the stream, but for those that say where it belongs.
+/// The headers of an outgoing envelope, except those for its place in the stream.
 pub(crate) fn envelope_headers(
     envelope: &Envelope,
     kept_until: Option<OffsetDateTime>,
@@ -103,8 +103,8 @@ pub(crate) fn envelope_headers(
     }
     let ends = [envelope.expires_at, kept_until].into_iter().flatten().min();
     if let Some(ends) = ends {
-        // The server knows whole seconds, and none below one. Never less than is left: an envelope
-        // that is gone before it has expired would look as if it had not been written.
+        // The server counts whole seconds, with a minimum of one. The value is rounded up: an envelope that is removed
+        // before it has expired would look as if it had not been written.
         let left = ends - now;
         let seconds = (left.whole_seconds() + i64::from(left.subsec_nanoseconds() > 0)).max(1);
         set(&mut map, headers::TIME_TO_LIVE, format!("{seconds}s"));
@@ -116,8 +116,7 @@ fn from_unix_seconds(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(text.parse().ok()?).ok()
 }
 
-/// Sets a header; a value that cannot travel in one (line breaks) is left out rather than allowed
-/// to end the headers early.
+/// Sets a header. A value with line breaks is omitted, as it would end the headers early.
 pub(crate) fn set(map: &mut HeaderMap, name: &'static str, value: impl Into<String>) {
     let value = value.into();
     if !value.contains(['\r', '\n']) {
@@ -125,7 +124,7 @@ pub(crate) fn set(map: &mut HeaderMap, name: &'static str, value: impl Into<Stri
     }
 }
 
-/// An event as it lies in the stream.
+/// An event as stored in the stream.
 pub(crate) fn raw_event(
     subject: &str,
     headers: Option<&HeaderMap>,

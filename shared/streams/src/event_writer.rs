@@ -1,10 +1,10 @@
-//! A producer's writing of `EVENTS`: what is sent arrives in that order, up to where the connection ends.
+//! Writes `EVENTS` for a producer: events arrive in the order in which they are sent, until the connection ends.
 //!
-//! NATS has no way to refuse an event because the one before it was lost, short of knowing what other producers
-//! wrote. But within one TCP connection only the end can be lost. So a writer is one connection, which the client
-//! library must not mend by itself: it would go on with what waited behind the lost ones. Whoever is told of a
-//! failure opens a new writer and sends anew from the first event that is not known to be stored; what comes twice the
-//! projector recognizes by its source and id. Nothing is needed but the permission to publish and an inbox.
+//! NATS cannot refuse an event because the one before it was lost, unless the writer knows what other producers wrote.
+//! But within one TCP connection only the last messages can be lost. Therefore a writer is one connection, and the
+//! client library must not reconnect by itself: it would continue with what was queued after the lost messages. After a
+//! failure the caller opens a new writer and sends again from the first event that is not known to be stored. The
+//! projector detects duplicates by their source and id. The writer needs only the permission to publish and an inbox.
 
 use std::error::Error as _;
 use std::fmt;
@@ -21,7 +21,7 @@ use bytes::Bytes;
 use crate::connect::report;
 use crate::publish::event_headers;
 
-/// An event on its way into the stream.
+/// An event to be written.
 #[derive(Debug, Clone)]
 pub struct OutgoingEvent {
     /// `events.<tenant>.<entity>.<action>`.
@@ -34,10 +34,10 @@ pub struct OutgoingEvent {
     pub cloud_event: Bytes,
 }
 
-/// A publication under way; resolves to the event's sequence in `EVENTS`.
+/// A publication in flight; resolves to the event's sequence in `EVENTS`.
 pub type PendingEvent = Pin<Box<dyn Future<Output = Result<u64, EventWriteError>> + Send>>;
 
-/// One connection, for events.
+/// Writes events over one connection.
 pub struct EventWriter {
     context: Context,
     complaint: Complaint,
@@ -49,12 +49,12 @@ impl fmt::Debug for EventWriter {
     }
 }
 
-/// Where nobody listens: a client that may go only there ends when it loses its connection.
+/// An address without a listener: a client with only this address stops when it loses its connection.
 const NOWHERE: &str = "nats://127.0.0.1:0";
 
 impl EventWriter {
-    /// Connects to one of these servers, `nats://host:port`, several separated by commas. The options say who we
-    /// are; those for reconnecting and for events of the connection are the writer's own.
+    /// Connects to one of these servers, `nats://host:port`, several separated by commas. The options carry the
+    /// credentials; the writer overrides those for reconnecting and for connection events.
     pub async fn open(
         servers: &str,
         options: ConnectOptions,
@@ -80,7 +80,7 @@ impl EventWriter {
         Ok(Self { context, complaint })
     }
 
-    /// Sends an event behind all that were sent before. At most 4,096 may be pending.
+    /// Sends an event after all that were sent before. At most 4,096 may be pending.
     pub async fn send(&self, event: &OutgoingEvent) -> Result<PendingEvent, EventWriteError> {
         let OutgoingEvent { subject, message_id, trace_parent, cloud_event } = event;
         let headers = event_headers(message_id, trace_parent.as_deref()).map_err(|_| {
@@ -95,7 +95,7 @@ impl EventWriter {
     }
 }
 
-/// What the server said last that it does not let us do: it tells nobody else of a denied permission.
+/// The last permission error of the server: the client reports a denied permission only as a connection event.
 #[derive(Clone, Default)]
 struct Complaint(Arc<Mutex<Option<String>>>);
 
@@ -111,29 +111,29 @@ impl Complaint {
     }
 }
 
-/// There is no connection.
+/// The connection cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot connect to NATS at {servers}")]
 pub struct OpenWriterError {
-    /// Where to.
+    /// The addresses of the servers.
     servers: String,
-    /// What the client says.
+    /// The error of the client.
     source: async_nats::Error,
 }
 
 /// Why an event is not known to be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum EventWriteError {
-    /// It never will be, however often it is sent; others may.
+    /// The event is refused, however often it is sent; other events may be stored.
     #[error("NATS does not take the event: {0}")]
     Refused(String),
-    /// No stream listens: no projector has been started yet, or the stream has no leader now.
+    /// No stream receives the subject: no projector has been started yet, or the stream has no leader now.
     #[error("no stream stores events now; a projector that starts creates stream EVENTS")]
     NoStream,
-    /// The server lets us publish but not hear of it, or something else is denied.
-    #[error("NATS does not answer; it complains: {0}")]
+    /// The server permits publishing but not receiving the answer, or denies something else.
+    #[error("NATS does not answer; it reports: {0}")]
     Complaint(String),
-    /// NATS is slow or away; it may or may not have been stored.
+    /// NATS is slow or unavailable; the event may or may not be stored.
     #[error("NATS does not store events now")]
     Unavailable(#[source] PublishError),
 }
@@ -154,7 +154,7 @@ impl EventWriteError {
     }
 }
 
-/// Whether the stream has a limit that the event exceeds.
+/// Whether the event exceeds a limit of the stream.
 fn is_too_large(error: &PublishError) -> bool {
     let answer = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
     answer.is_some_and(|answer| answer.error_code() == ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)

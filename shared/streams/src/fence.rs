@@ -1,12 +1,12 @@
-//! Fences: what keeps the publications of a former writer out of `ENVELOPES`.
+//! Fences keep publications of a former writer out of `ENVELOPES`.
 //!
 //! A fence is an empty message on `fences.<sequence>`, published with `Nats-Expected-Last-Sequence`, so that its
-//! subject names the very sequence at which it lies. A publication that must not follow a fence can therefore name the
-//! subject of the fence that might lie right before it, and expect that subject to be empty. Why that is enough, and
-//! why it takes [`ZONE`] fences in a row, is argued in the module `writer`.
+//! subject names the very sequence at which it is stored. A publication that must not follow a fence names the subject
+//! of the fence that might be stored right before it, and expects that subject to be empty. The module `writer` proves
+//! why that is enough, and why it takes [`ZONE`] consecutive fences.
 //!
-//! Fences mean nothing to readers. Once a writer has completed its fences, they have done their duty and are removed,
-//! with all before them: nobody's publication can meet the sequences any more at which they lay.
+//! Readers ignore fences. Once a writer has completed its fences, they are no longer needed and are removed, with all
+//! before them: no publication can be stored any more at the sequences at which they were.
 
 use std::future::IntoFuture as _;
 
@@ -21,20 +21,20 @@ use crate::convert::set;
 use crate::topology::Topology;
 use crate::writer::WriteError;
 
-/// The first token of fences in the first shard.
+/// The first token of the subjects of fences in the first shard.
 const ROOT: &str = "fences";
 
-/// How many fences in a row keep all former writers out: as many as a writer may have publications in flight.
+/// How many consecutive fences keep all former writers out: the maximum number of publications in flight.
 pub(crate) const ZONE: u64 = 512;
-/// How often a busy stream is tried to be taken over before the caller is told to try again.
+/// How many times a writer tries to take over a busy stream before it returns an error.
 const ATTEMPTS: u32 = 32;
 
-/// The subject that holds every fence in a shard.
+/// The subject that matches every fence in a shard.
 pub(crate) fn any_fence(shard: ShardNumber) -> String {
     format!("{}.>", shard.name(ROOT))
 }
 
-/// The subject of a fence at this sequence.
+/// The subject of the fence at this sequence.
 pub(crate) fn fence(shard: ShardNumber, sequence: u64) -> String {
     format!("{}.{sequence}", shard.name(ROOT))
 }
@@ -44,20 +44,20 @@ pub(crate) fn is_fence(subject: &str) -> bool {
     subject.split('.').next().is_some_and(|root| ShardNumber::of(root, ROOT).is_some())
 }
 
-/// Takes over the end of the stream, which must still be at `last`; returns the new end. Whoever has written since is
-/// not disturbed.
+/// Takes over the end of the stream, which must still be at `last`; returns the new end. Does not disturb a writer that
+/// has written since.
 pub(crate) async fn take_over(topology: &Topology, last: u64) -> Result<u64, WriteError> {
-    // The first one alone: if it is refused, those behind it must not fence in another, rightful writer.
+    // The first fence alone: if it is refused, the others must not fence off another, rightful writer.
     settled(&topology.context, topology.shard(), last, 1).await?;
     settled(&topology.context, topology.shard(), last + 1, ZONE - 1).await?;
     remove_through(topology, last + ZONE).await;
     Ok(last + ZONE)
 }
 
-/// Takes over the end of the stream wherever it is by now, also from a writer that is busy; returns the new end.
+/// Takes over the end of the stream wherever it is by now, even from a busy writer; returns the new end.
 ///
-/// The fences of one round expect one sequence after the other. They are sent faster than a stream grows, so one of
-/// them meets its end, and from there on they follow each other, since nothing else may follow a fence.
+/// The fences of one round expect consecutive sequences. They are sent faster than a stream grows, so one of them meets
+/// its end, and from there on they follow each other, since nothing else may follow a fence.
 pub(crate) async fn seize(topology: &Topology) -> Result<u64, WriteError> {
     let mut reached =
         topology.envelopes.get_info().await.map_err(WriteError::unavailable)?.state.last_sequence;
@@ -84,7 +84,7 @@ pub(crate) async fn seize(topology: &Topology) -> Result<u64, WriteError> {
     Err(WriteError::LostPlace)
 }
 
-/// Publishes so many fences behind `last`, all of which must be stored there.
+/// Publishes `count` fences after `last`, and requires that all of them are stored there.
 async fn settled(context: &Context, shard: ShardNumber, last: u64, count: u64) -> Result<(), WriteError> {
     for (expected, stored) in (last + 1..).zip(publish(context, shard, last, count).await) {
         if stored? != expected {
@@ -94,7 +94,7 @@ async fn settled(context: &Context, shard: ShardNumber, last: u64, count: u64) -
     Ok(())
 }
 
-/// What became of so many fences behind `last`, in their order.
+/// Publishes `count` fences after `last`; returns their results in order.
 async fn publish(
     context: &Context,
     shard: ShardNumber,
@@ -116,13 +116,13 @@ async fn send(context: &Context, shard: ShardNumber, last: u64) -> Result<Publis
     context.publish_with_headers(fence(shard, last + 1), map, Bytes::new()).await
 }
 
-/// Removes the fences up to this sequence. Left there they do no harm.
+/// Removes the fences up to this sequence. Fences that stay do no harm.
 async fn remove_through(topology: &Topology, sequence: u64) {
     let removed = topology.envelopes.purge().filter(any_fence(topology.shard())).sequence(sequence + 1).await;
     if let Err(error) = removed {
         tracing::debug!(
             error = &error as &dyn std::error::Error,
-            "old fences stay in the stream until they are too old"
+            "cannot remove old fences; they stay until they expire"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! A gateway's reading of `ENVELOPES`: one ordered read for all of its clients.
+//! Reads `ENVELOPES` for a gateway: one ordered read for all of its clients.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,24 +13,24 @@ use crate::placements::placed;
 use crate::purge::purged;
 use crate::topology::{ENVELOPES, Topology};
 
-/// How long to wait for what is said to be there.
+/// How long to wait for messages that NATS reported as pending.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Reads the envelopes from a sequence on.
+/// Reads the envelopes from a position on.
 pub struct EnvelopeFollower {
     reader: OrderedReader,
-    /// Read and not yet handed out.
+    /// Read and not yet returned.
     ready: VecDeque<Followed>,
-    /// Messages that Tidings did not write.
+    /// Counts messages that Tidings did not write.
     foreign: Complaint,
 }
 
-/// What the follower hands out.
+/// What the follower returns.
 #[derive(Debug)]
 pub enum Followed {
     /// The next envelopes, in order.
     Envelopes(Vec<StoredEnvelope>),
-    /// Everything at this address was removed from the stream on request.
+    /// All envelopes of this address were removed from the stream on request.
     Purged(Tenant, Address),
     /// The tenant's envelopes are in this place from here on.
     Placed {
@@ -38,17 +38,17 @@ pub enum Followed {
         tenant: Tenant,
         /// Where its envelopes are.
         place: Place,
-        /// The sequence of the notice that says so.
+        /// The sequence of the notice.
         sequence: u64,
     },
-    /// The stream was made anew: no earlier sequence means anything any more, and what follows
-    /// begins at the new stream's first envelope.
+    /// The stream was recreated: earlier sequences are invalid, and reading continues at the first envelope of the new
+    /// stream.
     Renewed(Epoch),
 }
 
 impl EnvelopeFollower {
-    /// Reads what comes after this position of the stream. If it has been made anew since, the first
-    /// that is handed out says so.
+    /// Reads the envelopes after this position of the stream. If the stream has been recreated since, the first result
+    /// is [`Followed::Renewed`].
     pub async fn after(
         topology: &Topology,
         position: Position,
@@ -57,8 +57,8 @@ impl EnvelopeFollower {
         Self::open(topology, position, content, Vec::new()).await
     }
 
-    /// Reads what lies at these addresses after this position of the stream. JetStream finds it by scanning, so
-    /// this is for few readers at a time.
+    /// Reads the envelopes of these addresses after this position of the stream. JetStream scans for them, so use this
+    /// for few readers at a time.
     pub async fn at_addresses(
         topology: &Topology,
         position: Position,
@@ -98,25 +98,24 @@ impl EnvelopeFollower {
         })
     }
 
-    /// Up to where everything was read, and handed out but for what [`Self::has_more`].
+    /// The position up to which everything was read, and returned unless [`Self::has_more`].
     #[must_use]
     pub fn position(&self) -> Position {
         self.reader.position()
     }
 
-    /// Whether something was read that was not handed out yet.
+    /// Whether something was read that was not returned yet.
     #[must_use]
     pub fn has_more(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    /// How many envelopes there were behind the last one that was read, when NATS sent it.
+    /// How many envelopes followed the last one that was read, at the time when NATS sent it.
     pub(crate) fn pending(&self) -> u64 {
         self.reader.pending()
     }
 
-    /// What comes next. Waits out every fault of NATS. May be dropped while it waits without
-    /// losing anything.
+    /// Returns what comes next. Waits until faults of NATS have passed. Cancel-safe.
     pub async fn next(&mut self) -> Followed {
         loop {
             if let Some(followed) = self.ready.pop_front() {
@@ -126,8 +125,7 @@ impl EnvelopeFollower {
         }
     }
 
-    /// What comes next of what there is already, or `None` when nothing is left. May be dropped
-    /// while it waits without losing anything.
+    /// Returns the next of what is already stored, or `None` when nothing is left. Cancel-safe.
     pub async fn next_pending(&mut self) -> Result<Option<Followed>, FollowError> {
         loop {
             if let Some(followed) = self.ready.pop_front() {
@@ -137,13 +135,13 @@ impl EnvelopeFollower {
                 return Ok(None);
             }
             if tokio::time::timeout(PATIENCE, self.read()).await.is_err() {
-                // What was pending may have been removed meanwhile; a new consumer knows.
+                // What was pending may have been removed meanwhile; a new consumer reports the current state.
                 self.reader.reopen().await.map_err(FollowError)?;
             }
         }
     }
 
-    /// Reads what is there into what is ready.
+    /// Reads available messages into `ready`.
     async fn read(&mut self) {
         match self.reader.read().await {
             Read::Messages(messages) => messages.into_iter().for_each(|delivered| self.take(&delivered)),
@@ -168,14 +166,14 @@ impl EnvelopeFollower {
         }
     }
 
-    /// Says that something lies there that is neither envelope nor notice, not more often than once in a while.
+    /// Logs that a message is neither envelope nor notice, at a limited rate.
     fn complain(&mut self, subject: &str, sequence: u64) {
         if let Some(messages) = self.foreign.count(1) {
             tracing::warn!(
                 subject,
                 sequence,
                 messages,
-                "messages among the envelopes that Tidings did not write are passed over"
+                "skipped messages in the stream of envelopes that Tidings did not write"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Single envelopes, by sequence or as the newest of their key.
+//! Reads single envelopes, by sequence or as the newest of their key.
 
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{DirectGetError, DirectGetErrorKind};
@@ -8,8 +8,8 @@ use crate::convert::StoredEnvelope;
 use crate::leader_get;
 use crate::topology::Topology;
 
-/// The newest envelope of a generation on this subject, which the stream keeps for each `latest` key, or `None` if
-/// there is none.
+/// The newest envelope of a generation on this subject, or `None` if there is none. The stream keeps it for each
+/// `latest` key.
 pub async fn newest(
     topology: &Topology,
     subject: &EnvelopeSubject,

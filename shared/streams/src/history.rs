@@ -1,4 +1,4 @@
-//! Reading a tenant's events once more, in order, beside whoever projects them.
+//! Reads a tenant's events again, in order, without affecting the projector.
 
 use std::collections::VecDeque;
 
@@ -10,16 +10,16 @@ use crate::lives::Lives;
 use crate::ordered_reader::{Content, OrderedReader, Read, Selection};
 use crate::topology::{EVENTS, Topology, epoch_of};
 
-/// Reads the events of a tenant that `EVENTS` retains.
+/// Reads the retained events of a tenant from `EVENTS`.
 pub struct EventHistory {
     reader: OrderedReader,
     lives: Lives,
-    /// Read and not yet handed out.
+    /// Read and not yet returned.
     ready: VecDeque<RawEvent>,
 }
 
 impl EventHistory {
-    /// Reads what comes after a position, or, without one, everything; in both cases nothing that was stored before
+    /// Reads the events after a position, or all of them without one; in both cases none that was stored before
     /// `since`.
     pub async fn open(
         topology: &Topology,
@@ -42,14 +42,14 @@ impl EventHistory {
         Ok(Self { reader: reader.map_err(HistoryError)?, lives, ready: VecDeque::new() })
     }
 
-    /// Up to where everything was read; what was read and not handed out is part of it.
+    /// The position up to which everything was read, including events that were not taken yet.
     #[must_use]
     pub fn position(&self) -> Position {
         let Position { epoch, sequence } = self.reader.position();
         self.lives.position(epoch, sequence)
     }
 
-    /// How many events are left, as far as is known: NATS says so with each that it sends.
+    /// How many events are left, by the last report of NATS: each message carries the number.
     #[must_use]
     pub fn left(&self) -> u64 {
         self.reader.pending() + self.ready.len() as u64
@@ -61,13 +61,12 @@ impl EventHistory {
         self.ready.front()
     }
 
-    /// Takes the event that [`EventHistory::peek`] shows.
+    /// Takes the event that [`EventHistory::peek`] returns.
     pub fn take(&mut self) -> Option<RawEvent> {
         self.ready.pop_front()
     }
 
-    /// Reads on until there is an event to take. Waits out every fault of NATS. May be dropped while it waits without
-    /// losing anything.
+    /// Reads until there is an event to take. Waits until faults of NATS have passed. Cancel-safe.
     pub async fn ready(&mut self) {
         while self.ready.is_empty() {
             match self.reader.read().await {
@@ -81,7 +80,7 @@ impl EventHistory {
                         raw_event(subject, headers, message.payload.clone(), position, stored.time)
                     }));
                 }
-                // The positions of what follows say so.
+                // The positions of the following events show the new epoch.
                 Read::Renewed(_) => {}
             }
         }

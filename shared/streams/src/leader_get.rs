@@ -1,5 +1,5 @@
-//! Single messages as the stream's leader has them: whoever decides by one must not be told by a replica that something
-//! is not there which is.
+//! Reads single messages from the stream's leader. A decision must not rest on a replica that may not have a message
+//! yet.
 
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind, Stream};

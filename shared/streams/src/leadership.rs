@@ -1,18 +1,18 @@
-//! Which projector of a shard leads: a lease in the bucket `PROJECTORS`, with a term.
+//! Elects the projector that leads a shard: a lease in the bucket `PROJECTORS`, with a term.
 //!
-//! The record under a shard's name says who leads, and in which term. The leader writes it again every second, on the
-//! condition that nobody else has written it since. A projector that stands by reads it; once it has seen the same
-//! revision for the length of the lease, it takes the lease, on the same condition, in the next term. No clock of
-//! another machine takes part.
+//! The record under a shard's name holds the leader and the term. The leader writes it again every second, on the
+//! condition that its revision has not changed. A standby projector reads it; once it has seen the same revision for
+//! the length of the lease, it takes the lease, on the same condition, in the next term. Clocks of other machines are
+//! not used.
 //!
-//! What is promised: the leader's lease ends, by its own monotonic clock, before another one can take it. So a leader
-//! that was stopped or cut off, for however long and whatever it was doing, knows that it leads no longer as soon as it
-//! asks, and asks before each batch that it writes. A lease that could not be renewed while NATS was away goes on in
-//! the same term if nobody has taken it: nobody else led in between. While NATS does not answer, nobody counts, so that
-//! the leader of before stays the leader. Terms rise: a bucket that comes back with less than it had is followed by the
-//! next term after the highest that any candidate remembers.
+//! The guarantee: the leader's lease ends, by its own monotonic clock, before another projector can take it. So a
+//! leader that was stopped or cut off, for any time and during any operation, finds that it no longer leads as soon as
+//! it checks, and it checks before each batch that it writes. A lease that could not be renewed while NATS was
+//! unavailable continues in the same term if no other projector took it: there was no other leader in between. While
+//! NATS does not answer, standby projectors do not count time, so that the former leader stays the leader. Terms rise:
+//! if a bucket comes back with less than it had, the next term is one above the highest that any candidate remembers.
 //!
-//! A message that was sent before the end of a lease may arrive after it. That is why `ENVELOPES` is fenced besides.
+//! A message that was sent before the end of a lease may arrive after it. Therefore `ENVELOPES` is fenced as well.
 
 use std::time::Duration;
 
@@ -26,22 +26,22 @@ use crate::leader_get;
 use crate::record::{self, Record, RecordError};
 use crate::topology::{Missing, Topology, TopologyError};
 
-/// How long a lease lasts without being renewed.
+/// How long a lease lasts without renewal.
 const LEASE: Duration = Duration::from_secs(3);
-/// How often the leader renews it.
+/// How often the leader renews the lease.
 const RENEWAL: Duration = Duration::from_secs(1);
-/// How often a candidate looks whether the leader still does, and the leader tries again what failed.
+/// How often a candidate checks the lease, and how soon the leader repeats a failed request.
 const POLL: Duration = Duration::from_millis(250);
-/// How long one request may take.
+/// The timeout of one request.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the bucket says of a shard.
+/// The record of a shard.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Lead {
     /// Rises with every change of the leader.
     term: u64,
-    /// Who leads; `null` after a leader that has given the lease back.
+    /// The leader; `null` after the leader has given the lease back.
     #[serde(deserialize_with = "tidings_model::json::present")]
     leader: Option<String>,
 }
@@ -50,37 +50,37 @@ impl Record for Lead {
     const VERSION: u64 = 1;
 }
 
-/// How this process stands.
+/// The lease as this process knows it.
 #[derive(Debug, Clone, Copy)]
 struct Standing {
-    /// The term in which it leads, unless another projector is known to have led since.
+    /// The term in which this process leads, unless another projector is known to have led since.
     term: Option<u64>,
-    /// Until then nobody else can lead.
+    /// Until then no other projector can lead.
     until: Instant,
 }
 
-/// The lease as the projector sees it. Cheap to clone.
+/// The lease, as the projector sees it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Lease(watch::Receiver<Standing>);
 
 impl Lease {
-    /// The term in which this process leads; it may not write while the lease [does not hold](Self::holds).
+    /// The term in which this process leads. It may not write while the lease [does not hold](Self::holds).
     #[must_use]
     pub fn term(&self) -> Option<u64> {
         self.0.borrow().term
     }
 
-    /// Whether this process leads in this term, and nobody else can at this moment.
+    /// Whether this process leads in this term, and no other process can lead at this moment.
     #[must_use]
     pub fn holds(&self, term: u64) -> bool {
         let standing = self.0.borrow();
         standing.term == Some(term) && Instant::now() < standing.until
     }
 
-    /// Waits until something about it changes. May be dropped while it waits.
+    /// Waits until the lease changes. Cancel-safe.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
-            // The candidate has gone, and nothing will change any more.
+            // The candidate was dropped, so the lease never changes again.
             std::future::pending::<()>().await;
         }
     }
@@ -94,27 +94,27 @@ pub(crate) async fn projectors(topology: &Topology) -> Result<Bucket, TopologyEr
     Box::pin(Bucket::open(topology.context(), purpose, None, kept, Missing::Created)).await
 }
 
-/// A projector that leads or stands by; [`Candidate::run`] keeps it so.
+/// A projector that leads or is on standby; drive it with [`Candidate::run`].
 pub struct Candidate {
     bucket: Bucket,
     key: String,
-    /// Told apart from every other process.
+    /// Unique to this process.
     id: String,
     standing: watch::Sender<Standing>,
     /// The revision under which this process holds the lease.
     held: Option<u64>,
-    /// The revision of another one's lease, and since when it is the last.
+    /// The revision of another projector's lease, and when it was first seen.
     seen: Option<(u64, Instant)>,
-    /// The highest term that was heard of.
+    /// The highest known term.
     highest: u64,
-    /// In which term it was logged that another one leads.
+    /// The term for which another projector's leadership was logged.
     said: Option<u64>,
-    /// It was logged that the record cannot be read.
+    /// Whether it was logged that the record cannot be read.
     complained: bool,
 }
 
 impl Candidate {
-    /// Opens the bucket; leads nothing yet.
+    /// Opens the bucket; does not lead yet.
     pub async fn open(topology: &Topology) -> Result<(Self, Lease), TopologyError> {
         let bucket = projectors(topology).await?;
         let inbox = topology.client().new_inbox();
@@ -126,7 +126,7 @@ impl Candidate {
         Ok((candidate, Lease(lease)))
     }
 
-    /// Takes the lease when it is free, and renews it, until `stopped`; then gives it back.
+    /// Takes the lease when it is free, and renews it, until `stopped` resolves; then gives it back.
     pub async fn run(mut self, stopped: impl Future<Output = ()>) {
         let mut stopped = std::pin::pin!(stopped);
         loop {
@@ -148,7 +148,7 @@ impl Candidate {
         self.standing.borrow().term
     }
 
-    /// Does what is next; returns for how long there is nothing to do then.
+    /// Performs the next step; returns how long to wait after it.
     async fn step(&mut self) -> Duration {
         let done = match self.held {
             Some(revision) => self.renew(revision).await,
@@ -157,7 +157,7 @@ impl Candidate {
         match done {
             Ok(pause) => pause,
             Err(error) => {
-                // That NATS is away is said once for all that need it.
+                // The loss of NATS is logged once for the whole process.
                 tracing::debug!(error = &*error as &dyn std::error::Error, "asking for the lease again");
                 self.seen = None;
                 if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, self.bucket.restore()).await {
@@ -176,7 +176,7 @@ impl Candidate {
             return Ok(RENEWAL);
         }
         match self.read().await? {
-            // An answer was lost, and the record is this process's own all the same.
+            // The answer to an earlier renewal was lost; the record is still this process's own.
             Some((lead, revision)) if self.is_own(&lead) => self.held = Some(revision),
             found => {
                 let next = found.map_or(0, |(lead, _)| lead.term);
@@ -194,7 +194,7 @@ impl Candidate {
             return self.take(0).await;
         };
         if self.is_own(&lead) {
-            // The answer to its being taken was lost.
+            // The answer to taking the lease was lost.
             (self.held, self.highest) = (Some(revision), lead.term);
             self.standing.send_replace(Standing { term: Some(lead.term), until: Instant::now() });
             return Ok(Duration::ZERO);
@@ -216,7 +216,7 @@ impl Candidate {
         }
     }
 
-    /// Whether a record is this process's own and no other has led since.
+    /// Whether a record is this process's own and no other process has led since.
     fn is_own(&self, lead: &Lead) -> bool {
         lead.leader.as_ref() == Some(&self.id) && lead.term >= self.highest
     }
@@ -237,7 +237,7 @@ impl Candidate {
         self.standing.send_replace(Standing { term: Some(term), until });
     }
 
-    /// Lets another projector take the lease at once. Where this fails, the others wait for the lease to end.
+    /// Gives the lease back, so that another projector can take it at once. If this fails, the lease has to expire.
     async fn give_back(&self) {
         let given = async {
             if let Some((lead, revision)) = self.read_record().await?.and_then(Result::ok)
@@ -248,7 +248,10 @@ impl Candidate {
             Ok::<_, async_nats::Error>(())
         };
         if let Err(error) = given.await {
-            tracing::debug!(error = &*error as &dyn std::error::Error, "the lease ends by itself");
+            tracing::debug!(
+                error = &*error as &dyn std::error::Error,
+                "cannot give the lease back; it will expire"
+            );
         }
     }
 
@@ -263,8 +266,8 @@ impl Candidate {
         Ok(tokio::time::timeout(PATIENCE, writing).await??)
     }
 
-    /// The record and its revision, as the bucket's leader has it. One that cannot be read is a lease of somebody that
-    /// may end.
+    /// Reads the record and its revision from the bucket's leader. An unreadable record is treated as a lease of
+    /// another projector, which may expire.
     async fn read(&mut self) -> Result<Option<(Lead, u64)>, async_nats::Error> {
         match self.read_record().await? {
             None => Ok(None),
@@ -274,11 +277,11 @@ impl Candidate {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
                         key = self.key,
-                        "the bucket PROJECTORS does not say which projector leads"
+                        "cannot read in the bucket PROJECTORS which projector leads"
                     );
                 }
                 if error.is_newer() {
-                    // Its lease is not to be overwritten by who does not understand it.
+                    // A version that does not understand the record must not overwrite it.
                     return Err(error.into());
                 }
                 Ok(Some((Lead { term: self.highest, leader: Some(String::new()) }, revision)))

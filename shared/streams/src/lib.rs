@@ -1,21 +1,24 @@
 //! JetStream: the topology and every call to NATS.
 //!
-//! Nothing outside this crate knows stream names, subjects of the JetStream API or the shape of a
-//! NATS message. What the parts promise:
+//! Only this crate knows stream names, subjects of the JetStream API and the shape of a NATS message. What each part
+//! guarantees:
 //!
 //! - [`topology`]: the streams exist with the settings that the rest relies on, or nothing starts.
-//! - [`EventReader`]: hands out every event once, in the order of `EVENTS`, whatever the consumer
-//!   delivers twice, late or not at all.
-//! - [`EnvelopeWriter`]: writes in order or not at all; a writer that lost its place is refused.
-//! - [`Lease`]: says which projector of a shard leads, and in which term; the former one knows when it does no longer.
-//! - [`EventWriter`]: has events stored in the order in which they are sent, up to where its connection ends.
-//! - [`EnvelopeFollower`]: hands out every envelope once, in the order of `ENVELOPES`, across
-//!   reconnects and restarts of NATS.
-//! - [`EventHistory`]: reads a tenant's events once more, in order, beside whoever projects them.
-//! - [`EnvelopeCopies`]: reads a tenant's envelopes once more, in the order of their events.
-//! - [`Placements`]: says where tenants' envelopes are; [`translate_position`] leads positions there.
-//! - [`users::UserWatch`]: knows who is switched off; whatever it may have missed, it reads anew.
-//! - [`connections`]: asks every gateway who is connected, and says which one did not answer.
+//! - [`EventReader`]: returns every event once, in the order of `EVENTS`, even if the consumer delivers it twice, late
+//!   or never.
+//! - [`EnvelopeWriter`]: writes in order or not at all; NATS refuses a writer that is no longer at the end of the
+//!   stream.
+//! - [`Lease`]: which projector of a shard leads, and in which term; a former leader detects that its lease has ended.
+//! - [`EventWriter`]: stores events in the order in which they are sent, until its connection ends.
+//! - [`EnvelopeFollower`]: returns every envelope once, in the order of `ENVELOPES`, across reconnects and restarts of
+//!   NATS.
+//! - [`EventHistory`]: reads a tenant's events again, in order, without affecting the projector that is projecting
+//!   them.
+//! - [`EnvelopeCopies`]: reads a tenant's envelopes again, in the order of their events.
+//! - [`Placements`]: where tenants' envelopes are; [`translate_position`] translates positions to the current
+//!   placement.
+//! - [`users::UserWatch`]: which users are disabled; after an interruption it reads the whole bucket again.
+//! - [`connections`]: asks every gateway for its connections, and reports which gateways did not answer.
 
 mod backoff;
 mod bucket;

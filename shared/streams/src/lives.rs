@@ -1,14 +1,14 @@
-//! The lives of `EVENTS`: which epoch an event has.
+//! The lives of `EVENTS`: they determine the epoch of an event.
 //!
-//! A stream that was created again has another epoch by the time of its creation. One that comes back with less than it
-//! had, after a power failure or from a backup, does not, and gives sequences a second time. So whoever finds that an
-//! event which it knows is not there any more, or that another one lies in its place, begins a new *life*: a record in
-//! the bucket `PROJECTORS` says behind which sequence, and in which epoch. All who read `EVENTS` take positions from it,
-//! so that origins of envelopes, rebuilds and rejections never take one event for another.
+//! A recreated stream has another epoch by its creation time. A stream that was rolled back, by a power failure or a
+//! restored backup, has not, and assigns sequences a second time. A process that finds that a known event does not
+//! exist any more, or that another one has its sequence, begins a new *life*: a record in the bucket `PROJECTORS` with
+//! the sequence after which it begins, and its epoch. All readers of `EVENTS` derive positions from this record, so
+//! that origins of envelopes, rebuilds and rejections never confuse two events.
 //!
-//! Where a life begins follows from times alone: the events that survived were stored before the last known one, those
-//! that came since were stored after it. So every projector that notices finds the same place, whichever shard is its,
-//! and the first one is enough; also when the stream has grown past the old end already. Epochs rise.
+//! The beginning of a life follows from times alone: the events that survived were stored before the last known one,
+//! and those stored since are younger. So every projector that detects the rollback finds the same sequence, in any
+//! shard, and one of them is enough, even if the stream has already grown past its former end. Epochs rise.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,13 +22,13 @@ mod bucket;
 
 pub(crate) use self::bucket::read;
 
-/// Which lives a stream has had.
+/// The lives of a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Lives {
     /// The epoch of the stream's creation, which is that of its first life.
     created: u64,
-    /// Those that began with a roll-back, oldest first.
+    /// The lives that began with a rollback, oldest first.
     later: Vec<Life>,
 }
 
@@ -45,26 +45,26 @@ impl Record for Lives {
 }
 
 impl Lives {
-    /// Where the event with this sequence lies, in a stream that was created then.
+    /// The position of the event with this sequence, in a stream with this creation time.
     pub(crate) fn position(&self, created: Epoch, sequence: u64) -> Position {
         let later = self.later.iter().rev().filter(|_| self.created == created.0);
         let life = later.copied().find(|life| life.after < sequence);
         Position { epoch: life.map_or(created, |life| Epoch(life.epoch)), sequence }
     }
 
-    /// Whether this epoch is one of a stream that was created then.
+    /// Whether this epoch belongs to a stream with this creation time.
     pub(crate) fn knows(&self, created: Epoch, epoch: Epoch) -> bool {
         epoch == created || (self.created == created.0 && self.later.iter().any(|life| life.epoch == epoch.0))
     }
 
-    /// Up to where a position of a former life still holds.
+    /// The sequence up to which a position of an earlier life is still valid.
     pub(crate) fn common(&self, created: Epoch, position: Position) -> u64 {
         let later =
             self.later.iter().filter(|life| self.created == created.0 && life.epoch > position.epoch.0);
         later.map(|life| life.after).chain([position.sequence]).min().unwrap_or_default()
     }
 
-    /// Begins a life behind this sequence. What of former ones lay behind it is gone.
+    /// Begins a life after this sequence. Events of earlier lives after it are gone.
     fn begin(&mut self, created: Epoch, after: u64, now: u64) {
         if self.created != created.0 {
             *self = Self { created: created.0, later: Vec::new() };
@@ -75,16 +75,16 @@ impl Lives {
     }
 }
 
-/// What is known of the event at a position: that it was stored then, or before.
+/// An event that is known to have been stored at or before a time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Known {
     pub(crate) position: Position,
     pub(crate) at: OffsetDateTime,
-    /// Whether it was stored at this very time.
+    /// Whether it was stored at exactly this time.
     pub(crate) is_exact: bool,
 }
 
-/// What the process knows of the lives. Shared by the clones of a topology.
+/// The lives that this process knows. Shared by the clones of a topology.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KnownLives(Arc<Mutex<Lives>>);
 

@@ -1,8 +1,9 @@
-//! What tells a notice among envelopes from anything else that is published there.
+//! Distinguishes notices among envelopes from other messages on their subjects.
 //!
-//! Notices change what every gateway delivers: a purge makes it forget, a place makes it deliver from elsewhere. Whoever may
-//! publish anywhere can have JetStream answer on any subject, and an answer has a body and no headers. So a notice has a
-//! header that names the version of its form, and no body; everything else on these subjects is passed over.
+//! Notices change what every gateway delivers: after a purge it forgets envelopes, after a place it delivers from
+//! elsewhere. An account with a permission to publish can have JetStream answer on any subject, and an answer has a
+//! body and no headers. Therefore a notice has a header with its version, and no body. All other messages on these
+//! subjects are ignored.
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::message::StreamMessage;
@@ -20,20 +21,20 @@ pub(crate) fn mark(map: &mut HeaderMap) {
     set(map, headers::NOTICE, VERSION);
 }
 
-/// Whether a message is marked as a notice, in the version that is read here.
+/// Whether a message is a notice of the supported version.
 pub(crate) fn is_marked(map: Option<&HeaderMap>, body: &[u8]) -> bool {
     let version = map.and_then(|map| map.get(headers::NOTICE)).map(async_nats::HeaderValue::as_str);
     version == Some(VERSION) && body.is_empty()
 }
 
-/// The last notice on a subject, which may have wildcards, as the stream's leader has it.
+/// The last notice on a subject, which may have wildcards, from the stream's leader.
 pub(crate) async fn last(stream: &Stream, subject: &str) -> Result<Option<StreamMessage>, RawMessageError> {
     let is_notice = |message: &StreamMessage| is_marked(Some(&message.headers), &message.payload);
     let Some(newest) = leader_get::last(stream, subject).await? else { return Ok(None) };
     if is_notice(&newest) {
         return Ok(Some(newest));
     }
-    // Something else lies there. Notices are few, and so is what imitates them.
+    // The newest message is not a notice. Notices are few, and so are messages that imitate them.
     let (mut found, mut after) = (None, 0_u64);
     while let Some(message) = leader_get::next(stream, subject, after.saturating_add(1)).await? {
         after = message.sequence;

@@ -1,8 +1,9 @@
-//! Reading a tenant's envelopes of one generation once more, in the order of their events.
+//! Reads a tenant's envelopes of one generation again, in the order of their events.
 //!
-//! What was held back lies behind envelopes of younger events. In a copy it must not: positions are carried over by
-//! halving, which relies on ascending origins. So the headers are read first; what lies out of its turn is remembered,
-//! and fetched when its turn has come. That is little: at most one envelope for each key of a limited message.
+//! Envelopes that were held back are stored after envelopes of younger events. In a copy they must not be: positions
+//! are translated by bisection, which relies on ascending origins. Therefore the headers are read first; the sequences
+//! of envelopes out of order are remembered, and these are fetched when their turn comes. They are few: at most one
+//! envelope for each key of a rate-limited message.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -16,28 +17,28 @@ use crate::convert::StoredEnvelope;
 use crate::ordered_reader::{Content, Delivered, OrderedReader, Read, Selection};
 use crate::topology::{ENVELOPES, ExtentError, Topology};
 
-/// How long to wait for what is said to be there.
+/// How long to wait for messages that NATS reported as pending.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The durable and latest envelopes of a generation, as far as they are there when the reading begins.
+/// Reads the durable and latest envelopes of a generation that exist when the reading begins.
 pub struct EnvelopeCopies {
     topology: Topology,
     envelopes: Scan,
-    /// The next in its turn, which waits for those that lay out of theirs.
+    /// The next envelope in order, which waits for earlier ones that are out of order.
     waiting: Option<Copy>,
-    /// The sequences of those that lie out of their turn.
+    /// The sequences of the envelopes out of order.
     strays: HashSet<u64>,
-    /// Those of them whose turn has not come, by origin.
+    /// Those of them that were not returned yet, by origin.
     astray: BTreeMap<OriginOrder, u64>,
     before: Position,
 }
 
-/// An envelope, and until when it is kept where it lies.
+/// An envelope, and until when its stream keeps it.
 #[derive(Debug, Clone)]
 pub struct Copy {
     /// The envelope.
     pub stored: StoredEnvelope,
-    /// When its stream was told to remove it, before its age would have it removed.
+    /// When the stream is to remove it, if that is before its maximum age.
     pub kept_until: Option<OffsetDateTime>,
 }
 
@@ -83,7 +84,7 @@ impl EnvelopeCopies {
         Ok(Self { topology: topology.clone(), envelopes, waiting: None, strays, astray, before })
     }
 
-    /// The next envelope, in the order of origins.
+    /// Returns the next envelope, in the order of origins.
     pub async fn next(&mut self) -> Result<Option<Copy>, CopyError> {
         while self.waiting.is_none() {
             let Some(copy) = self.envelopes.next().await? else { break };
@@ -98,14 +99,14 @@ impl EnvelopeCopies {
                 break;
             }
             let sequence = *stray.get();
-            // Of the leader: a replica may not have it yet.
+            // From the leader: a replica may not have it yet.
             let fetched = match self.topology.envelopes.get_raw_message(sequence).await {
                 Ok(message) => Some(message),
                 Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => None,
                 Err(error) => return Err(CopyError::Fetch(error)),
             };
             self.astray.pop_first();
-            // It may have given way to a younger one meanwhile.
+            // A newer envelope may have replaced it meanwhile.
             let copy = fetched.and_then(|message| {
                 let stored = StoredEnvelope::from_stream(&message)?;
                 Some(Copy::new(stored, message.headers.get(headers::TIME_TO_LIVE).map(HeaderValue::as_str)))
@@ -128,7 +129,7 @@ impl Copy {
     }
 }
 
-/// Everything up to a sequence, once.
+/// Reads everything up to a sequence once.
 struct Scan {
     reader: OrderedReader,
     ready: VecDeque<Copy>,
@@ -144,7 +145,7 @@ impl Scan {
             match tokio::time::timeout(PATIENCE, self.reader.read()).await {
                 Ok(Read::Messages(messages)) => self.take(&messages),
                 Ok(Read::Renewed(_)) => return Err(CopyError::Renewed),
-                // What was pending may have been removed meanwhile; a new consumer knows.
+                // What was pending may have been removed meanwhile; a new consumer reports the current state.
                 Err(_) => self.reader.reopen().await.map_err(CopyError::Read)?,
             }
         }
@@ -165,16 +166,16 @@ impl Scan {
 /// A generation cannot be read now.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// Its stream does not tell how far it goes.
+    /// The state of its stream cannot be read.
     #[error(transparent)]
     Extent(#[from] ExtentError),
     /// Its stream cannot be read.
     #[error("stream ENVELOPES cannot be read now")]
     Read(#[source] async_nats::Error),
     /// One envelope cannot be read.
-    #[error("an envelope that lies out of its turn cannot be read now")]
+    #[error("an envelope out of order cannot be read now")]
     Fetch(#[source] RawMessageError),
-    /// Its stream is another one now.
-    #[error("stream ENVELOPES was made anew while it was read")]
+    /// Its stream was recreated.
+    #[error("stream ENVELOPES was recreated while it was read")]
     Renewed,
 }

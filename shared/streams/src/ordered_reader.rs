@@ -1,9 +1,9 @@
-//! One ordered read of a stream, or of some of its subjects.
+//! Reads a stream, or some of its subjects, in order.
 //!
-//! A plain ephemeral pull consumer without acknowledgements, made anew at the next sequence after
-//! every fault, so nothing is skipped or repeated whatever happens to the consumer. The client
-//! library's own ordered consumer does the same, but was measured to resume 15 s after a server's
-//! restart; with the heartbeat here it is about one second.
+//! It is a plain ephemeral pull consumer without acknowledgements. After every fault the reader creates a new consumer
+//! at the next sequence, so nothing is skipped or repeated, whatever happens to the consumer. The client library's own
+//! ordered consumer does the same, but was measured to resume 15 s after a server's restart; with the heartbeat used
+//! here it takes about one second.
 
 use std::time::Duration;
 
@@ -19,34 +19,34 @@ use crate::backoff::Backoff;
 use crate::end;
 use crate::topology::epoch_of;
 
-/// How many messages are asked for at a time, and handed out at most.
+/// How many messages are requested at a time, and returned at most.
 const BATCH: usize = 512;
 const HEARTBEAT: Duration = Duration::from_millis(500);
 const PULL_EXPIRY: Duration = Duration::from_secs(5);
-/// The server forgets a consumer whose reader is gone.
+/// The server removes a consumer whose reader is gone.
 const INACTIVE: Duration = Duration::from_secs(30);
 
-/// What the log says when NATS has come back with less than it had.
-const ROLLED_BACK: &str = "NATS came back with an older state of the stream; reading it from its beginning";
+/// The log text after a rollback.
+const ROLLED_BACK: &str = "the stream was rolled back to an older state; reading it from its beginning";
 
 /// How much of each message is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    /// All of it.
+    /// The whole message.
     Whole,
-    /// Everything but the body: enough to know what lies where.
+    /// Everything but the body, which is enough for an index.
     HeadersOnly,
 }
 
-/// What is read.
+/// What to read.
 #[derive(Debug, Clone)]
 pub(crate) struct Selection {
-    /// The stream's name.
+    /// The name of the stream.
     pub(crate) stream: String,
-    /// The subjects that are read; all, if there are none.
+    /// The subjects to read; all if empty.
     pub(crate) subjects: Vec<String>,
     pub(crate) content: Content,
-    /// What was stored before this time is passed over, as long as nothing was read.
+    /// Skips messages that were stored before this time, as long as nothing was read.
     pub(crate) since: Option<OffsetDateTime>,
 }
 
@@ -57,31 +57,30 @@ pub(crate) struct OrderedReader {
     epoch: Epoch,
     /// The stream sequence before the next message.
     last: u64,
-    /// The consumer's own count, in which a lost delivery shows.
+    /// The consumer's own count, by which a lost delivery is detected.
     delivered: u64,
-    /// How many messages there were behind the last one that was read, when NATS sent it.
+    /// How many messages followed the last one that was read, at the time when NATS sent it.
     pending: u64,
-    /// `None` after a fault, until the consumer is made anew.
+    /// `None` after a fault, until the consumer is recreated.
     deliveries: Option<ReadyChunks<pull::Stream>>,
-    /// The stream was made anew, and nobody was told yet.
+    /// The stream was recreated, and the caller does not know yet.
     renewed: bool,
-    /// When the last message that was read was stored: another one that lies there now came after a roll-back.
+    /// When the last message that was read was stored: a different message at its sequence came after a rollback.
     last_stored_at: Option<OffsetDateTime>,
-    /// It was logged that the stream cannot be read, and it could not be since.
+    /// Whether it was logged that the stream cannot be read; reset when it can be read again.
     complained: bool,
     backoff: Backoff,
 }
 
-/// What the reader hands out.
+/// What the reader returns.
 pub(crate) enum Read {
-    /// The next messages, in order; none after a fault that is being mended.
+    /// The next messages, in order; empty while a fault is handled.
     Messages(Vec<Delivered>),
-    /// The stream was made anew, or came back with less than it had (then in the same epoch); what follows begins at its
-    /// first message.
+    /// The stream was recreated or rolled back (then with the same epoch); reading continues at its first message.
     Renewed(Epoch),
 }
 
-/// A message and where it lies.
+/// A message with its sequence and time.
 pub(crate) struct Delivered {
     pub(crate) message: Message,
     pub(crate) sequence: u64,
@@ -90,8 +89,8 @@ pub(crate) struct Delivered {
 }
 
 impl OrderedReader {
-    /// Reads what comes after this position. If the stream has been made anew since, the first
-    /// that is handed out says so.
+    /// Reads the messages after this position. If the stream has been recreated since, the first result is
+    /// [`Read::Renewed`].
     pub(crate) async fn open(
         context: Context,
         selection: Selection,
@@ -114,22 +113,22 @@ impl OrderedReader {
         Ok(reader)
     }
 
-    /// Up to where everything was read.
+    /// The position up to which everything was read.
     pub(crate) fn position(&self) -> Position {
         Position { epoch: self.epoch, sequence: self.last }
     }
 
-    /// How many messages there were behind the last one that was read, when NATS sent it.
+    /// How many messages followed the last one that was read, at the time when NATS sent it.
     pub(crate) fn pending(&self) -> u64 {
         self.pending
     }
 
-    /// Whether it has to be said that the stream was made anew.
+    /// Whether the next result is [`Read::Renewed`].
     pub(crate) fn has_news(&self) -> bool {
         self.renewed
     }
 
-    /// Reads what is there, or mends what is broken. May be dropped while it waits without losing anything.
+    /// Reads available messages, or handles a fault. Cancel-safe.
     pub(crate) async fn read(&mut self) -> Read {
         if std::mem::take(&mut self.renewed) {
             return Read::Renewed(self.epoch);
@@ -142,7 +141,7 @@ impl OrderedReader {
             self.close("the delivery ended");
             return Read::Messages(Vec::new());
         };
-        // No waiting from here on: what was taken would be lost with this future.
+        // No await from here on: the messages taken would be lost with this future.
         let mut messages = Vec::with_capacity(chunk.len());
         for delivery in chunk {
             match delivery {
@@ -159,14 +158,13 @@ impl OrderedReader {
         Read::Messages(messages)
     }
 
-    /// Makes the consumer anew; what is handed out next says so if the stream was made anew, too.
-    /// Nothing changes unless all of it succeeds, so that a renewal is never noted and then not
-    /// reported.
+    /// Recreates the consumer. If the stream was recreated or rolled back, too, the next result is [`Read::Renewed`].
+    /// Nothing changes unless all of it succeeds, so that a renewal is always reported.
     pub(crate) async fn reopen(&mut self) -> Result<(), async_nats::Error> {
         let (mut epoch, mut last, mut is_rolled_back) = (self.epoch, self.last, false);
         loop {
             let (deliveries, pending) = self.make_consumer(last).await?;
-            // After the consumer was made: the stream that it reads is this one or none.
+            // Looked up after the consumer was created: the consumer reads this stream or none.
             let stream = self.context.get_stream(&self.selection.stream).await?;
             let found = epoch_of(stream.cached_info());
             if found != epoch {
@@ -189,8 +187,8 @@ impl OrderedReader {
         }
     }
 
-    /// Whether the stream ends before the place up to where it was read, or has another message there. One that was
-    /// removed says nothing.
+    /// Whether the stream ends before the last sequence that was read, or has another message there. A removed message
+    /// proves nothing.
     async fn is_rolled_back(&self, stream: &Stream) -> Result<bool, async_nats::Error> {
         if stream.cached_info().state.last_sequence < self.last
             && end::reaching(stream, self.last).await?.state.last_sequence < self.last
@@ -209,13 +207,13 @@ impl OrderedReader {
         self.backoff.wait().await;
         if let Err(error) = self.reopen().await {
             if !std::mem::replace(&mut self.complained, true) {
-                tracing::warn!(%error, stream = self.selection.stream, "cannot read the stream; trying again and again");
+                tracing::warn!(%error, stream = self.selection.stream, "cannot read the stream; retrying");
             }
             self.backoff.failed();
         }
     }
 
-    /// Takes a delivery, unless one before it got lost.
+    /// Accepts a delivery, unless one before it was lost.
     fn take(&mut self, message: Message) -> Option<Delivered> {
         let Ok(info) = message.info() else {
             self.close("a delivery has no position");
@@ -224,7 +222,7 @@ impl OrderedReader {
         let (delivered, sequence, time) = (info.consumer_sequence, info.stream_sequence, info.published);
         let pending = info.pending;
         if delivered != self.delivered + 1 {
-            self.close("a delivery got lost");
+            self.close("a delivery was lost");
             return None;
         }
         self.backoff.succeeded();
@@ -234,12 +232,7 @@ impl OrderedReader {
     }
 
     fn close(&mut self, reason: &str) {
-        tracing::debug!(
-            reason,
-            stream = self.selection.stream,
-            after = self.last,
-            "making the consumer anew"
-        );
+        tracing::debug!(reason, stream = self.selection.stream, after = self.last, "recreating the consumer");
         self.deliveries = None;
         self.backoff.failed();
     }

@@ -1,12 +1,13 @@
-//! Where tenants' envelopes are: the key-value bucket `PLACEMENTS`, tenant to JSON, and the notices in the streams.
+//! Placements of tenants: the key-value bucket `PLACEMENTS`, tenant to JSON, and the notices in the streams.
 //!
-//! The bucket is for those who decide and those who start: which shard writes a tenant's envelopes, where they were before,
-//! and what is to be made anew. A notice on `places.<tenant>` is for those who read: it lies between the last envelope of
-//! one place and the first of the next one, so that every gateway changes over at the same envelope, however late it reads.
-//! The notice is written first; the bucket follows, and whoever starts brings it up to date.
+//! The bucket is for commands and for processes that start: it says which shard writes a tenant's envelopes, where they
+//! were before, and what is to be rebuilt. A notice on `places.<tenant>` is for readers: it is stored between the last
+//! envelope of one place and the first of the next one, so that every gateway switches at the same envelope, however
+//! late it reads. The notice is written first and the bucket second; a projector that starts brings the bucket up to
+//! date.
 //!
-//! What is promised: a change is merged with what is stored, so that command and projectors never undo each other's. A
-//! record that cannot be read is its tenant's trouble alone, and is never overwritten.
+//! Guarantees: a change is merged with the stored record, so that commands and projectors never undo each other's
+//! changes. An unreadable record affects only its tenant, and is never overwritten.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,24 +28,24 @@ use crate::record::{self, Record, RecordError, Reported};
 use crate::scan::Scan;
 use crate::topology::{Extent, ExtentError, Missing, Settings, Topology, TopologyError, epoch_of};
 
-/// The first token of notices in the first shard.
+/// The first token of the subjects of notices in the first shard.
 const ROOT: &str = "places";
-/// How often a change is tried again because another one came first; each time, one is through.
+/// How many times a change is retried after a conflict; at each conflict, another change succeeds.
 const ATTEMPTS: u32 = 16;
 
-/// The bucket. Cheap to clone.
+/// The bucket `PLACEMENTS`. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Placements {
     bucket: Bucket,
     reported: Arc<Reported<Tenant>>,
 }
 
-/// Where tenants' envelopes are, of those of whom something was said.
+/// The placements of all tenants that have a record.
 #[derive(Debug, Clone, Default)]
 pub struct AllPlacements {
-    /// What is stored.
+    /// The readable records.
     pub placements: BTreeMap<Tenant, Placement>,
-    /// Those for whom what is stored cannot be read: it is not known where their envelopes are.
+    /// Tenants with an unreadable record: the placement of their envelopes is unknown.
     pub unreadable: BTreeSet<Tenant>,
 }
 
@@ -53,7 +54,7 @@ impl Record for Placement {
 }
 
 impl Placements {
-    /// Creates the bucket if it is missing and checks it if it is there.
+    /// Creates the bucket if it is missing, checks it if it exists.
     pub(crate) async fn open(
         context: &Context,
         settings: &Settings,
@@ -65,19 +66,19 @@ impl Placements {
         Ok(Self { bucket, reported: Arc::default() })
     }
 
-    /// Where a tenant's envelopes are.
+    /// Loads the placement of a tenant.
     pub async fn load(&self, tenant: &Tenant) -> Result<Placement, PlacementError> {
         Ok(self.read(tenant).await?.0.unwrap_or_default())
     }
 
-    /// Where tenants' envelopes are, of those of whom something was said.
+    /// Loads the placements of all tenants that have a record.
     pub async fn all(&self) -> Result<AllPlacements, PlacementError> {
         let failed = |source| PlacementError::List { source };
         let mut pass = Scan::new(Arc::clone(&self.bucket.stream), self.bucket.subject(">"), Content::Whole);
         let mut all = AllPlacements::default();
         while let Some((message, revision)) = pass.next().await.map_err(failed)? {
             let Ok(tenant) = Tenant::parse(self.bucket.key(&message.subject)) else { continue };
-            // What was written again while it was read comes again.
+            // A record that was written again during the scan is delivered again.
             all.placements.remove(&tenant);
             all.unreadable.remove(&tenant);
             if is_removal(message.headers.as_ref()) {
@@ -101,7 +102,7 @@ impl Placements {
         }
     }
 
-    /// Rises with every change of any placement; another epoch if the bucket was created again.
+    /// A position that rises with every change of any placement; its epoch changes if the bucket was recreated.
     pub async fn revision(&self) -> Result<Position, PlacementError> {
         let info = self.bucket.stream.get_info().await;
         let info = info.map_err(|error| PlacementError::List { source: error.into() })?;
@@ -112,7 +113,7 @@ impl Placements {
         self.bucket.restore().await.map(drop)
     }
 
-    /// Writes a placement that the bucket has lost, unless something is said of the tenant by now.
+    /// Writes a placement that the bucket has lost, unless the tenant has a record by now.
     pub async fn restore(&self, tenant: &Tenant, placement: &Placement) -> Result<(), PlacementError> {
         let (None, 0) = self.read(tenant).await? else { return Ok(()) };
         let failed =
@@ -122,7 +123,7 @@ impl Placements {
         written.map_err(|error| failed(error.into())).map(drop)
     }
 
-    /// Changes a placement; a tenant of whom nothing was said yet is in `first`. Returns what is stored now.
+    /// Changes a placement; a tenant without a record is in shard `first`. Returns the stored placement.
     pub async fn change(
         &self,
         tenant: &Tenant,
@@ -147,7 +148,7 @@ impl Placements {
         Err(PlacementError::Contended { tenant: tenant.clone() })
     }
 
-    /// What the leader has, and the sequence that the next write must expect.
+    /// Reads the record from the leader, and the sequence that the next write must expect.
     async fn read(&self, tenant: &Tenant) -> Result<(Option<Placement>, u64), PlacementError> {
         let subject = self.bucket.subject(tenant.as_str());
         let failed =
@@ -162,17 +163,17 @@ impl Placements {
     }
 }
 
-/// Where a tenant's envelopes are, and the stream there.
+/// The placement of a tenant, and the streams of its current shard.
 #[derive(Debug, Clone)]
 pub struct Home {
-    /// Where they are, and were.
+    /// The current and past places.
     pub placement: Placement,
-    /// The streams as the shard has them in which they are now.
+    /// The topology of the current shard.
     pub topology: Topology,
 }
 
 impl Home {
-    /// What the stream holds now, as positions of the tenant are counted.
+    /// The content of the stream, with the epoch as used in the tenant's positions.
     pub async fn extent(&self) -> Result<Extent, ExtentError> {
         let extent = self.topology.extent().await?;
         Ok(Extent { epoch: self.placement.current.place.epoch(extent.epoch), ..extent })
@@ -180,7 +181,7 @@ impl Home {
 }
 
 impl Topology {
-    /// Where a tenant's envelopes are now.
+    /// Finds the current placement and streams of a tenant.
     pub async fn home(&self, tenant: &Tenant) -> Result<Home, HomeError> {
         let placement = self.placements().load(tenant).await?;
         let topology = self.on(placement.current.place.shard).await?;
@@ -191,15 +192,15 @@ impl Topology {
 /// The stream with a tenant's envelopes cannot be found now.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
-    /// It is not known which one it is.
+    /// The placement is not known.
     #[error(transparent)]
     Placement(#[from] PlacementError),
-    /// It is not as it should be.
+    /// The stream cannot be used.
     #[error(transparent)]
     Topology(#[from] TopologyError),
 }
 
-/// The newest notice about a tenant in a shard's stream, and its position there, if the stream still has one.
+/// The newest notice about a tenant in a shard's stream, and its position, if the stream still has one.
 pub async fn last_notice(
     topology: &Topology,
     tenant: &Tenant,
@@ -214,7 +215,7 @@ pub async fn last_notice(
     Ok(Some((place, Position { epoch: place.epoch(epoch_of(&info)), sequence })))
 }
 
-/// When the notice was stored that lies at this position of a shard's stream, if it is there.
+/// When the notice at this position of a shard's stream was stored, if it exists.
 pub async fn placed_at(
     topology: &Topology,
     position: Position,
@@ -229,7 +230,7 @@ pub async fn placed_at(
     }
 }
 
-/// The subject of every notice in a shard.
+/// The subject that matches every notice in a shard.
 pub(crate) fn any_place(shard: ShardNumber) -> String {
     format!("{}.>", shard.name(ROOT))
 }
@@ -242,7 +243,7 @@ pub(crate) fn place_notice(shard: ShardNumber, tenant: &Tenant, place: Place) ->
     (format!("{}.{tenant}", shard.name(ROOT)), format!("{ROOT}/{tenant}/{place}"), map)
 }
 
-/// What a notice says; `None` of what is no notice.
+/// Parses a notice; `None` if the message is not a notice.
 pub(crate) fn placed(subject: &str, headers: Option<&HeaderMap>, body: &[u8]) -> Option<(Tenant, Place)> {
     if !notice::is_marked(headers, body) {
         return None;
@@ -256,48 +257,49 @@ fn place(map: &HeaderMap) -> Option<Place> {
     map.get(headers::PLACE)?.as_str().parse().ok()
 }
 
-/// It cannot be said or changed where a tenant's envelopes are.
+/// The placement of a tenant cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum PlacementError {
-    /// NATS does not tell.
-    #[error("cannot read now where the envelopes of tenant {tenant} are")]
+    /// NATS does not answer.
+    #[error("cannot read the placement of tenant {tenant} now")]
     Read {
         /// The tenant.
         tenant: Tenant,
-        /// What the client says.
+        /// The error of the client.
         #[source]
         source: async_nats::Error,
     },
-    /// NATS does not tell of all.
-    #[error("cannot list now where tenants' envelopes are")]
+    /// NATS does not answer for all of them.
+    #[error("cannot list the placements of tenants now")]
     List {
-        /// What the client says.
+        /// The error of the client.
         #[source]
         source: async_nats::Error,
     },
-    /// NATS does not store it, or did not say so in time; doing it again is harmless.
-    #[error("cannot save now where the envelopes of tenant {tenant} are")]
+    /// NATS does not store the record, or did not confirm it in time; it is safe to repeat the change.
+    #[error("cannot save the placement of tenant {tenant} now")]
     Write {
         /// The tenant.
         tenant: Tenant,
-        /// What the client says.
+        /// The error of the client.
         #[source]
         source: async_nats::Error,
     },
-    /// Something else wrote there, or a newer Tidings.
+    /// The record was written by something else, or by a newer Tidings.
     #[error(
-        "what the bucket PLACEMENTS holds for tenant {tenant} cannot be read; gateways and projectors that start do not \
-         serve the tenant and keep its events in REJECTED until `nats kv put PLACEMENTS {tenant}` restores the record, \
-         or `nats kv del PLACEMENTS {tenant}` removes it, after which the tenant counts as never rebuilt or moved"
+        "the record of tenant {tenant} in the bucket PLACEMENTS cannot be read; gateways and projectors that start \
+         do not serve the tenant and keep its events in REJECTED until `nats kv put PLACEMENTS {tenant}` restores the \
+         record, or `nats kv del PLACEMENTS {tenant}` removes it, after which the tenant counts as never rebuilt or \
+         moved"
     )]
     Damaged {
         /// The tenant.
         tenant: Tenant,
-        /// What is wrong with it.
+        /// Why it cannot be read.
         #[source]
         source: RecordError,
     },
-    /// Others changed the same placement all the time.
+    /// Others kept changing the same placement.
     #[error("the placement of tenant {tenant} was changed by others {ATTEMPTS} times in a row; try again")]
     Contended {
         /// The tenant.

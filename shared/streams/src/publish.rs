@@ -1,4 +1,4 @@
-//! Publishing an event as a producer does.
+//! Publishes an event as a producer does.
 
 use std::error::Error as _;
 use std::str::FromStr as _;
@@ -14,7 +14,7 @@ use crate::convert::set;
 use crate::topology::Topology;
 
 impl Topology {
-    /// As [`publish_event`], for who is connected to the streams.
+    /// Like [`publish_event`], with the client of this topology.
     pub async fn publish_event(
         &self,
         subject: &str,
@@ -27,8 +27,8 @@ impl Topology {
 
 /// Publishes a structured CloudEvent and returns its sequence in `EVENTS` once NATS has stored it.
 ///
-/// What is published twice is stored twice; the projector recognizes the repetition by the event's source and id, and what
-/// a gateway publishes for a client by the message id.
+/// An event that is published twice is stored twice. The projector detects the duplicate by the event's source and id,
+/// and a duplicate that a gateway publishes for a client by its message id.
 pub async fn publish_event(
     client: &async_nats::Client,
     subject: &str,
@@ -70,28 +70,28 @@ pub(crate) fn event_headers(
 /// NATS did not store an event.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishEventError {
-    /// No stream listens.
+    /// No stream receives the subject.
     #[error("no stream stores what is published on {subject}; a projector that starts creates stream EVENTS")]
     NoStream {
         /// Where the event was published.
         subject: String,
     },
-    /// An id with line breaks.
+    /// The id contains line breaks.
     #[error("message id {0:?} cannot travel in a NATS header")]
     Id(String),
-    /// NATS says no, or nothing.
+    /// NATS refused the event, or did not answer.
     #[error("NATS did not store the event published on {subject}")]
     Refused {
         /// Where the event was published.
         subject: String,
-        /// What the client says.
+        /// The error of the client.
         #[source]
         source: PublishError,
     },
 }
 
 impl PublishEventError {
-    /// Whether the event would be refused however often it is sent.
+    /// Whether NATS refuses the event however often it is sent.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
@@ -102,13 +102,13 @@ impl PublishEventError {
     }
 }
 
-/// What JetStream answered, if it did.
+/// The error code that JetStream answered, if it did.
 pub(crate) fn code(error: &PublishError) -> Option<ErrorCode> {
     let answer = error.source()?.downcast_ref::<jetstream::Error>()?;
     Some(answer.error_code())
 }
 
-/// Whether the same message will be refused whenever it is sent, while others may be taken. It is never sent again.
+/// Whether NATS always refuses this message, while it may accept others. Such a message is never sent again.
 pub(crate) fn is_permanent(error: &PublishError) -> bool {
     const PERMANENT: [ErrorCode; 3] = [
         ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM,

@@ -1,13 +1,13 @@
-//! Removing everything that is addressed to a user.
+//! Removes all envelopes of an address.
 //!
-//! Gateways keep envelopes in memory, and there is no list of gateways. So the purge is itself
-//! told in the streams, in order, where every gateway reads of it, however late: first the envelopes
-//! are removed, then a notice follows them on `purges.<tenant>.<address kind>.<address id>`. It stays as long as events do:
-//! what is projected anew must not bring back what was removed.
+//! Gateways keep envelopes in memory, and there is no list of gateways. Therefore the purge itself is a message in the
+//! streams, in order, so that every gateway reads it, however late: first the envelopes are removed, then a notice on
+//! `purges.<tenant>.<address kind>.<address id>` follows them. The notice is kept as long as events are: a rebuild must
+//! not bring back removed envelopes.
 //!
-//! Whoever makes envelopes anew meanwhile may have some at the address under way. A notice takes the writer's place, with
-//! fences of its own, so whatever is stored behind it was made by somebody who knows of it; what was stored before it, and after the first
-//! removal, a second one finds.
+//! A rebuild may have envelopes of the address in flight. The notice takes over the end of the stream with fences of
+//! its own, so every envelope stored after it was made by a writer that knows of it. Envelopes that were stored before
+//! it, and after the first removal, are found by a second removal.
 
 use std::collections::BTreeSet;
 
@@ -24,18 +24,18 @@ use crate::placements::PlacementError;
 use crate::topology::{Topology, TopologyError};
 use crate::writer::{EnvelopeWriter, WriteError};
 
-/// The first token of notices in the first shard.
+/// The first token of the subjects of notices in the first shard.
 const ROOT: &str = "purges";
-/// How often a notice is tried because others are in the way.
+/// How many times a notice is attempted when other writers are in the way.
 const ATTEMPTS: u32 = 8;
 
-/// The subject that holds every notice in a shard.
+/// The subject that matches every notice in a shard.
 pub(crate) fn any_notice(shard: ShardNumber) -> String {
     format!("{}.>", shard.name(ROOT))
 }
 
-/// Removes all envelopes at an address from every place where the tenant's are or were, and has every gateway forget them;
-/// returns how many there were. Doing it again is harmless.
+/// Removes all envelopes of an address from the current and past places of the tenant, and makes every gateway forget
+/// them; returns their number. It is safe to repeat.
 pub async fn purge_address(
     topology: &Topology,
     tenant: &Tenant,
@@ -49,7 +49,7 @@ pub async fn purge_address(
         let subject = EnvelopeSubject::at(tenant, address, *place);
         removed += envelopes.purge().filter(subject).await?.purged;
     }
-    // All of them first: a gateway that hears of it finds none.
+    // Removes all envelopes first: a gateway that reads a notice finds none.
     let shards: BTreeSet<_> = places.iter().map(|place| place.shard).collect();
     for shard in shards {
         publish_notice(topology, shard, tenant, address).await?;
@@ -64,15 +64,15 @@ pub async fn purge_address(
 /// A notice of a purge, in one shard's stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Purged {
-    /// What was removed.
+    /// The purged address.
     pub address: Address,
-    /// Where the notice lies.
+    /// The sequence of the notice.
     pub sequence: u64,
     /// When it was stored.
     pub at: OffsetDateTime,
 }
 
-/// Every notice of a tenant's purges in a shard's stream, in order.
+/// All notices of a tenant's purges in a shard's stream, in order.
 pub async fn all_purges(topology: &Topology, tenant: &Tenant) -> Result<Vec<Purged>, DiscardError> {
     let subject = format!("{}.{tenant}.>", topology.shard().name(ROOT));
     let (mut all, mut last) = (Vec::new(), 0);
@@ -87,7 +87,7 @@ pub async fn all_purges(topology: &Topology, tenant: &Tenant) -> Result<Vec<Purg
     Ok(all)
 }
 
-/// Removes what a generation that is not current holds up to a sequence.
+/// Removes the envelopes of a generation that is not current, up to a sequence.
 pub async fn discard_generation(
     topology: &Topology,
     tenant: &Tenant,
@@ -98,8 +98,8 @@ pub async fn discard_generation(
     Ok(topology.envelopes.purge().filter(subject).sequence(through.saturating_add(1)).await?.purged)
 }
 
-/// Removes what a generation that is not current, and to which nobody writes now, holds at an address of events before a
-/// position. Origins ascend in it.
+/// Removes the envelopes of an address that came from events before a position. The generation must not be current, and
+/// must not be written to now. Origins ascend in it.
 pub async fn discard_address(
     topology: &Topology,
     tenant: &Tenant,
@@ -123,14 +123,14 @@ pub async fn discard_address(
     Ok(topology.envelopes.purge().filter(subject).sequence(through.saturating_add(1)).await?.purged)
 }
 
-/// What a generation holds that is not to stay there cannot be found or removed.
+/// Envelopes of a generation cannot be found or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum DiscardError {
-    /// It cannot be found.
-    #[error("NATS does not say what stream ENVELOPES holds")]
+    /// They cannot be found.
+    #[error("cannot query stream ENVELOPES")]
     Read(#[source] RawMessageError),
-    /// It cannot be removed.
-    #[error("NATS did not remove what stream ENVELOPES holds of a generation")]
+    /// They cannot be removed.
+    #[error("NATS did not remove the envelopes of a generation from stream ENVELOPES")]
     Purge(#[from] PurgeError),
 }
 
@@ -142,7 +142,7 @@ async fn publish_notice(
 ) -> Result<(), PurgeAddressError> {
     let mut map = HeaderMap::new();
     notice::mark(&mut map);
-    // Longer than the stream keeps anything else, if need be (NATS ADR-43).
+    // If necessary longer than the stream keeps other messages (NATS ADR-43).
     let kept = topology.settings().events_max_age.as_secs().max(1);
     map.insert(headers::TIME_TO_LIVE, format!("{kept}s"));
     let topology = topology.on(shard).await?;
@@ -162,7 +162,7 @@ pub(crate) fn notice_subject(shard: ShardNumber, tenant: &Tenant, address: &Addr
     format!("{}.{tenant}.{}", shard.name(ROOT), address.to_subject_tokens())
 }
 
-/// The address that a notice is about; `None` of what is no notice.
+/// Parses the address of a notice; `None` if the message is not a notice.
 pub(crate) fn purged(subject: &str, headers: Option<&HeaderMap>, body: &[u8]) -> Option<(Tenant, Address)> {
     if !notice::is_marked(headers, body) {
         return None;
@@ -174,19 +174,19 @@ pub(crate) fn purged(subject: &str, headers: Option<&HeaderMap>, body: &[u8]) ->
     tokens.next().is_none().then_some((tenant, address))
 }
 
-/// Envelopes could not be removed, or gateways could not be told.
+/// The purge failed, or the gateways were not notified.
 #[derive(Debug, thiserror::Error)]
 pub enum PurgeAddressError {
-    /// It is not known where they are.
+    /// The placement is not known.
     #[error(transparent)]
     Placement(#[from] PlacementError),
-    /// A stream in which they are cannot be used.
+    /// A stream with the envelopes cannot be used.
     #[error(transparent)]
     Topology(#[from] TopologyError),
-    /// NATS did not remove them.
+    /// NATS did not remove the envelopes.
     #[error("NATS did not remove the envelopes")]
     Purge(#[from] PurgeError),
-    /// They are removed, but gateways may still have them in memory.
-    #[error("the envelopes are removed, but gateways were not told to forget them; purge again")]
+    /// The envelopes are removed, but gateways may still have them in memory.
+    #[error("the envelopes are removed, but gateways were not notified to forget them; purge again")]
     Notice(#[from] WriteError),
 }

@@ -1,5 +1,5 @@
-//! What the streams hold already, asked of their leaders: whoever takes up writing must not be told by a
-//! replica that something is not there which is.
+//! Queries about the content of the streams, answered by their leaders: a decision must not rest on a replica that may
+//! not have a message yet.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::notice;
 use crate::purge::{any_notice, notice_subject};
 use crate::topology::{Topology, epoch_of};
 
-/// How long to wait for what is said to be there.
+/// How long to wait for messages that NATS reported as pending.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Which envelope of a generation lies on a subject, and since when.
+/// The origin of the envelope of a generation on a subject, and when it was stored.
 pub async fn last_written(
     topology: &Topology,
     subject: &EnvelopeSubject,
@@ -29,7 +29,7 @@ pub async fn last_written(
     last_on(topology, &subject.written_in(place)).await
 }
 
-/// Which envelope of a tenant was written last in a generation, and when.
+/// The origin of the last envelope of a tenant in a generation, and when it was stored.
 pub async fn last_of_generation(
     topology: &Topology,
     tenant: &Tenant,
@@ -39,20 +39,20 @@ pub async fn last_of_generation(
     last_on(topology, &EnvelopeSubject::of(tenant, place)).await
 }
 
-/// Where a tenant's last event lies, or `None` if `EVENTS` retains none.
+/// The position of a tenant's last event, or `None` if `EVENTS` retains none.
 pub async fn last_event(topology: &Topology, tenant: &Tenant) -> Result<Option<Position>, QueryError> {
     let last = leader_get::last(&topology.events, &format!("events.{tenant}.>")).await;
     Ok(last.map_err(QueryError::LastEvent)?.map(|message| topology.event_at(message.sequence)))
 }
 
-/// The sequence of the event up to which all are projected, as the durable consumer of this name says; `None` if there is
-/// no such consumer.
+/// The sequence up to which all events are projected, from the durable consumer of this name; `None` if there is no
+/// such consumer.
 pub async fn projected_through(topology: &Topology, consumer: &str) -> Result<Option<u64>, QueryError> {
     Ok(consumer_info(topology, consumer).await?.map(|info| info.ack_floor.stream_sequence))
 }
 
-/// The first event of a tenant that was stored at or after a time, or, without one, that may be retained; if there is
-/// none yet, where the next event will lie.
+/// The position of the first event of a tenant that was stored at or after `since`; if there is none yet, the position
+/// of the next event. Without a time, the position of the first event that `EVENTS` may retain.
 pub async fn first_event(
     topology: &Topology,
     tenant: &Tenant,
@@ -69,7 +69,7 @@ pub async fn first_event(
     if history.left() == 0 {
         return Ok(at(info.state.last_sequence.saturating_add(1)));
     }
-    // What is left may be removed just now.
+    // The remaining events may be removed at any moment.
     let ready = tokio::time::timeout(PATIENCE, history.ready()).await;
     ready.map_err(|error| QueryError::FirstEvent(error.into()))?;
     Ok(history.peek().map_or(history.position(), |event| event.position))
@@ -91,7 +91,7 @@ pub async fn is_done_before(
     }))
 }
 
-/// How a durable consumer of `EVENTS` stands; `None` if there is none of this name.
+/// The state of a durable consumer of `EVENTS`; `None` if there is none of this name.
 async fn consumer_info(topology: &Topology, name: &str) -> Result<Option<Info>, QueryError> {
     match topology.events.consumer_info(name).await {
         Ok(info) => Ok(Some(info)),
@@ -100,14 +100,14 @@ async fn consumer_info(topology: &Topology, name: &str) -> Result<Option<Info>, 
     }
 }
 
-/// Where the next event will lie.
+/// The position that the next event will have.
 pub async fn end_of_events(topology: &Topology) -> Result<Position, QueryError> {
     let info = topology.events.get_info().await.map_err(|error| QueryError::FirstEvent(error.into()))?;
     let lives = topology.lives().await.map_err(QueryError::FirstEvent)?;
     Ok(lives.position(epoch_of(&info), info.state.last_sequence.saturating_add(1)))
 }
 
-/// The first envelope of a tenant in a generation: its sequence, and where it came from.
+/// The sequence and the origin of the first envelope of a tenant in a generation.
 pub async fn first_of_generation(
     topology: &Topology,
     tenant: &Tenant,
@@ -123,7 +123,7 @@ async fn last_on(topology: &Topology, subject: &str) -> Result<Option<(Origin, O
     Ok(last.and_then(|message| Some((origin(&message.headers)?, message.time))))
 }
 
-/// The first event on this subject of `EVENTS` that comes after a position.
+/// The first event on this subject of `EVENTS` after a position.
 pub async fn next_event(
     topology: &Topology,
     subject: &str,
@@ -136,8 +136,7 @@ pub async fn next_event(
     }))
 }
 
-/// When somebody's envelopes were removed last, and the sequence of the notice that says so; of anybody's,
-/// without an address.
+/// The sequence of the last purge notice for an address, and when it was stored; without an address, for any address.
 pub async fn last_purge(
     topology: &Topology,
     address: Option<(&Tenant, &Address)>,
@@ -149,28 +148,28 @@ pub async fn last_purge(
     Ok(last.map(|message| (message.sequence, message.time)))
 }
 
-/// NATS does not say what a stream holds.
+/// A stream cannot be queried.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// Of `ENVELOPES`.
-    #[error("NATS does not say what stream ENVELOPES holds")]
+    /// `ENVELOPES`.
+    #[error("cannot query stream ENVELOPES")]
     Envelopes(#[source] LastRawMessageError),
-    /// Of `EVENTS`.
-    #[error("NATS does not say what stream EVENTS holds")]
+    /// `EVENTS`.
+    #[error("cannot query stream EVENTS")]
     Events(#[source] RawMessageError),
-    /// Of the beginning of `EVENTS`.
-    #[error("NATS does not say with which event stream EVENTS begins")]
+    /// The beginning of `EVENTS`.
+    #[error("cannot query the first event of stream EVENTS")]
     FirstEvent(#[source] async_nats::Error),
-    /// Of a durable consumer of `EVENTS`.
-    #[error("NATS does not say how far the durable consumer {name:?} of stream EVENTS is")]
+    /// A durable consumer of `EVENTS`.
+    #[error("cannot query the durable consumer {name:?} of stream EVENTS")]
     Consumer {
-        /// Its name.
+        /// The name of the consumer.
         name: String,
-        /// What the client says.
+        /// The error of the client.
         #[source]
         source: ConsumerInfoError,
     },
-    /// Of the end of `EVENTS`.
-    #[error("NATS does not say what stream EVENTS ends with")]
+    /// The end of `EVENTS`.
+    #[error("cannot query the last event of stream EVENTS")]
     LastEvent(#[source] LastRawMessageError),
 }

@@ -1,15 +1,14 @@
-//! The projector's reading of `EVENTS`: every event once, in order.
+//! Reads `EVENTS` for the projector: every event once, in order.
 //!
-//! A durable pull consumer with the pinned-client policy (NATS ADR-42) makes one of several
-//! projectors the active one and remembers what was acknowledged. It is not trusted with order: a
-//! delivery can be lost with a connection and come again half a minute later, behind younger
-//! events. So the reader keeps a cursor of its own. What lies at or below it was handed out before
-//! and is at most acknowledged again; what is missing between it and a delivery is read from the
-//! stream itself before the delivery is handed out.
+//! A durable pull consumer with the pinned-client policy (NATS ADR-42) makes one of several projectors the active one
+//! and stores what was acknowledged. The reader does not rely on its order: a delivery can be lost with a connection
+//! and arrive again half a minute later, after younger events. So the reader keeps its own cursor. Events at or below
+//! it were returned before and are at most acknowledged again; events missing between it and a delivery are read from
+//! the stream itself before the delivery is returned.
 //!
-//! As events are handed out in order and done in order, an acknowledgement speaks for all events before its own, too
-//! (`AckPolicy::All`): one does for many. That holds while another projector takes over: what is done here is done,
-//! whomever it was delivered to.
+//! As events are returned in order and completed in order, an acknowledgement covers all events before its own
+//! (`AckPolicy::All`): one is sent for many. That also holds while another projector takes over: an event that is done
+//! here is done, whichever projector it was delivered to.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,23 +36,22 @@ mod rollback;
 use self::found::Found;
 
 const GROUP: &str = "projector";
-/// A standby takes over when the active one has not pulled for so long.
+/// A standby takes over when the active projector has not pulled for this long.
 const TAKEOVER: Duration = Duration::from_secs(3);
 /// Well below the takeover, as each pull renews the pin.
 const PULL_EXPIRY: Duration = Duration::from_secs(1);
 const HEARTBEAT: Duration = Duration::from_millis(500);
-/// An event that is not acknowledged by then is delivered again: the last ones of a projector that
-/// has gone wait for that, while a redelivery to one that is merely slow is recognised and costs
-/// little.
+/// An event that is not acknowledged by then is delivered again. The last events of a stopped projector wait that long;
+/// a redelivery to a slow projector is detected and costs little.
 const ACK_WAIT: Duration = Duration::from_secs(5);
-/// The reader's caller bounds what is under way. A bound at the server would count what was
-/// delivered to a projector that has gone, and make its successor wait until that comes again.
+/// The reader's caller bounds what is in flight. A bound at the server would include deliveries to a stopped projector,
+/// and its successor would wait until they are delivered again.
 const NO_LIMIT: i64 = -1;
 
 /// How far the reader may run ahead of its caller.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// Events that are asked for at once.
+    /// How many events are requested at once.
     pub max_ahead: usize,
 }
 
@@ -62,51 +60,51 @@ pub struct EventReader {
     topology: Topology,
     name: String,
     pace: Pace,
-    /// When the stream was created.
+    /// The epoch of the stream.
     created: Epoch,
     lives: Lives,
-    /// The last event that was handed out, by which a roll-back shows.
+    /// The last event that was returned, by which a rollback is detected.
     known: Option<Known>,
     stream: Arc<Stream>,
     consumer: PullConsumer,
     /// `None` after a fault, until the consumer is opened again.
     deliveries: Option<pull::Stream>,
-    /// The sequence of the last event that was handed out.
+    /// The sequence of the last event that was returned.
     cursor: u64,
     /// Everything up to here is done; a delivery of it is acknowledged at once.
     done: u64,
-    /// A delivery that waits for what is missing before it.
+    /// A delivery that waits for the events missing before it.
     held: Option<ReadEvent>,
     /// The newest event that is done and not yet acknowledged.
     unacknowledged: Option<Acker>,
-    /// A request whose answer comes before anything else. It is kept, so that whoever drops [`EventReader::next`] again and
-    /// again does not begin it again and again.
+    /// A request whose answer is needed before anything else. It is stored here, so that a caller that drops
+    /// [`EventReader::next`] repeatedly does not restart it each time.
     asked: Option<BoxFuture<'static, Answer>>,
     backoff: Backoff,
     outage: Outage,
 }
 
-/// What NATS has answered to the request of a reader.
+/// The answer of NATS to a request of the reader.
 enum Answer {
-    /// The stream as it is now, and the consumer's deliveries.
+    /// The current stream, and the consumer's deliveries.
     Opened(Result<Box<(Found, pull::Stream)>, ReaderError>),
     /// How far others have acknowledged.
     Acknowledged(Result<u64, ReaderError>),
-    /// The first event behind the cursor.
+    /// The first event after the cursor.
     Missing(Result<Option<StreamMessage>, ReaderError>),
 }
 
-/// An event that was read; goes back to [`EventReader::done`].
+/// An event that was read; pass it to [`EventReader::done`] when it is done.
 pub struct ReadEvent {
     /// The event.
     pub event: RawEvent,
-    /// Absent for what was read from the stream itself; the event is acknowledged with a later one, or when its
-    /// delivery comes.
+    /// `None` for an event that was read from the stream itself; it is acknowledged with a later one, or when its
+    /// delivery arrives.
     acker: Option<Acker>,
 }
 
 impl EventReader {
-    /// Opens the durable consumer of this name, creating it if it is missing.
+    /// Opens the durable consumer of this name; creates it if it is missing.
     pub async fn open(topology: &Topology, name: &str, pace: Pace) -> Result<Self, ReaderError> {
         let consumer = open_consumer(&topology.events, name).await?;
         let floor = consumer.cached_info().ack_floor.stream_sequence;
@@ -131,8 +129,7 @@ impl EventReader {
         })
     }
 
-    /// The next event. Waits out every fault of NATS. May be dropped while it waits without
-    /// losing anything.
+    /// Returns the next event. Waits until faults of NATS have passed. Cancel-safe.
     pub async fn next(&mut self) -> ReadEvent {
         loop {
             if let Some(read) = self.next_in_order().await {
@@ -143,41 +140,41 @@ impl EventReader {
         }
     }
 
-    /// Where the last event lies that was handed out, or was done before.
+    /// The position of the last event that was returned, or was done before.
     #[must_use]
     pub fn position(&self) -> Position {
         self.lives.position(self.created, self.cursor)
     }
 
-    /// The sequence of the last event before which all are acknowledged, by whomever.
+    /// The sequence up to which all events are acknowledged, by any projector.
     pub async fn acknowledged(&mut self) -> Result<u64, ReaderError> {
         acknowledged(&self.stream, &self.name).await
     }
 
-    /// Notes that this event and every one before it is done; [`EventReader::acknowledge`] tells NATS.
+    /// Marks this event and all before it as done; [`EventReader::acknowledge`] sends that to NATS.
     pub fn done(&mut self, read: ReadEvent) {
         let position = read.event.position;
-        // What was read in a former life is acknowledged by no sequence of this one.
+        // Sequences of this epoch do not acknowledge events of an earlier one.
         if self.lives.position(self.created, position.sequence) == position {
             self.done = self.done.max(position.sequence);
             self.unacknowledged = read.acker.or(self.unacknowledged.take());
         }
     }
 
-    /// Asks for no more events until [`EventReader::next`] is called again: another projector leads.
+    /// Requests no more events until [`EventReader::next`] is called again, because another projector leads.
     pub fn stand_by(&mut self) {
         (self.deliveries, self.asked) = (None, None);
     }
 
-    /// Tells NATS what is done. An acknowledgement that gets lost costs redeliveries, which are recognised.
+    /// Acknowledges what is done. A lost acknowledgement costs redeliveries, which are detected.
     pub async fn acknowledge(&mut self) {
         let Some(acker) = self.unacknowledged.take() else { return };
         if let Err(error) = acker.ack().await {
-            tracing::warn!(%error, through = self.done, "could not acknowledge events; they will come again");
+            tracing::warn!(%error, through = self.done, "could not acknowledge events; they will be delivered again");
         }
     }
 
-    /// Moves on to what others have acknowledged meanwhile, after another projector was active.
+    /// Skips what other projectors acknowledged while they were active.
     pub async fn catch_up(&mut self) -> Result<(), ReaderError> {
         let floor = self.acknowledged().await?;
         self.pass_over(floor);
@@ -219,7 +216,7 @@ impl EventReader {
         self.hand_out_held()
     }
 
-    /// Something lies, or lay, between the cursor and the delivery that waits.
+    /// Whether there are, or were, events between the cursor and the waiting delivery.
     fn has_gap(&self) -> bool {
         self.held.as_ref().is_some_and(|held| held.event.position.sequence > self.cursor + 1)
     }
@@ -230,12 +227,12 @@ impl EventReader {
         Some(held)
     }
 
-    /// A delivery of what was handed out before.
+    /// Handles a delivery of an event that was returned before.
     async fn repeated(&mut self, repeated: ReadEvent) {
         let sequence = repeated.event.position.sequence;
         let is_before = |known: &Known| sequence <= known.position.sequence;
         if self.known.filter(is_before).is_some_and(|known| repeated.event.stored_at > known.at) {
-            // Younger than what was handed out last, and yet before it.
+            // It is younger than the last returned event, and yet before it: the stream was rolled back.
             self.close();
         } else if sequence <= self.done {
             self.unacknowledged = self.unacknowledged.take().or(repeated.acker);
@@ -263,7 +260,7 @@ impl EventReader {
                 self.cursor = message.sequence;
                 return Some(ReadEvent { event: self.stored_event(message), acker: None });
             }
-            // What is done cannot be passed over then: it is read, and found to be done, one by one.
+            // Without this answer events that are done are not skipped; they are read and found to be done, one by one.
             Answer::Acknowledged(Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot skip what others have done");
             }
@@ -272,14 +269,14 @@ impl EventReader {
         None
     }
 
-    /// What lies between the cursor and a delivery was perhaps done by another projector, while this one stood by.
+    /// Asks what others acknowledged: events before the waiting delivery may have been done by another projector.
     fn ask_for_acknowledged(&mut self) {
         let (name, stream) = (self.name.clone(), Arc::clone(&self.stream));
         self.asked = Some(Box::pin(async move { Answer::Acknowledged(acknowledged(&stream, &name).await) }));
     }
 
-    /// Asks for the oldest event after the cursor that the consumer has not delivered. It asks the stream's leader: a
-    /// replica may not have it yet.
+    /// Asks for the oldest event after the cursor that the consumer has not delivered. Asks the stream's leader,
+    /// because a replica may not have it yet.
     fn ask_for_missing(&mut self) {
         let (name, stream, next) = (self.name.clone(), Arc::clone(&self.stream), self.cursor + 1);
         self.asked = Some(Box::pin(async move {
@@ -293,7 +290,7 @@ impl EventReader {
         }));
     }
 
-    /// Opens the consumer, after a look at the stream.
+    /// Opens the consumer, after a comparison with the stream.
     fn ask_to_open(&mut self) {
         let (view, batch) = (self.view(), self.pace.max_ahead.min(500));
         self.asked =
@@ -312,11 +309,11 @@ impl EventReader {
                 self.delivered(message)
             }
             Some(Err(error)) if error.kind() == pull::MessagesErrorKind::MissingHeartbeat => {
-                tracing::debug!("no heartbeat from the consumer; NATS may be away");
+                tracing::debug!("no heartbeat from the consumer; NATS may be unavailable");
                 None
             }
             Some(Err(error)) => {
-                tracing::warn!(%error, "reading EVENTS is disturbed; opening the consumer again");
+                tracing::warn!(%error, "cannot read EVENTS; opening the consumer again");
                 self.close();
                 None
             }
@@ -358,11 +355,11 @@ impl EventReader {
     }
 }
 
-/// The sequence of the last event before which all are acknowledged.
+/// The sequence up to which all events are acknowledged.
 async fn acknowledged(stream: &Stream, name: &str) -> Result<u64, ReaderError> {
     match stream.consumer_info(name).await {
         Ok(info) => Ok(info.ack_floor.stream_sequence),
-        // It is created again before the next event is read.
+        // The consumer is created again before the next event is read.
         Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(0),
         Err(source) => Err(ReaderError::new(name, source)),
     }
@@ -384,7 +381,7 @@ async fn open_consumer(stream: &Stream, name: &str) -> Result<PullConsumer, Read
     let wanted = (&config).into_consumer_config();
     let opened = stream.get_or_create_consumer(name, config).await;
     let consumer = opened.map_err(|source| ReaderError::new(name, source))?;
-    // What lies there is taken as it is.
+    // An existing consumer is not altered, only checked.
     let found = &consumer.cached_info().config;
     topology::consumer::check(name, &wanted, found).map_err(|source| ReaderError::new(name, source))?;
     Ok(consumer)
@@ -400,7 +397,7 @@ pub struct ReaderError {
 }
 
 impl ReaderError {
-    /// Whether it may be otherwise a moment later, without anybody changing a setting.
+    /// Whether the error may be transient, so that no setting has to be changed.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         !self.source.is::<topology::consumer::DifferentConsumer>()

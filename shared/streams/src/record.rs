@@ -1,10 +1,10 @@
-//! What an entry of a bucket, or the metadata of a consumer, holds: one JSON object with the version of its form.
+//! Records in buckets and in the metadata of consumers: one JSON object with the version of its schema.
 //!
-//! Anybody who may publish into a bucket can put anything there, by mistake or as JetStream's answer to a publication. So
-//! nothing is guessed: a record that lacks a member, has one that is unknown, or is of another version is not read. What is
-//! optional is `null`, never absent; `{}` says nothing.
+//! Any account that may publish into a bucket can store anything there, by mistake or as JetStream's answer to a
+//! publication. Therefore nothing is guessed: a record that lacks a member, has an unknown one, or is of another
+//! version is an error. An optional member is `null`, never absent; `{}` is not a record.
 //!
-//! A newer version is a fault of its own: it was written by a newer Tidings, and must not be replaced by an older one.
+//! A newer version is a separate error: a newer Tidings wrote the record, and an older one must not replace it.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -14,15 +14,15 @@ use serde::de::DeserializeOwned;
 use serde::{Serialize, de::Error as _};
 use serde_json::Value;
 
-/// The member that names the version.
+/// The member with the version.
 const VERSION: &str = "version";
 
 /// How many unreadable records are remembered as reported.
 const REPORTED: usize = 1_024;
 
-/// A form that is stored. Its members are all required, and no others are taken.
+/// A stored record. All of its members are required, and no others are accepted.
 pub(crate) trait Record: Serialize + DeserializeOwned {
-    /// The version of the form that is written and read.
+    /// The version that is written and read.
     const VERSION: u64;
 }
 
@@ -33,12 +33,12 @@ struct Versioned<'r, R> {
     record: &'r R,
 }
 
-/// The JSON that is stored.
+/// Encodes a record as JSON.
 pub(crate) fn encode<R: Record>(record: &R) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&Versioned { version: R::VERSION, record })
 }
 
-/// Reads what is stored.
+/// Decodes a record.
 pub(crate) fn decode<R: Record>(json: &[u8]) -> Result<R, RecordError> {
     if json.is_empty() {
         return Err(RecordError::Empty);
@@ -58,45 +58,45 @@ pub(crate) fn decode<R: Record>(json: &[u8]) -> Result<R, RecordError> {
 /// Why a stored record cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// There is nothing in it.
+    /// It is empty.
     #[error("it is empty, expected a JSON object")]
     Empty,
     /// It is not a JSON object.
     #[error("it is not a JSON object")]
     Malformed(#[source] serde_json::Error),
-    /// It does not say which version it has: Tidings did not write it.
+    /// It has no version: Tidings did not write it.
     #[error("it has no member `version`, so Tidings did not write it")]
     NoVersion,
     /// A newer Tidings wrote it.
     #[error("it has version {found}, and this Tidings reads version {known}; update Tidings")]
     Newer {
-        /// Its version.
+        /// The version of the record.
         found: u64,
-        /// The version that is read here.
+        /// The version that this Tidings reads.
         known: u64,
     },
-    /// No Tidings wrote it.
+    /// No version of Tidings wrote it.
     #[error("it has version {found}, expected {known}")]
     UnknownVersion {
-        /// What stands there.
+        /// The version in the record.
         found: String,
-        /// The version that is read here.
+        /// The version that this Tidings reads.
         known: u64,
     },
-    /// A member is missing, unknown, or not what it should be.
+    /// A member is missing, unknown, or invalid.
     #[error("its members are not those of a record")]
     Members(#[source] serde_json::Error),
 }
 
 impl RecordError {
-    /// Whether a newer Tidings wrote the record, so that it must stay as it is.
+    /// Whether a newer Tidings wrote the record, so that it must not be replaced.
     #[must_use]
     pub fn is_newer(&self) -> bool {
         matches!(self, Self::Newer { .. })
     }
 }
 
-/// Which unreadable records were reported already, so that each is logged once however often it is read.
+/// The unreadable records that were reported, so that each is logged once, not at every read.
 #[derive(Debug)]
 pub(crate) struct Reported<K>(Mutex<HashMap<K, u64>>);
 
@@ -107,7 +107,7 @@ impl<K> Default for Reported<K> {
 }
 
 impl<K: Hash + Eq + Clone> Reported<K> {
-    /// Whether this revision of the record was not reported yet.
+    /// Whether this revision of the record has not been reported yet. Marks it as reported.
     pub(crate) fn is_new(&self, key: &K, revision: u64) -> bool {
         let mut reported = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if reported.get(key) == Some(&revision) {

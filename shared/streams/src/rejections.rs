@@ -1,4 +1,4 @@
-//! What could not be projected is kept, with the reason, in `REJECTED`; by hand, it is looked at, tried again or dropped.
+//! Stores events that could not be projected in `REJECTED`, with the reason. Operators list, retry or drop them.
 
 mod rejected_event;
 mod retry;
@@ -24,15 +24,15 @@ use crate::publish::is_permanent;
 use crate::scan::Scan;
 use crate::topology::Topology;
 
-/// JetStream takes 64 KiB of headers; this leaves room for the reason's.
+/// JetStream accepts 64 KiB of headers; this leaves room for those of the rejection.
 const MAX_OWN_HEADER_BYTES: usize = 48 * 1024;
-/// A payload that is not worth leaving out, and as much of the reason's text as is kept in any case.
+/// A payload of this size is never omitted, and this much of the reason's text is always kept.
 const LITTLE: usize = 256;
 
 pub use self::rejected_event::RejectedEvent;
 pub use self::retry::RetryError;
 
-/// The rejected events.
+/// The stream of rejected events.
 #[derive(Debug, Clone)]
 pub struct Rejections {
     context: Context,
@@ -41,7 +41,7 @@ pub struct Rejections {
 }
 
 impl Rejections {
-    /// Into the stream of this topology.
+    /// Uses the stream of this topology.
     #[must_use]
     pub fn new(topology: &Topology) -> Self {
         Self {
@@ -51,12 +51,12 @@ impl Rejections {
         }
     }
 
-    /// Keeps the event whole, with its headers and the reason; returns when NATS has it.
+    /// Stores the event with its headers and the reason; returns when NATS has stored it.
     ///
-    /// Rejecting an event again, or the same event when it is retried, replaces the first rejection. What the stream
-    /// does not take for good, because of its limits or NATS's, is never sent again: the payload is left out, then the
-    /// event's headers, then most of the reason, and the header `Tidings-Omitted-Bytes` says so; the event is still in
-    /// `EVENTS`. If even that is refused, the rejection is not kept.
+    /// A second rejection of an event, also after a retry, replaces the first. If the stream permanently refuses a
+    /// rejection, because of its own limits or those of NATS, the same message is never sent again. Instead the payload
+    /// is omitted, then the event's headers, then most of the reason, and the header `Tidings-Omitted-Bytes` counts
+    /// them; the event is still in `EVENTS`. If even that is refused, the rejection is not stored.
     pub async fn keep(
         &self,
         event: &RawEvent,
@@ -81,18 +81,18 @@ impl Rejections {
         tracing::error!(
             subject,
             refusal = refusal.as_ref().map(|error| error as &dyn std::error::Error),
-            "stream REJECTED does not take the rejection, however small; the event is in EVENTS alone"
+            "stream REJECTED refuses even the smallest form of the rejection; the event is only in EVENTS"
         );
         Ok(Kept::Nothing)
     }
 
-    /// The rejections of a tenant, in the order in which they were written, without the events' payloads.
+    /// Lists the rejections of a tenant, in the order in which they were written, without the events' payloads.
     #[must_use]
     pub fn list(&self, tenant: &Tenant) -> BoxStream<'static, Result<RejectedEvent, ReadRejectionError>> {
         self.list_on(format!("rejected.{tenant}.>"))
     }
 
-    /// As [`Rejections::list`], those of all tenants, also of those that no catalog serves.
+    /// Like [`Rejections::list`], for all tenants, including those without a catalog.
     #[must_use]
     pub fn list_all(&self) -> BoxStream<'static, Result<RejectedEvent, ReadRejectionError>> {
         self.list_on("rejected.>".to_owned())
@@ -114,7 +114,7 @@ impl Rejections {
         .boxed()
     }
 
-    /// The rejection of the event that was first tried at this position.
+    /// The rejection of the event that was first rejected at this position.
     pub async fn get(
         &self,
         tenant: &Tenant,
@@ -123,12 +123,12 @@ impl Rejections {
         self.get_on(rejection_subject(&format!("events.{tenant}"), first)).await
     }
 
-    /// As [`Rejections::get`], whatever the tenant: a position names one event.
+    /// Like [`Rejections::get`], for any tenant: a position identifies one event.
     pub async fn find(&self, first: Position) -> Result<Option<RejectedEvent>, ReadRejectionError> {
         self.get_on(format!("rejected.*.{}.{}", first.epoch, first.sequence)).await
     }
 
-    /// Where the event lay when it was rejected last that was first tried at this position, as the stream's leader says: a
+    /// The latest position of a rejected event that was first at position `first`. Asks the stream's leader, because a
     /// replica may not know it yet.
     pub async fn rejected_at(
         &self,
@@ -152,10 +152,10 @@ impl Rejections {
         }
     }
 
-    /// Removes a rejection for good; `false` if it is not there any more, or was replaced by a newer one.
+    /// Removes a rejection; `false` if it does not exist any more, or was replaced by a newer one.
     pub async fn drop(&self, rejected: &RejectedEvent) -> Result<bool, ReadRejectionError> {
         let Err(error) = self.rejected.delete_message(rejected.revision).await else { return Ok(true) };
-        // The server says "not found" in several ways.
+        // The server reports "not found" in several ways.
         match self.rejected.direct_get(rejected.revision).await {
             Err(gone) if gone.kind() == DirectGetErrorKind::NotFound => Ok(false),
             _ => Err(ReadRejectionError(error.into())),
@@ -169,18 +169,18 @@ impl Rejections {
     }
 }
 
-/// What became of a rejection.
+/// How much of a rejection was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// The event lies there as it came.
+    /// The complete event.
     Whole,
-    /// Something of it was left out, as the header `Tidings-Omitted-Bytes` says.
+    /// Only a part of the event; the header `Tidings-Omitted-Bytes` counts the rest.
     Partly,
-    /// The stream takes nothing of it.
+    /// Nothing: the stream refused it.
     Nothing,
 }
 
-/// How much of a rejected event is kept, the most first.
+/// How much of a rejected event to store, in descending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Whole,
@@ -192,7 +192,7 @@ enum Part {
 impl Part {
     const ALL: [Self; 4] = [Self::Whole, Self::Headers, Self::Reason, Self::Outline];
 
-    /// Headers and payload of the rejection; `None` if the event has more than that.
+    /// Headers and payload of the rejection; `None` if it would equal [`Part::Whole`].
     fn of(
         self,
         event: &RawEvent,
@@ -218,14 +218,13 @@ impl Part {
     }
 }
 
-/// The first bytes of a text, which always fit.
+/// The beginning of a text, which always fits.
 fn beginning(text: &str) -> &str {
     let end = (0..=LITTLE.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     &text[..end.unwrap_or_default()]
 }
 
-/// The event's own headers, but for those that tell JetStream what to do with it and those that
-/// the rejection has of its own.
+/// Adds the event's own headers, except those that instruct JetStream and those that the rejection sets itself.
 fn add_own(map: &mut HeaderMap, own: &[(String, String)]) {
     for (name, value) in own.iter().filter(|(name, _)| !is_reserved(name)) {
         if let (Ok(name), Ok(value)) = (HeaderName::from_str(name), HeaderValue::from_str(value)) {
@@ -234,7 +233,7 @@ fn add_own(map: &mut HeaderMap, own: &[(String, String)]) {
     }
 }
 
-/// Whether a header has a meaning to JetStream or to Tidings.
+/// Whether JetStream or Tidings interprets the header.
 fn is_reserved(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.starts_with("nats-") || name.starts_with("tidings-")
@@ -262,7 +261,7 @@ fn reason_headers(
     map
 }
 
-/// NATS did not keep a rejected event.
+/// NATS did not store a rejected event.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot keep the rejected event on {subject}")]
 pub struct RejectError {

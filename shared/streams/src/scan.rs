@@ -1,8 +1,8 @@
-//! Reading what lies under some subjects of a stream in one pass, a page at a time.
+//! Reads the messages of some subjects of a stream once, one page at a time.
 //!
 //! A short-lived JetStream consumer reads the messages in the order in which they were written. A message that replaces
-//! another meanwhile moves to the end and is read there, so the pass is over when the end is reached, not when it comes to
-//! where the end was at first. A pass that cannot be shown to be complete ends with an error.
+//! another during the scan moves to the end and is read there, so the scan ends at the current end of the stream, not
+//! at the end at its start. A scan whose completeness cannot be proved ends with an error.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,16 @@ use futures_util::StreamExt as _;
 
 use crate::ordered_reader::Content;
 
-/// How many messages are asked for at a time, and held at most.
+/// How many messages are requested at a time, and held at most.
 const PAGE: usize = 512;
-/// The server forgets a pass that nobody reads on.
+/// The server removes the consumer of an abandoned scan.
 const INACTIVE: Duration = Duration::from_secs(60);
-/// The last messages may be removed before they are read; after a silence it is asked whether any are left.
+/// The last messages may be removed before they are read; after this time without one, the server is asked whether any
+/// are left.
 const SILENCE: Duration = Duration::from_millis(500);
 const MOST_SILENCES: u32 = 10;
 
-/// One pass over a stream.
+/// A scan of a stream.
 pub(crate) struct Scan {
     stream: Arc<Stream>,
     subject: String,
@@ -39,17 +40,17 @@ enum Progress {
 struct Reading {
     consumer: PullConsumer,
     messages: pull::Stream,
-    /// Deliveries so far, in which a lost one shows.
+    /// Deliveries so far, by which a lost one is detected.
     delivered: u64,
 }
 
 impl Scan {
-    /// Over what lies under this subject, which may have wildcards.
+    /// Scans the messages of this subject, which may have wildcards.
     pub(crate) fn new(stream: Arc<Stream>, subject: String, content: Content) -> Self {
         Self { stream, subject, content, progress: Progress::Before }
     }
 
-    /// The next message and its sequence, or `None` after the last. After an error nothing comes any more.
+    /// Returns the next message and its sequence, or `None` after the last. After an error the scan is over.
     pub(crate) async fn next(&mut self) -> Result<Option<(Message, u64)>, async_nats::Error> {
         let read = self.read().await;
         if read.is_err() {
@@ -98,7 +99,7 @@ impl Scan {
         }
     }
 
-    /// Spares the server the consumer; where this fails, it forgets it by itself.
+    /// Deletes the consumer. If this fails, the server removes it after a while.
     async fn forget(&self, consumer: &PullConsumer) {
         if let Err(error) = self.stream.delete_consumer(&consumer.cached_info().name).await {
             tracing::debug!(%error, "could not remove the consumer of a listing");
@@ -109,7 +110,7 @@ impl Scan {
 struct Read {
     message: Message,
     sequence: u64,
-    /// Nothing is left behind it.
+    /// Whether it is the last message.
     last: bool,
 }
 
@@ -118,18 +119,18 @@ impl Reading {
         for _ in 0..MOST_SILENCES {
             match tokio::time::timeout(SILENCE, self.messages.next()).await {
                 Ok(Some(message)) => return self.read(message?).map(Some),
-                Ok(None) => return Err("the server ended the reading".into()),
+                Ok(None) => return Err("the server ended the delivery".into()),
                 Err(_silence) if self.is_over().await? => return Ok(None),
                 Err(_silence) => {}
             }
         }
-        Err("the server sends no messages although some are left".into())
+        Err("the server sent no messages although some are left".into())
     }
 
     fn read(&mut self, message: Message) -> Result<Read, async_nats::Error> {
         let info = message.info()?;
         if info.consumer_sequence != self.delivered + 1 {
-            return Err("a message got lost on its way".into());
+            return Err("a delivery was lost".into());
         }
         self.delivered = info.consumer_sequence;
         let (sequence, last) = (info.stream_sequence, info.pending == 0);

@@ -1,5 +1,5 @@
-//! The forms of all records that lie in buckets, by the bucket. It lets tests read any bytes as each of them, without a
-//! server; what is promised is in [`crate::record`].
+//! The schemas of all records in buckets. Tests use it to read any bytes as each of them, without a server; the
+//! guarantees are in [`crate::record`].
 
 use tidings_model::Placement;
 
@@ -8,24 +8,24 @@ use crate::consumers::ConsumerState;
 use crate::record::{self, Record, RecordError};
 use crate::users::UserState;
 
-/// What a bucket holds.
+/// The kind of a record, by its bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoredForm {
     /// `CATALOGS`: the files of a tenant.
     Catalog,
-    /// `CONSUMERS`: where a device stands.
+    /// `CONSUMERS`: the state of a device.
     Consumer,
-    /// `PLACEMENTS`: where a tenant's envelopes are.
+    /// `PLACEMENTS`: the placement of a tenant.
     Placement,
-    /// `USERS`: which users are disabled, which tokens revoked.
+    /// `USERS`: disabled users and revoked tokens.
     User,
 }
 
 impl StoredForm {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 4] = [Self::Catalog, Self::Consumer, Self::Placement, Self::User];
 
-    /// Reads a record, and writes it again. A record that is read has one spelling.
+    /// Decodes a record and encodes it again. Each record has exactly one encoding.
     pub fn rewrite(self, json: &[u8]) -> Result<Vec<u8>, RecordError> {
         match self {
             Self::Catalog => rewrite::<Recorded>(json),

@@ -1,4 +1,4 @@
-//! The names of the tenants that projectors have run with.
+//! The tenants for which projectors have run.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use crate::catalogs::BUCKET;
 use crate::ordered_reader::Content;
 use crate::scan::Scan;
 
-/// Every tenant whose catalog a projector has ever run with; none, if no projector has run yet.
+/// Every tenant whose catalog a projector has ever run with; empty if no projector has run yet.
 ///
-/// A tenant whose catalog was removed since stays among them: what was stored of it can still be looked after.
+/// A tenant whose catalog was removed stays in the list, so that its stored data can still be administered.
 pub async fn recorded_tenants(context: &Context) -> Result<BTreeSet<Tenant>, RecordedTenantsError> {
     let stream = match context.get_stream(format!("KV_{BUCKET}")).await {
         Ok(stream) => Arc::new(stream),
@@ -40,7 +40,7 @@ pub async fn recorded_tenants(context: &Context) -> Result<BTreeSet<Tenant>, Rec
     Ok(tenants)
 }
 
-/// NATS does not say which tenants there are.
+/// The tenants cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read now which tenants there are (bucket {BUCKET})")]
+#[error("cannot read the tenants from the bucket {BUCKET} now")]
 pub struct RecordedTenantsError(#[source] async_nats::Error);

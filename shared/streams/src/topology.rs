@@ -1,13 +1,13 @@
-//! The streams: created if they are missing, checked if they are there, and not altered, but for the deduplication of
+//! The streams: created if they are missing, checked if they exist. No setting is altered except the deduplication of
 //! `EVENTS` ([`deduplication`]).
 //!
-//! Only a projector creates them, and whoever administers; a gateway waits until they are there ([`Topology::find`]).
+//! Only projectors and administrative commands create streams; a gateway waits until they exist ([`Topology::find`]).
 //!
-//! `EVENTS` and `REJECTED` are there once, `ENVELOPES` once for each shard that tenants are spread over.
+//! There is one `EVENTS`, one `REJECTED`, and one `ENVELOPES` for each shard.
 //!
-//! Settings on which correctness rests (subjects, rollup, direct access, message TTL) must be as
-//! wanted, or the process does not start. Limits (age, size, replicas) belong to the operator: a
-//! difference there is reported and respected.
+//! Settings on which correctness rests (subjects, rollup, direct access, message TTL) must have the expected values, or
+//! the process does not start. Limits (age, size, replicas) belong to the operator: a difference is logged and
+//! respected.
 
 use std::sync::Arc;
 
@@ -32,47 +32,47 @@ pub use settings::Settings;
 
 use error::{Differences, differences};
 
-/// What producers publish.
+/// Events, as producers publish them.
 pub const EVENTS: &str = "EVENTS";
-/// What clients receive; of the first shard. The others' names end in `_` and their number.
+/// Envelopes of the first shard. The names of the other shards' streams end in `_` and the number of the shard.
 pub const ENVELOPES: &str = "ENVELOPES";
-/// What could not be projected.
+/// Events that could not be projected.
 pub const REJECTED: &str = "REJECTED";
 
-/// The streams, there and checked, as one shard has them. Cheap to clone.
+/// The checked streams, as one shard uses them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Topology {
-    /// The way to NATS.
+    /// The JetStream context.
     pub(crate) context: Context,
     settings: Arc<Settings>,
     shard: ShardNumber,
-    /// What producers publish.
+    /// Events, as producers publish them.
     pub(crate) events: Arc<Stream>,
-    /// What clients receive, in this shard.
+    /// Envelopes of this shard.
     pub(crate) envelopes: Arc<Stream>,
-    /// What could not be projected.
+    /// Events that could not be projected.
     pub(crate) rejected: Arc<Stream>,
     placements: Placements,
     pub(crate) lives: KnownLives,
     missing: Missing,
 }
 
-/// What becomes of a stream that is not there.
+/// What to do about a missing stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// It is created.
+    /// Create it.
     Created,
-    /// It is waited for: [`TopologyError::Missing`].
+    /// Fail with [`TopologyError::Missing`]; the caller waits for it.
     Awaited,
 }
 
 impl Topology {
-    /// Creates what is missing, checks what is there. The envelopes are those of the first shard.
+    /// Creates missing streams and checks existing ones. Uses the envelopes of the first shard.
     pub async fn ensure(client: &async_nats::Client, settings: &Settings) -> Result<Self, TopologyError> {
         Self::open(client, settings, Missing::Created).await
     }
 
-    /// Checks what is there; [`TopologyError::Missing`] if something is not.
+    /// Checks the streams; fails with [`TopologyError::Missing`] if one does not exist.
     pub async fn find(client: &async_nats::Client, settings: &Settings) -> Result<Self, TopologyError> {
         Self::open(client, settings, Missing::Awaited).await
     }
@@ -84,7 +84,7 @@ impl Topology {
     ) -> Result<Self, TopologyError> {
         server::check(client)?;
         let (context, shard) = (settings.context(client), ShardNumber::default());
-        // What is there and will not do is reported before what is missing and may come.
+        // An unusable stream is reported before a missing one, which may still be created.
         let mut first = None;
         let events = present(open(&context, settings.events(client), missing).await, &mut first)?;
         let envelopes = present(open(&context, settings.envelopes(shard), missing).await, &mut first)?;
@@ -108,8 +108,8 @@ impl Topology {
         })
     }
 
-    /// Creates again what has gone since. What was in a stream that is gone cannot be lost any more; whoever reads it
-    /// finds another epoch, and says so to clients.
+    /// Recreates streams that have disappeared. Their content is already lost; readers find another epoch and report it
+    /// to clients.
     pub async fn restore(&self) -> Result<(), TopologyError> {
         let settings = &self.settings;
         let events = settings.events(&self.context.client());
@@ -119,7 +119,7 @@ impl Topology {
         self.placements.restore_bucket().await
     }
 
-    /// The same with the envelopes of another shard, whose stream is created or waited for as the others are.
+    /// The same topology with the envelopes of another shard. That stream is created or waited for like the others.
     pub async fn on(&self, shard: ShardNumber) -> Result<Self, TopologyError> {
         if shard == self.shard {
             return Ok(self.clone());
@@ -128,29 +128,29 @@ impl Topology {
         Ok(Self { shard, envelopes, ..self.clone() })
     }
 
-    /// The shard whose envelopes these are.
+    /// The shard of these envelopes.
     #[must_use]
     pub fn shard(&self) -> ShardNumber {
         self.shard
     }
 
-    /// Where tenants' envelopes are.
+    /// The placements of tenants.
     #[must_use]
     pub fn placements(&self) -> &Placements {
         &self.placements
     }
 
-    /// How the streams are to be kept.
+    /// The configured settings of the streams.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The largest message, headers included, that NATS takes and `ENVELOPES` stores, in bytes.
+    /// The largest message, headers included, that NATS accepts and `ENVELOPES` stores, in bytes.
     #[must_use]
     pub fn max_payload(&self) -> usize {
         let server = self.context.client().max_payload();
-        // The stream knows no limit if its own is -1.
+        // A stream without a limit of its own has -1.
         let stream = usize::try_from(self.envelopes.cached_info().config.max_message_size);
         stream.map_or(server, |stream| stream.min(server))
     }
@@ -161,37 +161,37 @@ impl Topology {
         self.context.client().connection_state() == async_nats::connection::State::Connected
     }
 
-    /// The way to JetStream, such as this process's account has it.
+    /// The JetStream context, with the API prefix of this process's account.
     #[must_use]
     pub fn context(&self) -> &Context {
         &self.context
     }
 
-    /// The client that the streams are reached through.
+    /// The NATS client of these streams.
     #[must_use]
     pub fn client(&self) -> async_nats::Client {
         self.context.client()
     }
 }
 
-/// What a stream holds.
+/// What a stream contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
-    /// Which life of the stream this is.
+    /// The epoch of the stream.
     pub epoch: Epoch,
-    /// The sequence before the first that is retained.
+    /// The sequence before the first retained one.
     pub floor: u64,
-    /// The last sequence that was given to anything.
+    /// The last sequence that was assigned.
     pub last: u64,
-    /// How many messages there are.
+    /// The number of messages.
     pub messages: u64,
-    /// What they take in the stream, in bytes.
+    /// The size of the messages in the stream, in bytes.
     pub bytes: u64,
 }
 
 impl Extent {
-    /// The position that an operator means by `new` (what comes from now on), `all` (what is
-    /// retained), a sequence, or a whole position; none behind the stream's end.
+    /// Parses a position given by an operator: `new` (only new messages), `all` (everything retained), a sequence, or a
+    /// whole position. Fails for a position after the end of the stream.
     pub fn position(&self, text: &str) -> Result<Position, WantedPositionError> {
         let at = |sequence| Position { epoch: self.epoch, sequence };
         let wanted = match text {
@@ -209,33 +209,33 @@ impl Extent {
     }
 }
 
-/// A text names no position that a consumer can go on from.
+/// A text does not name a position from which a consumer can resume.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WantedPositionError {
-    /// It is none.
+    /// The text is not a position.
     #[error("{0}; `new`, `all` or a sequence is possible, too")]
     Position(#[from] PositionError),
-    /// Nothing was stored there yet.
-    #[error("{text} lies behind the stream's end, which is {end}; `new` goes on with what comes from now on")]
+    /// The position is after the end of the stream.
+    #[error("{text} is after the end of the stream, which is {end}; `new` resumes with new messages")]
     PastEnd {
-        /// What was given.
+        /// The given text.
         text: String,
-        /// The last position that there is.
+        /// The last position in the stream.
         end: Position,
     },
 }
 
-/// The stream's state cannot be read.
+/// The state of the stream cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the state of stream ENVELOPES cannot be read now")]
 pub struct ExtentError(#[source] pub(crate) InfoError);
 
-/// A stream made anew has another creation time; microseconds keep the number short.
+/// The epoch of a stream: its creation time, which differs for a recreated stream. Microseconds keep the number short.
 pub(crate) fn epoch_of(info: &Info) -> Epoch {
     Epoch(u64::try_from(info.created.unix_timestamp_nanos() / 1_000).unwrap_or_default())
 }
 
-/// Notes the first stream that is missing.
+/// Records the first stream that is missing.
 fn present<T>(
     opened: Result<T, TopologyError>,
     first: &mut Option<String>,
@@ -250,7 +250,7 @@ fn present<T>(
     }
 }
 
-/// Opens a stream, and creates it if it is missing and may be created.
+/// Opens a stream; creates it if it is missing and `missing` permits that.
 pub(crate) async fn open(
     context: &Context,
     wanted: Config,
@@ -271,7 +271,7 @@ pub(crate) async fn open(
         }
         Err(error) if is_not_found(&error) => match create(context, &wanted).await? {
             Some(stream) => stream,
-            // Another process was quicker.
+            // Another process created it first.
             None => context.get_stream(&wanted.name).await.map_err(failed)?,
         },
         Err(error) => return Err(failed(error)),
@@ -284,7 +284,7 @@ pub(crate) async fn open(
     Ok(stream)
 }
 
-/// Creates a stream again that is gone. Returns whether it was.
+/// Recreates a stream that has disappeared. Returns whether it had.
 pub(crate) async fn restore(context: &Context, wanted: &Config) -> Result<bool, TopologyError> {
     match context.get_stream(&wanted.name).await {
         Ok(_) => Ok(false),
@@ -292,7 +292,7 @@ pub(crate) async fn restore(context: &Context, wanted: &Config) -> Result<bool, 
             create(context, wanted).await?;
             tracing::error!(
                 stream = wanted.name,
-                "the stream was gone, with everything in it; created it again"
+                "the stream had disappeared with its content; recreated it"
             );
             Ok(true)
         }
@@ -321,13 +321,13 @@ fn has_no_jetstream(error: &GetStreamError) -> bool {
             error.error_code(),
             ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
         ),
-        // Without an answer in time there may be JetStream; where nobody listens there is none.
+        // A timeout does not prove that JetStream is absent; a request without a responder does.
         GetStreamErrorKind::Request => says_no_responders(error),
         _ => false,
     }
 }
 
-/// Whether nobody at all listens where the request went.
+/// Whether the request had no responder at all.
 fn says_no_responders(error: &GetStreamError) -> bool {
     let sources = std::iter::successors(std::error::Error::source(error), |error| (*error).source());
     sources
@@ -339,7 +339,7 @@ fn is_name_in_use(error: &CreateStreamError) -> bool {
     matches!(error.kind(), CreateStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NAME_EXIST)
 }
 
-/// Refuses a stream that cannot serve, and reports one that is merely set differently.
+/// Fails if a stream cannot be used; logs a warning if only its limits differ.
 fn check(wanted: &Config, found: &Config) -> Result<(), TopologyError> {
     let mut essential = differences(&[
         ("subjects", &wanted.subjects, &found.subjects),
@@ -351,13 +351,13 @@ fn check(wanted: &Config, found: &Config) -> Result<(), TopologyError> {
         ("discard", &wanted.discard, &found.discard),
         ("sealed", &wanted.sealed, &found.sealed),
         ("no_ack", &wanted.no_ack, &found.no_ack),
-        // Markers would be taken for messages, and a copy of another stream cannot be written.
+        // Delete markers would be read as messages, and a mirror cannot be written to.
         ("subject_delete_marker_ttl", &wanted.subject_delete_marker_ttl, &found.subject_delete_marker_ttl),
         ("mirror", &wanted.mirror.is_some(), &found.mirror.is_some()),
         ("subject_transform", &wanted.subject_transform.is_some(), &found.subject_transform.is_some()),
     ]);
     if wanted.name.starts_with("KV_") {
-        // A record that is removed because of its age would let a user in again whom an administrator disabled.
+        // If a record expired, a user whom an administrator disabled could connect again.
         essential.extend(differences(&[("max_age", &wanted.max_age, &found.max_age)]));
     }
     if !essential.is_empty() {
@@ -377,7 +377,7 @@ fn check(wanted: &Config, found: &Config) -> Result<(), TopologyError> {
         tracing::warn!(
             stream = wanted.name,
             differences = %Differences(&limits),
-            "the stream has other limits than configured and keeps them; `nats stream edit` changes them"
+            "the limits of the stream differ from the configuration and stay; `nats stream edit` changes them"
         );
     }
     Ok(())

@@ -1,11 +1,11 @@
-//! Carrying a position over to the generation of a tenant's envelopes that is current.
+//! Translates a position to the current generation of a tenant's envelopes.
 //!
-//! Sequences mean nothing in another generation. What stays the same is which part of which event an envelope came from,
-//! and that ascends in every generation. So whoever stands somewhere in an older one has not had the first envelope behind
-//! it, nor anything that came from the same part of the same event or a later one; and goes on before the first of those.
-//! Whoever has had all of an older one goes on behind what its last envelope came from: a shard that a tenant has left may
-//! have written more than was written elsewhere by then. All of that is found by a few reads by sequence, which matter only
-//! to those who come back after a rebuild.
+//! Sequences of different generations cannot be compared. But each envelope names its origin, a part of an event, and
+//! origins ascend in every generation. A consumer at a position of an older generation lacks the first envelope after
+//! it, and everything of the same origin or a later one. It resumes before the first of those in the current
+//! generation. A consumer that has read all of an older generation resumes after the origin of its last envelope,
+//! because a shard that a tenant has left may have written more than was written elsewhere by then. All of this takes a
+//! few reads by sequence, only for consumers that return after a rebuild.
 
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageError, RawMessageError};
@@ -17,8 +17,7 @@ use crate::convert::{origin, resume};
 use crate::leader_get;
 use crate::topology::{Extent, ExtentError, Topology, TopologyError};
 
-/// Where somebody goes on in the current generation who stands at `position`; `None` if that is from no stream that is
-/// there.
+/// Translates `position` to the current generation; `None` if it belongs to no existing stream.
 pub async fn translate_position(
     topology: &Topology,
     tenant: &Tenant,
@@ -40,13 +39,13 @@ pub async fn translate_position(
     Ok(Some(at(stream.before(tenant, placement.current, unread).await?)))
 }
 
-/// The streams in which a tenant's envelopes are or were.
+/// The streams with the current and past envelopes of a tenant.
 struct Streams(Vec<Stream>);
 
 struct Stream {
     topology: Topology,
     epoch: Epoch,
-    /// The last sequence.
+    /// The last sequence of the stream.
     last: u64,
 }
 
@@ -71,8 +70,8 @@ impl Streams {
         self.get(shard).map(|stream| stream.epoch)
     }
 
-    /// Where that came from at the earliest which somebody has not had who stands at this sequence of a stay; `None` if
-    /// nothing is known of what was there.
+    /// The earliest origin that a consumer at this sequence of a past placement still lacks; `None` if the content of
+    /// that placement is unknown.
     async fn first_unread(
         &self,
         tenant: &Tenant,
@@ -82,7 +81,7 @@ impl Streams {
     ) -> Result<Option<OriginOrder>, TranslateError> {
         let mut stood_at = Some(sequence);
         for former in placement.former.iter().skip_while(|former| **former != stay) {
-            // Of the stays behind the first, what was new there follows the notice.
+            // In the past placements after the first, new envelopes follow the notice.
             let noticed_at = former.since.map(|since| since.sequence);
             let after = stood_at.take().or(noticed_at).unwrap_or_default();
             let Some(stream) = self.get(former.place.shard) else { continue };
@@ -115,7 +114,8 @@ impl Stream {
         leader_get::last(&self.topology.envelopes, &subject).await.map_err(TranslateError::ReadLast)
     }
 
-    /// The sequence before the first envelope of a stay that came from there or later: halving what lies between.
+    /// The sequence before the first envelope of a past placement with this origin or a later one. Searches by
+    /// bisection.
     async fn before(
         &self,
         tenant: &Tenant,
@@ -137,7 +137,7 @@ impl Stream {
     }
 }
 
-/// Where an envelope came from, or what was held back when it was written: that lies behind it.
+/// The origin of an envelope or, if events were held back when it was written, of the oldest of those, which follow it.
 fn unread_from(message: &StreamMessage) -> Option<OriginOrder> {
     let own = origin(&message.headers)?;
     let held_from = resume(&message.headers).and_then(|resume| resume.held_from);
@@ -147,15 +147,15 @@ fn unread_from(message: &StreamMessage) -> Option<OriginOrder> {
     }
 }
 
-/// What is not had by who has had this envelope of a stay, and all before it.
+/// The first origin that a consumer still lacks after it has read this envelope of a past placement and all before it.
 fn unread_behind(message: &StreamMessage, stay: PastPlacement) -> Option<OriginOrder> {
     let (epoch, sequence, part) = written_through(message, stay)?;
     let held_from = resume(&message.headers).and_then(|resume| resume.held_from);
     Some(held_from.map_or((epoch, sequence, part.saturating_add(1)), |held_from| (epoch, held_from, 0)))
 }
 
-/// How far everything was written when this envelope was: in what was made anew, up to itself; of what was written as it
-/// happened, one that was held back says so.
+/// The origin up to which everything was written at this envelope: its own, in a rebuilt part; in a part that was
+/// projected live, an envelope that was held back names another one.
 fn written_through(message: &StreamMessage, stay: PastPlacement) -> Option<OriginOrder> {
     let own = origin(&message.headers)?.order();
     if stay.since.is_some_and(|since| message.sequence <= since.sequence) {
@@ -165,19 +165,19 @@ fn written_through(message: &StreamMessage, stay: PastPlacement) -> Option<Origi
     Some(after.map_or(own, |after| after.order().max(own)))
 }
 
-/// A position cannot be carried over now.
+/// A position cannot be translated now.
 #[derive(Debug, thiserror::Error)]
 pub enum TranslateError {
-    /// A stream is not as it should be.
+    /// A stream cannot be used.
     #[error(transparent)]
     Topology(#[from] TopologyError),
-    /// A stream does not tell how far it goes.
+    /// The state of a stream cannot be read.
     #[error(transparent)]
     Extent(#[from] ExtentError),
     /// An envelope cannot be read.
-    #[error("NATS does not tell which envelopes follow a position of a former generation")]
+    #[error("cannot read the envelopes after a position of an earlier generation")]
     Read(#[source] RawMessageError),
     /// The last envelope cannot be read.
-    #[error("NATS does not tell with which envelope a former generation ends")]
+    #[error("cannot read the last envelope of an earlier generation")]
     ReadLast(#[source] LastRawMessageError),
 }

@@ -1,13 +1,12 @@
-//! Users who are switched off, or whose tokens are revoked: the key-value bucket `USERS`,
-//! `<tenant>.<user>` to JSON.
+//! Disabled users and users with revoked tokens: the key-value bucket `USERS`, `<tenant>.<user>` to JSON.
 //!
-//! What is promised:
+//! Guarantees:
 //!
-//! - A change is merged with what is stored, so that administrators never undo each other's.
-//! - Entries stay: one that says nothing is left of a user who was let in again, so that whoever
-//!   watches hears of it. There are as many as users who were ever switched off or revoked.
-//! - An entry that cannot be read keeps its user out, and nobody else: nobody comes in because something else wrote into
-//!   the bucket. It is never overwritten, as it may be what a newer Tidings wrote.
+//! - A change is merged with the stored record, so that administrators never undo each other's changes.
+//! - Entries stay: a user who is enabled again keeps an empty record, so that watchers receive the change. There are as
+//!   many entries as users who were ever disabled or revoked.
+//! - An unreadable entry refuses its user, and no other: a foreign write into the bucket never lets a user in. It is
+//!   never overwritten, as a newer Tidings may have written it.
 
 mod state;
 mod watch;
@@ -27,10 +26,10 @@ use crate::topology::{Missing, TopologyError};
 pub use state::{Mark, Revocation, UserName, UserNameError, UserState};
 pub use watch::{KnownState, UserNews, UserWatch};
 
-/// How often a change is tried again because another one came first; each time, one is through.
+/// How many times a change is retried after a conflict; at each conflict, another change succeeds.
 const ATTEMPTS: u32 = 16;
 
-/// The bucket. Cheap to clone.
+/// The bucket `USERS`. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Users {
     bucket: Bucket,
@@ -38,7 +37,7 @@ pub struct Users {
 }
 
 impl Users {
-    /// Creates the bucket if it is missing and checks it if it is there.
+    /// Creates the bucket if it is missing, checks it if it exists.
     pub async fn open(context: &Context, settings: BucketSettings) -> Result<Self, TopologyError> {
         let description = "Tidings: users who are switched off or whose tokens are revoked";
         let purpose = Purpose { name: "USERS", description };
@@ -46,32 +45,32 @@ impl Users {
         Ok(Self { bucket, reported: Arc::default() })
     }
 
-    /// How it stands with a user. Users of whom nothing was ever said may come in.
+    /// Loads the record of a user. A user without a record may connect.
     pub async fn load(&self, name: &UserName) -> Result<UserState, UsersError> {
         Ok(self.read(name).await?.0)
     }
 
-    /// Switches a user off.
+    /// Disables a user.
     pub async fn disable(&self, name: &UserName, mark: &Mark) -> Result<UserState, UsersError> {
         self.change(name, |state| state.disabled = Some(mark.clone())).await
     }
 
-    /// Lets a user in again. Tokens that were revoked stay so.
+    /// Enables a user. Revoked tokens stay revoked.
     pub async fn enable(&self, name: &UserName) -> Result<UserState, UsersError> {
         self.change(name, |state| state.disabled = None).await
     }
 
-    /// Revokes a user's tokens; what was revoked before stays so.
+    /// Revokes a user's tokens, in addition to earlier revocations.
     pub async fn revoke(&self, name: &UserName, revocation: &Revocation) -> Result<UserState, UsersError> {
         self.change(name, |state| state.revoke(revocation)).await
     }
 
-    /// Creates the bucket again if it is gone; [`UserNews::All`] then says that it is another one.
+    /// Recreates the bucket if it has disappeared; [`UserNews::All`] then has another epoch.
     pub async fn check(&self) -> Result<(), TopologyError> {
         self.bucket.restore().await.map(drop)
     }
 
-    /// Writes what the bucket has lost of a user, unless something is said of the user by now.
+    /// Writes a record that the bucket has lost, unless the user has another record by now.
     pub async fn restore(&self, name: &UserName, state: &UserState) -> Result<(), UsersError> {
         let (_, 0) = self.read(name).await? else { return Ok(()) };
         let failed = |source| UsersError::Write { name: name.clone(), source };
@@ -80,7 +79,7 @@ impl Users {
         written.map_err(|error| failed(error.into())).map(drop)
     }
 
-    /// Reads all entries and then what changes.
+    /// Watches the bucket: reads all entries, then each change.
     #[must_use]
     pub fn watch(&self) -> UserWatch {
         UserWatch::new(self.bucket.clone(), Arc::clone(&self.reported))
@@ -104,7 +103,7 @@ impl Users {
         Err(UsersError::Contended { name: name.clone() })
     }
 
-    /// What the leader has, and the sequence that the next write must expect.
+    /// Reads the record from the leader, and the sequence that the next write must expect.
     async fn read(&self, name: &UserName) -> Result<(UserState, u64), UsersError> {
         let subject = self.bucket.subject(&name.to_key());
         let failed = |source| UsersError::Read { name: name.clone(), source };
@@ -120,30 +119,30 @@ fn parse(headers: Option<&HeaderMap>, json: &[u8]) -> Result<UserState, RecordEr
     if is_removal(headers) { Ok(UserState::default()) } else { record::decode(json) }
 }
 
-/// Why it cannot be said or changed how it stands with a user.
+/// Why the record of a user cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UsersError {
-    /// NATS does not tell.
-    #[error("cannot read what is said of user {name} now")]
+    /// NATS does not answer.
+    #[error("cannot read the record of user {name} now")]
     Read {
         /// The user.
         name: UserName,
-        /// What the client says.
+        /// The error of the client.
         #[source]
         source: RawMessageError,
     },
-    /// NATS does not store it, or did not say so in time; doing it again is harmless.
-    #[error("cannot save what is said of user {name} now")]
+    /// NATS does not store the record, or did not confirm it in time; it is safe to repeat the change.
+    #[error("cannot save the record of user {name} now")]
     Write {
         /// The user.
         name: UserName,
-        /// What the client says.
+        /// The error of the client.
         #[source]
         source: async_nats::Error,
     },
-    /// Something else wrote there, or a newer Tidings.
+    /// The record was written by something else, or by a newer Tidings.
     #[error(
-        "what the bucket USERS holds for user {name} cannot be read, and the user is kept out; \
+        "the record of user {name} in the bucket USERS cannot be read, and the user is refused; \
          `nats kv get USERS {key}` shows it, `nats kv del USERS {key}` lets the user in again"
     )]
     Damaged {
@@ -151,11 +150,11 @@ pub enum UsersError {
         name: UserName,
         /// The key in the bucket.
         key: String,
-        /// What is wrong with it.
+        /// Why it cannot be read.
         #[source]
         source: RecordError,
     },
-    /// Others changed the same user all the time.
+    /// Others kept changing the record of the user.
     #[error("user {name} was changed by others {ATTEMPTS} times in a row; try again")]
     Contended {
         /// The user.

@@ -1,62 +1,63 @@
-//! The projector's writing of `ENVELOPES`: in order or not at all.
+//! Writes `ENVELOPES` for the projector: in order or not at all.
 //!
-//! Publications are pipelined, and several projectors may believe that they lead. Two promises hold nevertheless:
-//! *no publication of a writer is stored unless all that it sent before are stored right before it*, and whatever is
-//! refused is refused in every replica alike. Whoever is refused opens the writer again and learns from the last
-//! envelope's headers what is already there.
+//! Publications are pipelined, and several projectors may believe that they lead. Two guarantees hold nevertheless: *a
+//! publication of a writer is stored only if all of the writer's earlier publications are stored right before it*, and
+//! a refused publication is refused by every replica. After a refusal the projector opens a new writer, which learns
+//! from the headers of the last envelope what is already stored.
 //!
 //! # What the server is asked to check
 //!
-//! Every publication carries `Nats-Expected-Last-Sequence`. That alone would not do: when a message of somebody else
-//! takes the place of publication *k*, publication *k* + 1 finds exactly the end that it expects and would be stored
-//! without *k*. So a writer begins its *term* with [`fence::ZONE`](crate::fence::ZONE) fences in a row, messages whose
-//! subject names their own sequence, and waits until all of them are stored. Its first envelope follows them with the
-//! expected sequence alone; every later one, meant for sequence *x*, also expects that the subject of a fence at
-//! *x* - 1 is empty (`Nats-Expected-Last-Subject-Sequence: 0`). At most `ZONE` publications of a term are
-//! unconfirmed at any time.
+//! Every publication carries `Nats-Expected-Last-Sequence`. That alone is not enough: when a message of another
+//! publisher takes the place of publication *k*, publication *k* + 1 finds exactly the end that it expects and would be
+//! stored without *k*. Therefore a writer begins its *term* with [`fence::ZONE`](crate::fence::ZONE) consecutive
+//! fences, messages whose subject names their own sequence, and waits until all of them are stored. Its first envelope
+//! follows them with the expected sequence alone. Every later one, meant for sequence *x*, also expects that the
+//! subject of a fence at *x* - 1 is empty (`Nats-Expected-Last-Subject-Sequence: 0`). At most `ZONE` publications of a
+//! term are unconfirmed at any time.
 //!
 //! # Why it holds
 //!
-//! Suppose the promise is broken, and let *x* be the lowest sequence at which an envelope of a term W lies although
-//! not all of W's earlier envelopes lie right before it. Let *y* < *x* be the lowest sequence, from W's first envelope
-//! on, that holds a message that W did not mean for it.
+//! Suppose the guarantee is broken, and let *x* be the lowest sequence at which an envelope of a term W is stored
+//! although not all of W's earlier envelopes are stored right before it. Let *y* < *x* be the lowest sequence, from W's
+//! first envelope on, that holds a message that W did not mean for it.
 //! 1. The message at *y* is a fence. An envelope of another term V follows either V's own envelope (else *y* would
-//!    break the promise and be lower than *x*) or V's own last fence; but *y* - 1 is W's.
+//!    break the guarantee and be lower than *x*) or V's own last fence; but *y* - 1 is W's.
 //! 2. *x* - *y* < `ZONE`: what W meant for *y* was never confirmed, and W stopped after `ZONE` unconfirmed ones.
-//! 3. Between *y* and *x* lies an envelope, as W's own at *x* may not follow a fence. The first such, at *z*, follows a
-//!    fence, so it is the first of a term V, and *z* - `ZONE` to *z* - 1 are V's fences. So *y* - 1 is a fence of V,
-//!    although it is W's: a contradiction, as V, beginning at *z* > *y*, is not W.
+//! 3. Between *y* and *x* there is an envelope, as W's own at *x* may not follow a fence. The first such, at *z*,
+//!    follows a fence, so it is the first of a term V, and *z* - `ZONE` to *z* - 1 are V's fences. So *y* - 1 is a
+//!    fence of V, although it is W's: a contradiction, as V, beginning at *z* > *y*, is not W.
 //!
-//! Somebody who puts a message into the stream by hand takes no fences, so an envelope may be stored behind one that was
-//! refused because of it. Its writer learns that from the answers, [removes it](remove_strays) and sends it again.
+//! A message published by hand has no fences before it, so an envelope may be stored after another one that was refused
+//! because of that message. Its writer detects this in the answers, [removes the envelope](remove_strays) and sends it
+//! again.
 //!
-//! A stream without any message needs no fences: nobody can have had a term in it. There the first envelope is
-//! confirmed before another one is sent. All writers of the stream go through here, also those of notices about purges.
-//! What this cannot see is a store that comes back with less than it had: publications that were in flight before may
-//! then meet a sequence once more; readers compare what they remember with what there is.
+//! A stream without any message needs no fences: no earlier term can have written to it. There the first envelope is
+//! confirmed before another one is sent. All writers of the stream use this module, also for notices about purges. One
+//! fault is not covered here: a store that comes back with less than it had. Publications that were in flight before
+//! may then find the sequence that they expect again; readers compare what they remember with the stream.
 //!
-//! # What replicas judge, and when
+//! # What replicas check, and when
 //!
-//! Everything above is checked by the stream's leader *before* the message is proposed, against a state that it has
-//! whole: a leader accepts nothing before it has applied all that its log held when it was elected, and both checks
-//! regard what is proposed and not yet applied (`mset.clseq`, `mset.inflight` in nats-server). The subject of a fence is
-//! another one for each publication, since nats-server lets only one expectation per subject be in flight.
+//! The stream's leader makes all of these checks *before* it proposes the message, against complete state: a leader
+//! accepts nothing before it has applied all that its log held when it was elected, and both checks include what is
+//! proposed and not yet applied (`mset.clseq`, `mset.inflight` in nats-server). Each publication names the subject of
+//! another fence, since nats-server permits only one expectation per subject in flight.
 //!
-//! What is judged when a replica *applies* a message must have the same outcome on every replica, or they part. Found in
-//! the sources of nats-server 2.12.1 and 2.15.1, for all that Tidings sends:
-//! - `Nats-Expected-Last-Msg-Id` is compared at apply time, with a memory that a replica which caught up from a
-//!   snapshot does not have. It is never sent.
+//! A check made when a replica *applies* a message must have the same result on every replica, or the replicas diverge.
+//! From the sources of nats-server 2.12.1 and 2.15.1, for all that Tidings sends:
+//! - `Nats-Expected-Last-Msg-Id` is compared at apply time, with memory that a replica which caught up from a snapshot
+//!   does not have. It is never sent.
 //! - `Nats-Msg-Id` is looked up before the proposal only; at apply time it is recorded. Identifiers of proposals that
 //!   were never applied are forgotten when the leader changes.
 //! - `Nats-Expected-Last-Sequence` and `Nats-Expected-Last-Subject-Sequence` (also of the buckets) are compared before
 //!   the proposal only.
-//! - `Nats-Rollup: sub` is permitted before the proposal and applied alike everywhere.
-//! - `Nats-TTL` is parsed before the proposal. Replicas remove what has expired by their own clocks; no check above
+//! - `Nats-Rollup: sub` is permitted before the proposal and applied alike on every replica.
+//! - `Nats-TTL` is parsed before the proposal. Replicas remove expired messages by their own clocks; no check above
 //!   depends on a message that has a TTL.
 //! - The size of a message and of its headers is checked before the proposal.
-//! - Discarding what is old (`ENVELOPES`, `REJECTED`) never refuses. A full stream that refuses what is new (`EVENTS`
-//!   with `events_max_bytes`) is judged before the proposal; nats-server 2.12.1 compares again at apply time, where
-//!   replicas whose clocks let messages expire differently may disagree. 2.15.1 does not.
+//! - Discarding old messages (`ENVELOPES`, `REJECTED`) never refuses a new one. A full stream that refuses new messages
+//!   (`EVENTS` with `events_max_bytes`) is checked before the proposal. nats-server 2.12.1 compares again at apply
+//!   time, where replicas may disagree if messages expire differently by their clocks. 2.15.1 does not.
 //! - Scheduled messages, counters and atomic batches are not used.
 
 use std::future::{Future, IntoFuture};
@@ -82,22 +83,22 @@ use crate::placements::{any_place, place_notice};
 use crate::publish::{code, is_permanent};
 use crate::topology::Topology;
 
-/// Appends envelopes to the stream.
+/// Appends envelopes to the stream, in order.
 pub struct EnvelopeWriter {
     topology: Topology,
-    /// The term in which its projector leads, which what it writes says.
+    /// The term in which the projector leads; the writer puts it into its messages.
     led_in: Option<u64>,
     term: Term,
-    /// What the stream ends with once everything sent has arrived.
+    /// The last sequence of the stream once everything sent is stored.
     last_sequence: u64,
     sent: u64,
     confirmed: Arc<AtomicU64>,
 }
 
-/// How far a writer has made the end of the stream its own.
+/// How far a writer has taken over the end of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Term {
-    /// It has only looked.
+    /// It has only read the end.
     NotBegun,
     /// The stream ends with its fences.
     Fenced,
@@ -105,7 +106,7 @@ enum Term {
     Writing,
 }
 
-/// A publication under way; resolves to its sequence when NATS has stored it.
+/// A publication in flight; resolves to its sequence when NATS has stored it.
 pub struct Pending {
     stage: Stage,
     confirmed: Arc<AtomicU64>,
@@ -134,19 +135,20 @@ impl Future for Pending {
     }
 }
 
-/// An envelope on its way into the stream.
+/// An envelope to be written.
 #[derive(Debug, Clone, Copy)]
 pub struct Outgoing<'e> {
     /// The envelope.
     pub envelope: &'e Envelope,
-    /// Which making of its tenant's envelopes it belongs to.
+    /// The generation of the tenant's envelopes.
     pub generation: u32,
-    /// What it tells whoever comes behind.
+    /// Markers for the next writer.
     pub trail: WriteMarkers,
-    /// The stream is to remove it then, though it has not expired.
+    /// When the stream is to remove it, although it has not expired.
     pub kept_until: Option<OffsetDateTime>,
-    /// For one that is made anew, or sent again after it was removed: in which attempt. What was stored in another attempt, and removed, is not taken for
-    /// this one, and neither is another event of the same id, which lies moments away from it now.
+    /// For an envelope of a rebuild, or one that is sent again after it was removed: the number of the attempt. It
+    /// distinguishes this envelope from one that was stored in another attempt and removed, and from that of another
+    /// event with the same id, which now lies moments away.
     pub attempt: Option<u64>,
 }
 
@@ -156,13 +158,13 @@ impl<'e> From<&'e Envelope> for Outgoing<'e> {
     }
 }
 
-/// What an envelope tells whoever takes up writing behind it, besides its own origin.
+/// What an envelope states for the next writer, besides its own origin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WriteMarkers {
-    /// For one that was held back or is made anew, and for a notice: everything of the events up to here was written
-    /// before it, or is held back.
+    /// For an envelope that was held back or rebuilt, and for a notice: all envelopes of the events up to this position
+    /// were written before it, or are held back.
     pub through: Option<Position>,
-    /// The sequence of the oldest event of which something was held back when this envelope was put in line.
+    /// The sequence of the oldest event with an envelope held back at the time when this one was queued.
     pub held_from: Option<u64>,
 }
 
@@ -177,20 +179,20 @@ impl WriteMarkers {
     }
 }
 
-/// What the stream already holds.
+/// What the stream already contains.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Resume {
     /// Everything up to here was written or is held back; `None` if the stream is empty.
     pub after: Option<Origin>,
-    /// The oldest event of which something was held back.
+    /// The oldest event with an envelope held back.
     pub held_from: Option<u64>,
-    /// When the message was stored that says so.
+    /// When the message with these markers was stored.
     pub stored_at: Option<OffsetDateTime>,
 }
 
 impl Resume {
-    /// Whether an envelope of this origin is still to be written. Origins of another epoch of
-    /// `EVENTS` tell nothing about this one.
+    /// Whether an envelope of this origin is still to be written. Origins of another epoch of `EVENTS` cannot be
+    /// compared with it.
     #[must_use]
     pub fn wants(&self, origin: Origin) -> bool {
         let Some(after) = self.after else { return true };
@@ -200,20 +202,21 @@ impl Resume {
 }
 
 impl EnvelopeWriter {
-    /// How many publications may be unconfirmed.
+    /// The maximum number of unconfirmed publications.
     #[expect(clippy::cast_possible_truncation, reason = "a small constant")]
     pub const MAX_PENDING: usize = fence::ZONE as usize;
 
-    /// Takes up writing at the end of the stream, as it is at its leader. Disturbs nobody before something is sent.
+    /// Opens a writer at the end of the stream, as its leader has it. Disturbs no other writer until it sends
+    /// something.
     pub async fn open(topology: &Topology) -> Result<(Self, Resume), WriteError> {
-        // In this order: an envelope written in between belongs to another writer, and the first
-        // publication is refused because of it.
+        // The order matters: an envelope written between the two requests belongs to another writer, and makes the
+        // first publication fail.
         let info = topology.envelopes.get_info().await.map_err(WriteError::unavailable)?;
         let resume = last_resume(topology, info.state.first_sequence).await?.unwrap_or_default();
         Ok((Self::at(topology, info.state.last_sequence, Term::NotBegun), resume))
     }
 
-    /// Takes the end of the stream from whoever writes there.
+    /// Takes over the end of the stream from any other writer.
     pub(crate) async fn seize(topology: &Topology) -> Result<Self, WriteError> {
         Ok(Self::at(topology, fence::seize(topology).await?, Term::Fenced))
     }
@@ -223,19 +226,19 @@ impl EnvelopeWriter {
         Self { topology, led_in: None, term, last_sequence, sent: 0, confirmed }
     }
 
-    /// What is written from here on says that its projector led in this term.
+    /// Sets the term of the projector that the following messages carry.
     #[must_use]
     pub fn led_in(self, term: Option<u64>) -> Self {
         Self { led_in: term, ..self }
     }
 
-    /// Whether this writer knows what the stream holds that ends with this sequence.
+    /// Whether this writer knows the content of a stream that ends with this sequence.
     #[must_use]
     pub fn is_at(&self, last_sequence: u64) -> bool {
         self.last_sequence == last_sequence
     }
 
-    /// Sends an envelope behind all that were sent before.
+    /// Sends an envelope after all that were sent before.
     pub async fn send(
         &mut self,
         outgoing: impl Into<Outgoing<'_>>,
@@ -254,7 +257,7 @@ impl EnvelopeWriter {
         self.publish(subject, headers, envelope.body.clone()).await
     }
 
-    /// Tells, behind all that was sent before, that a tenant's envelopes are in this place from here on.
+    /// Announces, after all that was sent before, that a tenant's envelopes are in this place from here on.
     pub async fn announce(
         &mut self,
         tenant: &Tenant,
@@ -267,7 +270,7 @@ impl EnvelopeWriter {
         self.publish(subject, headers, Bytes::new()).await
     }
 
-    /// Sends a message behind all that were sent before.
+    /// Sends a message after all that were sent before.
     pub(crate) async fn publish(
         &mut self,
         subject: String,
@@ -295,7 +298,7 @@ impl EnvelopeWriter {
         if self.term == Term::NotBegun
             && let Stage::Sent(first) = stage
         {
-            // The first message of the stream is its own fence, so nothing may be under way behind it.
+            // The first message of the stream is its own fence, so no other may be in flight after it.
             let stored = first.await.map_err(WriteError::from_publish)?;
             stage = Stage::Known(Some(Ok(stored)));
         }
@@ -306,8 +309,8 @@ impl EnvelopeWriter {
     }
 }
 
-/// Removes envelopes that were stored behind one that was refused. That happens only to who writes into the stream beside
-/// its writers, by hand; from whom no fence tells that the end is not the writer's any more.
+/// Removes envelopes that were stored after a refused one. That happens only when a message is published into the
+/// stream by hand, beside its writers: no fence then shows that the end has moved.
 pub async fn remove_strays(topology: &Topology, sequences: &[u64]) -> Result<(), WriteError> {
     for sequence in sequences {
         let Err(error) = topology.envelopes.delete_message(*sequence).await else { continue };
@@ -319,8 +322,8 @@ pub async fn remove_strays(topology: &Topology, sequences: &[u64]) -> Result<(),
     Ok(())
 }
 
-/// What the last message says, envelope or notice, that was written by a projector. Looks behind what somebody else
-/// put into the stream: taking its end for empty would have written what is there once more.
+/// The markers of the last message, envelope or notice, that a projector wrote. Skips messages that others put into the
+/// stream: if its end were read as empty, existing envelopes would be written again.
 async fn last_resume(topology: &Topology, first_sequence: u64) -> Result<Option<Resume>, WriteError> {
     let (envelopes, shard) = (&topology.envelopes, topology.shard());
     let envelope = last_on(topology, &EnvelopeSubject::all(shard)).await?;
@@ -355,20 +358,20 @@ async fn last_on(topology: &Topology, subject: &str) -> Result<Option<StreamMess
 /// Why an envelope was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The stream does not end where this writer thinks: another one wrote, or a publication
-    /// before this one was lost.
+    /// The stream does not end where this writer expects: another writer wrote, or an earlier publication was lost.
     #[error("the stream ENVELOPES does not end where this writer left it")]
     LostPlace,
-    /// It was stored before, so it has not taken the place that was meant for it, and nothing sent behind it will be stored.
+    /// The message was stored before, so it did not take the sequence that was meant for it. Nothing sent after it will
+    /// be stored.
     #[error("the stream ENVELOPES holds the message already")]
     Repeated,
-    /// More would be under way than fences keep out.
+    /// More publications would be in flight than the fences cover.
     #[error("{} publications are not confirmed yet; no more may be under way", fence::ZONE)]
     Unconfirmed,
-    /// The stream will not take it, however often it is sent.
+    /// The stream never accepts the message, however often it is sent.
     #[error("stream ENVELOPES does not take the message")]
     Refused(#[source] PublishError),
-    /// NATS is slow, has no leader, or is away.
+    /// NATS is slow, has no leader, or is unavailable.
     #[error("stream ENVELOPES cannot be written now")]
     Unavailable(#[source] async_nats::Error),
 }

@@ -1,4 +1,4 @@
-//! What every store of durable consumers keeps, shown on both against a real nats-server.
+//! Tests the guarantees of both stores of durable consumers against a real nats-server.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in what its tests share")]
 

@@ -1,4 +1,4 @@
-//! Why there is no connection to NATS.
+//! Errors of connecting to NATS.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,35 +10,35 @@ use super::ConnectSettings;
 /// Why there is no connection to NATS.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// No server accepts connections there.
+    /// No server accepts connections at the address.
     #[error("cannot connect to NATS at {url}; is nats-server running there? `nats.url` says where to look")]
     Unreachable {
         /// The configured servers.
         url: String,
-        /// What the client says of the last one that it tried.
+        /// The error of the client for the last server that it tried.
         #[source]
         source: Box<async_nats::ConnectError>,
     },
-    /// The server does not accept the login.
+    /// The server refuses the login.
     #[error(
         "NATS at {url} refuses the login by {login}; \
-         it takes `nats.credentials`, `nats.user`, `nats.token`, `nats.nkey_seed` or `nats.tls_certificate`"
+         set `nats.credentials`, `nats.user`, `nats.token`, `nats.nkey_seed` or `nats.tls_certificate`"
     )]
     Refused {
         /// The configured servers.
         url: String,
         /// How this process logged in.
         login: &'static str,
-        /// What the client says.
+        /// The error of the client.
         #[source]
         source: Box<async_nats::ConnectError>,
     },
-    /// The server does not speak NATS, or the network swallows everything.
-    #[error("nothing at {url} answered as NATS within {timeout:?}; `nats.url` says where to look")]
+    /// The server does not speak NATS, or the network drops everything.
+    #[error("nothing at {url} answered as NATS within {timeout:?}; check `nats.url`")]
     Silent {
         /// The configured servers.
         url: String,
-        /// How long each had.
+        /// The timeout of each server.
         timeout: Duration,
     },
     /// The credentials cannot be read.
@@ -46,7 +46,7 @@ pub enum ConnectError {
     Credentials {
         /// The configured file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         #[source]
         source: std::io::Error,
     },

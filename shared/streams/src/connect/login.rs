@@ -10,10 +10,10 @@ use super::ConnectError;
 /// How a process logs in to NATS. `Debug` shows no secret.
 #[derive(Clone, Default)]
 pub enum Login {
-    /// Not at all, or by its TLS certificate.
+    /// Without credentials, or by the TLS certificate.
     #[default]
     Anonymous,
-    /// With a `.creds` file, which has a token of its user and a seed.
+    /// With a `.creds` file, which contains a token of the user and a seed.
     Credentials(PathBuf),
     /// With a user name and a password.
     Password {
@@ -22,7 +22,7 @@ pub enum Login {
         /// The password.
         password: String,
     },
-    /// With a token that the server gives to all.
+    /// With a token that all clients of the server share.
     Token(String),
     /// With the seed of an nkey.
     NkeySeed(String),
@@ -42,7 +42,7 @@ impl Login {
         })
     }
 
-    /// Its name for people.
+    /// A description for error texts.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Anonymous => "no credentials",

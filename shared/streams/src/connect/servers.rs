@@ -1,18 +1,18 @@
-//! Which server is tried next.
+//! Chooses the server to try next.
 
 use std::sync::{Mutex, PoisonError};
 
 use async_nats::{ReconnectToServer, Server, ServerAddr};
 
-/// Remembers in which order servers were tried, so that the next one is the one whose turn is longest ago: the server that
-/// was just lost, or could not be reached, comes last.
+/// Records the order in which servers were tried. The next one is the server that was tried longest ago: the server
+/// that was just lost, or could not be reached, comes last.
 #[derive(Debug, Default)]
 pub(super) struct Servers {
     tried: Mutex<Vec<ServerAddr>>,
 }
 
 impl Servers {
-    /// Any server that was not tried yet, else the one that was tried before all others.
+    /// Returns a server that was not tried yet, else the one that was tried longest ago.
     pub(super) fn choose(&self, pool: &[Server]) -> Option<ReconnectToServer> {
         let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         tried.retain(|addr| pool.iter().any(|server| server.addr == *addr));
@@ -23,7 +23,7 @@ impl Servers {
         let addr = pool.iter().min_by_key(rank)?.addr.clone();
         tried.retain(|other| *other != addr);
         tried.push(addr.clone());
-        // Pauses are the client's, by the number of attempts in a row.
+        // The client chooses the pause by the number of attempts in a row.
         Some(ReconnectToServer { addr, delay: None })
     }
 }

@@ -1,8 +1,8 @@
-//! Leaving a server that answers, but whose JetStream does not.
+//! Leaves a server that answers while its JetStream does not.
 //!
-//! A nats-server that is cut off from its cluster goes on answering pings. What its clients ask of JetStream is answered
-//! by nobody, or with "temporarily unavailable", for as long as that lasts, while the other servers have elected new
-//! leaders long since. An election itself takes about four seconds, in which no server answers.
+//! A nats-server that is cut off from its cluster continues to answer pings. Requests of its clients to JetStream get
+//! no answer, or "temporarily unavailable", for as long as that lasts, although the other servers elected new leaders
+//! long ago. An election itself takes about four seconds, in which no server answers.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::topology::{EVENTS, Topology};
 
-/// How often JetStream is asked for a sign of life, and how long an answer may take.
+/// How often JetStream is asked, and how long an answer may take.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How long it may give none: longer than an election.
+/// How long JetStream may not answer: longer than an election.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest patience: where no server can serve, another one is no better, and each change costs.
+/// The longest time without an answer: if no server can serve, another one is no better, and each change has a cost.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(40);
 
 /// Changes to another server of the cluster each time that JetStream has not answered for some seconds. Never returns.
@@ -37,13 +37,13 @@ pub async fn leave_cut_off_servers(topology: &Topology) {
         let servers = client.server_pool().await.map_or(0, |servers| servers.len());
         if servers > 1 {
             tracing::warn!("JetStream does not answer through this NATS server; changing to another one");
-            // It fails when the connection has ended for good, which others notice as well.
+            // Fails when the connection has ended for good, which its users detect themselves.
             _ = client.force_reconnect().await;
         }
     }
 }
 
-/// Whether JetStream answers anything at all about the stream of events; that it is not there is an answer.
+/// Whether JetStream answers a request for the stream of events; an error that it does not exist is an answer.
 async fn is_served(topology: &Topology) -> bool {
     let asked = topology.context.get_stream(EVENTS);
     match timeout(INTERVAL, asked).await {
@@ -55,12 +55,12 @@ async fn is_served(topology: &Topology) -> bool {
 
 fn is_answer(error: &async_nats::jetstream::context::GetStreamError) -> bool {
     use async_nats::jetstream::context::GetStreamErrorKind;
-    /// "JetStream system temporarily unavailable", as an HTTP server would say it.
+    /// "JetStream system temporarily unavailable", as an HTTP status.
     const UNAVAILABLE: usize = 503;
     matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.code() != UNAVAILABLE)
 }
 
-/// For how long JetStream has given no sign of life.
+/// How long JetStream has not answered.
 struct Silence {
     since: Option<Instant>,
     patience: Duration,
@@ -71,12 +71,12 @@ impl Silence {
         Self { since: None, patience: PATIENCE }
     }
 
-    /// There is no connection, which says nothing of JetStream.
+    /// There is no connection, so nothing is known of JetStream.
     fn pause(&mut self) {
         self.since = None;
     }
 
-    /// Notes an answer or its absence; true when it is time to change.
+    /// Records an answer or its absence; returns whether it is time to change the server.
     fn note(&mut self, answers: bool, now: Instant) -> bool {
         if answers {
             *self = Self::new();
@@ -96,7 +96,7 @@ impl Silence {
 mod tests {
     use super::*;
 
-    /// The seconds at which it is time to change, of two minutes with an answer at these seconds.
+    /// The seconds at which it is time to change, within two minutes, with answers at these seconds.
     fn changes(answers: impl Fn(u64) -> bool) -> Vec<u64> {
         let (start, mut silence) = (Instant::now(), Silence::new());
         let mut is_time = |second: &u64| silence.note(answers(*second), start + Duration::from_secs(*second));

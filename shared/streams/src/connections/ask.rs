@@ -1,4 +1,4 @@
-//! The asking side: all gateways, a page of each at a time.
+//! The client of the service: asks all gateways, one page of each at a time.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -14,18 +14,18 @@ use tokio::time::Instant;
 
 use super::{ANSWERS, ConnectionName, ConnectionReport, NEXT, Operation, Ordinal, SERVICE, Search};
 
-/// How long gateways may take to say that they are there.
+/// How long to wait for gateways to report their names.
 const ROLL_CALL: Duration = Duration::from_secs(1);
-/// How long a gateway may take for a page.
+/// How long a gateway may take to answer with a page.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Gateways that are asked at once.
+/// How many gateways are asked at once.
 const AT_ONCE: usize = 8;
 
-/// Connections as they are told; an error is about one gateway, and others go on.
+/// Connections as they arrive. An error concerns one gateway; others follow.
 pub type ConnectionList = BoxStream<'static, Result<ConnectionReport, AskError>>;
 
-/// Asks every gateway about a tenant's connections, or those of one user. Takes a second at least, since
-/// nobody knows how many gateways there are: those count that answer the roll call.
+/// Asks every gateway for a tenant's connections, or those of one user. Takes at least a second, since the number of
+/// gateways is unknown: only those that report their names in time are asked.
 #[must_use]
 pub fn ask(client: &Client, operation: Operation, tenant: &Tenant, search: Search) -> ConnectionList {
     let (client, tenant) = (client.clone(), tenant.clone());
@@ -36,7 +36,7 @@ pub fn ask(client: &Client, operation: Operation, tenant: &Tenant, search: Searc
     answers.boxed()
 }
 
-/// Asks the gateway of this connection about it alone. A gateway that is not there has no connections.
+/// Asks the gateway of this connection for it alone. A gateway that does not run has no connections.
 #[must_use]
 pub fn ask_about(
     client: &Client,
@@ -53,7 +53,7 @@ pub fn ask_about(
         .boxed()
 }
 
-/// Asking which gateways there are.
+/// Collects the names of all gateways.
 enum RollCall {
     Before(Client),
     Listening { answers: Subscriber, until: Instant, names: HashSet<String> },
@@ -61,7 +61,7 @@ enum RollCall {
 }
 
 impl RollCall {
-    /// The names of all gateways, as they answer; an error if none does.
+    /// Returns the names of all gateways as they arrive; an error if there are none.
     fn of(client: Client) -> impl Stream<Item = Result<String, AskError>> + Send {
         let names = stream::unfold(Self::Before(client), |mut call| async move {
             let name = call.next().await?;
@@ -105,7 +105,7 @@ impl RollCall {
     }
 }
 
-/// What is left to ask of one gateway.
+/// The remaining requests to one gateway.
 struct Asking {
     client: Client,
     gateway: String,
@@ -116,7 +116,7 @@ struct Asking {
 
 enum Step {
     Page,
-    /// Reports of the page that are not handed out yet, last first, and where the next page begins.
+    /// Reports of the page that are not returned yet, in reverse order, and where the next page begins.
     Reports(Vec<ConnectionReport>, Option<Ordinal>),
     Over,
 }
@@ -169,13 +169,13 @@ impl Asking {
         }
         let next = header(&answer, NEXT).map(str::parse::<Ordinal>).transpose();
         let next = next.map_err(|error| misunderstood(error.to_string()))?;
-        // A gateway that does not get on would be asked for ever.
+        // Otherwise a gateway whose pages do not advance would be asked forever.
         if next.is_some_and(|next| next <= self.search.after) {
             return Err(misunderstood("its pages do not ascend".to_owned()));
         }
         #[expect(
             clippy::disallowed_methods,
-            reason = "reports have texts and numbers alone, and nothing nests"
+            reason = "reports contain only texts and numbers, without nesting"
         )]
         let lines = serde_json::Deserializer::from_slice(&answer.payload).into_iter();
         let mut reports = lines
@@ -186,7 +186,7 @@ impl Asking {
     }
 }
 
-/// A subject for one answer, of those that gateways may answer on.
+/// A subject for one answer, on which gateways may publish.
 fn inbox(client: &Client) -> String {
     let unique = client.new_inbox();
     let (_, unique) = unique.rsplit_once('.').unwrap_or_default();
@@ -197,46 +197,46 @@ fn header<'m>(message: &'m Message, name: &str) -> Option<&'m str> {
     message.headers.as_ref()?.get(name).map(async_nats::HeaderValue::as_str)
 }
 
-/// Why it is not known who is connected.
+/// Why connections cannot be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// Gateways cannot be asked.
-    #[error("cannot ask which gateways there are")]
+    /// The gateways cannot be asked.
+    #[error("cannot ask for the running gateways")]
     RollCall {
-        /// What the client says.
+        /// The error of the client.
         #[source]
         source: async_nats::Error,
     },
-    /// There is no gateway, or none that can be asked.
+    /// There is no gateway, or none may answer.
     #[error(
-        "no gateway answered within {ROLL_CALL:?}; does one run, and may its NATS user answer as \
-         deploy/nats-accounts.sh says?"
+        "no gateway answered within {ROLL_CALL:?}; check that one runs, and that its NATS user has \
+         the permissions of deploy/nats-accounts.sh"
     )]
     Nobody,
-    /// One gateway does not answer, or no more.
+    /// A gateway does not answer.
     #[error(
-        "gateway {gateway} did not answer within {PATIENCE:?}, and what it serves is missing here; if it has ended, so \
-         have its connections"
+        "gateway {gateway} did not answer within {PATIENCE:?}, so its connections are missing here; \
+         if it has stopped, they are closed"
     )]
     Silent {
-        /// Its name.
+        /// The name of the gateway.
         gateway: String,
-        /// What the client says.
+        /// The error of the client.
         #[source]
         source: RequestError,
     },
     /// A gateway of another version.
-    #[error("gateway {gateway} answered what is not understood here: {text}")]
+    #[error("gateway {gateway} sent an answer that cannot be read: {text}")]
     Misunderstood {
-        /// Its name.
+        /// The name of the gateway.
         gateway: String,
-        /// What is wrong with it.
+        /// Why the answer cannot be read.
         text: String,
     },
 }
 
 impl AskError {
-    /// Whether NATS knows of nobody who could answer for the gateway: it has ended, or there never was one of this name.
+    /// Whether the request had no responder: the gateway has stopped, or never existed.
     fn says_nobody_listens(&self) -> bool {
         matches!(self, Self::Silent { source, .. } if source.kind() == RequestErrorKind::NoResponders)
     }

@@ -1,17 +1,17 @@
-//! Which connection: a gateway, and its ordinal there. Pure.
+//! Names a connection: a gateway, and the connection's ordinal there. Pure.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// An ordinal within a gateway. Those of one shard ascend with each new connection, and are never used again.
+/// An ordinal within a gateway. The ordinals of one worker ascend with each new connection, and are never reused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Ordinal {
-    /// The shard of the gateway.
+    /// The number of the gateway's worker.
     pub shard: usize,
-    /// The shard's number for the connection; the first is 1.
+    /// The worker's number for the connection; the first is 1.
     pub number: u64,
 }
 
@@ -47,12 +47,12 @@ impl TryFrom<String> for Ordinal {
     }
 }
 
-/// Names a connection among those of all gateways: `<gateway>.<shard>.<number>`.
+/// The name of a connection among all gateways: `<gateway>.<shard>.<number>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ConnectionName {
-    /// The gateway's name, which may have dots.
+    /// The name of the gateway, which may contain dots.
     pub gateway: String,
-    /// Where it is there.
+    /// The ordinal within the gateway.
     pub ordinal: Ordinal,
 }
 
@@ -75,7 +75,7 @@ impl FromStr for ConnectionName {
     }
 }
 
-/// A text that names no connection.
+/// A text that is not the name of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} names no connection, expected <gateway>.<shard>.<number> as a listing shows it")]
 pub struct ConnectionNameError(String);

@@ -1,4 +1,4 @@
-//! A gateway's side: questions come, pages go.
+//! The gateway's side: receives requests and answers with pages.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use tidings_model::{Tenant, json, subject};
 
 use super::{NEXT, Operation, Ordinal, SERVICE, Search};
 
-/// A gateway that can be asked.
+/// The service with which a gateway answers requests for its connections.
 pub struct ConnectionService {
     service: Service,
     requests: Select<Endpoint, Endpoint>,
@@ -22,27 +22,26 @@ pub struct ConnectionService {
 /// A request for a page.
 #[derive(Debug)]
 pub struct Question {
-    /// What to do.
+    /// The requested operation.
     pub operation: Operation,
-    /// Of whose connections.
+    /// The tenant of the connections.
     pub tenant: Tenant,
-    /// With which.
+    /// The selection of connections.
     pub search: Search,
     request: Request,
 }
 
-/// A part of the answer.
+/// One page of the answer.
 #[derive(Debug, Default)]
 pub struct Page {
-    /// Reports, a line each.
+    /// The reports, one per line.
     pub lines: Vec<u8>,
-    /// After which ordinal to go on, unless this is the end.
+    /// The ordinal after which the next page begins; `None` on the last page.
     pub next: Option<Ordinal>,
 }
 
 impl ConnectionService {
-    /// Lets the gateway of this name be asked. After a loss of the connection to NATS, the client sees to it
-    /// that it still can.
+    /// Starts the service for the gateway of this name. The client restores its subscriptions after a reconnect.
     pub async fn start(client: &async_nats::Client, gateway: &str) -> Result<Self, ServiceError> {
         let metadata = HashMap::from([("gateway".to_owned(), gateway.to_owned())]);
         let service = client
@@ -62,7 +61,7 @@ impl ConnectionService {
         Ok(Self { service, requests })
     }
 
-    /// The next question; what is none is told so and passed over. `None` when the client has ended.
+    /// Returns the next request; answers malformed ones with an error. `None` when the client has ended.
     pub async fn next(&mut self) -> Option<Question> {
         loop {
             let request = self.requests.next().await?;
@@ -75,15 +74,15 @@ impl ConnectionService {
         }
     }
 
-    /// Answers nobody any more.
+    /// Stops answering.
     pub async fn stop(self) {
-        // Fails if there is nobody left to be told.
+        // Fails if the client has already ended.
         let _ = self.service.stop().await;
     }
 }
 
 impl Question {
-    /// Answers.
+    /// Sends the answer.
     pub async fn answer(self, page: Page) {
         let mut headers = HeaderMap::new();
         if let Some(next) = page.next {
@@ -102,18 +101,18 @@ fn parse(request: &Request) -> Result<(Operation, Tenant, Search), Complaint> {
         _ => Operation::List,
     };
     let search = json::read(&request.message.payload);
-    let search = search.map_err(|error| bad(format!("the request is no search: {error}")))?;
+    let search = search.map_err(|error| bad(format!("the request is not a search: {error}")))?;
     Ok((operation, tenant, search))
 }
 
 async fn respond(request: &Request, answer: Result<Bytes, Complaint>, headers: HeaderMap) {
-    // A request without a subject to answer on was none.
+    // The request has no reply subject.
     if let Err(error) = request.respond_with_headers(answer, headers).await {
-        tracing::debug!(%error, "a question about connections is not answered");
+        tracing::debug!(%error, "cannot answer a request for connections");
     }
 }
 
-/// A gateway cannot be asked about its connections.
+/// The service cannot be started.
 #[derive(Debug, thiserror::Error)]
-#[error("the gateway cannot be asked who is connected")]
+#[error("cannot start the service that lists connections")]
 pub struct ServiceError(#[source] async_nats::Error);

@@ -1,7 +1,7 @@
-//! Trying again after another writer was quicker.
+//! Retries after a conflict with another writer.
 //!
-//! Pauses are random, so that writers which met once do not meet again, and short, as whoever was
-//! quicker is done within a round trip.
+//! Pauses are random, so that two writers that conflicted once do not conflict again, and short, as the other writer
+//! finishes within a round trip.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use tokio::time::Instant;
 
 use super::{ConsumerName, ConsumerStoreError};
 
-/// After so long something else than a busy moment is wrong.
+/// After this time the cause is not contention alone.
 const BOUND: Duration = Duration::from_secs(10);
 const FIRST_MICROSECONDS: u64 = 1_000;
 const LONGEST_MICROSECONDS: u64 = 64_000;
 
-/// Attempts at writing one consumer.
+/// Attempts to write one consumer.
 pub(super) struct Contention<'n> {
     name: &'n ConsumerName,
     began: Instant,
@@ -28,7 +28,7 @@ impl<'n> Contention<'n> {
         Self { name, began: Instant::now(), longest_pause: FIRST_MICROSECONDS, random: RandomState::new() }
     }
 
-    /// Waits before the next attempt, or says that there have been enough.
+    /// Waits before the next attempt, or fails when the time is used up.
     pub(super) async fn pause(&mut self) -> Result<(), ConsumerStoreError> {
         let waited = self.began.elapsed();
         if waited > BOUND {

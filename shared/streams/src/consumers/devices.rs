@@ -1,32 +1,30 @@
-//! How many devices a user may have, and which one gives way to a new one.
+//! Limits the devices of a user, and chooses the device to remove for a new one.
 //!
-//! A device is often no more than a login: its name is the token's `sid` where the client gives
-//! none, so a user who logs in every other day has sixteen within a month. Refusing the
-//! seventeenth would lock out the one device that the user is holding, for the sake of logins that
-//! nobody will come back to. So the device that was seen longest ago gives way; should it return
-//! after all, it starts as a device seen for the first time.
+//! A device is often no more than a login: its name is the token's `sid` if the client gives none, so a user who logs
+//! in every other day has sixteen within a month. Refusing the seventeenth would lock out the only device in use, for
+//! the sake of logins that never return. Therefore the device that was seen longest ago is removed. If it returns after
+//! all, it starts as a new device.
 //!
-//! A device that is connected never gives way: it would come back with its gateway's next save, and
-//! seventeen devices would chase each other around sixteen places. When all are connected, the
-//! newcomer is refused.
+//! A connected device is never removed: its gateway's next save would create it again, and seventeen devices would keep
+//! replacing each other in sixteen places. When all are connected, the new device is refused.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, future};
 
 use super::state::ConsumerState;
 use super::{ConsumerName, ConsumerStore, ConsumerStoreError};
 
-/// How many durable consumers a user has at most. Devices that appear at the very same moment may
-/// exceed it until the next one appears.
+/// The maximum number of durable consumers of a user. Devices that appear at the very same moment may exceed it until
+/// the next one appears.
 pub const MAX_DEVICES: usize = 16;
 
-/// Removes devices of the user until this one fits in as well.
+/// Removes devices of the user until the new one fits.
 pub(super) async fn make_room(
     store: &dyn ConsumerStore,
     name: &ConsumerName,
     now: u64,
 ) -> Result<(), ConsumerStoreError> {
     let devices = store.list(name.tenant(), Some(name.user())).filter(|listed| {
-        // What cannot be read is one device's trouble, and nobody knows whether it is connected.
+        // An unreadable record affects one device only, and does not show whether that device is connected.
         future::ready(!matches!(listed, Err(ConsumerStoreError::Damaged { .. })))
     });
     let devices = devices.map_ok(|(device, stored)| (device, stored.state)).try_collect().await?;
@@ -35,13 +33,13 @@ pub(super) async fn make_room(
         return Err(ConsumerStoreError::TooManyDevices { tenant, user });
     };
     for device in devices {
-        tracing::info!(%device, newcomer = %name, "a device gives way to a newer one of the same user");
+        tracing::info!(%device, newcomer = %name, "removed a device to make room for a new one of the same user");
         store.remove(&device).await?;
     }
     Ok(())
 }
 
-/// Which of a user's devices give way so that another one fits in, or `None` if not enough can.
+/// Chooses the devices of a user to remove so that a new one fits, or returns `None` if too few can be removed.
 pub(super) fn giving_way<D>(devices: Vec<(D, ConsumerState)>, now: u64) -> Option<Vec<D>> {
     let excess = (devices.len() + 1).saturating_sub(MAX_DEVICES);
     let mut away: Vec<_> = devices.into_iter().filter(|(_, state)| !state.is_connected(now)).collect();
@@ -64,7 +62,7 @@ mod tests {
         Change::new(Position { epoch: Epoch(1), sequence: 0 }, presence, seen_at).apply(None)
     }
 
-    /// Devices by their age in seconds; a negative one is connected.
+    /// Devices by their age in seconds; a negative age means connected.
     #[track_caller]
     fn check(ages: impl IntoIterator<Item = i64>, expected: Option<&[i64]>) {
         let devices = ages.into_iter().map(|age| (age, state(NOW - age.unsigned_abs(), age < 0)));

@@ -1,4 +1,4 @@
-//! Why a consumer could not be read or written.
+//! Errors of reading and writing consumers.
 
 use std::error::Error;
 use std::time::Duration;
@@ -16,34 +16,34 @@ use crate::topology::{ENVELOPES, TopologyError};
 /// Why an operation on consumers failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsumerStoreError {
-    /// NATS is slow, has no leader, is away, or refuses.
+    /// NATS is slow, has no leader, is unavailable, or refuses.
     #[error("cannot {action} now")]
     Unavailable {
-        /// What was attempted, as a verb and its object.
+        /// The failed operation, as a verb and its object.
         action: String,
-        /// What the client says.
+        /// The error of the client.
         #[source]
         source: async_nats::Error,
     },
-    /// Other gateways wrote the same consumer all the time.
-    #[error("consumer {name} was written by others for {waited:?} without a gap; save it again later")]
+    /// Other gateways kept writing the same consumer.
+    #[error("other gateways kept writing consumer {name} for {waited:?}; save it again later")]
     Contended {
         /// The consumer.
         name: ConsumerName,
-        /// How long it was tried.
+        /// How long the write was attempted.
         waited: Duration,
     },
-    /// All places of the user are taken by devices that are connected now.
+    /// The user has the maximum number of devices, and all of them are connected.
     #[error(
         "user {user:?} of tenant {tenant} has {MAX_DEVICES} devices connected, which is the most; disconnect one first"
     )]
     TooManyDevices {
-        /// The application.
+        /// The tenant.
         tenant: Tenant,
         /// The user.
         user: String,
     },
-    /// The server takes no more JetStream consumers on the stream.
+    /// The server permits no more JetStream consumers on the stream.
     #[error(
         "consumer {name} cannot be created: nats-server takes no more consumers on stream {ENVELOPES} (1000, unless \
          its `jetstream {{ limits {{ default_max_consumers }} }}` says otherwise); set `consumers.store` to \"kv\", \
@@ -53,22 +53,22 @@ pub enum ConsumerStoreError {
         /// The consumer.
         name: ConsumerName,
     },
-    /// What is stored is not what this version of Tidings writes.
+    /// The record is not one that this version of Tidings writes.
     #[error(
-        "what is stored as consumer {key:?} cannot be read; `tidings consumers rm` removes it, and the device then \
+        "the record of consumer {key:?} cannot be read; `tidings consumers rm` removes it, and the device then \
          starts as one that connects for the first time"
     )]
     Damaged {
-        /// The key or name that NATS has it under.
+        /// The key or name in NATS.
         key: String,
-        /// What is wrong with it.
+        /// Why it cannot be read.
         #[source]
         source: RecordError,
     },
 }
 
 impl ConsumerStoreError {
-    /// Whether JetStream refuses the record for good, because of its size: another, smaller one may be taken.
+    /// Whether JetStream always refuses the record because of its size; it may accept a smaller one.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         let Self::Unavailable { source, .. } = self else { return false };
@@ -91,10 +91,10 @@ impl ConsumerStoreError {
 /// Why a store of consumers cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenConsumersError {
-    /// A bucket is missing and cannot be created, or cannot serve.
+    /// A bucket is missing and cannot be created, or cannot be used.
     #[error(transparent)]
     Bucket(#[from] TopologyError),
-    /// The server cannot move a consumer.
+    /// The server cannot reset a consumer.
     #[error(
         "consumers.store = \"jetstream\" needs nats-server 2.14 or later, which can reset a consumer, and this one is \
          {found}; update it, or set `consumers.store` to \"kv\""

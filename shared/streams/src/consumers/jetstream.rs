@@ -1,13 +1,12 @@
-//! Consumers as real JetStream durable consumers on `ENVELOPES`, which other NATS clients can read.
+//! Stores consumers as JetStream durable consumers on `ENVELOPES`, which other NATS clients can read.
 //!
-//! The position is the consumer's ack floor, so what another client acknowledges counts, and is
-//! moved with the reset API (NATS ADR-60); all else is in the consumer's metadata. A reset has no
-//! condition attached, hence the leases; a client that acknowledges in the very moment of a save may
-//! see the same envelopes once more, but nothing is ever skipped. A stream made anew takes its
-//! consumers with it.
+//! The position is the consumer's ack floor, so acknowledgements of other clients count. It is moved with the reset API
+//! (NATS ADR-60); all other state is in the consumer's metadata. A reset cannot be conditional, hence the leases. A
+//! client that acknowledges during a save may receive the same envelopes again, but none is ever skipped. When a stream
+//! is recreated, its consumers are gone.
 //!
-//! The server bounds the consumers of a stream (1,000 unless told otherwise, from 2.15 on), and each costs it
-//! memory and files: this is for up to a thousand users.
+//! The server limits the consumers of a stream (1,000 by default, from 2.15 on), and each costs it memory and files:
+//! this store is for up to a thousand users.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +29,7 @@ use crate::topology::{Topology, epoch_of};
 
 mod record;
 
-/// Durable consumers as JetStream consumers.
+/// Stores durable consumers as JetStream consumers.
 #[derive(Debug, Clone)]
 pub struct JetStreamConsumers {
     shard: ShardNumber,
@@ -40,8 +39,8 @@ pub struct JetStreamConsumers {
 }
 
 impl JetStreamConsumers {
-    /// Creates what is missing beside `ENVELOPES` and checks what is there. Copies and storage of
-    /// the consumers are those of the stream.
+    /// Creates missing buckets and checks existing ones; `ENVELOPES` exists already. Replicas and storage of the
+    /// consumers are those of the stream.
     pub async fn open(topology: &Topology, settings: &ConsumerSettings) -> Result<Self, OpenConsumersError> {
         let client = topology.client();
         if !client.is_server_compatible(2, 14, 0) {
@@ -100,8 +99,8 @@ impl JetStreamConsumers {
         self.move_to(name, consumer.cached_info(), state).await
     }
 
-    /// Writes the metadata first: until the consumer has been moved as well, the older of the two
-    /// positions is the one that is read.
+    /// Writes the metadata first: until the consumer has been moved as well, readers use the older of the two
+    /// positions.
     async fn update(
         &self,
         name: &ConsumerName,
@@ -133,7 +132,7 @@ impl JetStreamConsumers {
         Ok(StoredConsumer { state, pending: Some(pending), revision: 0 })
     }
 
-    /// Sees to it that the user may have one more device.
+    /// Removes devices if necessary, so that the user may have one more.
     async fn make_room(&self, name: &ConsumerName, now: u64) -> Result<(), ConsumerStoreError> {
         let prefix = ConsumerName::consumers_of(name.tenant(), Some(name.user()));
         let names = self.envelopes.consumer_names();
@@ -157,7 +156,7 @@ impl ConsumerStore for JetStreamConsumers {
         self.leases.check().await
     }
 
-    /// They are consumers of one stream.
+    /// The consumers belong to the stream of one shard.
     fn serves(&self, shard: ShardNumber) -> bool {
         shard == self.shard
     }

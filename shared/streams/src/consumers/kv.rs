@@ -1,11 +1,10 @@
-//! Consumers as entries of the key-value bucket `CONSUMERS`: `<tenant>.<user>.<device>` to JSON.
+//! Stores consumers as entries of the key-value bucket `CONSUMERS`: `<tenant>.<user>.<device>` to JSON.
 //!
-//! Entries are removed by purging their subject, which unlike a key-value delete leaves no marker
-//! behind. The markers that `nats kv del` leaves are taken for what they mean.
+//! Entries are removed by purging their subject, which unlike a key-value delete leaves no marker. Markers left by
+//! `nats kv del` are read as removals.
 //!
-//! An entry that cannot be read is its device's trouble alone: the device is not served until the entry is removed. A
-//! gateway that serves the device already knows what stood there, and writes that again; but never over what a newer
-//! Tidings wrote.
+//! An unreadable entry affects only its device: the device is not served until the entry is removed. A gateway that
+//! already serves the device knows the state and writes it again, except over a record of a newer Tidings.
 
 use std::sync::Arc;
 
@@ -30,16 +29,16 @@ use crate::topology::Missing;
 
 mod listing;
 
-/// Durable consumers in a key-value bucket.
+/// Stores durable consumers in a key-value bucket.
 #[derive(Debug, Clone)]
 pub struct KvConsumers {
     bucket: Bucket,
     reported: Arc<Reported<ConsumerName>>,
 }
 
-/// What lies under a key.
+/// An entry of the bucket.
 struct Entry {
-    /// Without a state if there is no consumer.
+    /// The state; `None` if there is no consumer.
     state: Result<Option<ConsumerState>, RecordError>,
     /// The sequence that the next write must expect; 0 if there never was an entry.
     revision: u64,
@@ -55,7 +54,7 @@ impl Entry {
 }
 
 impl KvConsumers {
-    /// Creates the bucket if it is missing and checks it if it is there.
+    /// Creates the bucket if it is missing, checks it if it exists.
     pub async fn open(context: &Context, settings: &ConsumerSettings) -> Result<Self, OpenConsumersError> {
         let purpose = Purpose { name: "CONSUMERS", description: "Tidings: where users' devices stand" };
         let (kept, time_to_live) = (settings.bucket(), Some(settings.inactive_after));
@@ -63,7 +62,7 @@ impl KvConsumers {
         Ok(Self { bucket, reported: Arc::default() })
     }
 
-    /// Reads the entry at the leader, which has every write that was acknowledged.
+    /// Reads the entry from the leader, which has every acknowledged write.
     async fn read(&self, name: &ConsumerName) -> Result<Entry, ConsumerStoreError> {
         let subject = self.bucket.subject(&name.to_key());
         let entry = leader_get::last(&self.bucket.stream, &subject).await;
@@ -91,7 +90,7 @@ impl KvConsumers {
         Ok(revision.map(|revision| StoredConsumer { state, pending: None, revision }))
     }
 
-    /// Sees to it that the user may have this device.
+    /// Removes devices if necessary, so that the user may have this one.
     async fn make_room(&self, name: &ConsumerName, now: u64) -> Result<(), ConsumerStoreError> {
         let failed = |error| ConsumerStoreError::unavailable(format!("count the devices of {name}"), error);
         let (own, all) = (name.to_key(), ConsumerName::keys_of(name.tenant(), Some(name.user())));
@@ -105,7 +104,7 @@ impl KvConsumers {
         devices::make_room(self, name, now).await
     }
 
-    /// Removes what lies under these keys and returns how much it was.
+    /// Removes the entries with these keys and returns their number.
     async fn purge(&self, keys: &str) -> Result<u64, ConsumerStoreError> {
         let purged = self.bucket.stream.purge().filter(self.bucket.subject(keys)).await;
         let failed = |error| ConsumerStoreError::unavailable(format!("remove the consumers {keys}"), error);
@@ -150,7 +149,7 @@ impl ConsumerStore for KvConsumers {
         loop {
             let state = change.apply(stored.as_ref());
             if !must_write && stored.as_ref() == Some(&state) {
-                // Whoever wrote this has renewed it, and there is nothing to add.
+                // The other writer has renewed the entry, and there is nothing to add.
                 return Ok(StoredConsumer { state, pending: None, revision });
             }
             if let Some(saved) = self.write(name, state, revision).await? {
@@ -164,12 +163,12 @@ impl ConsumerStore for KvConsumers {
                     let error = error as &dyn std::error::Error;
                     tracing::error!(
                         consumer = %name, error,
-                        "what is stored of a connected device cannot be read; writing what was known of it"
+                        "the record of a connected device cannot be read; writing the known state again"
                     );
                     must_write = true;
                     (known_state.cloned(), entry.revision)
                 }
-                // Nothing lies there: the bucket has lost it. What is known is what it lost.
+                // There is no entry: the bucket has lost it. The known state replaces it.
                 Ok(None) if entry.revision == 0 => {
                     must_write = true;
                     (known_state.cloned(), 0)
@@ -207,7 +206,7 @@ impl ConsumerStore for KvConsumers {
     }
 }
 
-/// The state in an entry, or `None` if the entry says that there is none.
+/// Parses the state of an entry, or `None` if the entry is a removal marker.
 fn parse(headers: Option<&HeaderMap>, json: &[u8]) -> Result<Option<ConsumerState>, RecordError> {
     if is_removal(headers) { Ok(None) } else { record::decode(json).map(Some) }
 }

@@ -1,9 +1,8 @@
-//! One writer at a time for a JetStream consumer.
+//! Ensures one writer at a time for a JetStream consumer.
 //!
-//! JetStream moves a consumer wherever it is told to, with no condition attached, so between reading
-//! a position and moving it forward another gateway must not move it. A lease is a key of the
-//! bucket `CONSUMER_LEASES` that only one writer can create, and that disappears by itself when
-//! its holder dies. Work under a lease ends well before that, finished or not.
+//! A reset of a JetStream consumer cannot be conditional, so between reading a position and moving it forward no other
+//! gateway may move it. A lease is a key of the bucket `CONSUMER_LEASES` that only one writer can create, and that
+//! expires when its holder dies. Work under a lease is stopped well before that.
 
 use std::future::Future;
 use std::time::Duration;
@@ -26,7 +25,7 @@ pub(super) struct Leases {
 
 impl Leases {
     pub(super) async fn open(context: &Context, settings: &ConsumerSettings) -> Result<Self, TopologyError> {
-        // Nobody misses a lease after a restart of the server, which ended the work under it.
+        // Leases may be lost in a restart of the server, which also ends the work under them.
         let settings = BucketSettings { in_memory: true, ..settings.bucket() };
         let description = "Tidings: who is writing a JetStream consumer";
         let purpose = Purpose { name: "CONSUMER_LEASES", description };
@@ -34,13 +33,13 @@ impl Leases {
         Ok(Self { bucket })
     }
 
-    /// Creates the bucket again if it is gone; nobody misses a lease.
+    /// Recreates the bucket if it has disappeared; lost leases do no harm.
     pub(super) async fn check(&self) -> Result<bool, ConsumerStoreError> {
         let restored = self.bucket.restore().await.map(|_| false);
         restored.map_err(|error| ConsumerStoreError::unavailable("look up the bucket CONSUMER_LEASES", error))
     }
 
-    /// Does the work while no other gateway does work on this consumer.
+    /// Does the work while no other gateway works on this consumer.
     pub(super) async fn alone<T>(
         &self,
         name: &ConsumerName,
@@ -69,10 +68,10 @@ impl Leases {
         }
     }
 
-    /// Ends this very lease: one that has expired may have been followed by another writer's.
+    /// Ends this very lease: after an expired one there may be a lease of another writer.
     async fn release(&self, lease: u64) {
         if let Err(error) = self.bucket.stream.delete_message(lease).await {
-            tracing::debug!(%error, "could not give a lease back; it expires");
+            tracing::debug!(%error, "cannot give a lease back; it will expire");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Which consumer: a tenant, a user and a device, and how the three are written in NATS.
+//! Names a consumer by tenant, user and device, and encodes the name for NATS.
 //!
-//! Users and devices name themselves, so both are encoded wherever NATS would read a meaning into
-//! them, and no two consumers ever share a key or a name.
+//! Users and devices are arbitrary texts, so both are encoded wherever NATS would interpret them. No two consumers
+//! share a key or a name.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use tidings_model::{Address, Event, Tenant, subject};
 
-/// The longest encoded part of a JetStream consumer's name that is written out: with a tenant's
-/// 32 bytes, two parts and the separators the whole stays below the server's 255 bytes.
+/// The longest encoded part that a JetStream consumer's name contains literally: with a tenant's 32 bytes, two parts
+/// and the separators the name stays below the server's limit of 255 bytes.
 const LONGEST_PART: usize = 100;
 /// Separates the parts of a JetStream consumer's name; no encoded part contains it.
 const SEPARATOR: char = '+';
 /// Begins a part that is a hash; no encoded part contains it.
 const HASHED: char = '~';
 
-/// Names a durable consumer. Cheap to clone: the name is shared.
+/// The name of a durable consumer. Cheap to clone: the parts are shared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConsumerName(Arc<Parts>);
 
@@ -29,10 +29,10 @@ struct Parts {
 }
 
 impl ConsumerName {
-    /// The longest user and the longest device, in bytes: what an address's id may have.
+    /// The maximum length of a user and of a device in bytes: that of an address's id.
     pub const MAX_PART_LENGTH: usize = Address::MAX_ID_LENGTH;
 
-    /// Any text of 1 to [`ConsumerName::MAX_PART_LENGTH`] bytes names a user or a device.
+    /// Creates the name. Any text of 1 to [`ConsumerName::MAX_PART_LENGTH`] bytes is valid as a user or a device.
     pub fn new(
         tenant: Tenant,
         user: impl Into<String>,
@@ -47,7 +47,7 @@ impl ConsumerName {
         Ok(Self(Arc::new(parts)))
     }
 
-    /// The application.
+    /// The tenant.
     #[must_use]
     pub fn tenant(&self) -> &Tenant {
         &self.0.tenant
@@ -65,23 +65,23 @@ impl ConsumerName {
         &self.0.device
     }
 
-    /// `client/<user>/<device>`, the CloudEvents source of what the user says from this device.
+    /// `client/<user>/<device>`, the CloudEvents source of messages that the user publishes from this device.
     #[must_use]
     pub fn event_source(&self) -> String {
         format!("client/{}/{}", name_part(&self.0.user), name_part(&self.0.device))
     }
 
-    /// The id of the event that a message of the user becomes: the message's own, as the client gave it, unless no event can
-    /// have it. With the event's source it is different from that of every other user.
+    /// The id of the event that a user's message becomes: the client's message id, unless it is not valid as an event
+    /// id. Together with the event's source it is unique among users.
     #[must_use]
     pub fn event_id(message_id: &str) -> String {
         let can_travel = message_id.len() <= Event::MAX_ID_LENGTH && !message_id.contains(char::is_control);
         if can_travel { message_id.to_owned() } else { name_part(message_id) }
     }
 
-    /// `client/<tenant>/<user>/<message id>`, by which the projector recognizes a message that is sent again: the same from
-    /// whatever device, and different from that of every other user. It counts on the subjects alone that gateways publish
-    /// on, so no producer's event has it.
+    /// `client/<tenant>/<user>/<message id>`, by which the projector detects a message that is sent again: equal for
+    /// all devices of the user, and unique among users. It is regarded only on the subjects to which gateways publish,
+    /// so no producer's event has it.
     #[must_use]
     pub fn publication_id(&self, message_id: &str) -> String {
         format!("client/{}/{}/{}", self.0.tenant, name_part(&self.0.user), name_part(message_id))
@@ -92,7 +92,7 @@ impl ConsumerName {
         format!("{}.{}.{}", self.0.tenant, subject::encode(&self.0.user), subject::encode(&self.0.device))
     }
 
-    /// The name that [`ConsumerName::to_key`] made this key from.
+    /// Parses a key made by [`ConsumerName::to_key`].
     pub(crate) fn from_key(key: &str) -> Option<Self> {
         let mut tokens = key.split('.');
         let tenant = Tenant::parse(tokens.next()?).ok()?;
@@ -103,7 +103,7 @@ impl ConsumerName {
         Self::new(tenant, user, device).ok()
     }
 
-    /// The keys of a tenant, or of one of its users, with NATS's wildcards.
+    /// The keys of a tenant, or of one of its users, with NATS wildcards.
     pub(crate) fn keys_of(tenant: &Tenant, user: Option<&str>) -> String {
         match user {
             None => format!("{tenant}.>"),
@@ -111,13 +111,13 @@ impl ConsumerName {
         }
     }
 
-    /// `<tenant>+<user>+<device>`, the name of a JetStream consumer. What is too long for a name
-    /// is replaced by `~` and its SHA-256.
+    /// `<tenant>+<user>+<device>`, the name of a JetStream consumer. A part that is too long is replaced by `~` and its
+    /// SHA-256.
     pub(crate) fn to_consumer(&self) -> String {
         format!("{}{}", Self::consumers_of(&self.0.tenant, Some(&self.0.user)), name_part(&self.0.device))
     }
 
-    /// What the names of all JetStream consumers of a tenant, or of one of its users, begin with.
+    /// The prefix of the names of all JetStream consumers of a tenant, or of one of its users.
     pub(crate) fn consumers_of(tenant: &Tenant, user: Option<&str>) -> String {
         match user {
             None => format!("{tenant}{SEPARATOR}"),

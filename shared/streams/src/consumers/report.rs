@@ -1,4 +1,4 @@
-//! What an operator wants to know of a consumer.
+//! Reports a consumer to an operator.
 
 use serde::Serialize;
 use tidings_model::{Address, Grants, Position, Tenant};
@@ -9,10 +9,10 @@ use crate::placements::HomeError;
 use crate::topology::{ExtentError, Topology};
 use crate::translate_position::{TranslateError, translate_position};
 
-/// A consumer as it is shown.
+/// A consumer as shown to operators.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConsumerReport {
-    /// The application.
+    /// The tenant.
     pub tenant: Tenant,
     /// The user.
     pub user: String,
@@ -20,20 +20,19 @@ pub struct ConsumerReport {
     pub device: String,
     /// Everything up to here was received.
     pub position: Position,
-    /// Envelopes that lie behind the position at the consumer's addresses, before any filter.
+    /// The number of envelopes after the position at the consumer's addresses, before any filter.
     pub pending: u64,
-    /// When a gateway last knew of the device, in seconds since 1970-01-01T00:00:00Z.
+    /// When a gateway last saw the device, in seconds since 1970-01-01T00:00:00Z.
     pub last_seen: u64,
-    /// The gateway that the device was last connected to, until it left.
+    /// The gateway to which the device was last connected; `None` after it left.
     pub connected: Option<String>,
     /// The addresses that the user's token opened when the device last connected.
     pub grants: Grants,
-    /// Topics and what they are narrowed to.
+    /// Topics and their filters.
     pub subscriptions: Subscriptions,
 }
 
-/// Looks at a consumer. The pending envelopes are counted by JetStream, at the cost of a
-/// short-lived consumer.
+/// Creates the report of a consumer. JetStream counts the pending envelopes, at the cost of a short-lived consumer.
 pub async fn report(
     topology: &Topology,
     name: &ConsumerName,
@@ -66,23 +65,23 @@ async fn pending(topology: &Topology, tenant: &Tenant, stored: &StoredConsumer) 
     }
     let home = topology.home(tenant).await?;
     let carried = translate_position(topology, tenant, &home.placement, state.position).await?;
-    // What is from no stream that is there has everything before it.
+    // For a position of a stream that no longer exists, all envelopes are pending.
     let sequence = carried.map_or(0, |position| position.sequence);
     let after = Position { epoch: home.topology.extent().await?.epoch, sequence };
     let of = (tenant, home.placement.current.place.generation);
     Ok(EnvelopeFollower::at_addresses(&home.topology, after, of, &addresses).await?.pending())
 }
 
-/// A consumer cannot be looked at now.
+/// The report cannot be created now.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// It is not known where the tenant's envelopes are.
+    /// The placement of the tenant is not known.
     #[error(transparent)]
     Home(#[from] HomeError),
-    /// Its position belongs to another generation, and cannot be followed.
+    /// The position belongs to another generation and cannot be translated.
     #[error(transparent)]
     Carry(#[from] TranslateError),
-    /// The stream of envelopes does not tell how far it goes.
+    /// The state of the stream of envelopes cannot be read.
     #[error(transparent)]
     Extent(#[from] ExtentError),
     /// The envelopes cannot be counted.

@@ -1,8 +1,7 @@
-//! What a consumer is, and how what a gateway learned is merged into it.
+//! The state of a consumer, and how changes are merged into it.
 //!
-//! Pure. The merge is what makes several writers safe: it may be applied to any newer state and
-//! applied twice, and the outcome is the same. So a writer that was too slow reads again and merges
-//! again.
+//! Pure. The merge makes several writers safe: it can be applied to any newer state, and applied twice, with the same
+//! result. So a writer that lost a conflict reads again and merges again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,59 +13,58 @@ use tidings_model::{Grants, Position};
 
 use crate::record::Record;
 
-/// For each attribute, the values of which an envelope must have one.
+/// For each attribute, the accepted values.
 pub type TopicFilter = BTreeMap<String, BTreeSet<String>>;
 
-/// A gateway saves the consumers of its connected devices at least this often even if nothing
-/// happens, so that they neither expire nor are taken for the remains of a gateway that died.
-/// Where consumers expire sooner than in twice this time, it has to save more often.
+/// A gateway saves the consumers of its connected devices at least this often even if nothing changes, so that they
+/// neither expire nor look like leftovers of a gateway that died. If consumers expire in less than twice this time, the
+/// gateway has to save more often.
 pub const REFRESH: Duration = Duration::from_secs(60 * 60);
 
-/// What a consumer asked for, by topic. Every connected device has few of them, in memory all the time.
+/// The subscriptions by topic. Every connected device has a few of them, in memory all the time.
 pub type Subscriptions = LiteMap<String, Subscription>;
 
-/// Where a consumer stands and what it asked for.
+/// The position, subscriptions and grants of a consumer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConsumerState {
     /// Everything up to here was received.
     pub position: Position,
-    /// By topic.
+    /// The subscriptions by topic.
     pub subscriptions: Subscriptions,
-    /// The addresses, other than of topics, that the user's token opened when the device last
-    /// connected.
+    /// The addresses, other than topics, that the user's token opened when the device last connected.
     pub grants: Grants,
-    /// When a gateway last knew of the device, in seconds since 1970-01-01T00:00:00Z.
+    /// When a gateway last saw the device, in seconds since 1970-01-01T00:00:00Z.
     pub last_seen: u64,
-    /// The gateway that the device was last connected to, until it left. A gateway that died
-    /// stays here: [`ConsumerState::is_connected`] tells for how long to believe it.
+    /// The gateway to which the device was last connected; `None` after it left. A gateway that died stays here:
+    /// [`ConsumerState::is_connected`] ignores it after a while.
     #[serde(deserialize_with = "present")]
     pub connected: Option<String>,
-    /// How often an operator moved the consumer. A change that was made in ignorance of the last
-    /// time does not move the position, or a connected device would undo every reset at once.
+    /// How many times an operator moved the consumer. A change that is based on an earlier number does not move the
+    /// position; otherwise a connected device would undo every reset at once.
     pub resets: u32,
 }
 
-/// A topic that the client asked for.
+/// A subscription to a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subscription {
-    /// What it is narrowed to.
+    /// The filter.
     pub filter: TopicFilter,
-    /// Envelopes of the topic up to this sequence came before the subscription; in the epoch of the
-    /// consumer's position.
+    /// Envelopes of the topic up to this sequence are older than the subscription; in the epoch of the consumer's
+    /// position.
     pub since: u64,
 }
 
 impl ConsumerState {
-    /// Whether a connected device is to be believed at this time, in seconds since 1970: its
-    /// gateway saved within twice [`REFRESH`].
+    /// Whether the device counts as connected at this time, in seconds since 1970: its gateway saved it within twice
+    /// [`REFRESH`].
     #[must_use]
     pub fn is_connected(&self, now: u64) -> bool {
         self.connected.is_some() && now.saturating_sub(self.last_seen) <= 2 * REFRESH.as_secs()
     }
 
-    /// The state after an operator moved it.
+    /// The state after an operator moved the consumer.
     pub(super) fn reset_to(&self, position: Position) -> Self {
         let mut state = self.clone();
         state.enter_epoch(position);
@@ -75,8 +73,8 @@ impl ConsumerState {
         state
     }
 
-    /// Sequences of another epoch mean nothing; whatever comes in the new one comes after every
-    /// subscription.
+    /// Enters the epoch of the position. Sequences of another epoch cannot be compared, and all envelopes of the new
+    /// one are newer than every subscription.
     fn enter_epoch(&mut self, position: Position) {
         if self.position.epoch != position.epoch {
             self.position = position;
@@ -85,35 +83,33 @@ impl ConsumerState {
     }
 }
 
-/// What a gateway learned about a consumer.
+/// A change to a consumer, as one gateway knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// What the device has acknowledged, in the epoch that the stream has now.
+    /// The acknowledged position, in the current epoch of the stream.
     pub position: Position,
-    /// The [`ConsumerState::resets`] that the caller knows of.
+    /// The [`ConsumerState::resets`] on which the change is based.
     pub resets: u32,
-    /// Topics subscribed to and given up since the last save.
+    /// Subscribed and unsubscribed topics since the last save.
     pub subscriptions: BTreeMap<String, Edit>,
     /// Whether the device is connected to this gateway.
     pub presence: Presence,
     /// The time, in seconds since 1970-01-01T00:00:00Z.
     pub seen_at: u64,
-    /// The addresses, other than of topics, that the user's token opens now; none to leave them as
-    /// they are.
+    /// The addresses, other than topics, that the user's token opens now; empty to keep the stored ones.
     pub grants: Grants,
 }
 
-/// What happened to a subscription.
+/// A change to a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {
-    /// Asked for, or asked for with another filter. The `since` of a subscription that is already
-    /// there stays.
+    /// Subscribes, or replaces the filter. The `since` of an existing subscription stays.
     Subscribe(Subscription),
-    /// Given up.
+    /// Unsubscribes.
     Unsubscribe,
 }
 
-/// Where a device is, by a gateway's name.
+/// Where a device is, by the name of a gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
     /// At this gateway.
@@ -123,7 +119,7 @@ pub enum Presence {
 }
 
 impl Change {
-    /// A change that only says where the device is and what it has acknowledged.
+    /// A change of the presence and the position only.
     #[must_use]
     pub fn new(position: Position, presence: Presence, seen_at: u64) -> Self {
         Self {
@@ -136,7 +132,7 @@ impl Change {
         }
     }
 
-    /// The state after this change; without a state, that of a new consumer.
+    /// Applies the change to a state, or to that of a new consumer.
     #[must_use]
     pub fn apply(&self, stored: Option<&ConsumerState>) -> ConsumerState {
         let mut state = stored.cloned().unwrap_or_else(|| ConsumerState {
@@ -175,7 +171,7 @@ impl Edit {
             }
             Self::Subscribe(wanted) => {
                 if subscriptions.is_empty() {
-                    // Most have one, in memory all the time: no room for others that never come.
+                    // Most consumers have one subscription, in memory all the time, so reserve no room for more.
                     *subscriptions = Subscriptions::with_capacity(1);
                 }
                 let subscription = subscriptions.entry(topic.to_owned()).or_insert_with(|| wanted.clone());

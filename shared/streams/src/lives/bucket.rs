@@ -16,26 +16,26 @@ use crate::record;
 use crate::topology::{Topology, epoch_of};
 
 const KEY: &str = "events";
-/// How far the clocks of two servers may be apart.
+/// The maximum difference between the clocks of two servers.
 const SKEW: time::Duration = time::Duration::SECOND;
-/// How often a declaration is tried again because another one came first.
+/// How many times a new life is written again after a conflict.
 const ATTEMPTS: u32 = 8;
 
 impl Topology {
-    /// Where the event with this sequence lies, as far as lives were read.
+    /// The position of the event with this sequence, by the lives that were read last.
     pub(crate) fn event_at(&self, sequence: u64) -> Position {
         self.lives.get().position(epoch_of(self.events.cached_info()), sequence)
     }
 
-    /// The lives of `EVENTS`.
+    /// Reads the lives of `EVENTS`.
     pub(crate) async fn lives(&self) -> Result<Lives, async_nats::Error> {
         let lives = read(self.context()).await?;
         self.lives.set(&lives);
         Ok(lives)
     }
 
-    /// Looks whether what is known of an event still holds, and begins another life of `EVENTS` if it does not. `stream`
-    /// is `EVENTS` as it is found now.
+    /// Checks whether a known event still exists, and begins another life of `EVENTS` if it does not. `stream` is
+    /// `EVENTS` as it was just looked up.
     pub(crate) async fn compare(&self, stream: &Stream, known: Known) -> Result<Lives, async_nats::Error> {
         let lives = self.lives().await?;
         let created = epoch_of(stream.cached_info());
@@ -50,7 +50,7 @@ impl Topology {
             let (stored, revision) = read_with_revision(&bucket).await?;
             let mut lives = stored;
             if !is_of_this_life(&lives) {
-                // Another projector has noticed, too.
+                // Another projector has detected the rollback, too.
                 self.lives.set(&lives);
                 return Ok(lives);
             }
@@ -60,18 +60,18 @@ impl Topology {
                 let rollbacks = lives.later.len();
                 tracing::error!(
                     known = %known.position, after, rollbacks,
-                    "NATS came back with an older state of stream EVENTS; what was lost in it cannot be projected any \
-                     more, and all that came since is projected as new"
+                    "stream EVENTS was rolled back to an older state; lost events cannot be projected any more, and \
+                     all later ones are projected as new"
                 );
                 self.lives.set(&lives);
                 return Ok(lives);
             }
         }
-        Err("others change the lives of stream EVENTS all the time".into())
+        Err("other projectors keep changing the lives of stream EVENTS".into())
     }
 }
 
-/// Whether the stream may still hold this event. One that was removed says nothing.
+/// Whether the stream may still contain this event. A removed event proves nothing.
 async fn holds(stream: &Stream, known: Known) -> Result<bool, async_nats::Error> {
     let sequence = known.position.sequence;
     if end::reaching(stream, sequence).await?.state.last_sequence < sequence {
@@ -83,7 +83,7 @@ async fn holds(stream: &Stream, known: Known) -> Result<bool, async_nats::Error>
     }))
 }
 
-/// The last sequence that was stored at this time or before: halving what there is.
+/// The last sequence that was stored at or before this time. Searches by bisection.
 async fn last_before(stream: &Stream, at: OffsetDateTime) -> Result<u64, async_nats::Error> {
     let state = stream.get_info().await?.state;
     let (mut low, mut high) = (state.first_sequence, state.last_sequence.saturating_add(1));

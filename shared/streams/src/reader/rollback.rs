@@ -1,5 +1,6 @@
-//! The reader's part when `EVENTS` comes back with less than it had: what it knows is compared with what there is when it
-//! opens, when something is delivered that must not be, and now and then, as nothing at all may be delivered then.
+//! Detects a rollback of `EVENTS`, after which the stream holds less than before. The reader compares what it knows
+//! with the stream when it opens, at an unexpected delivery, and periodically, as after a rollback there may be no
+//! deliveries.
 
 use async_nats::jetstream::consumer::{PullConsumer, pull};
 use async_nats::jetstream::context::ConsumerInfoErrorKind;
@@ -14,13 +15,14 @@ use crate::topology::{EVENTS, Topology, epoch_of};
 use crate::writer::Resume;
 
 impl EventReader {
-    /// Whether an event of this stream may lie there: none of a former life behind which another one began.
+    /// Whether this stream can hold an event at this position: it is not in a part of an earlier life that was rolled
+    /// back.
     #[must_use]
     pub fn holds(&self, position: Position) -> bool {
         self.lives.position(self.created, position.sequence) == position
     }
 
-    /// What another process's last envelope says of the events that the stream still has.
+    /// Reduces another process's resume point to the events that the stream still has.
     #[must_use]
     pub fn still(&self, resume: Resume) -> Resume {
         let Some(after) = resume.after else { return resume };
@@ -33,15 +35,15 @@ impl EventReader {
         Resume { after: Some(Origin { event, message: u32::MAX, part: u32::MAX }), held_from, ..resume }
     }
 
-    /// Looks whether the stream has come back with less than it had, also where nothing is delivered for that reason.
-    /// `written` is when something was written of what lies at a position.
+    /// Checks whether the stream was rolled back, also where nothing is delivered for that reason. `written` is a
+    /// position and the time at which something was written from it.
     pub async fn compare(&mut self, written: Option<(Position, OffsetDateTime)>) -> Result<(), ReaderError> {
         let found = self.view().look(written).await?;
         self.take_up(found);
         Ok(())
     }
 
-    /// What a request needs to know, so that it can go on while the reader is used for other things.
+    /// What a request needs to know, so that it can continue while the reader is used otherwise.
     pub(super) fn view(&self) -> View {
         View {
             topology: self.topology.clone(),
@@ -54,7 +56,7 @@ impl EventReader {
         }
     }
 
-    /// Goes on with the stream as it was found, behind another sequence if it has begun another life.
+    /// Continues with the stream as found, after another sequence if it has begun another life.
     pub(super) fn take_up(&mut self, found: Found) {
         (self.stream, self.consumer) = (found.stream, found.consumer);
         if let Some(Life { created, lives, after }) = found.begun {
@@ -65,7 +67,7 @@ impl EventReader {
     }
 }
 
-/// How a reader sees `EVENTS`.
+/// What a reader knows of `EVENTS`.
 pub(super) struct View {
     topology: Topology,
     name: String,
@@ -77,7 +79,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Compares what is known with what there is.
+    /// Compares what is known with the stream.
     async fn look(self, written: Option<(Position, OffsetDateTime)>) -> Result<Found, ReaderError> {
         let Self { topology, name, mut consumer, created: before, lives: known_lives, known, cursor } = self;
         let wrap = |source: async_nats::Error| ReaderError { name: name.clone(), source };
@@ -89,7 +91,7 @@ impl View {
             lives = topology.compare(&stream, known).await.map_err(wrap)?;
         }
         let begun = if created != before {
-            tracing::warn!(epoch = %created, "stream EVENTS was made anew; reading it from its beginning");
+            tracing::warn!(epoch = %created, "stream EVENTS was recreated; reading it from its beginning");
             Some(Life { created, lives, after: 0 })
         } else if lives != known_lives {
             let after = lives.common(created, known_lives.position(created, cursor));
@@ -101,7 +103,7 @@ impl View {
         Ok(Found { stream: stream.into(), consumer, begun })
     }
 
-    /// Opens the consumer, after a look at the stream.
+    /// Opens the consumer, after a comparison with the stream.
     pub(super) async fn open(self, batch: usize) -> Result<(Found, pull::Stream), ReaderError> {
         let name = self.name.clone();
         let mut found = self.look(None).await?;
@@ -120,8 +122,8 @@ impl View {
     }
 }
 
-/// A durable consumer that is ahead of its stream would pass by what comes next. It is created again, and what it
-/// delivers once more is recognised.
+/// Recreates a durable consumer that is ahead of its stream, as it would skip new events. The reader detects what the
+/// consumer delivers again.
 async fn forget_later(
     stream: &Stream,
     name: &str,

@@ -1,4 +1,4 @@
-//! A rejected event as it lies in `REJECTED`.
+//! A rejected event as stored in `REJECTED`.
 
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
@@ -13,35 +13,35 @@ use crate::convert::all_headers;
 /// An event that could not be projected, and why.
 #[derive(Debug, Clone, Serialize)]
 pub struct RejectedEvent {
-    /// Where the event lay in `EVENTS` when it was tried first: by this the rejection is known.
+    /// The position of the event in `EVENTS` when it was first rejected; it identifies the rejection.
     #[serde(serialize_with = "as_text")]
     pub position: Position,
     /// The subject that the event was published on.
     pub subject: String,
     /// The event's id.
     pub id: String,
-    /// Why, as a stable word.
+    /// The reason, as a stable word.
     pub reason: String,
-    /// Why, in words.
+    /// The reason, as a text.
     pub text: String,
-    /// The JSON pointer (RFC 6901) of the place that was refused, if there is one.
+    /// The JSON pointer (RFC 6901) of the refused place, if there is one.
     pub pointer: Option<String>,
-    /// How often it was tried.
+    /// The number of attempts.
     pub tries: u32,
-    /// When the event was stored first.
+    /// When the event was first stored.
     #[serde(with = "time::serde::rfc3339")]
     pub first_seen: OffsetDateTime,
-    /// When it was rejected last.
+    /// When it was last rejected.
     #[serde(with = "time::serde::rfc3339")]
     pub last_seen: OffsetDateTime,
-    /// Bytes of the event that were left out here because it could not be kept whole.
+    /// How many bytes of the event were omitted because it could not be stored completely.
     pub omitted_bytes: u64,
     /// The event's own headers.
     pub headers: Vec<(String, String)>,
     /// The event's payload; empty in a listing.
     #[serde(skip)]
     pub payload: Bytes,
-    /// Its sequence in `REJECTED`.
+    /// The sequence in `REJECTED`.
     #[serde(skip)]
     pub(super) revision: u64,
 }
@@ -51,7 +51,7 @@ fn as_text<S: serde::Serializer>(position: &Position, serializer: S) -> Result<S
 }
 
 impl RejectedEvent {
-    /// `None` for what no projector wrote.
+    /// `None` for a message that no projector wrote.
     pub(super) fn read(
         map: &HeaderMap,
         payload: Bytes,
@@ -80,14 +80,14 @@ impl RejectedEvent {
         })
     }
 
-    /// `<entity>.<action>`, or what the subject has in its place.
+    /// `<entity>.<action>`, or the rest of a subject without them.
     #[must_use]
     pub fn event(&self) -> &str {
         let subject = EventName::producers_subject(&self.subject);
         subject.splitn(3, '.').nth(2).unwrap_or(subject)
     }
 
-    /// All of it, with the payload: as JSON if it is some, else as text.
+    /// The rejection with its payload: as JSON if it parses, else as text.
     pub fn whole(&self) -> Result<Value, serde_json::Error> {
         let payload = tidings_model::json::parse(&self.payload)
             .unwrap_or_else(|_| json!(String::from_utf8_lossy(&self.payload)));

@@ -1,8 +1,8 @@
-//! Trying a rejected event again: it goes through `EVENTS` once more, with the id that it had.
+//! Retries a rejected event: publishes it to `EVENTS` again, with its original id.
 //!
-//! Published first, removed from `REJECTED` then: killed in between, it is in both, and if it is retried again within the
-//! deduplication window, the projector recognizes the repetition. If it is rejected again, its rejection is replaced, and what is
-//! removed then is only the one that was read.
+//! The event is published first and removed from `REJECTED` second. After a crash in between it is in both; if it is
+//! then retried within the deduplication window, the projector detects the duplicate. If it is rejected again, the new
+//! rejection replaces the old one, and only the rejection that was read is removed.
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::PublishError;
@@ -16,8 +16,8 @@ use crate::lives;
 use crate::topology::epoch_of;
 
 impl Rejections {
-    /// Publishes the event anew and removes its rejection; returns its new sequence in `EVENTS`. The rejection must be
-    /// one that [`Rejections::get`] returned, with its payload.
+    /// Publishes the event again and removes its rejection; returns its new sequence in `EVENTS`. The rejection must
+    /// come from [`Rejections::get`], with its payload.
     pub async fn retry(&self, rejected: &RejectedEvent) -> Result<u64, RetryError> {
         let (own, payload) = match rejected.omitted_bytes {
             0 => (rejected.headers.clone(), rejected.payload.clone()),
@@ -34,7 +34,7 @@ impl Rejections {
         Ok(stored.sequence)
     }
 
-    /// The event as it lies in `EVENTS`, for a rejection that did not hold all of it.
+    /// Reads the event from `EVENTS`, for a rejection that does not contain all of it.
     async fn original(&self, position: Position) -> Result<(Vec<(String, String)>, Bytes), RetryError> {
         let gone = || RetryError::Incomplete(position);
         let lives = lives::read(&self.context).await.map_err(RetryError::Lives)?;
@@ -50,24 +50,22 @@ impl Rejections {
     }
 }
 
-/// Why an event cannot be tried again.
+/// Why an event cannot be retried.
 #[derive(Debug, thiserror::Error)]
 pub enum RetryError {
-    /// The rejection does not hold all of the event.
-    #[error(
-        "event {0} was too large to be kept whole with its rejection, and EVENTS does not hold it any more"
-    )]
+    /// The rejection does not contain the complete event, and `EVENTS` no longer has it.
+    #[error("event {0} was too large to be stored completely in REJECTED, and EVENTS no longer has it")]
     Incomplete(Position),
-    /// The event cannot be read.
+    /// The event cannot be read from `EVENTS`.
     #[error("the event cannot be read from stream EVENTS")]
     Original(#[source] RawMessageError),
-    /// It is not known which event lies at a position.
-    #[error("NATS does not say whether stream EVENTS has come back with less than it had")]
+    /// The lives of `EVENTS` cannot be read, so a position does not identify an event.
+    #[error("cannot read whether stream EVENTS was rolled back")]
     Lives(#[source] async_nats::Error),
     /// The event was not published.
     #[error("the event was not published; it is still in REJECTED")]
     Publish(#[from] PublishError),
-    /// It was published and is still in `REJECTED`.
+    /// The event was published, but its rejection was not removed.
     #[error("the event was published, but may still be in REJECTED; retry it again, or drop it")]
     Rejection(#[from] ReadRejectionError),
 }

@@ -1,10 +1,10 @@
-//! Durable consumers are checked like streams: one that lies there with other settings would pass events by, silently.
+//! Checks durable consumers like streams: an existing consumer with other settings would silently skip events.
 
 use async_nats::jetstream::consumer;
 
 use super::{Difference, Differences, differences};
 
-/// Refuses a consumer that does not deliver what is wanted. Limits of time are left to the operator.
+/// Fails if a consumer would not deliver the expected messages. Time limits are left to the operator.
 pub(crate) fn check(
     name: &str,
     wanted: &consumer::Config,
@@ -33,11 +33,11 @@ fn filters(config: &consumer::Config) -> Vec<&str> {
     config.filter_subjects.iter().map(String::as_str).chain(one).collect()
 }
 
-/// A consumer is there but cannot serve.
+/// The consumer exists but cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "consumer {name} exists with other settings: {}; Tidings alters no consumer: remove it with `nats consumer rm`, and \
-     events are projected again from the oldest that is retained",
+    "consumer {name} exists with other settings: {}; Tidings does not alter it: remove it with `nats consumer rm`; \
+     events are then projected again from the oldest retained one",
     Differences(differences)
 )]
 pub(crate) struct DifferentConsumer {

@@ -1,17 +1,16 @@
-//! The server's deduplication of `EVENTS` is off: the projector recognizes repetitions.
+//! Disables the server's deduplication of `EVENTS`: the projector detects duplicates.
 //!
-//! nats-server knows a message by its `Nats-Msg-Id` alone, whatever its subject: the id of one tenant would swallow the
-//! event of another one that has the same id, and the second of two different events with one id would be dropped without
-//! a trace.
+//! nats-server identifies a message by its `Nats-Msg-Id` alone, whatever its subject. It would drop an event whose id
+//! was already used by another tenant, and the second of two different events with one id, without a trace.
 //!
-//! A window of 0 means two minutes to nats-server, unless the stream has a source. So `EVENTS` has a source that brings
-//! nothing: it is reached through a prefix of the JetStream API on which nobody listens. It needs no other stream, in no
-//! account, and no consumer, and it leaves no line in the server's log. The leader of the stream sends one request every
-//! two minutes that reaches nobody.
+//! nats-server reads a window of 0 as two minutes, unless the stream has a source. Therefore `EVENTS` has a source that
+//! delivers nothing: it is reached through a prefix of the JetStream API that has no responder. It needs no other
+//! stream, in no account, and no consumer, and it writes nothing to the server's log. The leader of the stream sends
+//! one request every two minutes, which nothing receives.
 //!
-//! Before 2.14 nats-server does not regard sources there; before 2.15 it has no index of what came from a source, and reads
-//! the whole stream backwards at each change of its leader to look for it. Such a server gets the shortest window that it
-//! takes, and no source: there, two messages with the same `Nats-Msg-Id` within 100 ms are still one.
+//! nats-server before 2.14 does not regard sources here. Before 2.15 it has no index of sourced messages, and searches
+//! the whole stream backwards for them at each change of its leader. Such a server gets the shortest window that it
+//! accepts, and no source: there, two messages with the same `Nats-Msg-Id` within 100 ms are still one.
 
 use std::time::Duration;
 
@@ -21,12 +20,12 @@ use async_nats::jetstream::stream::{Config, External, Source, Stream};
 
 use super::{EVENTS, server};
 
-/// The shortest window that nats-server takes.
+/// The shortest window that nats-server accepts.
 const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
-/// The prefix on which nobody listens.
+/// An API prefix without a responder.
 const NOWHERE: &str = "TIDINGS.NOWHERE.API";
 
-/// The window and the sources of a stream that is not to deduplicate.
+/// The window and the sources that disable deduplication.
 pub(super) fn off(client: &Client) -> (Duration, Option<Vec<Source>>) {
     if !server::indexes_sources(client) {
         return (SHORTEST_WINDOW, None);
@@ -36,9 +35,9 @@ pub(super) fn off(client: &Client) -> (Duration, Option<Vec<Source>>) {
     (Duration::ZERO, Some(vec![nothing]))
 }
 
-/// Turns the deduplication of an `EVENTS` off that was created by an older version, or on an older server. It is the only
-/// setting that is ever altered; where that is not permitted, as to a projector with an account of its own, the
-/// difference is reported with the others.
+/// Disables the deduplication of an `EVENTS` stream that was created by an older version, or on an older server. No
+/// other setting is ever altered. Where this is not permitted, such as for a projector with an account of its own, the
+/// difference is logged with the others.
 pub(super) async fn turn_off(context: &Context, wanted: &Config, found: Stream) -> Stream {
     let config = &found.cached_info().config;
     if wanted.name != EVENTS || config.duplicate_window == wanted.duplicate_window {
@@ -53,11 +52,11 @@ pub(super) async fn turn_off(context: &Context, wanted: &Config, found: Stream) 
     if let Err(error) = context.update_stream(&altered).await {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
-            "cannot turn off the deduplication of stream EVENTS: an event is dropped if another one has the same \
-             Nats-Msg-Id, also one of another tenant; run `tidings projector ls` once as an administrator, who may do it"
+            "cannot disable the deduplication of stream EVENTS: an event is dropped if another one has the same \
+             Nats-Msg-Id, also one of another tenant; run `tidings projector ls` once with an administrator's login"
         );
         return found;
     }
-    tracing::info!("turned off the deduplication of stream EVENTS; the projector recognizes repetitions");
+    tracing::info!("disabled the deduplication of stream EVENTS; the projector detects duplicates");
     context.get_stream(EVENTS).await.unwrap_or(found)
 }

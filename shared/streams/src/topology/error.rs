@@ -1,18 +1,18 @@
-//! Why the streams cannot be used: what differs, what is missing, and whether that may pass by itself.
+//! Why the streams cannot be used: what differs, what is missing, and whether the error may be transient.
 
 use std::fmt;
 
 use async_nats::jetstream;
 use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, GetStreamError};
 
-/// A setting of a stream that is not as wanted.
+/// A setting of a stream that differs from the expected one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The setting, as the JetStream API names it.
     pub setting: &'static str,
-    /// What the stream has.
+    /// The value in the stream.
     pub found: String,
-    /// What Tidings wants.
+    /// The expected value.
     pub wanted: String,
 }
 
@@ -48,13 +48,13 @@ impl fmt::Display for Differences<'_> {
 /// Why the streams cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TopologyError {
-    /// The server lacks what Tidings relies on.
+    /// The server lacks a feature that Tidings relies on.
     #[error("this is nats-server {found}, and Tidings needs nats-server 2.12.0 or later; update it")]
     OldServer {
         /// The server's version.
         found: String,
     },
-    /// The stream is not there, and is not to be created by this process.
+    /// The stream does not exist, and this process is not to create it.
     #[error("stream {stream} is missing; a projector creates it when it starts")]
     Missing {
         /// The stream.
@@ -65,31 +65,29 @@ pub enum TopologyError {
     NoJetStream {
         /// The stream.
         stream: String,
-        /// What the client says.
+        /// The error of the client.
         #[source]
         source: GetStreamError,
     },
-    /// NATS does not answer about the stream: it is away, or the stream has no leader.
+    /// The request for the stream got no answer: NATS is unavailable, or the stream has no leader.
     #[error("cannot look up stream {stream} now; NATS does not answer, or the stream has no leader")]
     Lookup {
         /// The stream.
         stream: String,
-        /// What the client says.
+        /// The error of the client.
         #[source]
         source: GetStreamError,
     },
-    /// NATS does not create the stream.
-    #[error(
-        "cannot create stream {stream}; may this NATS user do that? If not, start the projector, which may, first"
-    )]
+    /// NATS refuses to create the stream.
+    #[error("cannot create stream {stream}; if this NATS user may not create it, start the projector first")]
     Create {
         /// The stream.
         stream: String,
-        /// What the client says.
+        /// The error of the client.
         #[source]
         source: CreateStreamError,
     },
-    /// The stream is there but cannot serve.
+    /// The stream exists but cannot be used.
     #[error(
         "stream {stream} exists with other settings: {}; Tidings does not alter them: change it with `nats stream edit \
          {stream}`, or remove it if nothing in it matters",
@@ -104,8 +102,8 @@ pub enum TopologyError {
 }
 
 impl TopologyError {
-    /// Whether it may be different in a moment, without anybody changing a setting: a stream was not created yet, or nobody
-    /// answered, such as while a cluster elects a leader.
+    /// Whether the error may be transient, so that no setting has to be changed: a stream was not created yet, or NATS
+    /// did not answer, such as while a cluster elects a leader.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         /// "JetStream system temporarily unavailable"

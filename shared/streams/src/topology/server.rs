@@ -1,15 +1,17 @@
-//! What nats-server must be able to do, and what it can do from which version on.
+//! The version of nats-server that Tidings requires, and the versions on which optional features depend.
 
 use async_nats::Client;
 
 use super::TopologyError;
 
-/// The oldest nats-server that does what Tidings relies on; [`TopologyError::OldServer`] has the words for it.
+/// The oldest supported nats-server. [`TopologyError::OldServer`] names it in its text.
 const OLDEST: (i64, i64, i64) = (2, 12, 0);
-/// The first one that turns its deduplication off for a stream with a source, and has an index of what came from there.
+/// The first version that disables its deduplication for a stream with a source, and that has an index of sourced
+/// messages.
 const INDEXES_SOURCES: (i64, i64, i64) = (2, 15, 0);
 
-/// Refuses a nats-server that lacks what Tidings relies on, before it is taken for a stream with other settings.
+/// Fails if nats-server lacks a feature that Tidings relies on. Without this check the failure would look like a stream
+/// with other settings.
 pub(super) fn check(client: &Client) -> Result<(), TopologyError> {
     if is_at_least(client, OLDEST) {
         return Ok(());
@@ -17,7 +19,7 @@ pub(super) fn check(client: &Client) -> Result<(), TopologyError> {
     Err(TopologyError::OldServer { found: client.server_info().version })
 }
 
-/// Whether a source costs the server nothing.
+/// Whether a source is free of cost for the server.
 pub(super) fn indexes_sources(client: &Client) -> bool {
     is_at_least(client, INDEXES_SOURCES)
 }

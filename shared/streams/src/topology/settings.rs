@@ -1,4 +1,4 @@
-//! How the streams are to be.
+//! The configured settings of the streams.
 
 use std::time::Duration;
 
@@ -12,36 +12,36 @@ use crate::fence::any_fence;
 use crate::placements::any_place;
 use crate::purge::any_notice;
 
-/// The JetStream API's prefix where no account maps it to another one.
+/// The default prefix of the JetStream API, for accounts that do not map it.
 const API_PREFIX: &str = "$JS.API";
 
-/// Where the streams are, how large they may grow and how safely they are kept.
+/// Where the streams are, how large they may grow, and how they are replicated.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The prefix of JetStream's API, as this process's account sees it.
+    /// The prefix of the JetStream API, as this process's account sees it.
     pub api_prefix: String,
-    /// Copies of each stream in a cluster.
+    /// The number of replicas of each stream in a cluster.
     pub replicas: usize,
-    /// In memory instead of on disk.
+    /// Whether the streams are in memory instead of on disk.
     pub in_memory: bool,
     /// How long events are kept.
     pub events_max_age: Duration,
-    /// How long envelopes wait for their readers.
+    /// How long envelopes are kept.
     pub envelopes_max_age: Duration,
     /// How long rejected events are kept.
     pub rejected_max_age: Duration,
-    /// The size of `EVENTS` in bytes; without, as the server allows.
+    /// The maximum size of `EVENTS` in bytes; `None` leaves it to the server.
     pub events_max_bytes: Option<u64>,
-    /// The size of `ENVELOPES` in bytes.
+    /// The maximum size of `ENVELOPES` in bytes.
     pub envelopes_max_bytes: Option<u64>,
-    /// The size of `REJECTED` in bytes.
+    /// The maximum size of `REJECTED` in bytes.
     pub rejected_max_bytes: Option<u64>,
-    /// Within this time an event with the same source and id is a repetition.
+    /// Within this time an event with the same source and id is a duplicate.
     pub duplicate_window: Duration,
 }
 
 impl Settings {
-    /// One copy of each stream, on disk, everything kept for so long and without a bound in size.
+    /// One replica of each stream, on disk, with this maximum age for all and without a maximum size.
     #[must_use]
     pub fn on_one_server(max_age: Duration, duplicate_window: Duration) -> Self {
         Self {
@@ -60,19 +60,19 @@ impl Settings {
 }
 
 impl Settings {
-    /// The way to JetStream.
+    /// The JetStream context.
     #[must_use]
     pub fn context(&self, client: &Client) -> Context {
         jetstream::with_prefix(client.clone(), &self.api_prefix)
     }
 
-    /// `EVENTS` as this server can keep it. The server would count an id once whatever the tenant and the source, so its
-    /// deduplication is off; the projector recognizes repetitions.
+    /// The configuration of `EVENTS` for this server. Its deduplication is disabled, because the server would regard
+    /// ids across tenants and sources; the projector detects duplicates.
     pub(super) fn events(&self, client: &Client) -> Config {
         let (duplicate_window, sources) = deduplication::off(client);
         Config {
             description: Some("Tidings: what happened, as producers say it".to_owned()),
-            // A full stream refuses what is new, so that a producer learns of it.
+            // A full stream refuses new events, so that the producer gets an error.
             discard: DiscardPolicy::New,
             duplicate_window: duplicate_window.min(self.events_max_age),
             sources,
@@ -102,7 +102,7 @@ impl Settings {
         Config {
             description: Some("Tidings: events that could not be projected".to_owned()),
             discard: DiscardPolicy::Old,
-            // One subject per event: rejecting it again replaces the first rejection.
+            // One subject per event: a second rejection replaces the first.
             max_messages_per_subject: 1,
             ..self.stream(REJECTED.to_owned(), ["rejected.>".to_owned()], max_age, max_bytes)
         }

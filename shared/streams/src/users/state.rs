@@ -1,4 +1,4 @@
-//! What is said of a user, and by whom. Pure.
+//! The record of a user: disabled or not, revoked tokens. Pure.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use tidings_model::{Address, Tenant, subject};
 
 use crate::record::Record;
 
-/// Names a user of a tenant.
+/// The name of a user of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserName {
     tenant: Tenant,
@@ -16,10 +16,10 @@ pub struct UserName {
 }
 
 impl UserName {
-    /// The longest user, in bytes: what an address's id may have.
+    /// The maximum length of a user in bytes: that of an address's id.
     pub const MAX_LENGTH: usize = Address::MAX_ID_LENGTH;
 
-    /// Any text of 1 to [`UserName::MAX_LENGTH`] bytes names a user.
+    /// Creates the name. Any text of 1 to [`UserName::MAX_LENGTH`] bytes is valid.
     pub fn new(tenant: Tenant, user: impl Into<String>) -> Result<Self, UserNameError> {
         let user = user.into();
         if user.is_empty() || user.len() > Self::MAX_LENGTH {
@@ -28,7 +28,7 @@ impl UserName {
         Ok(Self { tenant, user })
     }
 
-    /// The application.
+    /// The tenant.
     #[must_use]
     pub fn tenant(&self) -> &Tenant {
         &self.tenant
@@ -45,7 +45,7 @@ impl UserName {
         format!("{}.{}", self.tenant, subject::encode(&self.user))
     }
 
-    /// The name that [`UserName::to_key`] made this key from.
+    /// Parses a key made by [`UserName::to_key`].
     pub(crate) fn from_key(key: &str) -> Option<Self> {
         let (tenant, user) = key.split_once('.')?;
         Self::new(Tenant::parse(tenant).ok()?, subject::decode(user)?).ok()
@@ -58,26 +58,26 @@ impl fmt::Display for UserName {
     }
 }
 
-/// A text that names no user.
+/// A text that cannot be a user.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a text of {length} bytes names no user; one of 1 to {max} bytes does", max = UserName::MAX_LENGTH)]
 pub struct UserNameError {
     length: usize,
 }
 
-/// What is said of a user.
+/// The record of a user.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserState {
-    /// The user is switched off.
+    /// Set if the user is disabled.
     #[serde(deserialize_with = "present")]
     pub disabled: Option<Mark>,
-    /// Some of the user's tokens are revoked.
+    /// Set if some of the user's tokens are revoked.
     #[serde(deserialize_with = "present")]
     pub revoked: Option<Revocation>,
 }
 
-/// Who has switched a user off, when, and why.
+/// Who disabled a user, when, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mark {
@@ -85,7 +85,7 @@ pub struct Mark {
     pub since: u64,
     /// The administrator.
     pub by: String,
-    /// As the administrator says.
+    /// The reason given by the administrator.
     #[serde(deserialize_with = "present")]
     pub reason: Option<String>,
 }
@@ -94,17 +94,17 @@ pub struct Mark {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
-    /// Tokens issued before this second (since 1970-01-01T00:00:00Z) count no more.
+    /// Tokens issued before this second (since 1970-01-01T00:00:00Z) are refused.
     pub before: u64,
     /// The administrator.
     pub by: String,
-    /// As the administrator says.
+    /// The reason given by the administrator.
     #[serde(deserialize_with = "present")]
     pub reason: Option<String>,
 }
 
 impl Revocation {
-    /// Of every token that was issued up to and in this second.
+    /// Revokes every token that was issued up to and in this second.
     #[must_use]
     pub fn up_to(now: u64, by: String, reason: Option<String>) -> Self {
         Self { before: now.saturating_add(1), by, reason }
@@ -112,20 +112,20 @@ impl Revocation {
 }
 
 impl UserState {
-    /// Whether there is nothing to say: the user may come in with any good token.
+    /// Whether the record is empty: the user may connect with any valid token.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The revocation of a token that was issued in this second. A token that does not say when it
-    /// was issued counts as issued before any revocation.
+    /// The revocation that applies to a token issued in this second. A token without a time of issue counts as issued
+    /// before any revocation.
     #[must_use]
     pub fn revocation_of(&self, issued_at: Option<u64>) -> Option<&Revocation> {
         self.revoked.as_ref().filter(|revoked| issued_at.is_none_or(|issued_at| issued_at < revoked.before))
     }
 
-    /// Of two revocations, the one that revokes more counts.
+    /// Adds a revocation. Of two revocations, the one that revokes more stays.
     pub(crate) fn revoke(&mut self, revocation: &Revocation) {
         if self.revoked.as_ref().is_none_or(|earlier| earlier.before < revocation.before) {
             self.revoked = Some(revocation.clone());
@@ -173,14 +173,14 @@ mod tests {
     }
 
     proptest! {
-        /// Every user has a key of their own.
+        /// Every user has a separate key.
         #[test]
         fn keys_lead_back(user in "\\PC{1,40}") {
             let name = UserName::new(Tenant::parse("ops").unwrap(), user).unwrap();
             prop_assert_eq!(UserName::from_key(&name.to_key()), Some(name));
         }
 
-        /// The order of revocations does not matter, nor does doing one again.
+        /// The order of revocations does not matter, nor does a repetition.
         #[test]
         fn revocations_only_grow(seconds in prop::collection::vec(0..9u64, 1..9)) {
             let mut state = UserState::default();

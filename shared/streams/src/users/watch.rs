@@ -1,9 +1,9 @@
-//! Watching the bucket `USERS`: everything that it says, and then each change.
+//! Watches the bucket `USERS`: first all of its entries, then each change.
 //!
-//! A short-lived consumer reads the bucket from its beginning and goes on with what is written. It
-//! is made anew, and everything is read anew, whenever something may have been missed: the client
-//! has connected again, a delivery or its heartbeat is missing, or the consumer has delivered more
-//! than arrived here. Until all of it has been read again, what was known before counts.
+//! A short-lived consumer reads the bucket from its beginning and continues with new writes. It is recreated, and
+//! everything is read again, whenever something may have been missed: the client has reconnected, a delivery or its
+//! heartbeat is missing, or the consumer has delivered more than arrived here. Until all of it has been read again, the
+//! earlier state stays valid.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,37 +22,37 @@ use crate::bucket::Bucket;
 use crate::record::Reported;
 use crate::topology::epoch_of;
 
-/// How many entries are asked for at a time, and held at most.
+/// How many entries are requested at a time, and held at most.
 const PAGE: usize = 512;
 const HEARTBEAT: Duration = Duration::from_millis(500);
 const PULL_EXPIRY: Duration = Duration::from_secs(5);
-/// The server forgets a consumer whose watch is gone.
+/// The server removes a consumer whose watch is gone.
 const INACTIVE: Duration = Duration::from_secs(30);
-/// How often it is looked whether the client has connected again.
+/// How often the watch checks whether the client has reconnected.
 const GLANCE: Duration = Duration::from_millis(250);
-/// How often the server is asked what it has delivered.
+/// How often the server is asked how much it has delivered.
 const INQUIRY: Duration = Duration::from_secs(5);
 
-/// What a watch tells.
+/// What a watch returns.
 #[derive(Debug)]
 pub enum UserNews {
-    /// All users of whom there is anything to say in this life of the bucket; of all others there is not.
+    /// All users with a record in this epoch of the bucket; all others have none.
     All(Epoch, HashMap<UserName, KnownState>),
-    /// What is said of one user from now on.
+    /// The new record of one user.
     One(UserName, KnownState),
 }
 
-/// What is stored of a user; `None` if it cannot be read, and the user is to be kept out.
+/// The record of a user; `None` if it cannot be read, in which case the user is to be refused.
 pub type KnownState = Option<UserState>;
 
-/// Reads the bucket as it changes.
+/// Reads the bucket and its changes.
 #[derive(Debug)]
 pub struct UserWatch {
     bucket: Bucket,
     reported: Arc<Reported<UserName>>,
-    /// `None` after a fault, until everything is read anew.
+    /// `None` after a fault, until everything is read again.
     reading: Option<Reading>,
-    /// It was logged that the bucket cannot be read, and it could not be since.
+    /// Whether it was logged that the bucket cannot be read; reset when it can be read again.
     is_said: bool,
     backoff: Backoff,
 }
@@ -62,8 +62,8 @@ impl UserWatch {
         Self { bucket, reported, reading: None, is_said: false, backoff: Backoff::new() }
     }
 
-    /// What comes next; first of all, and after every fault, [`UserNews::All`]. Waits out every
-    /// fault of NATS.
+    /// Returns what comes next; first of all, and after every fault, [`UserNews::All`]. Waits until faults of NATS have
+    /// passed.
     pub async fn next(&mut self) -> UserNews {
         loop {
             self.backoff.wait().await;
@@ -96,17 +96,17 @@ impl UserWatch {
 struct Reading {
     bucket: Bucket,
     reported: Arc<Reported<UserName>>,
-    /// Which life of the bucket is read.
+    /// The epoch of the bucket.
     life: Epoch,
     consumer: PullConsumer,
     entries: pull::Stream,
-    /// How often the client had connected when this began.
+    /// How many times the client had connected when this began.
     connects: u64,
-    /// Deliveries so far, in which a lost one shows.
+    /// Deliveries so far, by which a lost one is detected.
     delivered: u64,
-    /// Deliveries that the server knew of when it was asked last.
+    /// Deliveries that the server reported when it was asked last.
     inquired: u64,
-    /// What was read so far; `None` once all of it has been told.
+    /// The entries read so far; `None` once all of them have been returned.
     gathered: Option<HashMap<UserName, KnownState>>,
     glance: Interval,
     inquiry: Interval,
@@ -126,7 +126,7 @@ impl Reading {
             ..pull::Config::default()
         };
         let consumer: PullConsumer = bucket.stream.create_consumer(config).await?;
-        // After the consumer was made: the bucket that it reads is this one or none.
+        // Read after the consumer was created: the consumer reads this bucket or none.
         let life = epoch_of(&bucket.stream.get_info().await?);
         let entries = consumer
             .stream()
@@ -151,7 +151,7 @@ impl Reading {
     }
 
     async fn next(&mut self) -> Result<UserNews, async_nats::Error> {
-        // There is nothing to be read.
+        // The bucket is empty.
         if self.consumer.cached_info().num_pending == 0
             && let Some(all) = self.gathered.take()
         {
@@ -159,7 +159,7 @@ impl Reading {
         }
         loop {
             let news = tokio::select! {
-                entry = self.entries.next() => self.take(&entry.ok_or("the server ended the reading")??)?,
+                entry = self.entries.next() => self.take(&entry.ok_or("the server ended the delivery")??)?,
                 _ = self.glance.tick() => self.glance()?,
                 _ = self.inquiry.tick() => self.inquire().await?,
             };
@@ -172,7 +172,7 @@ impl Reading {
     fn take(&mut self, message: &Message) -> Result<Option<UserNews>, async_nats::Error> {
         let info = message.info()?;
         if info.consumer_sequence != self.delivered + 1 {
-            return Err("an entry got lost on its way".into());
+            return Err("a delivery was lost".into());
         }
         self.delivered = info.consumer_sequence;
         let key = self.bucket.key(&message.subject);
@@ -181,13 +181,13 @@ impl Reading {
             (name, state)
         });
         if entry.is_none() {
-            tracing::warn!(key, "passing over an entry of the bucket USERS whose key names no user");
+            tracing::warn!(key, "skipped an entry of the bucket USERS whose key is not a user");
         }
         let Some(gathered) = &mut self.gathered else {
             return Ok(entry.map(|(name, state)| UserNews::One(name, state)));
         };
         if let Some((name, state)) = entry {
-            // Written more than once while it was read: the last counts.
+            // If it was written several times during the read, the last record counts.
             if state.as_ref().is_some_and(UserState::is_empty) {
                 gathered.remove(&name);
             } else {
@@ -208,26 +208,30 @@ impl Reading {
                 let error = error as &dyn std::error::Error;
                 tracing::error!(
                     user = %name, error,
-                    "an entry of the bucket USERS cannot be read; the user is kept out"
+                    "an entry of the bucket USERS cannot be read; the user is refused"
                 );
             }
         })
         .ok()
     }
 
-    /// What was delivered on a connection that broke may have got lost with it.
+    /// Deliveries on a broken connection may have been lost with it.
     fn glance(&self) -> Result<Option<UserNews>, async_nats::Error> {
-        if connects(&self.bucket) == self.connects { Ok(None) } else { Err("NATS was away".into()) }
+        if connects(&self.bucket) == self.connects {
+            Ok(None)
+        } else {
+            Err("the connection to NATS was lost".into())
+        }
     }
 
-    /// A lost delivery that no other one follows shows nowhere but here.
+    /// Only this detects a lost delivery that no other one follows.
     async fn inquire(&mut self) -> Result<Option<UserNews>, async_nats::Error> {
         if self.delivered < self.inquired {
-            return Err("an entry got lost on its way".into());
+            return Err("a delivery was lost".into());
         }
         let info = self.consumer.get_info().await?;
         self.inquired = info.delivered.consumer_sequence;
-        // The last of what was pending may have been removed before it was read.
+        // The last of the pending entries may have been removed before it was read.
         let is_over = info.num_pending == 0 && self.inquired == self.delivered;
         Ok(if is_over { self.gathered.take().map(|all| UserNews::All(self.life, all)) } else { None })
     }

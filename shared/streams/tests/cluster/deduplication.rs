@@ -1,4 +1,4 @@
-//! The deduplication of `EVENTS` is off on every replica, before and after another one leads.
+//! The deduplication of `EVENTS` is disabled on every replica, before and after a change of the leader.
 
 use std::time::Duration;
 

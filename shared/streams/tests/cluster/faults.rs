@@ -1,4 +1,4 @@
-//! What happens to the servers, chosen by a seed.
+//! Faults of the servers, chosen by a seed.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tidings_streams::{Topology, purge_address};
 
 use crate::lab::{Lab, tenant};
 
-/// Numbers that follow from a seed (`SplitMix64`).
+/// Pseudo-random numbers from a seed (`SplitMix64`).
 pub(crate) struct Dice(u64);
 
 impl Dice {
@@ -30,17 +30,17 @@ impl Dice {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
-    /// A server stands still for a while.
+    /// A server freezes for a while.
     Freeze,
     /// Another server becomes the stream's leader.
     StepDown,
-    /// The leader stands still, and with it what was sent to it.
+    /// The leader freezes, together with the messages sent to it.
     FreezeLeader,
-    /// A follower misses a change of leader, and gets what it missed by the catch-up of the stream.
+    /// A follower misses a change of the leader, and catches up by the stream's catch-up.
     CatchUp,
-    /// A server is killed and started again.
+    /// A server is killed and restarted.
     Kill,
-    /// Somebody's envelopes are purged, for which the writer is interrupted.
+    /// The envelopes of an address are purged, which interrupts the writer.
     Purge,
 }
 
@@ -85,7 +85,7 @@ impl Fault {
             }
             Self::Purge => {
                 let address = Address::new("user", "nobody").unwrap();
-                // Without a leader it may fail, and is asked for again by whoever wanted it.
+                // Without a leader the purge may fail; a caller would repeat it.
                 if let Err(error) = purge_address(topology, &tenant(), &address).await {
                     eprintln!("not purged: {error}");
                 }

@@ -1,4 +1,4 @@
-//! Three nats-servers with the streams, three copies of each, and a look at every copy.
+//! Three nats-servers with three replicas of each stream, and access to every replica.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,12 +19,12 @@ pub(crate) use crate::envelope::envelope;
 const STREAM: &str = "ENVELOPES";
 
 pub(crate) struct Lab {
-    // Declared first, so that the servers are gone before their folder is.
+    // Declared first, so that the servers stop before their folder is removed.
     pub(crate) cluster: Cluster,
     _folder: TempDir,
 }
 
-/// A message as a replica has it: sequence, subject, headers and payload.
+/// A message as stored by a replica: sequence, subject, headers and payload.
 pub(crate) type Stored = (u64, String, BTreeSet<String>, Bytes);
 
 impl Lab {
@@ -36,7 +36,7 @@ impl Lab {
         lab
     }
 
-    /// A connection that knows all servers, finds out about a silent one within seconds, and begins with this one.
+    /// A connection that knows all servers, detects a silent one within seconds, and first connects to this one.
     pub(crate) async fn client_of(&self, first: usize) -> async_nats::Client {
         let mut servers: Vec<_> =
             self.cluster.servers().iter().map(|server| server.url().to_owned()).collect();
@@ -65,17 +65,17 @@ impl Lab {
         leader.strip_prefix('n')?.parse().ok()
     }
 
-    /// Asks the stream's leader to let another server lead, this one if it is given.
+    /// Asks the stream's leader to step down, in favour of `preferred` if given.
     pub(crate) async fn step_down(&self, client: &async_nats::Client, preferred: Option<usize>) {
         let wanted = preferred.map_or_else(String::new, |node| {
             json!({ "placement": { "preferred": format!("n{node}") } }).to_string()
         });
         let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.{STREAM}");
-        // Refused or unanswered, another fault will do.
+        // If it is refused or unanswered, another fault will do.
         _ = tokio::time::timeout(Duration::from_secs(3), client.request(subject, wanted.into())).await;
     }
 
-    /// Waits until every replica has everything.
+    /// Waits until every replica has all messages.
     pub(crate) async fn settle(&self) {
         let client = self.client_of(0).await;
         eventually("all replicas have everything", 4 * BOUND, async || {
@@ -90,7 +90,7 @@ impl Lab {
         .await;
     }
 
-    /// What each replica holds, as it says while it leads.
+    /// The content of each replica, read while that replica leads.
     pub(crate) async fn replicas(&self) -> Vec<Vec<Stored>> {
         let mut replicas = Vec::new();
         for node in 0..self.cluster.servers().len() {
@@ -122,7 +122,7 @@ async fn info(client: &async_nats::Client) -> Option<Value> {
     info["state"].is_object().then_some(info)
 }
 
-/// Every message that the stream's leader has, in order.
+/// All messages of the stream's leader, in order.
 async fn read(context: &Context) -> Vec<Stored> {
     let stream = context.get_stream(STREAM).await.unwrap();
     let state = &stream.cached_info().state;
@@ -130,7 +130,7 @@ async fn read(context: &Context) -> Vec<Stored> {
     stream::iter(stored).buffered(64).filter_map(std::future::ready).collect().await
 }
 
-/// The message of this sequence, if it was not removed.
+/// The message with this sequence, unless it was removed.
 async fn get(stream: &Stream, sequence: u64) -> Option<Stored> {
     let message =
         eventually("a message is read", BOUND, async || match stream.get_raw_message(sequence).await {
@@ -143,7 +143,7 @@ async fn get(stream: &Stream, sequence: u64) -> Option<Stored> {
     Some((message.sequence, message.subject.to_string(), headers.collect(), message.payload))
 }
 
-/// Whether the servers complained that a replica cannot go on.
+/// The log lines in which a server reports that a replica failed.
 pub(crate) fn complaints(servers: &[NatsServer]) -> Vec<String> {
     let logs = servers.iter().map(|server| std::fs::read_to_string(server.log()).unwrap_or_default());
     let is_complaint = |line: &&str| line.contains("critical write error") || line.contains("mismatch");

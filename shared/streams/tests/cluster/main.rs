@@ -1,4 +1,4 @@
-//! What the crate promises on three nats-servers, while they fail.
+//! Tests the crate's guarantees on three nats-servers with faults.
 
 #![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
 #![expect(

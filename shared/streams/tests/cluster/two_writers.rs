@@ -1,6 +1,6 @@
-//! Two writers that both believe to lead write the same envelopes, while servers stand still, change leaders, catch up
-//! and die. Afterwards the stream goes on, every replica holds the same, everything that was confirmed is there, once,
-//! and in order.
+//! Two writers that both believe to lead write the same envelopes, while servers freeze, change leaders, catch up and
+//! die. Afterwards the stream accepts new messages, all replicas have the same content, and everything confirmed is
+//! stored once and in order.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use time::OffsetDateTime;
 use crate::faults::{Dice, Fault};
 use crate::lab::{Lab, Stored, complaints, envelope};
 
-/// How many faults `just test` sees, from a fixed seed.
+/// The number of faults in `just test`, from a fixed seed.
 const FAULTS: u64 = 12;
 
-/// How many interleavings were tried.
+/// Counts the interleavings.
 #[derive(Default)]
 struct Tally {
     terms: AtomicU64,
@@ -24,7 +24,7 @@ struct Tally {
     highest: AtomicU64,
 }
 
-/// Writes one envelope after the other, behind what the stream holds, until it is told to stop.
+/// Writes one envelope after the other, after the content of the stream, until `stop` is set.
 async fn write(topology: Topology, own: u64, mut dice: Dice, stop: Arc<AtomicBool>, tally: Arc<Tally>) {
     while !stop.load(Ordering::Relaxed) {
         let confirmed = tally.highest.load(Ordering::Relaxed);
@@ -34,7 +34,7 @@ async fn write(topology: Topology, own: u64, mut dice: Dice, stop: Arc<AtomicBoo
         };
         tally.terms.fetch_add(1, Ordering::Relaxed);
         let first = resume.after.map_or(0, |after| after.event.sequence) + 1;
-        // What was confirmed before is there.
+        // Everything confirmed before is stored.
         assert!(first > confirmed, "{first} is to be written again, {confirmed} was confirmed");
         one_term(&mut writer, (first, own), &mut dice, &stop, &tally).await;
         tokio::time::sleep(dice.millis(0, 100)).await;
@@ -50,7 +50,7 @@ async fn one_term(
 ) {
     let mut pending = VecDeque::new();
     let mut next = first;
-    // Some end by themselves, as a process that is killed does, with everything under way.
+    // Some terms end abruptly, like a killed process, with publications in flight.
     let rounds = if dice.below(4) == 0 { u64::MAX } else { dice.below(12) };
     for _ in 0..rounds {
         if stop.load(Ordering::Relaxed) {
@@ -59,14 +59,14 @@ async fn one_term(
         for _ in 0..dice.below(200) {
             if pending.len() < EnvelopeWriter::MAX_PENDING {
                 let envelope = envelope(next);
-                // With message ids of its own, so that the stream takes nothing for a repetition.
+                // With its own message ids, so that the stream takes nothing for a duplicate.
                 let outgoing = Outgoing { attempt: Some(own), ..Outgoing::from(&envelope) };
                 let Ok(sent) = writer.send(outgoing, OffsetDateTime::now_utc()).await else { return };
                 pending.push_back((next, sent));
                 next += 1;
             }
         }
-        // Now and then it stands still with everything under way.
+        // Now and then the writer pauses with publications in flight.
         let pause = if dice.below(10) == 0 { dice.millis(200, 1_500) } else { dice.millis(5, 40) };
         tokio::time::sleep(pause).await;
         while pending.len() > usize::try_from(dice.below(200)).unwrap() {
@@ -80,7 +80,7 @@ async fn one_term(
     }
 }
 
-/// Behind one that is refused, none is stored.
+/// After a refused publication, none is stored.
 async fn nothing_follows(pending: VecDeque<(u64, tidings_streams::Pending)>, tally: &Tally) {
     tally.refused.fetch_add(1, Ordering::Relaxed);
     for (n, sent) in pending {
@@ -88,7 +88,7 @@ async fn nothing_follows(pending: VecDeque<(u64, tidings_streams::Pending)>, tal
     }
 }
 
-/// Each number once and in order.
+/// Checks that each number is stored once and in order.
 fn is_whole(messages: &[Stored], highest: u64) {
     let envelopes = messages.iter().filter(|(_, subject, ..)| subject.starts_with("envelopes."));
     let numbers: Vec<u64> = envelopes
@@ -99,7 +99,7 @@ fn is_whole(messages: &[Stored], highest: u64) {
     assert!(numbers.len() as u64 >= highest, "{highest} was confirmed, {} are there", numbers.len());
 }
 
-/// How often a writer has begun behind another one, and how often one was refused.
+/// Returns how many terms began after another writer's, and how many ended by a refusal.
 async fn run(seed: u64, faults: u64) -> (u64, u64) {
     let mut lab = Lab::start().await;
     let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Tally::default()));
@@ -138,7 +138,7 @@ async fn run(seed: u64, faults: u64) -> (u64, u64) {
     (terms, refused)
 }
 
-/// The stream takes more, behind all that was confirmed.
+/// Checks that the stream accepts an envelope after all confirmed ones.
 async fn goes_on(lab: &Lab) -> u64 {
     lab.settle().await;
     let topology = lab.topology().await;
@@ -164,7 +164,7 @@ async fn two_writers_on_three_servers_lose_nothing_and_split_nothing() {
     run(1, FAULTS).await;
 }
 
-/// `just interleavings 2000 7`: until writers have begun so often behind each other, from this seed on.
+/// `just interleavings 2000 7`: runs from this seed on until so many terms have begun after another writer's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "for as long as one likes"]
 async fn two_writers_on_three_servers_from_more_seeds() {

@@ -1,4 +1,4 @@
-//! A nats-server with the streams, stores on it, and waiting with a bound.
+//! A nats-server with the streams, stores on it, and bounded waiting.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use tidings_streams::consumers::{
 use tidings_streams::{Settings, Topology};
 use tokio::time::{Instant, sleep};
 
-/// For what takes milliseconds on an idle machine.
+/// For operations that take milliseconds on an idle machine.
 pub(crate) const BOUND: Duration = Duration::from_secs(30);
 pub(crate) const NOW: u64 = 1_800_000_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Which of the stores.
+/// The kind of store.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     Kv,
@@ -27,7 +27,7 @@ pub(crate) enum Kind {
 }
 
 pub(crate) struct Bench {
-    // Declared first, so that the server is gone before its folder is.
+    // Declared first, so that the server stops before its folder is removed.
     pub(crate) server: NatsServer,
     _folder: TempDir,
 }
@@ -47,12 +47,12 @@ impl Bench {
         async_nats::connect(self.server.url()).await.unwrap()
     }
 
-    /// The streams, which are made if they are missing.
+    /// The streams; created if they are missing.
     pub(crate) async fn topology(&self) -> Topology {
         Box::pin(Topology::ensure(&self.client().await, &stream_settings())).await.unwrap()
     }
 
-    /// A store with a connection of its own, as each gateway has one.
+    /// A store with its own connection, as each gateway has one.
     pub(crate) async fn store(&self, kind: Kind) -> Arc<dyn ConsumerStore> {
         self.store_for(kind, 30 * DAY).await
     }
@@ -88,12 +88,12 @@ pub(crate) fn at(sequence: u64) -> Position {
     Position { epoch: Epoch(0x18f3), sequence }
 }
 
-/// A device that is connected and has acknowledged this much.
+/// The change of a connected device that has acknowledged up to this sequence.
 pub(crate) fn acked(sequence: u64) -> Change {
     Change::new(at(sequence), Presence::Connected("gateway-1".to_owned()), NOW + sequence)
 }
 
-/// A device that has left.
+/// The change of a device that has left.
 pub(crate) fn left(sequence: u64, seen_at: u64) -> Change {
     Change::new(at(sequence), Presence::Left("gateway-1".to_owned()), seen_at)
 }
@@ -110,7 +110,7 @@ pub(crate) async fn load(store: &Arc<dyn ConsumerStore>, name: &ConsumerName) ->
     store.load(name).await.unwrap()
 }
 
-/// Who is listed, sorted.
+/// The names of the listed consumers, sorted.
 pub(crate) async fn listed(store: &Arc<dyn ConsumerStore>, user: Option<&str>) -> Vec<ConsumerName> {
     let all = store.list(&tenant(), user).map_ok(|(name, _)| name);
     let mut names: Vec<_> = all.try_collect().await.unwrap();
@@ -118,7 +118,7 @@ pub(crate) async fn listed(store: &Arc<dyn ConsumerStore>, user: Option<&str>) -
     names
 }
 
-/// Probes until it holds.
+/// Probes until the condition holds.
 pub(crate) async fn eventually(what: &str, mut probe: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + BOUND;
     while !probe().await {

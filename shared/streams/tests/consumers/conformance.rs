@@ -1,4 +1,4 @@
-//! What both stores keep.
+//! Tests of the guarantees of both stores.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -103,7 +103,7 @@ async fn concurrent_writers_never_move_a_position_back(kind: Kind) {
         tokio::spawn(async move {
             let mut known = None;
             for save in 0..SAVES {
-                // Each writer's own share of 1..=120, in an order without order.
+                // Each writer's own share of 1..=120, in scattered order.
                 let sequence = (writer + save * WRITERS) * 71 % (WRITERS * SAVES) + 1;
                 let saved = store.save(&ada, known.as_ref(), &acked(sequence)).await.unwrap();
                 assert!(saved.state.position.sequence >= sequence);
@@ -120,7 +120,7 @@ async fn concurrent_writers_never_move_a_position_back(kind: Kind) {
     assert_eq!((last.position, last.last_seen), (at(WRITERS * SAVES), NOW + WRITERS * SAVES));
 }
 
-/// Sees every position at or after the one that it saw before.
+/// Checks that loaded positions never go back.
 async fn watch(store: Arc<dyn ConsumerStore>, name: ConsumerName, over: Arc<AtomicBool>) {
     let mut before = 0;
     while !over.load(Ordering::Relaxed) {
@@ -178,7 +178,7 @@ async fn the_device_seen_longest_ago_gives_way(kind: Kind) {
     let device = |number: usize| name("ada", &format!("device-{number}"));
     save(&store, &name("grace", "phone"), &left(1, NOW)).await;
     for number in 0..MAX_DEVICES {
-        // The fourth was seen before all others, the first ones are connected.
+        // Device 3 was seen before all others; devices 0 to 2 are connected.
         let seen_at = if number == 3 { NOW - 1 } else { NOW + number as u64 };
         let change = if number < 3 { Change { seen_at, ..acked(1) } } else { left(1, seen_at) };
         save(&store, &device(number), &change).await;
@@ -209,7 +209,7 @@ async fn connected_devices_do_not_give_way(kind: Kind) {
 async fn listing_is_by_tenant_and_by_user(kind: Kind) {
     let bench = Bench::new().await;
     let store = bench.store(kind).await;
-    // More than the server or the store hands out at a time.
+    // More than the server or the store returns at a time.
     let users = match kind {
         Kind::Kv => 600,
         Kind::JetStream => 300,
@@ -280,7 +280,7 @@ async fn all_survives_a_crash_of_the_server(kind: Kind) {
     bench.server.restart().await.unwrap();
     let other = bench.store(kind).await;
     assert_eq!(load(&other, &ada).await.unwrap().state, saved.state);
-    // The first store finds the server again by itself.
+    // The first store reconnects by itself.
     let mut after = None;
     eventually("the store works after the crash", async || {
         after = store.save(&ada, Some(&saved), &acked(43)).await.ok();

@@ -1,4 +1,4 @@
-//! What is particular to real JetStream consumers.
+//! Tests specific to the JetStream store.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn envelopes(bench: &Bench) -> Stream {
     context(bench).await.get_stream("ENVELOPES").await.unwrap()
 }
 
-/// Ada's keys, and the topic that she asked for.
+/// A change of Ada's device with her grants and one subscription.
 fn ada_at(sequence: u64) -> Change {
     let subscription = Edit::Subscribe(Subscription { filter: [].into(), since: 0 });
     Change {
@@ -75,7 +75,7 @@ async fn without_keys_nothing_is_opened() {
     assert_eq!(save(&store, &ada, &revoked).await.pending, Some(1), "what a token no longer opens is closed");
 }
 
-/// What waits is counted, and read by others, in the generation that the position belongs to.
+/// Pending envelopes are counted, and read by others, in the generation of the position.
 #[tokio::test]
 async fn a_consumer_follows_its_position_to_another_generation() {
     let bench = Bench::new().await;

@@ -1,4 +1,4 @@
-//! What is particular to the bucket.
+//! Tests specific to the key-value store.
 
 use std::sync::Arc;
 use std::time::Duration;

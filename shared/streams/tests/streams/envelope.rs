@@ -1,4 +1,4 @@
-//! What the tests write, on one server and on three.
+//! The envelopes of these tests, on one server and on three.
 
 use bytes::Bytes;
 use tidings_model::{Address, Attributes, Class, Envelope, EnvelopeSubject, Epoch, Origin, Position, Tenant};

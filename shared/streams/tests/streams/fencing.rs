@@ -1,7 +1,7 @@
-//! The argument of the module `writer`, tried on a model: whatever writers do and in whatever order their publications
-//! arrive, an envelope lies right behind the one that its writer sent before it.
+//! Checks the proof of the module `writer` on a model: whatever writers do, and in whatever order their publications
+//! arrive, an envelope is stored right after the one that its writer sent before it.
 //!
-//! The model has few fences in a row, so that every way around them is short.
+//! The model has few consecutive fences, so that every way around them is short.
 
 use std::collections::VecDeque;
 
@@ -23,11 +23,11 @@ struct Publication {
     term: usize,
     what: What,
     expected: usize,
-    /// Whether no fence may lie right before.
+    /// Whether the message right before it must not be a fence.
     guarded: bool,
 }
 
-/// What a stream's leader checks before it proposes a message.
+/// The checks of a stream's leader before it proposes a message.
 fn accepts(stream: &[(usize, What)], publication: Publication) -> bool {
     let follows_fence = stream.last().is_some_and(|(_, what)| *what == What::Fence);
     stream.len() == publication.expected && !(publication.guarded && follows_fence)
@@ -35,14 +35,14 @@ fn accepts(stream: &[(usize, What)], publication: Publication) -> bool {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// It has looked, and sent nothing.
+    /// It has read the end, and sent nothing.
     Opened,
-    /// The first fence is under way.
+    /// The first fence is in flight.
     First,
-    /// The other fences are under way.
+    /// The other fences are in flight.
     Fencing,
     Writing,
-    /// Fences are under way that expect one sequence after the other, wherever the stream ends.
+    /// Fences are in flight that expect consecutive sequences, wherever the stream ends.
     Seizing,
     /// A publication was refused.
     Refused,
@@ -54,14 +54,14 @@ struct Writer {
     stage: Stage,
     end: usize,
     sent: usize,
-    /// Of those sent, how many it knows to be stored.
+    /// How many of the sent publications it knows to be stored.
     confirmed: usize,
     fences: usize,
-    /// What is on its way, also of former terms: a connection delivers in order.
+    /// Publications in flight, also of earlier terms: a connection delivers in order.
     under_way: VecDeque<Publication>,
-    /// Where those of this term were stored that have arrived, in order.
+    /// The sequences at which arrived publications of this term were stored, in order.
     answers: VecDeque<Option<usize>>,
-    /// Of the fences that seize the end of the stream: the answers that are not read yet.
+    /// The number of unread answers to the fences that seize the end of the stream.
     unread: usize,
 }
 
@@ -69,15 +69,15 @@ struct Writer {
 enum Step {
     /// The writer sends what it may send next.
     Send(usize),
-    /// The first publication under way arrives.
+    /// The first publication in flight arrives.
     Arrive(usize),
-    /// So many of those under way never arrive.
+    /// So many of the publications in flight never arrive.
     Lose(usize, usize),
     /// The writer reads an answer.
     Read(usize),
-    /// The writer begins again, whatever is under way.
+    /// The writer opens again, whatever is in flight.
     Open(usize),
-    /// The writer begins again, and means to have the end of the stream.
+    /// The writer opens again and seizes the end of the stream.
     Seize(usize),
 }
 
@@ -118,7 +118,7 @@ impl Writer {
         }
     }
 
-    /// As the rounds of `fence::seize`.
+    /// Like the rounds of `fence::seize`.
     fn read_seized(&mut self, stored: Option<usize>) {
         match stored {
             Some(sequence) if self.fences > 0 && sequence == self.end + 1 => self.fences += 1,

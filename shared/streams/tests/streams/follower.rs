@@ -1,4 +1,4 @@
-//! Every envelope once, in order, and a stream made anew is reported.
+//! The follower returns every envelope once, in order, and reports a recreated stream.
 
 use std::sync::atomic::Ordering;
 
@@ -9,14 +9,14 @@ use time::{Duration, OffsetDateTime};
 
 use crate::support::{SOON, Scene, envelope, latest, range, settings};
 
-/// A follower of what comes after the stream's end.
+/// A follower from the end of the stream.
 async fn from_now(scene: &Scene) -> EnvelopeFollower {
     let extent = scene.topology.extent().await.unwrap();
     let end = Position { epoch: extent.epoch, sequence: extent.last };
     EnvelopeFollower::after(&scene.topology, end, Content::Whole).await.unwrap()
 }
 
-/// What the follower hands out next: the events' numbers, or the new epoch.
+/// The next result of the follower: the events' numbers, or the new epoch.
 async fn next(follower: &mut EnvelopeFollower) -> Result<Vec<u64>, Epoch> {
     match tokio::time::timeout(SOON, follower.next()).await.unwrap_or_else(|_| panic!("nothing came")) {
         Followed::Envelopes(envelopes) => {
@@ -28,7 +28,7 @@ async fn next(follower: &mut EnvelopeFollower) -> Result<Vec<u64>, Epoch> {
     }
 }
 
-/// The numbers up to this one.
+/// Reads the numbers up to this one.
 async fn until(follower: &mut EnvelopeFollower, last: u64) -> Vec<u64> {
     let mut numbers = Vec::new();
     while numbers.last() != Some(&last) {
@@ -108,7 +108,7 @@ async fn what_was_removed_is_passed_over() {
     scene.write(1..=10).await;
     assert_eq!(until(&mut follower, 10).await, range(1..=10));
 
-    // The follower has to begin anew, with much of what it has not seen removed meanwhile.
+    // The follower has to open a new consumer, while many of its unread envelopes have been removed.
     scene.crash().await;
     let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
     for n in 11..=30 {
@@ -167,7 +167,7 @@ async fn nothing_is_lost_however_often_the_wait_is_dropped() {
         }
         let last = round * 100 + 100;
         scene.write(last - 99..=last).await;
-        // Dropped and begun again after one poll, or after some.
+        // The wait is dropped and repeated after one poll, or after several.
         let all = async {
             let mut patience = (0..20).map(|n| std::time::Duration::from_millis(n * n)).cycle();
             while seen.last() != Some(&last) {
@@ -189,8 +189,8 @@ async fn nothing_is_lost_however_often_the_wait_is_dropped() {
     assert_eq!(renewals, [follower.position().epoch]);
 }
 
-/// A restored backup, or a power failure without `sync_interval: always`; also if the stream has grown past the place
-/// again before the reader is back.
+/// A restored backup, or a power failure without `sync_interval: always`; also if the stream has grown past its former
+/// end before the reader reconnects.
 #[tokio::test]
 async fn a_stream_that_came_back_with_less_is_read_from_its_beginning() {
     for grown_to in [12_u64, 40] {
@@ -208,7 +208,7 @@ async fn a_stream_that_came_back_with_less_is_read_from_its_beginning() {
         std::fs::remove_dir_all(&store).unwrap();
         std::fs::rename(&saved, &store).unwrap();
         scene.restart().await;
-        // The follower does not read on meanwhile.
+        // The follower does not read meanwhile.
         scene.write(16..16 + grown_to).await;
         let epoch = scene.topology.extent().await.unwrap().epoch;
         let mut renewed = 0;

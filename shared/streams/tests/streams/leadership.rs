@@ -49,7 +49,7 @@ async fn one_leads_and_the_next_one_when_it_stops() {
     assert_eq!(second.leads(), None);
     first.stop().await;
     second.until_leads(Some(2)).await;
-    // Killed: it gives nothing back.
+    // Aborted: it does not give the lease back.
     second.running.abort();
     let third = Projector::start(&scene.topology).await;
     third.until_leads(Some(3)).await;

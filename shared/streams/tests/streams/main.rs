@@ -1,4 +1,4 @@
-//! What the crate promises about JetStream, shown on real nats-servers.
+//! Tests the crate's guarantees about JetStream on real nats-servers.
 
 #![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
 #![expect(

@@ -1,4 +1,4 @@
-//! Where a tenant's envelopes are, and where positions lead after they were made anew.
+//! Placements of tenants, and the translation of positions after a rebuild.
 
 use tidings_model::{Address, Epoch, Place, Placement, Position, ShardNumber, Tenant};
 use tidings_streams::{
@@ -18,7 +18,7 @@ fn place(shard: u16, generation: u32) -> Place {
     Place { shard: ShardNumber(shard), generation }
 }
 
-/// Writes the envelopes of events with these numbers, and says where they lie.
+/// Writes the envelopes of events with these numbers; returns their sequences.
 async fn write(topology: &Topology, generation: u32, numbers: impl IntoIterator<Item = u64>) -> Vec<u64> {
     let (mut writer, _) = EnvelopeWriter::open(topology).await.unwrap();
     let mut sequences = Vec::new();
@@ -30,7 +30,7 @@ async fn write(topology: &Topology, generation: u32, numbers: impl IntoIterator<
     sequences
 }
 
-/// Has a place become the current one, and says where positions lead from then on.
+/// Makes a place the current one, and updates the placement.
 async fn switch(topology: &Topology, placement: &mut Placement, place: Place) {
     let (mut writer, _) = EnvelopeWriter::open(topology).await.unwrap();
     let sequence = writer.announce(&tenant(), place, WriteMarkers::default()).await.unwrap().await.unwrap();
@@ -60,7 +60,7 @@ async fn whoever_stood_in_a_former_generation_goes_on_behind_the_same_event() {
     let topology = &scene.topology;
     let stream = topology.extent().await.unwrap().epoch;
     let mut placement = Placement::default();
-    // Events 1 to 9 as sequences 1 to 9, of which the fresh generation leaves out the odd ones; 10 came before the
+    // Events 1 to 9 as sequences 1 to 9, of which the new generation omits the odd ones; 10 was stored before the
     // notice, 11 after it.
     write(topology, 0, 1..=9).await;
     write(topology, 1, [2, 4, 6, 8]).await;
@@ -78,7 +78,7 @@ async fn whoever_stood_in_a_former_generation_goes_on_behind_the_same_event() {
         let position = Position { epoch: stream, sequence };
         let carried = translate_position(topology, &tenant(), &placement, position).await.unwrap().unwrap();
         assert_eq!(following(topology, &placement, carried).await, expected, "{position}");
-        // It is in the current generation now, and stays where it is.
+        // It is in the current generation now, and does not change.
         assert_eq!(
             translate_position(topology, &tenant(), &placement, carried).await.unwrap(),
             Some(carried)
@@ -86,7 +86,7 @@ async fn whoever_stood_in_a_former_generation_goes_on_behind_the_same_event() {
     }
     let live = |sequence| Position { epoch: stream, sequence };
     let notice = placement.current.since.unwrap().sequence;
-    // Whoever had everything, and whoever was connected meanwhile and counts on.
+    // A consumer that has read everything, and one that was connected during the switch and kept counting.
     for (sequence, expected) in [(notice - 1, vec![11]), (notice, vec![11]), (eleventh, vec![])] {
         let carried =
             translate_position(topology, &tenant(), &placement, live(sequence)).await.unwrap().unwrap();
@@ -127,7 +127,8 @@ async fn a_position_follows_its_tenant_from_shard_to_shard() {
     }
 }
 
-/// A shard that a tenant has left goes on until it hears of that; who was told by it is not told again.
+/// A shard that a tenant has left continues until it reads of the move; a consumer that received its envelopes does not
+/// receive them again.
 #[tokio::test]
 async fn what_the_former_shard_wrote_meanwhile_was_received() {
     let scene = Scene::new().await;
@@ -148,7 +149,7 @@ async fn what_the_former_shard_wrote_meanwhile_was_received() {
     }
 }
 
-/// What was held back lies behind envelopes of later events; it was not received with them.
+/// Envelopes that were held back are stored after those of later events, and were not received with them.
 #[tokio::test]
 async fn what_was_held_back_is_not_passed_over() {
     let scene = Scene::new().await;
@@ -308,7 +309,7 @@ async fn a_copy_is_in_the_order_of_events() {
         numbers
     };
     assert_eq!(read().await, [1, 2, 3, 4, 5, 6, 7]);
-    // Even the first and one out of its turn may be gone.
+    // Even the first envelope and one out of order may be gone.
     for sequence in [1, 3] {
         scene.stream("ENVELOPES").await.delete_message(sequence).await.unwrap();
     }
@@ -324,7 +325,7 @@ async fn what_was_made_anew_is_removed_as_far_as_it_is_meant() {
     let (ada, before) = (Address::new("user", "ada").unwrap(), envelope(4).origin.event);
     assert_eq!(discard_address(topology, &tenant(), 1, &ada, before).await.unwrap(), 2);
     assert_eq!(discard_address(topology, &tenant(), 1, &ada, before).await.unwrap(), 0);
-    // What came from events 4 to 9 is left.
+    // The envelopes of events 4 to 9 are left.
     assert_eq!(discard_generation(topology, &tenant(), 1, made[3]).await.unwrap(), 2);
     assert_eq!(topology.extent().await.unwrap().messages, 1 + 4);
 }

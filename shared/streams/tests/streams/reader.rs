@@ -1,4 +1,4 @@
-//! Every event once, in order, whatever the consumer delivers twice, late or not at all.
+//! The reader returns every event once, in order, even if the consumer delivers it twice, late or never.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn number(read: &ReadEvent) -> u64 {
     std::str::from_utf8(&read.event.payload).unwrap().parse().unwrap()
 }
 
-/// The next `count` events, not acknowledged.
+/// Reads the next `count` events without acknowledging them.
 async fn read(reader: &mut EventReader, count: usize) -> Vec<ReadEvent> {
     let mut events = Vec::new();
     while events.len() < count {
@@ -39,7 +39,7 @@ async fn acknowledge(reader: &mut EventReader, events: impl IntoIterator<Item = 
     reader.acknowledge().await;
 }
 
-/// Waits until the server knows that everything up to here is done.
+/// Waits until the server knows that everything up to this sequence is done.
 async fn until_done(scene: &Scene, sequence: u64) {
     eventually("the acknowledgements arrive", BOUND, async || {
         let events = scene.stream("EVENTS").await;
@@ -56,7 +56,7 @@ async fn what_is_delivered_again_is_handed_out_once() {
     scene.publish(1..=10).await;
     let mut reader = open(&scene.topology).await;
     let events = read(&mut reader, 10).await;
-    // Nothing is acknowledged, so all of it comes again, which the server counts.
+    // Nothing is acknowledged, so everything is delivered again, which the server counts.
     let mut next = Box::pin(reader.next());
     eventually("the server delivers again", BOUND, async || {
         assert!(
@@ -83,7 +83,7 @@ async fn an_acknowledged_event_stays_done_when_it_is_opened_again() {
     acknowledge(&mut reader, events.into_iter().take(4)).await;
     until_done(&scene, 4).await;
     drop(reader);
-    // The others were delivered to one that has gone; they come in order, before what is new.
+    // The other events were delivered to a reader that is gone; they arrive in order, before new ones.
     let mut reader = open(&scene.topology).await;
     scene.publish([11]).await;
     assert_eq!(numbers(&mut reader, 7).await, range(5..=11));
@@ -125,7 +125,7 @@ async fn holes_in_the_stream_are_passed_over() {
     let left = range((1..=29).filter(|n| !removed.contains(n)));
     let (first, second) = left.split_at(6);
     assert_eq!(numbers(&mut reader, first.len()).await, first);
-    // Some have been delivered already, some not.
+    // Some of these have been delivered already, some not.
     for sequence in [10, 11, 12] {
         events.delete_message(sequence).await.unwrap();
     }
@@ -165,7 +165,7 @@ async fn one_of_two_readers_is_active_and_the_other_takes_over() {
 
     let mut standby = open(&other).await;
     scene.publish(6..=8).await;
-    // What comes next comes to the active one, while the other asks for it all the time.
+    // New events go to the active reader, while the standby keeps asking for them.
     let events = tokio::select! {
         biased;
         event = standby.next() => panic!("the standby got {}", number(&event)),
@@ -188,7 +188,7 @@ async fn a_reader_that_stops_pulling_is_replaced() {
     let events = read(&mut active, 3).await;
     acknowledge(&mut active, events).await;
     let mut standby = open(&other).await;
-    // The active one is kept, but nobody polls it any more: as if its process were stopped.
+    // The active reader is kept but not polled any more, as if its process were stopped.
     let published = async {
         for n in 4.. {
             scene.publish([n]).await;
@@ -201,8 +201,8 @@ async fn a_reader_that_stops_pulling_is_replaced() {
     drop(active);
 }
 
-/// What came since is handed out, whatever the durable consumer takes for done, and also where sequences have been given
-/// again that were read already.
+/// New events are returned even if the durable consumer counts their sequences as done, or if their sequences were read
+/// before.
 #[tokio::test]
 async fn events_after_a_roll_back_are_others_than_those_that_were_read() {
     for (saved, last) in [("EVENTS", 23), ("EVENTS", 40), ("EVENTS/msgs", 23), ("EVENTS/msgs", 40)] {
@@ -224,7 +224,7 @@ async fn events_after_a_roll_back_are_others_than_those_that_were_read() {
         assert!(first.epoch.0 > former.epoch.0, "{first} is another event than {former}");
         assert!(!reader.holds(former) && reader.holds(common));
         acknowledge(&mut reader, came).await;
-        // Whoever reads it next takes the same positions from what is recorded.
+        // Another reader derives the same positions from the record.
         drop(reader);
         let mut reader = open(&scene.topology).await;
         scene.publish([last + 1]).await;

@@ -1,4 +1,4 @@
-//! Whatever is put under a key of a bucket is that key's trouble alone, and is said.
+//! An invalid record affects only its key, and is reported.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::support::{SOON, Scene};
 
 const BUCKET: BucketSettings = BucketSettings { replicas: 1, in_memory: false };
 
-/// Everything that can lie where a record should, made of a good one, and what is said of it.
+/// Invalid records derived from a valid one, each with the expected part of the error text.
 fn spoiled(good: &[u8]) -> Vec<(String, String)> {
     let good: Map<String, Value> = serde_json::from_slice(good).unwrap();
     let with = |name: &str, value: Value| {
@@ -131,7 +131,7 @@ async fn consumers() {
     let bucket = bucket(&scene, "CONSUMERS").await;
     let good = bucket.get("t.ada.phone").await.unwrap().unwrap();
     for (json, reason) in spoiled(&good) {
-        // A device that comes finds it.
+        // A gateway that loads the device fails.
         bucket.put("t.ada.desk", json.clone().into()).await.unwrap();
         let loaded = store.load(&name("desk")).await;
         let Err(ConsumerStoreError::Damaged { source, .. }) = loaded else { panic!("{json:?}: {loaded:?}") };
@@ -139,7 +139,8 @@ async fn consumers() {
         assert_eq!(store.load(&name("phone")).await.unwrap().unwrap().state.position.sequence, 1);
         let listed: Vec<_> = store.list(&tenant("t"), None).collect().await;
         assert_eq!((listed.len(), listed.iter().filter(|listed| listed.is_ok()).count()), (2, 1), "{json:?}");
-        // So does a gateway that serves the device and knows what stood there.
+        // A gateway that already serves the device knows the state and writes it again, except over a record of a
+        // newer Tidings.
         assert!(store.remove(&name("desk")).await.unwrap());
         let known = store.save(&name("desk"), None, &acked(4)).await.unwrap();
         bucket.put("t.ada.desk", json.clone().into()).await.unwrap();

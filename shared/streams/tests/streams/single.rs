@@ -1,4 +1,4 @@
-//! Single envelopes, and that an envelope comes back as it was written.
+//! Reads of single envelopes; an envelope is read as it was written.
 
 use harness::{BEHIND, replica_behind};
 use tidings_model::Attribute;

@@ -1,4 +1,4 @@
-//! A nats-server with the streams, and what producers and projectors put into them.
+//! A nats-server with the streams, and writes as producers and projectors make them.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use time::OffsetDateTime;
 
 pub(crate) use crate::envelope::envelope;
 
-/// Longer than anything takes that works, shorter than a delivery that comes again.
+/// Longer than any working operation takes, shorter than a redelivery.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) fn settings() -> Settings {
     let day = Duration::from_secs(24 * 60 * 60);
-    // The shortest there is, so that the server's deduplication hides nothing.
+    // The shortest window, so that the server's deduplication hides nothing.
     Settings::on_one_server(day, Duration::from_millis(100))
 }
 
@@ -34,7 +34,7 @@ impl Scene {
         Self { context: jetstream::new(client), topology, nats }
     }
 
-    /// The streams through a connection of its own.
+    /// The streams over another connection.
     pub(crate) async fn other_topology(&self) -> Topology {
         Topology::ensure(&self.nats.client().await, &settings()).await.unwrap()
     }
@@ -55,26 +55,26 @@ impl Scene {
         self.stream(name).await.cached_info().state.clone()
     }
 
-    /// Kills the server, starts it again, and waits until this scene's connection is back.
+    /// Kills the server, restarts it, and waits until this scene has reconnected.
     pub(crate) async fn crash(&mut self) {
         self.nats.kill().await.unwrap();
         self.restart().await;
     }
 
-    /// Starts the server again, and waits until this scene's connection is back.
+    /// Restarts the server, and waits until this scene has reconnected.
     pub(crate) async fn restart(&mut self) {
         self.nats.restart().await.unwrap();
         self.is_back().await;
     }
 
-    /// Saves parts of the store, and waits until this scene's connection is back.
+    /// Saves parts of the store, and waits until this scene has reconnected.
     pub(crate) async fn save(&mut self, parts: &[&str]) -> Saved {
         let saved = self.nats.save(parts).await;
         self.is_back().await;
         saved
     }
 
-    /// The server comes back with what was saved.
+    /// Restarts the server with the saved store.
     pub(crate) async fn bring_back(&mut self, saved: Saved) {
         self.nats.bring_back(saved).await;
         self.is_back().await;
@@ -88,7 +88,7 @@ impl Scene {
         .await;
     }
 
-    /// Writes envelopes of events with these numbers as a projector does.
+    /// Writes envelopes of events with these numbers, as a projector does.
     pub(crate) async fn write(&self, numbers: impl IntoIterator<Item = u64>) {
         let (mut writer, _) = EnvelopeWriter::open(&self.topology).await.unwrap();
         for n in numbers {
@@ -97,7 +97,7 @@ impl Scene {
     }
 }
 
-/// The newest of a thing, which replaces the one before.
+/// A `latest` envelope, which replaces the earlier one of its key.
 pub(crate) fn latest(n: u64, key: &str) -> Envelope {
     let mut envelope = envelope(n);
     (envelope.subject.class, envelope.subject.key) = (Class::Latest, Some(key.to_owned()));

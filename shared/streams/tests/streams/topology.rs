@@ -1,4 +1,5 @@
-//! Streams are created if they are missing, refused if they cannot serve, and not altered, but for the deduplication of `EVENTS`.
+//! Streams are created if they are missing, refused if they cannot be used, and not altered, except for the
+//! deduplication of `EVENTS`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -74,7 +75,7 @@ async fn a_stream_that_cannot_serve_is_refused_and_left_as_it_is() {
     }
 }
 
-/// The bucket that is made when catalogs are first recorded is checked like those that every process opens.
+/// The bucket that is created when catalogs are first recorded is checked like those that every process opens.
 #[tokio::test]
 async fn a_bucket_of_catalogs_that_cannot_serve_is_refused() {
     let nats = harness::nats().await;
@@ -87,7 +88,7 @@ async fn a_bucket_of_catalogs_that_cannot_serve_is_refused() {
     record().await.unwrap();
     assert!(are_catalogs_recorded(&topology).await.unwrap());
     assert_eq!(running_catalog(&topology, &tenant).await.unwrap(), Some(files.clone()));
-    // As `nats kv add` and the versions before made it.
+    // As `nats kv add` and earlier versions created it.
     let made = context.get_stream("KV_CATALOGS").await.unwrap().cached_info().config.clone();
     context.delete_key_value("CATALOGS").await.unwrap();
     let by_others = jetstream::kv::Config { bucket: "CATALOGS".into(), history: 8, ..Default::default() };
@@ -124,7 +125,7 @@ async fn other_limits_are_the_operators_and_are_respected() {
     assert_eq!((config.max_age, config.max_bytes), (24 * hour, -1));
 }
 
-/// Also where the stream was created by an older version: by a projector, while events come, and by nobody else.
+/// Also if an older version created the stream: only a projector alters it, even while events are published.
 #[tokio::test]
 async fn the_server_deduplicates_no_events() {
     let nats = harness::nats().await;

@@ -1,4 +1,4 @@
-//! The bucket of users who are switched off, and watching it.
+//! The bucket of disabled users, and the watch over it.
 
 use async_nats::jetstream;
 use tidings_model::Tenant;
@@ -71,7 +71,7 @@ async fn after_a_crash_of_nats_everything_is_told_anew() {
     nats.restart().await.unwrap();
     let other = Users::open(&jetstream::new(nats.client().await), SETTINGS).await.unwrap();
     other.disable(&name("bo"), &mark()).await.unwrap();
-    // It may be told of the change first, if its consumer was made anew in between.
+    // The single change may arrive first, if the consumer was recreated in between.
     let told = harness::eventually("everything is told", SOON, async || match next(&mut watch).await {
         UserNews::All(_, all) if all.len() == 2 => Ok(all),
         other => Err(format!("{other:?}")),
@@ -100,7 +100,7 @@ async fn administrators_do_not_undo_each_other() {
     assert_eq!(users.load(&name("bo")).await.unwrap(), UserState::default());
 }
 
-/// An entry is what other tools write and remove as well.
+/// Other tools write and remove entries, too.
 #[tokio::test]
 async fn others_write_into_the_bucket() {
     let nats = harness::nats().await;

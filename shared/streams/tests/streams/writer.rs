@@ -1,4 +1,4 @@
-//! In order or not at all; a writer that lost its place is refused.
+//! The writer writes in order or not at all; one that lost its place is refused.
 
 use async_nats::HeaderMap;
 use futures_util::StreamExt as _;
@@ -16,7 +16,7 @@ fn origin(epoch: u64, sequence: u64, part: u32) -> Origin {
     Origin { event: Position { epoch: Epoch(epoch), sequence }, message: 0, part }
 }
 
-/// One that was held back comes from an early event, and says how far all others were written.
+/// An envelope that was held back comes from an early event, and states how far all others were written.
 #[tokio::test]
 async fn a_late_envelope_says_what_was_written_before_it() {
     let scene = Scene::new().await;
@@ -50,7 +50,7 @@ async fn of_two_writers_the_stale_one_is_refused_and_nothing_interleaves() {
     assert_eq!(resume.after, Some(envelope(1).origin));
     active.send(&envelope(2), now()).await.unwrap().await.unwrap();
 
-    // Also what is pipelined behind the first refusal, though the stream may grow to what it expects.
+    // Also those pipelined after the first refusal, although the stream may grow to the end that they expect.
     let mut pending = Vec::new();
     for n in 102..=106 {
         pending.push(stale.send(&envelope(n), now()).await.unwrap());
@@ -73,7 +73,7 @@ async fn nothing_follows_a_publication_that_got_lost() {
     let scene = Scene::new().await;
     let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
     writer.send(&envelope(1), now()).await.unwrap().await.unwrap();
-    // The notice of a purge takes the place of the second, as if it came while the others are under way.
+    // The notice of a purge takes the sequence of the second, as if it arrived while the others are in flight.
     let (tenant, address) = (envelope(2).subject.tenant, Address::new("user", "bob").unwrap());
     purge_address(&scene.topology, &tenant, &address).await.unwrap();
     let mut pending = Vec::new();
@@ -86,7 +86,7 @@ async fn nothing_follows_a_publication_that_got_lost() {
     assert_eq!(scene.state("ENVELOPES").await.messages, 2);
 }
 
-/// A purge does not wait until a busy projector has nothing to do.
+/// A purge does not wait until a busy projector is idle.
 #[tokio::test]
 async fn a_purge_comes_between_the_publications_of_a_busy_writer() {
     let scene = Scene::new().await;
@@ -122,7 +122,7 @@ async fn a_purge_comes_between_the_publications_of_a_busy_writer() {
                     }
                 }
             };
-            // Nothing behind the refused one was stored.
+            // Nothing after the refused publication was stored.
             for sent in pending {
                 assert!(matches!(sent.await, Err(WriteError::LostPlace)));
             }
@@ -144,7 +144,7 @@ async fn a_purge_comes_between_the_publications_of_a_busy_writer() {
     assert_eq!(scene.state("ENVELOPES").await.messages, next - 1 + 5);
 }
 
-/// Who has only looked has not taken anything from anybody.
+/// A writer that was only opened has not taken over anything.
 #[tokio::test]
 async fn opening_disturbs_nobody() {
     let scene = Scene::new().await;
@@ -164,7 +164,7 @@ async fn no_more_is_under_way_than_fences_keep_out() {
     for n in 1..=512 {
         pending.push(writer.send(&envelope(n), now()).await.unwrap());
     }
-    // The first one of a stream is confirmed at once; what was refused or forgotten counts for ever.
+    // The first envelope of a stream is confirmed at once; refused or dropped publications stay unconfirmed.
     pending.remove(0).await.unwrap();
     pending.push(writer.send(&envelope(513), now()).await.unwrap());
     assert!(matches!(writer.send(&envelope(514), now()).await, Err(WriteError::Unconfirmed)));
@@ -211,7 +211,7 @@ async fn a_latest_envelope_replaces_the_one_before_of_its_key() {
 async fn an_envelope_is_kept_until_it_expires_and_no_shorter() {
     let scene = Scene::new().await;
     let at = OffsetDateTime::UNIX_EPOCH;
-    // What is sent is looked at: what is stored with a second left may be gone when it is asked for.
+    // Reads what is sent: a stored envelope with a second left may be gone when it is fetched.
     let mut sent = scene.nats.client().await.subscribe("envelopes.>").await.unwrap();
     let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
     for (n, left, expected) in [

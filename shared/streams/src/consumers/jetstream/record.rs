@@ -1,9 +1,8 @@
-//! Between a JetStream consumer and the state of a durable consumer.
+//! Converts between a JetStream consumer and the state of a durable consumer.
 //!
-//! The metadata holds the whole state as JSON, the position that Tidings saved last included. The
-//! ack floor alone would not do: the server raises it by itself when retention passes it, which
-//! would turn a gap that the user must hear of into silence. As long as no client has
-//! acknowledged anything since the last reset, the older of the two is the position.
+//! The metadata holds the whole state as JSON, including the position that Tidings saved last. The ack floor alone is
+//! not enough: the server raises it when retention passes it, which would hide a gap that must be announced to the
+//! user. As long as no client has acknowledged anything since the last reset, the older of the two is the position.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -21,13 +20,13 @@ const DEVICE: &str = "tidings.device";
 const TENANT: &str = "tidings.tenant";
 const STATE: &str = "tidings.state";
 
-/// Any change of the threshold makes the server count anew.
+/// Any change of the threshold makes the server restart its inactivity timer.
 const RENEWAL: Duration = Duration::from_millis(1);
 
-/// A stream that was made anew later than so many microseconds is not taken for a generation of the one before it.
+/// A stream that was created more than this many microseconds after another one is not taken for a generation of it.
 const MOST_GENERATIONS: u32 = 10_000;
 
-/// The consumer that has this state once it has been moved to the state's position.
+/// The configuration of the consumer with this state, once the consumer has been moved to the state's position.
 pub(super) fn config(
     name: &ConsumerName,
     state: &ConsumerState,
@@ -53,18 +52,17 @@ pub(super) fn config(
     })
 }
 
-/// A threshold that is the wanted one but for a millisecond, and not the one that the consumer has:
-/// the server renews a consumer when it is pulled from or when this changes.
+/// Returns the wanted threshold or, if the consumer has that already, one that differs by a millisecond: the server
+/// renews a consumer when it is pulled from or when this setting changes.
 pub(super) fn renewed(current: Duration, wanted: Duration) -> Duration {
     if current == wanted { wanted + RENEWAL } else { wanted }
 }
 
-/// What lies in the stream for the consumer's grants and topics; never empty, as no filter would mean
-/// everything.
+/// The subjects of the consumer's grants and topics; never empty, as no filter would match everything.
 pub(super) fn filter_subjects(tenant: &Tenant, state: &ConsumerState, stream: Epoch) -> Vec<String> {
     let generation = Place::generation_of(state.position.epoch, stream, MOST_GENERATIONS).unwrap_or_default();
     let place = Place { generation, ..Place::default() };
-    // What is no topic's name has no envelopes.
+    // A name that cannot be a topic has no envelopes.
     let topics = state.subscriptions.keys().filter_map(|topic| Address::topic(topic).ok());
     let addresses: BTreeSet<Address> = state.grants.iter().cloned().chain(topics).collect();
     if addresses.is_empty() {
@@ -73,12 +71,12 @@ pub(super) fn filter_subjects(tenant: &Tenant, state: &ConsumerState, stream: Ep
     addresses.iter().map(|address| EnvelopeSubject::at(tenant, address, place)).collect()
 }
 
-/// Whether the consumer has these filters already.
+/// Whether the consumer already has these filters.
 pub(super) fn same_filters(info: &Info, filters: &[String]) -> bool {
     info.config.filter_subjects.iter().collect::<BTreeSet<_>>() == filters.iter().collect()
 }
 
-/// The state that the consumer has.
+/// Reads the state of the consumer.
 pub(super) fn stored(info: &Info) -> Result<StoredConsumer, ConsumerStoreError> {
     let mut state: ConsumerState =
         record::decode(text(info, STATE)?.as_bytes()).map_err(|source| damaged(info, source))?;
@@ -89,7 +87,7 @@ pub(super) fn stored(info: &Info) -> Result<StoredConsumer, ConsumerStoreError> 
     Ok(StoredConsumer { state, pending: Some(pending(info)), revision: 0 })
 }
 
-/// The state that the consumer has, and whose it is.
+/// Reads the state of the consumer, and its name.
 pub(super) fn named(info: &Info) -> Result<(ConsumerName, StoredConsumer), ConsumerStoreError> {
     let wrong = |error: &dyn std::error::Error| malformed(info, error);
     let tenant = Tenant::parse(text(info, TENANT)?).map_err(|error| wrong(&error))?;
@@ -98,7 +96,7 @@ pub(super) fn named(info: &Info) -> Result<(ConsumerName, StoredConsumer), Consu
     Ok((name, stored(info)?))
 }
 
-/// How many envelopes wait for the consumer to acknowledge them.
+/// The number of envelopes that the consumer has not acknowledged.
 pub(super) fn pending(info: &Info) -> u64 {
     info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Reading many entries of the bucket in one pass.
+//! Reads many entries of the bucket in one scan.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::scan::Scan;
 
 type Item = Result<(ConsumerName, StoredConsumer), ConsumerStoreError>;
 
-/// The consumers under these keys, which may have wildcards.
+/// Lists the consumers with these keys, which may have wildcards.
 pub(super) fn list(bucket: Bucket, keys: String) -> ConsumerList {
     let pass = Scan::new(Arc::clone(&bucket.stream), bucket.subject(&keys), Content::Whole);
     let listing = Listing { bucket, keys, pass };
@@ -48,7 +48,7 @@ impl Listing {
         }
     }
 
-    /// `None` for an entry that says that there is no consumer.
+    /// `None` for a removal marker.
     fn item(&self, message: &Message, revision: u64) -> Option<Item> {
         let key = self.bucket.key(&message.subject);
         let damaged = |source| Some(Err(ConsumerStoreError::Damaged { key: key.to_owned(), source }));
