@@ -138,7 +138,7 @@ async fn what_events_do_not_retain_is_copied() {
         let ends = scene.ends(&scene.at(next).await).await;
         // Times are whole seconds.
         let is_prolonged = |(n, end): (&u64, &OffsetDateTime)| *end > kept[n] + Duration::from_secs(2);
-        assert!(!ends.iter().any(is_prolonged), "nothing is kept longer by being made anew");
+        assert!(!ends.iter().any(is_prolonged), "a rebuild does not prolong expiry");
         kept = ends;
         events.purge().await.unwrap();
     }

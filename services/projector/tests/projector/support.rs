@@ -218,7 +218,7 @@ impl Scene {
     pub(crate) async fn publish_until_written(&self, published: &mut u64, bound: Duration) {
         let first = *published + 1;
         let mut last = *published;
-        eventually("somebody writes", bound, async || {
+        eventually("a projector writes", bound, async || {
             last += 1;
             self.publish_notes(last..=last).await;
             let (written, _) = self.state("ENVELOPES").await?;
