@@ -59,7 +59,7 @@ async fn what_a_new_catalog_breaks_is_told_before_it_runs() {
     // Running, it tells so, too.
     kitchen::write(&desk, &["dish.ready"], &json!([1]));
     dev.line("breaks clients: message `dish`: event dish.late does not become it any more", BOUND).await;
-    dev.line("new catalogs are taken up", BOUND).await;
+    dev.line("catalogs reloaded", BOUND).await;
     fs::remove_file(schemas.join("kitchen/examples/wrong.json")).unwrap();
     // And so does the check, although it runs already: that it was saved does not mean that clients can do without.
     let edited = check(&desk, &[]).await;
@@ -88,7 +88,7 @@ async fn what_a_projector_is_started_or_reloaded_with_is_accepted() {
     let broken = system.command(&["check"]).finish(BOUND).await;
     assert_eq!(broken.code, Some(1), "{}", broken.errors);
     system.projector.signal(Signal::HUP);
-    system.projector.line("new catalogs are taken up", BOUND).await;
+    system.projector.line("catalogs reloaded", BOUND).await;
     eventually("it is accepted", BOUND, async || {
         let checked = system.command(&["check"]).finish(BOUND).await;
         if checked.code == Some(0) { Ok(()) } else { Err(checked.output + &checked.errors) }
@@ -150,14 +150,14 @@ async fn a_running_projector_takes_up_all_of_it_or_nothing() {
     fs::create_dir(schemas.join("garden")).unwrap();
     fs::write(schemas.join("garden/catalog.toml"), "keys = []").unwrap();
     system.projector.signal(Signal::HUP);
-    system.projector.line("new catalogs are not taken up", BOUND).await;
+    system.projector.line("catalogs not reloaded", BOUND).await;
     system.projector.line("missing field `message`", BOUND).await;
     let late = system.publish("kitchen", "dish.late", &json!({ "guest": "ada", "table": 1 })).await;
     assert_eq!(system.rejected(late).await.header("Tidings-Reason"), Some("unknown-event"));
 
     fs::remove_dir_all(schemas.join("garden")).unwrap();
     system.projector.signal(Signal::HUP);
-    system.projector.line("new catalogs are taken up", BOUND).await;
+    system.projector.line("catalogs reloaded", BOUND).await;
     system.publish("kitchen", "dish.late", &json!({ "guest": "ada", "table": 2 })).await;
     assert_eq!(ada.next_json(BOUND).await, json!({ "type": "dish", "table": 2 }));
     system.projector.signal(Signal::HUP);
@@ -227,7 +227,7 @@ async fn a_running_gateway_takes_them_up() {
 async fn take_up(system: &mut System, nth: usize) {
     for process in [&mut system.projector, &mut system.gateway] {
         process.signal(Signal::HUP);
-        process.nth_line("new catalogs are taken up", nth, BOUND).await;
+        process.nth_line("catalogs reloaded", nth, BOUND).await;
     }
 }
 

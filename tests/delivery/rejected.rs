@@ -55,7 +55,7 @@ async fn rejected_events_are_tried_again_and_dropped() {
     assert_eq!(dropped, "dropped 1 event\n");
     // A running projector takes up what is mended.
     kitchen::write(&desk, &["dish.ready"], &json!([1, 7, 9]));
-    dev.line("new catalogs are taken up", BOUND).await;
+    dev.line("catalogs reloaded", BOUND).await;
     let none = ["rejected", "retry", "--tenant", "kitchen", "--reason", "no-address"];
     assert!(run(&desk, &none).await.starts_with("retried 0 events"));
     run(&desk, &["rejected", "retry", "--tenant", "kitchen", "--event", "dish.ready"]).await;

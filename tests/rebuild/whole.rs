@@ -71,7 +71,7 @@ async fn a_rebuild_brings_what_lies_there_into_the_form_of_the_catalog() {
 
     fs::write(schemas.path().join("kitchen/catalog.toml"), renamed()).unwrap();
     system.projector.signal(Signal::HUP);
-    system.projector.line("new catalogs are taken up", BOUND).await;
+    system.projector.line("catalogs reloaded", BOUND).await;
     let report = dry_run(&system, &renamed(), 3, &[]).await;
     assert_eq!(report["different"], 3, "{report}");
     let printed = run(&system, &["rebuild", "--tenant", "kitchen"]).await;

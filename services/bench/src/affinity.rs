@@ -1,11 +1,11 @@
-//! Cores: what is measured has one to itself, and everything else shares the others.
+//! Cores: the measured process has one to itself; everything else shares the others.
 
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::Failure;
 
-/// The core of what is measured, and the cores of the rest.
+/// The core of the measured process, and the cores of the rest.
 #[derive(Clone, Copy)]
 pub(crate) struct Cores {
     pub(crate) measured: CpuSet,
@@ -13,11 +13,11 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// The last core of those that this program may use is for what is measured.
+    /// Divides the cores that this program may use: the last one is for the measured process.
     pub(crate) fn divide() -> Result<Self, Failure> {
         let mut others = sched_getaffinity(None)?;
         if others.count() < 2 {
-            return Err("one core is too few: what is measured needs one of its own".into());
+            return Err("one core is not enough: the measured process needs one of its own".into());
         }
         let mut measured = CpuSet::new();
         if let Some(last) = (0..CpuSet::MAX_CPU).rev().find(|core| others.is_set(*core)) {
@@ -27,8 +27,7 @@ impl Cores {
         Ok(Self { measured, others })
     }
 
-    /// Moves every thread of this program to the other cores, and with them whatever is started
-    /// from now on.
+    /// Moves every thread of this program, and thereby every process that it starts from now on, to the other cores.
     pub(crate) fn leave_measured(&self) -> Result<(), Failure> {
         for thread in std::fs::read_dir("/proc/self/task")? {
             let thread = thread?.file_name().to_string_lossy().parse()?;
@@ -38,7 +37,7 @@ impl Cores {
     }
 }
 
-/// Does this on these cores; a process that it starts stays there.
+/// Calls a function on these cores; a process that it starts stays there.
 pub(crate) fn on<T>(cores: &CpuSet, start: impl FnOnce() -> std::io::Result<T>) -> std::io::Result<T> {
     let before = sched_getaffinity(None)?;
     sched_setaffinity(None, cores)?;

@@ -1,4 +1,4 @@
-//! What can be measured, and how large.
+//! The command line: what is measured, and at which size.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// Where the figures go besides standard output.
+/// Where the figures are written besides standard output.
 #[derive(Debug, Args)]
 pub(crate) struct Output {
     /// Write the figures to this file as JSON
@@ -38,21 +38,21 @@ pub(crate) enum Command {
 pub(crate) enum Benchmark {
     /// All benchmarks, with sizes that take about a quarter of an hour together
     All,
-    /// The whole way of an event, from its publication to sockets, beside the least that it could take
+    /// The path of an event from its publication to sockets, beside the least that it could cost
     Way(WayOptions),
-    /// Handshakes with tokens, and what part of them is checking signatures
+    /// Handshakes with tokens, and the share of checking signatures
     Connect(ConnectOptions),
-    /// What a delivered message costs beside a bare loop of writes, and what a connection holds
+    /// The cost of a delivered message beside a bare loop of writes, and the memory of a connection
     Fanout(crate::fanout::Options),
     /// The projector beside a bare relay
     Projector(ProjectorOptions),
     /// Throughput with three replicas of everything beside one, and beside a bare relay on the same servers
     Cluster(ClusterOptions),
-    /// What it costs that users are away, and how fast they get what they missed
+    /// The cost of absent users, and how fast they get what they missed
     Offline(OfflineOptions),
 }
 
-/// What Tidings is compared with: processes that benchmarks start.
+/// Processes that Tidings is compared with; benchmarks start them.
 #[derive(Debug, Subcommand)]
 #[command(hide = true)]
 pub(crate) enum Program {
@@ -62,7 +62,7 @@ pub(crate) enum Program {
     /// Write to sockets in a bare loop
     #[command(hide = true)]
     Limit(crate::limit::Options),
-    /// Publish anew what comes from EVENTS
+    /// Publish again what comes from EVENTS
     #[command(hide = true)]
     Relay(RelayOptions),
     /// Send what comes from ENVELOPES to all connections
@@ -72,16 +72,16 @@ pub(crate) enum Program {
 
 #[derive(Debug, Args)]
 pub(crate) struct WayOptions {
-    /// Clients who are subscribed to one topic
+    /// Clients that are subscribed to one topic
     #[arg(long, default_value_t = 5_000)]
     pub(crate) receivers: u64,
-    /// Events that are published at once, before the next wait until everybody has them
+    /// Events that are published at once, before the next wait until all clients have them
     #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 16])]
     pub(crate) pending: Vec<u64>,
-    /// How often events are published at once, in each round
+    /// How many times events are published at once, in each round
     #[arg(long, default_value_t = 30)]
     pub(crate) times: u64,
-    /// Rounds, in which all ways take turns; the median counts
+    /// Rounds, in which all setups take turns; the median counts
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
     /// Events in a round with one receiver
@@ -94,13 +94,13 @@ pub(crate) struct WayOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct ConnectOptions {
-    /// Users who connect, in each round
+    /// Users that connect, in each round
     #[arg(long, default_value_t = 10_000)]
     pub(crate) users: u64,
-    /// Users who are on their way at any moment
+    /// Users that are connecting at any moment
     #[arg(long, default_value_t = 256)]
     pub(crate) under_way: usize,
-    /// How often they come back; the median counts
+    /// How many times they connect; the median counts
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
 }
@@ -116,7 +116,7 @@ pub(crate) struct ProjectorOptions {
     /// Events in each round that go to many addresses
     #[arg(long, default_value_t = 10)]
     pub(crate) broadcasts: u64,
-    /// Addresses that each of those goes to
+    /// Addresses of each such event
     #[arg(long, default_value_t = 10_000)]
     pub(crate) addresses: u64,
     /// Rounds, in which projector and relay take turns; the median counts
@@ -128,7 +128,7 @@ pub(crate) struct ProjectorOptions {
     /// Events that a starting projector finds
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) backlog: u64,
-    /// How often the active projector is killed
+    /// How many times the active projector is killed
     #[arg(long, default_value_t = 5)]
     pub(crate) takeovers: usize,
 }
@@ -149,7 +149,7 @@ pub(crate) struct ClusterOptions {
 /// A part of `offline`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
-    /// Everybody returns at once to a restarted gateway
+    /// All users return at once to a restarted gateway
     Returning,
     /// Reading what one user missed, without handshakes
     Reading,
@@ -164,22 +164,22 @@ pub(crate) struct OfflineOptions {
     /// Measure only these parts
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) only: Vec<Part>,
-    /// Users who return
+    /// Users that return
     #[arg(long, default_value_t = 10_000)]
     pub(crate) users: u64,
     /// Envelopes that each of them missed
     #[arg(long, default_value_t = 20)]
     pub(crate) missed: u64,
-    /// Of the users, how many have a durable JetStream consumer for the comparison
+    /// The number of users with a durable JetStream consumer for the comparison
     #[arg(long, default_value_t = 10_000)]
     pub(crate) durables: u64,
-    /// Of the users, how many return to a JetStream consumer each
+    /// The number of users that return to a JetStream consumer each
     #[arg(long, default_value_t = 100)]
     pub(crate) compared: u64,
-    /// What one user missed lies together in the stream instead of scattered over it
+    /// One user's missed envelopes lie together in the stream instead of scattered over it
     #[arg(long)]
     pub(crate) together: bool,
-    /// Users who are on their way back at any moment
+    /// Users that are returning at any moment
     #[arg(long, default_value_t = 256)]
     pub(crate) under_way: usize,
     /// Users whose envelopes are read at the same time, without handshakes
@@ -188,25 +188,25 @@ pub(crate) struct OfflineOptions {
     /// Bytes of a message's body
     #[arg(long, default_value_t = 256)]
     pub(crate) body: usize,
-    /// How often what is quick is measured; the median counts
+    /// How many times fast operations are measured; the median counts
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
     /// Consumers that are away while others are served
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) absent: u64,
-    /// Users who are present then
+    /// Users that are present then
     #[arg(long, default_value_t = 500)]
     pub(crate) present: u64,
-    /// Envelopes for those who are away
+    /// Envelopes for absent users
     #[arg(long, default_value_t = 50_000)]
     pub(crate) published: u64,
-    /// Envelopes for all who are present
+    /// Envelopes for all present users
     #[arg(long, default_value_t = 10_000)]
     pub(crate) live: u64,
     /// Envelopes that a starting gateway finds
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) envelopes: u64,
-    /// Users whom they are for
+    /// Users that they are addressed to
     #[arg(long, default_value_t = 100_000)]
     pub(crate) addresses: u64,
     /// `gateway.hot_tail_bytes`; the gateway's default if it is not given
@@ -217,9 +217,9 @@ pub(crate) struct OfflineOptions {
 /// Where a user's envelopes are read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Source {
-    /// The user's own durable consumer, which is there already
+    /// The user's own durable consumer, which exists already
     Durable,
-    /// A consumer that is made when the user comes and removed when everything was read
+    /// A consumer that is created when the user connects and removed when everything was read
     Fresh,
 }
 
@@ -242,13 +242,13 @@ pub(crate) struct RelayOptions {
     /// The durable consumer to read EVENTS with
     #[arg(long)]
     pub(crate) consumer: String,
-    /// Publish to so many users in turns; without it, to a topic
+    /// Publish to this many users in turns; without it, to a topic
     #[arg(long)]
     pub(crate) users: Option<u64>,
-    /// Publish bodies of so many bytes, one to each of the users for each event, instead of the event once
+    /// Publish bodies of this many bytes, one to each of the users for each event, instead of the event once
     #[arg(long, requires = "users")]
     pub(crate) broadcast: Option<usize>,
-    /// Give them the headers of envelopes, with which NATS checks their order
+    /// Add the headers of envelopes, with which NATS checks their order
     #[arg(long)]
     pub(crate) headers: bool,
 }

@@ -1,7 +1,7 @@
-//! Everybody who listens: thousands of sockets read by one thread, at as little cost as possible.
+//! The audience: thousands of sockets read by one thread, at as little cost as possible.
 //!
-//! Like [`crate::client`] it trusts a server of ours with its frames, and checks that each
-//! connection receives everything once and in order.
+//! Like [`crate::client`] it relies on the frames of our own server, and checks that each connection receives
+//! everything once and in order.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -15,9 +15,9 @@ use crate::Failure;
 use crate::client::{Heard, TEXT, acknowledgement, heard, whole_frame};
 
 const SCRATCH: usize = 64 * 1024;
-/// Sockets that the system tells of at once.
+/// The number of sockets that the system reports at once.
 const EVENTS: usize = 512;
-/// How long nothing may come, in seconds, before the benchmark is given up.
+/// How long no message may arrive, in seconds, before the benchmark fails.
 const PATIENCE: i64 = 60;
 
 pub(crate) struct Audience {
@@ -28,9 +28,9 @@ pub(crate) struct Audience {
 
 struct Member {
     stream: TcpStream,
-    /// The beginning of a frame that has not come whole.
+    /// The beginning of an incomplete frame.
     rest: Vec<u8>,
-    /// Messages that have come since they were last asked for.
+    /// The number of messages received since the last query.
     received: u64,
     last: u64,
 }
@@ -41,7 +41,7 @@ impl Audience {
         Ok(Self { epoll, members: Vec::new(), scratch: vec![0; SCRATCH].into() })
     }
 
-    /// So many plain connections to a server that asks for no handshake.
+    /// Opens plain connections to a server without a handshake.
     pub(crate) fn connect(address: SocketAddr, connections: u64) -> Result<Self, Failure> {
         let mut audience = Self::new()?;
         for _ in 0..connections {
@@ -50,7 +50,7 @@ impl Audience {
         Ok(audience)
     }
 
-    /// Takes a connection, with what has been read from it already.
+    /// Adds a connection, with bytes that were already read from it.
     pub(crate) fn add(&mut self, stream: TcpStream, rest: &[u8]) -> Result<(), Failure> {
         stream.set_nonblocking(true)?;
         let data = EventData::new_u64(self.members.len() as u64);
@@ -59,7 +59,7 @@ impl Audience {
         Ok(())
     }
 
-    /// Reads until each connection has received so many more messages; says when each had.
+    /// Reads until each connection has received `each` more messages; returns when each had.
     pub(crate) fn hear(&mut self, each: u64) -> Result<Vec<Instant>, Failure> {
         let mut moments = Vec::with_capacity(self.members.len());
         let mut events = vec![Event { flags: EventFlags::IN, data: EventData::new_u64(0) }; EVENTS];
@@ -68,11 +68,11 @@ impl Audience {
             let count = epoll::wait(&self.epoll, events.as_mut_slice(), Some(&patience))?;
             if count == 0 {
                 let missing = self.members.len() - moments.len();
-                return Err(format!("{missing} connections have waited for messages in vain").into());
+                return Err(format!("{missing} connections did not receive their messages").into());
             }
             for event in &events[..count] {
                 let index = usize::try_from(event.data.u64())?;
-                let member = self.members.get_mut(index).ok_or("an event of nobody")?;
+                let member = self.members.get_mut(index).ok_or("an event of an unknown socket")?;
                 let before = member.received;
                 member.read(&mut self.scratch)?;
                 if member.received > each {
@@ -87,7 +87,7 @@ impl Audience {
         Ok(moments)
     }
 
-    /// Everybody acknowledges what was received.
+    /// Acknowledges on every connection what was received.
     pub(crate) fn acknowledge(&mut self) -> Result<(), Failure> {
         for member in &mut self.members {
             member.stream.write_all(&acknowledgement(member.last)?)?;

@@ -1,8 +1,8 @@
-//! The load client: many WebSockets of `tidings.v1` at as little cost as possible, since it shares
-//! the machine with what it measures.
+//! The load client: many WebSockets of `tidings.v1` at as little cost as possible, because it shares the machine with
+//! the measured processes.
 //!
-//! It trusts a server of ours to send unmasked, unfragmented frames, and checks what a user cares
-//! about: exactly the envelopes that were due, in order.
+//! It relies on our own server to send unmasked, unfragmented frames, and checks what matters to a user: exactly the
+//! expected envelopes, in order.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -18,9 +18,9 @@ use crate::Failure;
 pub(crate) const TEXT: u8 = 0x81;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8A;
-/// How long anything may take before the benchmark is given up.
+/// How long any operation may take before the benchmark fails.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
-/// Tasks that the users of a round are shared among.
+/// The number of tasks that share the users of a round.
 const TASKS: usize = 2;
 
 /// An open connection.
@@ -29,27 +29,27 @@ pub(crate) struct Connection {
     buffer: BytesMut,
 }
 
-/// A user who comes back.
+/// A returning user.
 #[derive(Debug, Clone)]
 pub(crate) struct Returning {
     pub(crate) token: String,
-    /// What the user missed: this sequence and, at this distance, so many in all.
+    /// What the user missed: the first sequence, the distance to the next, and the number of envelopes.
     pub(crate) first: u64,
     pub(crate) step: u64,
     pub(crate) count: u64,
 }
 
-/// What came of everybody's return.
+/// The result of all users' return.
 pub(crate) struct Returned {
     /// From the first connect until the last user had everything.
     pub(crate) elapsed: Duration,
-    /// For each user, from the connect until everything was there; ascending.
+    /// For each user, from the connect until everything was received; ascending.
     pub(crate) times: Vec<Duration>,
-    /// Still open.
+    /// The connections, still open.
     pub(crate) connections: Vec<Connection>,
 }
 
-/// Lets all users return, so many at a time, and checks what each receives.
+/// Lets all users return, a limited number at a time, and checks what each receives.
 pub(crate) async fn return_all(
     address: SocketAddr,
     users: Vec<Returning>,
@@ -95,19 +95,19 @@ async fn arrive(address: SocketAddr, user: Returning) -> Result<(Connection, Dur
 }
 
 impl Connection {
-    /// Connects and shakes hands.
+    /// Connects and performs the handshake.
     pub(crate) async fn open(address: SocketAddr, token: &str) -> Result<Self, Failure> {
         Self::over(TcpStream::connect(address).await?, address, token).await
     }
 
-    /// Shakes hands on a connected socket.
+    /// Performs the handshake on a connected socket.
     pub(crate) async fn over(
         mut stream: TcpStream,
         address: SocketAddr,
         token: &str,
     ) -> Result<Self, Failure> {
         stream.set_nodelay(true)?;
-        // The key is the example of RFC 6455, section 1.3; only who doubts the server needs another.
+        // The key is the example of RFC 6455, section 1.3; a trusted server needs no random one.
         let request = format!(
             "GET /api/ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -128,7 +128,7 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Reads until the server says that everything was sent; what came must be what was expected.
+    /// Reads until `caught_up`; checks that exactly the expected envelopes were received.
     pub(crate) async fn catch_up(&mut self, mut expected: impl Iterator<Item = u64>) -> Result<(), Failure> {
         loop {
             match self.next().await? {
@@ -151,7 +151,7 @@ impl Connection {
         }
     }
 
-    /// Reads so many envelopes, and says the sequence of the last.
+    /// Reads envelopes, and returns the sequence of the last.
     pub(crate) async fn receive(&mut self, count: u64) -> Result<u64, Failure> {
         let (mut received, mut last) = (0, 0);
         let receiving = async {
@@ -169,7 +169,7 @@ impl Connection {
         tokio::time::timeout(PATIENCE, receiving).await?
     }
 
-    /// Subscribes to a topic and waits until the server says so.
+    /// Subscribes to a topic and waits for the confirmation.
     pub(crate) async fn subscribe(&mut self, topic: &str) -> Result<(), Failure> {
         let text = format!(r#"{{"action":"subscribe","topics":["{topic}"]}}"#);
         self.stream.write_all(&masked(TEXT, text.as_bytes())?).await?;
@@ -177,12 +177,12 @@ impl Connection {
         Ok(())
     }
 
-    /// Says that everything up to here was received.
+    /// Acknowledges everything up to this sequence.
     pub(crate) async fn acknowledge(&mut self, sequence: u64) -> Result<(), Failure> {
         Ok(self.stream.write_all(&acknowledgement(sequence)?).await?)
     }
 
-    /// The socket, off any runtime, and what was read from it and not looked at.
+    /// The socket, detached from the runtime, and the bytes that were read and not yet parsed.
     pub(crate) fn into_parts(self) -> Result<(std::net::TcpStream, BytesMut), Failure> {
         Ok((self.stream.into_std()?, self.buffer))
     }
@@ -214,19 +214,19 @@ impl Connection {
     }
 }
 
-/// The frame with which a client says that everything up to here was received.
+/// The frame that acknowledges everything up to this sequence.
 pub(crate) fn acknowledgement(sequence: u64) -> Result<Vec<u8>, Failure> {
     masked(TEXT, format!(r#"{{"action":"ack","seq":{sequence}}}"#).as_bytes())
 }
 
-/// A client's frame. Short payloads only; a mask of zeros is a mask.
+/// A client's frame. Short payloads only; the mask of zeros is valid.
 fn masked(head: u8, payload: &[u8]) -> Result<Vec<u8>, Failure> {
     let mut frame = vec![head, 0x80 | u8::try_from(payload.len())?, 0, 0, 0, 0];
     frame.extend_from_slice(payload);
     Ok(frame)
 }
 
-/// What a text of the server is.
+/// The kind of a server's text message.
 pub(crate) enum Heard {
     Envelope(u64),
     CaughtUp,
@@ -241,7 +241,7 @@ pub(crate) fn heard(text: &[u8]) -> Result<Heard, Failure> {
     }
     for bad in [r#"{"action":"gap""#, r#"{"type":"error""#] {
         if text.starts_with(bad.as_bytes()) {
-            return Err(format!("a user was told {}", String::from_utf8_lossy(text)).into());
+            return Err(format!("a user received {}", String::from_utf8_lossy(text)).into());
         }
     }
     for (begin, heard) in [("caught_up", Heard::CaughtUp), ("subscribed", Heard::Subscribed)] {
@@ -252,8 +252,7 @@ pub(crate) fn heard(text: &[u8]) -> Result<Heard, Failure> {
     Ok(Heard::Other)
 }
 
-/// The first byte, where the payload begins, and its length, of a frame that has come whole
-/// (RFC 6455, section 5.2).
+/// The first byte, the start of the payload and its length, of a complete frame (RFC 6455, section 5.2).
 pub(crate) fn whole_frame(bytes: &[u8]) -> Option<(u8, usize, usize)> {
     let (start, length) = match bytes.get(1)? {
         126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),

@@ -1,8 +1,8 @@
-//! A server that does for a returning user what the gateway does, but reads from a JetStream
-//! consumer of the user's own: the same handshake, the same check of the token, the same frames.
+//! A server that serves a returning user as the gateway does, but reads from a JetStream consumer of the user's own:
+//! the same handshake, the same check of the token, the same frames.
 //!
-//! It is kinder to its users' consumers than a product could be: it knows how many envelopes wait,
-//! keeps no account of who is connected, and goes on to deliver nothing live.
+//! It does less than a product would have to: it knows how many envelopes wait, keeps no record of connections, and
+//! delivers nothing live.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub(crate) async fn serve(options: &ComparisonOptions) -> Result<(), Failure> {
         let (socket, _) = listener.accept().await?;
         let shared = Arc::clone(&shared);
         tasks.spawn(async move {
-            // Whoever asks whether it is ready is no WebSocket; all others are counted on to be well.
+            // A readiness check is no WebSocket; its failure is ignored. All other connections must succeed.
             if let Err(failure) = serve_user(socket, &shared).await {
                 eprintln!("a user was not served: {failure}");
             }
@@ -58,7 +58,7 @@ pub(crate) async fn serve(options: &ComparisonOptions) -> Result<(), Failure> {
     }
 }
 
-/// As the gateway's own listener does: with room for everybody who comes at once.
+/// Listens as the gateway does: with a backlog for many simultaneous connections.
 fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     let socket = tokio::net::TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
@@ -116,7 +116,7 @@ fn refusal(reason: &str) -> ErrorResponse {
     response
 }
 
-/// The body with `seq` and `id` in front, as clients of `tidings.v1` get it.
+/// The body with `seq` and `id` in front, as clients of `tidings.v1` receive it.
 fn sequenced(message: &Stored) -> Result<Utf8Bytes, Failure> {
     let sequence = message.info()?.stream_sequence;
     let message_id = message.headers.as_ref().and_then(|map| map.get(headers::MESSAGE_ID));

@@ -1,5 +1,4 @@
-//! `tidings-bench connect`: what a handshake with a token costs, and what part of that is checking
-//! its signature.
+//! `tidings-bench connect`: the cost of a handshake with a token, and the share of checking its signature.
 
 use std::hint::black_box;
 use std::time::{Duration, SystemTime};
@@ -35,7 +34,7 @@ const COLUMNS: &[&str] = &[
 ];
 const ISSUER: &str = "https://login.example";
 
-/// Measures what was asked for.
+/// Runs the benchmark.
 pub(crate) async fn run(options: &ConnectOptions, report: &mut Report) -> Result<(), Failure> {
     let mut section = Section::new(format!("{} handshakes with tokens", options.users), COLUMNS);
     section.plot = Some(Plot::of(&["per s and core"]));
@@ -57,7 +56,7 @@ pub(crate) async fn run(options: &ConnectOptions, report: &mut Report) -> Result
     section.note("per s and core: in one second of the gateway's processor time, until `caught_up` is sent");
     section.note("token: checking the same tokens alone, on one thread; and its part of the gateway's time");
     section.note(format!(
-        "{} users on their way at any moment; per s includes the load client on the same cores",
+        "{} users connecting at any moment; per s includes the load client on the same cores",
         options.under_way
     ));
     report.add(section);
@@ -82,7 +81,7 @@ impl Kind {
     }
 }
 
-/// Somebody who signs, and what was signed.
+/// An issuer and its signed tokens.
 struct Identity {
     /// The public key in PEM; without it, tokens are signed with [`SECRET`].
     key: Option<(Kind, String)>,
@@ -121,7 +120,7 @@ impl Identity {
         Ok(Self { key: None, verifier: Verifier::new(vec![issuer], Policy::default()), tokens })
     }
 
-    /// Microseconds that checking one of the tokens takes.
+    /// Checks all tokens; returns the microseconds for each.
     fn verify_all(&self) -> Result<f64, Failure> {
         let (began, now) = (thread_time(), SystemTime::now());
         for token in &self.tokens {
@@ -140,7 +139,7 @@ impl Identity {
     }
 }
 
-/// One coming of everybody.
+/// One round in which all users connect.
 struct Round {
     users: u64,
     elapsed: Duration,
@@ -177,7 +176,7 @@ impl Round {
     }
 }
 
-/// Waits until a process does nothing any more, as when it has taken leave of everybody.
+/// Waits until a process is idle, for example after closing all connections.
 async fn until_idle(pid: u32) -> Result<(), Failure> {
     const QUIET: Duration = Duration::from_millis(500);
     const LITTLE: Duration = Duration::from_millis(20);

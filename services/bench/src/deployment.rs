@@ -20,17 +20,17 @@ use crate::process::{Process, Running, beside, free_address};
 
 /// The tenant of all users.
 pub(crate) const TENANT: &str = "bench";
-/// What tokens are signed with.
+/// The secret that signs tokens.
 pub(crate) const SECRET: &[u8] = b"the-secret-of-a-benchmark-of-its-own";
-/// After this time without a sign, a consumer disappears.
+/// A consumer disappears after this time without activity.
 const INACTIVE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// What nats-server allows on a stream unless it is told otherwise.
+/// The limit of consumers on a stream by default.
 const MAX_CONSUMERS: u64 = 1_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The topic that everybody may subscribe to.
+/// The topic that every user may subscribe to.
 pub(crate) const TOPIC: &str = "news";
-/// Users may open three addresses each, and the topic. An announcement passes through as it is.
+/// Users may open three addresses each, and the topic. An announcement passes through unchanged.
 const CATALOG: &str = r#"
 grants = ["user:{sub}", "role:{role}", "org:{orgId}"]
 deliver = "all"
@@ -71,25 +71,25 @@ const SCHEMA: &str = r#"{
   }
 }"#;
 
-/// A nats-server with Tidings' streams, a catalog, and whatever runs on it.
+/// A nats-server with Tidings' streams and a catalog, and the processes on it.
 pub(crate) struct Deployment {
     pub(crate) server: NatsServer,
     pub(crate) client: async_nats::Client,
     pub(crate) topology: Topology,
     pub(crate) consumers: KvConsumers,
-    /// The rest of a cluster.
+    /// The other servers of a cluster.
     _others: Vec<NatsServer>,
     replicas: usize,
     folder: TempDir,
 }
 
 impl Deployment {
-    /// Starts a server that takes this many JetStream consumers.
+    /// Starts a server that allows this many JetStream consumers.
     pub(crate) async fn start(max_consumers: u64) -> Result<Self, Failure> {
         Box::pin(Self::open(max_consumers, 1)).await
     }
 
-    /// Starts so many servers, each with a replica of everything.
+    /// Starts a cluster of this many servers, each with a replica of everything.
     pub(crate) async fn replicated(replicas: usize) -> Result<Self, Failure> {
         Box::pin(Self::open(MAX_CONSUMERS, replicas)).await
     }
@@ -147,7 +147,7 @@ impl Deployment {
         Self::start_gateway(command, cores).await
     }
 
-    /// Starts a gateway that believes the tokens of this issuer alone, given as in the configuration file.
+    /// Starts a gateway that accepts only the tokens of this issuer, given as in the configuration file.
     pub(crate) async fn gateway_for(&self, issuer: &str) -> Result<Running, Failure> {
         let file = self.folder.path().join("tidings.toml");
         std::fs::write(&file, format!("[[access.issuers]]\n{issuer}"))?;
@@ -160,10 +160,10 @@ impl Deployment {
         let address = free_address()?;
         command
             .env("TIDINGS_GATEWAY__LISTEN", address.to_string())
-            // Whoever waits for others to be measured is not asked whether it is still there.
+            // Clients that wait while others are measured are not pinged.
             .env("TIDINGS_GATEWAY__HEARTBEAT", "30m")
             .env("TIDINGS_GATEWAY__IDLE_TIMEOUT", "1h")
-            // They all come from one address, as many at once as the benchmark says.
+            // All clients connect from one address, many at once.
             .env("TIDINGS_GATEWAY__ATTEMPTS_PER_MINUTE_PER_ADDRESS", "1000000000")
             .env("TIDINGS_GATEWAY__ATTEMPT_BURST_PER_ADDRESS", "1000000")
             .env("TIDINGS_GATEWAY__PENDING_PER_ADDRESS", "1000000")
@@ -180,7 +180,7 @@ impl Deployment {
 
     fn tidings(&self, service: &str) -> Result<Command, Failure> {
         let mut command = Command::new(beside("tidings")?);
-        // Its own folder has no configuration file that nobody named.
+        // Its own folder has no configuration file that would be read by default.
         command.arg(service).current_dir(self.folder.path());
         let variables = std::env::vars_os().map(|(name, _)| name);
         for name in variables.filter(|name| name.to_string_lossy().starts_with("TIDINGS_")) {
@@ -206,7 +206,7 @@ impl Deployment {
         Ok(())
     }
 
-    /// The folder for whatever belongs to it.
+    /// The folder of the deployment's files.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -227,7 +227,7 @@ pub(crate) fn token_in(user: &str, organisations: &[String]) -> Result<String, F
     Ok(mint(&claims(user, organisations), &SigningSecret::new(SECRET)?)?.expose().to_owned())
 }
 
-/// What such a token says.
+/// The claims of such a token.
 pub(crate) fn claims(user: &str, organisations: &[String]) -> Map<String, Value> {
     let expires_at = OffsetDateTime::now_utc().unix_timestamp() + 24 * 60 * 60;
     let claims = [
@@ -240,7 +240,7 @@ pub(crate) fn claims(user: &str, organisations: &[String]) -> Map<String, Value>
     claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// What a deployment with default settings has.
+/// The settings of a default deployment.
 pub(crate) fn settings() -> Settings {
     Settings {
         api_prefix: "$JS.API".to_owned(),

@@ -1,7 +1,7 @@
-//! `tidings-bench fanout`: what a delivered message costs the gateway, and what a connection holds.
+//! `tidings-bench fanout`: the cost of a delivered message in the gateway, and the memory of a connection.
 //!
-//! The measure is a bare loop of writes ([`crate::limit`]), which no server that writes to sockets can
-//! beat. Both have one core to themselves, in turns; nats-server and the clients have the others.
+//! The reference is a bare loop of writes ([`crate::limit`]), which no server that writes to sockets can beat. Both
+//! have one core to themselves, in turns; nats-server and the clients have the others.
 
 mod cost;
 mod memory;
@@ -20,7 +20,7 @@ use crate::report::Report;
 pub(crate) enum Part {
     /// Processor time of a delivered message beside the limit
     Cost,
-    /// What a connection holds, idle and after messages
+    /// Memory of a connection, idle and after messages
     Memory,
     /// Processor time for more connections and more addresses
     Scale,
@@ -42,7 +42,7 @@ pub(crate) struct Options {
     /// Writes to each connection in a round
     #[arg(long, default_value_t = 60)]
     pub(crate) writes: u64,
-    /// How often everything is measured in turns; the median counts
+    /// How many times everything is measured in turns; the median counts
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
     /// Bytes of a message's body
@@ -63,12 +63,12 @@ pub(crate) struct Options {
     /// Messages delivered for each of these comparisons
     #[arg(long, default_value_t = 300_000)]
     pub(crate) delivered: u64,
-    /// Of the connections, one in so many never reads
+    /// One in this many connections never reads
     #[arg(long, default_value_t = 10)]
     pub(crate) stalled: u64,
 }
 
-/// Measures what was asked for.
+/// Runs the selected parts.
 pub(crate) async fn run(options: &Options, report: &mut Report) -> Result<(), Failure> {
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
     let cores = Cores::divide()?;

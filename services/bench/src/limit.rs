@@ -1,5 +1,5 @@
-//! The limit: a process that does nothing but write finished frames to its sockets, one after the
-//! other. What it takes is what the system takes; a server can only add to it.
+//! The limit: a process that only writes finished frames to its sockets, one after the other. Its cost is the
+//! system's cost; a server can only add to it.
 
 use std::io::{BufRead as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -18,7 +18,7 @@ use crate::population::body;
 use crate::process::{Process, own};
 use crate::usage::Stopwatch;
 
-/// What the gateway's sockets have, so that nothing differs but the program.
+/// The same size as for the gateway's sockets, so that only the program differs.
 const SEND_BUFFER: usize = 16 * 1024;
 
 #[derive(Debug, Args)]
@@ -29,8 +29,7 @@ pub(crate) struct Options {
     body: usize,
 }
 
-/// Accepts so many connections, and then writes as many frames to each, in one call, as each line
-/// on standard input says.
+/// Accepts connections, and then writes as many frames to each, in one call, as each line on standard input requests.
 pub(crate) fn serve(options: &Options) -> Result<(), Failure> {
     let mut streams = accept(options.connections)?;
     let body = body(options.body);
@@ -48,7 +47,7 @@ pub(crate) fn serve(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says on standard output where it listens, and waits until so many have connected.
+/// Prints its address on standard output, and waits for this many connections.
 pub(crate) fn accept(connections: u64) -> Result<Vec<TcpStream>, Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     println!("{}", listener.local_addr()?);
@@ -62,11 +61,11 @@ pub(crate) fn accept(connections: u64) -> Result<Vec<TcpStream>, Failure> {
     Ok(streams)
 }
 
-/// The limit as a process, and those who listen to it.
+/// The limit as a process, and its audience.
 pub(crate) struct Limit {
     process: Process,
     orders: ChildStdin,
-    /// `None` while they are listening.
+    /// `None` while the audience is receiving.
     audience: Option<Audience>,
 }
 
@@ -79,11 +78,11 @@ impl Limit {
         Ok(Self { process, orders, audience: Some(audience) })
     }
 
-    /// Processor time to write to everybody so often.
+    /// Returns the processor time for writing to all connections this many times.
     pub(crate) async fn deliver(&mut self, pending: u64, writes: u64) -> Result<Duration, Failure> {
         let used = Stopwatch::start(self.process.pid)?;
         for _ in 0..writes {
-            let mut audience = self.audience.take().ok_or("nobody listens to the limit")?;
+            let mut audience = self.audience.take().ok_or("the limit has no audience")?;
             let hearing = tokio::task::spawn_blocking(move || {
                 audience.hear(pending)?;
                 Ok::<_, Failure>(audience)

@@ -1,9 +1,9 @@
-//! The benchmarks: how Tidings does beside other ways to do the same.
+//! The benchmarks: Tidings compared with other ways to do the same.
 //!
-//! A benchmark starts everything that it measures, each as a process of its own so that its cost
-//! can be told apart: nats-server, the real `tidings projector` and `tidings gateway`, and what they
-//! are compared with. Only what was measured in one run on one machine is compared. Nothing here
-//! asserts a time; what is asserted is that every client received exactly what it should.
+//! A benchmark starts everything that it measures as separate processes, so that their costs can be distinguished:
+//! nats-server, the real `tidings projector` and `tidings gateway`, and what they are compared with. Only figures of
+//! one run on one machine are compared. No benchmark asserts a time; each asserts that every client received exactly
+//! the expected messages.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -40,7 +40,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::arguments::{Arguments, Benchmark, Command, Program};
 use self::report::{Report, progress};
 
-/// Why a benchmark ends without figures.
+/// Why a benchmark failed.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Command::Benchmark(benchmark) => on_runtime(async {
             let mut report = Report::new(output);
             let outcome = run(benchmark, &mut report).await;
-            // What was measured before a failure is not lost.
+            // Figures from before a failure are still written.
             report.finish()?;
             outcome
         }),
@@ -84,8 +84,8 @@ fn allow_many_sockets() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What `all` measures: with sizes at which nothing takes longer than a few minutes. What keeps a
-/// core for what it measures comes last, as it does not give it back.
+/// The benchmarks of `all`, with sizes at which none takes longer than a few minutes. Those that reserve a core come
+/// last, because they do not release it.
 const ALL: [&str; 6] = [
     "way --rounds 3",
     "connect --rounds 1",
@@ -117,7 +117,7 @@ async fn run(benchmark: Benchmark, report: &mut Report) -> Result<(), Failure> {
     }
 }
 
-/// Whoever ends a benchmark ends what it has started: the processes end as they are dropped.
+/// Interrupting a benchmark ends all that it started: processes end when they are dropped.
 async fn interrupted() -> Result<(), Failure> {
     let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -1,5 +1,4 @@
-//! `tidings-bench offline`: what it costs that users are away, and how fast they get what they
-//! missed.
+//! `tidings-bench offline`: the cost of absent users, and how fast they get what they missed.
 
 mod absent;
 mod reading;
@@ -10,7 +9,7 @@ use crate::Failure;
 use crate::arguments::{OfflineOptions, Part};
 use crate::report::Report;
 
-/// Measures what was asked for.
+/// Runs the selected parts.
 pub(crate) async fn run(options: &OfflineOptions, report: &mut Report) -> Result<(), Failure> {
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
     if wanted(Part::Returning) || wanted(Part::Reading) {

@@ -1,5 +1,5 @@
-//! What Tidings is compared with: users who are served from a JetStream consumer each, through the
-//! client library as its documentation shows it.
+//! The comparison: users served from a JetStream consumer each, through the client library as its documentation shows
+//! it.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use crate::deployment::tenant;
 use crate::population::{addresses, user};
 
 const STREAM: &str = "ENVELOPES";
-/// Requests under way at once where nothing is measured.
+/// The number of requests in flight where nothing is measured.
 const IN_FLIGHT: usize = 64;
-/// How long a user's messages may take.
+/// How long one user's messages may take.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
-/// The stream that all consumers are on.
+/// The stream of all consumers.
 pub(crate) async fn envelopes(client: &async_nats::Client) -> Result<Stream, Failure> {
     Ok(jetstream::new(client.clone()).get_stream(STREAM).await?)
 }
 
-/// Gives each of the first `count` users a durable consumer that has read nothing.
+/// Creates a durable consumer that has read nothing for each of the first `count` users.
 pub(crate) async fn create_durables(stream: &Stream, count: u64) -> Result<(), Failure> {
     let creations = stream::iter(0..count).map(async |index| {
         let user = user(index);
@@ -81,7 +81,7 @@ pub(crate) async fn read(
 }
 
 async fn fetch(consumer: &PullConsumer, missed: u64) -> Result<Vec<Message>, Failure> {
-    // Not `fetch`, which asks not to wait: a server that is busy with others then gives a part.
+    // Not `fetch`, which does not wait: a busy server then returns only some of the messages.
     let batch = consumer.batch().max_messages(usize::try_from(missed)?).expires(PATIENCE).messages().await?;
     let messages = batch.try_collect::<Vec<_>>().await?;
     if messages.len() as u64 != missed {

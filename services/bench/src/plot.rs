@@ -1,8 +1,7 @@
-//! Pictures of what was measured: one plot with horizontal bars for each section, below each
-//! other.
+//! Plots of the figures: one with horizontal bars for each section, below each other.
 //!
-//! Bars of Tidings are coloured, those of what it is compared with are grey, and a target is a
-//! line. A bar carries its figure, so that no value has to be guessed from the axis.
+//! Bars of Tidings are coloured, those of the comparison are grey, and a target is a line. Each bar is labelled with
+//! its figure, so that no value has to be read from the axis.
 
 use svg::Document;
 use svg::node::element::{Group, Line, Rectangle, Text};
@@ -15,17 +14,17 @@ use crate::report::{Row, Section, Subject, readable};
 pub(crate) struct Plot {
     columns: &'static [&'static str],
     is_logarithmic: bool,
-    /// A line across all bars, and what it says.
+    /// A line across all bars, and its label.
     target: Option<(f64, &'static str)>,
 }
 
 impl Plot {
-    /// Bars for these columns, which have one unit; at most two.
+    /// Bars for these columns, which share one unit; at most two.
     pub(crate) fn of(columns: &'static [&'static str]) -> Self {
         Self { columns, is_logarithmic: false, target: None }
     }
 
-    /// For what differs by orders of magnitude.
+    /// Makes the axis logarithmic, for values that differ by orders of magnitude.
     pub(crate) fn logarithmic(self) -> Self {
         Self { is_logarithmic: true, ..self }
     }
@@ -37,16 +36,16 @@ impl Plot {
 
 const WIDTH: f64 = 960.0;
 const MARGIN: f64 = 32.0;
-/// Between two plots.
+/// The gap between two plots.
 const GAP: f64 = 44.0;
 const HEAD: f64 = 62.0;
 const FOOT: f64 = 26.0;
 const BAR: f64 = 16.0;
-/// Between the bars of two rows.
+/// The gap between the bars of two rows.
 const SPACE: f64 = 12.0;
-/// Of a character of the names, about.
+/// The approximate width of a character of the names.
 const CHARACTER: f64 = 7.4;
-/// What the figure at a bar's end needs.
+/// The width of the figure at a bar's end.
 const FIGURE: f64 = 62.0;
 
 const PAPER: &str = "#ffffff";
@@ -55,7 +54,7 @@ const FAINT: &str = "#7b8794";
 const GRID: &str = "#e4e7eb";
 const TARGET: &str = "#c2410c";
 
-/// First and second bar of a row.
+/// The colours of the first and second bar of a row.
 fn colours(subject: Subject) -> [&'static str; 2] {
     match subject {
         Subject::Tidings => ["#0f766e", "#5eb8ae"],
@@ -86,11 +85,11 @@ pub(crate) fn draw(sections: &[Section]) -> Result<String, Failure> {
     Ok(format!("{document}\n"))
 }
 
-/// One plot and where things lie in it.
+/// One plot and its layout.
 struct Panel<'s> {
     section: &'s Section,
     plot: &'s Plot,
-    /// Where the columns are in the section.
+    /// The indices of the columns in the section.
     indices: Vec<usize>,
     rows: Vec<&'s Row>,
     axis: Axis,
@@ -143,7 +142,7 @@ impl<'s> Panel<'s> {
         group
     }
 
-    /// What the axis shows, and which shade is which.
+    /// Adds the axis title and the legend of shades.
     fn add_legend(&self, group: Group) -> Group {
         let scale = if self.plot.is_logarithmic { ", logarithmic" } else { "" };
         if let [only] = self.plot.columns {
@@ -179,7 +178,7 @@ impl<'s> Panel<'s> {
             let Some(value) = row.values.get(*index).copied().flatten() else { continue };
             let length = self.axis.place(value).max(1.5);
             let figure = text(&readable(value), self.left + length + 7.0, top + BAR - 3.5, INK)
-                // So that no line runs through it.
+                // No line runs through the text.
                 .set("paint-order", "stroke")
                 .set("stroke", PAPER)
                 .set("stroke-width", 4);
@@ -199,7 +198,7 @@ impl<'s> Panel<'s> {
     }
 }
 
-/// From values to places.
+/// Maps values to coordinates.
 struct Axis {
     is_logarithmic: bool,
     from: f64,
@@ -209,7 +208,7 @@ struct Axis {
 }
 
 impl Axis {
-    /// An axis from 0, or from the power of ten below, to the greatest of these.
+    /// An axis from 0, or from the next lower power of ten, to the greatest of these values.
     fn over(values: &[f64], is_logarithmic: bool, width: f64) -> Self {
         let greatest = values.iter().copied().fold(0.0, f64::max);
         let greatest = if greatest > 0.0 { greatest } else { 1.0 };

@@ -1,5 +1,5 @@
-//! Users, what they missed, and where they stand: written straight into JetStream, in the form in
-//! which the projector and the gateways write.
+//! Users, the envelopes they missed and their positions, written directly to JetStream in the form that the projector
+//! and the gateways write.
 
 use async_nats::header::{HeaderMap, HeaderValue, NATS_MESSAGE_TTL};
 use async_nats::jetstream;
@@ -14,9 +14,9 @@ use time::OffsetDateTime;
 use crate::Failure;
 use crate::deployment::{Deployment, TENANT, tenant};
 
-/// Publications under way at once: the projector's default.
+/// The number of publications in flight: the projector's default.
 pub(crate) const IN_FLIGHT: usize = 1024;
-/// What a consumer's entry lives for, in seconds: the default of `consumers.inactive_after`.
+/// The lifetime of a consumer's entry in seconds: the default of `consumers.inactive_after`.
 const TIME_TO_LIVE: u64 = 30 * 24 * 60 * 60;
 
 /// The name of a user.
@@ -60,7 +60,7 @@ pub(crate) async fn write_envelopes(
     Ok(first)
 }
 
-/// An envelope as the projector makes it of one event each.
+/// An envelope as the projector writes it for an event with one message.
 pub(crate) fn envelope(address: Address, sequence: u64, body: &Bytes) -> Result<Envelope, Failure> {
     Ok(Envelope {
         subject: envelope_subject(address)?,
@@ -74,7 +74,7 @@ pub(crate) fn envelope(address: Address, sequence: u64, body: &Bytes) -> Result<
     })
 }
 
-/// Where envelopes of this address lie.
+/// The subject of envelopes for this address.
 pub(crate) fn envelope_subject(address: Address) -> Result<EnvelopeSubject, Failure> {
     let (slot, key) = ("notification".to_owned(), None);
     Ok(EnvelopeSubject { tenant: tenant()?, class: Class::Durable, address, slot, key })
@@ -104,12 +104,12 @@ pub(crate) async fn write_events(
     Ok(())
 }
 
-/// Where events of this name (`<entity>.<action>`) are published.
+/// The subject of events of this name (`<entity>.<action>`).
 pub(crate) fn event_subject(name: &str) -> String {
     format!("events.{TENANT}.{name}")
 }
 
-/// A notification for one of so many users, of about this many bytes.
+/// A notification for one of `users` users, of about this many bytes.
 pub(crate) fn notification(index: u64, users: u64, length: usize) -> Bytes {
     let user = user(index % users);
     let frame = format!(r#"{{"userId":"{user}","title":"Shift","message":""}}"#).len();
@@ -117,8 +117,8 @@ pub(crate) fn notification(index: u64, users: u64, length: usize) -> Bytes {
     format!(r#"{{"userId":"{user}","title":"Shift","message":"{text}"}}"#).into()
 }
 
-/// Gives each user a consumer that stands at a position, over any that is there. As the gateway
-/// writes an entry, but without asking first how many devices the user has.
+/// Writes a consumer at a position for each user, over any existing one. Entries are written as the gateway does, but
+/// without first counting the user's devices.
 pub(crate) async fn write_consumers(
     deployment: &Deployment,
     users: impl IntoIterator<Item = String>,
@@ -148,14 +148,12 @@ pub(crate) async fn write_consumers(
     while let Some(stored) = under_way.next().await {
         stored?;
     }
-    // The form of an entry is the store's own matter: let it say that it knows them.
+    // The store defines the form of an entry: check that it can read them.
     if let Some(user) = last {
         let name = ConsumerName::new(tenant, user, "default")?;
-        let stored = deployment.consumers.load(&name).await?.ok_or("the store does not know a consumer")?;
+        let stored = deployment.consumers.load(&name).await?.ok_or("a consumer is missing in the store")?;
         if stored.state.position != position {
-            return Err(
-                format!("consumer {name} stands at {}, not at {position}", stored.state.position).into()
-            );
+            return Err(format!("consumer {name} is at {}, not at {position}", stored.state.position).into());
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Processes that are measured: real ones, as their cost is told by process.
+//! The measured processes: separate ones, because costs are measured by process.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -23,23 +23,23 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it on these cores, with nothing on standard input or output; standard error shows its warnings.
+    /// Starts it on these cores, without standard input and output; standard error shows its warnings.
     pub(crate) fn start(mut command: Command, cores: Option<CpuSet>) -> Result<Self, Failure> {
         command.stdin(Stdio::null()).stdout(Stdio::null());
         Self::spawn(command, cores)
     }
 
-    /// Starts a server of this program that says first where it listens, and may take orders on
-    /// standard input.
+    /// Starts a server of this program that first prints its address, and may read commands from standard input.
     pub(crate) async fn start_listening(
         mut command: Command,
         cores: Option<CpuSet>,
     ) -> Result<(Self, SocketAddr, ChildStdin), Failure> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Self::spawn(command, cores)?;
-        let orders = process.child.stdin.take().ok_or("a process takes no orders")?;
-        let mut lines = BufReader::new(process.child.stdout.take().ok_or("a process says nothing")?).lines();
-        let address = lines.next_line().await?.ok_or("a process does not say where it listens")?.parse()?;
+        let orders = process.child.stdin.take().ok_or("a process has no standard input")?;
+        let mut lines =
+            BufReader::new(process.child.stdout.take().ok_or("a process has no standard output")?).lines();
+        let address = lines.next_line().await?.ok_or("a process does not print its address")?.parse()?;
         Ok((process, address, orders))
     }
 
@@ -49,7 +49,7 @@ impl Process {
             Some(cores) => affinity::on(&cores, || command.spawn())?,
             None => command.spawn()?,
         };
-        let pid = child.id().ok_or("a process has ended at once")?;
+        let pid = child.id().ok_or("a process has ended immediately")?;
         Ok(Self { child, pid })
     }
 
@@ -66,10 +66,10 @@ impl Process {
         Ok(())
     }
 
-    /// An error if it has ended.
+    /// Returns an error if it has ended.
     pub(crate) fn check(&mut self) -> Result<(), Failure> {
         match self.child.try_wait()? {
-            Some(status) => Err(format!("a process ended before its time: {status}").into()),
+            Some(status) => Err(format!("a process ended unexpectedly: {status}").into()),
             None => Ok(()),
         }
     }
@@ -85,7 +85,7 @@ pub(crate) struct Running {
     process: Process,
     pub(crate) pid: u32,
     pub(crate) address: SocketAddr,
-    /// The time from its start until it said that it is ready.
+    /// The time from its start until it was ready.
     pub(crate) ready_after: Duration,
 }
 
@@ -114,14 +114,14 @@ impl From<Running> for Process {
     }
 }
 
-/// This very program, to be run as another server.
+/// A command that runs this program as another server.
 pub(crate) fn own(arguments: &[&str]) -> Result<Command, Failure> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(arguments);
     Ok(command)
 }
 
-/// A program that was built together with this one.
+/// The path of a program that was built together with this one.
 pub(crate) fn beside(name: &str) -> Result<PathBuf, Failure> {
     let path = std::env::current_exe()?.with_file_name(name);
     if !path.exists() {

@@ -1,6 +1,6 @@
-//! `tidings-bench projector`: the real projector beside a bare relay that consumes, publishes and
-//! acknowledges on the same streams ([`crate::relay`]), and what only a projector does: working off
-//! a backlog, making everything anew, and taking over.
+//! `tidings-bench projector`: the real projector beside a bare relay that consumes, publishes and acknowledges on the
+//! same streams ([`crate::relay`]), and what only a projector does: projecting a backlog, rebuilding, and taking
+//! over.
 
 mod backlog;
 mod latency;
@@ -13,7 +13,7 @@ use crate::Failure;
 use crate::arguments::{ClusterOptions, ProjectorOptions};
 use crate::report::Report;
 
-/// Measures what was asked for.
+/// Runs the benchmark.
 pub(crate) async fn run(options: &ProjectorOptions, report: &mut Report) -> Result<(), Failure> {
     let ([one, many], rate) = rates::measure(options).await?;
     report.add(one);

@@ -1,5 +1,5 @@
-//! A bare relay, the least that anything between `EVENTS` and `ENVELOPES` can do: consume, publish,
-//! wait for the acknowledgement, acknowledge. It parses nothing and knows nothing.
+//! A bare relay, the least that a process between `EVENTS` and `ENVELOPES` can do: consume, publish, wait for the
+//! acknowledgement, acknowledge. It parses nothing and keeps no state.
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
@@ -18,7 +18,7 @@ use crate::arguments::RelayOptions;
 use crate::deployment::{TOPIC, settings};
 use crate::population::{IN_FLIGHT, body, envelope, envelope_subject, user};
 
-/// Events asked for at once, as the projector does.
+/// The number of events requested at once, as the projector does.
 const AHEAD: usize = 1024;
 
 /// Relays until it is killed.
@@ -48,20 +48,20 @@ pub(crate) async fn run(options: &RelayOptions) -> Result<(), Failure> {
 
 struct Relay {
     writer: Writer,
-    /// Of message ids: NATS would take those of an earlier relay for repetitions.
+    /// Prefix of message ids: NATS would drop those of an earlier relay as duplicates.
     prefix: String,
     addresses: Vec<Address>,
-    /// What goes to every subject instead of the event.
+    /// The body that is sent to every subject instead of the event.
     broadcast: Option<Bytes>,
     published: u64,
-    /// In the order in which they were sent; with the event to acknowledge, if it was the last of one.
+    /// Publications in the order of sending; the last one of an event carries the event to acknowledge.
     under_way: FuturesOrdered<BoxFuture<'static, Result<Option<Acker>, Failure>>>,
 }
 
 enum Writer {
-    /// With an id and nothing else.
+    /// With a message id only.
     Bare(Box<Context>),
-    /// As the projector writes.
+    /// With the headers that the projector writes.
     Envelopes(Box<EnvelopeWriter>),
 }
 
@@ -99,7 +99,7 @@ impl Relay {
         self.publish(body, Some(acker)).await
     }
 
-    /// Publishes to the next in turn.
+    /// Publishes to the next subject in turn.
     async fn publish(&mut self, body: Bytes, acker: Option<Acker>) -> Result<(), Failure> {
         if self.under_way.len() >= IN_FLIGHT
             && let Some(stored) = self.under_way.next().await

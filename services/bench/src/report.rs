@@ -1,4 +1,4 @@
-//! What was measured: as tables and pictures for people, and as data for programs.
+//! Reports of the figures: as tables and plots for people, and as data for programs.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,7 @@ use crate::Failure;
 use crate::arguments::Output;
 use crate::plot::{self, Plot};
 
-/// All that one run has measured. A section is printed as soon as it is there, the files are
-/// written at the end.
+/// All figures of one run. A section is printed as soon as it is complete; files are written at the end.
 pub(crate) struct Report {
     began: Instant,
     output: Output,
@@ -27,7 +26,7 @@ impl Report {
         self.sections.push(section);
     }
 
-    /// Writes the files that were asked for.
+    /// Writes the requested files.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         if let Some(path) = &self.output.json {
             let sections: Vec<Value> = self.sections.iter().map(Section::to_json).collect();
@@ -42,7 +41,7 @@ impl Report {
     }
 }
 
-/// Where and how it was measured.
+/// The environment of the measurement.
 fn circumstances() -> Result<Value, Failure> {
     let places = tidings_embedded::Places::of_this_process();
     let server = tidings_embedded::Binary::find(&places)?;
@@ -53,7 +52,7 @@ fn circumstances() -> Result<Value, Failure> {
     }))
 }
 
-/// Says what is being done, beside the figures.
+/// Prints what is being done, beside the figures.
 pub(crate) fn progress(text: &str) {
     eprintln!("{text}");
 }
@@ -62,12 +61,12 @@ pub(crate) fn progress(text: &str) {
 #[derive(Debug)]
 pub(crate) struct Section {
     pub(crate) title: String,
-    /// What the columns hold, with their units.
+    /// The columns, with their units.
     pub(crate) columns: &'static [&'static str],
     pub(crate) rows: Vec<Row>,
-    /// What has to be known to read the figures.
+    /// Notes that are needed to read the figures.
     pub(crate) notes: Vec<String>,
-    /// What a picture of it shows.
+    /// The section's plot.
     pub(crate) plot: Option<Plot>,
 }
 
@@ -75,16 +74,16 @@ pub(crate) struct Section {
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) subject: Subject,
-    /// One for each column; `None` where there is nothing to say.
+    /// One value for each column; `None` if there is none.
     pub(crate) values: Vec<Option<f64>>,
 }
 
-/// Whose figures they are.
+/// The subject of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subject {
-    /// Of Tidings.
+    /// Tidings.
     Tidings,
-    /// Of what it is compared with.
+    /// The comparison.
     Comparison,
 }
 
@@ -142,7 +141,7 @@ impl Section {
     }
 }
 
-/// Three digits that count, more only before the point.
+/// Formats three significant digits, more only before the point.
 pub(crate) fn readable(value: f64) -> String {
     let decimals = match value.abs() {
         value if value >= 100.0 || value == 0.0 => 0,
@@ -154,7 +153,7 @@ pub(crate) fn readable(value: f64) -> String {
     if decimals > 0 { text } else { grouped(&text) }
 }
 
-/// With a comma between thousands.
+/// Adds commas between thousands.
 fn grouped(digits: &str) -> String {
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -171,7 +170,7 @@ pub(crate) fn number(count: u64) -> f64 {
     count as f64
 }
 
-/// How many in a second.
+/// Events per second.
 pub(crate) fn rate(count: u64, elapsed: Duration) -> f64 {
     number(count) / elapsed.as_secs_f64().max(f64::EPSILON)
 }
@@ -185,13 +184,13 @@ pub(crate) fn megabytes(bytes: u64) -> f64 {
     number(bytes) / 1e6
 }
 
-/// The one in the middle; of an even number, the upper of the two.
+/// The median; of an even number, the upper of the two in the middle.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The value below which this part of them lies; they ascend.
+/// The value below which this part of the ascending values lies.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -207,7 +206,7 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// Half the distance between the lowest and the highest, as a part of the middle one, in percent.
+/// Half the distance between the lowest and the highest value, in percent of the median.
 pub(crate) fn spread(values: &[f64]) -> f64 {
     let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
     let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);

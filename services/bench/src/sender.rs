@@ -1,5 +1,5 @@
-//! A bare sender, the least that anything between `ENVELOPES` and sockets can do: consume, frame
-//! once, send to everybody in a loop. It asks no one for a token and keeps nothing.
+//! A bare sender, the least that a process between `ENVELOPES` and sockets can do: consume, frame once, write to all
+//! sockets in a loop. It checks no tokens and keeps no state.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::Failure;
 use crate::arguments::SenderOptions;
 use crate::limit::accept;
 
-/// The consumer is there before its clients are, and must outlive their coming.
+/// The consumer exists before the clients connect, and must not expire meanwhile.
 const INACTIVE: Duration = Duration::from_secs(60 * 60);
 
 /// Sends until it is killed.

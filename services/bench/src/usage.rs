@@ -1,4 +1,4 @@
-//! What a process has used, as Linux tells it in `/proc`.
+//! Resource usage of a process, from Linux's `/proc`.
 
 use std::fs;
 use std::time::Duration;
@@ -10,11 +10,11 @@ pub(crate) fn processor_time(pid: u32) -> Result<Duration, Failure> {
     time_of(&fs::read_to_string(format!("/proc/{pid}/stat"))?)
 }
 
-/// Processor time of a process's threads whose names begin so.
+/// Processor time of a process's threads whose names have this prefix.
 fn processor_time_of_threads(pid: u32, name: &str) -> Result<Duration, Failure> {
     let mut time = Duration::ZERO;
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may end meanwhile; those that are asked for do not.
+        // A thread may end meanwhile; the requested ones do not.
         let Ok(stat) = fs::read_to_string(thread?.path().join("stat")) else { continue };
         if stat.split_once('(').is_some_and(|(_, rest)| rest.starts_with(name)) {
             time += time_of(&stat)?;
@@ -23,9 +23,9 @@ fn processor_time_of_threads(pid: u32, name: &str) -> Result<Duration, Failure> 
     Ok(time)
 }
 
-/// User and system time, of the line in which Linux tells of a process or thread (`proc_pid_stat(5)`).
+/// User and system time, from the `stat` line of a process or thread (`proc_pid_stat(5)`).
 fn time_of(stat: &str) -> Result<Duration, Failure> {
-    // The name, in parentheses, may contain anything; what follows it does not.
+    // The name, in parentheses, may contain anything; the fields after it do not.
     let (_, fields) = stat.rsplit_once(')').ok_or("/proc/<pid>/stat has no name")?;
     let mut fields = fields.split_ascii_whitespace();
     let mut ticks =
@@ -38,17 +38,17 @@ fn time_of(stat: &str) -> Result<Duration, Failure> {
     Ok(Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second().max(1)))
 }
 
-/// Bytes of memory that a process has resident.
+/// Resident memory of a process in bytes.
 pub(crate) fn resident(pid: u32) -> Result<u64, Failure> {
     bytes_of(pid, "VmRSS:")
 }
 
-/// Bytes of memory that a process has resident, without what it has from files.
+/// Resident memory of a process in bytes, without file mappings.
 pub(crate) fn anonymous(pid: u32) -> Result<u64, Failure> {
     bytes_of(pid, "RssAnon:")
 }
 
-/// The most bytes of memory that a process has ever had resident.
+/// The peak of a process's resident memory in bytes.
 pub(crate) fn peak(pid: u32) -> Result<u64, Failure> {
     bytes_of(pid, "VmHWM:")
 }
@@ -71,7 +71,7 @@ pub(crate) fn thread_time() -> Duration {
 /// Processor time that a process uses between two moments.
 pub(crate) struct Stopwatch {
     pid: u32,
-    /// Of the threads with this name only.
+    /// Measures only threads with this prefix.
     threads: Option<&'static str>,
     began: Duration,
 }
@@ -81,7 +81,7 @@ impl Stopwatch {
         Self { pid, threads: None, began: Duration::ZERO }.started()
     }
 
-    /// Of a process's threads whose names begin so.
+    /// Measures a process's threads whose names have this prefix.
     pub(crate) fn of_threads(pid: u32, threads: &'static str) -> Result<Self, Failure> {
         Self { pid, threads: Some(threads), began: Duration::ZERO }.started()
     }

@@ -1,9 +1,9 @@
-//! `tidings-bench way`: the whole way of an event, from its publication to sockets.
+//! `tidings-bench way`: the whole path of an event, from its publication to sockets.
 //!
-//! Two comparisons go beside it: the *limit*, a bare loop of writes without NATS ([`crate::limit`]),
-//! and the *bare way*, processes that make the same round trips as Tidings and do nothing else
-//! ([`crate::relay`], [`crate::sender`]). All take turns, so that whatever else the machine does
-//! concerns all of them; publisher and clients are in one process, so that one clock measures.
+//! It is compared with two references: the *limit*, a bare loop of writes without NATS ([`crate::limit`]), and the
+//! *bare way*, processes that make the same round trips as Tidings and do nothing else ([`crate::relay`],
+//! [`crate::sender`]). All take turns, so that other load on the machine affects all of them. Publisher and clients
+//! are in one process, so that one clock measures.
 
 mod scene;
 
@@ -29,7 +29,7 @@ const COST: &[&str] = &[
 ];
 const LATENCY: &[&str] = &["receivers", "p50 ms", "p99 ms", "p50 × bare", "p99 × bare"];
 
-/// Measures what was asked for.
+/// Runs the benchmark.
 pub(crate) async fn run(options: &WayOptions, report: &mut Report) -> Result<(), Failure> {
     let WayOptions { receivers, rounds, .. } = *options;
     let mut cost = Section::new(format!("CPU of an event for {receivers} receivers of a topic"), COST);
@@ -49,7 +49,7 @@ pub(crate) async fn run(options: &WayOptions, report: &mut Report) -> Result<(),
     for &pending in &options.pending {
         progress(&format!("{pending} at once"));
         scenes.iter_mut().for_each(Scene::forget);
-        // The bare way writes each message by itself, so of several at once it tells nothing.
+        // The bare way writes each message by itself, so figures of several at once would be meaningless.
         let skipped = usize::from(pending > 1);
         let mut at_limit = Vec::new();
         for round in 0..=rounds {
@@ -67,7 +67,7 @@ pub(crate) async fn run(options: &WayOptions, report: &mut Report) -> Result<(),
     cost.note("of all server processes; the limit writes finished frames in a loop, without NATS");
     cost.note("at once: messages in one write of the limit, and events that are published together");
     cost.note("Tidings does not wait until events published together are all there, and writes more often");
-    cost.note("clients of tidings.v1, authenticated and subscribed, who acknowledge nothing meanwhile");
+    cost.note("clients of tidings.v1, authenticated and subscribed, which acknowledge nothing meanwhile");
     latency.note(
         "bare way: JetStream publish, consume, publish with acknowledgement, consume, write to the socket",
     );
@@ -84,7 +84,7 @@ async fn open_both(receivers: u64, length: usize) -> Result<[Scene; 2], Failure>
     ])
 }
 
-/// A round; the one numbered 0 finds cold memory and is not counted.
+/// One round; round 0 runs with cold memory and is not counted.
 async fn take_turns(scenes: &mut [Scene], round: usize, pending: u64, times: u64) -> Result<(), Failure> {
     for scene in scenes {
         scene.play(pending, times).await?;
@@ -98,7 +98,7 @@ async fn take_turns(scenes: &mut [Scene], round: usize, pending: u64, times: u64
 fn add_cost(section: &mut Section, pending: u64, at_limit: &[f64], scenes: &[Scene]) {
     let mut add = |subject, name, totals: &[f64], parts: [Option<f64>; 3]| {
         let each = median(totals.to_vec());
-        // By round: what else the machine does changes less from one turn to the next.
+        // By round: other load on the machine changes less between turns.
         let ratios: Vec<f64> = totals.iter().zip(at_limit).map(|(total, limit)| total / limit).collect();
         let values =
             [number(pending), each, spread(totals), 1e6 / each, median(ratios.clone()), spread(&ratios)];
@@ -117,7 +117,7 @@ fn add_cost(section: &mut Section, pending: u64, at_limit: &[f64], scenes: &[Sce
     }
 }
 
-/// Rows for both ways with the same number of receivers, the bare one first.
+/// Adds rows for both ways with the same number of receivers, the bare one first.
 fn add_latency(section: &mut Section, scenes: &mut [Scene; 2]) {
     let figures = scenes.each_mut().map(|scene| {
         scene.latencies.sort_unstable();

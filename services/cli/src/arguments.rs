@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use projector::{MoveOptions, ProjectorCommand, ProjectorOptions, RebuildOptions};
 pub(crate) use rejected::{RejectedCommand, RejectedFilter, RejectedSelection};
 
-/// Environment variables that are the command's own and no part of the configuration.
+/// Environment variables of the command that are not part of the configuration.
 pub(crate) const OWN_VARIABLES: [&str; 3] = ["TIDINGS_CONFIG", "TIDINGS_TOKEN", "TIDINGS_NATS_SERVER"];
 
 const AFTER_HELP: &str = "\
@@ -82,7 +82,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckOptions {
-    /// Succeed although changes break clients or producers
+    /// Succeed even if changes break clients or producers
     #[arg(long)]
     pub(crate) allow_breaking: bool,
     /// Compare with the catalogs in this folder, such as those of another commit; needs no NATS
@@ -111,7 +111,7 @@ pub(crate) enum ConsumerCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Show one consumer with its keys, subscriptions and filters
+    /// Show one consumer with its grants, subscriptions and filters
     #[command(after_long_help = "Example:\n  tidings consumers show --tenant ops --user ada --device phone")]
     Show {
         #[command(flatten)]
@@ -136,7 +136,7 @@ pub(crate) enum ConsumerCommand {
     },
 }
 
-/// Which consumer is meant.
+/// Selects a consumer.
 #[derive(Debug, Args)]
 pub(crate) struct ConsumerSelector {
     /// The tenant
@@ -192,7 +192,7 @@ pub(crate) enum UserCommand {
     },
 }
 
-/// Which user is meant.
+/// Selects a user.
 #[derive(Debug, Args)]
 pub(crate) struct UserSelector {
     /// The tenant
@@ -203,15 +203,15 @@ pub(crate) struct UserSelector {
     pub(crate) user: String,
 }
 
-/// Why something is done to a user.
+/// The reason for an action on a user.
 #[derive(Debug, Args)]
 pub(crate) struct Grounds {
-    /// Why, for whoever asks later; the user does not see it
+    /// The reason, for later review; the user does not see it
     #[arg(long, value_parser = parse_reason)]
     pub(crate) reason: Option<String>,
 }
 
-/// As long as the HTTP interface takes one.
+/// Applies the same limit as the HTTP API.
 fn parse_reason(text: &str) -> Result<String, String> {
     const MOST: usize = 500;
     if text.len() <= MOST {
@@ -282,7 +282,7 @@ pub(crate) struct TokenOptions {
     /// A role (claim role); may be given several times
     #[arg(long)]
     pub(crate) role: Vec<String>,
-    /// Another claim, such as orgId=o1; may be given several times, and the same name makes a list
+    /// Another claim, such as orgId=o1; may be given several times, and repeating a name makes a list
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) claim: Vec<String>,
     /// How long the token is valid
@@ -313,7 +313,7 @@ pub(crate) struct PublishOptions {
     /// When it happened, RFC 3339 [default: now]
     #[arg(long)]
     pub(crate) time: Option<String>,
-    /// Publish what the projector is going to reject, too, and wait for its result
+    /// Publish also what the projector will reject, and wait for its result
     #[arg(long)]
     pub(crate) unchecked: bool,
     /// Return as soon as the event is stored; neither check it nor wait for the projector
@@ -335,7 +335,7 @@ pub(crate) struct ListenOptions {
     /// The gateway, ws:// or wss:// [default: the address in gateway.listen, wss:// where it speaks TLS]
     #[arg(long, value_name = "ws://HOST:PORT/api/ws")]
     pub(crate) url: Option<String>,
-    /// Certificates to trust for wss://, PEM [default: those that the system trusts]
+    /// Certificates to trust for wss://, PEM [default: the system's root certificates]
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
     /// The name of this device [default: the token's claim sid, else default]

@@ -1,4 +1,4 @@
-//! The folders of the tenants' catalogs, read and checked before anything starts.
+//! Reads and checks the tenants' catalogs before anything starts.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use tidings_runtime::config::SchemasConfig;
 
 use crate::suggestion::missing;
 
-/// The texts of the tenants' folders.
+/// The file contents of the tenants' folders.
 pub(crate) type Texts = BTreeMap<Tenant, Files>;
 
-/// Catalogs and the texts that they were made of.
+/// Catalogs and the files from which they were parsed.
 #[derive(Debug, Clone)]
 pub(crate) struct Read {
     pub(crate) catalogs: Arc<Catalogs>,
@@ -21,18 +21,18 @@ pub(crate) struct Read {
 }
 
 impl Read {
-    /// The tenants' names, for people.
+    /// The tenants' names, for display.
     pub(crate) fn tenants(&self) -> String {
         self.texts.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// Reads the configured tenants' catalogs; all that there are, if none are named.
+/// Reads the configured tenants' catalogs; all existing ones, if none are configured.
 pub(crate) fn read(config: &SchemasConfig) -> Result<Read, CatalogsError> {
     parse(read_texts(config)?)
 }
 
-/// The files of the configured tenants, unread.
+/// Reads the files of the configured tenants without parsing them.
 pub(crate) fn read_texts(config: &SchemasConfig) -> Result<Texts, CatalogsError> {
     let tenants = tenants(config)?;
     if tenants.is_empty() {
@@ -42,7 +42,7 @@ pub(crate) fn read_texts(config: &SchemasConfig) -> Result<Texts, CatalogsError>
     tenants.into_iter().map(files).collect()
 }
 
-/// The configured tenants, whatever their catalogs are like; all that there are, if none are named.
+/// The configured tenants, whether or not their catalogs are valid; all existing ones, if none are configured.
 pub(crate) fn tenants(config: &SchemasConfig) -> Result<Vec<Tenant>, CatalogsError> {
     let Some(named) = &config.tenants else { return find(&config.directory) };
     let known = |name: &String| match Tenant::parse(name) {
@@ -57,7 +57,7 @@ pub(crate) fn tenants(config: &SchemasConfig) -> Result<Vec<Tenant>, CatalogsErr
     named.iter().map(known).collect()
 }
 
-/// All of them, or every mistake in them.
+/// Parses all catalogs, or returns every error in them.
 pub(crate) fn parse(texts: Texts) -> Result<Read, CatalogsError> {
     let (mut catalogs, mut wrong) = (Catalogs::new(), Vec::new());
     for (tenant, files) in &texts {
@@ -73,7 +73,7 @@ pub(crate) fn parse(texts: Texts) -> Result<Read, CatalogsError> {
     }
 }
 
-/// The examples of a tenant by the names of their files; none, if there is no folder for them.
+/// A tenant's examples by file name; none, if the folder does not exist.
 pub(crate) fn examples(config: &SchemasConfig, tenant: &Tenant) -> Result<Files, CatalogsError> {
     let folder = config.directory.join(tenant.as_str()).join("examples");
     if folder.is_dir() { read_files(&folder) } else { Ok(Files::new()) }
@@ -83,7 +83,7 @@ fn tenant(name: &str) -> Result<Tenant, CatalogsError> {
     Tenant::parse(name).map_err(CatalogsError::Tenant)
 }
 
-/// The folders that hold a catalog, in the order of their names; hidden ones are somebody else's.
+/// Finds the folders that hold a catalog, in the order of their names. Hidden folders are ignored.
 fn find(directory: &Path) -> Result<Vec<Tenant>, CatalogsError> {
     let unreadable = |source| CatalogsError::Unreadable { path: directory.to_owned(), source };
     let mut tenants = Vec::new();
@@ -98,7 +98,7 @@ fn find(directory: &Path) -> Result<Vec<Tenant>, CatalogsError> {
     Ok(tenants)
 }
 
-/// The catalog and the schemas beside it.
+/// Reads a catalog and its schemas.
 fn read_files(folder: &Path) -> Result<Files, CatalogsError> {
     let unreadable = |path: &Path, source| CatalogsError::Unreadable { path: path.to_owned(), source };
     // Kubernetes mounts files as links within their folder.
@@ -119,7 +119,7 @@ fn read_files(folder: &Path) -> Result<Files, CatalogsError> {
     Ok(files)
 }
 
-/// Why there are no catalogs.
+/// Why the catalogs cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CatalogsError {
     #[error("cannot read {path}; `schemas.directory` says where the catalogs are", path = path.display())]
@@ -134,7 +134,7 @@ pub(crate) enum CatalogsError {
     None(PathBuf),
     #[error("schemas.tenants: {0}")]
     Unknown(String),
-    #[error("the name of a folder under `schemas.directory` is no tenant's")]
+    #[error("the name of a folder under `schemas.directory` is not a valid tenant name")]
     Tenant(#[source] TenantError),
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Wrong(Vec<CatalogError>),

@@ -1,4 +1,4 @@
-//! `tidings check`: whether the catalogs may go out.
+//! `tidings check`: checks whether the catalogs can be deployed.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use crate::output::{counted, print};
 use crate::suggestion::missing;
 use crate::{catalogs, serve};
 
-/// Checks, and prints a line for each tenant and for each thing that is wrong.
+/// Checks, and prints a line for each tenant and for each problem.
 pub(crate) async fn run(file: Option<&Path>, options: &CheckOptions) -> Result<ExitCode, Failure> {
     let config = serve::configuration(file, SecretRule::Optional)?;
     let read = catalogs::read(&config.schemas)?;
@@ -55,7 +55,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &CheckOptions) -> Result<E
     Ok(if is_accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Tenants of the configuration that have no catalog, so that what is set for them counts for nobody.
+/// Finds configured tenants without a catalog, whose settings therefore have no effect.
 fn misnamed(config: &Config) -> Result<Vec<String>, Failure> {
     let all = SchemasConfig { tenants: None, ..config.schemas.clone() };
     let there_are = catalogs::tenants(&all)?;
@@ -75,13 +75,13 @@ fn misnamed(config: &Config) -> Result<Vec<String>, Failure> {
     Ok(wrong.map(text).collect())
 }
 
-/// What clients and producers rely on.
+/// The catalogs with which the new ones are compared.
 enum Baseline {
-    /// That is not asked.
+    /// No comparison.
     None,
-    /// What lies in a folder.
+    /// The catalogs in a folder.
     Folder(Texts),
-    /// What was accepted last, as the streams say.
+    /// The catalogs that were accepted last, as recorded in JetStream.
     Accepted(Box<Topology>),
 }
 
@@ -100,7 +100,7 @@ impl Baseline {
         let connected = serve::topology(config, "tidings-check").await;
         connected.map(|topology| Self::Accepted(Box::new(topology))).map_err(|error| {
             let why = failure::line(&*error);
-            format!("cannot compare with the catalogs that run (--offline compares with nothing): {why}")
+            format!("cannot compare with the running catalogs (--offline compares with nothing): {why}")
                 .into()
         })
     }
@@ -113,7 +113,8 @@ impl Baseline {
         }
     }
 
-    /// The tenants that a folder has and these catalogs do not. What the streams remember may be another projector's.
+    /// The tenants that the folder has and these catalogs do not have. Recorded tenants are not compared: they may
+    /// belong to another projector.
     fn missing_in(&self, read: &Read) -> Vec<&Tenant> {
         match self {
             Self::Folder(texts) => texts.keys().filter(|tenant| !read.texts.contains_key(*tenant)).collect(),
@@ -122,7 +123,7 @@ impl Baseline {
     }
 }
 
-/// What the new files would break; `None` if there are no older ones.
+/// Finds the breaking changes of the new files; `None` if there are no older ones.
 fn compare(older: Option<&Files>, new: Option<&Files>) -> Result<Option<Vec<Break>>, Failure> {
     Ok(older.zip(new).map(|(older, new)| breaks(older, new)).transpose()?)
 }

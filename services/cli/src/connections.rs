@@ -1,4 +1,4 @@
-//! `tidings connections`: who is connected, asked of all gateways.
+//! `tidings connections`: lists and closes connections, through all gateways.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use crate::output::{Table, announce, print, print_json, rfc3339};
 use crate::users::operator;
 use crate::{known, serve};
 
-/// `tidings connections …`. Fails if a gateway does not answer, after the others have been told.
+/// Runs `tidings connections …`. Fails if a gateway does not answer, after the others have been asked.
 pub(crate) async fn run(file: Option<&Path>, command: &ConnectionCommand) -> Result<ExitCode, Failure> {
     let config = serve::configuration(file, SecretRule::Optional)?;
     let client = connect(&serve::connection(&config, "tidings-connections")).await?;
@@ -39,12 +39,12 @@ pub(crate) async fn run(file: Option<&Path>, command: &ConnectionCommand) -> Res
     }
 }
 
-/// What came of asking.
+/// The outcome of a request to all gateways.
 #[derive(Clone, Copy)]
 enum Outcome {
     Some,
     None,
-    /// A gateway did not answer, so there may be more.
+    /// A gateway did not answer, so there may be more connections.
     Incomplete,
 }
 
@@ -100,14 +100,13 @@ async fn close(
                     format!("user {:?} of tenant {tenant} has no connections", user.unwrap_or_default())
                 }
             };
-            Err(format!("{what}; `tidings connections ls --tenant {tenant}` shows those that there are")
-                .into())
+            Err(format!("{what}; `tidings connections ls --tenant {tenant}` lists the open ones").into())
         }
         outcome => Ok(outcome.into()),
     }
 }
 
-/// Hands out each connection, and reports each gateway that does not answer.
+/// Calls a function with each connection, and reports each gateway that does not answer.
 async fn each(
     mut answers: ConnectionList,
     mut show: impl FnMut(ConnectionReport) -> Result<(), Failure>,
@@ -130,7 +129,7 @@ async fn each(
     Ok(outcome)
 }
 
-/// Who is not connected may be known all the same.
+/// A user without connections may still have consumers.
 async fn check_user(config: &Config, tenant: &Tenant, user: &str) -> Result<(), Failure> {
     let topology = serve::topology(config, "tidings-connections").await?;
     let store = serve::consumers(config, &topology).await?;

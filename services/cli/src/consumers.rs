@@ -1,4 +1,4 @@
-//! `tidings consumers`: the lasting places of users, by hand.
+//! `tidings consumers`: manages users' consumers.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::output::{Table, announce, print_json, print_pretty_json, rfc3339};
 use crate::suggestion::missing;
 use crate::{known, serve};
 
-/// `tidings consumers …`.
+/// Runs `tidings consumers …`.
 pub(crate) async fn run(file: Option<&Path>, command: &ConsumerCommand) -> Result<ExitCode, Failure> {
     let config = serve::configuration(file, SecretRule::Optional)?;
     let topology = serve::topology(&config, "tidings-consumers").await?;
@@ -72,7 +72,7 @@ impl Consumers<'_> {
         }
     }
 
-    /// As [`Self::find`], also one that cannot be read.
+    /// Works as [`Self::find`] does, and also finds a consumer that cannot be read.
     async fn find_removable(&self, named: &ConsumerSelector) -> Result<ConsumerName, Failure> {
         match self.find(named).await {
             Ok((name, _)) => Ok(name),
@@ -86,7 +86,7 @@ impl Consumers<'_> {
         }
     }
 
-    /// What there is of the user instead, else who is called almost the same.
+    /// An error that lists the user's other devices, or else suggests a similar user.
     async fn missing(&self, name: &ConsumerName) -> Failure {
         let (tenant, user) = (name.tenant(), name.user());
         let devices: BTreeSet<_> = self.devices(tenant, user).await;
@@ -105,8 +105,8 @@ impl Consumers<'_> {
     async fn without_consumers(&self, tenant: &Tenant, user: &str) -> Failure {
         let hint = known::similar_user(self.store, tenant, user).await;
         format!(
-            "user {user:?} of tenant {tenant} has no consumers{hint}; `tidings consumers ls --tenant {tenant}` shows those \
-             that there are"
+            "user {user:?} of tenant {tenant} has no consumers{hint}; `tidings consumers ls --tenant {tenant}` lists the \
+             tenant's consumers"
         )
         .into()
     }

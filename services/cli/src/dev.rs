@@ -1,4 +1,4 @@
-//! `tidings dev`: everything on this machine, and what to do next.
+//! `tidings dev`: runs everything on this machine, and prints what to do next.
 
 mod balancer;
 mod child;
@@ -24,7 +24,7 @@ use crate::output::print_text;
 use crate::reload::{self, Reason};
 use crate::{catalogs, serve, token};
 
-/// Starts a nats-server of its own, projector and gateway; ends all of them together.
+/// Starts a nats-server, projector and gateway, and ends all of them together.
 pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<ExitCode, Failure> {
     if options.nodes == Nodes::Three {
         return Box::pin(cluster::run(file, options)).await;
@@ -33,14 +33,14 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     if config.access.hs256_secret.is_none() && config.access.issuers.is_empty() {
         config.access.hs256_secret = Some(Secret::new(token::DEV_SECRET.as_bytes()));
     }
-    // Who tries it out has one address for everything.
+    // One address for everything is enough on a developer's machine.
     config.gateway.admin_listen.get_or_insert(config.gateway.listen);
-    // There is no other gateway to move to.
+    // There is no other gateway to move connections to.
     config.gateway.drain_time.get_or_insert(Duration::ZERO);
     let drain_time = config.gateway.drain_time();
     let catalogs = catalogs::read(&config.schemas)?;
     let identity = Identity::configured(&config.gateway).await?;
-    // Before NATS: if somebody else has the address, nothing needs to be cleaned up.
+    // Before NATS starts: if the address is in use, nothing needs to be cleaned up.
     check_free(&config)?;
     let telemetry = telemetry::start(&config.telemetry, "tidings-dev")?;
     let port = port_of(&config.nats.url)?;
@@ -51,7 +51,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     let topology = serve::topology(&config, "tidings-dev").await?;
     let tenants = catalogs.tenants();
     let current = reload::keep_current(&config, catalogs, Some(&topology), &shutdown, Reason::Change).await?;
-    // Before the gateway takes anybody in, who would be sent to another shard a moment later.
+    // Before the gateway accepts clients, as they would be moved to another shard a moment later.
     tidings_projector::place_initially(&topology, &serve::shards(&config)?).await?;
     let scheme = if identity.is_some() { "wss" } else { "ws" };
     let stores = serve::Stores::open(&config, topology.clone()).await?;
@@ -63,11 +63,11 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     for shard in shards_in_use(&config, &topology).await? {
         serve::start_projector(&config, shard, current.clone(), topology.clone(), &shutdown)?;
     }
-    // What is left of the connection would miss the nats-server when that ends.
+    // The rest of the connection would report errors when the nats-server ends.
     drop(topology);
     let (gateway, nats) = (format!("{scheme}://{address}"), server.url().to_owned());
     let whole = shutdown.clone();
-    // Not before it is true.
+    // Printed only once it is true.
     let announced = async {
         tokio::select! {
             () = opened.cancelled() => explain(&gateway, &nats, &options.data, &tenants, ""),
@@ -93,7 +93,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     ended
 }
 
-/// The first shard, the configured ones, and those in which tenants' envelopes are, were or will be.
+/// Shard 0, the configured shards, and those in which tenants' envelopes are, were or will be.
 async fn shards_in_use(config: &Config, topology: &Topology) -> Result<BTreeSet<ShardNumber>, Failure> {
     let configured = [ShardNumber::default(), ShardNumber(config.projector.shard)];
     let placements = topology.placements().all().await?.placements;
@@ -111,7 +111,7 @@ fn check_free(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says which key the port is from, which the nats-server's part cannot know.
+/// Names the configuration key of the port, which the embedded nats-server does not know.
 fn explain_busy(error: tidings_embedded::Error) -> Failure {
     match error {
         tidings_embedded::Error::PortBusy { port } => format!(
@@ -123,7 +123,7 @@ fn explain_busy(error: tidings_embedded::Error) -> Failure {
     }
 }
 
-/// The port that the nats-server shall have: that of the configured address.
+/// The port for the nats-server: that of the configured address.
 fn port_of(url: &str) -> Result<u16, Failure> {
     let port = url.rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse().ok());
     port.ok_or_else(|| {
@@ -131,7 +131,7 @@ fn port_of(url: &str) -> Result<u16, Failure> {
     })
 }
 
-/// `more` are lines about what else runs.
+/// Prints the instructions. `more` holds lines about other processes.
 fn explain(gateway: &str, nats: &str, data: &Path, tenants: &str, more: &str) {
     let program = std::env::current_exe().ok();
     let here = std::env::current_dir().ok();
@@ -153,7 +153,7 @@ Listen as Ada, an engineer of the ops control center, in a second terminal:
   export TIDINGS_TOKEN=$({tidings} token --tenant ops --sub ada --role sre)
   {tidings} listen --topic incidents
 
-Tell her of an incident in a third:
+Publish an incident for her in a third:
 
   {tidings} publish --tenant ops incident.created --data '{{"id":"inc-1","jira_id":"INC-1","title":"API timeout","severity":"critical","status":"open","squad":"platform"}}'
 
@@ -161,6 +161,6 @@ Ctrl-C ends everything.
 "#,
         data = data.display()
     );
-    // Whoever closed standard output does not want to read it.
+    // Ignored if standard output is closed.
     let _ = print_text(&text);
 }

@@ -1,4 +1,4 @@
-//! How a command that cannot do its work says so: one line, from what was tried to the cause.
+//! Prints a command's failure: one line, from the attempted action to the cause.
 
 use std::error::Error;
 
@@ -7,18 +7,19 @@ use tidings_runtime::config::ConfigErrors;
 use crate::catalogs::CatalogsError;
 use crate::output::remark;
 
-/// Why a command ends without having done its work.
+/// Why a command failed.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 /// Writes the error and its sources to standard error.
 pub(crate) fn report(failure: &(dyn Error + 'static)) {
-    // These list what is wrong in files. In any other error a line break is part of a text that others chose.
+    // These errors list problems in files. In any other error, a line break comes from untrusted text.
     let is_list = failure.is::<ConfigErrors>() || failure.is::<CatalogsError>();
     let text = line(failure);
     if is_list { remark(text.lines()) } else { remark([&*text]) }
 }
 
-/// The error and its sources. Some libraries' errors end with the text of their source, which is told once.
+/// Formats the error and its sources. Some libraries' errors end with the text of their source, which is not
+/// repeated.
 pub(crate) fn line(failure: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(failure.source(), |error| (*error).source());
     causes.map(ToString::to_string).fold(failure.to_string(), |line, cause| {

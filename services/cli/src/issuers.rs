@@ -1,4 +1,4 @@
-//! From the configuration to those whose tokens are believed.
+//! Builds the token verifier from the configuration.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use tidings_runtime::config::{AccessConfig, IssuerConfig, Secret, SignatureAlgor
 
 use crate::failure::Failure;
 
-/// Checks tokens as configured. Keys that are published are fetched by [`Verifier::keep_keys`].
+/// Builds a verifier for the configured issuers. [`Verifier::keep_keys`] fetches published keys.
 pub(crate) fn verifier(config: &AccessConfig) -> Result<Verifier, Failure> {
     let issuers = if config.issuers.is_empty() {
         vec![single(config)?]
@@ -30,7 +30,7 @@ pub(crate) fn verifier(config: &AccessConfig) -> Result<Verifier, Failure> {
     Ok(Verifier::new(issuers, policy))
 }
 
-/// Whoever has the one secret may speak for every tenant.
+/// The issuer with the single secret, which may issue tokens for every tenant.
 fn single(config: &AccessConfig) -> Result<Issuer, Failure> {
     let secret = config.hs256_secret.as_ref().ok_or("`access.hs256_secret` is not set")?;
     let audience = config.audience.clone().map(|value| Audience { claim: "aud".to_owned(), value });
@@ -39,7 +39,7 @@ fn single(config: &AccessConfig) -> Result<Issuer, Failure> {
     Ok(Issuer { name: config.issuer.clone(), audience, keys, ..issuer })
 }
 
-/// An error begins with the key that it is about.
+/// Builds one issuer. An error begins with the configuration key that it concerns.
 fn one(config: &AccessConfig, issuer: &IssuerConfig) -> Result<Issuer, String> {
     let claim = issuer.audience_claim.clone();
     Ok(Issuer {
@@ -86,7 +86,7 @@ fn keys(config: &AccessConfig, issuer: &IssuerConfig) -> Result<Keys, String> {
     Ok(Keys::Fixed(files.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect()))
 }
 
-/// The secret in use, and the one that it replaces.
+/// The current secret and the one that it replaces.
 fn secrets(current: &Secret, previous: Option<&Secret>) -> Result<Keys, ShortSecret> {
     let all = [Some(current), previous].into_iter().flatten();
     let keys = all.map(|secret| Ok(VerifyingKey::from_secret(&SigningSecret::new(secret.expose())?)));

@@ -1,4 +1,4 @@
-//! What a person names at the command line exists, or the command refuses it and says what there is instead.
+//! Checks names given at the command line: the command refuses one that does not exist, and lists existing ones.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,11 @@ use crate::failure::Failure;
 use crate::serve;
 use crate::suggestion::{did_you_mean, missing};
 
-/// How many consumers are looked at for a name like the one that was given.
+/// The number of consumers that are searched for a similar name.
 const SEARCHED: usize = 10_000;
 
-/// The tenant of this name. Those exist whose catalog a projector has run with, which is what somebody knows who has no
-/// catalogs here, and those that the configuration serves.
+/// Finds the tenant of this name. Tenants exist whose catalog a projector has run with, so that no local catalogs are
+/// needed, and those that the configuration serves.
 pub(crate) async fn tenant(
     config: &Config,
     client: &tidings_streams::Client,
@@ -26,19 +26,19 @@ pub(crate) async fn tenant(
     let served = served(config);
     match recorded_tenants(&serve::stream_settings(config).context(client)).await {
         Ok(recorded) => find(name, recorded.union(&served)),
-        // Who is connected can be asked of gateways while JetStream is away.
+        // Gateways can report connections while JetStream is away.
         Err(_) if served.contains(name) => Ok(Tenant::parse(name)?),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The tenant of this name among those that the configuration serves; any, where there are no catalogs.
+/// Finds the tenant of this name among those that the configuration serves; accepts any where there are no catalogs.
 pub(crate) fn served_tenant(config: &Config, name: &str) -> Result<Tenant, Failure> {
     let served = served(config);
     if served.is_empty() { Ok(Tenant::parse(name)?) } else { find(name, &served) }
 }
 
-/// The tenants that the configuration serves; none, where it cannot be read.
+/// The tenants that the configuration serves; none, if it cannot be read.
 fn served(config: &Config) -> BTreeSet<Tenant> {
     catalogs::tenants(&config.schemas).unwrap_or_default().into_iter().collect()
 }
@@ -58,7 +58,7 @@ fn find<'t>(name: &str, tenants: impl IntoIterator<Item = &'t Tenant>) -> Result
     })
 }
 
-/// As [`did_you_mean`], among the users of a tenant that have consumers.
+/// Works as [`did_you_mean`] does, among the users of a tenant that have consumers.
 pub(crate) async fn similar_user(store: &dyn ConsumerStore, tenant: &Tenant, user: &str) -> String {
     let mut users = BTreeSet::new();
     let mut consumers = store.list(tenant, None).take(SEARCHED);

@@ -1,5 +1,5 @@
-//! `tidings listen`: a WebSocket client that prints one message per line and acknowledges what it has
-//! printed. It connects again as the code of a Close says, and continues behind what it has printed.
+//! `tidings listen`: a WebSocket client that prints one message per line and acknowledges what it has printed. It
+//! reconnects if the close code allows it, and continues after the last printed message.
 
 mod dial;
 mod message;
@@ -25,13 +25,13 @@ use crate::failure::Failure;
 use crate::output::{print_json_text, remark};
 use crate::serve;
 
-/// Pauses before connecting again double from one to the other, each shortened at random so that listeners spread.
+/// Pauses before reconnecting double between these bounds. Each is shortened at random, so that listeners spread.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// After so long without anything from the gateway it is asked for a sign of life, and has as long again.
+/// After this long without data from the gateway, a Ping is sent; the gateway has as long again to answer.
 const SILENCE: Duration = Duration::from_secs(45);
 
-/// Prints until the gateway ends it for good, or until the wanted number of messages has come.
+/// Prints until the gateway closes the connection for good, or the requested number of messages is reached.
 pub(crate) async fn run(file: Option<&Path>, options: &ListenOptions) -> Result<ExitCode, Failure> {
     let config = serve::configuration(file, SecretRule::Optional)?;
     let dial = Dial::new(&config.gateway, options)?;
@@ -52,7 +52,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &ListenOptions) -> Result<
                 Some(interruption) => interruption,
                 None => break,
             },
-            // Nobody has to wait for a gateway that has never been there.
+            // A gateway that has never been reachable is not waited for.
             Err(Interruption { what, after: None }) if listener.connections == 0 => {
                 return Err(format!("{what}; is a gateway running there?").into());
             }
@@ -69,10 +69,10 @@ pub(crate) async fn run(file: Option<&Path>, options: &ListenOptions) -> Result<
     Ok(ExitCode::SUCCESS)
 }
 
-/// Why there is no connection, after which another one is tried.
+/// Why the connection was lost, if another attempt makes sense.
 struct Interruption {
     what: String,
-    /// Not before.
+    /// The minimum wait before the next attempt.
     after: Option<Duration>,
 }
 
@@ -82,29 +82,29 @@ impl Interruption {
     }
 }
 
-/// What tungstenite makes of a code that it does not know, such as 1014 of a proxy, whose gateway may come back.
+/// How tungstenite reports a code that it does not know, such as 1014 from a proxy, whose gateway may return.
 const UNKNOWN_CODE: &str = "Protocol violation";
 
-/// Names the subscription in what the gateway answers.
+/// The id of the subscription's request.
 const SUBSCRIPTION: &str = "subscription";
 
 struct Listener {
     subscribe: Option<String>,
-    /// Messages that are still wanted.
+    /// The number of messages that are still wanted.
     left: u64,
-    /// Sequences, ids and control messages are printed, too.
+    /// Whether sequences, ids and control messages are printed, too.
     everything: bool,
     url: String,
     /// The epoch of the sequences of this connection.
     epoch: String,
-    /// Behind which the next connection continues.
+    /// The position after which the next connection continues.
     since: Option<String>,
-    /// Connections that were open.
+    /// The number of connections that were opened.
     connections: u64,
 }
 
 impl Listener {
-    /// Prints what comes. `None` if it is enough.
+    /// Prints what is received. `None` if it is enough.
     async fn listen(&mut self, mut socket: Socket) -> Result<Option<Interruption>, Failure> {
         let listened = self.exchange(&mut socket).await;
         let interruption = match listened {
@@ -116,7 +116,7 @@ impl Listener {
             }
             Err(Ended::Broken(error)) => return Err(error.into()),
         };
-        // The gateway's own Close says that the last acknowledgement has arrived.
+        // The gateway's own Close confirms that the last acknowledgement has arrived.
         let _ = socket.close(None).await;
         let _ = timeout(SILENCE, async { while let Some(Ok(_)) = socket.next().await {} }).await;
         Ok(interruption)
@@ -126,7 +126,7 @@ impl Listener {
         if let Some(subscribe) = &self.subscribe {
             socket.send(Message::text(subscribe)).await?;
         }
-        // Its answer comes when the subscription counts: whatever is published from then on is received.
+        // The answer arrives when the subscription is active: everything published from then on is received.
         socket.send(Message::text(r#"{"action":"ping"}"#)).await?;
         while self.left > 0 {
             match next(socket).await? {
@@ -136,7 +136,7 @@ impl Listener {
                     if let Some(interruption) = self.take(received, &text)? {
                         return Ok(Some(interruption));
                     }
-                    // What was printed was received, and nothing else.
+                    // Only printed messages are acknowledged.
                     if let Some(sequence) = acknowledged {
                         let acknowledgement = json!({ "action": "ack", "seq": sequence }).to_string();
                         socket.send(Message::text(acknowledgement)).await?;
@@ -150,13 +150,13 @@ impl Listener {
         Ok(None)
     }
 
-    /// Prints what a user of this command wants to see.
+    /// Prints a received message, as far as the options ask for it.
     fn take(&mut self, received: Received, text: &str) -> Result<Option<Interruption>, Failure> {
         match received {
             Received::Pong => {
                 self.connections += 1;
                 let again = if self.connections > 1 { " again" } else { "" };
-                // Not on standard output, which holds messages and nothing else.
+                // Not on standard output, which holds messages only.
                 remark([&*format!("listening at {}{again}; Ctrl-C ends", self.url)]);
                 return Ok(None);
             }
@@ -215,7 +215,7 @@ impl Listener {
     }
 }
 
-/// Why there is nothing more to come on a connection.
+/// Why a connection has no more messages.
 enum Ended {
     ForGood(Failure),
     Broken(Error),
@@ -233,7 +233,7 @@ impl From<Error> for Ended {
     }
 }
 
-/// The next frame. A gateway from which nothing comes is asked once.
+/// Reads the next frame. If none arrives, sends one Ping.
 async fn next(socket: &mut Socket) -> Result<Option<Message>, Error> {
     if let Ok(message) = timeout(SILENCE, socket.next()).await {
         return message.transpose();
@@ -245,7 +245,7 @@ async fn next(socket: &mut Socket) -> Result<Option<Message>, Error> {
     }
 }
 
-/// Whether another connection may fare better.
+/// Whether another connection may succeed.
 fn is_passing(error: &Error) -> bool {
     matches!(
         error,

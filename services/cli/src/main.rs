@@ -1,4 +1,4 @@
-//! The command `tidings`: starts the services, and does by hand what producers and clients do.
+//! The command `tidings`: starts the services, and offers to operators what producers and clients do.
 
 mod arguments;
 mod catalogs;
@@ -29,9 +29,8 @@ use self::arguments::{Arguments, Command};
 use self::failure::{Failure, report};
 use self::output::ReaderGone;
 
-/// A gateway's connections are set up by one thread and kept by another, and what they needed only
-/// for a moment lies between what they need for long: glibc's allocator then holds about twice as
-/// much as is in use.
+/// One thread sets up a gateway's connections and another keeps them, so short-lived memory lies between long-lived
+/// memory. With that pattern, glibc's allocator holds about twice as much as is in use.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -46,7 +45,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What a shell says of a program that ended because nobody reads its output (128 and the number of SIGPIPE).
+/// The exit code that shells use when a program ended because its output was closed (128 and the number of SIGPIPE).
 const READER_GONE: u8 = 141;
 
 fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {

@@ -1,11 +1,11 @@
-//! How many files, and so sockets, the process may have open.
+//! The limit of open files, and so of sockets, of the process.
 //!
-//! What shells and service managers set is meant for programs that keep descriptors in sets of bits, a thousand or so;
-//! up to the hard limit a process may set it itself.
+//! The default limit of shells and service managers, about a thousand, is meant for programs that keep descriptors in
+//! bit sets. A process may raise it itself up to the hard limit.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Allows as many as the system does. Says how many that is.
+/// Raises the limit to the system's maximum, and logs it.
 pub(crate) fn allow_all() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {

@@ -1,8 +1,8 @@
-//! What commands print: nothing else of this command writes to standard output or standard error.
+//! Output of commands: no other module writes to standard output or standard error.
 //!
-//! Two things hold for all of it. What others chose, such as names and reasons, is shown and never obeyed: see
-//! [`visible()`]. And a reader that has seen enough, as `head` has, is no error: [`print()`] fails with [`ReaderGone`], which
-//! ends the command quietly.
+//! Two rules hold for all of it. Untrusted text, such as names and reasons, is made visible and cannot control the
+//! terminal: see [`visible()`]. And a reader that closes the output, as `head` does, is no error: [`print()`] fails
+//! with [`ReaderGone`], which ends the command quietly.
 
 mod progress;
 mod table;
@@ -28,7 +28,7 @@ pub(crate) fn print_text(text: &str) -> Result<(), Failure> {
     text.lines().try_for_each(print)
 }
 
-/// Prints JSON on one line, equal to what was given.
+/// Prints JSON text unchanged, on one line.
 pub(crate) fn print_json_text(json: &str) -> Result<(), Failure> {
     write(&format!("{}\n", visible_json(json)))
 }
@@ -43,15 +43,16 @@ pub(crate) fn print_pretty_json(value: &impl Serialize) -> Result<(), Failure> {
     serde_json::to_string_pretty(value)?.lines().try_for_each(print_json_text)
 }
 
-/// As [`print()`], of something that was done: who does more of it goes on, although nobody reads.
+/// Works as [`print()`] does, for a completed action: a command with several actions continues although its output is
+/// closed.
 pub(crate) fn announce(line: &str) -> Result<(), Failure> {
     print(line).or_else(|failure| if failure.is::<ReaderGone>() { Ok(()) } else { Err(failure) })
 }
 
-/// Says something beside the output, to whoever watches.
+/// Writes a remark to standard error.
 pub(crate) fn remark<'l>(lines: impl IntoIterator<Item = &'l str>) {
     let lines: Vec<_> = lines.into_iter().map(visible).collect();
-    // Nobody is left to hear if this fails.
+    // Nothing can be done if this fails.
     let _ = writeln!(io::stderr(), "tidings: {}", lines.join("\n"));
 }
 
@@ -63,12 +64,12 @@ fn write(text: &str) -> Result<(), Failure> {
     })
 }
 
-/// Whoever read standard output has closed it.
+/// The reader has closed standard output.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody reads the output any more")]
+#[error("standard output was closed")]
 pub(crate) struct ReaderGone;
 
-/// Seconds since 1970 as `2025-01-17T16:00:00Z`; nothing for what no calendar holds.
+/// Formats seconds since 1970 as `2025-01-17T16:00:00Z`; empty outside the calendar's range.
 pub(crate) fn rfc3339(seconds: u64) -> String {
     let time = i64::try_from(seconds).ok();
     let time = time.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
@@ -84,7 +85,7 @@ pub(crate) fn counted(count: u64, what: &str) -> String {
 mod tests {
     use std::path::Path;
 
-    /// All output goes through this module, so that none of it is obeyed by a terminal.
+    /// All output goes through this module, so that no text controls the terminal.
     #[test]
     fn nothing_else_writes() {
         fn check(folder: &Path) {

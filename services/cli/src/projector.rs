@@ -1,7 +1,7 @@
-//! `tidings projector …`: making tenants' envelopes anew, and moving them.
+//! `tidings projector …`: rebuilds and moves tenants.
 //!
-//! What is asked for is written into the bucket `PLACEMENTS`, from where the shard's projector carries it out; so
-//! nothing here has to go on running for it.
+//! A request is written to the bucket `PLACEMENTS`, and the shard's projector carries it out; this command does not
+//! have to keep running.
 
 mod comparison;
 mod dry_run;
@@ -26,7 +26,7 @@ use crate::failure::Failure;
 use crate::output::{announce, print, rfc3339};
 use crate::{known, serve};
 
-/// Carries out a subcommand.
+/// Runs a subcommand.
 pub(crate) async fn run(file: Option<&Path>, command: &ProjectorCommand) -> Result<ExitCode, Failure> {
     let config = serve::configuration(file, SecretRule::Optional)?;
     match command {
@@ -75,7 +75,7 @@ async fn relocate(config: &Config, options: &MoveOptions) -> Result<ExitCode, Fa
     let asked = Cell::new(false);
     let request = |placement: &mut Placement| {
         let is_elsewhere = placement.current.place.shard != to;
-        // History is copied as it is; only what comes from now on is projected.
+        // A move copies history unchanged; only events from now on are projected.
         let now = now();
         asked.set(is_elsewhere && placement.request(to, Some(now), now));
     };
@@ -100,7 +100,7 @@ async fn relocate(config: &Config, options: &MoveOptions) -> Result<ExitCode, Fa
     }
 }
 
-/// What is being done, for people.
+/// Describes a rebuild for display.
 fn named(tenant: &Tenant, rebuild: &Rebuild) -> String {
     let place = rebuild.place;
     let since = rebuild.since.map(|since| format!(" from events since {}", rfc3339(since)));
@@ -125,11 +125,11 @@ async fn cancel(config: &Config, tenant: &str) -> Result<ExitCode, Failure> {
     let tenant = &known::tenant(config, &topology.client(), tenant).await?;
     let none = || {
         format!(
-            "no rebuild or move of tenant {tenant} is in progress; `tidings projector ls` shows those that are"
+            "no rebuild or move of tenant {tenant} is in progress; `tidings projector ls` lists those that are"
         )
     };
     let placements = topology.placements();
-    // A tenant of whom nothing was said is not to be mentioned because of this.
+    // Avoids creating a record for a tenant that has none.
     let shard = placements.load(tenant).await?.next.ok_or_else(none)?.place.shard;
     let cancelled = Cell::new(None);
     let forget = |placement: &mut Placement| cancelled.set(placement.cancel());
@@ -147,14 +147,14 @@ async fn topology(config: &Config) -> Result<Topology, Failure> {
     serve::topology(config, "tidings-projector-command").await
 }
 
-/// The shard of a tenant that was never placed: where its envelopes are, else where they shall be.
+/// The shard of a tenant without a record: where its envelopes are, or else the configured one.
 async fn first_shard(config: &Config, topology: &Topology, tenant: &Tenant) -> Result<ShardNumber, Failure> {
     let has_envelopes = last_of_generation(topology, tenant, 0).await?.is_some();
     let configured = serve::shards(config)?.get(tenant).copied();
     Ok(configured.filter(|_| !has_envelopes).unwrap_or_default())
 }
 
-/// A moment, as `--since` has it.
+/// Parses a time in the form of `--since`.
 fn since(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, Failure> {
     let moment = OffsetDateTime::parse(text, &Rfc3339).ok().or_else(|| {
         let span = humantime::parse_duration(text).ok()?;

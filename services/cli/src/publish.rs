@@ -1,7 +1,7 @@
-//! `tidings publish`: an event, as a structured `CloudEvent`, and what became of it.
+//! `tidings publish`: publishes an event as a structured `CloudEvent`, and prints its result.
 //!
-//! What counts is what the projector does with the event; what is checked before spares the stream an event that would
-//! be rejected for certain.
+//! The projector's decision is what counts. The check before publishing only keeps an event out of the stream that
+//! would certainly be rejected.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -28,10 +28,10 @@ use crate::{catalogs, known, serve};
 
 /// How long the projector may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it is looked what the projector did.
+/// How often the projector's result is checked.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Publishes, and prints the event's id and its sequence when the projector has projected it.
+/// Publishes, and prints the event's id and sequence when the projector has projected it.
 pub(crate) async fn run(file: Option<&Path>, options: &PublishOptions) -> Result<ExitCode, Failure> {
     Tenant::parse(&options.tenant)?;
     let name = EventName::parse(&options.event).ok_or_else(|| {
@@ -60,7 +60,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &PublishOptions) -> Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses what the projector would reject by the catalog that it runs with, as far as that is known.
+/// Refuses an event that the projector would reject by the catalog that it runs with, if that is known.
 async fn check(
     config: &Config,
     topology: &Topology,
@@ -72,7 +72,7 @@ async fn check(
         Some(files) => Some(files),
         None => catalogs::read_texts(&config.schemas).ok().and_then(|mut texts| texts.remove(tenant)),
     };
-    // A projector of another version may run with a catalog that is not understood here.
+    // A projector of another version may run with a catalog that this version cannot parse.
     let Some(catalog) = files.and_then(|files| Catalog::parse(tenant, &files).ok()) else { return Ok(()) };
     let events: Vec<_> =
         catalog.messages().iter().flat_map(MessageType::events).map(ToString::to_string).collect();
@@ -110,7 +110,7 @@ async fn wait(
     let consumer = home.topology.shard().name(&config.projector.consumer);
     let deadline = Instant::now() + PATIENCE;
     loop {
-        // In this order: what is rejected is kept before the projector is done with it.
+        // In this order: a rejected event is stored before the projector acknowledges it.
         let is_done =
             projected_through(&home.topology, &consumer).await?.is_some_and(|done| done >= sequence);
         if let Some(rejected) = rejections.find(position).await? {

@@ -1,4 +1,4 @@
-//! `tidings rejected`: events that could not be projected, by hand.
+//! `tidings rejected`: manages events that could not be projected.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -59,7 +59,7 @@ impl Rejected<'_> {
     async fn retry(&self, selection: &RejectedSelection) -> Result<(), Failure> {
         let mut retried = 0_u64;
         for position in self.selected(selection).await? {
-            // It may have been retried or dropped by somebody else since it was listed.
+            // Another process may have retried or dropped it since it was listed.
             let Some(rejected) = self.rejections.find(position).await? else { continue };
             let sequence = self.rejections.retry(&rejected).await?;
             announce(&format!("{position} {} is event {sequence}", rejected.event()))?;
@@ -78,7 +78,7 @@ impl Rejected<'_> {
         announce(&format!("dropped {}", counted(dropped, "event")))
     }
 
-    /// The positions that are meant; those that were named must be there.
+    /// The selected positions; positions given by name must exist.
     async fn selected(&self, selection: &RejectedSelection) -> Result<Vec<Position>, Failure> {
         let tenant = selection.tenant.as_deref();
         if selection.positions.is_empty() {
@@ -99,13 +99,13 @@ impl Rejected<'_> {
         found.ok_or_else(|| {
             let of = tenant.map(|tenant| format!(" of tenant {tenant:?}")).unwrap_or_default();
             format!(
-                "there is no rejected event {position}{of}; `tidings rejected ls` shows those that there are"
+                "there is no rejected event {position}{of}; `tidings rejected ls` lists the rejected events"
             )
             .into()
         })
     }
 
-    /// What matches; what is named must exist somewhere.
+    /// The events that match; a given name must exist somewhere.
     async fn matching<'f>(
         &self,
         tenant: Option<&'f str>,
@@ -114,7 +114,7 @@ impl Rejected<'_> {
         self.check_names(tenant, filter).await?;
         let listed = match tenant.map(Tenant::parse) {
             Some(Ok(tenant)) => self.rejections.list(&tenant),
-            // What a producer wrote in the tenant's place may be no tenant's name.
+            // The tenant part of a subject may not be a valid tenant name.
             Some(Err(_)) | None => self.rejections.list_all(),
         };
         let passes = move |rejected: &RejectedEvent| {
@@ -124,7 +124,7 @@ impl Rejected<'_> {
         Ok(matching.try_filter(move |rejected| std::future::ready(passes(rejected))).boxed())
     }
 
-    /// A tenant or an event that is neither in a catalog nor among the rejected ones is misspelled.
+    /// Refuses a misspelled name: a tenant or event that is neither in a catalog nor among the rejected ones.
     async fn check_names(&self, tenant: Option<&str>, filter: &RejectedFilter) -> Result<(), Failure> {
         let known = match tenant {
             Some(name) => known::tenant(self.config, &self.topology.client(), name).await.map(Some),
@@ -166,7 +166,7 @@ fn cells(rejected: &RejectedEvent) -> Result<[String; 7], Failure> {
     ])
 }
 
-/// The tenant, or what the subject has in its place.
+/// The tenant, or the subject's part in its place.
 fn tenant_of(rejected: &RejectedEvent) -> &str {
     rejected.subject.split('.').nth(1).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! New catalogs for a running process, without a restart: all of them, or none if one has a mistake.
+//! Reloads catalogs in a running process, without a restart: all of them, or none if one has an error.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -15,23 +15,23 @@ use tokio::time::MissedTickBehavior;
 use crate::catalogs::{self, CatalogsError, Read, Texts};
 use crate::failure::Failure;
 
-/// How often the folder is looked at while somebody works on it.
+/// How often the folder is checked while it is being edited.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether what runs is still recorded.
+/// How often the record of the running catalogs is checked.
 const KEEP: Duration = Duration::from_secs(2);
 
-/// When catalogs are read again.
+/// When catalogs are reloaded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Reason {
-    /// SIGHUP, as is usual for services.
+    /// On SIGHUP, as is usual for services.
     Hangup,
-    /// SIGHUP, or a file has changed.
+    /// On SIGHUP, or when a file has changed.
     Change,
 }
 
-/// The catalogs as they are now. If a topology is given, tells there what runs, at first and after each change, so that
-/// `tidings check` can compare.
+/// Sends the current catalogs on a channel. If a topology is given, also records them there, at the start and after
+/// each change, so that `tidings check` can compare.
 pub(crate) async fn keep_current(
     config: &Config,
     first: Read,
@@ -62,7 +62,7 @@ struct Reloading {
     topology: Option<Topology>,
     reason: Reason,
     running: Read,
-    /// What was last looked at, with mistakes or without.
+    /// The files last checked, with or without errors.
     seen: Texts,
     sender: watch::Sender<Arc<Catalogs>>,
 }
@@ -80,11 +80,11 @@ impl Reloading {
         }
     }
 
-    /// Takes up what is on disk if it has no mistake. Whoever asked is told in any case, and whoever changes files is
-    /// told of each change.
+    /// Loads the catalogs on disk if they have no error. Logs the result of every request by signal, and of every
+    /// change of files.
     async fn look(&mut self, was_asked: bool) {
         let (schemas, seen) = (self.config.schemas.clone(), self.seen.clone());
-        // Compiling schemas takes a while, and the services go on meanwhile.
+        // Compiling schemas takes a while; the services go on meanwhile.
         let looking = tokio::task::spawn_blocking(move || {
             let texts = catalogs::read_texts(&schemas)?;
             let is_new = was_asked || texts != seen;
@@ -103,8 +103,8 @@ impl Reloading {
                 }
             }
             Ok(Err(error)) if was_asked => refuse(&error),
-            // A folder on which somebody works may be incomplete for a moment.
-            Ok(Err(error)) => tracing::debug!(error = &error as &dyn Error, "catalogs cannot be read now"),
+            // A folder that is being edited may be incomplete for a moment.
+            Ok(Err(error)) => tracing::debug!(error = &error as &dyn Error, "cannot read catalogs yet"),
             Err(error) => refuse(&error),
         }
     }
@@ -118,21 +118,21 @@ impl Reloading {
             }
         }
         self.sender.send_replace(Arc::clone(&read.catalogs));
-        tracing::info!(tenants = read.tenants(), "new catalogs are taken up");
+        tracing::info!(tenants = read.tenants(), "catalogs reloaded");
         self.running = read;
         Box::pin(self.record(false)).await;
     }
 
-    /// Records again what runs if the bucket is gone.
+    /// Records the running catalogs again if the bucket is gone.
     async fn keep_record(&self) {
         let Some(topology) = &self.topology else { return };
         if matches!(are_catalogs_recorded(topology).await, Ok(false)) {
-            tracing::error!("the bucket CATALOGS was gone; created it again with the catalogs that run");
+            tracing::error!("the bucket CATALOGS was gone; created it again with the running catalogs");
             Box::pin(self.record(true)).await;
         }
     }
 
-    /// Files that somebody is editing are not accepted by being saved: `tidings check` has to say what they break.
+    /// Saving a file that is being edited does not accept it: `tidings check` must be able to report what it breaks.
     async fn record(&self, is_start: bool) {
         let Some(topology) = &self.topology else { return };
         let texts = &self.running.texts;
@@ -147,12 +147,12 @@ impl Reloading {
         if let Err(error) = recording.await {
             tracing::warn!(
                 error = &error as &dyn Error,
-                "`tidings check` cannot tell what a new catalog would break"
+                "`tidings check` cannot report what a new catalog would break"
             );
         }
     }
 }
 
 fn refuse(error: &(dyn Error + 'static)) {
-    tracing::error!(error, "new catalogs are not taken up; those that run stay");
+    tracing::error!(error, "catalogs not reloaded; the previous ones stay in use");
 }

@@ -1,4 +1,4 @@
-//! Starting the services: from the configuration to running tasks.
+//! Starts the services: from the configuration to running tasks.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -38,13 +38,13 @@ use crate::issuers;
 use crate::open_files;
 use crate::reload::{self, Reason};
 
-/// How long the tasks may take to end, besides what they are given to move clients elsewhere.
+/// How long the tasks may take to end, in addition to the time for moving clients to other gateways.
 const SHUTDOWN: Duration = Duration::from_secs(10);
-/// How long to wait before it is looked again whether the streams are there.
+/// How long to wait before the streams are checked again.
 const RETRY: Duration = Duration::from_millis(250);
-/// How long the streams may have no leader at the start: some elections.
+/// How long the streams may have no leader at the start: several elections.
 const ELECTION: Duration = Duration::from_secs(30);
-/// How long the last traces may take to leave.
+/// How long the export of the last traces may take.
 const FLUSH: Duration = Duration::from_secs(3);
 
 /// `tidings gateway`.
@@ -86,23 +86,23 @@ pub(crate) async fn projector(file: Option<&Path>) -> Result<ExitCode, Failure> 
     until_ended(shutdown, Duration::ZERO, telemetry).await
 }
 
-/// Reads the file and the environment.
+/// Loads the configuration from the file and the environment.
 pub(crate) fn configuration(file: Option<&Path>, rule: SecretRule) -> Result<Config, Failure> {
     Ok(load(file, environment(), rule)?)
 }
 
-/// The file and the environment as a file with every key.
+/// Formats the loaded configuration as a file with every key.
 pub(crate) fn effective_configuration(file: Option<&Path>) -> Result<String, Failure> {
     Ok(effective(file, environment())?)
 }
 
-/// The variables that are configuration.
+/// The environment variables that belong to the configuration.
 fn environment() -> Vec<(OsString, OsString)> {
     let is_own = |name: &OsString| OWN_VARIABLES.iter().any(|own| name == *own);
     std::env::vars_os().filter(|(name, _)| !is_own(name)).collect()
 }
 
-/// Connects and makes sure of the streams.
+/// Connects and creates or checks the streams.
 pub(crate) async fn topology(config: &Config, name: &str) -> Result<Topology, Failure> {
     let client = connect(&connection(config, name)).await?;
     let (settings, deadline) = (stream_settings(config), Instant::now() + ELECTION);
@@ -140,7 +140,7 @@ pub(crate) fn connection(config: &Config, name: &str) -> ConnectSettings {
     }
 }
 
-/// What a checked configuration has one of.
+/// The login of a checked configuration, which has exactly one.
 fn login(nats: &NatsConfig) -> Login {
     let text = |secret: &Secret| String::from_utf8_lossy(secret.expose()).into_owned();
     if let Some(path) = &nats.credentials {
@@ -171,7 +171,7 @@ pub(crate) fn stream_settings(config: &Config) -> Settings {
     }
 }
 
-/// The streams that a gateway reads and the buckets that it keeps.
+/// The streams that a gateway reads and the buckets that it writes.
 pub(crate) struct Stores {
     topology: Topology,
     consumers: Arc<dyn ConsumerStore>,
@@ -179,7 +179,7 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
-    /// Creates the gateway's own buckets if they are missing and checks them if they are there.
+    /// Creates the gateway's own buckets if they are missing, and checks existing ones.
     pub(crate) async fn open(config: &Config, topology: Topology) -> Result<Self, Failure> {
         let consumers = consumers(config, &topology).await?;
         let users = users(config, &topology).await?;
@@ -187,7 +187,7 @@ impl Stores {
     }
 }
 
-/// Waits until everything is there that projectors create, and says what is not.
+/// Waits until everything exists that projectors create, and logs what is missing.
 async fn when_there(
     config: &Config,
     client: &Client,
@@ -224,8 +224,8 @@ fn may_pass(failure: &Failure) -> bool {
     failure.downcast_ref::<TopologyError>().or(bucket).is_some_and(TopologyError::may_pass)
 }
 
-/// Starts a gateway as a task and says where it listens. It answers at once, and serves when the streams are there.
-/// `opened` is cancelled when it serves.
+/// Starts a gateway as a task and returns its address. It answers requests at once, and accepts clients when the
+/// streams exist. `opened` is cancelled then.
 pub(crate) fn start_gateway(
     config: &Config,
     identity: Option<Identity>,
@@ -237,7 +237,7 @@ pub(crate) fn start_gateway(
 ) -> Result<std::net::SocketAddr, Failure> {
     open_files::allow_all();
     let verifier = issuers::verifier(&config.access)?;
-    // Until the last client has left, its fresh tokens are checked.
+    // Fresh tokens are checked until the last client has left.
     let served = CancellationToken::new();
     let keys = verifier.clone().keep_keys(served.clone());
     let (rules, settings, leeway) = (rules(config)?, config.gateway.clone(), config.access.leeway);
@@ -289,14 +289,14 @@ pub(crate) fn start_gateway(
     Ok(address)
 }
 
-/// The machine, which is what an operator looks for, and something that tells gateways on it apart.
+/// The machine's name, which operators look for, with a suffix that distinguishes gateways on it.
 fn gateway_name() -> String {
     let machine = rustix::system::uname();
     let unique = Uuid::now_v7().simple().to_string();
     format!("{}-{}", machine.nodename().to_string_lossy(), unique.get(24..).unwrap_or(&unique))
 }
 
-/// Where users' positions are kept, as configured.
+/// Opens the configured store of consumers.
 pub(crate) async fn consumers(
     config: &Config,
     topology: &Topology,
@@ -312,14 +312,14 @@ pub(crate) async fn consumers(
     })
 }
 
-/// Who is switched off.
+/// Opens the store of disabled users and revoked tokens.
 pub(crate) async fn users(config: &Config, topology: &Topology) -> Result<Users, Failure> {
     let in_memory = config.streams.storage == Storage::Memory;
     Ok(Users::open(topology.context(), BucketSettings { replicas: config.streams.replicas, in_memory })
         .await?)
 }
 
-/// Which requests may bring which tokens, as configured.
+/// The configured rules about which requests may carry which tokens.
 fn rules(config: &Config) -> Result<Rules, Failure> {
     let places = config.access.sources.iter().map(|source| match source {
         TokenSource::Header => TokenPlace::Header,
@@ -336,13 +336,13 @@ fn rules(config: &Config) -> Result<Rules, Failure> {
     })
 }
 
-/// The shards of tenants that are not in the first from their first envelope on.
+/// The configured shards of tenants that start outside shard 0.
 pub(crate) fn shards(config: &Config) -> Result<BTreeMap<Tenant, ShardNumber>, Failure> {
     let shards = config.streams.shards.iter();
     shards.map(|(tenant, shard)| Ok((Tenant::parse(tenant)?, ShardNumber(*shard)))).collect()
 }
 
-/// Starts the projector of a shard as a task; if it cannot go on, everything ends.
+/// Starts the projector of a shard as a task; its failure ends the process.
 pub(crate) fn start_projector(
     config: &Config,
     shard: ShardNumber,
@@ -368,8 +368,7 @@ pub(crate) fn start_projector(
     Ok(())
 }
 
-/// Runs until a signal, or until a service cannot go on; after a signal the tasks have `drain_time` to
-/// themselves.
+/// Runs until a signal, or until a service fails; after a signal, the tasks have `drain_time` in addition.
 pub(crate) async fn until_ended(
     shutdown: Shutdown,
     drain_time: Duration,

@@ -1,13 +1,13 @@
-//! What to say of a name that does not exist. Pure.
+//! Error texts for names that do not exist. Pure.
 
 use std::collections::BTreeSet;
 
 use tidings_runtime::config::most_similar;
 
-/// How many names an error lists.
+/// The number of names that an error lists.
 const LISTED: usize = 20;
 
-/// What to say of a name that does not exist, with what there is.
+/// The error for a name that does not exist, with the existing ones.
 pub(crate) fn missing<'n>(what: &str, name: &str, existing: impl IntoIterator<Item = &'n str>) -> String {
     let existing: BTreeSet<_> = existing.into_iter().collect();
     let hint = did_you_mean(name, existing.iter().copied());
@@ -22,7 +22,7 @@ pub(crate) fn missing<'n>(what: &str, name: &str, existing: impl IntoIterator<It
     format!("{what}{hint}; {there_are}")
 }
 
-/// A question about the name that is most like this one; nothing, if none is like it.
+/// A question about the most similar name; empty, if none is similar.
 pub(crate) fn did_you_mean<'n>(name: &str, existing: impl Iterator<Item = &'n str>) -> String {
     let likely = most_similar(name, existing.map(str::to_owned));
     likely.map(|likely| format!("; did you mean {likely:?}?")).unwrap_or_default()

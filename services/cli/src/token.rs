@@ -1,4 +1,4 @@
-//! `tidings token`: a token for the configured secret, or for the one of `tidings dev`.
+//! `tidings token`: prints a token signed with the configured secret, or with that of `tidings dev`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::output::print;
 use crate::{known, serve};
 
-/// What `tidings dev` signs with. Everybody knows it, so it is good on one's own machine only.
+/// The secret of `tidings dev`. It is public, so use it on a developer's machine only.
 pub(crate) const DEV_SECRET: &str = "tidings-dev-secret-known-to-everybody";
 
 /// Prints the token.
@@ -29,7 +29,7 @@ pub(crate) fn run(file: Option<&Path>, options: &TokenOptions) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// The secret to sign with, and the claims that whoever checks it expects.
+/// The secret to sign with, and the claims that its verifier expects.
 fn sign_for(
     access: &AccessConfig,
     tenant: &str,
@@ -54,7 +54,7 @@ fn sign_for(
     let mut allowed = access.issuers.iter().filter(is_allowed);
     let found = allowed.find_map(|issuer| Some((issuer, issuer.hs256_secret.as_ref()?)));
     let (issuer, secret) = found.ok_or_else(|| {
-        format!("no issuer in access.issuers has a secret and may speak for the tenant {tenant}")
+        format!("no issuer in access.issuers has a secret and may issue tokens for tenant {tenant}")
     })?;
     expect("iss", &Some(issuer.issuer.clone()));
     expect(&issuer.audience_claim, &issuer.audience);

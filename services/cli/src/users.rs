@@ -1,4 +1,4 @@
-//! `tidings users`: whether users may come in, and users who are no more.
+//! `tidings users`: disables, enables and purges users, and revokes tokens.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::output::{announce, counted, print_pretty_json, rfc3339};
 use crate::{known, serve};
 
-/// `tidings users …`.
+/// Runs `tidings users …`.
 pub(crate) async fn run(file: Option<&Path>, command: &UserCommand) -> Result<ExitCode, Failure> {
     let config = serve::configuration(file, SecretRule::Optional)?;
     let topology = serve::topology(&config, "tidings-users").await?;
@@ -45,7 +45,7 @@ pub(crate) async fn run(file: Option<&Path>, command: &UserCommand) -> Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-/// What can be done to one user.
+/// Administration of one user.
 struct Administration {
     name: UserName,
     users: Users,
@@ -127,7 +127,7 @@ impl Administration {
         Ok(devices.try_collect().await?)
     }
 
-    /// A user may be kept out who has never been here, and may as well be misspelled.
+    /// A user who has never connected can be disabled, and may as well be misspelled.
     async fn note_if_unknown(&self) -> Result<String, Failure> {
         if !self.devices().await?.is_empty() {
             return Ok(String::new());
@@ -144,7 +144,7 @@ fn now() -> u64 {
     u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap_or_default()
 }
 
-/// Who runs this command, as it is recorded.
+/// The operator's name, for the record.
 pub(crate) fn operator() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     let machine = rustix::system::uname();

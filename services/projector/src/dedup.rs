@@ -1,8 +1,8 @@
-//! An event counts once within its tenant, its source and its window, whatever else has its id.
+//! Deduplication: an event with a given source and id counts once per tenant and window.
 //!
-//! What has the source and the id of an event that was stored less than `streams.duplicate_window` before is its
-//! repetition if it says the same, and is dropped. If it says something else, its producer made a mistake: it is kept in
-//! `REJECTED` with the reason `id-reused`. The times are those at which `EVENTS` stored the events, so that a replay
+//! An event is a repetition if an event with the same source and id was stored less than `streams.duplicate_window`
+//! before. If its content is the same, it is dropped. If its content differs, its producer made a mistake: the event
+//! goes to `REJECTED` with the reason `id-reused`. Times are those at which `EVENTS` stored the events, so a replay
 //! decides alike.
 
 mod fingerprint;
@@ -19,21 +19,22 @@ use memory::{Found, Memory};
 pub use recall::RecallError;
 pub(crate) use recall::{Recall, Verdict, dropped};
 
-/// What comes again among a tenant's past events, read in their order. Whether an event was accepted, the catalogs say
-/// that it is projected with.
+/// Finds repetitions among a tenant's past events, read in order. Whether an event was accepted is decided with the
+/// catalogs that project it.
 pub struct Dedup {
     prints: Fingerprints,
     memory: Memory,
 }
 
 impl Dedup {
-    /// Knows no event yet: to be right about one, it must have projected those of a window before.
+    /// Starts with an empty memory: to decide rightly about an event, it must have projected the events of one window
+    /// before.
     #[must_use]
     pub fn new(window: Duration) -> Self {
         Self { prints: Fingerprints::default(), memory: Memory::new(window) }
     }
 
-    /// As [`tidings_catalog::project`]; no envelopes of a repetition.
+    /// Works as [`tidings_catalog::project`] does; returns no envelopes for a repetition.
     pub fn project(
         &mut self,
         catalogs: &Catalogs,
@@ -57,13 +58,13 @@ impl Dedup {
     }
 }
 
-/// Why an event is not accepted that has the id of another one.
+/// The rejection of an event that reuses the id of another one.
 fn reused(event: &Event, found: &Found) -> Rejection {
     let position = event.position;
     let source = event.source.as_deref().map(|source| format!(" of source {source:?}")).unwrap_or_default();
     let text = format!(
-        "event {position} has the id {:?}{source}, as event {}-{} has, and says something else; publish it with an id of \
-         its own, or retry it after `streams.duplicate_window`",
+        "event {position} has the id {:?}{source}, as event {}-{} has, but other content; publish it with an id of its \
+         own, or retry it after `streams.duplicate_window`",
         event.id, position.epoch, found.last.sequence
     );
     Rejection::new(Reason::IdReused, &text)

@@ -1,7 +1,8 @@
-//! The engine around the projection: reading, writing, rejecting, acknowledging.
+//! The engine around the projection: reads, writes, rejects and acknowledges.
 //!
-//! Everything that is written stands in one line: what live projecting has read, what was held back and is due, what is
-//! made anew, and the notices by which tenants change over. So whatever is stored, all that stood before it is.
+//! One queue holds everything to be written: envelopes of events read live, envelopes that were held back and are
+//! due, envelopes of a rebuild, and the notices at which tenants switch. So when an entry is stored, all entries
+//! before it are.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -37,13 +38,12 @@ use self::refuse::refuse;
 
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);
-/// How long what is under way may take to finish at shutdown; the rest is done again by the next
-/// projector.
+/// How long publications in flight may take to finish at shutdown; the next projector writes the rest.
 const LAST_WRITES: Duration = Duration::from_secs(2);
 
-/// How often it is looked whether something that is held back is due.
+/// How often the engine checks whether a held envelope is due.
 const PULSE: Duration = Duration::from_millis(50);
-/// How often an idle projector looks whether another one has left something held back.
+/// How often an idle projector checks whether another one has left held envelopes behind.
 const LOOK: Duration = Duration::from_secs(2);
 
 pub(crate) struct Engine {
@@ -58,22 +58,22 @@ pub(crate) struct Engine {
     backlog: WriteQueue<Entry, Item>,
     holding: Throttle,
     next_look: Instant,
-    /// Where the streams stood at the last look, if that was not this projector's doing.
+    /// The ends of the streams at the last check, if another projector has moved them.
     seen: Option<(u64, u64)>,
     under_way: InFlight,
     residents: ShardPlacements,
     placements: watch::Receiver<placements::All>,
     _watching: AbortOnDropHandle<()>,
     leadership: Leadership,
-    /// The term in which this projector has taken over; without one, it stands by.
+    /// The term in which this projector has taken over; `None` while it stands by.
     term: Option<u64>,
     workshop: RebuildContext,
     job: Option<RunningRebuild>,
-    /// The sequence of what this projector has stored last.
+    /// The sequence of the last envelope that this projector stored.
     stored_last: u64,
-    /// Told apart from what was removed, what is sent again is of this attempt.
+    /// Distinguishes the message ids of envelopes that are sent again from those of removed ones.
     attempt: Option<u64>,
-    /// What the stream does not take, so that no rebuild tries it for ever.
+    /// Envelopes that the stream refuses, so that no rebuild tries them for ever.
     refused: BTreeSet<OriginOrder>,
 }
 
@@ -160,7 +160,7 @@ impl Engine {
         }
     }
 
-    /// Projects an event and puts it in line.
+    /// Projects an event and queues its envelopes.
     async fn accept(&mut self, read: ReadEvent) {
         let tenant = read.event.tenant().unwrap_or_default();
         if let Some(job) = self.job.as_mut().filter(|job| job.tenant().as_str() == tenant) {
@@ -183,7 +183,7 @@ impl Engine {
         self.acknowledge_done().await;
     }
 
-    /// Whether everything of this event was written before this projector took up writing.
+    /// Whether all envelopes of this event were written before this projector took over.
     fn is_written(&self, read: &ReadEvent) -> bool {
         self.resume.after.is_some_and(|after| after.event.is_at_or_behind(read.event.position))
     }
@@ -192,23 +192,23 @@ impl Engine {
         self.backlog.push(Entry { cause, trail }, items.into_iter().collect::<Vec<_>>());
     }
 
-    /// What is put in line now says this of what stands before it.
+    /// The markers for an entry that is queued now: how far everything before it is written.
     fn trail(&self) -> WriteMarkers {
         WriteMarkers { through: Some(self.reader.position()), held_from: self.holding.held_from() }
     }
 
-    /// Puts what was held back and is due in line; now and then looks for what another projector has left.
+    /// Queues held envelopes that are due; from time to time looks for what another projector has left.
     async fn write_late(&mut self, has_room: bool) {
         let now = (self.clock)();
         if has_room && self.has_read_what_is_written() && self.holding.is_due(now) {
             if let Err(error) = self.holding.forget_purged().await {
                 return tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "writing late envelopes later"
+                    "held envelopes cannot be written yet; trying again"
                 );
             }
             while let Some(envelope) = self.holding.release(now) {
-                // As long as this one is not written, those after it that are due count as held.
+                // Until this one is written, the due envelopes after it count as held.
                 self.put(Cause::Late, self.trail(), [Item::Envelope(envelope)]);
             }
         }
@@ -218,13 +218,17 @@ impl Engine {
                 self.hear().await;
             }
             if let Err(error) = self.look_for_others().await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "looking again later");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot check for another projector's writes; trying again"
+                );
             }
         }
     }
 
-    /// Whether the reader is where the predecessor's writing ended. Before that, what is not written in the turn of its
-    /// event could not say how far all others were written: its reader's place would have the rest written once more.
+    /// Whether the reader has reached the end of the predecessor's writing. Before that, an envelope that is not
+    /// written in its event's turn could not mark how far all others were written: marked with this reader's
+    /// position, it would have the rest written once more.
     fn has_read_what_is_written(&self) -> bool {
         let position = self.reader.position();
         self.resume.after.is_none_or(|after| {
@@ -234,9 +238,9 @@ impl Engine {
         })
     }
 
-    /// What a former leader sent before the end of its lease may arrive after this one has looked, also the
-    /// acknowledgement of an event that it held back. If another one has moved the streams, and does so no more, this one
-    /// takes up what is left.
+    /// Looks for writes of a former leader. What it sent before the end of its lease may arrive after this projector
+    /// has looked, including the acknowledgement of an event whose envelope it held back. If another projector has
+    /// moved the streams and no longer does, this one takes over the rest.
     async fn look_for_others(&mut self) -> Result<(), ProjectorError> {
         self.reader.compare(None).await?;
         if self.backlog.len() > 0 || !self.under_way.is_empty() {
@@ -256,7 +260,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Sends what is in line, as far as the bound allows.
+    /// Sends queued items up to the limit in flight.
     async fn send(&mut self) -> Result<(), WriteError> {
         while self.under_way.len() < self.in_flight.min(EnvelopeWriter::MAX_PENDING) {
             let Some((entry, item)) = self.backlog.unsent() else { break };
@@ -284,8 +288,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Notes what became of a publication, and of those after it as far as that is known, so that one
-    /// acknowledgement does for all of their events.
+    /// Handles the result of a publication, and of those after it that are already known, so that one acknowledgement
+    /// covers all of their events.
     async fn confirm(&mut self, stored: Result<u64, WriteError>) -> Result<(), WriteError> {
         let mut known = Some(stored);
         while let Some(stored) = known {
@@ -321,8 +325,8 @@ impl Engine {
         self.reader.acknowledge().await;
     }
 
-    /// Waits for what was sent, so that a planned restart leaves nothing to do twice. What is held back is
-    /// left to the next projector, which finds it in `EVENTS`: written now, it would come too early.
+    /// Waits for publications in flight, so that nothing is repeated after a planned restart. Held envelopes are left
+    /// to the next projector, which finds them in `EVENTS`: written now, they would be too early.
     pub(crate) async fn finish(mut self) {
         let last_writes = async {
             while !self.under_way.is_empty() {
@@ -331,7 +335,7 @@ impl Engine {
                     break;
                 }
             }
-            // Acknowledgements are plain publications; they leave with the flush.
+            // Acknowledgements are plain publications; the flush sends them.
             let flushed = self.topology.client().flush().await;
             self.leadership.give_back().await;
             flushed
@@ -346,8 +350,8 @@ impl Engine {
     }
 }
 
-/// How an envelope is written. Where a tenant is counts when its envelope is sent: a notice may stand between that and
-/// the reading of its event.
+/// Builds the publication of an envelope. The tenant's placement at the time of sending counts: a notice may lie
+/// between that and the reading of the event.
 fn outgoing<'e>(
     entry: &Entry,
     envelope: &'e Envelope,
@@ -366,7 +370,7 @@ fn outgoing<'e>(
     }
 }
 
-/// Whether an envelope is still to be written: neither there already nor expired.
+/// Whether an envelope is still to be written: it is neither stored nor expired.
 fn is_wanted(envelope: &Envelope, resume: Resume, now: OffsetDateTime) -> bool {
     resume.wants(envelope.origin) && envelope.expires_at.is_none_or(|expires_at| expires_at > now)
 }

@@ -1,4 +1,4 @@
-//! The configuration places tenants who were never placed; from then on, the record counts.
+//! Initial placements: the configuration places tenants without a record; afterwards the record counts.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use tidings_streams::{AllPlacements, Topology, last_of_generation};
 
 use crate::start::ProjectorError;
 
-/// Records where tenants are whom the configuration puts elsewhere than into the first shard, and says where it differs
-/// from what is recorded. A projector does so when it starts; before that, gateways take the tenants to be in the first
-/// shard.
+/// Records the shards of tenants that the configuration places outside shard 0, and warns where the configuration
+/// differs from the record. A projector does so when it starts; before that, gateways take these tenants to be in
+/// shard 0.
 pub async fn place_initially(
     topology: &Topology,
     configured: &BTreeMap<Tenant, ShardNumber>,
@@ -34,7 +34,8 @@ pub async fn place_initially(
     Ok(())
 }
 
-/// Where the tenant is; whoever has envelopes in the first shard was there before it was configured otherwise.
+/// Records and returns the tenant's shard. A tenant that has envelopes in shard 0 was there before it was configured
+/// otherwise.
 async fn record_first(
     topology: &Topology,
     tenant: &Tenant,

@@ -1,17 +1,20 @@
-//! The projector: events in, envelopes out, in order and exactly once.
+//! The projector: reads events and writes envelopes, in order and exactly once.
 //!
-//! One projector is active per shard; others stand by on the same durable consumer.
-//! [`tidings_catalog::project`] is the pure part: from an event as it lies in the stream to the
-//! envelopes that it becomes, or to the reason why it becomes none. [`run`] is the engine around it,
-//! which promises: envelopes lie in the stream in the order of their events; each is there once,
-//! whenever the process ends; an event is acknowledged only after all of its envelopes, or its
-//! rejection, are stored. What the catalog limits to a rate (`max_rate`) is the exception: the newest is
-//! written last, once, and in its own time; until then it is held back, and found again in `EVENTS` by
-//! whoever takes over.
+//! One projector is active per shard; others stand by on the same durable consumer. [`tidings_catalog::project`] is
+//! the pure part: it turns a stored event into envelopes, or into the reason why there are none. [`run`] is the
+//! engine around it. It guarantees:
 //!
-//! A shard's projector writes the envelopes of the tenants who live there. It makes all of a tenant's anew when that is
-//! asked for in the bucket `PLACEMENTS`, also to have the tenant move in from another shard: beside live projecting, each
-//! once and in the order of events, until a notice in the stream has everybody change over.
+//! - Envelopes lie in the stream in the order of their events.
+//! - Each envelope is written once, whenever the process ends.
+//! - An event is acknowledged only after all of its envelopes, or its rejection, are stored.
+//!
+//! Messages with a `max_rate` are the exception: the newest one is written last, once, when its interval is over.
+//! Until then it is held back. A projector that takes over finds it again in `EVENTS`.
+//!
+//! A shard's projector writes the envelopes of the tenants placed in that shard. It rebuilds a tenant when the bucket
+//! `PLACEMENTS` requests it, also to move the tenant in from another shard. A rebuild runs beside live projecting,
+//! writes each envelope once and in the order of events, and ends with a notice in the stream at which every reader
+//! switches to the new generation.
 
 mod dedup;
 mod engine;

@@ -1,11 +1,13 @@
-//! Who lives in this shard, and in which generation.
+//! The tenants of this shard and their generations.
 //!
-//! A tenant changes over at its notice. From where that stands in line, its events are taken for the new place; from
-//! where it is sent, its envelopes are written there; and when it is stored, the bucket follows. Whoever opens or
-//! recovers asks the stream first and the bucket second, so that at no point two projectors could mean different places.
+//! A tenant switches at its notice. From the notice's place in the queue on, the tenant's events are projected for
+//! the new place; once it is sent, envelopes are written there; once it is stored, the bucket is updated. A projector
+//! that opens or recovers reads the stream first and the bucket second, so two projectors never assume different
+//! places at one point.
 //!
-//! Where the bucket holds something that cannot be read, what was known before counts: nobody can request or finish a
-//! change meanwhile. A projector that starts knows nothing; it keeps the tenant's events as rejected and serves the others.
+//! Where a record in the bucket cannot be read, the last known one counts: no change can be requested or finished
+//! meanwhile. A projector that starts has no such record; it rejects that tenant's events and serves the other
+//! tenants.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -18,13 +20,13 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How often the bucket is looked at.
+/// How often the bucket is polled.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Where tenants' envelopes are, as the bucket says.
+/// All placements in the bucket.
 pub(crate) type All = Arc<AllPlacements>;
 
-/// What the bucket says, whenever that changes; for as long as the handle is kept.
+/// Watches the bucket and sends all placements whenever they change, as long as the handle lives.
 pub(crate) fn watch_placements(placements: Placements) -> (watch::Receiver<All>, AbortOnDropHandle<()>) {
     let (sender, receiver) = watch::channel(All::default());
     let watching = async move {
@@ -46,16 +48,19 @@ pub(crate) fn watch_placements(placements: Placements) -> (watch::Receiver<All>,
                 }
                 Ok::<_, PlacementError>(())
             };
-            // That NATS is away is said once for all that need it.
+            // An outage of NATS is logged once, elsewhere.
             if let Err(error) = read.await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "looking again later");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot read placements; trying again"
+                );
             }
         }
     };
     (receiver, AbortOnDropHandle::new(tokio::spawn(watching)))
 }
 
-/// Writes what the bucket has lost when it was created again.
+/// Writes the placements that the bucket lost when it was created again.
 async fn restore(
     placements: &Placements,
     known: &AllPlacements,
@@ -72,20 +77,20 @@ async fn restore(
 
 pub(crate) struct ShardPlacements {
     topology: Topology,
-    /// Where tenants are who were never placed; in the first shard, if nothing is said.
+    /// The configured shards of tenants without a record; others are in shard 0.
     configured: BTreeMap<Tenant, ShardNumber>,
     known: HashMap<Tenant, Resident>,
-    /// Tenants whose place is not known, as their record cannot be read.
+    /// Tenants whose place is unknown, because their record cannot be read.
     lost: HashSet<Tenant>,
-    /// Whether somebody has left, or is to be made anew.
+    /// Whether a tenant has left, or a rebuild is requested.
     has_work: bool,
 }
 
 struct Resident {
     placement: Placement,
-    /// What the newest notice in this shard's stream says.
+    /// The place in the newest notice of this shard's stream.
     notice: Option<Place>,
-    /// A notice that is about to become it.
+    /// A notice that is queued or sent and not yet stored.
     coming: Option<Coming>,
 }
 
@@ -100,26 +105,26 @@ impl Resident {
         Self { placement, notice: None, coming: None }
     }
 
-    /// Where its events belong that are read now.
+    /// The place of events that are read now.
     fn place_in_line(&self) -> Place {
         self.coming.map_or(self.placement.current.place, |coming| coming.place)
     }
 
-    /// Where its envelopes belong that are sent now.
+    /// The place of envelopes that are sent now.
     fn place_as_sent(&self) -> Place {
         self.coming
             .filter(|coming| coming.is_sent)
             .map_or(self.placement.current.place, |coming| coming.place)
     }
 
-    /// The generations in a shard that were current, newest first.
+    /// The generations in a shard that are or were current, newest first.
     fn stays(&self, shard: ShardNumber) -> impl Iterator<Item = u32> {
         let former = self.placement.former.iter().rev().map(|stay| stay.place);
         let all = [self.placement.current.place].into_iter().chain(former);
         all.filter(move |place| place.shard == shard).map(|place| place.generation)
     }
 
-    /// What the stream says, the bucket does not yet.
+    /// Whether the stream has a newer place than the bucket.
     fn is_ahead(&self, shard: ShardNumber) -> bool {
         let current = self.placement.current.place;
         self.notice.is_some_and(|notice| notice.shard == shard && notice.generation > current.generation)
@@ -137,7 +142,7 @@ impl ShardPlacements {
         }
     }
 
-    /// Asks stream and bucket, about these tenants and all that were ever placed.
+    /// Reads stream and bucket for these tenants and for all with a record.
     pub(crate) async fn learn(
         &mut self,
         tenants: impl Iterator<Item = &Tenant>,
@@ -160,7 +165,7 @@ impl ShardPlacements {
         for (tenant, resident, settled) in join_all(learning).await {
             match settled {
                 Ok(()) => _ = known.insert(tenant, resident),
-                // The stream has said more than what was known, and nobody can be asked what became of it.
+                // The stream has a newer place than the last known record, and the record cannot be read.
                 Err(PlacementError::Damaged { .. }) => _ = lost.insert(tenant),
                 Err(error) => return Err(error),
             }
@@ -174,12 +179,12 @@ impl ShardPlacements {
         Placement::first(self.configured_shard(tenant.as_str()))
     }
 
-    /// Whether it is not known where the envelopes of this tenant belong.
+    /// Whether the place of this tenant's envelopes is unknown.
     pub(crate) fn is_lost(&self, tenant: &str) -> bool {
         !self.lost.is_empty() && self.lost.iter().any(|lost| lost.as_str() == tenant)
     }
 
-    /// Takes over what the bucket says now, unless the stream has said more.
+    /// Applies the placements of the bucket, unless the stream has newer ones.
     pub(crate) async fn update(&mut self, all: &AllPlacements) -> Result<(), PlacementError> {
         let found = self.take_found(all);
         let mut known = std::mem::take(&mut self.known);
@@ -202,7 +207,7 @@ impl ShardPlacements {
         let settled = join_all(unsettled.map(|(tenant, resident)| self.settle(tenant, resident))).await;
         self.known = known;
         self.reckon();
-        // That a record cannot be read was logged when it was read.
+        // An unreadable record was logged when it was read.
         let failed = settled.into_iter().filter_map(Result::err);
         failed
             .filter(|error| !matches!(error, PlacementError::Damaged { .. }))
@@ -211,7 +216,8 @@ impl ShardPlacements {
             .unwrap_or(Ok(()))
     }
 
-    /// Takes those out of the lost whose record can be read now, or is gone; nobody whose place is known gets lost.
+    /// Removes from the lost tenants those whose record is readable again, or gone. A tenant whose place is known
+    /// does not become lost.
     fn take_found(&mut self, all: &AllPlacements) -> HashSet<Tenant> {
         let mut lost = std::mem::take(&mut self.lost);
         let found = lost.extract_if(|tenant| !all.unreadable.contains(tenant)).collect();
@@ -220,7 +226,7 @@ impl ShardPlacements {
         found
     }
 
-    /// Reads the newest notice; if it is ahead of the bucket, the bucket follows.
+    /// Reads the newest notice; if it is ahead of the bucket, updates the bucket.
     async fn settle(&self, tenant: &Tenant, resident: &mut Resident) -> Result<(), PlacementError> {
         let notice = last_notice(&self.topology, tenant).await?;
         resident.notice = notice.map(|(place, _)| place);
@@ -229,7 +235,7 @@ impl ShardPlacements {
             let switch = |placement: &mut Placement| placement.switch(place, since);
             resident.placement = self.topology.placements().change(tenant, first, switch).await?;
             resident.coming = None;
-            tracing::info!(%tenant, %place, "the tenant's envelopes are in their new place");
+            tracing::info!(%tenant, %place, "the tenant has switched to its new place");
         }
         Ok(())
     }
@@ -238,7 +244,7 @@ impl ShardPlacements {
         self.configured.get(tenant).copied().unwrap_or_default()
     }
 
-    /// Whether events of this tenant that are read now are for this shard.
+    /// Whether events of this tenant that are read now belong to this shard.
     pub(crate) fn is_here(&self, tenant: &str) -> bool {
         let known = self.known.get(tenant).map(|resident| resident.place_in_line().shard);
         !self.is_lost(tenant)
@@ -252,13 +258,13 @@ impl ShardPlacements {
         if place.shard == own { place.generation } else { resident.stays(own).next().unwrap_or_default() }
     }
 
-    /// The generations of a tenant's envelopes that were written as it happened: the current one, and the one before.
+    /// The generations of a tenant's envelopes that were written live: the current one, and the one before.
     pub(crate) fn live_generations(&self, tenant: &Tenant) -> Vec<u32> {
         let stays = |resident: &Resident| resident.stays(self.topology.shard()).take(2).collect();
         self.known.get(tenant).map_or_else(|| vec![0], stays)
     }
 
-    /// What is to be made in this shard first of all.
+    /// The oldest rebuild that is requested for this shard.
     pub(crate) fn rebuild(&self) -> Option<(&Tenant, &Placement, &Rebuild)> {
         let requests = self.known.iter().filter_map(|(tenant, resident)| {
             let next = resident.placement.next.as_ref()?;
@@ -270,13 +276,13 @@ impl ShardPlacements {
         requests.min_by_key(|(tenant, _, rebuild)| (rebuild.requested_at, *tenant))
     }
 
-    /// Whether this is still to be made.
+    /// Whether this rebuild is still requested.
     pub(crate) fn wants(&self, tenant: &Tenant, wanted: &Rebuild) -> bool {
         let next = self.known.get(tenant).and_then(|resident| resident.placement.next.as_ref());
         next.is_some_and(|next| is_same(next, wanted))
     }
 
-    /// Whether a place is, was, or is to become a tenant's current one, as stream and bucket say now.
+    /// Whether a place is, was, or will be a tenant's current one, according to stream and bucket.
     pub(crate) async fn is_in_use(&mut self, tenant: &Tenant, place: Place) -> Result<bool, PlacementError> {
         if let Some(mut resident) = self.known.remove(tenant) {
             let settled = self.settle(tenant, &mut resident).await;
@@ -287,12 +293,12 @@ impl ShardPlacements {
         Ok(placement.places().any(|used| used == place))
     }
 
-    /// Whether the bucket does not say yet what the stream says.
+    /// Whether the stream has a newer place than the bucket for any tenant.
     pub(crate) fn is_ahead(&self) -> bool {
         self.known.values().any(|resident| resident.is_ahead(self.topology.shard()))
     }
 
-    /// Somebody who has left, and whose new place this shard's stream does not say yet.
+    /// A tenant that has left and whose new place is not yet announced in this shard's stream.
     pub(crate) fn has_left(&self) -> Option<(Tenant, Place)> {
         let mut left = self.known.iter();
         left.find_map(|(tenant, resident)| Some((tenant.clone(), self.owes_notice(resident)?)))
@@ -306,12 +312,12 @@ impl ShardPlacements {
         (was_here && !is_said(resident.notice) && !is_coming).then_some(place)
     }
 
-    /// A notice stands in line: what is read from now on belongs to that place.
+    /// Notes that a notice was queued: events read from now on belong to that place.
     pub(crate) fn put_in_line(&mut self, tenant: &Tenant, place: Place) {
         self.come(tenant, place, false);
     }
 
-    /// A notice was sent: what is sent from now on belongs to that place.
+    /// Notes that a notice was sent: envelopes sent from now on belong to that place.
     pub(crate) fn sent(&mut self, tenant: &Tenant, place: Place) {
         self.come(tenant, place, true);
     }
@@ -323,7 +329,7 @@ impl ShardPlacements {
         self.reckon();
     }
 
-    /// A notice was stored; the bucket is to follow.
+    /// Notes that a notice was stored, and updates the bucket.
     pub(crate) async fn stored(&mut self, tenant: &Tenant, place: Place) -> Result<(), PlacementError> {
         let Some(mut resident) = self.known.remove(tenant) else { return Ok(()) };
         resident.notice = Some(place);
@@ -333,7 +339,7 @@ impl ShardPlacements {
         settled
     }
 
-    /// Whether somebody has left, or is to be made anew; asked before every event.
+    /// Whether a tenant has left, or a rebuild is requested; asked before every event.
     pub(crate) fn has_work(&self) -> bool {
         self.has_work
     }
@@ -343,7 +349,7 @@ impl ShardPlacements {
     }
 }
 
-/// Whether two requests are the same one, however far it is.
+/// Whether two requests are the same one, regardless of progress.
 pub(crate) fn is_same(one: &Rebuild, other: &Rebuild) -> bool {
     (one.place, one.requested_at, one.since) == (other.place, other.requested_at, other.since)
 }

@@ -1,4 +1,4 @@
-//! From an event to its envelopes, as a part of the event's trace; what cannot be projected is kept with the reason.
+//! Projects an event within its trace, and keeps what cannot be projected in `REJECTED`.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -36,13 +36,13 @@ impl Projection {
         }
     }
 
-    /// Is told of every event that is read, before anything else.
+    /// Notes each event that is read; must be called first.
     pub(crate) fn follow(&mut self, tenant: &str, event: Position, is_here: bool) {
         self.recall.follow(tenant, event, is_here);
     }
 
-    /// The envelopes of an event; none of a repetition, and none of one that is rejected, which is kept, however long NATS
-    /// is away.
+    /// Projects an event. A repetition has no envelopes; neither has a rejected event, which is kept in `REJECTED`.
+    /// Waits while NATS is away.
     pub(crate) async fn envelopes(&mut self, event: &RawEvent) -> Vec<Envelope> {
         match self.project(event).await {
             Ok(envelopes) => envelopes,
@@ -53,14 +53,14 @@ impl Projection {
         }
     }
 
-    /// Keeps an event of a tenant of whom it is not known where its envelopes belong.
+    /// Rejects an event of a tenant whose placement is unknown.
     pub(crate) async fn reject_unplaced(&self, event: &RawEvent) {
         let text =
             "the tenant's record in the bucket PLACEMENTS cannot be read; restore it, then retry the event";
         self.reject(event, &Rejection::new(Reason::UnreadablePlacement, text)).await;
     }
 
-    /// Projects an event as a part of its trace, which goes on with its envelopes.
+    /// Projects an event as a part of its trace, which continues with its envelopes.
     async fn project(&mut self, raw: &RawEvent) -> Result<Vec<Envelope>, Rejection> {
         let span = tracing::info_span!(
             target: propagation::TRACES_ONLY, "project", subject = raw.subject, event = %raw.position
@@ -76,7 +76,7 @@ impl Projection {
         };
         let mut envelopes = span.in_scope(|| catalog.project(&event))?;
         self.recall.accept(&event.tenant, occurrence);
-        // Without tracing of our own, the producer's context is passed on as it came.
+        // Without tracing of our own, the producer's context is passed on unchanged.
         propagation::inject(&span, |name, value| {
             if name == headers::TRACE_PARENT {
                 for envelope in &mut envelopes {
@@ -87,24 +87,28 @@ impl Projection {
         Ok(envelopes)
     }
 
-    /// Whether the event came before, however long NATS is away.
+    /// Decides whether the event is a repetition. Waits while NATS is away.
     async fn judge(&mut self, raw: &RawEvent, event: &Event) -> Verdict {
         loop {
             match self.recall.judge(raw, event).await {
                 Ok(verdict) => return verdict,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn Error, event = %raw.position, "trying again");
+                    tracing::warn!(
+                        error = &error as &dyn Error,
+                        event = %raw.position,
+                        "cannot check for a repetition; trying again"
+                    );
                     tokio::time::sleep(RETRY).await;
                 }
             }
         }
     }
 
-    /// Keeps an event of which the stream does not take an envelope.
+    /// Rejects an event because the stream refuses one of its envelopes.
     pub(crate) async fn refused(&mut self, event: &RawEvent, refusal: &WriteError) {
         self.recall.forget(event);
         let source = refusal.source().map_or_else(|| refusal.to_string(), describe);
-        let text = format!("stream ENVELOPES does not take a message made of the event: {source}");
+        let text = format!("stream ENVELOPES refuses a message of the event: {source}");
         self.reject(event, &Rejection { reason: Reason::TooLarge, text, pointer: None }).await;
     }
 
@@ -126,11 +130,14 @@ impl Projection {
                         subject = event.subject,
                         event = %event.position,
                         ?kept,
-                        "the rejection is larger than stream REJECTED takes"
+                        "the rejection is larger than stream REJECTED allows"
                     );
                 }
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "cannot keep the rejection; trying again"
+                    );
                     tokio::time::sleep(RETRY).await;
                 }
             }
@@ -138,7 +145,7 @@ impl Projection {
     }
 }
 
-/// An error and what it came from, on one line.
+/// Formats an error and its causes on one line.
 fn describe(error: &(dyn Error + 'static)) -> String {
     let (mut text, mut cause) = (error.to_string(), error.source());
     while let Some(error) = cause {

@@ -1,9 +1,10 @@
-//! A tenant's envelopes made anew, beside live projecting.
+//! Rebuild: writes a tenant's envelopes again, beside live projecting.
 //!
-//! A task of its own copies and projects ([`producer`]); what it makes waits here until it may be put in line ([`schedule`]),
-//! where the one fenced writer sends it. An attempt knows what the stream holds from where its writer was opened. Whatever
-//! takes the writer's place, another projector, a purge or a fault, ends the attempt, and the next one goes on behind
-//! what is stored: so nothing is made twice, and nothing that was removed meanwhile comes back.
+//! A task of its own copies and projects ([`producer`]). What it produces waits here until [`schedule`] allows it to
+//! be queued; the engine's one fenced writer sends it. An attempt knows the content of the stream from where its
+//! writer was opened. Another projector, a purge or a fault takes the writer's place and ends the attempt. The next
+//! attempt continues behind what is stored: so no envelope is written twice, and none that was removed meanwhile
+//! returns.
 
 mod producer;
 mod schedule;
@@ -18,10 +19,10 @@ use crate::write_queue::entry::Rebuilt;
 pub(crate) use producer::{Maker, RebuildContext};
 use schedule::Schedule;
 
-/// How many events may wait to be put in line.
+/// How many events may wait to be queued.
 const AHEAD: usize = 256;
 
-/// One attempt.
+/// One attempt of a rebuild.
 pub(crate) struct RunningRebuild {
     tenant: Tenant,
     rebuild: Rebuild,
@@ -29,7 +30,7 @@ pub(crate) struct RunningRebuild {
     stage: Stage,
     course: Schedule,
     made: mpsc::Receiver<Made>,
-    /// What was received and may not be put in line yet.
+    /// The next item, received and not yet allowed to be queued.
     first: Option<Made>,
     progress: watch::Sender<tidings_model::Progress>,
     _making: AbortOnDropHandle<()>,
@@ -38,25 +39,25 @@ pub(crate) struct RunningRebuild {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Making,
-    /// The notice stands in line.
+    /// The notice is queued.
     Announced,
-    /// Nobody wants it any more; what is in line is still to be stored, and then removed.
+    /// The rebuild is cancelled; its queued envelopes are still to be stored, and then removed.
     Cancelled,
 }
 
-/// What a [`Maker`] hands out.
+/// What a [`Maker`] produces.
 pub(crate) enum Made {
-    /// Envelopes of one event, or a copied one.
+    /// The envelopes of one event, or a copied one.
     Envelopes {
-        /// None, if it is copied.
+        /// `None` for a copied envelope.
         event: Option<Position>,
         envelopes: Vec<Envelope>,
         kept_until: time::OffsetDateTime,
         is_rejected: bool,
-        /// Events that are left, as far as is known.
+        /// The number of remaining events, as far as it is known.
         left: u64,
     },
-    /// All events up to `passed` are made, and the tenant's last one is this.
+    /// All events up to `passed` are projected; `last` is the tenant's last event.
     Reached { passed: Position, last: Option<Position> },
 }
 
@@ -70,7 +71,7 @@ impl RunningRebuild {
         let (sender, made) = mpsc::channel(AHEAD);
         let (progress, reported) = watch::channel(rebuild.progress.unwrap_or_default());
         let maker = Maker::new(workshop, tenant, placement.current.place, rebuild, sender);
-        tracing::info!(%tenant, place = %rebuild.place, "making the tenant's envelopes anew");
+        tracing::info!(%tenant, place = %rebuild.place, "rebuilding the tenant's envelopes");
         Self {
             tenant: tenant.clone(),
             rebuild: rebuild.clone(),
@@ -92,13 +93,12 @@ impl RunningRebuild {
         &self.rebuild
     }
 
-    /// How many of its envelopes are in line.
+    /// The number of queued envelopes of this rebuild.
     pub(crate) fn in_line(&self) -> usize {
         self.course.in_line()
     }
 
-    /// Waits until there is something to [`RunningRebuild::take`], where live projecting is at `live`. May be dropped while it
-    /// waits without losing anything.
+    /// Waits until [`RunningRebuild::take`] has something to return, where live projecting is at `live`. Cancel-safe.
     pub(crate) async fn ready(&mut self, live: Position) {
         if self.stage != Stage::Making {
             return pending().await;
@@ -119,7 +119,7 @@ impl RunningRebuild {
         }
     }
 
-    /// The next envelopes that are to be put in line.
+    /// Returns the next envelopes to queue.
     pub(crate) fn take(&mut self, live: Position) -> Option<(Rebuilt, Vec<Envelope>)> {
         loop {
             if self.first.is_none() {
@@ -146,60 +146,60 @@ impl RunningRebuild {
         }
     }
 
-    /// Live projecting has read an event of the tenant.
+    /// Notes that live projecting has read an event of the tenant.
     pub(crate) fn read(&mut self, event: Position) {
         self.course.read(event);
     }
 
-    /// One of its envelopes was stored.
+    /// Notes that an envelope was stored.
     pub(crate) fn confirm(&mut self) {
         self.course.confirm();
         self.progress.send_modify(|progress| progress.envelopes += 1);
     }
 
-    /// One of its envelopes is not to be stored.
+    /// Notes that an envelope will not be stored.
     pub(crate) fn leave_out(&mut self) {
         self.course.confirm();
     }
 
-    /// Whether the notice may be put in line now.
+    /// Whether the notice may be queued now.
     pub(crate) fn is_done(&self, live: Position) -> bool {
         self.stage == Stage::Making && self.course.is_done(live)
     }
 
-    /// The notice is in line.
+    /// Notes that the notice is queued.
     pub(crate) fn announce(&mut self) {
         self.stage = Stage::Announced;
     }
 
-    /// Nobody wants it any more; unless it is too late for that.
+    /// Cancels the rebuild, unless its notice is queued.
     pub(crate) fn cancel(&mut self) {
         if self.stage == Stage::Making {
-            tracing::info!(tenant = %self.tenant, place = %self.rebuild.place, "nobody wants the envelopes any more");
+            tracing::info!(tenant = %self.tenant, place = %self.rebuild.place, "the rebuild was cancelled");
             self.stage = Stage::Cancelled;
             self.made.close();
         }
     }
 
-    /// Whether nothing more will be made: what was asked for was not there.
+    /// Whether the producer has ended without a result: the requested rebuild was not there.
     pub(crate) fn has_ended(&self) -> bool {
         self.stage == Stage::Making && self.first.is_none() && self.made.is_closed() && self.made.is_empty()
     }
 
-    /// Nobody wants it, and nothing of it is in line any more.
+    /// Cancels the rebuild without waiting for its queued envelopes.
     pub(crate) fn abandon(&mut self) {
         self.stage = Stage::Cancelled;
         self.course = Schedule::new(0);
         self.made.close();
     }
 
-    /// Whether it is cancelled, and nothing of it is under way.
+    /// Whether the rebuild is cancelled and none of its envelopes is queued.
     pub(crate) fn is_over(&self) -> bool {
         self.stage == Stage::Cancelled && self.course.in_line() == 0
     }
 }
 
-/// Waits until a job, if there is one, has something to put in line.
+/// Waits until the rebuild, if there is one, has something to queue.
 pub(crate) async fn ready(job: Option<&mut RunningRebuild>, live: Position) {
     match job {
         Some(job) => job.ready(live).await,

@@ -1,4 +1,4 @@
-//! Starting a projector, and ending it.
+//! Starts, runs and ends a projector.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,31 +20,32 @@ use crate::initial_placements;
 
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);
-/// How often it is looked whether the streams are there.
+/// How often the streams are checked.
 const LOOK: Duration = Duration::from_secs(1);
-/// After how long without an answer there is no service.
+/// How long NATS may be silent before an outage is reported.
 const SILENCE: Duration = Duration::from_secs(2);
-/// How long NATS may be away while a projector starts, before the process ends and says why.
+/// How long NATS may be away while a projector starts, before the process ends with an error.
 const PATIENCE_AT_START: Duration = Duration::from_secs(30);
 /// The largest message, with its headers, must fit into one NATS message.
 const LEAST_MAX_PAYLOAD: usize = 256 * 1024;
 
-/// How the projector works.
+/// Settings of a projector.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The name of the durable consumer, the same for all projectors of a shard; those of other shards add theirs.
+    /// The name of the durable consumer, the same for all projectors of a shard; shards other than 0 append their
+    /// number.
     pub consumer: String,
-    /// Events and envelopes under way at once.
+    /// The largest number of events and envelopes in flight.
     pub in_flight: usize,
     /// Larger events are rejected.
     pub max_event_bytes: usize,
-    /// Whose envelopes it writes.
+    /// The shard that it writes.
     pub shard: ShardNumber,
-    /// The shards of tenants who were never placed; all others are in the first one.
+    /// The configured shards of tenants without a record; all others are in shard 0.
     pub shards: BTreeMap<Tenant, ShardNumber>,
 }
 
-/// Projects until it is cancelled. Faults of NATS are waited out. Each event is projected with the catalogs that the
+/// Projects until it is cancelled. Waits while NATS is away. Each event is projected with the catalogs that the
 /// channel holds when it is read.
 pub async fn run(
     topology: Topology,
@@ -62,13 +63,13 @@ pub async fn run(
             () = keep_streams(&streams) => {}
         }
     };
-    // It may be dropped at any point: what is not confirmed is not acknowledged either.
+    // The work may be dropped at any point: what is not confirmed is not acknowledged either.
     cancelled.run_until_cancelled(Box::pin(work)).await;
     Box::pin(engine.finish()).await;
     Ok(())
 }
 
-/// Opens the engine. A fault of NATS is waited out here, too; one that lasts is told, as it may be one of settings.
+/// Opens the engine. Waits while NATS is away; a lasting fault is returned, as the settings may be its cause.
 async fn start(
     topology: Topology,
     catalogs: watch::Receiver<Arc<Catalogs>>,
@@ -104,7 +105,7 @@ async fn open(
     Ok((Engine::open(topology, catalogs, settings, clock).await?, streams))
 }
 
-/// Creates streams again that are gone, and says when there is no service and when there is again.
+/// Creates missing streams again, and logs when an outage begins and ends.
 async fn keep_streams(topology: &Topology) {
     let mut outage = Outage::new("projector");
     loop {
@@ -121,37 +122,37 @@ async fn keep_streams(topology: &Topology) {
 /// Why the projector cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectorError {
-    /// Messages would not fit.
+    /// The largest message does not fit.
     #[error(
         "NATS takes messages of {0} bytes; Tidings needs at least {LEAST_MAX_PAYLOAD}: raise `max_payload` in its \
          configuration, or `max_msg_size` of stream ENVELOPES"
     )]
     MaxPayload(usize),
-    /// The shard's stream is not as it should be.
+    /// The shard's stream is not as required.
     #[error("the projector cannot use its shard's stream")]
     Topology(#[from] TopologyError),
-    /// It is not known who lives in this shard.
-    #[error("the projector cannot find out whose envelopes it writes")]
+    /// The tenants of this shard cannot be determined.
+    #[error("the projector cannot determine the tenants of its shard")]
     Placement(#[from] PlacementError),
-    /// The durable consumer is not to be had.
+    /// The durable consumer cannot be opened.
     #[error("the projector cannot read events")]
     Reader(#[from] ReaderError),
     /// The state of `ENVELOPES` cannot be read.
-    #[error("the projector cannot see what others have written")]
+    #[error("the projector cannot read the state of stream ENVELOPES")]
     Extent(#[from] ExtentError),
-    /// What is held back cannot be found.
-    #[error("the projector cannot find what is held back")]
+    /// The held envelopes cannot be found.
+    #[error("the projector cannot find the held envelopes")]
     Past(#[from] QueryError),
-    /// It is not known which events came again.
-    #[error("the projector cannot find out which events came again")]
+    /// Repeated events cannot be determined.
+    #[error("the projector cannot determine which events are repetitions")]
     Recall(#[from] RecallError),
     /// The end of `ENVELOPES` cannot be read.
-    #[error("the projector cannot take up writing")]
+    #[error("the projector cannot start writing")]
     Writer(#[from] WriteError),
 }
 
 impl ProjectorError {
-    /// Whether it may be otherwise a moment later.
+    /// Whether the error may pass by itself.
     fn may_pass(&self) -> bool {
         match self {
             Self::MaxPayload(_) => false,

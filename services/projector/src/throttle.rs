@@ -1,11 +1,11 @@
-//! What is held back because of a catalog's `max_rate`, and how it is found again.
+//! Throttle: holds envelopes back because of a catalog's `max_rate`, and finds them again after a fault.
 //!
-//! The event of a held envelope is acknowledged, so that those behind it flow; the envelope lives in memory,
-//! and in `EVENTS` as its event. Every envelope that is written says from which event on something was held
-//! back then. So whoever takes up writing, be it this projector after a fault, its successor or a standby,
-//! reads the events of limited messages again: from there, or else from the last envelope, up to what is
-//! done. The newest of each subject is held anew unless `ENVELOPES` has it, or a younger one. No clock takes
-//! part in that, so no delay makes it miss anything.
+//! The event of a held envelope is acknowledged, so that later events are projected. The envelope is kept in memory;
+//! its event is in `EVENTS`. Every written envelope records the oldest event of which something was held then. A
+//! projector that starts writing (this one after a fault, its successor or a standby) reads the events of limited
+//! messages again: from that event, or else from the last envelope, up to the last event that is done. It holds the
+//! newest envelope of each subject again, unless `ENVELOPES` has that one or a newer one. This depends on no clock,
+//! so a delay makes it miss nothing.
 
 pub(crate) mod conflation;
 
@@ -29,9 +29,9 @@ pub(crate) struct Throttle {
     catalogs: watch::Receiver<Arc<Catalogs>>,
     max_event_bytes: usize,
     conflation: Conflation,
-    /// What was written before this, the conflation may not know.
+    /// The conflation may not know envelopes that were written before this time.
     since: OffsetDateTime,
-    /// The newest notice of a purge that was heeded.
+    /// The newest purge notice that was applied.
     purge: u64,
 }
 
@@ -51,18 +51,18 @@ impl Throttle {
         }
     }
 
-    /// Whether anything is limited now.
+    /// Whether a catalog limits anything now.
     pub(crate) fn is_used(&self) -> bool {
         self.catalogs.borrow().values().any(Catalog::is_limited)
     }
 
-    /// The oldest event of which something is held.
+    /// The oldest event of which an envelope is held.
     pub(crate) fn held_from(&self) -> Option<u64> {
         self.conflation.held_from()
     }
 
-    /// Finds what is held back: the newest on each subject among the events up to `through`, which
-    /// are done or in line, unless it is written or a younger one is in line.
+    /// Finds the held envelopes: the newest of each subject among the events up to `through`, which are done or
+    /// queued, unless it is written or a newer one is queued.
     pub(crate) async fn reload(
         &mut self,
         resume: Resume,
@@ -84,8 +84,7 @@ impl Throttle {
                 (_, Some((origin, _))) if !is_younger(envelope.origin, origin) => continue,
                 (Some(_), _) => now,
                 (None, Some((_, at))) => at.min(now),
-                // What came before it has expired; what does not expire was removed, and this is not to bring
-                // it back.
+                // Earlier envelopes have expired. Those that do not expire were removed, and must not return.
                 (None, None) if envelope.expires_at.is_some() || resume.after.is_some() => now - interval,
                 (None, None) => continue,
             };
@@ -98,14 +97,14 @@ impl Throttle {
         Ok(())
     }
 
-    /// The newest on each subject among the events of which something may be held back.
+    /// Reads the newest envelope of each subject among the events of which one may be held.
     async fn look_back(
         &self,
         resume: Resume,
         through: Position,
         residents: &ShardPlacements,
     ) -> Result<HashMap<EnvelopeSubject, (Held, Duration)>, ProjectorError> {
-        // Of another life of `EVENTS`, nothing is held.
+        // Envelopes of another epoch of `EVENTS` are not held.
         let after = resume.after.filter(|after| after.event.epoch == through.epoch);
         let last = after.map_or(0, |after| after.event.sequence);
         let first = resume.held_from.filter(|_| after.is_some()).unwrap_or(last.saturating_add(1));
@@ -148,7 +147,7 @@ impl Throttle {
         Ok(newest)
     }
 
-    /// Which of a tenant's events became no envelopes because others have their ids.
+    /// Finds which of a tenant's events became no envelopes because earlier events have their ids.
     async fn dropped(
         &self,
         tenant: &Tenant,
@@ -168,17 +167,17 @@ impl Throttle {
         catalogs: &Catalogs,
         event: &RawEvent,
     ) -> impl Iterator<Item = (Envelope, Duration)> {
-        // What is rejected became no envelope the first time either.
+        // A rejected event became no envelope the first time either.
         let envelopes = project(catalogs, event, self.max_event_bytes).unwrap_or_default();
         let replaceable = envelopes.into_iter().filter(|envelope| envelope.subject.class != Class::Durable);
-        // What is not limited any more may have been held back when it was.
+        // A message that is no longer limited may have been held while it was.
         replaceable.map(|envelope| {
             let interval = interval(catalogs, event, &envelope).unwrap_or_default();
             (envelope, interval)
         })
     }
 
-    /// Keeps back what comes too soon, and returns the rest.
+    /// Holds envelopes that are too early, and returns the rest.
     pub(crate) async fn pass(
         &mut self,
         event: &RawEvent,
@@ -202,7 +201,8 @@ impl Throttle {
         passed
     }
 
-    /// In its first interval, a projector does not know by itself what was written just before.
+    /// Reads from the stream when the subject was last written: during its first interval, a projector has not seen
+    /// that itself.
     async fn learn(
         &mut self,
         subject: &EnvelopeSubject,
@@ -216,7 +216,10 @@ impl Throttle {
         let written = match self.last_written(subject, residents).await {
             Ok(written) => written.map(|(_, at)| at.min(now)),
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "taken as written just now");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot read when the subject was last written; assuming now"
+                );
                 Some(now)
             }
         };
@@ -225,7 +228,8 @@ impl Throttle {
         }
     }
 
-    /// What was written last on a subject. What is due when a generation becomes current is written in the one before.
+    /// Reads when a subject was last written. An envelope that is due when a generation becomes current is written in
+    /// the generation before.
     async fn last_written(
         &self,
         subject: &EnvelopeSubject,
@@ -239,8 +243,8 @@ impl Throttle {
         Ok(None)
     }
 
-    /// Takes out what is held of a tenant, the oldest first, each with the oldest event of which something is held
-    /// behind it still.
+    /// Removes the held envelopes of a tenant, oldest first, each with the oldest event of which one is still held
+    /// behind it.
     pub(crate) fn take(&mut self, tenant: &Tenant, now: OffsetDateTime) -> Vec<(Envelope, Option<u64>)> {
         let mut taken = self.conflation.take_held(|held| held.envelope.subject.tenant == *tenant);
         taken.retain(|held| !has_expired(&held.envelope, now));
@@ -255,12 +259,12 @@ impl Throttle {
         self.conflation.is_due(now)
     }
 
-    /// The next envelope whose turn has come, unless it has expired meanwhile.
+    /// The next due envelope that has not expired.
     pub(crate) fn release(&mut self, now: OffsetDateTime) -> Option<Envelope> {
         std::iter::from_fn(|| self.conflation.release(now)).find(|envelope| !has_expired(envelope, now))
     }
 
-    /// Drops what is held for somebody whose envelopes were removed since it was looked last.
+    /// Drops the held envelopes of addresses that were purged since the last check.
     pub(crate) async fn forget_purged(&mut self) -> Result<(), QueryError> {
         if self.conflation.held_from().is_none() {
             return Ok(());
@@ -293,10 +297,10 @@ impl Throttle {
     }
 }
 
-/// The least time between two such envelopes.
+/// The minimum time between two such envelopes.
 fn interval(catalogs: &Catalogs, event: &RawEvent, envelope: &Envelope) -> Option<Duration> {
     let EnvelopeSubject { tenant, class, .. } = &envelope.subject;
-    // Of these every one matters, whatever a catalog says that has just come.
+    // Every durable envelope matters, whatever a newly loaded catalog says.
     if *class == Class::Durable {
         return None;
     }

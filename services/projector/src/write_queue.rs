@@ -1,27 +1,27 @@
-//! What has been read and is not yet done, in the order of the events. Pure.
+//! The write queue: what has been read and is not yet done, in the order of the events. Pure.
 //!
-//! Items are sent in this order and confirmed in this order, and an event leaves from the
-//! front only. So whatever fails, what is left here is exactly what still has to happen.
+//! Items are sent and confirmed in this order, and an event leaves from the front only. So after any failure, the
+//! queue holds exactly what still has to be done.
 
 pub(crate) mod entry;
 pub(crate) mod in_flight;
 
 use std::collections::VecDeque;
 
-/// Events under way. `T` is what has to happen once an event is done, and `I` what is written of it; what is written
-/// of no event, or later, has an entry of its own.
+/// Queue of entries in progress. `T` is the event that is done with the entry, and `I` an item to be written. What is
+/// written for no event, or later, has an entry of its own.
 pub(crate) struct WriteQueue<T, I> {
     entries: VecDeque<Entry<T, I>>,
-    /// The items of all entries together.
+    /// The number of items in all entries.
     items: usize,
-    /// The entry that is being sent, and how many of its items were.
+    /// The entry that is being sent, and the number of its sent items.
     sending: usize,
     sent: usize,
 }
 
 struct Entry<T, I> {
     event: T,
-    /// Those that are not confirmed yet.
+    /// The items that are not confirmed yet.
     items: VecDeque<I>,
 }
 
@@ -30,7 +30,7 @@ impl<T, I> WriteQueue<T, I> {
         Self { entries: VecDeque::new(), items: 0, sending: 0, sent: 0 }
     }
 
-    /// Events or items under way, whichever are more.
+    /// The number of entries or of items, whichever is larger.
     pub(crate) fn len(&self) -> usize {
         self.entries.len().max(self.items)
     }
@@ -41,7 +41,7 @@ impl<T, I> WriteQueue<T, I> {
         self.entries.push_back(Entry { event, items });
     }
 
-    /// The first item that has not been sent, and its entry.
+    /// The first unsent item, and its entry.
     pub(crate) fn unsent(&mut self) -> Option<(&T, &I)> {
         while self.entries.get(self.sending)?.items.len() <= self.sent {
             (self.sending, self.sent) = (self.sending + 1, 0);
@@ -50,7 +50,7 @@ impl<T, I> WriteQueue<T, I> {
         Some((&entry.event, entry.items.get(self.sent)?))
     }
 
-    /// Takes the item out that [`WriteQueue::unsent`] named: it cannot be sent.
+    /// Removes the item that [`WriteQueue::unsent`] returned: it cannot be sent.
     pub(crate) fn take_unsent(&mut self) -> Option<(&T, I)> {
         let entry = self.entries.get_mut(self.sending)?;
         let item = entry.items.remove(self.sent)?;
@@ -58,12 +58,12 @@ impl<T, I> WriteQueue<T, I> {
         Some((&entry.event, item))
     }
 
-    /// The item that [`WriteQueue::unsent`] named has been sent.
+    /// Marks the item that [`WriteQueue::unsent`] returned as sent.
     pub(crate) fn mark_sent(&mut self) {
         self.sent += 1;
     }
 
-    /// The first item that was sent has been stored; it, and what it is of.
+    /// Confirms and returns the first sent item, with its event.
     pub(crate) fn confirm(&mut self) -> Option<(&T, I)> {
         let mut waiting = self.entries.iter_mut().enumerate();
         let (index, entry) = waiting.find(|(_, entry)| !entry.items.is_empty())?;
@@ -75,7 +75,7 @@ impl<T, I> WriteQueue<T, I> {
         Some((&entry.event, item))
     }
 
-    /// The first event, if nothing of it is left to store.
+    /// Removes the first event, if all of its items are confirmed.
     pub(crate) fn pop_done(&mut self) -> Option<T> {
         if !self.entries.front()?.items.is_empty() {
             return None;
@@ -84,13 +84,12 @@ impl<T, I> WriteQueue<T, I> {
         self.entries.pop_front().map(|entry| entry.event)
     }
 
-    /// Every item that is not confirmed, in order.
+    /// All unconfirmed items, in order.
     pub(crate) fn items(&self) -> impl Iterator<Item = &I> {
         self.entries.iter().flat_map(|entry| &entry.items)
     }
 
-    /// Nothing that was sent counts any more: what is not wanted is done, the rest has to be sent
-    /// again.
+    /// Marks all items as unsent, and drops those that are not wanted.
     pub(crate) fn rewind(&mut self, wanted: impl Fn(&T, &I) -> bool) {
         (self.sending, self.sent) = (0, 0);
         for Entry { event, items } in &mut self.entries {
@@ -114,7 +113,7 @@ mod tests {
         Push(u32),
         Send,
         Confirm,
-        /// Everything that was sent is lost, but for the first so many that arrived.
+        /// Everything sent is lost, except this many that arrived first.
         Rewind(usize),
     }
 
@@ -129,8 +128,8 @@ mod tests {
     }
 
     proptest! {
-        /// The stream ends up with every envelope once, in order, and an event is done when, and
-        /// as soon as, its own are and those of all events before it.
+        /// The stream ends up with every envelope once, in order. An event is done as soon as its own envelopes and
+        /// those of all events before it are stored.
         #[test]
         fn whatever_fails_everything_is_stored_once_and_in_order(steps in prop::collection::vec(step(), 0..200)) {
             let mut backlog = WriteQueue::new();

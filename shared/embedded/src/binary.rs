@@ -1,7 +1,7 @@
-//! Which nats-server is run.
+//! Finds the nats-server binary to run.
 //!
-//! What the developer names wins; a nats-server on the `PATH` is preferred over the project's own, provided that it
-//! is new enough for what the streams need (per-key TTL and pinned consumers: [`MINIMUM_VERSION`]).
+//! A binary that the developer names wins. Otherwise a nats-server on the `PATH` is preferred over the project's own,
+//! if it is new enough for the streams (per-key TTL and pinned consumers: [`MINIMUM_VERSION`]).
 
 use std::env;
 use std::ffi::OsString;
@@ -14,19 +14,19 @@ use crate::Error;
 /// The oldest nats-server that Tidings runs on.
 pub const MINIMUM_VERSION: Version = Version { major: 2, minor: 12, patch: 0 };
 
-/// A nats-server that is new enough.
+/// A nats-server binary that is new enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binary {
     /// The executable file.
     pub path: PathBuf,
-    /// What it reports as its version.
+    /// The version that it reports.
     pub version: Version,
 }
 
-/// Where a nats-server may be.
+/// Where to search for a nats-server.
 #[derive(Clone, Debug, Default)]
 pub struct Places {
-    /// A file that is taken without looking further (`TIDINGS_NATS_SERVER`).
+    /// A file to use without searching further (`TIDINGS_NATS_SERVER`).
     pub named: Option<PathBuf>,
     /// A list of folders in the form of `PATH`.
     pub path: Option<OsString>,
@@ -35,7 +35,7 @@ pub struct Places {
 }
 
 impl Places {
-    /// The places that this process's environment, current folder and executable say.
+    /// The places from this process's environment, current folder and executable.
     #[must_use]
     pub fn of_this_process() -> Self {
         Self {
@@ -73,7 +73,7 @@ impl Binary {
         Err(first_refusal.unwrap_or(Error::NotFound))
     }
 
-    /// The nats-server in this file, if it is one and new enough. Starts the process and blocks for it.
+    /// Checks that this file is a nats-server that is new enough. Starts the process and blocks for it.
     pub fn at(path: &Path) -> Result<Self, Error> {
         let not_a_nats_server = |detail: String| Error::NotANatsServer { path: path.to_owned(), detail };
         let output = Command::new(path)
@@ -94,16 +94,16 @@ impl Binary {
 /// A version of nats-server, without what follows the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
-    /// Incremented for what is incompatible.
+    /// Incremented for incompatible changes.
     pub major: u64,
-    /// Incremented for what is new.
+    /// Incremented for new features.
     pub minor: u64,
-    /// Incremented for what is mended.
+    /// Incremented for fixes.
     pub patch: u64,
 }
 
 impl Version {
-    /// Reads what `nats-server --version` prints, such as `nats-server: v2.15.1`.
+    /// Parses the output of `nats-server --version`, such as `nats-server: v2.15.1`.
     fn reported(text: &str) -> Option<Self> {
         let numbers = text.trim().strip_prefix("nats-server: v")?;
         let mut parts = numbers.split(['.', '-', '+']).map_while(|part| part.parse().ok());

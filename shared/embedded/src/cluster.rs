@@ -1,7 +1,8 @@
-//! Several nats-servers that form one cluster.
+//! A cluster of several nats-servers.
 //!
-//! Routes need ports that are known before the servers start, and nats-server chooses none of them: they are taken from
-//! the system and given back just before. Whoever takes one in between is found out, and others are tried.
+//! Routes need ports that are known before the servers start, and nats-server cannot choose them itself. The ports
+//! are therefore reserved and released just before the start. If another process takes one in between, that is
+//! detected, and other ports are tried.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -16,39 +17,39 @@ use tokio::time::{sleep, timeout};
 use crate::server::file_error;
 use crate::{Error, NatsServer, Options};
 
-/// How often other ports are tried.
+/// How many times other ports are tried.
 const ATTEMPTS: usize = 5;
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// How long one question to a server may take.
+/// How long one request to a server may take.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What a server without a leader for JetStream does not answer.
 const QUESTION: &str = "CONNECT {\"verbose\":false}\r\nSUB _answer 1\r\nPUB $JS.API.INFO _answer 0\r\n\r\n";
 
-/// What to start.
+/// Options of a cluster.
 #[derive(Clone, Debug)]
 pub struct ClusterOptions {
     folder: PathBuf,
     size: usize,
     config: String,
     links: Option<Links>,
-    /// For clients; the servers choose them where none is given.
+    /// Ports for clients; the servers choose them if none are given.
     ports: Vec<u16>,
     start_within: Duration,
 }
 
-/// How the servers reach each other when something lies in between.
+/// How the servers reach each other through proxies.
 #[derive(Clone, Debug)]
 struct Links {
     ports: Vec<u16>,
     routes: Vec<Vec<String>>,
 }
 
-/// What a server behind links says of itself to the others: an address at which nobody listens, so that they use their
-/// links and no way around them.
+/// What a server behind proxies advertises to the others: an address on which nothing listens, so that they use their
+/// own routes only.
 const UNREACHABLE: &str = "advertise: \"127.0.0.1:9\",";
 
 impl ClusterOptions {
-    /// Three servers, each with its data in a folder of its own in `folder`.
+    /// Three servers, each with its data in its own subfolder of `folder`.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
@@ -60,7 +61,7 @@ impl ClusterOptions {
         }
     }
 
-    /// So many servers.
+    /// Sets the number of servers.
     #[must_use]
     pub fn size(self, size: usize) -> Self {
         Self { size, ..self }
@@ -81,7 +82,7 @@ impl ClusterOptions {
         Self { size: ports.len(), links: Some(Links { ports, routes }), ..self }
     }
 
-    /// A server for each of these ports, on which it listens for clients.
+    /// Starts a server for each of these ports, on which it listens for clients.
     #[must_use]
     pub fn ports(self, ports: Vec<u16>) -> Self {
         Self { size: ports.len(), ports, ..self }
@@ -158,18 +159,18 @@ impl Cluster {
         &self.servers
     }
 
-    /// The servers, to be stopped and started again.
+    /// The servers, mutably, to stop and start them.
     pub fn servers_mut(&mut self) -> &mut [NatsServer] {
         &mut self.servers
     }
 
-    /// The servers, each to be looked after on its own.
+    /// The servers by value, to be managed one by one.
     #[must_use]
     pub fn into_servers(self) -> Vec<NatsServer> {
         self.servers
     }
 
-    /// Waits until every server that runs gets an answer from the leader of JetStream.
+    /// Waits until every running server gets an answer from JetStream's leader.
     pub async fn is_led(&self) {
         for server in self.servers.iter().filter(|server| server.pid().is_some()) {
             while !answers(server.port()).await {
@@ -179,7 +180,7 @@ impl Cluster {
     }
 }
 
-/// Ports that nobody listens on now.
+/// Chooses ports that are free now.
 fn free_ports(options: &ClusterOptions) -> Result<Vec<u16>, Error> {
     let taken: io::Result<Vec<TcpListener>> =
         (0..options.size).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
@@ -188,8 +189,8 @@ fn free_ports(options: &ClusterOptions) -> Result<Vec<u16>, Error> {
     ports.map_err(file_error("find free ports for", &options.folder))
 }
 
-/// Whether JetStream's leader answers a client of this server that needs no credentials; a server that wants some says
-/// so at once, and its users see for themselves.
+/// Whether JetStream's leader answers a client of this server that sends no credentials. A server that requires
+/// credentials reports so at once; whether its leader answers is left to its users.
 async fn answers(port: u16) -> bool {
     let exchange = async {
         let mut stream = BufReader::new(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?);

@@ -1,4 +1,4 @@
-//! Why there is no running nats-server, and what to do about it.
+//! Errors of starting and stopping a nats-server, with advice.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::binary::{MINIMUM_VERSION, Version};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No nats-server in any of the places that are searched.
+    /// There is no nats-server in any of the searched places.
     #[error(
         "no nats-server found on the PATH or in .tools/bin: run `sh .tools/install nats-server`, \
          or set TIDINGS_NATS_SERVER to a nats-server {MINIMUM_VERSION} or later"
@@ -25,11 +25,11 @@ pub enum Error {
     TooOld {
         /// The binary.
         path: PathBuf,
-        /// What it reports as its version.
+        /// The version that it reports.
         found: Version,
     },
 
-    /// The file does not run, or is something else than a nats-server.
+    /// The file does not run, or is not a nats-server.
     #[error(
         "{} does not report a version as nats-server does ({detail}): \
          set TIDINGS_NATS_SERVER to a nats-server {MINIMUM_VERSION} or later, or unset it", path.display()
@@ -41,7 +41,7 @@ pub enum Error {
         detail: String,
     },
 
-    /// Another process listens on the port that was asked for.
+    /// Another process listens on the requested port.
     #[error("port {port} is in use by another process: stop that process or choose another port for NATS")]
     PortBusy {
         /// The port.
@@ -58,49 +58,49 @@ pub enum Error {
     /// A file or folder of the server could not be read or written.
     #[error("cannot {action} {}", path.display())]
     File {
-        /// What was attempted, as a verb.
+        /// The attempted action, as a verb.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
 
     /// The operating system refused to start or signal the process.
     #[error("cannot {action} the process of nats-server")]
     Process {
-        /// What was attempted, as a verb.
+        /// The attempted action, as a verb.
         action: &'static str,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
 
-    /// The process ended without being asked to.
+    /// The process ended unexpectedly.
     #[error("nats-server ended by itself ({status}); the end of {}:\n{log}", path.display())]
     Exited {
-        /// How it ended, in the words of the operating system.
+        /// How it ended, as the operating system reports it.
         status: String,
         /// The log file.
         path: PathBuf,
-        /// The last lines of it.
+        /// Its last lines.
         log: String,
     },
 
-    /// The process runs, but JetStream was not served in time.
+    /// The process runs, but JetStream was not ready in time.
     #[error("nats-server does not serve JetStream after {within:?}; the end of {}:\n{log}", path.display())]
     NotReady {
-        /// How long it was waited for.
+        /// How long the start was given.
         within: Duration,
         /// The log file.
         path: PathBuf,
-        /// The last lines of it.
+        /// Its last lines.
         log: String,
     },
 
-    /// The process did not end after it had been asked to; it was then killed.
+    /// The process did not stop in time, and was killed.
     #[error("nats-server did not stop within {within:?} and was killed")]
     Stuck {
-        /// How long it was waited for.
+        /// How long the stop was given.
         within: Duration,
     },
 }

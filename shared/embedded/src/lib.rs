@@ -1,7 +1,7 @@
 //! A nats-server child process that ends with its parent.
 //!
-//! `tidings dev` and every test run against a real nats-server with JetStream, so that there is no second
-//! implementation of the streams to keep true. The server is a child process on a folder of its own:
+//! `tidings dev` and every test use a real nats-server with JetStream, so there is no second implementation of the
+//! streams to maintain. The server is a child process with a folder of its own:
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), tidings_embedded::Error> {
@@ -14,13 +14,13 @@
 //! # }
 //! ```
 //!
-//! What the crate keeps true:
+//! The crate guarantees:
 //! - The child never outlives its [`NatsServer`]; on Linux not even when this process is killed with SIGKILL.
 //! - A folder has at most one server: two on the same JetStream store would destroy it.
 //! - [`NatsServer::start`] returns a server that answers and serves JetStream, or one error that says what to do.
 //! - [`Cluster::start`] returns servers that have found each other and elected a leader for JetStream.
 
-#![expect(clippy::disallowed_methods, reason = "what is read is from the servers that are started here")]
+#![expect(clippy::disallowed_methods, reason = "it reads only from servers that it starts")]
 
 mod binary;
 mod cluster;

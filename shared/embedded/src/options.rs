@@ -1,9 +1,9 @@
-//! What a nats-server is started with.
+//! Options for starting a nats-server.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What to start.
+/// Options of a server.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub(crate) folder: PathBuf,
@@ -15,7 +15,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// A server with its data, configuration and log in `folder`, which is made if it is missing; on a free port.
+    /// A server with its data, configuration and log in `folder`, which is created if it is missing, on a free port.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
@@ -27,15 +27,15 @@ impl Options {
         }
     }
 
-    /// Listens on this port of 127.0.0.1; 0 stands for a free one, which is also what happens without it.
+    /// Listens on this port of 127.0.0.1; 0, the default, stands for a free one.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = (port != 0).then_some(port);
         self
     }
 
-    /// Adds lines in nats-server's configuration language, such as `max_payload: 2MB` or
-    /// `jetstream { sync_interval: always }`. The address, the port and the data folder are not theirs to change.
+    /// Adds lines in nats-server's configuration language, such as `max_payload: 2MB` or `jetstream { sync_interval:
+    /// always }`. They cannot change the address, the port or the data folder.
     #[must_use]
     pub fn config(mut self, lines: impl Into<String>) -> Self {
         self.config.push(lines.into());
@@ -49,14 +49,14 @@ impl Options {
         self
     }
 
-    /// How long a start may take, the recovery of the data included. 30 seconds unless told otherwise.
+    /// How long a start may take, including recovery of the data. The default is 30 seconds.
     #[must_use]
     pub fn start_within(mut self, bound: Duration) -> Self {
         self.start_within = bound;
         self
     }
 
-    /// How long the server may take to stop before it is killed. 10 seconds unless told otherwise.
+    /// How long the server may take to stop before it is killed. The default is 10 seconds.
     #[must_use]
     pub fn stop_within(mut self, bound: Duration) -> Self {
         self.stop_within = bound;

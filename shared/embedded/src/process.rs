@@ -1,11 +1,11 @@
 //! A child process that does not outlive its handle, nor, on Linux, this process.
 //!
-//! Linux sends the parent-death signal when the *thread* that started the child ends, not the process. Each
-//! child therefore has a thread of its own, which starts it and then waits for its end: the thread lives exactly as
-//! long as the child, whatever runtime or test thread asked for it.
+//! Linux sends the parent-death signal when the *thread* that started the child ends, not the process. Each child
+//! therefore has a thread of its own, which starts it and waits for its end: the thread lives exactly as long as the
+//! child, whichever runtime or test thread requested it.
 //!
-//! The end of the child is observed without reaping it; it is reaped under the lock that signals are sent under, so
-//! a signal can never reach a stranger that has inherited the process id.
+//! The end of the child is observed without reaping it. The child is reaped under the lock under which signals are
+//! sent, so a signal can never reach another process that has inherited the process id.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -28,8 +28,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the process in a process group of its own: Ctrl-C in the terminal is for the parent, which stops the
-    /// child when it no longer needs it.
+    /// Starts the process in a process group of its own: Ctrl-C in the terminal reaches the parent only, which stops
+    /// the child when it no longer needs it.
     pub async fn spawn(mut command: Command) -> io::Result<Self> {
         command.process_group(0);
         die_with_parent(&mut command);
@@ -40,7 +40,7 @@ impl Process {
             let child = match command.spawn() {
                 Ok(child) => child,
                 Err(error) => {
-                    // Nobody is told when the one who asked has gone meanwhile.
+                    // The caller has dropped its future.
                     _ = started.send(Err(error));
                     return;
                 }
@@ -48,7 +48,7 @@ impl Process {
             let pid = child.id();
             let child = Arc::new(Mutex::new(child));
             if started.send(Ok((Arc::clone(&child), pid))).is_err() {
-                // Killing fails only for a process that has ended already.
+                // Killing fails only if the process has already ended.
                 _ = lock(&child).kill();
             }
             wait_without_reaping(pid);
@@ -80,7 +80,7 @@ impl Process {
         lock(&self.child).kill()
     }
 
-    /// Completes when the process has ended; `None` if the operating system did not say how.
+    /// Completes when the process has ended; `None` if the operating system did not report how.
     pub async fn ended(&self) -> Option<ExitStatus> {
         let mut end = self.end.clone();
         end.wait_for(Option::is_some).await.ok().and_then(|status| *status)
@@ -89,7 +89,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Killing fails only for a process that has ended already.
+        // Killing fails only if the process has already ended.
         _ = self.kill();
         if let Some(thread) = self.thread.take() {
             _ = thread.join();
@@ -97,7 +97,7 @@ impl Drop for Process {
     }
 }
 
-/// A panic elsewhere does not make the child any less in need of being ended.
+/// The child must be ended even after a panic elsewhere.
 fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
     child.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -110,13 +110,13 @@ fn wait_without_reaping(pid: u32) {
     while matches!(waitid(WaitId::Pid(pid), ended), Err(Errno::INTR)) {}
 }
 
-/// Has the kernel kill the child when the thread that starts it ends, hence also when this process dies.
+/// Makes the kernel kill the child when the thread that starts it ends, and so also when this process dies.
 #[cfg(target_os = "linux")]
 fn die_with_parent(command: &mut Command) {
     let parent = rustix::process::getpid();
     let between_fork_and_exec = move || {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-        // A parent that died before the call above would have been missed.
+        // The signal is not sent for a parent that died before the call above.
         if rustix::process::getppid() != Some(parent) {
             return Err(Errno::SRCH.into());
         }
@@ -130,6 +130,6 @@ fn die_with_parent(command: &mut Command) {
     }
 }
 
-/// Other systems know no such signal: there the child survives a parent that is killed with SIGKILL.
+/// Other systems have no such signal: there the child survives a parent that is killed with SIGKILL.
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent(_command: &mut Command) {}

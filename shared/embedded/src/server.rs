@@ -1,8 +1,8 @@
 //! A nats-server with JetStream on a folder and a port.
 //!
-//! The server itself chooses a free port and tells it in its ports file, so that no port is ever
-//! guessed; the file's name carries the process id, so that a server which happens to listen on the expected port is never mistaken for
-//! the child. nats-server enables JetStream, with all its streams recovered, before it accepts clients.
+//! The server itself chooses a free port and writes it into its ports file, so no port is guessed. The file's name
+//! contains the process id, so another server on the expected port is never mistaken for the child. nats-server
+//! enables JetStream, with all its streams recovered, before it accepts clients.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -23,12 +23,12 @@ use crate::{Binary, Error, Options, Places};
 const CONFIG_FILE: &str = "nats-server.conf";
 const LOG_FILE: &str = "nats-server.log";
 const LOCK_FILE: &str = "lock";
-/// What nats-server makes in the folder that it is given as its store.
+/// The folder that nats-server creates in its store folder.
 const STORE: &str = "jetstream";
 
-/// How many lines of the log an error carries.
+/// The number of log lines in an error.
 const LOG_LINES: usize = 8;
-/// The server's first line to a client; 2.15 sends about 500 bytes.
+/// The longest first line of a server to a client; 2.15 sends about 500 bytes.
 const LONGEST_INFO: u64 = 64 * 1024;
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -41,7 +41,7 @@ pub struct NatsServer {
     binary: Binary,
     port: u16,
     url: String,
-    /// Where the log of the current process begins; what lies before is an earlier one's.
+    /// Where the log of the current process begins; earlier processes wrote what is before.
     log_start: u64,
     _lock: FolderLock,
 }
@@ -51,7 +51,7 @@ impl NatsServer {
     pub async fn start(options: Options) -> Result<Self, Error> {
         let folder = &options.folder;
         fs::create_dir_all(folder).map_err(file_error("create", folder))?;
-        // nats-server resolves relative paths in its own way; an absolute one leaves nothing to resolve.
+        // nats-server resolves relative paths in its own way; an absolute path is unambiguous.
         let folder = folder.canonicalize().map_err(file_error("open", folder))?;
         let options = Options { folder, ..options };
         let lock = FolderLock::take(&options.folder)?;
@@ -90,7 +90,7 @@ impl NatsServer {
         &self.options.folder
     }
 
-    /// The log file. A restart appends to it, a new start begins it anew.
+    /// The log file. A restart appends to it, a new start truncates it.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.options.folder.join(LOG_FILE)
@@ -102,18 +102,18 @@ impl NatsServer {
         &self.binary
     }
 
-    /// Stops the server as its operator would and waits until it is gone. Does nothing if it does not run.
+    /// Stops the server with its regular signal and waits until it has ended. Does nothing if it does not run.
     pub async fn stop(&mut self) -> Result<(), Error> {
         let Some(process) = self.process.take() else {
             return Ok(());
         };
         process.signal(Signal::TERM).map_err(process_error("stop"))?;
         let within = self.options.stop_within;
-        // When the bound is exceeded, dropping the process kills it.
+        // On a timeout, dropping the process kills it.
         timeout(within, process.ended()).await.map(drop).map_err(|_elapsed| Error::Stuck { within })
     }
 
-    /// Kills the server (SIGKILL), as a crash would, and waits until it is gone. Does nothing if it does not run.
+    /// Kills the server (SIGKILL), as a crash would, and waits until it has ended. Does nothing if it does not run.
     pub async fn kill(&mut self) -> Result<(), Error> {
         let Some(process) = self.process.take() else {
             return Ok(());
@@ -129,7 +129,7 @@ impl NatsServer {
         self.launch(Some(self.port)).await
     }
 
-    /// Stops and removes everything that JetStream has stored, as a lost volume would; the server does not run afterwards.
+    /// Stops the server and removes all JetStream data, as a lost volume would; the server does not run afterwards.
     pub async fn wipe(&mut self) -> Result<(), Error> {
         self.stop().await?;
         let store = self.options.folder.join(STORE);
@@ -139,12 +139,13 @@ impl NatsServer {
         }
     }
 
-    /// Freezes the server (SIGSTOP): its connections stay open and nothing is answered. Does nothing if it does not run.
+    /// Freezes the server (SIGSTOP): its connections stay open, and it does not answer. Does nothing if it does not
+    /// run.
     pub fn pause(&self) -> Result<(), Error> {
         self.signal(Signal::STOP, "pause")
     }
 
-    /// Lets a paused server go on (SIGCONT).
+    /// Resumes a paused server (SIGCONT).
     pub fn resume(&self) -> Result<(), Error> {
         self.signal(Signal::CONT, "resume")
     }
@@ -164,7 +165,7 @@ impl NatsServer {
         }
     }
 
-    /// Starts the process and waits until it serves JetStream; nothing is left running if it does not.
+    /// Starts the process and waits until it serves JetStream. On failure, no process is left running.
     async fn launch(&mut self, port: Option<u16>) -> Result<(), Error> {
         self.remove_ports_files()?;
         let log = self.log();
@@ -213,7 +214,7 @@ impl NatsServer {
         Ok(command)
     }
 
-    /// What an earlier server left that was killed: its process id may come again.
+    /// Removes ports files of killed servers: a process id may be reused.
     fn remove_ports_files(&self) -> Result<(), Error> {
         let folder = &self.options.folder;
         for entry in fs::read_dir(folder).map_err(file_error("read", folder))?.flatten() {
@@ -225,7 +226,7 @@ impl NatsServer {
         Ok(())
     }
 
-    /// Waits until the process serves JetStream, and says on which port.
+    /// Waits until the process serves JetStream, and returns its port.
     async fn serving_port(&self, pid: u32) -> u16 {
         loop {
             if let Some(port) = port_of(&self.options.folder, pid)
@@ -239,7 +240,7 @@ impl NatsServer {
 
     fn exit_error(&self, status: Option<ExitStatus>) -> Error {
         let log = self.log_tail();
-        // The port that was asked for, or that an earlier start was given; 0 before either.
+        // The requested port, or that of an earlier start; 0 before either.
         let port = self.options.port.unwrap_or(self.port);
         if port != 0 && log.contains("address already in use") {
             return Error::PortBusy { port };
@@ -272,7 +273,7 @@ async fn find_binary(chosen: Option<PathBuf>) -> Result<Binary, Error> {
     search.await.map_err(io::Error::other).map_err(process_error("find"))?
 }
 
-/// The operating system gives the lock back also for a process that is killed.
+/// The operating system releases the lock also when the process is killed.
 #[derive(Debug)]
 struct FolderLock(File);
 
@@ -291,7 +292,7 @@ impl FolderLock {
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // Closing the file alone would leave the lock with any child process that has not yet come to its exec.
+        // Closing the file alone would leave the lock with a child process that has not yet reached its exec.
         _ = self.0.unlock();
     }
 }
@@ -299,7 +300,7 @@ impl Drop for FolderLock {
 fn write_config(options: &Options) -> Result<(), Error> {
     let path = options.folder.join(CONFIG_FILE);
     let mut text = String::from(
-        "# Written anew at each start. Address, port and data folder are arguments of the process.\n",
+        "# Rewritten at each start. Address, port and data folder are arguments of the process.\n",
     );
     for lines in &options.config {
         text.push_str(lines);
@@ -319,7 +320,7 @@ fn port_of(folder: &Path, pid: u32) -> Option<u16> {
     ports["nats"][0].as_str()?.rsplit_once(':')?.1.parse().ok()
 }
 
-/// Whether the server says so in the `INFO` line that it greets every client with, before any authentication.
+/// Whether the server reports JetStream in the `INFO` line that it sends to every client before authentication.
 async fn serves_jetstream(port: u16) -> bool {
     let greeting = async {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;

@@ -1,4 +1,4 @@
-//! Several servers as one.
+//! Several servers as one cluster.
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
 
@@ -32,7 +32,7 @@ async fn a_cluster_stores_three_copies_and_survives_the_loss_of_one() {
     assert_eq!(info.cluster.unwrap().replicas.len(), 2);
     assert_eq!(publish(&context).await, 1);
 
-    // Killed, wiped and started again: what was stored stays.
+    // Killed, wiped and started again: stored messages remain.
     cluster.servers_mut()[0].kill().await.unwrap();
     let stored = publish(&context).await;
     cluster.servers_mut()[0].wipe().await.unwrap();
@@ -46,7 +46,7 @@ async fn a_cluster_stores_three_copies_and_survives_the_loss_of_one() {
     publish(&context).await;
 }
 
-/// Waits until every replica has everything: only then may another one be lost.
+/// Waits until every replica is current: only then may another one be lost.
 async fn is_current(context: &jetstream::Context) {
     let waiting = async {
         loop {

@@ -1,4 +1,4 @@
-//! The server ends with its parent process, and with nothing less.
+//! The server ends with its parent process, and not before.
 //!
 //! The parent that is killed is this test program, started a second time for one of its tests.
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tidings_embedded::{NatsServer, Options};
 
-/// Where the parent that is killed puts its server; also says that it is the one.
+/// The folder of the killed parent's server; also marks that process.
 const FOLDER: &str = "TIDINGS_TEST_FOLDER";
 const BOUND: Duration = Duration::from_secs(30);
 
@@ -51,7 +51,7 @@ async fn parent_that_is_killed() {
     };
     let server = NatsServer::start(Options::new(folder)).await.unwrap();
     println!("\nserver {}", server.pid().unwrap());
-    // Until this process is killed, or the one that started it has gone.
+    // Until this process is killed, or its parent has ended.
     std::io::stdin().read_line(&mut String::new()).unwrap();
 }
 
@@ -84,7 +84,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Whether the process exists and is no zombie that nobody has reaped.
+/// Whether the process exists and is no unreaped zombie.
 #[cfg(target_os = "linux")]
 fn runs(pid: &str) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {

@@ -1,7 +1,7 @@
-//! A busy port is named, at the first start and after an outage.
+//! The error for a busy port names it, at the first start and after an outage.
 //!
-//! One test in a program of its own: a process that another test is starting would, until it runs its own program,
-//! keep the very listener open that this test has just closed.
+//! One test in a program of its own: a process that another test is starting would keep the very listener open that
+//! this test has just closed, until it runs its own program.
 
 use std::net::{Ipv4Addr, TcpListener};
 

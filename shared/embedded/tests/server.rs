@@ -1,4 +1,4 @@
-//! A server starts, keeps its data, and says what is wrong when it cannot.
+//! A server starts, keeps its data, and returns clear errors.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in what its tests share")]
 
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tidings_embedded::{Binary, Error, MINIMUM_VERSION, NatsServer, Options, Places};
 use tokio::time::timeout;
 
-/// For what happens within milliseconds, on a machine that does much else.
+/// A bound for what takes milliseconds, on a busy machine.
 const BOUND: Duration = Duration::from_secs(30);
 
 #[tokio::test]

@@ -22,12 +22,12 @@ struct Figures {
 
 pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section, Failure> {
     let Options { connections, writes, .. } = *options;
-    progress(&format!("{connections} connections come to the limit and to the gateway"));
+    progress(&format!("{connections} connections to the limit and to the gateway"));
     let mut limit = Limit::start(connections, options.body, Some(cores.measured)).await?;
     let mut scene = Scene::prepare(options.body, cores).await?;
     scene.fill(Crowd { connections, addresses: 1, stalled: None }).await?;
     let mut all: Vec<Figures> = options.pending.iter().map(|_| Figures::default()).collect();
-    // The first round finds cold memory and is not counted.
+    // The first round runs with cold memory and is not counted.
     for round in 0..=options.rounds {
         progress(&format!("round {round} of {}", options.rounds));
         for (pending, figures) in options.pending.iter().zip(&mut all) {

@@ -1,4 +1,4 @@
-//! What a connection holds of the gateway's memory.
+//! The gateway's memory for a connection.
 
 use super::Options;
 use super::scene::{Crowd, Scene, address};
@@ -9,7 +9,7 @@ use crate::report::{Section, megabytes, number, progress};
 
 const COLUMNS: &[&str] =
     &["gateway MB before", "bytes each, idle", "bytes each, after messages", "bytes each, acknowledged"];
-/// Messages that come at once.
+/// The number of messages delivered at once.
 const AT_ONCE: u64 = 10;
 
 pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section, Failure> {
@@ -17,7 +17,7 @@ pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section,
     let mut section = Section::new(title, COLUMNS);
     section.plot = Some(Plot::of(&["bytes each, idle", "bytes each, after messages"]));
     for &connections in &options.held {
-        progress(&format!("{connections} connections come and hear {} messages", options.received));
+        progress(&format!("{connections} connections open and receive {} messages", options.received));
         let mut scene = Scene::prepare(options.body, cores).await?;
         let before = scene.memory().await?;
         scene.fill(Crowd { connections, addresses: 1, stalled: None }).await?;
@@ -37,8 +37,9 @@ pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section,
             [Some(megabytes(before)), each(idle), each(after), each(acknowledged)],
         );
     }
-    section.note("resident and not from files, over what the gateway had before anybody came");
-    section.note("every connection is authenticated, subscribed and a durable consumer of its own");
-    section.note("the envelopes themselves are in it, which the gateway keeps for those who return");
+    section
+        .note("resident and not from files, in addition to the gateway's memory before the first connection");
+    section.note("every connection is authenticated, subscribed and has a durable consumer of its own");
+    section.note("this includes the envelopes, which the gateway keeps for returning clients");
     Ok(section)
 }

@@ -1,5 +1,5 @@
-//! Whether a delivered message costs the same however many connections and addresses there are, beside the limit, as to
-//! the system itself more sockets cost more each.
+//! Whether the cost of a delivered message depends on the number of connections and addresses. It is compared with
+//! the limit, because more sockets cost the system itself more for each message.
 
 use super::Options;
 use super::scene::{Crowd, Scene, address};
@@ -31,7 +31,8 @@ pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section,
         }
     }
     section.note("limit: a bare loop of writes of finished frames to as many connections, just before");
-    section.note("an envelope for each address in turn; whoever holds several addresses receives several");
+    section
+        .note("an envelope for each address in turn; a connection with several addresses receives several");
     section.note("shard: the thread that delivers; other: reading, framing and indexing an envelope, once");
     Ok(section)
 }
@@ -46,7 +47,7 @@ async fn add_row(
     let at_limit = at_limit(options, cores, connections).await?;
     let mut scene = Scene::prepare(options.body, cores).await?;
     scene.fill(crowd).await?;
-    // More addresses than connections are shared evenly if the one divides the other.
+    // More addresses than connections are shared evenly if one number divides the other.
     let each_receives = (addresses / connections).max(1);
     let in_a_turn = connections * each_receives;
     let turns = options.delivered.div_ceil(in_a_turn);
@@ -76,7 +77,7 @@ async fn add_row(
     Ok(())
 }
 
-/// Microseconds of the limit for a message, with so many connections.
+/// Microseconds of the limit for a message, with this many connections.
 async fn at_limit(options: &Options, cores: &Cores, connections: u64) -> Result<f64, Failure> {
     let mut limit = Limit::start(connections, options.body, Some(cores.measured)).await?;
     limit.deliver(1, 1).await?;

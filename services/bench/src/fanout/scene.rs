@@ -1,4 +1,4 @@
-//! A gateway of one shard on a core of its own, with those who listen to it.
+//! A gateway with one worker on a core of its own, and its audience.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -22,43 +22,43 @@ use crate::deployment::{Deployment, token_in};
 use crate::population::{body, envelope, user};
 use crate::process::Running;
 
-/// Handshakes under way at once.
+/// The number of simultaneous handshakes.
 const UNDER_WAY: usize = 64;
-/// Publications under way at once.
+/// The number of publications in flight.
 const IN_FLIGHT: usize = 1_024;
-/// Bytes that the system keeps for whoever does not read them: as little as it lets one ask for.
+/// The receive buffer of a client that never reads, in bytes: the smallest that the system allows.
 const STALLED_BUFFER: u32 = 1;
-/// How long the gateway is held at most.
+/// How long the gateway is stopped at most.
 const HELD: Duration = Duration::from_millis(100);
 const POLL: Duration = Duration::from_micros(200);
-/// How often memory is looked at until it is the same three times.
+/// The interval of memory samples, until three are equal.
 const SETTLING: Duration = Duration::from_millis(700);
 
-/// Who comes.
+/// The connections of a scene.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Crowd {
     pub(crate) connections: u64,
-    /// Of all addresses, each connection holds its share, and at least one.
+    /// The total number of addresses; each connection holds its share, and at least one.
     pub(crate) addresses: u64,
-    /// Of the connections, one in so many never reads.
+    /// One in this many connections never reads.
     pub(crate) stalled: Option<u64>,
 }
 
 pub(crate) struct Scene {
-    // First, so that it ends before the server that it would miss.
+    // First, so that it ends before the server that it depends on.
     pub(crate) gateway: Running,
     deployment: Deployment,
     writer: EnvelopeWriter,
     written: u64,
     body: Bytes,
-    /// `None` while they are listening.
+    /// `None` while the audience is receiving.
     audience: Option<Audience>,
-    /// Held open, and never read.
+    /// Open connections that are never read.
     stalled: Vec<Connection>,
 }
 
 impl Scene {
-    /// A gateway to which nobody has come yet.
+    /// Starts a gateway without connections.
     pub(crate) async fn prepare(body_bytes: usize, cores: &Cores) -> Result<Self, Failure> {
         let deployment = Deployment::start(1_000).await?;
         let shards = [("TIDINGS_GATEWAY__WORKERS", "1".to_owned())];
@@ -75,12 +75,12 @@ impl Scene {
         })
     }
 
-    /// Lets everybody come.
+    /// Opens all connections.
     pub(crate) async fn fill(&mut self, crowd: Crowd) -> Result<(), Failure> {
         let address = self.gateway.address;
         let arrivals = stream::iter(0..crowd.connections).map(|index| arrive(address, crowd, index));
         let mut arrivals = std::pin::pin!(arrivals.buffer_unordered(UNDER_WAY));
-        let audience = self.audience.as_mut().ok_or("somebody listens already")?;
+        let audience = self.audience.as_mut().ok_or("the audience is already receiving")?;
         while let Some((stalled, connection)) = arrivals.try_next().await? {
             if stalled {
                 self.stalled.push(connection);
@@ -92,8 +92,8 @@ impl Scene {
         Ok(())
     }
 
-    /// Delivers an envelope for each address, of which each listener receives `each`; says how long
-    /// after the first was published each listener had them all.
+    /// Delivers an envelope for each address, of which each client receives `each`; returns how long after the first
+    /// publication each client had all.
     pub(crate) async fn deliver(
         &mut self,
         addresses: impl IntoIterator<Item = Address>,
@@ -105,8 +105,7 @@ impl Scene {
         self.heard(began, hearing).await
     }
 
-    /// Delivers so many envelopes for one address at once: the gateway is held until they all wait
-    /// for it.
+    /// Delivers envelopes for one address at once: the gateway is stopped until all of them wait for it.
     pub(crate) async fn deliver_at_once(&mut self, address: &Address, count: u64) -> Result<(), Failure> {
         let hearing = self.listen(count)?;
         let gateway = Pid::from_raw(self.gateway.pid.try_into()?).ok_or("the gateway has no process id")?;
@@ -115,7 +114,7 @@ impl Scene {
             kill_process(gateway, Signal::STOP)?;
         }
         let written = self.write((0..count).map(|_| address.clone())).await;
-        // A gateway that is held asks for no more; what it has not asked for comes afterwards.
+        // A stopped gateway requests no more messages; the rest arrives afterwards.
         let _ = tokio::time::timeout(HELD, self.all_sent()).await;
         kill_process(gateway, Signal::CONT)?;
         written?;
@@ -123,12 +122,12 @@ impl Scene {
         Ok(())
     }
 
-    /// Everybody acknowledges what was received.
+    /// Acknowledges on every connection what was received.
     pub(crate) fn acknowledge(&mut self) -> Result<(), Failure> {
-        self.audience.as_mut().ok_or("nobody listens")?.acknowledge()
+        self.audience.as_mut().ok_or("the audience is already receiving")?.acknowledge()
     }
 
-    /// What the gateway's memory comes to when it does not change any more, in bytes.
+    /// The gateway's memory in bytes, once it no longer changes.
     pub(crate) async fn memory(&self) -> Result<u64, Failure> {
         let (mut last, mut same) = (0, 0);
         while same < 3 {
@@ -141,7 +140,7 @@ impl Scene {
     }
 
     fn listen(&mut self, each: u64) -> Result<Hearing, Failure> {
-        let mut audience = self.audience.take().ok_or("somebody listens already")?;
+        let mut audience = self.audience.take().ok_or("the audience is already receiving")?;
         Ok(tokio::task::spawn_blocking(move || {
             let moments = audience.hear(each)?;
             Ok((audience, moments))
@@ -173,7 +172,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Until nats-server has sent everything to the gateway.
+    /// Waits until nats-server has sent everything to the gateway.
     async fn all_sent(&self) -> Result<(), Failure> {
         let stream = jetstream::new(self.deployment.client.clone()).get_stream("ENVELOPES").await?;
         let name = stream.consumer_names().try_next().await?.ok_or("the gateway has no consumer")?;
@@ -187,7 +186,7 @@ impl Scene {
 
 type Hearing = tokio::task::JoinHandle<Result<(Audience, Vec<Instant>), Failure>>;
 
-/// The address at which everybody is, or one of many.
+/// The address of all connections, or one of many.
 pub(crate) fn address(index: u64) -> Result<Address, Failure> {
     Ok(Address::new("org", &organisation(index))?)
 }

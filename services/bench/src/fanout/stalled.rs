@@ -1,4 +1,4 @@
-//! What those who never read cost the others.
+//! The effect of clients that never read on the others.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::plot::Plot;
 use crate::report::{Section, median, milliseconds, progress, quantile};
 
 const COLUMNS: &[&str] = &["p50 ms", "p99 ms", "gateway MB"];
-/// More than the system and a window take for whoever does not read them.
+/// More messages than the system and a window hold for a client that never reads.
 const UNREAD: u64 = 400;
 const AT_ONCE: u64 = 10;
 
@@ -19,7 +19,7 @@ pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section,
     let mut scenes = Vec::new();
     for stalled in [None, Some(stalled)] {
         let who = stalled.map_or("all read".to_owned(), |every| format!("one in {every} never reads"));
-        progress(&format!("{connections} connections come, {who}"));
+        progress(&format!("{connections} connections, {who}"));
         let mut scene = Scene::prepare(options.body, cores).await?;
         scene.fill(Crowd { connections, addresses: 1, stalled }).await?;
         for _ in 0..UNREAD / AT_ONCE {
@@ -39,7 +39,7 @@ pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section,
             late.push(milliseconds(quantile(&latencies, 0.99)));
         }
     }
-    let title = format!("Latency of those who read, {connections} connections");
+    let title = format!("Latency of the reading clients, {connections} connections");
     let mut section = Section::new(title, COLUMNS);
     section.plot = Some(Plot::of(&["p50 ms", "p99 ms"]));
     let mut p99 = Vec::new();

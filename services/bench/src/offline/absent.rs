@@ -1,5 +1,5 @@
-//! What those who are away cost those who are present: publishing and live delivery on two
-//! deployments that differ in nothing but the number of consumers, measured in turns.
+//! The effect of absent users on present ones: publishing and live delivery on two deployments that differ only in
+//! the number of consumers, measured in turns.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ const COLUMNS: &[&str] = &[
 pub(crate) async fn measure(options: &OfflineOptions) -> Result<Section, Failure> {
     let mut scenes = Vec::new();
     for absent in [0, options.absent] {
-        progress(&format!("{absent} users are away, {} come", options.present));
+        progress(&format!("{absent} users are away, {} connect", options.present));
         scenes.push(Scene::prepare(options, absent).await?);
     }
     for round in 1..=options.rounds {
@@ -62,15 +62,15 @@ pub(crate) async fn measure(options: &OfflineOptions) -> Result<Section, Failure
         );
     }
     section.note(format!("published: envelopes for users who are away, {} in each round", options.published));
-    section.note(format!("delivered: each of {} envelopes to everybody present", options.live));
-    section.note("CPU: nats-server and gateway together; envelopes are written straight into ENVELOPES");
+    section.note(format!("delivered: each of {} envelopes to all present users", options.live));
+    section.note("CPU: nats-server and gateway together; envelopes are written directly to ENVELOPES");
     Ok(section)
 }
 
 /// A deployment with some users present and some away.
 struct Scene {
     absent: u64,
-    // First, so that it ends before the server that it would miss.
+    // First, so that it ends before the server that it depends on.
     gateway: Running,
     deployment: Deployment,
     resident_at_start: u64,
@@ -112,7 +112,7 @@ impl Scene {
         Ok([Stopwatch::start(self.gateway.pid)?, Stopwatch::start(self.deployment.server_pid()?)?])
     }
 
-    /// Envelopes for users who are away.
+    /// Publishes envelopes for absent users.
     async fn publish(&mut self, options: &OfflineOptions) -> Result<(), Failure> {
         let mut addresses = Vec::new();
         for index in 0..options.published {
@@ -125,7 +125,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Envelopes for everybody who is present.
+    /// Delivers envelopes to all present users.
     async fn deliver(&mut self, options: &OfflineOptions) -> Result<(), Failure> {
         let count = options.live;
         let (used, began) = (self.stopwatches()?, Instant::now());

@@ -1,4 +1,4 @@
-//! Reading what one user missed, alone: no sockets, no handshakes, no tokens.
+//! Reading one user's missed envelopes alone: no sockets, no handshakes, no tokens.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::report::{Section, Subject, number, progress, rate};
 const COLUMNS: &[&str] =
     &["users", "users/s", "envelopes/s", "× a durable consumer each", "× a fresh consumer each"];
 
-/// Requests to JetStream that one user's envelopes are read with at once.
+/// The number of simultaneous JetStream requests for one user's envelopes.
 const AT_ONCE: usize = 16;
 
 pub(crate) async fn measure(options: &OfflineOptions, away: &Away) -> Result<Section, Failure> {
@@ -88,7 +88,7 @@ async fn per_user_rate(
     .await
 }
 
-/// Does something for each user, so many at a time.
+/// Runs an operation for each user, a limited number at a time.
 async fn each_of(
     users: u64,
     at_once: usize,
@@ -103,7 +103,7 @@ async fn each_of(
     Ok(began.elapsed())
 }
 
-/// What a gateway keeps, of the crates that it keeps it with.
+/// The gateway's replica, built with the same crates.
 struct Retained {
     mailbox: Mailbox,
     hot_tail: HotTail<Arc<StoredEnvelope>>,

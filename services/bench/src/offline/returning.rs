@@ -1,5 +1,5 @@
-//! Everybody returns at once, handshakes included: to a gateway that was just restarted, and to
-//! servers that read from a JetStream consumer per user.
+//! All users return at once, handshakes included: to a gateway that was just restarted, and to servers that read from
+//! a JetStream consumer per user.
 
 use std::time::Duration;
 
@@ -19,18 +19,17 @@ use crate::report::{
 };
 use crate::usage::{Stopwatch, resident};
 
-/// Users who are away, with what they missed.
+/// Absent users, with the envelopes that they missed.
 pub(crate) struct Away {
     pub(crate) deployment: Deployment,
     pub(crate) stream: Stream,
     users: Vec<Returning>,
-    /// Where everybody stands.
+    /// The position of all users.
     pub(crate) position: Position,
 }
 
 impl Away {
-    /// Writes the envelopes in turns, so that what one user missed lies scattered over the stream,
-    /// unless it is to lie together.
+    /// Writes the envelopes in turns, so that one user's are scattered over the stream, or together if requested.
     pub(crate) async fn prepare(options: &OfflineOptions) -> Result<Self, Failure> {
         let OfflineOptions { users, missed, .. } = *options;
         progress(&format!("{users} users miss {missed} envelopes each"));
@@ -82,7 +81,7 @@ pub(crate) async fn measure(options: &OfflineOptions, away: &Away) -> Result<Sec
     let mut section = Section::new(title, COLUMNS);
     section.plot = Some(Plot::of(&["users/s"]).logarithmic());
 
-    progress("everybody returns to a restarted gateway");
+    progress("all users return to a restarted gateway");
     let mut rounds = Vec::new();
     for _ in 0..options.rounds {
         rounds.push(to_gateway(options, away).await?);
@@ -94,13 +93,13 @@ pub(crate) async fn measure(options: &OfflineOptions, away: &Away) -> Result<Sec
     Round::add(&[fresh], "a fresh JetStream consumer each", Some(ours), &mut section);
 
     let durables = options.durables.min(options.users);
-    progress(&format!("making {durables} durable JetStream consumers"));
+    progress(&format!("creating {durables} durable JetStream consumers"));
     per_user::create_durables(&away.stream, durables).await?;
     progress("their users return");
     let durable = to_comparison(options, away, "durable", options.compared.min(durables)).await?;
     Round::add(&[durable], "a durable JetStream consumer each", Some(ours), &mut section);
     section.note(format!(
-        "{} users on their way at any moment; users per second include the load client on the same {} cores",
+        "{} users returning at any moment; users per second include the load client on the same {} cores",
         options.under_way,
         std::thread::available_parallelism()?
     ));
@@ -108,11 +107,11 @@ pub(crate) async fn measure(options: &OfflineOptions, away: &Away) -> Result<Sec
     section.note(format!(
         "what one user missed lies {order}; {durables} users have durable JetStream consumers"
     ));
-    section.note("the comparison server looks up no position, notes no presence and delivers nothing live");
+    section.note("the comparison server looks up no position, records no presence and delivers nothing live");
     Ok(section)
 }
 
-/// What one return of everybody came to.
+/// The result of one return of all users.
 struct Round {
     users: u64,
     elapsed: Duration,
@@ -125,7 +124,7 @@ struct Round {
 
 async fn to_gateway(options: &OfflineOptions, away: &Away) -> Result<Round, Failure> {
     let all = (0..options.users).map(user);
-    // A gateway that ran before and is killed, as a restart finds things.
+    // A gateway ran before and was killed, so that this start is a restart.
     away.deployment.gateway(options.hot_tail).await?.kill().await?;
     write_consumers(&away.deployment, all, away.position).await?;
     let gateway = away.deployment.gateway(options.hot_tail).await?;

@@ -1,4 +1,4 @@
-//! A gateway that starts on a long stream: until it is ready, and what it then holds.
+//! Starting a gateway on a long stream: the time until it is ready, and its memory then.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ pub(crate) async fn measure(options: &OfflineOptions) -> Result<Section, Failure
     let envelopes_of_all = users.iter().cycle().take(usize::try_from(envelopes)?).cloned();
     write_envelopes(&deployment, envelopes_of_all, &body(options.body)).await?;
 
-    progress("starting on them");
+    progress("starting gateways on them");
     let (mailbox, elapsed) = index(&deployment).await?;
     let bytes = u64::try_from(mailbox.footprint())?;
     section.row(
@@ -41,9 +41,10 @@ pub(crate) async fn measure(options: &OfflineOptions) -> Result<Section, Failure
     );
     add_start(&mut section, "gateway without a hot tail", envelopes, &deployment, Some(1)).await?;
     add_start(&mut section, "gateway", envelopes, &deployment, options.hot_tail).await?;
-    section
-        .note("seconds: from the start of the process until /readyz says so; MB of a gateway: resident then");
-    section.note("the hot tail holds 128 MiB of the newest envelopes unless told otherwise");
+    section.note(
+        "seconds: from the start of the process until /readyz returns 200; MB of a gateway: resident then",
+    );
+    section.note("the hot tail holds 128 MiB of the newest envelopes by default");
     Ok(section)
 }
 
@@ -67,7 +68,7 @@ async fn add_start(
     gateway.kill().await
 }
 
-/// The index of the whole stream, as a gateway builds it.
+/// Builds the index of the whole stream, as a gateway does.
 async fn index(deployment: &Deployment) -> Result<(Mailbox, Duration), Failure> {
     let began = Instant::now();
     let topology = &deployment.topology;

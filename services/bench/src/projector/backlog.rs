@@ -1,4 +1,4 @@
-//! A projector that starts before a long backlog: how fast it works it off, and what it holds meanwhile.
+//! A projector that starts with a long backlog: how fast it projects it, and its memory meanwhile.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! What the projector adds to an event's way, at a rate that leaves it time: by the times at which
-//! nats-server stored the event and its envelope, which are of one clock.
+//! The latency that the projector adds at a rate well below its limit, from the times at which nats-server stored the
+//! event and its envelope, which are of one clock.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::process::{Process, own};
 use crate::report::{Section, Subject, milliseconds, number, progress, quantile};
 
 const COLUMNS: &[&str] = &["events", "events/s", "p50 ms", "p99 ms", "p50 × the relay", "p99 × the relay"];
-/// Events before those that count, for warming up.
+/// Warm-up events before those that count.
 const EARLY: usize = 100;
 
 pub(super) async fn measure(options: &ProjectorOptions, rate: f64) -> Result<Section, Failure> {
@@ -64,7 +64,7 @@ struct Pace {
 }
 
 impl Pace {
-    /// Publishes, and says how long after its event each envelope was stored; ascending.
+    /// Publishes, and returns how long after its event each envelope was stored; ascending.
     async fn measure(
         &self,
         deployment: &Deployment,

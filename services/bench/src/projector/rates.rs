@@ -1,4 +1,4 @@
-//! How many events in a second, and how many envelopes where an event becomes many.
+//! Events per second, and envelopes per second where an event becomes many.
 
 use std::time::{Duration, Instant};
 
@@ -27,9 +27,9 @@ const COLUMNS: &[&str] = &[
     "CPU × the relay",
 ];
 const PLOTTED: &[&str] = &["× the relay"];
-/// Users whom events for one address go to, in turns.
+/// The number of users that events for one address are sent to, in turns.
 pub(super) const USERS: u64 = 1_000;
-/// Bytes of the messages that go to many.
+/// Bytes of messages to many addresses.
 const BODY: usize = 256;
 const POLL: Duration = Duration::from_millis(10);
 
@@ -68,14 +68,14 @@ pub(super) async fn measure(options: &ProjectorOptions) -> Result<([Section; 2],
     Ok(([one, many], relay))
 }
 
-/// An event for the first so many users.
+/// An event for the first `addresses` users.
 fn broadcast(addresses: u64) -> Result<Bytes, Failure> {
     let users: Vec<String> = (0..addresses).map(user).collect();
     let body = json::parse(&body(BODY))?;
     Ok(json!({ "users": users, "data": body["data"] }).to_string().into())
 }
 
-/// What each worker finds in each round.
+/// The load of each worker in each round.
 #[derive(Clone, Copy)]
 pub(super) struct Load {
     pub(super) events: u64,
@@ -90,7 +90,7 @@ pub(super) enum Task {
 }
 
 impl Task {
-    /// The workers that are compared, the first of which is the measure.
+    /// The compared workers; the first is the reference.
     fn beside_projector(self) -> [Worker; 3] {
         let relay = |is_fenced| Kind::Relay { task: self, is_fenced };
         [relay(false), relay(true), Kind::Projector].map(Worker::new)
@@ -113,7 +113,7 @@ impl Kind {
     }
 }
 
-/// A process that empties `EVENTS`, and how it did.
+/// A process that consumes `EVENTS`, and its results.
 pub(super) struct Worker {
     kind: Kind,
     pub(super) rates: Vec<f64>,
@@ -150,7 +150,7 @@ pub(super) async fn take_turns(
     for worker in workers {
         deployment.purge("ENVELOPES").await?;
         let before = deployment.topology.extent().await?.last;
-        // A durable consumer of its own, as each begins at the first event.
+        // A durable consumer of its own, so that each starts at the first event.
         let consumer = format!("worker-{before}");
         let mut process = worker.start(deployment, &consumer, addresses)?;
         let (used, server) = (Stopwatch::start(process.pid)?, Stopwatch::start(deployment.server_pid()?)?);
@@ -165,7 +165,7 @@ pub(super) async fn take_turns(
     Ok(())
 }
 
-/// Waits until `ENVELOPES` reaches this sequence, and says which it has reached.
+/// Waits until `ENVELOPES` reaches this sequence, and returns the last one.
 pub(super) async fn until(
     deployment: &Deployment,
     process: &mut Process,
@@ -181,14 +181,14 @@ pub(super) async fn until(
     }
 }
 
-/// What the workers did, and the first one's rate.
+/// The section of the workers' results, and the first one's rate.
 fn section(title: &str, plot: Plot, workers: &[Worker], load: Load) -> (Section, f64) {
     let mut section = Section::new(title, COLUMNS);
     section.plot = Some(plot);
     let Some(relay) = workers.first() else { return (section, f64::NAN) };
     for worker in workers {
         let (subject, name) = worker.kind.describe();
-        // By round: what else the machine does changes less from one turn to the next than from round to round.
+        // By round: other load on the machine changes less between turns than between rounds.
         let ratios: Vec<f64> =
             worker.rates.iter().zip(&relay.rates).map(|(own, relay)| own / relay).collect();
         let cost = |process: usize| median(worker.costs.iter().map(|costs| costs[process]).collect());

@@ -1,4 +1,4 @@
-//! Making envelopes anew, beside projecting the same events as they come.
+//! A rebuild, beside projecting the same events live.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ pub(super) async fn measure(options: &ProjectorOptions) -> Result<Section, Failu
     let deployment = Deployment::start(1_000).await?;
     let (mut live, mut anew) = (Way::default(), Way::default());
     for round in 1..=rounds {
-        progress(&format!("{events} events as they come, and anew: round {round}"));
+        progress(&format!("{events} events live, and in a rebuild: round {round}"));
         for stream in ["EVENTS", "ENVELOPES"] {
             deployment.purge(stream).await?;
         }
@@ -42,9 +42,9 @@ pub(super) async fn measure(options: &ProjectorOptions) -> Result<Section, Failu
 }
 
 fn section(live: &Way, anew: &Way, events: u64) -> Section {
-    let mut section = Section::new("The same events projected anew", COLUMNS);
+    let mut section = Section::new("The same events in a rebuild", COLUMNS);
     section.plot = Some(Plot::of(&["× live"]).target(1.0, "target ≥ 1.0"));
-    for (name, way) in [("as they come", live), ("anew", anew)] {
+    for (name, way) in [("live", live), ("rebuild", anew)] {
         let ratios: Vec<f64> = way.rates.iter().zip(&live.rates).map(|(own, live)| own / live).collect();
         let cost = |process: usize| median(way.costs.iter().map(|costs| costs[process]).collect());
         let values = [
@@ -62,7 +62,7 @@ fn section(live: &Way, anew: &Way, events: u64) -> Section {
     section
 }
 
-/// How a projector gets all events projected.
+/// The results of projecting all events in one way.
 #[derive(Default)]
 struct Way {
     rates: Vec<f64>,
@@ -70,7 +70,7 @@ struct Way {
 }
 
 impl Way {
-    /// Measures until so many envelopes lie behind a sequence.
+    /// Measures until this many envelopes are stored behind a sequence.
     async fn measure(
         &mut self,
         deployment: &Deployment,
@@ -88,12 +88,12 @@ impl Way {
     }
 }
 
-/// Asks for all envelopes to be made anew, and says in which generation.
+/// Requests a rebuild, and returns its generation.
 async fn ask(deployment: &Deployment) -> Result<u32, Failure> {
     let shard = ShardNumber::default();
     let ask = |placement: &mut Placement| _ = placement.request(shard, None, 0);
     let placement = deployment.topology.placements().change(&tenant()?, shard, ask).await?;
-    Ok(placement.next.ok_or("nothing was asked for")?.place.generation)
+    Ok(placement.next.ok_or("no rebuild was requested")?.place.generation)
 }
 
 async fn until_current(deployment: &Deployment, generation: u32) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! Events in a second with three replicas of everything beside one, and each beside a bare relay on the same servers.
+//! Events per second with three replicas of everything beside one, each beside a bare relay on the same servers.
 
 use crate::Failure;
 use crate::arguments::ClusterOptions;
@@ -9,10 +9,10 @@ use crate::report::{Report, Section, Subject, median, number, progress, spread};
 use super::rates::{Kind, Load, Task, USERS, Worker, take_turns};
 
 const COLUMNS: &[&str] = &["events", "envelopes/s", "± %", "× the relay", "± %", "× on one server", "± %"];
-/// Servers, each with a replica.
+/// The number of servers, each with a replica.
 const REPLICAS: [usize; 2] = [1, 3];
 
-/// Servers, and those who write to them: first the relay, then the projector.
+/// Servers, and the workers on them: first the relay, then the projector.
 struct Site {
     replicas: usize,
     deployment: Deployment,
@@ -69,7 +69,7 @@ fn section(sites: &[Site], events: u64, bytes: usize) -> Section {
     section
 }
 
-/// By round.
+/// The ratios by round.
 fn ratios(own: &[f64], others: &[f64]) -> Vec<f64> {
     own.iter().zip(others).map(|(own, other)| own / other).collect()
 }

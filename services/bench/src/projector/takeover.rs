@@ -1,4 +1,4 @@
-//! A standby that takes over from a projector which is killed (SIGKILL) at work.
+//! A standby that takes over after the leader was killed (SIGKILL) while projecting.
 
 use std::time::Instant;
 
@@ -14,8 +14,7 @@ use crate::report::{Section, median, number, progress};
 
 const COLUMNS: &[&str] = &["kills", "median s", "longest s", "events", "envelopes"];
 const CONSUMER: &str = "projector";
-/// Events that the active projector has projected before it is killed, and those that it may be at
-/// work on then.
+/// Events that the leader has projected before it is killed, and those that it may be projecting then.
 const BEFORE: u64 = 200;
 const AT_WORK: u64 = 2_000;
 const BYTES: usize = 256;
@@ -36,7 +35,7 @@ pub(super) async fn measure(options: &ProjectorOptions) -> Result<Section, Failu
         events += write(&deployment, AT_WORK).await?;
         let began = Instant::now();
         active.kill().await?;
-        // Stored after the kill, so that it can only be the other who projects it.
+        // Stored after the kill, so only the standby can project it.
         events += write(&deployment, 1).await?;
         until(&deployment, &mut standby, events).await?;
         times.push(began.elapsed().as_secs_f64());
@@ -60,7 +59,7 @@ async fn write(deployment: &Deployment, count: u64) -> Result<u64, Failure> {
     Ok(count)
 }
 
-/// Waits until a projector stands by: it asks who leads, and one that leads does not.
+/// Waits until a projector stands by: it reads who leads, which a leader does not.
 async fn until_one_stands_by(deployment: &Deployment) -> Result<(), Failure> {
     let mut asked = deployment.client.subscribe("$JS.API.STREAM.MSG.GET.KV_PROJECTORS").await?;
     asked.next().await.ok_or("the connection to NATS has ended")?;

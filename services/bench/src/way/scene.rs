@@ -1,4 +1,4 @@
-//! One way from a publication to sockets: its processes, its clients, and what it has cost so far.
+//! One path from a publication to sockets: its processes, its clients, and its costs so far.
 
 use std::future::IntoFuture as _;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use crate::process::{Process, own};
 use crate::report::{each, progress};
 use crate::usage::Stopwatch;
 
-/// Clients on their way at the same time.
+/// The number of clients connecting at the same time.
 const UNDER_WAY: usize = 128;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,15 +34,15 @@ pub(super) struct Scene {
     pub(super) receivers: u64,
     context: Context,
     payload: Bytes,
-    /// `None` while they are listening.
+    /// `None` while the audience is receiving.
     audience: Option<Audience>,
-    /// In the order in which a message passes them; nats-server is before both.
+    /// In the order in which a message passes them; nats-server comes before both.
     services: [Process; 2],
     /// Microseconds of nats-server and of each service for a delivered message, by round.
     pub(super) costs: Vec<[f64; 3]>,
     /// From a publication to each arrival.
     pub(super) latencies: Vec<Duration>,
-    // Last, so that nobody misses it.
+    // Last, so that it ends after the processes that depend on it.
     deployment: Deployment,
 }
 
@@ -72,13 +72,13 @@ impl Scene {
         self.latencies.clear();
     }
 
-    /// Publishes so many events at once and waits until everybody has them, so many times. A client has
-    /// arrived when it has them all.
+    /// Publishes `pending` events at once and waits until all clients have them, `times` times. A client's arrival is
+    /// when it has all of them.
     pub(super) async fn play(&mut self, pending: u64, times: u64) -> Result<(), Failure> {
         let [first, second] = &self.services;
         let used = [self.deployment.server_pid()?, first.pid, second.pid].map(Stopwatch::start);
         for _ in 0..times {
-            let mut audience = self.audience.take().ok_or("nobody listens")?;
+            let mut audience = self.audience.take().ok_or("the audience is already receiving")?;
             let hearing = tokio::task::spawn_blocking(move || {
                 let moments = audience.hear(pending)?;
                 Ok::<_, Failure>((audience, moments))

@@ -12,13 +12,13 @@ pub(crate) struct ProjectorOptions {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProjectorCommand {
-    /// Rebuild a tenant's envelopes with the catalogs that run; delivery continues meanwhile
+    /// Rebuild a tenant's envelopes with the current catalogs; delivery continues meanwhile
     #[command(after_long_help = "Example:\n  tidings projector rebuild --tenant ops --since 7d --dry-run")]
     Rebuild(RebuildOptions),
-    /// Move a tenant's envelopes to another shard; its clients are asked to connect again
+    /// Move a tenant's envelopes to another shard; its clients are asked to reconnect
     #[command(after_long_help = "Example:\n  tidings projector move --tenant ops --to 1")]
     Move(MoveOptions),
-    /// Cancel a rebuild or a move; what was there before stays
+    /// Cancel a rebuild or a move; the tenant's current envelopes stay
     #[command(after_long_help = "Example:\n  tidings projector cancel --tenant ops")]
     Cancel {
         /// The tenant

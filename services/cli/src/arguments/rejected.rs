@@ -20,7 +20,7 @@ pub(crate) enum RejectedCommand {
     /// Show one rejected event with its headers and its data
     #[command(after_long_help = "Example:\n  tidings rejected show 18f3a0c2b41-42")]
     Show {
-        /// The tenant, to be sure that it is this tenant's
+        /// The tenant; fails if the event is another tenant's
         #[arg(long)]
         tenant: Option<String>,
         /// The event's position, as the list shows it
@@ -34,7 +34,7 @@ pub(crate) enum RejectedCommand {
     Drop(RejectedSelection),
 }
 
-/// Which rejected events are meant.
+/// Selects rejected events.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).multiple(true))]
 pub(crate) struct RejectedSelection {

@@ -1,6 +1,6 @@
-//! One address in front of several gateways: each connection goes to the next one that takes it.
+//! A load balancer for several gateways: each connection goes to the next gateway that accepts it.
 //!
-//! It carries bytes and knows no HTTP, so that WebSockets, TLS and the gateways' own answers pass as they are.
+//! It copies bytes and does not parse HTTP, so WebSockets, TLS and the gateways' answers pass unchanged.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// A gateway on this machine takes a connection at once, or it does not run.
+/// A gateway on this machine accepts a connection at once, or it does not run.
 const CONNECT: Duration = Duration::from_secs(1);
-/// How long to wait before connections are accepted again, such as when there are no file descriptors left.
+/// How long to wait before accepting again after an error, for example when no file descriptors are left.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// Carries connections to the gateways in turn, until cancelled.
+/// Forwards connections to the gateways in turn, until cancelled.
 pub(super) async fn balance(listener: TcpListener, gateways: Vec<SocketAddr>, stopped: CancellationToken) {
     let gateways: Arc<[SocketAddr]> = gateways.into();
     let mut first = 0;
@@ -32,14 +32,14 @@ pub(super) async fn balance(listener: TcpListener, gateways: Vec<SocketAddr>, st
     }
 }
 
-/// Carries one connection to the first gateway that takes it; closes it if none does.
+/// Forwards one connection to the first gateway that accepts it; closes it if none does.
 async fn carry(mut client: TcpStream, gateways: &[SocketAddr], first: usize) {
     for turn in 0..gateways.len() {
         let Some(gateway) = gateways.get((first + turn) % gateways.len()) else { continue };
         if let Ok(Ok(mut server)) = timeout(CONNECT, TcpStream::connect(gateway)).await {
-            // What is sent goes on at once: it is the gateway that decides what is sent together.
+            // Bytes are forwarded at once: the gateway decides what is sent together.
             let (_, _) = (client.set_nodelay(true), server.set_nodelay(true));
-            // How the connection ends is between client and gateway.
+            // The end of the connection concerns only client and gateway.
             let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
             return;
         }
@@ -52,7 +52,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that says its name to whoever connects.
+    /// A server that sends its name to each connection.
     async fn named(name: u8) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

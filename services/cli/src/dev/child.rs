@@ -1,4 +1,4 @@
-//! Processes that are started again when they end, until everything ends.
+//! Child processes that are restarted when they end, until shutdown.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -13,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Failure, report};
 
-/// Before something is started again, so that what cannot run does not keep the machine busy.
+/// The pause before a restart, so that a failing process does not keep the machine busy.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a service may take to end before it is killed; less than all services together have.
+/// How long a service may take to stop before it is killed; less than all services together are given.
 const STOP: Duration = Duration::from_secs(8);
 
-/// `tidings` with another command and other variables.
+/// A `tidings` process with another command and other variables.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) name: String,
@@ -34,7 +34,7 @@ impl Service {
         command
     }
 
-    /// Starts it, and again whenever it ends; tells `pid` which process it is.
+    /// Starts the process, restarts it whenever it ends, and sends its process id to `pid`.
     pub(super) async fn keep(
         self,
         program: std::path::PathBuf,
@@ -64,16 +64,16 @@ impl Service {
     }
 }
 
-/// Ends a process as its operator would. Dropping it kills it.
+/// Stops a process with its regular signal. Dropping it kills it.
 async fn stop(process: &Process) {
     if let Err(error) = process.signal(Signal::TERM) {
         report(&error);
     }
-    // Exceeding the bound, it is killed.
+    // On a timeout, it is killed.
     _ = timeout(STOP, process.ended()).await;
 }
 
-/// Starts a nats-server again whenever it ends; stops it in the end.
+/// Restarts a nats-server whenever it ends; stops it at shutdown.
 pub(super) async fn keep_server(
     mut server: NatsServer,
     name: String,

@@ -1,7 +1,7 @@
-//! `tidings dev --nodes 3`: three nats-servers, and two of each service on them, as processes of their own.
+//! `tidings dev --nodes 3`: three nats-servers, and two of each service, as separate processes.
 //!
-//! Everything that runs can be killed and comes back, so that one can see on one machine what a deployment does when
-//! something fails. Nothing outlives this process.
+//! Every process can be killed and is restarted, so that the behaviour of a deployment during faults can be observed
+//! on one machine. No child process outlives this one.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -31,19 +31,19 @@ use crate::failure::Failure;
 use crate::{catalogs, serve, token};
 
 const SERVERS: u16 = 3;
-/// Of each service.
+/// The number of processes of each service.
 const REPLICAS: usize = 2;
-/// What a gateway that is asked whether it serves may take to answer.
+/// How long a gateway may take to answer a readiness check.
 const ANSWER: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(100);
 const READY: &[u8] = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
-/// Starts everything, prints what is where, and ends all of it together.
+/// Starts everything, prints the addresses, and ends all of it together.
 pub(super) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<ExitCode, Failure> {
     let mut config = serve::configuration(file, SecretRule::Optional)?;
     config.streams.replicas = usize::from(SERVERS);
     let catalogs = catalogs::read(&config.schemas)?;
-    // Before NATS: if somebody else has the address, nothing needs to be cleaned up.
+    // Before NATS starts: if the address is in use, nothing needs to be cleaned up.
     check_free(&config)?;
     let front = TcpListener::bind(config.gateway.listen).await?;
     let telemetry = telemetry::start(&config.telemetry, "tidings-dev")?;
@@ -55,7 +55,7 @@ pub(super) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     tidings_projector::place_initially(&topology, &serve::shards(&config)?).await?;
     let gateways = free_addresses()?;
     let services = services(file, &config, &gateways, &shards_in_use(&config, &topology).await?);
-    // What is left of the connection would miss the servers when they end.
+    // The rest of the connection would report errors when the servers end.
     drop(topology);
 
     let shutdown = Shutdown::new();
@@ -80,7 +80,7 @@ pub(super) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     };
     let ending = serve::until_ended(shutdown.clone(), config.gateway.drain_time(), telemetry);
     let (ended, ()) = tokio::join!(ending, announced);
-    // The services go before what they run on.
+    // The services end before the servers that they use.
     servers_end.cancel();
     while let Some(stopped) = servers.join_next().await {
         stopped??;
@@ -88,7 +88,7 @@ pub(super) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     ended
 }
 
-/// Starts the services, and notes which process each is.
+/// Starts the services, and records their process ids.
 async fn start(services: Vec<Service>, shutdown: &Shutdown, places: &mut String) -> Result<(), Failure> {
     let program = std::env::current_exe()?;
     for service in services {
@@ -128,7 +128,7 @@ fn services(
     let gateways = gateways.iter().zip(1..).map(|(address, number)| {
         let mut own = vec![
             ("TIDINGS_GATEWAY__LISTEN", address.to_string()),
-            // Who tries it out has one address for everything.
+            // One address for everything is enough on a developer's machine.
             ("TIDINGS_GATEWAY__ADMIN_LISTEN", address.to_string()),
         ];
         if config.gateway.drain_time.is_none() {
@@ -144,7 +144,7 @@ fn services(
     projectors.chain(gateways).collect()
 }
 
-/// Waits until every gateway serves; where they speak TLS, until they listen.
+/// Waits until every gateway is ready; with TLS, until it listens.
 async fn serve_all(gateways: &[SocketAddr], speak_tls: bool) {
     for gateway in gateways {
         while !matches!(timeout(ANSWER, serves(*gateway, speak_tls)).await, Ok(Ok(true))) {
@@ -164,7 +164,7 @@ async fn serves(gateway: SocketAddr, speaks_tls: bool) -> std::io::Result<bool> 
     Ok(status.ends_with(b" 200"))
 }
 
-/// The ports of the servers: those of the configured addresses, or of the only one and behind it.
+/// The ports of the servers: those of the configured addresses, or consecutive ones from a single address.
 fn ports(urls: &str) -> Result<Vec<u16>, Failure> {
     let configured = urls.split(',').map(port_of).collect::<Result<Vec<u16>, Failure>>()?;
     let ports: Option<Vec<u16>> = match *configured {
@@ -179,7 +179,7 @@ fn ports(urls: &str) -> Result<Vec<u16>, Failure> {
     })
 }
 
-/// Addresses for the gateways, which keep them when they are started again.
+/// Chooses addresses for the gateways, which keep them across restarts.
 fn free_addresses() -> Result<Vec<SocketAddr>, Failure> {
     let taken = (0..REPLICAS).map(|_| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
     let taken = taken.collect::<Result<Vec<_>, _>>()?;

@@ -1,4 +1,4 @@
-//! Opening a connection, and what it means that it is not opened.
+//! Opens a connection, and classifies failures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Where to connect, and as whom.
+/// Where to connect, with which token.
 pub(super) struct Dial<'o> {
     pub(super) url: String,
     connector: Connector,
@@ -43,8 +43,8 @@ impl<'o> Dial<'o> {
         Ok(dial)
     }
 
-    /// Opens a connection that continues after a position, else where the device stands. Whether it is worth trying
-    /// again is in the inner result.
+    /// Opens a connection that continues after a position, or else after the device's position. The inner result is
+    /// an error if another attempt makes sense.
     pub(super) async fn open(&self, since: Option<&str>) -> Result<Result<Socket, Interruption>, Failure> {
         let (request, connector) = (self.request(since)?, self.connector.clone());
         let opening = tokio_tungstenite::connect_async_tls_with_config(request, None, false, Some(connector));
@@ -76,15 +76,15 @@ impl<'o> Dial<'o> {
         }
         let mut request = url
             .into_client_request()
-            .map_err(|error| format!("{:?} is no address of a gateway: {error}", self.url))?;
+            .map_err(|error| format!("{:?} is not the address of a gateway: {error}", self.url))?;
         let bearer = HeaderValue::from_str(&format!("Bearer {}", self.options.token))
-            .map_err(|_| "--token has characters that no token has")?;
+            .map_err(|_| "--token has characters that are not allowed in a token")?;
         request.headers_mut().insert(AUTHORIZATION, bearer);
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
         Ok(request)
     }
 
-    /// What the gateway said instead of accepting the connection.
+    /// Classifies the gateway's answer that refused the connection.
     fn refused(&self, response: &Response) -> Result<Interruption, Failure> {
         let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default());
         let status = response.status();
@@ -106,7 +106,7 @@ impl<'o> Dial<'o> {
     }
 }
 
-/// What to do about a token that counts no more.
+/// Advice about an invalid token.
 pub(super) const FRESH_TOKEN: &str =
     "; get a fresh token, as `tidings token` prints one, for --token or TIDINGS_TOKEN";
 
@@ -119,8 +119,8 @@ fn is_tls(error: &std::io::Error) -> bool {
     error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
 }
 
-/// The gateway that the configuration describes, on this machine. A certificate vouches for a name rather than for an
-/// address, so over TLS it is called `localhost`, unless it listens at one address that others reach.
+/// The URL of the configured gateway on this machine. Certificates are for names rather than addresses, so over TLS
+/// the host is `localhost`, unless the gateway listens on a specific external address.
 fn default_url(gateway: &GatewayConfig) -> String {
     let address = gateway.listen;
     if gateway.tls_certificate.is_none() {
@@ -132,7 +132,7 @@ fn default_url(gateway: &GatewayConfig) -> String {
     }
 }
 
-/// TLS or none, as the URL says.
+/// Chooses TLS or none, according to the URL.
 fn connector(url: &str, options: &ListenOptions) -> Result<Connector, Failure> {
     if !url.starts_with("wss://") {
         return match options.ca {

@@ -1,15 +1,15 @@
-//! What a gateway sends in `tidings.v1`, as far as a listener needs to tell it apart. Pure.
+//! Messages of a gateway in `tidings.v1`, as far as a listener distinguishes them. Pure.
 
 use serde_json::Value;
 
 /// A text message of the gateway.
 #[derive(Debug, PartialEq)]
 pub(super) enum Received {
-    /// A message, with the body as a plain client gets it.
+    /// A message, with the body as a plain client receives it.
     Envelope { sequence: u64, body: String },
     /// The answer to `ping`.
     Pong,
-    /// The connection is open, and stands at this position.
+    /// The connection is open, at this position.
     Welcome { position: String },
     /// Everything up to this position was sent.
     CaughtUp { position: String },
@@ -58,7 +58,7 @@ impl Received {
     }
 }
 
-/// Takes off what `tidings.v1` puts in front of a body: `{"seq":7,"id":"e-1","a":1}` is `{"a":1}`.
+/// Removes the members that `tidings.v1` adds to a body: `{"seq":7,"id":"e-1","a":1}` becomes `{"a":1}`.
 fn without_sequence(text: &str) -> Option<(u64, String)> {
     let (sequence, rest) = text.strip_prefix(r#"{"seq":"#)?.split_once(',')?;
     let rest = rest.strip_prefix(r#""id":"#)?;

@@ -1,4 +1,4 @@
-//! The progress of something that takes its time: a bar on a terminal, and a line now and then elsewhere.
+//! Progress of a long operation: a bar on a terminal, and a line from time to time elsewhere.
 
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
@@ -15,7 +15,7 @@ const LINE: Duration = Duration::from_secs(5);
 /// Progress on standard output.
 #[derive(Debug)]
 pub(crate) enum ProgressLine {
-    /// A line that is rewritten; none yet, or the last one stays.
+    /// A line that is rewritten; `None` before the first, or when the last one stays.
     Terminal(Option<ProgressBar>),
     /// When the last line was printed.
     Lines(Option<Instant>),
@@ -51,7 +51,7 @@ impl ProgressLine {
         Ok(())
     }
 
-    /// Leaves the last line as it is; what is printed next has a line of its own.
+    /// Keeps the last line; the next output starts a new one.
     pub(crate) fn close(&mut self) {
         if let Self::Terminal(bar) = self
             && let Some(bar) = bar.take()
@@ -61,7 +61,7 @@ impl ProgressLine {
     }
 }
 
-/// The templates are constants, so that the fallback is never used.
+/// The templates are constants, so the fallback is never used.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())

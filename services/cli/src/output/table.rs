@@ -1,14 +1,14 @@
-//! Columns for people, as wide as what is in them.
+//! Tables for display, with columns as wide as their content.
 
 use comfy_table::{ContentArrangement, presets};
 
 use super::{print, visible_name};
 use crate::failure::Failure;
 
-/// Rows that are held to find out how wide columns have to be; a longer table is printed in several parts.
+/// The number of rows that are buffered to determine column widths; a longer table is printed in several parts.
 const PAGE: usize = 1_000;
 
-/// A table that is printed as its rows come. What is in its cells may be anybody's text.
+/// A table that is printed while its rows arrive. Cells may hold untrusted text.
 #[derive(Debug)]
 pub(crate) struct Table<const COLUMNS: usize> {
     headings: [&'static str; COLUMNS],
@@ -26,12 +26,12 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         if self.page.len() == PAGE { self.flush() } else { Ok(()) }
     }
 
-    /// Prints what is left, or, of a table without rows, this text.
+    /// Prints the remaining rows, or this text if the table has none.
     pub(crate) fn finish(mut self, nothing: &str) -> Result<(), Failure> {
         if self.is_empty && self.page.is_empty() { print(nothing) } else { self.flush() }
     }
 
-    /// Prints what is there, so that what is said next comes after it.
+    /// Prints the buffered rows, so that other output follows them.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         if self.page.is_empty() {
             return Ok(());

@@ -1,8 +1,8 @@
-//! What a tenant's envelopes would be that were made anew, against those that there are. Pure.
+//! Compares the envelopes that a rebuild would write with those in the stream. Pure.
 //!
-//! Both are taken event by event, so that they are never held. What is kept is a few words for each `latest` subject on
-//! which something would be made that is not there: usually because a younger one has taken its place since, and then it
-//! is forgotten when that one comes.
+//! Both are compared event by event, so that neither is held in memory as a whole. A digest is kept for each `latest`
+//! subject whose rebuilt envelope is missing in the stream. Usually a newer envelope has replaced it, and the digest
+//! is dropped when that one is read.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -10,23 +10,23 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use tidings_catalog::Rejection;
 use tidings_model::{Class, Envelope, EnvelopeSubject, Origin, RawEvent};
 
-/// How many examples are kept of each kind.
+/// The number of examples of each kind.
 const EXAMPLES: usize = 3;
 
-/// How the envelopes of one event differ.
+/// Differences between the envelopes of one event.
 #[derive(Debug, Default)]
 pub(crate) struct Pairs {
-    /// Those that would be as they are.
+    /// Envelopes that would stay the same.
     pub(crate) same: Vec<Envelope>,
-    /// What is there and what it would be.
+    /// Stored envelopes and what would replace them.
     pub(crate) different: Vec<(Envelope, Envelope)>,
-    /// Those that would be made and are not there.
+    /// Envelopes that would be written and are not in the stream.
     pub(crate) new: Vec<Envelope>,
-    /// Those that are there and would not be made.
+    /// Envelopes in the stream that would not be written.
     pub(crate) gone: Vec<Envelope>,
 }
 
-/// Pairs the envelopes of one event: by subject, and what is left by class and address.
+/// Pairs the envelopes of one event: first by subject, then by class and address.
 pub(crate) fn pair(there: Vec<Envelope>, made: Vec<Envelope>) -> Pairs {
     let mut pairs = Pairs::default();
     let (there, left) =
@@ -42,7 +42,7 @@ impl Pairs {
     }
 }
 
-/// Hands out what has the same key, in order; returns what has no counterpart.
+/// Pairs envelopes with the same key, in order; returns those without a counterpart.
 fn pair_by<K: Eq + std::hash::Hash>(
     there: Vec<Envelope>,
     made: Vec<Envelope>,
@@ -65,7 +65,7 @@ fn pair_by<K: Eq + std::hash::Hash>(
     (unpaired, left)
 }
 
-/// Whether clients could tell the one from the other. The stream has times of expiry in whole seconds.
+/// Whether two envelopes are the same for clients. The stream stores expiry times in whole seconds.
 fn is_same(there: &Envelope, made: &Envelope) -> bool {
     let second = |envelope: &Envelope| envelope.expires_at.map(time::OffsetDateTime::unix_timestamp);
     there.subject == made.subject
@@ -77,29 +77,30 @@ fn is_same(there: &Envelope, made: &Envelope) -> bool {
 /// The result so far.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
-    /// Events that were compared.
+    /// The number of compared events.
     pub(crate) events: u64,
-    /// Events that are not projected yet.
+    /// The number of events that are not projected yet.
     pub(crate) waiting: u64,
-    /// Envelopes that would be as they are.
+    /// The number of envelopes that would stay the same.
     pub(crate) same: u64,
-    /// Envelopes that would be otherwise.
+    /// Envelopes that would change.
     pub(crate) different: Kind<(Envelope, Option<Envelope>)>,
-    /// Envelopes that would be there and are not.
+    /// Envelopes that would be new.
     pub(crate) new: Kind<Envelope>,
-    /// Envelopes that would not be there any more.
+    /// Envelopes that would be gone.
     pub(crate) gone: Kind<Envelope>,
-    /// Envelopes of events that are not among those that would be projected.
+    /// The number of envelopes of events that a rebuild would not project.
     pub(crate) older: u64,
     /// Rejected events, by reason.
     pub(crate) reasons: BTreeMap<&'static str, u64>,
-    /// Some of them.
+    /// Some rejected events.
     pub(crate) rejected: Vec<(RawEvent, Rejection)>,
-    /// What would be made of `latest` subjects and is not there, unless a younger one has taken its place.
+    /// Envelopes of `latest` subjects that would be written and are not in the stream, unless a newer one has
+    /// replaced them.
     open: HashMap<EnvelopeSubject, Open>,
 }
 
-/// How many there are of a kind, and some of them.
+/// The number of differences of a kind, and some examples.
 #[derive(Debug)]
 pub(crate) struct Kind<E> {
     pub(crate) count: u64,
@@ -124,9 +125,9 @@ impl<E> Kind<E> {
 #[derive(Debug)]
 struct Open {
     origin: Origin,
-    /// Of what clients are given.
+    /// Digest of what clients receive.
     digest: u64,
-    /// Itself, of the first few.
+    /// The envelope itself, for the first few.
     envelope: Option<Envelope>,
 }
 
@@ -136,7 +137,7 @@ impl Comparison {
         self.different.count == 0 && self.new.count == 0 && self.gone.count == 0
     }
 
-    /// Takes the envelopes of the next event.
+    /// Adds the envelopes of the next event.
     pub(crate) fn take(&mut self, pairs: Pairs) {
         for envelope in pairs.same {
             self.same += 1;
@@ -158,8 +159,8 @@ impl Comparison {
         }
     }
 
-    /// Takes an envelope that lies behind those of later events. What was held back does, and its counterpart is open;
-    /// what has none would not be made.
+    /// Adds an envelope that is stored behind those of later events. A held envelope is, and its counterpart is open;
+    /// one without a counterpart would not be written.
     pub(crate) fn take_late(&mut self, there: Envelope) {
         let is_counterpart = |open: &Open| open.origin.event == there.origin.event;
         if !self.open.get(&there.subject).is_some_and(is_counterpart) {
@@ -174,7 +175,7 @@ impl Comparison {
         }
     }
 
-    /// Takes an event that the catalog rejects.
+    /// Adds an event that the catalog rejects.
     pub(crate) fn reject(&mut self, event: RawEvent, rejection: Rejection) {
         *self.reasons.entry(rejection.reason.as_str()).or_default() += 1;
         if self.rejected.len() < EXAMPLES {
@@ -182,7 +183,7 @@ impl Comparison {
         }
     }
 
-    /// No more is to come: what is still open would be new.
+    /// Ends the comparison: open envelopes would be new.
     pub(crate) fn finish(mut self) -> Self {
         for (_, open) in std::mem::take(&mut self.open) {
             self.new.add(|| open.envelope);
@@ -244,7 +245,7 @@ mod tests {
         let mut comparison = Comparison::default();
         let there =
             ["1.0 durable.user.ada.note.- a", "1.1 durable.user.bob.note.- b", "1.2 durable.all.-.note.- c"];
-        // Another part of the event goes to ada, bob's is another message, all is replaced by a topic.
+        // Ada receives another part of the event, bob's message differs, and a topic replaces all.
         let made = [
             "1.1 durable.user.ada.note.- a",
             "1.0 durable.user.bob.memo.- b",
@@ -270,10 +271,10 @@ mod tests {
             comparison.take(pair(Vec::new(), vec![latest(event, "a")]));
         }
         assert_eq!(comparison.open.len(), 1);
-        // Only the newest is still there.
+        // Only the newest is still in the stream.
         comparison.take(pair(vec![latest(10, "a")], vec![latest(10, "a")]));
         assert_eq!(comparison.open.len(), 0);
-        // Of b, the newest is missing, and of c, one that is there would not be made.
+        // The newest of b is missing, and one of c would not be written.
         comparison.take(pair(Vec::new(), vec![latest(11, "b")]));
         comparison.take(pair(vec![latest(12, "c")], Vec::new()));
         check(&comparison.finish(), [1, 0, 1, 1]);

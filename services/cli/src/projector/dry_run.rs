@@ -1,6 +1,6 @@
-//! `tidings projector rebuild --dry-run`: what the catalogs would make of the events, against what there is.
+//! `tidings projector rebuild --dry-run`: compares what the catalogs would produce with the stored envelopes.
 //!
-//! Nothing is written. Events and envelopes are both read in order, and one event's are in memory at a time.
+//! Nothing is written. Events and envelopes are both read in order, and only one event's are in memory at a time.
 
 mod purges;
 mod report;
@@ -26,7 +26,7 @@ use crate::catalogs;
 use crate::failure::Failure;
 use crate::output::{print_json, print_text};
 
-/// How long to wait for what is said to be there.
+/// How long to wait for messages that the stream reports as present.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Compares, and prints the result.
@@ -39,9 +39,7 @@ pub(super) async fn run(
 ) -> Result<ExitCode, Failure> {
     let read = catalogs::read(&config.schemas)?;
     if !read.catalogs.contains_key(tenant) {
-        return Err(
-            format!("there is no catalog of tenant {tenant}; there are those of {}", read.tenants()).into()
-        );
+        return Err(format!("tenant {tenant} has no catalog; catalogs exist for {}", read.tenants()).into());
     }
     let home = topology.home(tenant).await?;
     let window = home.topology.settings().duplicate_window;
@@ -54,7 +52,7 @@ pub(super) async fn run(
         since,
         dedup: Dedup::new(window),
         purges: Purges::open(&home, tenant).await?,
-        // Without a consumer nobody says what still waits.
+        // Without a consumer, the number of waiting events is unknown.
         projected: projected_through(&home.topology, &consumer).await?.unwrap_or(u64::MAX),
         max_age: home.topology.settings().envelopes_max_age,
         comparison: Comparison::default(),
@@ -74,11 +72,11 @@ struct DryRun<'c> {
     max_event_bytes: usize,
     there: There,
     made: Made,
-    /// Events before it are read because those behind it may be their repetitions.
+    /// Events before this time are read as well, because later ones may repeat them.
     since: Option<OffsetDateTime>,
     dedup: Dedup,
     purges: Purges,
-    /// The sequence of the event up to which all were projected.
+    /// The sequence up to which all events are projected.
     projected: u64,
     /// How long envelopes are kept.
     max_age: Duration,
@@ -107,7 +105,7 @@ impl DryRun<'_> {
             let at = envelope.origin.event;
             match first {
                 Some(first) if at.epoch == first.epoch && at.sequence >= first.sequence => {
-                    // What lies behind the end has come since.
+                    // Later events were published since the start.
                     if at.sequence <= end {
                         self.comparison.take_late(envelope);
                     }
@@ -118,7 +116,7 @@ impl DryRun<'_> {
         Ok(self.comparison.finish())
     }
 
-    /// Compares what would be made of an event with what is there of it.
+    /// Compares the envelopes that an event would produce with its stored ones.
     async fn take(&mut self, event: RawEvent, there: Vec<Envelope>) -> Result<(), Failure> {
         self.comparison.events += 1;
         let made = self.dedup.project(self.catalogs, &event, self.max_event_bytes);
@@ -138,7 +136,7 @@ impl DryRun<'_> {
         Ok(())
     }
 
-    /// Takes what is there of an event, after what lies before that.
+    /// Reads the stored envelopes of an event, after all before them.
     async fn take_up_to(&mut self, first: Position, event: Position) -> Result<Vec<Envelope>, Failure> {
         let mut found = Vec::new();
         while let Some(next) = self.there.peek().await? {
@@ -159,8 +157,8 @@ impl DryRun<'_> {
         Ok(found)
     }
 
-    /// Whether a rebuild would write an envelope that is not there: it has not expired since, was not removed, and is
-    /// not one whose turn comes yet.
+    /// Whether a rebuild would write an envelope that is not stored: it has not expired, was not purged, and is not
+    /// held back.
     async fn would_be_written(&mut self, event: &RawEvent, envelope: &Envelope) -> Result<bool, Failure> {
         let (now, subject) = (OffsetDateTime::now_utc(), &envelope.subject);
         let catalog = self.catalogs.get(&subject.tenant).zip(event.name().ok());
@@ -176,7 +174,7 @@ fn has_expired(envelope: &Envelope) -> bool {
     envelope.expires_at.is_some_and(|expires_at| expires_at <= OffsetDateTime::now_utc())
 }
 
-/// The envelopes that there are, in order.
+/// The stored envelopes, in order.
 struct There {
     follower: EnvelopeFollower,
     ready: VecDeque<Envelope>,
@@ -215,12 +213,12 @@ impl There {
     }
 }
 
-/// The events that would be projected, in order, up to the last that there was at the beginning.
+/// The events that would be projected, in order, up to the last one at the start.
 struct Made {
     topology: Topology,
     tenant: Tenant,
     history: EventHistory,
-    /// The sequence of that one; 0 if there was none.
+    /// The sequence of the last one; 0 if there was none.
     end: u64,
 }
 
@@ -244,7 +242,7 @@ impl Made {
                 return Ok(None);
             }
             if timeout(PATIENCE, self.history.ready()).await.is_err() {
-                // What was left may have been removed meanwhile.
+                // The remaining events may have been removed meanwhile.
                 let last = last_event(&self.topology, &self.tenant).await?;
                 self.end = self.end.min(last.map_or(0, |last| last.sequence));
             }

@@ -1,4 +1,4 @@
-//! `tidings projector ls`: where tenants' envelopes are.
+//! `tidings projector ls`: lists where tenants' envelopes are.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -14,12 +14,12 @@ use crate::failure::Failure;
 use crate::output::{Table, print_json, rfc3339};
 use crate::serve;
 
-/// Prints a line for each tenant that is placed, configured or has a catalog.
+/// Prints a line for each tenant that has a record, is configured or has a catalog.
 pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, Failure> {
     let topology = super::topology(config).await?;
     let AllPlacements { placements, unreadable } = topology.placements().all().await?;
     let configured = serve::shards(config)?;
-    // Whoever looks may have no catalogs; then there are no names to show.
+    // Without local catalogs, there are no names to add.
     let served = catalogs::read_texts(&config.schemas).unwrap_or_default();
     let tenants: BTreeSet<&Tenant> =
         placements.keys().chain(&unreadable).chain(configured.keys()).chain(served.keys()).collect();
@@ -52,7 +52,7 @@ pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, Failure
     Ok(ExitCode::SUCCESS)
 }
 
-/// When they came there; nothing for a tenant's first place, and when the stream has forgotten it.
+/// When the tenant moved to its place; `None` for its first place, or if the stream no longer knows.
 async fn since(topology: &Topology, stay: PastPlacement) -> Result<Option<String>, Failure> {
     let Some(position) = stay.since else { return Ok(None) };
     let time = placed_at(&topology.on(stay.place.shard).await?, position).await?;
@@ -85,7 +85,7 @@ fn under_way(rebuild: &Rebuild) -> String {
     }
 }
 
-/// What scripts read; the form in which placements are stored is another matter.
+/// The JSON for scripts; independent of how placements are stored.
 fn described(tenant: &Tenant, placement: &Placement, since: Option<&str>) -> Value {
     let place = placement.current.place;
     let next = placement.next.as_ref().map(|next| {

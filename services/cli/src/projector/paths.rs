@@ -1,19 +1,19 @@
-//! Where two JSON values differ. Pure.
+//! Finds where two JSON values differ. Pure.
 
 use serde_json::Value;
 
-/// A place at which two values are not the same.
+/// A place at which two values differ.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Change {
-    /// JSON pointer (RFC 6901) of the place.
+    /// Its JSON pointer (RFC 6901).
     pub(crate) pointer: String,
-    /// What one has there, if anything.
+    /// The first value's content there, if any.
     pub(crate) before: Option<Value>,
-    /// What the other one has there.
+    /// The second value's content there.
     pub(crate) after: Option<Value>,
 }
 
-/// The innermost places at which the values differ, in the order in which they are written.
+/// The innermost places at which the values differ, in the order of writing.
 pub(crate) fn changes(before: &Value, after: &Value) -> Vec<Change> {
     let mut found = Vec::new();
     collect(String::new(), Some(before), Some(after), &mut found);

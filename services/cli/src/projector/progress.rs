@@ -1,4 +1,4 @@
-//! How far a rebuild is, in words. Pure.
+//! Describes the progress of a rebuild. Pure.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,21 +6,21 @@ use std::time::Duration;
 use tidings_model::{Place, Placement, Progress, Rebuild};
 use tokio::time::Instant;
 
-/// Over how long the rate is taken.
+/// The time over which the rate is measured.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// What has become of a rebuild that was asked for.
+/// The state of a requested rebuild.
 #[derive(Debug, PartialEq)]
 pub(crate) enum State<'p> {
-    /// It waits for its projector, or is being made.
+    /// It waits for its projector, or is in progress.
     UnderWay(&'p Rebuild),
     /// It has become the current generation.
     Done,
-    /// Somebody cancelled it.
+    /// It was cancelled.
     Cancelled,
 }
 
-/// What a placement says of the rebuild that makes `place`.
+/// The state, according to a placement, of the rebuild that produces `place`.
 pub(crate) fn state(placement: &Placement, place: Place) -> State<'_> {
     match &placement.next {
         Some(rebuild) if rebuild.place == place => State::UnderWay(rebuild),
@@ -29,16 +29,16 @@ pub(crate) fn state(placement: &Placement, place: Place) -> State<'_> {
     }
 }
 
-/// How fast events are projected.
+/// The rate at which events are projected.
 #[derive(Debug, Default)]
 pub(crate) struct Pace(VecDeque<(Instant, u64)>);
 
 impl Pace {
-    /// So many events were done then.
+    /// Notes how many events were done at this time.
     pub(crate) fn note(&mut self, at: Instant, events: u64) {
         match self.0.back() {
             Some((_, last)) if *last == events => return,
-            // A projector that took over began anew.
+            // A projector that took over started from the beginning.
             Some((_, last)) if *last > events => self.0.clear(),
             _ => {}
         }
@@ -48,7 +48,7 @@ impl Pace {
         }
     }
 
-    /// Events in a second over the last seconds, as far as that is known.
+    /// Events per second over the last seconds, if known.
     #[expect(clippy::cast_precision_loss, reason = "it is shown to people, rounded")]
     fn per_second(&self) -> Option<f64> {
         let ((first, before), (last, after)) = (self.0.front()?, self.0.back()?);
@@ -92,7 +92,7 @@ mod tests {
         let position = Position { epoch: tidings_model::Epoch(1), sequence: 1 };
         placement.switch(place, position);
         assert_eq!(state(&placement, place), State::Done);
-        // The next one is another one's.
+        // The next rebuild is another one.
         assert!(placement.request(ShardNumber(1), None, 6));
         assert_eq!(state(&placement, place), State::Done);
     }
@@ -114,7 +114,7 @@ mod tests {
             pace.note(after(second), 100 + second * 50);
         }
         assert!(said(&pace, 1_100, 6_000).contains("6000 left, 50 events/s, 2m left"), "{pace:?}");
-        // Somebody took over and began anew.
+        // Another projector took over and started from the beginning.
         pace.note(after(21), 10);
         pace.note(after(22), 20);
         assert!(said(&pace, 20, 100).contains(", 10 events/s, 10s left"), "{pace:?}");

@@ -1,4 +1,4 @@
-//! Watch a rebuild until it is done. It goes on without anybody who looks: ending this ends nothing.
+//! Watches a rebuild until it has ended. The rebuild does not depend on this command.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use super::progress::{Pace, State, state};
 use crate::failure::{Failure, line, report};
 use crate::output::{ProgressLine, print};
 
-/// Time between two looks at the progress.
+/// Time between two checks of the progress.
 const LOOK: Duration = Duration::from_millis(500);
-/// A projector reports its progress once a second; one that reports nothing for this long does not seem to run.
+/// A projector reports progress once a second; one that reports nothing for this long probably does not run.
 const SILENCE: Duration = Duration::from_secs(6);
 /// Exit code of a command that Ctrl-C ended (128 and the signal's number).
 const INTERRUPTED: u8 = 130;
@@ -36,7 +36,7 @@ pub(crate) async fn watch(
         is_silent: false,
         is_away: false,
     };
-    // From here on Ctrl-C ends the watch, and says that the rebuild goes on.
+    // From here on, Ctrl-C ends the watch and prints that the rebuild goes on.
     watch.run(signal(SignalKind::interrupt())?).await
 }
 
@@ -59,9 +59,9 @@ struct Watch<'f> {
     progress: Option<Progress>,
     /// When the progress last changed.
     changed_at: Instant,
-    /// The projector's silence was reported.
+    /// Whether the projector's silence was reported.
     is_silent: bool,
-    /// NATS does not answer, and that was reported.
+    /// Whether an outage of NATS was reported.
     is_away: bool,
 }
 
@@ -145,7 +145,7 @@ impl Watch<'_> {
         if !self.is_away {
             self.is_away = true;
             self.line.close();
-            report(&*Failure::from(format!("{}; looking again", line(error))));
+            report(&*Failure::from(format!("{}; trying again", line(error))));
         }
         // No progress could arrive meanwhile.
         self.changed_at = Instant::now();

@@ -1,7 +1,7 @@
-//! What is kept of an event that may come again: a few bytes, whatever its size. Pure.
+//! Fingerprints: the few bytes that are kept of an event to detect its repetition, whatever its size. Pure.
 //!
-//! The hashes are keyed, with keys of this process, so that nobody can choose two ids that look alike. They never leave
-//! the process.
+//! The hashes are keyed with keys of this process, so that a producer cannot construct colliding ids. They never
+//! leave the process.
 
 use std::hash::{BuildHasher as _, Hash as _, Hasher, RandomState};
 
@@ -16,24 +16,24 @@ pub(crate) struct Fingerprints {
     content: RandomState,
 }
 
-/// One event, as far as it matters whether it comes again.
+/// What identifies an event and its content for deduplication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Occurrence {
-    /// Of source and id.
+    /// Hash of source and id.
     pub(super) identity: u128,
-    /// Of what the event says.
+    /// Hash of the event's content.
     pub(super) content: u64,
-    /// When `EVENTS` stored it.
+    /// When `EVENTS` stored the event.
     pub(super) stored_at: OffsetDateTime,
-    /// Where it lies.
+    /// The event's sequence in `EVENTS`.
     pub(super) sequence: u64,
-    /// Where it lay when it was tried first, and how often it was tried.
+    /// The position of the event's first attempt, and the number of attempts.
     pub(super) first: Position,
     pub(super) attempts: u32,
 }
 
 impl Fingerprints {
-    /// Nothing for an event whose producer gave it no id: it never comes again.
+    /// Returns `None` for an event without an id of its producer: it has no repetitions.
     pub(super) fn of(&self, raw: &RawEvent, event: &Event) -> Option<Occurrence> {
         let identity = event.identity()?;
         let [one, other] = self.identity.each_ref().map(|keys| keys.hash_one(identity));
@@ -55,8 +55,8 @@ impl Fingerprints {
         hasher.finish()
     }
 
-    /// Values that are the same to [`number::is_same`] are the same here: a producer that sends an event again may write
-    /// its members in another order.
+    /// Hashes values that are equal to [`number::is_same`] alike, and members in any order: a producer that sends an
+    /// event again may write its members in another order.
     fn write(&self, hasher: &mut impl Hasher, value: &Value) {
         std::mem::discriminant(value).hash(hasher);
         match value {

@@ -1,19 +1,20 @@
-//! The events of one tenant that may come again. Pure.
+//! Memory of the events of one tenant that may be repeated. Pure.
 //!
-//! An event with the source and the id of one that was stored less than the window before comes again; what is stored
-//! in between prolongs nothing but its own: a repetition counts as an occurrence, too. So what is decided depends on the
-//! events of one window before, and on no clock: whoever reads `EVENTS` from there decides alike.
+//! An event is a repetition if one with the same source and id was stored less than the window before. A repetition
+//! counts as an occurrence, too, so it prolongs the window of its own id and of no other. A decision therefore
+//! depends on the events of one window before, and on no clock: each projector that reads `EVENTS` from there decides
+//! alike.
 //!
-//! An event that was rejected is not remembered: its id is free. What is read back, to fill the memory, may have been
-//! rejected; it is [`Found::is_certain`] once somebody has looked.
+//! A rejected event is not remembered: its id is free. An event that is read back to fill the memory may have been
+//! rejected; it is [`Found::is_certain`] once that has been checked.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::fingerprint::Occurrence;
 
-/// How many events of a tenant are remembered at most, the youngest: 2,000 a second in two minutes. Each takes about
-/// 200 bytes.
+/// The largest number of events remembered per tenant, the newest ones: 2,000 a second in two minutes. Each takes
+/// about 200 bytes.
 pub(crate) const MAX_REMEMBERED: usize = 1 << 18;
 
 #[derive(Debug)]
@@ -21,24 +22,24 @@ pub(crate) struct Memory {
     window: Duration,
     bound: usize,
     entries: HashMap<u128, Entry>,
-    /// Each occurrence that was remembered, the oldest first.
+    /// Every remembered occurrence, oldest first.
     in_order: VecDeque<(u128, u64)>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     last: Occurrence,
-    /// It is known not to have been rejected.
+    /// Whether the event is known not to have been rejected.
     is_certain: bool,
 }
 
-/// An event that came before.
+/// An earlier event with the same source and id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) last: Occurrence,
-    /// It says the same.
+    /// Whether its content is the same.
     pub(crate) is_same: bool,
-    /// It is known not to have been rejected.
+    /// Whether it is known not to have been rejected.
     pub(crate) is_certain: bool,
 }
 
@@ -51,7 +52,7 @@ impl Memory {
         Self { window, bound, entries: HashMap::new(), in_order: VecDeque::new() }
     }
 
-    /// The last event before this one with its source and id, within the window.
+    /// Finds the last event before this one with its source and id, within the window.
     pub(crate) fn find(&self, occurrence: &Occurrence) -> Option<Found> {
         let Entry { last, is_certain } = *self.entries.get(&occurrence.identity)?;
         let is_past = last.stored_at + self.window <= occurrence.stored_at;
@@ -63,7 +64,7 @@ impl Memory {
         Some(Found { last, is_same: last.content == occurrence.content, is_certain })
     }
 
-    /// Remembers an event that was accepted, or is a repetition of one. `is_certain`: it was not rejected.
+    /// Remembers an event that was accepted, or that repeats an accepted one. `is_certain`: it was not rejected.
     pub(crate) fn remember(&mut self, occurrence: Occurrence, is_certain: bool) {
         let Occurrence { identity, sequence, stored_at, .. } = occurrence;
         self.entries.insert(identity, Entry { last: occurrence, is_certain });
@@ -81,19 +82,19 @@ impl Memory {
         }
     }
 
-    /// What was found was not rejected.
+    /// Marks the found event as not rejected.
     pub(crate) fn confirm(&mut self, found: &Found) {
         if let Some(entry) = self.entries.get_mut(&found.last.identity) {
             entry.is_certain = true;
         }
     }
 
-    /// What was found was rejected.
+    /// Removes the found event: it was rejected.
     pub(crate) fn free(&mut self, found: &Found) {
         self.entries.remove(&found.last.identity);
     }
 
-    /// The event with this sequence was rejected after it was remembered.
+    /// Removes the event with this sequence: it was rejected after it was remembered.
     pub(crate) fn forget(&mut self, sequence: u64) {
         self.entries.retain(|_, entry| entry.last.sequence != sequence);
     }
@@ -122,17 +123,17 @@ mod tests {
         }
     }
 
-    /// What is decided of an event.
+    /// The decision about an event.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     enum Verdict {
         New,
         Repetition,
         Reused,
-        /// For a reason of its own.
+        /// Rejected for a reason of its own.
         Rejected,
     }
 
-    /// Decides as a projector does; `rejected` is asked what `REJECTED` has.
+    /// Decides as a projector does; `rejected` stands for `REJECTED`.
     fn decide(memory: &mut Memory, event: &Occurrence, is_good: bool, rejected: &BTreeSet<u64>) -> Verdict {
         let mut found = memory.find(event);
         if let Some(uncertain) = found.filter(|found| !found.is_certain) {
@@ -180,7 +181,7 @@ mod tests {
     }
 
     proptest! {
-        /// Each decision is what the events of the window before say.
+        /// Each decision depends on the events of the window before, and on nothing else.
         #[test]
         fn like_looking_at_all_events(events in events()) {
             let (mut memory, mut rejected) = (Memory::new(WINDOW), BTreeSet::new());
@@ -203,7 +204,7 @@ mod tests {
             }
         }
 
-        /// Whoever takes over anywhere, and reads back one window, decides as the one who read everything.
+        /// A projector that takes over anywhere and reads back one window decides as one that read everything.
         #[test]
         fn whoever_takes_over_decides_alike(events in events(), start in 0..120_usize) {
             let (mut memory, mut rejected) = (Memory::new(WINDOW), BTreeSet::new());
@@ -217,7 +218,7 @@ mod tests {
                 decided.push(verdict);
             }
             let (before, after) = events.split_at(start);
-            // What has become of these is known when the others are decided.
+            // The fate of these is known when the others are decided.
             let mut rejected: BTreeSet<_> =
                 rejected.into_iter().filter(|sequence| *sequence < after[0].0.sequence).collect();
             let since = after[0].0.stored_at - WINDOW;
@@ -234,7 +235,7 @@ mod tests {
             }
         }
 
-        /// Memory is bounded, and what is remembered are the youngest.
+        /// Memory is bounded; the newest events stay in it.
         #[test]
         fn no_more_is_remembered_than_the_bound(events in events(), bound in 1..6_usize) {
             let mut memory = Memory::bounded(WINDOW, bound);
@@ -261,7 +262,7 @@ mod tests {
         let mut memory = Memory::new(WINDOW);
         let original = at(1, 0, 1, 1);
         let retry = |sequence| Occurrence { sequence, attempts: 2, ..original };
-        // Read back, and retried since, so that `REJECTED` does not have it any more.
+        // Read back, and retried since, so `REJECTED` no longer has it.
         memory.remember(original, false);
         assert_eq!(memory.find(&retry(2)), None);
         memory.remember(retry(2), true);

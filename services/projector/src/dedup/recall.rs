@@ -1,10 +1,10 @@
-//! What the events before say of one that live projecting has read.
+//! Decides whether an event that live projecting has read is a repetition.
 //!
-//! A tenant's memory is filled when its first event with an id is read, from the events of a window before in `EVENTS`: by
-//! a projector that starts or takes over, and when a tenant moves in. It is right as long as every event is seen, so it
-//! is thrown away when some were passed over, which another projector has seen. What was read back is not known to have
-//! been accepted; if it matters, `REJECTED` is asked. It does not have what was dropped by hand since: that counts as
-//! accepted.
+//! A tenant's memory is filled from the events of one window before in `EVENTS` when the tenant's first event with an
+//! id is read: after a start, after a takeover, and when a tenant moves in. The memory is right as long as this
+//! projector sees every event. It is discarded when events were passed over, because another projector has seen
+//! those. Whether an event that was read back had been accepted is unknown; where it matters, `REJECTED` is read. An
+//! event that an operator has dropped from `REJECTED` since counts as accepted.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -20,9 +20,9 @@ use super::fingerprint::{Fingerprints, Occurrence};
 use super::memory::{Found, Memory};
 use super::reused;
 
-/// How long to wait for events that are said to be there.
+/// How long to wait for events that the stream reports as present.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Repetitions are counted in the log as often as this.
+/// The interval in which the number of repetitions is logged.
 const REPORT: Duration = Duration::from_secs(60);
 
 /// The memories of all tenants of a shard.
@@ -32,20 +32,20 @@ pub(crate) struct Recall {
     window: Duration,
     prints: Fingerprints,
     memories: HashMap<Tenant, Memory>,
-    /// The last event that was seen.
+    /// The last event that was read.
     last: Option<Position>,
     repetitions: u64,
     reported: Option<Instant>,
 }
 
-/// What an event is.
+/// The verdict about an event.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// To be projected, and then [`Recall::accept`]ed if it is not rejected.
+    /// To be projected, and then passed to [`Recall::accept`] if it is not rejected.
     New(Option<Occurrence>),
-    /// It came before.
+    /// It repeats an earlier event.
     Repetition,
-    /// Another one has its id.
+    /// It reuses the id of a different event.
     Reused(Rejection),
 }
 
@@ -63,8 +63,7 @@ impl Recall {
         }
     }
 
-    /// Is told of every event that live projecting reads, before anything else. Of a tenant that is elsewhere, nothing is
-    /// known.
+    /// Notes each event that live projecting reads; must be called first. Forgets a tenant that is in another shard.
     pub(crate) fn follow(&mut self, tenant: &str, event: Position, is_here: bool) {
         let is_next = |last: Position| last.epoch == event.epoch && last.sequence + 1 == event.sequence;
         if !self.last.is_some_and(is_next) {
@@ -76,7 +75,7 @@ impl Recall {
         self.last = Some(event);
     }
 
-    /// Whether an event came before.
+    /// Decides whether an event is a repetition.
     pub(crate) async fn judge(&mut self, raw: &RawEvent, event: &Event) -> Result<Verdict, RecallError> {
         let Some(occurrence) = self.prints.of(raw, event) else { return Ok(Verdict::New(None)) };
         let tenant = &event.tenant;
@@ -96,7 +95,7 @@ impl Recall {
         }
     }
 
-    /// What the events of a window before this one say.
+    /// Fills a memory with the events of one window before this one.
     async fn filled(&self, raw: &RawEvent, tenant: &Tenant) -> Result<Memory, RecallError> {
         let mut memory = Memory::new(self.window);
         let since = raw.stored_at - self.window;
@@ -126,13 +125,14 @@ impl Recall {
         tracing::debug!(subject = event.subject, event = %event.position, of = found.last.sequence, "repetition dropped");
         if self.reported.is_none_or(|reported| reported.elapsed() >= REPORT) {
             let repetitions = self.repetitions;
-            tracing::info!(repetitions, subject = event.subject, "dropped events that came again");
+            tracing::info!(repetitions, subject = event.subject, "dropped repetitions of events");
             (self.repetitions, self.reported) = (0, Some(Instant::now()));
         }
     }
 }
 
-/// Which of a tenant's events were not accepted because of others with their ids, from `first` to `last`.
+/// Finds which of a tenant's events from `first` to `last` were dropped or rejected because of earlier events with
+/// their ids.
 pub(crate) async fn dropped(
     topology: &Topology,
     tenant: &Tenant,
@@ -154,7 +154,7 @@ pub(crate) async fn dropped(
     Ok(dropped)
 }
 
-/// A tenant's events up to one of them, without it.
+/// Reads a tenant's events up to, and without, a given one.
 struct ReadBack {
     history: EventHistory,
     until: Position,
@@ -171,14 +171,14 @@ impl ReadBack {
         Ok(Self { history, until })
     }
 
-    /// The next one with an id.
+    /// The next event with an id.
     async fn next(&mut self, prints: &Fingerprints) -> Result<Option<Occurrence>, RecallError> {
         loop {
             while let Some(raw) = self.history.take() {
                 if raw.position.epoch != self.until.epoch || raw.position.sequence >= self.until.sequence {
                     return Ok(None);
                 }
-                // What is no event was rejected.
+                // An event that cannot be parsed was rejected.
                 let occurrence = raw.read().ok().and_then(|event| prints.of(&raw, &event));
                 if occurrence.is_some() {
                     return Ok(occurrence);
@@ -187,13 +187,13 @@ impl ReadBack {
             if self.history.left() == 0 {
                 return Ok(None);
             }
-            // What is left may have been removed just now; then it is begun again.
+            // The rest may have been removed just now; then the reading starts again.
             timeout(PATIENCE, self.history.ready()).await?;
         }
     }
 }
 
-/// Takes an event over into the memory that may have been rejected.
+/// Adds an event that may have been rejected to the memory.
 async fn read_back(
     rejections: &Rejections,
     tenant: &Tenant,
@@ -212,7 +212,7 @@ async fn read_back(
     Ok(())
 }
 
-/// The last event before this one with its source and id that was not rejected.
+/// Finds the last event before this one with its source and id that was not rejected.
 async fn certain(
     rejections: &Rejections,
     tenant: &Tenant,
@@ -233,20 +233,20 @@ async fn is_accepted(rejections: &Rejections, tenant: &Tenant, found: &Found) ->
         return Ok(true);
     }
     let rejected = rejections.rejected_at(tenant, found.last.first).await?;
-    // One that was rejected again since was rejected before.
+    // An event that was rejected again since had been rejected before.
     Ok(rejected.is_none_or(|rejected| rejected.sequence < found.last.sequence))
 }
 
-/// It cannot be found out now whether an event came before.
+/// Whether an event is a repetition cannot be determined right now.
 #[derive(Debug, thiserror::Error)]
 pub enum RecallError {
-    /// `EVENTS` is not read.
-    #[error("the tenant's events before it cannot be read")]
+    /// `EVENTS` cannot be read.
+    #[error("cannot read the tenant's earlier events")]
     History(#[from] HistoryError),
     /// NATS sends nothing.
-    #[error("the tenant's events before it do not come")]
+    #[error("NATS does not send the tenant's earlier events")]
     Silence(#[from] Elapsed),
-    /// `REJECTED` does not answer.
-    #[error("it is not known whether the event before it was rejected")]
+    /// `REJECTED` cannot be read.
+    #[error("cannot determine whether the earlier event was rejected")]
     Rejections(#[from] ReadRejectionError),
 }

@@ -1,19 +1,20 @@
-//! The engine's part in leading: it writes while its lease holds, takes over when it gets one, and stands by when it has
+//! Leadership of the engine: it writes while its lease holds, takes over when it gets one, and stands by when it has
 //! lost it.
 //!
-//! The lease is asked for before every batch and every step of a rebuild. One that has ended and is not another's yet,
-//! as while NATS is away, only has the engine wait: it goes on where it was if the term goes on. One that is another's
-//! ends the rebuild before its switch, and whatever was read; the new leader begins with what the streams say.
+//! The lease is checked before every batch and every step of a rebuild. While a lease has ended but no other
+//! projector has it, for example while NATS is away, the engine only waits: if the term goes on, it continues where
+//! it was. If another projector has the lease, the engine ends the rebuild before its switch and drops what it has
+//! read; the new leader starts from the streams.
 
 use super::{Engine, RETRY};
 
 impl Engine {
-    /// Whether this projector leads, and has taken over.
+    /// Whether this projector leads and has taken over.
     pub(super) fn leads(&self) -> bool {
         self.term.is_some_and(|term| self.leadership.lease().holds(term))
     }
 
-    /// Takes over, or stands by, if the leader has changed.
+    /// Takes over, or stands by, when the leader has changed.
     pub(super) async fn follow_leader(&mut self) {
         let term = self.leadership.lease().term();
         if term == self.term {
@@ -25,7 +26,7 @@ impl Engine {
         }
         self.term = term;
         while let Err(error) = self.try_recover().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "taking over later");
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot take over yet; trying again");
             tokio::time::sleep(RETRY).await;
             if self.leadership.lease().term() != term {
                 return;
@@ -41,7 +42,7 @@ impl Engine {
         if let Some(job) = self.job.take() {
             tracing::info!(
                 tenant = %job.tenant(), place = %job.rebuild().place,
-                "leaving the rebuild to the projector that leads now"
+                "leaving the rebuild to the new leader"
             );
         }
     }

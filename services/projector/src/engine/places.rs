@@ -1,4 +1,4 @@
-//! The engine's part in changing tenants' places: what is to be done, in which order with the rest of the line.
+//! Placement changes in the engine: runs rebuilds and queues the notices at which tenants switch.
 
 use std::sync::Arc;
 
@@ -10,15 +10,18 @@ use crate::rebuild::RunningRebuild;
 use crate::write_queue::entry::{Cause, Item};
 
 impl Engine {
-    /// Takes over where tenants are.
+    /// Applies the placements that were last read from the bucket.
     pub(super) async fn hear(&mut self) {
         let all = Arc::clone(&self.placements.borrow_and_update());
         if let Err(error) = self.residents.update(&all).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the bucket will follow later");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot update placements; trying again"
+            );
         }
     }
 
-    /// Begins what is to be made anew, goes on with it, and has tenants change over.
+    /// Starts a requested rebuild, advances it, and queues the notices at which tenants switch.
     pub(super) async fn change_places(&mut self) {
         let has_work = self.residents.has_work() || self.job.is_some();
         if !has_work || !self.has_read_what_is_written() {
@@ -52,7 +55,7 @@ impl Engine {
         u64::try_from((self.clock)().unix_timestamp_nanos() / 1_000).unwrap_or_default()
     }
 
-    /// Puts what is made anew in line.
+    /// Queues the envelopes of a rebuild.
     pub(super) fn put_rebuilt(&mut self) {
         let live = self.reader.position();
         while let Some((rebuilt, mut envelopes)) = self.job.as_mut().and_then(|job| job.take(live)) {
@@ -65,10 +68,13 @@ impl Engine {
         }
     }
 
-    /// All is made: what is held back belongs to the old generation, what is read from now on to the new one.
+    /// Ends a complete rebuild: held envelopes belong to the old generation, events read from now on to the new one.
     async fn switch(&mut self) {
         if let Err(error) = self.holding.forget_purged().await {
-            return tracing::warn!(error = &error as &dyn std::error::Error, "changing over later");
+            return tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot switch to the rebuilt envelopes yet; trying again"
+            );
         }
         let Some(job) = &mut self.job else { return };
         job.announce();
@@ -85,22 +91,25 @@ impl Engine {
         self.residents.put_in_line(tenant, place);
     }
 
-    /// A notice was stored.
+    /// Handles a stored notice.
     pub(super) async fn change_over(&mut self, tenant: &Tenant, place: Place) {
         if self.job.as_ref().is_some_and(|job| job.tenant() == tenant) {
             self.job = None;
         }
         if let Err(error) = self.residents.stored(tenant, place).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the bucket will follow later");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot update placements; trying again"
+            );
         }
     }
 
-    /// Removes what was made in vain, unless it became current after all.
+    /// Removes the envelopes of a cancelled rebuild, unless its generation became current after all.
     async fn discard(&mut self) {
         let Some(job) = self.job.take() else { return };
         let (tenant, place) = (job.tenant(), job.rebuild().place);
         let discarding = async {
-            // In this order: whoever begins anew does so behind this sequence.
+            // In this order: a new rebuild starts behind this sequence.
             let last = self.topology.extent().await?.last;
             if !self.residents.is_in_use(tenant, place).await? {
                 discard_generation(&self.topology, tenant, place.generation, last).await?;
@@ -108,19 +117,22 @@ impl Engine {
             Ok::<_, InVain>(())
         };
         if let Err(error) = discarding.await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "discarding it later");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot remove the cancelled rebuild; trying again"
+            );
             self.job = Some(job);
         }
     }
 }
 
-/// What was made in vain is still there.
+/// Why the envelopes of a cancelled rebuild are still in the stream.
 #[derive(Debug, thiserror::Error)]
 enum InVain {
-    #[error("it is not known whether it is in vain")]
+    #[error("cannot determine whether the generation is in use")]
     Placement(#[from] PlacementError),
-    #[error("the shard's stream does not say how far it goes")]
+    #[error("cannot read the end of the shard's stream")]
     Extent(#[from] ExtentError),
-    #[error("what was made in vain is not removed")]
+    #[error("cannot remove the generation")]
     Discard(#[from] DiscardError),
 }

@@ -1,4 +1,5 @@
-//! The engine's part after a publication failed: what the stream holds, what is still to be written, and what never will.
+//! Recovery after a failed publication: finds what the stream holds, what is still to be written, and what never will
+//! be.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use crate::start::ProjectorError;
 use crate::write_queue::entry::{Cause, Item};
 
 impl Engine {
-    /// After a failed publication: learns what the stream holds and sends the rest again.
+    /// Recovers from a failed publication: reads what the stream holds and sends the rest again.
     pub(super) async fn recover(&mut self, error: WriteError) {
         self.tell_interruption(&error).await;
         match error {
@@ -22,21 +23,21 @@ impl Engine {
                 self.remove_strays().await;
             }
             WriteError::Repeated => self.under_way.abandon(),
-            // A lost place is found at once. What cannot be stored now, because the stream is full or has no leader,
-            // cannot be stored a moment later either.
+            // A lost place is resolved at once. What cannot be stored now, because the stream is full or has no
+            // leader, cannot be stored a moment later either.
             WriteError::Unconfirmed | WriteError::Unavailable(_) => {
                 self.under_way.abandon();
                 tokio::time::sleep(RETRY).await;
             }
         }
         while let Err(error) = self.try_recover().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot recover yet; trying again");
             tokio::time::sleep(RETRY).await;
         }
         self.acknowledge_done().await;
     }
 
-    /// Says why writing is interrupted. That a purge does it is as it should be.
+    /// Logs why writing is interrupted. An interruption by a purge is normal.
     async fn tell_interruption(&mut self, error: &WriteError) {
         let purge = match error {
             WriteError::LostPlace => last_purge(&self.topology, None).await.ok().flatten(),
@@ -46,28 +47,30 @@ impl Engine {
             Some((sequence, _)) if sequence > self.stored_last => {
                 tracing::info!(sequence, "going on behind the notice of a purge");
             }
-            _ => tracing::warn!(
-                error = error as &dyn std::error::Error,
-                "writing was interrupted; taking it up again"
-            ),
+            _ => {
+                tracing::warn!(
+                    error = error as &dyn std::error::Error,
+                    "writing was interrupted; recovering"
+                );
+            }
         }
     }
 
-    /// Takes back what was stored behind a refused one, as somebody put a message into the stream by hand.
+    /// Removes envelopes that were stored behind a refused one, because another program published to the stream.
     async fn remove_strays(&mut self) {
         let strays = self.under_way.strays().await;
         let (Some(first), Some(last)) = (strays.first(), strays.last()) else { return };
         tracing::error!(
             first,
             last,
-            "somebody who is no projector writes into stream ENVELOPES; envelopes that came out of their turn are \
-             removed and written again"
+            "another program publishes to stream ENVELOPES; envelopes that were stored out of order are removed and \
+             written again"
         );
         while let Err(error) = remove_strays(&self.topology, &strays).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "trying again");
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot remove them yet; trying again");
             tokio::time::sleep(RETRY).await;
         }
-        // The stream knows their ids still.
+        // The stream still knows their message ids.
         self.attempt = Some(self.next_attempt());
     }
 
@@ -82,10 +85,10 @@ impl Engine {
             job.abandon();
         }
         let residents = &self.residents;
-        // An attempt ends with its writer; what is still wanted is begun again.
+        // An attempt of a rebuild ends with its writer; a rebuild that is still wanted starts again.
         self.job.take_if(|job| residents.wants(job.tenant(), job.rebuild()));
         let now = (self.clock)();
-        // What was late or made anew, and was not written, is found or made again.
+        // Late and rebuilt envelopes that were not written are found or produced again.
         self.backlog.rewind(|entry, item| {
             let Some(envelope) = item.envelope() else { return false };
             matches!(entry.cause, Cause::Event(_))

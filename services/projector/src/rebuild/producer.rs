@@ -1,6 +1,6 @@
-//! Making a tenant's envelopes anew: what came before the cut is copied, what came after it is projected.
+//! The producer of a rebuild: copies the envelopes from before the cut, and projects the events after it.
 //!
-//! Both are handed out in the order of events, behind what the stream holds of the generation already.
+//! It hands out both in the order of events, starting behind what the stream already holds of the generation.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,14 +25,14 @@ use crate::placements::is_same;
 
 /// How long to wait before NATS is asked again.
 const RETRY: Duration = Duration::from_millis(250);
-/// How often it is said how far it is.
+/// How often progress is reported.
 const REPORT: Duration = Duration::from_secs(1);
 
 /// What every rebuild needs.
 #[derive(Clone)]
 pub(crate) struct RebuildContext {
     pub(crate) topology: Topology,
-    /// The name of the durable consumers, as it is in the first shard.
+    /// The name of the durable consumers, as in shard 0.
     pub(crate) consumer: String,
     pub(crate) catalogs: watch::Receiver<Arc<Catalogs>>,
     pub(crate) max_event_bytes: usize,
@@ -41,7 +41,7 @@ pub(crate) struct RebuildContext {
 }
 
 impl RebuildContext {
-    /// Whether this projector may change anything now. A job is for one term; the next one has another.
+    /// Whether this projector may write now. A rebuild belongs to one term.
     fn leads(&self) -> bool {
         self.lease.term().is_some_and(|term| self.lease.holds(term))
     }
@@ -50,19 +50,19 @@ impl RebuildContext {
 pub(crate) struct Maker {
     workshop: RebuildContext,
     tenant: Tenant,
-    /// Where the envelopes are until then.
+    /// Where the tenant's envelopes are until the switch.
     from: Place,
     rebuild: Rebuild,
     made: mpsc::Sender<Made>,
-    /// The last envelope that is stored, or was handed out.
+    /// The last envelope that was stored or handed out.
     after: Option<OriginOrder>,
 }
 
-/// What is known before anything is made.
+/// What is determined before the first envelope is produced.
 struct Ground {
-    /// The first event that is projected anew.
+    /// The first event that is projected again.
     cut: Position,
-    /// When somebody's envelopes were removed.
+    /// When the envelopes of an address were purged.
     purged: HashMap<Address, OffsetDateTime>,
 }
 
@@ -78,7 +78,7 @@ impl Maker {
         Self { workshop: workshop.clone(), tenant, from, rebuild, made, after: None }
     }
 
-    /// Makes envelopes for as long as somebody takes them, and says how far the taker is. Faults are waited out.
+    /// Produces envelopes as long as the receiver lives, and reports its progress. Waits during faults.
     pub(crate) async fn run(mut self, progress: watch::Receiver<Progress>) {
         let ground = loop {
             match self.prepare().await {
@@ -112,16 +112,16 @@ impl Maker {
         tracing::warn!(
             error = error as &dyn std::error::Error,
             tenant = %self.tenant,
-            "making the tenant's envelopes anew was interrupted; trying again"
+            "the rebuild was interrupted; trying again"
         );
         tokio::time::sleep(RETRY).await;
     }
 
-    /// Finds out what is there, and sees to it that nothing is that must not be.
+    /// Determines what is stored, and removes what must not be there.
     async fn prepare(&mut self) -> Result<Ground, MakeError> {
         let RebuildContext { topology, catalogs, .. } = &self.workshop;
         let (tenant, Place { generation, .. }) = (&self.tenant, self.rebuild.place);
-        // In this order: whoever has begun did so behind this sequence, unless that is known by then.
+        // In this order: another attempt that has begun did so behind this sequence, unless that is known by then.
         let last = topology.extent().await?.last;
         let placement = topology.placements().load(tenant).await?;
         let next = placement.next.as_ref().filter(|next| is_same(next, &self.rebuild));
@@ -129,7 +129,7 @@ impl Maker {
             return Err(MakeError::NoLease);
         }
         if next.ok_or(MakeError::Gone)?.progress.is_none() {
-            // Of another rebuild, which was given up.
+            // Envelopes of another rebuild, which was cancelled.
             discard_generation(topology, tenant, generation, last).await?;
             let now = (self.workshop.clock)();
             say(topology, tenant, &self.rebuild, Progress { at: seconds(now), ..Progress::default() })
@@ -139,7 +139,7 @@ impl Maker {
         let held_back = catalogs.borrow().get(tenant).and_then(tidings_catalog::Catalog::longest_interval);
         let since = self.rebuild.since.and_then(|since| {
             let since = OffsetDateTime::from_unix_timestamp(i64::try_from(since).ok()?).ok()?;
-            // What was held back then may not be written yet, and is not there to be copied.
+            // Envelopes that were held back then may not be written yet, and cannot be copied.
             Some(since - held_back.unwrap_or_default())
         });
         let cut = first_event(topology, tenant, since).await?;
@@ -148,7 +148,8 @@ impl Maker {
         Ok(Ground { cut, purged })
     }
 
-    /// When whose envelopes were removed. What is stored of them behind the removal was under way then.
+    /// Reads when the envelopes of which addresses were purged, and removes those that were stored behind a purge
+    /// because they were in flight then.
     async fn heed_purges(
         &self,
         placement: &Placement,
@@ -212,7 +213,7 @@ impl Maker {
         Ok(())
     }
 
-    /// Projects every event from the cut on, and those that come.
+    /// Projects every event from the cut on, including new ones.
     async fn project(&mut self, ground: &Ground) -> Result<(), MakeError> {
         let topology = self.workshop.topology.clone();
         let mut passed = self.resume(ground).await?;
@@ -235,8 +236,8 @@ impl Maker {
         }
     }
 
-    /// Behind which event the reading begins: so long before the first one that is projected that it is known what
-    /// came before.
+    /// The event behind which reading begins: early enough before the first projected event to know its possible
+    /// repetitions.
     async fn resume(&self, ground: &Ground) -> Result<Position, MakeError> {
         let (topology, cut) = (&self.workshop.topology, ground.cut);
         // Parts of the last event may be missing.
@@ -275,7 +276,7 @@ impl Maker {
         Ok(())
     }
 
-    /// What of this is to be written.
+    /// Selects the envelopes that are to be written.
     fn kept(
         &self,
         ground: &Ground,
@@ -302,7 +303,7 @@ impl Maker {
     }
 }
 
-/// Says now and then how far it is.
+/// Reports progress from time to time.
 async fn report(
     workshop: RebuildContext,
     tenant: Tenant,
@@ -318,7 +319,7 @@ async fn report(
         }
         let said = Progress { at: seconds((workshop.clock)()), ..*progress.borrow() };
         if let Err(error) = say(&workshop.topology, &tenant, &rebuild, said).await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "saying later how far it is");
+            tracing::debug!(error = &error as &dyn std::error::Error, "cannot report progress; trying again");
         }
     }
 }
@@ -341,25 +342,25 @@ fn seconds(time: OffsetDateTime) -> u64 {
     u64::try_from(time.unix_timestamp()).unwrap_or_default()
 }
 
-/// Why nothing is made now.
+/// Why the producer cannot go on right now.
 #[derive(Debug, thiserror::Error)]
 enum MakeError {
-    #[error("nobody wants the envelopes any more")]
+    #[error("the rebuild was cancelled")]
     Gone,
-    #[error("the lease of this projector has ended and is not renewed yet")]
+    #[error("this projector's lease has ended and is not renewed yet")]
     NoLease,
-    #[error("the tenant's events cannot be found")]
+    #[error("cannot find the tenant's events")]
     Past(#[from] QueryError),
-    #[error("the tenant's events cannot be read")]
+    #[error("cannot read the tenant's events")]
     History(#[from] HistoryError),
-    #[error("the tenant's envelopes cannot be copied")]
+    #[error("cannot copy the tenant's envelopes")]
     Copy(#[from] CopyError),
-    #[error("what must not be there cannot be removed")]
+    #[error("cannot remove unwanted envelopes")]
     Discard(#[from] DiscardError),
-    #[error("the shard's stream does not say how far it goes")]
+    #[error("cannot read the end of the shard's stream")]
     Extent(#[from] ExtentError),
-    #[error("the shard where the envelopes are cannot be used")]
+    #[error("cannot use the shard where the envelopes are")]
     Topology(#[from] TopologyError),
-    #[error("the rebuild cannot be found, or followed")]
+    #[error("cannot read or update the placement")]
     Placement(#[from] PlacementError),
 }

@@ -1,22 +1,23 @@
-//! What a rebuild may do next beside live projecting, and when it is done. Pure.
+//! Schedule of a rebuild: what it may queue beside live projecting, and when it is done. Pure.
 //!
-//! It trails: what live projecting has not read yet is not made anew. So when everything up to there is made, and nothing
-//! of the tenant lies between, one step changes over, and no event is made twice or not at all.
+//! A rebuild stays behind live projecting: it does not queue the envelopes of an event that live projecting has
+//! not read yet. So when everything up to there is queued, and no event of the tenant lies between, one step switches,
+//! and each event is projected exactly once.
 
 use tidings_model::Position;
 
 #[derive(Debug)]
 pub(crate) struct Schedule {
-    /// How many of its envelopes may be in line at once.
+    /// The largest number of its envelopes in the queue.
     share: usize,
     in_line: usize,
-    /// Whether it was asked which event of the tenant is the last one.
+    /// Whether the tenant's last event has been determined.
     knows_last: bool,
-    /// The tenant's last event, as `EVENTS` said then, if it has any.
+    /// The tenant's last event in `EVENTS` at that time, if it has any.
     last: Option<Position>,
     /// The tenant's newest event that live projecting has read since.
     read: Option<Position>,
-    /// Every event of the tenant up to here is made anew, or in line.
+    /// Every event of the tenant up to this one is projected again or queued.
     passed: Option<Position>,
 }
 
@@ -25,29 +26,29 @@ impl Schedule {
         Self { share: share.max(1), in_line: 0, knows_last: false, last: None, read: None, passed: None }
     }
 
-    /// Whether what was made of this event, or copied, may be put in line, where live projecting is at `live`.
+    /// Whether the envelopes of this event, or a copied one, may be queued, where live projecting is at `live`.
     pub(crate) fn may_take(&self, event: Option<Position>, live: Position) -> bool {
         self.in_line < self.share && event.is_none_or(|event| live.is_at_or_behind(event))
     }
 
-    /// So many envelopes of this event, or copied, were put in line.
+    /// Notes that envelopes of this event, or copied ones, were queued.
     pub(crate) fn take(&mut self, event: Option<Position>, envelopes: usize) {
         self.in_line += envelopes;
         self.pass(event);
     }
 
-    /// One of its envelopes was stored.
+    /// Notes that one of the envelopes was stored.
     pub(crate) fn confirm(&mut self) {
         self.in_line = self.in_line.saturating_sub(1);
     }
 
-    /// Every event up to `passed` is made, and the tenant's last one is this.
+    /// Notes that every event up to `passed` is projected, and which event of the tenant is the last one.
     pub(crate) fn reach(&mut self, passed: Position, last: Option<Position>) {
         (self.knows_last, self.last) = (true, last);
         self.pass(Some(passed));
     }
 
-    /// Live projecting has read an event of the tenant.
+    /// Notes that live projecting has read an event of the tenant.
     pub(crate) fn read(&mut self, event: Position) {
         self.read = Some(event);
     }
@@ -56,7 +57,8 @@ impl Schedule {
         self.in_line
     }
 
-    /// Whether everything is made that live projecting has read, and live projecting has read all that is made.
+    /// Whether the rebuild has projected all that live projecting has read, and live projecting has read all that the
+    /// rebuild has projected.
     pub(crate) fn is_done(&self, live: Position) -> bool {
         let is_passed = |event| self.passed.is_some_and(|passed| passed.is_at_or_behind(event));
         let mut events = self.last.into_iter().chain(self.read);
@@ -85,13 +87,13 @@ mod tests {
 
     #[derive(Debug, Clone)]
     enum Step {
-        /// An event is published, of the tenant or of another one.
+        /// An event is published, by the tenant or by another one.
         Publish(bool),
         /// Live projecting reads an event.
         Read,
-        /// An event is made anew, and waits to be put in line.
+        /// An event is projected again, and waits to be queued.
         Make,
-        /// It is asked which event of the tenant is the last one.
+        /// The tenant's last event is determined.
         Ask,
         Put,
         Store,
@@ -109,15 +111,15 @@ mod tests {
         prop::collection::vec(step, 0..300)
     }
 
-    /// What waits to be put in line.
+    /// What waits to be queued.
     enum Made {
         Event(u64),
         Reached { passed: u64, last: Option<u64> },
     }
 
     proptest! {
-        /// Wherever it changes over, what is made anew is each event of the tenant up to the live reader's place, and
-        /// none behind it; and when everything stands still, it does.
+        /// Wherever the rebuild switches, it has projected each event of the tenant up to the live reader's position,
+        /// and none behind it. When nothing moves any more, it switches.
         #[test]
         fn it_changes_over_between_two_events(steps in steps(), copied in 0..5_u64) {
             let mut course = Schedule::new(3);

@@ -1,8 +1,9 @@
-//! At most so many envelopes on a subject: in between, the newest takes the place of those before it. Pure.
+//! Conflation: limits the envelopes of a subject to one per interval; in between, the newest replaces earlier ones.
+//! Pure.
 //!
-//! The first one is written at once. What comes within the interval after a write is held back, only the
-//! newest of it, and is written when the interval is over. What is held lives here alone:
-//! [`Conflation::held_from`] says from which event on somebody who takes over has to look again.
+//! The first envelope is written at once. Of those that follow within the interval after a write, only the newest is
+//! held, and is written when the interval is over. Held envelopes exist only in this memory:
+//! [`Conflation::held_from`] returns the event from which a projector that takes over has to read again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -10,12 +11,12 @@ use std::time::Duration;
 use tidings_model::{Envelope, EnvelopeSubject};
 use time::OffsetDateTime;
 
-/// What may be held. Beyond it nothing is lost: it is written at once.
+/// Limits of what may be held. Beyond them nothing is lost: envelopes are written at once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// Subjects that were written to within their interval.
+    /// Subjects with a write within their interval.
     pub(crate) subjects: usize,
-    /// Bytes of the bodies that are held.
+    /// Total bytes of held bodies.
     pub(crate) bytes: usize,
 }
 
@@ -25,22 +26,22 @@ impl Default for Bounds {
     }
 }
 
-/// A moment, and what tells several of them apart.
+/// A time, and a number that distinguishes equal times.
 type Due = (OffsetDateTime, u64);
 
 #[derive(Debug, Default)]
 pub(crate) struct Conflation {
     bounds: Bounds,
     slots: HashMap<EnvelopeSubject, Slot>,
-    /// When the interval of each slot is over, earliest first.
+    /// The end of each slot's interval, earliest first.
     due: BTreeMap<Due, EnvelopeSubject>,
-    /// The event and part of each envelope that is held.
+    /// The event and part of each held envelope.
     held: BTreeSet<(u64, u32)>,
     bytes: usize,
     count: u64,
 }
 
-/// A subject that was written to within its interval.
+/// A subject with a write within its interval.
 #[derive(Debug)]
 struct Slot {
     interval: Duration,
@@ -61,9 +62,8 @@ impl Conflation {
         Self { bounds, ..Self::default() }
     }
 
-    /// Takes an envelope that is younger than all others on its subject; gives it back if it is to be written
-    /// now. One without an interval always is. In both cases none before it on its subject is written any
-    /// more.
+    /// Takes an envelope that is newer than all others of its subject; returns it if it is to be written now. An
+    /// envelope without an interval always is. In both cases no earlier one of its subject is written any more.
     pub(crate) fn offer(
         &mut self,
         offered: Held,
@@ -91,7 +91,7 @@ impl Conflation {
         }
     }
 
-    /// An envelope was written on this subject at this time.
+    /// Notes that an envelope of this subject was written at this time.
     pub(crate) fn written(&mut self, subject: &EnvelopeSubject, interval: Duration, at: OffsetDateTime) {
         if let Some(slot) = self.slots.get(subject) {
             self.due.remove(&slot.due);
@@ -105,8 +105,8 @@ impl Conflation {
         (slot.interval, slot.due) = (interval, due);
     }
 
-    /// Holds an envelope again whose predecessor was written at this time, whatever the bounds say: it was
-    /// held before.
+    /// Holds an envelope again whose predecessor was written at this time. The limits do not apply: it was held
+    /// before.
     pub(crate) fn restore(&mut self, held: Held, interval: Duration, written_at: OffsetDateTime) {
         let subject = held.envelope.subject.clone();
         self.count += 1;
@@ -116,12 +116,12 @@ impl Conflation {
         self.hold(held);
     }
 
-    /// Whether the subject was written to within its interval.
+    /// Whether the subject has a write within its interval.
     pub(crate) fn knows(&self, subject: &EnvelopeSubject) -> bool {
         self.slots.contains_key(subject)
     }
 
-    /// The next envelope whose turn has come. It counts as written now.
+    /// The next due envelope. It counts as written now.
     pub(crate) fn release(&mut self, now: OffsetDateTime) -> Option<Envelope> {
         while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= now) {
             let subject = entry.remove();
@@ -135,27 +135,27 @@ impl Conflation {
         None
     }
 
-    /// Whether nothing was written within its interval, hence nothing is held either.
+    /// Whether no subject has a write within its interval; then nothing is held either.
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
-    /// Whether something's turn has come.
+    /// Whether an envelope is due.
     pub(crate) fn is_due(&self, now: OffsetDateTime) -> bool {
         self.due.first_key_value().is_some_and(|((due, _), _)| *due <= now)
     }
 
-    /// The sequence of the oldest event of which something is held.
+    /// The sequence of the oldest event of which an envelope is held.
     pub(crate) fn held_from(&self) -> Option<u64> {
         self.held.first().map(|(sequence, _)| *sequence)
     }
 
-    /// What is held.
+    /// The held envelopes.
     pub(crate) fn held(&self) -> impl Iterator<Item = &Held> {
         self.slots.values().filter_map(|slot| slot.held.as_ref())
     }
 
-    /// Takes out what is held and to be held no longer, the oldest first.
+    /// Removes the held envelopes that match, oldest first.
     pub(crate) fn take_held(&mut self, is_taken: impl Fn(&Held) -> bool) -> Vec<Held> {
         let taken = self.slots.values_mut().filter_map(|slot| slot.held.take_if(|held| is_taken(held)));
         let mut taken: Vec<_> = taken.collect();
@@ -213,9 +213,9 @@ mod tests {
     enum Step {
         /// An event of this key, limited or not.
         Offer(u8, bool),
-        /// So many seconds pass.
+        /// This many seconds pass.
         Pass(u8),
-        /// Whatever is due is written.
+        /// All due envelopes are written.
         Release,
     }
 
@@ -228,7 +228,7 @@ mod tests {
         prop::collection::vec(step, 0..150)
     }
 
-    /// One key, told in the words of the promise.
+    /// A model of one key, in the words of the guarantee.
     #[derive(Default)]
     struct Naive {
         written: Option<i64>,
@@ -251,7 +251,7 @@ mod tests {
                         let model = naive.entry(key).or_default();
                         let offered =
                             conflation.offer(held(key, sequence), limited.then_some(INTERVAL), at(now));
-                        // What was written without a limit opens an interval only on a subject that has one.
+                        // A write without a limit opens an interval only on a subject that has one.
                         let waits = limited && model.written.is_some_and(|written| now < written + 10);
                         model.held = waits.then_some(sequence);
                         if !waits && (limited || model.written.is_some()) {
@@ -287,8 +287,8 @@ mod tests {
             }
         }
 
-        /// However little may be held, the last one on each subject is written, and nothing twice or
-        /// backwards.
+        /// However low the limits are, the last envelope of each subject is written, none twice, and none out of
+        /// order.
         #[test]
         fn bounds_lose_nothing(steps in steps(), subjects in 0..3_usize, bytes in 0..30_usize) {
             let mut conflation = Conflation::within(Bounds { subjects, bytes });

@@ -1,29 +1,29 @@
-//! What stands in line to be written.
+//! Entries of the write queue.
 
 use tidings_model::{Envelope, Place, Tenant};
 use tidings_streams::{ReadEvent, WriteMarkers};
 use time::OffsetDateTime;
 
-/// Something that is done when all of its items are stored.
+/// An entry, which is done when all of its items are stored.
 pub(crate) struct Entry {
     pub(crate) cause: Cause,
     pub(crate) trail: WriteMarkers,
 }
 
-/// Why it stands in line.
+/// Why the entry is in the queue.
 #[expect(clippy::large_enum_variant, reason = "nearly all are events")]
 pub(crate) enum Cause {
-    /// An event, which is acknowledged after it.
+    /// An event, which is acknowledged after the entry is done.
     Event(ReadEvent),
-    /// What was held back; its event is done.
+    /// A held envelope; its event is done.
     Late,
-    /// Envelopes of a generation that is being made.
+    /// Envelopes of a generation that is being rebuilt.
     Rebuilt(Rebuilt),
-    /// A tenant's envelopes are in another place from here on.
+    /// The notice that a tenant's envelopes are in another place from here on.
     Notice,
 }
 
-/// How envelopes that are made anew are written.
+/// How rebuilt envelopes are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rebuilt {
     pub(crate) generation: u32,

@@ -1,7 +1,6 @@
-//! Publications whose answers are awaited, in the order in which they were sent.
+//! Publications whose acknowledgements are awaited, in the order of sending.
 //!
-//! NATS answers in that order, too, so only the first is ever waited for: nothing has to be woken, or given a timer,
-//! for each of thousands.
+//! NATS answers in that order, too, so only the first is awaited: no waker or timer is needed for each of thousands.
 
 use std::collections::VecDeque;
 use std::future;
@@ -26,8 +25,7 @@ impl InFlight {
         self.0.push_back(pending);
     }
 
-    /// What became of the first; waits for ever if there is none. May be dropped while it waits without losing
-    /// anything.
+    /// The result of the first publication; pending for ever if there is none. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<u64, WriteError> {
         let Some(first) = self.0.front_mut() else { return future::pending().await };
         let stored = first.await;
@@ -35,21 +33,21 @@ impl InFlight {
         stored
     }
 
-    /// What became of the first, if that is known by now.
+    /// The result of the first publication, if it is known by now.
     pub(crate) fn next_known(&mut self) -> Option<Result<u64, WriteError>> {
         self.next().now_or_never()
     }
 
-    /// Where those were stored that are left, though one before them was refused.
+    /// The sequences of the remaining publications that were stored although one before them was refused.
     pub(crate) async fn strays(&mut self) -> Vec<u64> {
         join_all(self.0.drain(..)).await.into_iter().flatten().collect()
     }
 
-    /// Awaits none of them any more.
+    /// Drops all of them.
     pub(crate) fn abandon(&mut self) {
         for pending in self.0.drain(..) {
-            // The client library takes back the permit of a publication that nobody ever asked for only when the
-            // answer comes, or half a minute later.
+            // The client library releases the permit of a publication that was never polled only when the answer
+            // arrives, or half a minute later.
             pending.now_or_never();
         }
     }

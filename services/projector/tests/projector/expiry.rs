@@ -1,4 +1,4 @@
-//! What expires is neither written late nor written twice.
+//! Expired envelopes are neither written late nor written twice.
 
 use harness::{BOUND, eventually};
 use serde_json::json;
@@ -16,7 +16,7 @@ async fn what_has_expired_before_it_could_be_written_is_dropped() {
     scene.publish("beat.measured", &json!({ "n": 3, "user": "u" })).await;
     scene.publish("note.added", &json!({ "n": 4, "user": "u" })).await;
     scene.until_last_note_is(4).await;
-    // What told the time, and 1, 3 and 4.
+    // The note that showed the time, and 1, 3 and 4.
     scene.has_written(4).await;
     assert_eq!(scene.state("REJECTED").await, Ok((0, 0)));
     projector.stop().await;
@@ -36,7 +36,7 @@ async fn a_tail_that_expired_makes_nothing_come_twice_or_not_at_all() {
     })
     .await;
     projector.kill().await;
-    // Nothing remembers what was acknowledged, and the envelopes that prove it are gone.
+    // Acknowledgements are lost, and the envelopes that prove them are gone.
     scene.forget_consumer().await;
     eventually("the beats expire", BOUND, async || match scene.state("ENVELOPES").await? {
         (40, 20) => Ok(()),
@@ -52,8 +52,8 @@ async fn a_tail_that_expired_makes_nothing_come_twice_or_not_at_all() {
     projector.stop().await;
 }
 
-/// Waits until an event that was published before is older than a beat lives: NATS removes a message with that time to
-/// live that is published now.
+/// Waits until an event that was published before is older than a beat's time to live: NATS would remove a message
+/// with that time to live that is published now.
 async fn until_too_old(scene: &Scene) {
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("Nats-TTL", "2s");

@@ -1,4 +1,4 @@
-//! Exactly once, whatever dies under load.
+//! Exactly once, whatever is killed under load.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::support::Scene;
 #[tokio::test]
 async fn a_projector_killed_under_load_leaves_each_envelope_once() {
     let scene = Scene::new().await;
-    // What projectors send, also what is refused: so the kill falls between one publication and the next.
+    // The projectors' publications, including refused ones, so that the kill falls between two publications.
     let mut sent = scene.nats.client().await.subscribe("envelopes.>").await.unwrap();
     scene.publish_notes(1..=4000).await;
     for round in 0..10_u64 {
         let projector = Process::start(&scene);
-        // Any numbers do that are spread over an in-flight window.
+        // Any numbers that are spread over an in-flight window.
         for _ in 0..(round * 97 + 31) % 300 {
             tokio::time::timeout(2 * BOUND, sent.next()).await.unwrap().unwrap();
         }
@@ -68,7 +68,7 @@ async fn what_others_put_into_the_stream_makes_nothing_come_twice() {
     scene.publish_notes(1..=300).await;
     scene.until_last_note_is(300).await;
     projector.kill().await;
-    // The consumer is forgotten and so is what was acknowledged: only ENVELOPES tells what is done.
+    // The consumer is deleted, and with it what was acknowledged: only ENVELOPES shows what is done.
     scene.forget_consumer().await;
     scene.context.publish("envelopes.by.hand", "x".into()).await.unwrap().await.unwrap();
 
@@ -85,7 +85,7 @@ async fn what_others_put_into_the_stream_displaces_nothing() {
     scene.publish_notes(1..=2000).await;
     let mut sent = scene.nats.client().await.subscribe("envelopes.t.>").await.unwrap();
     let projector = scene.projector().await;
-    // In the midst of a pipeline, so that what is sent behind it finds the stream grown.
+    // Amid the pipeline, so that the publications behind it find that the stream has grown.
     for _ in 0..8 {
         for _ in 0..150 {
             tokio::time::timeout(BOUND, sent.next()).await.unwrap().unwrap();

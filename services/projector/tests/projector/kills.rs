@@ -1,4 +1,4 @@
-//! Exactly once and in order, though projectors are killed again and again under a load of everything.
+//! Exactly once and in order, although projectors are killed repeatedly under mixed load.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::process::Process;
 use crate::support::{Scene, number};
 
-/// Whatever comes again comes within it.
+/// Every repetition is within it.
 const WINDOW: Duration = Duration::from_secs(120);
 
 #[tokio::test]
@@ -55,13 +55,13 @@ async fn what_is_made_anew_is_complete_whoever_is_killed_meanwhile() {
     projector.stop().await;
 }
 
-/// When the older of two projectors is killed, a second after the last kill at the earliest.
+/// When the older of two projectors is killed, at least a second after the last kill.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
-    /// When it alone has written something, and another one stands by.
+    /// When it alone has written, and another one stands by.
     HasWritten,
-    /// Whatever it does. A projector lives for two seconds then, and the server gives nobody's turn to another
-    /// one before three have passed: many are killed while they wait, begin, or take up what is left.
+    /// At any time. A projector lives for two seconds then, and the server does not reassign a lease before three
+    /// have passed: many are killed while they wait, start or recover.
     HasLived,
 }
 
@@ -90,7 +90,7 @@ async fn until_something_is_written(scene: &Scene) {
     .await;
 }
 
-/// Runs `faults` while producers publish, and says what they have published.
+/// Runs `faults` while producers publish, and returns what they have published.
 async fn publish_during(scene: &Scene, faults: impl Future<Output = ()>) -> Vec<Published> {
     let stopped = CancellationToken::new();
     let producers = (1..=3).map(|number| {
@@ -103,7 +103,7 @@ async fn publish_during(scene: &Scene, faults: impl Future<Output = ()>) -> Vec<
     try_join_all(producers).await.unwrap().concat()
 }
 
-/// Runs `faults` while producers publish, and compares what has come of that.
+/// Runs `faults` while producers publish, and compares the result with what they have published.
 async fn under_load(scene: &Scene, faults: impl Future<Output = ()>) {
     let stored = scene.count_stored().await;
     let mut events = publish_during(scene, faults).await;
@@ -120,9 +120,9 @@ async fn under_load(scene: &Scene, faults: impl Future<Output = ()>) {
     let wrong = placed.clone().zip(&expected).find(|(found, expected)| found != *expected);
     assert_eq!(wrong, None, "found and expected");
     assert_eq!(placed.count(), expected.len());
-    // What was replaced was written, too.
+    // Replaced envelopes were written, too.
     assert_eq!(stored.count().await, all + gauges);
-    // What was rejected may come again, and is rejected again.
+    // A rejected event may be repeated, and is rejected again.
     let bad = events.iter().filter(|event| event.kind == Kind::Bad);
     let rejected = bad.map(|event| if is_repeated(event.n) { 2 } else { 1 }).sum::<u64>();
     assert_eq!(scene.state("REJECTED").await.unwrap().1, rejected);
@@ -196,7 +196,7 @@ async fn produce(context: jetstream::Context, producer: u64, stopped: Cancellati
     published
 }
 
-/// Publishes an event, and every third again at once, as if the answer had been lost.
+/// Publishes an event, and every third one a second time at once, as if the answer had been lost.
 async fn publish(context: &jetstream::Context, n: u64) -> u64 {
     let (name, data) = Kind::of(n).event(n);
     let publish = async || {
@@ -216,7 +216,7 @@ fn is_repeated(n: u64) -> bool {
     n.is_multiple_of(3)
 }
 
-/// Where an envelope lies: the sequence of its event, its address, its number.
+/// Identifies an envelope: the sequence of its event, its address, its number.
 type Place = (u64, String, u64);
 
 fn place(stored: &StoredEnvelope) -> Place {
@@ -224,7 +224,7 @@ fn place(stored: &StoredEnvelope) -> Place {
     (envelope.origin.event.sequence, envelope.subject.address.to_string(), number(stored))
 }
 
-/// How many envelopes were to be written, gauges aside, and those that are there still, in order.
+/// The number of envelopes to be written, gauges aside, and those that are still there, in order.
 fn expected(events: &[Published]) -> (u64, Vec<Place>) {
     let mut newest = BTreeMap::new();
     let mut places = Vec::new();
@@ -250,7 +250,7 @@ fn is_gauge(stored: &StoredEnvelope) -> bool {
     stored.envelope.subject.slot == "gauge"
 }
 
-/// Waits until the newest of each gauge is written, as the last of it and once. Returns how many there are.
+/// Waits until the newest envelope of each gauge is written, last and once. Returns their number.
 async fn until_newest_gauges_are_written(scene: &Scene, events: &[Published]) -> u64 {
     let gauges = events.iter().filter(|event| event.kind == Kind::Gauge);
     let newest: BTreeMap<_, _> = gauges.map(|event| (gauge(event.n), event.sequence)).collect();

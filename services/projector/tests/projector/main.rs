@@ -1,4 +1,4 @@
-//! The projector against real nats-servers: order, exactly once, rejections, and what faults do to them.
+//! The projector with real nats-servers: order, exactly once, rejections, and faults.
 
 #![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
 #![expect(

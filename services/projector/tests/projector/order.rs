@@ -1,4 +1,4 @@
-//! Events become envelopes in their order, each once.
+//! Events become envelopes in their order, once each.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn an_event_goes_to_ten_thousand_addresses_in_the_order_of_its_data() {
     scene.publish("note.added", &json!({ "n": 1, "user": "before" })).await;
     scene.publish("group.called", &json!({ "n": 2, "watchers": watchers })).await;
     scene.publish("note.added", &json!({ "n": 3, "user": "after" })).await;
-    // More under way than the client library would allow at once.
+    // More in flight than the client library would allow at once.
     let projector = Task::start(scene.topology.clone(), Settings { in_flight: 20_000, ..settings() });
     scene.until_last_note_is(3).await;
 
@@ -54,7 +54,7 @@ async fn an_event_published_twice_with_the_same_id_becomes_one_envelope() {
     projector.stop().await;
 }
 
-/// Also to several addresses, in another form, and though the projector dies in between.
+/// Also for several addresses, in another form, and with a kill in between.
 #[tokio::test]
 async fn an_event_that_comes_again_within_the_window_reaches_nobody_twice() {
     let scene = Scene::on(harness::nats().await, Duration::from_secs(120)).await;
@@ -73,7 +73,7 @@ async fn an_event_that_comes_again_within_the_window_reaches_nobody_twice() {
     assert_eq!(scene.state("EVENTS").await, Ok((9, 9)));
 }
 
-/// Beyond the window nothing tells a repetition from something new. The event itself is projected once, even so.
+/// Beyond the window a repetition looks like a new event. The event itself is still projected once.
 #[tokio::test]
 async fn an_event_that_comes_again_after_the_window_is_another_one() {
     let scene = Scene::new().await;
@@ -90,7 +90,7 @@ async fn an_event_that_comes_again_after_the_window_is_another_one() {
     .await;
     scene.publish("note.added", &event).await;
     scene.until_all_done().await;
-    // Nothing remembers what was done but the envelopes themselves.
+    // Only the envelopes themselves show what is done.
     projector.kill().await;
     scene.forget_consumer().await;
     let projector = scene.projector().await;

@@ -1,4 +1,4 @@
-//! What NATS cannot do for a while is waited out; no event is rejected for it.
+//! The projector waits during outages of NATS; they reject no event.
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use futures_util::StreamExt as _;
@@ -8,12 +8,12 @@ use serde_json::json;
 
 use crate::support::{Scene, Stored, Task};
 
-/// A note that is rejected: it is for nobody.
+/// A note that is rejected: it has no user.
 async fn publish_bad_note(scene: &Scene) {
     scene.publish("note.added", &json!({ "n": 0 })).await;
 }
 
-/// Everything up to note `last` was written, and of the rest so much was rejected.
+/// Checks that everything up to note `last` was written, and how many events were rejected.
 async fn all_is_well(scene: &Scene, projector: Task, stored: Stored, last: u64, rejected: u64) {
     scene.until_all_done().await;
     scene.holds(1..=last).await;
@@ -34,7 +34,7 @@ async fn a_server_that_is_silent_for_long_costs_nothing() {
         published += 1000;
         publish_bad_note(&scene).await;
         kill_process(nats, Signal::STOP).unwrap();
-        // Until requests fail; those of the projector wait no longer. What was on its way may be answered.
+        // Until requests fail and the projector's no longer wait. Requests in flight may be answered.
         while scene.context.get_stream("EVENTS").await.is_ok() {}
         kill_process(nats, Signal::CONT).unwrap();
     }
@@ -49,7 +49,7 @@ async fn a_full_stream_of_envelopes_is_waited_out() {
     scene.publish_notes(1..=100).await;
     scene.until_last_note_is(100).await;
     let full = Full::make(&scene, "ENVELOPES").await;
-    // What projectors send, also what is refused: a note, and then the fence in its place.
+    // The projectors' publications, including refused ones: a note, and then the fence in its place.
     let mut sent = scene.nats.client().await.subscribe("fences.101").await.unwrap();
     scene.publish_notes(101..=600).await;
     publish_bad_note(&scene).await;
@@ -79,7 +79,7 @@ async fn a_full_stream_of_rejections_is_waited_out() {
     all_is_well(&scene, projector, stored, 10, 2).await;
 }
 
-/// A stream that takes nothing more.
+/// A stream that accepts no more messages.
 struct Full(Config);
 
 impl Full {

@@ -1,4 +1,4 @@
-//! Asking for places, and what lies there.
+//! Requests for placements, and the envelopes in a place.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(crate) fn place(shard: u16, generation: u32) -> Place {
 }
 
 impl Scene {
-    /// Asks for the envelopes to be made anew in this shard, of events since a time.
+    /// Requests a rebuild in this shard, of events since a time.
     pub(crate) async fn ask(&self, shard: u16, since: Option<OffsetDateTime>) -> Place {
         let seconds = |time: OffsetDateTime| u64::try_from(time.unix_timestamp()).unwrap();
         let (since, now) = (since.map(seconds), seconds(OffsetDateTime::now_utc()));
@@ -35,7 +35,7 @@ impl Scene {
         placement.next.unwrap().place
     }
 
-    /// Takes the request back, so that the next one gets the same number.
+    /// Withdraws the request, so that the next one gets the same number.
     pub(crate) async fn take_back(&self) {
         let cancel = |placement: &mut Placement| placement.next = None;
         self.topology.placements().change(&tenant(), ShardNumber(0), cancel).await.unwrap();
@@ -55,7 +55,7 @@ impl Scene {
         .await
     }
 
-    /// Everything that lies in a place.
+    /// All envelopes in a place.
     pub(crate) async fn at(&self, place: Place) -> Vec<StoredEnvelope> {
         let topology = self.topology.on(place.shard).await.unwrap();
         let mut follower =
@@ -69,12 +69,12 @@ impl Scene {
         all
     }
 
-    /// The numbers of everything in a place.
+    /// The numbers of all envelopes in a place.
     pub(crate) async fn numbers_at(&self, place: Place) -> Vec<u64> {
         self.at(place).await.iter().map(number).collect()
     }
 
-    /// Waits until so many envelopes lie in a place.
+    /// Waits until a place has this many envelopes.
     pub(crate) async fn until_there_are(&self, count: usize, place: Place) {
         eventually(&format!("there are {count} in {place}"), 2 * BOUND, async || {
             let found = self.at(place).await.len();
@@ -83,14 +83,14 @@ impl Scene {
         .await;
     }
 
-    /// Fails unless exactly the notes with these numbers lie in a place, in their order.
+    /// Fails unless a place has exactly the notes with these numbers, in their order.
     pub(crate) async fn has_notes(&self, place: Place, expected: impl IntoIterator<Item = u64>) {
         let (found, expected) = (self.numbers_at(place).await, expected.into_iter().collect::<Vec<_>>());
         let first = found.iter().zip(&expected).take_while(|(found, expected)| found == expected).count();
         assert_eq!(found[first..], expected[first..], "in {place}, the first {first} are right");
     }
 
-    /// When the stream removes these, by their numbers.
+    /// When these envelopes expire, by their numbers.
     pub(crate) async fn ends(&self, envelopes: &[StoredEnvelope]) -> BTreeMap<u64, OffsetDateTime> {
         let stream = self.context.get_stream("ENVELOPES").await.unwrap();
         let mut ends = BTreeMap::new();
@@ -104,34 +104,34 @@ impl Scene {
         ends
     }
 
-    /// The projector of a shard.
+    /// Starts the projector of a shard.
     pub(crate) async fn projector_of(&self, shard: u16) -> Task {
         let topology = self.own_topology().await;
         Task::start(topology, Settings { shard: ShardNumber(shard), ..settings() })
     }
 
-    /// The streams through a connection of its own.
+    /// Opens the streams through a connection of its own.
     pub(crate) async fn own_topology(&self) -> Topology {
         let client = self.nats.client().await;
         Topology::ensure(&client, &stream_settings(self.window)).await.unwrap()
     }
 }
 
-/// Somebody who publishes notes, one after the other.
+/// A producer that publishes notes, one after the other.
 pub(crate) struct Load {
     stopped: CancellationToken,
     publishing: JoinHandle<u64>,
 }
 
 impl Load {
-    /// Begins with this number.
+    /// Starts with this number.
     pub(crate) fn start(scene: &Scene, first: u64) -> Self {
         let stopped = CancellationToken::new();
         let publishing = tokio::spawn(publish(scene.context.clone(), first, stopped.clone()));
         Self { stopped, publishing }
     }
 
-    /// Stops, and says which number was the last.
+    /// Stops, and returns the last number.
     pub(crate) async fn stop(self) -> u64 {
         self.stopped.cancel();
         self.publishing.await.unwrap()

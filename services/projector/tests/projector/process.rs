@@ -16,14 +16,14 @@ use tokio::process::{Child, Command};
 
 use crate::support::{SHORTEST_WINDOW, Scene, Task, settings, stream_settings};
 
-/// Where the process that a test kills finds NATS; also says that it is the one.
+/// The NATS URL of the process that a test kills; also marks that process.
 const NATS_URL: &str = "TIDINGS_TEST_NATS";
-/// And of which shard it is.
+/// Its shard.
 const SHARD: &str = "TIDINGS_TEST_SHARD";
-/// And how long its window is, in milliseconds.
+/// Its duplicate window in milliseconds.
 const WINDOW: &str = "TIDINGS_TEST_WINDOW";
 
-/// A projector as a process: this test program, started once more for one of its tests.
+/// A projector as a process: this test program, started again for one of its tests.
 pub(crate) struct Process {
     child: Child,
     log: Arc<Mutex<String>>,
@@ -34,7 +34,7 @@ impl Process {
         Self::start_as(scene.nats.url(), 0, scene.window)
     }
 
-    /// Of another shard.
+    /// Starts the projector of another shard.
     pub(crate) fn start_of(scene: &Scene, shard: u16) -> Self {
         Self::start_as(scene.nats.url(), shard, scene.window)
     }
@@ -69,12 +69,12 @@ impl Process {
         Self { child, log }
     }
 
-    /// How many lines of its log have this text.
+    /// The number of lines of its log that contain this text.
     pub(crate) fn says(&self, text: &str) -> usize {
         self.log.lock().unwrap().lines().filter(|line| line.contains(text)).count()
     }
 
-    /// Waits until its log has this text.
+    /// Waits until its log contains this text.
     pub(crate) async fn until_it_says(&self, text: &str) {
         eventually(&format!("a projector says {text:?}"), 2 * BOUND, async || match self.says(text) {
             0 => Err(self.log.lock().unwrap().clone()),
@@ -83,7 +83,7 @@ impl Process {
         .await;
     }
 
-    /// SIGKILL.
+    /// Kills it (SIGKILL).
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
@@ -104,7 +104,7 @@ async fn projector_that_is_killed() {
     let topology = Topology::ensure(&client, &stream_settings(window)).await.unwrap();
     let shard = ShardNumber(std::env::var(SHARD).unwrap().parse().unwrap());
     let projector = Task::start(topology, Settings { shard, ..settings() });
-    // Until this process is killed, or the one that started it has gone.
+    // Until this process is killed, or its parent has ended.
     let gone = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()));
     gone.await.unwrap().unwrap();
     projector.stop().await;

@@ -1,4 +1,4 @@
-//! `max_rate`: in between, the newest takes the place of those before it, and it is never lost.
+//! `max_rate`: between two writes, the newest envelope replaces earlier ones, and it is never lost.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ async fn progress(scene: &Scene, user: &str, numbers: impl IntoIterator<Item = u
     }
 }
 
-/// Progress 1 is written; 2 to 9 are done, and 9 is held back.
+/// Writes progress 1; 2 to 9 are done, and 9 is held back.
 async fn hold_back(scene: &Scene) {
     progress(scene, "u", [1]).await;
     scene.until_last_note_is(1).await;
@@ -25,7 +25,7 @@ async fn hold_back(scene: &Scene) {
     scene.has_written(1).await;
 }
 
-/// Progress 9 is written, as one of so many envelopes altogether, and nothing comes after it.
+/// Progress 9 is written, as one of this many envelopes in total, and nothing follows it.
 async fn written_once(scene: &Scene, altogether: u64) {
     scene.until_last_note_is(9).await;
     scene.publish_notes(100..=100).await;
@@ -55,7 +55,7 @@ async fn what_is_held_back_holds_nothing_else_back() {
     let scene = Scene::new().await;
     let projector = scene.projector().await;
     hold_back(&scene).await;
-    // Another job, another message, and the same job's completion, which comes after all of its progress.
+    // Another job, another message, and the same job's completion, which follows all of its progress.
     scene.publish("job.progressed", &json!({ "n": 10, "user": "u", "job": "k" })).await;
     scene.publish_notes(11..=20).await;
     scene.publish("job.completed", &json!({ "n": 21, "user": "u", "job": "j" })).await;
@@ -85,13 +85,13 @@ async fn what_is_held_back_is_found_behind_what_was_written_meanwhile() {
     scene.publish_notes(11..=20).await;
     scene.until_last_note_is(20).await;
     projector.kill().await;
-    // Nothing remembers what was acknowledged.
+    // What was acknowledged is lost.
     scene.forget_consumer().await;
     let projector = Process::start(&scene);
     scene.until_last_note_is(9).await;
     projector.kill().await;
     scene.forget_consumer().await;
-    // The last envelope came from an early event, and those of later events are not written again.
+    // The last envelope is of an early event, and those of later events are not written again.
     let projector = scene.projector().await;
     written_once(&scene, 12).await;
     projector.stop().await;
@@ -120,7 +120,7 @@ async fn a_successor_that_limits_nothing_finds_it_too() {
     projector.stop().await;
 }
 
-/// What is late must not say that those after it were not written yet.
+/// A late envelope must not state that those after it were not written yet.
 #[tokio::test]
 async fn what_comes_late_at_the_start_makes_nothing_come_twice() {
     let scene = Scene::new().await;
@@ -129,7 +129,7 @@ async fn what_comes_late_at_the_start_makes_nothing_come_twice() {
     scene.publish_notes(11..=30).await;
     scene.until_last_note_is(30).await;
     projector.stop().await;
-    // The next ones read everything from the beginning, and the first of them finds that progress 9 is due.
+    // The next projectors read everything from the beginning, and the first of them finds that progress 9 is due.
     scene.forget_consumer().await;
     let projector = Task::start_with(scene.topology.clone(), settings(), catalogs_of_all_progress());
     scene.until_last_note_is(9).await;
@@ -177,14 +177,14 @@ async fn nobody_is_told_after_being_removed() {
     let tenant = Tenant::parse("t").unwrap();
     let address = Address::parse("user:u").unwrap();
     assert_eq!(purge_address(&scene.topology, &tenant, &address).await.unwrap(), 1);
-    // This one's turn comes after that of the other would have come.
+    // This one is due after the other one would have been.
     progress(&scene, "v", [21, 22]).await;
     scene.until_last_note_is(22).await;
     scene.holds([22]).await;
     projector.stop().await;
 }
 
-/// The newest of each gauge comes last, and none comes twice or behind a younger one.
+/// The newest envelope of each gauge is last, and none is written twice or behind a newer one.
 #[tokio::test]
 async fn killed_at_any_moment_it_writes_the_newest_once() {
     let scene = Scene::new().await;
@@ -199,7 +199,7 @@ async fn killed_at_any_moment_it_writes_the_newest_once() {
             }
             last.insert(gauge, n);
         }
-        // Some are killed before they have begun, and some when all is done.
+        // Some are killed before they have started, and some when everything is done.
         if kill % 3 == 0 {
             scene.until_all_done().await;
         }

@@ -1,4 +1,4 @@
-//! Envelopes made anew beside live projecting: each once and in order, and changed over once.
+//! Rebuilds beside live projecting: each envelope once and in order, and one switch.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::places::{Load, place, tenant};
 use crate::process::Process;
 use crate::support::{Scene, Task, catalogs_that_say, number, settings};
 
-/// What lies in a generation that became current under load, where notes 1 to `last` were published.
+/// The envelopes of a generation that became current under load, where notes 1 to `last` were published.
 async fn changed_over_once(scene: &Scene, placement: &Placement, last: u64) {
     let (current, since) = (placement.current.place, placement.current.since.unwrap());
     scene.has_notes(current, 1..=last).await;
@@ -51,7 +51,7 @@ async fn nothing_need_happen_for_it_to_happen() {
     scene.publish_notes(1..=20).await;
     scene.until_all_done().await;
     projector.stop().await;
-    // No event comes to these; one of them sees that nobody does it.
+    // No event reaches these; one of them detects that no projector is active.
     let projectors = [scene.projector().await, scene.projector().await];
     let next = scene.ask(0, None).await;
     scene.until_current(next).await;
@@ -80,7 +80,7 @@ async fn it_is_the_current_catalog_that_counts() {
     let bodies: Vec<_> = notes.iter().map(|stored| String::from_utf8_lossy(&stored.envelope.body)).collect();
     let expected = (1..=50).map(|n| format!(r#"{{"n":{n},"again":"yes"}}"#));
     assert_eq!(bodies, expected.chain([r#"{"n":54}"#.to_owned()]).collect::<Vec<_>>());
-    // What is rejected is counted, and kept as it was.
+    // A rejected event is counted, and its rejection is unchanged.
     assert_eq!(scene.state("REJECTED").await.unwrap(), (1, 1));
     projector.stop().await;
 }
@@ -92,7 +92,7 @@ async fn before_since_nothing_is_made_but_all_is_kept() {
     scene.publish_notes(1..=30).await;
     scene.until_all_done().await;
     projector.stop().await;
-    // Seconds are counted: the next one begins between the two.
+    // Times are whole seconds: the next one begins between the two.
     let next_second = OffsetDateTime::now_utc().unix_timestamp() + 1;
     eventually("a second begins", BOUND, async || {
         let now = OffsetDateTime::now_utc().unix_timestamp();
@@ -104,7 +104,7 @@ async fn before_since_nothing_is_made_but_all_is_kept() {
     scene.publish_notes(31..=60).await;
     scene.until_all_done().await;
     let since = OffsetDateTime::from_unix_timestamp(next_second).unwrap();
-    // The longest `max_rate` of the catalog is looked back: so long before, all is made anew.
+    // A rebuild starts earlier by the longest `max_rate` of the catalog.
     let next = scene.ask(0, Some(since + Duration::from_secs(10))).await;
     scene.until_current(next).await;
     let made_anew =
@@ -120,7 +120,7 @@ async fn what_events_do_not_retain_is_copied() {
     let scene = Scene::new().await;
     let projector = scene.projector().await;
     scene.publish_notes(1..=200).await;
-    // Held back, and hence behind younger ones; a copy is in order.
+    // Held back, and so stored behind newer ones; a copy is in order.
     scene.publish("gauge.read", &json!({ "n": 201, "user": "u", "gauge": "g" })).await;
     for n in [202, 203] {
         scene.publish("job.progressed", &json!({ "n": n, "user": "u", "job": "j" })).await;
@@ -136,9 +136,9 @@ async fn what_events_do_not_retain_is_copied() {
         scene.until_current(next).await;
         scene.has_notes(next, (1..=200).chain([203]).chain(204..=300)).await;
         let ends = scene.ends(&scene.at(next).await).await;
-        // Whole seconds are counted.
+        // Times are whole seconds.
         let is_prolonged = |(n, end): (&u64, &OffsetDateTime)| *end > kept[n] + Duration::from_secs(2);
-        assert!(!ends.iter().any(is_prolonged), "nothing is kept longer by being made anew");
+        assert!(!ends.iter().any(is_prolonged), "a rebuild does not prolong expiry");
         kept = ends;
         events.purge().await.unwrap();
     }
@@ -257,7 +257,7 @@ async fn what_nobody_wants_any_more_is_removed() {
     projector.stop().await;
 }
 
-/// What a rebuild that was given up has left must not pass for a part of the next one.
+/// Envelopes of a cancelled rebuild must not be taken for a part of the next one.
 #[tokio::test]
 async fn what_was_given_up_while_nobody_saw_it_is_removed_by_the_next() {
     let scene = Scene::new().await;
@@ -311,7 +311,7 @@ async fn nobody_is_told_again_after_being_removed() {
     projector.stop().await;
 }
 
-/// Neither what Tidings itself has put between the envelopes nor what others have put there is made or copied.
+/// Messages that Tidings or other programs have put between the envelopes are neither rebuilt nor copied.
 #[tokio::test]
 async fn notices_and_foreign_messages_are_passed_over() {
     let scene = Scene::new().await;
@@ -320,7 +320,7 @@ async fn notices_and_foreign_messages_are_passed_over() {
     scene.until_all_done().await;
     let nobody = Address::new("user", "nobody").unwrap();
     for generation in 1..=3 {
-        // Own notices: of the purge here, and of the generation that became current before.
+        // Tidings' notices: of the purge here, and of the generation that became current before.
         purge_address(&scene.topology, &tenant(), &nobody).await.unwrap();
         let name = tenant();
         for subject in [
@@ -334,7 +334,7 @@ async fn notices_and_foreign_messages_are_passed_over() {
             }
         }
         let events = scene.context.get_stream("EVENTS").await.unwrap();
-        // What is not retained is copied, the rest is made.
+        // Events that are no longer retained are copied, the rest is projected.
         events.purge().sequence(generation * 20).await.unwrap();
         let next = scene.ask(0, None).await;
         assert_eq!(next, place(0, u32::try_from(generation).unwrap()));

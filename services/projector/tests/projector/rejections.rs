@@ -1,4 +1,4 @@
-//! What cannot be projected is kept, once, and holds up nothing.
+//! Events that cannot be projected are kept in `REJECTED`, once, and do not delay others.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ async fn no_event_that_the_server_takes_can_stop_the_stream() {
     let trace = "0".repeat(60_000);
     let note = json!({ "n": 0, "user": "u" });
     let member = "m".repeat(70_000);
-    // Headers as large as JetStream takes, of an event that is fine and of one that is rejected.
+    // The largest headers that JetStream allows, of a valid event and of one that is rejected.
     scene.publish_with("note.added", &[("x-large", &filling)], &note).await;
     scene.publish_with("no.such", &[("x-large", &filling), ("x-more", &"y".repeat(5_400))], &note).await;
     // A trace context that no envelope could carry.
@@ -53,13 +53,13 @@ async fn no_event_that_the_server_takes_can_stop_the_stream() {
     let event = json!({ "specversion": "1.0", "id": "1", "source": "s", "type": "t",
         "traceparent": "0".repeat(200_000), "data": note });
     scene.publish("note.added", &event).await;
-    // A place that is named by a pointer of 70 kB.
+    // A value at a JSON pointer of 70 kB.
     scene.publish("deep.added", &json!({ "n": 0, "user": "u", "inside": { member: { "x": 1 } } })).await;
-    // As large as the server takes, to the byte.
+    // As large as the server allows, to the byte.
     let largest = scene.topology.max_payload();
     let sent = scene.context.publish("events.t.note.added", Bytes::from(vec![b'['; largest])).await.unwrap();
     sent.await.unwrap();
-    // A subject that names no event.
+    // A subject without an event name.
     scene.context.publish("events.t", "{}".into()).await.unwrap().await.unwrap();
     scene.context.publish("events.a.b.c.d.e", "{}".into()).await.unwrap().await.unwrap();
     scene.publish("note.added", &json!({ "n": 7, "user": "u" })).await;
@@ -85,7 +85,7 @@ async fn an_event_rejected_again_replaces_its_first_rejection() {
     projector.stop().await;
 }
 
-/// What the stream of rejections does not take for good is made smaller, and never holds up what comes behind it.
+/// A rejection that the stream refuses for good is made smaller, and does not delay later events.
 #[tokio::test]
 async fn a_rejection_that_is_too_large_is_kept_as_far_as_it_fits() {
     let scene = Scene::new().await;
@@ -98,7 +98,7 @@ async fn a_rejection_that_is_too_large_is_kept_as_far_as_it_fits() {
     let large = "x".repeat(10_000);
     let (bad, note) = (json!({ "n": 0, "large": large }), json!({ "n": 0 }));
     limit(8_192).await;
-    // Too large is the payload, are the headers, is the reason, and at last whatever is left.
+    // Too large are, in turn, the payload, the headers, the reason, and at last the rest.
     let payload = scene.publish("note.added", &bad).await;
     let header = scene.publish_with("note.added", &[("x-large", &large)], &note).await;
     let reason = scene.publish("deep.added", &json!({ "user": "u", "inside": { large: 1 } })).await;
@@ -126,7 +126,7 @@ async fn a_rejection_that_is_too_large_is_kept_as_far_as_it_fits() {
     projector.stop().await;
 }
 
-/// An envelope that the stream does not take for good is left out, and its event kept with the reason.
+/// An envelope that the stream refuses for good is left out, and its event is kept in `REJECTED` with the reason.
 #[tokio::test]
 async fn an_envelope_that_the_stream_refuses_is_rejected() {
     let scene = Scene::new().await;

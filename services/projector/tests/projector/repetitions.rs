@@ -1,4 +1,4 @@
-//! An event counts once within its tenant and its source, and an id that is used for two events is reported.
+//! An event counts once within its tenant and source, and reusing an id for a different event is reported.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ async fn start(scene: &Scene, catalogs: Arc<Catalogs>) -> Task {
     Task::start_with(scene.own_topology().await, settings(), catalogs)
 }
 
-/// All rejections of all tenants, as `tidings rejected ls` lists them: sequence and reason.
+/// All rejections of all tenants, as in `tidings rejected ls`: sequence and reason.
 async fn rejected(scene: &Scene) -> Vec<(u64, String)> {
     let listed: Vec<_> = rejections(scene).await;
     listed.into_iter().map(|rejected| (rejected.position.sequence, rejected.reason)).collect()
@@ -63,7 +63,7 @@ async fn tenants_and_sources_have_ids_of_their_own() {
     {
         scene.publish("note.added", &note(source, id, n)).await;
     }
-    // Without an id of its producer's, whatever it says is something new.
+    // Without an id of its producer, each event is new.
     scene.publish_notes([8, 8].into_iter()).await;
     scene.until_all_done().await;
     scene.holds([1, 2, 3, 4, 5, 6, 7, 8, 8]).await;
@@ -77,7 +77,7 @@ async fn another_event_with_the_same_id_is_rejected_and_says_which() {
     let projector = scene.projector().await;
     let first = scene.publish("note.added", &note("/incidents", "I-1", 1)).await;
     let other = scene.publish("note.added", &note("/incidents", "I-1", 2)).await;
-    // The same, written otherwise, and the same with another name.
+    // The same content, formatted differently, and the same with another event name.
     let again = json!({ "data": { "user": "u", "n": 1.0 }, "type": "t", "source": "/incidents", "id": "I-1", "specversion": "1.0", "time": "2025-01-17T10:30:00Z" });
     scene.publish("note.added", &again).await;
     let named = scene.publish("deep.added", &again).await;
@@ -99,7 +99,7 @@ async fn another_event_with_the_same_id_is_rejected_and_says_which() {
 #[tokio::test]
 async fn the_id_of_a_rejected_event_is_free() {
     let scene = scene().await;
-    // Also for a projector that has not rejected it itself.
+    // Also for a projector that did not reject it itself.
     for (n, is_killed) in [(1, false), (2, true)] {
         let projector = Process::start(&scene);
         let id = n.to_string();
@@ -110,7 +110,7 @@ async fn the_id_of_a_rejected_event_is_free() {
         }
         let next = scene.projector().await;
         scene.publish("note.added", &note("s", &id, n)).await;
-        // It is the corrected one that has the id now.
+        // The corrected event has the id now.
         scene.publish("note.added", &note("s", &id, n)).await;
         let other = scene.publish("note.added", &note("s", &id, 9)).await;
         scene.until_all_done().await;
@@ -135,7 +135,7 @@ async fn whoever_takes_over_knows_what_came_before() {
         assert!(end > other);
         scene.until_last_note_is(10 + round).await;
         projector.kill().await;
-        // Nothing tells what was done but the streams.
+        // Only the streams show what was done.
         scene.forget_consumer().await;
     }
     let projector = scene.projector().await;
@@ -150,7 +150,7 @@ async fn whoever_takes_over_knows_what_came_before() {
     projector.stop().await;
 }
 
-/// Also in a rebuild, which decides by the same times and by the catalogs that it is made with.
+/// Also in a rebuild, which decides by the same times and by its own catalogs.
 #[tokio::test]
 async fn a_rejected_event_is_retried_once() {
     let scene = scene().await;
@@ -178,7 +178,7 @@ async fn a_rejected_event_is_retried_once() {
     projector.stop().await;
 }
 
-/// What is held back is found again in `EVENTS`, where its repetitions lie as well.
+/// Held envelopes are found again in `EVENTS`, where their repetitions are as well.
 #[tokio::test]
 async fn a_repetition_of_what_is_limited_is_not_written_by_who_takes_over() {
     let scene = scene().await;
@@ -210,7 +210,7 @@ async fn a_rebuild_decides_as_live_projecting_did() {
     let next = scene.ask(0, None).await;
     scene.until_current(next).await;
     scene.has_notes(next, 1..=3).await;
-    // What is live goes on knowing it.
+    // Live projecting still remembers it.
     scene.publish("note.added", &note("s", "3", 3)).await;
     scene.publish("note.added", &note("s", "4", 4)).await;
     scene.until_last_note_is(4).await;
@@ -218,7 +218,7 @@ async fn a_rebuild_decides_as_live_projecting_did() {
     projector.stop().await;
 }
 
-/// Times of `EVENTS` count, and not when the projector gets to it.
+/// The times of `EVENTS` count, not those at which the projector reads.
 #[tokio::test]
 async fn what_waited_for_a_projector_is_decided_by_when_it_was_published() {
     let window = Duration::from_millis(300);
@@ -243,7 +243,7 @@ async fn what_waited_for_a_projector_is_decided_by_when_it_was_published() {
     projector.stop().await;
 }
 
-/// The projector of the shard where a tenant moves in has not read what came before as one of its own.
+/// The projector of the shard that a tenant moves to has not read the tenant's earlier events live.
 #[tokio::test]
 async fn a_tenant_takes_its_ids_along_when_it_moves() {
     let scene = scene().await;

@@ -1,5 +1,5 @@
-//! NATS comes back with an older state, of one stream or of both: what is published afterwards is projected, once, and
-//! rebuilds tell the events of one life of `EVENTS` from those of another.
+//! NATS returns with an older state of one stream or of both: events published afterwards are projected, once, and
+//! rebuilds distinguish the epochs of `EVENTS`.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use time::OffsetDateTime;
 
 use crate::support::{Scene, number};
 
-/// What happens to the projector meanwhile.
+/// The projector's state during the rollback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Projector {
     RunsOn,
     IsStartedAgain,
 }
 
-/// Notes 1 to 50 are projected, the store is saved, 51 to 100 are projected, it is brought back, and others are published
-/// up to `last`, more or fewer than were lost.
+/// Notes 1 to 50 are projected, the store is saved, 51 to 100 are projected, the store is restored, and others are
+/// published up to `last`, more or fewer than were lost.
 async fn bring_back(parts: &[&str], projector: Projector, last: u64) {
     let mut scene = Scene::new().await;
     let mut running = Some(scene.projector().await);
@@ -53,7 +53,7 @@ async fn bring_back(parts: &[&str], projector: Projector, last: u64) {
     let (before, after) = found.split_at(of_before);
     assert_eq!(after, (101..=last).collect::<Vec<_>>());
     if is_kept("EVENTS") {
-        // What the server had not noted yet as acknowledged is projected again.
+        // Acknowledgements that the server had not yet stored are repeated.
         assert!(before.is_sorted_by(|one, next| one < next) && before.len() >= 50, "{before:?}");
     } else {
         let written = if is_kept("ENVELOPES") { 100 } else { 50 };

@@ -1,4 +1,4 @@
-//! Tenants spread over shards: each is written by one of them, and takes everything along when it moves.
+//! Tenants spread over shards: one shard writes each tenant, and a move takes all envelopes along.
 
 use harness::{BOUND, eventually};
 use serde_json::json;
@@ -57,7 +57,7 @@ async fn no_shard_writes_what_another_one_does() {
     for n in 1..=50 {
         publish(&scene, "t", n).await;
         publish(&scene, "u", n).await;
-        // Nobody's: of those who have none, the first shard says so.
+        // Not placed: shard 0 writes tenants without a placement.
         publish(&scene, "nobody", n).await;
     }
     for shard in [0, 1] {
@@ -70,7 +70,7 @@ async fn no_shard_writes_what_another_one_does() {
     for projector in projectors {
         projector.stop().await;
     }
-    // It is recorded now, and no configuration moves anybody.
+    // The placement is recorded now, and no configuration moves a tenant.
     let projectors = [start(&scene, 0, &[]).await, start(&scene, 1, &[("t", 1)]).await];
     publish(&scene, "t", 51).await;
     publish(&scene, "u", 51).await;
@@ -109,7 +109,7 @@ async fn a_tenant_moves_and_comes_back_under_load() {
     }
 }
 
-/// Waits until the notice in a shard's stream says this place.
+/// Waits until the notice in a shard's stream names this place.
 async fn until_said(scene: &Scene, shard: u16, expected: tidings_model::Place) {
     let topology = scene.topology.on(ShardNumber(shard)).await.unwrap();
     eventually(&format!("shard {shard} says {expected}"), 2 * BOUND, async || {

@@ -1,4 +1,4 @@
-//! One projector is active; another takes over, and the first cannot write any more.
+//! One projector is active; another takes over, and the first can no longer write.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::places::place;
 use crate::process::Process;
 use crate::support::{Scene, Stored};
 
-/// Within which another one must write when the active one does not any more.
+/// The time within which another projector must write after the active one is lost.
 const TAKEOVER: Duration = Duration::from_secs(5);
-/// What a projector says that does not lead.
+/// The log line of a projector that does not lead.
 const STANDS_BY: &str = "another projector leads; this one stands by";
-/// What a projector says that begins a rebuild.
-const BEGINS: &str = "making the tenant's envelopes anew";
+/// The log line of a projector that starts a rebuild.
+const BEGINS: &str = "rebuilding the tenant's envelopes";
 
 #[tokio::test]
 async fn the_active_projector_killed_again_and_again_leaves_each_envelope_once() {
@@ -40,7 +40,7 @@ async fn a_projector_stopped_and_continued_writes_nothing_out_of_place() {
     let pair = [Process::start(&scene), Process::start(&scene)];
     let mut published = 0;
     for _ in 0..3 {
-        // Which of the two is active is the server's choice, so both have their turn.
+        // The server decides which of the two is active, so both are tested.
         for index in [0, 1] {
             scene.publish_notes(published + 1..=published + 300).await;
             published += 300;
@@ -84,7 +84,7 @@ async fn a_standby_takes_over_from_one_whose_connections_break() {
     pair.goes_on(&scene).await;
 }
 
-/// It still hears of events, and what it makes of them arrives when the standby has written the same.
+/// It still receives events, and its envelopes arrive after the standby has written the same ones.
 #[tokio::test]
 async fn a_standby_takes_over_from_one_that_is_not_heard() {
     let scene = Scene::new().await;
@@ -99,7 +99,7 @@ async fn a_standby_takes_over_from_one_that_is_not_heard() {
     pair.goes_on(&scene).await;
 }
 
-/// What one writes that believes to lead says in which term it does.
+/// Envelopes of a projector that believes it leads name its term.
 async fn led_in(scene: &Scene, generation: u32) -> Vec<u64> {
     let stream = scene.context.get_stream("ENVELOPES").await.unwrap();
     let mut terms = Vec::new();
@@ -111,7 +111,7 @@ async fn led_in(scene: &Scene, generation: u32) -> Vec<u64> {
     terms
 }
 
-/// Both have led, and only one is told so.
+/// Both have led, and only one is notified.
 #[tokio::test]
 async fn a_rebuild_is_made_by_the_one_that_leads() {
     let scene = Scene::new().await;
@@ -175,12 +175,12 @@ impl Pair {
         scene.publish_until_written(&mut published, BOUND).await;
         let standby = Process::start(scene);
         standby.until_it_says(STANDS_BY).await;
-        // Under way when the active one is lost.
+        // In flight when the active one is lost.
         scene.publish_notes(published + 1..=published + 300).await;
         Self { cable, active, standby, stored, published: published + 300 }
     }
 
-    /// The one that was lost is back: it has put nothing out of place, and takes over in its turn.
+    /// The lost projector returns: it has put nothing out of order, and takes over later.
     async fn goes_on(mut self, scene: &Scene) {
         scene.publish_notes(self.published + 1..=self.published + 300).await;
         self.published += 300;

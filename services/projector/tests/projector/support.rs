@@ -1,4 +1,4 @@
-//! A nats-server, a small catalog, and projectors as tasks and as processes.
+//! The setup: a nats-server, a small catalog, and projectors as tasks and as processes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// `note.added` makes one envelope, `group.called` one for each watcher, `beat.measured` one that lives two
-/// seconds. Of each job's `job.progressed` there is one in ten seconds, and in between only its
-/// `job.completed`; of each gauge there are at most twenty in a second.
+/// `note.added` becomes one envelope, `group.called` one for each watcher, `beat.measured` one that lives two
+/// seconds. Each job has at most one `job.progressed` in ten seconds, and in between only its `job.completed`; each
+/// gauge has at most twenty in a second.
 const CATALOG: &str = r#"
 grants = ["user:{sub}"]
 
@@ -101,12 +101,12 @@ pub(crate) fn catalogs() -> Arc<Catalogs> {
     parse(CATALOG)
 }
 
-/// The same, but for progress, of which every one is written.
+/// The same without a limit on progress.
 pub(crate) fn catalogs_of_all_progress() -> Arc<Catalogs> {
     parse(&CATALOG.replace("max_rate = \"6/min\"", ""))
 }
 
-/// The same, but with other bodies of notes.
+/// The same with other bodies of notes.
 pub(crate) fn catalogs_that_say(body: &str) -> Arc<Catalogs> {
     let (first, rest) = CATALOG.split_once("[message.body]\nn = \"{data.n}\"\n").unwrap();
     parse(&format!("{first}body = {body}\n{rest}"))
@@ -129,7 +129,7 @@ fn parse_of(tenant: &str, catalog: &str) -> (Tenant, Catalog) {
     (tenant, catalog)
 }
 
-/// The window is short, so that deduplication hides no mistake.
+/// A short window, so that deduplication hides no error.
 pub(crate) const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
 
 pub(crate) fn stream_settings(duplicate_window: Duration) -> topology::Settings {
@@ -173,7 +173,7 @@ impl Scene {
         sent.await.unwrap().sequence
     }
 
-    /// As [`Self::publish`], with headers.
+    /// Works as [`Self::publish`] does, with headers.
     pub(crate) async fn publish_with(&self, name: &str, headers: &[(&str, &str)], data: &Value) -> u64 {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
@@ -195,30 +195,30 @@ impl Scene {
         try_join_all(sent).await.unwrap();
     }
 
-    /// A projector in this process, with a connection of its own.
+    /// Starts a projector in this process, with a connection of its own.
     pub(crate) async fn projector(&self) -> Task {
         let client = self.nats.client().await;
         let topology = Topology::ensure(&client, &stream_settings(self.window)).await.unwrap();
         Task::start(topology, settings())
     }
 
-    /// The number of messages ever written to a stream, and of those that are there.
+    /// The number of messages ever written to a stream, and of those that are still there.
     pub(crate) async fn state(&self, stream: &str) -> Result<(u64, u64), String> {
         let stream = self.context.get_stream(stream).await.map_err(|error| error.to_string())?;
         let state = &stream.cached_info().state;
         Ok((state.last_sequence, state.messages))
     }
 
-    /// Whether so many messages were ever written to `ENVELOPES`, beside the fences of those who took over.
+    /// Checks that this many messages were ever written to `ENVELOPES`, besides the fences of takeovers.
     pub(crate) async fn has_written(&self, expected: u64) {
         has_written(self.state("ENVELOPES").await.unwrap().0, expected);
     }
 
-    /// Publishes notes until one that was published here is written, so somebody is active.
+    /// Publishes notes until one of them is written, so that a projector is active.
     pub(crate) async fn publish_until_written(&self, published: &mut u64, bound: Duration) {
         let first = *published + 1;
         let mut last = *published;
-        eventually("somebody writes", bound, async || {
+        eventually("a projector writes", bound, async || {
             last += 1;
             self.publish_notes(last..=last).await;
             let (written, _) = self.state("ENVELOPES").await?;
@@ -232,7 +232,7 @@ impl Scene {
         *published = last;
     }
 
-    /// Waits until the envelope that was written last has this number in its body.
+    /// Waits until the last written envelope has this number in its body.
     pub(crate) async fn until_last_note_is(&self, n: u64) {
         eventually(&format!("note {n} is the last envelope"), 2 * BOUND, async || {
             let (last, _) = self.state("ENVELOPES").await?;
@@ -245,7 +245,7 @@ impl Scene {
         .await;
     }
 
-    /// Waits until every event was acknowledged, hence nothing more will be written.
+    /// Waits until every event is acknowledged, so that nothing more will be written.
     pub(crate) async fn until_all_done(&self) {
         eventually("every event is done", 2 * BOUND, async || {
             let (last, _) = self.state("EVENTS").await?;
@@ -266,7 +266,7 @@ impl Scene {
         .await;
     }
 
-    /// From here on, what is stored in `ENVELOPES` is counted, also what is replaced later.
+    /// Counts what is stored in `ENVELOPES` from here on, including envelopes that are replaced later.
     pub(crate) async fn count_stored(&self) -> Stored {
         let client = self.nats.client().await;
         let stored = client.subscribe("stored.>").await.unwrap();
@@ -278,7 +278,7 @@ impl Scene {
         Stored { client, stored }
     }
 
-    /// Every envelope that is in the stream, in order.
+    /// Every envelope in the stream, in order.
     pub(crate) async fn envelopes(&self) -> Vec<StoredEnvelope> {
         let (last, _) = self.state("ENVELOPES").await.unwrap();
         let fetched = stream::iter(1..=last).map(|sequence| fetch(&self.topology, sequence)).buffered(64);
@@ -294,7 +294,7 @@ impl Scene {
     }
 }
 
-/// A sequence that so many messages lead to, and whole rows of fences.
+/// Asserts that a last sequence corresponds to this many messages and whole rows of fences.
 pub(crate) fn has_written(last: u64, expected: u64) {
     let fences = u64::try_from(EnvelopeWriter::MAX_PENDING).unwrap();
     assert!(
@@ -316,9 +316,9 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// How many there are, once nobody writes any more.
+    /// Their number, once nothing more is written.
     pub(crate) async fn count(mut self) -> u64 {
-        // What the server has sent before its answer to this is here.
+        // The flush answers after everything that the server has sent before.
         self.client.flush().await.unwrap();
         self.stored.unsubscribe().await.unwrap();
         u64::try_from(self.stored.count().await).unwrap()
@@ -348,13 +348,13 @@ impl Task {
         Self { cancelled, task: tokio::spawn(running) }
     }
 
-    /// Stops it as an operator would.
+    /// Stops it with its regular signal.
     pub(crate) async fn stop(self) {
         self.cancelled.cancel();
         tokio::time::timeout(BOUND, self.task).await.unwrap().unwrap().unwrap();
     }
 
-    /// How it ended by itself.
+    /// The result of a task that ended by itself.
     pub(crate) async fn ended(self) -> Result<(), ProjectorError> {
         tokio::time::timeout(BOUND, self.task).await.unwrap().unwrap()
     }

@@ -1,4 +1,4 @@
-//! Whose envelopes were removed on request: those are not made again.
+//! Purged addresses: their envelopes are not rebuilt.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,18 +8,18 @@ use time::OffsetDateTime;
 
 use crate::failure::Failure;
 
-/// Addresses of whom it is remembered; beyond, NATS is asked again.
+/// The number of cached addresses; beyond it, NATS is asked again.
 const KNOWN: usize = 10_000;
 
 pub(super) struct Purges {
     tenant: Tenant,
-    /// The shards that have notices of any purge.
+    /// The shards with purge notices.
     shards: Vec<Topology>,
     known: HashMap<Address, Option<OffsetDateTime>>,
 }
 
 impl Purges {
-    /// Looks wherever the tenant's envelopes are or were.
+    /// Opens all shards where the tenant's envelopes are or were.
     pub(super) async fn open(home: &Home, tenant: &Tenant) -> Result<Self, Failure> {
         let numbers: BTreeSet<_> = home.placement.places().map(|place| place.shard).collect();
         let mut shards = Vec::new();
@@ -32,7 +32,7 @@ impl Purges {
         Ok(Self { tenant: tenant.clone(), shards, known: HashMap::new() })
     }
 
-    /// Whether what was stored then for this address was removed.
+    /// Whether an envelope stored at this time for this address was purged.
     pub(super) async fn covers(
         &mut self,
         address: &Address,

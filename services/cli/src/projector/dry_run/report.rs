@@ -1,4 +1,4 @@
-//! The result of a comparison, for people and for programs. Pure.
+//! Formats the result of a comparison, as text and as JSON. Pure.
 
 use std::fmt::Write as _;
 
@@ -11,9 +11,9 @@ use super::super::comparison::Comparison;
 use super::super::paths::{Change, changes};
 use crate::output::{rfc3339, visible, visible_name};
 
-/// How many differing paths of one envelope are shown.
+/// The number of differing paths that are shown of one envelope.
 const PATHS: usize = 8;
-/// How many characters of a value are shown to people.
+/// The number of characters that are shown of a value.
 const WIDTH: usize = 160;
 
 pub(super) struct Report<'r> {
@@ -24,7 +24,7 @@ pub(super) struct Report<'r> {
 }
 
 impl Report<'_> {
-    /// Several lines, the last without its end.
+    /// The result as several lines, without the last line break.
     pub(super) fn text(&self) -> String {
         let Comparison { events, same, different, new, gone, .. } = self.comparison;
         let Place { shard, generation } = self.place;
@@ -42,7 +42,7 @@ impl Report<'_> {
             ("events that are not projected yet, which are not compared", self.comparison.waiting),
         ];
         for (index, (what, count)) in counts.into_iter().enumerate() {
-            // What is rare is only told when it is there.
+            // Rare kinds are only shown if there are any.
             if index < 4 || count > 0 {
                 let _ = write!(text, "\n{count:>10} {what}");
             }
@@ -94,7 +94,7 @@ impl Report<'_> {
         }
     }
 
-    /// One object.
+    /// The result as one object.
     pub(super) fn json(&self) -> Value {
         let Comparison { different, new, gone, reasons, rejected, .. } = self.comparison;
         let different_examples = different.examples.iter().map(|(there, made)| {
@@ -129,7 +129,7 @@ impl Report<'_> {
     }
 }
 
-/// Which envelope it is, for people.
+/// Describes an envelope for display.
 fn named(envelope: &Envelope) -> String {
     let Envelope { subject, event_id, origin, .. } = envelope;
     let key = subject.key.as_ref().map(|key| format!(" {}", visible_name(key))).unwrap_or_default();
@@ -164,7 +164,7 @@ fn refused((event, rejection): &(RawEvent, Rejection)) -> Value {
     })
 }
 
-/// Where two envelopes differ: in the message, or in what is said about it, which has no pointer but a name.
+/// Finds where two envelopes differ: in the body, by JSON pointer, or in their metadata, by name.
 fn differences(there: &Envelope, made: &Envelope) -> Vec<Change> {
     let about = |envelope: &Envelope| {
         let subject = &envelope.subject;
@@ -193,7 +193,7 @@ fn differences(there: &Envelope, made: &Envelope) -> Vec<Change> {
     found
 }
 
-/// The message; text, if it is none.
+/// The body as JSON; as text, if it is no JSON.
 fn body(envelope: &Envelope) -> Value {
     tidings_model::json::parse(&envelope.body)
         .unwrap_or_else(|_| String::from_utf8_lossy(&envelope.body).into_owned().into())
