@@ -1,11 +1,11 @@
-//! The signature algorithms that can be allowed (RFC 7518, section 3.1, and RFC 8037).
+//! The signature algorithms that can be configured (RFC 7518, section 3.1, and RFC 8037).
 //!
-//! `none` is not among them, nor is anything that nobody has asked for.
+//! `none` is not among them, and neither are algorithms without a known use.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How a token is signed.
+/// A signature algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
     /// HMAC with SHA-256 and a shared secret.
@@ -27,7 +27,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Every algorithm there is.
+    /// All algorithms.
     pub const ALL: [Self; 8] = [
         Self::Hs256,
         Self::Rs256,
@@ -39,7 +39,7 @@ impl Algorithm {
         Self::EdDsa,
     ];
 
-    /// Its name in a token's header and in a JSON Web Key.
+    /// The algorithm's name in a token's header and in a JSON Web Key.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -77,7 +77,7 @@ impl fmt::Display for Algorithm {
 impl FromStr for Algorithm {
     type Err = UnknownAlgorithm;
 
-    /// Names are compared exactly (RFC 7515, section 4.1.1). `Ed25519` is what RFC 9864 calls `EdDSA` on that curve.
+    /// Names are compared exactly (RFC 7515, section 4.1.1). RFC 9864 calls `EdDSA` on this curve `Ed25519`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text == "Ed25519" {
             return Ok(Self::EdDsa);
@@ -86,7 +86,7 @@ impl FromStr for Algorithm {
     }
 }
 
-/// A name that no known algorithm has.
+/// The name of an unknown algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the algorithm is not known; expected HS256, RS256, RS384, RS512, PS256, ES256, ES384, EdDSA or Ed25519"

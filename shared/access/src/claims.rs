@@ -1,35 +1,34 @@
-//! What a token says of its holder, after the signature was found good.
+//! The verified claims of a token.
 
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 use tidings_model::Tenant;
 
-/// Verified claims. Only a [`Verifier`](crate::Verifier) makes them from what clients send.
+/// Verified claims. Outside of tests, only a [`Verifier`](crate::Verifier) creates them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claims {
     /// The user: `sub`, never empty.
     pub subject: String,
-    /// The user's tenant, one that the issuer may speak for. Whether it is served here is for the caller to decide.
+    /// The user's tenant; the issuer may issue tokens for it. The caller checks whether the gateway serves it.
     pub tenant: Tenant,
     /// When the token expires: `exp` in whole seconds since 1970, at most those of the year 9999.
     ///
-    /// A token is accepted until the verifier's leeway has passed after it, so it may lie in the
-    /// past by that much; whatever ends a session at expiry must add the same leeway.
+    /// A token is accepted until the verifier's leeway has passed after this time, so it may lie in the past by that
+    /// much. Code that ends a connection at expiry must add the same leeway.
     pub expires_at: u64,
-    /// When the token was issued: `iat` in whole seconds since 1970. None if it is absent or no point in time.
+    /// When the token was issued: `iat` in whole seconds since 1970. `None` if it is absent.
     pub issued_at: Option<u64>,
-    /// Every claim, these included.
+    /// All claims, including the above.
     pub all: Map<String, Value>,
 }
 
 impl Claims {
-    /// The texts of the claim at `path`: one for a string or a number, one for each of those in a
-    /// list, none for anything else. Numbers are as the issuer wrote them.
+    /// Returns the texts of the claim at `path`: one for a string or a number, one for each string or number in a list,
+    /// none for anything else. Numbers keep the issuer's spelling.
     ///
-    /// A path is a claim's name (`role`), or names joined by dots that lead into objects
-    /// (`realm_access.roles`). A name that itself contains dots (`https://app.example/roles`)
-    /// comes first.
+    /// A path is a claim's name (`role`), or names joined by dots that lead into objects (`realm_access.roles`). A
+    /// claim whose name contains dots (`https://app.example/roles`) takes precedence.
     pub fn claim_texts(&self, path: &str) -> impl Iterator<Item = Cow<'_, str>> {
         let values = match value_at(&self.all, path) {
             Some(Value::Array(elements)) => elements.as_slice(),
@@ -39,8 +38,8 @@ impl Claims {
         values.iter().filter_map(as_text)
     }
 
-    /// What the token's holder was allowed to ask for: the words of `scope` (RFC 8693, section 4.2), or where there is none,
-    /// of `scp`, by which some name it. Either may be one text with spaces between its words, or a list.
+    /// Returns the token's scopes: the words of `scope` (RFC 8693, section 4.2), or of `scp` if there is no `scope`.
+    /// Some issuers use `scp`. Either may be one text of words separated by spaces, or a list.
     pub fn scopes(&self) -> impl Iterator<Item = String> {
         let name = if self.all.contains_key("scope") { "scope" } else { "scp" };
         let words = |text: Cow<'_, str>| text.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
@@ -48,7 +47,7 @@ impl Claims {
     }
 }
 
-/// The value of a claim, or inside one: [`Claims::claim_texts`] says how a path is read.
+/// Returns the value at a path; [`Claims::claim_texts`] describes paths.
 pub(crate) fn value_at<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     claims.get(path).or_else(|| {
         let (name, rest) = path.split_once('.')?;

@@ -1,7 +1,6 @@
-//! Why somebody may not come in, told to three readers: the HTTP status for the handshake, a
-//! stable code for programs and the message for people.
+//! Refusals of requests: an HTTP status for the handshake, a stable code for programs and a message for people.
 //!
-//! The message goes to the client. Nothing that an unverified token says is in it.
+//! The message is sent to the client. It contains nothing from an unverified token.
 
 use std::time::Duration;
 
@@ -10,65 +9,66 @@ use tidings_model::Tenant;
 
 use crate::{Algorithm, Origin};
 
-/// A request that does not get in.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// `TOKEN_MISSING`: no place that may hold a token holds one.
+    /// `TOKEN_MISSING`: the request has no token.
     #[error("no token was given; expected {places}")]
     Missing {
-        /// The places that may hold one.
+        /// The places that may hold a token.
         places: String,
     },
-    /// `TOKEN_SCHEME`: an `Authorization` header of another scheme.
+    /// `TOKEN_SCHEME`: the `Authorization` header has another scheme.
     #[error("the Authorization header is not of the form `Bearer <token>`")]
     Scheme,
-    /// `TOKEN_AMBIGUOUS`: two places hold different tokens; which one is meant is not guessed.
+    /// `TOKEN_AMBIGUOUS`: two places hold different tokens.
     #[error("the request has two different tokens; send one")]
     Ambiguous,
-    /// `TOKEN_TOO_LONG`.
+    /// `TOKEN_TOO_LONG`: the token is longer than the limit.
     #[error("the token has {length} bytes; at most {max} are accepted (`access.max_token_bytes`)")]
     TooLong {
         /// The token's length in bytes.
         length: usize,
-        /// The longest that is accepted.
+        /// The longest accepted length in bytes.
         max: usize,
     },
-    /// `TOKEN_MALFORMED`: no JSON Web Token, with what was expected.
+    /// `TOKEN_MALFORMED`: it is not a JSON Web Token. The text is what was expected.
     #[error("the token is malformed; expected {0}")]
     Malformed(&'static str),
-    /// `TOKEN_TYPE`: made for another purpose, by what its header says.
+    /// `TOKEN_TYPE`: the token's header declares another purpose.
     #[error("the token's `typ` is not accepted; expected {expected}")]
     Type {
         /// The configured types.
         expected: String,
     },
-    /// `TOKEN_ALGORITHM`: signed, or not signed, in another way than is configured.
+    /// `TOKEN_ALGORITHM`: the token is unsigned, or signed with an algorithm that is not configured.
     #[error("the token's algorithm is not accepted; expected {}", one_of(expected))]
     Algorithm {
         /// The configured algorithms.
         expected: Vec<Algorithm>,
     },
-    /// `TOKEN_SIGNATURE`: altered, or signed by somebody else.
+    /// `TOKEN_SIGNATURE`: the token was altered, or signed with another key.
     #[error("the token's signature is wrong; get a token from the issuer that this service trusts")]
     Signature,
-    /// `TOKEN_KEY`: signed with a key that the issuer has not published, as far as is known here.
+    /// `TOKEN_KEY`: no known key of the issuer has the token's `kid`.
     #[error("the token's `kid` names no key that its issuer is known to have; get a new token")]
     UnknownKey,
-    /// `TOKEN_KEY`: signed with a key that the issuer publishes and that is of no use here; another token would not help.
+    /// `TOKEN_KEY`: the issuer publishes the signing key, but this service cannot use its kind. Another token would not
+    /// help.
     #[error(
         "the key that the token is signed with is published, but of a kind that this service cannot use; its log says why"
     )]
     UnusableKey,
-    /// `KEYS_UNAVAILABLE`: the issuer's keys could not be fetched yet.
-    #[error("the keys of the token's issuer cannot be had now; try again later")]
+    /// `KEYS_UNAVAILABLE`: the issuer's keys have not been fetched yet.
+    #[error("the keys of the token's issuer are not available now; try again later")]
     KeysUnavailable {
-        /// When they are tried again.
+        /// The time until the next fetch.
         retry_after: Duration,
     },
-    /// `TOKEN_ISSUER`: `iss` names no configured issuer. Who they are is not told to strangers.
+    /// `TOKEN_ISSUER`: `iss` names no configured issuer. The message does not list the issuers.
     #[error("the token's `iss` claim does not name an issuer that this service trusts")]
     Issuer,
-    /// `TOKEN_AUDIENCE`: well signed, but for another service.
+    /// `TOKEN_AUDIENCE`: the signature is valid, but the token is for another service.
     #[error("the token's `{claim}` claim does not contain the expected {expected:?}")]
     Audience {
         /// The claim, usually `aud`.
@@ -76,13 +76,13 @@ pub enum Refusal {
         /// The configured audience.
         expected: String,
     },
-    /// `TOKEN_TIME`: `exp` is missing, or `exp`, `nbf` or `iat` is no point in time.
+    /// `TOKEN_TIME`: `exp` is missing, or `exp`, `nbf` or `iat` is not a time.
     #[error("the token's `{claim}` claim is missing or no number of seconds since 1970")]
     Time {
         /// `exp`, `nbf` or `iat`.
         claim: &'static str,
     },
-    /// `TOKEN_EXPIRED`.
+    /// `TOKEN_EXPIRED`: `exp` has passed.
     #[error("the token expired at {expired_at} (seconds since 1970); get a new one")]
     Expired {
         /// Seconds since 1970.
@@ -98,29 +98,29 @@ pub enum Refusal {
         /// Seconds since 1970.
         not_before: u64,
     },
-    /// `TOKEN_LIFETIME`: it would be valid for longer than is configured.
+    /// `TOKEN_LIFETIME`: the token would be valid for longer than is configured.
     #[error("the token is valid for longer than {} seconds, the most that is accepted", max.as_secs())]
     Lifetime {
-        /// The longest that is accepted.
+        /// The longest accepted lifetime.
         max: Duration,
     },
-    /// `ORIGIN_MISSING`: a cookie, or where every client needs it anything else, without the one `Origin` header that says
-    /// which page sent it.
+    /// `ORIGIN_MISSING`: the token is in a cookie, or every client needs an origin, and there is not exactly one
+    /// `Origin` header.
     #[error(
         "a token in a cookie needs one Origin header of the form https://app.example, and with \
          `access.require_origin` every token does; programs other than browsers send the token in the Authorization header"
     )]
     MissingOrigin,
-    /// `ORIGIN_FOREIGN`: sent by a page of a site that is not allowed to.
+    /// `ORIGIN_FOREIGN`: the page's origin is not allowed.
     #[error(
         "pages of {0} may not connect here; expected a page of this host, by https where the client speaks TLS, or of \
          `gateway.allowed_origins`"
     )]
     ForeignOrigin(Origin),
-    /// `CLAIM_SUB`: well signed, but for nobody.
+    /// `CLAIM_SUB`: the signature is valid, but `sub` names no user.
     #[error("the token's `sub` claim is not a string that names the user")]
     Subject,
-    /// `CLAIM_TENANT`: well signed, but for no tenant.
+    /// `CLAIM_TENANT`: the signature is valid, but the claim names no tenant.
     #[error(
         "the token's `{claim}` claim is not the name of a tenant: 1 to 32 characters of a-z, 0-9, \
          _ and -"
@@ -129,14 +129,14 @@ pub enum Refusal {
         /// The claim, usually `tenant`.
         claim: String,
     },
-    /// `TENANT_FOREIGN`: well signed, but by an issuer of other tenants.
+    /// `TENANT_FOREIGN`: the signature is valid, but the issuer may not issue tokens for this tenant.
     #[error("the token's issuer may not speak for the tenant `{0}`")]
     ForeignTenant(Tenant),
 }
 
 impl Refusal {
-    /// 401 if another token would help, 503 if the same one may later, 403 if who is asking is known, or known not to matter, and
-    /// may not come in.
+    /// Returns the HTTP status: 401 if another token would help, 503 if the same token may be accepted later, 403 if
+    /// the client is identified, or its identity does not matter, and it is not permitted.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
@@ -165,13 +165,13 @@ impl Refusal {
         }
     }
 
-    /// Whether the same token may be accepted once the issuer's keys have been asked for.
+    /// Returns whether the same token may be accepted after the issuer's keys are fetched again.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::UnknownKey | Self::KeysUnavailable { .. })
     }
 
-    /// The code for programs; it never changes its meaning.
+    /// The code for programs. Its meaning never changes.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
-//! Fetching a key set over HTTP or HTTPS.
+//! Fetches a key set over HTTP or HTTPS.
 //!
-//! What is at the other end is configured, but what it answers is not trusted: time and size have bounds, and redirects
-//! are not followed, since they could lead from the configured host to any other.
+//! The server is configured, but its answers are not trusted: time and size are bounded. Redirects are not followed,
+//! since they could lead to any other host.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::jwks::KeySetError;
 use crate::jwks_refresh::KeySource;
 use crate::trust::{Trust, TrustError};
 
-/// The largest answer, in bytes. Sets that are in use have a few kilobytes.
+/// The largest answer, in bytes. Usual key sets have a few kilobytes.
 const MAX_BODY: usize = 256 * 1024;
 
-/// A key set at a URL.
+/// The URL of a key set.
 pub struct HttpKeySource {
     url: Uri,
     timeout: Duration,
@@ -30,13 +30,14 @@ pub struct HttpKeySource {
 }
 
 impl HttpKeySource {
-    /// A source that waits at most `timeout` for a whole answer. Certificates are checked against the system's roots.
+    /// Creates a source that waits at most `timeout` for a complete answer. Certificates are verified with the system's
+    /// roots.
     pub fn new(url: Uri, timeout: Duration) -> Result<Self, TrustError> {
         let trust = if url.scheme_str() == Some("https") { Trust::System } else { Trust::Nobody };
         let tls = trust.client_config()?;
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
-        // A connection that lies idle for minutes is more trouble than a new one.
+        // Idle connections are not kept: fetches are minutes apart.
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         Ok(Self { url, timeout, client })
     }
@@ -74,19 +75,19 @@ impl KeySource for HttpKeySource {
 /// Why keys could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No whole answer in time.
+    /// No complete answer arrived in time.
     #[error("there was no whole answer within {0:?}")]
     Timeout(Duration),
-    /// No connection, or one that broke.
+    /// The connection failed or broke.
     #[error("the exchange failed")]
     Exchange(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Another answer than the set, a redirect for instance.
+    /// The answer has another status, for instance a redirect.
     #[error("the answer is {0}, expected 200 OK")]
     Status(StatusCode),
-    /// An answer that goes on and on.
+    /// The answer is too large.
     #[error("the answer has more than {MAX_BODY} bytes")]
     TooLarge,
-    /// An answer without keys.
+    /// The answer is not a key set.
     #[error(transparent)]
     Set(#[from] KeySetError),
 }

@@ -1,4 +1,4 @@
-//! Whom to believe, and about what.
+//! Issuers: which tokens are accepted, and for which tenants.
 
 use std::collections::BTreeSet;
 
@@ -8,46 +8,47 @@ use tidings_model::Tenant;
 use crate::claims::value_at;
 use crate::{Algorithm, Keys, Refusal, SigningSecret, VerifyingKey};
 
-/// Somebody whose tokens are accepted.
+/// An issuer whose tokens are accepted.
 #[derive(Debug, Clone)]
 pub struct Issuer {
-    /// What `iss` must be. An issuer without a name is asked about every token that names no other; `iss` is not checked then.
+    /// The required `iss`. An issuer without a name is used for every token whose `iss` names no other issuer; `iss` is
+    /// not checked then.
     pub name: Option<String>,
-    /// What the token must be meant for; without it, that is not checked.
+    /// The required audience. `None` disables the check.
     pub audience: Option<Audience>,
-    /// The algorithms that it signs with. A key is used with those of them that fit it.
+    /// The issuer's algorithms. A key is used only with those that fit it.
     pub algorithms: Vec<Algorithm>,
-    /// Whose users it vouches for.
+    /// The tenants that it may issue tokens for.
     pub tenancy: Tenancy,
-    /// What it signs with.
+    /// Its keys.
     pub keys: Keys,
 }
 
-/// For whom a token is meant.
+/// The required audience of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audience {
-    /// The claim that says so: `aud`, or what an identity provider uses in its stead (`client_id`, `azp`).
+    /// The claim with the audience: `aud`, or what an identity provider uses instead (`client_id`, `azp`).
     pub claim: String,
-    /// What the claim must be, or contain.
+    /// The value that the claim must be or contain.
     pub value: String,
 }
 
-/// How a token's tenant is found, and which tenants an issuer may speak for.
+/// How a token's tenant is determined, and which tenants an issuer may issue tokens for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tenancy {
-    /// All of its users are this tenant's, whatever its tokens say.
+    /// All tokens are for this tenant, whatever they claim.
     Fixed(Tenant),
-    /// Its tokens say it.
+    /// A claim names the tenant.
     Claimed {
         /// The claim's name, or a path into objects (`app.tenant`).
         claim: String,
-        /// The tenants that it may name; without it, all.
+        /// The tenants that the claim may name. `None` allows all.
         allowed: Option<BTreeSet<Tenant>>,
     },
 }
 
 impl Issuer {
-    /// Whoever shares this secret may speak for every tenant, with HS256 and the claim `tenant`.
+    /// An issuer with a shared secret: HS256, every tenant, the claim `tenant`.
     #[must_use]
     pub fn with_secret(secret: &SigningSecret) -> Self {
         Self {
@@ -59,7 +60,7 @@ impl Issuer {
         }
     }
 
-    /// RFC 7519, section 4.1.3: one string or a list of them.
+    /// Checks the audience, which is one string or a list of strings (RFC 7519, section 4.1.3).
     pub(crate) fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), Refusal> {
         let Some(Audience { claim, value }) = &self.audience else { return Ok(()) };
         let is_meant = match claims.get(claim) {
@@ -76,7 +77,7 @@ impl Issuer {
 }
 
 impl Tenancy {
-    /// The tenant of well-signed claims.
+    /// Returns the tenant of verified claims.
     pub(crate) fn tenant(&self, claims: &Map<String, Value>) -> Result<Tenant, Refusal> {
         let (claim, allowed) = match self {
             Self::Fixed(tenant) => return Ok(tenant.clone()),

@@ -1,16 +1,16 @@
-//! Reading a JSON Web Key Set (RFC 7517, section 5) that somebody else has written.
+//! Parses a JSON Web Key Set (RFC 7517, section 5).
 //!
-//! A key that is not understood is left out, as the RFC asks: sets also hold keys for encryption and of kinds yet to come.
+//! Keys that this crate cannot use are omitted, as the RFC asks: sets also contain encryption keys and future kinds.
 
 use serde_json::Value;
 use tidings_model::json;
 
 use crate::{KeyError, VerifyingKey};
 
-/// The most keys that are taken from one set. A token without `kid` is tried against all of them.
+/// The maximum number of keys from one set. A token without `kid` is checked with all of them.
 pub(crate) const MAX_KEYS: usize = 32;
 
-/// What a set holds.
+/// The keys of a set.
 #[derive(Debug, Default)]
 pub(crate) struct KeySet {
     pub(crate) keys: Vec<VerifyingKey>,
@@ -20,12 +20,12 @@ pub(crate) struct KeySet {
 /// A key of a set that cannot be used here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LeftOut {
-    /// Its `kid`, if it is one that a token could name.
+    /// Its `kid`, if a token could name it.
     pub(crate) id: Option<String>,
     pub(crate) why: KeyError,
 }
 
-/// The keys of a set, of which there may be none that can be used.
+/// Parses a set. It may contain no usable key.
 pub(crate) fn parse(body: &[u8]) -> Result<KeySet, KeySetError> {
     let document = json::parse_unique(body).map_err(|_| KeySetError::Form)?;
     let all = document.get("keys").and_then(Value::as_array).ok_or(KeySetError::Form)?;
@@ -43,16 +43,16 @@ pub(crate) fn parse(body: &[u8]) -> Result<KeySet, KeySetError> {
     Ok(set)
 }
 
-/// The keys of a fetched set that can be used here, and how many were left out.
+/// Returns the usable keys of a fetched set, and the number of omitted keys.
 pub fn usable_keys(body: &[u8]) -> Result<(Vec<VerifyingKey>, usize), KeySetError> {
     let KeySet { keys, left_out } = parse(body)?;
     Ok((keys, left_out.len()))
 }
 
-/// An answer that holds no keys.
+/// Why an answer is not a key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
-    /// Of another form.
+    /// The answer has another form.
     #[error("the answer is no JSON Web Key Set (RFC 7517, section 5)")]
     Form,
 }
@@ -74,7 +74,7 @@ mod tests {
         key
     }
 
-    /// Every key is used or left out.
+    /// Checks that every key is either used or omitted.
     #[track_caller]
     fn check(keys: &Value, expected: usize) {
         let body = json!({"keys": keys}).to_string();

@@ -1,11 +1,11 @@
-//! An issuer's published keys, kept up to date.
+//! Keeps an issuer's published keys up to date.
 //!
-//! One task per issuer fetches: when the keys have grown old, and when somebody brings a token with an unknown `kid`. So
-//! there is never more than one request under way, everybody who waits shares it, and whoever invents identifiers
-//! cannot make it fetch more often than the cooldown allows. Verifying itself only reads what is known.
+//! One task per issuer fetches the keys: when they reach their maximum age, and when a token has an unknown `kid`. So
+//! at most one request is in progress, and all waiting verifications share it. Tokens with invented identifiers cannot
+//! cause more fetches than the cooldown allows. Verification itself only reads the known keys.
 //!
-//! A fetch that fails changes nothing: keys that are known stay known, however long the issuer is away. Only a set that
-//! was read and lacks a key takes the key away, after a grace in which tokens that it has signed are still taken.
+//! A failed fetch changes nothing: known keys stay valid, however long the issuer is unavailable. A key is removed only
+//! if a fetched set lacks it. It is accepted for a grace time after that.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,33 +19,34 @@ use tokio_util::sync::CancellationToken;
 use crate::jwks::{self, KeySet, LeftOut};
 use crate::{FetchError, VerifyingKey};
 
-/// Where a key set is fetched.
+/// The source of a key set.
 #[async_trait]
 pub trait KeySource: Send + Sync + 'static {
-    /// What it is called in logs.
+    /// Its name in logs.
     fn name(&self) -> String;
 
-    /// The set's bytes, of bounded size and in bounded time.
+    /// Fetches the set's bytes, bounded in size and time.
     async fn fetch(&self) -> Result<Vec<u8>, FetchError>;
 }
 
-/// When to fetch.
+/// When keys are fetched, and for how long they are accepted.
 #[derive(Debug, Clone, Copy)]
 pub struct RefreshSettings {
-    /// Age at which keys are fetched again.
+    /// The age at which keys are fetched again.
     pub max_age: Duration,
-    /// Time between two fetches that were asked for by tokens with unknown keys, and after a fetch that failed.
+    /// The minimum time between two fetches for tokens with unknown keys, and the time before a retry after a failed
+    /// fetch.
     pub cooldown: Duration,
-    /// How long a key is still accepted that the set no longer has.
+    /// How long a key is accepted after it was removed from the set.
     pub grace: Duration,
-    /// How long a token with an unknown key waits for it.
+    /// How long a token with an unknown key waits for a fetch.
     pub patience: Duration,
 }
 
-/// Keys that are no longer published and still accepted; beyond that many, the oldest go at once.
+/// The maximum number of keys in their grace time. Beyond it, the oldest are removed at once.
 const MAX_LEAVING: usize = 64;
 
-/// Keys that are left out and named one by one in the log.
+/// The maximum number of omitted keys that are logged one by one.
 const MAX_SAID: usize = 32;
 
 /// The keys of an issuer that publishes them. Clones share them.
@@ -60,53 +61,53 @@ struct Inner {
     demanded: Notify,
 }
 
-/// The last fetch that was granted to those who asked.
+/// The last fetch on demand.
 struct Demand {
     at: Instant,
-    /// How many attempts there had been.
+    /// The number of attempts before it.
     after: u64,
 }
 
 struct Known {
-    /// All keys that are accepted: those published, and those leaving.
+    /// All accepted keys: published keys, and keys in their grace time.
     accepted: Arc<[VerifyingKey]>,
     current: Vec<VerifyingKey>,
-    /// Published, and of no use here.
+    /// Published keys that cannot be used here.
     left_out: Arc<[LeftOut]>,
-    /// No longer published, with the end of their grace; the newest first.
+    /// Keys that are no longer published, with the end of their grace time, newest first.
     leaving: Vec<(VerifyingKey, Instant)>,
-    /// Fetches that have come to an end, good or bad.
+    /// Completed fetches, successful or not.
     attempts: u64,
     is_fetching: bool,
     has_failed: bool,
-    /// Whether the last set that was read had no key of use.
+    /// Whether the last fetched set had no usable key.
     is_useless: bool,
     next_attempt: Instant,
 }
 
-/// The keys that are known at a moment.
+/// The known keys at one moment.
 pub(crate) struct KnownKeys {
     pub(crate) accepted: Arc<[VerifyingKey]>,
     left_out: Arc<[LeftOut]>,
-    /// The time until they are fetched again.
+    /// The time until the next fetch.
     pub(crate) next_attempt: Duration,
 }
 
 impl KnownKeys {
-    /// Whether a token that names this key, or none, can be signed with none but what is of no use: then to ask again does
-    /// not help.
+    /// Returns whether only unusable keys match a token with this `kid`, or without one. Another fetch does not help
+    /// then.
     pub(crate) fn leaves_out(&self, id: Option<&str>) -> bool {
         self.left_out.iter().any(|key| id.is_none_or(|id| key.id.as_deref() == Some(id)))
     }
 
-    /// Whether no set was read yet that has anything in it.
+    /// Returns whether no set with any key has been fetched yet.
     pub(crate) fn is_empty(&self) -> bool {
         self.accepted.is_empty() && self.left_out.is_empty()
     }
 }
 
 impl RemoteKeys {
-    /// Knows nothing before [`RemoteKeys::keep`] runs.
+    /// Creates an empty set of keys. [`RemoteKeys::keep`] fetches them.
     #[must_use]
     pub fn new(source: impl KeySource, settings: RefreshSettings) -> Self {
         let known = Known {
@@ -129,7 +130,7 @@ impl RemoteKeys {
         }))
     }
 
-    /// What is known now.
+    /// Returns the known keys.
     pub(crate) fn known(&self) -> KnownKeys {
         let known = self.0.known.borrow();
         KnownKeys {
@@ -139,16 +140,16 @@ impl RemoteKeys {
         }
     }
 
-    /// Waits for a fetch, for at most the patience: the one under way, or one of its own if the cooldown has passed; else
-    /// returns at once.
+    /// Waits for a fetch, at most for [`RefreshSettings::patience`]: for the fetch in progress, or for a new one if the
+    /// cooldown has passed. Otherwise returns at once.
     pub(crate) async fn learn(&self) {
         let mut known = self.0.known.subscribe();
         let Some(after) = self.demand(&known.borrow_and_update()) else { return };
-        // Without an answer nothing is known that was not known before, and the caller finds that out.
+        // After a timeout no new key is known. The caller finds that out.
         drop(timeout(self.0.settings.patience, known.wait_for(|known| known.attempts > after)).await);
     }
 
-    /// After which attempt the answer comes, if there will be one.
+    /// Returns the number of the attempt after which the answer is known, or `None` if there will be none.
     fn demand(&self, known: &Known) -> Option<u64> {
         let mut demand = self.0.demand.lock().unwrap_or_else(PoisonError::into_inner);
         let is_granted = demand.as_ref().is_some_and(|demand| demand.after == known.attempts);
@@ -163,7 +164,7 @@ impl RemoteKeys {
         Some(known.attempts)
     }
 
-    /// Fetches the keys, and again whenever it is time, until cancelled.
+    /// Fetches the keys, and fetches them again whenever they are due, until cancelled.
     pub async fn keep(&self, cancelled: CancellationToken) {
         while cancelled.run_until_cancelled(self.fetch()).await.is_some() {
             let until_due = async {
@@ -200,14 +201,14 @@ impl RemoteKeys {
         });
     }
 
-    /// Says once that fetching fails, once that it works again, and at each change what of a set is of no use.
+    /// Logs when fetching begins to fail, when it works again, and the omitted keys of each changed set.
     fn report(&self, known: &Known, set: &Result<KeySet, FetchError>) {
         let source = self.0.source.name();
         let set = match set {
             Ok(set) => set,
             Err(error) if known.has_failed => {
                 let error = error as &dyn std::error::Error;
-                return tracing::debug!(source, error, "an issuer's keys are still away");
+                return tracing::debug!(source, error, "an issuer's keys still cannot be fetched");
             }
             Err(error) => {
                 let error = error as &dyn std::error::Error;
@@ -243,7 +244,7 @@ impl RemoteKeys {
         }
     }
 
-    /// Takes away the keys whose grace has ended. When to look again; none if it is time to fetch.
+    /// Removes the keys whose grace time has ended. Returns when to check again, or `None` if a fetch is due.
     fn retire(&self) -> Option<Instant> {
         let now = Instant::now();
         self.0.known.send_if_modified(|known| {
@@ -263,7 +264,8 @@ impl RemoteKeys {
 }
 
 impl Known {
-    /// To an issuer that has lost all of its keys it is better not to listen, but for what it cannot be asked again.
+    /// Replaces the keys by those of a set. A set without usable keys removes nothing, but its omitted keys are
+    /// recorded, so that tokens that name them cause no further fetch.
     fn replace(&mut self, KeySet { keys, left_out }: KeySet, until: Instant) {
         self.left_out = left_out.into();
         if keys.is_empty() {

@@ -1,6 +1,7 @@
-//! A token in the compact form (RFC 7515, section 7.1), taken apart and not yet believed.
+//! Parses a token in the compact form (RFC 7515, section 7.1) before it is verified.
 //!
-//! Of the claims nothing is read but `iss`, which chooses whose key is tried. All else waits until one of these keys was
+//! Of the claims only `iss` is read, which selects the issuer's keys. The other claims are parsed after the signature
+//! was verified: a parser is the largest attack surface for an unsigned token.
 //! found to have signed it: a parser is the largest thing that an unsigned token could attack.
 
 use base64::Engine;
@@ -11,7 +12,7 @@ use tidings_model::json;
 use crate::keyring::Search;
 use crate::{Issuer, Refusal, Token};
 
-/// A token whose signature was not checked.
+/// A token whose signature has not been verified.
 pub(crate) struct Unverified<'t> {
     header: Header,
     issuer: Option<String>,
@@ -20,7 +21,8 @@ pub(crate) struct Unverified<'t> {
     signature: &'t str,
 }
 
-/// What of a header matters. A key that the header brings along or points to (`jwk`, `jku`, `x5c`, `x5u`) does not.
+/// The relevant members of a header. Keys in the header, or references to keys (`jwk`, `jku`, `x5c`, `x5u`), are
+/// ignored.
 struct Header {
     algorithm: String,
     key: Option<String>,
@@ -28,7 +30,7 @@ struct Header {
 }
 
 impl<'t> Unverified<'t> {
-    /// Checks the form of the whole, and reads the header and `iss`.
+    /// Checks the form of the token, and parses the header and `iss`.
     pub(crate) fn parse(token: &'t Token) -> Result<Self, Refusal> {
         let (message, signature) = token.expose().rsplit_once('.').ok_or(NOT_COMPACT)?;
         let (header, payload) = message.split_once('.').ok_or(NOT_COMPACT)?;
@@ -42,17 +44,17 @@ impl<'t> Unverified<'t> {
         Ok(Self { header, issuer, payload, message, signature })
     }
 
-    /// What the token says of who issued it.
+    /// The token's `iss`, unverified.
     pub(crate) fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
     }
 
-    /// What the token says of itself: `typ`.
+    /// The token's `typ`, unverified.
     pub(crate) fn media_type(&self) -> Option<&str> {
         self.header.media_type.as_deref()
     }
 
-    /// The claims, if one of the issuer's keys has signed them.
+    /// Verifies the signature with the issuer's keys and returns the claims.
     pub(crate) fn check_signature(&self, issuer: &Issuer) -> Result<Map<String, Value>, Refusal> {
         let named = self.header.algorithm.parse().ok();
         let allowed = named.filter(|algorithm| issuer.algorithms.contains(algorithm));
@@ -83,8 +85,8 @@ impl<'t> Unverified<'t> {
 impl Header {
     fn read(text: &[u8]) -> Result<Self, Refusal> {
         let Ok(Value::Object(mut header)) = json::parse_unique(text) else { return Err(BAD_HEADER) };
-        // RFC 7515, section 4.1.11: extensions to refuse unless understood. None is understood here, and what names none is
-        // no such header.
+        // RFC 7515, section 4.1.11: a token with critical extensions must be refused unless all are understood. This
+        // crate understands none, and an empty list is invalid.
         if header.contains_key("crit") {
             return Err(Refusal::Malformed("a header without critical extensions"));
         }

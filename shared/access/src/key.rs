@@ -1,7 +1,7 @@
-//! Keys that signatures are checked with.
+//! Keys that verify signatures.
 //!
-//! A key knows what it is, and is never used with an algorithm that is not for its kind: the bytes of a public key are
-//! no secret for HS256, and a point on one curve is none on another. That holds whatever an issuer is configured with.
+//! A key knows its kind and is never used with an algorithm of another kind: the bytes of a public key are not a secret
+//! for HS256, and a point on one curve is not one on another. This holds for any configuration of an issuer.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use tidings_model::json;
 
 use crate::{Algorithm, SigningSecret};
 
-/// What a key is, and so what it can check.
+/// The kind of a key, which determines its algorithms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Secret,
@@ -24,34 +24,34 @@ enum Kind {
     Ed25519,
 }
 
-/// A key that checks signatures; `Debug` hides it.
+/// A key that verifies signatures. `Debug` hides it.
 #[derive(Clone)]
 pub struct VerifyingKey {
     id: Option<String>,
     kind: Kind,
-    /// The one algorithm that the key's owner says it is for.
+    /// The only algorithm of the key, if its owner declares one.
     only: Option<Algorithm>,
     key: DecodingKey,
-    /// What makes two keys the same key.
+    /// The bytes that identify the key.
     material: Box<[u8]>,
 }
 
 impl VerifyingKey {
-    /// RSA keys have 2048 to 8192 bits (RFC 7518, section 3.3; the upper bound is the library's).
+    /// The sizes of RSA keys: 2048 to 8192 bits (RFC 7518, section 3.3; the upper bound is the library's).
     const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
-    /// An identifier is repeated in every token, so it is short.
+    /// The longest identifier, in bytes. Every token repeats it, so it is short.
     pub(crate) const MAX_ID: usize = 256;
 
-    /// A secret shared with the issuer, for HS256.
+    /// Creates a key from a secret that is shared with the issuer, for HS256.
     #[must_use]
     pub fn from_secret(secret: &SigningSecret) -> Self {
         Self { id: None, kind: Kind::Secret, only: None, key: secret.decoding_key(), material: [].into() }
     }
 
-    /// The keys of a file: one public key in PEM (`PUBLIC KEY` or `RSA PUBLIC KEY`), or a JSON Web Key or a set of them,
-    /// whose keys have a `kid`.
+    /// Parses the keys of a file: one public key in PEM (`PUBLIC KEY` or `RSA PUBLIC KEY`), one JSON Web Key, or a set
+    /// of them, whose keys have a `kid`.
     ///
-    /// Unlike a fetched set, a file has no key that is not usable.
+    /// Unlike in a fetched set, every key in a file must be usable.
     pub fn from_file(content: &[u8]) -> Result<Vec<Self>, KeyError> {
         let text = str::from_utf8(content).map_err(|_| KeyError::NotPem)?.trim();
         if !text.starts_with('{') {
@@ -90,8 +90,7 @@ impl VerifyingKey {
         }
     }
 
-    /// A public key as RFC 7517, RFC 7518, section 6, and RFC 8037, section 2, write it. Members that are not known are
-    /// ignored.
+    /// Parses a public key of RFC 7517, RFC 7518, section 6, or RFC 8037, section 2. Unknown members are ignored.
     pub(crate) fn from_jwk(jwk: &Value) -> Result<Self, KeyError> {
         if !jwk.is_object() {
             return Err(KeyError::NotJson);
@@ -120,7 +119,7 @@ impl VerifyingKey {
                 "Ed25519" => Self::ed25519(&bytes(jwk, "x")?)?,
                 other => return Err(KeyError::unsupported("crv", other)),
             },
-            // Also `oct`: a secret in a set that everybody can read is none.
+            // Includes `oct`: a secret in a published set is not secret.
             other => return Err(KeyError::unsupported("kty", other)),
         };
         if member(jwk, "alg").is_some() {
@@ -148,7 +147,8 @@ impl VerifyingKey {
         Ok(Self::new(Kind::Rsa, key, &[modulus, exponent].concat()))
     }
 
-    /// A point on a curve, which its size tells apart (SEC 1, section 2.3.3). One that is on neither curve checks nothing.
+    /// Parses a point on a curve. Its size determines the curve (SEC 1, section 2.3.3). A point on neither curve
+    /// verifies nothing.
     fn point(bytes: &[u8]) -> Result<Self, KeyError> {
         let kind = match (bytes.first(), bytes.len()) {
             (Some(&UNCOMPRESSED), 65) => Kind::P256,
@@ -169,7 +169,7 @@ impl VerifyingKey {
         Self { id: None, kind, only: None, key, material: material.into() }
     }
 
-    /// Whether the key can be used with `algorithm`.
+    /// Returns whether the key can be used with `algorithm`.
     #[must_use]
     pub fn fits(&self, algorithm: Algorithm) -> bool {
         self.kind.fits(algorithm) && self.only.is_none_or(|only| only == algorithm)
@@ -180,7 +180,8 @@ impl VerifyingKey {
         self.id.as_deref()
     }
 
-    /// Whether a token that names `id`, or no key at all, may mean this one. A key without an identifier may be any.
+    /// Returns whether a token with the identifier `id`, or without one, may be signed with this key. A key without an
+    /// identifier matches every token.
     pub(crate) fn may_be(&self, id: Option<&str>) -> bool {
         match (&self.id, id) {
             (Some(own), Some(id)) => own == id,
@@ -188,7 +189,7 @@ impl VerifyingKey {
         }
     }
 
-    /// Whether both are one key under one name.
+    /// Returns whether both are the same key with the same identifier.
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.id == other.id
             && self.kind == other.kind
@@ -196,7 +197,7 @@ impl VerifyingKey {
             && self.material == other.material
     }
 
-    /// Whether `signature`, in base64url, is this key's for `message`.
+    /// Verifies that `signature`, in base64url, is this key's for `message`.
     pub(crate) fn verifies(&self, signature: &str, message: &[u8], algorithm: Algorithm) -> bool {
         self.fits(algorithm)
             && jsonwebtoken::crypto::verify(signature, message, &self.key, algorithm.library())
@@ -204,7 +205,7 @@ impl VerifyingKey {
     }
 }
 
-/// A member that is there; null is none.
+/// Returns a member. Null counts as absent.
 fn member<'j>(jwk: &'j Value, name: &str) -> Option<&'j Value> {
     jwk.get(name).filter(|value| !value.is_null())
 }
@@ -217,14 +218,14 @@ fn bytes(jwk: &Value, name: &'static str) -> Result<Vec<u8>, KeyError> {
     URL_SAFE_NO_PAD.decode(text(jwk, name)?).map_err(|_| KeyError::Member(name))
 }
 
-/// RFC 7517, sections 4.2 and 4.3. A key that says nothing may be for anything.
+/// RFC 7517, sections 4.2 and 4.3. A key without these members is for any use.
 fn is_for_signatures(jwk: &Value) -> bool {
     let is_used = member(jwk, "use").is_none_or(|use_| use_ == "sig");
     let verifies = |all: &Value| all.as_array().is_some_and(|all| all.iter().any(|one| one == "verify"));
     is_used && member(jwk, "key_ops").is_none_or(verifies)
 }
 
-/// SEC 1, section 2.3.3: what a point begins with whose both coordinates follow.
+/// SEC 1, section 2.3.3: the first byte of a point with both coordinates.
 const UNCOMPRESSED: u8 = 4;
 
 impl Kind {
@@ -250,7 +251,7 @@ impl fmt::Debug for VerifyingKey {
 }
 
 impl KeyError {
-    /// The longest value that is repeated, in characters.
+    /// The longest value in an error, in characters.
     const SHOWN: usize = 64;
 
     fn unsupported(member: &'static str, value: &str) -> Self {
@@ -258,7 +259,7 @@ impl KeyError {
     }
 }
 
-/// What is no key to check signatures with.
+/// Why a key cannot verify signatures.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Neither PEM nor JSON.
@@ -266,40 +267,40 @@ pub enum KeyError {
         "it is no public key; expected PEM that begins with `-----BEGIN PUBLIC KEY-----`, or a JSON Web Key Set"
     )]
     NotPem,
-    /// JSON, but of another form.
+    /// JSON of another form.
     #[error("it is no JSON Web Key or set of them (RFC 7517)")]
     NotJson,
     /// A set without keys.
     #[error("it is a set of no keys")]
     Empty,
-    /// A private key, which has to stay with the issuer.
+    /// A private key. It must stay with the issuer.
     #[error("it is a private key; it has to stay with the issuer, expected its public key")]
     Private,
-    /// Not for signatures.
+    /// A key for another use.
     #[error("it is a key for another use than signatures")]
     OtherUse,
-    /// A member is missing, of another type, or not what its encoding allows.
+    /// A member is missing, has another type, or is wrongly encoded.
     #[error("its `{0}` is missing or not the text that RFC 7518 asks for")]
     Member(&'static str),
-    /// Of a kind or for an algorithm that is not supported.
+    /// A kind or algorithm that is not supported.
     #[error(
         "its `{member}` is {value:?}; expected a key of RSA, P-256, P-384 or Ed25519, and no other `alg` than fits it"
     )]
     Unsupported {
-        /// What says so: `kty`, `crv` or `alg`.
+        /// The member: `kty`, `crv` or `alg`.
         member: &'static str,
-        /// What it is, cut short.
+        /// Its value, shortened.
         value: String,
     },
-    /// Too small, too large, or not of its kind's size.
+    /// A key that is too small, too large, or not of its kind's size.
     #[error(
         "it has not its kind's size; expected RSA of 2048 to 8192 bits, and 32 or 48 bytes for a coordinate"
     )]
     Size,
-    /// A name that is longer than any token should repeat.
+    /// An identifier that is too long for every token to repeat.
     #[error("its `kid` is longer than {max} bytes", max = VerifyingKey::MAX_ID)]
     Identifier,
-    /// One of too many.
+    /// The set has too many usable keys.
     #[error("it is one of more than {max} that could be used", max = crate::jwks::MAX_KEYS)]
     TooMany,
 }

@@ -1,35 +1,35 @@
-//! The keys of an issuer: given once, or fetched and kept up to date.
+//! The keys of an issuer: configured, or fetched and kept up to date.
 
 use std::time::Duration;
 
 use crate::{RemoteKeys, VerifyingKey};
 
-/// Where an issuer's keys are from.
+/// The source of an issuer's keys.
 #[derive(Debug, Clone)]
 pub enum Keys {
-    /// Given with the configuration.
+    /// Configured keys.
     Fixed(Vec<VerifyingKey>),
     /// Fetched as a JSON Web Key Set.
     Remote(RemoteKeys),
 }
 
-/// What the search for a token's key has come to.
+/// The result of the search for a token's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Search {
-    /// A key has made the signature.
+    /// One of the keys made the signature.
     Signed,
-    /// The keys that it may be of have not.
+    /// No key that the token may be signed with made the signature.
     Wrong,
     /// No known key has the token's `kid`.
     Unknown,
-    /// The issuer publishes the key that the token names, or no key at all, but none that can be used here.
+    /// Only unusable keys of the issuer match the token.
     Unusable,
-    /// No key is known at all yet; there may be some after this time.
+    /// No key is known yet. The next fetch is after this time.
     Unavailable(Duration),
 }
 
 impl Keys {
-    /// Tries the keys that are known now.
+    /// Tries the known keys.
     pub(crate) fn search(&self, id: Option<&str>, has_signed: impl Fn(&VerifyingKey) -> bool) -> Search {
         match self {
             Self::Fixed(keys) => search(keys, id, has_signed),

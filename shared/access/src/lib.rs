@@ -1,12 +1,11 @@
-//! Who is it? From a handshake to the verified claims of a token.
+//! Authentication: from a handshake to the verified claims of a token.
 //!
-//! [`find`] takes the token out of a request, [`Verifier`] turns it into [`Claims`], and [`mint`]
-//! signs tokens where there is no identity provider. What the claims open is the catalog's matter.
+//! [`find`] extracts the token from a request. [`Verifier`] turns it into [`Claims`]. [`mint`] signs tokens where there
+//! is no identity provider. The catalog decides which grants the claims open.
 //!
-//! Checking a token needs no I/O and no clock: it uses the keys that are known. Keys that an issuer publishes are
-//! fetched beside that, by [`RemoteKeys`]. Tokens and secrets have no `Display`, and their
-//! `Debug` shows nothing of them; no [`Refusal`] contains any part of a token but claims that the
-//! issuer's signature vouches for.
+//! Verification needs no I/O and no clock: it uses the known keys. [`RemoteKeys`] fetches the keys that an issuer
+//! publishes. Tokens and secrets have no `Display`, and their `Debug` hides them. A [`Refusal`] contains no part of a
+//! token except claims that the issuer's signature covers.
 
 mod algorithm;
 mod claims;

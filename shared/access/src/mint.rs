@@ -1,4 +1,4 @@
-//! Signing tokens for where there is no identity provider: development and tests.
+//! Signs tokens for development and tests, where there is no identity provider.
 
 use jsonwebtoken::{Algorithm, Header};
 use serde_json::{Map, Value};
@@ -7,7 +7,7 @@ use crate::{Refusal, SigningSecret, Token};
 
 /// Signs `claims`, as they are, with HS256.
 ///
-/// Nothing is added or checked, so that tests can also make tokens that a [`Verifier`] refuses.
+/// Nothing is added or checked, so that tests can also create tokens that a [`Verifier`] refuses.
 ///
 /// [`Verifier`]: crate::Verifier
 pub fn mint(claims: &Map<String, Value>, secret: &SigningSecret) -> Result<Token, MintError> {
@@ -16,13 +16,13 @@ pub fn mint(claims: &Map<String, Value>, secret: &SigningSecret) -> Result<Token
     Token::parse(&text).map_err(MintError::Unusable)
 }
 
-/// Claims that cannot become a token.
+/// Why claims cannot become a token.
 #[derive(Debug, thiserror::Error)]
 pub enum MintError {
-    /// The cryptographic library refused.
+    /// The cryptographic library failed.
     #[error("the claims cannot be signed with HS256")]
     Signing(#[from] jsonwebtoken::errors::Error),
-    /// So many claims that every service would refuse the token.
+    /// The token would be too long, so that every service would refuse it.
     #[error("the signed token would be refused; give it fewer or shorter claims")]
     Unusable(#[source] Refusal),
 }

@@ -1,6 +1,6 @@
-//! Web origins (RFC 6454): which site's page opened a connection.
+//! Web origins (RFC 6454): the site of the page that opened a connection.
 //!
-//! Two spellings of one origin are equal here, and whatever is not plainly an origin is none.
+//! Two spellings of one origin are equal. Text that is not clearly an origin is refused.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,38 +9,38 @@ use http::uri::Authority;
 
 /// An origin such as `https://app.example`, `http://localhost:5173` or `capacitor://localhost`.
 ///
-/// The default port of a scheme may be written or not, letters of any case; a path, a user and
-/// `null` may not.
+/// A scheme's default port may be written or omitted, and letters may have any case. A path, a user and `null` are not
+/// allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     scheme: String,
     host: String,
-    /// None for the schemes of apps, unless one is written.
+    /// `None` for the schemes of apps, unless a port is written.
     port: Option<u16>,
 }
 
-/// What a request came over, as far as that is known.
+/// The transport of a request, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
-    /// The client itself speaks TLS.
+    /// The client uses TLS.
     Secured,
-    /// It does not.
+    /// The client does not use TLS.
     Plain,
-    /// A proxy stands between, and does not say what the client speaks.
+    /// A proxy is in between and does not report what the client uses.
     Unknown,
 }
 
 impl Origin {
-    /// A domain name has at most 253 characters; this leaves room for scheme and port.
+    /// The longest origin, in bytes. A domain name has at most 253 characters; the rest is for scheme and port.
     const MAX_LENGTH: usize = 320;
-    /// What no page is of: what speaks WebSocket or files, and what has no host.
+    /// Schemes that no page has: those of WebSocket and files, and those without a host.
     const NO_PAGES: [&str; 7] = ["ws", "wss", "ftp", "file", "data", "blob", "javascript"];
 
-    /// Whether a page of this origin comes from the host that the request's `Host` names.
+    /// Returns whether a page of this origin comes from the host in the request's `Host`.
     ///
-    /// `Host` has no scheme; the origin's tells which port is meant where none is written. A page that came over HTTP may
-    /// have been altered on its way, so it is of this host only if the client is known to speak no TLS here. One that
-    /// came over HTTPS is, even if no TLS is seen: then a proxy that nobody has named ends it.
+    /// `Host` has no scheme, so the origin's scheme determines the default port. A page over HTTP may have been altered
+    /// on its way, so it counts only if the client is known not to use TLS here. A page over HTTPS counts even if the
+    /// gateway sees no TLS: then a proxy that is not configured terminates it.
     pub(crate) fn is_of_host(&self, host: &str, transport: Transport) -> bool {
         let may_be = match self.scheme.as_str() {
             "https" => true,
@@ -83,7 +83,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Text that is no origin.
+/// Text that is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0} is no origin; expected one such as https://app.example or capacitor://localhost, without a path"
@@ -98,16 +98,16 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// RFC 3986, section 3.1, in lower case.
+/// Returns whether this is a scheme (RFC 3986, section 3.1) in lower case.
 fn is_scheme(text: &str) -> bool {
     let is_inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
     text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(is_inside)
 }
 
-/// Reads `host` or `host:port`, and nothing before, between or after.
+/// Parses `host` or `host:port`, and nothing else.
 ///
-/// The grammar of URIs allows more in a host than any browser sends; a configured `https://*.example`
-/// must be a mistake rather than an origin that nothing ever equals.
+/// The grammar of URIs allows more in a host than browsers send. A configured `https://*.example` must be an error, not
+/// an origin that never matches.
 fn host_and_port(text: &str, default_port: Option<u16>) -> Option<(String, Option<u16>)> {
     let authority: Authority = text.parse().ok()?;
     let host = authority.host();

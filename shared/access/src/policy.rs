@@ -1,4 +1,4 @@
-//! What a token of any issuer has to be, whoever has signed it.
+//! Requirements for the tokens of all issuers.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -7,31 +7,31 @@ use serde_json::{Map, Value};
 
 use crate::{Refusal, Token};
 
-/// What holds for all tokens.
+/// Requirements for all tokens.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Time by which clocks may differ when `exp`, `nbf` and `iat` are checked.
+    /// The tolerance between clocks when `exp`, `nbf` and `iat` are checked.
     pub leeway: Duration,
-    /// How long a token may be valid, from `iat` on, or from now on if it has none; without it, for ever.
+    /// The longest time for which a token may be valid, from `iat`, or from now if it has none. `None` sets no limit.
     pub max_lifetime: Option<Duration>,
     /// The longest token, in bytes; at most [`Token::MAX_LENGTH`].
     pub max_token_bytes: usize,
-    /// The media types that a token may have.
+    /// The accepted media types.
     pub types: TokenTypes,
 }
 
 impl Default for Policy {
-    /// Half a minute of leeway, any lifetime, 8 KiB, and the media types of access tokens.
+    /// 30 seconds of leeway, any lifetime, 8 KiB, and the media types of access tokens.
     fn default() -> Self {
         let types = TokenTypes::new([TokenTypes::ABSENT, "JWT", "at+jwt"]);
         Self { leeway: Duration::from_secs(30), max_lifetime: None, max_token_bytes: 8 * 1024, types }
     }
 }
 
-/// The values of `typ` (RFC 7515, section 4.1.9) that are accepted.
+/// The accepted values of `typ` (RFC 7515, section 4.1.9).
 ///
-/// An issuer signs more than access tokens with its keys: logout tokens, proofs of possession, security events. Their
-/// media type is what tells them apart (RFC 8725, section 3.11).
+/// An issuer also signs other tokens with its keys: logout tokens, proofs of possession, security events. Their media
+/// type distinguishes them (RFC 8725, section 3.11).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenTypes {
     allows_absent: bool,
@@ -39,10 +39,10 @@ pub struct TokenTypes {
 }
 
 impl TokenTypes {
-    /// Stands in a list for tokens without `typ`.
+    /// In a list, the value for tokens without `typ`.
     pub const ABSENT: &str = "absent";
 
-    /// These types, of any case, with or without `application/` in front.
+    /// Creates a list of types, in any case, with or without the prefix `application/`.
     pub fn new<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
         let mut names: BTreeSet<_> = names.into_iter().map(canonical).collect();
         Self { allows_absent: names.remove(Self::ABSENT), names }
@@ -58,17 +58,17 @@ impl TokenTypes {
     }
 }
 
-/// A media type's name is of any case (RFC 2045, section 5.1).
+/// Names of media types ignore case (RFC 2045, section 5.1).
 fn canonical(name: &str) -> String {
     let lower = name.to_ascii_lowercase();
     match lower.strip_prefix("application/") {
-        // Only what has no other slash may be written without the prefix.
+        // The prefix may be omitted only if there is no other slash.
         Some(rest) if !rest.contains('/') => rest.to_owned(),
         _ => lower,
     }
 }
 
-/// When a token is valid, in seconds since 1970.
+/// The times of a token, in seconds since 1970.
 pub(crate) struct Validity {
     pub(crate) expires_at: u64,
     pub(crate) issued_at: Option<u64>,
@@ -86,8 +86,8 @@ impl Policy {
         if is_accepted { Ok(()) } else { Err(Refusal::Type { expected: self.types.expected() }) }
     }
 
-    /// RFC 7519, sections 4.1.4 to 4.1.6: valid from `nbf` on and before `exp`, and not issued later than now, all with the
-    /// leeway. A token from the future would outlive each revocation until then.
+    /// Checks the times (RFC 7519, sections 4.1.4 to 4.1.6): valid from `nbf` on and before `exp`, and not issued in
+    /// the future, all with the leeway. A token from the future would survive revocations until its `iat`.
     pub(crate) fn check_times(
         &self,
         claims: &Map<String, Value>,
@@ -113,11 +113,11 @@ impl Policy {
     }
 }
 
-/// The last second of the year 9999. What lies beyond it is milliseconds given as seconds, and
-/// would make a token that practically never expires.
+/// The last second of the year 9999. A later time is probably in milliseconds, and such a token would practically never
+/// expire.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// A `NumericDate` (RFC 7519, section 2), which may have a fraction, as the time since 1970.
+/// Returns a `NumericDate` (RFC 7519, section 2), which may have a fraction, as the time since 1970.
 fn point_in_time(claims: &Map<String, Value>, claim: &'static str) -> Result<Option<Duration>, Refusal> {
     let Some(value) = claims.get(claim) else { return Ok(None) };
     value

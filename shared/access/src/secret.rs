@@ -1,10 +1,10 @@
-//! The secret that both sides of HS256 share. None is short enough to be guessed.
+//! Shared secrets for HS256, of at least [`SigningSecret::MIN_LENGTH`] bytes.
 
 use std::fmt;
 
 use jsonwebtoken::{DecodingKey, EncodingKey};
 
-/// A secret for HS256; `Debug` hides it.
+/// A secret for HS256. `Debug` hides it.
 #[derive(Clone)]
 pub struct SigningSecret(Box<[u8]>);
 
@@ -12,7 +12,7 @@ impl SigningSecret {
     /// The shortest secret, in bytes: the size of the hash (RFC 7518, section 3.2).
     pub const MIN_LENGTH: usize = 32;
 
-    /// Checks the length. The bytes are the key as they are; no encoding is undone.
+    /// Creates a secret if it is long enough. The bytes are used as they are, without decoding.
     pub fn new(bytes: &[u8]) -> Result<Self, ShortSecret> {
         if bytes.len() < Self::MIN_LENGTH {
             return Err(ShortSecret { length: bytes.len() });
@@ -35,7 +35,7 @@ impl fmt::Debug for SigningSecret {
     }
 }
 
-/// A secret that is too easy to guess.
+/// A secret that is too short.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a secret for HS256 has {length} bytes; use at least {min}", min = SigningSecret::MIN_LENGTH)]
 pub struct ShortSecret {

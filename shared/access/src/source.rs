@@ -1,24 +1,24 @@
-//! Where in a handshake a token may be, and which one counts.
+//! Finds the token in a handshake.
 //!
-//! 1. Places that a client fills on purpose: the header `Authorization: Bearer`, and, for browsers cannot set that on a
-//!    WebSocket, the query parameters `token` and `Authorization`, and a subprotocol `bearer.<token>`.
-//! 2. Only if all of those are absent, the cookie, and only with an `Origin` that is allowed.
+//! 1. Explicit places: the header `Authorization: Bearer`; and, since browsers cannot set it on a WebSocket, the query
+//!    parameters `token` and `Authorization`, and a subprotocol `bearer.<token>`.
+//! 2. Only if all of those are absent: the cookie, and only with an allowed `Origin`.
 //!
-//! A deployment chooses among them; what is in a place that was not chosen is not looked at.
+//! The configuration selects the places. Others are ignored.
 //!
-//! A subprotocol keeps the token out of the logs of proxies, which have every query. It is offered beside the one that the
-//! client wants to speak (`new WebSocket(url, ["tidings.v1", "bearer." + token])`) and never answered with.
+//! A subprotocol keeps the token out of the logs of proxies, which record queries. The client offers it beside the
+//! subprotocol that it wants to use (`new WebSocket(url, ["tidings.v1", "bearer." + token])`). The gateway never
+//! selects it.
 //!
-//! A token given on purpose wins over a cookie because a browser adds cookies by itself: one left
-//! by another application on the same host says nothing of what this client wants. Between places
-//! of equal rank nothing is guessed: different tokens are refused, since whoever can add one to
-//! another's request (a link, a cookie set from a sibling domain) would otherwise choose as whom
-//! the victim connects. The same token twice is one token. An `Authorization` of another scheme is no token: a browser adds
-//! the password of a staging host (`Basic`) to every request there, whatever else the page sends.
+//! An explicit token takes precedence over a cookie, because browsers add cookies by themselves: a cookie of another
+//! application on the same host does not show what this client wants. Different tokens in explicit places are refused.
+//! Otherwise an attacker who can add a token to a victim's request (by a link, or a cookie set from a sibling domain)
+//! could choose the user. The same token twice counts as one. An `Authorization` header of another scheme is not a
+//! token: a browser adds the password of a staging host (`Basic`) to every request there.
 //!
-//! A WebSocket handshake is exempt from the same-origin policy, and its cookies are sent from any
-//! page. Without the check of `Origin`, any site could listen as its visitor (cross-site WebSocket
-//! hijacking; RFC 6455, section 10.2). A missing `Origin` is refused too: browsers always send it.
+//! A WebSocket handshake is exempt from the same-origin policy, and any page's handshake carries the cookies. Without
+//! the check of `Origin`, any site could receive messages as its visitor (cross-site WebSocket hijacking; RFC 6455,
+//! section 10.2). A missing `Origin` is refused, too: browsers always send it.
 
 use http::header::{AUTHORIZATION, AsHeaderName, COOKIE, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue};
@@ -38,32 +38,32 @@ pub enum TokenPlace {
     Subprotocol,
 }
 
-/// What a deployment allows.
+/// Where tokens may be, and which origins are allowed.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// The places that are looked at.
+    /// The places that may hold a token.
     pub places: Vec<TokenPlace>,
     /// The name of the cookie that may hold a token.
     pub cookie: String,
-    /// Origins whose pages may use the cookie, besides those of the request's own `Host`.
+    /// Origins whose pages may use the cookie, besides the origin of the request's own `Host`.
     pub allowed_origins: Vec<Origin>,
-    /// Whether every client has to come from one of those pages, wherever its token is.
+    /// Whether every client needs an allowed origin, wherever its token is.
     pub requires_origin: bool,
 }
 
-/// What of a request says who sends it.
+/// The parts of a request that authenticate it.
 #[derive(Debug, Clone, Copy)]
 pub struct Asking<'r> {
     /// Its headers.
     pub headers: &'r HeaderMap,
-    /// What follows `?`, as it was sent.
+    /// The part after `?`, as sent.
     pub query: Option<&'r str>,
-    /// What it came over.
+    /// The request's transport.
     pub transport: Transport,
 }
 
 impl Default for Rules {
-    /// Header, query, and the cookie `session`, for pages of the same host alone.
+    /// Header, query, and the cookie `session`, for pages of the same host only.
     fn default() -> Self {
         let places = vec![TokenPlace::Header, TokenPlace::Query, TokenPlace::Cookie];
         Self { places, cookie: "session".to_owned(), allowed_origins: Vec::new(), requires_origin: false }
@@ -75,7 +75,7 @@ impl Rules {
         self.places.contains(&place)
     }
 
-    /// What to tell somebody who brought no token.
+    /// Returns the refusal of a request without a token.
     fn missing(&self) -> Refusal {
         let names = self.places.iter().map(|place| match place {
             TokenPlace::Header => "the header `Authorization: Bearer <token>`".to_owned(),
@@ -92,13 +92,13 @@ impl Rules {
     }
 }
 
-/// What the subprotocol that is a token begins with.
+/// The prefix of the subprotocol that contains a token.
 const SUBPROTOCOL_PREFIX: &str = "bearer.";
 
-/// Takes the token out of a request.
+/// Extracts the token from a request.
 ///
-/// Query parameters are decoded as browsers encode forms: `%HH`, and `+` for a space; a `Bearer `
-/// before the token is dropped. A cookie that is empty counts as absent, as logging out leaves it.
+/// Query parameters are decoded as browsers encode forms: `%HH`, and `+` for a space. A `Bearer ` before the token is
+/// dropped. An empty cookie counts as absent: logging out may leave one.
 pub fn find(asking: Asking<'_>, rules: &Rules) -> Result<Token, Refusal> {
     let Asking { headers, query, .. } = asking;
     let from_headers = headers.get_all(AUTHORIZATION).iter().map(from_authorization);
@@ -129,7 +129,7 @@ pub fn find(asking: Asking<'_>, rules: &Rules) -> Result<Token, Refusal> {
     }
 }
 
-/// Whether the request comes from a page that may send it; programs other than browsers say whatever they like.
+/// Checks that the request comes from an allowed page. Programs other than browsers can send any origin.
 pub fn check_origin(asking: Asking<'_>, rules: &Rules) -> Result<(), Refusal> {
     let Asking { headers, transport, .. } = asking;
     let origin: Origin =
@@ -142,7 +142,7 @@ pub fn check_origin(asking: Asking<'_>, rules: &Rules) -> Result<(), Refusal> {
     }
 }
 
-/// A list with commas, possibly in several headers (RFC 6455, section 11.3.4).
+/// Returns the tokens in the subprotocols: a list with commas, possibly in several headers (RFC 6455, section 11.3.4).
 fn subprotocol_tokens(headers: &HeaderMap) -> impl Iterator<Item = Result<Token, Refusal>> {
     let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
     let names = offered.flat_map(|header| header.as_bytes().split(|byte| *byte == b','));
@@ -155,7 +155,7 @@ fn from_authorization(value: &HeaderValue) -> Result<Token, Refusal> {
     Token::parse(after_bearer(text).ok_or(Refusal::Scheme)?)
 }
 
-/// What programs put into the query that would be the header: the token, with or without its scheme.
+/// Parses the parameter that replaces the header: the token, with or without its scheme.
 fn from_parameter(value: &str) -> Result<Token, Refusal> {
     match after_bearer(value) {
         Some(token) => Token::parse(token),
@@ -164,7 +164,7 @@ fn from_parameter(value: &str) -> Result<Token, Refusal> {
     }
 }
 
-/// What follows the scheme's name, which is of any case (RFC 9110, section 11.1).
+/// Returns the text after the scheme's name, which ignores case (RFC 9110, section 11.1).
 fn after_bearer(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_once(' ')?;
     scheme.eq_ignore_ascii_case("Bearer").then(|| rest.trim_matches(' '))
@@ -178,8 +178,8 @@ fn from_cookie(asking: Asking<'_>, rules: &Rules) -> Result<Token, Refusal> {
     sole(values.map(|value| Token::parse(&String::from_utf8_lossy(value))))?.ok_or_else(|| rules.missing())
 }
 
-/// The values of every cookie of that name that are not empty, without the quotes that RFC 6265,
-/// section 4.1.1, allows around them. Other cookies are other people's, whatever is in them.
+/// Returns the non-empty values of every cookie of this name, without the quotes that RFC 6265, section 4.1.1, allows
+/// around them. Other cookies are ignored, even if they are malformed.
 fn cookie_values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
     headers
         .get_all(COOKIE)
@@ -193,15 +193,15 @@ fn cookie_values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item =
         .filter(|value| !value.is_empty())
 }
 
-/// The value of a header that is there once; whether the first or the last of several is meant
-/// differs between implementations, so none is.
+/// Returns the value of a header that occurs once. Implementations differ in which of several values they use, so
+/// `None` is returned then.
 fn single(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     if values.next().is_some() { None } else { value.to_str().ok() }
 }
 
-/// The one token among several mentions of it.
+/// Returns the token if all places hold the same one.
 fn sole(mut tokens: impl Iterator<Item = Result<Token, Refusal>>) -> Result<Option<Token>, Refusal> {
     let Some(first) = tokens.next().transpose()? else { return Ok(None) };
     for token in tokens {

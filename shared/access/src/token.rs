@@ -1,4 +1,4 @@
-//! A token as a client gave it: bounded, of harmless characters, and never shown.
+//! A token from a client: bounded, with restricted characters, and hidden in logs.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use crate::Refusal;
 
 /// The text of a bearer token, not yet verified.
 ///
-/// 1 to [`Token::MAX_LENGTH`] characters of `b64token` (RFC 6750, section 2.1). There is no
-/// `Display`, and `Debug` hides the text, so that it gets into no log by accident.
+/// It has 1 to [`Token::MAX_LENGTH`] characters of `b64token` (RFC 6750, section 2.1). There is no `Display`, and
+/// `Debug` hides the text, so that it does not get into logs by accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// The longest token that can be allowed, in bytes; a [`Policy`](crate::Policy) allows fewer.
+    /// The longest token that can be configured, in bytes. A [`Policy`](crate::Policy) allows fewer.
     pub const MAX_LENGTH: usize = 64 * 1024;
 
     /// Checks length and characters.
@@ -29,7 +29,7 @@ impl Token {
         Ok(Self(text.to_owned()))
     }
 
-    /// The text itself: a credential, to be handed to its owner and to nobody else.
+    /// The text of the token: a credential, to be given only to its owner.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

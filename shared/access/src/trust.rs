@@ -1,4 +1,4 @@
-//! Whose certificates are believed where Tidings is the client: of those who publish keys, and of gateways.
+//! The certificates that verify servers where Tidings is the client: key servers and gateways.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use rustls::{ClientConfig, RootCertStore};
 
-/// Who may vouch for a server.
+/// Which root certificates verify servers.
 #[derive(Debug, Clone, Copy)]
 pub enum Trust<'p> {
-    /// Whom the system trusts, or the certificates in the PEM file that the variable `SSL_CERT_FILE` names.
+    /// The system's root certificates, or those in the PEM file that the variable `SSL_CERT_FILE` names.
     System,
-    /// The certificates in this PEM file, and nobody else.
+    /// Only the certificates in this PEM file.
     File(&'p Path),
-    /// Nobody: TLS is not spoken.
+    /// No certificates: TLS is not used.
     Nobody,
 }
 
 impl Trust<'_> {
-    /// The settings of a client that believes these: TLS 1.2 and 1.3, without a certificate of its own.
+    /// Returns the client's TLS settings with these roots: TLS 1.2 and 1.3, without a client certificate.
     pub fn client_config(self) -> Result<ClientConfig, TrustError> {
         let roots = match self {
             Self::System => system_roots()?,
@@ -35,7 +35,7 @@ impl Trust<'_> {
     }
 }
 
-/// A certificate in the system's store that cannot be read concerns nobody else's.
+/// Returns the system's root certificates. Unreadable certificates are skipped.
 fn system_roots() -> Result<RootCertStore, TrustError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -53,10 +53,10 @@ fn roots_in(path: &Path) -> Result<RootCertStore, TrustError> {
     if roots.is_empty() { Err(TrustError::NoCertificate { path: path.to_owned() }) } else { Ok(roots) }
 }
 
-/// Why no server's certificate can be checked.
+/// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// The system trusts nobody.
+    /// The system has no root certificates.
     #[error(
         "the system has no root certificates to check servers with; install its package of them \
          (ca-certificates), or name a file of them in SSL_CERT_FILE"
@@ -67,11 +67,11 @@ pub enum TrustError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
-    /// The file is damaged.
+    /// The file is not valid PEM.
     #[error("{} is not PEM (RFC 7468)", path.display())]
     Pem {
         /// The file.
@@ -80,13 +80,13 @@ pub enum TrustError {
         #[source]
         source: PemError,
     },
-    /// There is nobody in the file to trust.
+    /// The file contains no certificate.
     #[error("{} has no certificate; expected one or more in PEM", path.display())]
     NoCertificate {
         /// The file.
         path: PathBuf,
     },
-    /// What is in the file is of no use.
+    /// A certificate in the file cannot be used.
     #[error("a certificate in {} cannot be used", path.display())]
     Certificate {
         /// The file.
@@ -95,7 +95,7 @@ pub enum TrustError {
         #[source]
         source: rustls::Error,
     },
-    /// The TLS library cannot be used.
+    /// The TLS library reports an error.
     #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),
 }

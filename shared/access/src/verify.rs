@@ -1,11 +1,12 @@
-//! From a token to verified claims (RFC 7519), by what is configured and never by what the token asks for.
+//! Verifies tokens (RFC 7519). The configuration decides how, never the token.
 //!
-//! Cryptography is `jsonwebtoken`'s. Its `decode` is not used: it reads the system's clock, while here the caller passes
-//! the time in, and where `serde_json` keeps numbers as written it does not recognise `exp` and `nbf` as numbers.
+//! `jsonwebtoken` provides the cryptography. Its `decode` is not used: it reads the system's clock, while here the
+//! caller passes the time in. It also does not recognise `exp` and `nbf` as numbers where `serde_json` keeps numbers as
+//! written.
 //!
-//! Before the signature was found good, two things of a token choose among what is configured: `iss` finds the issuer
-//! whose key it must be, `kid` the key among the issuer's. Whoever lies there is checked against a key that did not sign.
-//! The other claims are not even parsed before that.
+//! Before the signature is verified, two members of the token select from the configuration: `iss` selects the issuer,
+//! and `kid` selects the key among the issuer's. A false value selects a key that did not make the signature. The other
+//! claims are not even parsed before that.
 
 use std::time::SystemTime;
 
@@ -17,7 +18,7 @@ use crate::jws::Unverified;
 use crate::policy::Validity;
 use crate::{Claims, Issuer, Keys, Policy, Refusal, Token};
 
-/// Verifies tokens. Clones share the keys that were fetched.
+/// Verifies tokens. Clones share the fetched keys.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     issuers: Vec<Issuer>,
@@ -25,9 +26,9 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier of the tokens of these issuers, all of which have to keep to the policy.
+    /// Creates a verifier for the tokens of these issuers. The policy applies to all of them.
     ///
-    /// No two issuers have the same name. Unless [`Verifier::keep_keys`] runs, nothing is fetched.
+    /// No two issuers may have the same name. Keys are fetched only while [`Verifier::keep_keys`] runs.
     #[must_use]
     pub fn new(issuers: Vec<Issuer>, policy: Policy) -> Self {
         Self { issuers, policy }
@@ -42,8 +43,8 @@ impl Verifier {
         join_all(remote).await;
     }
 
-    /// As [`Verifier::verify_known`], but asks the issuer for its keys if the token's is not known, as often as the issuer's
-    /// settings allow. It waits for that at most the issuer's patience.
+    /// Verifies a token like [`Verifier::verify_known`], but fetches the issuer's keys if the token's key is not known,
+    /// as often as the issuer's settings allow. It waits at most for the issuer's `patience`.
     pub async fn verify(&self, token: &Token, now: impl Fn() -> SystemTime) -> Result<Claims, Refusal> {
         let refusal = match self.verify_known(token, now()) {
             Err(refusal) if refusal.may_pass() => refusal,
@@ -55,8 +56,8 @@ impl Verifier {
         self.verify_known(token, now())
     }
 
-    /// Checks length, issuer, type, algorithm, signature, audience, times, user and tenant, in this order, with the keys
-    /// that are known.
+    /// Checks length, issuer, type, algorithm, signature, audience, times, user and tenant, in this order, with the
+    /// known keys only.
     pub fn verify_known(&self, token: &Token, now: SystemTime) -> Result<Claims, Refusal> {
         self.policy.check_length(token)?;
         let parsed = Unverified::parse(token)?;

@@ -1,4 +1,4 @@
-//! A tenant's catalog, checked, and what it answers.
+//! A checked catalog and its queries.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -15,7 +15,8 @@ use crate::template::TextTemplate;
 /// The catalogs of all tenants that a process serves.
 pub type Catalogs = BTreeMap<Tenant, Catalog>;
 
-/// What a tenant's events become, and who may receive it.
+/// A tenant's catalog: the messages that its events become, and the grants, topics, routes and publications of its
+/// clients.
 #[derive(Debug)]
 pub struct Catalog {
     pub(crate) tenant: Tenant,
@@ -29,51 +30,51 @@ pub struct Catalog {
     pub(crate) by_event: HashMap<EventName, Vec<usize>>,
 }
 
-/// Where a consumer seen for the first time starts.
+/// Where a new consumer starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartPolicy {
-    /// At the end: what comes from now on.
+    /// At the end of the stream: only new envelopes.
     New,
-    /// At the beginning of what is retained.
+    /// At the oldest retained envelope.
     All,
-    /// At this time before now.
+    /// This long before now.
     Since(Duration),
 }
 
 /// A topic that clients may subscribe to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topic {
-    /// Its address, the grant that a subscription opens.
+    /// Its address, which a subscription opens.
     pub address: Address,
-    /// A holder of one of these grants may subscribe; everybody, if there is no list.
+    /// Grants of which a connection needs one to subscribe. `None` lets every connection of the tenant subscribe.
     pub(crate) entitled: Option<Vec<Address>>,
 }
 
 impl Topic {
-    /// Whether a connection with these grants may subscribe.
+    /// Returns whether a connection with these grants may subscribe.
     pub fn is_open_to(&self, holds: impl Fn(&Address) -> bool) -> bool {
         self.entitled.as_ref().is_none_or(|grants| grants.iter().any(holds))
     }
 }
 
-/// A request that a client may make, answered with the newest `latest` envelope of a key.
+/// A client request that is answered with the newest `latest` envelope of a key.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// The slot in which the envelope lies.
+    /// The slot of the envelope.
     pub slot: String,
-    /// The kinds of addresses at which such envelopes lie.
+    /// The kinds of the addresses that such envelopes are sent to.
     pub kinds: BTreeSet<String>,
     pub(crate) key: TextTemplate,
 }
 
 impl Route {
-    /// The key that the client's frame asks for, or the path at which the frame has none.
+    /// Returns the key that the client's frame asks for. The error is the path of the missing value.
     pub fn key(&self, frame: &Map<String, Value>) -> Result<String, String> {
         let key = self.key.name(frame).map_err(|unresolved| unresolved.path.to_string())?;
         key.ok_or_else(|| self.key.paths().map(ToString::to_string).collect())
     }
 
-    /// The subject of the answer at an address, if such envelopes lie at addresses of its kind.
+    /// Returns the subject of the answer at an address, or `None` if no such envelope is sent to addresses of its kind.
     #[must_use]
     pub fn subject(&self, tenant: &Tenant, address: &Address, key: &str) -> Option<EnvelopeSubject> {
         self.kinds.contains(address.kind()).then(|| EnvelopeSubject {
@@ -93,7 +94,7 @@ impl Catalog {
         &self.tenant
     }
 
-    /// Where a consumer seen for the first time starts.
+    /// Where a new consumer starts.
     #[must_use]
     pub fn start_policy(&self) -> StartPolicy {
         self.start
@@ -105,13 +106,13 @@ impl Catalog {
         &self.messages
     }
 
-    /// The grants that these claims open, each once.
+    /// Returns the grants that these claims open, without duplicates.
     #[must_use]
     pub fn grants(&self, claims: &Map<String, Value>) -> Grants {
         self.grants.iter().flat_map(|rule| rule.grants(claims)).collect()
     }
 
-    /// The topic of this name.
+    /// Returns the topic of this name.
     #[must_use]
     pub fn topic(&self, name: &str) -> Option<&Topic> {
         self.topics.get(name)
@@ -122,7 +123,7 @@ impl Catalog {
         self.topics.keys().map(String::as_str)
     }
 
-    /// The attributes that messages at a topic's address may have.
+    /// Returns the attributes that messages at a topic's address may have.
     pub fn attributes_at(&self, topic: &Address) -> impl Iterator<Item = &str> {
         let topic = AddressTemplate::of(topic);
         let reaches = move |message: &&MessageType| message.to.iter().any(|to| to.address.may_be(&topic));
@@ -130,14 +131,15 @@ impl Catalog {
         messages.flat_map(|message| message.attributes.keys().map(String::as_str))
     }
 
-    /// The route of this verb.
+    /// Returns the route of this verb.
     #[must_use]
     pub fn route(&self, verb: &str) -> Option<&Route> {
         self.routes.get(verb)
     }
 
-    /// The envelopes that an event becomes, in order: message types in the catalog's order, and
-    /// of each the addresses in the order of its destinations. All of them or none.
+    /// Projects an event into its envelopes: all of them, or a rejection.
+    ///
+    /// The order is that of the catalog's message types, and within each type that of its destinations.
     pub fn project(&self, event: &Event) -> Result<Vec<Envelope>, Rejection> {
         let mut envelopes = Vec::new();
         for (number, (message, rendered)) in (0..).zip(self.render(event)?) {
@@ -164,27 +166,27 @@ impl Catalog {
         Ok(envelopes)
     }
 
-    /// The least time between two envelopes of an event's message for one address and key, if the catalog
-    /// limits it. `message` is the number that [`Origin::message`] gives.
+    /// Returns the minimum time between two envelopes of an event's message for one address and key, if the catalog
+    /// limits their rate. `message` is the number in [`Origin::message`].
     #[must_use]
     pub fn interval(&self, event: &EventName, message: u32) -> Option<Duration> {
         let index = self.by_event.get(event)?.get(usize::try_from(message).ok()?)?;
         self.messages.get(*index)?.interval
     }
 
-    /// The longest time that an envelope may be held back, if the catalog limits the rate of any.
+    /// Returns the longest time for which an envelope may be held back, if the catalog limits any rate.
     #[must_use]
     pub fn longest_interval(&self) -> Option<Duration> {
         self.messages.iter().filter_map(|message| message.interval).max()
     }
 
-    /// Whether it limits the rate of any message.
+    /// Returns whether the catalog limits the rate of any message.
     #[must_use]
     pub fn is_limited(&self) -> bool {
         self.messages.iter().any(|message| message.interval.is_some())
     }
 
-    /// The events that become a message whose rate may be limited, now or by another version of the catalog.
+    /// Returns the events with a message whose rate may be limited, in this or another version of the catalog.
     pub fn replaceable_events(&self) -> impl Iterator<Item = &EventName> {
         let is_replaceable =
             |index: &usize| self.messages.get(*index).is_some_and(|message| message.class != Class::Durable);

@@ -1,8 +1,8 @@
-//! What a new catalog would break that an older one promised. Pure.
+//! Compares two versions of a catalog and lists the breaking changes. Pure.
 //!
-//! Two kinds of people rely on a catalog. Clients break when a message has less than it had, or something else in its
-//! place, or does not reach them any more. Producers break when an event that became a message is rejected. What is merely
-//! added breaks nobody: clients ignore messages, members and values of an enumeration that they do not know.
+//! Clients break when a message loses a member, when a member changes its type, or when the message no longer reaches
+//! them. Producers break when an event that became a message is now rejected. Additions are backward compatible:
+//! clients ignore messages, members and enumeration values that they do not know.
 
 pub(crate) mod schema;
 
@@ -14,23 +14,23 @@ use crate::parse::Files;
 use crate::schemas::{CATALOG, Schemas};
 use crate::template::escaped;
 
-/// Something that worked with the older catalog and will not with the new one.
+/// A breaking change: it worked with the old catalog and does not work with the new one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Break {
     /// Where: a topic, a route, or a message and the JSON pointer of a member.
     pub place: String,
-    /// What has changed.
+    /// What changed.
     pub text: String,
-    /// Who notices.
+    /// Which side breaks.
     pub who: Who,
 }
 
-/// Who notices a change.
+/// The side that a change breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
-    /// Those who receive messages.
+    /// Clients, which receive messages.
     Clients,
-    /// Those who publish events.
+    /// Producers, which publish events.
     Producers,
 }
 
@@ -44,8 +44,8 @@ impl fmt::Display for Break {
     }
 }
 
-/// Everything that the new catalog breaks, in the order of the older one. Both are the files of a tenant's folder; the
-/// new one has been parsed without mistakes.
+/// Returns all breaking changes, in the order of the old catalog. Both arguments are the files of a tenant's folder.
+/// The new catalog must already have been parsed without problems.
 pub fn breaks(old: &Files, new: &Files) -> Result<Vec<Break>, CompareError> {
     let read = |files: &Files| {
         let text = files.get(CATALOG).map(String::as_str).unwrap_or_default();
@@ -63,16 +63,16 @@ pub fn breaks(old: &Files, new: &Files) -> Result<Vec<Break>, CompareError> {
 /// Why two catalogs cannot be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
-    /// Another version of Tidings wrote it.
-    #[error("the catalog that is running is in a form that this version does not read")]
+    /// The old catalog was written by another version of Tidings.
+    #[error("the running catalog has a form that this version does not read")]
     Older(#[source] toml::de::Error),
-    /// It has mistakes.
+    /// The new catalog has mistakes.
     #[error("the new catalog has mistakes")]
     Newer(#[source] toml::de::Error),
 }
 
 impl PublishFile {
-    /// Whether whatever the older rule lets clients say becomes the same by this one.
+    /// Returns whether every frame that the older rule accepts becomes the same event by this rule.
     fn lets_say(&self, older: &Self) -> bool {
         let is_open = self.roles.as_ref().is_none_or(|now| {
             older.roles.as_ref().is_some_and(|before| before.iter().all(|role| now.contains(role)))
@@ -94,7 +94,7 @@ impl Comparison {
         self.breaks.push(Break { place: place.into(), text: text.into(), who });
     }
 
-    /// What clients may hear and ask for.
+    /// Compares what clients may receive, request and publish.
     fn access(&mut self, old: &CatalogFile, new: &CatalogFile) {
         for grant in old.grants.iter().filter(|grant| !new.grants.contains(grant)) {
             self.add(Who::Clients, "grants", format!("tokens do not open {grant:?} any more"));
@@ -123,11 +123,11 @@ impl Comparison {
                 .get(verb)
                 .is_some_and(|now| (&now.message, &now.key) == (&route.message, &route.key));
             if !same {
-                self.add(Who::Clients, format!("routes.{verb}"), "it is gone, or answers something else");
+                self.add(Who::Clients, format!("routes.{verb}"), "it was removed or answers something else");
             }
         }
         for rule in old.publish.iter().filter(|rule| !new.publish.iter().any(|now| now.lets_say(rule))) {
-            let text = "what it let clients say is refused now, or becomes something else";
+            let text = "what clients could publish with it is now refused or becomes something else";
             self.add(Who::Clients, format!("publish `{}`", rule.action), text);
         }
     }
@@ -187,14 +187,14 @@ impl Comparison {
         }
     }
 
-    /// Members that the template had and has no more, whatever the schema says of them.
+    /// Finds members that the template has lost, regardless of the schema.
     fn body(&mut self, place: &str, old: &toml::Value, new: &toml::Value) {
         let (old, new) = (leaves(old), leaves(new));
         for (pointer, template) in &old {
             let place = format!("{place} {pointer}");
-            // A value that stands for a whole object may hold the member still.
+            // A template for the whole object may still contain the member.
             let within = |leaf: &str| pointer.strip_prefix(leaf).is_some_and(|rest| rest.starts_with('/'));
-            // There is always data, and what its members must be is the schema's matter.
+            // `data` is always present. The schema checks its members.
             let optional = |template: &str| template.ends_with("?}") && template != "{data.*?}";
             match new.get(pointer) {
                 Some(now) if optional(now) && !optional(template) => {
@@ -210,7 +210,7 @@ impl Comparison {
 
     fn schema(&mut self, place: &str, old: &MessageFile, new: &MessageFile) {
         if let (Some(before), Some(now)) = (self.old.whole(&old.schema), self.new.whole(&new.schema)) {
-            // What the body does not have any more has been said.
+            // Members that the body lost are already reported.
             let said: BTreeSet<_> = self.breaks.iter().map(|known| known.place.clone()).collect();
             for Break { place: pointer, text, who } in schema::breaks(&before, &now) {
                 let place = format!("{place} {pointer}");
@@ -231,7 +231,7 @@ fn described(destination: &DestinationFile) -> String {
     }
 }
 
-/// The templates at the ends of a body, by their JSON pointers.
+/// Returns the leaf templates of a body by their JSON pointers.
 fn leaves(body: &toml::Value) -> BTreeMap<String, String> {
     fn walk(value: &toml::Value, pointer: &str, leaves: &mut BTreeMap<String, String>) {
         match value {

@@ -1,7 +1,7 @@
 //! Destinations: from an event's data, or a token's claims, to addresses.
 //!
-//! The kind of an address is always literal; data only ever fills its id, which is encoded when
-//! it becomes part of a subject. So no data can widen who is reached.
+//! The kind of an address is always literal. Data fills only the id, which is encoded when it becomes part of a
+//! subject. So data cannot widen the set of receivers.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,22 +12,22 @@ use tidings_model::Address;
 use crate::rejection::Rejection;
 use crate::template::{Path, Scope, TemplateError, TextTemplate, as_name};
 
-/// `all` or `<kind>:<text with places>`.
+/// `all` or `<kind>:<text with placeholders>`.
 #[derive(Debug, Clone)]
 pub(crate) struct AddressTemplate {
-    /// As the catalog writes it.
+    /// The text in the catalog.
     text: String,
     kind: String,
     id: Option<TextTemplate>,
 }
 
 impl AddressTemplate {
-    /// An address that an event's data fills.
+    /// Parses an address that an event's data fills.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         Self::read(text, TextTemplate::parse)
     }
 
-    /// An address that a token's claims fill.
+    /// Parses an address that a token's claims fill.
     pub(crate) fn of_claims(text: &str) -> Result<Self, String> {
         Self::read(text, TextTemplate::of_claims)
     }
@@ -45,12 +45,12 @@ impl AddressTemplate {
         if id.paths().filter(|path| path.has_each()).count() > 1 {
             return Err(format!("address {text:?} has more than one [*]"));
         }
-        // Any id serves to check the kind.
+        // Only the kind is checked here; any id will do.
         Address::new(kind, id.as_literal().unwrap_or("x")).map_err(|error| error.to_string())?;
         Ok(Self { text, kind: kind.to_owned(), id: Some(id) })
     }
 
-    /// The template of this address alone.
+    /// Returns a template that matches only this address.
     pub(crate) fn of(address: &Address) -> Self {
         let id = address.id().map(TextTemplate::literal);
         Self { text: address.to_string(), kind: address.kind().to_owned(), id }
@@ -60,7 +60,7 @@ impl AddressTemplate {
         &self.kind
     }
 
-    /// Whether the two may become the same address.
+    /// Returns whether the two templates may become the same address.
     pub(crate) fn may_be(&self, other: &Self) -> bool {
         let may_be = match (&self.id, &other.id) {
             (Some(one), Some(other)) => one.may_be(other),
@@ -73,7 +73,7 @@ impl AddressTemplate {
         self.id.iter().flat_map(TextTemplate::paths)
     }
 
-    /// The topic, if this is the address of one that does not depend on data.
+    /// Returns the topic's name if this is a topic's address that does not depend on data.
     pub(crate) fn literal_topic(&self) -> Option<&str> {
         let id = self.id.as_ref().filter(|_| self.kind == "topic")?;
         id.as_literal()
@@ -86,7 +86,7 @@ impl AddressTemplate {
     }
 }
 
-/// As the catalog writes it.
+/// Formats the text as the catalog has it.
 impl fmt::Display for AddressTemplate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.text)
@@ -99,16 +99,16 @@ impl fmt::Display for GrantRule {
     }
 }
 
-/// Where a message goes, and when.
+/// A destination of a message and its conditions.
 #[derive(Debug, Clone)]
 pub(crate) struct Destination {
     pub(crate) address: AddressTemplate,
-    /// Every path must lead to exactly this value.
+    /// Conditions: each path must lead to exactly this value.
     pub(crate) when: Vec<(Path, Value)>,
 }
 
 impl Destination {
-    /// The addresses for this event; none if a condition does not hold.
+    /// Returns the addresses for this event; none if a condition fails.
     pub(crate) fn addresses(&self, scope: &dyn Scope) -> Result<Vec<Address>, Rejection> {
         if !self.when.iter().all(|(path, expected)| path.is(scope, expected)) {
             return Ok(Vec::new());
@@ -117,7 +117,7 @@ impl Destination {
     }
 }
 
-/// Which grants a token's claims open.
+/// A rule that opens grants by a token's claims.
 #[derive(Debug, Clone)]
 pub(crate) struct GrantRule(AddressTemplate);
 
@@ -126,13 +126,13 @@ impl GrantRule {
         Self(address)
     }
 
-    /// Whether some token may open such an address by it.
+    /// Returns whether a token may open such an address by this rule.
     pub(crate) fn may_open(&self, address: &AddressTemplate) -> bool {
         self.0.may_be(address)
     }
 
-    /// The grants: one for each element where a claim is a list, none where it is missing or is
-    /// nothing that can stand in an address. A token opens less then, never more.
+    /// Returns the grants. A list claim opens one grant per element. A claim that is missing, or cannot be part of an
+    /// address, opens none.
     pub(crate) fn grants(&self, claims: &Map<String, Value>) -> Vec<Address> {
         let Some(id) = &self.0.id else { return vec![Address::all()] };
         let ids = claim_texts(id, claims).into_iter();
@@ -140,11 +140,11 @@ impl GrantRule {
     }
 }
 
-/// The texts that claims make of a template: one for each element where a claim is a list, one for each word where it is
-/// a list of words, none where it is missing or is no text, number or boolean.
+/// Returns the texts that claims make of a template. A list claim makes one text per element, and a claim that is a
+/// list of words makes one per word. A claim that is missing, or is no text, number or boolean, makes none.
 pub(crate) fn claim_texts(template: &TextTemplate, claims: &Map<String, Value>) -> Vec<String> {
     let mut scopes = vec![claims.clone()];
-    // Words first, and each place once: what is an element or a word already is not taken apart again.
+    // Words come first, and each path is expanded once: an element or a word must not be split again.
     let (words, others): (Vec<_>, Vec<_>) = template.paths().partition(|path| path.reads_words());
     let mut paths: Vec<&Path> = Vec::new();
     for path in words.into_iter().chain(others) {
@@ -158,7 +158,7 @@ pub(crate) fn claim_texts(template: &TextTemplate, claims: &Map<String, Value>) 
     scopes.iter().filter_map(|scope| template.names(scope).ok()).flatten().collect()
 }
 
-/// The same claims with the list at `path` replaced by each of its elements in turn.
+/// Returns copies of the claims in which each element in turn replaces the list at `path`.
 fn one_per_element(claims: Map<String, Value>, path: &Path) -> Vec<Map<String, Value>> {
     let found = path.find_one(&claims);
     let texts: Vec<_> = match found.as_deref() {

@@ -1,6 +1,6 @@
-//! Examples: an event, or what a client publishes, beside exactly what it must become.
+//! Examples: an event, or a client publication, with the exact result that it must have.
 //!
-//! They are the contract with a tenant's clients in a form that a machine checks.
+//! Examples are the machine-checked contract with a tenant's clients.
 
 mod publish;
 mod report;
@@ -19,16 +19,16 @@ use crate::rejection::Rejection;
 pub use self::publish::{PublishExample, Refused};
 pub use self::report::ExampleReport;
 
-/// One file of a tenant's `examples/`.
+/// A file in a tenant's `examples/`.
 #[derive(Debug, Clone)]
 pub enum Example {
-    /// What a producer publishes.
+    /// An event of a producer.
     Event(EventExample),
-    /// What a client publishes: the file has a member `publishes`.
+    /// A client publication; the file has a member `publishes`.
     ClientPublish(PublishExample),
 }
 
-/// An event and what it becomes.
+/// An event and the message that it becomes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventExample {
@@ -40,7 +40,7 @@ pub struct EventExample {
     pub source: Option<String>,
     /// The CloudEvents subject, if the producer gives one.
     pub subject: Option<String>,
-    /// When the producer says it happened.
+    /// When the event happened, by the producer.
     pub time: Option<String>,
     /// The event's data.
     pub data: Value,
@@ -48,7 +48,7 @@ pub struct EventExample {
     pub becomes: Becomes,
 }
 
-/// What an example's event must become.
+/// The result that an example's event must have.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Becomes {
@@ -68,7 +68,7 @@ impl Example {
         serde_json::from_value(value).map(Self::Event).map_err(ExampleError::Json)
     }
 
-    /// The event that a producer publishes, if it is an example of one.
+    /// The event's name, if the example is about a producer's event.
     #[must_use]
     pub fn event(&self) -> Option<&str> {
         match self {
@@ -77,7 +77,7 @@ impl Example {
         }
     }
 
-    /// Makes of it what the catalog makes of it, and compares.
+    /// Applies the catalog to the example and compares the result.
     pub fn check(&self, catalog: &Catalog) -> Result<(), ExampleError> {
         match self {
             Self::Event(example) => example.becomes.check(catalog, &example.to_event(catalog)?),
@@ -138,46 +138,46 @@ fn event(catalog: &Catalog, name: EventName, data: Value) -> Event {
     }
 }
 
-/// How an example differs from what the catalog makes of it.
+/// A difference between an example and the catalog's result.
 #[derive(Debug, thiserror::Error)]
 pub enum ExampleError {
-    /// The file is no example.
+    /// The file is not an example.
     #[error("not an example with the members event, data and becomes")]
     Json(#[source] serde_json::Error),
-    /// The file is no example of what a client publishes.
+    /// The file is not an example of a client publication.
     #[error("not an example with the members claims, publishes, and either event and becomes, or refused")]
     SaidJson(#[source] serde_json::Error),
-    /// What the client publishes becomes another event.
+    /// The client publication becomes another event.
     #[error("it becomes the event {found}")]
     OtherEvent {
-        /// Which.
+        /// The event that it becomes.
         found: String,
     },
-    /// The client is refused.
+    /// The gateway would refuse the publication.
     #[error("it is refused as {}, at {:?}", .0.reason(), .0.pointer().unwrap_or_default())]
     Refused(#[source] PublishRefusal),
-    /// The client is not refused.
+    /// The publication is accepted, but the example expects a refusal.
     #[error("it is not refused")]
     Accepted,
-    /// The event's name is none.
+    /// The event's name is not valid.
     #[error("event {0:?} is not of the form entity.action")]
     Event(String),
-    /// The event would be rejected.
+    /// The projector would reject the event.
     #[error("the event is rejected")]
     Rejected(#[source] Rejection),
-    /// The event becomes several messages, or none.
+    /// The event becomes no message, or more than one.
     #[error("the event becomes {0} messages, expected one")]
     Count(usize),
-    /// Another message.
+    /// The event becomes another message.
     #[error("the event becomes another message: {found}")]
     Message {
-        /// What it becomes.
+        /// The message that it becomes.
         found: String,
     },
-    /// Other addresses.
+    /// The message goes to other addresses.
     #[error("the message goes to other addresses: {found}")]
     Addresses {
-        /// Where it goes.
+        /// The addresses that it goes to.
         found: String,
     },
 }

@@ -1,4 +1,4 @@
-//! The TOML form of a catalog, before its meaning is checked.
+//! The TOML form of a catalog, before it is checked.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Number, Value};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CatalogFile {
-    /// For people; the code has no use for it.
+    /// For readers of the file; not used by the code.
     #[serde(default, rename = "description")]
     _description: String,
     pub(crate) grants: Vec<String>,
@@ -56,7 +56,7 @@ pub(crate) struct MessageFile {
     expecting = "expected an address, or a table with `address` and `when`, or a list of these"
 )]
 pub(crate) enum OneOrMany<T> {
-    // First, because serde also reads a table's members from a list in their order.
+    // This variant comes first because serde also reads a table's members from a list in their order.
     Many(Vec<T>),
     One(T),
 }
@@ -116,7 +116,7 @@ fn whole_data() -> toml::Value {
     toml::Value::String("{data}".to_owned())
 }
 
-/// The JSON of a TOML value. JSON has no dates, and no numbers that are not finite.
+/// Converts a TOML value to JSON. JSON has no dates and no infinite numbers.
 pub(crate) fn to_json(value: toml::Value) -> Result<Value, String> {
     Ok(match value {
         toml::Value::String(text) => Value::String(text),

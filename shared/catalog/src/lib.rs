@@ -1,10 +1,11 @@
-//! Catalogs: which events become which messages, for whom, in which form.
+//! A tenant's catalog: which events become which messages, for which addresses, in which form.
 //!
-//! A tenant is `schemas/<tenant>/catalog.toml` with the JSON Schemas beside it; the differences
-//! between systems are data here and never a branch in code. The crate is pure: it is given the
-//! texts of the files, and it turns events into envelopes, claims into grants, requests into lookups
-//! and what clients publish into events, always in the same way for the same input. The projector relies on that: an event
-//! that is projected again yields the same envelopes in the same order.
+//! A catalog is `schemas/<tenant>/catalog.toml` with the JSON Schemas beside it. Differences between tenants are data
+//! in catalogs, never branches in code.
+//!
+//! The crate is pure. It takes the texts of the files. It turns events into envelopes, claims into grants, requests
+//! into lookups, and client publications into events. The same input always gives the same output. The projector relies
+//! on this: an event that is projected again yields the same envelopes in the same order.
 
 mod catalog;
 mod compare;

@@ -1,4 +1,4 @@
-//! A message type: from an event to the envelopes that it becomes.
+//! Message types: they render an event's envelopes.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -17,25 +17,25 @@ use crate::template::{Scope, Template, TextTemplate};
 /// The largest message, in bytes (the uploads contract: "keep messages under 128KB").
 const MAX_MESSAGE_BYTES: usize = 128 * 1024;
 
-/// Most messages fit into so many bytes, and are written into one piece of memory.
+/// The initial capacity of a message's buffer, in bytes: most messages fit into it.
 const COMMON_MESSAGE_BYTES: usize = 1024;
 
-/// The longest key, in bytes: whatever may be addressed may also be what something is the newest of.
+/// The longest key, in bytes: as long as the longest id of an address.
 const MAX_KEY_BYTES: usize = Address::MAX_ID_LENGTH;
 
-/// The most values of an attribute, as many as a filter may name.
+/// The maximum number of an attribute's values, the same as in a filter.
 const MAX_ATTRIBUTE_VALUES: usize = 64;
 
 /// The longest value of an attribute, in bytes.
 const MAX_ATTRIBUTE_BYTES: usize = 256;
 
-/// The most attributes: all of them travel in one header, and JetStream bounds the headers.
+/// The maximum number of attributes. All of them go into one header, and JetStream limits headers.
 pub(crate) const MAX_ATTRIBUTES: usize = 16;
 
 /// The longest name of an attribute, in bytes.
 pub(crate) const MAX_ATTRIBUTE_NAME_BYTES: usize = 64;
 
-/// One kind of message that clients receive.
+/// A kind of message that clients receive.
 #[derive(Debug)]
 pub struct MessageType {
     pub(crate) name: String,
@@ -46,13 +46,13 @@ pub struct MessageType {
     pub(crate) class: Class,
     pub(crate) key: Option<TextTemplate>,
     pub(crate) time_to_live: Option<Duration>,
-    /// The least time between two of them for one address and key.
+    /// The minimum time between two messages for one address and key.
     pub(crate) interval: Option<Duration>,
     pub(crate) attributes: BTreeMap<String, TextTemplate>,
     pub(crate) body: Template,
 }
 
-/// What one event becomes by one message type: one body, for several addresses.
+/// An event rendered by one message type: one body for several addresses.
 pub(crate) struct Rendered {
     pub(crate) addresses: Vec<Address>,
     pub(crate) key: Option<String>,
@@ -110,7 +110,7 @@ impl MessageType {
         })
     }
 
-    /// Every address once, in the order in which the catalog and the data name them.
+    /// Returns the addresses without duplicates, in the order of the catalog and the data.
     fn addresses(&self, scope: &EventScope<'_>) -> Result<Vec<Address>, Rejection> {
         let mut seen = HashSet::new();
         let mut addresses = Vec::new();
@@ -162,7 +162,7 @@ impl MessageType {
         Ok(attributes)
     }
 
-    /// Keys stand in subjects and attributes in headers, which NATS bounds.
+    /// NATS limits subjects, which contain keys, and headers, which contain attributes.
     fn check_length(&self, name: &str, text: &str, max: usize) -> Result<(), Rejection> {
         if text.len() <= max {
             return Ok(());
@@ -173,7 +173,7 @@ impl MessageType {
     }
 }
 
-/// The names that a catalog's templates may use.
+/// The names that a catalog's templates may begin with.
 pub(crate) const EVENT_ROOTS: [&str; 7] = ["id", "source", "entity", "action", "subject", "time", "data"];
 
 struct EventScope<'e>(&'e Event);
@@ -194,8 +194,7 @@ impl Scope for EventScope<'_> {
         }
     }
 
-    /// A message that must have a time has the one at which the stream stored the event, if the
-    /// producer gave none.
+    /// If the producer gave no time and the message needs one, this is when the stream stored the event.
     fn stand_in(&self, name: &str) -> Option<Value> {
         let stored_at = || self.0.stored_at.format(&Rfc3339).ok().map(Value::String);
         (name == "time").then(stored_at).flatten()

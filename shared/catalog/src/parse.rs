@@ -1,4 +1,4 @@
-//! From the files of a tenant's folder to a checked catalog, naming every mistake.
+//! Parses and checks the files of a tenant's folder. All mistakes are reported at once.
 
 mod message;
 mod publish;
@@ -17,17 +17,17 @@ use crate::message::MessageType;
 use crate::schemas::{CATALOG, Schemas};
 use crate::template::{Path, TextTemplate};
 
-/// The texts of a tenant's folder by their path in it, such as `catalog.toml`.
+/// The texts of the files in a tenant's folder by their path in it, such as `catalog.toml`.
 pub type Files = BTreeMap<String, String>;
 
-/// The verbs of the protocol itself, which no route can take.
+/// The protocol's own verbs, which no route may have.
 const OWN_VERBS: [&str; 5] = ["subscribe", "unsubscribe", "ping", "ack", "authenticate"];
 
-/// The longest span of time in a catalog, ten years: instants that far away can still be computed.
+/// The longest time span in a catalog, ten years: instants that far away can still be computed.
 const LONGEST_SPAN: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 impl Catalog {
-    /// Reads `catalog.toml` and the schemas that it names.
+    /// Parses `catalog.toml` and the schemas that it names.
     pub fn parse(tenant: &Tenant, files: &Files) -> Result<Self, CatalogError> {
         let mut problems = Problems::default();
         let catalog = problems.parse(tenant, files);
@@ -41,7 +41,7 @@ impl Catalog {
 /// A catalog with mistakes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct CatalogError {
-    /// Whose catalog it is.
+    /// The tenant of the catalog.
     pub tenant: Tenant,
     /// Every mistake.
     pub problems: Vec<Problem>,
@@ -54,7 +54,7 @@ impl fmt::Display for CatalogError {
     }
 }
 
-/// One mistake in a catalog.
+/// A mistake in a catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Where: the file, or the message and the member.
@@ -77,7 +77,7 @@ impl Problems {
         self.0.push(Problem { place: place.to_owned(), text: text.to_string() });
     }
 
-    /// The value, or a noted problem.
+    /// Returns the value, or adds a problem and returns `None`.
     fn take<T, E: fmt::Display>(&mut self, place: &str, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.add(place, error)).ok()
     }
@@ -89,7 +89,7 @@ impl Problems {
         let schemas = Schemas::new(files);
 
         let grants: Vec<_> = file.grants.iter().filter_map(|grant| self.grant_rule(grant)).collect();
-        // Of what is opened nothing is said if a mistake hides some of it.
+        // If a grant rule could not be parsed, destinations and roles are not checked against grants.
         let opened = Some(&*grants).filter(|grants| grants.len() == file.grants.len());
         let start = self.start_policy(&file.deliver);
         let topic_names: HashSet<_> = file.topics.keys().cloned().collect();
@@ -100,7 +100,7 @@ impl Problems {
         let rules = file.publish.into_iter();
         let publish: Vec<_> = rules.filter_map(|rule| self.publish_rule(rule, &around)).collect();
         let mut messages = Vec::new();
-        // What is wrong with these is said already; nothing is said for want of them.
+        // The names in `broken` are already reported; nothing that refers to them is reported again.
         let mut broken = HashSet::new();
         for message in file.message {
             let slot = message.slot.as_ref().unwrap_or(&message.name).clone();
@@ -234,7 +234,7 @@ impl Problems {
                 let others = by_event.entry(event.clone()).or_default();
                 let twin = others.iter().find_map(|&o| messages.get(o).filter(|m| m.slot == message.slot));
                 if let Some(twin) = twin {
-                    // Gateways tell the messages of one event apart by their slot.
+                    // Gateways distinguish the messages of one event by their slot.
                     self.add(
                         &format!("message `{}`", message.name),
                         format!(

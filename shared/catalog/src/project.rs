@@ -1,13 +1,14 @@
-//! From an event as it lies in the stream to the envelopes that it becomes. Pure.
+//! Projects a stored event into envelopes. Pure.
 
 use tidings_model::{Envelope, Event, RawEvent};
 
 use crate::catalog::{Catalog, Catalogs};
 use crate::rejection::{Reason, Rejection};
 
-/// Projects an event by its tenant's catalog. The same event and catalog always yield the same
-/// envelopes in the same order: what a gateway finds good of what its clients say is not rejected
-/// by the projector later.
+/// Projects an event by its tenant's catalog.
+///
+/// The same event and catalog always yield the same envelopes in the same order. So the projector accepts every client
+/// publication that a gateway has accepted.
 pub fn project(
     catalogs: &Catalogs,
     event: &RawEvent,
@@ -17,7 +18,7 @@ pub fn project(
     catalog.project(&event)
 }
 
-/// The first half of [`project`]: the event, and the catalog of its tenant.
+/// Returns the parsed event and its tenant's catalog: the first half of [`project`].
 pub fn read<'c>(
     catalogs: &'c Catalogs,
     event: &RawEvent,

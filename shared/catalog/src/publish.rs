@@ -1,8 +1,8 @@
-//! What clients publish: from a client's frame to the event that it becomes, if the token permits it.
+//! Client publications: from a client's frame to an event, if the token permits it.
 //!
-//! A token decides twice: its grants open a rule (`roles`), and its claims say where the rule holds
-//! (`where`). Conditions look at the event's data as it will be published, so what was checked is
-//! what is addressed and delivered. A claim that is missing or odd permits less, never more.
+//! A token decides twice: its grants open a rule (`roles`), and its claims restrict it (`where`). Conditions apply to
+//! the event's data as it will be published, so the checked values are those that are addressed and delivered. A
+//! missing or malformed claim never permits more.
 
 use std::borrow::Cow;
 
@@ -14,25 +14,26 @@ use crate::destination::claim_texts;
 use crate::rejection::{Reason, Rejection};
 use crate::template::{Path, Scope, Template, TextTemplate, Unresolved, as_name};
 
-/// The claims that decide what their holder may publish: those that the catalog's rules name. A holder who may publish
-/// nothing has none, which takes the space of a pointer.
+/// The claims that decide what a user may publish: those that the catalog's rules name.
+///
+/// `None` inside means that the user may publish nothing; it takes the space of a pointer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PublishClaims(Option<Box<Value>>);
 
-/// What a client published, as an event.
+/// A client publication as an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientPublish {
-    /// Its name.
+    /// The event's name.
     pub event: EventName,
     /// The event's data.
     pub data: Value,
-    /// JSON pointer of the data in the client's frame, if it is there as a whole.
+    /// JSON pointer of the data in the client's frame, if the frame contains it as a whole.
     place: Option<String>,
 }
 
 impl ClientPublish {
-    /// The projector's objection, for the client: a pointer into the event's data is made one into the
-    /// client's frame, or left out.
+    /// Turns the projector's rejection into a refusal for the client. A pointer into the event's data becomes a pointer
+    /// into the client's frame, or is omitted.
     #[must_use]
     pub fn refusal(&self, rejection: Rejection) -> PublishRefusal {
         let pointer = match rejection.reason {
@@ -45,29 +46,29 @@ impl ClientPublish {
     }
 }
 
-/// Why what a client publishes does not become an event.
+/// Why a client publication does not become an event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishRefusal {
     /// The catalog has no such verb.
     #[error("there is no action {0}")]
     Unknown(String),
-    /// The token does not permit this.
+    /// The token does not permit the publication.
     #[error("{0}")]
     Forbidden(String),
-    /// It is not what the catalog expects; a pointer leads into the client's frame for a missing value, and
-    /// into the message that it would become for a schema violation.
+    /// The catalog rejects the event. The pointer leads into the client's frame for a missing value, and into the
+    /// message for a schema violation.
     #[error("{}", .0.text)]
     Rejected(Rejection),
 }
 
 impl PublishRefusal {
-    /// There is no such verb.
+    /// The refusal of an unknown verb.
     #[must_use]
     pub fn unknown(verb: &str) -> Self {
         Self::Unknown(named(verb, None))
     }
 
-    /// A stable word for the reason.
+    /// The stable reason word.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
@@ -77,7 +78,7 @@ impl PublishRefusal {
         }
     }
 
-    /// Where.
+    /// The JSON pointer of the place.
     #[must_use]
     pub fn pointer(&self) -> Option<&str> {
         match self {
@@ -88,7 +89,7 @@ impl PublishRefusal {
 }
 
 impl Catalog {
-    /// The claims, of those that open these grants, that decide what their holder may publish.
+    /// Returns the claims that decide what a user with these grants may publish.
     #[must_use]
     pub fn publish_claims(&self, claims: &Map<String, Value>, grants: &Grants) -> PublishClaims {
         let mut kept = Map::new();
@@ -98,8 +99,8 @@ impl Catalog {
         PublishClaims((!kept.is_empty()).then(|| Box::new(Value::Object(kept))))
     }
 
-    /// The event that a client's frame with this verb becomes: by the first rule for it, in the catalog's
-    /// order, that the token permits.
+    /// Returns the event that a client's frame with this verb becomes. The first rule for the frame, in the catalog's
+    /// order, that the token permits applies.
     pub fn publish(
         &self,
         verb: &str,
@@ -129,24 +130,24 @@ impl Catalog {
     }
 }
 
-/// A verb, the event that it becomes, and who may publish it about what.
+/// A rule of `[[publish]]`: a verb, its event and its conditions.
 #[derive(Debug)]
 pub(crate) struct PublishRule {
     pub(crate) action: String,
-    /// What the frame's `type` must be, beside the verb.
+    /// The required `type` of the frame, besides the verb.
     pub(crate) kind: Option<String>,
     pub(crate) event: EventName,
-    /// A holder of one of these grants may; everybody, if there is no list.
+    /// Grants of which the user needs one. `None` lets every user of the tenant publish.
     pub(crate) entitled: Option<Vec<Address>>,
-    /// What the paths into the event's data lead to must be one of the texts that claims make.
+    /// Conditions: the value at each path in the event's data must be one of the texts that the claims make.
     pub(crate) conditions: Vec<(Path, TextTemplate)>,
     pub(crate) data: Template,
-    /// The paths of all claims that the rule asks about.
+    /// The paths of all claims that the rule uses.
     pub(crate) claims: Vec<Path>,
 }
 
-/// The name by which `data` reaches the token's claims. A frame's member of this name is out of reach, so
-/// no client can claim what its token does not.
+/// The root by which `data` refers to the token's claims. A frame's member of this name is not accessible, so a client
+/// cannot forge claims.
 pub(crate) const CLAIMS: &str = "claims";
 
 impl PublishRule {
@@ -188,7 +189,7 @@ impl PublishRule {
         };
         let claims = voice.0.as_deref().and_then(Value::as_object);
         let allowed = claim_texts(template, claims.unwrap_or(&Map::new()));
-        // An empty claim opens no grant either.
+        // An empty claim permits nothing, as it opens no grant.
         if !text.is_empty() && allowed.iter().any(|allowed| *allowed == text) {
             return Ok(());
         }
@@ -197,7 +198,7 @@ impl PublishRule {
     }
 }
 
-/// A frame without the data, or a token without the claim, that the rule places in the event.
+/// Returns the refusal for a frame without the data, or a token without the claim, that the rule requires.
 fn unresolved_refusal(unresolved: &Unresolved) -> PublishRefusal {
     let path = &unresolved.path;
     if let Some(claim) = path.inside().filter(|_| path.root() == CLAIMS) {
@@ -212,7 +213,7 @@ fn named(verb: &str, kind: Option<&str>) -> String {
     quoted(verb) + &kind.unwrap_or_default()
 }
 
-/// A short, harmless form of what a client wrote.
+/// Quotes at most 64 characters of a client's text, escaped.
 fn quoted(text: &str) -> String {
     format!("{:?}", text.chars().take(64).collect::<String>())
 }

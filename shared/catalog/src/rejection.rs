@@ -1,4 +1,4 @@
-//! Why an event cannot be projected.
+//! Rejections: why an event cannot be projected.
 
 use std::fmt;
 
@@ -7,37 +7,37 @@ use tidings_model::{AddressError, EventError};
 
 use crate::template::Unresolved;
 
-/// The longest explanation, in characters: it travels in a NATS header.
+/// The longest explanation, in characters. It is sent in a NATS header.
 const MAX_TEXT: usize = 400;
 
-/// The longest pointer, in bytes; a longer one, made of a producer's member names, is left out.
+/// The longest pointer, in bytes. A longer one, made of a producer's member names, is omitted.
 const MAX_POINTER: usize = 1024;
 
-/// A stable word for why an event was rejected; written in `Tidings-Reason`.
+/// The stable reason of a rejection, written in `Tidings-Reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// What was published is no event: its subject, its JSON or its CloudEvents attributes.
+    /// The subject, the JSON or the CloudEvents attributes are not those of an event.
     MalformedEvent,
     /// The event is larger than allowed.
     TooLarge,
-    /// No catalog serves the tenant that the subject names.
+    /// No catalog serves the tenant in the subject.
     UnknownTenant,
-    /// Where the tenant's envelopes are is stored as something that cannot be read.
+    /// The stored placement of the tenant's envelopes cannot be read.
     UnreadablePlacement,
     /// The tenant's catalog has no message for this event.
     UnknownEvent,
-    /// The event lacks a value that the catalog places in the message or the address.
+    /// The event lacks a value that the message or the address needs.
     MissingValue,
-    /// The message would break its schema.
+    /// The message would violate its schema.
     SchemaViolation,
-    /// The event's data names no address, or one that is none.
+    /// The event's data gives no address, or an invalid one.
     NoAddress,
-    /// Another event of the same source has the event's id.
+    /// Another event of the same source has the same id.
     IdReused,
 }
 
 impl Reason {
-    /// All that there are.
+    /// All reasons.
     pub const ALL: [Self; 9] = [
         Self::MalformedEvent,
         Self::TooLarge,
@@ -50,7 +50,7 @@ impl Reason {
         Self::IdReused,
     ];
 
-    /// The word.
+    /// The word on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -73,21 +73,21 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Why an event cannot be projected, for people and for programs.
+/// Why an event cannot be projected, for people and programs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}: {text}")]
 pub struct Rejection {
-    /// The stable word.
+    /// The stable reason.
     pub reason: Reason,
-    /// What is wrong, with which value, and what was expected; on one line.
+    /// What is wrong, the value, and what was expected, on one line.
     pub text: String,
-    /// JSON pointer (RFC 6901) of the place: in the message for a schema violation, in the
-    /// event's data for a missing value. Not there if it is longer than 1024 bytes.
+    /// JSON pointer (RFC 6901) of the place: in the message for a schema violation, in the event's data for a missing
+    /// value. `None` if it is longer than 1024 bytes.
     pub pointer: Option<String>,
 }
 
 impl Rejection {
-    /// A rejection of the whole event.
+    /// Creates a rejection of the whole event.
     #[must_use]
     pub fn new(reason: Reason, text: &str) -> Self {
         let mut line: String =
@@ -99,7 +99,7 @@ impl Rejection {
         Self { reason, text: line, pointer: None }
     }
 
-    /// What was published is no event.
+    /// The rejection of a malformed event.
     #[must_use]
     pub fn malformed(error: &EventError) -> Self {
         let source = std::error::Error::source(error).map(|source| format!(": {source}"));

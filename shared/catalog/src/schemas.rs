@@ -1,7 +1,6 @@
-//! The JSON Schemas of a tenant's folder: each as the draft that it says it is, and what one refers to from another.
+//! The JSON Schemas in a tenant's folder. Each is read by the draft that it declares.
 //!
-//! A reference is resolved among the files of the folder, which are all that there is here: no file elsewhere can be
-//! named, and nothing is fetched.
+//! References are resolved among the files of the folder only. Nothing else is read or fetched.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,13 +12,13 @@ use tidings_model::json;
 
 use crate::parse::Files;
 
-/// Where the folder seems to be. Two steps deep, so that `../` leads out of it and is noticed.
+/// The base URI of the folder. It is two levels deep, so that `../` leads out of it and is detected.
 const FOLDER: &str = "tidings:/schemas/tenant/";
 
-/// The file of a catalog itself.
+/// The file name of the catalog.
 pub(crate) const CATALOG: &str = "catalog.toml";
 
-/// Whether a file of this name in a tenant's folder is a part of its catalog. Hidden files are none: macOS puts
+/// Returns whether a file of this name in a tenant's folder belongs to its catalog. Hidden files do not: macOS puts
 /// `._x.json` beside `x.json`, editors their backups, Kubernetes the targets of its links.
 #[must_use]
 pub fn is_catalog_file(name: &str) -> bool {
@@ -27,7 +26,7 @@ pub fn is_catalog_file(name: &str) -> bool {
     !name.starts_with('.') && (name == CATALOG || is_schema)
 }
 
-/// The documents of a folder by the names of their files, or why one is none.
+/// The parsed schemas of a folder by file name, or the error of each.
 #[derive(Debug)]
 pub(crate) struct Schemas {
     documents: Arc<BTreeMap<String, Result<Value, String>>>,
@@ -41,27 +40,26 @@ impl Schemas {
         Self { documents: Arc::new(documents) }
     }
 
-    /// Whether there is a file of this name.
+    /// Returns whether there is a file of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.documents.contains_key(name)
     }
 
-    /// What checks messages by the schema in a file.
+    /// Returns the validator of the schema in a file.
     pub(crate) fn validator(&self, name: &str) -> Result<Validator, String> {
         let schema = self.documents.get(name).ok_or("there is no such file")?.as_ref()?;
         check_draft(schema)?;
         self.options(name, schema).build(schema).map_err(|error| error.to_string())
     }
 
-    /// The schema in a file as one document: if it refers to other files, with what it refers to in the place of the
-    /// references.
+    /// Returns the schema in a file as one document: references to other files are replaced by their targets.
     pub(crate) fn whole(&self, name: &str) -> Option<Value> {
         let schema = self.documents.get(name)?.as_ref().ok()?;
         if !refers_elsewhere(schema) {
             return Some(schema.clone());
         }
         let mut whole = self.options(name, schema).dereference(schema).ok()?;
-        // What is left leads in a circle, perhaps within another file: that may be anything.
+        // The remaining references are cycles, perhaps within another file. They become `true`, which allows anything.
         open_circles(&mut whole);
         Some(whole)
     }
@@ -75,10 +73,10 @@ impl Schemas {
     }
 }
 
-/// The files beside a schema, for its references.
+/// Resolves a schema's references among the files beside it.
 struct Folder {
     documents: Arc<BTreeMap<String, Result<Value, String>>>,
-    /// Where the schema says by `$id` that it is; the files beside it are there, too.
+    /// The directory that the schema's `$id` declares. The other files are found there, too.
     directory: Option<String>,
 }
 
@@ -108,7 +106,7 @@ impl Folder {
     }
 }
 
-/// What a schema says that it is called, without the `#` at its end.
+/// The schema's `$id` (or `id`), without the `#` at its end.
 fn identifier(schema: &Value) -> Option<&str> {
     let id = schema.get("$id").or_else(|| schema.get("id"))?.as_str()?;
     Some(id.trim_end_matches('#'))
@@ -146,7 +144,7 @@ fn open_circles(schema: &mut Value) {
     }
 }
 
-/// A file's name as a part of a URI (RFC 3986).
+/// Encodes a file's name as a part of a URI (RFC 3986).
 fn encoded(name: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'~');
     let character =

@@ -1,8 +1,8 @@
-//! What an event's data looks like, as far as a catalog tells: for typed helpers of producers. Pure.
+//! The shape of an event's data as far as the catalog defines it, for the producer's generated types. Pure.
 //!
-//! A catalog says of data only what it does with it: a path in a message has the type that the message's schema
-//! wants in that place, a path in an address, a key or an attribute is text. What no path reaches does not matter,
-//! and is no member here, unless the catalog passes data on whole and the schema lets members be added.
+//! A catalog defines only how it uses data. A path in a message has the type that the message's schema requires at that
+//! place. A path in an address, a key or an attribute is text. Data that no path reaches has no effect, so it is not a
+//! member here, unless the catalog passes data on whole and the schema allows additional members.
 
 use serde_json::{Map, Value};
 use tidings_model::{EventName, Tenant};
@@ -15,23 +15,23 @@ use crate::parse::{CatalogError, Files, Problem};
 use crate::schemas::{CATALOG, Schemas};
 use crate::template::{Path, Step, Template, TextTemplate};
 
-/// An event and what its data looks like.
+/// An event and the shape of its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventShape {
-    /// Which.
+    /// The event's name.
     pub event: EventName,
-    /// What the schemas of the messages that it becomes say of themselves.
+    /// The documentation in the schemas of its messages.
     pub documentation: String,
-    /// The name of the first message that it becomes.
+    /// The name of its first message.
     pub message: String,
     /// Its data.
     pub data: Shape,
 }
 
-/// What a value may be.
+/// The type of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shape {
-    /// Any JSON: nothing is known, or nothing simpler than the schema tells it.
+    /// Any JSON: the type is unknown or too complex.
     Any,
     /// A string.
     Text,
@@ -39,19 +39,19 @@ pub enum Shape {
     Choice(Vec<String>),
     /// A whole number.
     Integer,
-    /// A whole number, not below zero.
+    /// A whole number of at least zero.
     Unsigned,
     /// A number.
     Number,
     /// True or false.
     Boolean,
-    /// A list of such values.
+    /// A list of values of one shape.
     List(Box<Shape>),
     /// An object with these members, in the order in which the catalog and its schemas name them.
     Object {
         /// The members that are known.
         members: Vec<Member>,
-        /// Whether others have an effect.
+        /// Whether further members have an effect.
         is_open: bool,
     },
 }
@@ -61,15 +61,15 @@ pub enum Shape {
 pub struct Member {
     /// Its name in JSON.
     pub name: String,
-    /// What the schema says of it.
+    /// The documentation in the schema.
     pub documentation: String,
-    /// What it may be.
+    /// The type of its value.
     pub shape: Shape,
     /// Whether an event without it is rejected.
     pub is_required: bool,
 }
 
-/// The data of each event that the catalog in these files knows, in the catalog's order.
+/// Returns the data of each event in the catalog, in the catalog's order.
 pub fn event_shapes(tenant: &Tenant, files: &Files) -> Result<Vec<EventShape>, CatalogError> {
     let catalog = Catalog::parse(tenant, files)?;
     let text = files.get(CATALOG).map(String::as_str).unwrap_or_default();
@@ -80,7 +80,7 @@ pub fn event_shapes(tenant: &Tenant, files: &Files) -> Result<Vec<EventShape>, C
     let file: CatalogFile = toml::from_str(text).map_err(unreadable)?;
     let mut shapes: Vec<EventShape> = Vec::new();
     let schemas = Schemas::new(files);
-    // A catalog without mistakes has a message type for each message of its file.
+    // A valid catalog has one message type for each message of its file.
     for (message, file) in catalog.messages().iter().zip(&file.message) {
         let schema = schemas.whole(&file.schema).unwrap_or(Value::Bool(true));
         let (data, documentation) = (data_of(message, &schema), about(&schema));
@@ -102,7 +102,7 @@ pub fn event_shapes(tenant: &Tenant, files: &Files) -> Result<Vec<EventShape>, C
     Ok(shapes)
 }
 
-/// The title and the description of a schema.
+/// Returns the title and the description of a schema.
 fn about(schema: &Value) -> String {
     let said = ["title", "description"].map(|keyword| schema.get(keyword).and_then(Value::as_str));
     said.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
@@ -130,15 +130,15 @@ fn data_of(message: &MessageType, schema: &Value) -> Shape {
     data
 }
 
-/// A place in the message, and what its schema says.
+/// A place in the message, and its schema.
 struct Place<'s> {
     document: &'s Value,
     schema: Option<&'s Value>,
-    /// Whether the message may not be without it.
+    /// Whether the schema requires it.
     is_required: bool,
 }
 
-/// What a use of a path tells about what it leads to.
+/// What one use of a path shows about its value.
 struct Found {
     shape: Shape,
     documentation: String,
@@ -180,7 +180,7 @@ impl Found {
         Self { shape: Shape::Text, documentation: String::new(), is_required }
     }
 
-    /// The data in which this is found at the path.
+    /// Returns the shape of data that contains this at the path.
     fn at(self, path: &Path) -> Shape {
         let mut found = self;
         for step in path.steps().iter().rev() {
@@ -201,7 +201,7 @@ impl Found {
 }
 
 impl Shape {
-    /// How deep a schema is followed; deeper, anything may be, as in a schema that refers to itself.
+    /// The maximum depth of a schema. Deeper values may be anything, as in a schema that refers to itself.
     const MAX_DEPTH: usize = 6;
 
     fn of_schema(document: &Value, schema: &Value, depth: usize) -> Self {
@@ -253,7 +253,7 @@ impl Shape {
         }
     }
 
-    /// What two uses tell together. Text says the least, since whatever can be written as text may stand there.
+    /// Combines two uses of a value. Text is the weaker one, since text can also hold other values.
     fn merged(self, other: Self) -> Self {
         match (self, other) {
             (Self::Object { members, is_open }, Self::Object { members: others, is_open: other_is_open }) => {

@@ -1,12 +1,12 @@
-//! Templates: how values of an event, a token or a client's frame find their place.
+//! Templates: they insert values of an event, a token or a client's frame into texts and JSON.
 //!
-//! A string that is exactly `{path}` becomes the JSON value at that path, unchanged; `{path}`
-//! inside other text becomes text. Nothing is evaluated, so no data can become syntax: what is
-//! found is placed as a value or as text, and addresses encode it further on.
+//! A string that is exactly `{path}` becomes the JSON value at that path, unchanged. `{path}` inside other text becomes
+//! text. Nothing is evaluated, so data cannot become syntax: a value is inserted as a value or as text, and addresses
+//! encode it later.
 //!
-//! Where a place is optional, `null` is the same as nothing: Go, Java and Python write an absent value so. A text that
-//! *names* something (an address, a key, an attribute, a claim) takes an empty text for nothing, too, and has one
-//! spelling for all numbers of one value; in a message's body every value stays as it is.
+//! At an optional placeholder, `null` counts as absent, since Go, Java and Python write absent values so. In a text
+//! that *names* something (an address, a key, an attribute, a claim), empty text counts as absent, too, and all
+//! spellings of a number become one. In a message's body every value stays as it is.
 
 mod path;
 
@@ -17,12 +17,12 @@ use tidings_model::number;
 
 pub(crate) use self::path::{Path, Step, escaped};
 
-/// Where a path begins to look.
+/// The values that paths start from.
 pub(crate) trait Scope {
-    /// The value that a path's first name stands for.
+    /// Returns the value for a path's first name.
     fn root(&self, name: &str) -> Option<Cow<'_, Value>>;
 
-    /// What stands in for a required value that nobody gave.
+    /// Returns the default of a required value that is absent.
     fn stand_in(&self, _name: &str) -> Option<Value> {
         None
     }
@@ -34,18 +34,18 @@ impl Scope for Map<String, Value> {
     }
 }
 
-/// What the text of a template is for.
+/// The use of a template's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
-    /// It identifies something.
+    /// It identifies something: an address, a key or a claim.
     Name,
-    /// It is what something is filtered by: as a name, but of a list each element by itself.
+    /// A filter compares it. It is like a name, but each element of a list counts by itself.
     Attribute,
-    /// Clients read it.
+    /// Clients read it in a message's body.
     Body,
 }
 
-/// Text with places in it.
+/// Text with placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TextTemplate(Vec<Piece>);
 
@@ -56,14 +56,14 @@ enum Piece {
 }
 
 impl TextTemplate {
-    /// Reads text in which `{path}` is a place, `{{` a `{` and `}}` a `}`.
+    /// Parses text in which `{path}` is a placeholder, `{{` a `{` and `}}` a `}`.
     pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
         let template = Self::of_claims(text)?;
         template.paths().try_for_each(no_words)?;
         Ok(template)
     }
 
-    /// The same for a text that claims fill: their paths may end in `[words]`.
+    /// Parses text that claims fill. Its paths may end in `[words]`.
     pub(crate) fn of_claims(text: &str) -> Result<Self, TemplateError> {
         let template = Self::pieces(text)?;
         if let Some(path) = template.paths().find(|path| path.leaves_out_nulls()) {
@@ -98,12 +98,12 @@ impl TextTemplate {
         Ok(Self(pieces))
     }
 
-    /// A template without places, whatever the text.
+    /// Returns a template of literal text, without placeholders.
     pub(crate) fn literal(text: &str) -> Self {
         Self(vec![Piece::Text(text.to_owned())])
     }
 
-    /// The whole template, if it is one place and nothing else.
+    /// Returns the path if the template is a single placeholder.
     fn as_place(&self) -> Option<&Path> {
         match self.0.as_slice() {
             [Piece::Place(path)] => Some(path),
@@ -111,7 +111,7 @@ impl TextTemplate {
         }
     }
 
-    /// The whole template, if it has no places.
+    /// Returns the text if the template has no placeholders.
     pub(crate) fn as_literal(&self) -> Option<&str> {
         match self.0.as_slice() {
             [] => Some(""),
@@ -120,7 +120,7 @@ impl TextTemplate {
         }
     }
 
-    /// Whether the two may become the same text, as far as the text around their places tells.
+    /// Returns whether the two may become the same text, judged by the text around their placeholders.
     pub(crate) fn may_be(&self, other: &Self) -> bool {
         let edge = |piece: Option<&Piece>| match piece {
             Some(Piece::Text(text)) => text.clone(),
@@ -150,21 +150,21 @@ impl TextTemplate {
         })
     }
 
-    /// The name with every place filled, or `None` if an optional one finds nothing.
+    /// Fills every placeholder. Returns `None` if an optional one is absent.
     pub(crate) fn name(&self, scope: &dyn Scope) -> Result<Option<String>, Unresolved> {
         Ok(self.names(scope)?.into_iter().next())
     }
 
-    /// One name for each value that the places find: several if a place is a list (`[*]`), none
-    /// if an optional one finds nothing.
+    /// Returns one name for each value of the placeholders: several if a path has `[*]`, none if an optional one is
+    /// absent.
     pub(crate) fn names(&self, scope: &dyn Scope) -> Result<Vec<String>, Unresolved> {
         self.texts(scope, Use::Name)
     }
 
-    /// The values of an attribute: as [`Self::names`], and of a list, where it is all but literal text, one for each
-    /// element.
+    /// Returns the values of an attribute. They are [`Self::names`], but if the template is a single placeholder
+    /// without other text, each element of a list becomes a value.
     pub(crate) fn attributes(&self, scope: &dyn Scope) -> Result<Vec<String>, Unresolved> {
-        // Two lists could have more pairs than there is memory.
+        // The pairs of two lists could need more memory than there is.
         let is_single = self.paths().count() == 1;
         self.texts(scope, if is_single { Use::Attribute } else { Use::Name })
     }
@@ -195,12 +195,12 @@ impl TextTemplate {
     }
 }
 
-/// Events and frames have lists where they mean lists.
+/// Refuses `[words]`: events and frames use lists instead.
 fn no_words(path: &Path) -> Result<(), TemplateError> {
     if path.ends_in_words() { Err(TemplateError::Words(path.to_string())) } else { Ok(()) }
 }
 
-/// Splits `{path}` from what follows it. A quoted name in the path may have braces.
+/// Splits `{path}` from the text after it. A quoted name in the path may contain braces.
 fn place(text: &str) -> Option<(Path, &str)> {
     let (path, rest) = Path::split(text.strip_prefix('{')?)?;
     Some((path, rest.strip_prefix('}')?))
@@ -211,7 +211,7 @@ fn cross(texts: &[String], fills: &[Cow<'_, str>]) -> Vec<String> {
     pairs.map(|(text, fill)| format!("{text}{fill}")).collect()
 }
 
-/// The value; of a list that is used as an attribute, its elements that are not null.
+/// Returns the value. For a list that is used as an attribute, returns its elements that are not null.
 fn elements(value: &Value, r#use: Use) -> Vec<&Value> {
     match value {
         Value::Array(elements) if r#use == Use::Attribute => {
@@ -221,7 +221,7 @@ fn elements(value: &Value, r#use: Use) -> Vec<&Value> {
     }
 }
 
-/// A string, number or boolean as a name of something.
+/// Returns a string, number or boolean as a name.
 pub(crate) fn as_name(value: &Value) -> Option<Cow<'_, str>> {
     as_text(value, Use::Name)
 }
@@ -235,7 +235,7 @@ fn as_text(value: &Value, r#use: Use) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A JSON value with places in its strings.
+/// A JSON value with placeholders in its strings.
 #[derive(Debug, Clone)]
 pub(crate) enum Template {
     Literal(Value),
@@ -270,7 +270,7 @@ impl Template {
         }
     }
 
-    /// The value with every place filled, or `None` if it is an optional place that finds nothing.
+    /// Fills every placeholder. Returns `None` if the whole value is an optional placeholder that is absent.
     pub(crate) fn render(&self, scope: &dyn Scope) -> Result<Option<Value>, Unresolved> {
         match self {
             Self::Literal(value) => Ok(Some(value.clone())),
@@ -313,13 +313,13 @@ impl Template {
         matches!(self, Self::Object(_))
     }
 
-    /// The whole template, if it is one place and nothing else.
+    /// Returns the path if the template is a single placeholder.
     pub(crate) fn as_place(&self) -> Option<&Path> {
         if let Self::Place(path) = self { Some(path) } else { None }
     }
 }
 
-/// An object without those of its members that are null; any other value as it is.
+/// Removes the null members of an object. Returns other values unchanged.
 fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(mut members) => {
@@ -330,7 +330,7 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// A place that could not be filled.
+/// A placeholder without a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unresolved {
     pub(crate) path: Path,
@@ -346,13 +346,13 @@ impl Unresolved {
         Self { path: path.clone(), what: "there is no text, number or boolean" }
     }
 
-    /// The JSON pointer (RFC 6901) into the event's data, if the path leads there.
+    /// Returns the JSON pointer (RFC 6901) into the event's data, if the path leads there.
     pub(crate) fn pointer(&self) -> Option<String> {
         (self.path.root() == "data").then(|| self.path.pointer_inside())
     }
 }
 
-/// Text that is no template.
+/// Why text is not a template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TemplateError {
     #[error(
@@ -371,7 +371,7 @@ pub(crate) enum TemplateError {
 }
 
 impl TemplateError {
-    /// What is wrong in `text` at `rest`, where a place should be.
+    /// Returns the error for `text` with an invalid placeholder at `rest`.
     fn of(text: &str, rest: &str) -> Self {
         match rest.strip_prefix('{').and_then(|tail| tail.split_once('}')) {
             Some((path, _)) => Self::Path(path.to_owned()),

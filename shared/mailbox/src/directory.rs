@@ -1,10 +1,11 @@
 //! Addresses by name, each with its list of envelopes.
 //!
-//! Addresses are told apart by their whole text, never by a hash alone: a collision would hand one user's
-//! envelopes to another. The text is kept once, in a slot whose number (a [`PlaceId`]) stands for the address
-//! elsewhere; the index over it holds eight bytes per address. Invariant: an occupied slot has a
-//! list that is not empty (but for the moment between [`Directory::intern`] and the first push), so an
-//! address without envelopes costs nothing but a slot that waits for reuse.
+//! Addresses are compared by their whole text, never by a hash alone: a collision would deliver one user's envelopes to
+//! another. The text is stored once, in a slot. The slot's number (a [`PlaceId`]) refers to the address elsewhere. The
+//! index over the slots holds eight bytes per address.
+//!
+//! Invariant: the list of an occupied slot is not empty, except between [`Directory::intern`] and the first push. So an
+//! address without envelopes takes only a slot, which is reused.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -13,10 +14,10 @@ use hashbrown::HashTable;
 
 use crate::list::List;
 
-/// The slot of an address. It is reused after the address has lost its last envelope.
+/// The slot of an address. It is reused after the address lost its last envelope.
 pub(crate) type PlaceId = u32;
 
-/// A tenant that has had an envelope.
+/// A tenant with an envelope, now or before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Tenant(usize);
 
@@ -27,7 +28,7 @@ struct Place {
     list: List,
 }
 
-/// An index entry. The hash is kept so that growing the index reads no addresses.
+/// An index entry. It stores the hash so that the index can grow without reading addresses.
 #[derive(Debug)]
 struct Indexed {
     hash: u32,
@@ -43,7 +44,7 @@ pub(crate) struct Directory {
     vacant: Vec<PlaceId>,
     next_swept: PlaceId,
     entries: usize,
-    /// Bytes of address texts and of lists outside their slots.
+    /// The bytes of address texts, and of lists outside of their slots.
     heap_bytes: usize,
 }
 
@@ -60,7 +61,7 @@ impl Directory {
         Some(&self.places.get(id as usize)?.as_ref()?.list)
     }
 
-    /// The slot of an address, made if it is new; `None` when every slot number is taken.
+    /// Returns the slot of an address, and creates it if it is new. Returns `None` if all slot numbers are in use.
     pub(crate) fn intern(&mut self, tenant: &str, address: &str) -> Option<PlaceId> {
         let tenant = self.tenant(tenant).unwrap_or_else(|| {
             let new = Tenant(self.tenants.len());
@@ -82,7 +83,7 @@ impl Directory {
         self.edit(id, |list| list.push(offset));
     }
 
-    /// Removes one envelope; says whether it lay there.
+    /// Removes one envelope. Returns whether it was there.
     pub(crate) fn remove(&mut self, id: PlaceId, offset: u32) -> bool {
         self.edit(id, |list| list.remove(offset)).unwrap_or(false)
     }
@@ -92,11 +93,11 @@ impl Directory {
         self.edit(id, |list| *list = List::new());
     }
 
-    /// Visits the next `steps` slots, at most each once, and removes what lies at or below `floor` there.
+    /// Visits the next `steps` slots, each at most once, and removes their envelopes at or below `floor`.
     ///
-    /// The caller makes at least as many steps as sequences are dropped. A slot is then visited again
-    /// before as many sequences as there are slots have been dropped, which bounds the entries
-    /// that wait for removal by the number of slots.
+    /// The caller makes at least as many steps as sequences are dropped. So each slot is visited again before as many
+    /// sequences as there are slots have been dropped. This bounds the entries that wait for removal by the number of
+    /// slots.
     pub(crate) fn sweep(&mut self, steps: u64, floor: u32) {
         let steps = usize::try_from(steps).unwrap_or(usize::MAX).min(self.places.len());
         for _ in 0..steps {
@@ -108,7 +109,7 @@ impl Directory {
         }
     }
 
-    /// Removes what lies at or below `floor` everywhere and counts offsets from `floor` on.
+    /// Removes all envelopes at or below `floor` and counts offsets from `floor` on.
     pub(crate) fn rebase(&mut self, floor: u32) {
         self.next_swept = 0;
         for id in 0..PlaceId::try_from(self.places.len()).unwrap_or(PlaceId::MAX) {
@@ -136,7 +137,7 @@ impl Directory {
 
     fn hash(&self, tenant: Tenant, address: &str) -> u32 {
         let hash = self.hasher.hash_one((tenant, address));
-        // Both halves of a keyed hash are as good as each other.
+        // Either half of a keyed hash will do.
         u32::try_from(hash >> 32).unwrap_or(u32::MAX)
     }
 
@@ -156,14 +157,14 @@ impl Directory {
         }
         let id = PlaceId::try_from(self.places.len()).ok()?;
         if self.places.len() == self.places.capacity() {
-            // Doubling would hold half of a large table empty.
+            // Doubling would leave half of a large table empty.
             self.places.reserve_exact(self.places.len() / 4 + 16);
         }
         self.places.push(Some(place));
         Some(id)
     }
 
-    /// Every change of a list: keeps the counts, and vacates the slot of an address that has become empty.
+    /// Changes a list: updates the counts, and frees the slot if the address has no envelopes left.
     fn edit<R>(&mut self, id: PlaceId, change: impl FnOnce(&mut List) -> R) -> Option<R> {
         let list = &mut self.places.get_mut(id as usize)?.as_mut()?.list;
         self.entries -= list.len();
@@ -190,7 +191,7 @@ impl Directory {
     }
 }
 
-/// A table takes its bucket from the low bits of a hash and its tag from the high bits.
+/// A table selects the bucket by the low bits of a hash and the tag by the high bits.
 const fn spread(hash: u32) -> u64 {
     (hash as u64) << 32 | hash as u64
 }

@@ -1,11 +1,11 @@
-//! Which sequences are held, wherever they lie: one bit each.
+//! The set of held sequences at any address, one bit each.
 //!
-//! Lists are cleared of what retention drops a little later, address by address; this says at once
-//! up to where something was dropped that somebody could still have read.
+//! Lists are cleared of dropped envelopes a little later, address by address. This set shows at once up to where
+//! retention dropped an envelope that a reader could still have received.
 
 use std::collections::BTreeMap;
 
-/// By the number of a word, 64 sequences; a word without any is not here.
+/// Words of 64 sequences by number. Empty words are not stored.
 #[derive(Debug, Default)]
 pub(crate) struct Held(BTreeMap<u64, u64>);
 
@@ -23,7 +23,7 @@ impl Held {
         }
     }
 
-    /// Forgets everything up to and including `floor`; returns the last of it, if there was any.
+    /// Removes everything up to and including `floor`. Returns the last removed sequence, if any.
     pub(crate) fn drop_through(&mut self, floor: u64) -> Option<u64> {
         let kept = self.0.split_off(&(floor / 64));
         let dropped = std::mem::replace(&mut self.0, kept);
@@ -41,7 +41,7 @@ impl Held {
         last
     }
 
-    /// Bytes, as a tree of half-filled to filled nodes takes them on average.
+    /// The memory in bytes, for nodes of average fill.
     pub(crate) fn footprint(&self) -> usize {
         self.0.len() * size_of::<(u64, u64)>() * 3 / 2
     }
@@ -51,7 +51,7 @@ const fn bit(sequence: u64) -> u64 {
     1 << (sequence % 64)
 }
 
-/// The highest sequence in a word that is not empty.
+/// The highest sequence in a non-empty word.
 fn highest(number: u64, word: u64) -> u64 {
     number * 64 + u64::from(word.ilog2())
 }

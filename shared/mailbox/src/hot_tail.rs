@@ -1,12 +1,11 @@
-//! The newest envelopes themselves, bounded in bytes.
+//! The newest envelopes, bounded in bytes.
 //!
-//! Invariant: what is held is an unbroken end of what was pushed, and its weights add up to at most the
+//! Invariant: the items are an uninterrupted end of the pushed sequence, and their weights add up to at most the
 //! capacity. So a sequence above [`HotTail::floor`] that is not here was never pushed: the stream has a gap there.
 
 use std::collections::VecDeque;
 
-/// The newest items of a stream, found by sequence. Memory beyond the items' weights is one small record
-/// for each.
+/// The newest items of a stream, by sequence. Besides the items' weights, each needs memory for one small record.
 #[derive(Debug)]
 pub struct HotTail<T> {
     records: VecDeque<Record<T>>,
@@ -24,28 +23,28 @@ struct Record<T> {
     item: T,
 }
 
-/// An item that was not taken.
+/// Why an item is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HotTailError {
-    /// The stream was not followed in order, or an item came twice.
+    /// The stream was not followed in order, or an item was pushed twice.
     #[error("sequence {sequence} came after {last}; the tail takes each sequence once, in ascending order")]
     NotAscending {
-        /// The sequence that was refused.
+        /// The refused sequence.
         sequence: u64,
-        /// The last sequence that was taken.
+        /// The last accepted sequence.
         last: u64,
     },
 }
 
 impl<T> HotTail<T> {
-    /// An empty tail for at most `capacity` bytes, of a stream that is followed from after `floor` on.
+    /// Creates an empty tail of at most `capacity` bytes, for a stream that is followed after `floor`.
     #[must_use]
     pub const fn new(capacity: usize, floor: u64) -> Self {
         Self { records: VecDeque::new(), floor, pushed: floor, weight: 0, capacity }
     }
 
-    /// Adds the newest item, `weight` bytes in size, and drops the oldest until all weigh at most the
-    /// capacity. One that is heavier than the capacity is not held either, nor is one below the floor.
+    /// Adds the newest item, which has `weight` bytes, and drops the oldest items until the total is within the
+    /// capacity. An item that is heavier than the capacity, or below the floor, is not kept.
     pub fn push(&mut self, sequence: u64, item: T, weight: usize) -> Result<(), HotTailError> {
         if sequence <= self.pushed {
             return Err(HotTailError::NotAscending { sequence, last: self.pushed });
@@ -62,7 +61,7 @@ impl<T> HotTail<T> {
         Ok(())
     }
 
-    /// The item with this sequence.
+    /// Returns the item with this sequence.
     #[must_use]
     pub fn get(&self, sequence: u64) -> Option<&T> {
         let index = self.records.binary_search_by_key(&sequence, |record| record.sequence).ok()?;
@@ -77,31 +76,31 @@ impl<T> HotTail<T> {
         self.floor = self.floor.max(first.saturating_sub(1));
     }
 
-    /// All that was pushed above this sequence is here.
+    /// Everything that was pushed after this sequence is here.
     #[must_use]
     pub const fn floor(&self) -> u64 {
         self.floor
     }
 
-    /// The highest sequence that the tail answers for.
+    /// The highest sequence that the tail knows.
     #[must_use]
     pub fn head(&self) -> u64 {
         self.pushed.max(self.floor)
     }
 
-    /// How many items are held.
+    /// The number of items.
     #[must_use]
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether nothing is held.
+    /// Returns whether the tail is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// What the items weigh together, in bytes.
+    /// The total weight of the items, in bytes.
     #[must_use]
     pub const fn weight(&self) -> usize {
         self.weight

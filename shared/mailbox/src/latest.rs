@@ -1,12 +1,12 @@
-//! Where the newest envelope of each `latest` subject lies, so that the next one can take its place.
+//! Finds the newest envelope of each `latest` subject, so that the next one can replace it.
 //!
-//! A subject is known here by a 96-bit fingerprint only: two hashes with independent random keys. Were two
-//! subjects to share one, the older envelope would vanish from the mailbox, so the chance must be negligible,
-//! not merely small: 10⁹ subjects that arrive while 10⁶ others are held make 10¹⁵ pairs, and 10¹⁵ / 2⁹⁶ is
-//! about 10⁻¹⁴. Since the address is part of what is hashed, no collision can show one user another's envelope.
+//! A subject is stored as a 96-bit fingerprint: two hashes with independent random keys. If two subjects shared one,
+//! the older envelope would be lost from the mailbox, so the probability must be negligible. 10⁹ subjects that arrive
+//! while 10⁶ others are held make 10¹⁵ pairs, and 10¹⁵ / 2⁹⁶ is about 10⁻¹⁴. The address is part of the hashed text, so
+//! a collision cannot deliver one user's envelope to another.
 //!
-//! An entry may outlive its envelope (expired, purged). That is harmless, as it names an offset that
-//! no list holds and that is never given out again; retention removes it.
+//! An entry may outlive its envelope (expired, purged). That is harmless: it refers to an offset that is in no list and
+//! is never used again. Retention removes it.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -28,7 +28,7 @@ struct Newest {
 type Fingerprint = [u32; 3];
 
 impl Latest {
-    /// Takes note of the newest envelope of a subject and returns where the one before it lay.
+    /// Records the newest envelope of a subject and returns the offset of the previous one.
     pub(crate) fn replace(&mut self, subject: (&str, &str, &str), offset: u32) -> Option<u32> {
         let fingerprint = self.fingerprint(subject);
         let same = |newest: &Newest| newest.fingerprint == fingerprint;
@@ -41,8 +41,8 @@ impl Latest {
         None
     }
 
-    /// Takes note that `count` sequences, all up to `floor`, are gone. Forgets them once in as many
-    /// sequences as there are subjects, which is constant work for each.
+    /// Records that `count` sequences, all up to `floor`, are gone. It removes their entries only once per as many
+    /// sequences as there are subjects, so the work per sequence is constant.
     pub(crate) fn drop_through(&mut self, floor: u32, count: u64) {
         self.dropped_since_prune = self.dropped_since_prune.saturating_add(count);
         if self.dropped_since_prune >= self.newest.len() as u64 {
@@ -54,7 +54,7 @@ impl Latest {
         }
     }
 
-    /// Forgets what lies at or below `floor` and counts offsets from `floor` on.
+    /// Removes entries at or below `floor` and counts offsets from `floor` on.
     pub(crate) fn rebase(&mut self, floor: u32) {
         self.newest.retain(|newest| newest.offset > floor);
         self.newest.iter_mut().for_each(|newest| newest.offset -= floor);

@@ -1,14 +1,15 @@
 //! The envelopes at one address, as ascending four-byte offsets from the mailbox's base.
 //!
-//! Most addresses hold a handful of envelopes, a few (`all`, a busy topic) hold very many. So up to
-//! [`INLINE`] offsets lie in the list itself, within the size of the deque that more of them need. The
-//! deque makes the two common removals cheap: retention takes from the front, and a removal elsewhere
-//! moves only the shorter side. Invariant: offsets are strictly ascending, and a list of at most
-//! [`INLINE`] offsets after a removal owns no heap memory.
+//! Most addresses hold a handful of envelopes; a few (`all`, a busy topic) hold very many. So up to [`INLINE`] offsets
+//! are stored in the list itself, within the size of the deque that stores more. The deque makes the two common
+//! removals cheap: retention removes at the front, and a removal elsewhere moves only the shorter side.
+//!
+//! Invariant: offsets are strictly ascending, and after a removal a list of at most [`INLINE`] offsets owns no heap
+//! memory.
 
 use std::collections::VecDeque;
 
-/// How many offsets fit beside the discriminant in the size of a `VecDeque`.
+/// The number of offsets that fit beside the discriminant in the size of a `VecDeque`.
 const INLINE: usize = 5;
 
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(crate) enum List {
     Many(VecDeque<u32>),
 }
 
-/// A stretch of a list, in order: the first slice, then the second.
+/// A part of a list, in order: the first slice, then the second.
 #[derive(Debug)]
 pub(crate) struct Run<'a>(&'a [u32], &'a [u32]);
 
@@ -80,7 +81,7 @@ impl List {
         front.binary_search(&offset).is_ok() || back.binary_search(&offset).is_ok()
     }
 
-    /// Removes one offset; says whether it was there.
+    /// Removes one offset. Returns whether it was there.
     pub(crate) fn remove(&mut self, offset: u32) -> bool {
         match self {
             Self::Few { len, offsets } => {
@@ -119,7 +120,7 @@ impl List {
         self.give_back();
     }
 
-    /// Makes every offset smaller by `delta`, which none of them is smaller than.
+    /// Subtracts `delta` from every offset. None of them is smaller than `delta`.
     pub(crate) fn shift_down(&mut self, delta: u32) {
         match self {
             Self::Few { len, offsets } => {
@@ -139,7 +140,7 @@ impl List {
         }
     }
 
-    /// Returns memory after removals, late enough that a list of changing length does not reallocate each time.
+    /// Frees memory after removals, late enough that a list of changing length does not reallocate each time.
     fn give_back(&mut self) {
         let Self::Many(many) = self else { return };
         if many.len() <= INLINE {
@@ -154,8 +155,8 @@ impl List {
     }
 }
 
-/// The capacity of a list that holds `len` offsets and needs more: half as much again wastes a sixth on
-/// average, doubling would waste a quarter.
+/// The capacity of a list that holds `len` offsets and needs more. Growth by half wastes a sixth on average; doubling
+/// would waste a quarter.
 const fn grown(len: usize) -> usize {
     len + if len < 8 { 4 } else { len / 2 }
 }

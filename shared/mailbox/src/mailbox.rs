@@ -1,9 +1,9 @@
-//! The index: (tenant, address) → ascending sequences of the envelopes that lie there, for one stream.
+//! The index of one stream: (tenant, address) → ascending sequences of the envelopes there.
 //!
-//! Invariant: for every position in `floor..=head` a read gives exactly the envelopes that the
-//! stream still holds, as far as the mailbox was told. Sequences are kept as four-byte offsets from a base
-//! that moves up with the floor, about once in two thousand million sequences. What retention drops is out of sight at once
-//! (reads begin at the floor) and out of memory a little later, in steps that follow the floor.
+//! Invariant: for every position in `floor..=head`, a read returns exactly the envelopes that the stream still holds,
+//! as far as the mailbox has received them. Sequences are stored as four-byte offsets from a base. The base moves up
+//! with the floor, about once in two thousand million sequences. Envelopes that retention drops are hidden at once
+//! (reads begin at the floor). Their memory is freed a little later, in steps that follow the floor.
 
 use crate::directory::{Directory, PlaceId};
 use crate::expiry::Expiry;
@@ -12,10 +12,10 @@ use crate::latest::Latest;
 use crate::list::List;
 use crate::merge::{Found, NotCovered, Page, Query, merge};
 
-/// How far back a mailbox reaches at most, in sequences: the floor follows the head at this distance.
+/// The maximum distance between floor and head, in sequences. The floor follows the head at this distance.
 pub const REACH: u64 = 1 << 31;
 
-/// Which envelopes lie at which address.
+/// The index of envelopes by address.
 #[derive(Debug, Default)]
 pub struct Mailbox {
     directory: Directory,
@@ -25,49 +25,50 @@ pub struct Mailbox {
     /// The sequence whose offset is zero; never above the floor.
     base: u64,
     floor: u64,
-    /// The last sequence that was told; below the floor when retention has overtaken the follower.
+    /// The last sequence received; below the floor when retention has overtaken the follower.
     told: u64,
 }
 
-/// An envelope to be put into the mailbox.
+/// An envelope for the mailbox.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
     /// The tenant of the address.
     pub tenant: &'a str,
-    /// The address, in whichever form readers will name it.
+    /// The address, in the form that readers use.
     pub address: &'a str,
-    /// The stream sequence, greater than all before it.
+    /// The stream sequence, greater than all earlier ones.
     pub sequence: u64,
     /// Whether it replaces an older one.
     pub delivery: Delivery<'a>,
-    /// From this second on it is not delivered; on whichever clock readers give as [`Query::now`]. Values from
-    /// 2³²−1 on (the year 2106 of the Unix epoch) mean never.
+    /// The second from which on it is not delivered, on the same clock as [`Query::now`]. Values from 2³²−1 on (the
+    /// year 2106 of the Unix epoch) mean never.
     pub expires_at: Option<u64>,
 }
 
-/// How long an envelope is kept for those who are away. Ephemeral ones are not kept: [`Mailbox::advance_to`].
+/// How long an envelope is kept for devices that are not connected. Ephemeral envelopes are not stored; see
+/// [`Mailbox::advance_to`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery<'a> {
     /// Until retention removes it.
     Durable,
     /// Until a newer one with the same key arrives at the same address.
     Latest {
-        /// What tells it apart from others at its address: the rest of its subject, or the whole of it.
+        /// Distinguishes it from other envelopes at its address: the rest of its subject, or the whole subject.
         key: &'a str,
     },
 }
 
-/// An envelope that was not taken.
+/// Why an envelope is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// The stream was not followed in order, or an envelope came twice.
+    /// The stream was not followed in order, or an envelope was appended twice.
     #[error(
         "sequence {sequence} came after {last}; the mailbox takes each sequence once, in ascending order"
     )]
     NotAscending {
-        /// The sequence that was refused.
+        /// The refused sequence.
         sequence: u64,
-        /// The last sequence that was taken.
+        /// The last accepted sequence.
         last: u64,
     },
     /// There are 2³² addresses with envelopes.
@@ -75,56 +76,56 @@ pub enum AppendError {
         "no address can be added to {addresses}; raise the floor or spread the tenants over more streams"
     )]
     TooManyAddresses {
-        /// How many there are.
+        /// The number of addresses.
         addresses: usize,
     },
 }
 
 impl Mailbox {
-    /// An empty mailbox for the envelopes after `floor`, the sequence before the first that will be told.
+    /// Creates an empty mailbox for the envelopes after the sequence `floor`.
     #[must_use]
     pub fn new(floor: u64) -> Self {
         Self { base: floor, floor, told: floor, ..Self::default() }
     }
 
-    /// The lowest position that can be read from: the mailbox answers for what lies above it.
+    /// The lowest position that can be read from. The mailbox is complete above it.
     #[must_use]
     pub const fn floor(&self) -> u64 {
         self.floor
     }
 
-    /// The highest sequence that the mailbox answers for.
+    /// The highest sequence that the mailbox knows.
     #[must_use]
     pub fn head(&self) -> u64 {
         self.told.max(self.floor)
     }
 
-    /// How many envelopes are held, with those that retention has dropped but not yet cleared away
-    /// (at most as many as there ever were addresses at one time).
+    /// The number of envelopes held, including those that retention has dropped and that are not yet freed (at most as
+    /// many as there were addresses at one time).
     #[must_use]
     pub const fn len(&self) -> usize {
         self.directory.entries()
     }
 
-    /// Whether nothing is held.
+    /// Returns whether the mailbox is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many addresses hold envelopes, counted as in [`Self::len`].
+    /// The number of addresses with envelopes, counted like [`Self::len`].
     #[must_use]
     pub fn addresses(&self) -> usize {
         self.directory.addresses()
     }
 
-    /// Bytes of memory in use, without what the allocator adds.
+    /// The memory in use, in bytes, without the allocator's overhead.
     #[must_use]
     pub fn footprint(&self) -> usize {
         self.directory.footprint() + self.latest.footprint() + self.expiry.footprint() + self.held.footprint()
     }
 
-    /// Puts an envelope at its address. One below the floor counts as told, and is gone already.
+    /// Adds an envelope at its address. One below the floor only advances the head.
     pub fn append(&mut self, entry: Entry<'_>) -> Result<(), AppendError> {
         let Entry { tenant, address, sequence, delivery, expires_at } = entry;
         if sequence <= self.told {
@@ -151,7 +152,7 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Takes note that the stream up to `sequence` holds nothing more to be put here: the rest was ephemeral, or deleted.
+    /// Advances the head to `sequence`: the other sequences up to there were ephemeral or deleted.
     pub fn advance_to(&mut self, sequence: u64) {
         if sequence > self.told {
             self.make_room(sequence);
@@ -159,7 +160,7 @@ impl Mailbox {
         }
     }
 
-    /// Removes an envelope that the stream no longer holds; says whether it was here.
+    /// Removes an envelope that the stream no longer holds. Returns whether it was here.
     pub fn remove(&mut self, tenant: &str, address: &str, sequence: u64) -> bool {
         if sequence <= self.floor || sequence > self.told {
             return false;
@@ -168,7 +169,7 @@ impl Mailbox {
         self.place(tenant, address).is_some_and(|place| self.take_out(place, offset))
     }
 
-    /// Removes all envelopes of one address and returns how many they were.
+    /// Removes all envelopes of one address and returns their number.
     pub fn purge(&mut self, tenant: &str, address: &str) -> usize {
         let Some(place) = self.place(tenant, address) else {
             return 0;
@@ -183,10 +184,10 @@ impl Mailbox {
         purged.len()
     }
 
-    /// Raises the floor to just below `first`, the first sequence that the stream holds, and returns the last
-    /// envelope that was held below, if there was one. A lower one changes nothing.
+    /// Raises the floor to just below `first`, the first sequence in the stream. Returns the last envelope that was
+    /// held below, if there was one. A lower `first` changes nothing.
     ///
-    /// The work follows the number of sequences that are dropped, and is at most one pass over all addresses.
+    /// The work is proportional to the number of dropped sequences, and is at most one pass over all addresses.
     pub fn retain_from(&mut self, first: u64) -> Option<u64> {
         let dropped = first.saturating_sub(1).saturating_sub(self.floor);
         if dropped == 0 {
@@ -200,17 +201,17 @@ impl Mailbox {
         self.held.drop_through(self.floor)
     }
 
-    /// Removes what has expired by `now`. Reads skip it in any case, at a cost that
-    /// grows with what has expired since the last call: once a second is a good measure. A removal from
-    /// the middle of a list moves up to half of it, four bytes for each envelope there.
+    /// Removes the envelopes that have expired by `now`. Reads skip them in any case, at a cost that grows with the
+    /// number expired since the last call: call it about once a second. A removal from the middle of a list moves up to
+    /// half of the list, four bytes for each envelope.
     pub fn expire(&mut self, now: u64) {
         while let Some((place, offset)) = self.expiry.pop(now) {
             self.take_out(place, offset);
         }
     }
 
-    /// The envelopes that a query opens, up to and including `through`, at most `limit` of them. A `through` beyond
-    /// the head ends at the head.
+    /// Returns the envelopes of a query up to and including `through`, at most `limit` of them. A `through` beyond the
+    /// head ends at the head.
     pub fn merge<A: AsRef<str>>(
         &self,
         query: &Query<'_, A>,
@@ -232,7 +233,7 @@ impl Mailbox {
         Ok(Page { found, read_through: reached.max(query.after) })
     }
 
-    /// How many envelopes a query opens, before any filter on their attributes.
+    /// Returns the number of envelopes of a query, before filters on attributes.
     pub fn pending<A: AsRef<str>>(&self, query: &Query<'_, A>) -> Result<usize, NotCovered> {
         let opened = self.open(query)?;
         let after = self.offset(query.after);
@@ -242,7 +243,7 @@ impl Mailbox {
         Ok(held - stale.count())
     }
 
-    /// The lists of a query's addresses, each once, ascending by slot.
+    /// Returns the lists of a query's addresses without duplicates, ascending by slot.
     fn open<A: AsRef<str>>(&self, query: &Query<'_, A>) -> Result<Vec<Opened<'_>>, NotCovered> {
         if query.after < self.floor {
             return Err(NotCovered { after: query.after, floor: self.floor });
@@ -260,7 +261,7 @@ impl Mailbox {
         Ok(opened)
     }
 
-    /// What has expired in the opened lists, each with its list; some of it may have been removed since.
+    /// Returns the expired envelopes in the opened lists, each with its list. Some may have been removed since.
     fn stale<'a, A>(
         &'a self,
         query: &Query<'_, A>,
@@ -284,12 +285,12 @@ impl Mailbox {
         self.directory.find(self.directory.tenant(tenant)?, address)
     }
 
-    /// The offset of a sequence; one below the base or beyond the reach of offsets is taken for the nearest that has one.
+    /// Returns the offset of a sequence. A sequence without an offset gets the nearest one.
     fn offset(&self, sequence: u64) -> u32 {
         u32::try_from(sequence.saturating_sub(self.base)).unwrap_or(u32::MAX)
     }
 
-    /// Sees to it that `sequence` lies within reach of the floor and has an offset of its own.
+    /// Ensures that `sequence` is within reach of the floor and has a unique offset.
     fn make_room(&mut self, sequence: u64) {
         self.retain_from(sequence.saturating_sub(REACH).saturating_add(1));
         if sequence > self.floor && sequence - self.base > u64::from(u32::MAX) {
@@ -302,7 +303,7 @@ impl Mailbox {
     }
 }
 
-/// One of a query's addresses that holds envelopes.
+/// An address of a query that holds envelopes.
 #[derive(Debug)]
 struct Opened<'a> {
     place: PlaceId,

@@ -1,4 +1,4 @@
-//! Reading: the lists of several addresses as one ascending sequence.
+//! Merges the lists of several addresses into one ascending sequence.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -6,16 +6,17 @@ use std::collections::binary_heap::PeekMut;
 
 use crate::list::Run;
 
-/// What a reader asks for: the envelopes at these addresses, beyond a position, at a time.
+/// A read: the envelopes at these addresses after a position, at a time.
 #[derive(Debug)]
 pub struct Query<'a, A> {
     /// The tenant of all the addresses.
     pub tenant: &'a str,
-    /// The addresses that the reader's keys open, in any order. One that is named twice is read once.
+    /// The addresses that the reader's grants open, in any order. Duplicates are read once.
     pub addresses: &'a [A],
-    /// The sequence up to which the reader has everything.
+    /// The reader has everything up to this sequence.
     pub after: u64,
-    /// Seconds on the clock of [`Entry::expires_at`](crate::Entry::expires_at): what has expired by then is skipped.
+    /// The time in seconds, on the clock of [`Entry::expires_at`](crate::Entry::expires_at). Envelopes that have
+    /// expired by then are skipped.
     pub now: u64,
 }
 
@@ -27,39 +28,39 @@ impl<A> Clone for Query<'_, A> {
 
 impl<A> Copy for Query<'_, A> {}
 
-/// Part of an answer, ascending.
+/// A part of a query's result, ascending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// The envelopes, strictly ascending by sequence.
     pub found: Vec<Found>,
-    /// The reader has everything up to here once it has what was found: the `after` of the next page. Where
-    /// it has reached the `through` that was asked for, or [`Mailbox::head`](crate::Mailbox::head), the answer is complete.
+    /// The reader has everything up to here once it has `found`; the `after` of the next page. If this is the requested
+    /// `through`, or [`Mailbox::head`](crate::Mailbox::head), the result is complete.
     pub read_through: u64,
 }
 
-/// One envelope that a reader may have.
+/// An envelope of a query's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
     /// Its stream sequence.
     pub sequence: u64,
-    /// Where it lies: an index into [`Query::addresses`], the first where an address is named twice.
+    /// Its address: an index into [`Query::addresses`], the first one for duplicates.
     pub address: usize,
 }
 
-/// The position lies below the mailbox's floor, so what followed it is not all here.
+/// The position is below the mailbox's floor, so some envelopes after it are not here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "nothing is known of the envelopes between {after} and {floor}; read from {floor} on, or the stream itself"
+    "the envelopes between {after} and {floor} are not indexed; read from {floor} on, or the stream itself"
 )]
 pub struct NotCovered {
-    /// The position that was asked for.
+    /// The requested position.
     pub after: u64,
-    /// The lowest position that can be answered for.
+    /// The lowest position that can be read from.
     pub floor: u64,
 }
 
-/// Merges runs into at most `limit` pairs of offset and label, ascending, up to and including `through`.
-/// `stale`, ascending, is left out.
+/// Merges at most `limit` pairs of offset and label, ascending, up to and including `through`. The pairs in `stale`,
+/// which is ascending, are omitted.
 pub(crate) fn merge(
     mut runs: Vec<(usize, Run<'_>)>,
     stale: &[u32],

@@ -1,7 +1,7 @@
-//! An address says where one envelope goes; held by a connection, the same value is a *key*.
+//! Addresses: where an envelope is sent. An address that a token opens is a *grant*.
 //!
-//! Authorization is addressing: nothing is evaluated per message and connection, so an address
-//! must have exactly one spelling.
+//! Authorization is addressing: nothing is evaluated per message and connection. So an address must have exactly one
+//! spelling.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::subject;
 
 /// `all`, or `<kind>:<id>` such as `user:ada`, `role:first_responder`, `topic:incidents`.
 ///
-/// The kind is 1 to 32 characters of `a-z`, `0-9` and `_`, beginning with a letter; the id is any
-/// text of 1 to [`Address::MAX_ID_LENGTH`] bytes. Cheap to clone: the text is shared.
+/// The kind is 1 to 32 characters of `a-z`, `0-9` and `_`, beginning with a letter. The id is any text of 1 to
+/// [`Address::MAX_ID_LENGTH`] bytes. Cloning is cheap: the text is shared.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Address(Arc<str>);
@@ -24,7 +24,7 @@ impl Address {
     const MAX_KIND_LENGTH: usize = 32;
     const ALL: &'static str = "all";
 
-    /// Everybody of the tenant.
+    /// The address of all users of the tenant.
     #[must_use]
     pub fn all() -> Self {
         Self(Self::ALL.into())
@@ -35,7 +35,7 @@ impl Address {
         Self::new("topic", name)
     }
 
-    /// `<kind>:<id>`.
+    /// Creates `<kind>:<id>`.
     pub fn new(kind: &str, id: &str) -> Result<Self, AddressError> {
         if !is_kind(kind) {
             return Err(AddressError::Kind(shorten(kind)));
@@ -49,7 +49,7 @@ impl Address {
         Ok(Self(format!("{kind}:{id}").into()))
     }
 
-    /// Reads `all` or `<kind>:<id>`; the id is everything after the first colon.
+    /// Parses `all` or `<kind>:<id>`. The id is everything after the first colon.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         match text.split_once(':') {
             Some((kind, id)) => Self::new(kind, id),
@@ -64,7 +64,7 @@ impl Address {
         self.0.split_once(':').map_or(&*self.0, |(kind, _)| kind)
     }
 
-    /// The id; `all` has none.
+    /// The id. `all` has none.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.0.split_once(':').map(|(_, id)| id)
@@ -76,13 +76,13 @@ impl Address {
         &self.0
     }
 
-    /// The two subject tokens, `<kind>.<id>`, of the address.
+    /// Returns the address as two subject tokens, `<kind>.<id>`.
     #[must_use]
     pub fn to_subject_tokens(&self) -> String {
         format!("{}.{}", self.kind(), subject::Token(self.id()))
     }
 
-    /// The address that [`Address::to_subject_tokens`] made these two tokens from.
+    /// Parses the two tokens of [`Address::to_subject_tokens`].
     #[must_use]
     pub fn from_subject_tokens(kind: &str, id: &str) -> Option<Self> {
         if kind == Self::ALL {
@@ -129,19 +129,19 @@ impl From<Address> for String {
     }
 }
 
-/// Text that is no address.
+/// Why text is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// There is no colon, and the text is not `all`.
     #[error("address {0:?} is neither `all` nor of the form kind:id")]
     NoKind(String),
-    /// The part before the colon is no kind.
+    /// The part before the colon is not a kind.
     #[error("address kind {0:?} is not 1 to 32 characters of a-z, 0-9 and _ after a letter")]
     Kind(String),
-    /// Nothing after the colon.
+    /// The id is empty.
     #[error("the id of a `{0}:` address is empty")]
     EmptyId(String),
-    /// An id beyond the bound, which would not fit a NATS subject once encoded.
+    /// The id is too long: it would not fit into a NATS subject after encoding.
     #[error("the id of a `{kind}:` address has {length} bytes, more than {max}", max = Address::MAX_ID_LENGTH)]
     LongId {
         /// The address's kind.
@@ -168,7 +168,7 @@ mod tests {
         assert!(Address::new("user", &"x".repeat(513)).is_err());
     }
 
-    /// Ids as attackers choose them: any text, and often the signs that NATS gives a meaning.
+    /// Ids that an attacker may choose: any text, often with characters that are special in NATS.
     fn any_id() -> impl Strategy<Value = String> {
         prop_oneof![any::<String>(), "[.*>= \t\r\n:$/_A-F0-9-]{1,12}", "(=[0-9A-Fa-f]{0,2}){1,4}"]
     }
@@ -181,7 +181,7 @@ mod tests {
             }
         }
 
-        /// Whatever is read as an address has this one spelling, in a subject and as text.
+        /// Each address has one spelling, in a subject and as text.
         #[test]
         fn an_address_is_spelled_in_one_way(kind in "(all|user|a_1|A|é|)", id in any_id()) {
             if let Some(address) = Address::from_subject_tokens(&kind, &id) {

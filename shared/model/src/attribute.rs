@@ -1,13 +1,13 @@
-//! Attributes: what subscriptions can filter on.
+//! Attributes of envelopes, which subscriptions can filter on.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What subscriptions can filter on, by name.
+/// The attributes of an envelope by name.
 pub type Attributes = BTreeMap<String, Attribute>;
 
-/// The values of an attribute, of which a filter must name one. In JSON a string, or a list of strings.
+/// The values of an attribute. A filter matches one of them. In JSON it is a string, or a list of strings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Attribute {
@@ -18,7 +18,7 @@ pub enum Attribute {
 }
 
 impl Attribute {
-    /// Each value once, in their order; none if there is no value.
+    /// Creates an attribute with each value once, in order. Returns `None` if there is no value.
     #[must_use]
     pub fn new(mut values: Vec<String>) -> Option<Self> {
         match values.len() {

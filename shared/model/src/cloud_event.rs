@@ -1,23 +1,23 @@
-//! Writing an event, for those who publish: a structured CloudEvent 1.0, which [`crate::RawEvent`] reads.
+//! Writes an event as a structured CloudEvent 1.0, which [`crate::RawEvent`] reads.
 
 use serde_json::{Map, Value};
 
 use crate::EventName;
 
-/// What a publisher says of an event. Its CloudEvents `type` is the event's name.
+/// An event to publish. Its CloudEvents `type` is the event's name.
 #[derive(Debug)]
 pub struct CloudEvent<'e> {
-    /// Different from that of every other event of the same source.
+    /// The id, unique among the events of the source.
     pub id: &'e str,
-    /// Who says it.
+    /// The source.
     pub source: &'e str,
-    /// What happened to what.
+    /// The name.
     pub name: &'e EventName,
     /// When it happened, RFC 3339.
     pub time: &'e str,
-    /// What it is about, within the source.
+    /// The subject within the source.
     pub subject: Option<&'e str>,
-    /// What is said about it.
+    /// The data.
     pub data: Value,
 }
 
@@ -25,7 +25,7 @@ impl CloudEvent<'_> {
     /// The media type of [`CloudEvent::into_json`].
     pub const CONTENT_TYPE: &'static str = "application/cloudevents+json";
 
-    /// The payload of a message that carries the event.
+    /// Returns the payload of the event's message.
     #[must_use]
     pub fn into_json(self) -> String {
         let name = self.name.to_string();

@@ -1,7 +1,7 @@
-//! An envelope is a client-facing message, rendered once by the projector as final JSON bytes.
+//! Envelopes: messages that the projector renders once, as final JSON bytes.
 //!
-//! Its subject says everything that routing needs, so a gateway can index envelopes without
-//! reading their bodies, and `Nats-Rollup: sub` keeps the newest per key by itself.
+//! The subject of an envelope contains all that routing needs. So a gateway can index envelopes without reading their
+//! bodies, and `Nats-Rollup: sub` keeps only the newest per key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,20 +12,20 @@ use time::OffsetDateTime;
 use crate::subject::Token;
 use crate::{Address, Attributes, Place, Position, ShardNumber, Tenant, subject};
 
-/// How long an envelope matters.
+/// How long an envelope is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Class {
-    /// Kept for those who are away.
+    /// Kept for devices that are not connected.
     #[default]
     Durable,
-    /// Only the newest per address and key matters: progress.
+    /// Only the newest one per address and key is kept, e.g. progress.
     Latest,
-    /// For those who are present: metrics.
+    /// Only for devices that are connected, e.g. metrics.
     Ephemeral,
 }
 
 impl Class {
-    /// The word that stands for it in catalogs and subjects.
+    /// The class in catalogs and subjects.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -53,70 +53,68 @@ impl FromStr for Class {
     }
 }
 
-/// A word that stands for no delivery class.
+/// A word that is not a delivery class.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("delivery class {0:?} is none of durable, latest, ephemeral")]
 pub struct UnknownClass(String);
 
-/// What an envelope's subject says beside the place:
-/// `envelopes.<tenant>.<class>.<address kind>.<address id>.<slot>.<key>` in the first generation of the first shard,
-/// `envelopes_<shard>.<tenant>~<generation>.<class>. …` elsewhere.
+/// The parts of an envelope's subject besides the place: `envelopes.<tenant>.<class>.<address kind>.<address
+/// id>.<slot>.<key>` in generation 0 of shard 0, `envelopes_<shard>.<tenant>~<generation>.<class>. …` elsewhere.
 ///
-/// The slot is the message type's name, or a name that several types share so that one `latest`
-/// key covers them all.
+/// The slot is the message type's name, or a name that several types share so that one `latest` key covers them all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EnvelopeSubject {
-    /// Whose users may see it.
+    /// The tenant whose users may receive it.
     pub tenant: Tenant,
-    /// How long it matters.
+    /// Its class.
     pub class: Class,
-    /// Where it goes.
+    /// Its address.
     pub address: Address,
-    /// What kind of message it is.
+    /// Its slot.
     pub slot: String,
-    /// Of which thing it is the newest; only `latest` envelopes have one.
+    /// Its key, of which it is the newest. Only `latest` envelopes, and ephemeral ones with a `max_rate`, have one.
     pub key: Option<String>,
 }
 
-/// The first token of subjects in the first shard.
+/// The first token of subjects in shard 0.
 const ROOT: &str = "envelopes";
 
 impl EnvelopeSubject {
-    /// The subject that holds every envelope of every tenant in a shard.
+    /// The subject of all envelopes in a shard.
     #[must_use]
     pub fn all(shard: ShardNumber) -> String {
         format!("{}.>", shard.name(ROOT))
     }
 
-    /// The subject that holds every envelope of a tenant in a place.
+    /// The subject of all envelopes of a tenant in a place.
     #[must_use]
     pub fn of(tenant: &Tenant, place: Place) -> String {
         format!("{}.{}.>", place.shard.name(ROOT), place.token(tenant))
     }
 
-    /// The subject that holds every envelope of one class of a tenant in a place.
+    /// The subject of all envelopes of one class of a tenant in a place.
     #[must_use]
     pub fn of_class(tenant: &Tenant, class: Class, place: Place) -> String {
         format!("{}.{}.{class}.>", place.shard.name(ROOT), place.token(tenant))
     }
 
-    /// The subject that holds every envelope at an address, of whatever class.
+    /// The subject of all envelopes at an address, of any class.
     #[must_use]
     pub fn at(tenant: &Tenant, address: &Address, place: Place) -> String {
         let (root, tenant) = (place.shard.name(ROOT), place.token(tenant));
         format!("{root}.{tenant}.*.{}.>", address.to_subject_tokens())
     }
 
-    /// The subject of such an envelope in a place.
+    /// Returns the subject in a place.
     #[must_use]
     pub fn written_in(&self, place: Place) -> String {
         let Self { address, slot, key, .. } = self;
         let texts = address.as_str().len() + slot.len() + key.as_ref().map_or(1, String::len);
-        // The root, the tenant, the class and the dots; ids that are encoded take more.
+        // Room for the root, the tenant, the class and the dots. Encoded ids take more.
         subject::written(texts + 64, format_args!("{}", Placed { subject: self, place }))
     }
 
-    /// Reads a subject, or `None` if it is no envelope's.
+    /// Parses a subject. Returns `None` if it is not that of an envelope.
     #[must_use]
     pub fn parse(subject: &str) -> Option<(Self, Place)> {
         let mut tokens = subject.split('.');
@@ -160,24 +158,24 @@ impl fmt::Display for Placed<'_> {
     }
 }
 
-/// Which envelope of which event this is; the pair is unique and ascends along the stream as long
-/// as the epoch of `EVENTS` is the same. Written `<epoch>-<sequence>/<message>/<part>`.
+/// Identifies an envelope by its event. The pair is unique and ascends along the stream as long as the epoch of
+/// `EVENTS` stays the same. Written `<epoch>-<sequence>/<message>/<part>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
-    /// Where the event lies in `EVENTS`.
+    /// The event's position in `EVENTS`.
     pub event: Position,
-    /// Which of the messages that the event became, from 0. Envelopes of one message to several
-    /// addresses share it, so that whoever holds two of them gets the message once.
+    /// The number of the message among those of the event, from 0. Envelopes of one message to several addresses share
+    /// it, so that a connection with several of these addresses gets the message once.
     pub message: u32,
-    /// The envelope's number among all of its event, from 0.
+    /// The envelope's number among those of its event, from 0.
     pub part: u32,
 }
 
-/// What two generations of a tenant's envelopes have in common, in its order.
+/// An order that is the same in all generations of a tenant's envelopes.
 pub type OriginOrder = (u64, u64, u32);
 
 impl Origin {
-    /// Where its envelope lies among those of the same generation: epoch and sequence of its event, and its part.
+    /// The order of the envelope within its generation: epoch and sequence of its event, and its part.
     #[must_use]
     pub fn order(self) -> OriginOrder {
         (self.event.epoch.0, self.event.sequence, self.part)
@@ -207,38 +205,39 @@ impl FromStr for Origin {
     }
 }
 
-/// Text that is no origin.
+/// Text that is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("origin {0:?} is not of the form <epoch>-<sequence>/<message>/<part>, such as 18f3a0c2b41-42/0/3")]
 pub struct OriginError(String);
 
-/// A client-facing message on its way to one address.
+/// A message on its way to one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// Routing.
+    /// Its subject.
     pub subject: EnvelopeSubject,
-    /// The id of the event that it came from.
+    /// The id of its event.
     pub event_id: String,
-    /// The CloudEvents source of the event, which with the id names it uniquely.
+    /// The CloudEvents source of its event. Source and id identify the event.
     pub event_source: Option<String>,
-    /// Which envelope of which event it is.
+    /// Its event and its number.
     pub origin: Origin,
-    /// What subscriptions can filter on.
+    /// Its attributes, for filters.
     pub attributes: Attributes,
-    /// After this time it is not delivered any more; without, as long as the stream keeps it.
+    /// When it expires. `None` means as long as the stream keeps it.
     pub expires_at: Option<OffsetDateTime>,
-    /// W3C `traceparent` of the event, if its producer gave one.
+    /// The `traceparent` (W3C) of its event, if the producer gave one.
     pub trace_parent: Option<String>,
-    /// The message as UTF-8 JSON, an object.
+    /// The message: a JSON object in UTF-8.
     pub body: Bytes,
 }
 
 impl Envelope {
-    /// What tells this envelope from every other: `<tenant>~<event's position>/<source's length>/<source>/<event
-    /// id>/<part>`. The stream's own deduplication only stands behind the writer's fences: which events are one, the
-    /// projector decides by the times at which `EVENTS` stored them, and not by when they are written. The length says where
-    /// the source ends: both it and the id may have slashes. The tenant is written as in the subject, so that
-    /// generations differ.
+    /// Returns the unique id of the envelope's publication: `<tenant>~<event's position>/<source's
+    /// length>/<source>/<event id>/<part>`.
+    ///
+    /// The stream's own deduplication only supplements the writer's fences. The projector decides which events are the
+    /// same by the times at which `EVENTS` stored them, not by the time of writing. The length shows where the source
+    /// ends: source and id may contain slashes. The tenant is written as in the subject, so that generations differ.
     #[must_use]
     pub fn message_id(&self, place: Place) -> String {
         let source = self.event_source.as_deref().unwrap_or_default();
@@ -246,11 +245,12 @@ impl Envelope {
         let (token, part) = (place.token(tenant), self.origin.part);
         let event = self.origin.event;
         let id = format_args!("{token}~{event}/{length}/{source}/{}/{part}", self.event_id);
-        // Beside the texts: four or five numbers and six separators.
+        // Room for four or five numbers and six separators besides the texts.
         subject::written(tenant.as_str().len() + length + self.event_id.len() + 72, id)
     }
 
-    /// The same for an envelope that is rebuilt, where `~<attempt>` follows: what was removed may be written once more.
+    /// Returns the id for an envelope that is rebuilt. It ends with `~<attempt>`, so that a removed envelope may be
+    /// written again.
     #[must_use]
     pub fn rebuilt_message_id(&self, place: Place, attempt: u64) -> String {
         let id = self.message_id(place);
@@ -258,7 +258,8 @@ impl Envelope {
         format!("{token}~{attempt}/{rest}")
     }
 
-    /// The source and the id of the event, as [`Envelope::message_id`] and [`Envelope::rebuilt_message_id`] have them.
+    /// Returns the source and the id of the event in the ids of [`Envelope::message_id`] and
+    /// [`Envelope::rebuilt_message_id`].
     #[must_use]
     pub fn parse_message_id(text: &str) -> Option<(Option<&str>, &str)> {
         let (_tenant, rest) = text.split_once('/')?;

@@ -1,6 +1,6 @@
-//! An event is what a producer says happened: CloudEvents 1.0 over NATS, or plain JSON.
+//! Events: facts that producers publish, as CloudEvents 1.0 over NATS or as plain JSON.
 //!
-//! The subject alone names tenant, entity and action; a CloudEvent's `type` is the producer's own.
+//! Only the subject determines tenant, entity and action. The `type` of a CloudEvent is the producer's own.
 
 mod form;
 
@@ -16,14 +16,14 @@ use crate::{Position, Tenant, headers};
 /// `<entity>.<action>`, such as `incident.created`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventName {
-    /// What it happened to.
+    /// The entity that it happened to.
     pub entity: String,
-    /// What happened.
+    /// The action that happened.
     pub action: String,
 }
 
 impl EventName {
-    /// Reads `<entity>.<action>`; each part is 1 to 64 characters of `a-z A-Z 0-9 _ -`.
+    /// Parses `<entity>.<action>`. Each part is 1 to 64 characters of `a-z A-Z 0-9 _ -`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (entity, action) = text.split_once('.')?;
@@ -33,38 +33,37 @@ impl EventName {
             .then(|| Self { entity: entity.to_owned(), action: action.to_owned() })
     }
 
-    /// The subject on which a producer publishes it: `events.<tenant>.<entity>.<action>`.
+    /// The subject on which producers publish the event: `events.<tenant>.<entity>.<action>`.
     #[must_use]
     pub fn subject(&self, tenant: &Tenant) -> String {
         format!("events.{tenant}.{self}")
     }
 
-    /// The subject on which a gateway publishes what one of its clients publishes, and nobody else may:
-    /// `events.<tenant>.<entity>.<action>.client`.
+    /// The subject on which only gateways publish, for their clients: `events.<tenant>.<entity>.<action>.client`.
     #[must_use]
     pub fn client_subject(&self, tenant: &Tenant) -> String {
         format!("{}{BY_CLIENT}", self.subject(tenant))
     }
 
-    /// The subject on which a producer would publish what was published on this one.
+    /// Returns the subject that a producer would use for an event of this subject.
     #[must_use]
     pub fn producers_subject(subject: &str) -> &str {
         let by_client = subject.strip_suffix(BY_CLIENT);
-        // `events.<tenant>.<entity>.client` is an event whose action has that name.
+        // `events.<tenant>.<entity>.client` is an event with the action `client`.
         by_client.filter(|subject| subject.matches('.').count() >= 3).unwrap_or(subject)
     }
 }
 
-/// Ends the subject of what a client published.
+/// The end of the subject of a client publication.
 const BY_CLIENT: &str = ".client";
 
-/// By what an event is known if it comes again, within its tenant. What clients publish never has the identity of what a
-/// producer publishes.
+/// The identity of an event within its tenant. A repetition has the same identity. A client publication never has the
+/// identity of a producer's event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Identity<'e> {
-    /// The source, if there is one, and the id within it.
+    /// The source, if any, and the id.
     Producer(Option<&'e str>, &'e str),
-    /// The gateway's `Nats-Msg-Id` for the user's message.
+    /// The gateway's `Nats-Msg-Id` for the client's message.
     Client(&'e str),
 }
 
@@ -74,34 +73,34 @@ impl fmt::Display for EventName {
     }
 }
 
-/// How much of a subject an error shows, in characters: all of it where it is an event's.
+/// How much of a subject an error shows, in characters. A valid subject is shown whole.
 const LONGEST_SHOWN_SUBJECT: usize = 192;
 
-/// An event as it lies in the stream `EVENTS`, unread.
+/// A stored message of `EVENTS`, not yet parsed.
 #[derive(Debug, Clone)]
 pub struct RawEvent {
     /// The subject it was published on.
     pub subject: String,
-    /// All headers, in order; names compare without regard to case.
+    /// All headers, in order. Names ignore case.
     pub headers: Vec<(String, String)>,
     /// The payload.
     pub payload: Bytes,
-    /// Where it lies in `EVENTS`.
+    /// Its position in `EVENTS`.
     pub position: Position,
     /// When the stream stored it.
     pub stored_at: OffsetDateTime,
 }
 
 impl RawEvent {
-    /// The first header of this name.
+    /// Returns the first header of this name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The id of an event that has none of its own: the one that it had when it was first tried, else the
-    /// `Nats-Msg-Id`, else one made of name and position.
+    /// Returns the id of an event whose producer gave none: the id of its first attempt, else the `Nats-Msg-Id`, else
+    /// an id made of name and position.
     #[must_use]
     pub fn own_id(&self) -> String {
         let given = self.header(headers::EVENT_ID).or_else(|| self.header(headers::MESSAGE_ID));
@@ -113,25 +112,25 @@ impl RawEvent {
         format!("{name}-{}", self.position)
     }
 
-    /// Whether a gateway published it for a client.
+    /// Returns whether a gateway published it for a client.
     #[must_use]
     pub fn is_by_client(&self) -> bool {
         self.published_on().len() < self.subject.len()
     }
 
-    /// The subject that a producer would publish it on.
+    /// The subject that a producer would use.
     fn published_on(&self) -> &str {
         EventName::producers_subject(&self.subject)
     }
 
-    /// The token of the subject that states the tenant; none, if it is no event's.
+    /// Returns the subject's token for the tenant, or `None` if it is not the subject of an event.
     #[must_use]
     pub fn tenant(&self) -> Option<&str> {
         let (tenant, _) = self.subject.strip_prefix("events.")?.split_once('.')?;
         Some(tenant)
     }
 
-    /// The tenant and the name that the subject states.
+    /// Returns the tenant and the name in the subject.
     pub fn name(&self) -> Result<(Tenant, EventName), EventError> {
         let wrong = || EventError::Subject(self.subject.chars().take(LONGEST_SHOWN_SUBJECT).collect());
         let rest = self.published_on().strip_prefix("events.").ok_or_else(wrong)?;
@@ -140,7 +139,7 @@ impl RawEvent {
         Ok((tenant, EventName::parse(name).ok_or_else(wrong)?))
     }
 
-    /// Reads the event in whichever of the three forms it came.
+    /// Parses the event in any of the three forms.
     pub fn read(&self) -> Result<Event, EventError> {
         let (tenant, name) = self.name()?;
         let mut event = Event {
@@ -165,7 +164,7 @@ impl RawEvent {
         }
         event.has_own_id = event.id != derived;
         if self.is_by_client() {
-            // As it was when it was first tried.
+            // The id of the first attempt.
             let given = self.header(headers::EVENT_ID).or_else(|| self.header(headers::MESSAGE_ID));
             event.publication = given.map(str::to_owned);
         }
@@ -174,44 +173,44 @@ impl RawEvent {
     }
 }
 
-/// What a producer says happened.
+/// A parsed event.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// Whose event it is.
+    /// The tenant.
     pub tenant: Tenant,
-    /// What happened to what.
+    /// The name.
     pub name: EventName,
-    /// The producer's id, else the `Nats-Msg-Id`, else one made of name and position.
+    /// The producer's id, else the `Nats-Msg-Id`, else an id made of name and position.
     pub id: String,
     /// The CloudEvents `source`.
     pub source: Option<String>,
     /// The CloudEvents `subject`.
     pub subject: Option<String>,
-    /// When the producer says it happened, as [`Event::moment`] writes it.
+    /// When the event happened, by the producer, as [`Event::moment`] formats it.
     pub time: Option<String>,
     /// When the stream stored it.
     pub stored_at: OffsetDateTime,
     /// W3C `traceparent`.
     pub trace_parent: Option<String>,
-    /// Where it lies in `EVENTS`.
+    /// Its position in `EVENTS`.
     pub position: Position,
-    /// What the producer says about it.
+    /// The event's data.
     pub data: Value,
     /// Whether the producer gave the id.
     pub has_own_id: bool,
-    /// The gateway's id for it, if a client published it.
+    /// The gateway's id, if a client published the event.
     pub publication: Option<String>,
 }
 
 impl Event {
-    /// By what the event is known if it comes again; nothing for one without an id of its producer's.
+    /// The identity by which a repetition is recognised. `None` if the producer gave no id.
     #[must_use]
     pub fn identity(&self) -> Option<Identity<'_>> {
         let own = || self.has_own_id.then_some(Identity::Producer(self.source.as_deref(), &self.id));
         self.publication.as_deref().map(Identity::Client).or_else(own)
     }
 
-    /// The longest id and the longest source, in bytes: they travel in headers and in client messages.
+    /// The longest id and the longest source, in bytes. Both are sent in headers and in messages to clients.
     pub const MAX_ID_LENGTH: usize = 256;
 
     fn check(&mut self) -> Result<(), EventError> {
@@ -224,7 +223,7 @@ impl Event {
         Ok(())
     }
 
-    /// The time of an event as clients receive it, RFC 3339, whatever spelling the producer has for the moment.
+    /// Formats an event's time for clients: RFC 3339, whatever spelling the producer uses.
     pub fn moment(time: &str) -> Result<String, EventError> {
         timestamp::normalized(time).map_err(|error| {
             let time = time.chars().take(64).collect();
@@ -236,58 +235,58 @@ impl Event {
     }
 }
 
-/// W3C Trace Context, 3.2.2: of version 00 it has 55 characters, later versions may append some;
-/// what is none is ignored. The bound keeps a producer from making an envelope that NATS refuses.
+/// Returns whether this may be a `traceparent` (W3C Trace Context, 3.2.2): version 00 has 55 characters, later versions
+/// may append some. Other values are ignored. The bound prevents an envelope that NATS refuses.
 fn may_be_trace_parent(text: &str) -> bool {
     text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Why what lies in `EVENTS` is no event.
+/// Why a message of `EVENTS` is not an event.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
     /// The subject has another form.
     #[error("subject {0:?} is not events.<tenant>.<entity>.<action>")]
     Subject(String),
-    /// The payload is no JSON.
+    /// The payload is not JSON.
     #[error("the payload is not JSON")]
     Json(#[source] serde_json::Error),
-    /// A CloudEvent without a required attribute.
+    /// A CloudEvent lacks a required attribute.
     #[error("the CloudEvent has no `{0}`")]
     Missing(&'static str),
-    /// A CloudEvents attribute of another type.
+    /// A CloudEvents attribute has another type.
     #[error("the CloudEvent's `{0}` is not a string")]
     NotText(&'static str),
-    /// A header whose percent-encoding is that of no text.
+    /// A percent-encoded header is not UTF-8.
     #[error("the header `ce-{0}` is percent-encoded, but not UTF-8")]
     Encoding(&'static str),
-    /// Another version of CloudEvents.
+    /// The version of CloudEvents is not supported.
     #[error("the CloudEvent's specversion is {0:?}, expected \"1.0\"")]
     Version(String),
-    /// A CloudEvent in another format.
+    /// The format of the CloudEvent is not supported.
     #[error("the CloudEvent's format is {0:?}, expected application/cloudevents+json")]
     Format(String),
-    /// Several CloudEvents at once.
+    /// A batch of CloudEvents.
     #[error("the message is a batch of CloudEvents, which NATS does not provide for; publish each by itself")]
     Batch,
-    /// Data in another format.
+    /// The format of the data is not supported.
     #[error("the event's data is {0:?}, expected application/json")]
     ContentType(String),
-    /// Data that is there twice.
+    /// The data is given twice.
     #[error("the CloudEvent has both `data` and `data_base64`, expected one of them")]
     TwoData,
-    /// Binary data that is no base64.
+    /// Binary data is not base64.
     #[error("the CloudEvent's `data_base64` is not base64")]
     Base64(#[source] base64::DecodeError),
-    /// Binary data that is no JSON.
+    /// Binary data is not JSON.
     #[error("the CloudEvent's `data_base64` is not JSON")]
     Base64Json(#[source] serde_json::Error),
-    /// An id or a source that cannot travel.
+    /// An id or a source is too long or has control characters.
     #[error("event id or source {0:?} has control characters or more than {max} bytes", max = Event::MAX_ID_LENGTH)]
     Id(String),
-    /// A time of another format.
+    /// A time is not RFC 3339.
     #[error("event time {0:?} is not RFC 3339, such as 2025-01-17T10:30:00Z")]
     Time(String),
-    /// A time that could be several moments.
+    /// A time has no offset.
     #[error("event time {0:?} has no offset, such as Z or +02:00")]
     NoOffset(String),
 }

@@ -1,6 +1,6 @@
-//! The grants of a connection: the addresses that its token opens.
+//! Grants of a connection: the addresses that its token opens.
 //!
-//! Several places keep the grants of a connected device, so they share one small allocation.
+//! Several components store the grants of a connected device, so they share one small allocation.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::Address;
 
-/// Addresses, each once and ascending. Cheap to clone: they are shared.
+/// Unique addresses in ascending order. Cloning is cheap: they are shared.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "BTreeSet<Address>", into = "Vec<Address>")]
 pub struct Grants(Arc<[Address]>);
 
 impl Grants {
-    /// Whether it opens nothing.
+    /// Returns whether there are no grants.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether the address is among them.
+    /// Returns whether the address is among the grants.
     #[must_use]
     pub fn contains(&self, address: &Address) -> bool {
         self.0.binary_search(address).is_ok()
@@ -32,7 +32,7 @@ impl Grants {
         self.0.iter()
     }
 
-    /// Those that are not among the others.
+    /// Returns the addresses that are not in `others`.
     pub fn difference<'k>(&'k self, others: &'k Self) -> impl Iterator<Item = &'k Address> {
         self.iter().filter(|address| !others.contains(address))
     }

@@ -1,17 +1,16 @@
-//! JSON from outside as a [`Value`], at a depth that the parser bounds.
+//! Parses untrusted JSON into a [`Value`] with bounded depth.
 //!
-//! Why not `serde_json::from_str::<Value>`: with the feature `raw_value`, which axum's `json`
-//! switches on for the whole build, an object whose first member is named
-//! `$serde_json::private::RawValue` is replaced by what its string contains, parsed with a fresh
-//! recursion limit. Nested in itself, less than 8 KB overflow a stack of 2 MB in a debug build,
-//! which ends the process; a release build survived 1 MB, but nothing guarantees it. Such names
-//! are refused here; nobody has another use for them.
+//! `serde_json::from_str::<Value>` is not safe here. With the feature `raw_value`, which axum's `json` enables for the
+//! whole build, an object whose first member is named `$serde_json::private::RawValue` is replaced by the contents of
+//! its string, parsed with a new recursion limit. Nested in itself, less than 8 KB overflow a stack of 2 MB in a debug
+//! build, which ends the process; a release build survived 1 MB, but nothing guarantees it. This module refuses such
+//! names, which have no other use.
 //!
-//! Two things are read that the parser alone refuses, because common programs write them: a byte order mark in front,
-//! and an escaped surrogate without its partner, which is what `JSON.stringify` makes of a cut emoji. The latter
-//! becomes U+FFFD, as in every decoder of UTF-16.
+//! It accepts two things that the parser alone refuses, because common programs write them: a byte order mark at the
+//! beginning, and an escaped surrogate without its partner, which `JSON.stringify` makes of a cut emoji. Such a
+//! surrogate becomes U+FFFD, as in every decoder of UTF-16.
 //!
-//! Everything that reads JSON in this project comes through here; `clippy.toml` forbids the other ways in.
+//! All code in this project parses JSON by this module. `clippy.toml` forbids other parsers.
 
 mod member;
 
@@ -24,25 +23,25 @@ use serde_json::{Map, Number, Value};
 pub use self::member::text_member;
 
 const RESERVED: &str = "$serde_json::private::";
-/// How the feature `arbitrary_precision` hands over a number that is no small integer: as an
-/// object of this one member.
+/// The only member of the object by which the feature `arbitrary_precision` passes a number that is not a small
+/// integer.
 const NUMBER: &str = "$serde_json::private::Number";
 
-/// In UTF-8; Windows programs write it in front of a text.
+/// The byte order mark in UTF-8. Windows programs write it at the beginning of a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-/// `\uXXXX`.
+/// The length of `\uXXXX`.
 const ESCAPE_LENGTH: usize = 6;
-/// U+FFFD, the replacement character, as long as what it replaces, so that places in errors stay right.
+/// U+FFFD, the replacement character. It is as long as the text it replaces, so that positions in errors stay right.
 const REPLACEMENT: &[u8; ESCAPE_LENGTH] = b"\\ufffd";
 
-/// Reads one JSON text; order of members and digits of numbers are kept.
+/// Parses one JSON text. The order of members and the digits of numbers are kept.
 #[expect(clippy::disallowed_methods, reason = "the one place that may")]
 pub fn parse(text: &[u8]) -> serde_json::Result<Value> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     serde_json::from_slice::<Outside>(&without_lone_surrogates(text)).map(|Outside(value)| value)
 }
 
-/// The text with each escaped surrogate that has no partner replaced.
+/// Replaces each escaped surrogate without a partner.
 fn without_lone_surrogates(text: &[u8]) -> Cow<'_, [u8]> {
     let mut mended = Cow::Borrowed(text);
     let mut at = 0;
@@ -56,7 +55,7 @@ fn without_lone_surrogates(text: &[u8]) -> Cow<'_, [u8]> {
                 }
                 ESCAPE_LENGTH
             }
-            // Whatever follows the backslash belongs to it, a second one, too.
+            // The character after a backslash belongs to it, including a second backslash.
             (None, _) => 2,
         };
     }
@@ -68,7 +67,7 @@ enum Half {
     Low,
 }
 
-/// Which half of a pair of surrogates is escaped here, if one is.
+/// Returns which half of a surrogate pair is escaped here, if any.
 fn surrogate(text: &[u8], at: usize) -> Option<Half> {
     let digits = text.get(at..at + ESCAPE_LENGTH)?.strip_prefix(b"\\u")?;
     if !digits.iter().all(u8::is_ascii_hexdigit) {
@@ -81,24 +80,24 @@ fn surrogate(text: &[u8], at: usize) -> Option<Half> {
     }
 }
 
-/// Reads one JSON text as [`parse`] does, and refuses an object that has a member twice.
+/// Parses one JSON text like [`parse`], but refuses duplicate members.
 ///
-/// For texts that several programs have to read as the same, such as the parts of a signed token: which of two members
-/// counts differs between parsers.
+/// It is for texts that several programs must read in the same way, such as the parts of a signed token. Parsers differ
+/// in which of two duplicate members they use.
 #[expect(clippy::disallowed_methods, reason = "the one place that may")]
 pub fn parse_unique(text: &[u8]) -> serde_json::Result<Value> {
     serde_json::from_slice::<Outside<true>>(text).map(|Outside(value)| value)
 }
 
-/// Reads a member that may be `null` but must be there; for serde's `deserialize_with`.
+/// Deserialises a member that may be `null` but must be present; for serde's `deserialize_with`.
 pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     T::deserialize(deserializer)
 }
 
-/// Reads one JSON text as a `T`, whatever it contains.
+/// Parses one JSON text as a `T`.
 ///
-/// A text in which no reserved name can be, since none is there and no character is escaped by its number, is read
-/// directly; any other by way of [`parse`].
+/// If the text cannot contain a reserved name, since it has none and no numeric escapes, it is parsed directly.
+/// Otherwise it is parsed by [`parse`] first.
 #[expect(clippy::disallowed_methods, reason = "the one place that may")]
 pub fn read<T: DeserializeOwned>(text: &[u8]) -> serde_json::Result<T> {
     let is_plain =
@@ -109,7 +108,7 @@ pub fn read<T: DeserializeOwned>(text: &[u8]) -> serde_json::Result<T> {
     serde_json::from_value(parse(text)?)
 }
 
-/// A value as a stranger's text has it; `UNIQUE` refuses a second member of one name.
+/// A value from an untrusted text. `UNIQUE` refuses duplicate members.
 struct Outside<const UNIQUE: bool = false>(Value);
 
 impl<'de, const UNIQUE: bool> Deserialize<'de> for Outside<UNIQUE> {
@@ -238,7 +237,7 @@ mod tests {
         }
     }
 
-    /// Every way in that this module has.
+    /// Returns whether all parsers of this module refuse the text.
     fn is_refused_by_all(text: &str) -> bool {
         parse(text.as_bytes()).is_err()
             && parse_unique(text.as_bytes()).is_err()
@@ -305,7 +304,7 @@ mod tests {
             prop_assert_eq!(ours, read::<Value>(text.as_bytes()).ok());
         }
 
-        /// However deep: an answer, on the stack of a thread of a test, which has 2 MB.
+        /// Any depth is parsed or refused, on the stack of a test thread, which has 2 MB.
         #[test]
         fn any_nesting_is_answered(
             layers in prop::collection::vec((0usize..130, prop::sample::select(vec![
@@ -324,7 +323,7 @@ mod tests {
             prop_assert_eq!(read::<Value>(text.as_bytes()).is_ok(), is_harmless);
         }
 
-        /// As the standard library decodes UTF-16.
+        /// Decodes like the standard library's UTF-16.
         #[test]
         fn any_escapes_read_as_utf_16(units in prop::collection::vec(prop_oneof![0xD7F0..0xE010u16, any::<u16>()], 0..8)) {
             let escapes: Vec<_> = units.iter().map(|unit| format!("\\u{unit:04X}")).collect();

@@ -1,8 +1,7 @@
-//! The words of Tidings as plain types: tenant, event, envelope, address, position.
+//! The shared types of Tidings: tenant, event, envelope, address, position.
 //!
-//! Everything here is pure: no I/O, no clock, no randomness. What two processes must agree on
-//! (subjects, header names, the encoding of ids) is defined here once, so that a producer, the
-//! projector and every gateway read the same thing.
+//! This crate is pure: no I/O, no clock, no randomness. It defines once what several processes must agree on (subjects,
+//! header names, the encoding of ids), so that producers, the projector and every gateway read the same.
 
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests read what they have written"))]
 

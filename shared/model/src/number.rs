@@ -1,23 +1,23 @@
-//! Numbers compared by their value, however they are spelled: `1`, `1.0` and `1e0` are one number.
+//! Compares numbers by value, whatever their spelling: `1`, `1.0` and `1e0` are the same.
 //!
-//! Producers' languages spell numbers as they like, and what a number identifies (an address, a key, a condition in a
-//! catalog) may not depend on that. Nothing is rounded: integers beyond 2^53 keep all of their digits. Only a number
-//! whose exponent itself is beyond 64 bits is compared by its spelling.
+//! Producers' languages spell numbers differently. A number that identifies something (in an address, a key or a
+//! condition of a catalog) must not depend on that. Nothing is rounded: integers beyond 2^53 keep all of their digits.
+//! Only numbers whose exponent exceeds 64 bits are compared by spelling.
 
 use serde_json::{Number, Value};
 
-/// The longest canonical form without an exponent, in characters; it has room for every integer of 128 bits.
+/// The longest canonical form without an exponent, in characters. Every integer of 128 bits fits.
 const LONGEST_PLAIN: usize = 40;
 
-/// The one spelling of all numbers of this value, for texts that identify something: plain digits, or for very large
-/// and very small numbers `1.5e+50`.
+/// Returns the canonical spelling of a number, for texts that identify something: plain digits, or `1.5e+50` for very
+/// large and very small numbers.
 #[must_use]
 pub fn canonical(number: &Number) -> String {
     let spelling = number.to_string();
     Decimal::parse(&spelling).map_or(spelling, |decimal| decimal.to_text())
 }
 
-/// Whether two JSON values are the same, numbers in them compared by value.
+/// Returns whether two JSON values are equal. Numbers are compared by value.
 #[must_use]
 pub fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
@@ -34,7 +34,7 @@ pub fn is_same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// `digits` × 10^`exponent`; the digits neither begin nor end with a zero, and are none for zero.
+/// `digits` × 10^`exponent`. The digits neither begin nor end with a zero, and are empty for zero.
 struct Decimal {
     is_negative: bool,
     digits: String,
@@ -42,7 +42,7 @@ struct Decimal {
 }
 
 impl Decimal {
-    /// Reads a number as JSON spells it, if its exponent can be computed with.
+    /// Parses a number in JSON's spelling, if its exponent fits.
     fn parse(spelling: &str) -> Option<Self> {
         let (is_negative, rest) = spelling.strip_prefix('-').map_or((false, spelling), |rest| (true, rest));
         let (mantissa, exponent) = rest.split_once(['e', 'E']).unwrap_or((rest, "0"));
@@ -67,7 +67,7 @@ impl Decimal {
         format!("{sign}{}", self.plain().unwrap_or_else(|| self.scientific()))
     }
 
-    /// Without an exponent, if that is short enough.
+    /// Returns the number without an exponent, if that is short enough.
     fn plain(&self) -> Option<String> {
         let length = i64::try_from(self.digits.len()).ok()?;
         let point = length.checked_add(self.exponent)?;
@@ -90,7 +90,7 @@ impl Decimal {
     fn scientific(&self) -> String {
         let (first, rest) = self.digits.split_at_checked(1).unwrap_or((&self.digits, ""));
         let point = if rest.is_empty() { "" } else { "." };
-        // Beyond 64 bits only in what was refused when it was read.
+        // Only numbers that the parser has refused exceed 64 bits here.
         let exponent = self.exponent.saturating_add(i64::try_from(rest.len()).unwrap_or(i64::MAX));
         format!("{first}{point}{rest}e{exponent:+}")
     }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     proptest! {
-        /// Moving the point and adding zeros changes no value.
+        /// Moving the point and adding zeros does not change the value.
         #[test]
         fn spellings_of_a_value_are_one(value: i128, zeros in 0_usize..4, shift in 0_i64..50) {
             let canonical = |text: String| canonical(&number(&text));
@@ -157,7 +157,7 @@ mod tests {
             prop_assert_eq!(at(one) == at(other), one == other);
         }
 
-        /// What is canonical is a number of the same value, and stays as it is.
+        /// The canonical spelling is a number of the same value, and its own canonical spelling.
         #[test]
         fn the_canonical_spelling_is_the_number(value in any::<f64>().prop_filter("in JSON", |value| value.is_finite())) {
             let text = canonical(&Number::from_f64(value).unwrap());

@@ -1,8 +1,8 @@
-//! Where a tenant's envelopes are: in the stream of which shard, and which making of them.
+//! Places of a tenant's envelopes: the shard and the generation.
 //!
-//! Events can be projected anew: the envelopes of the fresh generation lie beside those of the live one, under subjects of
-//! their own, until everything has been made and the fresh one becomes current. A generation may be made in another
-//! shard's stream; that is how a tenant moves.
+//! A rebuild projects a tenant's events again. The envelopes of the new generation are written beside those of the
+//! current one, under their own subjects, until all are written and the new generation becomes current. A generation
+//! may be in another shard's stream; a tenant is moved that way.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,19 +11,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Epoch, Tenant};
 
-/// One of the streams that tenants are spread over, from 0.
+/// The number of a shard, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ShardNumber(pub u16);
 
 impl ShardNumber {
-    /// What a name gets in this shard: itself in the first, `<name>_<number>` in the others.
+    /// Returns the name in this shard: `name` itself in shard 0, `<name>_<number>` in others.
     #[must_use]
     pub fn name(self, name: &str) -> String {
         if self.0 == 0 { name.to_owned() } else { format!("{name}_{}", self.0) }
     }
 
-    /// The shard of a name that [`ShardNumber::name`] made from `name`.
+    /// Returns the shard of a name that [`ShardNumber::name`] made from `name`.
     #[must_use]
     pub fn of(named: &str, name: &str) -> Option<Self> {
         let rest = named.strip_prefix(name)?;
@@ -42,42 +42,41 @@ impl fmt::Display for ShardNumber {
     }
 }
 
-/// Where a tenant's envelopes are; written `<shard>/<generation>`.
+/// A place of a tenant's envelopes, written `<shard>/<generation>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
-    /// In which shard's stream.
+    /// The shard.
     pub shard: ShardNumber,
-    /// Which making of them: 0 is what was projected as it happened; each rebuild makes the next.
+    /// The generation: 0 for the first projection; each rebuild makes the next one.
     pub generation: u32,
 }
 
 impl Place {
-    /// The epoch of positions among envelopes of this place, in a stream that was made at `stream`.
+    /// Returns the epoch of positions in this place, in a stream that was created at `stream`.
     ///
-    /// Sequences of another generation mean other envelopes, so its epoch is another one, too. Streams are
-    /// told apart by the microsecond in which they were made; no stream has generations as quickly as that.
+    /// Each generation has its own epoch, because its sequences refer to other envelopes. Streams differ by the
+    /// microsecond of their creation. No stream makes generations that fast.
     #[must_use]
     pub fn epoch(self, stream: Epoch) -> Epoch {
         Epoch(stream.0.wrapping_add(u64::from(self.generation)))
     }
 
-    /// The generation that positions of `epoch` belong to, in a stream that was made at `stream`, if it is
-    /// at most `newest`.
+    /// Returns the generation of an epoch, in a stream that was created at `stream`, if it is at most `newest`.
     #[must_use]
     pub fn generation_of(epoch: Epoch, stream: Epoch, newest: u32) -> Option<u32> {
         let generation = u32::try_from(epoch.0.checked_sub(stream.0)?).ok()?;
         (generation <= newest).then_some(generation)
     }
 
-    /// The token of subjects that stands for a tenant here: its name, from the second generation on with `~` and
-    /// the number, which no tenant's name has.
+    /// Returns the subject token of a tenant here. It is the tenant's name, followed from generation 1 on by `~` and
+    /// the number. No tenant's name contains `~`.
     #[must_use]
     pub fn token(self, tenant: &Tenant) -> TenantToken<'_> {
         TenantToken { tenant, generation: self.generation }
     }
 
-    /// The tenant and the generation that a token stands for.
+    /// Returns the tenant and the generation of a token.
     #[must_use]
     pub fn parse_token(token: &str) -> Option<(Tenant, u32)> {
         let Some((tenant, number)) = token.split_once('~') else {
@@ -106,12 +105,12 @@ impl FromStr for Place {
     }
 }
 
-/// Text that is no place.
+/// Text that is not a place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("place {0:?} is not of the form <shard>/<generation>, such as 0/3")]
 pub struct PlaceError(String);
 
-/// What [`Place::token`] writes.
+/// The token of [`Place::token`].
 #[derive(Debug, Clone, Copy)]
 pub struct TenantToken<'t> {
     tenant: &'t Tenant,

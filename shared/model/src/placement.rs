@@ -1,76 +1,76 @@
-//! Where a tenant's envelopes are, were before, and are about to be. Pure.
+//! The placement of a tenant: current, former and next place of its envelopes. Pure.
 //!
-//! What is promised: a position that was ever given out leads to the generation in which it was meant, as long as its
-//! stream is there; and generations are numbered through all of a tenant's shards, so none is ever written twice.
+//! Every position that was ever sent leads to its generation, as long as its stream exists. Generations are numbered
+//! across all of a tenant's shards, so none is written twice.
 
 use serde::{Deserialize, Serialize};
 
 use crate::json::present;
 use crate::{Epoch, Place, Position, ShardNumber};
 
-/// Where a tenant's envelopes are. Of whom nothing was said, they are in the first shard.
+/// The placement of a tenant. Tenants without an entry are in shard 0.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Placement {
-    /// Where they are written and read.
+    /// The place where envelopes are written and read.
     pub current: PastPlacement,
-    /// Where they were before, oldest first.
+    /// Earlier places, oldest first.
     pub former: Vec<PastPlacement>,
-    /// What is being made, to become current.
+    /// The rebuild in progress, which becomes current.
     #[serde(deserialize_with = "present")]
     pub next: Option<Rebuild>,
-    /// The newest generation that was cancelled. Its number is not given again: for a while the stream takes envelopes
-    /// of the same number for repetitions, and does not store them.
+    /// The newest cancelled generation. Its number is not used again: for a while the stream would treat envelopes of
+    /// the same number as repetitions and not store them.
     #[serde(deserialize_with = "present")]
     pub cancelled: Option<u32>,
 }
 
-/// A place, and since when it was the current one.
+/// A place, and since when it was current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PastPlacement {
     /// The place.
     pub place: Place,
-    /// The position, in the place's own epoch, of the notice by which it became current; none for a tenant's first.
+    /// The position, in the place's own epoch, of the notice that made it current. `None` for a tenant's first place.
     #[serde(deserialize_with = "present")]
     pub since: Option<Position>,
 }
 
-/// A generation that is being made.
+/// A generation that is being rebuilt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rebuild {
-    /// Where it will be.
+    /// Its place.
     pub place: Place,
-    /// Events that were stored before this time, in seconds since 1970-01-01T00:00:00Z, are left out; without it, the
-    /// envelopes of all events that are retained are made.
+    /// Events stored before this time, in seconds since 1970-01-01T00:00:00Z, are omitted. `None` rebuilds the
+    /// envelopes of all retained events.
     #[serde(deserialize_with = "present")]
     pub since: Option<u64>,
-    /// When it was asked for, in seconds since 1970-01-01T00:00:00Z.
+    /// When the rebuild was requested, in seconds since 1970-01-01T00:00:00Z.
     pub requested_at: u64,
-    /// How far it is, once a projector has begun.
+    /// The progress, once a projector has begun.
     #[serde(deserialize_with = "present")]
     pub progress: Option<Progress>,
 }
 
-/// How far a rebuild is.
+/// The progress of a rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
-    /// Events that were projected.
+    /// Projected events.
     pub events: u64,
-    /// Events that are left, as far as is known.
+    /// Remaining events, as far as known.
     pub left: u64,
-    /// Envelopes that were written.
+    /// Written envelopes.
     pub envelopes: u64,
-    /// Events that the catalog rejects.
+    /// Rejected events.
     pub rejected: u64,
-    /// When a projector last said so, in seconds since 1970-01-01T00:00:00Z.
+    /// When a projector last reported it, in seconds since 1970-01-01T00:00:00Z.
     pub at: u64,
 }
 
 impl Placement {
-    /// That of a tenant whose envelopes are in this shard and were never made anew.
+    /// The placement of a tenant in this shard that was never rebuilt.
     #[must_use]
     pub fn first(shard: ShardNumber) -> Self {
         let place = Place { shard, generation: 0 };
@@ -82,13 +82,13 @@ impl Placement {
         }
     }
 
-    /// Every place that holds, held, or is being given envelopes.
+    /// Returns every place that holds, held or will hold envelopes.
     pub fn places(&self) -> impl Iterator<Item = Place> {
         let next = self.next.as_ref().map(|rebuild| rebuild.place);
         self.stays().map(|stay| stay.place).chain(next)
     }
 
-    /// Asks for a new generation in this shard, unless one is being made already. Returns whether it is asked for now.
+    /// Requests a new generation in this shard, unless a rebuild is in progress. Returns whether it was requested.
     pub fn request(&mut self, shard: ShardNumber, since: Option<u64>, now: u64) -> bool {
         if self.next.is_some() {
             return false;
@@ -100,14 +100,14 @@ impl Placement {
         true
     }
 
-    /// Ends what was asked for, and returns it.
+    /// Cancels the requested rebuild and returns it.
     pub fn cancel(&mut self) -> Option<Rebuild> {
         let rebuild = self.next.take()?;
         self.cancelled = self.cancelled.max(Some(rebuild.place.generation));
         Some(rebuild)
     }
 
-    /// A place became current at this position. Says nothing new if it was so before.
+    /// Records that a place became current at this position. A repetition changes nothing.
     pub fn switch(&mut self, place: Place, since: Position) {
         if self.next.as_ref().is_some_and(|rebuild| rebuild.place == place) {
             self.next = None;
@@ -118,11 +118,11 @@ impl Placement {
         }
     }
 
-    /// In which stay a position was meant, where `stream` is the epoch of each shard's stream; `None` if it is from no
-    /// stream that is there.
+    /// Returns the place of a position, where `stream` is the epoch of each shard's stream. Returns `None` if the
+    /// position belongs to no existing stream.
     ///
-    /// Whoever is connected while a generation of the same stream becomes current goes on counting in the epoch
-    /// that it knows; so what lies behind a notice belongs to the generation that it is about.
+    /// A connection that is open while a generation of the same stream becomes current continues in the epoch that it
+    /// knows. So a position after the notice belongs to the generation that the notice made current.
     pub fn stay_of(
         &self,
         position: Position,
@@ -143,7 +143,7 @@ impl Placement {
         Some(*found)
     }
 
-    /// Where they were and are, oldest first.
+    /// Returns the former places and the current one, oldest first.
     pub fn stays(&self) -> impl Iterator<Item = &PastPlacement> {
         self.former.iter().chain([&self.current])
     }
@@ -163,7 +163,7 @@ mod tests {
         Position { epoch: Epoch(epoch), sequence }
     }
 
-    /// Made anew at 50 and at 90 of the first stream, then moved to the second one, then back.
+    /// Rebuilt at 50 and at 90 of the first stream, then moved to the second one, then back.
     fn moved() -> Placement {
         let mut placement = Placement::first(ShardNumber(0));
         for (shard, epoch, sequence) in [(0, 1_001, 50), (0, 1_002, 90), (1, 2_003, 10), (0, 1_004, 200)] {

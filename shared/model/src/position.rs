@@ -1,14 +1,14 @@
-//! A position says where a consumer stands in the envelopes.
+//! Positions: how far a consumer has received the envelopes.
 //!
-//! The epoch changes when the stream was made anew, so that a position from another stream is
-//! never taken for one in this stream.
+//! The epoch changes when the stream is created again, so that a position from another stream is never used in this
+//! one.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Identifies one life of the envelope stream; written in lower-case hexadecimal.
+/// The epoch of a stream. It is written in lower-case hexadecimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(pub u64);
 
@@ -22,15 +22,15 @@ impl fmt::Display for Epoch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Position {
-    /// Which life of the stream the sequence belongs to.
+    /// The epoch of the sequence.
     pub epoch: Epoch,
     /// The stream sequence of the last envelope received; 0 before the first.
     pub sequence: u64,
 }
 
 impl Position {
-    /// Whether it is this one, or behind it; what lies in a younger life of a stream is behind all that lay in an older
-    /// one.
+    /// Returns whether this position is `other` or after it. Every position of a newer epoch is after all positions of
+    /// an older one.
     #[must_use]
     pub fn is_at_or_behind(self, other: Self) -> bool {
         (self.epoch.0, self.sequence) >= (other.epoch.0, other.sequence)
@@ -71,7 +71,7 @@ impl TryFrom<String> for Position {
     }
 }
 
-/// Text that is no position.
+/// Text that is not a position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("position {0:?} is not of the form <epoch>-<sequence>, such as 18f3a0c2b41-42")]
 pub struct PositionError(String);

@@ -1,26 +1,26 @@
-//! The way of an event that could not be projected: into `REJECTED` and, when it is retried, out again.
+//! Rejections: an event that cannot be projected goes to `REJECTED`, and back to `EVENTS` when it is retried.
 //!
-//! A rejection is known by the position at which its event was first tried, however often it is: so a retry that fails
-//! leads to the same rejection, and not to another one beside it.
+//! A rejection is identified by the position of the event's first attempt. So a failed retry updates the same rejection
+//! and does not add another one.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::{Position, RawEvent, headers, subject};
 
-/// How often an event was tried. The event carries it through `EVENTS` when it is retried.
+/// The attempts to project an event. A retried event carries them in its headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempts {
-    /// Where the event lay when it was tried first.
+    /// The event's position at the first attempt.
     pub first: Position,
-    /// When that was stored.
+    /// When that event was stored.
     pub first_seen: OffsetDateTime,
-    /// How often it was tried, this time included.
+    /// The number of attempts, including the present one.
     pub tries: u32,
 }
 
 impl Attempts {
-    /// Of an event that is tried now.
+    /// The attempts of an event that is being projected.
     #[must_use]
     pub fn of(event: &RawEvent) -> Self {
         Self::before(|name| event.header(name)).map_or(
@@ -29,7 +29,7 @@ impl Attempts {
         )
     }
 
-    /// What headers say that [`Attempts::headers`] made; `None` if there are none, or others.
+    /// Parses the headers of [`Attempts::headers`]. Returns `None` if they are absent or invalid.
     pub fn before<'h>(header: impl Fn(&'static str) -> Option<&'h str>) -> Option<Self> {
         Some(Self {
             first: header(headers::FIRST_POSITION)?.parse().ok()?,
@@ -38,20 +38,20 @@ impl Attempts {
         })
     }
 
-    /// The headers that say so.
+    /// Returns the headers with the attempts.
     #[must_use]
     pub fn headers(&self) -> [(&'static str, String); 3] {
         [
             (headers::FIRST_POSITION, self.first.to_string()),
-            // A time of the stream has a year that RFC 3339 can write.
+            // RFC 3339 can write the year of a stream's time.
             (headers::FIRST_SEEN, self.first_seen.format(&Rfc3339).unwrap_or_default()),
             (headers::TRIES, self.tries.to_string()),
         ]
     }
 }
 
-/// The subject of a rejection: `rejected.<tenant>.<epoch>.<sequence>`, where the tenant is whatever the event's subject
-/// says, encoded, and the rest is the position at which the event was first tried.
+/// Returns the subject of a rejection: `rejected.<tenant>.<epoch>.<sequence>`. The tenant is that of the event's
+/// subject, encoded, even if it is not valid. The rest is the position of the first attempt.
 #[must_use]
 pub fn rejection_subject(event_subject: &str, first: Position) -> String {
     let tenant = event_subject.split('.').nth(1).map(subject::encode);
@@ -79,7 +79,7 @@ mod tests {
         event.headers = first.headers().map(|(name, value)| (name.to_owned(), value)).to_vec();
         event.position = "5-9".parse().unwrap();
         assert_eq!(Attempts::of(&event), Attempts { tries: 2, ..first });
-        // Half of it, or rubbish, is nothing.
+        // Incomplete or invalid headers count as absent.
         event.headers.pop();
         assert_eq!(Attempts::of(&event).first, event.position);
         assert_eq!(rejection_subject(&event.subject, first.first), "rejected.ops.5.7");

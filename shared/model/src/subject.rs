@@ -1,16 +1,16 @@
-//! How free text becomes one token of a NATS subject, and back.
+//! Encodes free text as one token of a NATS subject.
 //!
-//! Ids come from users (`john.doe@example.com`, `*`, `>`, `a b`), and NATS gives `.`, `*`, `>`
-//! and white space a meaning. The encoding is injective, so two ids never share a subject and no
-//! id is ever interpreted: every byte outside `A-Z a-z 0-9 _ -` becomes `=HH` (upper-case
-//! hexadecimal), which is also safe in a JetStream key-value key (NATS ADR-8).
+//! Ids come from users (`john.doe@example.com`, `*`, `>`, `a b`), and in NATS `.`, `*`, `>` and white space are
+//! special. The encoding is injective, so two ids never share a subject and no id is interpreted. Every byte outside of
+//! `A-Z a-z 0-9 _ -` becomes `=HH` (upper-case hexadecimal), which is also valid in a JetStream key-value key (NATS
+//! ADR-8).
 
 use std::fmt::{self, Write as _};
 
-/// Stands for a part that is absent; the text `-` itself is encoded as `=2D`.
+/// The token for an absent part. The text `-` itself is encoded as `=2D`.
 pub const ABSENT: &str = "-";
 
-/// Text, or its absence, written as one subject token. Empty text becomes `=`, which no other text does.
+/// A text or its absence as one subject token. Empty text becomes `=`, which no other text does.
 #[derive(Debug, Clone, Copy)]
 pub struct Token<'text>(pub Option<&'text str>);
 
@@ -41,7 +41,7 @@ pub fn encode(text: &str) -> String {
     Token(Some(text)).to_string()
 }
 
-/// Text of about this many bytes, written into one piece of memory.
+/// Formats text of about this many bytes with one allocation.
 pub(crate) fn written(bytes: usize, text: fmt::Arguments<'_>) -> String {
     let mut written = String::with_capacity(bytes);
     // Writing to a String cannot fail.
@@ -49,7 +49,7 @@ pub(crate) fn written(bytes: usize, text: fmt::Arguments<'_>) -> String {
     written
 }
 
-/// The text that [`encode`] made this token from, or `None` if it made none such.
+/// Decodes a token of [`encode`]. Returns `None` if it is not one.
 #[must_use]
 pub fn decode(token: &str) -> Option<String> {
     match token {
@@ -70,7 +70,7 @@ pub fn decode(token: &str) -> Option<String> {
         rest = tail;
     }
     let text = String::from_utf8(bytes).ok()?;
-    // Only the one canonical spelling is accepted, so that decoding is injective too.
+    // Only the canonical spelling is accepted, so that decoding is injective, too.
     (encode(&text) == token).then_some(text)
 }
 

@@ -1,7 +1,7 @@
-//! A tenant is an application with its own users: the unit of isolation, of order and of scale.
+//! Tenants: applications with their own users. A tenant is the unit of isolation, order and scale.
 //!
-//! Its name is a folder under `schemas/`, a token in every subject and a claim in every JWT, so
-//! it is restricted to what is safe in all three.
+//! Its name is a folder in `schemas/`, a token in every subject and a claim in every JWT, so only characters that are
+//! safe in all three are allowed.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// A tenant's name: 1 to 32 characters of `a-z`, `0-9`, `_` and `-`.
 ///
-/// Cheap to clone: the name is shared.
+/// Cloning is cheap: the name is shared.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Tenant(Arc<str>);
@@ -36,7 +36,7 @@ impl Tenant {
     }
 }
 
-/// So that tables by tenant are asked with a token of a subject.
+/// Allows lookups in tables by tenant with a subject token.
 impl Borrow<str> for Tenant {
     fn borrow(&self) -> &str {
         &self.0
@@ -69,7 +69,7 @@ impl From<Tenant> for String {
     }
 }
 
-/// A name that no tenant can have.
+/// Text that is not a tenant's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("tenant {0:?} is not a name of 1 to 32 characters of a-z, 0-9, _ and -")]
 pub struct TenantError(String);

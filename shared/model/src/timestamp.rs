@@ -1,29 +1,29 @@
-//! Times as producers write them, made RFC 3339 as clients read it.
+//! Converts producers' times to the RFC 3339 that clients read.
 //!
-//! RFC 3339 leaves some freedom (a space for the `T`, small letters, a leap second) that browsers' `Date` does not
-//! take, and languages leave something out (Java the seconds, `strftime` the colon of the offset). What means one
-//! moment is read; what could mean several is not guessed. A time that is already as clients read it stays as it is.
+//! RFC 3339 allows some variants (a space for the `T`, small letters, a leap second) that browsers' `Date` does not
+//! read, and some languages omit a part (Java the seconds, `strftime` the colon of the offset). A text with one
+//! possible meaning is converted. An ambiguous text is refused. A time in the clients' form stays unchanged.
 
 use time::{Date, Month, Time};
 
 /// The longest fraction of a second, in digits.
 const LONGEST_FRACTION: usize = 9;
 
-/// Why text is no moment.
+/// Why text is not a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TimestampError {
-    /// It is no date and time.
+    /// It is not a date and time.
     NoTime,
-    /// It does not say where it is so late.
+    /// It has no offset from UTC.
     NoOffset,
 }
 
-/// The moment as `YYYY-MM-DDThh:mm:ss[.fraction](Z|±hh:mm)`, which is valid RFC 3339.
+/// Returns the time as `YYYY-MM-DDThh:mm:ss[.fraction](Z|±hh:mm)`, which is valid RFC 3339.
 pub(crate) fn normalized(text: &str) -> Result<String, TimestampError> {
     read(text.trim_ascii()).ok_or(TimestampError::NoTime)?
 }
 
-/// `None` if it is no time at all.
+/// Parses a time. Returns `None` if the text is not a time at all.
 fn read(text: &str) -> Option<Result<String, TimestampError>> {
     let (date, rest) = text.split_at_checked(10)?;
     let [year, month, day] = numbers(date, b"dddd-dd-dd")?;
@@ -45,7 +45,7 @@ fn read(text: &str) -> Option<Result<String, TimestampError>> {
     };
     let digits = fraction.map(|digits| digits.get(..LONGEST_FRACTION).unwrap_or(digits));
     let fraction = if is_leap_second {
-        // They are inserted at midnight UTC; the last moment before it is the nearest that every clock knows.
+        // Leap seconds are inserted at midnight UTC. The second before is the nearest that every clock knows.
         let minutes = i64::from(hour) * 60 + i64::from(minute) - minutes_ahead;
         (minutes.rem_euclid(24 * 60) == 24 * 60 - 1).then_some(".999999999".to_owned())?
     } else {
@@ -55,7 +55,7 @@ fn read(text: &str) -> Option<Result<String, TimestampError>> {
     Some(Ok(format!("{date}T{hour:02}:{minute:02}:{second:02}{fraction}{offset}")))
 }
 
-/// An offset as RFC 3339 writes it, and the minutes that its clocks are ahead of UTC; none if there is none.
+/// Returns an offset in RFC 3339's form and in minutes ahead of UTC, or `None` if there is none.
 #[expect(clippy::option_option, reason = "no time at all, or a time without offset")]
 fn offset_of(text: &str) -> Option<Option<(String, i64)>> {
     if text.is_empty() {
@@ -78,7 +78,7 @@ fn small(number: u32) -> Option<u8> {
     u8::try_from(number).ok()
 }
 
-/// The numbers in a text of this form, where `d` is a digit and everything else itself.
+/// Returns the numbers in a text of this form, in which `d` is a digit and other characters are literal.
 fn numbers<const N: usize>(text: &str, form: &[u8]) -> Option<[u32; N]> {
     let fits =
         |(byte, expected): (u8, &u8)| byte == *expected || (*expected == b'd' && byte.is_ascii_digit());

@@ -1,7 +1,7 @@
-//! Typed helpers for producers, generated from a tenant's catalog.
+//! Generates typed helpers for producers from a tenant's catalog.
 //!
-//! A catalog says which events there are and what it needs of their data; this says it again in Rust, so that the
-//! compiler tells a producer what the projector would reject. In a producer's `build.rs`:
+//! A catalog defines which events there are and which data they need. The generated Rust types let the compiler refuse
+//! most events that the projector would reject. In a producer's `build.rs`:
 //!
 //! ```no_run
 //! # fn main() -> Result<(), tidings_producer_build::GenerateError> {
@@ -9,9 +9,9 @@
 //! # }
 //! ```
 //!
-//! and in its code `tidings_producer::include_tenant!("ops");`. That is a module `ops` with a struct for the data of
-//! each event, a `Producer` with a method for each, and the catalog itself, so that what the types cannot say is
-//! checked before it is sent. The same catalog always becomes the same text.
+//! In its code, write `tidings_producer::include_tenant!("ops");`. This includes a module `ops` with a struct for the
+//! data of each event, a `Producer` with a method for each event, and the catalog itself, which checks what the types
+//! cannot express before an event is sent. The same catalog always generates the same text.
 
 mod names;
 mod source;
@@ -25,8 +25,7 @@ use tidings_model::{Tenant, TenantError};
 
 pub use source::source;
 
-/// Writes `$OUT_DIR/<tenant>.rs` for the tenant whose folder this is, and has cargo do so again when a file in it
-/// changes.
+/// Writes `$OUT_DIR/<tenant>.rs` for the tenant of this folder. Cargo runs it again when a file in the folder changes.
 pub fn generate(folder: impl AsRef<Path>) -> Result<(), GenerateError> {
     let folder = folder.as_ref();
     println_to_cargo(&format!("rerun-if-changed={}", folder.display()));
@@ -36,7 +35,7 @@ pub fn generate(folder: impl AsRef<Path>) -> Result<(), GenerateError> {
     fs::write(&path, source(&tenant, &files)?).map_err(|source| GenerateError::File { path, source })
 }
 
-/// The tenant whose folder this is, and the files that make its catalog.
+/// Returns the tenant of this folder and the files of its catalog.
 pub fn read(folder: &Path) -> Result<(Tenant, Files), GenerateError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
@@ -59,7 +58,7 @@ pub fn read(folder: &Path) -> Result<(Tenant, Files), GenerateError> {
     Ok((tenant, files))
 }
 
-/// What a build script says on its standard output.
+/// Prints an instruction for cargo on the build script's standard output.
 #[expect(clippy::print_stdout, reason = "it is how a build script talks to cargo")]
 fn println_to_cargo(instruction: &str) {
     println!("cargo::{instruction}");
@@ -71,30 +70,30 @@ pub enum GenerateError {
     /// A file cannot be read or written.
     #[error("cannot use {path}, to generate a producer's helpers", path = path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// A link to a file elsewhere.
+    /// A link leads out of the folder.
     #[error("{path} leads out of its tenant's folder, which must hold all that belongs to the catalog", path = .0.display())]
     Outside(PathBuf),
-    /// The folder is not named as a tenant is.
+    /// The folder's name is not a tenant's name.
     #[error("the folder of a catalog is named as its tenant")]
     Tenant(#[from] TenantError),
     /// The catalog has mistakes.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
-    /// Cargo does not say where to.
+    /// Cargo did not set the output directory.
     #[error("OUT_DIR is not set; call this in a build script")]
     NotInBuildScript,
-    /// The generator itself is wrong.
-    #[error("what is generated for tenant {tenant} is no Rust; this is a mistake of the generator")]
+    /// The generator has a bug.
+    #[error("what is generated for tenant {tenant} is not valid Rust; this is a bug of the generator")]
     NoRust {
-        /// Whose.
+        /// The tenant.
         tenant: Tenant,
-        /// Where.
+        /// The syntax error.
         #[source]
         source: syn::Error,
     },

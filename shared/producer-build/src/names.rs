@@ -1,4 +1,4 @@
-//! From JSON's names to Rust's: any name becomes an identifier, and no two become the same.
+//! Converts JSON names to Rust identifiers. Every name becomes an identifier, and no two become the same.
 
 use std::collections::HashSet;
 
@@ -10,12 +10,12 @@ use proc_macro2::{Ident, Span};
 pub(crate) struct Names(HashSet<String>);
 
 impl Names {
-    /// As for a type or a variant: `in_progress` becomes `InProgress`.
+    /// Returns the name of a type or a variant: `in_progress` becomes `InProgress`.
     pub(crate) fn camel(&mut self, name: &str) -> Ident {
         self.unique(name.to_upper_camel_case())
     }
 
-    /// As for a field or a method: `userId` becomes `user_id`.
+    /// Returns the name of a field or a method: `userId` becomes `user_id`.
     pub(crate) fn snake(&mut self, name: &str) -> Ident {
         self.unique(name.to_snake_case())
     }
@@ -30,7 +30,7 @@ impl Names {
             unique = format!("{name}_{number}");
             number += 1;
         }
-        // What is a keyword can be a raw identifier, but for these.
+        // Keywords become raw identifiers, except for these.
         match unique.as_str() {
             "self" | "Self" | "super" | "crate" => Ident::new(&format!("{unique}_"), Span::call_site()),
             _ => syn::parse_str(&unique).unwrap_or_else(|_| Ident::new_raw(&unique, Span::call_site())),

@@ -1,4 +1,4 @@
-//! The text of a tenant's module.
+//! Generates the text of a tenant's module.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -9,7 +9,7 @@ use crate::GenerateError;
 use crate::names::Names;
 use crate::types::{Types, docs, prefixed};
 
-/// Types and traits in the module's scope; none of its own is called like one.
+/// Types and traits in the module's scope. Generated types get other names.
 const TAKEN: [&str; 21] = [
     "Catalog",
     "Clone",
@@ -34,11 +34,11 @@ const TAKEN: [&str; 21] = [
     "Vec",
 ];
 
-/// Methods of the producer itself, which an event's may not hide.
+/// Methods of `Producer` itself, which generated methods must not hide.
 const METHODS: [&str; 8] =
     ["connect", "publish", "enqueue", "try_enqueue", "flush", "shutdown", "deref", "clone"];
 
-/// A Rust module named after the tenant, for `include!`.
+/// Returns a Rust module named after the tenant, for `include!`.
 pub fn source(tenant: &Tenant, files: &Files) -> Result<String, GenerateError> {
     let shapes = event_shapes(tenant, files)?;
     let mut types = Types::except(&TAKEN);
@@ -53,7 +53,7 @@ pub fn source(tenant: &Tenant, files: &Files) -> Result<String, GenerateError> {
         "The events of tenant `{tenant}`, generated from its catalog by `tidings-producer-build`."
     ));
     let (types, catalog, producer) = (types.into_tokens(), catalog(tenant, files), producer(&methods));
-    // What the code around it is held to is no concern of what is generated.
+    // Lints of the surrounding code do not apply to generated code.
     let tokens = quote! {
         #about
         #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, clippy::all, clippy::pedantic)]
@@ -73,14 +73,14 @@ pub fn source(tenant: &Tenant, files: &Files) -> Result<String, GenerateError> {
     Ok(prettyplease::unparse(&file))
 }
 
-/// The methods for an event, and what its data says of itself.
+/// Generates the methods of an event, and its data's `EventData`.
 fn event(types: &mut Types, names: &mut Names, shape: &EventShape) -> (TokenStream, TokenStream) {
     let name = shape.event.to_string();
     let data = types.event(&name, &shape.message, &shape.documentation, &shape.data);
     let method = names.snake(&name);
     let enqueue = names.snake(&prefixed("enqueue", &method).to_string());
     let publish_doc = docs(&format!("Publishes `{name}`, and returns when it is stored."));
-    let enqueue_doc = docs(&format!("Has `{name}` published, and returns when there is room for it."));
+    let enqueue_doc = docs(&format!("Enqueues `{name}`, and returns when there is room for it."));
     let methods = quote! {
         #publish_doc
         pub async fn #method(&self, data: &#data) -> Result<Stored, PublishError> {
@@ -120,15 +120,15 @@ fn producer(methods: &[TokenStream]) -> TokenStream {
     }
 }
 
-/// The catalog itself, as it was when this was generated.
+/// The catalog, as it was when the module was generated.
 fn catalog(tenant: &Tenant, files: &Files) -> TokenStream {
     let tenant = tenant.as_str();
     let files = files.iter().map(|(name, text)| quote! { (#name, #text) });
     quote! {
-        /// Whose events these are.
+        /// The tenant of these events.
         pub const TENANT: &str = #tenant;
 
-        /// The catalog that this was generated from.
+        /// Returns the catalog that this was generated from.
         pub fn catalog() -> Result<Catalog, ConnectError> {
             ::tidings_producer::catalog::parse(TENANT, FILES)
         }

@@ -1,4 +1,4 @@
-//! The Rust types of data, and those that have to be made for them.
+//! Generates the Rust types of data.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
@@ -6,17 +6,17 @@ use tidings_catalog::{Member, Shape};
 
 use crate::names::Names;
 
-/// The types of a module, as they come up.
+/// The generated types of a module.
 #[derive(Debug, Default)]
 pub(crate) struct Types {
     names: Names,
-    /// The types that were made for members: what they were to be called, what they are of, what they are called.
+    /// The types of members: wanted name, shape, actual name.
     known: Vec<(String, Shape, Ident)>,
     made: Vec<TokenStream>,
 }
 
 impl Types {
-    /// With names that the module has for other things.
+    /// Reserves names that the module uses for other things.
     pub(crate) fn except(taken: &[&str]) -> Self {
         let mut types = Self::default();
         for name in taken {
@@ -29,8 +29,8 @@ impl Types {
         self.made.into_iter().collect()
     }
 
-    /// A struct for the data of an event, and its name. Types of members are called after `message`, since
-    /// several events may share them.
+    /// Generates a struct for the data of an event and returns its name. Types of members are named after `message`,
+    /// since several events may share them.
     pub(crate) fn event(&mut self, event: &str, message: &str, about: &str, data: &Shape) -> Ident {
         let name = self.names.camel(event);
         let doc = docs(&format!("The data of `{event}`.\n\n{about}"));
@@ -63,13 +63,13 @@ impl Types {
         let other = is_open.then(|| names.snake("other"));
         let other_field = other.as_ref().map(|name| {
             quote! {
-                /// Whatever else is to be said.
+                /// Further members.
                 #[serde(flatten)]
                 pub #name: data::Map<String, data::Value>,
             }
         });
         let declared = fields.iter().map(|field| &field.declaration);
-        // What is optional may be left to `..new(…)`, or to `..Default::default()` where nothing is required.
+        // Optional members may be left to `..new(…)`, or to `..Default::default()` if no member is required.
         let is_required = fields.iter().any(|field| field.is_required);
         let default = (!is_required).then(|| quote! { Default, });
         let is_all = fields.iter().all(|field| field.is_required) && !is_open;
@@ -105,7 +105,7 @@ impl Types {
         Field { is_text: *shape == Shape::Text, is_required: *is_required, name, kind, declaration }
     }
 
-    /// The type of a value; what has to be made for it is called `name`.
+    /// Returns the type of a value. A generated type is called `name`.
     fn of(&mut self, shape: &Shape, name: &str) -> TokenStream {
         match shape {
             Shape::Any => quote! { data::Value },
@@ -128,7 +128,7 @@ impl Types {
         }
     }
 
-    /// A type of its own; the same for all events that share it.
+    /// Returns a named type, the same for all events that share it.
     fn named(&mut self, shape: &Shape, name: &str) -> Ident {
         let known = self.known.iter().find(|(known, of, _)| known == name && of == shape);
         if let Some((_, _, ident)) = known {
@@ -158,7 +158,7 @@ struct Field {
     is_text: bool,
 }
 
-/// Takes what is required, in the order of the members.
+/// Generates a constructor with the required members, in their order.
 fn constructor(name: &Ident, fields: &[Field], other: Option<&Ident>) -> TokenStream {
     let required = || fields.iter().filter(|field| field.is_required);
     let parameters = required().map(|Field { name, kind, is_text, .. }| match is_text {
@@ -173,7 +173,7 @@ fn constructor(name: &Ident, fields: &[Field], other: Option<&Ident>) -> TokenSt
     let other = other.map(|name| quote! { #name: data::Map::new(), });
     quote! {
         impl #name {
-            /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+            /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
             pub fn new(#(#parameters),*) -> Self {
                 Self { #(#values,)* #other }
             }
@@ -189,20 +189,20 @@ fn choice(name: &Ident, texts: &[String]) -> TokenStream {
         quote! { #doc #[serde(rename = #text)] #variant, }
     });
     quote! {
-        /// One of the values that there are.
+        /// One of the allowed values.
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
         #[serde(crate = "::tidings_producer::data::serde")]
         pub enum #name { #(#variants)* }
     }
 }
 
-/// Documentation, a line each, as `///` would make it.
+/// Returns documentation, one attribute per line, as `///` would make it.
 pub(crate) fn docs(text: &str) -> TokenStream {
     let lines = text.trim().lines().filter(|_| !text.trim().is_empty()).map(|line| format!(" {line}"));
     lines.map(|line| quote! { #[doc = #line] }).collect()
 }
 
-/// The name of a method for an event's way in.
+/// Returns the name of an event's method.
 pub(crate) fn prefixed(prefix: &str, name: &Ident) -> Ident {
     let bare = name.to_string();
     format_ident!("{prefix}_{}", bare.trim_start_matches("r#"))

@@ -1,4 +1,4 @@
-//! For programs that are not asynchronous: the same producer with a thread of its own.
+//! The blocking producer, for programs that are not asynchronous. It runs on a thread of its own.
 //!
 //! ```no_run
 //! use tidings_producer::{Event, Settings, blocking::Producer};
@@ -19,8 +19,8 @@ use crate::event::Event;
 use crate::queue::{Receipt, Stored};
 use crate::settings::Settings;
 
-/// Publishes a tenant's events. Its methods block, so neither they nor its end belong where asynchronous code runs:
-/// tokio panics there.
+/// Publishes a tenant's events. Its methods block. Do not call them or drop it in asynchronous code: tokio panics
+/// there.
 #[derive(Debug)]
 pub struct Producer {
     producer: crate::Producer,
@@ -28,7 +28,7 @@ pub struct Producer {
 }
 
 impl Producer {
-    /// As [`crate::Producer::connect`].
+    /// See [`crate::Producer::connect`].
     pub fn connect(tenant: &str, settings: Settings) -> Result<Self, ConnectError> {
         let mut thread = Builder::new_multi_thread();
         let thread = thread.worker_threads(1).thread_name("tidings-producer").enable_all();
@@ -36,32 +36,32 @@ impl Producer {
         Ok(Self { producer: runtime.block_on(crate::Producer::connect(tenant, settings))?, runtime })
     }
 
-    /// As [`crate::Producer::publish`].
+    /// See [`crate::Producer::publish`].
     pub fn publish(&self, event: Event) -> Result<Stored, PublishError> {
         self.runtime.block_on(self.producer.publish(event))
     }
 
-    /// As [`crate::Producer::enqueue`]: blocks only while there is no room.
+    /// See [`crate::Producer::enqueue`]. It blocks only while the buffer is full.
     pub fn enqueue(&self, event: Event) -> Result<Receipt, PublishError> {
         self.runtime.block_on(self.producer.enqueue(event))
     }
 
-    /// As [`crate::Producer::try_enqueue`].
+    /// See [`crate::Producer::try_enqueue`].
     pub fn try_enqueue(&self, event: Event) -> Result<Receipt, PublishError> {
         self.producer.try_enqueue(event)
     }
 
-    /// What becomes of an event that was taken.
+    /// Waits for the result of an enqueued event.
     pub fn stored(&self, receipt: Receipt) -> Result<Stored, PublishError> {
         self.runtime.block_on(receipt.stored())
     }
 
-    /// As [`crate::Producer::flush`].
+    /// See [`crate::Producer::flush`].
     pub fn flush(&self) -> Result<(), PublishError> {
         self.runtime.block_on(self.producer.flush())
     }
 
-    /// As [`crate::Producer::shutdown`].
+    /// See [`crate::Producer::shutdown`].
     pub fn shutdown(&self, within: Duration) -> Result<(), Unstored> {
         self.runtime.block_on(self.producer.shutdown(within))
     }

@@ -1,4 +1,4 @@
-//! What the types are made of that `tidings-producer-build` generates.
+//! The building blocks of the types that `tidings-producer-build` generates.
 
 pub use serde;
 pub use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ pub trait EventData: Serialize {
     const EVENT: &'static str;
 }
 
-/// Writes a number as JavaScript does: 45, not 45.0. Whole numbers up to 2⁵³ are exact.
+/// Writes a number like JavaScript: 45, not 45.0. Whole numbers up to 2⁵³ are exact.
 pub fn number<N: Copy + Into<Option<f64>>, S: Serializer>(
     number: &N,
     serializer: S,

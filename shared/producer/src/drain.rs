@@ -1,8 +1,8 @@
-//! The task that has events stored: in their order, a burst at a time.
+//! The task that stores events in order, one burst at a time.
 //!
-//! A burst is sent without waiting, and the next one after all of its answers. Only the end of a burst can be missing
-//! then (see [`EventWriter`]), and what is missing is sent anew, first of all. After a failure bursts begin with one
-//! event and double, so that what NATS is not ready for is not sent past what it refused.
+//! It sends a burst without waiting, and the next burst after all answers. So only the end of a burst can be missing
+//! (see [`EventWriter`]), and the missing events are sent again first. After a failure bursts begin with one event and
+//! double, so that events after a refused one are not stored before it.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -18,11 +18,11 @@ use crate::settings::Settings;
 pub(crate) struct Drain {
     settings: Settings,
     entries: mpsc::Receiver<Entry>,
-    /// What was taken out of `entries`, in order; the first is the oldest that is not known to be stored.
+    /// Events from `entries`, in order. The first is the oldest without a known result.
     waiting: VecDeque<Entry>,
     done: watch::Sender<u64>,
     writer: Option<EventWriter>,
-    /// How many events the next burst may have.
+    /// The size of the next burst, in events.
     burst: usize,
     backoff: Backoff,
 }
@@ -38,7 +38,7 @@ impl Drain {
         Ok(Self { settings, entries, waiting, done, writer, burst: 1, backoff })
     }
 
-    /// Works until it is told to end, or nobody is left who could send; returns what is not known to be stored.
+    /// Runs until cancelled, or until all senders are dropped. Returns the events without a known result.
     pub(crate) async fn run(mut self, end: CancellationToken) -> Vec<NotStored> {
         end.run_until_cancelled(self.drain()).await;
         self.entries.close();
@@ -83,7 +83,7 @@ impl Drain {
         }
     }
 
-    /// Sends one burst and hears what became of it.
+    /// Sends one burst and processes its answers.
     async fn store(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
         if self.writer.is_none() {
             self.writer = Some(open(&self.settings).await?);
@@ -107,7 +107,7 @@ impl Drain {
         Ok(())
     }
 
-    /// Tells what became of the first that waits, if that is known.
+    /// Reports the result of the oldest event, if it is known.
     fn answer(&mut self, outcome: Result<u64, EventWriteError>) -> Result<(), EventWriteError> {
         let answer: Answer = match outcome {
             Ok(stored) => Ok(stored),
@@ -120,10 +120,10 @@ impl Drain {
                     event = entry.id,
                     subject = entry.event.subject,
                     reason,
-                    "an event is refused"
+                    "NATS refused an event"
                 );
             }
-            // Nobody has to wait for it.
+            // The receipt may have been dropped.
             let _ = entry.answer.send(answer);
             self.done.send_modify(|done| *done += 1);
         }

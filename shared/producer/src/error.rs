@@ -1,4 +1,4 @@
-//! What can go wrong, and what to do then.
+//! Errors of producers.
 
 use std::fmt;
 
@@ -9,78 +9,78 @@ use tidings_streams::OpenWriterError;
 
 use crate::Event;
 
-/// There is no producer.
+/// Why a producer cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The tenant's name is none.
+    /// The tenant's name is not valid.
     #[error(transparent)]
     Tenant(#[from] TenantError),
     /// The catalog has mistakes.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
-    /// The catalog is another tenant's.
+    /// The catalog belongs to another tenant.
     #[error("the catalog is that of tenant {found}, not of {expected}")]
     OtherTenant {
-        /// Whose it is.
+        /// The tenant of the catalog.
         found: Tenant,
-        /// Whose events are published.
+        /// The tenant of the producer.
         expected: Tenant,
     },
-    /// The source cannot be that of an event.
+    /// The source is not valid in an event.
     #[error("source {0:?} is empty, has control characters or is longer than 256 bytes")]
     Source(String),
-    /// NATS cannot be reached, or does not let us in.
+    /// NATS cannot be reached or refuses the login.
     #[error(transparent)]
     Nats(#[from] OpenWriterError),
-    /// A blocking producer cannot have a thread.
+    /// The thread of a blocking producer cannot be started.
     #[error("cannot start the thread of a blocking producer")]
     Thread(#[source] std::io::Error),
 }
 
-/// An event is not published.
+/// Why an event is not published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// Its data cannot be written as JSON.
+    /// The event's data cannot be written as JSON.
     #[error("the event's data cannot be written as JSON")]
     Data(#[source] serde_json::Error),
-    /// The projector would reject it. Nothing was sent; sending it again is of no use.
+    /// The projector would reject the event. Nothing was sent; sending it again has the same result.
     #[error("the event would be rejected")]
     Rejected(#[source] Rejection),
-    /// The buffer is full: NATS is away, or slower than this producer.
+    /// The buffer is full: NATS is not reachable, or slower than this producer.
     #[error("{} events wait to be stored, and there is no room for another", .0.limit)]
     Full(Full),
     /// The producer has been shut down.
     #[error("the producer has been shut down")]
     Closed,
-    /// NATS never takes it.
+    /// NATS refuses the event permanently.
     #[error("event {id} is not stored: {reason}")]
     Refused {
-        /// Which.
+        /// The event's id.
         id: String,
-        /// What NATS says.
+        /// The reason that NATS gives.
         reason: String,
     },
-    /// The producer was shut down before it was stored, as far as is known.
+    /// The producer was shut down before the event's result was known.
     #[error("the producer was shut down before event {id} was known to be stored")]
     NotStored {
-        /// Which.
+        /// The event's id.
         id: String,
     },
 }
 
-/// An event for which there is no room.
+/// An event that did not fit into the buffer.
 #[derive(Debug)]
 pub struct Full {
     /// The event.
     pub event: Box<Event>,
-    /// How many events there is room for.
+    /// The size of the buffer, in events.
     pub limit: usize,
 }
 
-/// The end of a producer that did not get rid of everything.
+/// The result of a shutdown that left events without a known result.
 #[derive(Debug, thiserror::Error)]
 pub struct Unstored {
-    /// What is not known to be stored, in order. Publishing it later with the same ids is safe within
+    /// The events without a known result, in order. Publishing them later with the same ids is safe within
     /// `streams.duplicate_window`.
     pub events: Vec<NotStored>,
 }
@@ -93,12 +93,12 @@ impl fmt::Display for Unstored {
     }
 }
 
-/// An event that is not known to be stored.
+/// An event without a known result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotStored {
-    /// Its id.
+    /// The event's id.
     pub id: String,
-    /// The subject that it was to be published on.
+    /// The subject for the event.
     pub subject: String,
     /// The structured CloudEvent.
     pub cloud_event: Bytes,

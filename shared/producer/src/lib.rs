@@ -1,7 +1,7 @@
 //! The SDK for Rust microservices that publish events.
 //!
-//! An event says what happened, and its tenant's catalog decides which messages it becomes, for whom: to tell one
-//! user, a list of them, a role or everybody is to publish the event that the catalog has for it.
+//! An event is a fact. The tenant's catalog decides which messages it becomes, and for which addresses. To notify one
+//! user, a list of users, a role or all users, publish the event that the catalog has for this.
 //!
 //! ```no_run
 //! use tidings_producer::{Event, Producer, Settings};
@@ -16,19 +16,19 @@
 //! # }
 //! ```
 //!
-//! Better than JSON are the types that `tidings-producer-build` makes from a catalog, see [`include_tenant`]. With
+//! `tidings-producer-build` generates types from a catalog, which are better than JSON; see [`include_tenant`]. With
 //! them, or with [`Settings::catalog`], an event that the projector would reject is refused at once, with the reason.
 //!
-//! What a [`Producer`] promises:
-//! - An event that was taken is stored, counts once, and in the order in which events were taken, whatever happens to NATS
-//!   meanwhile; or its [`Receipt`], the log and [`Producer::shutdown`] say that it was not. It does not outlive the
-//!   process: what must, belongs into the producer's own database until its receipt has come.
+//! Guarantees of a [`Producer`]:
+//! - An accepted event is stored once and in order, whatever happens to NATS. Otherwise its [`Receipt`], the log and
+//!   [`Producer::shutdown`] report that it is not stored. The buffer does not survive the process. If an event must
+//!   survive it, keep it in the producer's own database until its receipt is complete.
 //! - Once: an event whose answer was lost is stored again, with the same id, and the projector drops the repetition, as
-//!   long as no outage is longer than `streams.duplicate_window`, two minutes unless configured otherwise.
-//! - In order: within a burst of [`Settings::in_flight`] events, NATS may lose one and store those behind it if
-//!   the stream's leader changes in these milliseconds. `in_flight(1)` rules that out, at one round trip per event.
-//! - It takes no more memory than [`Settings::buffer`] events: who has more waits, or is given the event back.
-//! - It asks for no more than permission to publish `events.<tenant>.*.*` and to subscribe to its own inbox.
+//!   long as no outage is longer than `streams.duplicate_window` (two minutes by default).
+//! - In order: within a burst of [`Settings::in_flight`] events, NATS may lose one and store those after it if the
+//!   stream's leader changes in these milliseconds. `in_flight(1)` excludes that, at one round trip per event.
+//! - Memory is bounded by [`Settings::buffer`] events: a caller with more waits, or gets the event back.
+//! - The only permissions needed are to publish `events.<tenant>.*.*` and to subscribe to the producer's own inbox.
 
 pub mod blocking;
 pub mod catalog;

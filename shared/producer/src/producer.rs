@@ -1,4 +1,4 @@
-//! The producer: what is taken, and what is refused at once.
+//! The producer: it checks events and buffers them.
 
 use std::time::Duration;
 
@@ -13,23 +13,22 @@ use crate::event::Event;
 use crate::queue::{Queue, Receipt, Slot, Stored};
 use crate::settings::Settings;
 
-/// Publishes a tenant's events; one per process is enough, shared behind an `Arc`.
+/// Publishes a tenant's events. One per process is enough, shared behind an `Arc`.
 ///
-/// End it with [`Self::shutdown`]. Dropping it instead ends it at once, and what has not been stored is counted
-/// in the log.
+/// End it with [`Self::shutdown`]. Dropping it ends it at once; the log then counts the events that are not stored.
 #[derive(Debug)]
 pub struct Producer {
     tenant: Tenant,
     source: String,
-    /// The tenant's catalog, if events are checked by it.
+    /// The tenant's catalog, if events are checked.
     catalogs: Option<Catalogs>,
     max_event_bytes: usize,
     queue: Queue,
 }
 
 impl Producer {
-    /// Connects, so that a wrong address or credentials show at once; from then on NATS may come and go. Call it
-    /// on the tokio runtime that the producer is to work on.
+    /// Connects, so that a wrong address or wrong credentials show at once. Later interruptions of NATS are handled.
+    /// Call it on the tokio runtime on which the producer runs.
     pub async fn connect(tenant: &str, mut settings: Settings) -> Result<Self, ConnectError> {
         let tenant = Tenant::parse(tenant)?;
         let catalogs = match settings.catalog.take() {
@@ -50,21 +49,21 @@ impl Producer {
         Ok(Self { tenant, source, catalogs, max_event_bytes, queue: Queue::open(settings).await? })
     }
 
-    /// Publishes an event and returns when it is stored, however long NATS is away. Whoever stops waiting does not
-    /// know whether it will be; to publish it again with the same id does no harm.
+    /// Publishes an event and returns when it is stored, however long NATS is unavailable. If the future is dropped,
+    /// the result is unknown; publishing the event again with the same id is safe.
     pub async fn publish(&self, event: Event) -> Result<Stored, PublishError> {
         self.enqueue(event).await?.stored().await
     }
 
-    /// Has an event published, behind all that were taken before, and returns when there is room for it. What
-    /// becomes of it is said by the receipt.
+    /// Puts an event into the buffer, after all earlier ones, and returns when there is room for it. The receipt gives
+    /// the result.
     pub async fn enqueue(&self, event: Event) -> Result<Receipt, PublishError> {
-        // Before there is room, so that nobody waits for what is refused.
+        // This is checked first, so that the caller does not wait for room for an event that is refused.
         let outgoing = self.prepare(&event)?;
         self.queue.push(self.queue.slot().await?, event.id, outgoing)
     }
 
-    /// As [`Self::enqueue`], but gives the event back if there is no room.
+    /// Puts an event into the buffer, or returns it if there is no room.
     pub fn try_enqueue(&self, event: Event) -> Result<Receipt, PublishError> {
         let slot = match self.queue.try_slot()? {
             Slot::Free(slot) => slot,
@@ -74,12 +73,12 @@ impl Producer {
         self.queue.push(slot, event.id, outgoing)
     }
 
-    /// Returns when everything that was taken until now is stored or refused.
+    /// Returns when all events in the buffer are stored or refused.
     pub async fn flush(&self) -> Result<(), PublishError> {
         self.queue.flush().await
     }
 
-    /// Takes no more events, gives those that wait this long to be stored, and says which were not.
+    /// Stops accepting events, waits this long until the others are stored, and returns those without a known result.
     pub async fn shutdown(&self, within: Duration) -> Result<(), Unstored> {
         match self.queue.close(within).await {
             events if events.is_empty() => Ok(()),
@@ -87,7 +86,7 @@ impl Producer {
         }
     }
 
-    /// The event as it is sent, if the projector will take it.
+    /// Returns the event as it is sent, if the projector would accept it.
     fn prepare(&self, event: &Event) -> Result<OutgoingEvent, PublishError> {
         let name = EventName::parse(&event.name).ok_or_else(|| {
             let text = format!("event {:?} is not of the form entity.action", event.name);
@@ -110,7 +109,7 @@ impl Producer {
         };
         self.check(&raw).map_err(PublishError::Rejected)?;
         Ok(OutgoingEvent {
-            // CloudEvents are the same if source and id are.
+            // CloudEvents with the same source and id are the same event.
             message_id: format!("{}/{}/{}", self.tenant, self.source, event.id),
             trace_parent: trace_parent(),
             subject: raw.subject,
@@ -126,7 +125,7 @@ impl Producer {
     }
 }
 
-/// The span in which an event is published, so that its messages belong to the same trace.
+/// The span in which an event is published. Its messages belong to the same trace.
 fn trace_parent() -> Option<String> {
     let mut found = None;
     tidings_propagation::inject(&Span::current(), |name, value| {

@@ -1,7 +1,7 @@
-//! The events that wait to be stored: bounded, in order, and none forgotten.
+//! The queue of events to store: bounded, ordered and lossless.
 //!
-//! An event has a slot from when it is taken until what becomes of it is known, so slots bound what waits and what is
-//! on its way together.
+//! An event has a slot from its acceptance until its result is known. So slots bound the waiting events and those in
+//! flight together.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ use crate::drain::Drain;
 use crate::error::{ConnectError, NotStored, PublishError};
 use crate::settings::Settings;
 
-/// Where an event is.
+/// The result of a stored event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// The event's id.
@@ -26,7 +26,7 @@ pub struct Stored {
     pub sequence: u64,
 }
 
-/// For an event that was taken. It may be dropped: the event is stored all the same, and if it is not, the log says so.
+/// A receipt for an accepted event. It may be dropped: the event is stored all the same, and a failure is logged.
 #[derive(Debug)]
 pub struct Receipt {
     id: String,
@@ -40,7 +40,7 @@ impl Receipt {
         &self.id
     }
 
-    /// Returns when the event is stored, or is known not to be.
+    /// Returns when the event is stored, or when it is known that it is not.
     pub async fn stored(self) -> Result<Stored, PublishError> {
         let id = self.id;
         match self.answer.await {
@@ -51,10 +51,10 @@ impl Receipt {
     }
 }
 
-/// Where it was stored, or why NATS never takes it.
+/// The sequence, or why NATS refuses the event permanently.
 pub(crate) type Answer = Result<u64, String>;
 
-/// An event that waits.
+/// A waiting event.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) id: String,
@@ -73,10 +73,10 @@ pub(crate) enum Slot {
 pub(crate) struct Queue {
     slots: Arc<Semaphore>,
     limit: usize,
-    /// Has as much room as there are slots, so that whoever has one never finds it full.
+    /// Its capacity is the number of slots, so that a slot's owner can always send.
     entries: mpsc::Sender<Entry>,
     taken: AtomicU64,
-    /// How many of those that were taken are stored or refused.
+    /// The number of accepted events that are stored or refused.
     done: watch::Receiver<u64>,
     task: Mutex<Option<JoinHandle<Vec<NotStored>>>>,
     end: CancellationToken,
@@ -121,7 +121,7 @@ impl Queue {
         event: OutgoingEvent,
     ) -> Result<Receipt, PublishError> {
         let (answer, answered) = oneshot::channel();
-        // Counted before it is there: a flush then waits for one too many rather than for one too few.
+        // It is counted before it is queued: a flush may wait for one event too many, never for one too few.
         self.taken.fetch_add(1, Ordering::SeqCst);
         let entry = Entry { id: id.clone(), event, answer, _slot: slot };
         self.entries.try_send(entry).map_err(|_| PublishError::Closed)?;
@@ -134,10 +134,10 @@ impl Queue {
         done.wait_for(|done| *done >= taken).await.map(drop).map_err(|_| PublishError::Closed)
     }
 
-    /// What is not known to be stored when the time is over.
+    /// Closes the queue and returns the events without a known result after this time.
     pub(crate) async fn close(&self, within: Duration) -> Vec<NotStored> {
         self.slots.close();
-        // What is left when the time is over is in the task's hands.
+        // After a timeout, the task returns the remaining events.
         let _ = timeout(within, self.flush()).await;
         self.end.cancel();
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -1,4 +1,4 @@
-//! How a producer works.
+//! Settings of a producer.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::ConnectOptions;
 use tidings_catalog::Catalog;
 
-/// How a producer works. What is not said is as the methods' documentation states.
+/// Settings of a producer. The methods document the defaults.
 pub struct Settings {
     pub(crate) servers: String,
     pub(crate) source: String,
@@ -20,8 +20,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// For NATS at `servers`, `nats://host:port`, several separated by commas; `source` is the CloudEvents source
-    /// of all events: who says it, such as `/incidents`. Two producers with one source have to have different ids.
+    /// Creates settings for the NATS servers `servers`, `nats://host:port`, several separated by commas. `source` is
+    /// the CloudEvents source of all events, such as `/incidents`. Producers with the same source must use different
+    /// ids.
     #[must_use]
     pub fn new(servers: impl Into<String>, source: impl Into<String>) -> Self {
         Self {
@@ -37,46 +38,46 @@ impl Settings {
         }
     }
 
-    /// Connects with these credentials, certificates and timeouts, such as
-    /// `ConnectOptions::with_credentials_file("ops-producer.creds").await?`. How to reconnect, the callback for
-    /// events and the inbox prefix are the producer's own.
+    /// Sets credentials, certificates and timeouts, such as
+    /// `ConnectOptions::with_credentials_file("ops-producer.creds").await?`. The producer sets the reconnection policy,
+    /// the event callback and the inbox prefix itself.
     #[must_use]
     pub fn options(self, options: ConnectOptions) -> Self {
         Self { options, ..self }
     }
 
-    /// Answers come to inboxes that begin like this; the NATS user must be permitted to subscribe to `<prefix>.>`.
-    /// `_INBOX_<tenant>_producer` unless told otherwise, for users that may hear nothing else.
+    /// Sets the prefix of inboxes for answers. The NATS user needs permission to subscribe to `<prefix>.>`. The default
+    /// is `_INBOX_<tenant>_producer`, for users that may subscribe to nothing else.
     #[must_use]
     pub fn inbox_prefix(self, prefix: impl Into<String>) -> Self {
         Self { inbox_prefix: Some(prefix.into()), ..self }
     }
 
-    /// Refuses what the projector would reject by this catalog. Without one, only what is no event at all.
+    /// Refuses events that the projector would reject by this catalog. Without one, only malformed events are refused.
     #[must_use]
     pub fn catalog(self, catalog: Catalog) -> Self {
         Self { catalog: Some(catalog), ..self }
     }
 
-    /// How many events may be on their way or waiting to be, at least 1. 10,000 unless told otherwise.
+    /// Sets the maximum number of events that are waiting or in flight, at least 1. The default is 10,000.
     #[must_use]
     pub fn buffer(self, events: usize) -> Self {
         Self { buffer: events.clamp(1, tokio::sync::Semaphore::MAX_PERMITS), ..self }
     }
 
-    /// How many events may be on their way at once, 1 to 4,096. 256 unless told otherwise.
+    /// Sets the maximum number of events in flight, 1 to 4,096. The default is 256.
     #[must_use]
     pub fn in_flight(self, events: usize) -> Self {
         Self { in_flight: events.clamp(1, 4_096), ..self }
     }
 
-    /// The largest event, in bytes: `projector.max_event_bytes`. 1 MiB unless told otherwise.
+    /// Sets the largest event, in bytes: `projector.max_event_bytes`. The default is 1 MiB.
     #[must_use]
     pub fn max_event_bytes(self, bytes: usize) -> Self {
         Self { max_event_bytes: bytes, ..self }
     }
 
-    /// How long NATS may take to answer before it is asked anew. 5 seconds unless told otherwise.
+    /// Sets how long to wait for an answer of NATS before the event is sent again. The default is 5 seconds.
     #[must_use]
     pub fn patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
@@ -84,7 +85,7 @@ impl Settings {
 }
 
 impl fmt::Debug for Settings {
-    /// Without the options, which have secrets.
+    /// Omits the options, which contain secrets.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Settings")

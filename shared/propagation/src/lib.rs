@@ -1,7 +1,8 @@
-//! Traces across processes: W3C Trace Context (`traceparent`, `tracestate`) in and out of headers of any kind.
+//! Propagates traces across processes: it reads W3C Trace Context (`traceparent`, `tracestate`) from headers of any
+//! kind and writes it there.
 //!
-//! A header map is two closures here, one that looks a name up and one that inserts, so that neither NATS nor HTTP
-//! types are needed. Without tracing, both functions do nothing.
+//! Two closures represent a header map, one for lookup and one for insertion, so that this crate needs no types of NATS
+//! or HTTP. If tracing is disabled, both functions do nothing.
 
 use std::marker::PhantomData;
 
@@ -11,27 +12,27 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// The target of spans that only traces are about. No log line stands in one, so nothing is made of them, at no cost,
-/// unless something is traced.
+/// The target of spans that only traces need. No log line is inside such a span, so the span is not created unless
+/// tracing is enabled, and costs nothing otherwise.
 pub const TRACES_ONLY: &str = "tidings::traces";
 
-/// Makes `span` a child of the span that the headers name; without a valid `traceparent` it stays as it is.
+/// Makes `span` a child of the span in the headers. Without a valid `traceparent` it stays unchanged.
 ///
-/// Call it before the span is first entered: from then on its parent is fixed.
+/// Call it before the span is first entered: its parent is fixed then.
 ///
-/// `lookup` gets a header's value by its lower-case name.
+/// `lookup` returns a header's value by its lower-case name.
 pub fn continue_trace<'headers>(span: &Span, lookup: impl Fn(&str) -> Option<&'headers str>) {
     if span.is_disabled() {
         return;
     }
     let parent = TraceContextPropagator::new().extract(&Lookup(lookup, PhantomData));
     if parent.span().span_context().is_valid() {
-        // It fails only where nothing is traced, or where the span was entered before.
+        // It fails only if tracing is disabled, or if the span was entered before.
         let _ = span.set_parent(parent);
     }
 }
 
-/// Hands the headers that name `span` as parent to `insert`, with lower-case names.
+/// Calls `insert` with the headers that make `span` the parent. Their names are lower-case.
 pub fn inject(span: &Span, insert: impl FnMut(&str, String)) {
     if span.is_disabled() {
         return;
@@ -46,7 +47,7 @@ impl<'headers, F: Fn(&str) -> Option<&'headers str>> Extractor for Lookup<'heade
         (self.0)(key)
     }
 
-    /// Trace Context asks for its headers by name.
+    /// Trace Context looks its headers up by name.
     fn keys(&self) -> Vec<&str> {
         Vec::new()
     }

@@ -1,9 +1,8 @@
-//! What a client says: JSON objects whose verb is `action`, or `type` where there is no `action`.
+//! Client messages: JSON objects whose verb is `action`, or `type` if there is no `action`.
 //!
-//! Strict about the members that it reads (a wrong type is an error that says what was expected),
-//! lenient about members that it does not know, unless they are taken for one that narrows what is asked for. Where
-//! a member is optional, `null` is as good as its absence. Verbs of the tenant's own catalog are not
-//! interpreted here: [`ClientMessage::Other`] keeps the whole object for the gateway.
+//! A known member of the wrong type is an error that names the expected type. Unknown members are ignored, unless they
+//! look like a misspelled filter or topic list. At an optional member, `null` counts as absent. Verbs of the tenant's
+//! catalog are not interpreted here: [`ClientMessage::Other`] keeps the whole object for the gateway.
 
 mod beginning;
 mod fault;
@@ -19,10 +18,10 @@ pub use self::fault::{Fault, Refused};
 use crate::Filter;
 use crate::error::{MessageId, quoted};
 
-/// The JSON object that a client sent.
+/// The JSON object of a client's message.
 pub type Object = Map<String, Value>;
 
-/// Bounds on what one message may contain; the length of the whole message is the frame reader's.
+/// Limits for the contents of one message. The frame reader limits its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Topics in one message.
@@ -41,57 +40,57 @@ impl Default for Limits {
     }
 }
 
-/// One message of a client.
+/// A client's message with its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The message's own id, for the answer.
+    /// The message's own id, which the answer repeats.
     pub id: Option<MessageId>,
-    /// What the client wants.
+    /// The message.
     pub message: ClientMessage,
 }
 
-/// What a client wants.
+/// A parsed client message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientMessage {
-    /// `subscribe`: hear these topics, narrowed by the filter.
+    /// `subscribe`: receive these topics, restricted by the filter.
     Subscribe {
         /// Names of topics, in the client's order.
         topics: Vec<String>,
-        /// Empty when the client gave no `filters`.
+        /// Empty if the client gave no `filters`.
         filter: Filter,
     },
-    /// `unsubscribe`: hear these topics no longer.
+    /// `unsubscribe`: stop receiving these topics.
     Unsubscribe {
         /// Names of topics, in the client's order.
         topics: Vec<String>,
     },
-    /// `ping`: answer with `pong`.
+    /// `ping`: asks for a `pong`.
     Ping,
-    /// `ack`: everything up to and including this sequence was received.
+    /// `ack`: the client has received everything up to and including this sequence.
     Ack {
         /// The member `seq`.
         sequence: u64,
     },
-    /// `authenticate`: a fresh token for the live connection.
+    /// `authenticate`: a new token for the live connection.
     Authenticate {
         /// The member `token`.
         token: Token,
     },
-    /// Any other verb: the catalog's routes and what clients may publish.
+    /// Any other verb: a route of the catalog, or a client publication.
     Other {
         /// The verb.
         verb: String,
-        /// The whole message, the verb included.
+        /// The whole message, including the verb.
         object: Object,
     },
 }
 
-/// A token as the client sent it; its debug form does not show it, so that no log can.
+/// A token as the client sent it. `Debug` hides it, so that it does not get into logs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// The token itself.
+    /// The token's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -104,7 +103,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Reads one text message.
+/// Parses one text message.
 pub fn parse(text: &str, limits: &Limits) -> Result<Request, Refused> {
     let without_id = |fault| Refused { id: None, fault };
     let object = match json::parse(text.as_bytes()) {
@@ -148,12 +147,12 @@ fn verb(object: &Object) -> Result<String, Fault> {
     }
 }
 
-/// A member that is there and not `null`.
+/// Returns a member that is present and not `null`.
 fn present<'o>(object: &'o Object, member: &str) -> Option<&'o Value> {
     object.get(member).filter(|value| !value.is_null())
 }
 
-/// Passed over, a filter that is misspelled would let everything through.
+/// Refuses misspelled members: without its filter, a subscription would receive everything.
 fn well_named(object: &Object) -> Result<(), Fault> {
     for found in object.keys() {
         let stem = found.to_ascii_lowercase();
@@ -167,11 +166,11 @@ fn well_named(object: &Object) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Where a message's own id may be. The most specific name wins, because a route may use `id` for the thing that it asks
-/// about.
+/// The members that may hold a message's own id, most specific first, because a route may use `id` for the object that
+/// it asks about.
 const ID_MEMBERS: [&str; 3] = ["message_id", "messageId", "id"];
 
-/// The id that a value is, if it is one.
+/// Returns the value as an id, if it is one.
 fn identify(value: &Value, limits: &Limits) -> Option<MessageId> {
     let id = match value {
         Value::String(text) => MessageId::Text(text.clone()),
@@ -239,7 +238,7 @@ fn filter(object: &Object, limits: &Limits) -> Result<Filter, Fault> {
     filters.iter().filter(|(_, value)| !value.is_null()).map(attribute).collect()
 }
 
-/// Numbers have the spelling that attributes have.
+/// Numbers are spelled as in attributes.
 fn filter_value(value: &Value) -> Option<String> {
     match value {
         Value::Number(number) => Some(number::canonical(number)),
@@ -286,7 +285,7 @@ fn token(object: &mut Object) -> Result<Token, Fault> {
     }
 }
 
-/// The text that a filter's value is compared as; numbers keep the digits that the client wrote.
+/// Returns the text that a filter's value is compared as. Numbers keep the client's digits.
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

@@ -1,17 +1,17 @@
-//! Why the gateway closes a connection, as a code in a band that tells the client what to do next.
+//! Close codes: why the gateway closes a connection, and what the client does next.
 //!
-//! A client needs no list of codes: [`reconnect`] decides from the number alone, so that a code
-//! added later in a documented band is understood by clients written before it.
+//! The code's band decides whether a client reconnects ([`reconnect`]). So clients understand codes that are added
+//! later.
 //!
-//! Codes of 4000 to 4499 report a condition that passes, codes of 4500 to 4999 one that another attempt does not change.
-//! Codes below 3000 are RFC 6455, section 7.4.1, and the IANA registry of WebSocket close codes;
-//! 4000–4999 are for private use (section 7.4.2).
+//! Codes from 4000 to 4499 report a temporary condition. After codes from 4500 to 4999 another attempt fails in the
+//! same way. Codes below 3000 are defined by RFC 6455, section 7.4.1, and the IANA registry of WebSocket close codes.
+//! Codes from 4000 to 4999 are for private use (section 7.4.2).
 
 use std::ops::RangeInclusive;
 
 use strum::VariantArray;
 
-/// Application codes after which a client connects again, waiting longer each time.
+/// Application codes after which a client reconnects, with growing delays.
 const RECONNECT_BAND: RangeInclusive<u16> = 4000..=4499;
 
 /// Why the gateway closes a connection.
@@ -20,7 +20,7 @@ const RECONNECT_BAND: RangeInclusive<u16> = 4000..=4499;
 pub enum CloseCode {
     /// The client closed the connection.
     Normal = 1000,
-    /// The gateway stops.
+    /// The gateway is stopping.
     GoingAway = 1001,
     /// The client broke RFC 6455.
     ProtocolError = 1002,
@@ -32,7 +32,7 @@ pub enum CloseCode {
     TryAgainLater = 1013,
     /// The token expired.
     TokenExpired = 4001,
-    /// The client went on after `RATE_LIMITED`.
+    /// The client sent more messages after `RATE_LIMITED`.
     RateLimitExceeded = 4002,
     /// The connection reached `gateway.max_connection_age`.
     ConnectionAge = 4003,
@@ -47,7 +47,7 @@ pub enum CloseCode {
 }
 
 impl CloseCode {
-    /// When the gateway closes with this code, for the documents.
+    /// Describes when the gateway closes with this code, for the documents.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
@@ -76,17 +76,17 @@ impl From<CloseCode> for u16 {
     }
 }
 
-/// What a client does after a connection was closed.
+/// What a client does after its connection was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reconnect {
-    /// Connect again, waiting longer after each failure.
+    /// Reconnect, with a growing delay after each failure.
     WithBackoff,
-    /// Do not connect again by itself: the same would happen.
+    /// Do not reconnect automatically: it would fail in the same way.
     No,
 }
 
-/// What a client does after a close with this code; `None` is a connection that ended without a
-/// code (1005) or without a Close frame at all (1006).
+/// Returns what a client does after a close with this code. `None` is a connection that ended without a code (1005) or
+/// without a Close frame (1006).
 #[must_use]
 pub fn reconnect(code: Option<u16>) -> Reconnect {
     match code {
@@ -96,8 +96,8 @@ pub fn reconnect(code: Option<u16>) -> Reconnect {
     }
 }
 
-/// Whether a peer may send this code in a Close frame: RFC 6455, section 7.4, keeps 1005, 1006
-/// and 1015 for local use and leaves 1004 undefined; 1012 to 1014 were registered later.
+/// Returns whether a peer may send this code in a Close frame. RFC 6455, section 7.4, reserves 1005, 1006 and 1015 for
+/// local use and leaves 1004 undefined; 1012 to 1014 were registered later.
 pub(crate) fn may_be_sent(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }

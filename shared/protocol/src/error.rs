@@ -1,10 +1,9 @@
-//! Errors as clients see them, in the form of the ops contract.
+//! Errors for clients, in the form of the ops contract.
 //!
 //! `{"type":"error","action":"created","data":{"code":…,"message":…,"original_message_id":…},"timestamp":…}`
 //!
-//! What cannot be understood or is not allowed is answered, never dropped. The code is for
-//! programs and never changes its meaning; the message is for people: what happened, the value,
-//! what was expected.
+//! A message that is not understood or not permitted is answered, never dropped. The code is for programs, and its
+//! meaning never changes. The message is for people: what happened, the value, what was expected.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use time::OffsetDateTime;
 
 use crate::timestamp::rfc3339;
 
-/// What went wrong, for programs; on the wire in capitals, such as `INVALID_MESSAGE`.
+/// The code of an error, for programs. On the wire it is in capitals, such as `INVALID_MESSAGE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 #[expect(missing_docs, reason = "`meaning` describes every variant, for the documents, too")]
@@ -45,7 +44,7 @@ impl ErrorCode {
         self.into()
     }
 
-    /// When a client receives this code, for the documents.
+    /// Describes when a client receives this code, for the documents.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
@@ -78,7 +77,7 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// The id that a client gave its message; it comes back unchanged.
+/// The id that a client gave its message. The answer repeats it unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(untagged)]
 pub enum MessageId {
@@ -106,7 +105,7 @@ impl From<MessageId> for Value {
     }
 }
 
-/// One error for one client.
+/// An error message to a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorMessage {
     code: ErrorCode,
@@ -116,12 +115,12 @@ pub struct ErrorMessage {
 }
 
 impl ErrorMessage {
-    /// An error that answers no particular message.
+    /// Creates an error that answers no particular message.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), original_message_id: None, details: Map::new() }
     }
 
-    /// `RATE_LIMITED`, with the time to wait in whole milliseconds, rounded up.
+    /// Creates a `RATE_LIMITED` error with the time to wait in whole milliseconds, rounded up.
     #[must_use]
     pub fn rate_limited(message: impl Into<String>, retry_after: Duration) -> Self {
         let milliseconds = retry_after.as_nanos().div_ceil(1_000_000);
@@ -129,14 +128,14 @@ impl ErrorMessage {
             .with_detail("retry_after_ms", u64::try_from(milliseconds).unwrap_or(u64::MAX))
     }
 
-    /// Names the message that caused it; left out on the wire when the client gave no id.
+    /// Sets the id of the message that caused the error. Without an id the member is omitted.
     #[must_use]
     pub fn in_reply_to(mut self, id: Option<MessageId>) -> Self {
         self.original_message_id = id;
         self
     }
 
-    /// Adds a member to `data`; the members of every error keep their own value.
+    /// Adds a member to `data`. The standard members of an error cannot be replaced.
     #[must_use]
     pub fn with_detail(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
@@ -149,7 +148,7 @@ impl ErrorMessage {
         self.code
     }
 
-    /// What it tells people.
+    /// The message for people.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
@@ -171,7 +170,7 @@ impl ErrorMessage {
     }
 }
 
-/// A value as error messages show it: quoted, escaped, and cut after 64 characters.
+/// Formats a value for an error message: quoted, escaped, and cut after 64 characters.
 #[must_use]
 pub fn quoted(value: &str) -> String {
     const SHOWN: usize = 64;

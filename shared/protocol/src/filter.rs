@@ -1,39 +1,36 @@
-//! What a subscription narrows its topics to.
+//! Filters of subscriptions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tidings_model::{Attribute, Attributes};
 
-/// For each attribute, the values of which an envelope must have one; values compare as text.
+/// For each attribute, the allowed values; an envelope must have one of them. Values are compared as text.
 ///
-/// Equal filters are equal values whatever order the client wrote them in, so a gateway evaluates
-/// one filter once for all connections that share it.
+/// Filters that the client wrote in different orders are equal, so a gateway evaluates one filter once for all
+/// connections that share it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Filter(BTreeMap<String, BTreeSet<String>>);
 
 impl Filter {
-    /// Whether nothing is constrained.
+    /// Returns whether the filter constrains nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The attributes that are constrained.
+    /// The constrained attributes.
     pub fn attributes(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
-    /// Whether an envelope with these attributes passes: every attribute that both name must have
-    /// one of the filter's values.
+    /// Returns whether an envelope with these attributes passes. Each attribute of the filter that the envelope has
+    /// must have one of the filter's values. If the envelope has several values of an attribute, one of them suffices.
     ///
-    /// An envelope may have several values of an attribute: then one of them must be one of the filter's.
-    ///
-    /// An attribute that the envelope does not have does not constrain it. The ops contract
-    /// subscribes to incidents, tasks and alerts with `environment` and `squad` at once, but an
-    /// incident has only a squad and an alert only an environment: if an absent attribute kept an
-    /// envelope out, that subscription would never receive anything.
+    /// An attribute that the envelope lacks does not exclude it. The ops contract subscribes to incidents, tasks and
+    /// alerts with `environment` and `squad` at once, but an incident has only a squad and an alert only an
+    /// environment. If an absent attribute excluded an envelope, that subscription would never receive anything.
     #[must_use]
     pub fn matches(&self, attributes: &Attributes) -> bool {
         let passes = |values: &BTreeSet<String>, attribute: &Attribute| {

@@ -1,9 +1,9 @@
-//! RFC 6455 framing for a server: [`frame`] and its kin write, [`Inbound`] reads.
+//! RFC 6455 framing for a server: [`frame`] and its variants write, [`Inbound`] reads.
 //!
-//! Envelopes are framed once and their bytes shared by all connections, and a connection that
-//! waits owns no read buffer; that is why the gateway does not let a WebSocket library own its
-//! sockets. The one extension is permessage-deflate (RFC 7692), whose offers [`crate::extensions`] answers:
-//! [`Deflater`] and [`Inflater`] belong to no connection. Section numbers in this module are those of RFC 6455.
+//! An envelope is framed once and its bytes are shared by all connections. An idle connection has no read buffer. Both
+//! require that no WebSocket library owns the gateway's sockets. The only extension is permessage-deflate (RFC 7692),
+//! which [`crate::extensions`] negotiates: [`Deflater`] and [`Inflater`] are shared by connections. Section numbers in
+//! this module are those of RFC 6455.
 
 mod deflate;
 mod header;
@@ -21,7 +21,7 @@ const MAX_CONTROL_PAYLOAD: usize = 125;
 /// The reserved bit that marks the first frame of a compressed message (RFC 7692, section 6).
 const COMPRESSED: u8 = 0b0100_0000;
 
-/// What a frame carries (section 5.2).
+/// The type of a frame (section 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Opcode {

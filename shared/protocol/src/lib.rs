@@ -1,7 +1,7 @@
-//! What travels on a client connection: frames, client messages, errors and close codes.
+//! The client protocol: frames, client messages, errors and close codes.
 //!
-//! Everything here is pure: bytes and text in, bytes and text out. No I/O and no clock; whoever
-//! sends a message passes the time in. What a message *does* is decided by the gateway.
+//! This crate is pure: bytes and text in, bytes and text out. It has no I/O and no clock; the caller passes the time
+//! in. The gateway decides what a message *does*.
 
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests read what they have written"))]
 

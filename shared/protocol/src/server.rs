@@ -1,7 +1,7 @@
-//! What the gateway says besides envelopes and errors, and the subprotocol that asks for it.
+//! Messages of the gateway besides envelopes and errors, and the subprotocol that enables them.
 //!
-//! A plain client hears only the answers to what it asked of its own accord: `pong` and `published`. A client of `tidings.v1` hears all of them; it tells them
-//! from envelopes by the absent `seq`.
+//! A plain client receives only the answers that it needs: `pong` and `published`. A client of `tidings.v1` receives
+//! all messages. Unlike envelopes they have no `seq`.
 
 use serde_json::{Map, Value, json};
 use tidings_model::Position;
@@ -10,91 +10,91 @@ use time::OffsetDateTime;
 use crate::error::MessageId;
 use crate::timestamp::rfc3339;
 
-/// The subprotocol whose clients get `seq` and `id` in each body, and control messages.
+/// The subprotocol of sequenced clients: they get `seq` and `id` in each body, and control messages.
 pub const SUBPROTOCOL: &str = "tidings.v1";
 
-/// The subprotocol to answer a `Sec-WebSocket-Protocol` header with, if the client offers it.
+/// Returns the subprotocol for the answer to a `Sec-WebSocket-Protocol` header, if the client offers it.
 ///
-/// The value is a list separated by commas; names are compared exactly (RFC 6455, section 4.2.2).
+/// The header is a list separated by commas. Names are compared exactly (RFC 6455, section 4.2.2).
 #[must_use]
 pub fn choose_subprotocol(offered: &str) -> Option<&'static str> {
     offered.split(',').any(|name| name.trim_matches([' ', '\t']) == SUBPROTOCOL).then_some(SUBPROTOCOL)
 }
 
-/// A message of the gateway itself.
+/// A message of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerMessage<'a> {
     /// The answer to `ping`.
     Pong {
-        /// The id of the message that it answers.
+        /// The id of the `ping`.
         original_message_id: Option<MessageId>,
     },
-    /// The first message: who the gateway takes the client for, and where it stands.
+    /// The first message: the client's consumer and position.
     Welcome {
-        /// Where delivery goes on from.
+        /// The position after which delivery continues.
         position: Position,
         /// The durable consumer's name.
         consumer: &'a str,
-        /// When the token expires and the connection ends, unless a fresh one is sent.
+        /// When the token expires and the connection ends, unless the client sends a new one.
         expires: Option<OffsetDateTime>,
     },
     /// The answer to `subscribe`.
     Subscribed {
-        /// Every topic that the connection is subscribed to now.
+        /// All topics that the connection is subscribed to now.
         topics: &'a [&'a str],
-        /// The id of the message that it answers.
+        /// The id of the `subscribe`.
         original_message_id: Option<MessageId>,
     },
     /// The answer to `unsubscribe`.
     Unsubscribed {
-        /// Every topic that the connection is still subscribed to.
+        /// All topics that the connection is still subscribed to.
         topics: &'a [&'a str],
-        /// The id of the message that it answers.
+        /// The id of the `unsubscribe`.
         original_message_id: Option<MessageId>,
     },
-    /// The answer to `authenticate`: the connection goes on with the fresh token.
+    /// The answer to `authenticate`: the connection uses the new token.
     Authenticated {
-        /// When the fresh token expires.
+        /// When the new token expires.
         expires: OffsetDateTime,
-        /// The id of the message that it answers.
+        /// The id of the `authenticate`.
         original_message_id: Option<MessageId>,
     },
-    /// The answer to what a client may say: it is an event now, and stored.
+    /// The answer to a client publication: the event is stored.
     Published {
-        /// The event's id, which is also that of the messages that it becomes.
+        /// The event's id. Its messages have the same id.
         id: &'a str,
-        /// The id of the message that it answers.
+        /// The id of the publication's message.
         original_message_id: Option<MessageId>,
     },
-    /// What was missed has been sent; from here on delivery is live.
+    /// All missed envelopes have been sent. Delivery is live from here on.
     CaughtUp {
         /// The position reached.
         position: Position,
     },
-    /// Envelopes that the client may have missed cannot be delivered; it refetches what it shows.
+    /// Envelopes that the client may have missed cannot be delivered. The client refetches its state.
     Gap {
-        /// The position that the client was taken to stand at.
+        /// The client's assumed position.
         from: Position,
-        /// The position that delivery goes on from.
+        /// The position after which delivery continues.
         to: Position,
-        /// Why.
+        /// The reason.
         reason: GapReason,
     },
-    /// The connection is about to end, because its gateway does or because it has reached its age.
+    /// The connection is about to end, because the gateway drains or the connection reached its maximum age.
     Draining {
-        /// When it ends and the client is to have its next connection, in milliseconds from now.
+        /// When the connection ends and the client should reconnect, in milliseconds from now.
         reconnect_in_ms: u64,
     },
 }
 
-/// Why envelopes are missing.
+/// Why envelopes cannot be delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GapReason {
-    /// `epoch`: the position is from another life of the stream.
+    /// `epoch`: the position belongs to another epoch of the stream.
     Epoch,
-    /// `future`: the position is beyond the newest envelope.
+    /// `future`: the position is after the newest envelope.
     Future,
-    /// `retention`: the position is older than what is kept.
+    /// `retention`: the position is older than the retained envelopes.
     Retention,
 }
 
@@ -111,7 +111,7 @@ impl GapReason {
 }
 
 impl ServerMessage<'_> {
-    /// The message as JSON: `action`, its own members, `timestamp`.
+    /// Returns the message as JSON: `action`, its own members, `timestamp`.
     #[must_use]
     pub fn to_json(&self, now: OffsetDateTime) -> String {
         let (action, members) = match self {
@@ -154,7 +154,7 @@ impl ServerMessage<'_> {
     }
 }
 
-/// Members that are `null` are left out, as everywhere in the protocol.
+/// Omits members that are `null`.
 fn envelope(action: &str, members: Value, now: OffsetDateTime) -> String {
     let mut message = Map::new();
     message.insert("action".to_owned(), action.into());

@@ -1,9 +1,9 @@
-//! The text of timestamps: RFC 3339 in UTC with `Z`, as the ops contract shows it.
+//! Formats timestamps: RFC 3339 in UTC with `Z`, as in the ops contract.
 
 use time::{OffsetDateTime, UtcOffset};
 
-/// `2025-01-17T16:00:00Z`, or `2025-01-17T16:00:00.120Z` where the milliseconds are not zero;
-/// what is finer than a millisecond is cut.
+/// Formats a time as `2025-01-17T16:00:00Z`, or as `2025-01-17T16:00:00.120Z` if the milliseconds are not zero.
+/// Fractions of a millisecond are cut.
 #[must_use]
 pub fn rfc3339(at: OffsetDateTime) -> String {
     let at = at.to_offset(UtcOffset::UTC);

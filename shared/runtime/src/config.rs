@@ -1,8 +1,9 @@
-//! One TOML file with `TIDINGS_*` variables over it, parsed and checked as a whole before anything is bound.
+//! The configuration: one TOML file, overridden by `TIDINGS_*` variables, parsed and checked as a whole before anything
+//! is bound.
 //!
-//! The JSON Schema of [`Config`] is the only description of what is allowed: it finds unknown keys and wrong values,
-//! tells how a variable's text becomes a value, and marks what is secret. [`load`] therefore reports every mistake at
-//! once, and a configuration that it returns needs no further checks.
+//! The JSON Schema of [`Config`] is the only description of valid values: it finds unknown keys and wrong values,
+//! determines how a variable's text becomes a value, and marks secrets. So [`load`] reports all mistakes at once, and
+//! the configuration that it returns needs no further checks.
 //!
 //! # File
 //! Sections and keys are the fields of [`Config`], e.g.
@@ -15,8 +16,8 @@
 //! Durations are text such as `"30s"`, `"5m"`, `"7d"`; sizes a number of bytes or text such as `"16 KiB"`. Relative
 //! paths start at the working directory.
 //!
-//! Who may sign tokens is either one secret for all tenants (`access.hs256_secret`), or a list, in which every issuer has
-//! the tenants that it may speak for:
+//! Tokens are signed either with one secret for all tenants (`access.hs256_secret`), or by issuers in a list. Each
+//! issuer has the tenants that it may issue tokens for:
 //! ```toml
 //! [access]
 //! sources = ["header", "subprotocol"]
@@ -43,7 +44,7 @@
 //! hs256_secret_file = "/run/secrets/backend"
 //! ```
 //!
-//! What a tenant's users may do can differ from what `[gateway]` says of everybody, under the same keys:
+//! The limits of a tenant's users can differ from those in `[gateway]`, under the same keys:
 //! ```toml
 //! [gateway.tenants.acme]
 //! connections_per_tenant = 10_000
@@ -52,9 +53,9 @@
 //!
 //! # Variables
 //! `TIDINGS_<SECTION>__<KEY>`, in capitals, with two underscores between the two: `TIDINGS_GATEWAY__LISTEN`. Lists are
-//! separated by commas; what consists of tables has no variables. An empty variable counts as not set. Any other variable that starts with `TIDINGS_` is a
-//! mistake, except those that Kubernetes sets by itself for a service of that name (`TIDINGS_GATEWAY_SERVICE_HOST`,
-//! `TIDINGS_GATEWAY_PORT_8080_TCP`, …), which never have two underscores in a row.
+//! separated by commas. Keys that consist of tables have no variables. An empty variable counts as not set. Any other
+//! variable that starts with `TIDINGS_` is a mistake, except those that Kubernetes sets for a service of that name
+//! (`TIDINGS_GATEWAY_SERVICE_HOST`, `TIDINGS_GATEWAY_PORT_8080_TCP`, …), which never have two underscores in a row.
 
 mod error;
 mod format;
@@ -80,19 +81,19 @@ use resolve::Conflict;
 use schema::Schema;
 use sources::Sources;
 
-/// The file that is read from the working directory, if it exists, when no other is named.
+/// The file that is read from the working directory if no file is named.
 pub const DEFAULT_FILE: &str = "tidings.toml";
 
-/// Whether a process can do its work without a secret in `[access]`.
+/// Whether a process needs a secret or an issuer in `[access]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretRule {
-    /// It checks tokens; neither a secret nor an issuer is a mistake.
+    /// The process verifies tokens, so it needs a secret or an issuer.
     Required,
-    /// It uses no tokens, or its caller supplies a secret of its own.
+    /// The process uses no tokens, or its caller supplies a secret.
     Optional,
 }
 
-/// What holds with this file and these variables, as a configuration file with every key; see [`load`].
+/// Returns the effective values of this file and these variables, as a configuration file with every key; see [`load`].
 pub fn effective<K, V>(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (K, V), IntoIter: Clone>,
@@ -109,11 +110,11 @@ where
     Ok(reference::with_values(&sources.to_value()))
 }
 
-/// Reads the configuration from `file` (else from [`DEFAULT_FILE`], if it exists) and the variables of `environment`,
+/// Loads the configuration from `file` (else from [`DEFAULT_FILE`], if it exists) and the variables of `environment`,
 /// which is usually [`std::env::vars_os`].
 ///
-/// Variables that start with `TIDINGS_` and belong to the caller must be filtered out of `environment`.
-/// The secret of a `hs256_secret_file` is in `hs256_secret` beside it afterwards.
+/// Variables that start with `TIDINGS_` and belong to the caller must be filtered out of `environment`. The secret in a
+/// `hs256_secret_file` is copied to `hs256_secret`.
 pub fn load<K, V>(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (K, V)>,
@@ -131,7 +132,7 @@ where
     sources.read_environment(environment, &schema, &mut mistakes);
 
     let wrong = schema.check(&sources);
-    // What is wrong is left out, so that the rest can still be checked for mistakes among keys.
+    // Wrong values are removed, so that conflicts between the other keys can still be found.
     wrong.iter().filter_map(ConfigError::key).for_each(|key| sources.remove(key));
     mistakes.extend(wrong);
 
@@ -142,7 +143,7 @@ where
             return Err(ConfigErrors::new(mistakes));
         }
     };
-    // What the file could not say, or a key that is wrong already, leaves nothing to compare with.
+    // A conflict is not reported if the file is unreadable or one of the conflict's keys is already wrong.
     let is_comparable = |conflict: &Conflict| {
         is_file_known && !mistakes.iter().filter_map(ConfigError::key).any(|key| conflict.concerns(key))
     };

@@ -1,8 +1,7 @@
-//! What every Tidings process needs before and after its own work: [`config`] says what to do,
-//! [`telemetry`] says what was done, [`visible`] keeps what others wrote from taking over a terminal or a log, and
-//! [`shutdown`] ends it all in an orderly way.
+//! What every Tidings process needs: configuration ([`config`]), logs and traces ([`telemetry`]), safe display of
+//! untrusted text ([`visible`]) and an orderly end ([`shutdown`]).
 //!
-//! Nothing here knows NATS, HTTP or a tenant; those crates take their section of [`config::Config`].
+//! This crate knows nothing of NATS, HTTP or tenants. The crates that do take their section of [`config::Config`].
 
 pub mod config;
 pub mod shutdown;

@@ -1,8 +1,7 @@
-//! The life of a process's tasks: each has a name, all are told to end together, and none is left behind unnoticed.
+//! The tasks of a process: each has a name, all are stopped together, and unfinished ones are reported.
 //!
-//! A signal asks for an end that takes its time: those who are served are moved elsewhere first. A fault,
-//! such as a task that panics, ends the process in the same order but without delay, because the rest cannot
-//! know what is missing now.
+//! A signal begins a slow shutdown, in which connections are first moved to other gateways. A fault, such as a panic of
+//! a task, stops the process in the same order but without delay, because the other tasks may depend on the failed one.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// A signal that asks the process to end.
+/// A signal that stops the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGINT, Ctrl-C.
@@ -25,7 +24,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// What a process that ends because of this signal exits with: 128 and the signal's number.
+    /// Returns the exit code of a process that this signal stops: 128 and the signal's number.
     #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
@@ -35,13 +34,13 @@ impl Signal {
     }
 }
 
-/// Tasks that did not end as they should; the process's exit code is not 0.
+/// The shutdown was not clean: tasks panicked or did not end in time. The process's exit code is not 0.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("shutdown was not clean: {}", self.describe())]
 pub struct Unclean {
-    /// Names of the tasks that panicked, in that order.
+    /// The tasks that panicked, in that order.
     pub panicked: Vec<String>,
-    /// Names of the tasks that had not ended in time, oldest first.
+    /// The tasks that did not end in time, oldest first.
     pub unfinished: Vec<String>,
 }
 
@@ -53,14 +52,14 @@ impl Unclean {
     }
 }
 
-/// The tasks of a process and the word to end them. Clones are the same shutdown.
+/// The tasks of a process and the signal to stop them. Clones refer to the same shutdown.
 ///
-/// For tasks that live as long as the process. What comes and goes in numbers, such as a task per connection, belongs
-/// to a tracker of its own, which such a task waits for.
+/// It is for tasks that live as long as the process. Tasks that come and go in large numbers, such as one per
+/// connection, belong to their own tracker, which one of these tasks waits for.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     token: CancellationToken,
-    /// No time is left to move anybody elsewhere; never without `token`.
+    /// Cancelled when no time is left to move connections; never without `token`.
     urgent: CancellationToken,
     tracker: TaskTracker,
     ledger: Arc<Mutex<Ledger>>,
@@ -75,14 +74,14 @@ struct Ledger {
 }
 
 impl Shutdown {
-    /// No tasks yet, not triggered.
+    /// Creates a shutdown without tasks that was not triggered.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Runs `task` under `name`. It should end soon after [`Shutdown::triggered`]; ending earlier is fine. If it panics,
-    /// that is logged and triggers the shutdown.
+    /// Runs `task` under `name`. The task should end soon after [`Shutdown::triggered`], and may end earlier. A panic
+    /// is logged and triggers the shutdown.
     pub fn spawn<F>(&self, name: impl Into<Cow<'static, str>>, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -91,7 +90,7 @@ impl Shutdown {
         let entry = Entry::new(Arc::clone(&self.ledger), name.clone());
         let shutdown = self.clone();
         self.tracker.spawn(async move {
-            // Nothing of the task is used after its panic.
+            // The task's state is not used after its panic.
             let ended = AssertUnwindSafe(task).catch_unwind().await;
             drop(entry);
             if let Err(payload) = ended {
@@ -102,53 +101,53 @@ impl Shutdown {
         });
     }
 
-    /// Tells every task to end in its own time, as a signal does; again has no effect.
+    /// Stops all tasks in their own time, as a signal does. A repetition has no effect.
     pub fn begin(&self) {
         self.token.cancel();
     }
 
-    /// Tells every task to end without delay, as a fault does; again has no effect.
+    /// Stops all tasks without delay, as a fault does. A repetition has no effect.
     pub fn trigger(&self) {
         self.token.cancel();
         self.urgent.cancel();
     }
 
-    /// Tells every task to end without delay because one of them gave up; the process's exit code is not 0.
+    /// Stops all tasks without delay because one of them failed. The process's exit code is not 0.
     pub fn fail(&self) {
         lock(&self.ledger).has_failed = true;
         self.trigger();
     }
 
-    /// Whether a task gave up.
+    /// Returns whether a task failed.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         lock(&self.ledger).has_failed
     }
 
-    /// Waits for the word to end, be it [`Shutdown::begin`] or [`Shutdown::trigger`]. Cancel safe.
+    /// Waits for [`Shutdown::begin`] or [`Shutdown::trigger`]. Cancel safe.
     pub async fn triggered(&self) {
         self.token.cancelled().await;
     }
 
-    /// Waits for [`Shutdown::trigger`]: from then on nobody takes any time. Cancel safe.
+    /// Waits for [`Shutdown::trigger`], after which no task may delay its end. Cancel safe.
     pub async fn urgent(&self) {
         self.urgent.cancelled().await;
     }
 
-    /// Whether tasks were told to end.
+    /// Returns whether the tasks are being stopped.
     #[must_use]
     pub fn is_triggered(&self) -> bool {
         self.token.is_cancelled()
     }
 
-    /// The word to end as a token, for code that needs no more; cancelling it is [`Shutdown::begin`].
+    /// Returns a token that is cancelled when the shutdown begins. Cancelling it is [`Shutdown::begin`].
     #[must_use]
     pub fn token(&self) -> CancellationToken {
         self.token.clone()
     }
 
-    /// From now on SIGINT and SIGTERM do not end the process. The future must be polled: the first signal
-    /// begins the shutdown, the second completes the future, and its caller then ends the process at once:
+    /// Handles SIGINT and SIGTERM. The future must be polled: the first signal begins the shutdown. The second signal
+    /// completes the future, and its caller then ends the process at once:
     ///
     /// ```no_run
     /// # use std::{process, time::Duration};
@@ -181,9 +180,9 @@ impl Shutdown {
         })
     }
 
-    /// Waits until every task has ended: once told to, for `leisure` and then `bound` at most; once it is
-    /// urgent, for `bound`. Tasks that are left keep running: end the process. Call it when all tasks are
-    /// spawned.
+    /// Waits until every task has ended: after the shutdown began, for at most `leisure` and then `bound`; after it
+    /// became urgent, for at most `bound`. Unfinished tasks keep running, so end the process. Call it after all tasks
+    /// are spawned.
     pub async fn finished(&self, leisure: Duration, bound: Duration) -> Result<(), Unclean> {
         self.tracker.close();
         let expired = async {
@@ -205,7 +204,7 @@ impl Shutdown {
     }
 }
 
-/// A task's line in the ledger, for as long as the task is there in any form.
+/// The entry of a task in the ledger, for the lifetime of the task.
 struct Entry {
     ledger: Arc<Mutex<Ledger>>,
     id: u64,
@@ -230,7 +229,8 @@ impl Drop for Entry {
     }
 }
 
-/// No code panics while it holds the lock, and each change is whole; so a poisoned ledger is still right.
+/// The ledger is valid even if the lock is poisoned: no code panics while it holds the lock, and each change is
+/// complete.
 fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
     ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }

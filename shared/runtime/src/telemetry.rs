@@ -1,8 +1,8 @@
-//! Logs to standard error, and traces to an OpenTelemetry collector where one is configured.
+//! Logs to standard error, and traces to an OpenTelemetry collector if one is configured.
 //!
-//! Observing never harms what is observed: a collector that is absent, slow or gone costs dropped spans and a log line,
-//! never a wait or an end of the process, and the flush at the end has a bound. The only global state is the `tracing`
-//! subscriber, set once by [`start`].
+//! Telemetry never blocks or ends the process: if the collector is absent or slow, spans are dropped and a line is
+//! logged. The flush at the end is bounded. The only global state is the `tracing` subscriber, which [`start`] sets
+//! once.
 
 mod export;
 mod fields;
@@ -26,48 +26,48 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{LogFormat, TelemetryConfig};
 
-/// Traces have Tidings' own spans only: those of libraries are theirs, and the exporter's own would feed on themselves.
+/// Only Tidings' own spans are traced. The exporter's spans would be exported by further spans without end.
 const TRACED_TARGETS: &str = "tidings";
 
-/// Why telemetry could not start or end.
+/// Why telemetry cannot start or end.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// `telemetry.log` is not a filter; a loaded configuration never has that.
+    /// `telemetry.log` is not a filter. This never happens with a loaded configuration.
     #[error("telemetry.log = {log:?} is not a log filter such as info or warn,tidings_gateway=debug")]
     Filter {
-        /// The text.
+        /// The configured text.
         log: String,
-        /// Where it goes wrong.
+        /// The parser's error.
         #[source]
         source: ParseError,
     },
     /// The exporter refuses its settings.
     #[error("traces cannot be exported to telemetry.otlp_endpoint = {endpoint:?}")]
     Exporter {
-        /// The collector.
+        /// The collector's URL.
         endpoint: String,
-        /// Why.
+        /// The exporter's error.
         #[source]
         source: ExporterBuildError,
     },
-    /// Exporting needs a tokio runtime to run on.
+    /// The exporter needs a tokio runtime.
     #[error("telemetry with an otlp_endpoint was started outside of a tokio runtime; start it within one")]
     NoRuntime,
-    /// This process has a subscriber already, which stays as it is.
+    /// The process already has a subscriber, which stays unchanged.
     #[error("telemetry was started before in this process; start it once, in main")]
     AlreadyStarted,
-    /// The last spans did not reach the collector.
+    /// The last spans were not exported.
     #[error("the last spans were not exported within {bound:?} and are lost")]
     NotFlushed {
-        /// The time they had.
+        /// The time limit.
         bound: Duration,
-        /// Why.
+        /// The exporter's error.
         #[source]
         source: OTelSdkError,
     },
 }
 
-/// Keeps telemetry running; end it with [`Guard::shutdown`]. Dropping it instead blocks its thread for up to 5 seconds.
+/// Keeps telemetry running. End it with [`Guard::shutdown`]. Dropping it blocks the thread for up to 5 seconds.
 #[must_use = "telemetry ends when it is dropped"]
 #[derive(Debug)]
 pub struct Guard {
@@ -75,12 +75,12 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Exports what is left within `bound`; call it last, on a runtime that still runs.
+    /// Exports the remaining spans within `bound`. Call it last, while the runtime is running.
     pub async fn shutdown(self, bound: Duration) -> Result<(), TelemetryError> {
         let Some(provider) = self.provider else {
             return Ok(());
         };
-        // It blocks, while the export that it waits for needs this runtime.
+        // The call blocks, and the export needs this runtime.
         let ended = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(bound)).await;
         ended
             .unwrap_or_else(|error| Err(OTelSdkError::InternalFailure(error.to_string())))
@@ -88,7 +88,7 @@ impl Guard {
     }
 }
 
-/// Begins logging and, if `config` names a collector, tracing under `service_name` (`service.name` of OpenTelemetry).
+/// Starts logging and, if `config` names a collector, tracing under `service_name` (`service.name` of OpenTelemetry).
 pub fn start(config: &TelemetryConfig, service_name: &'static str) -> Result<Guard, TelemetryError> {
     let (dispatch, guard) = build(config, service_name)?;
     tracing::dispatcher::set_global_default(dispatch).map_err(|_| TelemetryError::AlreadyStarted)?;
@@ -122,13 +122,14 @@ where
     Ok(lines.with_filter(filter.and(is_for_logs)))
 }
 
-/// Each event on a line of its own, whatever is in its fields.
+/// Writes each event on one line, whatever its fields contain.
 fn lines<S, W>(format: LogFormat, is_terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    // Whoever read the log may have gone, as `head` does; a complaint about that would go the same way, and panic.
+    // Errors of the writer are not logged: the reader of the log may have ended, as `head` does, and logging that would
+    // fail in the same way and panic.
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
     match format {
         LogFormat::Text => lines.with_ansi(is_terminal).fmt_fields(fields::OneLine).boxed(),

@@ -1,13 +1,13 @@
-//! Text of unknown origin as it may be shown on a terminal or written into a log. Pure.
+//! Escapes untrusted text for a terminal or a log. Pure.
 //!
-//! User names, devices, reasons and payloads are what others chose. A terminal obeys escape sequences in them, a line
-//! break forges a line, and characters without a width make two names look alike. What cannot be seen is therefore
-//! escaped, and so is what changes the order in which the rest is read.
+//! User names, devices, reasons and payloads come from others. A terminal executes escape sequences in them, a line
+//! break forges a line, and invisible characters make two names look alike. So invisible characters are escaped, and so
+//! are characters that reorder others.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Characters without a picture of their own that Unicode counts as letters, marks or symbols.
+/// Invisible characters that Unicode counts as letters, marks or symbols.
 const BLANK: [std::ops::RangeInclusive<char>; 10] = [
     '\u{34f}'..='\u{34f}',
     '\u{115f}'..='\u{1160}',
@@ -21,13 +21,14 @@ const BLANK: [std::ops::RangeInclusive<char>; 10] = [
     '\u{1d173}'..='\u{1d17a}',
 ];
 
-/// The text on one line: what cannot be seen as Rust spells it, such as `\n` and `\u{1b}`.
+/// Returns the text on one line, with invisible characters escaped as in Rust, such as `\n` and `\u{1b}`.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |c, out| out.extend(c.escape_default()))
 }
 
-/// As [`visible`], for a name: the result tells which text it was, and has no gap that looks like that between columns.
+/// Escapes a name like [`visible`]. Different names give different results, and a result contains no space that looks
+/// like a gap between columns.
 #[must_use]
 pub fn visible_name(name: &str) -> String {
     let mut shown = String::with_capacity(name.len());
@@ -45,7 +46,7 @@ pub fn visible_name(name: &str) -> String {
     shown
 }
 
-/// JSON on one line, equal to what was given: what cannot be seen as `\u` and four digits. White space between values
+/// Returns equal JSON on one line, with invisible characters as `\u` and four digits. White space between values
 /// becomes a space.
 #[must_use]
 pub fn visible_json(text: &str) -> Cow<'_, str> {
@@ -70,8 +71,8 @@ fn escaped(text: &str, mut escape: impl FnMut(char, &mut String)) -> Cow<'_, str
     Cow::Owned(shown)
 }
 
-/// Whether a character is not seen, or moves others: controls, formats (of direction, of joining), separators other than
-/// the space, surrogates, what is private or unassigned, and what is blank.
+/// Returns whether a character is invisible or moves others: controls, formats (of direction, of joining), separators
+/// except the space, surrogates, private and unassigned characters, and blanks.
 fn is_hidden(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();
@@ -79,7 +80,7 @@ fn is_hidden(c: char) -> bool {
     if BLANK.iter().any(|range| range.contains(&c)) {
         return true;
     }
-    // The standard library escapes by the tables of Unicode; behind a letter, no mark that belongs on one.
+    // The standard library escapes by Unicode's tables. After a letter it does not escape a combining mark.
     let mut pair = [b'a'; 5];
     let length = c.encode_utf8(&mut pair[1..]).len();
     std::str::from_utf8(&pair[..=length]).is_ok_and(|pair| pair.escape_debug().count() != 2)

@@ -1,8 +1,8 @@
-//! What one JSON Schema, of whatever draft, allows and another does not, as far as it can be told from their structure.
+//! Compares what two JSON Schemas of any draft allow, as far as their structure shows it.
 //!
-//! A schema describes messages that are rendered from events. If the new one allows a type that the older one did not,
-//! clients meet something they do not expect; if it refuses what the older one allowed, producers' events are rejected.
-//! Keywords whose difference cannot be judged here (`allOf`, `if`, …) must stay as they are.
+//! A schema describes messages that are rendered from events. If the new schema allows a type that the old one did not,
+//! clients receive something unexpected. If it refuses what the old one allowed, producers' events are rejected.
+//! Keywords whose difference cannot be judged here (`allOf`, `if`, …) must not change.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::{Break, Who};
 use crate::template::escaped;
 
-/// Keywords that say nothing about what is allowed.
+/// Keywords that constrain nothing.
 const ANNOTATIONS: [&str; 14] = [
     "$schema",
     "$id",
@@ -28,17 +28,17 @@ const ANNOTATIONS: [&str; 14] = [
     "readOnly",
     "writeOnly",
 ];
-/// Bounds that refuse more when they grow.
+/// Bounds that become stricter when they grow.
 const LOWER: [&str; 5] = ["minLength", "minimum", "exclusiveMinimum", "minItems", "minProperties"];
-/// Bounds that refuse more when they shrink.
+/// Bounds that become stricter when they shrink.
 const UPPER: [&str; 5] = ["maxLength", "maximum", "exclusiveMaximum", "maxItems", "maxProperties"];
-/// Keywords that are compared one by one; all others must be equal.
+/// Keywords that are compared one by one. All others must be equal.
 const JUDGED: [&str; 7] =
     ["type", "const", "enum", "required", "properties", "additionalProperties", "items"];
-/// Constraints that are either the same or refuse something else.
+/// Constraints that are compared for equality only: any change counts as stricter.
 const OPAQUE: [&str; 4] = ["format", "pattern", "multipleOf", "uniqueItems"];
 
-/// Everything that breaks somebody; the place is the JSON pointer in the message.
+/// Returns all breaking changes. The place is the JSON pointer in the message.
 pub(super) fn breaks(old: &Value, new: &Value) -> Vec<Break> {
     let mut comparison = Comparison { old, new, seen: BTreeSet::new(), breaks: Vec::new() };
     comparison.compare(old, new, "");
@@ -48,7 +48,7 @@ pub(super) fn breaks(old: &Value, new: &Value) -> Vec<Break> {
 struct Comparison<'s> {
     old: &'s Value,
     new: &'s Value,
-    /// References that have been followed at a place, so that a schema that refers to itself ends.
+    /// References that were followed, by place. They end the recursion of a schema that refers to itself.
     seen: BTreeSet<(String, String)>,
     breaks: Vec<Break>,
 }
@@ -68,14 +68,14 @@ impl<'s> Comparison<'s> {
         let (old, new) = (resolved(self.old, old), resolved(self.new, new));
         let (old, new) = match (old, new) {
             (Value::Object(old), Value::Object(new)) => (old, new),
-            // `true` allows everything, `false` nothing.
+            // `true` allows everything, `false` allows nothing.
             (Value::Bool(true), Value::Object(new)) if !new.is_empty() => {
                 return self.add(Who::Producers, pointer, "what was free is described now");
             }
             (Value::Object(old), Value::Bool(true)) if !old.is_empty() => {
                 return self.add(Who::Clients, pointer, "it is not described any more");
             }
-            // One schema for each element, in drafts before 2020-12.
+            // An array holds one schema per element, in drafts before 2020-12.
             (Value::Array(_), _) | (_, Value::Array(_)) if old != new => {
                 return self.add(Who::Clients, pointer, "its elements are described otherwise");
             }
@@ -106,7 +106,7 @@ impl<'s> Comparison<'s> {
         }
     }
 
-    /// A value that is new breaks nobody: clients ignore what they do not know.
+    /// A new enumeration value is backward compatible: clients ignore values that they do not know.
     fn values(&mut self, old: &Map<String, Value>, new: &Map<String, Value>, pointer: &str) {
         match (values(old), values(new)) {
             (_, None) => {}
@@ -126,7 +126,7 @@ impl<'s> Comparison<'s> {
     }
 
     fn bounds(&mut self, old: &Map<String, Value>, new: &Map<String, Value>, pointer: &str) {
-        // In draft 04 some bounds are exclusive or not.
+        // In draft 04 `exclusiveMinimum` and `exclusiveMaximum` are booleans.
         let number = |schema: &Map<String, Value>, keyword: &str| match schema.get(keyword)? {
             Value::Bool(is_exclusive) => is_exclusive.then_some(1.0),
             bound => bound.as_f64(),
@@ -153,7 +153,7 @@ impl<'s> Comparison<'s> {
             members.is_some_and(|members| members.contains_key(name))
         };
         for name in was_required.difference(&is_required) {
-            // What is gone altogether is told below.
+            // Members that were removed are reported below.
             if is_in(has, name) || !is_in(had, name) {
                 self.add(Who::Clients, &at(name), "it may be missing now");
             }
@@ -193,9 +193,9 @@ fn reference(schema: &Value) -> Option<&str> {
     schema.get("$ref")?.as_str()
 }
 
-/// Follows references within the document; others stay what they are.
+/// Follows references within the document. Other references are returned unresolved.
 pub(crate) fn resolved<'s>(document: &'s Value, mut schema: &'s Value) -> &'s Value {
-    /// References that lead to references; more of them lead in a circle.
+    /// The longest chain of references. A longer one is a cycle.
     const MOST: usize = 16;
     for _ in 0..MOST {
         let target = reference(schema).and_then(|target| target.strip_prefix('#'));
@@ -205,7 +205,7 @@ pub(crate) fn resolved<'s>(document: &'s Value, mut schema: &'s Value) -> &'s Va
     schema
 }
 
-/// The types that are allowed; `number` includes `integer`.
+/// The allowed types. `number` includes `integer`.
 fn types(schema: &Map<String, Value>) -> BTreeSet<&str> {
     const ALL: [&str; 7] = ["null", "boolean", "object", "array", "number", "integer", "string"];
     let mut types: BTreeSet<&str> = match schema.get("type") {
@@ -234,7 +234,7 @@ fn type_of(value: &Value) -> &'static str {
     }
 }
 
-/// The values that are allowed, if only some are.
+/// The allowed values, if the schema restricts them.
 fn values(schema: &Map<String, Value>) -> Option<Vec<&Value>> {
     match (schema.get("const"), schema.get("enum")) {
         (Some(value), _) => Some(vec![value]),

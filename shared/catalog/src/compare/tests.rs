@@ -103,10 +103,11 @@ fn what_clients_lose_is_named() {
     check(
         "routes.note",
         "routes.other",
-        &["breaks clients: routes.note: it is gone, or answers something else"],
+        &["breaks clients: routes.note: it was removed or answers something else"],
     );
-    let less =
-        ["breaks clients: publish `add`: what it let clients say is refused now, or becomes something else"];
+    let less = [
+        "breaks clients: publish `add`: what clients could publish with it is now refused or becomes something else",
+    ];
     for (from, to) in [
         ("action = \"add\"", "action = \"append\""),
         ("type = \"note\"\nevent", "type = \"text\"\nevent"),

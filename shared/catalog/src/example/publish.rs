@@ -1,4 +1,4 @@
-//! Examples of what clients publish: claims and a frame beside the event and message, or the refusal.
+//! Examples of client publications: claims and a frame, with the event and message, or the refusal.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -8,11 +8,11 @@ use super::{Becomes, ExampleError, event, moment};
 use crate::catalog::Catalog;
 use crate::publish::{ClientPublish, PublishRefusal};
 
-/// What a client publishes and what becomes of it.
+/// A client publication and its result.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PublishExample {
-    /// Of the client's token.
+    /// The claims of the client's token.
     pub claims: Map<String, Value>,
     /// The client's frame.
     pub publishes: Map<String, Value>,
@@ -22,17 +22,17 @@ pub struct PublishExample {
     pub event: Option<String>,
     /// What clients must receive.
     pub becomes: Option<Becomes>,
-    /// Why the client is refused instead.
+    /// The refusal, if the publication must be refused.
     pub refused: Option<Refused>,
 }
 
-/// Why a client is refused.
+/// The refusal of a client publication.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refused {
-    /// `unknown-action`, `forbidden`, or the word for why an event is rejected.
+    /// `unknown-action`, `forbidden`, or the reason of a rejection.
     pub reason: String,
-    /// Where.
+    /// The JSON pointer of the place.
     pub pointer: Option<String>,
 }
 
@@ -53,7 +53,7 @@ impl PublishExample {
         }
     }
 
-    /// As a gateway does: what the token permits, and the projector would accept.
+    /// Does what a gateway does: checks the token's permissions and whether the projector would accept the event.
     fn publish(&self, catalog: &Catalog) -> Result<ClientPublish, PublishRefusal> {
         let verb =
             self.publishes.get("action").or_else(|| self.publishes.get("type")).and_then(Value::as_str);

@@ -1,4 +1,4 @@
-//! What a tenant's examples say of its catalog, all of them together.
+//! Checks all examples of a tenant against its catalog.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,14 +7,14 @@ use crate::catalog::Catalog;
 use crate::message::MessageType;
 use crate::parse::Files;
 
-/// How the examples of a tenant went.
+/// The result of checking a tenant's examples.
 #[derive(Debug)]
 pub struct ExampleReport {
-    /// How many there are.
+    /// The number of examples.
     pub count: usize,
-    /// Those that do not hold, by the names of their files.
+    /// The failed examples, by file name.
     pub wrong: BTreeMap<String, ExampleError>,
-    /// The catalog's events, `<entity>.<action>`, that no example shows.
+    /// The catalog's events, `<entity>.<action>`, without an example.
     pub missing: BTreeSet<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Reading `[[message]]`: which events become which message, and for whom.
+//! Parses `[[message]]`: the message types.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::message::{EVENT_ROOTS, MAX_ATTRIBUTE_NAME_BYTES, MAX_ATTRIBUTES, Mess
 use crate::schemas::Schemas;
 use crate::template::{Path, Template, TextTemplate};
 
-/// How long an ephemeral message lives if its catalog says nothing: long enough for a gateway that
-/// reconnects, too short for anybody who was away.
+/// The default time to live of an ephemeral message: long enough for a gateway that reconnects, too short for a client
+/// that was away.
 const EPHEMERAL: Duration = Duration::from_secs(30);
 
-/// The most messages per unit of time that a rate may name.
+/// The maximum number of messages per unit of time in a rate.
 const HIGHEST_RATE: u32 = 1_000;
 
 impl Problems {
@@ -123,7 +123,7 @@ impl Problems {
         self.take(place, humantime::parse_duration(text).ok().filter(fits).ok_or_else(wrong))
     }
 
-    /// The time between two messages of a rate such as `10/s`, `1/min` or `1/h`.
+    /// Returns the time between two messages of a rate such as `10/s`, `1/min` or `1/h`.
     fn interval(&mut self, place: &str, rate: &str) -> Option<Duration> {
         let parse = || {
             let (count, unit) = rate.split_once('/')?;
@@ -153,7 +153,7 @@ impl Problems {
             self.add(place, "class `durable` has no `max_rate`: each of its messages matters");
         }
         if let Some(ttl) = time_to_live.filter(|ttl| *ttl <= interval) {
-            // What is held back would expire before its turn comes.
+            // A message that is held back longer than its time to live would expire before it is sent.
             let (ttl, interval) = (humantime::format_duration(ttl), humantime::format_duration(interval));
             self.add(
                 place,
@@ -187,7 +187,7 @@ impl Problems {
         Some(template)
     }
 
-    /// A path to one value of the event.
+    /// Checks a path to one value of the event.
     fn check_path(&mut self, place: &str, path: &Path) {
         self.check_root(place, path);
         self.check_single(place, path);

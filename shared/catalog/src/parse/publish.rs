@@ -1,4 +1,4 @@
-//! Reading `[[publish]]`: what clients may publish.
+//! Parses `[[publish]]`: what clients may publish.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -9,7 +9,7 @@ use crate::file::{PublishFile, RouteFile, to_json};
 use crate::publish::{CLAIMS, PublishRule};
 use crate::template::{Path, Template, TextTemplate};
 
-/// What the rest of the catalog says that the rules depend on.
+/// The parts of the catalog that publish rules depend on.
 pub(super) struct Surroundings<'c> {
     pub(super) routes: &'c BTreeMap<String, RouteFile>,
     /// The names of all events that become messages.

@@ -1,4 +1,4 @@
-//! Whether anybody can receive what the catalog makes: an address that no token opens is a misspelled one.
+//! Checks that some token or subscription opens each address. An address that none opens is misspelled.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::destination::{AddressTemplate, GrantRule};
 use crate::message::MessageType;
 
 impl Problems {
-    /// Every destination is opened by some token's claims, or by a subscription.
+    /// Checks that a token's claims or a subscription open every destination.
     pub(super) fn check_destinations(
         &mut self,
         messages: &[MessageType],
@@ -22,7 +22,7 @@ impl Problems {
             for address in message.to.iter().map(|to| &to.address) {
                 let is_open = grants.iter().any(|grant| grant.may_open(address));
                 let is_topic = topics.iter().any(|topic| topic.may_be(address));
-                // A topic that is missing under [topics] is named by another check.
+                // Another check reports topics that are missing under [topics].
                 if !is_open && !is_topic && address.literal_topic().is_none() {
                     self.add(
                         &format!("message `{}`", message.name),
@@ -37,7 +37,7 @@ impl Problems {
         }
     }
 
-    /// Roles that may do something are those of some token.
+    /// Checks that some token opens each of these roles.
     pub(super) fn check_roles(&mut self, place: &str, roles: &[Address], grants: &[GrantRule]) {
         for role in roles {
             let address = AddressTemplate::of(role);

@@ -1,4 +1,4 @@
-//! Paths: which value of an event, a token or a client's frame is meant.
+//! Paths to values of an event, a token or a client's frame.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,9 +8,11 @@ use tidings_model::number;
 
 use super::{Scope, TemplateError};
 
-/// `data.list[0].name`: a name, then members and elements; a `?` at its end makes it optional, a `.*?` those members,
-/// too, of the object that it leads to. `["any name"]`, a JSON string in brackets, is a member of whatever name, also
-/// as the first. `[words]` at the end of a claim's path says that a text there is a list of words.
+/// A path such as `data.list[0].name`: a name, then members and elements.
+///
+/// A `?` at the end makes it optional. A `.*?` makes the members of its object optional, too. `["any name"]`, a JSON
+/// string in brackets, is a member of any name, also as the first. `[words]` at the end of a claim's path reads a text
+/// there as a list of words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Path {
     root: String,
@@ -18,13 +20,13 @@ pub(crate) struct Path {
     need: Need,
 }
 
-/// Whether there must be something.
+/// Whether the value is required.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Need {
     Required,
-    /// `?`: nothing and null are the same.
+    /// `?`: absent and null are the same.
     Optional,
-    /// `.*?`: the same in the value's own members.
+    /// `.*?`: optional, and so are the value's own members.
     OptionalMembers,
 }
 
@@ -34,11 +36,11 @@ pub(crate) enum Step {
     Element(usize),
     /// `[*]`: every element of a list.
     Each,
-    /// `[words]`, the last one: a text is a list of the words in it. The value itself stays as it is.
+    /// `[words]`, only at the end: a text is a list of words. The value itself stays unchanged.
     Words,
 }
 
-/// Claims that are a list of words by definition (RFC 6749, section 3.3; `scp` is what some providers call it).
+/// Claims that are lists of words by definition (RFC 6749, section 3.3). Some providers use `scp`.
 const WORD_CLAIMS: [&str; 2] = ["scope", "scp"];
 
 impl Path {
@@ -48,7 +50,7 @@ impl Path {
         path.map(|(path, _)| path).ok_or_else(|| TemplateError::Path(text.to_owned()))
     }
 
-    /// The path at the beginning of a text, and what follows it.
+    /// Splits the path at the beginning of a text from the rest.
     pub(super) fn split(text: &str) -> Option<(Self, &str)> {
         let (root, mut rest) = if text.starts_with('[') { bracketed(text)? } else { plain(text)? };
         let Step::Member(root) = root else { return None };
@@ -86,18 +88,18 @@ impl Path {
         self.steps.contains(&Step::Each)
     }
 
-    /// Whether it is written as a list of words.
+    /// Returns whether the path is written with `[words]`.
     pub(crate) fn ends_in_words(&self) -> bool {
         self.steps.last() == Some(&Step::Words)
     }
 
-    /// Whether a text in this claim is a list of words. A name with a space in it is one name everywhere else: that a
-    /// claim is a list is for the catalog to say, since providers also send the only element of a list as a text.
+    /// Returns whether a text in this claim is a list of words. In every other claim, text with a space is one name:
+    /// the catalog must declare a list, since providers also send a list of one element as text.
     pub(crate) fn reads_words(&self) -> bool {
         self.ends_in_words() || self.steps.is_empty() && WORD_CLAIMS.contains(&&*self.root)
     }
 
-    /// Whether both lead to the same place, whether or not there must be something.
+    /// Returns whether both lead to the same place, regardless of `?`.
     pub(crate) fn leads_where(&self, other: &Self) -> bool {
         (&self.root, &self.steps) == (&other.root, &other.steps)
     }
@@ -106,23 +108,23 @@ impl Path {
         self.need != Need::Required
     }
 
-    /// Whether null members of the object that it leads to are left out.
+    /// Returns whether null members of its object are omitted.
     pub(crate) fn leaves_out_nulls(&self) -> bool {
         self.need == Need::OptionalMembers
     }
 
-    /// The path inside the value that its root stands for, if it goes on with a member.
+    /// Returns the path inside the root's value, if it continues with a member.
     pub(crate) fn inside(&self) -> Option<Self> {
         let (Step::Member(root), steps) = self.steps.split_first()? else { return None };
         Some(Self { root: root.clone(), steps: steps.to_vec(), need: self.need })
     }
 
-    /// The JSON pointer (RFC 6901) to where the path leads.
+    /// Returns the JSON pointer (RFC 6901) of the path.
     pub(crate) fn pointer(&self) -> String {
         format!("/{}{}", escaped(&self.root), self.pointer_inside())
     }
 
-    /// The JSON pointer inside the value that the path's root stands for.
+    /// Returns the JSON pointer inside the root's value.
     pub(crate) fn pointer_inside(&self) -> String {
         let token = |step: &Step| match step {
             Step::Member(name) => format!("/{}", escaped(name)),
@@ -133,7 +135,7 @@ impl Path {
         self.steps.iter().map(token).collect()
     }
 
-    /// Every value that the path leads to: one at the most, unless it has a `[*]`. Where nothing will do, null is none.
+    /// Returns all values at the path: at most one without `[*]`. If the path is optional, null counts as absent.
     pub(super) fn find<'s>(&self, scope: &'s dyn Scope) -> Vec<Cow<'s, Value>> {
         let stand_in = || (!self.is_optional()).then(|| scope.stand_in(&self.root)).flatten();
         let root = scope.root(&self.root).or_else(|| stand_in().map(Cow::Owned));
@@ -151,12 +153,12 @@ impl Path {
         self.find(scope).into_iter().next()
     }
 
-    /// Whether the path leads to this value; numbers are the same if their values are.
+    /// Returns whether the path leads to this value. Numbers are compared by value.
     pub(crate) fn is(&self, scope: &dyn Scope, expected: &Value) -> bool {
         self.find_one(scope).is_some_and(|found| number::is_same(&found, expected))
     }
 
-    /// Puts `value` where the path leads to in `scope`, if it leads to a place there.
+    /// Sets the value at the path in `scope`, if that place exists.
     pub(crate) fn replace(&self, scope: &mut Map<String, Value>, value: Value) {
         let mut place = scope.get_mut(&self.root);
         for step in &self.steps {
@@ -172,8 +174,7 @@ impl Path {
         }
     }
 
-    /// Copies what the path leads to, in the same place, and nothing beside it but the other elements of
-    /// a list.
+    /// Copies the value at the path to the same place in `to`. Of a list all elements are copied.
     pub(crate) fn keep(&self, from: &Map<String, Value>, to: &mut Map<String, Value>) {
         let members = self.steps.iter().map_while(|step| match step {
             Step::Member(name) => Some(name.as_str()),
@@ -183,7 +184,7 @@ impl Path {
     }
 }
 
-/// As catalogs write it, without the `?`.
+/// Formats the path as in catalogs, without the `?`.
 impl fmt::Display for Path {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if is_plain(&self.root) {
@@ -206,7 +207,7 @@ impl fmt::Display for Path {
 
 impl Step {
     fn take<'s>(&self, value: &Cow<'s, Value>) -> Vec<Cow<'s, Value>> {
-        // Only values made on the fly are owned: texts, which have nothing inside.
+        // Only computed values are owned. They are texts, which have no members.
         let Cow::Borrowed(value) = *value else { return Vec::new() };
         match self {
             Self::Member(name) => value.get(name).map(Cow::Borrowed).into_iter().collect(),
@@ -217,7 +218,7 @@ impl Step {
     }
 }
 
-/// Whether a character may be in a name without quotes.
+/// Returns whether a character may be part of an unquoted name.
 fn is_of_names(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '_' | '-' | '$' | '@' | ':')
 }
@@ -226,14 +227,14 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.chars().all(is_of_names)
 }
 
-/// Takes a name without quotes.
+/// Parses an unquoted name.
 fn plain(text: &str) -> Option<(Step, &str)> {
     let end = text.find(|character| !is_of_names(character)).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
     (!name.is_empty()).then(|| (Step::Member(name.to_owned()), rest))
 }
 
-/// Takes `[0]`, `[*]`, `[words]` or `["name"]`.
+/// Parses `[0]`, `[*]`, `[words]` or `["name"]`.
 fn bracketed(text: &str) -> Option<(Step, &str)> {
     let inside = text.strip_prefix('[')?;
     if inside.starts_with('"') {
@@ -252,7 +253,7 @@ fn bracketed(text: &str) -> Option<(Step, &str)> {
     Some((step, rest))
 }
 
-/// A name as a JSON pointer has it (RFC 6901, section 3).
+/// Escapes a name for a JSON pointer (RFC 6901, section 3).
 pub(crate) fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }

@@ -1,10 +1,9 @@
-//! The three forms of an event, told apart as the CloudEvents NATS protocol binding does: *structured* (the payload is
-//! the whole CloudEvent), *binary* (attributes in `ce-` headers, the payload is the data) and *plain* (the payload is
-//! the data and nothing else is said).
+//! The three forms of an event, by the CloudEvents protocol binding for NATS: *structured* (the payload is the whole
+//! CloudEvent), *binary* (attributes in `ce-` headers, the payload is the data) and *plain* (the payload is the data,
+//! without attributes).
 //!
-//! The `Content-Type` decides. Without one, as the SDK for Go sends structured CloudEvents, headers and payload tell.
-//! Attributes are known whatever their letters' case: some clients write headers in capitals, and some languages
-//! members.
+//! The `Content-Type` decides. If it is absent, headers and payload decide: the Go SDK sends structured CloudEvents
+//! without it. Attribute names ignore case: some clients write headers in capitals, and some languages members.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -14,13 +13,13 @@ use serde_json::{Map, Value};
 use super::{Event, EventError, RawEvent};
 use crate::{headers, json};
 
-/// With or without padding.
+/// Base64 with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Fills in what the event says in whichever form it came.
+/// Fills in the event from any of the three forms.
 pub(super) fn read(raw: &RawEvent, event: &mut Event) -> Result<(), EventError> {
     let content_type = raw.header(headers::CONTENT_TYPE).unwrap_or_default();
     match essence(content_type).strip_prefix("application/cloudevents") {
@@ -59,21 +58,21 @@ fn binary(raw: &RawEvent, event: &mut Event) -> Result<(), EventError> {
     event.subject = attribute("subject")?.filter(|subject| !subject.is_empty());
     event.time = attribute("time")?.filter(|time| !time.is_empty());
     event.trace_parent = event.trace_parent.take().or(attribute("traceparent")?);
-    // The NATS binding has the one, the HTTP binding, which other SDKs follow here, the other.
+    // The NATS binding uses the attribute; the HTTP binding, which other SDKs follow here, uses the header.
     check_content_type(attribute("datacontenttype")?.as_deref())?;
     check_content_type(raw.header(headers::CONTENT_TYPE))?;
     event.data = payload(raw)?;
     Ok(())
 }
 
-/// Whether it is one without being declared so.
+/// Returns whether the payload is a CloudEvent without a declaration.
 fn is_cloud_event(members: &Map<String, Value>) -> bool {
     ["specversion", "id", "source", "type"]
         .iter()
         .all(|name| named(members, name).is_some_and(|(_, value)| value.is_string()))
 }
 
-/// The member of this name, else the first that differs from it in its letters' case alone.
+/// Returns the member of this name, else the first one that differs only in case.
 fn named<'m>(members: &'m Map<String, Value>, name: &str) -> Option<(&'m str, &'m Value)> {
     let alike = || members.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
     members.get_key_value(name).or_else(alike).map(|(name, value)| (name.as_str(), value))
@@ -127,7 +126,7 @@ fn check_content_type(content_type: Option<&str>) -> Result<(), EventError> {
     }
 }
 
-/// A media type without its parameters, in small letters.
+/// Returns a media type without parameters, in lower case.
 fn essence(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
@@ -136,8 +135,8 @@ fn shortened(text: &str) -> String {
     text.chars().take(64).collect()
 }
 
-/// The text of a header: without quotes, which older versions of the binding permitted, and without percent-encoding
-/// (section 3.1.3.2). What is no valid encoding stays as it is, since not all SDKs encode.
+/// Returns the text of a header without quotes, which older versions of the binding permitted, and without
+/// percent-encoding (section 3.1.3.2). An invalid encoding stays unchanged, since not all SDKs encode.
 fn decoded(name: &'static str, value: &str) -> Result<String, EventError> {
     let value = unquoted(value.trim());
     if !value.contains('%') {
@@ -156,7 +155,7 @@ fn decoded(name: &'static str, value: &str) -> Result<String, EventError> {
     String::from_utf8(bytes).map_err(|_| EventError::Encoding(name))
 }
 
-/// A quoted string's text (RFC 7230, 3.2.6); any other text as it is.
+/// Returns the text of a quoted string (RFC 7230, 3.2.6). Other text stays unchanged.
 fn unquoted(value: &str) -> String {
     let Some(inside) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
         return value.to_owned();

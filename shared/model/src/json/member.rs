@@ -1,13 +1,13 @@
-//! One member of an object, read without the others.
+//! Reads one member of an object without the others.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The text that an object has as its member `name`; none if it lacks the member, or if that is no text.
+/// Returns the text of the member `name` of an object; `None` if the member is absent or not text.
 ///
-/// Nothing else of the object is kept, and nothing nested is entered, so that this can be asked of a text before anybody
-/// has vouched for it. A member that is there twice is refused.
+/// Other members are not kept, and nested values are not entered, so that this can be used before a text is
+/// authenticated. A duplicate of the member is refused.
 pub fn text_member(object: &[u8], name: &str) -> serde_json::Result<Option<String>> {
     #[expect(clippy::disallowed_methods, reason = "the one place that may")]
     let mut deserializer = serde_json::Deserializer::from_slice(object);
@@ -41,7 +41,7 @@ impl<'de> Visitor<'de> for Member<'_> {
     }
 }
 
-/// A text, or none where there is anything else.
+/// A text, or `None` for any other value.
 struct OnlyText(Option<String>);
 
 impl<'de> Deserialize<'de> for OnlyText {

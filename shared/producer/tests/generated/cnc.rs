@@ -30,7 +30,7 @@ pub mod cnc {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `volunteers.updated` published, and returns when there is room for it.
+        /// Enqueues `volunteers.updated`, and returns when there is room for it.
         pub async fn enqueue_volunteers_updated(
             &self,
             data: &VolunteersUpdated,
@@ -44,7 +44,7 @@ pub mod cnc {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `assignments.updated` published, and returns when there is room for it.
+        /// Enqueues `assignments.updated`, and returns when there is room for it.
         pub async fn enqueue_assignments_updated(
             &self,
             data: &AssignmentsUpdated,
@@ -58,7 +58,7 @@ pub mod cnc {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `periods.updated` published, and returns when there is room for it.
+        /// Enqueues `periods.updated`, and returns when there is room for it.
         pub async fn enqueue_periods_updated(
             &self,
             data: &PeriodsUpdated,
@@ -72,7 +72,7 @@ pub mod cnc {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `units.updated` published, and returns when there is room for it.
+        /// Enqueues `units.updated`, and returns when there is room for it.
         pub async fn enqueue_units_updated(
             &self,
             data: &UnitsUpdated,
@@ -86,7 +86,7 @@ pub mod cnc {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `incidents.updated` published, and returns when there is room for it.
+        /// Enqueues `incidents.updated`, and returns when there is room for it.
         pub async fn enqueue_incidents_updated(
             &self,
             data: &IncidentsUpdated,
@@ -174,9 +174,9 @@ pub mod cnc {
     impl EventData for IncidentsUpdated {
         const EVENT: &'static str = "incidents.updated";
     }
-    /// Whose events these are.
+    /// The tenant of these events.
     pub const TENANT: &str = "cnc";
-    /// The catalog that this was generated from.
+    /// Returns the catalog that this was generated from.
     pub fn catalog() -> Result<Catalog, ConnectError> {
         ::tidings_producer::catalog::parse(TENANT, FILES)
     }

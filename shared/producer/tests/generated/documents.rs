@@ -30,7 +30,7 @@ pub mod documents {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `processing.started` published, and returns when there is room for it.
+        /// Enqueues `processing.started`, and returns when there is room for it.
         pub async fn enqueue_processing_started(
             &self,
             data: &ProcessingStarted,
@@ -44,7 +44,7 @@ pub mod documents {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `processing.progressed` published, and returns when there is room for it.
+        /// Enqueues `processing.progressed`, and returns when there is room for it.
         pub async fn enqueue_processing_progressed(
             &self,
             data: &ProcessingProgressed,
@@ -58,7 +58,7 @@ pub mod documents {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `processing.completed` published, and returns when there is room for it.
+        /// Enqueues `processing.completed`, and returns when there is room for it.
         pub async fn enqueue_processing_completed(
             &self,
             data: &ProcessingCompleted,
@@ -72,7 +72,7 @@ pub mod documents {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `processing.failed` published, and returns when there is room for it.
+        /// Enqueues `processing.failed`, and returns when there is room for it.
         pub async fn enqueue_processing_failed(
             &self,
             data: &ProcessingFailed,
@@ -161,9 +161,9 @@ pub mod documents {
     impl EventData for ProcessingFailed {
         const EVENT: &'static str = "processing.failed";
     }
-    /// Whose events these are.
+    /// The tenant of these events.
     pub const TENANT: &str = "documents";
-    /// The catalog that this was generated from.
+    /// Returns the catalog that this was generated from.
     pub fn catalog() -> Result<Catalog, ConnectError> {
         ::tidings_producer::catalog::parse(TENANT, FILES)
     }

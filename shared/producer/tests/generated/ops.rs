@@ -30,7 +30,7 @@ pub mod ops {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `incident.created` published, and returns when there is room for it.
+        /// Enqueues `incident.created`, and returns when there is room for it.
         pub async fn enqueue_incident_created(
             &self,
             data: &IncidentCreated,
@@ -44,7 +44,7 @@ pub mod ops {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `incident.updated` published, and returns when there is room for it.
+        /// Enqueues `incident.updated`, and returns when there is room for it.
         pub async fn enqueue_incident_updated(
             &self,
             data: &IncidentUpdated,
@@ -58,7 +58,7 @@ pub mod ops {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `incident.deleted` published, and returns when there is room for it.
+        /// Enqueues `incident.deleted`, and returns when there is room for it.
         pub async fn enqueue_incident_deleted(
             &self,
             data: &IncidentDeleted,
@@ -72,7 +72,7 @@ pub mod ops {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `task.created` published, and returns when there is room for it.
+        /// Enqueues `task.created`, and returns when there is room for it.
         pub async fn enqueue_task_created(
             &self,
             data: &TaskCreated,
@@ -86,7 +86,7 @@ pub mod ops {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `task.updated` published, and returns when there is room for it.
+        /// Enqueues `task.updated`, and returns when there is room for it.
         pub async fn enqueue_task_updated(
             &self,
             data: &TaskUpdated,
@@ -100,7 +100,7 @@ pub mod ops {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `task.deleted` published, and returns when there is room for it.
+        /// Enqueues `task.deleted`, and returns when there is room for it.
         pub async fn enqueue_task_deleted(
             &self,
             data: &TaskDeleted,
@@ -114,7 +114,7 @@ pub mod ops {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `asset.created` published, and returns when there is room for it.
+        /// Enqueues `asset.created`, and returns when there is room for it.
         pub async fn enqueue_asset_created(
             &self,
             data: &AssetCreated,
@@ -128,7 +128,7 @@ pub mod ops {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `asset.updated` published, and returns when there is room for it.
+        /// Enqueues `asset.updated`, and returns when there is room for it.
         pub async fn enqueue_asset_updated(
             &self,
             data: &AssetUpdated,
@@ -142,7 +142,7 @@ pub mod ops {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `asset.deleted` published, and returns when there is room for it.
+        /// Enqueues `asset.deleted`, and returns when there is room for it.
         pub async fn enqueue_asset_deleted(
             &self,
             data: &AssetDeleted,
@@ -156,7 +156,7 @@ pub mod ops {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `alert.created` published, and returns when there is room for it.
+        /// Enqueues `alert.created`, and returns when there is room for it.
         pub async fn enqueue_alert_created(
             &self,
             data: &AlertCreated,
@@ -170,7 +170,7 @@ pub mod ops {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `alert.updated` published, and returns when there is room for it.
+        /// Enqueues `alert.updated`, and returns when there is room for it.
         pub async fn enqueue_alert_updated(
             &self,
             data: &AlertUpdated,
@@ -184,7 +184,7 @@ pub mod ops {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `notification.created` published, and returns when there is room for it.
+        /// Enqueues `notification.created`, and returns when there is room for it.
         pub async fn enqueue_notification_created(
             &self,
             data: &NotificationCreated,
@@ -198,7 +198,7 @@ pub mod ops {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `metric.updated` published, and returns when there is room for it.
+        /// Enqueues `metric.updated`, and returns when there is room for it.
         pub async fn enqueue_metric_updated(
             &self,
             data: &MetricUpdated,
@@ -212,7 +212,7 @@ pub mod ops {
             &self.0
         }
     }
-    /// One of the values that there are.
+    /// One of the allowed values.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
     #[serde(crate = "::tidings_producer::data::serde")]
     pub enum IncidentSeverity {
@@ -229,7 +229,7 @@ pub mod ops {
         #[serde(rename = "low")]
         Low,
     }
-    /// One of the values that there are.
+    /// One of the allowed values.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
     #[serde(crate = "::tidings_producer::data::serde")]
     pub enum IncidentStatus {
@@ -270,12 +270,12 @@ pub mod ops {
         pub description: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub environment: Option<String>,
-        /// Whatever else is to be said.
+        /// Further members.
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
     impl IncidentCreated {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             id: impl Into<String>,
             jira_id: impl Into<String>,
@@ -324,12 +324,12 @@ pub mod ops {
         pub description: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub environment: Option<String>,
-        /// Whatever else is to be said.
+        /// Further members.
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
     impl IncidentUpdated {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             id: impl Into<String>,
             jira_id: impl Into<String>,
@@ -378,12 +378,12 @@ pub mod ops {
         pub description: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub environment: Option<String>,
-        /// Whatever else is to be said.
+        /// Further members.
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
     impl IncidentDeleted {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             id: impl Into<String>,
             jira_id: impl Into<String>,
@@ -408,7 +408,7 @@ pub mod ops {
             }
         }
     }
-    /// One of the values that there are.
+    /// One of the allowed values.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
     #[serde(crate = "::tidings_producer::data::serde")]
     pub enum TaskStatus {
@@ -425,7 +425,7 @@ pub mod ops {
         #[serde(rename = "done")]
         Done,
     }
-    /// One of the values that there are.
+    /// One of the allowed values.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
     #[serde(crate = "::tidings_producer::data::serde")]
     pub enum TaskPriority {
@@ -464,12 +464,12 @@ pub mod ops {
         pub updated_at: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub environment: Option<String>,
-        /// Whatever else is to be said.
+        /// Further members.
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
     impl TaskCreated {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             id: impl Into<String>,
             jira_id: impl Into<String>,
@@ -518,12 +518,12 @@ pub mod ops {
         pub updated_at: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub environment: Option<String>,
-        /// Whatever else is to be said.
+        /// Further members.
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
     impl TaskUpdated {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             id: impl Into<String>,
             jira_id: impl Into<String>,
@@ -572,12 +572,12 @@ pub mod ops {
         pub updated_at: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub environment: Option<String>,
-        /// Whatever else is to be said.
+        /// Further members.
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
     impl TaskDeleted {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             id: impl Into<String>,
             jira_id: impl Into<String>,
@@ -601,7 +601,7 @@ pub mod ops {
             }
         }
     }
-    /// One of the values that there are.
+    /// One of the allowed values.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
     #[serde(crate = "::tidings_producer::data::serde")]
     pub enum AssetRiskLevel {
@@ -618,7 +618,7 @@ pub mod ops {
         #[serde(rename = "low")]
         Low,
     }
-    /// One of the values that there are.
+    /// One of the allowed values.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
     #[serde(crate = "::tidings_producer::data::serde")]
     pub enum AssetEnvironment {
@@ -658,12 +658,12 @@ pub mod ops {
         pub updated_at: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub squad: Option<String>,
-        /// Whatever else is to be said.
+        /// Further members.
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
     impl AssetCreated {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             id: impl Into<String>,
             hostname: impl Into<String>,
@@ -709,12 +709,12 @@ pub mod ops {
         pub updated_at: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub squad: Option<String>,
-        /// Whatever else is to be said.
+        /// Further members.
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
     impl AssetUpdated {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             id: impl Into<String>,
             hostname: impl Into<String>,
@@ -760,12 +760,12 @@ pub mod ops {
         pub updated_at: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub squad: Option<String>,
-        /// Whatever else is to be said.
+        /// Further members.
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
     impl AssetDeleted {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             id: impl Into<String>,
             hostname: impl Into<String>,
@@ -788,7 +788,7 @@ pub mod ops {
             }
         }
     }
-    /// One of the values that there are.
+    /// One of the allowed values.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
     #[serde(crate = "::tidings_producer::data::serde")]
     pub enum AlertOperator {
@@ -802,7 +802,7 @@ pub mod ops {
         #[serde(rename = "equals")]
         Equals,
     }
-    /// One of the values that there are.
+    /// One of the allowed values.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
     #[serde(crate = "::tidings_producer::data::serde")]
     pub enum AlertSeverity {
@@ -843,12 +843,12 @@ pub mod ops {
         pub triggered_at: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub squad: Option<String>,
-        /// Whatever else is to be said.
+        /// Further members.
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
     impl AlertCreated {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             id: impl Into<String>,
             metric: impl Into<String>,
@@ -899,12 +899,12 @@ pub mod ops {
         pub triggered_at: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub squad: Option<String>,
-        /// Whatever else is to be said.
+        /// Further members.
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
     impl AlertUpdated {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             id: impl Into<String>,
             metric: impl Into<String>,
@@ -931,7 +931,7 @@ pub mod ops {
             }
         }
     }
-    /// One of the values that there are.
+    /// One of the allowed values.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
     #[serde(crate = "::tidings_producer::data::serde")]
     pub enum NotificationType {
@@ -948,7 +948,7 @@ pub mod ops {
         #[serde(rename = "error")]
         Error,
     }
-    /// One of the values that there are.
+    /// One of the allowed values.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
     #[serde(crate = "::tidings_producer::data::serde")]
     pub enum NotificationPriority {
@@ -990,7 +990,7 @@ pub mod ops {
         pub user_id: String,
     }
     impl NotificationCreated {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             title: impl Into<String>,
             message: impl Into<String>,
@@ -1030,12 +1030,12 @@ pub mod ops {
         pub metadata: Option<data::Map<String, data::Value>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub squad: Option<String>,
-        /// Whatever else is to be said.
+        /// Further members.
         #[serde(flatten)]
         pub other: data::Map<String, data::Value>,
     }
     impl MetricUpdated {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             metric_name: impl Into<String>,
             value: f64,
@@ -1092,9 +1092,9 @@ pub mod ops {
     impl EventData for MetricUpdated {
         const EVENT: &'static str = "metric.updated";
     }
-    /// Whose events these are.
+    /// The tenant of these events.
     pub const TENANT: &str = "ops";
-    /// The catalog that this was generated from.
+    /// Returns the catalog that this was generated from.
     pub fn catalog() -> Result<Catalog, ConnectError> {
         ::tidings_producer::catalog::parse(TENANT, FILES)
     }

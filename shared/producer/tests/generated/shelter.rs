@@ -30,7 +30,7 @@ pub mod shelter {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `shelter.updated` published, and returns when there is room for it.
+        /// Enqueues `shelter.updated`, and returns when there is room for it.
         pub async fn enqueue_shelter_updated(
             &self,
             data: &ShelterUpdated,
@@ -44,7 +44,7 @@ pub mod shelter {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `alert.created` published, and returns when there is room for it.
+        /// Enqueues `alert.created`, and returns when there is room for it.
         pub async fn enqueue_alert_created(
             &self,
             data: &AlertCreated,
@@ -58,7 +58,7 @@ pub mod shelter {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `broadcast.created` published, and returns when there is room for it.
+        /// Enqueues `broadcast.created`, and returns when there is room for it.
         pub async fn enqueue_broadcast_created(
             &self,
             data: &BroadcastCreated,
@@ -72,7 +72,7 @@ pub mod shelter {
             &self.0
         }
     }
-    /// One of the values that there are.
+    /// One of the allowed values.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
     #[serde(crate = "::tidings_producer::data::serde")]
     pub enum ShelterUpdateStatus {
@@ -107,7 +107,7 @@ pub mod shelter {
         pub message: Option<String>,
     }
     impl ShelterUpdated {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             shelter_id: impl Into<String>,
             status: ShelterUpdateStatus,
@@ -124,7 +124,7 @@ pub mod shelter {
             }
         }
     }
-    /// One of the values that there are.
+    /// One of the allowed values.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
     #[serde(crate = "::tidings_producer::data::serde")]
     pub enum AlertSeverity {
@@ -157,7 +157,7 @@ pub mod shelter {
         pub shelter_id: Option<String>,
     }
     impl AlertCreated {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             title: impl Into<String>,
             message: impl Into<String>,
@@ -171,7 +171,7 @@ pub mod shelter {
             }
         }
     }
-    /// One of the values that there are.
+    /// One of the allowed values.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
     #[serde(crate = "::tidings_producer::data::serde")]
     pub enum BroadcastTarget {
@@ -210,7 +210,7 @@ pub mod shelter {
         pub user_id: Option<String>,
     }
     impl BroadcastCreated {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(target: BroadcastTarget, message: impl Into<String>) -> Self {
             Self {
                 target,
@@ -231,9 +231,9 @@ pub mod shelter {
     impl EventData for BroadcastCreated {
         const EVENT: &'static str = "broadcast.created";
     }
-    /// Whose events these are.
+    /// The tenant of these events.
     pub const TENANT: &str = "shelter";
-    /// The catalog that this was generated from.
+    /// Returns the catalog that this was generated from.
     pub fn catalog() -> Result<Catalog, ConnectError> {
         ::tidings_producer::catalog::parse(TENANT, FILES)
     }

@@ -30,7 +30,7 @@ pub mod uploads {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `upload.progressed` published, and returns when there is room for it.
+        /// Enqueues `upload.progressed`, and returns when there is room for it.
         pub async fn enqueue_upload_progressed(
             &self,
             data: &UploadProgressed,
@@ -44,7 +44,7 @@ pub mod uploads {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `notification.created` published, and returns when there is room for it.
+        /// Enqueues `notification.created`, and returns when there is room for it.
         pub async fn enqueue_notification_created(
             &self,
             data: &NotificationCreated,
@@ -58,7 +58,7 @@ pub mod uploads {
         ) -> Result<Stored, PublishError> {
             self.0.publish(Event::of(data)?).await
         }
-        /// Has `error.occurred` published, and returns when there is room for it.
+        /// Enqueues `error.occurred`, and returns when there is room for it.
         pub async fn enqueue_error_occurred(
             &self,
             data: &ErrorOccurred,
@@ -98,7 +98,7 @@ pub mod uploads {
         pub user_id: String,
     }
     impl UploadProgressed {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             upload_id: impl Into<String>,
             file_name: impl Into<String>,
@@ -117,7 +117,7 @@ pub mod uploads {
             }
         }
     }
-    /// One of the values that there are.
+    /// One of the allowed values.
     #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
     #[serde(crate = "::tidings_producer::data::serde")]
     pub enum NotificationSeverity {
@@ -155,7 +155,7 @@ pub mod uploads {
         pub user_id: String,
     }
     impl NotificationCreated {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             title: impl Into<String>,
             message: impl Into<String>,
@@ -189,7 +189,7 @@ pub mod uploads {
         pub user_id: String,
     }
     impl ErrorOccurred {
-        /// With what is required; the rest can be said as in `Self { …, ..Self::new(…) }`.
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
         pub fn new(
             code: impl Into<String>,
             message: impl Into<String>,
@@ -212,9 +212,9 @@ pub mod uploads {
     impl EventData for ErrorOccurred {
         const EVENT: &'static str = "error.occurred";
     }
-    /// Whose events these are.
+    /// The tenant of these events.
     pub const TENANT: &str = "uploads";
-    /// The catalog that this was generated from.
+    /// Returns the catalog that this was generated from.
     pub fn catalog() -> Result<Catalog, ConnectError> {
         ::tidings_producer::catalog::parse(TENANT, FILES)
     }

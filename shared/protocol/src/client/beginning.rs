@@ -1,4 +1,5 @@
-//! The id of a message of which only the beginning is there, so that whoever sent too long a one learns which it was.
+//! Finds the id of a message of which only the beginning was kept, so that the error about a too long message can name
+//! it.
 
 use serde_json::Value;
 use tidings_model::json;
@@ -8,8 +9,8 @@ use crate::error::MessageId;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// The id of the message that begins so, if it has one of its own within these bytes. Of several names for it the most
-/// specific one that is there counts.
+/// Returns the id of the message that begins so, if these bytes contain it. Of several id members the most specific one
+/// counts.
 #[must_use]
 pub fn id_in_beginning(beginning: &[u8], limits: &Limits) -> Option<MessageId> {
     let beginning = beginning.strip_prefix(BYTE_ORDER_MARK).unwrap_or(beginning);
@@ -25,7 +26,7 @@ pub fn id_in_beginning(beginning: &[u8], limits: &Limits) -> Option<MessageId> {
     found.into_iter().flatten().next()
 }
 
-/// The first member: its name with the quotes, its value, and what follows the comma behind it.
+/// Returns the first member: its name with the quotes, its value, and the text after its comma.
 fn member(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let text = text.trim_ascii_start();
     let (name, rest) = text.split_at(string_end(text)?);
@@ -34,7 +35,7 @@ fn member(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((name, &value[..end], rest))
 }
 
-/// Where the string ends that the text begins with.
+/// Returns the end of the string at the beginning of the text.
 fn string_end(text: &[u8]) -> Option<usize> {
     let mut bytes = text.iter().enumerate();
     bytes.next().filter(|(_, byte)| **byte == b'"')?;
@@ -48,7 +49,7 @@ fn string_end(text: &[u8]) -> Option<usize> {
     None
 }
 
-/// Where the value of a member ends, and what follows it. Nothing here nests on the stack.
+/// Returns the end of a member's value, and the text after it. It does not recurse.
 fn value_end(text: &[u8]) -> Option<(usize, &[u8])> {
     let (mut depth, mut at) = (0_usize, 0);
     loop {
@@ -67,7 +68,7 @@ fn value_end(text: &[u8]) -> Option<(usize, &[u8])> {
     }
 }
 
-/// A value that is neither an array nor an object: no other is an id, and none of these is deep.
+/// Parses a value that is neither an array nor an object: only such a value is an id, and none of them is nested.
 fn scalar(value: &[u8]) -> Option<Value> {
     json::parse(value).ok().filter(|value| !value.is_array() && !value.is_object())
 }
@@ -105,7 +106,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is there, and wherever it is cut.
+        /// Any text can be read, wherever it is cut.
         #[test]
         fn any_beginning_is_read(text in r#"[{}\[\]:,"\\ a1]{0,60}"#) {
             let _ = id_in_beginning(text.as_bytes(), &Limits::default());

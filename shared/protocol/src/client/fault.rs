@@ -1,83 +1,83 @@
-//! What can be wrong with a client's message, and the error that says so.
+//! Faults of client messages and their errors.
 
 use crate::error::{ErrorCode, ErrorMessage, MessageId};
 
-/// A message that was refused, with its id where that could be read.
+/// A refused message, with its id if that could be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{fault}")]
 pub struct Refused {
     /// The message's own id.
     pub id: Option<MessageId>,
-    /// What is wrong with it.
+    /// The fault.
     pub fault: Fault,
 }
 
-/// What is wrong with a message.
+/// Why a message is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// Text that is no JSON.
+    /// The text is not JSON.
     #[error("the message is not JSON: {0}")]
     NotJson(String),
-    /// JSON that is no object.
+    /// The JSON is not an object.
     #[error("the message is {0}, expected a JSON object such as {{\"action\":\"ping\"}}")]
     NotAnObject(String),
-    /// Nothing says what the client wants.
+    /// The message has no verb.
     #[error("the message has neither `action` nor `type`, expected one of them to name an action")]
     NoVerb,
-    /// A member that is missing or of a wrong type.
+    /// A member is missing or of a wrong type.
     #[error("{member} is {found}, expected {expected}")]
     Member {
-        /// Which member, such as `topics[2]`.
+        /// The member, such as `topics[2]`.
         member: String,
-        /// What is there.
+        /// The value found.
         found: String,
-        /// What should be there.
+        /// The value expected.
         expected: &'static str,
     },
-    /// A member that looks like one which is read, and would be passed over.
+    /// An unknown member looks like a misspelling of a known one.
     #[error("there is no member `{found}`, expected `{expected}`")]
     Misnamed {
-        /// Its name.
+        /// The member's name.
         found: String,
-        /// The one that it looks like.
+        /// The known member.
         expected: &'static str,
     },
-    /// More topics than one message may name.
+    /// More topics than one message may have.
     #[error("`topics` has {count} elements, expected at most {limit} in one message")]
     TooManyTopics {
-        /// How many there are.
+        /// The number of topics.
         count: usize,
-        /// How many there may be.
+        /// The limit.
         limit: usize,
     },
-    /// More attributes, or values for one of them, than a filter may have.
+    /// A filter has too many attributes, or too many values for one of them.
     #[error("{member} has {count} {what}, expected at most {limit}")]
     TooManyFilters {
-        /// Which member.
+        /// The member.
         member: String,
-        /// Attributes or values.
+        /// `attributes` or `values`.
         what: &'static str,
-        /// How many there are.
+        /// Their number.
         count: usize,
-        /// How many there may be.
+        /// The limit.
         limit: usize,
     },
-    /// A string beyond the bound.
+    /// A string is too long.
     #[error("{member} is {found} of {length} bytes, expected at most {limit}")]
     TooLong {
-        /// Which member.
+        /// The member.
         member: String,
         /// The beginning of the string.
         found: String,
         /// Its length in bytes.
         length: usize,
-        /// The greatest length in bytes.
+        /// The limit in bytes.
         limit: usize,
     },
 }
 
 impl Fault {
-    /// The error code that it is reported as.
+    /// Returns the error code of this fault.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {

@@ -1,9 +1,9 @@
-//! permessage-deflate (RFC 7692): compressed messages, each by itself.
+//! permessage-deflate (RFC 7692): each message is compressed by itself.
 //!
-//! No message refers to one before it, in either direction (`server_no_context_takeover`,
-//! `client_no_context_takeover`). So an envelope is compressed once for everybody, one [`Deflater`] and one
-//! [`Inflater`] serve any number of connections, and no connection keeps a window. What a message is decompressed to
-//! never exceeds the message limit, however small it came.
+//! No message refers to an earlier one, in either direction (`server_no_context_takeover`,
+//! `client_no_context_takeover`). So an envelope is compressed once for all connections, one [`Deflater`] and one
+//! [`Inflater`] serve any number of connections, and connections keep no window. A decompressed message never exceeds
+//! the message limit.
 
 use bytes::Bytes;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
@@ -12,12 +12,12 @@ use super::outbound::{join, payload};
 use super::{COMPRESSED, Violation};
 use crate::extensions::SERVER_WINDOW_BITS;
 
-/// What a flush ends with; it does not travel (RFC 7692, section 7.2.1).
+/// The end of a flush, which is not sent (RFC 7692, section 7.2.1).
 const FLUSHED: [u8; 4] = [0, 0, 0xFF, 0xFF];
-/// What did not travel, and an empty last block, which is found to be the last one only behind a whole message.
+/// The unsent end of a flush, and an empty last block, which the inflater reaches only after a complete message.
 const END: [u8; 6] = [0, 0, 0xFF, 0xFF, 0x03, 0x00];
 
-/// Compresses messages; about 300 KB.
+/// Compresses messages; needs about 300 KB.
 #[derive(Debug)]
 pub struct Deflater(Compress);
 
@@ -28,11 +28,11 @@ impl Default for Deflater {
 }
 
 impl Deflater {
-    /// A frame of this module that holds a message, with its payload compressed; `None` unless that makes it shorter.
+    /// Compresses the payload of a message's frame that this module made. Returns `None` unless the result is shorter.
     pub fn compress(&mut self, frame: &[u8]) -> Option<Bytes> {
         let payload = payload(frame);
         self.0.reset();
-        // Room for what is shorter, and for one byte more: a flush is complete if it leaves some.
+        // Capacity for a shorter result and one more byte: a flush is complete if it leaves some room.
         let mut output = Vec::with_capacity(payload.len() + FLUSHED.len());
         self.0.compress_vec(payload, &mut output, FlushCompress::Sync).ok()?;
         let is_complete = self.0.total_in() == payload.len() as u64 && output.len() < output.capacity();
@@ -41,7 +41,7 @@ impl Deflater {
     }
 }
 
-/// Decompresses messages; about 50 KB.
+/// Decompresses messages; needs about 50 KB.
 #[derive(Debug)]
 pub struct Inflater(Decompress);
 
@@ -52,8 +52,8 @@ impl Default for Inflater {
 }
 
 impl Inflater {
-    /// What the payload of a compressed message, over all of its frames, was made of. If that is more than `limit`
-    /// bytes or cannot be had, `inflated` has what came before, and at most one byte more than the limit.
+    /// Decompresses the payload of a message, given in all of its frames. If the result is longer than `limit` bytes or
+    /// the data is broken, `inflated` has the part before, and at most one byte more than the limit.
     pub(super) fn inflate(
         &mut self,
         compressed: &[u8],
@@ -63,10 +63,10 @@ impl Inflater {
         self.inflate_all(&[compressed, &END], limit, inflated)
     }
 
-    /// What the beginning of such a payload was made of; at most `limit` bytes.
+    /// Decompresses the beginning of such a payload, into at most `limit` bytes.
     pub(super) fn inflate_beginning(&mut self, compressed: &[u8], limit: usize) -> Vec<u8> {
         let mut inflated = Vec::new();
-        // It ends in the middle, which is no surprise.
+        // The data ends in the middle, so an error is expected.
         let _ = self.inflate_all(&[compressed], limit, &mut inflated);
         inflated.truncate(limit);
         inflated
@@ -109,7 +109,7 @@ impl Inflater {
     }
 }
 
-/// Room for at least one byte: at first for what such an input usually becomes, then for twice as much each time, and
+/// Makes room for at least one byte: at first for the usual size of such an output, then for twice as much each time,
 /// never for more than one byte beyond the limit.
 fn make_room(output: &mut Vec<u8>, input: usize, limit: usize) {
     const USUAL_RATIO: usize = 4;

@@ -1,22 +1,22 @@
-//! The header of a client's frame, and everything that a client can do wrong.
+//! Headers of client frames, and the violations of a client.
 
 use super::{COMPRESSED, MAX_CONTROL_PAYLOAD, Opcode};
 use crate::close::{self, CloseCode};
 
-/// A breach of RFC 6455 or of the message limit; the connection must be failed.
+/// A violation of RFC 6455 or of the message limit. The connection must be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// A reserved bit to which no extension gives a meaning there (section 5.2): permessage-deflate, where it was
-    /// negotiated, to the highest one of a message's first frame (RFC 7692, section 6).
+    /// A reserved bit without a meaning (section 5.2). If permessage-deflate was negotiated, the highest bit has a
+    /// meaning in the first frame of a message (RFC 7692, section 6).
     #[error("the frame has the reserved bits {0:03b}, which mean nothing there")]
     ReservedBits(u8),
-    /// An opcode without a meaning (section 5.2).
+    /// An undefined opcode (section 5.2).
     #[error("the frame has the reserved opcode {0:#x}")]
     ReservedOpcode(u8),
-    /// A client must mask its frames (section 5.1).
+    /// A frame without a mask. Clients must mask their frames (section 5.1).
     #[error("the frame is not masked")]
     Unmasked,
-    /// A control frame in several parts (section 5.5).
+    /// A fragmented control frame (section 5.5).
     #[error("a control frame is fragmented")]
     FragmentedControl,
     /// A control frame of more than 125 bytes (section 5.5).
@@ -25,44 +25,42 @@ pub enum Violation {
     /// A length whose top bit is set (section 5.2).
     #[error("the frame length {0:#x} has its top bit set")]
     LengthTopBit(u64),
-    /// A length in more bytes than it needs; "the minimal number of bytes MUST be used"
-    /// (section 5.2).
+    /// A length in more bytes than it needs: "the minimal number of bytes MUST be used" (section 5.2).
     #[error("the frame length {0} is encoded in more bytes than it needs")]
     LengthNotMinimal(u64),
-    /// A continuation of nothing (section 5.4).
+    /// A continuation frame without a message (section 5.4).
     #[error("a continuation frame without a message to continue")]
     OrphanContinuation,
-    /// A new message before the last fragment of the one before (section 5.4).
+    /// A new message before the last fragment of the previous one (section 5.4).
     #[error("a new message begins within a fragmented message")]
     InterruptedMessage,
-    /// Text that is no UTF-8 (section 8.1).
+    /// Text that is not UTF-8 (section 8.1).
     #[error("the text is not UTF-8")]
     TextNotUtf8,
-    /// A compressed message that cannot be decompressed, or ends too early (RFC 7692, section 7.2.2).
+    /// A compressed message that cannot be decompressed or is incomplete (RFC 7692, section 7.2.2).
     #[error("the compressed message is no DEFLATE data, or not all of it")]
     BrokenDeflate,
-    /// A close reason that is no UTF-8 (section 5.5.1).
+    /// A close reason that is not UTF-8 (section 5.5.1).
     #[error("the close reason is not UTF-8")]
     ReasonNotUtf8,
-    /// Half a close code (section 5.5.1).
+    /// A close payload of one byte (section 5.5.1).
     #[error("the close frame has 1 byte, expected none or at least 2")]
     HalfCloseCode,
     /// A close code that must not be sent (section 7.4).
     #[error("the close code {0} must not be sent")]
     InvalidCloseCode(u16),
-    /// A message longer than the limit, over all of its fragments; of a compressed one, before or after it is
-    /// decompressed.
+    /// A message of all its fragments is too long, before or after decompression.
     #[error("the message has at least {length} bytes, expected at most {limit}")]
     TooLong {
-        /// Bytes announced so far.
+        /// The length announced so far, in bytes.
         length: usize,
-        /// The greatest length in bytes.
+        /// The limit in bytes.
         limit: usize,
     },
 }
 
 impl Violation {
-    /// The code to close the connection with.
+    /// Returns the close code for this violation.
     #[must_use]
     pub fn close_code(self) -> CloseCode {
         match self {
@@ -83,7 +81,7 @@ impl Violation {
     }
 }
 
-/// What stands before the payload.
+/// A frame's header.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Header {
     pub(super) is_final: bool,
@@ -91,16 +89,16 @@ pub(super) struct Header {
     /// Whether it is the first frame of a compressed message.
     pub(super) is_compressed: bool,
     pub(super) mask: [u8; 4],
-    /// Payload bytes.
+    /// The length of the payload in bytes.
     pub(super) length: usize,
 }
 
 impl Header {
-    /// Two bytes, the length in eight, the mask in four.
+    /// The longest header: two bytes, the length in eight, the mask in four.
     pub(super) const MAX_SIZE: usize = 14;
 
-    /// The header at the beginning of `bytes` and its size; `None` while more bytes are needed.
-    /// Fails at the first byte that breaks a rule. `deflate` says whether messages may be compressed.
+    /// Parses the header at the beginning of `bytes`. Returns it with its size, or `None` if more bytes are needed.
+    /// Fails at the first invalid byte. `deflate` is whether messages may be compressed.
     pub(super) fn parse(bytes: &[u8], deflate: bool) -> Result<Option<(Self, usize)>, Violation> {
         let Some((&first, rest)) = bytes.split_first() else {
             return Ok(None);
@@ -122,13 +120,13 @@ impl Header {
         let Some((&mask, rest)) = rest.split_first_chunk() else {
             return Ok(None);
         };
-        // What no address space can hold, no limit allows.
+        // A length that does not fit into `usize` exceeds every limit.
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         Ok(Some((Self { is_final, opcode, is_compressed, mask, length }, bytes.len() - rest.len())))
     }
 }
 
-/// What the first byte says.
+/// The contents of the first byte.
 struct First {
     is_final: bool,
     opcode: Opcode,
@@ -185,7 +183,7 @@ fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Violatio
     Ok(Some((length, rest)))
 }
 
-/// The code and the reason of a Close frame's payload.
+/// Returns the code and the reason in a Close frame's payload.
 pub(super) fn parse_close(payload: &[u8]) -> Result<(Option<u16>, &str), Violation> {
     let Some((code, reason)) = payload.split_first_chunk() else {
         return if payload.is_empty() { Ok((None, "")) } else { Err(Violation::HalfCloseCode) };

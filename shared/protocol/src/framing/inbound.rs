@@ -1,12 +1,12 @@
-//! Frames of a client, read from whatever pieces the socket yields.
+//! Reads client frames from the pieces that the socket yields.
 //!
-//! A gateway reads into one buffer that all of its connections share, so a connection keeps bytes
-//! only of a frame or message that is incomplete when a piece ends, and frees them when it is
-//! complete. What lies whole in one piece is never copied: it is unmasked in place and borrowed.
-//! The memory held never exceeds the message limit, and grows with the bytes that came, not with
-//! those announced: of a message that is longer, the beginning is kept, and the connection goes on behind it, unless its
-//! length is absurd. A compressed message is kept as it came until it is whole, so that one [`Inflater`]
-//! serves all connections.
+//! All connections of a gateway's worker share one read buffer. A connection keeps bytes only of a frame or message
+//! that is incomplete when a piece ends, and frees them when it is complete. A frame that lies in one piece is not
+//! copied: it is unmasked in place and borrowed.
+//!
+//! The memory never exceeds the message limit, and grows with the received bytes, not with the announced length. Of a
+//! longer message the beginning is kept, and the connection continues after it, unless the length is absurd. A
+//! compressed message is kept compressed until it is complete, so that one [`Inflater`] serves all connections.
 
 use std::borrow::Cow;
 use std::mem;
@@ -15,30 +15,30 @@ use super::header::{Header, parse_close};
 use super::partial::{Partial, decompressed};
 use super::{Inflater, Opcode, Violation};
 
-/// So many times the message limit is an absurd length: no client comes to that by mistake, and none is waited for.
+/// A message this many times longer than the limit closes the connection: no client sends it by mistake.
 const ABSURD: usize = 64;
 
-/// What a client sent.
+/// A message from a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message<'b> {
-    /// A whole text, over all of its fragments.
+    /// A complete text message.
     Text(Cow<'b, str>),
-    /// A whole binary message; nothing understands one, so its bytes are not kept.
+    /// A complete binary message. The gateway supports none, so its bytes are not kept.
     Binary,
-    /// A message that is longer than the limit.
+    /// A message longer than the limit.
     TooLong {
-        /// Bytes that it has, or had when it was given up.
+        /// Its length in bytes, or the length at which reading was given up.
         length: usize,
-        /// The greatest length in bytes.
+        /// The limit in bytes.
         limit: usize,
-        /// Of a text, its first bytes, as many as the limit allows; they may end within a character.
+        /// The first bytes of a text, up to the limit. They may end within a character.
         beginning: Cow<'b, [u8]>,
     },
-    /// To be answered with a Pong of the same payload, at most 125 bytes.
+    /// A Ping of at most 125 bytes. The answer is a Pong with the same payload.
     Ping(Cow<'b, [u8]>),
-    /// The answer to a Ping, or unasked for.
+    /// A Pong: the answer to a Ping, or unsolicited.
     Pong(Cow<'b, [u8]>),
-    /// The last message: whatever follows is ignored (RFC 6455, section 1.4).
+    /// The last message. Everything after it is ignored (RFC 6455, section 1.4).
     Close {
         /// `None` if the client gave none.
         code: Option<u16>,
@@ -47,13 +47,13 @@ pub enum Message<'b> {
     },
 }
 
-/// The reading side of one connection.
+/// The reading half of one connection.
 #[derive(Debug, Default)]
 pub struct Inbound {
     reading: Reading,
-    /// The payload of a control frame that did not come in one piece; else empty.
+    /// The payload of a partly received control frame, otherwise empty.
     control: Box<[u8]>,
-    /// The text or binary message that did not come in one piece.
+    /// The partly received text or binary message.
     message: Option<Box<Partial>>,
 }
 
@@ -82,14 +82,14 @@ impl Default for Reading {
 impl Inbound {
     /// Reads the messages that these bytes complete. Payloads are unmasked in place.
     ///
-    /// `message_limit` is the greatest length of a message in bytes; one of an absurd length fails as soon
-    /// as a header announces it. The iterator must be driven to its end, or to its first error,
-    /// which is the last item: bytes that it has not reached are what [`Messages::rest`] gives back.
+    /// `message_limit` is the longest message in bytes. A message of an absurd length fails as soon as a header
+    /// announces it. The iterator must be driven to its end, or to its first error, which is the last item.
+    /// [`Messages::rest`] returns the bytes that it has not reached.
     pub fn feed<'r, 'b>(&'r mut self, bytes: &'b mut [u8], message_limit: usize) -> Messages<'r, 'b> {
         Messages { inbound: self, bytes, message_limit, inflater: None, frames: 0 }
     }
 
-    /// Whether this frame may come now, and whether the length of its message is not absurd.
+    /// Checks that this frame may come now, and that the length of its message is not absurd.
     fn admit(&self, header: Header, limit: usize) -> Result<(), Violation> {
         let before = match (header.opcode, &self.message) {
             (Opcode::Close | Opcode::Ping | Opcode::Pong, _) => return Ok(()),
@@ -102,7 +102,7 @@ impl Inbound {
         if length > limit.saturating_mul(ABSURD) { Err(Violation::TooLong { length, limit }) } else { Ok(()) }
     }
 
-    /// The next piece of a control frame's payload, of which `before` bytes came before.
+    /// Adds a piece of a control frame's payload; `before` is the number of earlier bytes.
     fn control<'b>(
         &mut self,
         header: Header,
@@ -145,7 +145,7 @@ impl Inbound {
         })
     }
 
-    /// The next piece of a data frame's payload, of which `before` bytes came before.
+    /// Adds a piece of a data frame's payload; `before` is the number of earlier bytes.
     fn data<'b>(
         &mut self,
         header: Header,
@@ -178,7 +178,7 @@ impl Inbound {
     }
 }
 
-/// The messages that a fed piece completes, and at most one violation, last.
+/// Iterates over the messages that a piece completes, and at most one violation, last.
 #[derive(Debug)]
 #[must_use = "nothing is read until the iterator is driven"]
 pub struct Messages<'r, 'b> {
@@ -190,18 +190,18 @@ pub struct Messages<'r, 'b> {
 }
 
 impl<'r, 'b> Messages<'r, 'b> {
-    /// Takes compressed messages, too, and decompresses them: where permessage-deflate was negotiated.
+    /// Accepts compressed messages and decompresses them, if permessage-deflate was negotiated.
     pub fn inflated_by(self, inflater: Option<&'r mut Inflater>) -> Self {
         Self { inflater, ..self }
     }
 
-    /// Frames that have begun so far.
+    /// The number of frames that have begun so far.
     #[must_use]
     pub fn frames(&self) -> usize {
         self.frames
     }
 
-    /// What was not reached, to be fed later.
+    /// Returns the bytes that were not reached, to be fed later.
     #[must_use]
     pub fn rest(self) -> &'b mut [u8] {
         self.bytes
@@ -249,7 +249,7 @@ impl<'r, 'b> Messages<'r, 'b> {
         }
     }
 
-    /// Up to `count` bytes off the front.
+    /// Takes up to `count` bytes from the front.
     fn take(&mut self, count: usize) -> &'b mut [u8] {
         let count = count.min(self.bytes.len());
         let (taken, rest) = mem::take(&mut self.bytes).split_at_mut(count);
@@ -270,8 +270,7 @@ impl<'b> Iterator for Messages<'_, 'b> {
     }
 }
 
-/// Adds bytes to a partial header; returns the header, if it is complete, and how many bytes
-/// were used.
+/// Adds bytes to a partial header. Returns the header, if it is complete, and the number of bytes used.
 fn complete_header(
     partial: &mut [u8; Header::MAX_SIZE],
     length: &mut u8,
@@ -289,8 +288,8 @@ fn complete_header(
     Ok((None, copied))
 }
 
-/// Section 5.3, for a piece that begins at `offset` in the payload. Four bytes at a time, which
-/// the compiler turns into vector instructions.
+/// Unmasks a piece that begins at `offset` in the payload (section 5.3), four bytes at a time, which the compiler turns
+/// into vector instructions.
 fn unmask(piece: &mut [u8], mut mask: [u8; 4], offset: usize) {
     mask.rotate_left(offset % 4);
     let word = u32::from_ne_bytes(mask);

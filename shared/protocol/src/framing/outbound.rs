@@ -1,4 +1,4 @@
-//! Frames of the server: unmasked, never fragmented, one contiguous piece of shared bytes.
+//! Server frames: unmasked, unfragmented, each in one piece of shared bytes.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -6,23 +6,22 @@ use serde_json::Value;
 use super::{MAX_CONTROL_PAYLOAD, Opcode};
 
 const FINAL: u8 = 0x80;
-/// Two bytes, and the length in eight.
+/// The longest header: two bytes, and the length in eight.
 const MAX_HEADER: usize = 10;
 
-/// One unmasked frame.
+/// Makes one unmasked frame.
 ///
-/// A control frame carries at most 125 bytes; a longer payload is cut there. What came as the
-/// payload of [`super::Message::Ping`] always fits its Pong.
+/// The payload of a control frame is cut after 125 bytes. The payload of a [`super::Message::Ping`] always fits into
+/// its Pong.
 #[must_use]
 pub fn frame(opcode: Opcode, payload: &[u8]) -> Bytes {
     let end = if opcode.is_control() { MAX_CONTROL_PAYLOAD } else { payload.len() };
     join(opcode as u8, &[&payload[..end.min(payload.len())]])
 }
 
-/// A Close frame; the reason is cut at 123 bytes, before a character that would not fit whole.
+/// Makes a Close frame. The reason is cut at 123 bytes, at the end of a character.
 ///
-/// To answer a client's Close, pass the code that it sent. 1005, 1006 and 1015 must not be sent
-/// (section 7.4.1).
+/// The answer to a client's Close repeats its code. 1005, 1006 and 1015 must not be sent (section 7.4.1).
 #[must_use]
 pub fn close(code: impl Into<u16>, reason: &str) -> Bytes {
     let code = code.into().to_be_bytes();
@@ -33,12 +32,11 @@ pub fn close(code: impl Into<u16>, reason: &str) -> Bytes {
     join(Opcode::Close as u8, &[&code, &reason.as_bytes()[..end]])
 }
 
-/// A text frame around a body with `seq` and `id` put before its own members:
-/// `{"a":1}` becomes `{"seq":7,"id":"evt-1","a":1}`.
+/// Makes a text frame of a body with `seq` and `id` inserted before its own members: `{"a":1}` becomes
+/// `{"seq":7,"id":"evt-1","a":1}`.
 ///
-/// The body is not parsed; it must be a JSON object. If it has members of these names itself,
-/// they are kept, and it is the reader of duplicate members that decides (RFC 8259, section 4);
-/// most take the last, which is the body's.
+/// The body must be a JSON object; it is not parsed. If it has members of these names, both stay, and the reader
+/// decides which one counts (RFC 8259, section 4). Most readers use the last, which is the body's.
 pub fn text_with_sequence(sequence: u64, id: &str, body: &[u8]) -> Result<Bytes, NotAnObject> {
     let members = body.trim_ascii().strip_prefix(b"{").ok_or(NotAnObject)?.trim_ascii_start();
     let mut front = front(sequence, id);
@@ -48,29 +46,29 @@ pub fn text_with_sequence(sequence: u64, id: &str, body: &[u8]) -> Result<Bytes,
     Ok(join(Opcode::Text as u8, &[b"{", front.as_bytes(), members]))
 }
 
-/// What [`text_with_sequence`] puts between the brace and the first member of a body: by so much it grows.
+/// Returns the text that [`text_with_sequence`] inserts after the opening brace. The body grows by its length.
 #[must_use]
 pub fn front(sequence: u64, id: &str) -> String {
     let id = Value::from(id);
     format!(r#""seq":{sequence},"id":{id},"#)
 }
 
-/// The greatest length of a [`front`] with this id, known without making it.
+/// Returns the maximum length of a [`front`] with this id without making it.
 #[must_use]
 pub fn longest_front(id: &str) -> usize {
-    /// Of the members' names, the greatest sequence, and all that stands between.
+    /// The members' names, the greatest sequence, and the punctuation.
     const WITHOUT_ID: usize = 40;
-    /// Of an escaped control character.
+    /// The length of an escaped control character.
     const ESCAPED: usize = 6;
     WITHOUT_ID + ESCAPED * id.len()
 }
 
-/// A body that is no JSON object has no place for further members.
+/// The body is not a JSON object, so no members can be inserted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the body is not a JSON object: it does not begin with `{{` and go on")]
 pub struct NotAnObject;
 
-/// What one of these frames carries, behind its header.
+/// Returns the payload of a frame that this module made.
 #[must_use]
 pub fn payload(frame: &[u8]) -> &[u8] {
     let header = match frame.get(1) {
@@ -81,8 +79,8 @@ pub fn payload(frame: &[u8]) -> &[u8] {
     frame.get(header..).unwrap_or_default()
 }
 
-/// A whole message in one frame, whose first byte has this opcode and these reserved bits. One allocation, exactly
-/// as long as the frame.
+/// Makes a frame of a whole message. Its first byte has this opcode and these reserved bits. It makes one allocation,
+/// exactly as long as the frame.
 pub(super) fn join(opcode: u8, parts: &[&[u8]]) -> Bytes {
     let length = parts.iter().map(|part| part.len()).sum();
     let mut buffer = [0; MAX_HEADER];
@@ -95,7 +93,7 @@ pub(super) fn join(opcode: u8, parts: &[&[u8]]) -> Bytes {
     frame.into()
 }
 
-/// Section 5.2: 7 bits up to 125, then 16 bits after 126, then 64 bits after 127.
+/// Writes the length (section 5.2): 7 bits up to 125, then 16 bits after 126, then 64 bits after 127.
 fn header(opcode: u8, length: usize, buffer: &mut [u8; MAX_HEADER]) -> &[u8] {
     buffer[0] = FINAL | opcode;
     if let Ok(length @ ..=125) = u8::try_from(length) {

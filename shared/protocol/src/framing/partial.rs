@@ -1,32 +1,32 @@
-//! A message that did not come in one piece.
+//! Messages that are received in several pieces.
 
 use std::borrow::Cow;
 
 use super::header::Header;
 use super::{Inflater, Message, Opcode, Violation};
 
-/// A text or binary message of which not all has come. Of a message that is longer than the limit the beginning is kept,
-/// up to the limit, so that the answer can name it; the rest is counted and dropped.
+/// An incomplete text or binary message. If it is longer than the limit, the beginning is kept up to the limit, so that
+/// the error can name its id. The rest is counted and dropped.
 #[derive(Debug)]
 pub(super) struct Partial {
     kind: Kind,
     bytes: Vec<u8>,
-    /// Bytes that have come.
+    /// The number of bytes received.
     length: usize,
 }
 
 #[derive(Debug)]
 enum Kind {
-    /// The first `valid` of the bytes that are kept are UTF-8; the rest, at most 3, begin a character.
+    /// The first `valid` kept bytes are UTF-8. The others, at most 3, begin a character.
     Text { valid: usize },
-    /// Nothing of it is kept.
+    /// No bytes are kept.
     Binary,
-    /// Kept as it came: what decompresses it is shared, and so takes it whole.
+    /// Compressed bytes: the shared inflater needs the whole message.
     Compressed(Opcode),
 }
 
 impl Partial {
-    /// The message that a frame with this header begins.
+    /// Begins the message of a frame with this header.
     pub(super) fn new(first: Header) -> Self {
         let kind = match first.opcode {
             opcode if first.is_compressed => Kind::Compressed(opcode),
@@ -36,12 +36,12 @@ impl Partial {
         Self { kind, bytes: Vec::new(), length: 0 }
     }
 
-    /// Bytes so far.
+    /// The number of bytes so far.
     pub(super) fn length(&self) -> usize {
         self.length
     }
 
-    /// Fails at the first piece with a byte that no UTF-8 text has there.
+    /// Adds a piece. Fails at the first piece with invalid UTF-8.
     pub(super) fn append(&mut self, piece: &[u8], limit: usize) -> Result<(), Violation> {
         self.length = self.length.saturating_add(piece.len());
         if let Kind::Binary = self.kind {
@@ -60,7 +60,7 @@ impl Partial {
         Ok(())
     }
 
-    /// The message, whose last byte has come.
+    /// Returns the complete message.
     pub(super) fn finish<'b>(
         self,
         inflater: Option<&mut Inflater>,
@@ -82,14 +82,14 @@ impl Partial {
     }
 }
 
-/// A compressed message, all of which has come.
+/// Decompresses the complete message.
 pub(super) fn decompressed<'b>(
     opcode: Opcode,
     bytes: &[u8],
     inflater: Option<&mut Inflater>,
     limit: usize,
 ) -> Result<Message<'b>, Violation> {
-    // Only where there is one does a header say that a message is compressed.
+    // A header can mark a message as compressed only if there is an inflater.
     let Some(inflater) = inflater else { return Err(Violation::BrokenDeflate) };
     let mut inflated = Vec::new();
     match inflater.inflate(bytes, limit, &mut inflated) {
@@ -107,7 +107,7 @@ fn owned_text<'b>(bytes: Vec<u8>) -> Result<Message<'b>, Violation> {
     String::from_utf8(bytes).map(|text| Message::Text(Cow::Owned(text))).map_err(|_| Violation::TextNotUtf8)
 }
 
-/// Doubles like `Vec` does, but never beyond the limit.
+/// Doubles the capacity like `Vec`, but never beyond the limit.
 fn reserve(bytes: &mut Vec<u8>, additional: usize, limit: usize) {
     const LEAST: usize = 64;
     let needed = bytes.len() + additional;

@@ -1,12 +1,12 @@
-//! What is wrong with a configuration, said so that the reader can mend it.
+//! Errors of a configuration, with what is needed to fix them.
 //!
-//! No mistake shows a secret: values of secret keys, of unknown keys (which may be a misspelt secret) and of whole
-//! sections are told by their size alone.
+//! No error shows a secret: for values of secret keys, of unknown keys (which may be a misspelled secret) and of whole
+//! sections, it shows only the size.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Every mistake of a configuration, at least one.
+/// All mistakes of a configuration, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<ConfigError>);
 
@@ -15,7 +15,7 @@ impl ConfigErrors {
         Self(mistakes)
     }
 
-    /// The mistakes, in the order in which they were found: file, variables, values, combinations.
+    /// The mistakes, in the order in which they were found: file, variables, values, conflicts.
     #[must_use]
     pub fn as_slice(&self) -> &[ConfigError] {
         &self.0
@@ -24,7 +24,7 @@ impl ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// One line per mistake below a headline.
+/// Formats a headline and one line per mistake.
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.len() {
@@ -35,14 +35,14 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The configuration file.
     File(PathBuf),
     /// An environment variable, by name.
     Variable(String),
-    /// Nobody said anything else.
+    /// The default.
     Default,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One thing that is wrong with a configuration.
+/// A mistake in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -64,7 +64,7 @@ pub enum ConfigError {
     UnreadableFile {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
     /// The file is not TOML.
@@ -72,22 +72,22 @@ pub enum ConfigError {
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// What the parser said; never the line itself.
+        /// The parser's error, without the line itself.
         reason: String,
     },
     /// The file has a section or key that does not exist.
     #[error("{key} ({origin}): unknown{}", hint(suggestion.as_ref()))]
     UnknownKey {
-        /// With its section, separated by a dot.
+        /// The key with its section, separated by a dot.
         key: String,
         /// The file.
         origin: Origin,
         /// A key with a similar name.
         suggestion: Option<String>,
     },
-    /// A variable starts with `TIDINGS_` and names no key.
+    /// A variable starts with `TIDINGS_` but names no key.
     #[error("{name}: unknown variable{}", hint(suggestion.as_ref()))]
     UnknownVariable {
         /// The variable.
@@ -98,39 +98,39 @@ pub enum ConfigError {
     /// A variable's name or value is not UTF-8.
     #[error("{name}: expected a variable in UTF-8")]
     NotUnicode {
-        /// The variable, with the replacement character for what is not UTF-8.
+        /// The variable, with replacement characters for invalid UTF-8.
         name: String,
     },
-    /// A value is not what its key expects.
+    /// A value is not valid for its key.
     #[error("{key} = {value} ({origin}): expected {expected}")]
     Invalid {
-        /// With its section, separated by a dot.
+        /// The key with its section, separated by a dot.
         key: String,
-        /// As JSON, or its size if it may be secret.
+        /// The value as JSON, or its size if it may be secret.
         value: String,
-        /// Where the value is.
+        /// The source of the value.
         origin: Origin,
-        /// Ends the sentence "expected …".
+        /// The expectation, which ends the sentence "expected …".
         expected: String,
     },
-    /// A key needs a value and has none.
+    /// A required key is not set.
     #[error("{key} is not set: expected {expected}")]
     Missing {
-        /// With its section, separated by a dot.
+        /// The key with its section, separated by a dot.
         key: String,
-        /// Ends the sentence "expected …".
+        /// The expectation, which ends the sentence "expected …".
         expected: String,
     },
-    /// The schema admits something that the program does not understand: a defect of Tidings.
-    #[error("the configuration was checked and yet not understood: {reason}")]
+    /// The schema admits a value that the program cannot deserialise: a bug of Tidings.
+    #[error("the configuration is valid but cannot be deserialised: {reason}")]
     Undescribed {
-        /// What the program said.
+        /// The deserialiser's error.
         reason: String,
     },
 }
 
 impl ConfigError {
-    /// The key that is wrong, if the mistake concerns one.
+    /// Returns the wrong key, if the mistake concerns one.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         match self {
@@ -148,7 +148,7 @@ fn hint(suggestion: Option<&String>) -> String {
     suggestion.map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }
 
-/// How a value that must not be shown is told.
+/// Describes a value that must not be shown by its size.
 pub(super) fn sized(bytes: usize) -> String {
     format!("a value of {bytes} bytes")
 }

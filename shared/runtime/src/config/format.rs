@@ -1,7 +1,7 @@
-//! Text that has to have a form: the check of each form, and how a person is told what it is.
+//! Formats of text: their checks, and their descriptions for error messages.
 //!
-//! The checks run as formats of the JSON Schema, so that a malformed duration is found together with a missing key.
-//! Whatever a check admits deserialises, and is within what its users can compute with (no overflow later on).
+//! The checks run as formats of the JSON Schema, so that a malformed duration is reported together with a missing key.
+//! A text that passes its check deserialises, and its value causes no overflow later.
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
@@ -13,11 +13,11 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de::Error};
 use tracing_subscriber::EnvFilter;
 
-/// A form of text, by its name in the schema.
+/// A format of text, by its name in the schema.
 pub(super) struct Format {
     pub(super) name: &'static str,
     pub(super) holds: fn(&str) -> bool,
-    /// Ends the sentence "expected …".
+    /// The description, which ends the sentence "expected …".
     pub(super) expected: &'static str,
 }
 
@@ -129,7 +129,7 @@ pub(super) const TENANT: Format = Format {
 /// RFC 7518, section 3.2: a key for HS256 has at least as many bits as the hash.
 pub(super) const MIN_SECRET_BYTES: usize = 32;
 
-/// Far beyond any use, and far below where nanoseconds in 64 bits or points in time overflow.
+/// Far above any useful value, and far below an overflow of nanoseconds in 64 bits or of points in time.
 const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 fn parse_duration(text: &str) -> Option<Duration> {
@@ -141,14 +141,13 @@ fn parse_byte_size(text: &str) -> Option<ByteSize> {
     i64::try_from(size.as_u64()).is_ok_and(|bytes| bytes > 0).then_some(size)
 }
 
-/// Clients' addresses are compared in their shortest form, which an IPv4 network written as IPv6 never
-/// contains.
+/// Clients' addresses are compared in their shortest form. So an IPv4 network written as IPv6 would match none.
 fn parse_network(text: &str) -> Option<IpNet> {
     let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
     (network.addr().to_canonical() == network.addr()).then_some(network)
 }
 
-/// Whether `text` is `scheme://host[:port]` and no more; what follows a host is nobody's to interpret.
+/// Returns whether `text` is `scheme://host[:port]` and nothing else. Text after the host would have no meaning.
 fn is_url(text: &str, schemes: &[&str]) -> bool {
     text.parse::<Uri>().is_ok_and(|uri| {
         let is_bare = uri.path_and_query().is_none_or(|path| path == "/");
@@ -160,14 +159,14 @@ fn is_url(text: &str, schemes: &[&str]) -> bool {
     })
 }
 
-/// Whether `text` may be where a page or an app comes from; whoever compares it reads it more closely.
+/// Returns whether `text` may be the origin of a page or an app. The code that compares origins parses it strictly.
 fn is_origin(text: &str) -> bool {
     let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
     let has_pages = !["ws", "wss", "ftp", "file", "data", "blob", "javascript"].contains(&&*scheme);
     has_pages && is_url(text, &[&scheme, &scheme.to_ascii_uppercase()]) && !text.ends_with('/')
 }
 
-/// Whether `text` is an HTTP URL of a document.
+/// Returns whether `text` is an HTTP URL of a document.
 fn is_location(text: &str) -> bool {
     // The parser drops fragments.
     !text.contains('#')
@@ -179,7 +178,7 @@ fn is_location(text: &str) -> bool {
         })
 }
 
-/// `tchar` of RFC 9110, which RFC 6265 refers to for cookie names.
+/// Returns whether this is a `tchar` of RFC 9110, which RFC 6265 uses for cookie names.
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -1,7 +1,7 @@
-//! Every key with its meaning, its default and what is expected of it: as a configuration file, and as a Markdown table.
+//! The reference of all keys with meaning, default and valid values: as a configuration file, and as a Markdown table.
 //!
-//! Both are generated from the schema that configurations are checked with, so they name the keys that exist and no
-//! others. The file, loaded as it is, changes nothing: a key without a default is a comment.
+//! Both are generated from the schema that checks configurations, so they list exactly the existing keys. Loading the
+//! file as it is changes nothing: a key without a default is a comment.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use serde_json::{Map, Value};
 
 use super::schema::{expected, has_type, named_of, of_config, properties, table_of};
 
-/// Columns of the comments.
+/// The width of comments, in columns.
 const WIDTH: usize = 100;
 
-/// The file.
+/// Returns the reference as a configuration file.
 #[must_use]
 pub fn reference() -> String {
     with_values(&Value::Null)
 }
 
-/// All keys but those of tables as a table in Markdown: `section.key`, default, meaning. A ◆ marks a limit that may differ
-/// for a tenant.
+/// Returns all keys, except those of tables, as a Markdown table: `section.key`, default, meaning. A ◆ marks a limit
+/// that can be set per tenant.
 #[must_use]
 pub fn reference_table() -> String {
     let sections = properties(&of_config());
@@ -40,7 +40,7 @@ pub fn reference_table() -> String {
     std::iter::once(head).chain(rows).collect()
 }
 
-/// A default as a cell of the table shows it.
+/// Formats a default for the table.
 fn default_cell(value: &Value) -> String {
     match value {
         Value::Array(items) if items.is_empty() => "none".to_owned(),
@@ -50,7 +50,7 @@ fn default_cell(value: &Value) -> String {
     }
 }
 
-/// The file, with these values in place of defaults. What is secret is left out.
+/// Returns the file with these values instead of defaults. Secrets are omitted.
 pub(super) fn with_values(values: &Value) -> String {
     let sections = properties(&of_config());
     let sections = sections.iter().map(|(name, schema)| section(name, schema, &values[name]));
@@ -59,7 +59,7 @@ pub(super) fn with_values(values: &Value) -> String {
 
 fn section(name: &str, schema: &Value, values: &Value) -> String {
     let keys = properties(schema);
-    // In TOML, what follows a table's name is in that table; so these come last.
+    // In TOML, the keys after a table's head belong to that table, so tables come last.
     let is_table = |schema: &Value| table_of(schema).is_some() || named_of(schema).is_some();
     let (tables, plain): (Vec<_>, Vec<_>) = keys.iter().partition(|(_, schema)| is_table(schema));
     let head = format!("{}[{name}]\n", comment(&meaning(schema)));
@@ -76,11 +76,11 @@ fn section(name: &str, schema: &Value, values: &Value) -> String {
     std::iter::once(head).chain(plain).chain(tables).collect()
 }
 
-/// The tables that a file has, without secrets.
+/// Returns the tables in a file, without secrets.
 fn given_table(section: &str, key: &str, value: &Value) -> String {
     let value = toml::Value::Table(toml::Table::from_iter([(key.to_owned(), to_toml(value))]));
     let document = toml::Table::from_iter([(section.to_owned(), value)]);
-    // The section has its head already.
+    // The section's head is written already.
     let head = format!("[{section}]\n");
     format!("\n{}", toml::to_string(&document).unwrap_or_default().trim_start_matches(&head))
 }
@@ -103,13 +103,13 @@ fn to_toml(value: &Value) -> toml::Value {
     }
 }
 
-/// Whether a value is not to be shown: a secret, or an address with a password.
+/// Returns whether a value must not be shown: a secret, or an address with a password.
 fn is_secret(schema: &Value, value: &Value) -> bool {
     let text = value.as_str().unwrap_or_default();
     schema.get("writeOnly") == Some(&Value::Bool(true)) || (text.contains("://") && text.contains('@'))
 }
 
-/// A key that consists of tables, or of values under names of the user's; there are none by default.
+/// Describes a key that consists of tables, or of values under names that the user chooses. It is empty by default.
 fn table(key: &str, schema: &Value) -> String {
     if let Some(values) = named_of(schema) {
         let expected = comment(&format!("Expected: {}.", expected(values)));
@@ -135,7 +135,7 @@ fn meaning(schema: &Value) -> String {
     schema.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ")
 }
 
-/// The default as a file has it; strings, numbers and lists are written alike in JSON and in TOML.
+/// Formats the default for a file. JSON and TOML spell strings, numbers and lists alike.
 fn default_of(schema: &Value) -> Option<Value> {
     let default = schema.get("default").filter(|default| !default.is_null())?;
     let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
@@ -146,7 +146,7 @@ fn default_of(schema: &Value) -> Option<Value> {
     })
 }
 
-/// In the largest unit that says it in a whole number.
+/// Formats a duration in the largest unit that gives a whole number.
 fn spelled_duration(duration: &Map<String, Value>) -> Option<String> {
     let of = |name: &str| duration.get(name).and_then(Value::as_u64);
     let duration = Duration::new(of("secs")?, u32::try_from(of("nanos")?).ok()?);
@@ -167,7 +167,7 @@ fn spelled_size(bytes: u64) -> String {
     }
 }
 
-/// The text as lines of a comment.
+/// Formats the text as comment lines.
 fn comment(text: &str) -> String {
     let mut lines = String::from("#");
     let mut width = 1;

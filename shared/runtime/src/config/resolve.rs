@@ -1,4 +1,4 @@
-//! What no single key can say: rules between keys, and files that keys name.
+//! Rules between keys, and files that keys name.
 
 mod access;
 mod edge;
@@ -11,16 +11,16 @@ use super::format::TENANT;
 use super::sources::{Sources, listed_in};
 use super::{Config, ConfigError, ConsumersConfig, GatewayConfig, SecretRule, StreamsConfig};
 
-/// Keys that do not go together; the first is the one to report.
+/// A conflict between keys. The first key is the one to report.
 pub(super) struct Conflict {
     keys: Vec<String>,
-    /// Of the first key; none if it is not set.
+    /// The value of the first key, or `None` if it is not set.
     value: Option<String>,
     expected: String,
 }
 
 impl Conflict {
-    /// Whether `key`, or the section `key`, takes part.
+    /// Returns whether `key`, or the section `key`, takes part.
     pub(super) fn concerns(&self, key: &str) -> bool {
         let key = listed_in(key);
         self.keys
@@ -39,7 +39,7 @@ impl Conflict {
     }
 }
 
-/// Reads the files of secrets into `config`, and finds every conflict.
+/// Reads the files with secrets into `config` and returns all conflicts.
 pub(super) fn resolve(config: &mut Config, rule: SecretRule) -> Vec<Conflict> {
     let conflicts =
         [duplicate_window(&config.streams), idle_timeout(&config.gateway), inactive_after(&config.consumers)];
@@ -56,7 +56,7 @@ pub(super) fn resolve(config: &mut Config, rule: SecretRule) -> Vec<Conflict> {
         .collect()
 }
 
-/// A file that `key` names and that cannot be read.
+/// Returns the conflict of a file that `key` names and that cannot be read.
 fn unreadable(key: &str, path: &Path) -> Option<Conflict> {
     let error = std::fs::File::open(path).err()?;
     Some(Conflict {
@@ -66,7 +66,7 @@ fn unreadable(key: &str, path: &Path) -> Option<Conflict> {
     })
 }
 
-/// One half of a certificate with its key without the other.
+/// Returns the conflict of a certificate without its key, or of a key without its certificate.
 fn half_a_pair(section: &str, certificate: Option<&Path>, key: Option<&Path>) -> Option<Conflict> {
     let (missing, given, what) = match (certificate, key) {
         (Some(_), None) => ("tls_key", "tls_certificate", "private key"),
@@ -80,7 +80,7 @@ fn half_a_pair(section: &str, certificate: Option<&Path>, key: Option<&Path>) ->
     })
 }
 
-/// What stands on the one line of a secret's file.
+/// Reads the only line of a file with a secret.
 fn read_line(path: &Path) -> Result<Vec<u8>, std::io::Error> {
     let bytes = std::fs::read(path)?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
@@ -106,7 +106,8 @@ fn duplicate_window(streams: &StreamsConfig) -> Option<Conflict> {
     })
 }
 
-/// Otherwise a client that only listens is closed before it was asked for a sign of life.
+/// The idle timeout must exceed the heartbeat. Otherwise a client that only receives would be closed before its first
+/// heartbeat.
 fn idle_timeout(gateway: &GatewayConfig) -> Option<Conflict> {
     (gateway.idle_timeout <= gateway.heartbeat).then(|| Conflict {
         keys: keys(["gateway.idle_timeout", "gateway.heartbeat"]),
@@ -115,7 +116,7 @@ fn idle_timeout(gateway: &GatewayConfig) -> Option<Conflict> {
     })
 }
 
-/// What is said under a name that no tenant can have is said of nobody.
+/// A limit under a name that is not valid for a tenant applies to no tenant.
 fn no_tenants<'n>(
     key: &'static str,
     names: impl Iterator<Item = &'n String>,
@@ -128,8 +129,8 @@ fn no_tenants<'n>(
     })
 }
 
-/// Gateways renew the consumers of connected devices once an hour; one that is forgotten sooner would be
-/// forgotten while its device is connected.
+/// Gateways renew the consumers of connected devices once an hour. A shorter time would delete consumers of connected
+/// devices.
 fn inactive_after(consumers: &ConsumersConfig) -> Option<Conflict> {
     const LEAST: Duration = Duration::from_secs(2 * 60 * 60);
     (consumers.inactive_after < LEAST).then(|| Conflict {

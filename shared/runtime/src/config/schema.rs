@@ -1,7 +1,7 @@
-//! The JSON Schema of the configuration, and what it says of each key.
+//! The JSON Schema of the configuration and its keys.
 //!
-//! There are two levels, sections and keys, and no key contains a dot; so `section.key` names each of them. A key may be a
-//! list of tables, or have a table or a value for each of some names; what is in those is `section.key[0].member`,
+//! There are two levels, sections and keys. No key contains a dot, so `section.key` names each of them. A key may be a
+//! list of tables, or may have a table or a value for each name. Their members are `section.key[0].member`,
 //! `section.key.name.member` and `section.key.name`.
 
 use std::collections::BTreeMap;
@@ -46,14 +46,14 @@ impl Schema {
         Self { validator, keys, sections: sections.into_iter().map(|(section, _)| section).collect() }
     }
 
-    /// Every `section.key` that a variable can set: all that are or have no tables.
+    /// Returns every `section.key` that a variable can set: all keys without tables.
     pub(super) fn variable_keys(&self) -> impl Iterator<Item = &str> {
         let is_plain = |schema: &Value| table_of(schema).is_none() && named_of(schema).is_none();
         self.keys.iter().filter(move |(_, schema)| is_plain(schema)).map(|(key, _)| key.as_str())
     }
 
-    /// What a variable's text means for `key`: a number, a truth value, a list or just text. What does not
-    /// read as such stays text, for the check to report.
+    /// Converts a variable's text for `key` into a number, a boolean, a list or text. Text that does not parse stays
+    /// text, and the check reports it.
     pub(super) fn value_of(&self, key: &str, text: &str) -> Value {
         let schema = self.keys.get(key).unwrap_or(&Value::Null);
         if has_type(schema, "array") {
@@ -72,14 +72,14 @@ impl Schema {
         plain.unwrap_or_else(|| Value::String(text.to_owned()))
     }
 
-    /// Every unknown key and wrong value, once each.
+    /// Returns every unknown key and wrong value once.
     pub(super) fn check(&self, sources: &Sources) -> Vec<ConfigError> {
         let document = sources.to_value();
         let broken = self.validator.iter_errors(&document);
         let broken = broken.flat_map(|error| self.mistakes_of(&error, sources));
         let mut mistakes: Vec<ConfigError> = Vec::new();
         for mistake in broken.chain(self.fractions(&document, sources)) {
-            // One value may break several rules of its key; what was expected is told once.
+            // A value may violate several rules of its key. It is reported once.
             if !mistakes.contains(&mistake) {
                 mistakes.push(mistake);
             }
@@ -127,7 +127,7 @@ impl Schema {
         vec![ConfigError::Invalid { origin: sources.origin(&key), key, value, expected }]
     }
 
-    /// For JSON Schema 3.0 is an integer; for the program it is none.
+    /// In JSON Schema 3.0 is an integer; in the program it is not.
     fn fractions(&self, document: &Value, sources: &Sources) -> Vec<ConfigError> {
         let given = self.keys.iter().filter_map(|(key, schema)| {
             let (section, entry) = key.split_once('.')?;
@@ -169,7 +169,7 @@ impl Schema {
     }
 }
 
-/// The schema, without references in it.
+/// Returns the schema with all references resolved.
 pub(super) fn of_config() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     settings.into_generator().into_root_schema_for::<Config>().to_value()
@@ -179,19 +179,19 @@ pub(super) fn properties(schema: &Value) -> Map<String, Value> {
     schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
-/// The schema of the tables that a key lists, or has under names of the user's, if it consists of tables.
+/// Returns the schema of the tables in a list, or under names that the user chooses, if the key has tables.
 pub(super) fn table_of(schema: &Value) -> Option<&Value> {
     let table = schema.get("items").or_else(|| schema.get("additionalProperties"));
     table.filter(|table| table.get("properties").is_some())
 }
 
-/// The schema of the values that a key has under names of the user's, if those are no tables.
+/// Returns the schema of the values under names that the user chooses, if they are not tables.
 pub(super) fn named_of(schema: &Value) -> Option<&Value> {
     let values = schema.get("additionalProperties").filter(|values| values.is_object());
     values.filter(|values| values.get("properties").is_none())
 }
 
-/// The name of one of the tables that `key` consists of: its number in a list, else its own name.
+/// Returns the name of one of the tables in `key`: its number in a list, or its own name.
 fn in_table(key: &str, schema: &Value, place: &str) -> String {
     if has_type(schema, "array") { format!("{key}[{place}]") } else { format!("{key}.{place}") }
 }
@@ -204,22 +204,22 @@ pub(super) fn has_type(schema: &Value, name: &str) -> bool {
     }
 }
 
-/// A value as a mistake may show it.
+/// Formats a value for an error.
 fn shown(schema: &Value, value: &Value) -> String {
     let text = value.to_string();
     let is_secret = schema.get("writeOnly") == Some(&Value::Bool(true));
-    // A table may have a secret in it.
+    // A table may contain a secret.
     if value.is_object() || table_of(schema).is_some() {
         return sized(text.len());
     }
-    // A URL with a user in it has a password in it.
+    // A URL with a user contains a password.
     if is_secret || (text.contains("://") && text.contains('@')) {
         return sized(value.as_str().map_or(text.len(), str::len));
     }
     text
 }
 
-/// Ends the sentence "expected …" for a key.
+/// Returns the expectation of a key, which ends the sentence "expected …".
 pub(super) fn expected(schema: &Value) -> String {
     let text_of = |name: &str| schema.get(name).map(Value::to_string).unwrap_or_default();
     let format = schema.get("format").and_then(Value::as_str);
@@ -256,7 +256,7 @@ pub(super) fn expected(schema: &Value) -> String {
     "text that is not empty".to_owned()
 }
 
-/// The same for the items of a list.
+/// Returns the expectation of a list's items.
 fn expected_items(schema: &Value) -> String {
     format!("in each item {}", expected(schema.get("items").unwrap_or(&Value::Null)))
 }
@@ -265,7 +265,7 @@ fn expected_items(schema: &Value) -> String {
 mod tests {
     use super::*;
 
-    /// What a person is told rests on these keywords, and variables on the names.
+    /// Error messages use these keywords, and variables use the names.
     #[test]
     fn every_key_is_described_bounded_and_reachable_by_a_variable() {
         let schema = Schema::of_config();
@@ -275,7 +275,7 @@ mod tests {
             properties(table).into_iter().map(move |(member, schema)| (format!("{key}[0].{member}"), schema))
         });
         let named = schema.keys.iter().filter_map(|(key, schema)| Some((key, schema, named_of(schema)?)));
-        // What the key means says what its values mean.
+        // The description of the key applies to its values.
         let named = named.map(|(key, schema, values)| {
             let mut values = values.clone();
             values["description"] = schema["description"].clone();

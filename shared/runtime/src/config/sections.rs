@@ -1,7 +1,7 @@
 //! The sections of the configuration: every key with its meaning, unit, range and default.
 //!
-//! The schema is derived from these types, so a range or format is stated here and nowhere else. Every field's default
-//! is what `tidings dev` runs with. After [`load`](super::load) the values keep what their comments promise.
+//! The schema is derived from these types, so each range and format is defined only here. `tidings dev` runs with the
+//! defaults. [`load`](super::load) returns only values within the documented ranges.
 
 mod access;
 mod gateway;
@@ -227,7 +227,7 @@ pub struct TelemetryConfig {
 
 impl Default for TelemetryConfig {
     fn default() -> Self {
-        // The NATS client logs at `info` what Tidings logs, too, in words of its own.
+        // The NATS client's `info` lines repeat what Tidings logs itself.
         Self {
             log: "info,async_nats=warn".to_owned(),
             log_format: LogFormat::Text,
@@ -237,7 +237,7 @@ impl Default for TelemetryConfig {
     }
 }
 
-/// Stands for a size in the schema: a number of bytes, or text with a unit.
+/// The schema of a size: a number of bytes, or text with a unit.
 #[derive(JsonSchema)]
 #[schemars(extend(
     "type" = ["integer", "string"],

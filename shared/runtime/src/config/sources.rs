@@ -1,4 +1,4 @@
-//! What was written where: the file's values, the variables over them, and the origin of each.
+//! The configured values and their origins: the file's values, overridden by variables.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,32 +10,32 @@ use serde_json::{Map, Value};
 use super::schema::Schema;
 use super::{ConfigError, DEFAULT_FILE, Origin};
 
-/// What every variable of Tidings starts with.
+/// The prefix of all variables.
 const PREFIX: &str = "TIDINGS_";
 
-/// The values that were given, not yet checked.
+/// The configured values, not yet checked.
 #[derive(Default)]
 pub(super) struct Sources {
     values: Map<String, Value>,
     file: PathBuf,
-    /// By key, the variable that set it.
+    /// The variable that set each key.
     variables: BTreeMap<String, String>,
 }
 
-/// The variable that sets `key`: `TIDINGS_GATEWAY__LISTEN` for `gateway.listen`.
+/// Returns the variable for `key`: `TIDINGS_GATEWAY__LISTEN` for `gateway.listen`.
 pub(super) fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
-/// The key that `key` is in, if that consists of tables (`access.issuers` for `access.issuers[0].tenant`, `gateway.tenants`
-/// for `gateway.tenants.ops.message_burst`), else `key`.
+/// Returns the key of tables that contains `key` (`access.issuers` for `access.issuers[0].tenant`, `gateway.tenants`
+/// for `gateway.tenants.ops.message_burst`), otherwise `key` itself.
 pub(super) fn listed_in(key: &str) -> &str {
     let list = key.split_once('[').map_or(key, |(list, _)| list);
     list.match_indices('.').nth(1).map_or(list, |(end, _)| &list[..end])
 }
 
 impl Sources {
-    /// Takes the values of `file`, or of the default file if there is one.
+    /// Reads the values of `file`, or of the default file if it exists.
     pub(super) fn read_file(&mut self, file: Option<&Path>, mistakes: &mut Vec<ConfigError>) {
         file.unwrap_or(Path::new(DEFAULT_FILE)).clone_into(&mut self.file);
         let text = match std::fs::read_to_string(&self.file) {
@@ -53,14 +53,14 @@ impl Sources {
                 mistakes.push(ConfigError::Syntax {
                     path: self.file.clone(),
                     line: before.matches('\n').count() + 1,
-                    // Not the error's `Display`, which shows the line: it may be the one with the secret.
+                    // The error's `Display` would show the line, which may contain a secret.
                     reason: error.message().to_owned(),
                 });
             }
         }
     }
 
-    /// Takes the variables of `environment` that are ours, over what is there.
+    /// Reads Tidings' variables from `environment`. They override earlier values.
     pub(super) fn read_environment<K: Into<OsString>, V: Into<OsString>>(
         &mut self,
         environment: impl IntoIterator<Item = (K, V)>,
@@ -72,7 +72,7 @@ impl Sources {
             .map(|(name, value)| (name.into(), value.into()))
             .filter(|(name, _)| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()))
             .collect();
-        // The environment has no order; reports do.
+        // The environment is unordered, but reports are ordered.
         variables.sort();
         for (name, value) in variables {
             match (name.to_str(), value.to_str()) {
@@ -93,14 +93,14 @@ impl Sources {
             return;
         };
         let table = self.values.entry(section).or_insert_with(|| Value::Object(Map::new()));
-        // A section that is no table is a mistake of the file, which the schema finds.
+        // The schema reports a section that is not a table.
         if let Some(table) = table.as_object_mut() {
             table.insert(entry.to_owned(), schema.value_of(key, text));
             self.variables.insert(key.to_owned(), name.to_owned());
         }
     }
 
-    /// Where the value of `key` is from; keys below it share its origin.
+    /// Returns the origin of a key's value. Keys below it have the same origin.
     pub(super) fn origin(&self, key: &str) -> Origin {
         let key = listed_in(key);
         let (section, entry) = key.split_once('.').unwrap_or((key, ""));
@@ -114,7 +114,7 @@ impl Sources {
         }
     }
 
-    /// Leaves out a key or a section; for a key in one of several tables, all of them.
+    /// Removes a key or a section. For a key in one of several tables, removes all of the tables.
     pub(super) fn remove(&mut self, key: &str) {
         match listed_in(key).split_once('.') {
             None => drop(self.values.remove(key)),
@@ -126,19 +126,20 @@ impl Sources {
         }
     }
 
-    /// All values as one document.
+    /// Returns all values as one document.
     pub(super) fn to_value(&self) -> Value {
         Value::Object(self.values.clone())
     }
 }
 
-/// Whether Kubernetes sets `name` for a service (`…_SERVICE_HOST`, `…_SERVICE_PORT_…`, `…_PORT`, `…_PORT_8080_TCP_…`).
+/// Returns whether Kubernetes sets `name` for a service (`…_SERVICE_HOST`, `…_SERVICE_PORT_…`, `…_PORT`,
+/// `…_PORT_8080_TCP_…`).
 fn is_kubernetes_service(name: &str) -> bool {
     let kinds = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT_"];
     !name.contains("__") && (name.ends_with("_PORT") || kinds.iter().any(|kind| name.contains(kind)))
 }
 
-/// The candidate that `name` is most likely a misspelling of, if any.
+/// Returns the candidate that `name` most likely misspells, if any.
 pub fn most_similar(name: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
     candidates
         .map(|candidate| (strsim::damerau_levenshtein(name, &candidate), candidate))

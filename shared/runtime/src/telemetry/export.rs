@@ -1,7 +1,7 @@
-//! The way of spans to the collector: OTLP over HTTP with the hyper that the process has anyway.
+//! Exports spans by OTLP over HTTP with hyper, which the process uses anyway.
 //!
-//! The SDK collects spans on a thread of its own, where no tokio runtime is; hyper needs one. So requests run as tasks
-//! of the process's runtime, and the SDK's thread alone waits for them.
+//! The SDK collects spans on its own thread without a tokio runtime, but hyper needs one. So requests run as tasks of
+//! the process's runtime, and only the SDK's thread waits for them.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use tokio::runtime::Handle;
 
 use super::TelemetryError;
 
-/// For one request, and for a batch with all its retries.
+/// The timeout of one request, and of a batch with all its retries.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An exporter to the collector at `endpoint`, `http://host:port`. Nothing is sent before there are spans.
+/// Creates an exporter to the collector at `endpoint`, `http://host:port`. It sends nothing before there are spans.
 pub(super) fn exporter(endpoint: &str) -> Result<SpanExporter, TelemetryError> {
     let runtime = Handle::try_current().map_err(|_| TelemetryError::NoRuntime)?;
     let client = HyperClient::with_default_connector(TIMEOUT, None);
@@ -29,7 +29,7 @@ pub(super) fn exporter(endpoint: &str) -> Result<SpanExporter, TelemetryError> {
         .map_err(|source| TelemetryError::Exporter { endpoint: endpoint.to_owned(), source })
 }
 
-/// A client for threads that no tokio runtime drives.
+/// A client for threads without a tokio runtime.
 #[derive(Debug)]
 struct OnRuntime {
     runtime: Handle,
@@ -40,7 +40,7 @@ struct OnRuntime {
 impl HttpClient for OnRuntime {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = self.client.clone();
-        // A runtime that has ended cancels the task, which is an error like any other.
+        // If the runtime has ended, the task is cancelled, which is an ordinary error.
         self.runtime.spawn(async move { client.send_bytes(request).await }).await?
     }
 }

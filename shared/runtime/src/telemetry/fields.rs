@@ -1,8 +1,8 @@
-//! The fields of a log line, on one line whatever is in them.
+//! Formats the fields of a log line on one line.
 //!
-//! Names, addresses and errors hold text that strangers chose. A line break in it would forge a line, an escape sequence
-//! would command the terminal, and a mark of direction would turn the rest around. All of them are spelled out here,
-//! in one place, so that no caller has to think of it.
+//! Names, addresses and errors contain untrusted text. A line break would forge a line, an escape sequence would
+//! control the terminal, and a direction mark would reorder the rest. All of them are escaped here, so that no caller
+//! needs to do it.
 
 use std::error::Error;
 use std::fmt::{self, Debug, Write as _};
@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::format::Writer;
 
 use crate::visible::visible;
 
-/// Writes the message and `name=value` for each other field.
+/// Formats the message, and `name=value` for each other field.
 #[derive(Debug)]
 pub(super) struct OneLine;
 
@@ -46,7 +46,7 @@ impl Line<'_> {
 
 impl Visit for Line<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        // The fields of `tracing-log` repeat what the head of the line says.
+        // The fields of `tracing-log` repeat the head of the line.
         if !field.name().starts_with("log.") {
             self.field(field.name(), format_args!("{value:?}"));
         }
@@ -70,7 +70,7 @@ impl Visit for Line<'_> {
     }
 }
 
-/// Spells out what would not be seen as the character that it is.
+/// Escapes invisible characters.
 struct Escaping<'w, 'l>(&'l mut Writer<'w>);
 
 impl fmt::Write for Escaping<'_, '_> {

@@ -42,7 +42,7 @@ fn a_certificate_has_a_key_and_both_can_be_read() {
 
 #[test]
 fn proxy_headers_need_somebody_who_may_send_them() {
-    let expected = "gateway.trusted_proxies is not set: expected those who may send PROXY headers, since \
+    let expected = "gateway.trusted_proxies is not set: expected the proxies that may send PROXY headers, since \
                     gateway.proxy_protocol is true";
     check("[gateway]\nproxy_protocol = true\n", &[], &[expected]);
     check("[gateway]\nproxy_protocol = true\ntrusted_proxies = [\"10.0.0.0/8\"]\n", &[], &[]);

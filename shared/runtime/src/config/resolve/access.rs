@@ -1,4 +1,4 @@
-//! Who may sign: one secret, or issuers that do not get in each other's way.
+//! Checks `[access]`: one secret, or issuers without conflicts between them.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -9,10 +9,10 @@ use crate::config::format::MIN_SECRET_BYTES;
 use crate::config::sources::variable_of;
 use crate::config::{AccessConfig, IssuerConfig, Secret, SecretRule, SignatureAlgorithm};
 
-/// Fewer bytes have no room for a signature of RSA; more are not read by whatever takes a request's head apart.
+/// A shorter token has no room for an RSA signature. A longer one does not fit into a request's head.
 const MAX_TOKEN_BYTES: RangeInclusive<usize> = 1024..=64 * 1024;
 
-/// Reads the files of secrets into `access`, and finds every conflict.
+/// Reads the files with secrets into `access` and returns all conflicts.
 pub(super) fn resolve(access: &mut AccessConfig, rule: SecretRule) -> Vec<Conflict> {
     let mut conflicts = Vec::new();
     if access.sources.is_empty() {
@@ -61,7 +61,7 @@ fn single(access: &mut AccessConfig, rule: SecretRule) -> Vec<Conflict> {
     conflicts
 }
 
-/// A section that may have a secret, and the one of before.
+/// A section with a secret and a previous secret.
 trait Secrets {
     fn current(&mut self) -> (&mut Option<Secret>, Option<&Path>);
     fn previous(&mut self) -> (&mut Option<Secret>, Option<&Path>);
@@ -87,7 +87,7 @@ impl Secrets for IssuerConfig {
     }
 }
 
-/// Reads both, of which the previous one replaces nothing alone, and does not differ from the other for nothing.
+/// Reads both secrets. A previous secret needs a present one and must differ from it.
 fn secrets(section: &str, given: &mut impl Secrets) -> Vec<Conflict> {
     let mut conflicts = Vec::new();
     let (key, previous_key) = (format!("{section}.hs256_secret"), format!("{section}.hs256_previous_secret"));
@@ -107,7 +107,7 @@ fn secrets(section: &str, given: &mut impl Secrets) -> Vec<Conflict> {
     conflicts
 }
 
-/// The single form would let its secret speak for every tenant of the others.
+/// The single secret would be valid for every tenant of the issuers, too.
 fn both_forms(access: &AccessConfig) -> Vec<Conflict> {
     let text = |text: &Option<String>| text.as_ref().map(|text| format!("{text:?}"));
     let sized = |secret: &Option<Secret>| {
@@ -183,8 +183,7 @@ fn kinds_of_keys(key: &str, issuer: &IssuerConfig) -> Option<Conflict> {
     }
 }
 
-/// What is signed with a secret and what with a private key is not believed side by side: that is how a public key comes
-/// to be taken for a secret.
+/// An issuer must not combine HS256 with algorithms for public keys. Otherwise a public key could be used as a secret.
 fn algorithms(key: &str, issuer: &IssuerConfig) -> Option<Conflict> {
     let key = format!("{key}.algorithms");
     let all = &issuer.algorithms;
@@ -213,7 +212,7 @@ fn same_names(issuers: &[IssuerConfig]) -> Vec<Conflict> {
     again.collect()
 }
 
-/// Reads the secret's file, if it is in one.
+/// Reads the secret from its file, if there is one.
 fn secret(value_key: &str, secret: &mut Option<Secret>, file: Option<&Path>) -> Option<Conflict> {
     let file_key = format!("{value_key}_file");
     let path: PathBuf = file?.to_owned();

@@ -1,4 +1,4 @@
-//! Where clients come in: the certificate with its key, and the proxies before the gateway.
+//! Checks the listener's settings: the certificate with its key, the proxies and the limits of messages.
 
 use super::{Conflict, GatewayConfig, half_a_pair, keys, unreadable};
 
@@ -10,7 +10,7 @@ pub(super) fn conflicts(gateway: &GatewayConfig) -> Vec<Conflict> {
     half.into_iter().chain(files).chain(senders(gateway)).chain(longest_message(gateway)).collect()
 }
 
-/// Otherwise a client that sends what it may send would be told that it sends too much.
+/// Otherwise a client that stays within the message limit would exceed the byte limit.
 fn longest_message(gateway: &GatewayConfig) -> Option<Conflict> {
     let most = gateway.max_frame_bytes;
     let is_short = |(own_burst, own_most): (Option<usize>, Option<usize>)| {
@@ -24,11 +24,11 @@ fn longest_message(gateway: &GatewayConfig) -> Option<Conflict> {
     })
 }
 
-/// Otherwise nobody could connect.
+/// Otherwise no client could connect.
 fn senders(gateway: &GatewayConfig) -> Option<Conflict> {
     (gateway.proxy_protocol && gateway.trusted_proxies.is_empty()).then(|| Conflict {
         keys: keys(["gateway.trusted_proxies", "gateway.proxy_protocol"]),
         value: None,
-        expected: "those who may send PROXY headers, since gateway.proxy_protocol is true".to_owned(),
+        expected: "the proxies that may send PROXY headers, since gateway.proxy_protocol is true".to_owned(),
     })
 }

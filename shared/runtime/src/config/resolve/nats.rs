@@ -1,4 +1,4 @@
-//! How a process logs in to NATS: in one way, with files that can be read.
+//! Checks the login to NATS: exactly one method, with readable files.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::config::error::sized;
 use crate::config::format::NKEY_SEED;
 use crate::config::{NatsConfig, Secret};
 
-/// Reads the files of secrets into `nats`, and finds every conflict.
+/// Reads the files with secrets into `nats` and returns all conflicts.
 pub(super) fn resolve(nats: &mut NatsConfig) -> Vec<Conflict> {
     let mut conflicts: Vec<_> = several_ways(nats).into_iter().collect();
     let any = |line: &[u8]| !line.is_empty();
@@ -30,7 +30,7 @@ pub(super) fn resolve(nats: &mut NatsConfig) -> Vec<Conflict> {
     conflicts
 }
 
-/// The server would be shown all of them, and take the one that it likes.
+/// The client would send all of them, and the server would choose one.
 fn several_ways(nats: &NatsConfig) -> Option<Conflict> {
     let path = |path: &Option<std::path::PathBuf>| path.as_deref().map(quoted);
     let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| sized(secret.expose().len()));
@@ -49,7 +49,7 @@ fn several_ways(nats: &NatsConfig) -> Option<Conflict> {
     })
 }
 
-/// A user has a password, and a password a user.
+/// User and password are only valid together.
 fn half_a_login(nats: &NatsConfig) -> Option<Conflict> {
     let (missing, given) = match (&nats.user, &nats.password) {
         (Some(_), None) if nats.password_file.is_none() => ("nats.password", "nats.user"),
@@ -63,7 +63,7 @@ fn half_a_login(nats: &NatsConfig) -> Option<Conflict> {
     })
 }
 
-/// Reads the secret's file, if it is in one.
+/// Reads the secret from its file, if there is one.
 fn secret(
     name: &str,
     secret: &mut Option<Secret>,

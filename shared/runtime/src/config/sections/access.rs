@@ -1,4 +1,4 @@
-//! Where a request may have its token, and whose tokens are accepted.
+//! Access: where a token may be in a request, and which issuers are accepted.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -195,17 +195,17 @@ fn aud() -> String {
     "aud".to_owned()
 }
 
-/// Bytes that are shown nowhere: `Debug` tells their number only.
+/// Secret bytes. `Debug` shows only their number.
 #[derive(Clone)]
 pub struct Secret(Box<[u8]>);
 
 impl Secret {
-    /// Keeps `bytes` from being shown.
+    /// Creates a secret from `bytes`.
     pub fn new(bytes: impl Into<Box<[u8]>>) -> Self {
         Self(bytes.into())
     }
 
-    /// The bytes themselves, for a key.
+    /// Returns the bytes, for a key.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0

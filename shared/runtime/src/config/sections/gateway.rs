@@ -191,9 +191,8 @@ pub struct GatewayConfig {
 }
 
 impl GatewayConfig {
-    /// The time over which connections are moved to other gateways: what is configured, else 20 s, which
-    /// spreads tens of thousands and, with what comes after it, is within the 30 s that orchestrators usually
-    /// leave.
+    /// The time over which connections are moved to other gateways. The default of 20 s spreads tens of thousands of
+    /// connections. With the steps after it, it fits into the 30 s that orchestrators usually allow.
     #[must_use]
     pub fn drain_time(&self) -> Duration {
         self.drain_time.unwrap_or(Duration::from_secs(20))

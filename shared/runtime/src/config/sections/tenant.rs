@@ -1,4 +1,4 @@
-//! Limits of one tenant, where they differ from everybody's.
+//! The limits of one tenant.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
