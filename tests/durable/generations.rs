@@ -2,12 +2,14 @@
 //!
 //! The projector is not there; the test writes the envelopes as it would, so that it can look between any two of them.
 
+use std::fs;
+
 use async_nats::HeaderMap;
 use async_nats::jetstream::{self, Context};
 use harness::BOUND;
 use serde_json::{Value, json};
 
-use crate::site::{Site, dial, numbers};
+use crate::site::{Gateway, Site, dial, numbers};
 use crate::wire::{Heard, Wire};
 
 /// Writes envelopes as a projector does.
@@ -102,6 +104,13 @@ fn told(messages: &[Value]) -> Vec<(u64, &str)> {
         .iter()
         .map(|message| (message["n"].as_u64().unwrap(), message["form"].as_str().unwrap()))
         .collect()
+}
+
+/// How many workers a gateway has.
+fn workers_of(gateway: &Gateway) -> usize {
+    let threads = fs::read_dir(format!("/proc/{}/task", gateway.process.pid())).unwrap();
+    let names = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")).unwrap());
+    names.filter(|name| name.starts_with("worker-")).count()
 }
 
 async fn hear(wire: &mut Wire, last: u64) -> Vec<Value> {
@@ -264,6 +273,7 @@ async fn a_client_that_acknowledges_follows_its_tenant_without_reconnecting() {
     assert_eq!(note["form"], "elsewhere");
     let position = caught_up["position"].as_str().unwrap();
     assert_eq!(epoch_of(position), epoch_of(&since), "sequences are those of the new shard");
+    assert_eq!(workers_of(&gateway), 1, "the worker serves both shards");
     let sequence = note["seq"].as_u64().unwrap();
     ada.ack(sequence).await;
     assert_eq!(told(&hear(&mut plain, 4).await), [(4, "elsewhere")]);

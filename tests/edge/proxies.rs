@@ -50,7 +50,7 @@ async fn the_header_is_required_and_consumed() {
     check_closed(&system, &Road::default()).await;
     check_closed(&system, &Road::default().preface(b"GET /healthz HTTP/1.1\r\n\r\n")).await;
     check_closed(&system, &Road::default().preface(&VERSION_2[..20])).await;
-    system.gateway.line("did not say whom it speaks for", BOUND).await;
+    system.gateway.line("did not name its client", BOUND).await;
     system.check_well();
 }
 

@@ -31,7 +31,7 @@ impl ClientIp {
 
 /// The client of a request that came from `nearest`, the other end of the connection.
 ///
-/// An entry that cannot be read ends the walk: then the client is whoever wrote it.
+/// An entry that cannot be read ends the walk: then the client is the one that wrote it.
 pub(crate) fn client(nearest: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
     let mut entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
@@ -48,7 +48,7 @@ pub(crate) fn client(nearest: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) ->
 /// What the client of a request speaks that came from `nearest` without TLS, and perhaps by way of proxies.
 ///
 /// A proxy that is trusted says so in `X-Forwarded-Proto`. Some append and some replace; that one of them has seen TLS is
-/// enough, since whoever lies there makes only the check of its own origin stricter.
+/// enough, since a client that lies there makes only the check of its own origin stricter.
 pub(crate) fn transport(nearest: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Transport {
     if !is_trusted(nearest.to_canonical(), trusted) {
         return Transport::Unknown;

@@ -37,7 +37,7 @@ pub struct Parts {
     pub settings: GatewayConfig,
     /// Its name, different from every other gateway's.
     pub name: String,
-    /// What it shows itself with; without it, it does not speak TLS.
+    /// Its certificate; without one, it does not speak TLS.
     pub identity: Option<Identity>,
     /// How far clocks may differ; a connection lasts that much longer than its token.
     pub leeway: Duration,
@@ -45,15 +45,15 @@ pub struct Parts {
     pub rules: Rules,
     /// Checks the tokens.
     pub verifier: Verifier,
-    /// The catalogs of the tenants that it serves; as they change, they are taken up.
+    /// The catalogs of the tenants that it serves; changes take effect while it runs.
     pub catalogs: watch::Receiver<Arc<Catalogs>>,
     /// The streams.
     pub topology: Topology,
-    /// What the projector takes at most; of what clients say, nothing larger is published.
+    /// The longest event that the projector accepts; clients cannot publish a longer one.
     pub max_event_bytes: usize,
-    /// Where users' positions are kept.
+    /// Where durable consumers are kept.
     pub consumers: Arc<dyn ConsumerStore>,
-    /// Who is switched off.
+    /// Disabled users and revoked tokens.
     pub users: Users,
     /// The wall clock.
     pub clock: fn() -> OffsetDateTime,
@@ -72,7 +72,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Takes over a listening socket. Nobody is answered before [`Gateway::run`].
+    /// Takes over a listening socket. No request is answered before [`Gateway::run`].
     #[must_use]
     pub fn new(parts: Parts, listening: Listening) -> Self {
         let clock = Clock::from(parts.clock);

@@ -1,5 +1,5 @@
-//! The stream on which HTTP is spoken: a client that does not read its answers does not hold them for ever, and every
-//! answer says no in the same form.
+//! The stream under HTTP: a client that does not read its answers does not hold them for ever, and every error has the
+//! same form.
 //!
 //! Only the time counts that passes while the client takes nothing, so a long answer that is made slowly is no reason to
 //! end a connection. Heads that cannot be read are answered by hyper itself, without a body and without a way to give
@@ -46,7 +46,7 @@ impl<S> HttpStream<S> {
         Self { io: TokioIo::new(stream), patience, left, taken, waiting: None, replacement: None }
     }
 
-    /// The stream, of which nobody bounds the time any more.
+    /// The stream, whose time is not bounded any more.
     pub(crate) fn into_inner(self) -> S {
         self.io.into_inner()
     }

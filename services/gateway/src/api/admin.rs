@@ -1,8 +1,8 @@
-//! The HTTP interface for those who look after a tenant's users and events.
+//! The HTTP interface for administrators.
 //!
-//! The tenant is the token's, so nobody reaches into another's; the token needs the scope
-//! `tidings:admin`, and counts in the header alone. Every change goes into the audit log, and comes to its end whether
-//! or not whoever asked for it still waits. What is not understood is refused.
+//! The tenant is the token's, so an administrator cannot reach another tenant's data; the token needs the scope
+//! `tidings:admin`, and counts in the header alone. Every change is logged in the audit log, and is completed even if the
+//! client does not wait for it. What is not understood is refused.
 //!
 //! | request | what |
 //! | --- | --- |
@@ -13,11 +13,11 @@
 //! | `GET users/{user}` | what is known of a user |
 //! | `DELETE users/{user}` | removes the user's envelopes and consumers |
 //! | `POST users/{user}/disable`, `/enable`, `/revoke` with `{"reason":…}`, if at all | disables or enables a user, revokes the tokens issued so far |
-//! | `GET connections[?user=]` | who is connected to any gateway, a JSON object per line |
+//! | `GET connections[?user=]` | the connections of all gateways, a JSON object per line |
 //! | `DELETE connections/{id}`, `connections?user=` | closes a connection, or all of a user |
 //! | `GET rejections[?event=&reason=]` | events that could not be projected, a JSON object per line |
 //! | `GET rejections/{position}` | one of them, with its payload |
-//! | `POST rejections/{position}/retry` | tries it again |
+//! | `POST rejections/{position}/retry` | retries it |
 //! | `DELETE rejections/{position}` | removes it |
 
 mod connections;

@@ -65,7 +65,7 @@ fn fault(request: &Request, max: usize) -> Option<Fault> {
         return Some(Fault::Hosts);
     }
     match host {
-        // As balancers ask whether somebody is there (RFC 9112, section 3.2).
+        // As load balancers check whether the gateway is there (RFC 9112, section 3.2).
         None if request.version() < Version::HTTP_11 => None,
         Some(host) if names_host(host, request.uri().authority()) => None,
         _ => Some(Fault::Host),

@@ -177,8 +177,7 @@ fn without_consumer(principal: &Principal, error: &ConsumerStoreError) -> ApiErr
         return ApiError::new(ApiCode::TooManyDevices, error.to_string()).of_user(principal.user());
     }
     if let ConsumerStoreError::Damaged { .. } = error {
-        let text =
-            "what is stored about this device cannot be read; ask those who look after the application";
+        let text = "what is stored about this device cannot be read; ask the operators of the application";
         return ApiError::new(ApiCode::ConsumerUnreadable, text);
     }
     tracing::warn!(error = error as &dyn std::error::Error, "a client cannot be served now");

@@ -1,8 +1,8 @@
-//! How many refusals there were of whom, in a bounded space. Pure.
+//! Counts refused requests by address, in bounded memory. Pure.
 //!
-//! Of each address the first refusals are written whatever others do; beyond those, all share a budget. So a flood, from
-//! however many addresses it comes, hides nobody else's: it uses up its own share and what is common. Addresses are told
-//! apart only as far as there is room, and no network can take more than a small part of that room.
+//! The first refusals of each address are logged whatever others do; beyond those, all addresses share a budget. So a
+//! flood, from however many addresses it comes, hides no other address: it uses up its own share and the common budget.
+//! Addresses are counted one by one only as far as there is room, and no network can take more than a small part of it.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,27 +11,27 @@ use ipnet::IpNet;
 
 use crate::limits::Block;
 
-/// Refusals of one address that are written in a span of time.
+/// Refusals of one address that are logged in a span of time.
 const PER_ADDRESS: u64 = 60;
-/// Of these, so many are written in any case.
+/// Of these, so many are logged in any case.
 const ASSURED: u64 = 2;
-/// Refusals that are written in all beyond those.
+/// Refusals that are logged in all beyond those.
 const SHARED: u64 = 600;
-/// Addresses of one network that are told apart: a /16 of IPv4, a /32 of IPv6, which is what a provider has.
+/// Addresses of one network that are counted one by one: a /16 of IPv4, a /32 of IPv6, which is what a provider has.
 const PER_NETWORK: usize = 256;
-/// Addresses that are told apart.
+/// Addresses that are counted one by one.
 const ADDRESSES: usize = 4096;
-/// Addresses whose counts are told one by one.
-const TOLD: usize = 20;
+/// Addresses whose counts are logged one by one.
+const REPORTED: usize = 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     refusals: HashMap<Block, Count>,
     /// How many of the addresses are in each network.
     networks: HashMap<IpNet, usize>,
-    /// Of those beyond what is assured.
+    /// Logged refusals beyond the assured ones.
     written: u64,
-    /// Refusals of addresses for which there is no room; none of them is written.
+    /// Refusals of addresses for which there is no room; none of them is logged.
     others: u64,
 }
 
@@ -49,7 +49,7 @@ fn network_of(address: IpAddr) -> Option<IpNet> {
     IpNet::new(address, bits).ok().map(|network| network.trunc())
 }
 
-/// What was not written in a span of time.
+/// What was not logged in a span of time.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Summary {
     /// The addresses with the most, and how many each.
@@ -59,7 +59,7 @@ pub(super) struct Summary {
 }
 
 impl Ledger {
-    /// Counts a refusal and says whether it is written.
+    /// Counts a refusal; `true` if it is to be logged.
     pub(super) fn admits(&mut self, from: IpAddr) -> bool {
         let block = Block::from(from);
         if !self.refusals.contains_key(&block) && !self.has_room(from) {
@@ -80,7 +80,7 @@ impl Ledger {
         false
     }
 
-    /// Whether another address can be told apart; then it counts in its network.
+    /// Whether there is room for another address; then it counts in its network.
     fn has_room(&mut self, address: IpAddr) -> bool {
         if self.refusals.len() >= ADDRESSES {
             return false;
@@ -98,7 +98,7 @@ impl Ledger {
         let left_out = refusals.into_values().map(|count| (count.address, count.left_out));
         let mut addresses: Vec<_> = left_out.filter(|(_, count)| *count > 0).collect();
         addresses.sort_unstable_by_key(|(address, count)| (std::cmp::Reverse(*count), *address));
-        let untold = addresses.split_off(addresses.len().min(TOLD));
+        let untold = addresses.split_off(addresses.len().min(REPORTED));
         Summary { addresses, others: others + untold.iter().map(|(_, count)| count).sum::<u64>() }
     }
 }
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(written, 60);
         assert!(ledger.admits(address(2)), "others are written");
         assert_eq!(ledger.close(), Summary { addresses: vec![(address(1), 940)], others: 0 });
-        assert!(ledger.admits(address(1)), "the next span of time begins anew");
+        assert!(ledger.admits(address(1)), "the next span of time begins at 0");
     }
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes, each refusal is written or told of.
+        /// Whatever comes, each refusal is logged or counted.
         #[test]
         fn nothing_is_left_out_untold(froms in prop::collection::vec(0..60u32, 0..2_000)) {
             let mut ledger = Ledger::default();

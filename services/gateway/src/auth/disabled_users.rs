@@ -33,10 +33,10 @@ pub(crate) enum UserBlock {
     #[error("the gateway does not know yet who may connect; try again")]
     Unknown,
     /// The administrator's reason is not shown to the user.
-    #[error("this user is disabled; ask those who look after the application")]
+    #[error("this user is disabled; ask the operators of the application")]
     Disabled(Mark),
     /// The user's record was written by another program or by a newer Tidings.
-    #[error("what is stored about this user cannot be read; ask those who look after the application")]
+    #[error("what is stored about this user cannot be read; ask the operators of the application")]
     Unreadable,
     #[error("the token is revoked; get a fresh one")]
     Revoked(Revocation),

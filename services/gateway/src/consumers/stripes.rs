@@ -10,7 +10,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tidings_streams::consumers::{Change, ConsumerName, StoredConsumer};
+use tidings_streams::consumers::{Change, ConsumerName, Edit, StoredConsumer};
 use tokio::time::Instant;
 
 /// A power of two, well above the number of workers.
@@ -26,9 +26,9 @@ pub(super) struct Stripes {
 #[derive(Default)]
 pub(super) struct Stripe {
     consumers: HashMap<ConsumerName, Box<ActiveConsumer>>,
-    /// Those that have something to save, each once.
+    /// The consumers that have something to save.
     changed: Vec<ConsumerName>,
-    /// Those whose last connection has ended.
+    /// The consumers whose last connection has ended.
     left: Vec<ConsumerName>,
 }
 
@@ -170,7 +170,7 @@ impl Stripe {
         true
     }
 
-    /// Those who have left since the last time.
+    /// The consumers that have left since the last time.
     pub(super) fn take_left(&mut self) -> Vec<ConsumerName> {
         std::mem::take(&mut self.left)
     }
@@ -239,8 +239,16 @@ impl ActiveConsumer {
         };
         let earlier = *earlier;
         let mut subscriptions = earlier.subscriptions;
-        subscriptions.extend(later.subscriptions);
         let same_epoch = earlier.position.epoch == later.position.epoch;
+        if !same_epoch {
+            // All that another epoch holds counts as newer than a subscription from before.
+            for edit in subscriptions.values_mut() {
+                if let Edit::Subscribe(subscription) = edit {
+                    subscription.since = 0;
+                }
+            }
+        }
+        subscriptions.extend(later.subscriptions);
         let is_further = same_epoch && earlier.position.sequence > later.position.sequence;
         // An acknowledgement of a connection that does not know of a reset does not undo it.
         let (position, resets) =

@@ -15,7 +15,7 @@ use tidings_access::Refusal;
 use tidings_streams::consumers::ConsumerNameError;
 use tidings_streams::users::{UserName, UserNameError};
 
-/// After which time a client tries again that is told nothing better.
+/// When a client tries again, unless the error says otherwise.
 const RETRY: Duration = Duration::from_secs(5);
 
 macro_rules! error_codes {

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-/// An IPv4 address, or the first 64 bits of an IPv6 address: those are one subscriber's line, who can have any of the
-/// addresses behind them (RFC 6177).
+/// An IPv4 address, or the first 64 bits of an IPv6 address: a subscriber has all addresses that
+/// begin with them (RFC 6177).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Block {
     V4([u8; 4]),

@@ -1,9 +1,9 @@
-//! Connections that have not become WebSockets: how many there may be, and who gives way.
+//! Connections that have not become WebSockets: how many there may be, and which one is displaced.
 //!
-//! An address may have so many of them, and all together a bound. At the bound a newcomer still finds room unless its
-//! own address is among those that hold most: the newest connection of the busiest address gives way. Where no address
-//! holds more than one, it is the one that has been waiting longest, as an honest client needs only a moment. So whoever
-//! opens connections and leaves them unfinished, from however many addresses, displaces themselves.
+//! An address may have so many of them, and all together a bound. At the bound a new connection still finds room unless
+//! its own address is among those that hold most: the newest connection of the busiest address is displaced. Where no
+//! address holds more than one, the one that has been waiting longest is displaced, as an honest client needs only a
+//! moment. So an attacker that opens connections and leaves them unfinished, from however many addresses, displaces its own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -58,7 +58,7 @@ impl Pending {
 }
 
 impl Waiting {
-    /// Makes room for a newcomer whose address holds so many already, if there is somebody who should give way.
+    /// Makes room for a connection of an address that holds so many already, if another one is to be displaced.
     fn displace(&mut self, held: usize) -> Option<CancellationToken> {
         let (most, busiest) = *self.busiest.last()?;
         let id = if most > held + 1 {
@@ -106,7 +106,7 @@ pub(crate) struct PendingConnection {
 }
 
 impl PendingConnection {
-    /// Resolves when the connection has to give way.
+    /// Resolves when the connection is displaced.
     pub(crate) async fn displaced(&self) {
         self.displaced.cancelled().await;
     }

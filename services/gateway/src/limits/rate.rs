@@ -4,8 +4,8 @@
 //! when that has lasted as long as a limit takes to recover, or is full, it becomes the previous one, and what was
 //! previous is forgotten. A key that was not used for so long is as good as new, so that time alone forgets nothing that
 //! matters. Only when more than [`CAPACITY`] keys come within that time is something forgotten that does: then it errs
-//! on the side of letting in. An attacker with so many addresses gains another burst for each of them; nobody is
-//! refused because of somebody else.
+//! on the side of letting in. An attacker with so many addresses gains another burst for each of them; no client is
+//! refused because of another one.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -100,7 +100,7 @@ impl RateByOwner {
 
 /// A limit on amounts, such as bytes, of any number of things that keep for themselves what is remembered of them.
 ///
-/// Whoever has spent a burst is warned, and has another one until nothing is left: what was read cannot be taken back.
+/// An owner that has spent a burst is warned, and has another one until nothing is left: what was read cannot be refused.
 pub(super) struct Budget<C: Clock = MonotonicClock> {
     clock: C,
     burst: u32,

@@ -14,10 +14,10 @@ use tidings_runtime::config::{GatewayConfig, TenantConfig};
 use super::rate::{Budget, Rate, RateByKey, RateByOwner, Spent, Used};
 use crate::error::{ApiCode, ApiError};
 
-/// When to try again after a limit on connections; nobody knows when one ends.
+/// When to try again after a limit on connections; it is not known when one ends.
 const WHEN_FULL: Duration = Duration::from_secs(5);
 
-/// A user of a tenant: a hash of the name, which can be long. Its secret is the process's own, so that nobody can choose
+/// A user of a tenant: a hash of the name, which can be long. Its secret is the process's own, so no client can choose
 /// a name that shares another's; by chance two of a million do with a probability of 1 in 30 million.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct UserKey(u64);
@@ -45,7 +45,7 @@ pub(crate) struct TenantLimits {
 #[derive(Default)]
 struct Permits {
     all: usize,
-    /// Only users who have a connection.
+    /// Only users with a connection.
     by_user: HashMap<UserKey, usize>,
 }
 
@@ -185,7 +185,7 @@ pub(crate) struct MessageBudget {
     permit: ConnectionPermit,
     /// Messages in a row that were refused.
     refused: u32,
-    /// It was told that it sends too many frames or bytes, and still does.
+    /// The client was warned that it sends too many frames or bytes, and still does.
     is_warned: bool,
     used: Used,
     frames: Used,

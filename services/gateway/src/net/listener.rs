@@ -70,7 +70,7 @@ impl Listening {
         (self.listener, self.admin)
     }
 
-    /// Tells everybody who comes the reason why there is no gateway yet, until there is what it waits for.
+    /// Answers every request with the reason why there is no gateway yet, until `awaited` is there.
     pub async fn answer_until<T>(
         &self,
         settings: &GatewayConfig,
@@ -136,7 +136,7 @@ fn router(reason: watch::Receiver<String>) -> Router {
     Router::new().route("/healthz", get(async || "ok\n")).fallback(starting).layer(map_response(closing))
 }
 
-/// Nobody keeps a connection to something that is about to be replaced.
+/// No client keeps a connection to a server that is about to be replaced.
 async fn closing(mut response: Response) -> Response {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response

@@ -1,7 +1,7 @@
-//! The PROXY header, with which a load balancer says whose connection it passes on (HAProxy's specification,
+//! The PROXY header, with which a load balancer names the client whose connection it passes on (HAProxy's specification,
 //! "The PROXY protocol, versions 1 & 2").
 //!
-//! Exactly the header is taken from the socket, so that what follows it is read by whoever speaks next. It is
+//! Exactly the header is taken from the socket, so that what follows it is left for TLS or HTTP. It is
 //! never parsed before all of it is there.
 
 use std::io;
@@ -76,7 +76,7 @@ pub(crate) fn length(beginning: &[u8]) -> Result<Option<usize>, HeaderError> {
     }
 }
 
-/// Whose connection a whole header says it is.
+/// The client that a whole header names.
 pub(crate) fn source(header: &[u8]) -> Result<Option<IpAddr>, HeaderError> {
     let malformed = |error: &dyn std::error::Error| HeaderError::Malformed { reason: error.to_string() };
     let source = match HeaderResult::parse(header) {

@@ -4,7 +4,7 @@
 //! for a handshake: within that time from connecting the first request's head has come, PROXY header and TLS before it
 //! included; each later head has as long again from the moment when it could begin, and so has each body. A client that
 //! does not take its answers has a time of its own. There may be only so many of them, and whatever goes wrong on one
-//! concerns nobody else.
+//! concerns no other connection.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};

@@ -1,8 +1,8 @@
 //! TLS at the listening socket, and a certificate that is renewed without a restart.
 //!
 //! The files are looked at every few seconds and compared by content, so that it does not matter how they are
-//! replaced (Kubernetes turns a symbolic link). Who connects gets the newest pair that is of use; a broken
-//! one is refused, said once in the log, and the one before stays. Open connections are not touched. Sessions
+//! replaced (Kubernetes turns a symbolic link). A new connection gets the newest usable pair; a broken
+//! one is ignored, logged once, and the one before stays. Open connections are not touched. Sessions
 //! are resumed by tickets, which the clients keep: no memory grows with their number.
 
 use std::fmt;
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// What a gateway shows itself with: a certificate and its private key.
+/// The certificate of a gateway and its private key.
 pub struct Identity {
     files: Files,
     /// What the files held when they were last looked at; `None` if they could not be read.
@@ -69,7 +69,7 @@ impl Identity {
         }
     }
 
-    /// Takes what is new; `false` if nothing is. What is wrong is told once.
+    /// Takes a new pair; `false` if there is none. An error is returned once.
     async fn look(&mut self) -> Result<bool, CertificateError> {
         let contents = match self.files.read().await {
             Ok(contents) => contents,
@@ -101,7 +101,7 @@ fn acceptor(current: watch::Receiver<Arc<CertifiedKey>>) -> Result<TlsAcceptor, 
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Chooses the pair that is the newest when somebody connects.
+/// Chooses the pair that is the newest when a client connects.
 struct Newest(watch::Receiver<Arc<CertifiedKey>>);
 
 impl ResolvesServerCert for Newest {

@@ -14,13 +14,13 @@ use tokio_rustls::server::TlsStream;
 use super::proxy_protocol::{self, HeaderError};
 use crate::client_ip::is_trusted;
 
-/// How everybody comes in.
+/// Prepares accepted connections for HTTP.
 pub(super) struct Entrance {
     settings: GatewayConfig,
     tls: Option<TlsAcceptor>,
     /// Whether each connection begins with a PROXY header.
     proxy_protocol: bool,
-    /// How often the log tells of what an operator should see, whoever causes it and how often.
+    /// Bounds how often the log warns of connections that an operator should know of.
     complaints: DefaultDirectRateLimiter,
 }
 
@@ -41,7 +41,7 @@ impl Entrance {
     }
 
     /// Lets a connection in before `deadline`, or says in the log why not. With it, the address at its other
-    /// end, as far as that can be told without HTTP.
+    /// end, as far as that is known without HTTP.
     pub(super) async fn admit(
         &self,
         stream: TcpStream,
@@ -87,7 +87,7 @@ impl Entrance {
 enum EntranceError {
     #[error("only `gateway.trusted_proxies` may connect while `gateway.proxy_protocol` is true")]
     Stranger,
-    #[error("a trusted proxy did not say whom it speaks for, as `gateway.proxy_protocol` demands")]
+    #[error("a trusted proxy did not name its client, as `gateway.proxy_protocol` demands")]
     Header(#[from] HeaderError),
     #[error("the TLS handshake failed")]
     Tls(#[source] io::Error),
@@ -97,7 +97,7 @@ enum EntranceError {
 
 impl EntranceError {
     /// Whether it tells of settings that do not fit each other, rather than of a client. Balancers connect
-    /// and go again to see whether somebody is there.
+    /// and close again to see whether the gateway is there.
     fn concerns_the_operator(&self) -> bool {
         match self {
             Self::Stranger => true,

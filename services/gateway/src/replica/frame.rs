@@ -84,8 +84,8 @@ impl FramedEnvelope {
         }
     }
 
-    /// The frame for a client that takes messages of up to `most` bytes. In the place of a longer one it is told that there
-    /// was one, so that nobody waits in vain for what stands at that sequence.
+    /// The frame for a client that takes messages of up to `most` bytes. In place of a longer one it receives an
+    /// error, so that it does not wait in vain for the message at that sequence.
     pub(crate) fn frame_within(&self, form: Form, most: usize, deflate: Option<&Deflate>) -> Cow<'_, Bytes> {
         if !self.is_within(form, most) {
             return Cow::Owned(self.withheld(form, most));
@@ -182,7 +182,7 @@ mod tests {
     const BODY: &str = r#"{"title":"API timeout, API timeout, API timeout"}"#;
 
     impl FramedEnvelope {
-        /// An envelope for everybody, with this body.
+        /// An envelope for all users, with this body.
         pub(crate) fn example(sequence: u64, body: &str) -> Self {
             let envelope = Envelope {
                 subject: EnvelopeSubject {

@@ -13,7 +13,7 @@ use tidings_model::{Epoch, Place, Position, Tenant};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Generations {
     tenants: HashMap<Tenant, Stays>,
-    /// Whether the tenants of whom nothing is known are here, too.
+    /// Whether tenants without an entry are in this shard.
     holds_others: bool,
 }
 
@@ -22,8 +22,8 @@ pub(crate) struct Generations {
 struct Stays {
     /// Ascending.
     began: Vec<Began>,
-    /// Its envelopes are elsewhere now. Whoever is still here is given what comes in the last generation that was here, so
-    /// that nothing is passed over: a projector that does not know yet of the move goes on writing there.
+    /// Its envelopes are in another shard now. Connections that are still here receive what comes in the last generation that
+    /// was here, so that nothing is missed: a projector that does not know yet of the move continues to write there.
     has_left: bool,
 }
 
@@ -32,8 +32,8 @@ struct Began {
     generation: u32,
     /// The sequence of the notice.
     since: u64,
-    /// Whether the tenant was elsewhere before. What was new there lies before the notice, so whoever has been here since
-    /// before has not been given it.
+    /// Whether the tenant was in another shard before. What was new there lies before the notice, so connections that have
+    /// been here since before have not received it.
     is_return: bool,
 }
 
@@ -43,7 +43,7 @@ impl Generations {
         Self { holds_others, ..Self::default() }
     }
 
-    /// The generation that is delivered now to who comes; `None` of a tenant whose envelopes are elsewhere.
+    /// The generation that new connections receive; `None` of a tenant whose envelopes are in another shard.
     pub(crate) fn current(&self, tenant: &Tenant) -> Option<u32> {
         match self.tenants.get(tenant) {
             Some(stays) if stays.has_left => None,
@@ -52,7 +52,7 @@ impl Generations {
         }
     }
 
-    /// Whether envelopes of this generation are given to who is here.
+    /// Whether connections that are here receive envelopes of this generation.
     pub(crate) fn delivers(&self, tenant: &Tenant, generation: u32) -> bool {
         match self.tenants.get(tenant) {
             Some(stays) => stays.began.last().is_some_and(|began| began.generation == generation),
@@ -61,7 +61,7 @@ impl Generations {
     }
 
     /// Whether this generation begins further on than what is known. Its first envelopes lie before its notice and are given
-    /// to nobody as they come, so whoever begins in it is not live before that.
+    /// to no connection as they come, so a connection that begins in it is not live before that.
     pub(crate) fn is_to_come(&self, tenant: &Tenant, generation: u32) -> bool {
         match self.tenants.get(tenant) {
             Some(stays) => stays.began.last().is_none_or(|began| began.generation < generation),
@@ -78,8 +78,8 @@ impl Generations {
         }
     }
 
-    /// The tenant's envelopes are elsewhere from now on, in this generation. Stream and bucket both say so, and one of them
-    /// may be late: whoever is back already does not leave because of it. Nobody comes back in the first generation.
+    /// The tenant's envelopes are in another shard from now on, in this generation. Stream and bucket both say so, and one of
+    /// them may be late: a tenant that is back already does not leave because of it. No tenant comes back in generation 0.
     pub(crate) fn leave(&mut self, tenant: &Tenant, generation: u32) {
         let stays = self.stays(tenant);
         let is_back =
@@ -87,8 +87,8 @@ impl Generations {
         stays.has_left |= !is_back;
     }
 
-    /// Whether the tenant was elsewhere and came back since this generation. Whoever began in it has not been given what was
-    /// new elsewhere, so what is given here now would be behind a hole.
+    /// Whether the tenant was in another shard and came back since this generation. A connection that began in it has not
+    /// received what was new there, so what it would receive here now lies behind a hole.
     pub(crate) fn has_come_back(&self, tenant: &Tenant, first: u32) -> bool {
         let mut began = self.tenants.get(tenant).into_iter().flat_map(|stays| &stays.began);
         began.any(|began| began.generation > first && began.is_return)
@@ -100,7 +100,7 @@ impl Generations {
         self.tenants.entry(tenant.clone()).or_insert_with(stays)
     }
 
-    /// The stream was made anew: what was current still is, from its beginning on.
+    /// The stream was recreated: what was current still is, from its beginning on.
     pub(crate) fn renew(&mut self) {
         for Stays { began, .. } in self.tenants.values_mut() {
             began.drain(..began.len().saturating_sub(1));
@@ -110,8 +110,8 @@ impl Generations {
         }
     }
 
-    /// To which generation a sequence belongs for somebody who began in `first`, and up to which sequence that is so. Whoever
-    /// was here when the tenant left stays in the generation that it left, whatever comes behind.
+    /// The generation of a sequence for a connection that began in `first`, and up to which sequence that is so. A connection
+    /// that was here when the tenant left stays in the generation that it left, whatever comes behind.
     pub(crate) fn at(&self, tenant: &Tenant, first: u32, sequence: u64) -> (u32, u64) {
         let mut found = (first, u64::MAX);
         let stays = self.tenants.get(tenant).map(|stays| &stays.began);
@@ -178,23 +178,23 @@ mod tests {
         second.begin(&ops, 4, 30);
         assert_eq!(second.current(&ops), Some(4));
         second.leave(&ops, 3);
-        assert_eq!(second.current(&ops), Some(4), "it is back, whoever hears late that it was elsewhere");
+        assert_eq!(second.current(&ops), Some(4), "it is back, however late the notice of its leaving");
         assert!(second.has_come_back(&ops, 2) && !second.has_come_back(&ops, 4));
         second.begin(&ops, 5, 50);
-        assert!(second.has_come_back(&ops, 2) && !second.has_come_back(&ops, 4), "made anew where it is");
+        assert!(second.has_come_back(&ops, 2) && !second.has_come_back(&ops, 4), "rebuilt where it is");
     }
 
-    /// A projector that does not know yet of a move writes on: what it writes is given to who is still here, and where they
-    /// stand is told in the generation that they were given.
+    /// A projector that does not know yet of a move continues to write: connections that are still here receive that, and
+    /// their positions are in the generation that they received.
     #[test]
-    fn who_is_still_here_is_given_what_is_still_written_here() {
+    fn connections_that_are_still_here_receive_what_is_still_written_here() {
         let ops = tenant("ops");
         for holds_others in [false, true] {
             let mut generations = Generations::new(holds_others);
             generations.begin(&ops, 2, 10);
             generations.begin(&ops, 3, 20);
             generations.leave(&ops, 4);
-            assert_eq!(generations.current(&ops), None, "nobody comes");
+            assert_eq!(generations.current(&ops), None, "no new connection");
             assert!(generations.delivers(&ops, 3) && !generations.delivers(&ops, 2));
             assert_eq!(generations.at(&ops, 2, 25), (3, u64::MAX));
             // It comes back while they are still here.
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn of_whom_nothing_is_known_is_where_the_others_are() {
+    fn a_tenant_without_an_entry_is_in_the_first_shard() {
         assert!(Generations::new(true).delivers(&tenant("ops"), 0));
         assert!(!Generations::new(true).delivers(&tenant("ops"), 1));
         assert!(!Generations::new(false).delivers(&tenant("ops"), 0));

@@ -174,7 +174,7 @@ mod tests {
         for (reach, generation) in [(0, 0), (49, 0), (50, 1), (89, 1), (90, 2)] {
             assert_eq!(current(0, stream, reach, &placement), Some(generation), "{reach}");
         }
-        assert_eq!(current(0, Epoch(7_000), 0, &placement), Some(2), "the stream was made anew");
+        assert_eq!(current(0, Epoch(7_000), 0, &placement), Some(2), "the stream was recreated");
         assert_eq!(current(1, stream, 100, &placement), None);
         placement.switch(place(0, 3), at(1_003, 900));
         assert_eq!(current(0, stream, 100, &placement), Some(3), "its notice was lost in a roll-back");

@@ -3,7 +3,7 @@
 //! A client of `tidings.v1` acknowledges by itself. A plain client is asked with a Ping that carries the last sequence; its
 //! Pong, which every browser returns by itself and in order (RFC 6455, section 5.5.3), proves that everything before it
 //! arrived. Asked at the worker's tick, so that a stream of messages costs one question and not one each; stored at once,
-//! so that a client that acknowledges and reconnects, however quickly, resumes where it said.
+//! so that a client that acknowledges and reconnects, however quickly, resumes behind what it acknowledged.
 
 use std::rc::Rc;
 

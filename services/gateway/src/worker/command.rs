@@ -1,4 +1,4 @@
-//! What a worker is told, in order, through its one bounded queue.
+//! The commands to a worker, which come in order through its one bounded queue.
 
 use std::net::IpAddr;
 use std::sync::Arc;

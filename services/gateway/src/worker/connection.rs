@@ -4,7 +4,8 @@
 //! await. The fan-out writes straight to the socket; for everything else the worker runs the connection when it has
 //! something to do, so an idle connection has no task.
 
-mod batch;
+mod acknowledge;
+mod give;
 mod notices;
 mod pending;
 mod phase;
@@ -27,22 +28,21 @@ use tidings_protocol::framing::Inbound;
 use tidings_streams::connections::Traffic;
 use tokio::time::Instant;
 
-use self::batch::Shape;
-pub(super) use self::batch::{Batch, BatchRun};
 use self::pending::Pending;
 pub(super) use self::pending::{MAX_CONFIRMATIONS, MAX_PENDING, too_many};
 pub(super) use self::phase::ACKNOWLEDGING_TIME;
 use self::phase::Phase;
 pub(super) use self::readiness::Readiness;
 pub(super) use self::received::ReceivedFrame;
-use self::send_queue::{Flushed, SendQueue};
+pub(super) use self::send_queue::{Batch, BatchRun};
+use self::send_queue::{Flushed, SendQueue, Shape};
 pub(crate) use self::socket::Detached;
 pub(super) use self::socket::Socket;
 use self::wakeups::{Deadlines, Wakeups};
 use super::routing_table::ConnectionId;
 use super::shard_progress::ShardProgress;
 use crate::limits::{ConnectionPermit, MessageBudget};
-use crate::replica::{Deflate, Form, FramedEnvelope, MessageIdentity};
+use crate::replica::{Deflate, Form, MessageIdentity};
 use crate::session::Session;
 
 /// In this order in memory, as is [`State`]: what the fan-out touches of each connection lies
@@ -347,67 +347,6 @@ impl Connection {
             }
             Err(_) => Some(0),
         }
-    }
-
-    /// Offers a run of envelopes on the live path. `true` if the connection must be flushed and was not waiting to be
-    /// already.
-    pub(super) fn offer(&self, run: &BatchRun<'_>) -> bool {
-        let mut state = self.state();
-        if self.offer_whole(&mut state, run) {
-            return true;
-        }
-        let was_idle = state.queue.is_empty();
-        for index in run.range() {
-            self.offer_one(&mut state, run.batch, index);
-        }
-        was_idle && !state.queue.is_empty()
-    }
-
-    /// Gives the whole run to a connection that keeps up, which comes to the same as one by one; `false` if it may not.
-    fn offer_whole(&self, state: &mut State, run: &BatchRun<'_>) -> bool {
-        if !state.is_live() || !state.queue.is_empty() || state.has(run.first) {
-            return false;
-        }
-        let Some(length) = run.whole_length(self.shape) else { return false };
-        let count = run.share.count();
-        if count > state.common.max_queued_messages || length > state.common.max_queued_bytes {
-            return false;
-        }
-        state.queue.give_whole(run.batch, run.share, self.shape, length);
-        state.note_given(run.last, count);
-        true
-    }
-
-    fn offer_one(&self, state: &mut State, batch: &Rc<Batch>, index: usize) {
-        let Some(framed) = batch.envelopes().get(index) else { return };
-        if !state.is_served() {
-            state.missed_after = state.missed_after.min(framed.sequence() - 1);
-        }
-        if !state.is_live() || state.has(framed) {
-            return;
-        }
-        if framed.envelope().origin.part > 0 && state.last_message.is_none() {
-            // Another part of the message may lie before the connection's position.
-            state.catch_up_after(framed.sequence() - 1);
-            return state.wake();
-        }
-        if state.is_full() {
-            self.flush_now(state);
-            if state.is_full() {
-                // A slow reader costs nothing more from here on, and loses nothing.
-                state.catch_up_after(framed.sequence() - 1);
-                return;
-            }
-        }
-        state.queue.give(batch, index, self.shape);
-        state.note_given(framed, 1);
-    }
-
-    /// Queues an envelope.
-    fn queue(&self, state: &mut State, framed: &FramedEnvelope) {
-        let frame = self.shape.frame(framed, &state.common.deflate).into_owned();
-        state.queue.push(frame);
-        state.note_given(framed, 1);
     }
 
     /// Sends a Close, which the client may answer for a moment; nothing else counts from here on.

@@ -1,4 +1,4 @@
-//! Connections move elsewhere: all of them when the gateway ends, and each when it has reached its age.
+//! Connections move to other gateways: all of them when the gateway ends, and each when it has reached its age.
 //!
 //! A client of `tidings.v1` is told beforehand, so that it can open its next connection first. When the time has come, the
 //! connection is given nothing more; a plain client is asked to acknowledge what it was given; the consumer's position is

@@ -69,12 +69,7 @@ impl Worker {
     }
 
     /// The event, if the projector will accept it.
-    fn prepare(
-        &self,
-        state: &State,
-        own_bytes: &Said,
-        id: Option<&MessageId>,
-    ) -> Result<Event, ErrorMessage> {
+    fn prepare(&self, state: &State, said: &Said, id: Option<&MessageId>) -> Result<Event, ErrorMessage> {
         let consumer = &state.principal().consumer;
         let now = self.now();
         let message_id = id.map_or_else(|| Uuid::now_v7().to_string(), ToString::to_string);
@@ -82,14 +77,14 @@ impl Worker {
         let event = CloudEvent {
             id: &event_id,
             source: &consumer.event_source(),
-            name: &own_bytes.event,
+            name: &said.event,
             time: &rfc3339(now),
             subject: None,
-            data: own_bytes.data.clone(),
+            data: said.data.clone(),
         };
         let stream_id = consumer.publication_id(&message_id);
         let raw = RawEvent {
-            subject: own_bytes.event.client_subject(consumer.tenant()),
+            subject: said.event.client_subject(consumer.tenant()),
             headers: vec![(headers::CONTENT_TYPE.to_owned(), CloudEvent::CONTENT_TYPE.to_owned())],
             payload: event.into_json().into(),
             position: Position { epoch: Epoch(0), sequence: 0 },
@@ -97,7 +92,7 @@ impl Worker {
         };
         let catalogs = Arc::clone(&self.context.catalogs.borrow());
         project(&catalogs, &raw, self.context.max_event_bytes)
-            .map_err(|rejection| publish_error(&own_bytes.objection(rejection)))?;
+            .map_err(|rejection| publish_error(&said.objection(rejection)))?;
         Ok(Event { id: event_id, subject: raw.subject, stream_id, payload: raw.payload })
     }
 

@@ -1,4 +1,4 @@
-//! Connections are closed whose users may not be connected any more, and the others use the newest catalogs.
+//! Closes connections of disabled users and revoked tokens, and has the others use the newest catalogs.
 //!
 //! Checked by the worker's tick and only when something has changed, all connections at once: so a change takes effect
 //! within a tick, and a thousand changes cost no more than one. A new connection is checked when it is registered, so that

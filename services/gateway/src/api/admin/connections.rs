@@ -1,4 +1,4 @@
-//! Who is connected to any gateway, and closing connections.
+//! Connections of all gateways: list, close.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ async fn close_user(
     by: Administrator,
     Parameters(Selection { user }): Parameters<Selection>,
 ) -> Answer {
-    // Nobody closes everybody's by leaving something out.
+    // Leaving something out does not close the connections of all users.
     let user = user.ok_or_else(|| {
         let text = "`user` is missing, expected whose connections to close";
         ApiError::new(ApiCode::User, text)
@@ -80,7 +80,7 @@ fn line(answer: Result<ConnectionReport, AskError>) -> String {
     let value = match answer {
         Ok(report) => json!(report),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "not all connections can be told");
+            tracing::warn!(error = &error as &dyn std::error::Error, "not all connections can be listed");
             json!({ "error": { "code": "GATEWAY_SILENT", "message": error.to_string() } })
         }
     };

@@ -1,4 +1,4 @@
-//! Users' durable consumers: looking at them, moving and removing them.
+//! Durable consumers: list, show, reset, remove.
 
 use std::convert::Infallible;
 use std::sync::Arc;

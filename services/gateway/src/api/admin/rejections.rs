@@ -1,4 +1,4 @@
-//! Events that could not be projected: looking at them, trying them again, removing them.
+//! Rejected events: list, show, retry, remove.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ struct Filter {
 }
 
 impl Filter {
-    /// A reason that no event can have is misspelled; an event that nobody knows may be why it was rejected.
+    /// A reason that no event can have is misspelled; an unknown event may be why it was rejected.
     fn check(&self) -> Result<(), ApiError> {
         let Some(reason) = &self.reason else { return Ok(()) };
         let known = Reason::ALL.map(Reason::as_str);

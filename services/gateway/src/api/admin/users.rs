@@ -1,7 +1,7 @@
-//! Users who are disabled or enabled, tokens that are revoked, and users who are no more.
+//! Users: show, disable, enable, revoke tokens, purge.
 //!
-//! A user who was never here can be disabled, so that nobody comes in as one. What is known of a user stands in every
-//! answer, because a misspelled one has neither devices nor connections.
+//! A user that was never connected can be disabled, so that it never connects. Every answer says what is known of the
+//! user, because a misspelled one has neither devices nor connections.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ struct Grounds {
     reason: Option<String>,
 }
 
-/// What is known of a user besides. `None` is what cannot be known now.
+/// What else is known of a user. `None` is what cannot be read now.
 #[derive(Serialize)]
 struct Known {
     devices: Option<Vec<String>>,
@@ -77,7 +77,7 @@ async fn connections(context: &Context, name: &UserName) -> Option<usize> {
     let mut found = ask(&context.topology.client(), Operation::List, name.tenant(), search);
     let mut count = 0;
     while let Some(answer) = found.next().await {
-        answer.inspect_err(|error| tracing::warn!(%error, "not all connections can be told")).ok()?;
+        answer.inspect_err(|error| tracing::warn!(%error, "not all connections can be listed")).ok()?;
         count += 1;
     }
     Some(count)
@@ -99,7 +99,7 @@ async fn show(
         );
         return Err(ApiError::new(ApiCode::NotFound, text));
     }
-    Ok(told(&name, &state, &known))
+    Ok(report(&name, &state, &known))
 }
 
 async fn purge(
@@ -166,16 +166,16 @@ async fn done(
 ) -> Answer {
     let state = changed.map_err(failed)?;
     audit::done(by, what, name, reason);
-    Ok(told(name, &state, &Known::of(context, name).await))
+    Ok(report(name, &state, &Known::of(context, name).await))
 }
 
-fn told(name: &UserName, state: &UserState, known: &Known) -> Response {
+fn report(name: &UserName, state: &UserState, known: &Known) -> Response {
     let (UserState { disabled, revoked }, Known { devices, connections }) = (state, known);
-    let told = json!({
+    let report = json!({
         "tenant": name.tenant(), "user": name.user(), "disabled": disabled, "revoked": revoked,
         "devices": devices, "connections": connections,
     });
-    Json(told).into_response()
+    Json(report).into_response()
 }
 
 fn user_name(by: &Administrator, user: String) -> Result<UserName, ApiError> {

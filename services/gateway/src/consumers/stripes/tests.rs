@@ -1,5 +1,5 @@
 use tidings_model::{Epoch, Position};
-use tidings_streams::consumers::{Edit, Presence};
+use tidings_streams::consumers::{Edit, Presence, Subscription};
 
 use super::*;
 
@@ -50,7 +50,7 @@ fn count(stripes: &Stripes) -> usize {
 }
 
 #[test]
-fn a_leaving_lists_nobody_else() {
+fn a_consumer_that_leaves_lists_no_other() {
     let (stripes, stored) = connected(1_000);
     leave(&stripes, &name(3));
     assert_eq!(take_left(&stripes), [name(3)]);
@@ -116,6 +116,25 @@ fn of_a_record_that_is_refused_for_good_the_position_is_saved() {
     stripes.of(&name(2)).leave_out(&name(2), &refused);
     assert!(stripes.of(&name(2)).take_change(&name(2)).is_none());
     assert_eq!(count(&stripes), 2, "it is connected");
+}
+
+#[test]
+fn a_subscription_from_before_another_epoch_hides_nothing_of_it() {
+    let (stripes, _) = connected(3);
+    let subscription = Subscription { filter: tidings_protocol::Filter::default().into(), since: 40 };
+    let mut subscribed = change(40);
+    subscribed.subscriptions.insert("incidents".to_owned(), Edit::Subscribe(subscription));
+    stripes.of(&name(1)).note(&name(1), subscribed);
+    let mut moved = change(2);
+    moved.position.epoch = Epoch(9);
+    stripes.of(&name(1)).note(&name(1), moved);
+    let (saved, _) = stripes.of(&name(1)).take_change(&name(1)).unwrap();
+    assert_eq!((saved.position.epoch, saved.position.sequence), (Epoch(9), 2));
+    let since = saved.subscriptions.values().map(|edit| match edit {
+        Edit::Subscribe(subscription) => Some(subscription.since),
+        Edit::Unsubscribe => None,
+    });
+    assert_eq!(since.collect::<Vec<_>>(), [Some(0)]);
 }
 
 #[test]

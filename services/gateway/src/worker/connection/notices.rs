@@ -1,16 +1,16 @@
-//! What a connection is told besides live envelopes: replayed envelopes, and the control messages of `tidings.v1`.
+//! What a connection is told besides envelopes: the control messages of `tidings.v1`, and the questions to plain clients.
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidings_model::{Epoch, Position};
+use tidings_model::Position;
 use tidings_protocol::framing::{Opcode, frame};
 use tidings_protocol::server::{GapReason, ServerMessage};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::{Connection, Given, State};
-use crate::replica::{Form, FramedEnvelope, Gap, ResumePoint};
+use super::{Connection, State};
+use crate::replica::{Form, Gap, ResumePoint};
 use crate::worker::shard_progress::ShardProgress;
 
 impl Connection {
@@ -63,27 +63,6 @@ impl Connection {
         };
         self.notify(&mut state, &gap, now);
         state.skip_to(to);
-    }
-
-    /// Gives a replayed envelope of this life of the stream to the connection, if it may have it. `is_repeated` says that it
-    /// has received another part of the same message.
-    pub(in crate::worker) fn give(&self, epoch: Epoch, framed: &FramedEnvelope, is_repeated: bool) -> Given {
-        let mut state = self.state();
-        if state.shard().epoch() != epoch {
-            return Given::All;
-        }
-        if state.is_full() {
-            self.flush_now(&mut state);
-        }
-        if state.is_full() {
-            return Given::Full;
-        }
-        state.move_on(framed.sequence());
-        let is_wanted = state.behind().is_some() && !is_repeated && !state.has(framed);
-        if is_wanted && state.session().receives(framed.sequence(), framed.envelope()) {
-            self.queue(&mut state, framed);
-        }
-        Given::All
     }
 
     /// The stream was recreated: the connection, which had received everything up to `from`, continues at its beginning.

@@ -1,15 +1,25 @@
-//! What has been given to a connection and not yet to its socket. Pure but for the write itself.
+//! What has been given to a connection and not yet to its socket, and the batches that it is given from. Pure but for the
+//! write itself.
 //!
 //! Bounded: a connection never holds more memory than its queue. Everything that leaves on a connection (messages, Pongs,
 //! Close) goes through this one queue, so nothing overtakes.
+//!
+//! Most connections that receive several envelopes of a batch receive the same ones. What a connection receives is
+//! therefore a few bits, and the frames of a share are joined once for all connections that have it: the cost of a message
+//! beyond the first is next to nothing, where a reference and a slice of each frame for each connection would cost more
+//! than the system takes to send them. Most connections receive all of a run of neighbours and have room for it, so
+//! whether that is so is asked once for each connection and not once for each message.
 
 use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
 
-use super::batch::{Batch, Shape, Share};
+use crate::replica::{Deflate, Form, FramedEnvelope};
 
 /// How many frames one system call takes at most; Linux takes 1,024.
 const MAX_SLICES: usize = 64;
@@ -17,7 +27,7 @@ const MAX_SLICES: usize = 64;
 #[derive(Default)]
 pub(super) struct SendQueue {
     /// A share of one batch, before anything of it is written. Only while there are no frames: a
-    /// connection that keeps up has none, and those of a batch are everybody's.
+    /// connection that keeps up has none, and those of a batch belong to all connections.
     share: Option<(Rc<Batch>, Share, Shape)>,
     frames: Vec<Bytes>,
     bytes: u32,
@@ -155,111 +165,164 @@ impl SendQueue {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
+/// The longest frames that are joined, in bytes. Copying more costs more than it spares, and no
+/// socket takes as much at once.
+const MAX_JOINED: usize = 32 * 1024;
 
-    use proptest::prelude::*;
+pub(in crate::worker) struct Batch {
+    envelopes: Box<[Arc<FramedEnvelope>]>,
+    deflate: Rc<Deflate>,
+    /// What was joined last.
+    joined: RefCell<Joined>,
+}
 
-    use super::*;
-    use crate::replica::{Deflate, Form, FramedEnvelope};
+/// Some of a batch's envelopes: a bit for each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Share(u64);
 
-    /// Everything as it is, but the longest bodies.
-    const SHAPE: Shape = Shape { form: Form::Plain, is_compressed: false, most: 1_100 };
+#[derive(Default)]
+struct Joined {
+    of: Option<(Share, Shape)>,
+    bytes: Vec<u8>,
+}
 
-    fn batch(framed: &[Arc<FramedEnvelope>]) -> Rc<Batch> {
-        Batch::new(framed, &Rc::new(Deflate::new(usize::MAX)))
-    }
+/// In what shape a connection takes envelopes: all that a frame depends on besides its envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) form: Form,
+    pub(super) is_compressed: bool,
+    /// The longest body, in bytes.
+    pub(super) most: u32,
+}
 
-    fn frame(framed: &FramedEnvelope) -> Bytes {
-        SHAPE.frame(framed, &Deflate::new(usize::MAX)).into_owned()
-    }
-
-    /// What is put into a queue: a frame, or some envelopes of a batch.
-    #[derive(Debug, Clone)]
-    enum Put {
-        Frame(Vec<u8>),
-        Share(Vec<(bool, usize)>),
-    }
-
-    fn put() -> impl Strategy<Value = Put> {
-        prop_oneof![
-            prop::collection::vec(any::<u8>(), 1..20).prop_map(Put::Frame),
-            prop::collection::vec((any::<bool>(), 1..1_200usize), 1..=Batch::MAX).prop_map(Put::Share),
-        ]
-    }
-
-    /// Puts it there; what must arrive because of it.
-    fn put_into(send_queue: &mut SendQueue, put: &Put) -> Vec<u8> {
-        match put {
-            Put::Frame(frame) => {
-                send_queue.push(Bytes::copy_from_slice(frame));
-                frame.clone()
-            }
-            Put::Share(envelopes) => {
-                let framed = |(index, (_, length)): (usize, &(bool, usize))| {
-                    Arc::new(FramedEnvelope::example(index as u64 + 1, &"x".repeat(*length)))
-                };
-                let framed: Vec<_> = envelopes.iter().enumerate().map(framed).collect();
-                let batch = batch(&framed);
-                let given = (0..envelopes.len()).filter(|index| envelopes[*index].0);
-                given
-                    .flat_map(|index| {
-                        send_queue.give(&batch, index, SHAPE);
-                        frame(&framed[index]).to_vec()
-                    })
-                    .collect()
-            }
-        }
-    }
-
-    proptest! {
-        /// However little the socket takes at a time, what arrives is what was put there.
-        #[test]
-        fn nothing_is_lost_or_reordered(
-            puts in prop::collection::vec(put(), 0..8),
-            takes in prop::collection::vec(0usize..3_000, 1..50),
-        ) {
-            let mut send_queue = SendQueue::default();
-            let (mut due, mut arrived) = (Vec::new(), Vec::new());
-            let mut takes = takes.into_iter().chain(std::iter::repeat_n(3_000, 2_000));
-            let mut flush = |send_queue: &mut SendQueue, arrived: &mut Vec<u8>| {
-                send_queue.flush(|slices| match takes.next() {
-                    Some(0) | None => Err(io::ErrorKind::WouldBlock.into()),
-                    Some(room) => {
-                        let offered: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
-                        let taken = room.min(offered.len());
-                        arrived.extend_from_slice(&offered[..taken]);
-                        Ok(taken)
-                    }
-                })
-            };
-            for put in &puts {
-                due.extend(put_into(&mut send_queue, put));
-                prop_assert_eq!(send_queue.bytes() + arrived.len(), due.len());
-                if due.len() % 3 == 0 {
-                    flush(&mut send_queue, &mut arrived).unwrap();
-                    prop_assert_eq!(send_queue.bytes() + arrived.len(), due.len());
-                }
-                prop_assert_eq!(send_queue.is_empty(), send_queue.bytes() == 0);
-                prop_assert_eq!(send_queue.is_empty(), send_queue.messages() == 0);
-            }
-            while flush(&mut send_queue, &mut arrived).unwrap() == Flushed::Blocked {}
-            prop_assert!(send_queue.is_empty());
-            prop_assert_eq!(send_queue.frames.capacity(), 0, "an idle queue costs nothing");
-            prop_assert_eq!(arrived, due);
-        }
-    }
-
-    #[test]
-    fn a_blocked_connection_does_not_hold_the_others_envelopes() {
-        let framed = [1, 2].map(|sequence| Arc::new(FramedEnvelope::example(sequence, "{}")));
-        let batch = batch(&framed);
-        let mut send_queue = SendQueue::default();
-        send_queue.give(&batch, 1, SHAPE);
-        let flushed = send_queue.flush(|_| Err(io::ErrorKind::WouldBlock.into()));
-        assert_eq!(flushed.unwrap(), Flushed::Blocked);
-        assert_eq!(Rc::strong_count(&batch), 1);
-        assert_eq!((send_queue.messages(), send_queue.bytes()), (1, frame(&framed[1]).len()));
+impl Shape {
+    /// The frame of an envelope.
+    pub(super) fn frame<'f>(self, framed: &'f FramedEnvelope, deflate: &Deflate) -> Cow<'f, Bytes> {
+        let most = usize::try_from(self.most).unwrap_or(usize::MAX);
+        framed.frame_within(self.form, most, self.is_compressed.then_some(deflate))
     }
 }
+
+impl Batch {
+    /// The most envelopes that are delivered at once.
+    pub(in crate::worker) const MAX: usize = u64::BITS as usize;
+
+    /// At most [`Batch::MAX`] envelopes.
+    pub(in crate::worker) fn new(envelopes: &[Arc<FramedEnvelope>], deflate: &Rc<Deflate>) -> Rc<Self> {
+        debug_assert!(envelopes.len() <= Self::MAX);
+        let deflate = Rc::clone(deflate);
+        Rc::new(Self { envelopes: envelopes.into(), deflate, joined: RefCell::default() })
+    }
+
+    pub(in crate::worker) fn envelopes(&self) -> &[Arc<FramedEnvelope>] {
+        &self.envelopes
+    }
+
+    /// The frames of a share, in order.
+    fn frames(&self, share: Share, shape: Shape) -> impl Iterator<Item = Cow<'_, Bytes>> {
+        let numbered = self.envelopes.iter().enumerate();
+        let context = numbered.filter(move |(index, _)| share.has(*index));
+        context.map(move |(_, framed)| self.frame(framed, shape))
+    }
+
+    /// The frame of one of its envelopes.
+    fn frame<'b>(&'b self, framed: &'b FramedEnvelope, shape: Shape) -> Cow<'b, Bytes> {
+        shape.frame(framed, &self.deflate)
+    }
+
+    /// Hands over the frames of a share in one piece, unless they are too long for that.
+    fn with_joined<T>(
+        &self,
+        share: Share,
+        shape: Shape,
+        length: usize,
+        write: impl FnOnce(&[u8]) -> T,
+    ) -> Option<T> {
+        let mut frames = self.frames(share, shape);
+        if share.count() == 1 {
+            return frames.next().map(|frame| write(&frame));
+        }
+        if length > MAX_JOINED {
+            return None;
+        }
+        let mut joined = self.joined.borrow_mut();
+        if joined.of != Some((share, shape)) {
+            joined.bytes.clear();
+            frames.for_each(|frame| joined.bytes.extend_from_slice(&frame));
+            joined.of = Some((share, shape));
+        }
+        Some(write(&joined.bytes))
+    }
+}
+
+impl Share {
+    /// With the envelope at this index as well.
+    fn with(self, index: usize) -> Self {
+        Self(self.0 | 1 << index)
+    }
+
+    fn has(self, index: usize) -> bool {
+        self.0 & 1 << index != 0
+    }
+
+    pub(super) fn count(self) -> usize {
+        self.0.count_ones() as usize
+    }
+}
+
+/// Neighbours in a batch that go to the same connections.
+pub(in crate::worker) struct BatchRun<'b> {
+    pub(super) batch: &'b Rc<Batch>,
+    pub(in crate::worker) first: &'b FramedEnvelope,
+    pub(super) last: &'b FramedEnvelope,
+    pub(super) share: Share,
+    range: Range<usize>,
+    /// Whether a connection that does not have the first of them has none of them.
+    is_of_a_piece: bool,
+    /// Bytes of the frames in the shape that was asked for last.
+    length: Cell<Option<(Shape, usize)>>,
+}
+
+impl<'b> BatchRun<'b> {
+    /// `None` of an empty range, or of one beyond the batch.
+    pub(in crate::worker) fn new(batch: &'b Rc<Batch>, range: Range<usize>) -> Option<Self> {
+        let envelopes = batch.envelopes().get(range.clone())?;
+        let (first, last) = (envelopes.first()?, envelopes.last()?);
+        // A part behind the first may have come before, through another address.
+        let whole = envelopes.iter().all(|framed| framed.envelope().origin.part == 0);
+        let distinct = envelopes.windows(2).all(|pair| pair[0].identity() != pair[1].identity());
+        let share = range.clone().fold(Share::default(), Share::with);
+        Some(Self {
+            batch,
+            first,
+            last,
+            share,
+            range,
+            is_of_a_piece: whole && distinct,
+            length: Cell::default(),
+        })
+    }
+
+    /// The places of its envelopes in the batch.
+    pub(super) fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
+    /// The bytes of its frames, unless they have to be looked at one by one.
+    pub(super) fn whole_length(&self, shape: Shape) -> Option<usize> {
+        if !self.is_of_a_piece {
+            return None;
+        }
+        if let Some((same, length)) = self.length.get()
+            && same == shape
+        {
+            return Some(length);
+        }
+        let length = self.batch.frames(self.share, shape).map(|frame| frame.len()).sum();
+        self.length.set(Some((shape, length)));
+        Some(length)
+    }
+}
+
+#[cfg(test)]
+mod tests;

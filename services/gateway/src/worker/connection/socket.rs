@@ -26,7 +26,7 @@ use crate::worker::routing_table::ConnectionId;
 /// 8446, section 5.1), as the kernel takes no more at a time.
 const UNSENT_RECORDS: usize = 16 * 1024;
 
-/// A client's socket on its way from hyper's runtime to a shard's.
+/// A client's socket on its way from hyper's runtime to a worker's.
 pub(crate) struct Detached {
     /// Off any runtime, so that the registration which hyper used goes with all that it kept alive.
     stream: std::net::TcpStream,
@@ -73,7 +73,7 @@ fn with_decrypted(read: Bytes, session: &mut ServerConnection) -> Bytes {
     all.freeze()
 }
 
-/// A client's socket with its shard.
+/// A client's socket with its worker.
 pub(in crate::worker) enum Socket {
     Plain(mio::net::TcpStream),
     Tls(Box<Tls>),
@@ -85,8 +85,8 @@ pub(in crate::worker) struct Tls {
 }
 
 impl Socket {
-    /// From now on the shard hears under this name when the socket has something to read or room again, each time
-    /// that this begins anew.
+    /// Registers the socket under this number: the worker's poll reports each time that it has something to read, or room,
+    /// again.
     pub(in crate::worker) fn attach(
         detached: Detached,
         registry: &Registry,
@@ -166,7 +166,7 @@ impl Socket {
 }
 
 impl Socket {
-    /// Ends both directions at once, whoever still holds the socket.
+    /// Ends both directions at once, even if the socket is still held elsewhere.
     pub(super) fn abort(&self) {
         // Fails only if the client is gone already.
         let _ = socket2::SockRef::from(self.stream()).shutdown(Shutdown::Both);

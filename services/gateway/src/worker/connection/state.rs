@@ -158,50 +158,6 @@ impl State {
         self.shard.position(self.principal().tenant(), self.generation, sequence)
     }
 
-    fn acknowledged(&self) -> Option<u64> {
-        self.acknowledged.map(|one_more| one_more.get() - 1)
-    }
-
-    /// Whether an acknowledgement of this sequence says something new.
-    pub(in crate::worker) fn is_news(&self, sequence: u64) -> bool {
-        sequence <= self.sent && self.acknowledged().is_none_or(|acknowledged| sequence > acknowledged)
-    }
-
-    /// The client has received everything up to this sequence; an acknowledgement only moves forward. The position to store,
-    /// if it is new.
-    pub(in crate::worker) fn acknowledge(&mut self, sequence: u64) -> Option<Position> {
-        if self.acknowledged().is_some_and(|acknowledged| sequence <= acknowledged) {
-            return None;
-        }
-        self.acknowledged = Some(one_more(sequence));
-        self.acknowledged_position()
-    }
-
-    /// The sequence that a Pong acknowledges, unless it answers a heartbeat or nothing.
-    pub(in crate::worker) fn pong_sequence(&self, payload: &[u8]) -> Option<u64> {
-        let sequence = std::str::from_utf8(payload).ok()?.parse().ok()?;
-        Some(sequence).filter(|sequence| *sequence <= self.ack_requested)
-    }
-
-    /// The consumer's position. A client that has received all that was sent has everything that was looked at for it,
-    /// even if the last of it was for others: so the position of a user with few messages does not grow old. `None`
-    /// while the client of a connection with a gap has acknowledged nothing.
-    pub(in crate::worker) fn acknowledged_position(&self) -> Option<Position> {
-        let acknowledged = self.acknowledged()?;
-        let through = match self.phase {
-            Phase::CatchingUp { after } => after,
-            Phase::Live => self.shard.cursor(),
-            _ => self.missed_after.min(self.shard.cursor()),
-        };
-        let has_all = acknowledged >= self.sent;
-        Some(self.position(if has_all { acknowledged.max(through) } else { acknowledged }))
-    }
-
-    /// Notes that the worker requests an acknowledgement at its next tick; `true` if that is new.
-    pub(in crate::worker) fn want_ack(&mut self) -> bool {
-        !std::mem::replace(&mut self.wants_ack, true)
-    }
-
     /// The stream was recreated. The client has acknowledged `acknowledged` of it.
     pub(super) fn forget_positions(&mut self, generation: u32, acknowledged: Option<u64>) {
         self.generation = generation;
@@ -351,10 +307,6 @@ impl State {
         if self.has_acknowledged_all() {
             if self.is_moving() { self.wake() } else { self.save_position() }
         }
-    }
-
-    pub(super) fn has_acknowledged_all(&self) -> bool {
-        self.acknowledged().is_some_and(|acknowledged| acknowledged >= self.sent)
     }
 
     /// Gives the connection nothing more from its shard, until it has followed its tenant to another one.

@@ -1,0 +1,93 @@
+//! Giving envelopes to a connection: on the live path, and from a replay.
+
+use std::rc::Rc;
+
+use tidings_model::Epoch;
+
+use super::send_queue::{Batch, BatchRun};
+use super::{Connection, Given, State};
+use crate::replica::FramedEnvelope;
+
+impl Connection {
+    /// Offers a run of envelopes on the live path. `true` if the connection must be flushed and was not waiting to be
+    /// already.
+    pub(in crate::worker) fn offer(&self, run: &BatchRun<'_>) -> bool {
+        let mut state = self.state();
+        if self.offer_whole(&mut state, run) {
+            return true;
+        }
+        let was_idle = state.queue.is_empty();
+        for index in run.range() {
+            self.offer_one(&mut state, run.batch, index);
+        }
+        was_idle && !state.queue.is_empty()
+    }
+
+    /// Gives the whole run to a connection that keeps up, which comes to the same as one by one; `false` if it may not.
+    fn offer_whole(&self, state: &mut State, run: &BatchRun<'_>) -> bool {
+        if !state.is_live() || !state.queue.is_empty() || state.has(run.first) {
+            return false;
+        }
+        let Some(length) = run.whole_length(self.shape) else { return false };
+        let count = run.share.count();
+        if count > state.common.max_queued_messages || length > state.common.max_queued_bytes {
+            return false;
+        }
+        state.queue.give_whole(run.batch, run.share, self.shape, length);
+        state.note_given(run.last, count);
+        true
+    }
+
+    fn offer_one(&self, state: &mut State, batch: &Rc<Batch>, index: usize) {
+        let Some(framed) = batch.envelopes().get(index) else { return };
+        if !state.is_served() {
+            state.missed_after = state.missed_after.min(framed.sequence() - 1);
+        }
+        if !state.is_live() || state.has(framed) {
+            return;
+        }
+        if framed.envelope().origin.part > 0 && state.last_message.is_none() {
+            // Another part of the message may lie before the connection's position.
+            state.catch_up_after(framed.sequence() - 1);
+            return state.wake();
+        }
+        if state.is_full() {
+            self.flush_now(state);
+            if state.is_full() {
+                // A slow reader costs nothing more from here on, and loses nothing.
+                state.catch_up_after(framed.sequence() - 1);
+                return;
+            }
+        }
+        state.queue.give(batch, index, self.shape);
+        state.note_given(framed, 1);
+    }
+
+    /// Queues an envelope.
+    fn queue(&self, state: &mut State, framed: &FramedEnvelope) {
+        let frame = self.shape.frame(framed, &state.common.deflate).into_owned();
+        state.queue.push(frame);
+        state.note_given(framed, 1);
+    }
+
+    /// Gives a replayed envelope of this life of the stream to the connection, if it may have it. `is_repeated` says that it
+    /// has received another part of the same message.
+    pub(in crate::worker) fn give(&self, epoch: Epoch, framed: &FramedEnvelope, is_repeated: bool) -> Given {
+        let mut state = self.state();
+        if state.shard().epoch() != epoch {
+            return Given::All;
+        }
+        if state.is_full() {
+            self.flush_now(&mut state);
+        }
+        if state.is_full() {
+            return Given::Full;
+        }
+        state.move_on(framed.sequence());
+        let is_wanted = state.behind().is_some() && !is_repeated && !state.has(framed);
+        if is_wanted && state.session().receives(framed.sequence(), framed.envelope()) {
+            self.queue(&mut state, framed);
+        }
+        Given::All
+    }
+}
