@@ -45,7 +45,11 @@ async fn what_was_said_while_a_gateway_was_cut_off_holds_when_it_is_back() {
     ada_there.expect_nothing_before_pong(BOUND).await;
     cable.plug();
     assert_eq!(ada_there.close_code(BOUND).await, Some(4503));
-    assert_eq!(refused(&far.address, &ada).await, (403, "USER_DISABLED".to_owned()));
+    harness::eventually("the gateway serves again, and refuses ada", BOUND, async || {
+        let refusal = refused(&far.address, &ada).await;
+        if refusal == (403, "USER_DISABLED".to_owned()) { Ok(()) } else { Err(format!("{refusal:?}")) }
+    })
+    .await;
     bo_there.expect_nothing_before_pong(BOUND).await;
 
     // The same the other way round.

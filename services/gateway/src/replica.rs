@@ -16,16 +16,14 @@ use tidings_catalog::StartPolicy;
 use tidings_mailbox::{Delivery, Entry, Found, HotTail, Mailbox, NotCovered, Page, Query};
 use tidings_model::{Class, Epoch, Place, Position, Tenant};
 use tidings_protocol::server::GapReason;
-use tidings_streams::{
-    Extent, ExtentError, PlacementError, StoredEnvelope, Topology, TranslateError, translate_position,
-};
+use tidings_streams::{Extent, ExtentError, StoredEnvelope, Topology, translate_position};
 use time::OffsetDateTime;
 
 pub(crate) use self::deflate::Deflate;
 pub(crate) use self::frame::{Form, FramedEnvelope, MessageIdentity};
 pub(crate) use self::generations::Generations;
 use self::resume::Retention;
-pub(crate) use self::resume::{Gap, ResumePoint};
+pub(crate) use self::resume::{Gap, ResumeError, ResumePoint};
 use self::time_index::TimeIndex;
 use crate::clock::unix_seconds;
 
@@ -309,25 +307,6 @@ impl Replica {
     fn read_lock(&self) -> RwLockReadGuard<'_, Log> {
         self.log.read().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The consumer's position cannot be resolved right now.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ResumeError {
-    /// The tenant's record in the bucket of placements is damaged.
-    #[error(
-        "it is stored unreadably where the messages of your tenant are; ask the operators of the application"
-    )]
-    Lost,
-    /// The bucket of placements cannot be read.
-    #[error(transparent)]
-    Placement(#[from] PlacementError),
-    /// The position cannot be translated.
-    #[error(transparent)]
-    Carry(#[from] TranslateError),
-    /// The stream's state cannot be read.
-    #[error(transparent)]
-    Extent(#[from] ExtentError),
 }
 
 impl Log {

@@ -162,7 +162,7 @@ impl MessageType {
         Ok(attributes)
     }
 
-    /// NATS limits subjects, which contain keys, and headers, which contain attributes.
+    /// NATS limits subjects, which contain grants, and headers, which contain attributes.
     fn check_length(&self, name: &str, text: &str, max: usize) -> Result<(), Rejection> {
         if text.len() <= max {
             return Ok(());

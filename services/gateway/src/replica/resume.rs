@@ -6,6 +6,7 @@
 
 use tidings_model::{Epoch, Position};
 use tidings_protocol::server::GapReason;
+use tidings_streams::{ExtentError, PlacementError, TranslateError};
 
 /// What of a stream can be delivered to a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,25 @@ pub(crate) struct Gap {
     pub(crate) from: Position,
     pub(crate) to: Position,
     pub(crate) reason: GapReason,
+}
+
+/// The consumer's position cannot be resolved right now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResumeError {
+    /// The tenant's record in the bucket of placements is damaged.
+    #[error(
+        "it is stored unreadably where the messages of your tenant are; ask the operators of the application"
+    )]
+    Lost,
+    /// The bucket of placements cannot be read.
+    #[error(transparent)]
+    Placement(#[from] PlacementError),
+    /// The position cannot be translated.
+    #[error(transparent)]
+    Carry(#[from] TranslateError),
+    /// The stream's state cannot be read.
+    #[error(transparent)]
+    Extent(#[from] ExtentError),
 }
 
 impl ResumePoint {
