@@ -67,6 +67,7 @@ async fn read_through(
                     retained.leave(&tenant, place.generation);
                 }
             }
+            Some(Followed::Fenced { first, stored_at }) => retained.note_fences(first, stored_at),
             // What was purged while this was read may have been read before.
             Some(Followed::Purged(tenant, address)) => retained.purge(&tenant, address.as_str()),
             Some(Followed::Renewed(epoch)) => {
@@ -107,6 +108,10 @@ pub(crate) async fn follow(
                 if let ("user", Some(user)) = (address.kind(), address.id()) {
                     shared.positions.purge(&tenant, user);
                 }
+                continue;
+            }
+            Followed::Fenced { first, stored_at } => {
+                retained.note_fences(first, stored_at);
                 continue;
             }
             Followed::Placed { tenant, place, sequence: since } => {

@@ -142,6 +142,11 @@ impl Retained {
         }
     }
 
+    /// Fences lay from this sequence on: nobody has received what they may have replaced.
+    pub(crate) fn note_fences(&self, first: u64, stored_at: OffsetDateTime) {
+        self.write().times.note(stored_at, first);
+    }
+
     /// Nothing more is to come up to this sequence: the rest was removed from the stream.
     pub(crate) fn advance_to(&self, sequence: u64) {
         self.write().mailbox.advance_to(sequence);

@@ -24,6 +24,9 @@ pub const THROUGH: &str = "Tidings-Through";
 pub const HELD_FROM: &str = "Tidings-Held-From";
 /// On an envelope and on a notice that a projector wrote: the term in which it led.
 pub const TERM: &str = "Tidings-Term";
+/// On a notice of fences: the sequence of the first of them, and when it was stored, in nanoseconds since
+/// 1970-01-01T00:00:00Z.
+pub const FENCES: &str = "Tidings-Fences";
 /// On an envelope: when it expires, in seconds since 1970-01-01T00:00:00Z.
 pub const EXPIRES: &str = "Tidings-Expires";
 /// On an envelope: what subscriptions can filter on, a JSON object of strings and lists of strings.

@@ -29,7 +29,7 @@ use crate::topology::{Topology, epoch_of};
 
 const KEY: &str = "events";
 /// How far the clocks of two servers may be apart.
-const SKEW: time::Duration = time::Duration::SECOND;
+pub(crate) const SKEW: time::Duration = time::Duration::SECOND;
 /// How often a declaration is tried again because another one came first.
 const ATTEMPTS: u32 = 8;
 

@@ -10,8 +10,8 @@
 //! Every publication carries `Nats-Expected-Last-Sequence`. That alone would not do: when a message of somebody else
 //! takes the place of publication *k*, publication *k* + 1 finds exactly the end that it expects and would be stored
 //! without *k*. So a writer begins its *term* with [`fence::ZONE`](crate::fence::ZONE) fences in a row, messages whose
-//! subject names their own sequence, and waits until all of them are stored. Its first envelope follows them with the
-//! expected sequence alone; every later one, meant for sequence *x*, also expects that the subject of a fence at
+//! subject names their own sequence, and waits until all of them are stored. Its first message, a notice of the fences,
+//! follows them with the expected sequence alone; every later one, its envelopes, meant for sequence *x*, also expects that the subject of a fence at
 //! *x* - 1 is empty (`Nats-Expected-Last-Subject-Sequence: 0`). At most `ZONE` publications of a term are
 //! unconfirmed at any time.
 //!
@@ -99,9 +99,7 @@ pub struct EnvelopeWriter {
 enum Term {
     /// It has only looked.
     NotBegun,
-    /// The stream ends with its fences.
-    Fenced,
-    /// The stream ends with its own envelopes.
+    /// The stream ends with its fences and what it wrote behind them.
     Writing,
 }
 
@@ -215,7 +213,7 @@ impl EnvelopeWriter {
 
     /// Takes the end of the stream from whoever writes there.
     pub(crate) async fn seize(topology: &Topology) -> Result<Self, WriteError> {
-        Ok(Self::at(topology, fence::seize(topology).await?, Term::Fenced))
+        Ok(Self::at(topology, fence::seize(topology).await?, Term::Writing))
     }
 
     fn at(topology: &Topology, last_sequence: u64, term: Term) -> Self {
@@ -279,7 +277,7 @@ impl EnvelopeWriter {
         }
         if self.term == Term::NotBegun && self.last_sequence > 0 {
             self.last_sequence = fence::take_over(&self.topology, self.last_sequence).await?;
-            self.term = Term::Fenced;
+            self.term = Term::Writing;
         }
         set(&mut headers, headers::EXPECTED_LAST_SEQUENCE, self.last_sequence.to_string());
         if let Some(term) = self.led_in {

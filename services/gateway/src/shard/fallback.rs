@@ -157,7 +157,7 @@ impl Reading {
             };
             let envelopes = match followed {
                 Some(Followed::Envelopes(envelopes)) => envelopes,
-                Some(Followed::Purged(..) | Followed::Placed { .. }) => continue,
+                Some(Followed::Purged(..) | Followed::Placed { .. } | Followed::Fenced { .. }) => continue,
                 // A new life of the stream is told to the connection by its shard.
                 Some(Followed::Renewed(_)) => return Ok(()),
                 None => {
