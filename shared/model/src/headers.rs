@@ -24,6 +24,9 @@ pub const THROUGH: &str = "Tidings-Through";
 pub const HELD_FROM: &str = "Tidings-Held-From";
 /// On an envelope and on a notice: the term of the projector that wrote it.
 pub const TERM: &str = "Tidings-Term";
+/// On a notice of fences: the sequence of the first of them, and when it was stored, in nanoseconds since
+/// 1970-01-01T00:00:00Z.
+pub const FENCES: &str = "Tidings-Fences";
 /// On an envelope: when it expires, in seconds since 1970-01-01T00:00:00Z.
 pub const EXPIRES: &str = "Tidings-Expires";
 /// On an envelope: its attributes for filters, a JSON object of strings and lists of strings.

@@ -7,17 +7,24 @@
 //!
 //! Readers ignore fences. Once a writer has completed its fences, they are no longer needed and are removed, with all
 //! before them: no publication can be stored any more at the sequences at which they were.
+//!
+//! After a rollback of the stream, fences may take the place of what a reader has read, and their removal looks like the
+//! removal of a message. So before a writer removes its fences, it stores a *notice*, its first message, which stays: on
+//! `fences.row.<sequence>`, it has the sequence and the time of the first fence.
 
 use std::future::IntoFuture as _;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError};
+use async_nats::jetstream::stream::{RawMessageError, Stream};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use tidings_model::{ShardNumber, headers};
+use time::OffsetDateTime;
 
 use crate::convert::set;
+use crate::leader_get;
 use crate::topology::Topology;
 use crate::writer::WriteError;
 
@@ -32,6 +39,16 @@ const ATTEMPTS: u32 = 32;
 /// The subject that matches every fence in a shard.
 pub(crate) fn any_fence(shard: ShardNumber) -> String {
     format!("{}.>", shard.name(ROOT))
+}
+
+/// The subject of the fences that may be removed once there is a notice of them.
+fn removable(shard: ShardNumber) -> String {
+    format!("{}.*", shard.name(ROOT))
+}
+
+/// The subject of every notice of fences in a shard.
+pub(crate) fn any_row(shard: ShardNumber) -> String {
+    format!("{}.row.*", shard.name(ROOT))
 }
 
 /// The subject of the fence at this sequence.
@@ -50,8 +67,7 @@ pub(crate) async fn take_over(topology: &Topology, last: u64) -> Result<u64, Wri
     // The first fence alone: if it is refused, the others must not fence off another, rightful writer.
     settled(&topology.context, topology.shard(), last, 1).await?;
     settled(&topology.context, topology.shard(), last + 1, ZONE - 1).await?;
-    remove_through(topology, last + ZONE).await;
-    Ok(last + ZONE)
+    conclude(topology, last + ZONE).await
 }
 
 /// Takes over the end of the stream wherever it is by now, even from a busy writer; returns the new end.
@@ -73,8 +89,11 @@ pub(crate) async fn seize(topology: &Topology) -> Result<u64, WriteError> {
             reached = if let Ok(sequence) = stored { sequence } else { reached };
         }
         if in_a_row >= ZONE {
-            remove_through(topology, reached).await;
-            return Ok(reached);
+            match conclude(topology, reached).await {
+                // The interrupted writer is back already.
+                Err(WriteError::LostPlace) => in_a_row = 0,
+                concluded => return concluded,
+            }
         }
         if in_a_row == 0 {
             let info = topology.envelopes.get_info().await.map_err(WriteError::unavailable)?;
@@ -82,6 +101,28 @@ pub(crate) async fn seize(topology: &Topology) -> Result<u64, WriteError> {
         }
     }
     Err(WriteError::LostPlace)
+}
+
+/// Stores the notice of the fences that end here, and removes them; returns the new end.
+async fn conclude(topology: &Topology, end: u64) -> Result<u64, WriteError> {
+    let mut rows = Vec::new();
+    // Also the fences of a writer that ended before its notice.
+    for from in [1, (end + 1).saturating_sub(ZONE)] {
+        let fence = leader_get::next(&topology.envelopes, &removable(topology.shard()), from).await;
+        let fence = fence.map_err(WriteError::unavailable)?;
+        rows.extend(fence.map(|fence| Row { first: fence.sequence, stored_at: fence.time }));
+    }
+    rows.dedup();
+    let subject = format!("{}.row.{}", topology.shard().name(ROOT), end + 1);
+    let mut map = HeaderMap::new();
+    rows.into_iter().for_each(|row| row.write(&mut map));
+    let sent = publish_behind(&topology.context, subject, end, map).await;
+    let stored = async { sent?.into_future().await }.await.map_err(WriteError::from_publish)?;
+    if stored.sequence != end + 1 {
+        return Err(WriteError::LostPlace);
+    }
+    remove_through(topology, end).await;
+    Ok(stored.sequence)
 }
 
 /// Publishes `count` fences after `last`, and requires that all of them are stored there.
@@ -111,18 +152,85 @@ async fn publish(
 }
 
 async fn send(context: &Context, shard: ShardNumber, last: u64) -> Result<PublishAckFuture, PublishError> {
-    let mut map = HeaderMap::new();
+    publish_behind(context, fence(shard, last + 1), last, HeaderMap::new()).await
+}
+
+async fn publish_behind(
+    context: &Context,
+    subject: String,
+    last: u64,
+    mut map: HeaderMap,
+) -> Result<PublishAckFuture, PublishError> {
     set(&mut map, headers::EXPECTED_LAST_SEQUENCE, last.to_string());
-    context.publish_with_headers(fence(shard, last + 1), map, Bytes::new()).await
+    context.publish_with_headers(subject, map, Bytes::new()).await
 }
 
 /// Removes the fences up to this sequence. Fences that stay do no harm.
 async fn remove_through(topology: &Topology, sequence: u64) {
-    let removed = topology.envelopes.purge().filter(any_fence(topology.shard())).sequence(sequence + 1).await;
+    let removed = topology.envelopes.purge().filter(removable(topology.shard())).sequence(sequence + 1).await;
     if let Err(error) = removed {
         tracing::debug!(
             error = &error as &dyn std::error::Error,
             "cannot remove old fences; they stay until they expire"
         );
+    }
+}
+
+/// Fences in a row, as a notice tells of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Row {
+    /// The sequence of the first of them.
+    pub(crate) first: u64,
+    /// When that was stored.
+    pub(crate) stored_at: OffsetDateTime,
+}
+
+impl Row {
+    fn write(self, map: &mut HeaderMap) {
+        map.append(headers::FENCES, format!("{} {}", self.first, self.stored_at.unix_timestamp_nanos()));
+    }
+
+    /// What a notice says; nothing, if the message is none.
+    pub(crate) fn read(map: &HeaderMap) -> Vec<Self> {
+        let row = |text: &str| {
+            let (first, nanoseconds) = text.split_once(' ')?;
+            let stored_at = OffsetDateTime::from_unix_timestamp_nanos(nanoseconds.parse().ok()?).ok()?;
+            Some(Self { first: first.parse().ok()?, stored_at })
+        };
+        map.get_all(headers::FENCES).filter_map(|value| row(value.as_str())).collect()
+    }
+}
+
+/// Whether fences took this place, at which nothing lies, after what a reader knows to have been stored there at this time.
+pub(crate) async fn has_taken(
+    stream: &Stream,
+    shard: ShardNumber,
+    place: u64,
+    stored_at: OffsetDateTime,
+) -> Result<bool, RawMessageError> {
+    let notice = leader_get::next(stream, &any_row(shard), place.saturating_add(1)).await?;
+    let rows = notice.map(|notice| Row::read(&notice.headers)).unwrap_or_default();
+    Ok(rows.iter().any(|row| row.first <= place && row.stored_at > stored_at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_says_where_rows_began() {
+        let rows = [7, 519].map(|first| Row {
+            first,
+            stored_at: OffsetDateTime::UNIX_EPOCH
+                + time::Duration::nanoseconds(i64::try_from(first).unwrap()),
+        });
+        let mut map = HeaderMap::new();
+        rows.into_iter().for_each(|row| row.write(&mut map));
+        assert_eq!(Row::read(&map), rows);
+        for text in ["", "7", "7 x", "x 7"] {
+            let mut map = HeaderMap::new();
+            map.insert(headers::FENCES, text);
+            assert_eq!(Row::read(&map), [], "{text}");
+        }
     }
 }

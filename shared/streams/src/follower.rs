@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tidings_model::{Address, EnvelopeSubject, Epoch, Place, Position, Tenant};
+use time::OffsetDateTime;
 
 use crate::complaint::Complaint;
 use crate::convert::StoredEnvelope;
-use crate::fence::is_fence;
+use crate::fence::{Row, is_fence};
 use crate::ordered_reader::{Content, Delivered, OrderedReader, Read, Selection};
 use crate::placements::placed;
 use crate::purge::purged;
@@ -40,6 +41,13 @@ pub enum Followed {
         place: Place,
         /// The sequence of the notice.
         sequence: u64,
+    },
+    /// Fences were stored from this sequence on.
+    Fenced {
+        /// The sequence of the first fence.
+        first: u64,
+        /// When it was stored.
+        stored_at: OffsetDateTime,
     },
     /// The stream was recreated: earlier sequences are invalid, and reading continues at the first envelope of the new
     /// stream.
@@ -89,7 +97,7 @@ impl EnvelopeFollower {
         subjects: Vec<String>,
     ) -> Result<Self, FollowError> {
         let stream = topology.shard().name(ENVELOPES);
-        let selection = Selection { stream, subjects, content, since: None };
+        let selection = Selection { stream, subjects, content, fences: Some(topology.shard()), since: None };
         let reader = OrderedReader::open(topology.context.clone(), selection, position).await;
         Ok(Self {
             reader: reader.map_err(FollowError)?,
@@ -161,7 +169,10 @@ impl EnvelopeFollower {
             self.ready.push_back(Followed::Purged(tenant, address));
         } else if let Some((tenant, place)) = placed(subject, message.headers.as_ref(), &message.payload) {
             self.ready.push_back(Followed::Placed { tenant, place, sequence });
-        } else if !is_fence(subject) {
+        } else if is_fence(subject) {
+            let rows = message.headers.as_ref().map(Row::read).unwrap_or_default().into_iter();
+            self.ready.extend(rows.map(|Row { first, stored_at }| Followed::Fenced { first, stored_at }));
+        } else {
             self.complain(subject, sequence);
         }
     }

@@ -36,6 +36,7 @@ impl EventHistory {
             stream: EVENTS.to_owned(),
             subjects: vec![format!("events.{tenant}.>")],
             content: Content::Whole,
+            fences: None,
             since,
         };
         let reader = OrderedReader::open(topology.context.clone(), selection, after).await;

@@ -59,6 +59,7 @@ impl EnvelopeCopies {
                     .map(|class| EnvelopeSubject::of_class(tenant, class, place))
                     .into(),
                 content,
+                fences: Some(topology.shard()),
                 since: None,
             };
             let start = Position { epoch: extent.epoch, sequence: 0 };

@@ -12,11 +12,13 @@ use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use async_nats::jetstream::{Context, Message};
 use futures_util::StreamExt as _;
 use futures_util::stream::ReadyChunks;
-use tidings_model::{Epoch, Position};
+use tidings_model::{Epoch, Position, ShardNumber};
 use time::OffsetDateTime;
 
 use crate::backoff::Backoff;
 use crate::end;
+use crate::fence;
+use crate::lives::SKEW;
 use crate::topology::epoch_of;
 
 /// How many messages are requested at a time, and returned at most.
@@ -46,6 +48,8 @@ pub(crate) struct Selection {
     /// The subjects to read; all if empty.
     pub(crate) subjects: Vec<String>,
     pub(crate) content: Content,
+    /// The shard whose fences may take the place of messages, if the stream is one of envelopes.
+    pub(crate) fences: Option<ShardNumber>,
     /// Skips messages that were stored before this time, as long as nothing was read.
     pub(crate) since: Option<OffsetDateTime>,
 }
@@ -65,11 +69,18 @@ pub(crate) struct OrderedReader {
     deliveries: Option<ReadyChunks<pull::Stream>>,
     /// The stream was recreated, and the caller does not know yet.
     renewed: bool,
-    /// When the last message that was read was stored: a different message at its sequence came after a rollback.
-    last_stored_at: Option<OffsetDateTime>,
+    /// The last message that was read: a different message at its sequence came after a rollback.
+    last_read: Option<LastRead>,
     /// Whether it was logged that the stream cannot be read; reset when it can be read again.
     complained: bool,
     backoff: Backoff,
+}
+
+/// The last message that was read.
+#[derive(Debug, Clone, Copy)]
+struct LastRead {
+    stored_at: OffsetDateTime,
+    is_fence: bool,
 }
 
 /// What the reader returns.
@@ -105,7 +116,7 @@ impl OrderedReader {
             pending: 0,
             deliveries: None,
             renewed: false,
-            last_stored_at: None,
+            last_read: None,
             complained: false,
             backoff: Backoff::new(),
         };
@@ -178,7 +189,7 @@ impl OrderedReader {
             }
             self.renewed |= epoch != self.epoch || is_rolled_back;
             if self.renewed {
-                self.last_stored_at = None;
+                self.last_read = None;
             }
             (self.epoch, self.last, self.delivered, self.pending) = (epoch, last, 0, pending);
             self.deliveries = Some(deliveries);
@@ -195,10 +206,19 @@ impl OrderedReader {
         {
             return Ok(true);
         }
-        let Some(stored_at) = self.last_stored_at else { return Ok(false) };
+        let Some(LastRead { stored_at, is_fence }) = self.last_read else { return Ok(false) };
         match stream.get_raw_message(self.last).await {
             Ok(message) => Ok(message.time != stored_at),
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(false),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {
+                match self.selection.fences {
+                    Some(shard) => {
+                        // Fences of one row may be stored by two leaders, whose clocks differ.
+                        let latest = if is_fence { stored_at + SKEW } else { stored_at };
+                        Ok(fence::has_taken(stream, shard, self.last, latest).await?)
+                    }
+                    None => Ok(false),
+                }
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -227,7 +247,7 @@ impl OrderedReader {
         }
         self.backoff.succeeded();
         (self.delivered, self.last, self.pending) = (delivered, sequence, pending);
-        self.last_stored_at = Some(time);
+        self.last_read = Some(LastRead { stored_at: time, is_fence: fence::is_fence(&message.subject) });
         Some(Delivered { message, sequence, time })
     }
 

@@ -10,10 +10,10 @@
 //! Every publication carries `Nats-Expected-Last-Sequence`. That alone is not enough: when a message of another
 //! publisher takes the place of publication *k*, publication *k* + 1 finds exactly the end that it expects and would be
 //! stored without *k*. Therefore a writer begins its *term* with [`fence::ZONE`](crate::fence::ZONE) consecutive
-//! fences, messages whose subject names their own sequence, and waits until all of them are stored. Its first envelope
-//! follows them with the expected sequence alone. Every later one, meant for sequence *x*, also expects that the
-//! subject of a fence at *x* - 1 is empty (`Nats-Expected-Last-Subject-Sequence: 0`). At most `ZONE` publications of a
-//! term are unconfirmed at any time.
+//! fences, messages whose subject names their own sequence, and waits until all of them are stored. Its first message, a
+//! notice of the fences, follows them with the expected sequence alone. Every later one, its envelopes, meant for
+//! sequence *x*, also expects that the subject of a fence at *x* - 1 is empty
+//! (`Nats-Expected-Last-Subject-Sequence: 0`). At most `ZONE` publications of a term are unconfirmed at any time.
 //!
 //! # Why it holds
 //!
@@ -100,9 +100,7 @@ pub struct EnvelopeWriter {
 enum Term {
     /// It has only read the end.
     NotBegun,
-    /// The stream ends with its fences.
-    Fenced,
-    /// The stream ends with its own envelopes.
+    /// The stream ends with its fences and what it wrote behind them.
     Writing,
 }
 
@@ -218,7 +216,7 @@ impl EnvelopeWriter {
 
     /// Takes over the end of the stream from any other writer.
     pub(crate) async fn seize(topology: &Topology) -> Result<Self, WriteError> {
-        Ok(Self::at(topology, fence::seize(topology).await?, Term::Fenced))
+        Ok(Self::at(topology, fence::seize(topology).await?, Term::Writing))
     }
 
     fn at(topology: &Topology, last_sequence: u64, term: Term) -> Self {
@@ -282,7 +280,7 @@ impl EnvelopeWriter {
         }
         if self.term == Term::NotBegun && self.last_sequence > 0 {
             self.last_sequence = fence::take_over(&self.topology, self.last_sequence).await?;
-            self.term = Term::Fenced;
+            self.term = Term::Writing;
         }
         set(&mut headers, headers::EXPECTED_LAST_SEQUENCE, self.last_sequence.to_string());
         if let Some(term) = self.led_in {

@@ -17,7 +17,7 @@ use crate::topology::{Topology, epoch_of};
 
 const KEY: &str = "events";
 /// The maximum difference between the clocks of two servers.
-const SKEW: time::Duration = time::Duration::SECOND;
+pub(crate) const SKEW: time::Duration = time::Duration::SECOND;
 /// How many times a new life is written again after a conflict.
 const ATTEMPTS: u32 = 8;
 

@@ -18,13 +18,17 @@ async fn from_now(scene: &Scene) -> EnvelopeFollower {
 
 /// The next result of the follower: the events' numbers, or the new epoch.
 async fn next(follower: &mut EnvelopeFollower) -> Result<Vec<u64>, Epoch> {
-    match tokio::time::timeout(SOON, follower.next()).await.unwrap_or_else(|_| panic!("nothing came")) {
-        Followed::Envelopes(envelopes) => {
-            assert_eq!(envelopes.last().unwrap().sequence, follower.position().sequence);
-            Ok(range(envelopes.iter().map(|stored| stored.envelope.origin.event.sequence)))
+    loop {
+        let next = tokio::time::timeout(SOON, follower.next()).await;
+        match next.unwrap_or_else(|_| panic!("nothing came")) {
+            Followed::Envelopes(envelopes) => {
+                assert!(envelopes.last().unwrap().sequence <= follower.position().sequence);
+                return Ok(range(envelopes.iter().map(|stored| stored.envelope.origin.event.sequence)));
+            }
+            Followed::Purged(..) | Followed::Placed { .. } => panic!("nothing was purged or placed"),
+            Followed::Fenced { .. } => {}
+            Followed::Renewed(epoch) => return Err(epoch),
         }
-        Followed::Purged(..) | Followed::Placed { .. } => panic!("nothing was purged or placed"),
-        Followed::Renewed(epoch) => Err(epoch),
     }
 }
 
@@ -178,6 +182,7 @@ async fn nothing_is_lost_however_often_the_wait_is_dropped() {
                     Ok(Followed::Purged(..) | Followed::Placed { .. }) => {
                         panic!("nothing was purged or placed")
                     }
+                    Ok(Followed::Fenced { .. }) => {}
                     Ok(Followed::Renewed(epoch)) => renewals.push(epoch),
                     Err(_) => {}
                 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::jetstream::stream::State;
+use futures_util::TryStreamExt as _;
 use harness::{BOUND, Nats, Saved, eventually};
 use tidings_model::{Class, Envelope};
 use tidings_streams::{EnvelopeWriter, Topology, topology::Settings};
@@ -86,6 +87,13 @@ impl Scene {
             asked.await.map_err(|_| "silence".to_owned())?.map_err(|error| error.to_string())
         })
         .await;
+    }
+
+    /// How many messages the stream has, without the notices of fences.
+    pub(crate) async fn count(&self, name: &str) -> usize {
+        let subjects: Vec<_> =
+            self.stream(name).await.info_with_subjects(">").await.unwrap().try_collect().await.unwrap();
+        subjects.iter().filter(|(subject, _)| !subject.starts_with("fences")).map(|(_, count)| count).sum()
     }
 
     /// Writes envelopes of events with these numbers, as a projector does.
