@@ -106,7 +106,7 @@ fn each_mistake_is_named_with_its_place() {
         ("body = { n = 2025-01-17 }", "message `m`", "date"),
         ("body = { n = [{ x = inf }] }", "message `m`", "inf"),
         // Routes.
-        ("[routes.ping]\nmessage = 'm'\nkey = 'k'", "routes.ping", "a meaning of its own"),
+        ("[routes.ping]\nmessage = 'm'\nkey = 'k'", "routes.ping", "the protocol itself uses this verb"),
         ("message = 'other'", "routes.progress", "\"other\""),
         ("key = '{doc'", "routes.progress", "brace"),
         ("key = '{doc[*]}'", "routes.progress", "{doc[*]}"),

@@ -162,7 +162,7 @@ fn mistakes_in_rules_are_named() {
     for (catalog, place, text) in [
         (rule("colour = 'red'"), "catalog.toml", "unknown field `colour`"),
         (rule("where = { 'data.s' = 7 }"), "catalog.toml", "invalid type"),
-        (rule("").replace("'report'", "'ack'"), "publish `ack`", "a meaning of its own"),
+        (rule("").replace("'report'", "'ack'"), "publish `ack`", "the protocol itself uses this verb"),
         (rule("").replace("event = 'a.b'", "event = 'a'"), "publish `report`", "\"a\" is not of the form"),
         (rule("").replace("event = 'a.b'", "event = 'a.x'"), "publish `report`", "a.x becomes no message"),
         (rule("roles = []"), "publish `report`", "names no role"),
