@@ -48,7 +48,7 @@ fn each_mistake_is_named_with_its_place() {
     assert_eq!(problems(&with(&[])), Vec::<String>::new());
     for (change, place, text) in [
         // The form.
-        ("keys = 7", "catalog.toml", "invalid type"),
+        ("grants = 7", "catalog.toml", "invalid type"),
         ("colour = [", "catalog.toml", "TOML parse error"),
         ("colour = 'red'", "catalog.toml", "unknown field `colour`"),
         ("topics.news = { rolls = [] }", "catalog.toml", "unknown field `rolls`"),

@@ -230,9 +230,6 @@ fn refusals_are_for_people_too() {
     let refusal = catalog.publish("report", frame.as_object().unwrap(), &keys, &voice).unwrap_err();
     assert!(matches!(refusal, PublishRefusal::Forbidden(_)));
     let text = refusal.to_string();
-    assert!(
-        text.starts_with(r#"your token does not let you say "report" where data.s is "x\nx\n"#),
-        "{text}"
-    );
+    assert!(text.starts_with(r#"your token does not permit "report" where data.s is "x\nx\n"#), "{text}");
     assert!(text.len() < 256 && !text.contains('\n'), "{text}");
 }
