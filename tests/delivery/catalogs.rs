@@ -37,9 +37,9 @@ async fn what_a_new_catalog_breaks_is_told_before_it_runs() {
     let broken = from_there(&[]).await;
     assert_eq!(broken.code, Some(1), "{}", broken.errors);
     for expected in [
-        "kitchen: breaks clients: message `dish`: event dish.late does not become it any more",
-        "kitchen: breaks producers: event dish.late: it becomes no message any more, and is rejected",
-        "kitchen: breaks producers: message `dish` /table: it may not be 2 any more",
+        "kitchen: breaks clients: message `dish`: event dish.late no longer becomes it",
+        "kitchen: breaks producers: event dish.late: it no longer becomes a message and is rejected",
+        "kitchen: breaks producers: message `dish` /table: it may no longer be 2",
         "kitchen: 1 message type, 1 example, 3 breaking changes",
         "breaking changes fail this check; --allow-breaking lets them pass",
     ] {
@@ -58,7 +58,7 @@ async fn what_a_new_catalog_breaks_is_told_before_it_runs() {
 
     // Running, it tells so, too.
     kitchen::write(&desk, &["dish.ready"], &json!([1]));
-    dev.line("breaks clients: message `dish`: event dish.late does not become it any more", BOUND).await;
+    dev.line("breaks clients: message `dish`: event dish.late no longer becomes it", BOUND).await;
     dev.line("catalogs reloaded", BOUND).await;
     fs::remove_file(schemas.join("kitchen/examples/wrong.json")).unwrap();
     // And so does the check, although it runs already: that it was saved does not mean that clients can do without.
@@ -285,7 +285,7 @@ async fn what_lies_beside_a_catalog_is_passed_over_and_nothing_elsewhere_is_read
     fs::write(folder.join("dish.schema.json"), r#"{"$ref":"../../outside.json"}"#).unwrap();
     let referred = check(&desk, &["--offline"]).await;
     assert_eq!(referred.code, Some(1));
-    assert!(referred.errors.contains("is no file of the tenant's folder"), "{}", referred.errors);
+    assert!(referred.errors.contains("is not a file of the tenant's folder"), "{}", referred.errors);
 }
 
 #[tokio::test]

@@ -130,7 +130,7 @@ pub enum Refusal {
         claim: String,
     },
     /// `TENANT_FOREIGN`: the signature is valid, but the issuer may not issue tokens for this tenant.
-    #[error("the token's issuer may not speak for the tenant `{0}`")]
+    #[error("the token's issuer may not issue tokens for the tenant `{0}`")]
     ForeignTenant(Tenant),
 }
 

@@ -97,17 +97,17 @@ impl Comparison {
     /// Compares what clients may receive, request and publish.
     fn access(&mut self, old: &CatalogFile, new: &CatalogFile) {
         for grant in old.grants.iter().filter(|grant| !new.grants.contains(grant)) {
-            self.add(Who::Clients, "grants", format!("tokens do not open {grant:?} any more"));
+            self.add(Who::Clients, "grants", format!("tokens no longer open {grant:?}"));
         }
         for (name, topic) in &old.topics {
             let place = format!("topics.{name}");
             let Some(now) = new.topics.get(name) else {
-                self.add(Who::Clients, place, "there is no such topic any more");
+                self.add(Who::Clients, place, "the topic was removed");
                 continue;
             };
             let lost = match (&topic.roles, &now.roles) {
                 (_, None) => None,
-                (None, Some(_)) => Some("everybody but the roles listed".to_owned()),
+                (None, Some(_)) => Some("users without one of the listed roles".to_owned()),
                 (Some(before), Some(now)) => {
                     let lost: Vec<_> = before.iter().filter(|role| !now.contains(role)).cloned().collect();
                     (!lost.is_empty()).then(|| format!("role {}", lost.join(", ")))
@@ -136,7 +136,7 @@ impl Comparison {
         for message in old {
             let place = format!("message `{}`", message.name);
             match new.iter().find(|now| now.name == message.name) {
-                None => self.add(Who::Clients, place, "there is no such message any more"),
+                None => self.add(Who::Clients, place, "the message was removed"),
                 Some(now) => self.message(&place, message, now),
             }
         }
@@ -147,30 +147,35 @@ impl Comparison {
             self.add(
                 Who::Producers,
                 format!("event {event}"),
-                "it becomes no message any more, and is rejected",
+                "it no longer becomes a message and is rejected",
             );
         }
     }
 
     fn message(&mut self, place: &str, old: &MessageFile, new: &MessageFile) {
         for event in old.events.iter().filter(|event| !new.events.contains(event)) {
-            self.add(Who::Clients, place, format!("event {event} does not become it any more"));
+            self.add(Who::Clients, place, format!("event {event} no longer becomes it"));
         }
         self.destinations(place, old, new);
         let class = |message: &MessageFile| message.class.clone().unwrap_or_else(|| "durable".to_owned());
         let kept = |class: &str| ["ephemeral", "latest", "durable"].iter().position(|known| *known == class);
         if kept(&class(new)) < kept(&class(old)) {
-            let text = format!("class {:?} keeps less for the absent than {:?}", class(new), class(old));
+            let text =
+                format!("class {:?} keeps less for disconnected devices than {:?}", class(new), class(old));
             self.add(Who::Clients, place, text);
         }
         let slot = |message: &MessageFile| message.slot.clone().unwrap_or_else(|| message.name.clone());
         let is_latest = class(old) == "latest";
         if is_latest && (slot(old), &old.key) != (slot(new), &new.key) {
-            self.add(Who::Clients, place, "`slot` or `key` is another: the newest is asked for in vain");
+            self.add(
+                Who::Clients,
+                place,
+                "`slot` or `key` changed: requests no longer find the newest message",
+            );
         }
         for (name, template) in &old.attributes {
             if new.attributes.get(name) != Some(template) {
-                let text = format!("attribute {name:?}, which filters see, is gone or has another value");
+                let text = format!("attribute {name:?}, which filters use, was removed or has another value");
                 self.add(Who::Clients, place, text);
             }
         }
@@ -183,7 +188,7 @@ impl Comparison {
             |message: &MessageFile| -> Vec<String> { message.to.as_slice().iter().map(described).collect() };
         let now = all(new);
         for gone in all(old).into_iter().filter(|destination| !now.contains(destination)) {
-            self.add(Who::Clients, place, format!("it does not go to {gone} any more"));
+            self.add(Who::Clients, place, format!("it no longer goes to {gone}"));
         }
     }
 
@@ -201,7 +206,7 @@ impl Comparison {
                     self.add(Who::Clients, place, "it may be missing now");
                 }
                 None if !new.keys().any(|leaf| within(leaf)) => {
-                    self.add(Who::Clients, place, "it is gone");
+                    self.add(Who::Clients, place, "it was removed");
                 }
                 _ => {}
             }

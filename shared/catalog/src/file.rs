@@ -122,11 +122,11 @@ pub(crate) fn to_json(value: toml::Value) -> Result<Value, String> {
         toml::Value::String(text) => Value::String(text),
         toml::Value::Integer(number) => Value::from(number),
         toml::Value::Float(number) => {
-            Value::Number(Number::from_f64(number).ok_or_else(|| format!("{number} is no number in JSON"))?)
+            Value::Number(Number::from_f64(number).ok_or_else(|| format!("{number} is not a JSON number"))?)
         }
         toml::Value::Boolean(is_true) => Value::Bool(is_true),
         toml::Value::Datetime(date) => {
-            return Err(format!("the date {date} is to be written as text, in quotes"));
+            return Err(format!("write the date {date} as text, in quotes"));
         }
         toml::Value::Array(elements) => {
             Value::Array(elements.into_iter().map(to_json).collect::<Result<_, _>>()?)

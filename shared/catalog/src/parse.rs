@@ -149,7 +149,7 @@ impl Problems {
             "new" => Some(StartPolicy::New),
             "all" => Some(StartPolicy::All),
             span => {
-                let wrong = || format!("{span:?} is none of \"new\", \"all\" or a span such as \"7d\"");
+                let wrong = || format!("{span:?} is not \"new\", \"all\" or a span such as \"7d\"");
                 let parsed = humantime::parse_duration(span).ok().filter(|span| *span <= LONGEST_SPAN);
                 self.take("deliver", parsed.ok_or_else(wrong)).map(StartPolicy::Since)
             }
@@ -178,7 +178,7 @@ impl Problems {
     ) -> Option<(String, Route)> {
         let place = format!("routes.{verb}");
         if OWN_VERBS.contains(&verb.as_str()) {
-            self.add(&place, "the protocol has a meaning of its own for this verb");
+            self.add(&place, "the protocol itself uses this verb");
         }
         let newest = messages.iter().filter(|m| m.slot == file.message && m.class == Class::Latest);
         let newest: Vec<_> = newest.collect();
@@ -221,7 +221,7 @@ impl Problems {
             for topic in named.filter(|topic| !topics.contains(*topic)) {
                 self.add(
                     &format!("message `{}`", message.name),
-                    format!("topic {topic:?} is not under [topics], so nobody could subscribe to it"),
+                    format!("topic {topic:?} is not under [topics], so no client could subscribe to it"),
                 );
             }
         }

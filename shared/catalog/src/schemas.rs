@@ -102,7 +102,9 @@ impl Folder {
     fn nothing_at(&self, uri: &str) -> String {
         let there = self.documents.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         let what = uri.strip_prefix(FOLDER).unwrap_or(uri);
-        format!("{what:?} is no file of the tenant's folder, and nothing else is read; there are {there}")
+        format!(
+            "{what:?} is not a file of the tenant's folder, and no other files are read; its files are {there}"
+        )
     }
 }
 

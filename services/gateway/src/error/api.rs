@@ -278,12 +278,14 @@ mod tests {
     /// What a reader of the documents finds is what a client is answered with.
     #[test]
     fn the_documents_list_every_code() {
-        let documents =
-            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+        let documents = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
         let head = "| status | code | when |\n| --- | --- | --- |\n";
         let rows = error_codes().map(|(status, code, when)| format!("| {status} | `{code}` | {when} |\n"));
         let table = rows.collect::<Vec<_>>().concat();
-        assert!(documents.contains(&format!("{head}{table}\n")), "expected in README.md:\n\n{head}{table}");
+        assert!(
+            documents.contains(&format!("{head}{table}\n")),
+            "expected in services/gateway/README.md:\n\n{head}{table}"
+        );
     }
 
     #[test]

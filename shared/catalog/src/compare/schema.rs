@@ -70,16 +70,16 @@ impl<'s> Comparison<'s> {
             (Value::Object(old), Value::Object(new)) => (old, new),
             // `true` allows everything, `false` allows nothing.
             (Value::Bool(true), Value::Object(new)) if !new.is_empty() => {
-                return self.add(Who::Producers, pointer, "what was free is described now");
+                return self.add(Who::Producers, pointer, "an unconstrained value is constrained now");
             }
             (Value::Object(old), Value::Bool(true)) if !old.is_empty() => {
-                return self.add(Who::Clients, pointer, "it is not described any more");
+                return self.add(Who::Clients, pointer, "it is no longer described");
             }
             // An array holds one schema per element, in drafts before 2020-12.
             (Value::Array(_), _) | (_, Value::Array(_)) if old != new => {
-                return self.add(Who::Clients, pointer, "its elements are described otherwise");
+                return self.add(Who::Clients, pointer, "its elements are described differently");
             }
-            (_, Value::Bool(false)) => return self.add(Who::Clients, pointer, "it is gone"),
+            (_, Value::Bool(false)) => return self.add(Who::Clients, pointer, "it was removed"),
             _ => return,
         };
         self.types(old, new, pointer);
@@ -89,7 +89,7 @@ impl<'s> Comparison<'s> {
         if let (Some(old), Some(new)) = (old.get("items"), new.get("items")) {
             self.compare(old, new, &format!("{pointer}/0"));
         } else if old.get("items") != new.get("items") {
-            self.add(Who::Clients, pointer, "its elements are described otherwise");
+            self.add(Who::Clients, pointer, "its elements are described differently");
         }
         self.others(old, new, pointer);
     }
@@ -102,7 +102,7 @@ impl<'s> Comparison<'s> {
             self.add(Who::Clients, pointer, format!("it may be {} now", gained.join(" or ")));
         }
         if !lost.is_empty() {
-            self.add(Who::Producers, pointer, format!("it may not be {} any more", lost.join(" or ")));
+            self.add(Who::Producers, pointer, format!("it may no longer be {}", lost.join(" or ")));
         }
     }
 
@@ -115,11 +115,7 @@ impl<'s> Comparison<'s> {
                 let lost: Vec<_> =
                     old.iter().filter(|value| !new.contains(value)).map(ToString::to_string).collect();
                 if !lost.is_empty() {
-                    self.add(
-                        Who::Producers,
-                        pointer,
-                        format!("it may not be {} any more", lost.join(" or ")),
-                    );
+                    self.add(Who::Producers, pointer, format!("it may no longer be {}", lost.join(" or ")));
                 }
             }
         }
@@ -141,7 +137,7 @@ impl<'s> Comparison<'s> {
             new.get(*keyword).is_some_and(|constraint| old.get(*keyword) != Some(constraint))
         });
         for keyword in lower.chain(upper).chain(opaque).collect::<Vec<_>>() {
-            self.add(Who::Producers, pointer, format!("`{keyword}` is stricter or another"));
+            self.add(Who::Producers, pointer, format!("`{keyword}` is stricter or different"));
         }
     }
 
@@ -159,12 +155,12 @@ impl<'s> Comparison<'s> {
             }
         }
         for name in is_required.difference(&was_required) {
-            self.add(Who::Producers, &at(name), "it may not be missing any more");
+            self.add(Who::Producers, &at(name), "it is required now");
         }
         for (name, before) in had.into_iter().flatten() {
             match has.and_then(|members| members.get(name)) {
                 Some(now) => self.compare(before, now, &at(name)),
-                None => self.add(Who::Clients, &at(name), "it is gone"),
+                None => self.add(Who::Clients, &at(name), "it was removed"),
             }
         }
         let is_closed =
@@ -182,7 +178,7 @@ impl<'s> Comparison<'s> {
         let keywords: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         for keyword in keywords.into_iter().filter(|keyword| !judged(keyword)) {
             if old.get(keyword) != new.get(keyword) {
-                let text = format!("`{keyword}` is another, and what that means cannot be judged");
+                let text = format!("`{keyword}` changed, and its effect cannot be judged");
                 self.add(Who::Clients, pointer, text);
             }
         }

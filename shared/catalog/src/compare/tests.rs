@@ -88,18 +88,14 @@ fn what_is_added_breaks_nobody() {
 
 #[test]
 fn what_clients_lose_is_named() {
-    check("[topics.news]", "", &["breaks clients: topics.news: there is no such topic any more"]);
+    check("[topics.news]", "", &["breaks clients: topics.news: the topic was removed"]);
     check(
         "[topics.news]",
         "[topics.news]\nroles = [\"sre\"]",
-        &["breaks clients: topics.news: it is closed to everybody but the roles listed"],
+        &["breaks clients: topics.news: it is closed to users without one of the listed roles"],
     );
     check(r#", "dev"]"#, "]", &["breaks clients: topics.alerts: it is closed to role dev"]);
-    check(
-        r#", "role:{role}"]"#,
-        "]",
-        &[r#"breaks clients: grants: tokens do not open "role:{role}" any more"#],
-    );
+    check(r#", "role:{role}"]"#, "]", &[r#"breaks clients: grants: tokens no longer open "role:{role}""#]);
     check(
         "routes.note",
         "routes.other",
@@ -130,16 +126,16 @@ fn what_clients_lose_is_named() {
     check(
         r#"to = ["user:{data.user}", "#,
         "to = [",
-        &["breaks clients: message `note`: it does not go to user:{data.user} any more"],
+        &["breaks clients: message `note`: it no longer goes to user:{data.user}"],
     );
     check(
         r#""squad = "#.trim_start_matches('"'),
         "team = ",
         &[
-            "breaks clients: message `note`: attribute \"squad\", which filters see, is gone or has another value",
+            "breaks clients: message `note`: attribute \"squad\", which filters use, was removed or has another value",
         ],
     );
-    check(r#", more = "{data.more}""#, "", &["breaks clients: message `note` /data/more: it is gone"]);
+    check(r#", more = "{data.more}""#, "", &["breaks clients: message `note` /data/more: it was removed"]);
     check(
         r#"id = "{data.id}", text"#,
         r#"id = "{data.id?}", text"#,
@@ -158,7 +154,7 @@ fn what_clients_lose_is_named() {
     check(
         r#"name = "note""#,
         r#"name = "memo""#,
-        &["breaks clients: message `note`: there is no such message any more"],
+        &["breaks clients: message `note`: the message was removed"],
     );
     check_schema(
         "/properties/data/required",
@@ -175,7 +171,7 @@ fn what_clients_lose_is_named() {
         json!({ "anyOf": [{ "type": "string" }] }),
         &[
             "breaks clients: message `note` /data/text: it may be array or boolean or integer or null or number or object now",
-            "breaks clients: message `note` /data/text: `anyOf` is another, and what that means cannot be judged",
+            "breaks clients: message `note` /data/text: `anyOf` changed, and its effect cannot be judged",
         ],
     );
 }
@@ -186,8 +182,8 @@ fn what_producers_may_not_say_any_more_is_named() {
         r#", "note.changed"]"#,
         "]",
         &[
-            "breaks clients: message `note`: event note.changed does not become it any more",
-            "breaks producers: event note.changed: it becomes no message any more, and is rejected",
+            "breaks clients: message `note`: event note.changed no longer becomes it",
+            "breaks producers: event note.changed: it no longer becomes a message and is rejected",
         ],
     );
     check_schema(
@@ -195,23 +191,23 @@ fn what_producers_may_not_say_any_more_is_named() {
         json!("integer"),
         &[
             "breaks clients: message `note` /data/text: it may be integer now",
-            "breaks producers: message `note` /data/text: it may not be string any more",
+            "breaks producers: message `note` /data/text: it may no longer be string",
         ],
     );
     check_schema(
         "/properties/data/properties/level/enum",
         json!(["low"]),
-        &["breaks producers: message `note` /data/level: it may not be \"high\" any more"],
+        &["breaks producers: message `note` /data/level: it may no longer be \"high\""],
     );
     check_schema(
         "/properties/data/properties/id/maxLength",
         json!(10),
-        &["breaks producers: message `note` /data/id: `maxLength` is stricter or another"],
+        &["breaks producers: message `note` /data/id: `maxLength` is stricter or different"],
     );
     check_schema(
         "/properties/data/required",
         json!(["id", "more", "text"]),
-        &["breaks producers: message `note` /data/text: it may not be missing any more"],
+        &["breaks producers: message `note` /data/text: it is required now"],
     );
 }
 

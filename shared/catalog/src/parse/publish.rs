@@ -24,10 +24,10 @@ impl Problems {
     ) -> Option<PublishRule> {
         let place = format!("publish `{}`", file.action);
         if OWN_VERBS.contains(&file.action.as_str()) {
-            self.add(&place, "the protocol has a meaning of its own for this verb");
+            self.add(&place, "the protocol itself uses this verb");
         }
         if around.routes.contains_key(&file.action) {
-            self.add(&place, "there is a route of this verb, which asks and publishes nothing");
+            self.add(&place, "there is a route of this verb, which requests and publishes nothing");
         }
         let event = self.event(&place, &file.event);
         if event.is_some() && !around.events.contains(&file.event) {
@@ -46,7 +46,10 @@ impl Problems {
 
     fn entitled(&mut self, place: &str, roles: &[String]) -> Vec<Address> {
         if roles.is_empty() {
-            self.add(place, "`roles` names no role, so nobody could publish this; without it, everybody may");
+            self.add(
+                place,
+                "`roles` names no role, so no client could publish this; without `roles`, all may",
+            );
         }
         roles.iter().filter_map(|role| self.take(place, Address::new("role", role))).collect()
     }

@@ -111,7 +111,7 @@ fn an_example_of_what_a_client_says_that_does_not_hold_says_what_differs() {
             format!(r#"{{{silent},"event":"a.b","becomes":{{"to":["all"],"message":{{"n":1}}}}}}"#),
             "refused as forbidden",
         ),
-        (format!(r#"{{{published},"becoms":{{}}}}"#), "claims, says"),
+        (format!(r#"{{{published},"becoms":{{}}}}"#), "claims, publishes"),
     ] {
         let error = Example::parse(&text).and_then(|example| example.check(&catalog)).unwrap_err();
         assert!(error.to_string().contains(expected), "{text}: {error}");

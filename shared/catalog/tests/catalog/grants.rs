@@ -128,7 +128,7 @@ fn only_claims_are_read_as_words() {
         let error = crate::support::parse(&text).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     };
-    let words = "reads words, which only claims in `keys` and `where` may do";
+    let words = "reads words, which only claims in `grants` and `where` may do";
     check("user:{sub}", "user:{data.a[words]}", "x", words);
     check("user:{sub}", "user:{data.a}", "{data.a[words]}", words);
     check("user:{sub}", "user:{data.a}", "x{data.a[words]}", words);

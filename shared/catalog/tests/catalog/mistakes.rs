@@ -48,7 +48,7 @@ fn each_mistake_is_named_with_its_place() {
     assert_eq!(problems(&with(&[])), Vec::<String>::new());
     for (change, place, text) in [
         // The form.
-        ("keys = 7", "catalog.toml", "invalid type"),
+        ("grants = 7", "catalog.toml", "invalid type"),
         ("colour = [", "catalog.toml", "TOML parse error"),
         ("colour = 'red'", "catalog.toml", "unknown field `colour`"),
         ("topics.news = { rolls = [] }", "catalog.toml", "unknown field `rolls`"),
@@ -106,7 +106,7 @@ fn each_mistake_is_named_with_its_place() {
         ("body = { n = 2025-01-17 }", "message `m`", "date"),
         ("body = { n = [{ x = inf }] }", "message `m`", "inf"),
         // Routes.
-        ("[routes.ping]\nmessage = 'm'\nkey = 'k'", "routes.ping", "a meaning of its own"),
+        ("[routes.ping]\nmessage = 'm'\nkey = 'k'", "routes.ping", "the protocol itself uses this verb"),
         ("message = 'other'", "routes.progress", "\"other\""),
         ("key = '{doc'", "routes.progress", "brace"),
         ("key = '{doc[*]}'", "routes.progress", "{doc[*]}"),

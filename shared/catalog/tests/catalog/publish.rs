@@ -162,7 +162,7 @@ fn mistakes_in_rules_are_named() {
     for (catalog, place, text) in [
         (rule("colour = 'red'"), "catalog.toml", "unknown field `colour`"),
         (rule("where = { 'data.s' = 7 }"), "catalog.toml", "invalid type"),
-        (rule("").replace("'report'", "'ack'"), "publish `ack`", "a meaning of its own"),
+        (rule("").replace("'report'", "'ack'"), "publish `ack`", "the protocol itself uses this verb"),
         (rule("").replace("event = 'a.b'", "event = 'a'"), "publish `report`", "\"a\" is not of the form"),
         (rule("").replace("event = 'a.b'", "event = 'a.x'"), "publish `report`", "a.x becomes no message"),
         (rule("roles = []"), "publish `report`", "names no role"),
@@ -230,9 +230,6 @@ fn refusals_are_for_people_too() {
     let refusal = catalog.publish("report", frame.as_object().unwrap(), &keys, &voice).unwrap_err();
     assert!(matches!(refusal, PublishRefusal::Forbidden(_)));
     let text = refusal.to_string();
-    assert!(
-        text.starts_with(r#"your token does not let you say "report" where data.s is "x\nx\n"#),
-        "{text}"
-    );
+    assert!(text.starts_with(r#"your token does not permit "report" where data.s is "x\nx\n"#), "{text}");
     assert!(text.len() < 256 && !text.contains('\n'), "{text}");
 }

@@ -71,7 +71,7 @@ pub struct StreamsConfig {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub events_max_age: Duration,
-    /// Age at which envelopes are removed: how long a user may be away and miss nothing.
+    /// Age at which envelopes are removed: how long a device may be disconnected without missing any.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub envelopes_max_age: Duration,
@@ -154,7 +154,7 @@ pub struct ConsumersConfig {
     /// Where positions are stored: `kv` for any number of users, or `jetstream`, a JetStream durable per device, for up to
     /// a thousand users.
     pub store: ConsumerStoreKind,
-    /// Time after which a device that did not connect is forgotten; at least `2h`.
+    /// Time without a connection after which a device's consumer is removed; at least `2h`.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub inactive_after: Duration,

@@ -99,8 +99,8 @@ fn issuers_that_do_not_go_together_are_told() {
     told(
         &[issuer(""), issuer("tenants = none")].concat(),
         &[
-            "access.issuers[1].tenants is not set: expected the tenants that it may speak for, since there are other \
-             issuers",
+            "access.issuers[1].tenants is not set: expected the tenants that it may issue tokens for, since there are \
+             other issuers",
             "access.issuers[1].issuer = \"https://id.example\" (tidings.toml): expected a name that no other issuer has",
         ],
     );
@@ -116,7 +116,7 @@ fn issuers_that_do_not_go_together_are_told() {
     told(
         &issuer("tenants = []"),
         &[
-            "access.issuers[0].tenants = [] (tidings.toml): expected at least one tenant that it may speak for",
+            "access.issuers[0].tenants = [] (tidings.toml): expected at least one tenant that it may issue tokens for",
         ],
     );
     told(

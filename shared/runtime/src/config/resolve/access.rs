@@ -143,10 +143,10 @@ fn tenants(key: &str, issuer: &IssuerConfig, is_alone: bool) -> Vec<Conflict> {
         (None, None) if !is_alone => conflicts.push(Conflict {
             keys: vec![tenants_key],
             value: None,
-            expected: "the tenants that it may speak for, since there are other issuers".to_owned(),
+            expected: "the tenants that it may issue tokens for, since there are other issuers".to_owned(),
         }),
         (Some(tenants), None) if tenants.is_empty() => {
-            conflicts.push(wrong(&tenants_key, "[]", "at least one tenant that it may speak for"));
+            conflicts.push(wrong(&tenants_key, "[]", "at least one tenant that it may issue tokens for"));
         }
         (Some(tenants), Some(tenant)) => {
             let expected = format!("nothing, because all of its users are of the tenant {tenant}");

@@ -76,7 +76,7 @@ pub struct AccessConfig {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
     pub jwks_cooldown: Duration,
-    /// Time for which a key is still accepted that the issuer no longer publishes.
+    /// Time for which a key is still accepted after the issuer stopped publishing it.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration-or-zero"))]
     pub jwks_grace: Duration,
@@ -133,7 +133,7 @@ pub enum SignatureAlgorithm {
     Ed25519,
 }
 
-/// Somebody whose tokens are accepted. It has exactly one of `jwks_url`, `key_files`, `hs256_secret` and
+/// An issuer whose tokens are accepted. It has exactly one of `jwks_url`, `key_files`, `hs256_secret` and
 /// `hs256_secret_file`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -164,8 +164,8 @@ pub struct IssuerConfig {
     #[serde(default)]
     #[schemars(with = "String", extend("format" = "tenant"))]
     pub tenant: Option<String>,
-    /// Where it publishes its keys, a JSON Web Key Set (RFC 7517). Redirects are not followed; `http` only where nobody can
-    /// reach into the network.
+    /// URL of its keys, a JSON Web Key Set (RFC 7517). Redirects are not followed. Use `http` only in a network that
+    /// attackers cannot reach.
     #[serde(default)]
     #[schemars(with = "String", extend("format" = "jwks-url"))]
     pub jwks_url: Option<String>,

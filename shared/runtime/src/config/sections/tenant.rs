@@ -8,8 +8,7 @@ use serde::Deserialize;
 use super::ByteSizeSchema;
 use crate::config::format::optional_byte_size;
 
-/// What one tenant's users may do on a gateway, where that differs from what `[gateway]` says of everybody: keys of the
-/// same names.
+/// The limits of one tenant's users, where they differ from `[gateway]`. The keys have the same names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TenantConfig {
