@@ -88,7 +88,7 @@ pub struct EventReader {
 /// What NATS has answered to the request of a reader.
 enum Answer {
     /// The stream as it is now, and the consumer's deliveries.
-    Opened(Result<(Found, pull::Stream), ReaderError>),
+    Opened(Result<Box<(Found, pull::Stream)>, ReaderError>),
     /// How far others have acknowledged.
     Acknowledged(Result<u64, ReaderError>),
     /// The first event behind the cursor.
@@ -244,7 +244,8 @@ impl EventReader {
 
     fn answered(&mut self, answer: Answer) -> Option<ReadEvent> {
         match answer {
-            Answer::Opened(Ok((found, deliveries))) => {
+            Answer::Opened(Ok(opened)) => {
+                let (found, deliveries) = *opened;
                 self.take_up(found);
                 self.deliveries = Some(deliveries);
             }
@@ -294,7 +295,8 @@ impl EventReader {
     /// Opens the consumer, after a look at the stream.
     fn ask_to_open(&mut self) {
         let (view, batch) = (self.view(), self.pace.max_ahead.min(500));
-        self.asked = Some(Box::pin(async move { Answer::Opened(view.open(batch).await) }));
+        self.asked =
+            Some(Box::pin(async move { Answer::Opened(Box::pin(view.open(batch)).await.map(Box::new)) }));
     }
 
     fn stored_event(&self, message: StreamMessage) -> RawEvent {
