@@ -115,7 +115,9 @@ async fn conclude(topology: &Topology, end: u64) -> Result<u64, WriteError> {
     rows.dedup();
     let subject = format!("{}.row.{}", topology.shard().name(ROOT), end + 1);
     let mut map = HeaderMap::new();
-    rows.into_iter().for_each(|row| row.write(&mut map));
+    for row in rows {
+        row.write(&mut map);
+    }
     let sent = publish_behind(&topology.context, subject, end, map).await;
     let stored = async { sent?.into_future().await }.await.map_err(WriteError::from_publish)?;
     if stored.sequence != end + 1 {
@@ -225,7 +227,9 @@ mod tests {
                 + time::Duration::nanoseconds(i64::try_from(first).unwrap()),
         });
         let mut map = HeaderMap::new();
-        rows.into_iter().for_each(|row| row.write(&mut map));
+        for row in rows {
+            row.write(&mut map);
+        }
         assert_eq!(Row::read(&map), rows);
         for text in ["", "7", "7 x", "x 7"] {
             let mut map = HeaderMap::new();

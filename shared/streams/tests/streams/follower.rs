@@ -182,9 +182,8 @@ async fn nothing_is_lost_however_often_the_wait_is_dropped() {
                     Ok(Followed::Purged(..) | Followed::Placed { .. }) => {
                         panic!("nothing was purged or placed")
                     }
-                    Ok(Followed::Fenced { .. }) => {}
                     Ok(Followed::Renewed(epoch)) => renewals.push(epoch),
-                    Err(_) => {}
+                    Ok(Followed::Fenced { .. }) | Err(_) => {}
                 }
             }
         };
