@@ -1,14 +1,14 @@
-//! The end of a stream, believed at the second look if it lies before what is known.
+//! Reads the end of a stream, again if it lies before a known sequence.
 //!
-//! A leader that has just started or was just elected may answer before it has applied all that its log holds. Whoever
-//! took that for a stream that came back with less than it had would begin again at its beginning, and have clients told
-//! of a gap that there is not.
+//! A leader that has just started or was just elected may answer before it has applied its whole log. Taking that answer
+//! for a rollback would restart reading at the stream's beginning and send clients a gap that does not exist.
 
 use std::time::Duration;
 
 use async_nats::jetstream::stream::{Info, InfoError, Stream};
 
-use crate::topology::{Extent, ExtentError, Topology, epoch_of};
+/// The maximum difference between the clocks of two servers.
+pub(crate) const SKEW: time::Duration = time::Duration::SECOND;
 
 /// How often the leader is asked again.
 const LOOKS: u32 = 3;
@@ -26,24 +26,4 @@ pub(crate) async fn reaching(stream: &Stream, sequence: u64) -> Result<Info, Inf
         info = stream.get_info().await?;
     }
     Ok(info)
-}
-
-impl Topology {
-    /// What the shard's stream of envelopes holds now.
-    pub async fn extent(&self) -> Result<Extent, ExtentError> {
-        self.extent_reaching(0).await
-    }
-
-    /// As [`Self::extent`]; the leader is asked again before it is believed that the stream ends before this sequence.
-    pub async fn extent_reaching(&self, sequence: u64) -> Result<Extent, ExtentError> {
-        let info = reaching(&self.envelopes, sequence).await.map_err(ExtentError)?;
-        let (first, last) = (info.state.first_sequence, info.state.last_sequence);
-        Ok(Extent {
-            epoch: epoch_of(&info),
-            floor: first.saturating_sub(1).min(last),
-            last,
-            messages: info.state.messages,
-            bytes: info.state.bytes,
-        })
-    }
 }

@@ -20,7 +20,7 @@ use crate::record::Record;
 
 mod bucket;
 
-pub(crate) use self::bucket::{SKEW, read};
+pub(crate) use self::bucket::read;
 
 /// The lives of a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

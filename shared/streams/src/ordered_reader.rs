@@ -16,9 +16,8 @@ use tidings_model::{Epoch, Position, ShardNumber};
 use time::OffsetDateTime;
 
 use crate::backoff::Backoff;
-use crate::end;
+use crate::end::{self, SKEW};
 use crate::fence;
-use crate::lives::SKEW;
 use crate::topology::epoch_of;
 
 /// How many messages are requested at a time, and returned at most.

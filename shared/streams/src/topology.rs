@@ -18,6 +18,7 @@ use async_nats::jetstream::stream::{Config, Info, InfoError, Stream};
 use async_nats::jetstream::{Context, ErrorCode, context};
 use tidings_model::{Epoch, Position, PositionError, ShardNumber};
 
+use crate::end;
 use crate::lives::KnownLives;
 use crate::placements::Placements;
 
@@ -146,6 +147,24 @@ impl Topology {
         &self.settings
     }
 
+    /// What the shard's stream of envelopes holds now.
+    pub async fn extent(&self) -> Result<Extent, ExtentError> {
+        self.extent_reaching(0).await
+    }
+
+    /// As [`Self::extent`]; the leader is asked again before it is believed that the stream ends before this sequence.
+    pub async fn extent_reaching(&self, sequence: u64) -> Result<Extent, ExtentError> {
+        let info = end::reaching(&self.envelopes, sequence).await.map_err(ExtentError)?;
+        let (first, last) = (info.state.first_sequence, info.state.last_sequence);
+        Ok(Extent {
+            epoch: epoch_of(&info),
+            floor: first.saturating_sub(1).min(last),
+            last,
+            messages: info.state.messages,
+            bytes: info.state.bytes,
+        })
+    }
+
     /// The largest message, headers included, that NATS accepts and `ENVELOPES` stores, in bytes.
     #[must_use]
     pub fn max_payload(&self) -> usize {
@@ -228,7 +247,7 @@ pub enum WantedPositionError {
 /// The state of the stream cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the state of stream ENVELOPES cannot be read now")]
-pub struct ExtentError(#[source] pub(crate) InfoError);
+pub struct ExtentError(#[source] InfoError);
 
 /// The epoch of a stream: its creation time, which differs for a recreated stream. Microseconds keep the number short.
 pub(crate) fn epoch_of(info: &Info) -> Epoch {

@@ -9,15 +9,13 @@ use time::OffsetDateTime;
 
 use super::{Known, Lives};
 use crate::bucket::Bucket;
-use crate::end;
+use crate::end::{self, SKEW};
 use crate::leader_get;
 use crate::leadership::projectors;
 use crate::record;
 use crate::topology::{Topology, epoch_of};
 
 const KEY: &str = "events";
-/// The maximum difference between the clocks of two servers.
-pub(crate) const SKEW: time::Duration = time::Duration::SECOND;
 /// How many times a new life is written again after a conflict.
 const ATTEMPTS: u32 = 8;
 
