@@ -1,4 +1,4 @@
-//! The Python code in the documents publishes an event, with the package `nats-py` as it is on PyPI.
+//! The Python code in the documents publishes an event, with the package `nats-py` as it is published.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,5 @@
 //! The streams: created if they are missing, checked if they exist. No setting is altered except the deduplication of
-//! `EVENTS` ([`deduplication`]).
+//! `EVENTS` (module `deduplication`).
 //!
 //! Only projectors and administrative commands create streams; a gateway waits until they exist ([`Topology::find`]).
 //!
