@@ -1,4 +1,4 @@
-//! Each example of what a client says, through a gateway and a projector.
+//! Each example of what a client publishes, through a gateway and a projector.
 
 use std::fs;
 use std::path::Path;
@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 
 use crate::{events, open, published, refused};
 
-/// Every example with a member `says`: tenant, file, example.
+/// Every example with a member `publishes`: tenant, file, example.
 fn examples() -> Vec<(String, String, Value)> {
     let mut found = Vec::new();
-    for tenant in fs::read_dir(Path::new(SCHEMAS)).unwrap().map(|entry| entry.unwrap().path()) {
+    let entries = fs::read_dir(Path::new(SCHEMAS)).unwrap().map(|entry| entry.unwrap().path());
+    for tenant in entries.filter(|path| path.is_dir()) {
         for file in fs::read_dir(tenant.join("examples")).unwrap().map(|entry| entry.unwrap().path()) {
             let example: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
             if example.get("publishes").is_some() {

@@ -68,7 +68,7 @@ async fn what_cannot_be_understood_is_answered_in_words() {
         (
             json!({ "type": "incident", "action": "created", "data": {} }),
             "FORBIDDEN",
-            "your roles do not let you say \"created\" of type \"incident\"",
+            "your roles do not permit \"created\" of type \"incident\"",
         ),
         (
             json!({ "type": "task", "action": "created", "data": {} }),

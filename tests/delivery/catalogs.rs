@@ -148,7 +148,7 @@ async fn a_running_projector_takes_up_all_of_it_or_nothing() {
     // Nothing happens by itself, and nothing of what has a mistake in any tenant's catalog.
     kitchen::write(&desk, &["dish.ready", "dish.late"], &json!([1, 2]));
     fs::create_dir(schemas.join("garden")).unwrap();
-    fs::write(schemas.join("garden/catalog.toml"), "keys = []").unwrap();
+    fs::write(schemas.join("garden/catalog.toml"), "grants = []").unwrap();
     system.projector.signal(Signal::HUP);
     system.projector.line("catalogs not reloaded", BOUND).await;
     system.projector.line("missing field `message`", BOUND).await;
@@ -300,6 +300,6 @@ async fn a_destination_that_no_token_opens_is_told() {
     let told = check(&desk, &["--offline"]).await;
     assert_eq!(told.code, Some(1));
     let expected =
-        r#"message `dish`: no token opens its destination "tabel:{data.table}": `keys` open user:{sub}"#;
+        r#"message `dish`: no token opens its destination "tabel:{data.table}": `grants` open user:{sub}"#;
     assert!(told.errors.contains(expected), "{}", told.errors);
 }
