@@ -151,7 +151,7 @@ async fn schemas_that_are_missing_or_wrong() {
     std::fs::create_dir_all(schemas.join("garden")).unwrap();
     let found = line(launch()).await;
     assert!(found.contains("no folder in") && found.contains("catalog.toml"), "{found}");
-    std::fs::write(schemas.join("garden/catalog.toml"), "keys = 7").unwrap();
+    std::fs::write(schemas.join("garden/catalog.toml"), "grants = 7").unwrap();
     let found = launch().finish(BOUND).await;
     assert_eq!(found.code, Some(1));
     assert!(found.errors.starts_with("tidings: ") && found.errors.contains("garden"), "{}", found.errors);
@@ -197,7 +197,7 @@ async fn a_stream_with_other_limits_is_used_and_reported() {
     context.update_stream(config.clone()).await.unwrap();
 
     let mut second = launch().start();
-    let warning = second.line("the stream has other limits than configured and keeps them", BOUND).await;
+    let warning = second.line("the limits of the stream differ from the configuration and stay", BOUND).await;
     assert!(
         warning.contains("EVENTS") && warning.contains("max_age is 7200s, expected 604800s"),
         "{warning}"
