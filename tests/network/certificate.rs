@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 /// A system of the tenant `lab`.
 pub(crate) fn lab() -> Setup {
-    Setup::default().schemas(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/durable")))
+    Setup::default().schemas(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/resume")))
 }
 
 /// A certificate for `localhost` and its key, both PEM.
