@@ -301,7 +301,7 @@ pub(crate) struct PublishOptions {
     /// The event's data: JSON, @FILE, or - for standard input
     #[arg(long, value_name = "JSON|@FILE|-")]
     pub(crate) data: String,
-    /// The event's id; a repetition with the same id is stored once
+    /// The event's id; a repetition with the same id counts once
     #[arg(long)]
     pub(crate) id: Option<String>,
     /// Where the event comes from (CloudEvents source)
