@@ -210,6 +210,10 @@ impl Device {
                 let from = self.ledger.begun(&self.seen.topic) + 1;
                 self.seen.view(|view| view.subscribed(from));
             }
+            Some("welcome" | "caught_up") => {
+                let position = message["position"].as_str().unwrap_or_default();
+                self.seen.view(|view| view.positioned(position));
+            }
             Some("gap") => {
                 let now = self.ledger.now();
                 self.seen.view(|view| view.gap(&message.to_string(), now));

@@ -64,6 +64,8 @@ pub(crate) struct View {
     personal: Received,
     topic: Received,
     last_sequence: u64,
+    /// The epoch of the stream that sequences belong to.
+    epoch: String,
     acknowledged_at: Moment,
     repeated: usize,
     gaps: usize,
@@ -81,6 +83,7 @@ impl View {
             personal,
             topic: Received::default(),
             last_sequence: 0,
+            epoch: String::new(),
             acknowledged_at: Moment::default(),
             repeated: 0,
             gaps: 0,
@@ -93,6 +96,16 @@ impl View {
     pub(crate) fn opened(&mut self) {
         self.last_sequence = 0;
         (self.personal.last_of_connection, self.topic.last_of_connection) = (0, 0);
+    }
+
+    /// Where the gateway says that the device is. In another stream, as after a move of its tenant, it resumes as on a
+    /// new connection.
+    pub(crate) fn positioned(&mut self, position: &str) {
+        let epoch = position.split('-').next().unwrap_or_default();
+        if epoch != self.epoch {
+            epoch.clone_into(&mut self.epoch);
+            self.opened();
+        }
     }
 
     /// The subscription was confirmed: whatever is published from this number on must come.
@@ -229,6 +242,19 @@ mod tests {
         ] {
             assert_eq!(after(messages).violations.len(), violations, "{messages:?}");
         }
+    }
+
+    #[test]
+    fn another_stream_has_sequences_of_its_own() {
+        let mut view = after(&[(7, 1), (8, 2)]);
+        view.positioned("18f3-8");
+        view.received(Kind::Personal, 3, Some(9), Moment::default());
+        view.positioned("18f4-1");
+        view.received(Kind::Personal, 4, Some(2), Moment::default());
+        assert_eq!(view.violations.len(), 0, "{view:?}");
+        view.positioned("18f4-2");
+        view.received(Kind::Personal, 5, Some(1), Moment::default());
+        assert_eq!(view.violations.len(), 1, "{view:?}");
     }
 
     #[test]
