@@ -66,6 +66,8 @@ pub(crate) struct View {
     last_sequence: u64,
     /// The epoch of the stream that sequences belong to.
     epoch: String,
+    /// The fault in which the device last resumed on an open connection.
+    resumed_in: u64,
     acknowledged_at: Moment,
     repeated: usize,
     gaps: usize,
@@ -84,6 +86,7 @@ impl View {
             topic: Received::default(),
             last_sequence: 0,
             epoch: String::new(),
+            resumed_in: 0,
             acknowledged_at: Moment::default(),
             repeated: 0,
             gaps: 0,
@@ -123,6 +126,14 @@ impl View {
             // The stream is another one, with places and an end of its own.
             self.opened();
             (self.personal.acknowledged, self.topic.acknowledged) = (0, 0);
+        }
+        // Moves accompany faults. A connection that follows its tenant receives messages of the other shard before
+        // `caught_up` has its position, and at least once, as after a reconnect: one step back in each fault.
+        let steps_back = sequence.is_some_and(|sequence| sequence <= self.last_sequence)
+            || number <= self.line(kind).last_of_connection;
+        if steps_back && now.faults() > self.resumed_in {
+            self.resumed_in = now.faults();
+            self.opened();
         }
         if let Some(sequence) = sequence
             && std::mem::replace(&mut self.last_sequence, sequence) >= sequence
