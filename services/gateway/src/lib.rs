@@ -20,7 +20,6 @@
 //!   consumers                    a write-behind cache of durable consumers
 //!   audit                        the log of refusals and administration
 //!   auth                         from a token to a user and its grants; disabled users
-//!   replica                      the local copy of a shard's stream; where a returning consumer resumes
 //!   limits                       rates and numbers of addresses, users, tenants
 //!   readiness, clock, error
 //! ```
@@ -90,7 +89,6 @@ mod limits;
 mod listening;
 pub mod parsers;
 mod readiness;
-mod replica;
 mod session;
 mod shards;
 mod worker;

@@ -12,12 +12,11 @@ use tidings_model::{Address, Envelope, EnvelopeSubject};
 use tidings_protocol::Filter;
 use tidings_protocol::client::{self, ClientMessage, Limits, Object, Refused, Request};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId, quoted};
-use tidings_protocol::server::ServerMessage;
+use tidings_protocol::server::{Form, ServerMessage};
 use tidings_streams::consumers::{self, Edit, Subscriptions};
 use time::OffsetDateTime;
 
 use crate::auth::Principal;
-use crate::replica::Form;
 
 /// What a worker has to do about a client's message.
 #[derive(Debug, PartialEq, Eq)]
