@@ -8,12 +8,11 @@ use tidings_catalog::Catalog;
 use tidings_model::Position;
 use tidings_protocol::Filter;
 use tidings_protocol::server::Form;
+use tidings_session::{Effect, Moment, Principal, Session};
 use tidings_streams::consumers::{ConsumerName, ConsumerNameError};
 use time::OffsetDateTime;
 
 use crate::api::read_query;
-use crate::auth::Principal;
-use crate::session::{Effect, Moment, Session};
 
 /// The parameters `device` and `since` of a handshake's query; an error is the code of the answer.
 pub fn handshake_query(query: &str) -> Result<(Option<String>, Option<Position>), &'static str> {

@@ -16,6 +16,7 @@ use tidings_model::{Position, ShardNumber, Tenant};
 use tidings_net::ClientIp;
 use tidings_protocol::server::{Form, GapReason};
 use tidings_replica::{Replica, ResumeError, ResumePoint};
+use tidings_session::Principal;
 use tidings_streams::consumers::{
     ConsumerName, ConsumerState, ConsumerStoreError, StoredConsumer, Subscriptions,
 };
@@ -26,7 +27,6 @@ use tokio::time::{Instant, timeout_at};
 
 use super::handshake::{Handshake, device_of, read_query};
 use super::{Endpoint, Stage};
-use crate::auth::Principal;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 use crate::limits::ConnectionPermit;

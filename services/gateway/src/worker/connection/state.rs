@@ -9,6 +9,7 @@ use tidings_protocol::close::CloseCode;
 use tidings_protocol::error::ErrorMessage;
 use tidings_protocol::framing::{self, Inbound, Opcode};
 use tidings_replica::FramedEnvelope;
+use tidings_session::{Principal, Session};
 use tidings_streams::connections::Traffic;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -17,9 +18,7 @@ use super::pending::Pending;
 use super::phase::{Phase, PhaseEvent};
 use super::received::FrameKind;
 use super::{State, Timer, Unread, one_more};
-use crate::auth::Principal;
 use crate::limits::MessageBudget;
-use crate::session::Session;
 use crate::worker::replay_from_stream::StreamReplay;
 use crate::worker::shard_progress::ShardProgress;
 
