@@ -6,33 +6,9 @@
 use svg::Document;
 use svg::node::element::{Group, Line, Rectangle, Text};
 
-use crate::Failure;
-use crate::report::{Row, Section, Subject, readable};
-
-/// Which columns are drawn, and how.
-#[derive(Debug)]
-pub(crate) struct Plot {
-    columns: &'static [&'static str],
-    is_logarithmic: bool,
-    /// A line across all bars, and its label.
-    target: Option<(f64, &'static str)>,
-}
-
-impl Plot {
-    /// Bars for these columns, which share one unit; at most two.
-    pub(crate) fn of(columns: &'static [&'static str]) -> Self {
-        Self { columns, is_logarithmic: false, target: None }
-    }
-
-    /// Makes the axis logarithmic, for values that differ by orders of magnitude.
-    pub(crate) fn logarithmic(self) -> Self {
-        Self { is_logarithmic: true, ..self }
-    }
-
-    pub(crate) fn target(self, value: f64, meaning: &'static str) -> Self {
-        Self { target: Some((value, meaning)), ..self }
-    }
-}
+use super::figures::readable;
+use super::section::{Plot, Row, Section, Subject};
+use crate::failure::Failure;
 
 const WIDTH: f64 = 960.0;
 const MARGIN: f64 = 32.0;
@@ -63,7 +39,7 @@ fn colours(subject: Subject) -> [&'static str; 2] {
 }
 
 /// All plots as one SVG document.
-pub(crate) fn draw(sections: &[Section]) -> Result<String, Failure> {
+pub(super) fn draw(sections: &[Section]) -> Result<String, Failure> {
     let mut page = Group::new();
     let mut top = MARGIN;
     for section in sections {
