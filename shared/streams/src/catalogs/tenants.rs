@@ -7,10 +7,8 @@ use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{Context, ErrorCode};
 use tidings_model::Tenant;
 
-use crate::bucket::is_removal;
-use crate::catalogs::BUCKET;
-use crate::ordered_reader::Content;
-use crate::scan::Scan;
+use super::BUCKET;
+use crate::nats::{Content, Scan, is_removal};
 
 /// Every tenant whose catalog a projector has ever run with; empty if no projector has run yet.
 ///

@@ -6,12 +6,11 @@ use std::time::Duration;
 use tidings_model::{Address, EnvelopeSubject, Epoch, Place, Position, Tenant};
 use time::OffsetDateTime;
 
-use crate::complaint::Complaint;
-use crate::convert::StoredEnvelope;
-use crate::fence::{Row, is_fence};
-use crate::ordered_reader::{Content, Delivered, OrderedReader, Read, Selection};
-use crate::placements::placed;
-use crate::purge::purged;
+use super::place_notice::placed;
+use super::purge::purged;
+use super::stored_envelope::StoredEnvelope;
+use crate::nats::fences::{Row, is_fence};
+use crate::nats::{Complaint, Content, Delivered, OrderedReader, Read, Selection};
 use crate::topology::{ENVELOPES, Topology};
 
 /// How long to wait for messages that NATS reported as pending.

@@ -4,8 +4,8 @@ use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{DirectGetError, DirectGetErrorKind};
 use tidings_model::{EnvelopeSubject, Place};
 
-use crate::convert::StoredEnvelope;
-use crate::leader_get;
+use super::stored_envelope::StoredEnvelope;
+use crate::nats::leader_get;
 use crate::topology::Topology;
 
 /// The newest envelope of a generation on this subject, or `None` if there is none. The stream keeps it for each

@@ -10,8 +10,7 @@ use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{RawMessageError, Stream};
 use tidings_model::headers;
 
-use crate::convert::set;
-use crate::leader_get;
+use crate::nats::{leader_get, set};
 
 /// The version that is written and read.
 const VERSION: &str = "1";

@@ -13,8 +13,8 @@ use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
 use tidings_model::{Class, EnvelopeSubject, OriginOrder, Place, Position, Tenant, headers};
 use time::OffsetDateTime;
 
-use crate::convert::StoredEnvelope;
-use crate::ordered_reader::{Content, Delivered, OrderedReader, Read, Selection};
+use super::stored_envelope::StoredEnvelope;
+use crate::nats::{Content, Delivered, OrderedReader, Read, Selection};
 use crate::topology::{ENVELOPES, ExtentError, Topology};
 
 /// How long to wait for messages that NATS reported as pending.

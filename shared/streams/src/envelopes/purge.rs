@@ -17,22 +17,17 @@ use bytes::Bytes;
 use tidings_model::{Address, EnvelopeSubject, Place, Position, Rebuild, ShardNumber, Tenant, headers};
 use time::OffsetDateTime;
 
-use crate::convert::origin;
-use crate::leader_get;
-use crate::notice;
+use super::notice;
+use super::stored_envelope::origin;
+use super::write_error::WriteError;
+use super::writer::EnvelopeWriter;
+use crate::nats::{TopologyError, leader_get};
 use crate::placements::PlacementError;
-use crate::topology::{Topology, TopologyError};
-use crate::writer::{EnvelopeWriter, WriteError};
+use crate::topology::Topology;
+use crate::topology::subjects::{PURGES, purge_subject, purges_of};
 
-/// The first token of the subjects of notices in the first shard.
-const ROOT: &str = "purges";
 /// How many times a notice is attempted when other writers are in the way.
 const ATTEMPTS: u32 = 8;
-
-/// The subject that matches every notice in a shard.
-pub(crate) fn any_notice(shard: ShardNumber) -> String {
-    format!("{}.>", shard.name(ROOT))
-}
 
 /// Removes all envelopes of an address from the current and past places of the tenant, and makes every gateway forget
 /// them; returns their number. It is safe to repeat.
@@ -74,7 +69,7 @@ pub struct Purged {
 
 /// All notices of a tenant's purges in a shard's stream, in order.
 pub async fn all_purges(topology: &Topology, tenant: &Tenant) -> Result<Vec<Purged>, DiscardError> {
-    let subject = format!("{}.{tenant}.>", topology.shard().name(ROOT));
+    let subject = format!("{}.>", purges_of(topology.shard(), tenant));
     let (mut all, mut last) = (Vec::new(), 0);
     let next =
         async |after: u64| leader_get::next(&topology.envelopes, &subject, after.saturating_add(1)).await;
@@ -149,17 +144,12 @@ async fn publish_notice(
     let mut attempt = 1;
     loop {
         let mut writer = EnvelopeWriter::seize(&topology).await?;
-        match writer.publish(notice_subject(shard, tenant, address), map.clone(), Bytes::new()).await?.await {
+        match writer.publish(purge_subject(shard, tenant, address), map.clone(), Bytes::new()).await?.await {
             // Another purge came in between.
             Err(WriteError::LostPlace) if attempt < ATTEMPTS => attempt += 1,
             stored => return Ok(stored.map(drop)?),
         }
     }
-}
-
-/// The subject of the notice about an address.
-pub(crate) fn notice_subject(shard: ShardNumber, tenant: &Tenant, address: &Address) -> String {
-    format!("{}.{tenant}.{}", shard.name(ROOT), address.to_subject_tokens())
 }
 
 /// Parses the address of a notice; `None` if the message is not a notice.
@@ -168,7 +158,7 @@ pub(crate) fn purged(subject: &str, headers: Option<&HeaderMap>, body: &[u8]) ->
         return None;
     }
     let mut tokens = subject.split('.');
-    ShardNumber::of(tokens.next()?, ROOT)?;
+    ShardNumber::of(tokens.next()?, PURGES)?;
     let tenant = Tenant::parse(tokens.next()?).ok()?;
     let address = Address::from_subject_tokens(tokens.next()?, tokens.next()?)?;
     tokens.next().is_none().then_some((tenant, address))

@@ -1,16 +1,14 @@
-//! Converts between NATS messages and the plain types of the model.
+//! Converts between envelopes and messages of `ENVELOPES`.
 
 use std::str::FromStr;
 
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::{HeaderMap, HeaderName, HeaderValue, Message};
+use async_nats::{HeaderMap, HeaderValue, Message};
 use bytes::Bytes;
-use tidings_model::{
-    Attributes, Class, Envelope, EnvelopeSubject, Origin, Position, RawEvent, headers, json,
-};
+use tidings_model::{Attributes, Class, Envelope, EnvelopeSubject, Origin, headers, json};
 use time::OffsetDateTime;
 
-use crate::writer::Resume;
+use crate::nats::set;
 
 /// An envelope as stored in `ENVELOPES`.
 #[derive(Debug, Clone)]
@@ -69,17 +67,6 @@ pub(crate) fn origin(headers: &HeaderMap) -> Option<Origin> {
     Origin::from_str(headers.get(headers::ORIGIN)?.as_str()).ok()
 }
 
-/// The resume point in the headers of an envelope or a notice.
-pub(crate) fn resume(headers: &HeaderMap) -> Option<Resume> {
-    let text = |name: &str| headers.get(name).map(HeaderValue::as_str);
-    let through = text(headers::THROUGH).and_then(|text| Position::from_str(text).ok());
-    // Includes all parts of the event.
-    let all_of = |event| Origin { event, message: u32::MAX, part: u32::MAX };
-    let after = through.map(all_of).or_else(|| origin(headers))?;
-    let held_from = text(headers::HELD_FROM).and_then(|text| text.parse().ok());
-    Some(Resume { after: Some(after), held_from, stored_at: None })
-}
-
 /// The headers of an outgoing envelope, except those for its place in the stream.
 pub(crate) fn envelope_headers(
     envelope: &Envelope,
@@ -114,30 +101,4 @@ pub(crate) fn envelope_headers(
 
 fn from_unix_seconds(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(text.parse().ok()?).ok()
-}
-
-/// Sets a header. A value with line breaks is omitted, as it would end the headers early.
-pub(crate) fn set(map: &mut HeaderMap, name: &'static str, value: impl Into<String>) {
-    let value = value.into();
-    if !value.contains(['\r', '\n']) {
-        map.insert(HeaderName::from_static(name), HeaderValue::from(value));
-    }
-}
-
-/// An event as stored in the stream.
-pub(crate) fn raw_event(
-    subject: &str,
-    headers: Option<&HeaderMap>,
-    payload: Bytes,
-    position: Position,
-    stored_at: OffsetDateTime,
-) -> RawEvent {
-    let headers = headers.map(all_headers).unwrap_or_default();
-    RawEvent { subject: subject.to_owned(), headers, payload, position, stored_at }
-}
-
-/// Every header with each of its values, in order.
-pub(crate) fn all_headers(map: &HeaderMap) -> Vec<(String, String)> {
-    let all = map.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
-    all.map(|(name, value)| (name.to_string(), value.as_str().to_owned())).collect()
 }

@@ -1,65 +1,25 @@
-//! Fences keep publications of a former writer out of `ENVELOPES`.
+//! Takes over the end of `ENVELOPES` with fences, which keep publications of a former writer out of it.
 //!
-//! A fence is an empty message on `fences.<sequence>`, published with `Nats-Expected-Last-Sequence`, so that its
-//! subject names the very sequence at which it is stored. A publication that must not follow a fence names the subject
-//! of the fence that might be stored right before it, and expects that subject to be empty. The module `writer` proves
-//! why that is enough, and why it takes [`ZONE`] consecutive fences.
-//!
-//! Readers ignore fences. Once a writer has completed its fences, they are no longer needed and are removed, with all
-//! before them: no publication can be stored any more at the sequences at which they were.
-//!
-//! After a rollback of the stream, fences may take the place of what a reader has read, and their removal looks like the
-//! removal of a message. So before a writer removes its fences, it stores a *notice*, its first message, which stays: on
-//! `fences.row.<sequence>`, it has the sequence and the time of the first fence.
+//! The module `writer` proves why fences are enough, and why it takes [`ZONE`] consecutive ones. Readers
+//! ignore them. Once a writer has completed its fences, they are no longer needed and are removed, with all before them:
+//! no publication can be stored any more at the sequences at which they were.
 
 use std::future::IntoFuture as _;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError};
-use async_nats::jetstream::stream::{RawMessageError, Stream};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use tidings_model::{ShardNumber, headers};
-use time::OffsetDateTime;
 
-use crate::convert::set;
-use crate::leader_get;
+use super::write_error::WriteError;
+use crate::nats::fences::{Row, ZONE, fence, removable, row};
+use crate::nats::{leader_get, set};
 use crate::topology::Topology;
-use crate::writer::WriteError;
 
-/// The first token of the subjects of fences in the first shard.
-const ROOT: &str = "fences";
-
-/// How many consecutive fences keep all former writers out: the maximum number of publications in flight.
-pub(crate) const ZONE: u64 = 512;
 /// How many times a writer tries to take over a busy stream before it returns an error.
 const ATTEMPTS: u32 = 32;
-
-/// The subject that matches every fence in a shard.
-pub(crate) fn any_fence(shard: ShardNumber) -> String {
-    format!("{}.>", shard.name(ROOT))
-}
-
-/// The subject of the fences that may be removed once there is a notice of them.
-fn removable(shard: ShardNumber) -> String {
-    format!("{}.*", shard.name(ROOT))
-}
-
-/// The subject of every notice of fences in a shard.
-pub(crate) fn any_row(shard: ShardNumber) -> String {
-    format!("{}.row.*", shard.name(ROOT))
-}
-
-/// The subject of the fence at this sequence.
-pub(crate) fn fence(shard: ShardNumber, sequence: u64) -> String {
-    format!("{}.{sequence}", shard.name(ROOT))
-}
-
-/// Whether a message on this subject is a fence.
-pub(crate) fn is_fence(subject: &str) -> bool {
-    subject.split('.').next().is_some_and(|root| ShardNumber::of(root, ROOT).is_some())
-}
 
 /// Takes over the end of the stream, which must still be at `last`; returns the new end. Does not disturb a writer that
 /// has written since.
@@ -113,7 +73,7 @@ async fn conclude(topology: &Topology, end: u64) -> Result<u64, WriteError> {
         rows.extend(fence.map(|fence| Row { first: fence.sequence, stored_at: fence.time }));
     }
     rows.dedup();
-    let subject = format!("{}.row.{}", topology.shard().name(ROOT), end + 1);
+    let subject = row(topology.shard(), end + 1);
     let mut map = HeaderMap::new();
     for row in rows {
         row.write(&mut map);
@@ -175,66 +135,5 @@ async fn remove_through(topology: &Topology, sequence: u64) {
             error = &error as &dyn std::error::Error,
             "cannot remove old fences; they stay until they expire"
         );
-    }
-}
-
-/// Fences in a row, as a notice tells of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Row {
-    /// The sequence of the first of them.
-    pub(crate) first: u64,
-    /// When that was stored.
-    pub(crate) stored_at: OffsetDateTime,
-}
-
-impl Row {
-    fn write(self, map: &mut HeaderMap) {
-        map.append(headers::FENCES, format!("{} {}", self.first, self.stored_at.unix_timestamp_nanos()));
-    }
-
-    /// What a notice says; nothing, if the message is none.
-    pub(crate) fn read(map: &HeaderMap) -> Vec<Self> {
-        let row = |text: &str| {
-            let (first, nanoseconds) = text.split_once(' ')?;
-            let stored_at = OffsetDateTime::from_unix_timestamp_nanos(nanoseconds.parse().ok()?).ok()?;
-            Some(Self { first: first.parse().ok()?, stored_at })
-        };
-        map.get_all(headers::FENCES).filter_map(|value| row(value.as_str())).collect()
-    }
-}
-
-/// Whether fences took this place, at which nothing lies, after what a reader knows to have been stored there at this time.
-pub(crate) async fn has_taken(
-    stream: &Stream,
-    shard: ShardNumber,
-    place: u64,
-    stored_at: OffsetDateTime,
-) -> Result<bool, RawMessageError> {
-    let notice = leader_get::next(stream, &any_row(shard), place.saturating_add(1)).await?;
-    let rows = notice.map(|notice| Row::read(&notice.headers)).unwrap_or_default();
-    Ok(rows.iter().any(|row| row.first <= place && row.stored_at > stored_at))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_notice_says_where_rows_began() {
-        let rows = [7, 519].map(|first| Row {
-            first,
-            stored_at: OffsetDateTime::UNIX_EPOCH
-                + time::Duration::nanoseconds(i64::try_from(first).unwrap()),
-        });
-        let mut map = HeaderMap::new();
-        for row in rows {
-            row.write(&mut map);
-        }
-        assert_eq!(Row::read(&map), rows);
-        for text in ["", "7", "7 x", "x 7"] {
-            let mut map = HeaderMap::new();
-            map.insert(headers::FENCES, text);
-            assert_eq!(Row::read(&map), [], "{text}");
-        }
     }
 }

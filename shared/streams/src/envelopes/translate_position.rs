@@ -13,9 +13,10 @@ use tidings_model::{
     EnvelopeSubject, Epoch, OriginOrder, PastPlacement, Place, Placement, Position, ShardNumber, Tenant,
 };
 
-use crate::convert::{origin, resume};
-use crate::leader_get;
-use crate::topology::{Extent, ExtentError, Topology, TopologyError};
+use super::resume::resume;
+use super::stored_envelope::origin;
+use crate::nats::{TopologyError, leader_get};
+use crate::topology::{Extent, ExtentError, Topology};
 
 /// Translates `position` to the current generation; `None` if it belongs to no existing stream.
 pub async fn translate_position(

@@ -9,7 +9,7 @@
 //!
 //! Every publication carries `Nats-Expected-Last-Sequence`. That alone is not enough: when a message of another
 //! publisher takes the place of publication *k*, publication *k* + 1 finds exactly the end that it expects and would be
-//! stored without *k*. Therefore a writer begins its *term* with [`fence::ZONE`](crate::fence::ZONE) consecutive
+//! stored without *k*. Therefore a writer begins its *term* with [`ZONE`](crate::nats::fences::ZONE) consecutive
 //! fences, messages whose subject names their own sequence, and waits until all of them are stored. Its first message, a
 //! notice of the fences, follows them with the expected sequence alone. Every later one, its envelopes, meant for
 //! sequence *x*, also expects that the subject of a fence at *x* - 1 is empty
@@ -67,20 +67,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{self, Poll};
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
-use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::context::PublishAckFuture;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::RawMessageErrorKind;
 use bytes::Bytes;
-use tidings_model::{Envelope, EnvelopeSubject, Origin, Place, Position, Tenant, headers};
+use tidings_model::{Envelope, Place, Tenant, headers};
 use time::OffsetDateTime;
 
-use crate::convert::{envelope_headers, resume, set};
-use crate::fence;
-use crate::leader_get;
-use crate::placements::{any_place, place_notice};
-use crate::publish::{code, is_permanent};
+use super::place_notice::place_notice;
+use super::resume::{Resume, WriteMarkers, last_resume};
+use super::stored_envelope::envelope_headers;
+use super::take_over;
+use super::write_error::WriteError;
+use crate::nats::fences::ZONE;
+use crate::nats::{fences, set};
 use crate::topology::Topology;
 
 /// Appends envelopes to the stream, in order.
@@ -156,53 +156,10 @@ impl<'e> From<&'e Envelope> for Outgoing<'e> {
     }
 }
 
-/// What an envelope states for the next writer, besides its own origin.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct WriteMarkers {
-    /// For an envelope that was held back or rebuilt, and for a notice: all envelopes of the events up to this position
-    /// were written before it, or are held back.
-    pub through: Option<Position>,
-    /// The sequence of the oldest event with an envelope held back at the time when this one was queued.
-    pub held_from: Option<u64>,
-}
-
-impl WriteMarkers {
-    fn write(self, map: &mut HeaderMap) {
-        if let Some(through) = self.through {
-            set(map, headers::THROUGH, through.to_string());
-        }
-        if let Some(held_from) = self.held_from {
-            set(map, headers::HELD_FROM, held_from.to_string());
-        }
-    }
-}
-
-/// What the stream already contains.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Resume {
-    /// Everything up to here was written or is held back; `None` if the stream is empty.
-    pub after: Option<Origin>,
-    /// The oldest event with an envelope held back.
-    pub held_from: Option<u64>,
-    /// When the message with these markers was stored.
-    pub stored_at: Option<OffsetDateTime>,
-}
-
-impl Resume {
-    /// Whether an envelope of this origin is still to be written. Origins of another epoch of `EVENTS` cannot be
-    /// compared with it.
-    #[must_use]
-    pub fn wants(&self, origin: Origin) -> bool {
-        let Some(after) = self.after else { return true };
-        after.event.epoch != origin.event.epoch
-            || (origin.event.sequence, origin.part) > (after.event.sequence, after.part)
-    }
-}
-
 impl EnvelopeWriter {
     /// The maximum number of unconfirmed publications.
     #[expect(clippy::cast_possible_truncation, reason = "a small constant")]
-    pub const MAX_PENDING: usize = fence::ZONE as usize;
+    pub const MAX_PENDING: usize = ZONE as usize;
 
     /// Opens a writer at the end of the stream, as its leader has it. Disturbs no other writer until it sends
     /// something.
@@ -216,7 +173,7 @@ impl EnvelopeWriter {
 
     /// Takes over the end of the stream from any other writer.
     pub(crate) async fn seize(topology: &Topology) -> Result<Self, WriteError> {
-        Ok(Self::at(topology, fence::seize(topology).await?, Term::Writing))
+        Ok(Self::at(topology, take_over::seize(topology).await?, Term::Writing))
     }
 
     fn at(topology: &Topology, last_sequence: u64, term: Term) -> Self {
@@ -275,11 +232,11 @@ impl EnvelopeWriter {
         mut headers: HeaderMap,
         body: Bytes,
     ) -> Result<Pending, WriteError> {
-        if self.sent - self.confirmed.load(Ordering::Relaxed) >= fence::ZONE {
+        if self.sent - self.confirmed.load(Ordering::Relaxed) >= ZONE {
             return Err(WriteError::Unconfirmed);
         }
         if self.term == Term::NotBegun && self.last_sequence > 0 {
-            self.last_sequence = fence::take_over(&self.topology, self.last_sequence).await?;
+            self.last_sequence = take_over::take_over(&self.topology, self.last_sequence).await?;
             self.term = Term::Writing;
         }
         set(&mut headers, headers::EXPECTED_LAST_SEQUENCE, self.last_sequence.to_string());
@@ -287,7 +244,7 @@ impl EnvelopeWriter {
             set(&mut headers, headers::TERM, term.to_string());
         }
         if self.term == Term::Writing {
-            let before = fence::fence(self.topology.shard(), self.last_sequence);
+            let before = fences::fence(self.topology.shard(), self.last_sequence);
             set(&mut headers, headers::EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
             set(&mut headers, headers::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, before);
         }
@@ -318,73 +275,4 @@ pub async fn remove_strays(topology: &Topology, sequences: &[u64]) -> Result<(),
         }
     }
     Ok(())
-}
-
-/// The markers of the last message, envelope or notice, that a projector wrote. Skips messages that others put into the
-/// stream: if its end were read as empty, existing envelopes would be written again.
-async fn last_resume(topology: &Topology, first_sequence: u64) -> Result<Option<Resume>, WriteError> {
-    let (envelopes, shard) = (&topology.envelopes, topology.shard());
-    let envelope = last_on(topology, &EnvelopeSubject::all(shard)).await?;
-    let notice = last_on(topology, &any_place(shard)).await?;
-    let Some(last) = envelope.into_iter().chain(notice).max_by_key(|message| message.sequence) else {
-        return Ok(None);
-    };
-    if let Some(resume) = resume(&last.headers) {
-        return Ok(Some(Resume { stored_at: Some(last.time), ..resume }));
-    }
-    let mut sequence = last.sequence;
-    tracing::warn!(sequence, "stream ENVELOPES ends with a message that no projector wrote");
-    while sequence > first_sequence {
-        sequence -= 1;
-        match envelopes.get_raw_message(sequence).await {
-            Ok(message) => {
-                if let Some(resume) = resume(&message.headers) {
-                    return Ok(Some(Resume { stored_at: Some(message.time), ..resume }));
-                }
-            }
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {}
-            Err(error) => return Err(WriteError::unavailable(error)),
-        }
-    }
-    Ok(None)
-}
-
-async fn last_on(topology: &Topology, subject: &str) -> Result<Option<StreamMessage>, WriteError> {
-    leader_get::last(&topology.envelopes, subject).await.map_err(WriteError::unavailable)
-}
-
-/// Why an envelope was not written.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// The stream does not end where this writer expects: another writer wrote, or an earlier publication was lost.
-    #[error("the stream ENVELOPES does not end where this writer left it")]
-    LostPlace,
-    /// The message was stored before, so it did not take the sequence that was meant for it. Nothing sent after it will
-    /// be stored.
-    #[error("the stream ENVELOPES holds the message already")]
-    Repeated,
-    /// More publications would be in flight than the fences cover.
-    #[error("{} publications are not confirmed yet; no more may be under way", fence::ZONE)]
-    Unconfirmed,
-    /// The stream never accepts the message, however often it is sent.
-    #[error("stream ENVELOPES does not take the message")]
-    Refused(#[source] PublishError),
-    /// NATS is slow, has no leader, or is unavailable.
-    #[error("stream ENVELOPES cannot be written now")]
-    Unavailable(#[source] async_nats::Error),
-}
-
-impl WriteError {
-    pub(crate) fn unavailable(error: impl Into<async_nats::Error>) -> Self {
-        Self::Unavailable(error.into())
-    }
-
-    pub(crate) fn from_publish(error: PublishError) -> Self {
-        match error.kind() {
-            PublishErrorKind::WrongLastSequence => Self::LostPlace,
-            _ if code(&error) == Some(ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT) => Self::LostPlace,
-            _ if is_permanent(&error) => Self::Refused(error),
-            _ => Self::unavailable(error),
-        }
-    }
 }

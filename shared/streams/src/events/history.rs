@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use tidings_model::{Position, RawEvent, Tenant};
 use time::OffsetDateTime;
 
-use crate::convert::raw_event;
-use crate::lives::Lives;
-use crate::ordered_reader::{Content, OrderedReader, Read, Selection};
-use crate::topology::{EVENTS, Topology, epoch_of};
+use super::stored_event::raw_event;
+use crate::nats::{Content, OrderedReader, Read, Selection, epoch_of};
+use crate::topology::lives::Lives;
+use crate::topology::{EVENTS, Topology};
 
 /// Reads the retained events of a tenant from `EVENTS`.
 pub struct EventHistory {

@@ -1,16 +1,15 @@
 //! Publishes an event as a producer does.
 
-use std::error::Error as _;
 use std::str::FromStr as _;
 
 use async_nats::header::ParseHeaderValueError;
+use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use tidings_model::{CloudEvent, headers};
 
-use crate::convert::set;
+use crate::nats::{is_permanent, set};
 use crate::topology::Topology;
 
 impl Topology {
@@ -100,21 +99,4 @@ impl PublishEventError {
             Self::Refused { source, .. } => is_permanent(source),
         }
     }
-}
-
-/// The error code that JetStream answered, if it did.
-pub(crate) fn code(error: &PublishError) -> Option<ErrorCode> {
-    let answer = error.source()?.downcast_ref::<jetstream::Error>()?;
-    Some(answer.error_code())
-}
-
-/// Whether NATS always refuses this message, while it may accept others. Such a message is never sent again.
-pub(crate) fn is_permanent(error: &PublishError) -> bool {
-    const PERMANENT: [ErrorCode; 3] = [
-        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM,
-        ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM,
-        ErrorCode::MESSAGE_TTL_INVALID,
-    ];
-    error.kind() == PublishErrorKind::MaxPayloadExceeded
-        || code(error).is_some_and(|code| PERMANENT.contains(&code))
 }

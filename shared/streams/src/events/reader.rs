@@ -14,39 +14,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
-use async_nats::jetstream::consumer::{
-    AckPolicy, DeliverPolicy, IntoConsumerConfig as _, PriorityPolicy, PullConsumer, pull,
-};
-use async_nats::jetstream::context::ConsumerInfoErrorKind;
+use async_nats::jetstream::consumer::{PullConsumer, pull};
 use async_nats::jetstream::message::{Acker, StreamMessage};
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use tidings_model::{Epoch, Position, RawEvent};
 
-use crate::backoff::Backoff;
-use crate::convert::raw_event;
-use crate::lives::{Known, Lives};
-use crate::outage::Outage;
-use crate::topology::{self, Topology, epoch_of};
+use super::stored_event::raw_event;
+use crate::nats::{Backoff, Outage, epoch_of};
+use crate::topology::Topology;
+use crate::topology::lives::{Known, Lives};
 
+mod consumer;
 mod found;
 mod rollback;
 
-use self::found::Found;
+pub use self::consumer::ReaderError;
 
-const GROUP: &str = "projector";
-/// A standby takes over when the active projector has not pulled for this long.
-const TAKEOVER: Duration = Duration::from_secs(3);
-/// Well below the takeover, as each pull renews the pin.
-const PULL_EXPIRY: Duration = Duration::from_secs(1);
-const HEARTBEAT: Duration = Duration::from_millis(500);
-/// An event that is not acknowledged by then is delivered again. The last events of a stopped projector wait that long;
-/// a redelivery to a slow projector is detected and costs little.
-const ACK_WAIT: Duration = Duration::from_secs(5);
-/// The reader's caller bounds what is in flight. A bound at the server would include deliveries to a stopped projector,
-/// and its successor would wait until they are delivered again.
-const NO_LIMIT: i64 = -1;
+use self::consumer::{acknowledged, open_consumer};
+use self::found::Found;
 
 /// How far the reader may run ahead of its caller.
 #[derive(Debug, Clone, Copy)]
@@ -352,58 +339,5 @@ impl EventReader {
     fn recovered(&mut self) {
         self.outage.end();
         self.backoff.succeeded();
-    }
-}
-
-/// The sequence up to which all events are acknowledged.
-async fn acknowledged(stream: &Stream, name: &str) -> Result<u64, ReaderError> {
-    match stream.consumer_info(name).await {
-        Ok(info) => Ok(info.ack_floor.stream_sequence),
-        // The consumer is created again before the next event is read.
-        Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(0),
-        Err(source) => Err(ReaderError::new(name, source)),
-    }
-}
-
-async fn open_consumer(stream: &Stream, name: &str) -> Result<PullConsumer, ReaderError> {
-    let config = pull::Config {
-        durable_name: Some(name.to_owned()),
-        description: Some("Tidings: how far the projector is".to_owned()),
-        deliver_policy: DeliverPolicy::All,
-        ack_policy: AckPolicy::All,
-        ack_wait: ACK_WAIT,
-        max_ack_pending: NO_LIMIT,
-        priority_policy: PriorityPolicy::PinnedClient,
-        priority_groups: vec![GROUP.to_owned()],
-        priority_timeout: TAKEOVER,
-        ..pull::Config::default()
-    };
-    let wanted = (&config).into_consumer_config();
-    let opened = stream.get_or_create_consumer(name, config).await;
-    let consumer = opened.map_err(|source| ReaderError::new(name, source))?;
-    // An existing consumer is not altered, only checked.
-    let found = &consumer.cached_info().config;
-    topology::consumer::check(name, &wanted, found).map_err(|source| ReaderError::new(name, source))?;
-    Ok(consumer)
-}
-
-/// The durable consumer cannot be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot open the durable consumer {name:?} of stream EVENTS")]
-pub struct ReaderError {
-    name: String,
-    #[source]
-    source: async_nats::Error,
-}
-
-impl ReaderError {
-    /// Whether the error may be transient, so that no setting has to be changed.
-    #[must_use]
-    pub fn may_pass(&self) -> bool {
-        !self.source.is::<topology::consumer::DifferentConsumer>()
-    }
-
-    fn new(name: &str, source: impl Into<async_nats::Error>) -> Self {
-        Self { name: name.to_owned(), source: source.into() }
     }
 }

@@ -18,8 +18,8 @@ use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{ConnectOptions, Event, ServerError};
 use bytes::Bytes;
 
-use crate::connect::report;
-use crate::publish::event_headers;
+use super::publish::event_headers;
+use crate::nats::report;
 
 /// An event to be written.
 #[derive(Debug, Clone)]

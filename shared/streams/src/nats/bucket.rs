@@ -13,7 +13,8 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::topology::{self, Missing, TopologyError};
+use super::ensure;
+use super::{Missing, TopologyError};
 
 /// The default of JetStream.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
@@ -92,7 +93,7 @@ impl Bucket {
     ) -> Result<Self, TopologyError> {
         let prefix = purpose.prefix();
         let wanted = Config { allow_message_ttl: true, ..purpose.config(settings) };
-        let stream = topology::open(context, wanted.clone(), missing).await?;
+        let stream = ensure::open(context, wanted.clone(), missing).await?;
         let time_to_live = time_to_live.map(|time| time.as_secs().max(1));
         let config = Arc::new(wanted);
         Ok(Self { context: context.clone(), stream: stream.into(), config, prefix, time_to_live })
@@ -100,7 +101,7 @@ impl Bucket {
 
     /// Recreates the bucket if it has disappeared. Returns whether it had.
     pub(crate) async fn restore(&self) -> Result<bool, TopologyError> {
-        topology::restore(&self.context, &self.config).await
+        ensure::restore(&self.context, &self.config).await
     }
 
     /// The subject of the key in the stream; wildcards stay wildcards.

@@ -1,13 +1,12 @@
 //! Connects to NATS.
 //!
 //! The client leaves a server that stops answering: pings detect a silent server within five seconds, and
-//! [`leave_cut_off_servers`] detects a server that answers but has lost its cluster. Servers are tried in random order,
+//! `leave_cut_off_servers` detects a server that answers but has lost its cluster. Servers are tried in random order,
 //! each with its own timeout, and the server that was just lost comes last.
 
 mod error;
 mod login;
 mod servers;
-mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +18,6 @@ use servers::Servers;
 
 pub use error::ConnectError;
 pub use login::Login;
-pub use watch::leave_cut_off_servers;
 
 /// How long the server may be silent before the client pings it. The client leaves a server that owes it three answers;
 /// any byte from the server restarts the count.

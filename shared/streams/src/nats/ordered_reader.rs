@@ -15,10 +15,7 @@ use futures_util::stream::ReadyChunks;
 use tidings_model::{Epoch, Position, ShardNumber};
 use time::OffsetDateTime;
 
-use crate::backoff::Backoff;
-use crate::end::{self, SKEW};
-use crate::fence;
-use crate::topology::epoch_of;
+use super::{Backoff, SKEW, epoch_of, fences, reaching};
 
 /// How many messages are requested at a time, and returned at most.
 const BATCH: usize = 512;
@@ -201,7 +198,7 @@ impl OrderedReader {
     /// proves nothing.
     async fn is_rolled_back(&self, stream: &Stream) -> Result<bool, async_nats::Error> {
         if stream.cached_info().state.last_sequence < self.last
-            && end::reaching(stream, self.last).await?.state.last_sequence < self.last
+            && reaching(stream, self.last).await?.state.last_sequence < self.last
         {
             return Ok(true);
         }
@@ -213,7 +210,7 @@ impl OrderedReader {
                     Some(shard) => {
                         // Fences of one row may be stored by two leaders, whose clocks differ.
                         let latest = if is_fence { stored_at + SKEW } else { stored_at };
-                        Ok(fence::has_taken(stream, shard, self.last, latest).await?)
+                        Ok(fences::has_taken(stream, shard, self.last, latest).await?)
                     }
                     None => Ok(false),
                 }
@@ -246,7 +243,7 @@ impl OrderedReader {
         }
         self.backoff.succeeded();
         (self.delivered, self.last, self.pending) = (delivered, sequence, pending);
-        self.last_read = Some(LastRead { stored_at: time, is_fence: fence::is_fence(&message.subject) });
+        self.last_read = Some(LastRead { stored_at: time, is_fence: fences::is_fence(&message.subject) });
         Some(Delivered { message, sequence, time })
     }
 

@@ -12,7 +12,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pu
 use async_nats::jetstream::stream::Stream;
 use futures_util::StreamExt as _;
 
-use crate::ordered_reader::Content;
+use super::Content;
 
 /// How many messages are requested at a time, and held at most.
 const PAGE: usize = 512;

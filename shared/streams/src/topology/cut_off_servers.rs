@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_nats::connection::State;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::topology::{EVENTS, Topology};
+use super::{EVENTS, Topology};
 
 /// How often JetStream is asked, and how long an answer may take.
 const INTERVAL: Duration = Duration::from_secs(1);

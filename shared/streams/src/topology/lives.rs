@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tidings_model::{Epoch, Position};
 use time::OffsetDateTime;
 
-use crate::record::Record;
+use crate::nats::record::Record;
 
 mod bucket;
 

@@ -6,7 +6,7 @@ use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::stream::Stream;
 use tidings_model::Epoch;
 
-use crate::lives::Lives;
+use crate::topology::lives::Lives;
 
 /// How `EVENTS` was found.
 pub(super) struct Found {

@@ -8,11 +8,13 @@ use async_nats::jetstream::stream::Stream;
 use tidings_model::{Epoch, Origin, Position};
 use time::OffsetDateTime;
 
+use super::EventReader;
+use super::consumer::{GROUP, HEARTBEAT, PULL_EXPIRY, ReaderError, open_consumer};
 use super::found::{Found, Life};
-use super::{EventReader, GROUP, HEARTBEAT, PULL_EXPIRY, ReaderError, open_consumer};
-use crate::lives::{Known, Lives};
-use crate::topology::{EVENTS, Topology, epoch_of};
-use crate::writer::Resume;
+use crate::envelopes::Resume;
+use crate::nats::epoch_of;
+use crate::topology::lives::{Known, Lives};
+use crate::topology::{EVENTS, Topology};
 
 impl EventReader {
     /// Whether this stream can hold an event at this position: it is not in a part of an earlier life that was rolled
@@ -82,7 +84,7 @@ impl View {
     /// Compares what is known with the stream.
     async fn look(self, written: Option<(Position, OffsetDateTime)>) -> Result<Found, ReaderError> {
         let Self { topology, name, mut consumer, created: before, lives: known_lives, known, cursor } = self;
-        let wrap = |source: async_nats::Error| ReaderError { name: name.clone(), source };
+        let wrap = |source: async_nats::Error| ReaderError::new(&name, source);
         let stream = topology.context.get_stream(EVENTS).await.map_err(|error| wrap(error.into()))?;
         let created = epoch_of(stream.cached_info());
         let written = written.map(|(position, at)| Known { position, at, is_exact: false });

@@ -8,18 +8,22 @@ use tidings_model::Position;
 use time::OffsetDateTime;
 
 use super::{Known, Lives};
-use crate::bucket::Bucket;
-use crate::end::{self, SKEW};
-use crate::leader_get;
-use crate::leadership::projectors;
-use crate::record;
-use crate::topology::{Topology, epoch_of};
+use crate::nats::{Bucket, Missing, Purpose, SKEW, TopologyError, epoch_of, leader_get, reaching, record};
+use crate::topology::Topology;
 
 const KEY: &str = "events";
 /// How many times a new life is written again after a conflict.
 const ATTEMPTS: u32 = 8;
 
 impl Topology {
+    /// The bucket `PROJECTORS`, created if it is missing.
+    pub(crate) async fn projectors(&self) -> Result<Bucket, TopologyError> {
+        let purpose =
+            Purpose { name: "PROJECTORS", description: "Tidings: what projectors know of each other" };
+        let kept = self.settings().bucket();
+        Box::pin(Bucket::open(self.context(), purpose, None, kept, Missing::Created)).await
+    }
+
     /// The position of the event with this sequence, by the lives that were read last.
     pub(crate) fn event_at(&self, sequence: u64) -> Position {
         self.lives.get().position(epoch_of(self.events.cached_info()), sequence)
@@ -42,7 +46,7 @@ impl Topology {
         if known.position.sequence == 0 || !is_of_this_life(&lives) || holds(stream, known).await? {
             return Ok(lives);
         }
-        let bucket = projectors(self).await?;
+        let bucket = self.projectors().await?;
         let after = last_before(stream, known.at).await?;
         for _ in 0..ATTEMPTS {
             let (stored, revision) = read_with_revision(&bucket).await?;
@@ -72,7 +76,7 @@ impl Topology {
 /// Whether the stream may still contain this event. A removed event proves nothing.
 async fn holds(stream: &Stream, known: Known) -> Result<bool, async_nats::Error> {
     let sequence = known.position.sequence;
-    if end::reaching(stream, sequence).await?.state.last_sequence < sequence {
+    if reaching(stream, sequence).await?.state.last_sequence < sequence {
         return Ok(false);
     }
     let found = leader_get::next(stream, "events.>", sequence).await?;
