@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tidings_embedded::{NatsServer, Options};
-use tidings_gateway::Identity;
+use tidings_gateway::Listening;
 use tidings_model::{Placement, ShardNumber};
 use tidings_runtime::config::{Config, Secret, SecretRule};
 use tidings_runtime::shutdown::Shutdown;
@@ -40,7 +40,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     config.gateway.drain_time.get_or_insert(Duration::ZERO);
     let drain_time = config.gateway.drain_time();
     let catalogs = catalogs::read(&config.schemas)?;
-    let identity = Identity::configured(&config.gateway).await?;
+    let identity = tidings_gateway::identity(&config.gateway).await?;
     // Before NATS starts: if the address is in use, nothing needs to be cleaned up.
     check_free(&config)?;
     let telemetry = telemetry::start(&config.telemetry, "tidings-dev")?;
@@ -102,14 +102,9 @@ async fn shards_in_use(config: &Config, topology: &Topology) -> Result<BTreeSet<
     Ok(configured.into_iter().chain(serve::shards(config)?.into_values()).chain(placed).collect())
 }
 
+/// Fails if another program has the gateway's addresses.
 fn check_free(config: &Config) -> Result<(), Failure> {
-    let admin = config.gateway.admin_listen.map(|address| ("gateway.admin_listen", address));
-    for (key, address) in [("gateway.listen", config.gateway.listen)].into_iter().chain(admin) {
-        std::net::TcpListener::bind(address)
-            .map(drop)
-            .map_err(|source| tidings_gateway::StartError::Listen { key, address, source })?;
-    }
-    Ok(())
+    Ok(Listening::bind(&config.gateway).map(drop)?)
 }
 
 /// Names the configuration key of the port, which the embedded nats-server does not know.

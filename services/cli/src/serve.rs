@@ -52,7 +52,7 @@ const FLUSH: Duration = Duration::from_secs(3);
 pub(crate) async fn gateway(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let config = configuration(file, SecretRule::Required)?;
     let catalogs = catalogs::read(&config.schemas)?;
-    let identity = Identity::configured(&config.gateway).await?;
+    let identity = tidings_gateway::identity(&config.gateway).await?;
     let telemetry = telemetry::start(&config.telemetry, "tidings-gateway")?;
     let shutdown = Shutdown::new();
     let client = connect(&connection(&config, "tidings-gateway")).await?;

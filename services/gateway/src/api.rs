@@ -5,11 +5,53 @@ mod handshake;
 mod query;
 mod request;
 mod router;
-mod stage;
 mod subprotocol;
 mod upgrade;
 mod websocket;
 
+use std::sync::Arc;
+
+use tidings_runtime::config::GatewayConfig;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
 pub(crate) use self::query::HandshakeQuery;
 pub(crate) use self::router::{Routes, router};
-pub(crate) use self::stage::{Endpoint, Stage};
+use crate::context::Context;
+use crate::shards::Shards;
+use crate::worker::handle::Workers;
+
+/// What the routes need.
+#[derive(Clone)]
+pub(crate) struct Endpoint {
+    context: Arc<Context>,
+    stage: watch::Receiver<Stage>,
+    /// The tasks that hand connections to workers.
+    upgrades: TaskTracker,
+}
+
+impl Endpoint {
+    pub(crate) fn new(context: Arc<Context>, stage: watch::Receiver<Stage>) -> Self {
+        Self { context, stage, upgrades: TaskTracker::new() }
+    }
+
+    /// The same, with connections handed to workers by these tasks.
+    pub(crate) fn with_upgrades(&self, upgrades: TaskTracker) -> Self {
+        Self { upgrades, ..self.clone() }
+    }
+
+    pub(crate) fn settings(&self) -> &GatewayConfig {
+        &self.context.settings
+    }
+}
+
+/// What a gateway is doing.
+#[derive(Clone)]
+pub(crate) enum Stage {
+    /// It loads its index; new connections wait.
+    Starting,
+    /// It serves.
+    Open(watch::Receiver<Arc<Shards>>, Workers),
+    /// It is ending: it moves its connections to other gateways and refuses new ones.
+    Draining,
+}

@@ -4,6 +4,6 @@ mod api;
 mod start;
 
 pub use self::api::error_codes;
-pub(crate) use self::api::{ApiCode, ApiError};
+pub(crate) use self::api::{ApiCode, ApiError, unread_head};
 pub use self::start::{StartError, WorkerError};
 pub(crate) use self::start::{one_line, panicked};

@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use tidings_access::{Rules, Verifier};
 use tidings_catalog::Catalogs;
+use tidings_net::Identity;
 use tidings_runtime::config::GatewayConfig;
 use tidings_runtime::shutdown::Shutdown;
 use tidings_streams::Topology;
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::users::{UserWatch, Users};
 use time::OffsetDateTime;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Routes, Stage};
+use crate::api::{Endpoint, Stage};
 use crate::audit::Audit;
 use crate::auth::{Authenticator, DisabledUsers};
 use crate::clock::Clock;
@@ -26,7 +26,7 @@ use crate::consumers::ConsumerCache;
 use crate::context::{Complaints, Context};
 use crate::error::StartError;
 use crate::limits::Limits;
-use crate::net::{Identity, Listening, serve};
+use crate::listening::Listening;
 use crate::readiness::Readiness;
 use crate::shards::{ShardManager, answer_questions, watch_readiness};
 use crate::worker::handle::{Supervisor, Workers};
@@ -64,9 +64,7 @@ pub struct Parts {
 /// A gateway that listens.
 pub struct Gateway {
     context: Arc<Context>,
-    listener: TcpListener,
-    /// Of the admin interface, where it has an address of its own.
-    admin: Option<TcpListener>,
+    listening: Listening,
     identity: Option<Identity>,
     stage: watch::Sender<Stage>,
 }
@@ -103,8 +101,7 @@ impl Gateway {
             name: parts.name,
         });
         let (identity, stage) = (parts.identity, watch::Sender::new(Stage::Starting));
-        let (listener, admin) = listening.into_listeners();
-        Self { context, listener, admin, identity, stage }
+        Self { context, listening, identity, stage }
     }
 
     /// Returns when clients are served, with `true`; or when the gateway ends before, with `false`.
@@ -116,20 +113,10 @@ impl Gateway {
     /// Serves until it is told to end; then moves every connection to other gateways over the configured time, or at once
     /// if it is urgent, saves their positions and returns. Until the last one has left, new connections are refused.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), StartError> {
-        let Self { context, listener, admin, stage, identity } = self;
+        let Self { context, listening, stage, identity } = self;
         let ended = CancellationToken::new();
-        let tls = identity.as_ref().map(Identity::acceptor);
-        let shared_address = context.settings.admin_listen == Some(context.settings.listen);
-        let routes = if shared_address { Routes::All } else { Routes::Clients };
-        let accept = |listener, routes| {
-            serve(listener, routes, tls.clone(), Arc::clone(&context), stage.subscribe(), ended.clone())
-        };
-        let http = accept(listener, routes);
-        let administration = async {
-            if let Some(listener) = admin {
-                accept(listener, Routes::Admin).await;
-            }
-        };
+        let endpoint = Endpoint::new(Arc::clone(&context), stage.subscribe());
+        let http = listening.serve(identity.as_ref(), &endpoint, &ended);
         let renewing = async {
             if let Some(identity) = identity {
                 identity.keep_current(ended.clone()).await;
@@ -141,7 +128,7 @@ impl Gateway {
             ended.cancel();
             served
         };
-        let ((), (), (), served) = tokio::join!(http, administration, renewing, engine);
+        let ((), (), served) = tokio::join!(http, renewing, engine);
         served
     }
 }

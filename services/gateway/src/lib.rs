@@ -11,7 +11,7 @@
 //! ```text
 //!   parsers                      what fuzz targets call: the pure readers, without a socket
 //!   gateway                      starts, runs, drains; ends when a worker fails
-//!   net                          listening sockets, TLS, PROXY header
+//!   listening                    the sockets for clients and administrators, and what is served on them
 //!   api                          HTTP: health, the WebSocket handshake, administration
 //!   shards                       which shard serves which tenant; the one ordered read of each shard's stream
 //!   worker                       threads that serve connections; worker/connection is one connection
@@ -22,7 +22,7 @@
 //!   auth                         from a token to a user and its grants; disabled users
 //!   replica                      the local copy of a shard's stream; where a returning consumer resumes
 //!   limits                       rates and numbers of addresses, users, tenants
-//!   readiness, http_stream, client_ip, clock, error
+//!   readiness, clock, error
 //! ```
 //!
 //! # The path of an envelope
@@ -81,15 +81,13 @@
 mod api;
 mod audit;
 mod auth;
-mod client_ip;
 mod clock;
 mod consumers;
 mod context;
 mod error;
 mod gateway;
-mod http_stream;
 mod limits;
-mod net;
+mod listening;
 pub mod parsers;
 mod readiness;
 mod replica;
@@ -99,4 +97,5 @@ mod worker;
 
 pub use error::{StartError, WorkerError, error_codes};
 pub use gateway::{Gateway, Parts};
-pub use net::{CertificateError, Identity, Listening};
+pub use listening::{Listening, identity};
+pub use tidings_net::{CertificateError, Identity};

@@ -4,9 +4,6 @@
 //! is bounded however many addresses and users there are; a count is held by a guard, so it ends with the thing that it
 //! counts; one client never uses up the limit of another.
 
-mod block;
-mod body;
-mod pending;
 mod rate;
 mod tenant;
 
@@ -16,20 +13,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tidings_catalog::Catalogs;
 use tidings_model::Tenant;
+use tidings_net::AddressBlock;
 use tidings_runtime::config::{GatewayConfig, TenantConfig};
 
-pub(crate) use self::block::Block;
-pub(crate) use self::body::{Late, TimedBody};
-pub(crate) use self::pending::{Pending, PendingConnection};
 use self::rate::{Rate, RateByKey};
 pub(crate) use self::tenant::{ConnectionPermit, MessageBudget, TenantLimits, Verdict};
 use crate::error::{ApiCode, ApiError};
 
 /// All limits of a gateway.
 pub(crate) struct Limits {
-    /// Connections that have not become WebSockets.
-    pub(crate) pending: Arc<Pending>,
-    attempts: RateByKey<Block>,
+    attempts: RateByKey<AddressBlock>,
     /// Of the tenants that had a connection.
     tenants: Mutex<HashMap<Tenant, Arc<TenantLimits>>>,
 }
@@ -44,7 +37,7 @@ impl Limits {
         }
         let rate =
             Rate::per_minute(settings.attempts_per_minute_per_address, settings.attempt_burst_per_address);
-        Self { pending: Pending::new(settings), attempts: RateByKey::new(rate), tenants: Mutex::default() }
+        Self { attempts: RateByKey::new(rate), tenants: Mutex::default() }
     }
 
     /// Counts a request with a token from this address; called before the token costs any work.

@@ -1,11 +1,8 @@
-//! The pure readers of what clients and proxies send, in a form that needs no socket. Only fuzz targets call them here.
+//! The pure readers of what clients send, in a form that needs no socket. Only fuzz targets call them here.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
-use ipnet::IpNet;
 use serde_json::{Map, Value};
 use tidings_catalog::Catalog;
 use tidings_model::Position;
@@ -15,28 +12,9 @@ use time::OffsetDateTime;
 
 use crate::api::HandshakeQuery;
 use crate::auth::Principal;
-use crate::client_ip;
 use crate::error::ApiError;
-use crate::net::proxy_protocol;
 use crate::replica::Form;
 use crate::session::{Effect, Moment, Session};
-
-/// The PROXY header that these bytes begin with: its length, and the client that it names. `None` if more bytes are
-/// needed; an error says why it is no header.
-pub fn proxy_header(bytes: &[u8]) -> Result<Option<(usize, Option<IpAddr>)>, String> {
-    let read = || {
-        let Some(length) = proxy_protocol::length(bytes)? else { return Ok(None) };
-        let Some(header) = bytes.get(..length) else { return Ok(None) };
-        Ok(Some((length, proxy_protocol::source(header)?)))
-    };
-    read().map_err(|error: proxy_protocol::HeaderError| error.to_string())
-}
-
-/// The client of a request that came from `nearest` by way of proxies, of which these are trusted.
-#[must_use]
-pub fn forwarded_client(nearest: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    client_ip::client(nearest, headers, trusted)
-}
 
 /// The parameters `device` and `since` of a handshake's query; an error is the code of the answer.
 pub fn handshake_query(query: &str) -> Result<(Option<String>, Option<Position>), &'static str> {

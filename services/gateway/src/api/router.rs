@@ -8,8 +8,7 @@ use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
-use super::stage::{Endpoint, Stage};
-use super::{admin, request, websocket};
+use super::{Endpoint, Stage, admin, request, websocket};
 use crate::error::{ApiCode, ApiError};
 
 /// What is served at an address, besides health.

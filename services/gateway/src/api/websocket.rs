@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use hyper::upgrade::OnUpgrade;
 use tidings_catalog::{Catalog, StartPolicy};
 use tidings_model::{Position, ShardNumber, Tenant};
+use tidings_net::ClientIp;
 use tidings_protocol::server::GapReason;
 use tidings_streams::consumers::{
     ConsumerName, ConsumerState, ConsumerStoreError, StoredConsumer, Subscriptions,
@@ -21,9 +22,8 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::handshake::{self, Admission};
-use super::stage::{Endpoint, Stage};
+use super::{Endpoint, Stage};
 use crate::auth::Principal;
-use crate::client_ip::ClientIp;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 use crate::replica::{Replica, ResumeError, ResumePoint};

@@ -8,8 +8,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-
-use crate::limits::Block;
+use tidings_net::AddressBlock;
 
 /// Refusals of one address that are logged in a span of time.
 const PER_ADDRESS: u64 = 60;
@@ -26,7 +25,7 @@ const REPORTED: usize = 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    refusals: HashMap<Block, Count>,
+    refusals: HashMap<AddressBlock, Count>,
     /// How many of the addresses are in each network.
     networks: HashMap<IpNet, usize>,
     /// Logged refusals beyond the assured ones.
@@ -61,7 +60,7 @@ pub(super) struct Summary {
 impl Ledger {
     /// Counts a refusal; `true` if it is to be logged.
     pub(super) fn admits(&mut self, from: IpAddr) -> bool {
-        let block = Block::from(from);
+        let block = AddressBlock::from(from);
         if !self.refusals.contains_key(&block) && !self.has_room(from) {
             self.others += 1;
             return false;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::http::request::Parts;
 use tidings_access::{Asking, Claims, Refusal, Rules, Token, TokenPlace, Transport, Verifier};
 use tidings_catalog::Catalogs;
+use tidings_net::ClientIp;
 use tidings_streams::consumers::ConsumerName;
 use tidings_streams::users::{UserName, UserNameError};
 use time::OffsetDateTime;
@@ -17,7 +18,6 @@ use tokio::sync::watch;
 
 use super::disabled_users::{DisabledUsers, UserBlock};
 use super::principal::{Administrator, Principal};
-use crate::client_ip::ClientIp;
 use crate::clock::Clock;
 use crate::error::{ApiCode, ApiError};
 use crate::limits::Limits;

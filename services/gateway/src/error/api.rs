@@ -190,7 +190,7 @@ impl ApiError {
     }
 
     /// The answer's body.
-    pub(crate) fn body(&self) -> String {
+    fn body(&self) -> String {
         json!({ "error": { "code": self.code.as_str(), "message": self.message } }).to_string() + "\n"
     }
 }
@@ -222,6 +222,21 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+/// The body of an answer to a request whose head cannot be read; `None` for any other status.
+pub(crate) fn unread_head(status: StatusCode) -> Option<String> {
+    let (code, message) = match status {
+        StatusCode::BAD_REQUEST => (ApiCode::RequestMalformed, "the request is not HTTP/1.1"),
+        StatusCode::URI_TOO_LONG => (ApiCode::UriTooLong, "the request's target has more than 65,534 bytes"),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => (
+            ApiCode::HeadersTooLarge,
+            "the request has too many headers, or too many bytes in them and in the request line \
+             (`gateway.max_headers`, `gateway.max_header_bytes`)",
+        ),
+        _ => return None,
+    };
+    Some(ApiError::new(code, message).body())
 }
 
 impl From<Refusal> for ApiError {
@@ -310,6 +325,17 @@ mod tests {
             assert_eq!((error.code().status(), error.code().as_str()), (refusal.status(), refusal.code()));
             assert_eq!(error.to_string(), refusal.to_string());
         }
+    }
+
+    #[test]
+    fn heads_that_hyper_cannot_read_are_answered_with_a_code() {
+        for (status, code) in [(400, "REQUEST_MALFORMED"), (414, "URI_TOO_LONG"), (431, "HEADERS_TOO_LARGE")]
+        {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert!(unread_head(status).unwrap().contains(code));
+            assert!(error_codes().any(|(listed, name, _)| (listed, name) == (status.as_u16(), code)));
+        }
+        assert_eq!(unread_head(StatusCode::NOT_FOUND), None);
     }
 
     #[test]

@@ -1,25 +1,17 @@
 //! Why a gateway cannot serve.
 
 use std::any::Any;
-use std::net::SocketAddr;
 
 use tidings_model::ShardNumber;
+use tidings_net::ListenError;
 use tidings_streams::{ExtentError, FollowError, PlacementError, TopologyError, may_pass};
 
 /// Why a gateway cannot serve, or not any more.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address is taken, or it is not an address of this machine.
-    #[error("cannot listen on {address}; is another program there? `{key}` says where")]
-    Listen {
-        /// The key that names the address.
-        key: &'static str,
-        /// The configured address.
-        address: SocketAddr,
-        /// The system's error.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The bucket that says where tenants' envelopes are cannot be read.
     #[error("the gateway cannot find out which streams to read")]
     Placement(#[from] PlacementError),
@@ -66,7 +58,7 @@ impl StartError {
     /// Whether a later attempt may succeed without a change of the settings.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Listen { .. } | Self::Store(_) | Self::Worker(_) | Self::WorkerFailed { .. } => false,
+            Self::Listen(_) | Self::Store(_) | Self::Worker(_) | Self::WorkerFailed { .. } => false,
             Self::Topology(error) => error.may_pass(),
             Self::Placement(error) => may_pass(error),
             Self::Extent(error) => may_pass(error),

@@ -7,8 +7,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use serde_json::Map;
 use tidings_catalog::{Catalog, Files};
-use tidings_gateway::parsers::{Conversation, forwarded_client, handshake_query, proxy_header};
+use tidings_gateway::parsers::{Conversation, handshake_query};
 use tidings_model::{Tenant, json};
+use tidings_net::{TrustedProxies, read_proxy_header};
 
 use super::text;
 use crate::Target;
@@ -113,6 +114,10 @@ pub(crate) const PROXY_HEADER: Target = Target {
     attempts: 5_000,
 };
 
+fn proxy_header(bytes: &[u8]) -> Result<Option<(usize, Option<IpAddr>)>, String> {
+    read_proxy_header(bytes).map_err(|error| error.to_string())
+}
+
 /// A header is measured before it is read, is bounded, and what follows it changes nothing. As long as it is not whole,
 /// more bytes are asked for, and once it is refused they do not help.
 fn header(input: &[u8]) {
@@ -152,16 +157,16 @@ pub(crate) const FORWARDED_FOR: Target = Target {
 /// Whatever a client writes in front, it is taken for the address that the nearest proxy has seen; and who is no trusted
 /// proxy speaks for itself alone. Each line is a header.
 fn forwarded_for(input: &[u8]) {
-    let trusted: Vec<IpNet> =
-        ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().expect("a network")).into();
-    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
+    let networks = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse::<IpNet>().expect("a network"));
+    let is_trusted = |address: IpAddr| networks.iter().any(|network| network.contains(&address));
+    let trusted = TrustedProxies::new(networks);
     let name = HeaderName::from_static("x-forwarded-for");
     let lines = input.split(|byte| *byte == b'\n').filter_map(|line| HeaderValue::from_bytes(line).ok());
     let mut headers: HeaderMap = lines.map(|line| (name.clone(), line)).collect();
     let (stranger, proxy) = ([203, 0, 113, 5].into(), [10, 0, 0, 1].into());
-    assert_eq!(forwarded_client(stranger, &headers, &trusted), stranger);
+    assert_eq!(trusted.client(stranger, &headers), stranger);
 
-    let client = forwarded_client(proxy, &headers, &trusted);
+    let client = trusted.client(proxy, &headers);
     assert!(client == client.to_canonical());
     let last = headers.get_all(&name).iter().next_back().cloned();
     if let Some(last) = last.as_ref().and_then(|last| last.to_str().ok()) {
@@ -174,7 +179,7 @@ fn forwarded_for(input: &[u8]) {
         }
     }
     headers.append(&name, HeaderValue::from_static("203.0.113.5"));
-    assert_eq!(forwarded_client(proxy, &headers, &trusted), stranger);
+    assert_eq!(trusted.client(proxy, &headers), stranger);
 }
 
 pub(crate) const QUERY: Target = Target {

@@ -11,13 +11,12 @@ use axum::http::{HeaderMap, Method};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tidings_net::{BodyLate, ClientIp};
 
 use crate::api::upgrade::has_body;
 use crate::auth::Administrator;
-use crate::client_ip::ClientIp;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
-use crate::limits::Late;
 
 /// The longest body, in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -109,7 +108,7 @@ fn wrong(error: &dyn std::error::Error) -> ApiError {
 fn unread(error: &axum::Error) -> ApiError {
     let mut cause = error.source();
     while let Some(error) = cause {
-        if error.is::<Late>() {
+        if error.is::<BodyLate>() {
             return ApiError::new(ApiCode::BodyLate, error.to_string());
         }
         cause = error.source();

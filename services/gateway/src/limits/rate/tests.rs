@@ -2,9 +2,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use governor::clock::FakeRelativeClock;
 use proptest::prelude::*;
+use tidings_net::AddressBlock;
 
 use super::*;
-use crate::limits::block::Block;
 
 type Clocked<K> = RateByKey<K, FakeRelativeClock>;
 
@@ -54,7 +54,7 @@ fn a_budget_warns_after_a_burst_and_is_spent_after_two() {
 /// Most of a day's attack in numbers; honest clients come again and again in between.
 #[test]
 fn a_million_addresses_take_bounded_memory_and_hinder_nobody() {
-    let (limit, clock) = clocked::<Block>(rate(60, 10), CAPACITY);
+    let (limit, clock) = clocked::<AddressBlock>(rate(60, 10), CAPACITY);
     let attacker = |number: u32| match number % 2 {
         0 => IpAddr::V4(Ipv4Addr::from_bits(0x0A00_0000 + number)),
         _ => IpAddr::V6(Ipv6Addr::from_bits((0x2001_0DB8 << 96) + (u128::from(number) << 64) + 1)),
@@ -73,7 +73,7 @@ fn a_million_addresses_take_bounded_memory_and_hinder_nobody() {
     assert!(tables.iter().all(|table| table.len() <= CAPACITY), "{:?}", tables.map(HashMap::len));
     let slots: usize = tables.iter().map(|table| table.capacity() / 7 * 8).sum();
     // An entry and its byte of the table's index.
-    let bytes = slots * (size_of::<(Block, Nanos)>() + 1);
+    let bytes = slots * (size_of::<(AddressBlock, Nanos)>() + 1);
     assert!(bytes < 7_000_000, "{bytes} bytes");
 }
 

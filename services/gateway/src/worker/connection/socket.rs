@@ -15,11 +15,11 @@ use hyper::upgrade::Upgraded;
 use mio::{Interest, Registry, Token};
 use rustix::net::SendFlags;
 use rustls::ServerConnection;
+use tidings_net::HttpStream;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::send_queue::Flushed;
-use crate::http_stream::HttpStream;
 use crate::worker::routing_table::ConnectionId;
 
 /// How much of what is to be sent a TLS session may hold, in bytes: one record of the greatest size (RFC

@@ -12,10 +12,19 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 fn connection(left: Duration) -> DuplexStream {
     let (ours, theirs) = duplex(4096);
     let first = Instant::now() + left;
-    let bounds = Bounds::of(&GatewayConfig { handshake_timeout: PATIENCE, ..GatewayConfig::default() });
+    let settings = Settings {
+        section: "service",
+        trusted_proxies: TrustedProxies::default(),
+        proxy_protocol: false,
+        handshake_timeout: PATIENCE,
+        response_timeout: PATIENCE,
+        max_headers: 100,
+        max_header_bytes: 1024,
+        error_body: |_| None,
+    };
     let service = service_fn(|_| async { Ok::<_, Infallible>(Response::default()) });
-    let stream = HttpStream::new(theirs, PATIENCE);
-    tokio::spawn(answer(stream, service, first, bounds, Ipv4Addr::LOCALHOST.into()));
+    let stream = HttpStream::new(theirs, PATIENCE, settings.error_body);
+    tokio::spawn(async move { answer(stream, service, first, &settings, Ipv4Addr::LOCALHOST.into()).await });
     ours
 }
 

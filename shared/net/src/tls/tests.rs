@@ -13,6 +13,11 @@ impl Folder {
         Files { certificate: self.0.path().join("tls.crt"), key: self.0.path().join("tls.key") }
     }
 
+    async fn identity(&self) -> Result<Identity, CertificateError> {
+        let Files { certificate, key } = self.files();
+        Identity::load(certificate, key).await
+    }
+
     fn write(&self, certificate: &str, key: &str) {
         std::fs::write(self.files().certificate, certificate).unwrap();
         std::fs::write(self.files().key, key).unwrap();
@@ -20,7 +25,7 @@ impl Folder {
 
     /// What is wrong with the files, with its cause and without the folder's name.
     async fn wrong(&self) -> String {
-        let Err(error) = Identity::load(self.files()).await else { return "nothing".to_owned() };
+        let Err(error) = self.identity().await else { return "nothing".to_owned() };
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
         let told = format!("{error}{}", cause.unwrap_or_default());
         told.replace(&format!("{}/", self.0.path().display()), "")
@@ -45,7 +50,7 @@ async fn what_is_wrong_is_told_with_its_file() {
     folder.write(&key, &key);
     assert_eq!(
         folder.wrong().await,
-        "tls.crt has no certificate; expected the gateway's own in PEM, and then those that vouch for it"
+        "tls.crt has no certificate; expected the service's own in PEM, and then those that vouch for it"
     );
     folder.write(&certificate, &certificate);
     assert_eq!(
@@ -66,7 +71,7 @@ async fn a_pair_is_taken_when_it_is_new_and_whole() {
     let folder = Folder::new();
     let (old, new) = (pair(), pair());
     folder.write(&old.0, &old.1);
-    let mut identity = Identity::load(folder.files()).await.unwrap();
+    let mut identity = folder.identity().await.unwrap();
     let current = identity.current.subscribe();
     let first = Arc::clone(&current.borrow());
     assert!(!identity.look().await.unwrap());

@@ -1,10 +1,11 @@
-//! The address of a client, with or without proxies in front of the gateway. Pure.
+//! The address of a client, with or without proxies in front of the service. Pure.
 //!
 //! Every proxy appends the address of its caller to `X-Forwarded-For`, and the caller may have written anything into it
 //! before. So it is read from the right, and an entry counts only if a trusted proxy wrote it: the client is the first
 //! address that is not trusted. Nothing that a client sends gives it another address.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use axum::http::{Extensions, HeaderMap, HeaderName};
 use ipnet::IpNet;
@@ -13,63 +14,99 @@ use tidings_access::Transport;
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The address of a request's client, be there proxies in between or not; an extension of each request.
+/// The address of a request's client, with or without proxies in between. The [`Server`](crate::Server) makes it an
+/// extension of each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ClientIp(IpAddr);
+pub struct ClientIp(IpAddr);
 
 impl ClientIp {
-    /// Reads it from the headers of a request that came from `nearest`.
-    pub(crate) fn read(nearest: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
-        Self(client(nearest, headers, trusted))
+    pub(crate) fn new(address: IpAddr) -> Self {
+        Self(address)
     }
 
     /// The extension of a request; all requests without one count as one client.
-    pub(crate) fn of(extensions: &Extensions) -> IpAddr {
+    #[must_use]
+    pub fn of(extensions: &Extensions) -> IpAddr {
         extensions.get().map_or(Ipv6Addr::UNSPECIFIED.into(), |Self(address)| *address)
     }
 }
 
-/// The client of a request that came from `nearest`, the other end of the connection.
-///
-/// An entry that cannot be read ends the walk: then the client is the one that wrote it.
-pub(crate) fn client(nearest: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
-    let mut entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
-    let mut client = nearest.to_canonical();
-    while is_trusted(client, trusted) {
-        match entries.next().and_then(parse) {
-            Some(address) => client = address,
-            None => break,
+/// The proxies whose headers are believed, by their networks.
+#[derive(Debug, Clone, Default)]
+pub struct TrustedProxies(Arc<[IpNet]>);
+
+impl TrustedProxies {
+    /// The proxies in these networks.
+    pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
+        Self(networks.into_iter().collect())
+    }
+
+    /// The client of a request that came from `nearest`, the other end of the connection.
+    ///
+    /// An entry that cannot be read ends the walk: then the client is the one that wrote it.
+    #[must_use]
+    pub fn client(&self, nearest: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
+        let mut entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+        let mut client = nearest.to_canonical();
+        while self.contains(client) {
+            match entries.next().and_then(parse) {
+                Some(address) => client = address,
+                None => break,
+            }
+        }
+        client
+    }
+
+    /// What the client of a request speaks that came from `nearest` without TLS, and perhaps by way of proxies.
+    ///
+    /// A proxy that is trusted says so in `X-Forwarded-Proto`. Some append and some replace; that one of them has seen TLS
+    /// is enough, since a client that lies there makes only the check of its own origin stricter.
+    pub(crate) fn transport(&self, nearest: IpAddr, headers: &HeaderMap) -> Transport {
+        if !self.contains(nearest.to_canonical()) {
+            return Transport::Unknown;
+        }
+        let lines = headers.get_all(X_FORWARDED_PROTO).iter().filter_map(|line| line.to_str().ok());
+        let named: Vec<_> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+        let is_any_of = |names: [&str; 2]| {
+            named.iter().any(|named| names.iter().any(|name| named.eq_ignore_ascii_case(name)))
+        };
+        if is_any_of(["https", "wss"]) {
+            Transport::Secured
+        } else if is_any_of(["http", "ws"]) {
+            Transport::Plain
+        } else {
+            Transport::Unknown
         }
     }
-    client
-}
 
-/// What the client of a request speaks that came from `nearest` without TLS, and perhaps by way of proxies.
-///
-/// A proxy that is trusted says so in `X-Forwarded-Proto`. Some append and some replace; that one of them has seen TLS is
-/// enough, since a client that lies there makes only the check of its own origin stricter.
-pub(crate) fn transport(nearest: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Transport {
-    if !is_trusted(nearest.to_canonical(), trusted) {
-        return Transport::Unknown;
-    }
-    let lines = headers.get_all(X_FORWARDED_PROTO).iter().filter_map(|line| line.to_str().ok());
-    let named: Vec<_> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
-    let is_any_of = |names: [&str; 2]| {
-        named.iter().any(|named| names.iter().any(|name| named.eq_ignore_ascii_case(name)))
-    };
-    if is_any_of(["https", "wss"]) {
-        Transport::Secured
-    } else if is_any_of(["http", "ws"]) {
-        Transport::Plain
-    } else {
-        Transport::Unknown
+    /// Whether `address` is one of them. It is in its shortest form, as IPv4 wherever it can be.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
     }
 }
 
-/// Whether what comes from here is believed. `address` is in its shortest form, as IPv4 wherever it can be.
-pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
-    trusted.iter().any(|network| network.contains(&address))
+/// What counts as one address: an IPv4 address, or the first 64 bits of an IPv6 address. A subscriber has all addresses
+/// that begin with them (RFC 6177).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AddressBlock(Block);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Block {
+    V4([u8; 4]),
+    V6([u16; 4]),
+}
+
+impl From<IpAddr> for AddressBlock {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => Block::V4(address.octets()),
+            IpAddr::V6(address) => {
+                let [first, second, third, fourth, ..] = address.segments();
+                Block::V6([first, second, third, fourth])
+            }
+        })
+    }
 }
 
 /// An address as proxies write it: some add a port, and then IPv6 has brackets.
@@ -93,18 +130,20 @@ mod tests {
         lines.collect()
     }
 
-    fn trusted() -> Vec<IpNet> {
-        ["10.0.0.0/8", "fd00::/8", "192.0.2.7/32"].iter().map(|network| network.parse().unwrap()).collect()
+    fn trusted() -> TrustedProxies {
+        TrustedProxies::new(
+            ["10.0.0.0/8", "fd00::/8", "192.0.2.7/32"].map(|network| network.parse().unwrap()),
+        )
     }
 
     #[track_caller]
     fn check(nearest: &str, lines: &[&str], expect: &str) {
-        let client = client(nearest.parse().unwrap(), &headers(lines), &trusted());
+        let client = trusted().client(nearest.parse().unwrap(), &headers(lines));
         assert_eq!(client.to_string(), expect, "{nearest} {lines:?}");
     }
 
     #[test]
-    fn the_client_is_the_first_who_is_not_trusted() {
+    fn the_client_is_the_first_that_is_not_trusted() {
         check("203.0.113.5", &[], "203.0.113.5");
         check("203.0.113.5", &["198.51.100.1"], "203.0.113.5");
         check("10.0.0.1", &[], "10.0.0.1");
@@ -114,6 +153,21 @@ mod tests {
         check("::ffff:10.0.0.1", &["::ffff:198.51.100.1"], "198.51.100.1");
         // All of them are proxies of one's own.
         check("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3");
+    }
+
+    #[test]
+    fn what_one_subscriber_has_is_one_address() {
+        for (one, other, same) in [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", true),
+            ("2001:db8:1:2::1", "2001:db8:1:3::1", false),
+            ("0.0.0.0", "::1", false),
+        ] {
+            let block = |text: &str| AddressBlock::from(text.parse::<IpAddr>().unwrap());
+            assert_eq!(block(one) == block(other), same, "{one} {other}");
+        }
     }
 
     #[test]
@@ -135,7 +189,7 @@ mod tests {
     fn what_a_client_speaks_is_said_by_a_trusted_proxy() {
         let check = |nearest: &str, lines: &[&str], expected: Transport| {
             let lines = lines.iter().map(|line| (X_FORWARDED_PROTO, HeaderValue::from_str(line).unwrap()));
-            let found = transport(nearest.parse().unwrap(), &lines.collect(), &trusted());
+            let found = trusted().transport(nearest.parse().unwrap(), &lines.collect());
             assert_eq!(found, expected);
         };
         check("203.0.113.5", &["http"], Transport::Unknown);
@@ -170,16 +224,16 @@ mod tests {
             lines.push(client_address.to_string());
             lines.extend(proxies);
             let lines: Vec<_> = lines.iter().map(String::as_str).collect();
-            let found = client(nearest.parse().unwrap(), &headers(&lines), &trusted());
+            let found = trusted().client(nearest.parse().unwrap(), &headers(&lines));
             prop_assert_eq!(found, client_address);
         }
 
         #[test]
         fn all_who_are_passed_over_are_trusted(nearest in address(), hops in prop::collection::vec(address(), 0..6)) {
             let line = hops.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let found = client(nearest, &headers(&[&line]), &trusted());
+            let found = trusted().client(nearest, &headers(&[&line]));
             let chain: Vec<_> = hops.iter().copied().chain([nearest]).collect();
-            let first = chain.iter().rposition(|hop| !is_trusted(*hop, &trusted())).unwrap_or(0);
+            let first = chain.iter().rposition(|hop| !trusted().contains(*hop)).unwrap_or(0);
             prop_assert_eq!(found, chain[first]);
         }
 
@@ -187,8 +241,8 @@ mod tests {
         fn any_bytes_are_read(nearest in address(), line in prop::collection::vec(32u8..=255, 0..60)) {
             let Ok(line) = HeaderValue::from_bytes(&line) else { return Ok(()) };
             let headers = HeaderMap::from_iter([(X_FORWARDED_FOR, line)]);
-            let found = client(nearest, &headers, &trusted());
-            prop_assert!(is_trusted(nearest, &trusted()) || found == nearest);
+            let found = trusted().client(nearest, &headers);
+            prop_assert!(trusted().contains(nearest) || found == nearest);
         }
     }
 }

@@ -5,9 +5,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn pending(per_address: usize, all: usize) -> Arc<Pending> {
-    let [pending_per_address, pending_connections] =
-        [per_address, all].map(|number| std::num::NonZeroUsize::new(number).unwrap());
-    Pending::new(&GatewayConfig { pending_per_address, pending_connections, ..GatewayConfig::default() })
+    let [per_address, all] = [per_address, all].map(|number| NonZeroUsize::new(number).unwrap());
+    Pending::new(PendingLimits { per_address, all })
 }
 
 fn address(number: u32) -> IpAddr {

@@ -17,7 +17,6 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{Error as TlsError, InconsistentKeys, ServerConfig};
-use tidings_runtime::config::GatewayConfig;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// The certificate of a gateway and its private key.
+/// The certificate of a service and its private key.
 pub struct Identity {
     files: Files,
     /// What the files held when they were last looked at; `None` if they could not be read.
@@ -35,15 +34,9 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Reads the files that the settings name; `None` if they name none, and the gateway does not speak TLS.
-    pub async fn configured(settings: &GatewayConfig) -> Result<Option<Self>, CertificateError> {
-        match (settings.tls_certificate.clone(), settings.tls_key.clone()) {
-            (Some(certificate), Some(key)) => Self::load(Files { certificate, key }).await.map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    async fn load(files: Files) -> Result<Self, CertificateError> {
+    /// Reads the certificate's chain and its private key, both PEM.
+    pub async fn load(certificate: PathBuf, key: PathBuf) -> Result<Self, CertificateError> {
+        let files = Files { certificate, key };
         let contents = files.read().await?;
         let current = watch::Sender::new(Arc::new(files.pair(&contents)?));
         let acceptor = acceptor(current.subscribe()).map_err(CertificateError::Setup)?;
@@ -54,8 +47,8 @@ impl Identity {
         self.acceptor.clone()
     }
 
-    /// Looks at the files until cancelled.
-    pub(crate) async fn keep_current(mut self, cancelled: CancellationToken) {
+    /// Looks at the files until cancelled, and uses a renewed pair for the connections that come next.
+    pub async fn keep_current(mut self, cancelled: CancellationToken) {
         let certificate = self.files.certificate.display().to_string();
         while cancelled.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
             match self.look().await {
@@ -190,7 +183,7 @@ pub enum CertificateError {
     },
     /// There is no certificate in the certificate's file.
     #[error(
-        "{} has no certificate; expected the gateway's own in PEM, and then those that vouch for it",
+        "{} has no certificate; expected the service's own in PEM, and then those that vouch for it",
         path.display()
     )]
     NoCertificate {

@@ -1,4 +1,4 @@
-//! Connections that have not become WebSockets: how many there may be, and which one is displaced.
+//! Connections that serve HTTP, and have not become WebSockets: how many there may be, and which one is displaced.
 //!
 //! An address may have so many of them, and all together a bound. At the bound a new connection still finds room unless
 //! its own address is among those that hold most: the newest connection of the busiest address is displaced. Where no
@@ -7,17 +7,25 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tidings_runtime::config::GatewayConfig;
 use tokio_util::sync::CancellationToken;
 
-use super::Block;
+use crate::client_ip::AddressBlock;
 
-/// The connections of a gateway that have not become WebSockets.
+/// How many connections may wait for a request, or be answered.
+#[derive(Debug, Clone, Copy)]
+pub struct PendingLimits {
+    /// Of one address.
+    pub per_address: NonZeroUsize,
+    /// Of all addresses.
+    pub all: NonZeroUsize,
+}
+
+/// The connections of a listener that have not become WebSockets.
 pub(crate) struct Pending {
-    per_address: usize,
-    all: usize,
+    limits: PendingLimits,
     waiting: Mutex<Waiting>,
 }
 
@@ -25,27 +33,26 @@ pub(crate) struct Pending {
 struct Waiting {
     last_id: u64,
     /// Ascending by age.
-    connections: BTreeMap<u64, (Block, CancellationToken)>,
-    by_address: HashMap<Block, BTreeSet<u64>>,
+    connections: BTreeMap<u64, (AddressBlock, CancellationToken)>,
+    by_address: HashMap<AddressBlock, BTreeSet<u64>>,
     /// Every address with how many it has.
-    busiest: BTreeSet<(usize, Block)>,
+    busiest: BTreeSet<(usize, AddressBlock)>,
 }
 
 impl Pending {
-    pub(crate) fn new(settings: &GatewayConfig) -> Arc<Self> {
-        let (per_address, all) = (settings.pending_per_address.get(), settings.pending_connections.get());
-        Arc::new(Self { per_address, all, waiting: Mutex::default() })
+    pub(crate) fn new(limits: PendingLimits) -> Arc<Self> {
+        Arc::new(Self { limits, waiting: Mutex::default() })
     }
 
     /// A connection was accepted; `None` if there is no room for it.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<PendingConnection> {
-        let block = Block::from(address);
+        let block = AddressBlock::from(address);
         let mut waiting = self.waiting();
         let held = waiting.by_address.get(&block).map_or(0, BTreeSet::len);
-        if held >= self.per_address {
+        if held >= self.limits.per_address.get() {
             return None;
         }
-        if waiting.connections.len() >= self.all {
+        if waiting.connections.len() >= self.limits.all.get() {
             waiting.displace(held)?.cancel();
         }
         let (id, displaced) = waiting.add(block);
@@ -71,7 +78,7 @@ impl Waiting {
         self.remove(id)
     }
 
-    fn add(&mut self, block: Block) -> (u64, CancellationToken) {
+    fn add(&mut self, block: AddressBlock) -> (u64, CancellationToken) {
         self.last_id += 1;
         let displaced = CancellationToken::new();
         self.connections.insert(self.last_id, (block, displaced.clone()));

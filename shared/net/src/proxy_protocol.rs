@@ -22,7 +22,7 @@ const LONGEST: usize = 2 * 1024;
 
 /// Takes the header from a connection that has just been accepted. `None` if the sender speaks for itself, as
 /// for its checks of health.
-pub(super) async fn take(stream: &mut TcpStream) -> Result<Option<IpAddr>, HeaderError> {
+pub(crate) async fn take(stream: &mut TcpStream) -> Result<Option<IpAddr>, HeaderError> {
     let mut header = vec![0; LONGEST];
     let mut taken = 0;
     loop {
@@ -44,19 +44,33 @@ pub(super) async fn take(stream: &mut TcpStream) -> Result<Option<IpAddr>, Heade
 
 /// Why there is no header.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum HeaderError {
+pub enum HeaderError {
+    /// The bytes are something else.
     #[error("expected a PROXY header of version 1 or 2, got something else")]
     Absent,
+    /// It has more bytes than are read.
     #[error("expected a PROXY header of at most {LONGEST} bytes, got a longer one")]
     TooLong,
+    /// It begins like one.
     #[error("the PROXY header cannot be read: {reason}")]
-    Malformed { reason: String },
+    Malformed {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The connection ended.
     #[error("the connection ended before its PROXY header")]
     Ended(#[from] io::Error),
 }
 
+/// The header that these bytes begin with: its length, and the client that it names. `None` if more bytes are needed.
+pub fn read(bytes: &[u8]) -> Result<Option<(usize, Option<IpAddr>)>, HeaderError> {
+    let Some(length) = length(bytes)? else { return Ok(None) };
+    let Some(header) = bytes.get(..length) else { return Ok(None) };
+    Ok(Some((length, source(header)?)))
+}
+
 /// How long the header is that begins like this; `None` if that cannot be said yet. At most [`LONGEST`].
-pub(crate) fn length(beginning: &[u8]) -> Result<Option<usize>, HeaderError> {
+fn length(beginning: &[u8]) -> Result<Option<usize>, HeaderError> {
     let agrees = |signature: &[u8]| beginning.iter().zip(signature).all(|(one, other)| one == other);
     if agrees(V1_SIGNATURE) {
         let end = beginning.iter().take(V1_LONGEST).position(|byte| *byte == b'\n');
@@ -77,7 +91,7 @@ pub(crate) fn length(beginning: &[u8]) -> Result<Option<usize>, HeaderError> {
 }
 
 /// The client that a whole header names.
-pub(crate) fn source(header: &[u8]) -> Result<Option<IpAddr>, HeaderError> {
+fn source(header: &[u8]) -> Result<Option<IpAddr>, HeaderError> {
     let malformed = |error: &dyn std::error::Error| HeaderError::Malformed { reason: error.to_string() };
     let source = match HeaderResult::parse(header) {
         HeaderResult::V1(parsed) => match parsed.map_err(|error| malformed(&error))?.addresses {

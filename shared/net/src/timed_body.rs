@@ -22,10 +22,10 @@ impl<B: Body> TimedBody<B> {
     }
 }
 
-/// Half of a body is no body.
+/// The error of a body that did not come to its end in time; half of a body is no body.
 #[derive(Debug, thiserror::Error)]
 #[error("the body did not come to its end in time")]
-pub(crate) struct Late;
+pub struct BodyLate;
 
 impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for TimedBody<B> {
     type Data = Bytes;
@@ -39,7 +39,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for TimedBody<B>
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         match &mut self.late {
-            Some(late) => late.as_mut().poll(context).map(|()| Some(Err(Late.into()))),
+            Some(late) => late.as_mut().poll(context).map(|()| Some(Err(BodyLate.into()))),
             None => Poll::Pending,
         }
     }

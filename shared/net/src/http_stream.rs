@@ -1,5 +1,5 @@
 //! The stream under HTTP: a client that does not read its answers does not hold them for ever, and every error has the
-//! same form.
+//! service's form.
 //!
 //! Only the time counts that passes while the client takes nothing, so a long answer that is made slowly is no reason to
 //! end a connection. Heads that cannot be read are answered by hyper itself, without a body and without a way to give
@@ -10,20 +10,23 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use bytes::{Buf as _, Bytes};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::error::{ApiCode, ApiError};
-
 /// What a client has the whole time for.
 const SHARE: usize = 64 * 1024;
 
-/// A socket, with TLS or without.
-pub(crate) struct HttpStream<S> {
+/// Gives the JSON body of an answer with this status to a request whose head cannot be read, if it is to have one.
+pub(crate) type ErrorBody = fn(StatusCode) -> Option<String>;
+
+/// A socket, with TLS or without, as hyper has it: what an upgraded connection is taken out of.
+pub struct HttpStream<S> {
     io: TokioIo<S>,
+    error_body: ErrorBody,
     /// How long a client may take for each [`SHARE`].
     patience: Duration,
     /// What is left of it.
@@ -41,13 +44,13 @@ struct Waiting {
 }
 
 impl<S> HttpStream<S> {
-    pub(crate) fn new(stream: S, patience: Duration) -> Self {
+    pub(crate) fn new(stream: S, patience: Duration, error_body: ErrorBody) -> Self {
         let (left, taken) = (patience, 0);
-        Self { io: TokioIo::new(stream), patience, left, taken, waiting: None, replacement: None }
+        Self { io: TokioIo::new(stream), error_body, patience, left, taken, waiting: None, replacement: None }
     }
 
     /// The stream, whose time is not bounded any more.
-    pub(crate) fn into_inner(self) -> S {
+    pub fn into_inner(self) -> S {
         self.io.into_inner()
     }
 
@@ -101,7 +104,7 @@ impl<S: AsyncWrite + Unpin> Write for HttpStream<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         if self.replacement.is_none() {
-            self.replacement = replacement_of(bytes);
+            self.replacement = replacement_of(bytes, self.error_body);
         }
         while let Some(mut rest) = self.replacement.take() {
             if rest.is_empty() {
@@ -128,35 +131,19 @@ impl<S: AsyncWrite + Unpin> Write for HttpStream<S> {
     }
 }
 
-/// What is sent instead of an answer that hyper gives by itself; all of the gateway's own have a body.
-fn replacement_of(answer: &[u8]) -> Option<Bytes> {
+/// What is sent instead of an answer that hyper gives by itself; all of the service's own have a body.
+fn replacement_of(answer: &[u8], error_body: ErrorBody) -> Option<Bytes> {
     let head = answer.strip_prefix(b"HTTP/1.1 ")?.strip_suffix(b"\r\n\r\n")?;
-    let status: u16 = std::str::from_utf8(head.get(..3)?).ok()?.parse().ok()?;
+    let status = StatusCode::from_bytes(head.get(..3)?).ok()?;
     let is_without_body =
         head.split(|byte| *byte == b'\n').any(|line| line.trim_ascii() == b"content-length: 0");
-    let error = unread_head(status).filter(|_| is_without_body)?;
-    let (status, body) = (error.code().status(), error.body());
+    let body = error_body(status).filter(|_| is_without_body)?;
     let answer = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncache-control: no-store\r\nconnection: close\r\n\
          content-length: {}\r\n\r\n{body}",
         body.len()
     );
     Some(answer.into())
-}
-
-/// Why hyper could not read a request's head; `None` for any other status.
-fn unread_head(status: u16) -> Option<ApiError> {
-    let (code, message) = match status {
-        400 => (ApiCode::RequestMalformed, "the request is not HTTP/1.1"),
-        414 => (ApiCode::UriTooLong, "the request's target has more than 65,534 bytes"),
-        431 => (
-            ApiCode::HeadersTooLarge,
-            "the request has too many headers, or too many bytes in them and in the request line \
-             (`gateway.max_headers`, `gateway.max_header_bytes`)",
-        ),
-        _ => return None,
-    };
-    Some(ApiError::new(code, message))
 }
 
 #[cfg(test)]
@@ -169,6 +156,11 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
+    fn error_body(status: StatusCode) -> Option<String> {
+        (status == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+            .then(|| "{\"error\":\"too large\"}".to_owned())
+    }
+
     async fn write(transport: &mut HttpStream<DuplexStream>, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let written = poll_fn(|context| Pin::new(&mut *transport).poll_write(context, bytes)).await?;
@@ -180,7 +172,7 @@ mod tests {
     /// Has a client read an answer of this length, so many bytes after each pause; whether it gets all of it.
     async fn is_received(length: usize, portion: usize, pause: Duration) -> bool {
         let (near, mut far) = duplex(1024);
-        let mut transport = HttpStream::new(near, PATIENCE);
+        let mut transport = HttpStream::new(near, PATIENCE, error_body);
         let reading = tokio::spawn(async move {
             let mut buffer = vec![0; portion];
             while far.read_exact(&mut buffer).await.is_ok() {
@@ -206,9 +198,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn time_that_the_gateway_takes_is_not_the_client_s() {
+    async fn time_that_the_service_takes_is_not_the_client_s() {
         let (near, mut far) = duplex(1024);
-        let mut transport = HttpStream::new(near, PATIENCE);
+        let mut transport = HttpStream::new(near, PATIENCE, error_body);
         for _ in 0..10 {
             write(&mut transport, &[0; 1000]).await.unwrap();
             far.read_exact(&mut [0; 1000]).await.unwrap();
@@ -227,7 +219,7 @@ mod tests {
         ];
         // Less room than the answer needs.
         let (near, mut far) = duplex(16);
-        let mut transport = HttpStream::new(near, PATIENCE);
+        let mut transport = HttpStream::new(near, PATIENCE, error_body);
         let writing = async {
             write(&mut transport, bare).await.unwrap();
             for answer in own {
@@ -243,6 +235,6 @@ mod tests {
         let first = std::str::from_utf8(first).unwrap();
         let (head, body) = first.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("content-length: {}", body.len())), "{first}");
-        assert!(body.contains("HEADERS_TOO_LARGE"), "{first}");
+        assert_eq!(body, "{\"error\":\"too large\"}");
     }
 }
