@@ -86,6 +86,8 @@ async fn nothing_that_others_chose_is_obeyed() {
     terminal.run(&[&of(&["users", "disable", "--reason"], &[])[..3], &[USER], &user].concat()).await;
     let shown: Value = serde_json::from_str(&terminal.run(&of(&["users", "show"], &[])).await).unwrap();
     assert_eq!(shown["disabled"]["reason"], USER);
+    // Before the user is enabled again: the gateway looks at changes once a tick, and sees the last one of a tick only.
+    assert_eq!(client.close_code(BOUND).await, Some(4503));
     for verb in ["disable", "enable", "revoke", "purge", "purge", "enable"] {
         terminal.finish(&of(&["users", verb], &[])).await;
     }

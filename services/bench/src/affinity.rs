@@ -3,7 +3,7 @@
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// The core of the measured process, and the cores of the rest.
 #[derive(Clone, Copy)]

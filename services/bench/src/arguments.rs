@@ -1,9 +1,10 @@
 //! The command line: what is measured, and at which size.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::report::Output;
 
 /// Measures Tidings on this machine.
 #[derive(Debug, Parser)]
@@ -13,17 +14,6 @@ pub(crate) struct Arguments {
     pub(crate) output: Output,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// Where the figures are written besides standard output.
-#[derive(Debug, Args)]
-pub(crate) struct Output {
-    /// Write the figures to this file as JSON
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
-    /// Draw them into this file, a plot for each table
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) svg: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -11,8 +11,8 @@ use std::time::Instant;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
-use crate::Failure;
 use crate::client::{Heard, TEXT, acknowledgement, heard, whole_frame};
+use crate::failure::Failure;
 
 const SCRATCH: usize = 64 * 1024;
 /// The number of sockets that the system reports at once.

@@ -13,7 +13,7 @@ use tidings_protocol::server::SUBPROTOCOL;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 pub(crate) const TEXT: u8 = 0x81;
 const PING: u8 = 0x89;

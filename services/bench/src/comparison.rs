@@ -21,9 +21,9 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header::SEC_
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_util::task::TaskTracker;
 
-use crate::Failure;
 use crate::arguments::{ComparisonOptions, Source};
 use crate::deployment::SECRET;
+use crate::failure::Failure;
 use crate::per_user;
 
 /// What all connections share.

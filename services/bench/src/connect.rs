@@ -10,13 +10,13 @@ use tidings_access::{
     Algorithm, Issuer, Keys, Policy, SigningSecret, Tenancy, Token, Verifier, VerifyingKey,
 };
 
-use crate::Failure;
 use crate::arguments::ConnectOptions;
 use crate::client::{Returned, Returning, return_all};
 use crate::deployment::{Deployment, SECRET, claims, token};
-use crate::plot::Plot;
+use crate::failure::Failure;
 use crate::population::user;
 use crate::process::Running;
+use crate::report::Plot;
 use crate::report::{Report, Section, each, median, milliseconds, number, progress, quantile, rate, spread};
 use crate::usage::{Stopwatch, processor_time, thread_time};
 

@@ -15,7 +15,7 @@ use tidings_streams::{ConnectSettings, Login, Settings, TlsFiles, Topology, conn
 use time::OffsetDateTime;
 use tokio::process::Command;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::process::{Process, Running, beside, free_address};
 
 /// The tenant of all users.

@@ -11,8 +11,8 @@ mod stalled;
 
 use clap::{Args, ValueEnum};
 
-use crate::Failure;
 use crate::affinity::Cores;
+use crate::failure::Failure;
 use crate::report::Report;
 
 /// A part of `fanout`.

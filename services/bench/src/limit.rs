@@ -12,8 +12,8 @@ use tidings_protocol::framing::text_with_sequence;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::ChildStdin;
 
-use crate::Failure;
 use crate::audience::Audience;
+use crate::failure::Failure;
 use crate::population::body;
 use crate::process::{Process, own};
 use crate::usage::Stopwatch;

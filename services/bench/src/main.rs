@@ -17,11 +17,11 @@ mod client;
 mod comparison;
 mod connect;
 mod deployment;
+mod failure;
 mod fanout;
 mod limit;
 mod offline;
 mod per_user;
-mod plot;
 mod population;
 mod process;
 mod projector;
@@ -38,10 +38,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::arguments::{Arguments, Benchmark, Command, Program};
+use self::failure::{Failure, fail};
 use self::report::{Report, progress};
-
-/// Why a benchmark failed.
-pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let Arguments { output, command } = Arguments::parse();
@@ -125,13 +123,6 @@ async fn interrupted() -> Result<(), Failure> {
         _ = terminated.recv() => {}
     }
     Err("interrupted".into())
-}
-
-fn fail(failure: &(dyn std::error::Error + 'static)) -> ExitCode {
-    let causes = std::iter::successors(Some(failure), |error| (*error).source());
-    let line: Vec<String> = causes.map(ToString::to_string).collect();
-    eprintln!("tidings-bench: {}", line.join(": "));
-    ExitCode::FAILURE
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ mod reading;
 mod returning;
 mod start;
 
-use crate::Failure;
 use crate::arguments::{OfflineOptions, Part};
+use crate::failure::Failure;
 use crate::report::Report;
 
 /// Runs the selected parts.

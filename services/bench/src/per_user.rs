@@ -9,9 +9,9 @@ use async_nats::jetstream::{self, Message};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tidings_model::{EnvelopeSubject, Place};
 
-use crate::Failure;
 use crate::arguments::Source;
 use crate::deployment::tenant;
+use crate::failure::Failure;
 use crate::population::{addresses, user};
 
 const STREAM: &str = "ENVELOPES";

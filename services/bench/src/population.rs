@@ -11,8 +11,8 @@ use tidings_streams::EnvelopeWriter;
 use tidings_streams::consumers::{Change, ConsumerName, ConsumerStore as _, Presence};
 use time::OffsetDateTime;
 
-use crate::Failure;
 use crate::deployment::{Deployment, TENANT, tenant};
+use crate::failure::Failure;
 
 /// The number of publications in flight: the projector's default.
 pub(crate) const IN_FLIGHT: usize = 1024;

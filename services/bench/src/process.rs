@@ -10,7 +10,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdin, Command};
 
-use crate::{Failure, affinity};
+use crate::affinity;
+use crate::failure::Failure;
 
 /// How long a process may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(300);

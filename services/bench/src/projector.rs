@@ -9,8 +9,8 @@ mod rebuild;
 mod replicas;
 mod takeover;
 
-use crate::Failure;
 use crate::arguments::{ClusterOptions, ProjectorOptions};
+use crate::failure::Failure;
 use crate::report::Report;
 
 /// Runs the benchmark.

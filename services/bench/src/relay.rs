@@ -13,9 +13,9 @@ use tidings_model::{Address, Envelope, Place, headers};
 use tidings_streams::{EnvelopeWriter, Topology};
 use time::OffsetDateTime;
 
-use crate::Failure;
 use crate::arguments::RelayOptions;
 use crate::deployment::{TOPIC, settings};
+use crate::failure::Failure;
 use crate::population::{IN_FLIGHT, body, envelope, envelope_subject, user};
 
 /// The number of events requested at once, as the projector does.

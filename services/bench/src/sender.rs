@@ -9,8 +9,8 @@ use async_nats::jetstream::consumer::{AckPolicy, pull};
 use futures_util::StreamExt as _;
 use tidings_protocol::framing::text_with_sequence;
 
-use crate::Failure;
 use crate::arguments::SenderOptions;
+use crate::failure::Failure;
 use crate::limit::accept;
 
 /// The consumer exists before the clients connect, and must not expire meanwhile.

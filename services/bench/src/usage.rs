@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Processor time of a process since it began.
 pub(crate) fn processor_time(pid: u32) -> Result<Duration, Failure> {

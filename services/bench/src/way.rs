@@ -8,10 +8,10 @@
 mod scene;
 
 use self::scene::{Scene, Way};
-use crate::Failure;
 use crate::arguments::WayOptions;
+use crate::failure::Failure;
 use crate::limit::Limit;
-use crate::plot::Plot;
+use crate::report::Plot;
 use crate::report::{
     Report, Section, Subject, each, median, milliseconds, number, progress, quantile, spread,
 };

@@ -10,8 +10,9 @@ use tidings_streams::connections::{ConnectionList, ConnectionReport, Operation, 
 use tidings_streams::{Client, connect};
 
 use crate::arguments::ConnectionCommand;
-use crate::failure::{Failure, report};
+use crate::failure::Failure;
 use crate::output::{Table, announce, print, print_json, rfc3339};
+use crate::report::report;
 use crate::users::operator;
 use crate::{known, serve};
 

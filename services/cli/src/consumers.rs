@@ -13,7 +13,7 @@ use tidings_streams::consumers::{
 };
 
 use crate::arguments::{ConsumerCommand, ConsumerSelector};
-use crate::failure::{self, Failure};
+use crate::failure::Failure;
 use crate::output::{Table, announce, print_json, print_pretty_json, rfc3339};
 use crate::suggestion::missing;
 use crate::{known, serve};
@@ -119,7 +119,7 @@ impl Consumers<'_> {
         while let Some(consumer) = found.next().await {
             let (name, stored) = match consumer {
                 Err(error @ ConsumerStoreError::Damaged { .. }) => {
-                    failure::report(&error);
+                    crate::report::report(&error);
                     unreadable += 1;
                     continue;
                 }

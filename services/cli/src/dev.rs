@@ -19,9 +19,10 @@ use tidings_streams::Topology;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{DevOptions, Nodes};
-use crate::failure::{Failure, report};
+use crate::failure::Failure;
 use crate::output::print_text;
 use crate::reload::{self, Reason};
+use crate::report::report;
 use crate::{catalogs, serve, token};
 
 /// Starts a nats-server, projector and gateway, and ends all of them together.

@@ -1,22 +1,9 @@
-//! Prints a command's failure: one line, from the attempted action to the cause.
+//! A command's failure as one line, from the attempted action to the cause.
 
 use std::error::Error;
 
-use tidings_runtime::config::ConfigErrors;
-
-use crate::catalogs::CatalogsError;
-use crate::output::remark;
-
 /// Why a command failed.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
-
-/// Writes the error and its sources to standard error.
-pub(crate) fn report(failure: &(dyn Error + 'static)) {
-    // These errors list problems in files. In any other error, a line break comes from untrusted text.
-    let is_list = failure.is::<ConfigErrors>() || failure.is::<CatalogsError>();
-    let text = line(failure);
-    if is_list { remark(text.lines()) } else { remark([&*text]) }
-}
 
 /// Formats the error and its sources. Some libraries' errors end with the text of their source, which is not
 /// repeated.

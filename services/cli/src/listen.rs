@@ -2,6 +2,7 @@
 //! reconnects if the close code allows it, and continues after the last printed message.
 
 mod dial;
+mod interruption;
 mod message;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use self::dial::{Dial, FRESH_TOKEN, Socket};
+use self::interruption::Interruption;
 use self::message::Received;
 use crate::arguments::ListenOptions;
 use crate::failure::Failure;
@@ -67,19 +69,6 @@ pub(crate) async fn run(file: Option<&Path>, options: &ListenOptions) -> Result<
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Why the connection was lost, if another attempt makes sense.
-struct Interruption {
-    what: String,
-    /// The minimum wait before the next attempt.
-    after: Option<Duration>,
-}
-
-impl Interruption {
-    fn new(what: String) -> Self {
-        Self { what, after: None }
-    }
 }
 
 /// How tungstenite reports a code that it does not know, such as 1014 from a proxy, whose gateway may return.

@@ -16,6 +16,7 @@ mod projector;
 mod publish;
 mod rejected;
 mod reload;
+mod report;
 mod serve;
 mod suggestion;
 mod token;
@@ -26,8 +27,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use self::arguments::{Arguments, Command};
-use self::failure::{Failure, report};
+use self::failure::Failure;
 use self::output::ReaderGone;
+use self::report::report;
 
 /// One thread sets up a gateway's connections and another keeps them, so short-lived memory lies between long-lived
 /// memory. With that pattern, glibc's allocator holds about twice as much as is in use.

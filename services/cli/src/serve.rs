@@ -33,10 +33,11 @@ use uuid::Uuid;
 
 use crate::arguments::OWN_VARIABLES;
 use crate::catalogs;
-use crate::failure::{Failure, line, report};
+use crate::failure::{Failure, line};
 use crate::issuers;
 use crate::open_files;
 use crate::reload::{self, Reason};
+use crate::report::report;
 
 /// How long the tasks may take to end, in addition to the time for moving clients to other gateways.
 const SHUTDOWN: Duration = Duration::from_secs(10);

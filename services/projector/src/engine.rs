@@ -18,10 +18,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::error::ProjectorError;
 use crate::placements::{self, ShardPlacements};
 use crate::projection::Projection;
 use crate::rebuild::{self, RebuildContext, RunningRebuild};
-use crate::start::{ProjectorError, Settings};
+use crate::settings::Settings;
 use crate::throttle::Throttle;
 use crate::write_queue::WriteQueue;
 use crate::write_queue::entry::{Cause, Entry, Item};

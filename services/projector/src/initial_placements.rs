@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tidings_model::{Placement, ShardNumber, Tenant};
 use tidings_streams::{AllPlacements, Topology, last_of_generation};
 
-use crate::start::ProjectorError;
+use crate::error::ProjectorError;
 
 /// Records the shards of tenants that the configuration places outside shard 0, and warns where the configuration
 /// differs from the record. A projector does so when it starts; before that, gateways take these tenants to be in

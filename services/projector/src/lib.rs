@@ -18,14 +18,18 @@
 
 mod dedup;
 mod engine;
+mod error;
 mod initial_placements;
 mod placements;
 mod projection;
 mod rebuild;
+mod settings;
 mod start;
 mod throttle;
 mod write_queue;
 
 pub use dedup::{Dedup, RecallError};
+pub use error::ProjectorError;
 pub use initial_placements::place_initially;
-pub use start::{ProjectorError, Settings, run};
+pub use settings::Settings;
+pub use start::run;

@@ -20,8 +20,8 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use crate::dedup::dropped;
+use crate::error::ProjectorError;
 use crate::placements::ShardPlacements;
-use crate::start::ProjectorError;
 use crate::throttle::conflation::{Conflation, Held};
 
 pub(crate) struct Throttle {

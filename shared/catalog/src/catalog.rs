@@ -8,7 +8,7 @@ use tidings_model::{Address, Class, Envelope, EnvelopeSubject, Event, EventName,
 
 use crate::destination::{AddressTemplate, GrantRule};
 use crate::message::{MessageType, Rendered};
-use crate::publish::PublishRule;
+use crate::publish::{ClientPublish, PublishClaims, PublishRefusal, PublishRules};
 use crate::rejection::{Reason, Rejection};
 use crate::template::TextTemplate;
 
@@ -25,7 +25,7 @@ pub struct Catalog {
     pub(crate) topics: BTreeMap<String, Topic>,
     pub(crate) messages: Vec<MessageType>,
     pub(crate) routes: BTreeMap<String, Route>,
-    pub(crate) publish: Vec<PublishRule>,
+    pub(crate) publish: PublishRules,
     /// The message types of each event, as indices into `messages`.
     pub(crate) by_event: HashMap<EventName, Vec<usize>>,
 }
@@ -135,6 +135,24 @@ impl Catalog {
     #[must_use]
     pub fn route(&self, verb: &str) -> Option<&Route> {
         self.routes.get(verb)
+    }
+
+    /// Returns the claims that decide what a user with these grants may publish.
+    #[must_use]
+    pub fn publish_claims(&self, claims: &Map<String, Value>, grants: &Grants) -> PublishClaims {
+        self.publish.claims(claims, grants)
+    }
+
+    /// Returns the event that a client's frame with this verb becomes. The first rule for the frame, in the catalog's
+    /// order, that the token permits applies.
+    pub fn publish(
+        &self,
+        verb: &str,
+        frame: &Map<String, Value>,
+        grants: &Grants,
+        claims: &PublishClaims,
+    ) -> Result<ClientPublish, PublishRefusal> {
+        self.publish.apply(verb, frame, grants, claims)
     }
 
     /// Projects an event into its envelopes: all of them, or a rejection.

@@ -9,8 +9,7 @@ pub(crate) mod schema;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::file::{CatalogFile, DestinationFile, MessageFile, PublishFile};
-use crate::parse::Files;
+use crate::file::{CatalogFile, DestinationFile, Files, MessageFile, PublishFile};
 use crate::schemas::{CATALOG, Schemas};
 use crate::template::escaped;
 

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Number, Value};
 
+/// The texts of the files in a tenant's folder by their path in it, such as `catalog.toml`.
+pub type Files = BTreeMap<String, String>;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CatalogFile {

@@ -12,13 +12,11 @@ use tidings_model::{Address, Class, EventName, Tenant};
 
 use crate::catalog::{Catalog, Route, StartPolicy, Topic};
 use crate::destination::{AddressTemplate, GrantRule};
-use crate::file::{CatalogFile, RouteFile, TopicFile};
+use crate::file::{CatalogFile, Files, RouteFile, TopicFile};
 use crate::message::MessageType;
+use crate::publish::PublishRules;
 use crate::schemas::{CATALOG, Schemas};
 use crate::template::{Path, TextTemplate};
-
-/// The texts of the files in a tenant's folder by their path in it, such as `catalog.toml`.
-pub type Files = BTreeMap<String, String>;
 
 /// The protocol's own verbs, which no route may have.
 const OWN_VERBS: [&str; 5] = ["subscribe", "unsubscribe", "ping", "ack", "authenticate"];
@@ -129,7 +127,7 @@ impl Problems {
         let routes =
             routes.filter_map(|(verb, route)| self.route(verb, &route, &messages, &broken)).collect();
         let by_event = self.index(&messages);
-        let (tenant, start) = (tenant.clone(), start?);
+        let (tenant, start, publish) = (tenant.clone(), start?, PublishRules::new(publish));
         Some(Catalog { tenant, start, grants, topics, messages, routes, publish, by_event })
     }
 

@@ -9,7 +9,6 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 use tidings_model::{Address, EventName, Grants};
 
-use crate::catalog::Catalog;
 use crate::destination::claim_texts;
 use crate::rejection::{Reason, Rejection};
 use crate::template::{Path, Scope, Template, TextTemplate, Unresolved, as_name};
@@ -88,34 +87,40 @@ impl PublishRefusal {
     }
 }
 
-impl Catalog {
+/// The rules of `[[publish]]`, in the catalog's order.
+#[derive(Debug)]
+pub(crate) struct PublishRules(Vec<PublishRule>);
+
+impl PublishRules {
+    pub(crate) fn new(rules: Vec<PublishRule>) -> Self {
+        Self(rules)
+    }
+
     /// Returns the claims that decide what a user with these grants may publish.
-    #[must_use]
-    pub fn publish_claims(&self, claims: &Map<String, Value>, grants: &Grants) -> PublishClaims {
+    pub(crate) fn claims(&self, claims: &Map<String, Value>, grants: &Grants) -> PublishClaims {
         let mut kept = Map::new();
-        for path in self.publish.iter().filter(|rule| rule.is_open_to(grants)).flat_map(|rule| &rule.claims) {
+        for path in self.0.iter().filter(|rule| rule.is_open_to(grants)).flat_map(|rule| &rule.claims) {
             path.keep(claims, &mut kept);
         }
         PublishClaims((!kept.is_empty()).then(|| Box::new(Value::Object(kept))))
     }
 
-    /// Returns the event that a client's frame with this verb becomes. The first rule for the frame, in the catalog's
-    /// order, that the token permits applies.
-    pub fn publish(
+    /// Returns the event that a client's frame with this verb becomes.
+    pub(crate) fn apply(
         &self,
         verb: &str,
         frame: &Map<String, Value>,
         grants: &Grants,
-        voice: &PublishClaims,
+        claims: &PublishClaims,
     ) -> Result<ClientPublish, PublishRefusal> {
         let mut refusal = None;
-        for rule in self.publish.iter().filter(|rule| rule.is_for(verb, frame)) {
+        for rule in self.0.iter().filter(|rule| rule.is_for(verb, frame)) {
             if !rule.is_open_to(grants) {
                 let text = format!("your roles do not permit {}", named(verb, rule.kind.as_deref()));
                 refusal.get_or_insert(PublishRefusal::Forbidden(text));
                 continue;
             }
-            match rule.apply(frame, voice) {
+            match rule.apply(frame, claims) {
                 Ok(published) => return Ok(published),
                 Err(refused) => refusal = Some(refused),
             }
@@ -124,7 +129,7 @@ impl Catalog {
     }
 
     fn unknown_verb(&self, verb: &str, frame: &Map<String, Value>) -> PublishRefusal {
-        let is_of_another_type = self.publish.iter().any(|rule| rule.action == verb);
+        let is_of_another_type = self.0.iter().any(|rule| rule.action == verb);
         let kind = frame.get("type").and_then(Value::as_str).filter(|_| is_of_another_type);
         PublishRefusal::Unknown(named(verb, kind))
     }

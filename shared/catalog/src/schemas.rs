@@ -10,7 +10,7 @@ use jsonschema::{Draft, Retrieve, Uri, ValidationOptions, Validator};
 use serde_json::{Map, Value};
 use tidings_model::json;
 
-use crate::parse::Files;
+use crate::file::Files;
 
 /// The base URI of the folder. It is two levels deep, so that `../` leads out of it and is detected.
 const FOLDER: &str = "tidings:/schemas/tenant/";

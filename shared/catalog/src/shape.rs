@@ -9,9 +9,9 @@ use tidings_model::{EventName, Tenant};
 
 use crate::catalog::Catalog;
 use crate::compare::schema::resolved;
-use crate::file::CatalogFile;
+use crate::file::{CatalogFile, Files};
 use crate::message::MessageType;
-use crate::parse::{CatalogError, Files, Problem};
+use crate::parse::{CatalogError, Problem};
 use crate::schemas::{CATALOG, Schemas};
 use crate::template::{Path, Step, Template, TextTemplate};
 

@@ -11,8 +11,8 @@ use tidings_streams::{Backoff, EventWriteError, EventWriter, OpenWriterError};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::entry::{Answer, Entry};
 use crate::error::{ConnectError, NotStored};
-use crate::queue::{Answer, Entry};
 use crate::settings::Settings;
 
 pub(crate) struct Drain {

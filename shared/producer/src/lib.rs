@@ -34,6 +34,7 @@ pub mod blocking;
 pub mod catalog;
 pub mod data;
 mod drain;
+mod entry;
 mod error;
 mod event;
 mod producer;

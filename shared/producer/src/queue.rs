@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::drain::Drain;
+use crate::entry::{Answer, Entry};
 use crate::error::{ConnectError, NotStored, PublishError};
 use crate::settings::Settings;
 
@@ -49,18 +50,6 @@ impl Receipt {
             Err(_) => Err(PublishError::NotStored { id }),
         }
     }
-}
-
-/// The sequence, or why NATS refuses the event permanently.
-pub(crate) type Answer = Result<u64, String>;
-
-/// A waiting event.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) id: String,
-    pub(crate) event: OutgoingEvent,
-    pub(crate) answer: oneshot::Sender<Answer>,
-    _slot: OwnedSemaphorePermit,
 }
 
 /// Room for one event, or none.
@@ -123,7 +112,7 @@ impl Queue {
         let (answer, answered) = oneshot::channel();
         // It is counted before it is queued: a flush may wait for one event too many, never for one too few.
         self.taken.fetch_add(1, Ordering::SeqCst);
-        let entry = Entry { id: id.clone(), event, answer, _slot: slot };
+        let entry = Entry::new(id.clone(), event, answer, slot);
         self.entries.try_send(entry).map_err(|_| PublishError::Closed)?;
         Ok(Receipt { id, answer: answered })
     }

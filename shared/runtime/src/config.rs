@@ -57,12 +57,14 @@
 //! variable that starts with `TIDINGS_` is a mistake, except those that Kubernetes sets for a service of that name
 //! (`TIDINGS_GATEWAY_SERVICE_HOST`, `TIDINGS_GATEWAY_PORT_8080_TCP`, …), which never have two underscores in a row.
 
+mod check;
 mod error;
 mod format;
 mod reference;
 mod resolve;
 mod schema;
 mod sections;
+mod similar;
 mod sources;
 
 use std::ffi::OsString;
@@ -75,7 +77,7 @@ pub use sections::{
     NatsConfig, ProjectorConfig, SchemasConfig, Secret, SignatureAlgorithm, Storage, StreamsConfig,
     TelemetryConfig, TenantConfig, TokenSource,
 };
-pub use sources::most_similar;
+pub use similar::most_similar;
 
 use resolve::Conflict;
 use schema::Schema;
@@ -131,7 +133,7 @@ where
     let is_file_known = mistakes.is_empty();
     sources.read_environment(environment, &schema, &mut mistakes);
 
-    let wrong = schema.check(&sources);
+    let wrong = check::check(&schema, &sources);
     // Wrong values are removed, so that conflicts between the other keys can still be found.
     wrong.iter().filter_map(ConfigError::key).for_each(|key| sources.remove(key));
     mistakes.extend(wrong);

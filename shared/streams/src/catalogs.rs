@@ -8,6 +8,8 @@
 //! A projector that is started or reloaded by an operator writes both. One that reloads by itself while files are
 //! edited writes only the first, so that a comparison with the second still shows what the edits break.
 
+mod tenants;
+
 use std::collections::BTreeMap;
 
 use async_nats::jetstream::context::KeyValueErrorKind;
@@ -16,11 +18,14 @@ use async_nats::jetstream::stream::Config;
 use serde::{Deserialize, Serialize};
 use tidings_model::Tenant;
 
-use crate::bucket::{BucketSettings, Purpose};
-use crate::record::{self, Record, RecordError};
-use crate::topology::{self, Missing, Settings, Topology, TopologyError};
+use crate::nats::ensure;
+use crate::nats::record::{Record, RecordError};
+use crate::nats::{Missing, Purpose, TopologyError, record};
+use crate::topology::{Settings, Topology};
 
-pub(crate) const BUCKET: &str = "CATALOGS";
+pub use self::tenants::{RecordedTenantsError, recorded_tenants};
+
+const BUCKET: &str = "CATALOGS";
 /// How many catalogs of a tenant are kept, for `nats kv history`.
 const HISTORY: i64 = 8;
 
@@ -124,7 +129,7 @@ pub async fn running_catalog(
 
 /// Opens and checks the bucket, if it exists.
 async fn bucket(topology: &Topology) -> Result<Option<Store>, CatalogStoreError> {
-    match topology::open(&topology.context, config(topology.settings()), Missing::Awaited).await {
+    match ensure::open(&topology.context, config(topology.settings()), Missing::Awaited).await {
         Ok(_) => Ok(Some(store(topology).await?)),
         Err(TopologyError::Missing { .. }) => Ok(None),
         Err(error) => Err(error.into()),
@@ -133,7 +138,7 @@ async fn bucket(topology: &Topology) -> Result<Option<Store>, CatalogStoreError>
 
 /// Creates the bucket if it is missing, checks it if it exists.
 async fn create(topology: &Topology) -> Result<Store, CatalogStoreError> {
-    topology::open(&topology.context, config(topology.settings()), Missing::Created).await?;
+    ensure::open(&topology.context, config(topology.settings()), Missing::Created).await?;
     store(topology).await
 }
 
@@ -145,8 +150,7 @@ async fn store(topology: &Topology) -> Result<Store, CatalogStoreError> {
 /// A key-value bucket with a history, as NATS's own tools create it.
 fn config(settings: &Settings) -> Config {
     let purpose = Purpose { name: BUCKET, description: "Tidings: the catalogs that projectors run with" };
-    let kept = BucketSettings { replicas: settings.replicas, in_memory: settings.in_memory };
-    Config { max_messages_per_subject: HISTORY, deny_delete: true, ..purpose.config(kept) }
+    Config { max_messages_per_subject: HISTORY, deny_delete: true, ..purpose.config(settings.bucket()) }
 }
 
 /// The bucket `CATALOGS` cannot be used.

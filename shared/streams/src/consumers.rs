@@ -32,7 +32,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use tidings_model::{Position, ShardNumber, Tenant};
 
-use crate::bucket::BucketSettings;
+use crate::nats::BucketSettings;
 
 pub use devices::MAX_DEVICES;
 pub use error::{ConsumerStoreError, OpenConsumersError};

@@ -21,10 +21,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::bucket::{Bucket, BucketSettings, Purpose, is_removal};
-use crate::leader_get;
-use crate::record::{self, Record, RecordError};
-use crate::topology::{Missing, Topology, TopologyError};
+use crate::nats::record::{Record, RecordError};
+use crate::nats::{Bucket, TopologyError, is_removal, leader_get, record};
+use crate::topology::Topology;
 
 /// How long a lease lasts without renewal.
 const LEASE: Duration = Duration::from_secs(3);
@@ -86,14 +85,6 @@ impl Lease {
     }
 }
 
-/// The bucket `PROJECTORS`, created if it is missing.
-pub(crate) async fn projectors(topology: &Topology) -> Result<Bucket, TopologyError> {
-    let settings = topology.settings();
-    let kept = BucketSettings { replicas: settings.replicas, in_memory: settings.in_memory };
-    let purpose = Purpose { name: "PROJECTORS", description: "Tidings: what projectors know of each other" };
-    Box::pin(Bucket::open(topology.context(), purpose, None, kept, Missing::Created)).await
-}
-
 /// A projector that leads or is on standby; drive it with [`Candidate::run`].
 pub struct Candidate {
     bucket: Bucket,
@@ -116,7 +107,7 @@ pub struct Candidate {
 impl Candidate {
     /// Opens the bucket; does not lead yet.
     pub async fn open(topology: &Topology) -> Result<(Self, Lease), TopologyError> {
-        let bucket = projectors(topology).await?;
+        let bucket = topology.projectors().await?;
         let inbox = topology.client().new_inbox();
         let id = inbox.rsplit('.').next().unwrap_or_default().to_owned();
         let (standing, lease) = watch::channel(Standing { term: None, until: Instant::now() });

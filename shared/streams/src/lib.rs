@@ -20,74 +20,48 @@
 //! - [`users::UserWatch`]: which users are disabled; after an interruption it reads the whole bucket again.
 //! - [`connections`]: asks every gateway for its connections, and reports which gateways did not answer.
 
-mod backoff;
-mod bucket;
 mod catalogs;
-mod complaint;
-mod connect;
 pub mod connections;
 pub mod consumers;
-mod convert;
-mod end;
-mod event_writer;
-mod fence;
-mod follower;
-mod get;
-mod history;
-mod leader_get;
+mod envelopes;
+mod events;
 mod leadership;
-mod lives;
-mod notice;
-mod ordered_copy;
-mod ordered_reader;
-mod outage;
+mod nats;
 mod placements;
-mod publish;
-mod purge;
 mod queries;
-mod reader;
-mod record;
 mod rejections;
-mod scan;
 mod stored_form;
-mod tenants;
 pub mod topology;
-mod translate_position;
 pub mod users;
-mod writer;
 
 pub use async_nats::Client;
-pub use backoff::{Backoff, may_pass};
-pub use bucket::BucketSettings;
 pub use catalogs::{
-    CatalogStoreError, accept_catalogs, accepted_catalog, are_catalogs_recorded, record_catalogs,
-    running_catalog,
+    CatalogStoreError, RecordedTenantsError, accept_catalogs, accepted_catalog, are_catalogs_recorded,
+    record_catalogs, recorded_tenants, running_catalog,
 };
-pub use complaint::Complaint;
-pub use connect::{ConnectError, ConnectSettings, Login, TlsFiles, connect, leave_cut_off_servers};
-pub use convert::StoredEnvelope;
-pub use event_writer::{EventWriteError, EventWriter, OpenWriterError, OutgoingEvent, PendingEvent};
-pub use follower::{EnvelopeFollower, FollowError, Followed};
-pub use get::{ReadEnvelopeError, fetch, newest};
-pub use history::{EventHistory, HistoryError};
+pub use envelopes::{
+    Copy, CopyError, DiscardError, EnvelopeCopies, EnvelopeFollower, EnvelopeWriter, FollowError, Followed,
+    Outgoing, Pending, PurgeAddressError, Purged, ReadEnvelopeError, Resume, StoredEnvelope, TranslateError,
+    WriteError, WriteMarkers, all_purges, discard_address, discard_generation, fetch, last_notice, newest,
+    placed_at, purge_address, remove_strays, translate_position,
+};
+pub use events::{
+    EventHistory, EventReader, EventWriteError, EventWriter, HistoryError, OpenWriterError, OutgoingEvent,
+    Pace, PendingEvent, PublishEventError, ReadEvent, ReaderError, publish_event,
+};
 pub use leadership::{Candidate, Lease};
-pub use ordered_copy::{Copy, CopyError, EnvelopeCopies};
-pub use ordered_reader::Content;
-pub use outage::Outage;
-pub use placements::{AllPlacements, Home, HomeError, PlacementError, Placements, last_notice, placed_at};
-pub use publish::{PublishEventError, publish_event};
-pub use purge::{
-    DiscardError, PurgeAddressError, Purged, all_purges, discard_address, discard_generation, purge_address,
+pub use nats::record::RecordError;
+pub use nats::{
+    Backoff, BucketSettings, Complaint, ConnectError, ConnectSettings, Content, Login, Outage, TlsFiles,
+    connect, may_pass,
 };
+pub use placements::{AllPlacements, PlacementError, Placements};
 pub use queries::{
     QueryError, end_of_events, first_event, first_of_generation, is_done_before, last_event,
     last_of_generation, last_purge, last_written, next_event, projected_through,
 };
-pub use reader::{EventReader, Pace, ReadEvent, ReaderError};
-pub use record::RecordError;
 pub use rejections::{Kept, ReadRejectionError, RejectError, RejectedEvent, Rejections, RetryError};
 pub use stored_form::StoredForm;
-pub use tenants::{RecordedTenantsError, recorded_tenants};
-pub use topology::{Extent, ExtentError, Settings, Topology, TopologyError};
-pub use translate_position::{TranslateError, translate_position};
-pub use writer::{EnvelopeWriter, Outgoing, Pending, Resume, WriteError, WriteMarkers, remove_strays};
+pub use topology::{
+    Extent, ExtentError, Home, HomeError, Settings, Topology, TopologyError, leave_cut_off_servers,
+};

@@ -1,7 +1,7 @@
-//! Placements of tenants: the key-value bucket `PLACEMENTS`, tenant to JSON, and the notices in the streams.
+//! Placements of tenants: the key-value bucket `PLACEMENTS`, tenant to JSON.
 //!
 //! The bucket is for commands and for processes that start: it says which shard writes a tenant's envelopes, where they
-//! were before, and what is to be rebuilt. A notice on `places.<tenant>` is for readers: it is stored between the last
+//! were before, and what is to be rebuilt. A notice in the streams, on `places.<tenant>`, is for readers: it is stored between the last
 //! envelope of one place and the first of the next one, so that every gateway switches at the same envelope, however
 //! late it reads. The notice is written first and the bucket second; a projector that starts brings the bucket up to
 //! date.
@@ -12,24 +12,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
-use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
+use async_nats::jetstream::stream::RawMessageError;
 use bytes::Bytes;
-use tidings_model::{Place, Placement, Position, ShardNumber, Tenant, headers};
-use time::OffsetDateTime;
+use tidings_model::{Placement, Position, ShardNumber, Tenant};
 
-use crate::bucket::{Bucket, BucketSettings, Purpose, is_removal};
-use crate::convert::set;
-use crate::leader_get;
-use crate::notice;
-use crate::ordered_reader::Content;
-use crate::record::{self, Record, RecordError, Reported};
-use crate::scan::Scan;
-use crate::topology::{Extent, ExtentError, Missing, Settings, Topology, TopologyError, epoch_of};
+use crate::nats::record::{Record, RecordError, Reported};
+use crate::nats::{
+    Bucket, BucketSettings, Content, Missing, Purpose, Scan, TopologyError, epoch_of, is_removal, leader_get,
+    record,
+};
 
-/// The first token of the subjects of notices in the first shard.
-const ROOT: &str = "places";
 /// How many times a change is retried after a conflict; at each conflict, another change succeeds.
 const ATTEMPTS: u32 = 16;
 
@@ -57,10 +50,9 @@ impl Placements {
     /// Creates the bucket if it is missing, checks it if it exists.
     pub(crate) async fn open(
         context: &Context,
-        settings: &Settings,
+        kept: BucketSettings,
         missing: Missing,
     ) -> Result<Self, TopologyError> {
-        let kept = BucketSettings { replicas: settings.replicas, in_memory: settings.in_memory };
         let purpose = Purpose { name: "PLACEMENTS", description: "Tidings: where tenants' envelopes are" };
         let bucket = Box::pin(Bucket::open(context, purpose, None, kept, missing)).await?;
         Ok(Self { bucket, reported: Arc::default() })
@@ -161,100 +153,6 @@ impl Placements {
         let placement = is_there.then(|| record::decode(&message.payload).map_err(damaged)).transpose()?;
         Ok((placement, message.sequence))
     }
-}
-
-/// The placement of a tenant, and the streams of its current shard.
-#[derive(Debug, Clone)]
-pub struct Home {
-    /// The current and past places.
-    pub placement: Placement,
-    /// The topology of the current shard.
-    pub topology: Topology,
-}
-
-impl Home {
-    /// The content of the stream, with the epoch as used in the tenant's positions.
-    pub async fn extent(&self) -> Result<Extent, ExtentError> {
-        let extent = self.topology.extent().await?;
-        Ok(Extent { epoch: self.placement.current.place.epoch(extent.epoch), ..extent })
-    }
-}
-
-impl Topology {
-    /// Finds the current placement and streams of a tenant.
-    pub async fn home(&self, tenant: &Tenant) -> Result<Home, HomeError> {
-        let placement = self.placements().load(tenant).await?;
-        let topology = self.on(placement.current.place.shard).await?;
-        Ok(Home { placement, topology })
-    }
-}
-
-/// The stream with a tenant's envelopes cannot be found now.
-#[derive(Debug, thiserror::Error)]
-pub enum HomeError {
-    /// The placement is not known.
-    #[error(transparent)]
-    Placement(#[from] PlacementError),
-    /// The stream cannot be used.
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
-}
-
-/// The newest notice about a tenant in a shard's stream, and its position, if the stream still has one.
-pub async fn last_notice(
-    topology: &Topology,
-    tenant: &Tenant,
-) -> Result<Option<(Place, Position)>, PlacementError> {
-    let failed = |source| PlacementError::Read { tenant: tenant.clone(), source };
-    let subject = format!("{}.{tenant}", topology.shard().name(ROOT));
-    let stream = &topology.envelopes;
-    let last = notice::last(stream, &subject).await.map_err(|error| failed(error.into()))?;
-    let said = last.and_then(|message| Some((place(&message.headers)?, message.sequence)));
-    let Some((place, sequence)) = said else { return Ok(None) };
-    let info = stream.get_info().await.map_err(|error| failed(error.into()))?;
-    Ok(Some((place, Position { epoch: place.epoch(epoch_of(&info)), sequence })))
-}
-
-/// When the notice at this position of a shard's stream was stored, if it exists.
-pub async fn placed_at(
-    topology: &Topology,
-    position: Position,
-) -> Result<Option<OffsetDateTime>, PlacementError> {
-    match topology.envelopes.get_raw_message(position.sequence).await {
-        Ok(message) => {
-            let is_notice = placed(&message.subject, Some(&message.headers), &message.payload).is_some();
-            Ok(Some(message.time).filter(|_| is_notice))
-        }
-        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(PlacementError::List { source: error.into() }),
-    }
-}
-
-/// The subject that matches every notice in a shard.
-pub(crate) fn any_place(shard: ShardNumber) -> String {
-    format!("{}.>", shard.name(ROOT))
-}
-
-/// Subject, message id and headers of the notice that a tenant's envelopes are in a place from there on.
-pub(crate) fn place_notice(shard: ShardNumber, tenant: &Tenant, place: Place) -> (String, String, HeaderMap) {
-    let mut map = HeaderMap::new();
-    notice::mark(&mut map);
-    set(&mut map, headers::PLACE, place.to_string());
-    (format!("{}.{tenant}", shard.name(ROOT)), format!("{ROOT}/{tenant}/{place}"), map)
-}
-
-/// Parses a notice; `None` if the message is not a notice.
-pub(crate) fn placed(subject: &str, headers: Option<&HeaderMap>, body: &[u8]) -> Option<(Tenant, Place)> {
-    if !notice::is_marked(headers, body) {
-        return None;
-    }
-    let (root, tenant) = subject.split_once('.')?;
-    ShardNumber::of(root, ROOT)?;
-    Some((Tenant::parse(tenant).ok()?, place(headers?)?))
-}
-
-fn place(map: &HeaderMap) -> Option<Place> {
-    map.get(headers::PLACE)?.as_str().parse().ok()
 }
 
 /// The placement of a tenant cannot be read or changed.

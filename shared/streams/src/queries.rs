@@ -9,12 +9,11 @@ use async_nats::jetstream::stream::{LastRawMessageError, RawMessageError};
 use tidings_model::{Address, EnvelopeSubject, Origin, Place, Position, RawEvent, Tenant};
 use time::OffsetDateTime;
 
-use crate::convert::{origin, raw_event};
-use crate::history::EventHistory;
-use crate::leader_get;
-use crate::notice;
-use crate::purge::{any_notice, notice_subject};
-use crate::topology::{Topology, epoch_of};
+use crate::envelopes::{notice, origin};
+use crate::events::{EventHistory, raw_event};
+use crate::nats::{epoch_of, leader_get};
+use crate::topology::Topology;
+use crate::topology::subjects::{any_purge, purge_subject};
 
 /// How long to wait for messages that NATS reported as pending.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -143,7 +142,7 @@ pub async fn last_purge(
 ) -> Result<Option<(u64, OffsetDateTime)>, QueryError> {
     let shard = topology.shard();
     let subject =
-        address.map_or_else(|| any_notice(shard), |(tenant, address)| notice_subject(shard, tenant, address));
+        address.map_or_else(|| any_purge(shard), |(tenant, address)| purge_subject(shard, tenant, address));
     let last = notice::last(&topology.envelopes, &subject).await.map_err(QueryError::Envelopes)?;
     Ok(last.map(|message| (message.sequence, message.time)))
 }

@@ -17,11 +17,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use tidings_model::{Attempts, Position, RawEvent, Tenant, headers, rejection_subject};
 
-use crate::convert::set;
-use crate::leader_get;
-use crate::ordered_reader::Content;
-use crate::publish::is_permanent;
-use crate::scan::Scan;
+use crate::nats::{Content, Scan, is_permanent, leader_get, set};
 use crate::topology::Topology;
 
 /// JetStream accepts 64 KiB of headers; this leaves room for those of the rejection.

@@ -1,11 +1,12 @@
 //! The schemas of all records in buckets. Tests use it to read any bytes as each of them, without a server; the
-//! guarantees are in [`crate::record`].
+//! guarantees are in `nats::record`.
 
 use tidings_model::Placement;
 
 use crate::catalogs::Recorded;
 use crate::consumers::ConsumerState;
-use crate::record::{self, Record, RecordError};
+use crate::nats::record;
+use crate::nats::record::{Record, RecordError};
 use crate::users::UserState;
 
 /// The kind of a record, by its bucket.

@@ -11,27 +11,29 @@
 
 use std::sync::Arc;
 
-use async_nats::jetstream::context::{
-    CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
-};
-use async_nats::jetstream::stream::{Config, Info, InfoError, Stream};
-use async_nats::jetstream::{Context, ErrorCode, context};
-use tidings_model::{Epoch, Position, PositionError, ShardNumber};
+use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::{Config, Stream};
+use tidings_model::ShardNumber;
 
-use crate::end;
-use crate::lives::KnownLives;
+use crate::nats::{Missing, ensure, epoch_of, reaching};
 use crate::placements::Placements;
 
-pub(crate) mod consumer;
+mod cut_off_servers;
 mod deduplication;
-mod error;
+mod extent;
+mod home;
+pub(crate) mod lives;
 mod server;
 mod settings;
+pub(crate) mod subjects;
 
-pub use error::{Difference, TopologyError};
-pub use settings::Settings;
+pub use self::cut_off_servers::leave_cut_off_servers;
+pub use self::extent::{Extent, ExtentError, WantedPositionError};
+pub use self::home::{Home, HomeError};
+pub use self::settings::Settings;
+pub use crate::nats::{Difference, TopologyError};
 
-use error::{Differences, differences};
+use self::lives::KnownLives;
 
 /// Events, as producers publish them.
 pub const EVENTS: &str = "EVENTS";
@@ -58,15 +60,6 @@ pub struct Topology {
     missing: Missing,
 }
 
-/// What to do about a missing stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Missing {
-    /// Create it.
-    Created,
-    /// Fail with [`TopologyError::Missing`]; the caller waits for it.
-    Awaited,
-}
-
 impl Topology {
     /// Creates missing streams and checks existing ones. Uses the envelopes of the first shard.
     pub async fn ensure(client: &async_nats::Client, settings: &Settings) -> Result<Self, TopologyError> {
@@ -87,10 +80,12 @@ impl Topology {
         let (context, shard) = (settings.context(client), ShardNumber::default());
         // An unusable stream is reported before a missing one, which may still be created.
         let mut first = None;
-        let events = present(open(&context, settings.events(client), missing).await, &mut first)?;
-        let envelopes = present(open(&context, settings.envelopes(shard), missing).await, &mut first)?;
-        let rejected = present(open(&context, settings.rejected(), missing).await, &mut first)?;
-        let placements = present(Placements::open(&context, settings, missing).await, &mut first)?;
+        let events = open_events(&context, settings.events(client), missing).await;
+        let events = present(events, &mut first)?;
+        let envelopes = ensure::open(&context, settings.envelopes(shard), missing).await;
+        let envelopes = present(envelopes, &mut first)?;
+        let rejected = present(ensure::open(&context, settings.rejected(), missing).await, &mut first)?;
+        let placements = present(Placements::open(&context, settings.bucket(), missing).await, &mut first)?;
         let (Some(events), Some(envelopes), Some(rejected), Some(placements)) =
             (events, envelopes, rejected, placements)
         else {
@@ -115,7 +110,7 @@ impl Topology {
         let settings = &self.settings;
         let events = settings.events(&self.context.client());
         for wanted in [events, settings.envelopes(self.shard), settings.rejected()] {
-            restore(&self.context, &wanted).await?;
+            ensure::restore(&self.context, &wanted).await?;
         }
         self.placements.restore_bucket().await
     }
@@ -125,7 +120,8 @@ impl Topology {
         if shard == self.shard {
             return Ok(self.clone());
         }
-        let envelopes = open(&self.context, self.settings.envelopes(shard), self.missing).await?.into();
+        let envelopes =
+            ensure::open(&self.context, self.settings.envelopes(shard), self.missing).await?.into();
         Ok(Self { shard, envelopes, ..self.clone() })
     }
 
@@ -154,7 +150,7 @@ impl Topology {
 
     /// As [`Self::extent`]; the leader is asked again before it is believed that the stream ends before this sequence.
     pub async fn extent_reaching(&self, sequence: u64) -> Result<Extent, ExtentError> {
-        let info = end::reaching(&self.envelopes, sequence).await.map_err(ExtentError)?;
+        let info = reaching(&self.envelopes, sequence).await.map_err(ExtentError::new)?;
         let (first, last) = (info.state.first_sequence, info.state.last_sequence);
         Ok(Extent {
             epoch: epoch_of(&info),
@@ -193,67 +189,6 @@ impl Topology {
     }
 }
 
-/// What a stream contains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent {
-    /// The epoch of the stream.
-    pub epoch: Epoch,
-    /// The sequence before the first retained one.
-    pub floor: u64,
-    /// The last sequence that was assigned.
-    pub last: u64,
-    /// The number of messages.
-    pub messages: u64,
-    /// The size of the messages in the stream, in bytes.
-    pub bytes: u64,
-}
-
-impl Extent {
-    /// Parses a position given by an operator: `new` (only new messages), `all` (everything retained), a sequence, or a
-    /// whole position. Fails for a position after the end of the stream.
-    pub fn position(&self, text: &str) -> Result<Position, WantedPositionError> {
-        let at = |sequence| Position { epoch: self.epoch, sequence };
-        let wanted = match text {
-            "new" => return Ok(at(self.last)),
-            "all" => return Ok(at(self.floor)),
-            _ if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() => {
-                at(text.parse().unwrap_or(u64::MAX))
-            }
-            _ => text.parse()?,
-        };
-        if wanted.epoch == self.epoch && wanted.sequence > self.last {
-            return Err(WantedPositionError::PastEnd { text: text.to_owned(), end: at(self.last) });
-        }
-        Ok(wanted)
-    }
-}
-
-/// A text does not name a position from which a consumer can resume.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WantedPositionError {
-    /// The text is not a position.
-    #[error("{0}; `new`, `all` or a sequence is possible, too")]
-    Position(#[from] PositionError),
-    /// The position is after the end of the stream.
-    #[error("{text} is after the end of the stream, which is {end}; `new` resumes with new messages")]
-    PastEnd {
-        /// The given text.
-        text: String,
-        /// The last position in the stream.
-        end: Position,
-    },
-}
-
-/// The state of the stream cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("the state of stream ENVELOPES cannot be read now")]
-pub struct ExtentError(#[source] InfoError);
-
-/// The epoch of a stream: its creation time, which differs for a recreated stream. Microseconds keep the number short.
-pub(crate) fn epoch_of(info: &Info) -> Epoch {
-    Epoch(u64::try_from(info.created.unix_timestamp_nanos() / 1_000).unwrap_or_default())
-}
-
 /// Records the first stream that is missing.
 fn present<T>(
     opened: Result<T, TopologyError>,
@@ -269,135 +204,12 @@ fn present<T>(
     }
 }
 
-/// Opens a stream; creates it if it is missing and `missing` permits that.
-pub(crate) async fn open(
-    context: &Context,
-    wanted: Config,
-    missing: Missing,
-) -> Result<Stream, TopologyError> {
-    let name = wanted.name.clone();
-    let failed = |source: GetStreamError| {
-        if has_no_jetstream(&source) {
-            TopologyError::NoJetStream { stream: name.clone(), source }
-        } else {
-            TopologyError::Lookup { stream: name.clone(), source }
-        }
-    };
-    let stream = match context.get_stream(&wanted.name).await {
-        Ok(stream) => stream,
-        Err(error) if is_not_found(&error) && missing == Missing::Awaited => {
-            return Err(TopologyError::Missing { stream: name });
-        }
-        Err(error) if is_not_found(&error) => match create(context, &wanted).await? {
-            Some(stream) => stream,
-            // Another process created it first.
-            None => context.get_stream(&wanted.name).await.map_err(failed)?,
-        },
-        Err(error) => return Err(failed(error)),
-    };
-    let stream = match missing {
-        Missing::Created => deduplication::turn_off(context, &wanted, stream).await,
-        Missing::Awaited => stream,
-    };
-    check(&wanted, &stream.cached_info().config)?;
+/// Opens `EVENTS`; where it may be created, also disables its deduplication.
+async fn open_events(context: &Context, wanted: Config, missing: Missing) -> Result<Stream, TopologyError> {
+    let mut stream = ensure::find_or_create(context, &wanted, missing).await?;
+    if missing == Missing::Created {
+        stream = deduplication::turn_off(context, &wanted, stream).await;
+    }
+    ensure::check(&wanted, &stream.cached_info().config)?;
     Ok(stream)
-}
-
-/// Recreates a stream that has disappeared. Returns whether it had.
-pub(crate) async fn restore(context: &Context, wanted: &Config) -> Result<bool, TopologyError> {
-    match context.get_stream(&wanted.name).await {
-        Ok(_) => Ok(false),
-        Err(error) if is_not_found(&error) => {
-            create(context, wanted).await?;
-            tracing::error!(
-                stream = wanted.name,
-                "the stream had disappeared with its content; recreated it"
-            );
-            Ok(true)
-        }
-        Err(source) => Err(TopologyError::Lookup { stream: wanted.name.clone(), source }),
-    }
-}
-
-async fn create(context: &Context, wanted: &Config) -> Result<Option<Stream>, TopologyError> {
-    match context.create_stream(wanted.clone()).await {
-        Ok(stream) => {
-            tracing::info!(stream = wanted.name, "created the stream");
-            Ok(Some(stream))
-        }
-        Err(error) if is_name_in_use(&error) => Ok(None),
-        Err(source) => Err(TopologyError::Create { stream: wanted.name.clone(), source }),
-    }
-}
-
-fn is_not_found(error: &GetStreamError) -> bool {
-    matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
-}
-
-fn has_no_jetstream(error: &GetStreamError) -> bool {
-    match error.kind() {
-        GetStreamErrorKind::JetStream(error) => matches!(
-            error.error_code(),
-            ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
-        ),
-        // A timeout does not prove that JetStream is absent; a request without a responder does.
-        GetStreamErrorKind::Request => says_no_responders(error),
-        _ => false,
-    }
-}
-
-/// Whether the request had no responder at all.
-fn says_no_responders(error: &GetStreamError) -> bool {
-    let sources = std::iter::successors(std::error::Error::source(error), |error| (*error).source());
-    sources
-        .filter_map(|source| source.downcast_ref::<context::RequestError>())
-        .any(|error| error.kind() == context::RequestErrorKind::NoResponders)
-}
-
-fn is_name_in_use(error: &CreateStreamError) -> bool {
-    matches!(error.kind(), CreateStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NAME_EXIST)
-}
-
-/// Fails if a stream cannot be used; logs a warning if only its limits differ.
-fn check(wanted: &Config, found: &Config) -> Result<(), TopologyError> {
-    let mut essential = differences(&[
-        ("subjects", &wanted.subjects, &found.subjects),
-        ("retention", &wanted.retention, &found.retention),
-        ("max_msgs_per_subject", &wanted.max_messages_per_subject, &found.max_messages_per_subject),
-        ("allow_rollup_hdrs", &wanted.allow_rollup, &found.allow_rollup),
-        ("allow_msg_ttl", &wanted.allow_message_ttl, &found.allow_message_ttl),
-        ("allow_direct", &wanted.allow_direct, &found.allow_direct),
-        ("discard", &wanted.discard, &found.discard),
-        ("sealed", &wanted.sealed, &found.sealed),
-        ("no_ack", &wanted.no_ack, &found.no_ack),
-        // Delete markers would be read as messages, and a mirror cannot be written to.
-        ("subject_delete_marker_ttl", &wanted.subject_delete_marker_ttl, &found.subject_delete_marker_ttl),
-        ("mirror", &wanted.mirror.is_some(), &found.mirror.is_some()),
-        ("subject_transform", &wanted.subject_transform.is_some(), &found.subject_transform.is_some()),
-    ]);
-    if wanted.name.starts_with("KV_") {
-        // If a record expired, a user whom an administrator disabled could connect again.
-        essential.extend(differences(&[("max_age", &wanted.max_age, &found.max_age)]));
-    }
-    if !essential.is_empty() {
-        return Err(TopologyError::Different { stream: wanted.name.clone(), differences: essential });
-    }
-    let limits = differences(&[
-        ("max_age", &wanted.max_age, &found.max_age),
-        ("max_bytes", &wanted.max_bytes, &found.max_bytes),
-        ("max_msgs", &wanted.max_messages, &found.max_messages),
-        ("max_msg_size", &wanted.max_message_size, &found.max_message_size),
-        ("max_consumers", &wanted.max_consumers, &found.max_consumers),
-        ("num_replicas", &wanted.num_replicas, &found.num_replicas),
-        ("duplicate_window", &wanted.duplicate_window, &found.duplicate_window),
-        ("storage", &wanted.storage, &found.storage),
-    ]);
-    if !limits.is_empty() {
-        tracing::warn!(
-            stream = wanted.name,
-            differences = %Differences(&limits),
-            "the limits of the stream differ from the configuration and stay; `nats stream edit` changes them"
-        );
-    }
-    Ok(())
 }

@@ -18,10 +18,8 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::RawMessageError;
 use bytes::Bytes;
 
-use crate::bucket::{Bucket, BucketSettings, Purpose, is_removal};
-use crate::leader_get;
-use crate::record::{self, RecordError, Reported};
-use crate::topology::{Missing, TopologyError};
+use crate::nats::record::{RecordError, Reported};
+use crate::nats::{Bucket, BucketSettings, Missing, Purpose, TopologyError, is_removal, leader_get, record};
 
 pub use state::{Mark, Revocation, UserName, UserNameError, UserState};
 pub use watch::{KnownState, UserNews, UserWatch};

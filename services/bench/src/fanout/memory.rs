@@ -2,9 +2,9 @@
 
 use super::Options;
 use super::scene::{Crowd, Scene, address};
-use crate::Failure;
 use crate::affinity::Cores;
-use crate::plot::Plot;
+use crate::failure::Failure;
+use crate::report::Plot;
 use crate::report::{Section, megabytes, number, progress};
 
 const COLUMNS: &[&str] =

@@ -3,10 +3,10 @@
 
 use super::Options;
 use super::scene::{Crowd, Scene, address};
-use crate::Failure;
 use crate::affinity::Cores;
+use crate::failure::Failure;
 use crate::limit::Limit;
-use crate::plot::Plot;
+use crate::report::Plot;
 use crate::report::{Section, each, progress};
 use crate::usage::Stopwatch;
 

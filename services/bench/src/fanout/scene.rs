@@ -14,11 +14,11 @@ use tidings_streams::EnvelopeWriter;
 use time::OffsetDateTime;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::Failure;
 use crate::affinity::Cores;
 use crate::audience::Audience;
 use crate::client::Connection;
 use crate::deployment::{Deployment, token_in};
+use crate::failure::Failure;
 use crate::population::{body, envelope, user};
 use crate::process::Running;
 

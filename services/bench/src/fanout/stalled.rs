@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::Options;
 use super::scene::{Crowd, Scene, address};
-use crate::Failure;
 use crate::affinity::Cores;
-use crate::plot::Plot;
+use crate::failure::Failure;
+use crate::report::Plot;
 use crate::report::{Section, median, milliseconds, progress, quantile};
 
 const COLUMNS: &[&str] = &["p50 ms", "p99 ms", "gateway MB"];

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use tidings_model::{Address, Position};
 
-use crate::Failure;
 use crate::arguments::OfflineOptions;
 use crate::client::Connection;
 use crate::deployment::{Deployment, token};
-use crate::plot::Plot;
+use crate::failure::Failure;
 use crate::population::{body, user, write_consumers, write_envelopes};
 use crate::process::Running;
+use crate::report::Plot;
 use crate::report::{Section, each, median, megabytes, progress, rate, spread};
 use crate::usage::{Stopwatch, resident};
 

@@ -12,12 +12,12 @@ use tidings_streams::consumers::{ConsumerName, ConsumerStore as _};
 use tidings_streams::{Content, EnvelopeFollower, Followed, StoredEnvelope, fetch};
 
 use super::returning::Away;
-use crate::Failure;
 use crate::arguments::{OfflineOptions, Source};
 use crate::deployment::{TENANT, tenant};
+use crate::failure::Failure;
 use crate::per_user;
-use crate::plot::Plot;
 use crate::population::{addresses, user, write_consumers};
+use crate::report::Plot;
 use crate::report::{Section, Subject, number, progress, rate};
 
 const COLUMNS: &[&str] =

@@ -6,14 +6,14 @@ use std::time::Duration;
 use async_nats::jetstream::stream::Stream;
 use tidings_model::{Address, Position};
 
-use crate::Failure;
 use crate::arguments::OfflineOptions;
 use crate::client::{Returned, Returning, return_all};
 use crate::deployment::{Deployment, token};
+use crate::failure::Failure;
 use crate::per_user;
-use crate::plot::Plot;
 use crate::population::{body, user, write_consumers, write_envelopes};
 use crate::process::{Running, free_address, own};
+use crate::report::Plot;
 use crate::report::{
     Section, Subject, each, median, megabytes, milliseconds, number, progress, quantile, rate, spread,
 };

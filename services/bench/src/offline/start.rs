@@ -6,11 +6,11 @@ use tidings_mailbox::{Delivery, Entry, Mailbox};
 use tidings_model::{Address, Position};
 use tidings_streams::{Content, EnvelopeFollower, Followed};
 
-use crate::Failure;
 use crate::arguments::OfflineOptions;
 use crate::deployment::Deployment;
-use crate::plot::Plot;
+use crate::failure::Failure;
 use crate::population::{body, user, write_envelopes};
+use crate::report::Plot;
 use crate::report::{Section, megabytes, number, progress};
 use crate::usage::{processor_time, resident};
 

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::rates::{USERS, until};
-use crate::Failure;
 use crate::arguments::ProjectorOptions;
 use crate::deployment::Deployment;
-use crate::plot::Plot;
+use crate::failure::Failure;
 use crate::population::{notification, write_events};
+use crate::report::Plot;
 use crate::report::{Section, megabytes, number, progress, rate};
 use crate::usage::{peak, resident};
 

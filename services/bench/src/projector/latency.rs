@@ -11,12 +11,12 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::rates::{USERS, until};
-use crate::Failure;
 use crate::arguments::ProjectorOptions;
 use crate::deployment::Deployment;
-use crate::plot::Plot;
+use crate::failure::Failure;
 use crate::population::{event_subject, notification};
 use crate::process::{Process, own};
+use crate::report::Plot;
 use crate::report::{Section, Subject, milliseconds, number, progress, quantile};
 
 const COLUMNS: &[&str] = &["events", "events/s", "p50 ms", "p99 ms", "p50 × the relay", "p99 × the relay"];

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use serde_json::json;
 use tidings_model::json;
 
-use crate::Failure;
 use crate::arguments::ProjectorOptions;
 use crate::deployment::Deployment;
-use crate::plot::Plot;
+use crate::failure::Failure;
 use crate::population::{body, notification, user, write_events};
 use crate::process::{Process, own};
+use crate::report::Plot;
 use crate::report::{Section, Subject, each, median, number, progress, rate, spread};
 use crate::usage::Stopwatch;
 

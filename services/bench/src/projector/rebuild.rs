@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use tidings_model::{Placement, ShardNumber, Tenant};
 
 use super::rates::{USERS, until};
-use crate::Failure;
 use crate::arguments::ProjectorOptions;
 use crate::deployment::{Deployment, TENANT};
-use crate::plot::Plot;
+use crate::failure::Failure;
 use crate::population::{notification, write_events};
 use crate::process::Process;
+use crate::report::Plot;
 use crate::report::{Section, Subject, each, median, number, progress, rate, spread};
 use crate::usage::Stopwatch;
 

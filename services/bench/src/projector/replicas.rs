@@ -1,8 +1,8 @@
 //! Events per second with three replicas of everything beside one, each beside a bare relay on the same servers.
 
-use crate::Failure;
 use crate::arguments::ClusterOptions;
 use crate::deployment::Deployment;
+use crate::failure::Failure;
 use crate::population::{notification, write_events};
 use crate::report::{Report, Section, Subject, median, number, progress, spread};
 

@@ -5,11 +5,11 @@ use std::time::Instant;
 use futures_util::StreamExt as _;
 
 use super::rates::{USERS, until};
-use crate::Failure;
 use crate::arguments::ProjectorOptions;
 use crate::deployment::Deployment;
-use crate::plot::Plot;
+use crate::failure::Failure;
 use crate::population::{notification, write_events};
+use crate::report::Plot;
 use crate::report::{Section, median, number, progress};
 
 const COLUMNS: &[&str] = &["kills", "median s", "longest s", "events", "envelopes"];

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::Failure;
 use crate::audience::Audience;
 use crate::client::Connection;
 use crate::deployment::{Deployment, TOPIC, token};
+use crate::failure::Failure;
 use crate::population::{body, event_subject};
 use crate::process::{Process, own};
 use crate::report::{each, progress};

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::failure::{Failure, report};
+use crate::failure::Failure;
+use crate::report::report;
 
 /// The pause before a restart, so that a failing process does not keep the machine busy.
 const PAUSE: Duration = Duration::from_secs(1);

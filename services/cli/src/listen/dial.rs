@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
-use super::Interruption;
+use super::interruption::Interruption;
 use crate::arguments::ListenOptions;
 use crate::failure::Failure;
 

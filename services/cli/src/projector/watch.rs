@@ -9,8 +9,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use super::progress::{Pace, State, state};
-use crate::failure::{Failure, line, report};
+use crate::failure::{Failure, line};
 use crate::output::{ProgressLine, print};
+use crate::report::report;
 
 /// Time between two checks of the progress.
 const LOOK: Duration = Duration::from_millis(500);

@@ -8,7 +8,7 @@ use tidings_streams::{EnvelopeWriter, WriteError, last_purge, remove_strays};
 
 use super::refuse::refuse;
 use super::{Engine, RETRY, is_wanted};
-use crate::start::ProjectorError;
+use crate::error::ProjectorError;
 use crate::write_queue::entry::{Cause, Item};
 
 impl Engine {

@@ -14,6 +14,7 @@ mod order;
 mod outages;
 mod places;
 mod process;
+mod producer;
 mod rate;
 mod rebuilds;
 mod rejections;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Example, ExampleError};
 use crate::catalog::Catalog;
+use crate::file::Files;
 use crate::message::MessageType;
-use crate::parse::Files;
 
 /// The result of checking a tenant's examples.
 #[derive(Debug)]

@@ -1,9 +1,6 @@
 //! A producer against real nats-servers.
 
-#![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
-
 mod blocking;
-mod end_to_end;
 mod outage;
 mod permissions;
 mod refusal;

@@ -15,7 +15,6 @@ use time::OffsetDateTime;
 
 pub(crate) struct Scene {
     pub(crate) context: Context,
-    pub(crate) topology: Topology,
     pub(crate) nats: Nats,
 }
 
@@ -26,8 +25,8 @@ impl Scene {
 
     pub(crate) async fn on(nats: Nats) -> Self {
         let client = nats.client().await;
-        let topology = Topology::ensure(&client, &stream_settings()).await.unwrap();
-        Self { context: jetstream::new(client), topology, nats }
+        Topology::ensure(&client, &stream_settings()).await.unwrap();
+        Self { context: jetstream::new(client), nats }
     }
 
     pub(crate) fn settings(&self) -> Settings {

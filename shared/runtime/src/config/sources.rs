@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::schema::Schema;
+use super::similar::most_similar;
 use super::{ConfigError, DEFAULT_FILE, Origin};
 
 /// The prefix of all variables.
@@ -137,13 +138,4 @@ impl Sources {
 fn is_kubernetes_service(name: &str) -> bool {
     let kinds = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT_"];
     !name.contains("__") && (name.ends_with("_PORT") || kinds.iter().any(|kind| name.contains(kind)))
-}
-
-/// Returns the candidate that `name` most likely misspells, if any.
-pub fn most_similar(name: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
-    candidates
-        .map(|candidate| (strsim::damerau_levenshtein(name, &candidate), candidate))
-        .filter(|(distance, _)| *distance <= 3 && distance * 2 < name.len())
-        .min()
-        .map(|(_, candidate)| candidate)
 }

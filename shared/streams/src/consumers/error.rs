@@ -9,9 +9,9 @@ use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 use tidings_model::Tenant;
 
 use super::{ConsumerName, MAX_DEVICES};
-use crate::publish::is_permanent;
-use crate::record::RecordError;
-use crate::topology::{ENVELOPES, TopologyError};
+use crate::nats::record::RecordError;
+use crate::nats::{TopologyError, is_permanent};
+use crate::topology::ENVELOPES;
 
 /// Why an operation on consumers failed.
 #[derive(Debug, thiserror::Error)]

@@ -25,7 +25,8 @@ use super::{
     ConsumerList, ConsumerName, ConsumerSettings, ConsumerStore, ConsumerStoreError, MAX_DEVICES,
     OpenConsumersError, StoredConsumer, devices,
 };
-use crate::topology::{Topology, epoch_of};
+use crate::nats::epoch_of;
+use crate::topology::Topology;
 
 mod record;
 

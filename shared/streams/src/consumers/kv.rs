@@ -22,10 +22,8 @@ use super::{
     ConsumerList, ConsumerName, ConsumerSettings, ConsumerStore, ConsumerStoreError, MAX_DEVICES,
     OpenConsumersError, StoredConsumer, devices,
 };
-use crate::bucket::{Bucket, Purpose, is_removal};
-use crate::leader_get;
-use crate::record::{self, RecordError, Reported};
-use crate::topology::Missing;
+use crate::nats::record::{RecordError, Reported};
+use crate::nats::{Bucket, Missing, Purpose, is_removal, leader_get, record};
 
 mod listing;
 

@@ -12,8 +12,7 @@ use bytes::Bytes;
 
 use super::contention::Contention;
 use super::{ConsumerName, ConsumerSettings, ConsumerStoreError};
-use crate::bucket::{Bucket, BucketSettings, Purpose};
-use crate::topology::{Missing, TopologyError};
+use crate::nats::{Bucket, BucketSettings, Missing, Purpose, TopologyError};
 
 const LEASE: Duration = Duration::from_secs(5);
 const LONGEST_WORK: Duration = Duration::from_secs(3);

@@ -4,10 +4,8 @@ use serde::Serialize;
 use tidings_model::{Address, Grants, Position, Tenant};
 
 use super::{ConsumerName, StoredConsumer, Subscriptions};
-use crate::follower::{EnvelopeFollower, FollowError};
-use crate::placements::HomeError;
-use crate::topology::{ExtentError, Topology};
-use crate::translate_position::{TranslateError, translate_position};
+use crate::envelopes::{EnvelopeFollower, FollowError, TranslateError, translate_position};
+use crate::topology::{ExtentError, HomeError, Topology};
 
 /// A consumer as shown to operators.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

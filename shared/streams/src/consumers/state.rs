@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tidings_model::json::present;
 use tidings_model::{Grants, Position};
 
-use crate::record::Record;
+use crate::nats::record::Record;
 
 /// For each attribute, the accepted values.
 pub type TopicFilter = BTreeMap<String, BTreeSet<String>>;

@@ -8,7 +8,7 @@ use tidings_model::{Attempts, EventName, Position, headers};
 use time::OffsetDateTime;
 
 use super::is_reserved;
-use crate::convert::all_headers;
+use crate::nats::all_headers;
 
 /// An event that could not be projected, and why.
 #[derive(Debug, Clone, Serialize)]

@@ -11,9 +11,8 @@ use bytes::Bytes;
 use tidings_model::{Position, headers};
 
 use super::{ReadRejectionError, RejectedEvent, Rejections, add_own};
-use crate::convert::{all_headers, set};
-use crate::lives;
-use crate::topology::epoch_of;
+use crate::nats::{all_headers, epoch_of, set};
+use crate::topology::lives;
 
 impl Rejections {
     /// Publishes the event again and removes its rejection; returns its new sequence in `EVENTS`. The rejection must

@@ -40,7 +40,7 @@ pub(super) fn off(client: &Client) -> (Duration, Option<Vec<Source>>) {
 /// difference is logged with the others.
 pub(super) async fn turn_off(context: &Context, wanted: &Config, found: Stream) -> Stream {
     let config = &found.cached_info().config;
-    if wanted.name != EVENTS || config.duplicate_window == wanted.duplicate_window {
+    if config.duplicate_window == wanted.duplicate_window {
         return found;
     }
     let own = config.sources.clone().filter(|sources| !sources.is_empty());

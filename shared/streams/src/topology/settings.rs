@@ -7,10 +7,10 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 use async_nats::jetstream::{self, Context};
 use tidings_model::{EnvelopeSubject, ShardNumber};
 
+use super::subjects::{any_place, any_purge};
 use super::{ENVELOPES, EVENTS, REJECTED, deduplication};
-use crate::fence::any_fence;
-use crate::placements::any_place;
-use crate::purge::any_notice;
+use crate::nats::BucketSettings;
+use crate::nats::fences::any_fence;
 
 /// The default prefix of the JetStream API, for accounts that do not map it.
 const API_PREFIX: &str = "$JS.API";
@@ -66,6 +66,11 @@ impl Settings {
         jetstream::with_prefix(client.clone(), &self.api_prefix)
     }
 
+    /// How buckets are stored.
+    pub(crate) fn bucket(&self) -> BucketSettings {
+        BucketSettings { replicas: self.replicas, in_memory: self.in_memory }
+    }
+
     /// The configuration of `EVENTS` for this server. Its deduplication is disabled, because the server would regard
     /// ids across tenants and sources; the projector detects duplicates.
     pub(super) fn events(&self, client: &Client) -> Config {
@@ -86,7 +91,7 @@ impl Settings {
     }
 
     pub(super) fn envelopes(&self, shard: ShardNumber) -> Config {
-        let subjects = [EnvelopeSubject::all(shard), any_notice(shard), any_place(shard), any_fence(shard)];
+        let subjects = [EnvelopeSubject::all(shard), any_purge(shard), any_place(shard), any_fence(shard)];
         let (name, max_bytes) = (shard.name(ENVELOPES), self.envelopes_max_bytes);
         Config {
             description: Some("Tidings: messages for clients".to_owned()),

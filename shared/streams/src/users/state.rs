@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidings_model::json::present;
 use tidings_model::{Address, Tenant, subject};
 
-use crate::record::Record;
+use crate::nats::record::Record;
 
 /// The name of a user of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -142,7 +142,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record;
+    use crate::nats::record;
 
     fn revocation(before: u64) -> Revocation {
         Revocation { before, by: "root".to_owned(), reason: None }

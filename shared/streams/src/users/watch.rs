@@ -17,10 +17,8 @@ use tidings_model::Epoch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{UserName, UserState, parse};
-use crate::backoff::Backoff;
-use crate::bucket::Bucket;
-use crate::record::Reported;
-use crate::topology::epoch_of;
+use crate::nats::record::Reported;
+use crate::nats::{Backoff, Bucket, epoch_of};
 
 /// How many entries are requested at a time, and held at most.
 const PAGE: usize = 512;

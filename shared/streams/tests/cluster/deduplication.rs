@@ -10,7 +10,7 @@ use crate::lab::Lab;
 
 #[tokio::test]
 async fn no_replica_deduplicates_events() {
-    let lab = Lab::start().await;
+    let lab = Lab::start(1).await;
     let client = lab.client_of(0).await;
     let context = jetstream::new(client.clone());
     let leader = async || {

@@ -32,7 +32,7 @@ impl Dice {
 pub(crate) enum Fault {
     /// A server freezes for a while.
     Freeze,
-    /// Another server becomes the stream's leader.
+    /// Another server becomes the leader of the shard's stream.
     StepDown,
     /// The leader freezes, together with the messages sent to it.
     FreezeLeader,
@@ -57,21 +57,21 @@ impl Fault {
     }
 
     pub(crate) async fn happen(self, lab: &mut Lab, topology: &Topology, dice: &mut Dice) {
-        let client = topology.client();
+        let (client, shard) = (topology.client(), topology.shard());
         let any = usize::try_from(dice.below(3)).unwrap();
         match self {
             Self::Freeze => freeze(lab, any, dice.millis(100, 2_500)).await,
-            Self::StepDown => lab.step_down(&client, None).await,
+            Self::StepDown => lab.step_down(&client, shard, None).await,
             Self::FreezeLeader => {
-                let leader = lab.leader(&client).await.unwrap_or(any);
+                let leader = lab.leader(&client, shard).await.unwrap_or(any);
                 freeze(lab, leader, dice.millis(100, 6_000)).await;
             }
             Self::CatchUp => {
-                let leader = lab.leader(&client).await.unwrap_or(any);
+                let leader = lab.leader(&client, shard).await.unwrap_or(any);
                 let follower = (leader + 1 + any % 2) % 3;
                 lab.cluster.servers()[follower].pause().unwrap();
                 tokio::time::sleep(dice.millis(500, 1_500)).await;
-                lab.step_down(&client, None).await;
+                lab.step_down(&client, shard, None).await;
                 tokio::time::sleep(dice.millis(4_000, 6_000)).await;
                 lab.cluster.servers()[follower].resume().unwrap();
                 lab.settle().await;

@@ -11,29 +11,37 @@ use harness::{BOUND, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidings_embedded::{Cluster, ClusterOptions, NatsServer};
-use tidings_model::Tenant;
-use tidings_streams::{Topology, topology::Settings};
+use tidings_model::{ShardNumber, Tenant};
+use tidings_streams::Topology;
+use tidings_streams::topology::{ENVELOPES, Settings};
 
 pub(crate) use crate::envelope::envelope;
-
-const STREAM: &str = "ENVELOPES";
 
 pub(crate) struct Lab {
     // Declared first, so that the servers stop before their folder is removed.
     pub(crate) cluster: Cluster,
     _folder: TempDir,
+    shards: u16,
 }
 
 /// A message as stored by a replica: sequence, subject, headers and payload.
 pub(crate) type Stored = (u64, String, BTreeSet<String>, Bytes);
 
 impl Lab {
-    pub(crate) async fn start() -> Self {
+    /// Starts the servers, with a stream of envelopes for each of so many shards.
+    pub(crate) async fn start(shards: u16) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let started = Cluster::start(ClusterOptions::new(folder.path())).await;
-        let lab = Self { cluster: started.unwrap_or_else(|error| panic!("{error}")), _folder: folder };
-        lab.topology().await;
+        let cluster = started.unwrap_or_else(|error| panic!("{error}"));
+        let lab = Self { cluster, _folder: folder, shards };
+        for shard in lab.shards() {
+            lab.topology_of(0, shard).await;
+        }
         lab
+    }
+
+    pub(crate) fn shards(&self) -> impl Iterator<Item = ShardNumber> + use<> {
+        (0..self.shards).map(ShardNumber)
     }
 
     /// A connection that knows all servers, detects a silent one within seconds, and first connects to this one.
@@ -48,38 +56,48 @@ impl Lab {
         options.connect(servers).await.unwrap()
     }
 
-    pub(crate) async fn topology(&self) -> Topology {
-        self.topology_of(0).await
-    }
-
-    pub(crate) async fn topology_of(&self, first: usize) -> Topology {
+    pub(crate) async fn topology_of(&self, first: usize, shard: ShardNumber) -> Topology {
         let client = self.client_of(first).await;
         eventually("the streams are there", 2 * BOUND, async || {
-            Topology::ensure(&client, &settings()).await.map_err(|error| format!("{error:?}"))
+            let topology = Topology::ensure(&client, &settings()).await;
+            let topology = topology.map_err(|error| format!("{error:?}"))?;
+            topology.on(shard).await.map_err(|error| format!("{error:?}"))
         })
         .await
     }
 
-    pub(crate) async fn leader(&self, client: &async_nats::Client) -> Option<usize> {
-        let leader = info(client).await?["cluster"]["leader"].as_str()?.to_owned();
+    /// The server that leads the stream of the shard.
+    pub(crate) async fn leader(&self, client: &async_nats::Client, shard: ShardNumber) -> Option<usize> {
+        let leader = info(client, shard).await?["cluster"]["leader"].as_str()?.to_owned();
         leader.strip_prefix('n')?.parse().ok()
     }
 
-    /// Asks the stream's leader to step down, in favour of `preferred` if given.
-    pub(crate) async fn step_down(&self, client: &async_nats::Client, preferred: Option<usize>) {
+    /// Asks the leader of the shard's stream to step down, in favour of `preferred` if given.
+    pub(crate) async fn step_down(
+        &self,
+        client: &async_nats::Client,
+        shard: ShardNumber,
+        preferred: Option<usize>,
+    ) {
         let wanted = preferred.map_or_else(String::new, |node| {
             json!({ "placement": { "preferred": format!("n{node}") } }).to_string()
         });
-        let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.{STREAM}");
+        let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.{}", shard.name(ENVELOPES));
         // If it is refused or unanswered, another fault will do.
         _ = tokio::time::timeout(Duration::from_secs(3), client.request(subject, wanted.into())).await;
     }
 
-    /// Waits until every replica has all messages.
+    /// Waits until every replica of every stream has all messages.
     pub(crate) async fn settle(&self) {
         let client = self.client_of(0).await;
+        for shard in self.shards() {
+            self.settle_one(&client, shard).await;
+        }
+    }
+
+    async fn settle_one(&self, client: &async_nats::Client, shard: ShardNumber) {
         eventually("all replicas have everything", 4 * BOUND, async || {
-            let state = info(&client).await.ok_or("no answer")?;
+            let state = info(client, shard).await.ok_or("no answer")?;
             let replicas = state["cluster"]["replicas"].as_array().cloned().unwrap_or_default();
             let is_whole = |one: &Value| {
                 one["current"] == true && one["offline"] != true && one["lag"].as_u64().unwrap_or(0) == 0
@@ -90,21 +108,23 @@ impl Lab {
         .await;
     }
 
-    /// The content of each replica, read while that replica leads.
-    pub(crate) async fn replicas(&self) -> Vec<Vec<Stored>> {
+    /// The content of each replica of the shard's stream, read while that replica leads.
+    pub(crate) async fn replicas(&self, shard: ShardNumber) -> Vec<Vec<Stored>> {
         let mut replicas = Vec::new();
         for node in 0..self.cluster.servers().len() {
-            self.settle().await;
             let client = self.client_of(node).await;
-            eventually(&format!("n{node} leads"), 2 * BOUND, async || match self.leader(&client).await {
-                Some(leader) if leader == node => Ok(()),
-                leader => {
-                    self.step_down(&client, Some(node)).await;
-                    Err(format!("{leader:?} leads"))
+            self.settle_one(&client, shard).await;
+            eventually(&format!("n{node} leads"), 2 * BOUND, async || {
+                match self.leader(&client, shard).await {
+                    Some(leader) if leader == node => Ok(()),
+                    leader => {
+                        self.step_down(&client, shard, Some(node)).await;
+                        Err(format!("{leader:?} leads"))
+                    }
                 }
             })
             .await;
-            replicas.push(read(&jetstream::new(client)).await);
+            replicas.push(read(&jetstream::new(client), shard).await);
         }
         replicas
     }
@@ -115,16 +135,16 @@ fn settings() -> Settings {
     Settings { replicas: 3, ..Settings::on_one_server(day, Duration::from_millis(100)) }
 }
 
-async fn info(client: &async_nats::Client) -> Option<Value> {
-    let asked = client.request(format!("$JS.API.STREAM.INFO.{STREAM}"), Bytes::new());
+async fn info(client: &async_nats::Client, shard: ShardNumber) -> Option<Value> {
+    let asked = client.request(format!("$JS.API.STREAM.INFO.{}", shard.name(ENVELOPES)), Bytes::new());
     let answer = tokio::time::timeout(Duration::from_secs(2), asked).await.ok()?.ok()?;
     let info: Value = serde_json::from_slice(&answer.payload).ok()?;
     info["state"].is_object().then_some(info)
 }
 
-/// All messages of the stream's leader, in order.
-async fn read(context: &Context) -> Vec<Stored> {
-    let stream = context.get_stream(STREAM).await.unwrap();
+/// All messages of the leader of the shard's stream, in order.
+async fn read(context: &Context, shard: ShardNumber) -> Vec<Stored> {
+    let stream = context.get_stream(shard.name(ENVELOPES)).await.unwrap();
     let state = &stream.cached_info().state;
     let stored = (state.first_sequence..=state.last_sequence).map(|sequence| get(&stream, sequence));
     stream::iter(stored).buffered(64).filter_map(std::future::ready).collect().await

@@ -7,14 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use tidings_model::{EnvelopeSubject, ShardNumber};
 use tidings_streams::{EnvelopeWriter, Outgoing, StoredEnvelope, Topology, WriteError, fetch};
 use time::OffsetDateTime;
+use tokio::task::JoinHandle;
 
 use crate::faults::{Dice, Fault};
 use crate::lab::{Lab, Stored, complaints, envelope};
 
-/// The number of faults in `just test`, from a fixed seed.
+/// The number of faults in `just test`, from a fixed seed, and for each seed of a longer run.
 const FAULTS: u64 = 12;
+/// Shards with two writers each in a longer run, so that each fault hits many interleavings.
+const SHARDS: u16 = 12;
 
 /// Counts the interleavings.
 #[derive(Default)]
@@ -90,7 +95,7 @@ async fn nothing_follows(pending: VecDeque<(u64, tidings_streams::Pending)>, tal
 
 /// Checks that each number is stored once and in order.
 fn is_whole(messages: &[Stored], highest: u64) {
-    let envelopes = messages.iter().filter(|(_, subject, ..)| subject.starts_with("envelopes."));
+    let envelopes = messages.iter().filter(|(_, subject, ..)| EnvelopeSubject::parse(subject).is_some());
     let numbers: Vec<u64> = envelopes
         .map(|(.., body)| serde_json::from_slice::<serde_json::Value>(body).unwrap()["n"].as_u64().unwrap())
         .collect();
@@ -99,49 +104,82 @@ fn is_whole(messages: &[Stored], highest: u64) {
     assert!(numbers.len() as u64 >= highest, "{highest} was confirmed, {} are there", numbers.len());
 }
 
-/// Returns how many terms began after another writer's, and how many ended by a refusal.
-async fn run(seed: u64, faults: u64) -> (u64, u64) {
-    let mut lab = Lab::start().await;
-    let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Tally::default()));
-    let mut dice = Dice::new(seed);
-    let mut writers = Vec::new();
-    for first in 0..2 {
-        let topology = lab.topology_of(first).await;
-        let number = u64::from(first == 1);
-        let own = Dice::new(seed.wrapping_add(1_000 + number));
-        writers.push(tokio::spawn(write(topology, number, own, Arc::clone(&stop), Arc::clone(&tally))));
+/// Two writers of one shard's envelopes.
+struct Rivals {
+    observer: Topology,
+    tally: Arc<Tally>,
+    writers: Vec<JoinHandle<()>>,
+}
+
+impl Rivals {
+    async fn start(lab: &Lab, shard: ShardNumber, seed: u64, stop: &Arc<AtomicBool>) -> Self {
+        let (tally, mut writers) = (Arc::new(Tally::default()), Vec::new());
+        for first in 0..2 {
+            let topology = lab.topology_of(first, shard).await;
+            let number = u64::from(first == 1);
+            let own = Dice::new(seed.wrapping_add(1_000 * (1 + u64::from(shard.0)) + number));
+            let written = write(topology, number, own, Arc::clone(stop), Arc::clone(&tally));
+            writers.push(tokio::spawn(written));
+        }
+        Self { observer: lab.topology_of(2, shard).await, tally, writers }
     }
-    let topology = lab.topology_of(2).await;
+
+    fn written(&self) -> u64 {
+        self.tally.highest.load(Ordering::Relaxed)
+    }
+
+    /// Waits until both have ended, and compares the replicas. Returns how many terms began after another writer's, and
+    /// how many ended by a refusal.
+    async fn end(self, lab: &Lab) -> (u64, u64) {
+        for writer in self.writers {
+            writer.await.unwrap();
+        }
+        let shard = self.observer.shard();
+        let last = goes_on(lab, shard).await;
+        let replicas = lab.replicas(shard).await;
+        for (node, replica) in replicas.iter().enumerate() {
+            is_whole(replica, last);
+            let parts = replica.iter().zip(&replicas[0]).find(|(one, first)| one != first);
+            assert_eq!(parts, None, "n{node} holds something else than n0");
+            assert_eq!(replica.len(), replicas[0].len());
+        }
+        (self.tally.terms.load(Ordering::Relaxed), self.tally.refused.load(Ordering::Relaxed))
+    }
+}
+
+/// Lets two writers write in each of so many shards, all on the same servers.
+async fn run(seed: u64, shards: u16, faults: u64) -> (u64, u64) {
+    let mut lab = Lab::start(shards).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut dice = Dice::new(seed);
+    let mut rivals = Vec::new();
+    for shard in lab.shards() {
+        rivals.push(Rivals::start(&lab, shard, seed, &stop).await);
+    }
     for n in 0..faults {
         let fault = Fault::of(&mut dice);
-        eprintln!("seed {seed}: {n}. {fault:?}, {} written", tally.highest.load(Ordering::Relaxed));
-        fault.happen(&mut lab, &topology, &mut dice).await;
-        assert!(writers.iter().all(|writer| !writer.is_finished()), "a writer has failed");
+        let hit = &rivals[usize::try_from(dice.below(u64::from(shards))).unwrap()].observer;
+        let written: u64 = rivals.iter().map(Rivals::written).sum();
+        eprintln!("seed {seed}: {n}. {fault:?} of shard {}, {written} written", hit.shard());
+        fault.happen(&mut lab, hit, &mut dice).await;
+        for one in &rivals {
+            assert!(one.writers.iter().all(|writer| !writer.is_finished()), "a writer has failed");
+        }
         tokio::time::sleep(dice.millis(0, 1_000)).await;
     }
     stop.store(true, Ordering::Relaxed);
-    for writer in writers {
-        writer.await.unwrap();
-    }
-    let last = goes_on(&lab).await;
-    let replicas = lab.replicas().await;
-    for (node, replica) in replicas.iter().enumerate() {
-        is_whole(replica, last);
-        let parts = replica.iter().zip(&replicas[0]).find(|(one, first)| one != first);
-        assert_eq!(parts, None, "n{node} holds something else than n0");
-        assert_eq!(replica.len(), replicas[0].len());
-    }
+    let ended = join_all(rivals.into_iter().map(|one| one.end(&lab))).await;
+    let (terms, refused) = ended.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     assert_eq!(complaints(lab.cluster.servers()), Vec::<String>::new());
-    let (terms, refused) = (tally.terms.load(Ordering::Relaxed), tally.refused.load(Ordering::Relaxed));
-    eprintln!("seed {seed}: {faults} faults, {last} envelopes, {terms} terms, {refused} ended by a refusal");
+    eprintln!("seed {seed}: {faults} faults, {terms} terms, {refused} ended by a refusal");
     assert!(refused > 0, "nobody stood in anybody's way");
     (terms, refused)
 }
 
-/// Checks that the stream accepts an envelope after all confirmed ones.
-async fn goes_on(lab: &Lab) -> u64 {
+/// Checks that the shard's stream accepts an envelope after all confirmed ones.
+async fn goes_on(lab: &Lab, shard: ShardNumber) -> u64 {
     lab.settle().await;
-    let topology = lab.topology().await;
+    let topology = lab.topology_of(0, shard).await;
     let mut last = 0;
     harness::eventually("the stream goes on", 2 * harness::BOUND, async || {
         let (mut writer, resume) =
@@ -161,7 +199,7 @@ async fn goes_on(lab: &Lab) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_writers_on_three_servers_lose_nothing_and_split_nothing() {
-    run(1, FAULTS).await;
+    run(1, 1, FAULTS).await;
 }
 
 /// `just interleavings 2000 7`: runs from this seed on until so many terms have begun after another writer's.
@@ -172,7 +210,7 @@ async fn two_writers_on_three_servers_from_more_seeds() {
     let (wanted, first) = (number("TIDINGS_INTERLEAVINGS", 1_000), number("TIDINGS_SEED", 2));
     let (mut terms, mut refused, mut seed) = (0, 0, first);
     while terms < wanted {
-        let more = run(seed, FAULTS).await;
+        let more = run(seed, SHARDS, FAULTS).await;
         (terms, refused, seed) = (terms + more.0, refused + more.1, seed + 1);
         eprintln!("seeds {first} to {}: {terms} terms, {refused} ended by a refusal", seed - 1);
     }

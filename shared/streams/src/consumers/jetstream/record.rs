@@ -13,7 +13,8 @@ use tidings_model::{Address, EnvelopeSubject, Epoch, Place, Tenant};
 
 use super::super::state::ConsumerState;
 use super::super::{ConsumerName, ConsumerStoreError, StoredConsumer};
-use crate::record::{self, RecordError};
+use crate::nats::record;
+use crate::nats::record::RecordError;
 
 const USER: &str = "tidings.user";
 const DEVICE: &str = "tidings.device";

@@ -8,10 +8,8 @@ use serde::de::Error as _;
 
 use super::super::{ConsumerList, ConsumerName, ConsumerStoreError, StoredConsumer};
 use super::parse;
-use crate::bucket::Bucket;
-use crate::ordered_reader::Content;
-use crate::record::RecordError;
-use crate::scan::Scan;
+use crate::nats::record::RecordError;
+use crate::nats::{Bucket, Content, Scan};
 
 type Item = Result<(ConsumerName, StoredConsumer), ConsumerStoreError>;
 

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use tidings_model::Epoch;
 
 use super::*;
-use crate::record;
+use crate::nats::record;
 
 fn at(epoch: u64, sequence: u64) -> Position {
     Position { epoch: Epoch(epoch), sequence }

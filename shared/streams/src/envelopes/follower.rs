@@ -1,0 +1,201 @@
+//! Reads `ENVELOPES` for a gateway: one ordered read for all of its clients.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tidings_model::{Address, EnvelopeSubject, Epoch, Place, Position, Tenant};
+use time::OffsetDateTime;
+
+use super::place_notice::placed;
+use super::purge::purged;
+use super::stored_envelope::StoredEnvelope;
+use crate::nats::fences::{Row, is_fence};
+use crate::nats::{Complaint, Content, Delivered, OrderedReader, Read, Selection};
+use crate::topology::{ENVELOPES, Topology};
+
+/// How long to wait for messages that NATS reported as pending.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Reads the envelopes from a position on.
+pub struct EnvelopeFollower {
+    reader: OrderedReader,
+    /// Read and not yet returned.
+    ready: VecDeque<Followed>,
+    /// Counts messages that Tidings did not write.
+    foreign: Complaint,
+}
+
+/// What the follower returns.
+#[derive(Debug)]
+pub enum Followed {
+    /// The next envelopes, in order.
+    Envelopes(Vec<StoredEnvelope>),
+    /// All envelopes of this address were removed from the stream on request.
+    Purged(Tenant, Address),
+    /// The tenant's envelopes are in this place from here on.
+    Placed {
+        /// The tenant.
+        tenant: Tenant,
+        /// Where its envelopes are.
+        place: Place,
+        /// The sequence of the notice.
+        sequence: u64,
+    },
+    /// Fences were stored from this sequence on.
+    Fenced {
+        /// The sequence of the first fence.
+        first: u64,
+        /// When it was stored.
+        stored_at: OffsetDateTime,
+    },
+    /// The stream was recreated: earlier sequences are invalid, and reading continues at the first envelope of the new
+    /// stream.
+    Renewed(Epoch),
+}
+
+impl EnvelopeFollower {
+    /// Reads the envelopes after this position of the stream. If the stream has been recreated since, the first result
+    /// is [`Followed::Renewed`].
+    pub async fn after(
+        topology: &Topology,
+        position: Position,
+        content: Content,
+    ) -> Result<Self, FollowError> {
+        Self::open(topology, position, content, Vec::new()).await
+    }
+
+    /// Reads the envelopes of these addresses after this position of the stream. JetStream scans for them, so use this
+    /// for few readers at a time.
+    pub async fn at_addresses(
+        topology: &Topology,
+        position: Position,
+        (tenant, generation): (&Tenant, u32),
+        addresses: &[Address],
+    ) -> Result<Self, FollowError> {
+        let place = Place { shard: topology.shard(), generation };
+        let subjects = addresses.iter().map(|address| EnvelopeSubject::at(tenant, address, place)).collect();
+        Self::open(topology, position, Content::Whole, subjects).await
+    }
+
+    /// Reads one generation of a tenant's envelopes from its beginning.
+    pub async fn of_generation(
+        topology: &Topology,
+        tenant: &Tenant,
+        generation: u32,
+    ) -> Result<Self, FollowError> {
+        let place = Place { shard: topology.shard(), generation };
+        let epoch = topology.extent().await.map_err(FollowError::new)?.epoch;
+        let subjects = vec![EnvelopeSubject::of(tenant, place)];
+        Self::open(topology, Position { epoch, sequence: 0 }, Content::Whole, subjects).await
+    }
+
+    async fn open(
+        topology: &Topology,
+        position: Position,
+        content: Content,
+        subjects: Vec<String>,
+    ) -> Result<Self, FollowError> {
+        let stream = topology.shard().name(ENVELOPES);
+        let selection = Selection { stream, subjects, content, fences: Some(topology.shard()), since: None };
+        let reader = OrderedReader::open(topology.context.clone(), selection, position).await;
+        Ok(Self {
+            reader: reader.map_err(FollowError)?,
+            ready: VecDeque::new(),
+            foreign: Complaint::default(),
+        })
+    }
+
+    /// The position up to which everything was read, and returned unless [`Self::has_more`].
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.reader.position()
+    }
+
+    /// Whether something was read that was not returned yet.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// How many envelopes followed the last one that was read, at the time when NATS sent it.
+    pub(crate) fn pending(&self) -> u64 {
+        self.reader.pending()
+    }
+
+    /// Returns what comes next. Waits until faults of NATS have passed. Cancel-safe.
+    pub async fn next(&mut self) -> Followed {
+        loop {
+            if let Some(followed) = self.ready.pop_front() {
+                return followed;
+            }
+            self.read().await;
+        }
+    }
+
+    /// Returns the next of what is already stored, or `None` when nothing is left. Cancel-safe.
+    pub async fn next_pending(&mut self) -> Result<Option<Followed>, FollowError> {
+        loop {
+            if let Some(followed) = self.ready.pop_front() {
+                return Ok(Some(followed));
+            }
+            if self.reader.pending() == 0 && !self.reader.has_news() {
+                return Ok(None);
+            }
+            if tokio::time::timeout(PATIENCE, self.read()).await.is_err() {
+                // What was pending may have been removed meanwhile; a new consumer reports the current state.
+                self.reader.reopen().await.map_err(FollowError)?;
+            }
+        }
+    }
+
+    /// Reads available messages into `ready`.
+    async fn read(&mut self) {
+        match self.reader.read().await {
+            Read::Messages(messages) => messages.into_iter().for_each(|delivered| self.take(&delivered)),
+            Read::Renewed(epoch) => self.ready.push_back(Followed::Renewed(epoch)),
+        }
+    }
+
+    fn take(&mut self, delivered: &Delivered) {
+        let Delivered { message, sequence, time } = delivered;
+        let (subject, sequence) = (message.subject.as_str(), *sequence);
+        if let Some(envelope) = StoredEnvelope::from_message(message, sequence, *time) {
+            match self.ready.back_mut() {
+                Some(Followed::Envelopes(envelopes)) => envelopes.push(envelope),
+                _ => self.ready.push_back(Followed::Envelopes(vec![envelope])),
+            }
+        } else if let Some((tenant, address)) = purged(subject, message.headers.as_ref(), &message.payload) {
+            self.ready.push_back(Followed::Purged(tenant, address));
+        } else if let Some((tenant, place)) = placed(subject, message.headers.as_ref(), &message.payload) {
+            self.ready.push_back(Followed::Placed { tenant, place, sequence });
+        } else if is_fence(subject) {
+            let rows = message.headers.as_ref().map(Row::read).unwrap_or_default().into_iter();
+            self.ready.extend(rows.map(|Row { first, stored_at }| Followed::Fenced { first, stored_at }));
+        } else {
+            self.complain(subject, sequence);
+        }
+    }
+
+    /// Logs that a message is neither envelope nor notice, at a limited rate.
+    fn complain(&mut self, subject: &str, sequence: u64) {
+        if let Some(messages) = self.foreign.count(1) {
+            tracing::warn!(
+                subject,
+                sequence,
+                messages,
+                "skipped messages in the stream of envelopes that Tidings did not write"
+            );
+        }
+    }
+}
+
+/// `ENVELOPES` cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("stream ENVELOPES cannot be read now")]
+pub struct FollowError(#[source] async_nats::Error);
+
+impl FollowError {
+    fn new(source: impl Into<async_nats::Error>) -> Self {
+        Self(source.into())
+    }
+}

@@ -1,0 +1,184 @@
+//! Translates a position to the current generation of a tenant's envelopes.
+//!
+//! Sequences of different generations cannot be compared. But each envelope names its origin, a part of an event, and
+//! origins ascend in every generation. A consumer at a position of an older generation lacks the first envelope after
+//! it, and everything of the same origin or a later one. It resumes before the first of those in the current
+//! generation. A consumer that has read all of an older generation resumes after the origin of its last envelope,
+//! because a shard that a tenant has left may have written more than was written elsewhere by then. All of this takes a
+//! few reads by sequence, only for consumers that return after a rebuild.
+
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{LastRawMessageError, RawMessageError};
+use tidings_model::{
+    EnvelopeSubject, Epoch, OriginOrder, PastPlacement, Place, Placement, Position, ShardNumber, Tenant,
+};
+
+use super::resume::resume;
+use super::stored_envelope::origin;
+use crate::nats::{TopologyError, leader_get};
+use crate::topology::{Extent, ExtentError, Topology};
+
+/// Translates `position` to the current generation; `None` if it belongs to no existing stream.
+pub async fn translate_position(
+    topology: &Topology,
+    tenant: &Tenant,
+    placement: &Placement,
+    position: Position,
+) -> Result<Option<Position>, TranslateError> {
+    let streams = Streams::of(topology, placement).await?;
+    let Some(stay) = placement.stay_of(position, |shard| streams.epoch(shard)) else { return Ok(None) };
+    let current = placement.current.place;
+    let Some(stream) = streams.get(current.shard) else { return Ok(None) };
+    let at = |sequence| Position { epoch: current.epoch(stream.epoch), sequence };
+    if stay.place == current {
+        return Ok(Some(at(position.sequence)));
+    }
+    let since = placement.current.since.map_or(0, |since| since.sequence);
+    let Some(unread) = streams.first_unread(tenant, placement, stay, position.sequence).await? else {
+        return Ok(Some(at(since)));
+    };
+    Ok(Some(at(stream.before(tenant, placement.current, unread).await?)))
+}
+
+/// The streams with the current and past envelopes of a tenant.
+struct Streams(Vec<Stream>);
+
+struct Stream {
+    topology: Topology,
+    epoch: Epoch,
+    /// The last sequence of the stream.
+    last: u64,
+}
+
+impl Streams {
+    async fn of(topology: &Topology, placement: &Placement) -> Result<Self, TranslateError> {
+        let mut streams: Vec<Stream> = Vec::new();
+        for place in placement.places() {
+            if streams.iter().all(|stream| stream.topology.shard() != place.shard) {
+                let topology = topology.on(place.shard).await?;
+                let Extent { epoch, last, .. } = topology.extent().await?;
+                streams.push(Stream { topology, epoch, last });
+            }
+        }
+        Ok(Self(streams))
+    }
+
+    fn get(&self, shard: ShardNumber) -> Option<&Stream> {
+        self.0.iter().find(|stream| stream.topology.shard() == shard)
+    }
+
+    fn epoch(&self, shard: ShardNumber) -> Option<Epoch> {
+        self.get(shard).map(|stream| stream.epoch)
+    }
+
+    /// The earliest origin that a consumer at this sequence of a past placement still lacks; `None` if the content of
+    /// that placement is unknown.
+    async fn first_unread(
+        &self,
+        tenant: &Tenant,
+        placement: &Placement,
+        stay: PastPlacement,
+        sequence: u64,
+    ) -> Result<Option<OriginOrder>, TranslateError> {
+        let mut stood_at = Some(sequence);
+        for former in placement.former.iter().skip_while(|former| **former != stay) {
+            // In the past placements after the first, new envelopes follow the notice.
+            let noticed_at = former.since.map(|since| since.sequence);
+            let after = stood_at.take().or(noticed_at).unwrap_or_default();
+            let Some(stream) = self.get(former.place.shard) else { continue };
+            if let Some(message) = stream.next(tenant, former.place, after.saturating_add(1)).await? {
+                return Ok(unread_from(&message));
+            }
+            if let Some(message) = stream.last(tenant, former.place).await? {
+                return Ok(unread_behind(&message, *former));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Stream {
+    /// The first envelope of a tenant in a place with at least this sequence.
+    async fn next(
+        &self,
+        tenant: &Tenant,
+        place: Place,
+        sequence: u64,
+    ) -> Result<Option<StreamMessage>, TranslateError> {
+        let subject = EnvelopeSubject::of(tenant, place);
+        leader_get::next(&self.topology.envelopes, &subject, sequence).await.map_err(TranslateError::Read)
+    }
+
+    /// The last envelope of a tenant in a place.
+    async fn last(&self, tenant: &Tenant, place: Place) -> Result<Option<StreamMessage>, TranslateError> {
+        let subject = EnvelopeSubject::of(tenant, place);
+        leader_get::last(&self.topology.envelopes, &subject).await.map_err(TranslateError::ReadLast)
+    }
+
+    /// The sequence before the first envelope of a past placement with this origin or a later one. Searches by
+    /// bisection.
+    async fn before(
+        &self,
+        tenant: &Tenant,
+        stay: PastPlacement,
+        from: OriginOrder,
+    ) -> Result<u64, TranslateError> {
+        let (mut low, mut high, mut found) = (1, self.last.saturating_add(1), self.last);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.next(tenant, stay.place, middle).await? {
+                Some(message) if message.sequence < high => match written_through(&message, stay) {
+                    Some(through) if through < from => low = message.sequence.saturating_add(1),
+                    _ => (high, found) = (middle, message.sequence.saturating_sub(1)),
+                },
+                _ => high = middle,
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The origin of an envelope or, if events were held back when it was written, of the oldest of those, which follow it.
+fn unread_from(message: &StreamMessage) -> Option<OriginOrder> {
+    let own = origin(&message.headers)?;
+    let held_from = resume(&message.headers).and_then(|resume| resume.held_from);
+    match held_from {
+        Some(held_from) if held_from < own.event.sequence => Some((own.event.epoch.0, held_from, 0)),
+        _ => Some(own.order()),
+    }
+}
+
+/// The first origin that a consumer still lacks after it has read this envelope of a past placement and all before it.
+fn unread_behind(message: &StreamMessage, stay: PastPlacement) -> Option<OriginOrder> {
+    let (epoch, sequence, part) = written_through(message, stay)?;
+    let held_from = resume(&message.headers).and_then(|resume| resume.held_from);
+    Some(held_from.map_or((epoch, sequence, part.saturating_add(1)), |held_from| (epoch, held_from, 0)))
+}
+
+/// The origin up to which everything was written at this envelope: its own, in a rebuilt part; in a part that was
+/// projected live, an envelope that was held back names another one.
+fn written_through(message: &StreamMessage, stay: PastPlacement) -> Option<OriginOrder> {
+    let own = origin(&message.headers)?.order();
+    if stay.since.is_some_and(|since| message.sequence <= since.sequence) {
+        return Some(own);
+    }
+    let after = resume(&message.headers).and_then(|resume| resume.after);
+    Some(after.map_or(own, |after| after.order().max(own)))
+}
+
+/// A position cannot be translated now.
+#[derive(Debug, thiserror::Error)]
+pub enum TranslateError {
+    /// A stream cannot be used.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// The state of a stream cannot be read.
+    #[error(transparent)]
+    Extent(#[from] ExtentError),
+    /// An envelope cannot be read.
+    #[error("cannot read the envelopes after a position of an earlier generation")]
+    Read(#[source] RawMessageError),
+    /// The last envelope cannot be read.
+    #[error("cannot read the last envelope of an earlier generation")]
+    ReadLast(#[source] LastRawMessageError),
+}

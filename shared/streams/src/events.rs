@@ -1,0 +1,13 @@
+//! `EVENTS`: publishing it, reading it once for the projector, and reading it again.
+
+mod history;
+mod publish;
+mod reader;
+mod stored_event;
+mod writer;
+
+pub use self::history::{EventHistory, HistoryError};
+pub use self::publish::{PublishEventError, publish_event};
+pub use self::reader::{EventReader, Pace, ReadEvent, ReaderError};
+pub(crate) use self::stored_event::raw_event;
+pub use self::writer::{EventWriteError, EventWriter, OpenWriterError, OutgoingEvent, PendingEvent};

@@ -1,0 +1,36 @@
+//! NATS as the rest of this crate uses it: connections, streams that are as they have to be, buckets, and reading in
+//! order. Nothing here knows what a stream is for.
+
+pub(crate) mod ensure;
+pub(crate) mod fences;
+pub(crate) mod leader_get;
+pub(crate) mod record;
+
+mod backoff;
+mod bucket;
+mod complaint;
+mod connect;
+mod headers;
+mod ordered_reader;
+mod outage;
+mod publish_error;
+mod scan;
+mod stream_state;
+
+pub use self::backoff::{Backoff, may_pass};
+pub use self::bucket::BucketSettings;
+pub use self::complaint::Complaint;
+pub use self::connect::{ConnectError, ConnectSettings, Login, TlsFiles, connect};
+pub use self::ensure::{Difference, TopologyError};
+pub use self::ordered_reader::Content;
+pub use self::outage::Outage;
+pub(crate) use self::{
+    bucket::{Bucket, Purpose, is_removal},
+    connect::report,
+    ensure::Missing,
+    headers::{all_headers, set},
+    ordered_reader::{Delivered, OrderedReader, Read, Selection},
+    publish_error::{code, is_permanent},
+    scan::Scan,
+    stream_state::{SKEW, epoch_of, reaching},
+};

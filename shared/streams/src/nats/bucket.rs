@@ -1,0 +1,149 @@
+//! A key-value bucket (NATS ADR-8) that is written by compare-and-set, optionally with a time to live.
+//!
+//! The client's own `update` drops a key's time to live, so every write is a plain publication with both `Nats-TTL`
+//! (NATS ADR-43) and the expected sequence of the key.
+
+use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_TTL};
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::{self, Context, ErrorCode};
+use async_nats::{HeaderMap, HeaderValue};
+use bytes::Bytes;
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ensure;
+use super::{Missing, TopologyError};
+
+/// The default of JetStream.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+
+/// Marks an entry as removed (NATS ADR-8).
+const OPERATION: &str = "KV-Operation";
+/// Marks an entry as removed by the server (NATS ADR-43).
+const MARKER_REASON: &str = "Nats-Marker-Reason";
+
+/// How a bucket is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct BucketSettings {
+    /// The number of replicas in a cluster.
+    pub replicas: usize,
+    /// Whether it is in memory instead of on disk.
+    pub in_memory: bool,
+}
+
+/// The name of a bucket, and its description.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Purpose {
+    pub(crate) name: &'static str,
+    pub(crate) description: &'static str,
+}
+
+impl Purpose {
+    /// The prefix of the subjects of its entries.
+    fn prefix(self) -> String {
+        format!("$KV.{}.", self.name)
+    }
+
+    /// The configuration of the stream of the bucket, which keeps the newest value of each key.
+    pub(crate) fn config(self, settings: BucketSettings) -> Config {
+        Config {
+            name: format!("KV_{}", self.name),
+            description: Some(self.description.to_owned()),
+            subjects: vec![format!("{}>", self.prefix())],
+            retention: RetentionPolicy::Limits,
+            discard: DiscardPolicy::New,
+            max_messages_per_subject: 1,
+            max_messages: -1,
+            max_bytes: -1,
+            max_message_size: -1,
+            max_consumers: -1,
+            storage: if settings.in_memory { StorageType::Memory } else { StorageType::File },
+            num_replicas: settings.replicas,
+            duplicate_window: DUPLICATE_WINDOW,
+            allow_direct: true,
+            allow_rollup: true,
+            ..Config::default()
+        }
+    }
+}
+
+/// A bucket that exists and was checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Bucket {
+    pub(crate) context: Context,
+    pub(crate) stream: Arc<Stream>,
+    /// The expected configuration.
+    config: Arc<Config>,
+    prefix: String,
+    /// `Nats-TTL` of every entry, in seconds; `None` keeps entries forever.
+    time_to_live: Option<u64>,
+}
+
+impl Bucket {
+    /// Creates the bucket if it is missing, checks it if it exists. The server counts a time to live in whole seconds,
+    /// with a minimum of one.
+    pub(crate) async fn open(
+        context: &Context,
+        purpose: Purpose,
+        time_to_live: Option<Duration>,
+        settings: BucketSettings,
+        missing: Missing,
+    ) -> Result<Self, TopologyError> {
+        let prefix = purpose.prefix();
+        let wanted = Config { allow_message_ttl: true, ..purpose.config(settings) };
+        let stream = ensure::open(context, wanted.clone(), missing).await?;
+        let time_to_live = time_to_live.map(|time| time.as_secs().max(1));
+        let config = Arc::new(wanted);
+        Ok(Self { context: context.clone(), stream: stream.into(), config, prefix, time_to_live })
+    }
+
+    /// Recreates the bucket if it has disappeared. Returns whether it had.
+    pub(crate) async fn restore(&self) -> Result<bool, TopologyError> {
+        ensure::restore(&self.context, &self.config).await
+    }
+
+    /// The subject of the key in the stream; wildcards stay wildcards.
+    pub(crate) fn subject(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    /// The key of this subject.
+    pub(crate) fn key<'s>(&self, subject: &'s str) -> &'s str {
+        subject.strip_prefix(&self.prefix).unwrap_or(subject)
+    }
+
+    /// Writes the key if its last sequence is `expected`, where 0 means that there is no entry. Returns the sequence of
+    /// the new entry, or `None` if another writer came first.
+    pub(crate) async fn write(
+        &self,
+        key: &str,
+        value: Bytes,
+        expected: u64,
+    ) -> Result<Option<u64>, PublishError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(expected));
+        if let Some(seconds) = self.time_to_live {
+            headers.insert(NATS_MESSAGE_TTL, HeaderValue::from(seconds));
+        }
+        let sent = self.context.publish_with_headers(self.subject(key), headers, value).await?;
+        match sent.await {
+            Ok(acknowledged) => Ok(Some(acknowledged.sequence)),
+            Err(error) if was_beaten(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether an entry is a removal marker, as `nats kv del` leaves it.
+pub(crate) fn is_removal(headers: Option<&HeaderMap>) -> bool {
+    headers.is_some_and(|headers| headers.get(OPERATION).or_else(|| headers.get(MARKER_REASON)).is_some())
+}
+
+/// Whether the key has another sequence or, in a cluster, is just being assigned one.
+fn was_beaten(error: &PublishError) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
+    error.kind() == PublishErrorKind::WrongLastSequence
+        || source.is_some_and(|error| error.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT)
+}

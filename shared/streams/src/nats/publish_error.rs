@@ -1,0 +1,23 @@
+//! Distinguishes errors of publications.
+
+use std::error::Error as _;
+
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::{self, ErrorCode};
+
+/// The error code that JetStream answered, if it did.
+pub(crate) fn code(error: &PublishError) -> Option<ErrorCode> {
+    let answer = error.source()?.downcast_ref::<jetstream::Error>()?;
+    Some(answer.error_code())
+}
+
+/// Whether NATS always refuses this message, while it may accept others. Such a message is never sent again.
+pub(crate) fn is_permanent(error: &PublishError) -> bool {
+    const PERMANENT: [ErrorCode; 3] = [
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM,
+        ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM,
+        ErrorCode::MESSAGE_TTL_INVALID,
+    ];
+    error.kind() == PublishErrorKind::MaxPayloadExceeded
+        || code(error).is_some_and(|code| PERMANENT.contains(&code))
+}
