@@ -2,22 +2,20 @@
 
 mod admin;
 mod handshake;
-mod query;
-mod request;
 mod router;
-mod subprotocol;
-mod upgrade;
 mod websocket;
 
 use std::sync::Arc;
 
+use axum::http::Method;
 use tidings_runtime::config::GatewayConfig;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::query::HandshakeQuery;
+pub(crate) use self::handshake::read_query;
 pub(crate) use self::router::{Routes, router};
 use crate::context::Context;
+use crate::error::{ApiCode, ApiError};
 use crate::shards::Shards;
 use crate::worker::handle::Workers;
 
@@ -54,4 +52,10 @@ pub(crate) enum Stage {
     Open(watch::Receiver<Arc<Shards>>, Workers),
     /// It is ending: it moves its connections to other gateways and refuses new ones.
     Draining,
+}
+
+/// The answer where a path is served and a method is not; the header `Allow` names those that are.
+async fn method_not_allowed(method: Method) -> ApiError {
+    let text = format!("{method} is not served here; the header Allow names what is");
+    ApiError::new(ApiCode::MethodNotAllowed, text)
 }

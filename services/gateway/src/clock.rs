@@ -11,9 +11,9 @@ impl Clock {
         (self.0)()
     }
 
-    /// Seconds since 1970.
+    /// Seconds since 1970; 0 for an earlier time.
     pub(crate) fn unix_seconds(self) -> u64 {
-        unix_seconds(self.now())
+        u64::try_from(self.now().unix_timestamp()).unwrap_or_default()
     }
 }
 
@@ -21,9 +21,4 @@ impl From<fn() -> OffsetDateTime> for Clock {
     fn from(now: fn() -> OffsetDateTime) -> Self {
         Self(now)
     }
-}
-
-/// Seconds since 1970; 0 for an earlier time.
-pub(crate) fn unix_seconds(time: OffsetDateTime) -> u64 {
-    u64::try_from(time.unix_timestamp()).unwrap_or_default()
 }

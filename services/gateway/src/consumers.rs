@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use tidings_model::{Position, Tenant};
+use tidings_session::Principal;
 use tidings_streams::Complaint;
 use tidings_streams::consumers::{
     Change, ConsumerName, ConsumerStore, ConsumerStoreError, Edit, Presence, REFRESH, StoredConsumer,
@@ -23,7 +24,6 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use self::stripes::Stripes;
-use crate::auth::Principal;
 use crate::clock::Clock;
 
 /// How often what has changed is saved.

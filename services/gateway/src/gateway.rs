@@ -200,8 +200,7 @@ struct Prepared {
 }
 
 async fn prepare(context: &Arc<Context>, ended: &CancellationToken) -> Result<Prepared, StartError> {
-    let mut users = context.users.store().watch();
-    context.users.learn(users.next().await);
+    let users = context.users.load().await;
     let (workers, supervisor) = Workers::start(context)?;
     let manager = ShardManager::open(context, &workers, ended).await?;
     context.readiness.set(None);

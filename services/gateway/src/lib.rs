@@ -16,11 +16,9 @@
 //!   shards                       which shard serves which tenant; the one ordered read of each shard's stream
 //!   worker                       threads that serve connections; worker/connection is one connection
 //!   context                      what all parts use: settings, clock, and the rooms below
-//!   session                      pure: what a client's message means
 //!   consumers                    a write-behind cache of durable consumers
 //!   audit                        the log of refusals and administration
 //!   auth                         from a token to a user and its grants; disabled users
-//!   replica                      the local copy of a shard's stream; where a returning consumer resumes
 //!   limits                       rates and numbers of addresses, users, tenants
 //!   readiness, clock, error
 //! ```
@@ -90,8 +88,6 @@ mod limits;
 mod listening;
 pub mod parsers;
 mod readiness;
-mod replica;
-mod session;
 mod shards;
 mod worker;
 

@@ -4,21 +4,24 @@
 //! is bounded however many addresses and users there are; a count is held by a guard, so it ends with the thing that it
 //! counts; one client never uses up the limit of another.
 
-mod rate;
-mod tenant;
-
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tidings_catalog::Catalogs;
 use tidings_model::Tenant;
 use tidings_net::AddressBlock;
+use tidings_protocol::error::ErrorMessage;
+use tidings_rate::{Budget, Rate, RateByKey, RateByOwner, Spent, Used};
 use tidings_runtime::config::{GatewayConfig, TenantConfig};
 
-use self::rate::{Rate, RateByKey};
-pub(crate) use self::tenant::{ConnectionPermit, MessageBudget, TenantLimits, Verdict};
 use crate::error::{ApiCode, ApiError};
+
+/// When to try again after a limit on connections; it is not known when one ends.
+const WHEN_FULL: Duration = Duration::from_secs(5);
 
 /// All limits of a gateway.
 pub(crate) struct Limits {
@@ -35,8 +38,7 @@ impl Limits {
                 tracing::warn!(tenant = name, "gateway.tenants has limits of a tenant that is not served");
             }
         }
-        let rate =
-            Rate::per_minute(settings.attempts_per_minute_per_address, settings.attempt_burst_per_address);
+        let rate = Rate::new(settings.attempts_per_minute_per_address, settings.attempt_burst_per_address);
         Self { attempts: RateByKey::new(rate), tenants: Mutex::default() }
     }
 
@@ -60,3 +62,244 @@ impl Limits {
         limits
     }
 }
+
+/// A user of a tenant: a hash of the name, which can be long. Its secret is the process's own, so no client can choose
+/// a name that shares another's; by chance two of a million do with a probability of 1 in 30 million.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct UserKey(u64);
+
+/// The limits of one tenant, and what of them is used up.
+pub(crate) struct TenantLimits {
+    max_frame_bytes: usize,
+    max_message_bytes: usize,
+    connections: Option<usize>,
+    connections_of_user: usize,
+    message_rate: Rate,
+    user_message_rate: Rate,
+    frame_rate: Rate,
+    byte_rate: Rate,
+    messages: RateByOwner,
+    frames: Budget,
+    bytes: Budget,
+    attempts: RateByKey<UserKey>,
+    user_messages: RateByKey<UserKey>,
+    publications: RateByKey<()>,
+    permits: Mutex<Permits>,
+    hasher: RandomState,
+}
+
+#[derive(Default)]
+struct Permits {
+    all: usize,
+    /// Only users with a connection.
+    by_user: HashMap<UserKey, usize>,
+}
+
+impl TenantLimits {
+    /// As a tenant's own table says, and else as all tenants have it.
+    fn new(all: &GatewayConfig, own: &TenantConfig) -> Arc<Self> {
+        let message_rate = Rate::new(
+            own.messages_per_minute.unwrap_or(all.messages_per_minute),
+            own.message_burst.unwrap_or(all.message_burst),
+        );
+        let user_message_rate = Rate::new(
+            own.user_messages_per_minute.unwrap_or(all.user_messages_per_minute),
+            own.user_message_burst.unwrap_or(all.user_message_burst),
+        );
+        let attempts = Rate::new(
+            own.attempts_per_minute_per_user.unwrap_or(all.attempts_per_minute_per_user),
+            own.attempt_burst_per_user.unwrap_or(all.attempt_burst_per_user),
+        );
+        let publications = Rate::new(
+            own.publish_per_minute.unwrap_or(all.publish_per_minute),
+            own.publish_burst.unwrap_or(all.publish_burst),
+        );
+        let frame_rate = Rate::new(
+            own.frames_per_minute.unwrap_or(all.frames_per_minute),
+            own.frame_burst.unwrap_or(all.frame_burst),
+        );
+        let byte_rate = Rate::new(
+            amount(own.bytes_per_minute.unwrap_or(all.bytes_per_minute)),
+            amount(own.byte_burst.unwrap_or(all.byte_burst)),
+        );
+        Arc::new(Self {
+            max_frame_bytes: own.max_frame_bytes.unwrap_or(all.max_frame_bytes),
+            max_message_bytes: own.max_message_bytes.unwrap_or(all.max_message_bytes),
+            connections: own.connections_per_tenant.or(all.connections_per_tenant).map(Into::into),
+            connections_of_user: own.connections_per_user.unwrap_or(all.connections_per_user).get(),
+            message_rate,
+            user_message_rate,
+            frame_rate,
+            byte_rate,
+            messages: RateByOwner::new(message_rate),
+            frames: Budget::new(frame_rate),
+            bytes: Budget::new(byte_rate),
+            attempts: RateByKey::new(attempts),
+            user_messages: RateByKey::new(user_message_rate),
+            publications: RateByKey::new(publications),
+            permits: Mutex::default(),
+            hasher: RandomState::new(),
+        })
+    }
+
+    /// Bytes that one message from a client may have.
+    pub(crate) fn max_frame_bytes(&self) -> usize {
+        self.max_frame_bytes
+    }
+
+    /// Bytes that one message to a client may have.
+    pub(crate) fn max_message_bytes(&self) -> usize {
+        self.max_message_bytes
+    }
+
+    /// Permits a connection of a user whose token is verified. The connection counts while the permit is held.
+    pub(crate) fn admit(self: &Arc<Self>, user: &str) -> Result<ConnectionPermit, ApiError> {
+        let user = UserKey(self.hasher.hash_one(user));
+        self.attempts.check(&user).map_err(|wait| {
+            let text = "too many attempts to connect of this user; try again after `Retry-After`";
+            ApiError::new(ApiCode::TooManyAttempts, text).retry_after(wait)
+        })?;
+        let mut permits = self.permits();
+        if let Some(most) = self.connections.filter(|most| permits.all >= *most) {
+            let text = format!(
+                "this tenant's users have {most} connections here, which is as many as may be; try again later"
+            );
+            return Err(ApiError::new(ApiCode::TooManyConnectionsOfTenant, text).retry_after(WHEN_FULL));
+        }
+        let taken = permits.by_user.entry(user).or_default();
+        if *taken >= self.connections_of_user {
+            let most = self.connections_of_user;
+            let text =
+                format!("this user has {most} connections here, which is as many as may be; close one");
+            return Err(ApiError::new(ApiCode::TooManyConnectionsOfUser, text).retry_after(WHEN_FULL));
+        }
+        *taken += 1;
+        permits.all += 1;
+        Ok(ConnectionPermit { tenant: Arc::clone(self), user })
+    }
+
+    /// A client of the tenant publishes an event; else how long to wait.
+    pub(crate) fn publish(&self) -> Result<(), Duration> {
+        self.publications.check(&())
+    }
+
+    fn permits(&self) -> MutexGuard<'_, Permits> {
+        self.permits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A number of bytes as a rate counts them; 4 GB a minute are no limit.
+fn amount(bytes: usize) -> NonZeroU32 {
+    NonZeroU32::new(u32::try_from(bytes).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
+}
+
+/// One of the connections that a user and a tenant may have at once; dropping it makes room for another.
+pub(crate) struct ConnectionPermit {
+    tenant: Arc<TenantLimits>,
+    user: UserKey,
+}
+
+impl ConnectionPermit {
+    /// The budget of the connection that holds this permit.
+    pub(crate) fn budget(self) -> MessageBudget {
+        MessageBudget {
+            permit: self,
+            refused: 0,
+            is_warned: false,
+            used: Used::default(),
+            frames: Used::default(),
+            bytes: Used::default(),
+        }
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        let mut permits = self.tenant.permits();
+        permits.all = permits.all.saturating_sub(1);
+        if let Some(taken) = permits.by_user.get_mut(&self.user) {
+            *taken = taken.saturating_sub(1);
+            if *taken == 0 {
+                permits.by_user.remove(&self.user);
+            }
+        }
+    }
+}
+
+/// How much one connection may send, together with the other connections of its user; holds its permit.
+pub(crate) struct MessageBudget {
+    permit: ConnectionPermit,
+    /// Messages in a row that were refused.
+    refused: u32,
+    /// The client was warned that it sends too many frames or bytes, and still does.
+    is_warned: bool,
+    used: Used,
+    frames: Used,
+    bytes: Used,
+}
+
+/// What becomes of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Admitted,
+    /// It is refused with this answer.
+    Refused(ErrorMessage),
+    /// The client went on through a whole burst of refusals.
+    Regardless,
+}
+
+impl MessageBudget {
+    /// The limits of the tenant.
+    pub(crate) fn tenant(&self) -> &TenantLimits {
+        &self.permit.tenant
+    }
+
+    /// Another message has come.
+    pub(crate) fn message(&mut self) -> Verdict {
+        let ConnectionPermit { tenant, user, .. } = &self.permit;
+        let of_connection = tenant.messages.check(&self.used).map_err(|wait| (wait, tenant.message_rate, ""));
+        let of_user = || {
+            let checked = tenant.user_messages.check(user);
+            checked.map_err(|wait| (wait, tenant.user_message_rate, " on all connections of this user"))
+        };
+        let Err((wait, rate, whose)) = of_connection.and_then(|()| of_user()) else {
+            self.refused = 0;
+            return Verdict::Admitted;
+        };
+        self.refused += 1;
+        if self.refused > tenant.message_rate.burst().get() {
+            return Verdict::Regardless;
+        }
+        let text = format!("more than {} messages per minute{whose}", rate.per_minute());
+        Verdict::Refused(ErrorMessage::rate_limited(text, wait))
+    }
+
+    /// So many frames and bytes were read. What is read cannot be refused any more: the client is warned once, and it is
+    /// regardless if it goes on.
+    pub(crate) fn traffic(&mut self, frames: usize, bytes: usize) -> Verdict {
+        let tenant = &self.permit.tenant;
+        let spent = [
+            (tenant.frames.spend(&self.frames, frames), tenant.frame_rate, "frames"),
+            (tenant.bytes.spend(&self.bytes, bytes), tenant.byte_rate, "bytes"),
+        ];
+        let mut warning = None;
+        for (spent, rate, what) in spent {
+            match spent {
+                Spent::Within => {}
+                Spent::Beyond(wait) => _ = warning.get_or_insert((wait, rate, what)),
+                Spent::Everything(_) => return Verdict::Regardless,
+            }
+        }
+        let was_warned = std::mem::replace(&mut self.is_warned, warning.is_some());
+        match warning {
+            Some((wait, rate, what)) if !was_warned => {
+                let text = format!("more than {} {what} per minute", rate.per_minute());
+                Verdict::Refused(ErrorMessage::rate_limited(text, wait))
+            }
+            _ => Verdict::Admitted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

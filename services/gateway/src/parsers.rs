@@ -7,19 +7,16 @@ use serde_json::{Map, Value};
 use tidings_catalog::Catalog;
 use tidings_model::Position;
 use tidings_protocol::Filter;
+use tidings_protocol::server::Form;
+use tidings_session::{Effect, Moment, Principal, Session};
 use tidings_streams::consumers::{ConsumerName, ConsumerNameError};
 use time::OffsetDateTime;
 
-use crate::api::HandshakeQuery;
-use crate::auth::Principal;
-use crate::error::ApiError;
-use crate::replica::Form;
-use crate::session::{Effect, Moment, Session};
+use crate::api::read_query;
 
 /// The parameters `device` and `since` of a handshake's query; an error is the code of the answer.
 pub fn handshake_query(query: &str) -> Result<(Option<String>, Option<Position>), &'static str> {
-    let read = HandshakeQuery::read(Some(query)).map_err(|error| ApiError::from(error).code().as_str())?;
-    Ok((read.device, read.since))
+    read_query(Some(query)).map_err(|error| error.code().as_str())
 }
 
 /// A connection's session, from a client's text to what it causes.

@@ -41,6 +41,8 @@ use mio::Registry;
 use tidings_catalog::Catalogs;
 use tidings_model::{Position, ShardNumber, Tenant};
 use tidings_protocol::error::ErrorMessage;
+use tidings_replica::{Deflate, ResumePoint};
+use tidings_session::Effect;
 use tidings_streams::connections::{ConnectionName, Ordinal};
 use time::OffsetDateTime;
 use tokio::sync::{Notify, Semaphore};
@@ -53,8 +55,6 @@ use self::routing_table::{ConnectionId, RoutingTable};
 use self::shard_progress::ShardProgress;
 use crate::context::Context;
 use crate::error::{WorkerError, panicked};
-use crate::replica::{Deflate, ResumePoint};
-use crate::session::Effect;
 
 /// What one read takes at most, in bytes; shared by all connections of the worker.
 const SCRATCH: usize = 64 * 1024;

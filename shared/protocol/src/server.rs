@@ -13,6 +13,15 @@ use crate::timestamp::rfc3339;
 /// The subprotocol of sequenced clients: they get `seq` and `id` in each body, and control messages.
 pub const SUBPROTOCOL: &str = "tidings.v1";
 
+/// The form in which a client receives its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The body exactly as the catalog renders it.
+    Plain,
+    /// [`SUBPROTOCOL`]: the body with `seq` and `id` in front.
+    Sequenced,
+}
+
 /// Returns the subprotocol for the answer to a `Sec-WebSocket-Protocol` header, if the client offers it.
 ///
 /// The header is a list separated by commas. Names are compared exactly (RFC 6455, section 4.2.2).

@@ -22,27 +22,36 @@
 
 mod connections;
 mod consumers;
-mod extract;
 mod rejections;
 mod users;
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::Request;
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderName, Method};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use serde::Deserialize;
+use axum::{BoxError, Router};
+use futures_util::{Stream, StreamExt as _};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tidings_model::Tenant;
+use tidings_net::{BodyLate, ClientIp};
 
-use self::extract::check_body;
-use super::request::method_not_allowed;
+use super::handshake::has_body;
+use super::method_not_allowed;
+use crate::auth::Administrator;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 
-const JSON_LINES: (HeaderName, &str) = (CONTENT_TYPE, "application/x-ndjson");
+/// The longest body, in bytes.
+const MAX_BODY: usize = 64 * 1024;
 
 /// An answer, good or bad.
 type Answer = Result<Response, ApiError>;
@@ -78,10 +87,152 @@ async fn complete(request: Request, next: Next) -> Response {
     })
 }
 
+/// Refuses a body where the method takes none, be it empty of meaning.
+fn check_body(request: &Request<Body>) -> Result<(), ApiError> {
+    if request.method() == Method::POST || !has_body(request.headers()) {
+        return Ok(());
+    }
+    Err(ApiError::new(ApiCode::BodyUnexpected, format!("{} takes no body here", request.method())))
+}
+
+impl FromRequestParts<Arc<Context>> for Administrator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(request: &mut Parts, context: &Arc<Context>) -> Result<Self, ApiError> {
+        let administrator = context.authenticator.administrator(request).await;
+        administrator.inspect_err(|error| {
+            context.audit.refused("administration", error, ClientIp::of(&request.extensions));
+        })
+    }
+}
+
+/// No parameters, or no body.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// One user, or all.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Selection {
     user: Option<String>,
+}
+
+/// The query's parameters.
+struct Parameters<T>(T);
+
+impl<T, S> FromRequestParts<S> for Parameters<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(request: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let read = Query::try_from_uri(&request.uri);
+        let Query(parameters) = read.map_err(|error| {
+            let cause = error.source().map_or_else(|| error.body_text(), ToString::to_string);
+            ApiError::new(ApiCode::Parameter, format!("the query is not understood: {cause}"))
+        })?;
+        Ok(Self(parameters))
+    }
+}
+
+/// A thing of a tenant that a path names.
+trait Named: Sized {
+    /// The path's parameters.
+    type Path: DeserializeOwned + Send;
+
+    fn read(tenant: &Tenant, path: Self::Path) -> Result<Self, ApiError>;
+}
+
+/// A request of an administrator about one thing, without parameters.
+struct About<T> {
+    by: Administrator,
+    what: T,
+}
+
+impl<T: Named> FromRequestParts<Arc<Context>> for About<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(request: &mut Parts, context: &Arc<Context>) -> Result<Self, ApiError> {
+        let by = Administrator::from_request_parts(request, context).await?;
+        let path = Path::from_request_parts(request, context).await;
+        let Path(path) = path.map_err(|error| ApiError::new(ApiCode::Path, error.body_text()))?;
+        let Parameters(Nothing {}) = Parameters::from_request_parts(request, context).await?;
+        Ok(Self { what: T::read(&by.tenant, path)?, by })
+    }
+}
+
+/// The body, an object of JSON; an absent one is what no member says.
+struct Members<T>(T);
+
+impl<T, S> FromRequest<S> for Members<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (head, body) = request.into_parts();
+        let bytes = to_bytes(body, MAX_BODY).await.map_err(|error| unread(&error))?;
+        let members = if bytes.is_empty() {
+            Value::Object(serde_json::Map::new())
+        } else {
+            check_is_json(&head.headers)?;
+            tidings_model::json::parse(&bytes).map_err(|error| wrong(&error))?
+        };
+        if !members.is_object() {
+            return Err(ApiError::new(ApiCode::Body, "the body is not a JSON object"));
+        }
+        Ok(Self(T::deserialize(members).map_err(|error| wrong(&error))?))
+    }
+}
+
+fn wrong(error: &dyn Error) -> ApiError {
+    ApiError::new(ApiCode::Body, format!("the body is not understood: {error}"))
+}
+
+fn unread(error: &axum::Error) -> ApiError {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<BodyLate>() {
+            return ApiError::new(ApiCode::BodyLate, error.to_string());
+        }
+        cause = error.source();
+    }
+    let text = format!("the body has more than {MAX_BODY} bytes, or ended early");
+    ApiError::new(ApiCode::BodyTooLarge, text)
+}
+
+/// What is sent as something else was not meant for here.
+fn check_is_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = given.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let text = format!("a body of the type {given:?} is not read, expected Content-Type: application/json");
+    Err(ApiError::new(ApiCode::ContentType, text))
+}
+
+/// Answers with a JSON text for each item, in a line of its own. The status has been sent by the time that one cannot be
+/// read, so its error becomes a line.
+fn lines<T: Serialize, E: Into<BoxError>>(
+    items: impl Stream<Item = Result<T, E>> + Send + 'static,
+    what: &'static str,
+    code: &'static str,
+) -> Response {
+    let line = move |item: Result<T, E>| {
+        let line = item.map_err(Into::into).and_then(|item| Ok(serde_json::to_string(&item)?));
+        line.unwrap_or_else(|error: BoxError| {
+            tracing::warn!(error = &*error as &dyn Error, "not all {what} can be listed");
+            json!({ "error": { "code": code, "message": error.to_string() } }).to_string()
+        })
+    };
+    let lines = items.map(move |item| Ok::<_, Infallible>(line(item) + "\n"));
+    ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
 }
 
 fn bad(code: ApiCode, error: &dyn Error) -> ApiError {

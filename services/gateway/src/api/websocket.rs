@@ -1,18 +1,22 @@
 //! The WebSocket endpoint: from a request to a connection with a worker.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use hyper::upgrade::OnUpgrade;
 use tidings_catalog::{Catalog, StartPolicy};
 use tidings_model::{Position, ShardNumber, Tenant};
 use tidings_net::ClientIp;
-use tidings_protocol::server::GapReason;
+use tidings_protocol::server::{Form, GapReason};
+use tidings_replica::{Replica, ResumeError, ResumePoint};
+use tidings_session::Principal;
 use tidings_streams::consumers::{
     ConsumerName, ConsumerState, ConsumerStoreError, StoredConsumer, Subscriptions,
 };
@@ -21,12 +25,11 @@ use tokio::sync::watch;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
-use super::handshake::{self, Admission};
+use super::handshake::{Handshake, device_of, read_query};
 use super::{Endpoint, Stage};
-use crate::auth::Principal;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
-use crate::replica::{Replica, ResumeError, ResumePoint};
+use crate::limits::ConnectionPermit;
 use crate::shards::{Shards, find_shard, resume};
 use crate::worker::Detached;
 use crate::worker::command::NewConnection;
@@ -60,7 +63,7 @@ async fn admit(endpoint: Endpoint, mut request: Request, from: IpAddr) -> Result
     }
     let upgrade = hyper::upgrade::on(&mut request);
     let (head, _) = request.into_parts();
-    let admission = handshake::admit(&context, &head).await?;
+    let admission = Admission::of(&context, &head).await?;
     let (presence, arrival) = arrive(&context, &shards, &admission, deadline).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -71,6 +74,37 @@ async fn admit(endpoint: Endpoint, mut request: Request, from: IpAddr) -> Result
         }
     });
     Ok(response)
+}
+
+/// A request that becomes a connection.
+struct Admission {
+    principal: Principal,
+    /// Counts the connection from here on.
+    permit: ConnectionPermit,
+    form: Form,
+    /// Whether permessage-deflate was negotiated.
+    is_compressed: bool,
+    /// The position that the client kept itself.
+    since: Option<Position>,
+    /// The headers of the answer, 101 Switching Protocols.
+    headers: HeaderMap,
+}
+
+impl Admission {
+    /// Decides about a request. Does I/O only for the key of a token that is signed with a new one.
+    async fn of(context: &Context, request: &Parts) -> Result<Self, ApiError> {
+        let handshake = Handshake::read(request)?;
+        let token = context.authenticator.client_token(request)?;
+        let (device, since) = read_query(request.uri.query())?;
+        let claims = context.authenticator.verify(&token).await?;
+        let device = device.map_or_else(|| device_of(&claims, &context.settings.device_claims), Cow::Owned);
+        let principal = context.authenticator.principal(&claims, &device)?;
+        let limits = context.limits.of(principal.tenant(), &context.settings);
+        let permit = limits.admit(principal.consumer.user())?;
+        let takes_tokens = context.authenticator.takes_subprotocols();
+        let (form, is_compressed, headers) = handshake.answer(takes_tokens, context.settings.compression);
+        Ok(Self { principal, permit, form, is_compressed, since, headers })
+    }
 }
 
 /// Waits while the gateway is starting, but not longer than the deadline.

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_model::{Position, ShardNumber};
+use tidings_replica::{FramedEnvelope, Replica};
 use tidings_streams::{Content, EnvelopeFollower, Extent, FollowError, Followed};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::context::Context;
-use crate::replica::{FramedEnvelope, Replica};
 use crate::worker::command::ShardUpdate;
 use crate::worker::handle::Workers;
 

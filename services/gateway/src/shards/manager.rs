@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_model::{Placement, Position, ShardNumber, Tenant};
+use tidings_replica::Replica;
 use tidings_streams::AllPlacements;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,6 @@ use tokio_util::task::TaskTracker;
 use super::shard::{LoadingShard, Shard};
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError, StartError, one_line};
-use crate::replica::Replica;
 use crate::worker::handle::Workers;
 
 /// How often the bucket is looked at.
@@ -170,7 +170,7 @@ impl ShardManager {
         }
         let shards = Arc::clone(&self.shards.borrow());
         if let Some(shard) = shards.open.get(&number)
-            && shard.replica().retention(tenant).is_none()
+            && !shard.replica().holds(tenant)
             && current.since.is_none()
         {
             shard.begin(&self.workers, tenant, current.place.generation, 0).await;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_model::{Position, ShardNumber, Tenant};
+use tidings_replica::{Replica, ResumeError, ResumePoint};
 use tokio::sync::watch;
 
 use super::manager::Shards;
-use crate::replica::{Replica, ResumeError, ResumePoint};
 
 /// How long to wait before the next attempt.
 const RETRY: Duration = Duration::from_millis(50);
@@ -23,7 +23,7 @@ pub(crate) async fn find_shard(
         }
         let found = shards.borrow().of(tenant).map(|(number, replica)| (number, Arc::clone(replica)));
         if let Some((number, replica)) = found
-            && replica.retention(tenant).is_some()
+            && replica.holds(tenant)
         {
             return Ok((number, replica));
         }

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidings_model::{Epoch, Placement, Position, ShardNumber, Tenant};
+use tidings_replica::{Generations, Replica};
 use tidings_streams::{Content, EnvelopeFollower, Extent};
 use tokio_util::sync::CancellationToken;
 
 use super::follow::{build, follow, upkeep};
 use crate::context::Context;
 use crate::error::StartError;
-use crate::replica::{Generations, Replica};
 use crate::worker::command::ShardUpdate;
 use crate::worker::handle::Workers;
 

@@ -7,9 +7,10 @@
 
 use std::rc::Rc;
 
+use tidings_protocol::server::Form;
+
 use super::Worker;
 use super::connection::Connection;
-use crate::replica::Form;
 
 impl Worker {
     /// Asks the connection at the next tick, if its client does not acknowledge by itself.

@@ -9,12 +9,11 @@ use std::rc::Rc;
 use axum::http::StatusCode;
 use tidings_access::{Claims, Refusal, Token};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
-use tidings_protocol::server::ServerMessage;
+use tidings_protocol::server::{Form, ServerMessage};
 
 use super::Worker;
 use super::connection::{Connection, MAX_PENDING, State, too_many};
 use crate::error::ApiError;
-use crate::replica::Form;
 
 impl Worker {
     /// Takes a fresh token of the same user.

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidings_model::{Epoch, Position, ShardNumber, Tenant};
+use tidings_protocol::server::Form;
+use tidings_replica::{FramedEnvelope, Replica, ResumePoint};
+use tidings_session::Principal;
 use tidings_streams::connections::{Operation, Page, Search};
 use tidings_streams::consumers::Subscriptions;
 use tokio::sync::oneshot;
 
 use super::connection::Detached;
-use crate::auth::Principal;
 use crate::limits::ConnectionPermit;
-use crate::replica::{Form, FramedEnvelope, Replica, ResumePoint};
 
 /// A command to a worker.
 pub(super) enum Command {

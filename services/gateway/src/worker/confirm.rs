@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
 use tidings_protocol::server::ServerMessage;
+use tidings_session::SubscriptionChange;
 use time::OffsetDateTime;
 use tokio::time::timeout;
 
 use super::Worker;
 use super::connection::{Connection, State};
-use crate::session::SubscriptionChange;
 
 /// How long saving a consumer may take.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -25,6 +25,9 @@ use std::rc::Rc;
 use mio::event::Event;
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::framing::Inbound;
+use tidings_protocol::server::Form;
+use tidings_replica::{Deflate, MessageIdentity};
+use tidings_session::Session;
 use tidings_streams::connections::Traffic;
 use tokio::time::Instant;
 
@@ -42,8 +45,6 @@ use self::wakeups::{Deadlines, Wakeups};
 use super::routing_table::ConnectionId;
 use super::shard_progress::ShardProgress;
 use crate::limits::{ConnectionPermit, MessageBudget};
-use crate::replica::{Deflate, Form, MessageIdentity};
-use crate::session::Session;
 
 /// In this order in memory, as is [`State`]: what the fan-out touches of each connection lies
 /// together, because fetching it from memory is most of what it adds to the system's own work.

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tidings_model::{ShardNumber, headers};
+use tidings_replica::FramedEnvelope;
 use tidings_runtime::telemetry::propagation;
 use tokio::sync::mpsc;
 use tracing::Span;
@@ -15,7 +16,6 @@ use tracing::Span;
 use super::command::{Command, ShardUpdate};
 use super::connection::{Batch, BatchRun, Connection};
 use super::{FAIR_SHARE, ServedShard, Worker};
-use crate::replica::FramedEnvelope;
 
 impl Worker {
     /// Delivers a shard's envelopes to the live connections.

@@ -9,11 +9,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tidings_model::{Position, ShardNumber, Tenant};
+use tidings_replica::ResumePoint;
 use tokio::time::Instant;
 
 use super::connection::{Connection, State};
 use super::{ServedShard, Translated, Worker};
-use crate::replica::ResumePoint;
 
 /// How long a client may take to acknowledge what it was given before its connection follows.
 const ACKNOWLEDGING: Duration = Duration::from_secs(5);

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tidings_model::{Position, ShardNumber, Tenant};
+use tidings_replica::Replica;
 use tidings_streams::connections::{Operation, Page, Search};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::LocalSet;
@@ -20,7 +21,6 @@ use super::command::{Command, NewConnection, ShardUpdate};
 use super::connection::Readiness;
 use crate::context::Context;
 use crate::error::{StartError, WorkerError, panicked};
-use crate::replica::Replica;
 
 /// Commands that may wait for a worker. A full queue holds back the reading of the streams.
 const QUEUE: usize = 64;

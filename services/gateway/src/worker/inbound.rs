@@ -6,13 +6,13 @@ use tidings_protocol::client::{ClientMessage, Refused, Request};
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::error::{ErrorCode, ErrorMessage};
 use tidings_protocol::framing::{self, Opcode, Violation};
+use tidings_protocol::server::Form;
+use tidings_session::Moment;
 use tokio::time::Instant;
 
 use super::Worker;
 use super::connection::{Connection, MAX_CONFIRMATIONS, ReceivedFrame, State, too_many};
 use crate::limits::Verdict;
-use crate::replica::Form;
-use crate::session::Moment;
 
 /// Bytes of a client's frame besides its payload, at most.
 const HEADER: usize = 14;

@@ -9,13 +9,14 @@ use bytes::Bytes;
 use tidings_model::EnvelopeSubject;
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
 use tidings_protocol::framing::{Opcode, frame};
+use tidings_protocol::server::Form;
+use tidings_replica::FramedEnvelope;
+use tidings_session::LatestRequest;
 use tidings_streams::StoredEnvelope;
 use time::OffsetDateTime;
 
 use super::Worker;
 use super::connection::{Connection, MAX_PENDING, State, too_many};
-use crate::replica::{Form, FramedEnvelope};
-use crate::session::LatestRequest;
 
 impl Worker {
     /// Has a request answered when it is its turn.

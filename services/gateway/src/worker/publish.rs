@@ -17,13 +17,13 @@ use tidings_model::{CloudEvent, Epoch, Position, RawEvent, headers};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
 use tidings_protocol::rfc3339;
 use tidings_protocol::server::ServerMessage;
+use tidings_session::publish_error;
 use tidings_streams::consumers::ConsumerName;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::Worker;
 use super::connection::{Connection, MAX_PENDING, State, too_many};
-use crate::session::publish_error;
 
 /// How long JetStream may take to store an event.
 const PATIENCE: Duration = Duration::from_secs(5);

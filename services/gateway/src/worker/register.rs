@@ -8,6 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tidings_model::{Position, ShardNumber};
+use tidings_protocol::server::Form;
+use tidings_replica::Replica;
+use tidings_session::Session;
 use tokio::time::Instant;
 
 use super::command::{NewConnection, ShardUpdate};
@@ -16,8 +19,6 @@ use super::follow_tenant::{begin_following, is_misplaced};
 use super::routing_table::RoutingTable;
 use super::shard_progress::ShardProgress;
 use super::{ServedShard, Worker};
-use crate::replica::{Form, Replica};
-use crate::session::Session;
 
 impl Worker {
     /// Serves a shard's tenants from here on; the worker has everything up to `position`.

@@ -15,12 +15,12 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use tidings_mailbox::Query;
 use tidings_model::{Address, Epoch, Place, Position};
+use tidings_replica::{FramedEnvelope, ReadError, ReplicaPage};
 
 use super::Worker;
 use super::connection::{Connection, Given, State};
 use super::replay_from_stream::{Found, Reading, StreamReplay};
 use super::shard_progress::ShardProgress;
-use crate::replica::{FramedEnvelope, ReadError, ReplicaPage};
 
 /// Envelopes that are read from NATS at once for one connection, ahead of what its socket takes.
 const READ_AHEAD: usize = 16;

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_model::{Address, Class, Position, Tenant};
+use tidings_replica::FramedEnvelope;
 use tidings_streams::{Backoff, EnvelopeFollower, FollowError, Followed, Topology};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::context::Context;
-use crate::replica::FramedEnvelope;
 
 /// Envelopes that wait for room in the queue.
 const AHEAD: usize = 16;

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use tidings_model::{Epoch, Place, Position, ShardNumber, Tenant};
 use tidings_protocol::server::GapReason;
-
-use crate::replica::{Gap, Generations, Replica, ResumePoint};
+use tidings_replica::{Gap, Generations, Replica, ResumePoint};
 
 /// One worker's progress in one shard.
 pub(crate) struct ShardProgress {

@@ -1,23 +1,20 @@
 //! Rejected events: list, show, retry, remove.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
-use axum::{BoxError, Json, Router};
+use axum::{Json, Router};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::json;
 use tidings_catalog::Reason;
 use tidings_model::{Position, Tenant};
-use tidings_streams::{ReadRejectionError, RejectedEvent, Rejections, RetryError};
+use tidings_streams::{RejectedEvent, Rejections, RetryError};
 
-use super::extract::{Members, Named, Nothing, Parameters};
-use super::{Answer, JSON_LINES, bad, failed, missing};
+use super::{About, Answer, Members, Named, Nothing, Parameters, bad, failed, lines, missing};
 use crate::audit;
 use crate::auth::Administrator;
 use crate::context::Context;
@@ -28,6 +25,14 @@ pub(super) fn router() -> Router<Arc<Context>> {
         .route("/rejections", get(list))
         .route("/rejections/{position}", get(show).delete(remove))
         .route("/rejections/{position}/retry", post(retry))
+}
+
+impl Named for Position {
+    type Path = String;
+
+    fn read(_: &Tenant, position: String) -> Result<Self, ApiError> {
+        position.parse().map_err(|error| bad(ApiCode::Position, &error))
+    }
 }
 
 #[derive(Deserialize)]
@@ -66,66 +71,47 @@ async fn list(
     let passing = listed.filter(move |rejected| {
         std::future::ready(rejected.as_ref().map_or(true, |rejected| filter.passes(rejected)))
     });
-    let lines = passing.map(|rejected| Ok::<_, Infallible>(line(rejected) + "\n"));
-    Ok(([JSON_LINES], Body::from_stream(lines)).into_response())
+    Ok(lines(passing, "rejections", ApiCode::Unavailable.as_str()))
 }
 
-/// The status has been sent by now, so a fault becomes a line of its own.
-fn line(rejected: Result<RejectedEvent, ReadRejectionError>) -> String {
-    let line = rejected.map_err(BoxError::from).and_then(|rejected| Ok(serde_json::to_string(&rejected)?));
-    line.unwrap_or_else(|error| {
-        tracing::warn!(%error, "a rejection cannot be listed");
-        json!({ "error": { "code": "UNAVAILABLE", "message": error.to_string() } }).to_string()
-    })
-}
-
-async fn show(
-    State(context): State<Arc<Context>>,
-    by: Administrator,
-    Named(position): Named<String>,
-    Parameters(Nothing {}): Parameters<Nothing>,
-) -> Answer {
-    let rejected = find(&Rejections::new(&context.topology), &by.tenant, &position).await?;
+async fn show(State(context): State<Arc<Context>>, rejection: About<Position>) -> Answer {
+    let rejected = find(&Rejections::new(&context.topology), &rejection).await?;
     Ok(Json(rejected.whole().map_err(failed)?).into_response())
 }
 
 async fn retry(
     State(context): State<Arc<Context>>,
-    by: Administrator,
-    Named(position): Named<String>,
-    Parameters(Nothing {}): Parameters<Nothing>,
+    rejection: About<Position>,
     Members(Nothing {}): Members<Nothing>,
 ) -> Answer {
     let rejections = Rejections::new(&context.topology);
-    let rejected = find(&rejections, &by.tenant, &position).await?;
+    let rejected = find(&rejections, &rejection).await?;
     let sequence = rejections.retry(&rejected).await.map_err(|error| match error {
         RetryError::Incomplete(_) => ApiError::new(ApiCode::EventIncomplete, error.to_string()),
         error => failed(error),
     })?;
-    audit::done(&by, "retry", &of_tenant(&by, &rejected), Some(&rejected.reason));
+    audit::done(&rejection.by, "retry", &of_tenant(&rejection.by, &rejected), Some(&rejected.reason));
     Ok(Json(json!({ "position": rejected.position.to_string(), "sequence": sequence })).into_response())
 }
 
-async fn remove(
-    State(context): State<Arc<Context>>,
-    by: Administrator,
-    Named(position): Named<String>,
-    Parameters(Nothing {}): Parameters<Nothing>,
-) -> Answer {
+async fn remove(State(context): State<Arc<Context>>, rejection: About<Position>) -> Answer {
     let rejections = Rejections::new(&context.topology);
-    let rejected = find(&rejections, &by.tenant, &position).await?;
+    let rejected = find(&rejections, &rejection).await?;
     if !rejections.drop(&rejected).await.map_err(failed)? {
-        let text = format!("event {position} was retried or rejected again meanwhile; look at it again");
+        let text =
+            format!("event {} was retried or rejected again meanwhile; look at it again", rejection.what);
         return Err(ApiError::new(ApiCode::Changed, text));
     }
-    audit::done(&by, "drop", &of_tenant(&by, &rejected), Some(&rejected.reason));
+    audit::done(&rejection.by, "drop", &of_tenant(&rejection.by, &rejected), Some(&rejected.reason));
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn find(rejections: &Rejections, tenant: &Tenant, position: &str) -> Result<RejectedEvent, ApiError> {
-    let position: Position = position.parse().map_err(|error| bad(ApiCode::Position, &error))?;
-    let found = rejections.get(tenant, position).await.map_err(failed)?;
-    found.ok_or_else(|| missing(&format!("rejected event {position} of tenant {tenant}")))
+async fn find(
+    rejections: &Rejections,
+    About { by, what: position }: &About<Position>,
+) -> Result<RejectedEvent, ApiError> {
+    let found = rejections.get(&by.tenant, *position).await.map_err(failed)?;
+    found.ok_or_else(|| missing(&format!("rejected event {position} of tenant {}", by.tenant)))
 }
 
 /// What the audit log calls a rejected event.

@@ -7,20 +7,18 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tidings_model::Address;
+use tidings_model::{Address, Tenant};
 use tidings_streams::connections::{Operation, Search, ask};
 use tidings_streams::purge_address;
-use tidings_streams::users::{Mark, Revocation, UserName, UserState, UsersError};
+use tidings_streams::users::{Mark, Revocation, UserName, UserState};
 
-use super::extract::{Members, Named, Nothing, Parameters};
-use super::{Answer, bad, failed};
+use super::{About, Answer, Members, Named, bad, failed};
 use crate::audit;
-use crate::auth::Administrator;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 
@@ -30,9 +28,17 @@ const MAX_REASON: usize = 500;
 pub(super) fn router() -> Router<Arc<Context>> {
     Router::new()
         .route("/users/{user}", get(show).delete(purge))
-        .route("/users/{user}/disable", post(disable))
-        .route("/users/{user}/enable", post(enable))
-        .route("/users/{user}/revoke", post(revoke))
+        .route("/users/{user}/disable", Change::Disable.route())
+        .route("/users/{user}/enable", Change::Enable.route())
+        .route("/users/{user}/revoke", Change::Revoke.route())
+}
+
+impl Named for UserName {
+    type Path = String;
+
+    fn read(tenant: &Tenant, user: String) -> Result<Self, ApiError> {
+        Self::new(tenant.clone(), user).map_err(|error| bad(ApiCode::User, &error))
+    }
 }
 
 #[derive(Deserialize)]
@@ -83,13 +89,8 @@ async fn connections(context: &Context, name: &UserName) -> Option<usize> {
     Some(count)
 }
 
-async fn show(
-    State(context): State<Arc<Context>>,
-    by: Administrator,
-    Named(user): Named<String>,
-    Parameters(Nothing {}): Parameters<Nothing>,
-) -> Answer {
-    let name = user_name(&by, user)?;
+async fn show(State(context): State<Arc<Context>>, user: About<UserName>) -> Answer {
+    let name = user.what;
     let state = context.users.store().load(&name).await.map_err(failed)?;
     let known = Known::of(&context, &name).await;
     if state.is_empty() && known.is_nothing() {
@@ -102,13 +103,7 @@ async fn show(
     Ok(report(&name, &state, &known))
 }
 
-async fn purge(
-    State(context): State<Arc<Context>>,
-    by: Administrator,
-    Named(user): Named<String>,
-    Parameters(Nothing {}): Parameters<Nothing>,
-) -> Answer {
-    let name = user_name(&by, user)?;
+async fn purge(State(context): State<Arc<Context>>, About { by, what: name }: About<UserName>) -> Answer {
     let address = Address::new("user", name.user()).map_err(|error| bad(ApiCode::User, &error))?;
     let envelopes = purge_address(&context.topology, &by.tenant, &address).await.map_err(failed)?;
     let consumers = context.consumers.store().purge_user(&by.tenant, name.user()).await.map_err(failed)?;
@@ -116,57 +111,48 @@ async fn purge(
     Ok(Json(json!({ "envelopes": envelopes, "consumers": consumers })).into_response())
 }
 
-async fn disable(
-    State(context): State<Arc<Context>>,
-    by: Administrator,
-    Named(user): Named<String>,
-    Parameters(Nothing {}): Parameters<Nothing>,
-    Members(grounds): Members<Grounds>,
-) -> Answer {
-    let (name, reason) = (user_name(&by, user)?, reason(grounds)?);
-    let since = context.clock.unix_seconds();
-    let mark = Mark { since, by: by.user.clone(), reason: reason.clone() };
-    let changed = context.users.store().disable(&name, &mark).await;
-    done(&context, &by, "disable", &name, reason.as_deref(), changed).await
+/// What an administrator does about a user.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Disable,
+    Enable,
+    Revoke,
 }
 
-async fn enable(
-    State(context): State<Arc<Context>>,
-    by: Administrator,
-    Named(user): Named<String>,
-    Parameters(Nothing {}): Parameters<Nothing>,
-    Members(grounds): Members<Grounds>,
-) -> Answer {
-    let (name, reason) = (user_name(&by, user)?, reason(grounds)?);
-    let changed = context.users.store().enable(&name).await;
-    done(&context, &by, "enable", &name, reason.as_deref(), changed).await
+impl Change {
+    /// What it is called in the audit log.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Enable => "enable",
+            Self::Revoke => "revoke",
+        }
+    }
+
+    fn route(self) -> MethodRouter<Arc<Context>> {
+        post(move |context: State<Arc<Context>>, user: About<UserName>, grounds: Members<Grounds>| {
+            change(self, context, user, grounds)
+        })
+    }
 }
 
-async fn revoke(
+async fn change(
+    change: Change,
     State(context): State<Arc<Context>>,
-    by: Administrator,
-    Named(user): Named<String>,
-    Parameters(Nothing {}): Parameters<Nothing>,
+    About { by, what: name }: About<UserName>,
     Members(grounds): Members<Grounds>,
 ) -> Answer {
-    let (name, reason) = (user_name(&by, user)?, reason(grounds)?);
-    let now = context.clock.unix_seconds();
-    let revocation = Revocation::up_to(now, by.user.clone(), reason.clone());
-    let changed = context.users.store().revoke(&name, &revocation).await;
-    done(&context, &by, "revoke", &name, reason.as_deref(), changed).await
-}
-
-async fn done(
-    context: &Context,
-    by: &Administrator,
-    what: &'static str,
-    name: &UserName,
-    reason: Option<&str>,
-    changed: Result<UserState, UsersError>,
-) -> Answer {
+    let reason = reason(grounds)?;
+    let (users, now) = (context.users.store(), context.clock.unix_seconds());
+    let (who, why) = (by.user.clone(), reason.clone());
+    let changed = match change {
+        Change::Disable => users.disable(&name, &Mark { since: now, by: who, reason: why }).await,
+        Change::Enable => users.enable(&name).await,
+        Change::Revoke => users.revoke(&name, &Revocation::up_to(now, who, why)).await,
+    };
     let state = changed.map_err(failed)?;
-    audit::done(by, what, name, reason);
-    Ok(report(name, &state, &Known::of(context, name).await))
+    audit::done(&by, change.name(), &name, reason.as_deref());
+    Ok(report(&name, &state, &Known::of(&context, &name).await))
 }
 
 fn report(name: &UserName, state: &UserState, known: &Known) -> Response {
@@ -178,17 +164,11 @@ fn report(name: &UserName, state: &UserState, known: &Known) -> Response {
     Json(report).into_response()
 }
 
-fn user_name(by: &Administrator, user: String) -> Result<UserName, ApiError> {
-    UserName::new(by.tenant.clone(), user).map_err(|error| bad(ApiCode::User, &error))
-}
-
 fn reason(Grounds { reason }: Grounds) -> Result<Option<String>, ApiError> {
     let length = reason.as_deref().map_or(0, |reason| reason.chars().count());
-    if length > MAX_REASON { Err(bad(ApiCode::Reason, &TooLong { length })) } else { Ok(reason) }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("a reason of {length} characters is too long, expected at most {MAX_REASON}")]
-struct TooLong {
-    length: usize,
+    if length <= MAX_REASON {
+        return Ok(reason);
+    }
+    let text = format!("a reason of {length} characters is too long, expected at most {MAX_REASON}");
+    Err(ApiError::new(ApiCode::Reason, text))
 }

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use tidings_model::Epoch;
+use tidings_replica::FramedEnvelope;
 
 use super::send_queue::{Batch, BatchRun};
 use super::{Connection, Given, State};
-use crate::replica::FramedEnvelope;
 
 impl Connection {
     /// Offers a run of envelopes on the live path. `true` if the connection must be flushed and was not waiting to be

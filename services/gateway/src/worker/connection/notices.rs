@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tidings_model::Position;
 use tidings_protocol::framing::{Opcode, frame};
-use tidings_protocol::server::{GapReason, ServerMessage};
+use tidings_protocol::server::{Form, GapReason, ServerMessage};
+use tidings_replica::{Gap, ResumePoint};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::{Connection, State};
-use crate::replica::{Form, Gap, ResumePoint};
 use crate::worker::shard_progress::ShardProgress;
 
 impl Connection {

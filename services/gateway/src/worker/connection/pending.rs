@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use futures_util::future::LocalBoxFuture;
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
+use tidings_session::{LatestRequest, SubscriptionChange};
 
-use crate::session::{LatestRequest, SubscriptionChange};
 use crate::worker::replay_from_stream::StreamReplay;
 
 /// How many requests of one kind one connection may have waiting, beside the one in progress.

@@ -18,8 +18,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
-
-use crate::replica::{Deflate, Form, FramedEnvelope};
+use tidings_protocol::server::Form;
+use tidings_replica::{Deflate, FramedEnvelope};
 
 /// How many frames one system call takes at most; Linux takes 1,024.
 const MAX_SLICES: usize = 64;

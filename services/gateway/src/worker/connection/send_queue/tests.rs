@@ -1,9 +1,34 @@
 use proptest::prelude::*;
+use tidings_model::{Address, Attributes, Class, Envelope, EnvelopeSubject, Epoch, Origin, Position, Tenant};
+use tidings_streams::StoredEnvelope;
+use time::OffsetDateTime;
 
 use super::*;
 
 /// Everything as it is, but the longest bodies.
 const SHAPE: Shape = Shape { form: Form::Plain, is_compressed: false, most: 1_100 };
+
+/// An envelope for all users: this part of a message of its own event.
+fn envelope(sequence: u64, part: u32, body: &str) -> Arc<FramedEnvelope> {
+    let envelope = Envelope {
+        subject: EnvelopeSubject {
+            tenant: Tenant::parse("ops").unwrap(),
+            class: Class::Durable,
+            address: Address::all(),
+            slot: "x".to_owned(),
+            key: None,
+        },
+        event_id: "e".to_owned(),
+        event_source: None,
+        origin: Origin { event: Position { epoch: Epoch(1), sequence }, message: 0, part },
+        attributes: Attributes::new(),
+        expires_at: None,
+        trace_parent: None,
+        body: Bytes::copy_from_slice(body.as_bytes()),
+    };
+    let stored_at = OffsetDateTime::UNIX_EPOCH;
+    Arc::new(FramedEnvelope::new(StoredEnvelope { sequence, stored_at, generation: 0, envelope }))
+}
 
 fn batch(framed: &[Arc<FramedEnvelope>]) -> Rc<Batch> {
     Batch::new(framed, &Rc::new(Deflate::new(usize::MAX)))
@@ -36,7 +61,7 @@ fn put_into(send_queue: &mut SendQueue, put: &Put) -> Vec<u8> {
         }
         Put::Share(envelopes) => {
             let framed = |(index, (_, length)): (usize, &(bool, usize))| {
-                Arc::new(FramedEnvelope::example(index as u64 + 1, &"x".repeat(*length)))
+                envelope(index as u64 + 1, 0, &"x".repeat(*length))
             };
             let framed: Vec<_> = envelopes.iter().enumerate().map(framed).collect();
             let batch = batch(&framed);
@@ -91,7 +116,7 @@ proptest! {
 
 #[test]
 fn a_blocked_connection_does_not_hold_the_others_envelopes() {
-    let framed = [1, 2].map(|sequence| Arc::new(FramedEnvelope::example(sequence, "{}")));
+    let framed = [1, 2].map(|sequence| envelope(sequence, 0, "{}"));
     let batch = batch(&framed);
     let mut send_queue = SendQueue::default();
     send_queue.give(&batch, 1, SHAPE);
@@ -106,8 +131,7 @@ fn parts_of_a_message_are_looked_at_one_by_one() {
     let shape = Shape { form: Form::Plain, is_compressed: false, most: 100 };
     let deflate = Rc::new(Deflate::new(usize::MAX));
     let length = |examples: [(u64, u32); 2]| {
-        let framed = examples
-            .map(|(event, part)| Arc::new(FramedEnvelope::example(event, "{}").of_event(event, part)));
+        let framed = examples.map(|(event, part)| envelope(event, part, "{}"));
         let batch = Batch::new(&framed, &deflate);
         BatchRun::new(&batch, 0..2).unwrap().whole_length(shape)
     };
@@ -118,7 +142,7 @@ fn parts_of_a_message_are_looked_at_one_by_one() {
 
 #[test]
 fn a_run_lies_within_its_batch() {
-    let framed = [1, 2, 3].map(|sequence| Arc::new(FramedEnvelope::example(sequence, "{}")));
+    let framed = [1, 2, 3].map(|sequence| envelope(sequence, 0, "{}"));
     let batch = Batch::new(&framed, &Rc::new(Deflate::new(usize::MAX)));
     let run = BatchRun::new(&batch, 1..3).unwrap();
     assert_eq!((run.first.sequence(), run.last.sequence(), run.share.count()), (2, 3, 2));

@@ -1,33 +1,66 @@
 //! What a connection may receive and what its client's messages mean. Pure.
 //!
 //! A session decides, and the worker carries out: every message becomes a list of effects. So everything that a client
-//! may do is decided in one place, and is tested without a socket.
+//! may do is decided in one place, and is tested without a socket. It is the same for every transport.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use litemap::LiteMap;
-use tidings_catalog::{Catalogs, ClientPublish, PublishRefusal};
-use tidings_model::{Address, Envelope, EnvelopeSubject};
+use tidings_catalog::{Catalogs, ClientPublish, PublishClaims, PublishRefusal};
+use tidings_model::{Address, Envelope, EnvelopeSubject, Grants, Tenant};
 use tidings_protocol::Filter;
 use tidings_protocol::client::{self, ClientMessage, Limits, Object, Refused, Request};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId, quoted};
-use tidings_protocol::server::ServerMessage;
-use tidings_streams::consumers::{self, Edit, Subscriptions};
+use tidings_protocol::server::{Form, ServerMessage};
+use tidings_streams::consumers::{self, ConsumerName, Edit, Subscriptions};
+use tidings_streams::users::UserName;
 use time::OffsetDateTime;
 
-use crate::auth::Principal;
-use crate::replica::Form;
+/// The user and device of a connection, with all that the token says about them.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    /// Tenant, user and device.
+    pub consumer: ConsumerName,
+    /// The addresses that the token grants.
+    pub grants: Grants,
+    /// The claims that decide what the user may publish.
+    pub publish_claims: PublishClaims,
+    /// When the token expires.
+    pub expires_at: OffsetDateTime,
+    /// When the token was issued, in seconds since 1970, if it says so.
+    pub issued_at: Option<NonZeroU64>,
+}
 
-/// What a worker has to do about a client's message.
+impl Principal {
+    /// The tenant of the user.
+    #[must_use]
+    pub fn tenant(&self) -> &Tenant {
+        self.consumer.tenant()
+    }
+
+    /// The user's name; every user with a durable consumer has one.
+    #[must_use]
+    pub fn user(&self) -> Option<UserName> {
+        UserName::new(self.tenant().clone(), self.consumer.user()).ok()
+    }
+}
+
+/// What is to be done about a client's message.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
+pub enum Effect {
     /// Send this JSON text.
     Reply(String),
     /// Confirm a change of subscriptions when the consumer is stored.
     Confirm(SubscriptionChange, Option<MessageId>),
     /// Store with the durable consumer that it is subscribed to the topic, or is no longer.
-    Remember { topic: String, edit: Edit },
+    Remember {
+        /// The topic.
+        topic: String,
+        /// What changes.
+        edit: Edit,
+    },
     /// Deliver from now on the envelopes at the address that pass the filter.
     OpenAddress(Address, Filter),
     /// Stop delivering the envelopes at the address that pass the filter.
@@ -35,32 +68,45 @@ pub(crate) enum Effect {
     /// The client has received everything up to this sequence.
     Acknowledge(u64),
     /// Check a fresh token and, if it is valid, [`Session::renew`].
-    Authenticate { token: client::Token, id: Option<MessageId> },
+    Authenticate {
+        /// The token.
+        token: client::Token,
+        /// The id of the client's message.
+        id: Option<MessageId>,
+    },
     /// Publish an event and, when it is stored, answer.
-    Publish { said: ClientPublish, id: Option<MessageId> },
+    Publish {
+        /// The event.
+        said: ClientPublish,
+        /// The id of the client's message.
+        id: Option<MessageId>,
+    },
     /// Answer with the newest envelope of a key.
     Latest(LatestRequest),
 }
 
 /// A change of subscriptions that a client of `tidings.v1` is told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SubscriptionChange {
+pub enum SubscriptionChange {
+    /// Topics were added.
     Subscribed,
+    /// Topics were removed.
     Unsubscribed,
 }
 
 /// A request for the newest envelope on one of some subjects.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct LatestRequest {
-    pub(crate) subjects: Vec<EnvelopeSubject>,
+pub struct LatestRequest {
+    /// The subjects, of which one has it at most.
+    pub subjects: Vec<EnvelopeSubject>,
     /// The answer if there is none.
-    pub(crate) none: ErrorMessage,
+    pub none: ErrorMessage,
     /// The id of the client's message.
-    pub(crate) id: Option<MessageId>,
+    pub id: Option<MessageId>,
 }
 
 /// The state of one connection's conversation.
-pub(crate) struct Session {
+pub struct Session {
     catalogs: Arc<Catalogs>,
     principal: Principal,
     form: Form,
@@ -78,30 +124,33 @@ struct Subscription {
 
 /// What a session needs to know to answer.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment {
-    pub(crate) now: OffsetDateTime,
+pub struct Moment {
+    /// The time.
+    pub now: OffsetDateTime,
     /// The last sequence that was delivered to all live connections.
-    pub(crate) sequence: u64,
+    pub sequence: u64,
     /// The last sequence that was sent on this connection.
-    pub(crate) sent: u64,
+    pub sent: u64,
     /// Topics that one connection may have.
-    pub(crate) max_topics: usize,
+    pub max_topics: usize,
 }
 
 impl Moment {
     /// Reads a text message.
-    pub(crate) fn read(&self, text: &str) -> Result<Request, Refused> {
+    pub fn read(&self, text: &str) -> Result<Request, Refused> {
         client::parse(text, &Limits { topics: self.max_topics, ..Limits::default() })
     }
 }
 
 impl Session {
-    pub(crate) fn new(catalogs: Arc<Catalogs>, principal: Principal, form: Form) -> Self {
+    /// The session of a client with these grants, and no topics.
+    #[must_use]
+    pub fn new(catalogs: Arc<Catalogs>, principal: Principal, form: Form) -> Self {
         Self { catalogs, principal, form, subscriptions: LiteMap::new() }
     }
 
     /// Restores the durable consumer's subscriptions, as far as they are still open to the user.
-    pub(crate) fn restore(&mut self, remembered: Subscriptions) {
+    pub fn restore(&mut self, remembered: Subscriptions) {
         for (topic, consumers::Subscription { filter, since }) in remembered {
             if let Ok(address) = self.entitled(&topic) {
                 self.remember(topic, Subscription { address, filter: filter.into(), since });
@@ -110,21 +159,23 @@ impl Session {
     }
 
     /// The stream was recreated: all that it holds counts as newer than every subscription.
-    pub(crate) fn forget_positions(&mut self) {
+    pub fn forget_positions(&mut self) {
         self.subscriptions.iter_mut().for_each(|(_, subscription)| subscription.since = 0);
     }
 
-    pub(crate) fn principal(&self) -> &Principal {
+    /// The user.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
         &self.principal
     }
 
     /// The topics that the client asked for.
-    pub(crate) fn topics(&self) -> impl Iterator<Item = &str> {
+    pub fn topics(&self) -> impl Iterator<Item = &str> {
         self.subscriptions.keys().map(String::as_str)
     }
 
     /// Every address that is open to the connection, with the filter of its subscription, if it is a topic's.
-    pub(crate) fn open_addresses(&self) -> impl Iterator<Item = (&Address, Option<&Filter>)> {
+    pub fn open_addresses(&self) -> impl Iterator<Item = (&Address, Option<&Filter>)> {
         let granted = self.principal.grants.iter().map(|address| (address, None));
         let topics = self.subscriptions.values().map(|topic| (&topic.address, Some(&topic.filter)));
         granted.chain(topics)
@@ -132,7 +183,7 @@ impl Session {
 
     /// Whether the connection may receive an envelope now. Decides for what is read from an index, which is not trusted
     /// with authorization: grants and topics may have changed since it was read.
-    pub(crate) fn receives(&self, sequence: u64, envelope: &Envelope) -> bool {
+    pub fn receives(&self, sequence: u64, envelope: &Envelope) -> bool {
         let subject = &envelope.subject;
         subject.tenant == *self.principal.tenant()
             && (self.principal.grants.contains(&subject.address)
@@ -144,7 +195,7 @@ impl Session {
     }
 
     /// What a message of the client, as it was read, asks for.
-    pub(crate) fn receive(&mut self, read: Result<Request, Refused>, moment: Moment) -> Vec<Effect> {
+    pub fn receive(&mut self, read: Result<Request, Refused>, moment: Moment) -> Vec<Effect> {
         let Request { id, message } = match read {
             Ok(request) => request,
             Err(refused) => return vec![Effect::Reply(ErrorMessage::from(refused).to_json(moment.now))],
@@ -266,7 +317,7 @@ impl Session {
 
     /// Takes over the claims of a fresh token of the same user: keys that are lost close at once,
     /// and so do topics that the new keys do not open.
-    pub(crate) fn renew(&mut self, fresh: Principal) -> Result<Vec<Effect>, ErrorMessage> {
+    pub fn renew(&mut self, fresh: Principal) -> Result<Vec<Effect>, ErrorMessage> {
         let (ours, theirs) = (&self.principal.consumer, &fresh.consumer);
         if (ours.tenant(), ours.user()) != (theirs.tenant(), theirs.user()) {
             let text = "the token belongs to another user; open another connection for it";
@@ -283,7 +334,7 @@ impl Session {
     }
 
     /// Goes by these catalogs from now on: topics that they do not open close at once.
-    pub(crate) fn update_catalogs(&mut self, catalogs: &Arc<Catalogs>) -> Vec<Effect> {
+    pub fn update_catalogs(&mut self, catalogs: &Arc<Catalogs>) -> Vec<Effect> {
         self.catalogs = Arc::clone(catalogs);
         self.shut_lost_topics()
     }
@@ -329,7 +380,7 @@ impl Session {
 }
 
 /// The answer to a message that cannot be published.
-pub(crate) fn publish_error(unsaid: &PublishRefusal) -> ErrorMessage {
+pub fn publish_error(unsaid: &PublishRefusal) -> ErrorMessage {
     let code = match unsaid {
         PublishRefusal::Unknown(_) => ErrorCode::UnknownAction,
         PublishRefusal::Forbidden(_) => ErrorCode::Forbidden,

@@ -8,18 +8,10 @@ use bytes::Bytes;
 use tidings_model::{Attribute, Envelope, Position};
 use tidings_protocol::error::{ErrorCode, ErrorMessage};
 use tidings_protocol::framing::{Opcode, frame, front, longest_front, text_with_sequence};
+use tidings_protocol::server::Form;
 use tidings_streams::StoredEnvelope;
 
-use super::deflate::Deflate;
-
-/// The form in which a connection receives its messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// The body exactly as the catalog renders it.
-    Plain,
-    /// `tidings.v1`: the body with `seq` and `id` in front.
-    Sequenced,
-}
+use crate::deflate::Deflate;
 
 /// What an attribute takes besides its texts: two `String`s and its share of a tree node.
 const ATTRIBUTE: usize = 64;
@@ -27,7 +19,7 @@ const ATTRIBUTE: usize = 64;
 /// An envelope and its frames. The plain frame holds the body, once; the other ones are made when
 /// the first connection needs them.
 #[derive(Debug)]
-pub(crate) struct FramedEnvelope {
+pub struct FramedEnvelope {
     stored: StoredEnvelope,
     plain: Bytes,
     sequenced: OnceLock<Bytes>,
@@ -37,7 +29,7 @@ pub(crate) struct FramedEnvelope {
 
 /// What tells one message from another: envelopes of one message to several addresses share it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct MessageIdentity {
+pub struct MessageIdentity {
     event: Position,
     /// One more than its number, so that an absent identity takes no room of its own.
     message: NonZeroU32,
@@ -46,7 +38,7 @@ pub(crate) struct MessageIdentity {
 impl FramedEnvelope {
     /// Copies the body: as it comes from NATS, it is a slice of a read buffer, and would keep all
     /// that was read with it in memory for as long as it is held itself.
-    pub(crate) fn new(mut stored: StoredEnvelope) -> Self {
+    pub fn new(mut stored: StoredEnvelope) -> Self {
         let body = &mut stored.envelope.body;
         let plain = frame(Opcode::Text, body);
         *body = plain.slice(plain.len() - body.len()..);
@@ -59,7 +51,8 @@ impl FramedEnvelope {
         }
     }
 
-    pub(crate) fn sequence(&self) -> u64 {
+    /// The sequence in its stream.
+    pub fn sequence(&self) -> u64 {
         self.stored.sequence
     }
 
@@ -67,17 +60,20 @@ impl FramedEnvelope {
         &self.stored
     }
 
-    pub(crate) fn envelope(&self) -> &Envelope {
+    /// The envelope itself.
+    pub fn envelope(&self) -> &Envelope {
         &self.stored.envelope
     }
 
-    pub(crate) fn identity(&self) -> MessageIdentity {
+    /// What its message is known by.
+    pub fn identity(&self) -> MessageIdentity {
         let origin = self.envelope().origin;
         let message = NonZeroU32::MIN.saturating_add(origin.message);
         MessageIdentity { event: origin.event, message }
     }
 
-    pub(crate) fn frame(&self, form: Form) -> &Bytes {
+    /// The frame, not compressed, however long it is.
+    pub fn frame(&self, form: Form) -> &Bytes {
         match form {
             Form::Plain => &self.plain,
             Form::Sequenced => self.sequenced.get_or_init(|| self.sequenced()),
@@ -86,7 +82,7 @@ impl FramedEnvelope {
 
     /// The frame for a client that takes messages of up to `most` bytes. In place of a longer one it receives an
     /// error, so that it does not wait in vain for the message at that sequence.
-    pub(crate) fn frame_within(&self, form: Form, most: usize, deflate: Option<&Deflate>) -> Cow<'_, Bytes> {
+    pub fn frame_within(&self, form: Form, most: usize, deflate: Option<&Deflate>) -> Cow<'_, Bytes> {
         if !self.is_within(form, most) {
             return Cow::Owned(self.withheld(form, most));
         }
@@ -97,7 +93,7 @@ impl FramedEnvelope {
     }
 
     /// Whether a client that takes messages of up to `most` bytes takes this one, as it is sent and before it is compressed.
-    pub(crate) fn is_within(&self, form: Form, most: usize) -> bool {
+    pub fn is_within(&self, form: Form, most: usize) -> bool {
         let Envelope { event_id, body, .. } = self.envelope();
         match form {
             Form::Plain => body.len() <= most,
@@ -183,7 +179,7 @@ mod tests {
 
     impl FramedEnvelope {
         /// An envelope for all users, with this body.
-        pub(crate) fn example(sequence: u64, body: &str) -> Self {
+        fn example(sequence: u64, body: &str) -> Self {
             let envelope = Envelope {
                 subject: EnvelopeSubject {
                     tenant: Tenant::parse("ops").unwrap(),
@@ -202,13 +198,6 @@ mod tests {
             };
             let stored_at = OffsetDateTime::UNIX_EPOCH;
             Self::new(StoredEnvelope { sequence, stored_at, generation: 0, envelope })
-        }
-
-        /// The same as this part of an event's message.
-        pub(crate) fn of_event(mut self, sequence: u64, part: u32) -> Self {
-            let origin = &mut self.stored.envelope.origin;
-            (origin.event.sequence, origin.part) = (sequence, part);
-            self
         }
     }
 

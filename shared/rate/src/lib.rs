@@ -1,4 +1,7 @@
-//! How often: governor's limiter (GCRA) for any number of keys, in bounded memory.
+//! Rate limits for any number of keys, in bounded memory: governor's limiter (GCRA) with a memory that forgets.
+//!
+//! [`RateByKey`] remembers its keys itself. Whoever has a place for what is remembered of it, as a connection has, keeps
+//! it there ([`Used`]): [`RateByOwner`] counts how often, and [`Budget`] how much.
 //!
 //! Of a key one time is remembered. It lies in one of two generations: a key that is used goes into the current one, and
 //! when that has lasted as long as a limit takes to recover, or is full, it becomes the previous one, and what was
@@ -18,7 +21,7 @@ use governor::clock::{Clock, MonotonicClock, Reference as _};
 use governor::middleware::{NoOpMiddleware, StateInformationMiddleware};
 use governor::nanos::Nanos;
 use governor::state::StateStore;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::{Quota, RateLimiter};
 
 /// Keys of one generation, as many as std's table of that size takes. With entries of 24 bytes, two generations take
 /// less than 7 MB.
@@ -28,19 +31,28 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// So many in the long run, so many at once after a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rate {
-    pub(super) per_minute: NonZeroU32,
-    pub(super) burst: NonZeroU32,
+pub struct Rate {
+    per_minute: NonZeroU32,
+    burst: NonZeroU32,
 }
 
 impl Rate {
-    pub(super) fn per_minute(per_minute: NonZeroU32, burst: NonZeroU32) -> Self {
+    /// So many per minute in the long run, and a burst.
+    #[must_use]
+    pub fn new(per_minute: NonZeroU32, burst: NonZeroU32) -> Self {
         Self { per_minute, burst }
     }
 
-    /// A limiter for one thing alone.
-    pub(super) fn direct(self) -> DefaultDirectRateLimiter {
-        RateLimiter::direct(self.quota())
+    /// How many per minute in the long run.
+    #[must_use]
+    pub fn per_minute(self) -> NonZeroU32 {
+        self.per_minute
+    }
+
+    /// How many at once after a pause.
+    #[must_use]
+    pub fn burst(self) -> NonZeroU32 {
+        self.burst
     }
 
     fn quota(self) -> Quota {
@@ -54,13 +66,15 @@ impl Rate {
 }
 
 /// A limit for each of any number of keys.
-pub(super) struct RateByKey<K: Hash + Eq + Clone, C: Clock = MonotonicClock> {
+pub struct RateByKey<K: Hash + Eq + Clone, C: Clock = MonotonicClock> {
     clock: C,
     limiter: RateLimiter<K, Generations<K, C>, C, NoOpMiddleware<C::Instant>>,
 }
 
 impl<K: Hash + Eq + Clone> RateByKey<K> {
-    pub(super) fn new(rate: Rate) -> Self {
+    /// No key has used up anything.
+    #[must_use]
+    pub fn new(rate: Rate) -> Self {
         Self::with_clock(rate, CAPACITY, MonotonicClock)
     }
 }
@@ -72,28 +86,30 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> RateByKey<K, C> {
     }
 
     /// Once more for this key, or how long to wait.
-    pub(super) fn check(&self, key: &K) -> Result<(), Duration> {
+    pub fn check(&self, key: &K) -> Result<(), Duration> {
         self.limiter.check_key(key).map_err(|denied| denied.wait_time_from(self.clock.now()))
     }
 }
 
 /// A limit for each of any number of things that keep for themselves what is remembered of them.
-pub(super) struct RateByOwner<C: Clock = MonotonicClock> {
+pub struct RateByOwner<C: Clock = MonotonicClock> {
     clock: C,
     limiter: RateLimiter<Used, Owners, C, NoOpMiddleware<C::Instant>>,
 }
 
 /// How much of a limit is used up, 0 at first. Of use with one [`RateByOwner`] alone.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Used(Cell<u64>);
+pub struct Used(Cell<u64>);
 
 impl RateByOwner {
-    pub(super) fn new(rate: Rate) -> Self {
+    /// With the same limit for each owner.
+    #[must_use]
+    pub fn new(rate: Rate) -> Self {
         Self { limiter: RateLimiter::new(rate.quota(), Owners, MonotonicClock), clock: MonotonicClock }
     }
 
     /// Once more for this owner, or how long to wait.
-    pub(super) fn check(&self, used: &Used) -> Result<(), Duration> {
+    pub fn check(&self, used: &Used) -> Result<(), Duration> {
         self.limiter.check_key(used).map_err(|denied| denied.wait_time_from(self.clock.now()))
     }
 }
@@ -101,7 +117,7 @@ impl RateByOwner {
 /// A limit on amounts, such as bytes, of any number of things that keep for themselves what is remembered of them.
 ///
 /// An owner that has spent a burst is warned, and has another one until nothing is left: what was read cannot be refused.
-pub(super) struct Budget<C: Clock = MonotonicClock> {
+pub struct Budget<C: Clock = MonotonicClock> {
     clock: C,
     burst: u32,
     limiter: RateLimiter<Used, Owners, C, StateInformationMiddleware>,
@@ -109,16 +125,19 @@ pub(super) struct Budget<C: Clock = MonotonicClock> {
 
 /// What an amount comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spent {
+pub enum Spent {
+    /// The burst is not spent.
     Within,
     /// A burst is spent; it will not be after so long.
     Beyond(Duration),
-    /// And another one.
+    /// And another one; the wait is as long.
     Everything(Duration),
 }
 
 impl Budget {
-    pub(super) fn new(rate: Rate) -> Self {
+    /// With the same limit for each owner.
+    #[must_use]
+    pub fn new(rate: Rate) -> Self {
         Self::with_clock(rate, MonotonicClock)
     }
 }
@@ -132,7 +151,7 @@ impl<C: Clock + Clone> Budget<C> {
     }
 
     /// So much more for this owner.
-    pub(super) fn spend(&self, used: &Used, amount: usize) -> Spent {
+    pub fn spend(&self, used: &Used, amount: usize) -> Spent {
         let Some(amount) = NonZeroU32::new(u32::try_from(amount).unwrap_or(u32::MAX)) else {
             return Spent::Within;
         };

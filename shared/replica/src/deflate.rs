@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tidings_protocol::framing::{Deflater, Inflater};
 
 /// Compresses and decompresses messages.
-pub(crate) struct Deflate {
+pub struct Deflate {
     /// Shorter messages, in bytes, go out as they are.
     threshold: usize,
     deflater: RefCell<Deflater>,
@@ -15,7 +15,9 @@ pub(crate) struct Deflate {
 }
 
 impl Deflate {
-    pub(crate) fn new(threshold: usize) -> Self {
+    /// With a threshold in bytes; shorter messages go out as they are.
+    #[must_use]
+    pub fn new(threshold: usize) -> Self {
         Self { threshold, deflater: RefCell::default(), inflater: RefCell::default() }
     }
 
@@ -28,7 +30,8 @@ impl Deflate {
         self.deflater.borrow_mut().compress(&frame).unwrap_or(frame)
     }
 
-    pub(crate) fn inflater(&self) -> RefMut<'_, Inflater> {
+    /// Decompresses clients' messages.
+    pub fn inflater(&self) -> RefMut<'_, Inflater> {
         self.inflater.borrow_mut()
     }
 }

@@ -11,7 +11,7 @@ use tidings_model::{Epoch, Place, Position, Tenant};
 
 /// The generations of one stream.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Generations {
+pub struct Generations {
     tenants: HashMap<Tenant, Stays>,
     /// Whether tenants without an entry are in this shard.
     holds_others: bool,
@@ -39,12 +39,14 @@ struct Began {
 
 impl Generations {
     /// None known yet.
-    pub(crate) fn new(holds_others: bool) -> Self {
+    #[must_use]
+    pub fn new(holds_others: bool) -> Self {
         Self { holds_others, ..Self::default() }
     }
 
     /// The generation that new connections receive; `None` of a tenant whose envelopes are in another shard.
-    pub(crate) fn current(&self, tenant: &Tenant) -> Option<u32> {
+    #[must_use]
+    pub fn current(&self, tenant: &Tenant) -> Option<u32> {
         match self.tenants.get(tenant) {
             Some(stays) if stays.has_left => None,
             Some(stays) => stays.began.last().map(|began| began.generation),
@@ -62,7 +64,8 @@ impl Generations {
 
     /// Whether this generation begins further on than what is known. Its first envelopes lie before its notice and are given
     /// to no connection as they come, so a connection that begins in it is not live before that.
-    pub(crate) fn is_to_come(&self, tenant: &Tenant, generation: u32) -> bool {
+    #[must_use]
+    pub fn is_to_come(&self, tenant: &Tenant, generation: u32) -> bool {
         match self.tenants.get(tenant) {
             Some(stays) => stays.began.last().is_none_or(|began| began.generation < generation),
             None => generation > 0 || !self.holds_others,
@@ -70,7 +73,7 @@ impl Generations {
     }
 
     /// A generation is the current one from this sequence on.
-    pub(crate) fn begin(&mut self, tenant: &Tenant, generation: u32, since: u64) {
+    pub fn begin(&mut self, tenant: &Tenant, generation: u32, since: u64) {
         let stays = self.stays(tenant);
         if stays.began.last().is_none_or(|last| last.generation < generation) {
             let is_return = std::mem::take(&mut stays.has_left);
@@ -80,7 +83,7 @@ impl Generations {
 
     /// The tenant's envelopes are in another shard from now on, in this generation. Stream and bucket both say so, and one of
     /// them may be late: a tenant that is back already does not leave because of it. No tenant comes back in generation 0.
-    pub(crate) fn leave(&mut self, tenant: &Tenant, generation: u32) {
+    pub fn leave(&mut self, tenant: &Tenant, generation: u32) {
         let stays = self.stays(tenant);
         let is_back =
             stays.began.last().is_some_and(|last| last.generation > 0 && last.generation >= generation);
@@ -89,7 +92,8 @@ impl Generations {
 
     /// Whether the tenant was in another shard and came back since this generation. A connection that began in it has not
     /// received what was new there, so what it would receive here now lies behind a hole.
-    pub(crate) fn has_come_back(&self, tenant: &Tenant, first: u32) -> bool {
+    #[must_use]
+    pub fn has_come_back(&self, tenant: &Tenant, first: u32) -> bool {
         let mut began = self.tenants.get(tenant).into_iter().flat_map(|stays| &stays.began);
         began.any(|began| began.generation > first && began.is_return)
     }
@@ -101,7 +105,7 @@ impl Generations {
     }
 
     /// The stream was recreated: what was current still is, from its beginning on.
-    pub(crate) fn renew(&mut self) {
+    pub fn renew(&mut self) {
         for Stays { began, .. } in self.tenants.values_mut() {
             began.drain(..began.len().saturating_sub(1));
             if let Some(current) = began.first_mut() {
@@ -112,7 +116,8 @@ impl Generations {
 
     /// The generation of a sequence for a connection that began in `first`, and up to which sequence that is so. A connection
     /// that was here when the tenant left stays in the generation that it left, whatever comes behind.
-    pub(crate) fn at(&self, tenant: &Tenant, first: u32, sequence: u64) -> (u32, u64) {
+    #[must_use]
+    pub fn at(&self, tenant: &Tenant, first: u32, sequence: u64) -> (u32, u64) {
         let mut found = (first, u64::MAX);
         let stays = self.tenants.get(tenant).map(|stays| &stays.began);
         for began in stays.into_iter().flatten().filter(|began| began.generation > first) {
@@ -126,7 +131,8 @@ impl Generations {
     }
 
     /// The same as a position, in a stream that was made at `stream`.
-    pub(crate) fn position(&self, tenant: &Tenant, first: u32, stream: Epoch, sequence: u64) -> Position {
+    #[must_use]
+    pub fn position(&self, tenant: &Tenant, first: u32, stream: Epoch, sequence: u64) -> Position {
         let (generation, _) = self.at(tenant, first, sequence);
         Position { epoch: Place { generation, ..Place::default() }.epoch(stream), sequence }
     }

@@ -4,12 +4,6 @@
 //! One writer, the follower; read by every worker and every handshake. A lock is held for a page of the mailbox at most,
 //! or while what retention removed is taken out, and never across an await.
 
-mod deflate;
-mod frame;
-mod generations;
-mod resume;
-mod time_index;
-
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tidings_catalog::StartPolicy;
@@ -19,16 +13,13 @@ use tidings_protocol::server::GapReason;
 use tidings_streams::{Extent, ExtentError, StoredEnvelope, Topology, translate_position};
 use time::OffsetDateTime;
 
-pub(crate) use self::deflate::Deflate;
-pub(crate) use self::frame::{Form, FramedEnvelope, MessageIdentity};
-pub(crate) use self::generations::Generations;
-use self::resume::Retention;
-pub(crate) use self::resume::{Gap, ResumeError, ResumePoint};
-use self::time_index::TimeIndex;
-use crate::clock::unix_seconds;
+use crate::frame::FramedEnvelope;
+use crate::generations::Generations;
+use crate::resume::{Gap, ResumeError, ResumePoint, Retention};
+use crate::time_index::TimeIndex;
 
 /// The local copy of one shard's stream of envelopes.
-pub(crate) struct Replica {
+pub struct Replica {
     topology: Topology,
     log: RwLock<Log>,
 }
@@ -55,20 +46,26 @@ struct Log {
 }
 
 /// Part of what lies at some addresses.
-pub(crate) struct ReplicaPage {
+pub struct ReplicaPage {
     /// Ascending; without the envelope where only its sequence is known.
-    pub(crate) found: Vec<(Found, Option<Arc<FramedEnvelope>>)>,
+    pub found: Vec<(Found, Option<Arc<FramedEnvelope>>)>,
     /// The page covers everything up to here.
-    pub(crate) read_through: u64,
+    pub read_through: u64,
 }
 
 /// Why a position cannot be read after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ReadError {
+pub enum ReadError {
     /// The mailbox does not reach back so far, only to `floor`.
-    NotCovered { floor: u64 },
-    /// An envelope that followed may have been removed from the stream, which begins after `floor`.
-    Removed { floor: u64 },
+    NotCovered {
+        /// Nothing at or below this sequence is known.
+        floor: u64,
+    },
+    /// An envelope that followed may have been removed from the stream.
+    Removed {
+        /// The stream begins after this sequence.
+        floor: u64,
+    },
     /// The position belongs to another life of the stream.
     Renewed,
 }
@@ -76,7 +73,8 @@ pub(crate) enum ReadError {
 impl Replica {
     /// A copy that has nothing yet after `reach`, of a stream that retains what comes after `floor`. It keeps envelopes up
     /// to so many bytes, the compressed ones among them.
-    pub(crate) fn new(
+    #[must_use]
+    pub fn new(
         topology: Topology,
         epoch: Epoch,
         generations: Generations,
@@ -89,29 +87,29 @@ impl Replica {
     }
 
     /// The stream itself.
-    pub(crate) fn topology(&self) -> &Topology {
+    pub fn topology(&self) -> &Topology {
         &self.topology
     }
 
     /// The generations that are and were current.
-    pub(crate) fn generations(&self) -> Generations {
+    pub fn generations(&self) -> Generations {
         self.read_lock().generations.clone()
     }
 
     /// A generation is the current one from this sequence on.
-    pub(crate) fn begin(&self, tenant: &Tenant, generation: u32, since: u64) {
+    pub fn begin(&self, tenant: &Tenant, generation: u32, since: u64) {
         let mut log = self.write_lock();
         log.generations.begin(tenant, generation, since);
         log.mailbox.advance_to(since);
     }
 
     /// The tenant's envelopes are in another shard from now on, in this generation.
-    pub(crate) fn leave(&self, tenant: &Tenant, generation: u32) {
+    pub fn leave(&self, tenant: &Tenant, generation: u32) {
         self.write_lock().generations.leave(tenant, generation);
     }
 
     /// Adds the next envelopes, of which only the headers were read.
-    pub(crate) fn index(&self, envelopes: &[StoredEnvelope]) {
+    pub fn index(&self, envelopes: &[StoredEnvelope]) {
         let mut log = self.write_lock();
         for stored in envelopes {
             log.index(stored);
@@ -120,7 +118,7 @@ impl Replica {
     }
 
     /// Adds the next envelopes, and returns those of a current generation, which are to be delivered.
-    pub(crate) fn append(&self, mut envelopes: Vec<Arc<FramedEnvelope>>) -> Vec<Arc<FramedEnvelope>> {
+    pub fn append(&self, mut envelopes: Vec<Arc<FramedEnvelope>>) -> Vec<Arc<FramedEnvelope>> {
         let mut log = self.write_lock();
         for framed in &envelopes {
             log.index(framed.stored());
@@ -139,7 +137,7 @@ impl Replica {
     }
 
     /// Empties the copy: the stream was recreated.
-    pub(crate) fn restart(&self, epoch: Epoch) {
+    pub fn restart(&self, epoch: Epoch) {
         let mut log = self.write_lock();
         let mut generations = std::mem::take(&mut log.generations);
         generations.renew();
@@ -148,7 +146,7 @@ impl Replica {
 
     /// Removes what the stream has removed below its floor, and what has expired. An extent of another life of the stream
     /// is ignored: the follower restarts the copy.
-    pub(crate) fn upkeep(&self, extent: &Extent, now: OffsetDateTime) {
+    pub fn upkeep(&self, extent: &Extent, now: OffsetDateTime) {
         let mut log = self.write_lock();
         log.mailbox.expire(unix_seconds(now));
         if extent.epoch == log.epoch && extent.floor > log.floor {
@@ -158,17 +156,17 @@ impl Replica {
     }
 
     /// Fences were stored from this sequence on: no device has received what they may have replaced.
-    pub(crate) fn note_fences(&self, first: u64, stored_at: OffsetDateTime) {
+    pub fn note_fences(&self, first: u64, stored_at: OffsetDateTime) {
         self.write_lock().times.note(stored_at, first);
     }
 
     /// No further envelope comes up to this sequence: the rest was removed from the stream.
-    pub(crate) fn advance_to(&self, sequence: u64) {
+    pub fn advance_to(&self, sequence: u64) {
         self.write_lock().mailbox.advance_to(sequence);
     }
 
     /// Removes everything at one address, of every generation.
-    pub(crate) fn purge(&self, tenant: &Tenant, address: &str) {
+    pub fn purge(&self, tenant: &Tenant, address: &str) {
         let mut log = self.write_lock();
         for generation in 0..=log.newest_generation {
             let place = Place { generation, ..Place::default() };
@@ -181,22 +179,27 @@ impl Replica {
     }
 
     /// The epoch of the stream.
-    pub(crate) fn epoch(&self) -> Epoch {
+    pub fn epoch(&self) -> Epoch {
         self.read_lock().epoch
     }
 
     /// Retention has removed envelopes that were kept for a consumer up to here.
-    pub(crate) fn removed_through(&self) -> u64 {
+    pub fn removed_through(&self) -> u64 {
         self.read_lock().removed_through
     }
 
     /// The last sequence that was read.
-    pub(crate) fn head(&self) -> u64 {
+    pub fn head(&self) -> u64 {
         self.read_lock().mailbox.head()
     }
 
+    /// Whether the tenant's envelopes are in this shard, so that new connections are served from here.
+    pub fn holds(&self, tenant: &Tenant) -> bool {
+        self.retention(tenant).is_some()
+    }
+
     /// What of the stream can be delivered to a tenant; `None` if its envelopes are in another shard.
-    pub(crate) fn retention(&self, tenant: &Tenant) -> Option<Retention> {
+    fn retention(&self, tenant: &Tenant) -> Option<Retention> {
         self.read_lock().retention(tenant)
     }
 
@@ -219,7 +222,7 @@ impl Replica {
 
     /// Where a consumer of this tenant resumes that has read up to `position`, which may belong to an earlier generation or
     /// another shard. `None` if the tenant is not in this shard, or this gateway has not read as far.
-    pub(crate) async fn resume(
+    pub async fn resume(
         &self,
         tenant: &Tenant,
         position: Position,
@@ -248,7 +251,7 @@ impl Replica {
 
     /// Where a device of this tenant resumes whose position cannot be of what the stream holds now: that was stored after
     /// the device was last seen.
-    pub(crate) fn resume_from_lost_state(
+    pub fn resume_from_lost_state(
         &self,
         tenant: &Tenant,
         position: Position,
@@ -260,12 +263,7 @@ impl Replica {
     }
 
     /// Where a consumer of this tenant begins that has never been here.
-    pub(crate) fn first_position(
-        &self,
-        tenant: &Tenant,
-        policy: StartPolicy,
-        now: OffsetDateTime,
-    ) -> Position {
+    pub fn first_position(&self, tenant: &Tenant, policy: StartPolicy, now: OffsetDateTime) -> Position {
         let log = self.read_lock();
         let sequence = match policy {
             StartPolicy::New => log.mailbox.head(),
@@ -277,7 +275,7 @@ impl Replica {
     }
 
     /// One page of what a query finds in this life of the stream, with each envelope that is still in memory.
-    pub(crate) fn read<A: AsRef<str>>(
+    pub fn read<A: AsRef<str>>(
         &self,
         query: &Query<'_, A>,
         epoch: Epoch,
@@ -301,7 +299,7 @@ impl Replica {
     }
 
     /// An envelope that is still in memory.
-    pub(crate) fn held(&self, sequence: u64) -> Option<Arc<FramedEnvelope>> {
+    pub fn held(&self, sequence: u64) -> Option<Arc<FramedEnvelope>> {
         self.read_lock().hot_tail.get(sequence).cloned()
     }
 
@@ -391,4 +389,9 @@ impl Log {
             tracing::error!(%error, sequence, "the mailbox refuses an envelope");
         }
     }
+}
+
+/// Seconds since 1970; 0 for an earlier time.
+fn unix_seconds(time: OffsetDateTime) -> u64 {
+    u64::try_from(time.unix_timestamp()).unwrap_or_default()
 }

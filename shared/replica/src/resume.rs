@@ -22,23 +22,27 @@ pub(crate) struct Retention {
 
 /// Where delivery to a connection begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ResumePoint {
+pub struct ResumePoint {
     /// Delivery begins after this position.
-    pub(crate) after: Position,
-    pub(crate) gap: Option<Gap>,
+    pub after: Position,
+    /// What may have been missed and cannot be delivered.
+    pub gap: Option<Gap>,
 }
 
 /// Envelopes that may have been missed and cannot be delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Gap {
-    pub(crate) from: Position,
-    pub(crate) to: Position,
-    pub(crate) reason: GapReason,
+pub struct Gap {
+    /// The position that was asked for.
+    pub from: Position,
+    /// Where delivery begins instead.
+    pub to: Position,
+    /// Why.
+    pub reason: GapReason,
 }
 
 /// The consumer's position cannot be resolved right now.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ResumeError {
+pub enum ResumeError {
     /// The tenant's record in the bucket of placements is damaged.
     #[error(
         "it is stored unreadably where the messages of your tenant are; ask the operators of the application"
