@@ -153,6 +153,7 @@ impl Engine {
                 () = self.leadership.changed() => {}
                 _ = pulse.tick() => if leads {
                     self.write_late(has_room).await;
+                    self.reader.acknowledge_rest().await;
                 },
                 Ok(()) = self.placements.changed() => self.hear().await,
                 event = self.reader.next(), if leads && has_room => self.accept(event).await,
@@ -289,8 +290,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Handles the result of a publication, and of those after it that are already known, so that one acknowledgement
-    /// covers all of their events.
+    /// Handles the result of a publication, and of those after it that are already known.
     async fn confirm(&mut self, stored: Result<u64, WriteError>) -> Result<(), WriteError> {
         let mut known = Some(stored);
         while let Some(stored) = known {
@@ -317,13 +317,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Takes events that are done from the queue; they are acknowledged now or a little later.
     async fn acknowledge_done(&mut self) {
         while let Some(entry) = self.backlog.pop_done() {
             if let Cause::Event(read) = entry.cause {
                 self.reader.done(read);
             }
         }
-        self.reader.acknowledge().await;
+        self.reader.acknowledge_many().await;
     }
 
     /// Waits for publications in flight, so that nothing is repeated after a planned restart. Held envelopes are left
@@ -336,6 +337,7 @@ impl Engine {
                     break;
                 }
             }
+            self.reader.acknowledge().await;
             // Acknowledgements are plain publications; the flush sends them.
             let flushed = self.topology.client().flush().await;
             self.leadership.give_back().await;

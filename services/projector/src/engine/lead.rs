@@ -20,7 +20,7 @@ impl Engine {
         if term == self.term {
             return;
         }
-        self.stand_by();
+        self.stand_by().await;
         if term.is_none() {
             return;
         }
@@ -35,8 +35,10 @@ impl Engine {
         self.acknowledge_done().await;
     }
 
-    fn stand_by(&mut self) {
+    async fn stand_by(&mut self) {
         self.term = None;
+        // What is done is done, whoever leads; the new leader need not read it again.
+        self.reader.acknowledge().await;
         self.reader.stand_by();
         self.under_way.abandon();
         if let Some(job) = self.job.take() {
