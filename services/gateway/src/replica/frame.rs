@@ -204,6 +204,12 @@ mod tests {
             Self::new(StoredEnvelope { sequence, stored_at, generation: 0, envelope })
         }
 
+        /// The same at this address.
+        pub(crate) fn at(mut self, address: &Address) -> Self {
+            self.stored.envelope.subject.address.clone_from(address);
+            self
+        }
+
         /// The same as this part of an event's message.
         pub(crate) fn of_event(mut self, sequence: u64, part: u32) -> Self {
             let origin = &mut self.stored.envelope.origin;
