@@ -1,6 +1,5 @@
 //! Beginning: a shard that the worker is to serve, and a connection that has passed its handshake.
 
-use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,16 +15,20 @@ use tokio::time::Instant;
 use super::command::{NewConnection, ShardUpdate};
 use super::connection::{Connection, Socket, Start};
 use super::follow_tenant::{begin_following, is_misplaced};
-use super::routing_table::RoutingTable;
+use super::interest::Interest;
 use super::shard_progress::ShardProgress;
 use super::{ServedShard, Worker};
 
 impl Worker {
     /// Serves a shard's tenants from here on; the worker has everything up to `position`.
-    pub(super) fn add_shard(&self, number: ShardNumber, replica: Arc<Replica>, position: Position) {
-        let progress = Rc::new(ShardProgress::new(number, replica, position));
-        let shard = ServedShard { progress, routes: RefCell::new(RoutingTable::default()) };
-        self.shards.borrow_mut().insert(number, Rc::new(shard));
+    pub(super) fn add_shard(
+        &self,
+        (number, replica): (ShardNumber, Arc<Replica>),
+        position: Position,
+        interest: Arc<Interest>,
+    ) {
+        let progress = ShardProgress::new((number, replica), position, (interest, self.index));
+        self.shards.borrow_mut().insert(number, Rc::new(ServedShard::new(progress)));
     }
 
     /// Notes what is new in a shard, but for envelopes.
@@ -51,6 +54,7 @@ impl Worker {
                 }
             }
         }
+        shard.progress.place().receive(1);
     }
 
     /// Serves a client that has passed the handshake.

@@ -41,7 +41,9 @@ impl Connection {
         let mut state = self.state();
         let after = state.behind()?;
         let is_to_come = state.shard().is_to_come(state.principal().tenant(), state.generation());
-        if after < state.shard().cursor() || is_to_come {
+        // Read once: the worker may come further at any moment, past what the connection lacks.
+        let cursor = state.shard().cursor();
+        if after < cursor || is_to_come || !state.has_joined_worker(cursor) {
             return Some(after);
         }
         if state.become_live() {

@@ -165,6 +165,7 @@ impl State {
         self.missed_after = if self.is_served() { u64::MAX } else { 0 };
         self.last_message = None;
         self.keep_stream_replay(None);
+        self.join_worker();
         self.move_on(0);
     }
 }
