@@ -253,6 +253,13 @@ impl Worker {
         state.save_if_acknowledged();
     }
 
+    /// Has the position of a connection's consumer saved that has been found in another generation or shard.
+    fn note_position(&self, state: &State) {
+        if let Some(position) = state.acknowledged_position() {
+            self.context.consumers.acknowledge(&state.principal().consumer, position);
+        }
+    }
+
     /// Adds the connection to the routing table, or removes it.
     fn route(&self, connection: &Rc<Connection>, state: &mut State, is_open: bool) {
         let Some(shard) = self.shard(state.shard().shard()) else { return };

@@ -49,8 +49,9 @@ impl Worker {
                 });
                 let positions: Vec<_> = positions.collect();
                 shard.progress.restart(epoch);
+                let now = (Instant::now(), self.now());
                 for (connection, from) in connections.iter().zip(positions) {
-                    connection.restart(from, self.now());
+                    connection.restart(from, now);
                 }
             }
         }
@@ -102,6 +103,8 @@ impl Worker {
         // The user may have been disabled since the handshake.
         self.close_if_blocked(&connection);
         connection.welcome(resume, self.now());
+        // It may have been translated from an earlier generation.
+        self.note_position(&connection.state());
         // The tenant may have moved since the handshake.
         let is_misplaced = is_misplaced(&connection.state());
         if is_misplaced {
