@@ -11,7 +11,7 @@ use std::time::Duration;
 use tidings_catalog::Catalogs;
 use tidings_model::{Envelope, OriginOrder};
 use tidings_streams::{
-    EnvelopeWriter, EventReader, Outgoing, Pace, ReadEvent, Resume, Topology, WriteError, WriteMarkers,
+    EnvelopeWriter, EventReader, Outgoing, Pace, ReadEvent, Resume, Retry, Topology, WriteError, WriteMarkers,
 };
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -37,8 +37,6 @@ mod refuse;
 use self::lease::Leadership;
 use self::refuse::refuse;
 
-/// How long to wait before NATS is asked again.
-const RETRY: Duration = Duration::from_millis(250);
 /// How long publications in flight may take to finish at shutdown; the next projector writes the rest.
 const LAST_WRITES: Duration = Duration::from_secs(2);
 
@@ -66,6 +64,8 @@ pub(crate) struct Engine {
     placements: watch::Receiver<placements::All>,
     _watching: AbortOnDropHandle<()>,
     leadership: Leadership,
+    /// Attempts to write the shard's stream of envelopes.
+    writing: Retry,
     /// The term in which this projector has taken over; `None` while it stands by.
     term: Option<u64>,
     workshop: RebuildContext,
@@ -122,6 +122,7 @@ impl Engine {
             placements,
             _watching: watching,
             leadership,
+            writing: Retry::to("write envelopes"),
             term: None,
             job: None,
             stored_last: 0,
@@ -296,7 +297,10 @@ impl Engine {
         while let Some(stored) = known {
             let is_repeated = matches!(stored, Err(WriteError::Repeated));
             match stored {
-                Ok(sequence) => self.stored_last = sequence,
+                Ok(sequence) => {
+                    self.stored_last = sequence;
+                    self.writing.succeeded();
+                }
                 Err(WriteError::Repeated) => {}
                 Err(error) => return Err(error),
             }

@@ -52,8 +52,8 @@ pub use events::{
 pub use leadership::{Candidate, Lease};
 pub use nats::record::RecordError;
 pub use nats::{
-    Backoff, BucketSettings, Complaint, ConnectError, ConnectSettings, Content, Login, Outage, TlsFiles,
-    connect, may_pass,
+    Backoff, BucketSettings, Complaint, ConnectError, ConnectSettings, Content, Login, Outage, Retry,
+    TlsFiles, connect, may_pass,
 };
 pub use placements::{AllPlacements, PlacementError, Placements};
 pub use queries::{

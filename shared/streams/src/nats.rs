@@ -14,6 +14,7 @@ mod headers;
 mod ordered_reader;
 mod outage;
 mod publish_error;
+mod retry;
 mod scan;
 mod stream_state;
 
@@ -24,6 +25,7 @@ pub use self::connect::{ConnectError, ConnectSettings, Login, TlsFiles, connect}
 pub use self::ensure::{Difference, TopologyError};
 pub use self::ordered_reader::Content;
 pub use self::outage::Outage;
+pub use self::retry::Retry;
 pub(crate) use self::{
     bucket::{Bucket, Purpose, is_removal},
     connect::report,
