@@ -55,7 +55,7 @@ pub use nats::{
     Backoff, BucketSettings, Complaint, ConnectError, ConnectSettings, Content, Login, Outage, Retry,
     TlsFiles, connect, may_pass,
 };
-pub use placements::{AllPlacements, PlacementError, Placements};
+pub use placements::{AllPlacements, PlacementError, PlacementWatch, Placements};
 pub use queries::{
     QueryError, end_of_events, first_event, first_of_generation, is_done_before, last_event,
     last_of_generation, last_purge, last_written, next_event, projected_through,

@@ -8,6 +8,7 @@ pub(crate) mod record;
 
 mod backoff;
 mod bucket;
+mod bucket_watch;
 mod complaint;
 mod connect;
 mod headers;
@@ -28,6 +29,7 @@ pub use self::outage::Outage;
 pub use self::retry::Retry;
 pub(crate) use self::{
     bucket::{Bucket, Purpose, is_removal},
+    bucket_watch::{BucketNews, BucketWatch},
     connect::report,
     ensure::Missing,
     headers::{all_headers, set},
