@@ -28,7 +28,7 @@ use tidings_model::{Epoch, Position, RawEvent};
 use tokio::time::Instant;
 
 use super::stored_event::raw_event;
-use crate::nats::{Backoff, Outage, epoch_of};
+use crate::nats::{Retry, epoch_of};
 use crate::topology::Topology;
 use crate::topology::lives::{Known, Lives};
 
@@ -82,8 +82,7 @@ pub struct EventReader {
     /// A request whose answer is needed before anything else. It is stored here, so that a caller that drops
     /// [`EventReader::next`] repeatedly does not restart it each time.
     asked: Option<BoxFuture<'static, Answer>>,
-    backoff: Backoff,
-    outage: Outage,
+    retry: Retry,
 }
 
 /// The answer of NATS to a request of the reader.
@@ -128,8 +127,7 @@ impl EventReader {
             acknowledged: (floor, Instant::now()),
             done_before: floor,
             asked: None,
-            backoff: Backoff::new(),
-            outage: Outage::new("durable consumer of EVENTS"),
+            retry: Retry::to("read stream EVENTS"),
         })
     }
 
@@ -213,7 +211,7 @@ impl EventReader {
             self.asked = None;
             return self.answered(answer);
         }
-        self.backoff.wait().await;
+        self.retry.wait().await;
         if self.held.is_none() {
             if self.deliveries.is_none() {
                 self.ask_to_open();
@@ -270,7 +268,7 @@ impl EventReader {
             }
             Answer::Acknowledged(Ok(floor)) => self.pass_over(floor),
             Answer::Missing(Ok(found)) => {
-                self.recovered();
+                self.retry.succeeded();
                 let waiting = self.held.as_ref()?.event.position.sequence;
                 let Some(message) = found.filter(|message| message.sequence < waiting) else {
                     return if waiting > self.cursor { self.hand_out_held() } else { None };
@@ -285,7 +283,7 @@ impl EventReader {
             Answer::Acknowledged(Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot skip what others have done");
             }
-            Answer::Opened(Err(error)) | Answer::Missing(Err(error)) => self.failed(&error),
+            Answer::Opened(Err(error)) | Answer::Missing(Err(error)) => self.retry.failed(&error),
         }
         None
     }
@@ -326,7 +324,7 @@ impl EventReader {
     async fn next_delivery(&mut self) -> Option<ReadEvent> {
         match self.deliveries.as_mut()?.next().await {
             Some(Ok(message)) => {
-                self.recovered();
+                self.retry.succeeded();
                 self.delivered(message)
             }
             Some(Err(error)) if error.kind() == pull::MessagesErrorKind::MissingHeartbeat => {
@@ -347,7 +345,7 @@ impl EventReader {
 
     fn close(&mut self) {
         self.deliveries = None;
-        self.backoff.failed();
+        self.retry.interrupted();
     }
 
     fn delivered(&self, message: jetstream::Message) -> Option<ReadEvent> {
@@ -363,15 +361,5 @@ impl EventReader {
         let event =
             raw_event(&message.subject, message.headers.as_ref(), message.payload, position, stored_at);
         Some(ReadEvent { event, acker: Some(acker) })
-    }
-
-    fn failed(&mut self, error: &(dyn std::error::Error + 'static)) {
-        self.outage.begin(error, Duration::ZERO);
-        self.backoff.failed();
-    }
-
-    fn recovered(&mut self) {
-        self.outage.end();
-        self.backoff.succeeded();
     }
 }
