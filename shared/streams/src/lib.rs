@@ -52,7 +52,7 @@ pub use events::{
 pub use leadership::{Candidate, Lease};
 pub use nats::record::RecordError;
 pub use nats::{
-    Backoff, BucketSettings, Complaint, ConnectError, ConnectSettings, Content, Login, Outage, TlsFiles,
+    Backoff, BucketSettings, ConnectError, ConnectSettings, Content, Login, Outage, RepeatedFault, TlsFiles,
     connect, may_pass,
 };
 pub use placements::{AllPlacements, PlacementError, Placements};
