@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tidings_model::{Position, Tenant};
 use tidings_session::Principal;
-use tidings_streams::Complaint;
+use tidings_streams::RepeatedFault;
 use tidings_streams::consumers::{
     Change, ConsumerName, ConsumerStore, ConsumerStoreError, Edit, Presence, REFRESH, StoredConsumer,
 };
@@ -48,7 +48,7 @@ pub(crate) struct ConsumerCache {
     left: Notify,
     /// Bounds how many leaving consumers are saved at the same time.
     turns: Semaphore,
-    complaint: Complaint,
+    failed_saves: RepeatedFault,
 }
 
 /// A change that is put back to be saved later, unless it was saved.
@@ -77,7 +77,7 @@ impl ConsumerCache {
             saves: (0..SAVES).map(|_| tokio::sync::Mutex::default()).collect(),
             left: Notify::new(),
             turns: Semaphore::new(CONCURRENT),
-            complaint: Complaint::default(),
+            failed_saves: RepeatedFault::default(),
         }
     }
 
@@ -146,7 +146,7 @@ impl ConsumerCache {
             futures_util::stream::iter(names).map(async |name| self.rewind_to(&name, 0).await.err());
         let failed: Vec<_> =
             rewinding.buffer_unordered(CONCURRENT).filter_map(std::future::ready).collect().await;
-        self.complain(&failed);
+        self.log_failed(&failed);
     }
 
     /// Moves a consumer whose position is ahead of the stream back to the stream's end.
@@ -259,13 +259,13 @@ impl ConsumerCache {
         let saves = futures_util::stream::iter(names).map(async |name| self.save(&name).await.err());
         let failed: Vec<_> =
             saves.buffer_unordered(CONCURRENT).filter_map(std::future::ready).collect().await;
-        self.complain(&failed);
+        self.log_failed(&failed);
     }
 
     /// Logs one line for all that could not be saved, and not more often than once in a while.
-    fn complain(&self, failed: &[ConsumerStoreError]) {
+    fn log_failed(&self, failed: &[ConsumerStoreError]) {
         let Some(error) = failed.last() else { return };
-        if let Some(attempts) = self.complaint.count(failed.len()) {
+        if let Some(attempts) = self.failed_saves.count(failed.len()) {
             let error = error as &dyn std::error::Error;
             tracing::warn!(error, attempts, "positions could not be saved and are saved later");
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidings_catalog::Catalogs;
 use tidings_runtime::config::GatewayConfig;
-use tidings_streams::{Complaint, Topology};
+use tidings_streams::{RepeatedFault, Topology};
 use tokio::sync::watch;
 
 use crate::audit::Audit;
@@ -31,16 +31,16 @@ pub(crate) struct Context {
     pub(crate) consumers: ConsumerCache,
     pub(crate) audit: Audit,
     pub(crate) readiness: Readiness,
-    pub(crate) complaints: Complaints,
+    pub(crate) faults: Faults,
 }
 
 /// Faults of NATS that meet many connections at once; each is logged with how often it occurred.
 #[derive(Default)]
-pub(crate) struct Complaints {
+pub(crate) struct Faults {
     /// Envelopes could not be read.
-    pub(crate) reads: Complaint,
+    pub(crate) reads: RepeatedFault,
     /// Subscriptions could not be stored.
-    pub(crate) subscriptions: Complaint,
+    pub(crate) subscriptions: RepeatedFault,
     /// Clients' events could not be stored.
-    pub(crate) publishes: Complaint,
+    pub(crate) publishes: RepeatedFault,
 }

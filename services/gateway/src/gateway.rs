@@ -23,7 +23,7 @@ use crate::audit::Audit;
 use crate::auth::{Authenticator, DisabledUsers};
 use crate::clock::Clock;
 use crate::consumers::ConsumerCache;
-use crate::context::{Complaints, Context};
+use crate::context::{Context, Faults};
 use crate::error::StartError;
 use crate::limits::Limits;
 use crate::listening::Listening;
@@ -97,7 +97,7 @@ impl Gateway {
             consumers: ConsumerCache::new(parts.consumers, parts.name.clone(), clock),
             audit: Audit::default(),
             readiness: Readiness::default(),
-            complaints: Complaints::default(),
+            faults: Faults::default(),
             name: parts.name,
         });
         let (identity, stage) = (parts.identity, watch::Sender::new(Stage::Starting));

@@ -9,7 +9,7 @@
 //! Each uses only those below it; `tests/layout` holds that.
 //!
 //! ```text
-//!   parsers                      what fuzz targets call: the pure readers, without a socket
+//!   parsers                      what fuzz targets call
 //!   gateway                      starts, runs, drains; ends when a worker fails
 //!   listening                    the sockets for clients and administrators, and what is served on them
 //!   api                          HTTP: health, the WebSocket handshake, administration
@@ -23,13 +23,22 @@
 //!   readiness, clock, error
 //! ```
 //!
+//! Below them are crates, each a concept of its own that knows no gateway:
+//!
+//! ```text
+//!   tidings-net                  listening sockets, TLS, PROXY protocol, forwarded addresses, serving HTTP
+//!   tidings-session              pure: what a connection may receive, and what a client's message means
+//!   tidings-replica              the local copy of a shard's stream; where a returning consumer resumes
+//!   tidings-rate                 rate limits in bounded memory
+//! ```
+//!
 //! # The path of an envelope
 //!
 //! ```text
 //!   stream of a shard (NATS)
 //!     │ shards/follow            reads once, in order
 //!     ▼
-//!   replica                      mailbox (index), hot tail (newest envelopes, framed once), times
+//!   tidings-replica              mailbox (index), hot tail (newest envelopes, framed once), times
 //!     │ worker/interest          address → workers that have connections there; no other is woken
 //!     │ ShardUpdate              through a worker's bounded queue; a full one holds back the reading
 //!     ▼
@@ -46,7 +55,7 @@
 //!
 //! ```text
 //!   socket ──► worker/inbound    frames, rate limits; which frames count in the connection's phase
-//!                │ session       decides: a list of effects
+//!                │ tidings-session decides: a list of effects
 //!                ▼
 //!              worker::apply     reply · route · store the subscription and confirm · publish · latest · authenticate
 //! ```
@@ -66,10 +75,10 @@
 //! # The path of a token
 //!
 //! ```text
-//!   request ──► api/handshake ──► auth/authenticate     place, origin, signature, claims
-//!                                   │ disabled_users     a local copy of the bucket USERS
-//!                                   ▼
-//!                                 Principal: consumer, grants, what it may publish
+//!   request ──► tidings-net ──► api/websocket ──► auth   place, origin, signature, claims;
+//!                                                  │     a local copy of the bucket USERS
+//!                                                  ▼
+//!                                               Principal: consumer, grants, what it may publish
 //! ```
 //!
 //! A fresh token on a live connection takes the same way from `worker/authenticate` on. A worker's tick closes the

@@ -237,7 +237,7 @@ impl Worker {
 
     /// The connection's name among those of all gateways.
     fn name(&self, connection: &Connection) -> ConnectionName {
-        let ordinal = Ordinal { shard: self.index, number: connection.id() };
+        let ordinal = Ordinal { worker: self.index, number: connection.id() };
         ConnectionName { gateway: self.context.name.clone(), ordinal }
     }
 

@@ -183,6 +183,7 @@ impl Session {
 
     /// Whether the connection may receive an envelope now. Decides for what is read from an index, which is not trusted
     /// with authorization: grants and topics may have changed since it was read.
+    #[must_use]
     pub fn receives(&self, sequence: u64, envelope: &Envelope) -> bool {
         let subject = &envelope.subject;
         subject.tenant == *self.principal.tenant()
@@ -380,6 +381,7 @@ impl Session {
 }
 
 /// The answer to a message that cannot be published.
+#[must_use]
 pub fn publish_error(unsaid: &PublishRefusal) -> ErrorMessage {
     let code = match unsaid {
         PublishRefusal::Unknown(_) => ErrorCode::UnknownAction,

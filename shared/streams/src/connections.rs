@@ -78,7 +78,7 @@ pub struct Search {
 /// A connection as shown to operators.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConnectionReport {
-    /// `<gateway>.<shard>.<number>`; never used for another connection.
+    /// `<gateway>.<worker>.<number>`; never used for another connection.
     pub id: String,
     /// The tenant.
     pub tenant: Tenant,

@@ -52,7 +52,7 @@ pub use events::{
 pub use leadership::{Candidate, Lease};
 pub use nats::record::RecordError;
 pub use nats::{
-    Backoff, BucketSettings, Complaint, ConnectError, ConnectSettings, Content, Login, Outage, Retry,
+    Backoff, BucketSettings, ConnectError, ConnectSettings, Content, Login, Outage, RepeatedFault, Retry,
     TlsFiles, connect, may_pass,
 };
 pub use placements::{AllPlacements, PlacementError, PlacementWatch, Placements};

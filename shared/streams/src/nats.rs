@@ -9,23 +9,23 @@ pub(crate) mod record;
 mod backoff;
 mod bucket;
 mod bucket_watch;
-mod complaint;
 mod connect;
 mod headers;
 mod ordered_reader;
 mod outage;
 mod publish_error;
+mod repeated_fault;
 mod retry;
 mod scan;
 mod stream_state;
 
 pub use self::backoff::{Backoff, may_pass};
 pub use self::bucket::BucketSettings;
-pub use self::complaint::Complaint;
 pub use self::connect::{ConnectError, ConnectSettings, Login, TlsFiles, connect};
 pub use self::ensure::{Difference, TopologyError};
 pub use self::ordered_reader::Content;
 pub use self::outage::Outage;
+pub use self::repeated_fault::RepeatedFault;
 pub use self::retry::Retry;
 pub(crate) use self::{
     bucket::{Bucket, Purpose, is_removal},

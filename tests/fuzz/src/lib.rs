@@ -42,9 +42,9 @@ pub const TARGETS: &[Target] = &[
     targets::protocol::FRAMES,
     targets::catalog::TEMPLATE,
     targets::catalog::CATALOG,
-    targets::gateway::CONVERSATION,
-    targets::gateway::PROXY_HEADER,
-    targets::gateway::FORWARDED_FOR,
+    targets::session::CONVERSATION,
+    targets::net::PROXY_HEADER,
+    targets::net::FORWARDED_FOR,
     targets::gateway::QUERY,
     targets::streams::RECORD,
 ];

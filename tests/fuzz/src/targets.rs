@@ -4,7 +4,9 @@ pub(crate) mod access;
 pub(crate) mod catalog;
 pub(crate) mod gateway;
 pub(crate) mod model;
+pub(crate) mod net;
 pub(crate) mod protocol;
+pub(crate) mod session;
 pub(crate) mod streams;
 
 /// The input as text, with what is no UTF-8 replaced, so that no attempt is wasted.

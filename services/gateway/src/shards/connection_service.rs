@@ -28,8 +28,8 @@ async fn page(workers: &Workers, question: &Question) -> Page {
     let Question { operation, tenant, search, .. } = question;
     // All that is asked about one connection, one worker can answer.
     let (index, after) = match search.ordinal {
-        Some(ordinal) => (ordinal.shard, Ordinal { number: ordinal.number.saturating_sub(1), ..ordinal }),
-        None => (search.after.shard, search.after),
+        Some(ordinal) => (ordinal.worker, Ordinal { number: ordinal.number.saturating_sub(1), ..ordinal }),
+        None => (search.after.worker, search.after),
     };
     let search = Search { after, ..search.clone() };
     let listed = workers.list(index, *operation, tenant.clone(), search).await;
@@ -37,7 +37,7 @@ async fn page(workers: &Workers, question: &Question) -> Page {
     if question.search.ordinal.is_some() {
         page.next = None;
     } else if page.next.is_none() && is_followed {
-        page.next = Some(Ordinal { shard: index + 1, number: 0 });
+        page.next = Some(Ordinal { worker: index + 1, number: 0 });
     }
     page
 }

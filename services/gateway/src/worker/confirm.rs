@@ -46,7 +46,7 @@ impl Worker {
             let is_saved = matches!(saved, Ok(Ok(())));
             let is_too_large = matches!(&saved, Ok(Err(error)) if error.is_permanent());
             if let Ok(Err(error)) = saved
-                && let Some(subscriptions) = self.context.complaints.subscriptions.count(1)
+                && let Some(subscriptions) = self.context.faults.subscriptions.count(1)
             {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(

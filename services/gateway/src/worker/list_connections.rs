@@ -33,7 +33,7 @@ impl Worker {
         };
         let is_last = connections.len() < share;
         for connection in connections {
-            page.next = Some(Ordinal { shard: self.index, number: connection.id() });
+            page.next = Some(Ordinal { worker: self.index, number: connection.id() });
             self.list(&connection, operation, (tenant, search), &mut page.lines);
             if page.lines.len() >= PAGE {
                 return page;

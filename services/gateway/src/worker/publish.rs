@@ -126,7 +126,7 @@ impl Worker {
     }
 
     fn complain(&self, error: &(dyn std::error::Error + 'static)) {
-        if let Some(events) = self.context.complaints.publishes.count(1) {
+        if let Some(events) = self.context.faults.publishes.count(1) {
             tracing::warn!(error, events, "clients' events cannot be stored");
         }
     }

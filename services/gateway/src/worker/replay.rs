@@ -182,7 +182,7 @@ impl Worker {
             match tidings_streams::fetch(shard.replica().topology(), sequence).await {
                 Ok(stored) => return stored.map(|stored| Arc::new(FramedEnvelope::new(stored))),
                 Err(error) => {
-                    if let Some(attempts) = self.context.complaints.reads.count(1) {
+                    if let Some(attempts) = self.context.faults.reads.count(1) {
                         let error = &error as &dyn std::error::Error;
                         tracing::warn!(error, attempts, "envelopes cannot be read for clients; trying again");
                     }

@@ -78,7 +78,7 @@ impl Reading {
                 let Err(error) = self.read(&mut from, &sender).await else { return };
                 // Others may be able to read, where JetStream refuses this one.
                 drop(permit);
-                if let Some(attempts) = self.context.complaints.reads.count(1) {
+                if let Some(attempts) = self.context.faults.reads.count(1) {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, attempts, "replays for clients continue later");
                 }

@@ -164,8 +164,8 @@ impl Asking {
         let silent = |source| AskError::Silent { gateway: self.gateway.clone(), source };
         let answer = self.client.send_request(self.subject.clone(), request).await.map_err(silent)?;
         let misunderstood = |text: String| AskError::Misunderstood { gateway: self.gateway.clone(), text };
-        if let Some(complaint) = header(&answer, NATS_SERVICE_ERROR) {
-            return Err(misunderstood(complaint.to_owned()));
+        if let Some(error) = header(&answer, NATS_SERVICE_ERROR) {
+            return Err(misunderstood(error.to_owned()));
         }
         let next = header(&answer, NEXT).map(str::parse::<Ordinal>).transpose();
         let next = next.map_err(|error| misunderstood(error.to_string()))?;

@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Ordinal {
     /// The number of the gateway's worker.
-    pub shard: usize,
+    pub worker: usize,
     /// The worker's number for the connection; the first is 1.
     pub number: u64,
 }
 
 impl fmt::Display for Ordinal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}.{}", self.shard, self.number)
+        write!(formatter, "{}.{}", self.worker, self.number)
     }
 }
 
@@ -32,8 +32,8 @@ impl FromStr for Ordinal {
 
     fn from_str(text: &str) -> Result<Self, ConnectionNameError> {
         let parts = text.split_once('.');
-        let ordinal = parts.and_then(|(shard, number)| {
-            Some(Self { shard: shard.parse().ok()?, number: number.parse().ok()? })
+        let ordinal = parts.and_then(|(worker, number)| {
+            Some(Self { worker: worker.parse().ok()?, number: number.parse().ok()? })
         });
         ordinal.ok_or_else(|| ConnectionNameError(text.chars().take(64).collect()))
     }
@@ -47,7 +47,7 @@ impl TryFrom<String> for Ordinal {
     }
 }
 
-/// The name of a connection among all gateways: `<gateway>.<shard>.<number>`.
+/// The name of a connection among all gateways: `<gateway>.<worker>.<number>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ConnectionName {
     /// The name of the gateway, which may contain dots.
@@ -77,7 +77,7 @@ impl FromStr for ConnectionName {
 
 /// A text that is not the name of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} names no connection, expected <gateway>.<shard>.<number> as a listing shows it")]
+#[error("{0:?} names no connection, expected <gateway>.<worker>.<number> as a listing shows it")]
 pub struct ConnectionNameError(String);
 
 #[cfg(test)]
@@ -89,7 +89,7 @@ mod tests {
         for gateway in ["host-1", "host.example-1.7", "a b", "é", "0"] {
             let name = ConnectionName {
                 gateway: gateway.to_owned(),
-                ordinal: Ordinal { shard: 3, number: u64::MAX },
+                ordinal: Ordinal { worker: 3, number: u64::MAX },
             };
             assert_eq!(name.to_string().parse(), Ok(name));
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use async_nats::HeaderMap;
 use async_nats::service::endpoint::Endpoint;
-use async_nats::service::error::Error as Complaint;
+use async_nats::service::error::Error as RequestError;
 use async_nats::service::{Request, Service, ServiceExt as _};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -69,7 +69,7 @@ impl ConnectionService {
                 Ok((operation, tenant, search)) => {
                     return Some(Question { operation, tenant, search, request });
                 }
-                Err(complaint) => respond(&request, Err(complaint), HeaderMap::new()).await,
+                Err(error) => respond(&request, Err(error), HeaderMap::new()).await,
             }
         }
     }
@@ -92,8 +92,8 @@ impl Question {
     }
 }
 
-fn parse(request: &Request) -> Result<(Operation, Tenant, Search), Complaint> {
-    let bad = |status: String| Complaint { code: 400, status };
+fn parse(request: &Request) -> Result<(Operation, Tenant, Search), RequestError> {
+    let bad = |status: String| RequestError { code: 400, status };
     let mut tokens = request.message.subject.rsplit('.');
     let tenant = Tenant::parse(tokens.next().unwrap_or_default()).map_err(|error| bad(error.to_string()))?;
     let operation = match tokens.next() {
@@ -105,7 +105,7 @@ fn parse(request: &Request) -> Result<(Operation, Tenant, Search), Complaint> {
     Ok((operation, tenant, search))
 }
 
-async fn respond(request: &Request, answer: Result<Bytes, Complaint>, headers: HeaderMap) {
+async fn respond(request: &Request, answer: Result<Bytes, RequestError>, headers: HeaderMap) {
     // The request has no reply subject.
     if let Err(error) = request.respond_with_headers(answer, headers).await {
         tracing::debug!(%error, "cannot answer a request for connections");

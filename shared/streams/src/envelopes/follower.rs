@@ -9,7 +9,7 @@ use super::place_notice::placed;
 use super::purge::purged;
 use super::stored_envelope::StoredEnvelope;
 use crate::nats::fences::{Row, is_fence};
-use crate::nats::{Complaint, Content, Delivered, OrderedReader, Read, Selection};
+use crate::nats::{Content, Delivered, OrderedReader, Read, RepeatedFault, Selection};
 use crate::topology::{ENVELOPES, Topology};
 
 /// Reads the envelopes from a position on.
@@ -18,7 +18,7 @@ pub struct EnvelopeFollower {
     /// Read and not yet returned.
     ready: VecDeque<Followed>,
     /// Counts messages that Tidings did not write.
-    foreign: Complaint,
+    foreign: RepeatedFault,
 }
 
 /// What the follower returns.
@@ -97,7 +97,7 @@ impl EnvelopeFollower {
         Ok(Self {
             reader: reader.map_err(FollowError)?,
             ready: VecDeque::new(),
-            foreign: Complaint::default(),
+            foreign: RepeatedFault::default(),
         })
     }
 

@@ -40,7 +40,7 @@ pub type PendingEvent = Pin<Box<dyn Future<Output = Result<u64, EventWriteError>
 /// Writes events over one connection.
 pub struct EventWriter {
     context: Context,
-    complaint: Complaint,
+    denied: PermissionError,
 }
 
 impl fmt::Debug for EventWriter {
@@ -62,14 +62,14 @@ impl EventWriter {
     ) -> Result<Self, OpenWriterError> {
         let unreachable = |source| OpenWriterError { servers: servers.to_owned(), source };
         let addresses: Vec<_> = servers.split(',').map(|server| server.trim().to_owned()).collect();
-        let complaint = Complaint::default();
-        let noted = complaint.clone();
+        let denied = PermissionError::default();
+        let noted = denied.clone();
         let client = options
             .ignore_discovered_servers()
             .max_reconnects(addresses.len())
             .reconnect_delay_callback(|_| Duration::ZERO)
             .event_callback(move |event| {
-                noted.take_note(&event);
+                noted.note(&event);
                 async move { report(&event) }
             })
             .connect(addresses)
@@ -77,7 +77,7 @@ impl EventWriter {
             .map_err(|error| unreachable(error.into()))?;
         client.set_server_pool(NOWHERE).await.map_err(|error| unreachable(error.into()))?;
         let context = ContextBuilder::new().timeout(patience).ack_timeout(patience).build(client);
-        Ok(Self { context, complaint })
+        Ok(Self { context, denied })
     }
 
     /// Sends an event after all that were sent before. At most 4,096 may be pending.
@@ -87,9 +87,9 @@ impl EventWriter {
             EventWriteError::Refused(format!("its id {message_id:?} cannot travel in a NATS header"))
         })?;
         let sent = self.context.publish_with_headers(subject.clone(), headers, cloud_event.clone()).await;
-        let complaint = self.complaint.clone();
+        let denied = self.denied.clone();
         let subject = subject.clone();
-        let failed = move |error| EventWriteError::new(error, &subject, &complaint);
+        let failed = move |error| EventWriteError::new(error, &subject, &denied);
         let acknowledged = sent.map_err(&failed)?.into_future();
         Ok(Box::pin(async move { Ok(acknowledged.await.map_err(failed)?.sequence) }))
     }
@@ -97,10 +97,10 @@ impl EventWriter {
 
 /// The last permission error of the server: the client reports a denied permission only as a connection event.
 #[derive(Clone, Default)]
-struct Complaint(Arc<Mutex<Option<String>>>);
+struct PermissionError(Arc<Mutex<Option<String>>>);
 
-impl Complaint {
-    fn take_note(&self, event: &Event) {
+impl PermissionError {
+    fn note(&self, event: &Event) {
         if let Event::ServerError(ServerError::Other(text)) = event {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.clone());
         }
@@ -132,20 +132,20 @@ pub enum EventWriteError {
     NoStream,
     /// The server permits publishing but not receiving the answer, or denies something else.
     #[error("NATS does not answer; it reports: {0}")]
-    Complaint(String),
+    Reported(String),
     /// NATS is slow or unavailable; the event may or may not be stored.
     #[error("NATS does not store events now")]
     Unavailable(#[source] PublishError),
 }
 
 impl EventWriteError {
-    fn new(error: PublishError, subject: &str, complaint: &Complaint) -> Self {
+    fn new(error: PublishError, subject: &str, denied: &PermissionError) -> Self {
         match error.kind() {
             PublishErrorKind::StreamNotFound => Self::NoStream,
             PublishErrorKind::MaxPayloadExceeded => Self::Refused(described(&error)),
-            PublishErrorKind::TimedOut => match complaint.text() {
+            PublishErrorKind::TimedOut => match denied.text() {
                 Some(text) if text.contains(&format!("Publish to \"{subject}\"")) => Self::Refused(text),
-                Some(text) => Self::Complaint(text),
+                Some(text) => Self::Reported(text),
                 None => Self::Unavailable(error),
             },
             _ if is_too_large(&error) => Self::Refused(described(&error)),
