@@ -54,20 +54,22 @@ pub(crate) async fn until_idle(pids: &[u32]) -> Result<(), Failure> {
     }
 }
 
-/// The memory of a process in bytes, without file mappings, once it no longer changes; what is never quite still, as a
-/// collector of garbage, is waited for as long as it could take to settle.
+/// The memory of a process in bytes, without file mappings, once it hardly changes; a process that is never still is not
+/// waited for without end.
 pub(crate) async fn settled(pid: u32) -> Result<u64, Failure> {
     const SETTLING: Duration = Duration::from_millis(700);
-    const MOST: usize = 60;
+    const MOST: usize = 30;
+    /// A change by less than this part is none.
+    const HARDLY: u64 = 500;
     let (mut last, mut same) = (0, 0);
     for _ in 0..MOST {
+        tokio::time::sleep(SETTLING).await;
+        let now = anonymous(pid)?;
+        same = if now.abs_diff(last) <= now / HARDLY { same + 1 } else { 0 };
+        last = now;
         if same == 3 {
             break;
         }
-        tokio::time::sleep(SETTLING).await;
-        let now = anonymous(pid)?;
-        same = if now == last { same + 1 } else { 0 };
-        last = now;
     }
     Ok(last)
 }

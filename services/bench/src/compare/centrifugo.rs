@@ -65,13 +65,13 @@ fn configuration(nats: &str, address: SocketAddr) -> Result<Value, Failure> {
         "client": {
             "token": { "hmac_secret_key": std::str::from_utf8(SECRET)? },
             "ping_interval": "30m",
-            "recovery_max_publication_limit": 10_000,
+            "recovery_max_publication_limit": 100_000,
         },
         "channel": {
             "namespaces": [
                 { "name": "user", "history_size": 100, "history_ttl": "1h", "force_recovery": true },
                 {
-                    "name": "topic", "history_size": 10_000, "history_ttl": "1h", "force_recovery": true,
+                    "name": "topic", "history_size": 100_000, "history_ttl": "1h", "force_recovery": true,
                     "allow_subscribe_for_client": true,
                 },
             ],
@@ -90,4 +90,15 @@ fn configuration(nats: &str, address: SocketAddr) -> Result<Value, Failure> {
             },
         }],
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_shows_the_configuration() {
+        let shown = format!("```json\n{:#}\n```\n", example().unwrap());
+        assert!(include_str!("../../README.md").contains(&shown), "expected in the README:\n{shown}");
+    }
 }

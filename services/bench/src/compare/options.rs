@@ -47,8 +47,8 @@ pub(crate) struct Options {
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) only: Vec<Part>,
     /// Rounds, in which both take turns; the median counts
-    #[arg(long, default_value_t = 3)]
-    pub(crate) rounds: usize,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rounds: u64,
     /// Connections that are idle, that receive the same event, and devices that connect for the first time
     #[arg(long, default_value_t = 2_000)]
     pub(crate) connections: u64,
@@ -77,10 +77,10 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 64)]
     pub(crate) under_way: usize,
     /// Connections beside which one in ten never reads
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 100)]
     pub(crate) readers: u64,
     /// Messages that those leave unread, before they read after all
-    #[arg(long, default_value_t = 4_000)]
+    #[arg(long, default_value_t = 16_000)]
     pub(crate) unread: u64,
     /// Connections of the process that is killed
     #[arg(long, default_value_t = 200)]

@@ -5,7 +5,7 @@ use super::system::Kind;
 use crate::failure::Failure;
 use crate::report::{Section, Subject, median, progress, spread};
 
-const COLUMNS: &[&str] = &["Centrifugo", "± %", "Tidings", "± %", "Tidings ÷ Centrifugo"];
+const COLUMNS: &[&str] = &["Centrifugo", "± % of it", "Tidings", "± %", "Tidings ÷ Centrifugo"];
 
 /// What a round has measured: names with units, and values; of all of them less is better. `None`: this system has no
 /// such process.
@@ -13,6 +13,9 @@ pub(super) type Figures = Vec<(&'static str, Option<f64>)>;
 
 /// A scene, on one system.
 pub(super) trait Scene: Sized {
+    /// Each round starts new processes, so that no round is needed to warm them up.
+    const IS_FRESH: bool = false;
+
     /// What happens in it.
     fn title(options: &Options) -> String;
 
@@ -35,11 +38,11 @@ pub(super) async fn measure<S: Scene>(kinds: &[Kind], options: &Options) -> Resu
         contestants.push((kind, S::prepare(kind, options).await?, Vec::new()));
     }
     // Round 0 runs with cold memory and is not counted.
-    for round in 0..=options.rounds {
+    for round in u64::from(S::IS_FRESH)..=options.rounds {
         progress(&format!("round {round} of {}", options.rounds));
         for (_, scene, rounds) in &mut contestants {
             let figures = scene.round(options).await?;
-            if round > 0 || options.rounds == 0 {
+            if round > 0 {
                 rounds.push(figures);
             }
         }

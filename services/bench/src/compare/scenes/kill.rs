@@ -25,6 +25,8 @@ pub(in crate::compare) struct Kill {
 }
 
 impl Scene for Kill {
+    const IS_FRESH: bool = true;
+
     fn title(options: &Options) -> String {
         let Options { survivors, through, .. } = options;
         format!("kill -9 with {survivors} clients, {through} messages to each")
@@ -34,6 +36,8 @@ impl Scene for Kill {
         &[
             "the process that clients are connected to is killed after a third of the messages and started again at once",
             "clients connect again after 100 ms, go on where they were, and wait 40 s for what is missing",
+            "where they were: Centrifugo's clients say it, and are told if it cannot be resumed; the gateway knows it, as far as \
+             it has stored what was acknowledged, and repeats the rest",
         ]
     }
 

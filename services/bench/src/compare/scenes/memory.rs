@@ -15,15 +15,14 @@ pub(in crate::compare) struct Memory {
 }
 
 impl Scene for Memory {
+    const IS_FRESH: bool = true;
+
     fn title(options: &Options) -> String {
         format!("Idle memory, {} connections", options.connections)
     }
 
     fn notes() -> &'static [&'static str] {
-        &[
-            "resident and not from files, in addition to the memory before the first connection; new processes each round",
-            "after messages: one for all of them has been delivered, and everything is idle again",
-        ]
+        &["resident and not from files, in addition to what there was before the first connection"]
     }
 
     async fn prepare(kind: &Kind, _options: &Options) -> Result<Self, Failure> {
@@ -33,10 +32,10 @@ impl Scene for Memory {
     async fn round(&mut self, options: &Options) -> Result<Figures, Failure> {
         let system = System::start(&self.kind, options.body).await?;
         let pids = [system.server_pid(), system.nats_server_pid()?];
-        let before = [settled(pids[0]).await?, settled(pids[1]).await?];
+        let before = both(pids).await?;
         let devices = (0..options.connections).map(|index| Device::subscribed(user(index)));
         let crowd = Crowd::connect(&system, devices.collect(), options.under_way).await?;
-        let after = [settled(pids[0]).await?, settled(pids[1]).await?];
+        let after = both(pids).await?;
         drop(crowd);
         let each = |index: usize| {
             number(after[index].saturating_sub(before[index])) / number(options.connections.max(1))
@@ -47,4 +46,8 @@ impl Scene for Memory {
             ("gateway or Centrifugo without connections, MB", Some(megabytes(before[0]))),
         ])
     }
+}
+
+async fn both(pids: [u32; 2]) -> Result<[u64; 2], Failure> {
+    Ok(tokio::try_join!(settled(pids[0]), settled(pids[1]))?.into())
 }

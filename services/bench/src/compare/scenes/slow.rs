@@ -29,6 +29,8 @@ pub(in crate::compare) struct Slow {
 }
 
 impl Scene for Slow {
+    const IS_FRESH: bool = true;
+
     fn title(options: &Options) -> String {
         let Options { readers, unread, .. } = options;
         format!("{readers} clients read, {} leave {unread} messages unread", readers.div_ceil(ONE_IN))
@@ -36,7 +38,7 @@ impl Scene for Slow {
 
     fn notes() -> &'static [&'static str] {
         &[
-            "delays of those that read, while the others leave everything unread; new processes each round",
+            "delays of those that read, while the others leave everything unread",
             "lost to the slow: after they have read, connected again if they were disconnected, and waited 10 s",
         ]
     }
