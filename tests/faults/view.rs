@@ -189,7 +189,7 @@ impl View {
     pub(crate) fn violation(&mut self, wrong: Wrong, what: &str) {
         // The first few show what happens; a device that goes wrong goes wrong often.
         if self.violations.len() < 5 {
-            let recent = Vec::from_iter(self.recent.iter().map(String::as_str)).join("\n");
+            let recent = self.recent.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
             self.violations.push((wrong, format!("{}: {what}; the last messages were\n{recent}", self.name)));
         }
     }

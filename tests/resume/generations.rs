@@ -386,6 +386,40 @@ async fn an_acknowledgement_of_the_old_shard_counts_nothing_in_the_new_one() {
     gateway.stop().await;
 }
 
+/// The projector of the old shard has written more than that of the new one, when the connections follow.
+#[tokio::test]
+async fn what_the_new_shard_writes_later_does_not_come_twice() {
+    let (mut site, gateway) = Site::with_gateway().await;
+    let maker = Maker::instead_of_the_projector(&mut site).await;
+    maker.second_shard(&site).await;
+    let mut plain = dial("ada").device("plain").open(&gateway).await;
+    let mut ada = dial("ada").returns(&gateway).await.wire;
+    for n in 1..=6 {
+        maker.write(FIRST, "ada", n).await;
+    }
+    for n in 1..=3 {
+        maker.write(ELSEWHERE, "ada", n).await;
+        // Ahead of the old shard's sequences, so that nobody has to reconnect.
+        maker.write(ELSEWHERE, "bob", 100_000 + n).await;
+    }
+    let last = hear(&mut ada, 6).await.last().unwrap()["seq"].as_u64().unwrap();
+    hear(&mut plain, 6).await;
+    plain.question().await;
+    plain.answer_all().await;
+    ada.ack(last).await;
+    maker.change_over("ENVELOPES_1", "places_1.lab", 1).await;
+    let welcome = ada.message().await;
+    assert_eq!(welcome["action"], "welcome", "{welcome}");
+    for n in 4..=8 {
+        maker.write(ELSEWHERE, "ada", n).await;
+    }
+    assert_eq!(told(&hear(&mut plain, 8).await), [(7, "elsewhere"), (8, "elsewhere")]);
+    let heard = hear(&mut ada, 8).await;
+    let notes: Vec<_> = heard.iter().filter_map(|message| message["n"].as_u64()).collect();
+    assert_eq!(notes, [7, 8]);
+    gateway.stop().await;
+}
+
 #[tokio::test]
 async fn who_is_connected_follows_its_tenant_to_another_shard() {
     let (mut site, gateway) = Site::with_gateway().await;

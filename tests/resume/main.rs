@@ -22,4 +22,5 @@ mod reach;
 mod returning;
 mod site;
 mod slow;
+mod switching;
 mod wire;

@@ -15,10 +15,11 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tidings_model::{Position, Tenant};
 use tidings_session::Principal;
-use tidings_streams::RepeatedFault;
+use tidings_streams::connections::ask_to_save;
 use tidings_streams::consumers::{
     Change, ConsumerName, ConsumerStore, ConsumerStoreError, Edit, Presence, REFRESH, StoredConsumer,
 };
+use tidings_streams::{RepeatedFault, Topology};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const CONCURRENT: usize = 64;
 /// Consumers that share one of these are saved one after the other; many more than saves at the same time.
 const SAVES: usize = 1024;
+/// How long it may take to store that a device is here, before it is served all the same.
+const TAKING_OVER: Duration = Duration::from_secs(1);
 /// How long the last saves may take.
 const LAST_SAVES: Duration = Duration::from_secs(5);
 
@@ -40,6 +43,8 @@ pub(crate) struct ConsumerCache {
     store: Arc<dyn ConsumerStore>,
     /// The name of this gateway.
     gateway: String,
+    /// To ask other gateways.
+    topology: Topology,
     clock: Clock,
     active: Stripes,
     /// One is held while a consumer is saved: by its name, so that an idle one needs none of its own.
@@ -68,10 +73,15 @@ impl Drop for Unsaved<'_> {
 }
 
 impl ConsumerCache {
-    pub(crate) fn new(store: Arc<dyn ConsumerStore>, gateway: String, clock: Clock) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn ConsumerStore>,
+        (gateway, topology): (String, Topology),
+        clock: Clock,
+    ) -> Self {
         Self {
             store,
             gateway,
+            topology,
             clock,
             active: Stripes::default(),
             saves: (0..SAVES).map(|_| tokio::sync::Mutex::default()).collect(),
@@ -102,7 +112,7 @@ impl ConsumerCache {
         {
             return Err(error);
         }
-        let stored = if let Some(mut stored) = self.store.load(name).await? {
+        let stored = if let Some(mut stored) = self.load(name).await? {
             if stored.state.grants == principal.grants {
                 // One piece of memory for both.
                 stored.state.grants.clone_from(&principal.grants);
@@ -117,6 +127,38 @@ impl ConsumerCache {
         change.grants.clone_from(&principal.grants);
         self.active.of(name).arrive(name, &stored, change);
         Ok(stored)
+    }
+
+    /// Loads a consumer with everything that any gateway has heard from it: one that has it connected, or had a moment ago,
+    /// saves that first.
+    async fn load(&self, name: &ConsumerName) -> Result<Option<StoredConsumer>, ConsumerStoreError> {
+        let stored = self.store.load(name).await?;
+        let Some(former) = stored.as_ref().and_then(|stored| self.other_gateway(stored)) else {
+            return Ok(stored);
+        };
+        if ask_to_save(&self.topology.client(), former, name).await {
+            self.store.load(name).await
+        } else {
+            Ok(stored)
+        }
+    }
+
+    /// The other gateway to which the device is connected, as it is stored.
+    fn other_gateway<'s>(&self, stored: &'s StoredConsumer) -> Option<&'s str> {
+        let is_connected = stored.state.is_connected(self.clock.unix_seconds());
+        let gateway = stored.state.connected.as_deref().filter(|gateway| *gateway != self.gateway);
+        gateway.filter(|_| is_connected)
+    }
+
+    /// Has it stored that this gateway has the device, unless it is: from then on, a gateway to which the device goes next
+    /// asks this one. A store that does not answer holds up nobody.
+    pub(crate) async fn take_over(&self, name: &ConsumerName, stored: Option<&str>) {
+        if stored == Some(&self.gateway) {
+            return;
+        }
+        if let Ok(Err(error)) = tokio::time::timeout(TAKING_OVER, self.save_in_turn(name)).await {
+            self.log_failed(&[error]);
+        }
     }
 
     /// Makes sure that consumers can be kept. If the store had lost them, those that are connected are saved again.

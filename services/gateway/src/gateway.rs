@@ -84,6 +84,7 @@ impl Gateway {
             Arc::clone(&limits),
             clock,
         );
+        let others = (parts.name.clone(), parts.topology.clone());
         let context = Arc::new(Context {
             limits,
             authenticator,
@@ -94,7 +95,7 @@ impl Gateway {
             max_event_bytes: parts.max_event_bytes,
             clock,
             random: parts.random,
-            consumers: ConsumerCache::new(parts.consumers, parts.name.clone(), clock),
+            consumers: ConsumerCache::new(parts.consumers, others, clock),
             audit: Audit::default(),
             readiness: Readiness::default(),
             faults: Faults::default(),

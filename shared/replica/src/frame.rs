@@ -35,6 +35,15 @@ pub struct MessageIdentity {
     message: NonZeroU32,
 }
 
+impl MessageIdentity {
+    /// Whether this message comes before the other one wherever each is written in its event's turn. Events of different
+    /// lives of the stream of events cannot be compared.
+    fn precedes(self, other: Self) -> bool {
+        let place = |identity: Self| (identity.event.sequence, identity.message);
+        self.event.epoch == other.event.epoch && place(self) < place(other)
+    }
+}
+
 impl FramedEnvelope {
     /// Copies the body: as it comes from NATS, it is a slice of a read buffer, and would keep all
     /// that was read with it in memory for as long as it is held itself.
@@ -70,6 +79,11 @@ impl FramedEnvelope {
         let origin = self.envelope().origin;
         let message = NonZeroU32::MIN.saturating_add(origin.message);
         MessageIdentity { event: origin.event, message }
+    }
+
+    /// Whether a client that has received this message, and everything before it, has received the envelope.
+    pub fn is_before(&self, message: MessageIdentity) -> bool {
+        !self.stored.is_late && self.identity().precedes(message)
     }
 
     /// The frame, not compressed, however long it is.
@@ -197,7 +211,7 @@ mod tests {
                 body: Bytes::copy_from_slice(body.as_bytes()),
             };
             let stored_at = OffsetDateTime::UNIX_EPOCH;
-            Self::new(StoredEnvelope { sequence, stored_at, generation: 0, envelope })
+            Self::new(StoredEnvelope { sequence, stored_at, generation: 0, is_late: false, envelope })
         }
     }
 

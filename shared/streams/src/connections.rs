@@ -8,6 +8,7 @@
 //! | `$SRV.PING.tidings-gateway` | the name of the gateway |
 //! | `tidings.gateway.<gateway>.list.<tenant>` | connections, a page of JSON lines |
 //! | `tidings.gateway.<gateway>.close.<tenant>` | the connections that it has just closed, likewise |
+//! | `tidings.gateway.<gateway>.save.<tenant>` | empty, once what is known of a device is saved |
 //!
 //! Answers go to subjects below `tidings.answers`: a gateway that may publish to `_INBOX.>` could forge answers of
 //! JetStream.
@@ -18,6 +19,7 @@
 
 mod ask;
 mod name;
+mod save;
 mod serve;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,7 @@ use tidings_model::{Tenant, subject};
 
 pub use ask::{AskError, ConnectionList, ask, ask_about};
 pub use name::{ConnectionName, ConnectionNameError, Ordinal};
+pub use save::ask_to_save;
 pub use serve::{ConnectionService, Page, Question, ServiceError};
 
 /// The name of the service of which each gateway is an instance.
@@ -43,6 +46,8 @@ pub enum Operation {
     List,
     /// Close connections, and list them.
     Close,
+    /// Save what is known of a device, which has come to another gateway.
+    Save,
 }
 
 impl Operation {
@@ -50,6 +55,7 @@ impl Operation {
         match self {
             Self::List => "list",
             Self::Close => "close",
+            Self::Save => "save",
         }
     }
 
@@ -64,6 +70,9 @@ pub struct Search {
     /// Only those of this user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// Only those of this device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// Only the one with this ordinal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordinal: Option<Ordinal>,

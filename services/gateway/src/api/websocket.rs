@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::Upgraded;
 use tidings_catalog::{Catalog, StartPolicy};
 use tidings_model::{Position, ShardNumber, Tenant};
 use tidings_net::ClientIp;
@@ -69,7 +69,11 @@ async fn admit(endpoint: Endpoint, mut request: Request, from: IpAddr) -> Result
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().clone_from(&admission.headers);
     upgrades.spawn(async move {
-        if hand_over(upgrade, (admission, arrival, from), &workers).await {
+        let consumer = admission.principal.consumer.clone();
+        // While the client receives the answer. Nothing is delivered before.
+        let taken_over = context.consumers.take_over(&consumer, arrival.holder.as_deref());
+        let (upgraded, ()) = tokio::join!(upgrade, taken_over);
+        if hand_over(upgraded, (admission, arrival, from), &workers).await {
             presence.pass_on();
         }
     });
@@ -129,6 +133,8 @@ async fn when_open(
 
 /// Where a client's connection begins.
 struct Arrival {
+    /// The gateway that is stored to have the device.
+    holder: Option<String>,
     shard: ShardNumber,
     resume: ResumePoint,
     subscriptions: Subscriptions,
@@ -160,12 +166,13 @@ async fn arrive(
         let rewound = context.consumers.rewind_to(&principal.consumer, resume.after.sequence).await;
         rewound.map_err(without)?;
     }
+    let holder = state.connected;
     let mut subscriptions = state.subscriptions;
     if state.position.epoch != resume.after.epoch {
         // All that comes in another life of the stream counts as newer than every subscription.
         subscriptions.iter_mut().for_each(|(_, subscription)| subscription.since = 0);
     }
-    Ok((presence, Arrival { shard, resume, subscriptions }))
+    Ok((presence, Arrival { holder, shard, resume, subscriptions }))
 }
 
 /// Where a device resumes whose position is of a state of the stream that is lost. A position that an operator has set may
@@ -242,11 +249,11 @@ impl Drop for Presence {
 /// Takes the raw socket from hyper and gives it to a worker, whose own thread does all the work from here on. `false` if
 /// the client did not get there.
 async fn hand_over(
-    upgrade: OnUpgrade,
+    upgraded: Result<Upgraded, hyper::Error>,
     (admission, arrival, from): (Admission, Arrival, IpAddr),
     workers: &Workers,
 ) -> bool {
-    let upgraded = match upgrade.await {
+    let upgraded = match upgraded {
         Ok(upgraded) => upgraded,
         Err(error) => {
             tracing::debug!(%error, "a client left during its handshake");
@@ -261,7 +268,7 @@ async fn hand_over(
         }
     };
     let Admission { principal, permit, form, is_compressed, .. } = admission;
-    let Arrival { shard, resume, subscriptions } = arrival;
+    let Arrival { shard, resume, subscriptions, .. } = arrival;
     let new = NewConnection {
         socket,
         early_bytes,

@@ -1,13 +1,23 @@
-//! Answers over NATS which connections this gateway has: each question goes to one worker.
+//! Answers over NATS which connections this gateway has: each question goes to one worker. And saves what is known here of
+//! a device that has come to another gateway.
 
-use tidings_streams::connections::{ConnectionService, Ordinal, Page, Question, Search};
+use std::sync::Arc;
+
+use tidings_streams::connections::{ConnectionService, Operation, Ordinal, Page, Question, Search};
+use tidings_streams::consumers::ConsumerName;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::context::Context;
+use crate::error::one_line;
 use crate::worker::handle::Workers;
 
 /// Answers one question after the other until cancelled. A gateway that cannot be asked serves its clients all the same.
-pub(crate) async fn answer_questions(context: &Context, workers: &Workers, cancelled: &CancellationToken) {
+pub(crate) async fn answer_questions(
+    context: &Arc<Context>,
+    workers: &Workers,
+    cancelled: &CancellationToken,
+) {
     let client = context.topology.client();
     let mut service = match ConnectionService::start(&client, &context.name).await {
         Ok(service) => service,
@@ -16,11 +26,33 @@ pub(crate) async fn answer_questions(context: &Context, workers: &Workers, cance
             return tracing::error!(error, "this gateway cannot be asked for its connections");
         }
     };
+    let saves = TaskTracker::new();
     while let Some(Some(question)) = cancelled.run_until_cancelled(service.next()).await {
+        if question.operation == Operation::Save {
+            // Devices come at any rate, and do not wait for one another.
+            saves.spawn(save(Arc::clone(context), question));
+            continue;
+        }
         let page = page(workers, &question).await;
         question.answer(page).await;
     }
     service.stop().await;
+    saves.close();
+    saves.wait().await;
+}
+
+/// Saves what is known here of a device.
+async fn save(context: Arc<Context>, question: Question) {
+    let Search { user, device, .. } = question.search.clone();
+    let (user, device) = (user.unwrap_or_default(), device.unwrap_or_default());
+    let saved = match ConsumerName::new(question.tenant.clone(), user, device) {
+        Ok(name) => context.consumers.save_in_turn(&name).await.map_err(|error| one_line(&error)),
+        Err(error) => Err(error.to_string()),
+    };
+    match saved {
+        Ok(()) => question.answer(Page::default()).await,
+        Err(reason) => question.refuse(reason).await,
+    }
 }
 
 /// The next page: a worker's, with the next worker behind its end.

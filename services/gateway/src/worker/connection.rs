@@ -88,6 +88,8 @@ pub(super) struct State {
     /// The client still has to be told that it has caught up.
     catching_up: bool,
     is_close_announced: bool,
+    /// It was given nothing since it has followed its tenant, so `last_message` is of the shard before.
+    has_followed: bool,
     /// How often sequences have begun anew, as those of another shard or of a recreated stream.
     sequences_begun: u16,
     /// The generation of its tenant's envelopes in which it began.
@@ -223,6 +225,7 @@ impl Connection {
             next_ping: start.first_ping,
             leaves_at: start.leaves_at,
             is_close_announced: false,
+            has_followed: false,
             sequences_begun: 0,
             acknowledged: start.acknowledged.map(one_more),
             ack_requested: start.after,

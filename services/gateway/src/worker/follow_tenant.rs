@@ -10,6 +10,9 @@
 //! in the new one, and says nothing new there. Where the sequences of the new shard are lower, or something in between
 //! cannot be delivered, the connection of a client of `tidings.v1` is closed instead, and resumes when it reconnects. A
 //! plain client is asked, and answers once: it has no answer left to give when it has acknowledged everything.
+//!
+//! For a moment both shards write the same events, the new one perhaps later: what a connection has received in the old one
+//! is left out in the new one until something newer comes.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -70,7 +73,6 @@ impl Worker {
             return connection.state().leave(now);
         };
         let (resume, generation) = shard.progress.begin_at(&tenant, resume);
-        tracing::debug!(%tenant, from = %position, to = %resume.after, connection = connection.id(), "resuming in the tenant's shard");
         if !connection.may_follow_to(resume) {
             let state = &mut *connection.state();
             connection.announce_close(state, Duration::ZERO, (now, wall));

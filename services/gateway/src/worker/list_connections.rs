@@ -56,6 +56,7 @@ impl Worker {
         let consumer = &state.principal().consumer;
         let is_meant = consumer.tenant() == tenant
             && search.user.as_deref().is_none_or(|user| user == consumer.user())
+            && search.device.as_deref().is_none_or(|device| device == consumer.device())
             && search.ordinal.is_none_or(|ordinal| ordinal.number == connection.id())
             && !state.is_closing();
         if !is_meant {

@@ -187,13 +187,13 @@ impl Asking {
 }
 
 /// A subject for one answer, on which gateways may publish.
-fn inbox(client: &Client) -> String {
+pub(super) fn inbox(client: &Client) -> String {
     let unique = client.new_inbox();
     let (_, unique) = unique.rsplit_once('.').unwrap_or_default();
     format!("{ANSWERS}.{unique}")
 }
 
-fn header<'m>(message: &'m Message, name: &str) -> Option<&'m str> {
+pub(super) fn header<'m>(message: &'m Message, name: &str) -> Option<&'m str> {
     message.headers.as_ref()?.get(name).map(async_nats::HeaderValue::as_str)
 }
 

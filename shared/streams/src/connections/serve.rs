@@ -16,7 +16,7 @@ use super::{NEXT, Operation, Ordinal, SERVICE, Search};
 /// The service with which a gateway answers requests for its connections.
 pub struct ConnectionService {
     service: Service,
-    requests: Select<Endpoint, Endpoint>,
+    requests: Select<Select<Endpoint, Endpoint>, Endpoint>,
 }
 
 /// A request for a page.
@@ -57,7 +57,8 @@ impl ConnectionService {
             let builder = service.endpoint_builder().name(operation.as_str());
             builder.add(operation.subject(gateway, "*")).await.map_err(ServiceError)
         };
-        let requests = select(endpoint(Operation::List).await?, endpoint(Operation::Close).await?);
+        let shown = select(endpoint(Operation::List).await?, endpoint(Operation::Close).await?);
+        let requests = select(shown, endpoint(Operation::Save).await?);
         Ok(Self { service, requests })
     }
 
@@ -90,6 +91,12 @@ impl Question {
         }
         respond(&self.request, Ok(page.lines.into()), headers).await;
     }
+
+    /// Sends the reason why there is no answer.
+    pub async fn refuse(self, reason: String) {
+        let error = RequestError { code: 503, status: reason };
+        respond(&self.request, Err(error), HeaderMap::new()).await;
+    }
 }
 
 fn parse(request: &Request) -> Result<(Operation, Tenant, Search), RequestError> {
@@ -98,6 +105,7 @@ fn parse(request: &Request) -> Result<(Operation, Tenant, Search), RequestError>
     let tenant = Tenant::parse(tokens.next().unwrap_or_default()).map_err(|error| bad(error.to_string()))?;
     let operation = match tokens.next() {
         Some("close") => Operation::Close,
+        Some("save") => Operation::Save,
         _ => Operation::List,
     };
     let search = json::read(&request.message.payload);

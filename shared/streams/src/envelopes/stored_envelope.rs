@@ -19,6 +19,9 @@ pub struct StoredEnvelope {
     pub stored_at: OffsetDateTime,
     /// The generation of the tenant's envelopes.
     pub generation: u32,
+    /// Whether it was not written in its event's turn, but rebuilt, or held back for a while: then the envelopes of later
+    /// events may lie before it.
+    pub is_late: bool,
     /// The envelope; without its body if only headers were read.
     pub envelope: Envelope,
 }
@@ -58,7 +61,8 @@ impl StoredEnvelope {
             trace_parent: text(headers::TRACE_PARENT).map(str::to_owned),
             body,
         };
-        Some(Self { sequence, stored_at, generation: place.generation, envelope })
+        let is_late = text(headers::THROUGH).is_some();
+        Some(Self { sequence, stored_at, generation: place.generation, is_late, envelope })
     }
 }
 

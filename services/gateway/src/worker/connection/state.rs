@@ -108,7 +108,9 @@ impl State {
 impl State {
     /// Whether the message was given already, before or through another address.
     pub(super) fn has(&self, framed: &FramedEnvelope) -> bool {
-        framed.sequence() <= self.sent || self.last_message == Some(framed.identity())
+        framed.sequence() <= self.sent
+            || self.last_message == Some(framed.identity())
+            || (self.has_followed && self.last_message.is_some_and(|message| framed.is_before(message)))
     }
 
     /// Whether everything that was given is with the kernel.
@@ -126,6 +128,7 @@ impl State {
         self.sent = last.sequence();
         self.messages.sent = self.messages.sent.saturating_add(count.try_into().unwrap_or_default());
         self.last_message = Some(last.identity());
+        self.has_followed = false;
     }
 
     /// The connection has everything up to `after`, and does not keep up.
@@ -164,7 +167,7 @@ impl State {
         self.session.forget_positions();
         (self.sent, self.acknowledged, self.ack_requested) = (0, acknowledged.map(one_more), 0);
         self.missed_after = if self.is_served() && !self.is_moving() { u64::MAX } else { 0 };
-        self.last_message = None;
+        (self.last_message, self.has_followed) = (None, false);
         self.keep_stream_replay(None);
         self.join_worker();
         self.move_on(0);
@@ -325,8 +328,8 @@ impl State {
         let last_message = self.last_message;
         self.shard = shard;
         self.forget_positions(generation, Some(after));
-        // A message that is in both shards comes once.
-        self.last_message = last_message;
+        // The new shard may still be about to write what was received from the old one: that comes once.
+        (self.last_message, self.has_followed) = (last_message, true);
         (self.sent, self.ack_requested, self.missed_after) = (after, after, u64::MAX);
         self.catching_up = true;
         self.phase.advance(PhaseEvent::Followed { after });

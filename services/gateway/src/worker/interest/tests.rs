@@ -37,7 +37,13 @@ fn envelope(sequence: u64, at: usize) -> StoredEnvelope {
         trace_parent: None,
         body: "{}".into(),
     };
-    StoredEnvelope { sequence, stored_at: OffsetDateTime::UNIX_EPOCH, generation: 0, envelope }
+    StoredEnvelope {
+        sequence,
+        stored_at: OffsetDateTime::UNIX_EPOCH,
+        generation: 0,
+        is_late: false,
+        envelope,
+    }
 }
 
 /// What happens in a gateway.

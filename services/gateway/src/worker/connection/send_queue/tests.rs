@@ -27,7 +27,13 @@ fn envelope(sequence: u64, part: u32, body: &str) -> Arc<FramedEnvelope> {
         body: Bytes::copy_from_slice(body.as_bytes()),
     };
     let stored_at = OffsetDateTime::UNIX_EPOCH;
-    Arc::new(FramedEnvelope::new(StoredEnvelope { sequence, stored_at, generation: 0, envelope }))
+    Arc::new(FramedEnvelope::new(StoredEnvelope {
+        sequence,
+        stored_at,
+        generation: 0,
+        is_late: false,
+        envelope,
+    }))
 }
 
 fn batch(framed: &[Arc<FramedEnvelope>]) -> Rc<Batch> {

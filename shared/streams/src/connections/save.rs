@@ -1,0 +1,41 @@
+//! Asking the gateway that a device has left to save what it has heard from it.
+//!
+//! A gateway saves positions a moment late. A device that changes the gateway meanwhile would be sent again what it has
+//! acknowledged; so the gateway to which it comes asks the other one first.
+
+use std::time::Duration;
+
+use async_nats::service::NATS_SERVICE_ERROR;
+use async_nats::{Client, Request};
+
+use super::ask::{header, inbox};
+use super::{Operation, Search};
+use crate::consumers::ConsumerName;
+
+/// How long a gateway may take. One that is silent keeps no device waiting for longer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Asks a gateway to save what it knows of the consumer. `true` if it has; a gateway that does not run knows nothing.
+pub async fn ask_to_save(client: &Client, gateway: &str, consumer: &ConsumerName) -> bool {
+    let search = Search {
+        user: Some(consumer.user().to_owned()),
+        device: Some(consumer.device().to_owned()),
+        ..Search::default()
+    };
+    let payload = serde_json::json!(search).to_string();
+    let request = Request::new().payload(payload.into()).timeout(Some(PATIENCE)).inbox(inbox(client));
+    let subject = Operation::Save.subject(gateway, consumer.tenant().as_str());
+    match client.send_request(subject, request).await {
+        Ok(answer) => match header(&answer, NATS_SERVICE_ERROR) {
+            None => true,
+            Some(complaint) => {
+                tracing::debug!(gateway, complaint, "another gateway cannot save what it knows of a device");
+                false
+            }
+        },
+        Err(error) => {
+            tracing::debug!(gateway, %error, "another gateway does not say what it knows of a device");
+            false
+        }
+    }
+}
