@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use harness::{FRESH, fresh_leader};
+use harness::{FRESH, FlakyProxy, fresh_leader};
 use tidings_model::{Epoch, Position};
 use tidings_streams::{Content, EnvelopeFollower, EnvelopeWriter, Followed, Settings, Topology};
 use time::{Duration, OffsetDateTime};
@@ -82,6 +82,25 @@ async fn a_server_killed_while_reading_changes_nothing() {
         scene.write(first + 20..first + 40).await;
         seen.extend(until(&mut follower, first + 39).await);
         assert_eq!(seen, range(first..first + 40));
+    }
+}
+
+/// No later envelope follows that would show that one is missing, and the consumer has delivered it.
+#[tokio::test]
+async fn an_envelope_that_was_lost_with_the_connection_comes_over_the_next_one() {
+    let scene = Scene::new().await;
+    let cable = FlakyProxy::to(scene.nats.url()).await;
+    let client = async_nats::connect(cable.url()).await.unwrap();
+    let topology = Topology::ensure(&client, &settings()).await.unwrap();
+    let extent = topology.extent().await.unwrap();
+    let end = Position { epoch: extent.epoch, sequence: extent.last };
+    let mut follower = EnvelopeFollower::after(&topology, end, Content::Whole).await.unwrap();
+    for n in 1..=5 {
+        cable.silence();
+        scene.write(n..=n).await;
+        cable.pull();
+        cable.plug();
+        assert_eq!(next(&mut follower).await.unwrap(), [n]);
     }
 }
 
