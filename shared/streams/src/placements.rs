@@ -95,7 +95,9 @@ impl PlacementWatch {
         match self.watch.next().await {
             BucketNews::All(epoch, found) => {
                 (self.epoch, self.all) = (epoch, AllPlacements::default());
-                found.into_iter().for_each(|(tenant, found)| self.all.set(tenant, found));
+                for (tenant, found) in found {
+                    self.all.set(tenant, found);
+                }
             }
             BucketNews::One((tenant, found)) => self.all.set(tenant, found),
         }

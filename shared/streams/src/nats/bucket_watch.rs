@@ -63,7 +63,7 @@ impl<T> BucketWatch<T> {
                 return BucketNews::One(entry);
             }
             let Some(reader) = &mut self.reader else {
-                self.open().await;
+                Box::pin(self.open()).await;
                 continue;
             };
             if reader.pending() == 0
@@ -75,7 +75,7 @@ impl<T> BucketWatch<T> {
             let read = tokio::select! {
                 read = reader.read() => read,
                 _ = self.inquiry.tick() => {
-                    reader.inquire().await;
+                    Box::pin(reader.inquire()).await;
                     Read::Messages(Vec::new())
                 }
             };

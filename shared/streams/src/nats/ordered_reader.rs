@@ -244,7 +244,7 @@ impl OrderedReader {
                 Ok(Read::Messages(messages)) if messages.is_empty() => {}
                 Ok(read) => return Ok(Some(read)),
                 // What was pending may have been removed meanwhile; a new consumer reports the current state.
-                Err(_) => self.reopen().await?,
+                Err(_) => Box::pin(self.reopen()).await?,
             }
         }
         Err("NATS sent no messages although some are left".into())
@@ -285,7 +285,7 @@ impl OrderedReader {
         let (mut epoch, mut last, mut is_rolled_back) = (self.epoch, self.last, false);
         loop {
             let connects = connects(&self.context);
-            let deliveries = self.create_consumer(last).await?;
+            let deliveries = Box::pin(self.create_consumer(last)).await?;
             let pending = deliveries.consumer.cached_info().num_pending;
             // Looked up after the consumer was created: the consumer reads this stream or none.
             let stream = self.context.get_stream(&self.selection.stream).await?;
@@ -339,7 +339,7 @@ impl OrderedReader {
 
     async fn reopen_later(&mut self) {
         self.retry.wait().await;
-        if let Err(error) = self.reopen().await {
+        if let Err(error) = Box::pin(self.reopen()).await {
             self.retry.failed(&*error);
         }
     }

@@ -18,7 +18,7 @@ pub(crate) struct Scan {
 }
 
 enum Stage {
-    Before(Context, Selection),
+    Before(Box<(Context, Selection)>),
     Reading(Box<OrderedReader>),
     Over,
 }
@@ -27,28 +27,35 @@ impl Scan {
     /// Scans the messages of this subject, which may have wildcards.
     pub(crate) fn new(context: Context, stream: &str, subject: String, content: Content) -> Self {
         let selection = Selection::new(stream.to_owned(), vec![subject], content);
-        Self { stage: Stage::Before(context, selection), ready: VecDeque::new() }
+        Self { stage: Stage::Before(Box::new((context, selection))), ready: VecDeque::new() }
     }
 
-    /// Returns the next message, or `None` after the last. After an error the scan is over.
+    /// Returns the next message, or `None` after the last. After an error the scan is over. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<Option<Delivered>, async_nats::Error> {
-        while self.ready.is_empty() {
-            let mut reader = match std::mem::replace(&mut self.stage, Stage::Over) {
-                Stage::Before(context, selection) => {
-                    Box::new(OrderedReader::open_at_start(context, selection).await?)
-                }
-                Stage::Reading(reader) => reader,
-                Stage::Over => return Ok(None),
-            };
-            match reader.read_pending().await? {
-                Some(Read::Messages(messages)) => {
-                    self.ready.extend(messages);
-                    self.stage = Stage::Reading(reader);
-                }
-                Some(Read::Renewed(_)) => return Err("the stream was recreated while it was listed".into()),
-                None => reader.finish().await,
+        while self.ready.is_empty() && !matches!(self.stage, Stage::Over) {
+            if let Err(error) = Box::pin(self.read()).await {
+                self.stage = Stage::Over;
+                return Err(error);
             }
         }
         Ok(self.ready.pop_front())
+    }
+
+    async fn read(&mut self) -> Result<(), async_nats::Error> {
+        if let Stage::Before(before) = &self.stage {
+            let (context, selection) = (**before).clone();
+            self.stage = Stage::Reading(Box::new(OrderedReader::open_at_start(context, selection).await?));
+        }
+        let Stage::Reading(reader) = &mut self.stage else { return Ok(()) };
+        match reader.read_pending().await? {
+            Some(Read::Messages(messages)) => self.ready.extend(messages),
+            Some(Read::Renewed(_)) => return Err("the stream was recreated while it was listed".into()),
+            None => {
+                if let Stage::Reading(reader) = std::mem::replace(&mut self.stage, Stage::Over) {
+                    reader.finish().await;
+                }
+            }
+        }
+        Ok(())
     }
 }

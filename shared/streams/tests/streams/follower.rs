@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use harness::{FRESH, fresh_leader};
+use async_nats::connection::State;
+use futures_util::TryStreamExt as _;
+use harness::{FRESH, FlakyProxy, eventually, fresh_leader};
 use tidings_model::{Epoch, Position};
 use tidings_streams::{Content, EnvelopeFollower, EnvelopeWriter, Followed, Settings, Topology};
 use time::{Duration, OffsetDateTime};
@@ -85,10 +87,42 @@ async fn a_server_killed_while_reading_changes_nothing() {
     }
 }
 
+/// No later envelope follows that would show that one is missing, and the consumer has delivered it.
+#[tokio::test]
+async fn an_envelope_that_was_lost_with_the_connection_comes_over_the_next_one() {
+    let scene = Scene::new().await;
+    let cable = FlakyProxy::to(scene.nats.url()).await;
+    let client = async_nats::connect(cable.url()).await.unwrap();
+    let topology = Topology::ensure(&client, &settings()).await.unwrap();
+    let extent = topology.extent().await.unwrap();
+    let end = Position { epoch: extent.epoch, sequence: extent.last };
+    let mut follower = EnvelopeFollower::after(&topology, end, Content::Whole).await.unwrap();
+    let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    writer.send(&envelope(1), OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
+    assert_eq!(next(&mut follower).await.unwrap(), [1]);
+    for n in 2..=5 {
+        cable.silence();
+        writer.send(&envelope(n), OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
+        eventually("it is delivered", SOON, async || {
+            let consumers: Vec<_> = scene.stream("ENVELOPES").await.consumers().try_collect().await.unwrap();
+            let delivered = consumers.iter().map(|info| info.delivered.stream_sequence).max();
+            let last = scene.state("ENVELOPES").await.last_sequence;
+            if delivered == Some(last) { Ok(()) } else { Err(format!("{delivered:?} of {last}")) }
+        })
+        .await;
+        cable.pull();
+        eventually("the connection is broken", SOON, async || match client.connection_state() {
+            State::Connected => Err("it is not".to_owned()),
+            _ => Ok(()),
+        })
+        .await;
+        cable.plug();
+        assert_eq!(next(&mut follower).await.unwrap(), [n]);
+    }
+}
+
 #[tokio::test]
 async fn a_consumer_deleted_while_reading_changes_nothing() {
-    use futures_util::TryStreamExt as _;
-
     let scene = Scene::new().await;
     let mut follower = from_now(&scene).await;
     for first in [1, 21, 41] {

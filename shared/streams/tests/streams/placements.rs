@@ -2,9 +2,9 @@
 
 use tidings_model::{Address, Epoch, Place, Placement, Position, ShardNumber, Tenant};
 use tidings_streams::{
-    Content, EnvelopeCopies, EnvelopeFollower, EnvelopeWriter, EventHistory, Followed, Outgoing, Topology,
-    WriteMarkers, discard_address, discard_generation, first_event, last_notice, purge_address,
-    translate_position,
+    AllPlacements, Content, EnvelopeCopies, EnvelopeFollower, EnvelopeWriter, EventHistory, Followed,
+    Outgoing, PlacementWatch, Topology, WriteMarkers, discard_address, discard_generation, first_event,
+    last_notice, purge_address, translate_position,
 };
 use time::OffsetDateTime;
 
@@ -225,6 +225,52 @@ async fn changes_of_several_are_merged() {
     assert_eq!(all.placements.keys().collect::<Vec<_>>(), [&tenant()]);
     assert_eq!(all.placements[&tenant()].current.place, place(2, 0));
     assert_eq!(placements.load(&tenant()).await.unwrap(), all.placements[&tenant()]);
+}
+
+#[tokio::test]
+async fn a_watch_returns_all_placements_at_each_change() {
+    let mut scene = Scene::new().await;
+    let placements = scene.topology.placements().clone();
+    let mut watch = placements.watch();
+    let (epoch, all) = next(&mut watch).await;
+    assert_eq!(all.placements.len(), 0);
+    placements.change(&tenant(), ShardNumber(2), |_| {}).await.unwrap();
+    let (_, all) = next(&mut watch).await;
+    assert_eq!(all.placements[&tenant()].current.place, place(2, 0));
+
+    // A record that cannot be read, and its end.
+    let bucket = scene.context.get_key_value("PLACEMENTS").await.unwrap();
+    bucket.put("t", "{}".into()).await.unwrap();
+    let (_, all) = next(&mut watch).await;
+    assert!(all.unreadable.contains(&tenant()) && all.placements.is_empty());
+    bucket.delete("t").await.unwrap();
+    let (_, all) = next(&mut watch).await;
+    assert!(all.unreadable.is_empty() && all.placements.is_empty());
+
+    // Everything is read again after a crash, and from a bucket that was recreated.
+    scene.crash().await;
+    placements.change(&tenant(), ShardNumber(1), |_| {}).await.unwrap();
+    let (same, _) = until_place(&mut watch, 1).await;
+    assert_eq!(same, epoch);
+    scene.nats.renew("KV_PLACEMENTS").await;
+    placements.change(&tenant(), ShardNumber(3), |_| {}).await.unwrap();
+    let (renewed, _) = until_place(&mut watch, 3).await;
+    assert_ne!(renewed, epoch);
+}
+
+async fn next(watch: &mut PlacementWatch) -> (Epoch, AllPlacements) {
+    let next = tokio::time::timeout(SOON, watch.next()).await;
+    let (epoch, all) = next.unwrap();
+    (epoch, all.clone())
+}
+
+async fn until_place(watch: &mut PlacementWatch, shard: u16) -> (Epoch, AllPlacements) {
+    loop {
+        let (epoch, all) = next(watch).await;
+        if all.placements.get(&tenant()).is_some_and(|placement| placement.current.place == place(shard, 0)) {
+            return (epoch, all);
+        }
+    }
 }
 
 #[tokio::test]
