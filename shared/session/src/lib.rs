@@ -3,6 +3,8 @@
 //! A session decides, and the worker carries out: every message becomes a list of effects. So everything that a client
 //! may do is decided in one place, and is tested without a socket. It is the same for every transport.
 
+#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests read what they have written"))]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::sync::Arc;
