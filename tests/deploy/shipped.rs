@@ -60,7 +60,7 @@ async fn delivers(deployment: &Deployment<'_>) {
     for projector in projectors {
         let output = projector.output();
         // For a moment after a stream was created nobody may answer for it, and the projector tries again.
-        let mut faults = output.lines().filter(|line| !line.contains("the projector starts later"));
+        let mut faults = output.lines().filter(|line| !line.contains("cannot start the projector now"));
         assert!(!faults.any(|line| line.contains("ERROR") || line.contains("WARN")), "{output}");
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use harness::{SECRET, token};
@@ -89,10 +89,18 @@ impl Devices {
         self.settles.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until each has everything that was stored.
-    pub(crate) async fn complete(&self, ledger: &Ledger) {
-        let mut poll = interval(POLL);
-        while self.seen.iter().any(|seen| !seen.missing(ledger).is_empty()) {
+    /// Waits until each has everything that was stored; says what is missing if that takes too long.
+    #[expect(clippy::print_stdout, reason = "a run that gives up tells for what it waited")]
+    pub(crate) async fn complete(&self, ledger: &Ledger, bound: Duration) {
+        let (mut poll, end) = (interval(POLL), Instant::now() + bound);
+        loop {
+            let missing: Vec<_> = self.seen.iter().flat_map(|seen| seen.missing(ledger)).collect();
+            if missing.is_empty() {
+                return;
+            }
+            if Instant::now() >= end {
+                return println!("gave up after {bound:?}: {missing:#?}");
+            }
             poll.tick().await;
         }
     }
@@ -125,7 +133,10 @@ impl Device {
                 sleep(Duration::from_millis(self.random.u64(50..500))).await;
                 continue;
             };
-            self.seen.view(View::opened);
+            self.seen.view(|view| {
+                view.opened();
+                view.remember(&format!("{} opened at gateway {}", now(), gateway % self.gateways.len()));
+            });
             self.stay(&mut socket).await;
             // To another gateway at once, or back after a while.
             if self.random.bool() {
@@ -185,6 +196,7 @@ impl Device {
     /// Takes note of a message. Its sequence, if it has one.
     fn note(&self, text: &str) -> Option<u64> {
         let message: Value = serde_json::from_str(text).unwrap();
+        self.seen.view(|view| view.remember(&format!("{} {text}", now())));
         let kind = match message["type"].as_str() {
             Some("note") => Kind::Personal,
             Some("news") => Kind::Topic,
@@ -197,8 +209,8 @@ impl Device {
         if kind == Kind::Personal && message["user"] != self.seen.personal.1.as_str() {
             self.seen.view(|view| view.violation(Wrong::Foreign, &format!("foreign message {message}")));
         }
-        let now = self.ledger.now();
-        if self.seen.view(|view| view.received(kind, number, sequence, now)) {
+        let moment = self.ledger.now();
+        if self.seen.view(|view| view.received(kind, number, sequence, moment)) {
             self.ledger.delivered();
         }
         sequence
@@ -246,6 +258,13 @@ impl Device {
         }
         false
     }
+}
+
+/// The time of day in UTC, as in logs.
+fn now() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let (seconds, millis) = (since.as_secs() % 86_400, since.subsec_millis());
+    format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 async fn send(socket: &mut Socket, message: &Value) -> bool {

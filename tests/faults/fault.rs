@@ -108,7 +108,9 @@ impl Faults {
         ledger: &Ledger,
     ) -> Result<Outcome, String> {
         let fault = self.draw();
-        if self.random.u8(..3) == 0 {
+        if self.options.moves > 0.0 && self.random.f64() < self.options.moves {
+            self.command = Some(self.just_move(deployment));
+        } else if self.random.u8(..3) == 0 {
             self.command = Some(self.rebuild_or_move(deployment));
         }
         ledger.fault_begins();
@@ -139,13 +141,22 @@ impl Faults {
     }
 
     fn rebuild_or_move(&mut self, deployment: &Deployment) -> Tidings {
-        let tenant = TENANTS[self.random.usize(..TENANTS.len())];
-        let shard = if self.random.bool() { "0" } else { "1" };
+        let (tenant, shard) = self.tenant_and_shard();
         if self.random.bool() {
             deployment.command(&["projector", "rebuild", "--tenant", tenant])
         } else {
             deployment.command(&["projector", "move", "--tenant", tenant, "--to", shard])
         }
+    }
+
+    fn just_move(&mut self, deployment: &Deployment) -> Tidings {
+        let (tenant, shard) = self.tenant_and_shard();
+        deployment.command(&["projector", "move", "--tenant", tenant, "--to", shard])
+    }
+
+    fn tenant_and_shard(&mut self) -> (&'static str, &'static str) {
+        let tenant = TENANTS[self.random.usize(..TENANTS.len())];
+        (tenant, if self.random.bool() { "0" } else { "1" })
     }
 
     /// Mostly short, so that much happens; now and then as long as it takes to be noticed.

@@ -173,11 +173,6 @@ impl Moment {
         !self.is_failing && self.faults == now.faults
     }
 
-    /// How many faults there were.
-    pub(crate) fn faults(self) -> u64 {
-        self.faults
-    }
-
     /// How often NATS had come back with less than it had.
     pub(crate) fn rolled_back(self) -> u64 {
         self.rolled_back

@@ -71,8 +71,7 @@ async fn whatever_fails_nothing_is_lost_or_out_of_order_and_everything_goes_on()
         }
     }
     devices.settle();
-    // What is missing after this time is what the report says.
-    let _ = timeout(RECOVERY, devices.complete(&ledger)).await;
+    devices.complete(&ledger, RECOVERY).await;
     for ended in deployment.ended() {
         report.wrong(Wrong::Ended, ended);
     }

@@ -6,12 +6,14 @@ use std::time::Duration;
 /// The length of a run for which nothing is said.
 const SHORT: Duration = Duration::from_secs(40);
 
-/// `--minutes 60 --faults 1000 --seed 7 --roll-back-all`, in any order; it ends at the first that is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// `--minutes 60 --faults 1000 --seed 7 --moves 1 --roll-back-all`, in any order; it ends at the first that is reached.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Options {
     pub(crate) seed: u64,
     pub(crate) faults: usize,
     pub(crate) time: Duration,
+    /// The share of faults that fall into a move, besides those that fall into a move or a rebuild by chance.
+    pub(crate) moves: f64,
     /// Whether NATS comes back with less than it had, too.
     pub(crate) rolls_back_all: bool,
 }
@@ -32,23 +34,25 @@ impl Options {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let (mut seed, mut faults, mut time, mut rolls_back_all) = (1, None, None, false);
+        let (mut seed, mut faults, mut time) = (1, None, None);
+        let (mut moves, mut rolls_back_all) = (0.0, false);
         let mut words = text.split_whitespace();
         while let Some(word) = words.next() {
             match word {
                 "--seed" => seed = number(words.next())?,
                 "--faults" => faults = Some(number(words.next())?),
                 "--minutes" => time = Some(Duration::from_secs_f64(60.0 * number::<f64>(words.next())?)),
+                "--moves" => moves = number(words.next())?,
                 "--roll-back-all" => rolls_back_all = true,
                 _ => {
                     return Err(format!(
-                        "{word:?} is not known; --minutes, --faults, --seed and --roll-back-all are"
+                        "{word:?} is not known; --minutes, --faults, --seed, --moves and --roll-back-all are"
                     ));
                 }
             }
         }
         let time = time.unwrap_or(if faults.is_some() { Duration::MAX } else { SHORT });
-        Ok(Self { seed, faults: faults.unwrap_or(usize::MAX), time, rolls_back_all })
+        Ok(Self { seed, faults: faults.unwrap_or(usize::MAX), time, moves, rolls_back_all })
     }
 }
 
@@ -75,6 +79,7 @@ mod tests {
             Options::parse("--seed 7 --roll-back-all").map(|options| (options.seed, options.rolls_back_all)),
             Ok((7, true))
         );
+        assert_eq!(Options::parse("--moves 0.5").map(|options| options.moves), Ok(0.5));
         for text in ["--seed", "--faults many", "--hours 3"] {
             assert!(Options::parse(text).is_err(), "{text}");
         }

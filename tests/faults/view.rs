@@ -2,7 +2,7 @@
 //!
 //! Pure: what is a violation is decided here and tested with tables, whatever the network does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::ledger::Moment;
 
@@ -66,15 +66,18 @@ pub(crate) struct View {
     last_sequence: u64,
     /// The epoch of the stream that sequences belong to.
     epoch: String,
-    /// The fault in which the device last resumed on an open connection.
-    resumed_in: u64,
     acknowledged_at: Moment,
     repeated: usize,
     gaps: usize,
     /// How often NATS had come back with less, when something came last.
     rolled_back: u64,
+    /// The last messages and connections, for whoever looks for the reason of a violation.
+    recent: VecDeque<String>,
     violations: Vec<Violation>,
 }
+
+/// As many of the last messages are told with a violation.
+const RECENT: usize = 24;
 
 impl View {
     /// A device that must receive everything that is for its user.
@@ -86,13 +89,21 @@ impl View {
             topic: Received::default(),
             last_sequence: 0,
             epoch: String::new(),
-            resumed_in: 0,
             acknowledged_at: Moment::default(),
             repeated: 0,
             gaps: 0,
             rolled_back: 0,
+            recent: VecDeque::new(),
             violations: Vec::new(),
         }
+    }
+
+    /// Remembers for a while what has come.
+    pub(crate) fn remember(&mut self, what: &str) {
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(what.to_owned());
     }
 
     /// A new connection: what was not acknowledged may come again.
@@ -126,14 +137,6 @@ impl View {
             // The stream is another one, with places and an end of its own.
             self.opened();
             (self.personal.acknowledged, self.topic.acknowledged) = (0, 0);
-        }
-        // Moves accompany faults. A connection that follows its tenant receives messages of the other shard before
-        // `caught_up` has its position, and at least once, as after a reconnect: one step back in each fault.
-        let steps_back = sequence.is_some_and(|sequence| sequence <= self.last_sequence)
-            || number <= self.line(kind).last_of_connection;
-        if steps_back && now.faults() > self.resumed_in {
-            self.resumed_in = now.faults();
-            self.opened();
         }
         if let Some(sequence) = sequence
             && std::mem::replace(&mut self.last_sequence, sequence) >= sequence
@@ -186,7 +189,8 @@ impl View {
     pub(crate) fn violation(&mut self, wrong: Wrong, what: &str) {
         // The first few show what happens; a device that goes wrong goes wrong often.
         if self.violations.len() < 5 {
-            self.violations.push((wrong, format!("{}: {what}", self.name)));
+            let recent = Vec::from_iter(self.recent.iter().map(String::as_str)).join("\n");
+            self.violations.push((wrong, format!("{}: {what}; the last messages were\n{recent}", self.name)));
         }
     }
 

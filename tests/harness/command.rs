@@ -21,7 +21,10 @@ pub fn binary() -> &'static Path {
         let deps = program.ancestors().find(|folder| folder.ends_with("deps"));
         let profile =
             deps.and_then(Path::parent).expect("cargo puts test programs into target/<profile>/deps");
-        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+        // As cargo says now: a test program may have been built in another copy of the repository.
+        let tests = std::env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        let manifest = tests.join("../Cargo.toml");
         // With the whole workspace selected, the dependencies have the features that the tests were built with, so
         // that nothing is built a second time.
         let mut build = escargot::CargoBuild::new()

@@ -36,6 +36,29 @@ async fn until(client: &mut Client, id: &str) -> Vec<Value> {
     }
 }
 
+/// What comes until this incident does, on as many connections as it takes.
+async fn until_through_closes(system: &System, mut client: Client, id: &str) -> Vec<Value> {
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|message: &Value| message["data"]["id"] != id) {
+        match client.next_json_or_close(2 * BOUND).await {
+            Ok(message) => seen.push(message),
+            Err(code) => {
+                assert_eq!(code, Some(1001), "{seen:?}");
+                client = reconnected(system).await;
+            }
+        }
+    }
+    seen
+}
+
+async fn reconnected(system: &System) -> Client {
+    eventually("the gateway takes the device in again", BOUND, async || {
+        let dial = dial(system.address(), "ada").subprotocol("tidings.v1");
+        dial.try_open().await.map_err(|refusal| refusal.body)
+    })
+    .await
+}
+
 fn has_gap(seen: &[Value]) -> bool {
     seen.iter().any(|message| message["action"] == "gap")
 }
@@ -61,7 +84,7 @@ async fn what_is_published_after_a_roll_back_arrives() {
         for number in 1..=20 {
             publish(&system, &format!("new-{number}")).await;
         }
-        let seen = until(&mut client, "new-20").await;
+        let seen = until_through_closes(&system, client, "new-20").await;
         let new: Vec<_> = seen.iter().filter_map(|message| message["data"]["id"].as_str()).collect();
         for number in 1..=20 {
             assert!(new.contains(&&*format!("new-{number}")), "{parts:?}: {number} is missing in {seen:?}");

@@ -9,7 +9,7 @@ use async_nats::jetstream::{self, Context};
 use harness::BOUND;
 use serde_json::{Value, json};
 
-use crate::site::{Gateway, Site, dial, numbers};
+use crate::site::{Gateway, Site, dial, numbers, sequence_of};
 use crate::wire::{Heard, Wire};
 
 /// Writes envelopes as a projector does.
@@ -301,6 +301,12 @@ async fn a_client_that_acknowledges_follows_its_tenant_without_reconnecting() {
     let since = maker.change_over("ENVELOPES_1", "places_1.lab", 1).await;
     maker.write(ELSEWHERE, "ada", 4).await;
 
+    let welcome = ada.message().await;
+    assert_eq!(welcome["action"], "welcome", "before anything of the new shard: {welcome}");
+    let position = welcome["position"].as_str().unwrap();
+    assert_eq!(epoch_of(position), epoch_of(&since), "sequences are those of the new shard");
+    // Said again, as clients may: it is about the old shard, whose sequences were lower.
+    ada.ack(heard[2]["seq"].as_u64().unwrap()).await;
     let mut left = 2;
     let heard = ada
         .until(|message| {
@@ -310,6 +316,7 @@ async fn a_client_that_acknowledges_follows_its_tenant_without_reconnecting() {
         .await;
     assert_eq!(heard.len(), 2, "nothing else is told: {heard:?}");
     let note = heard.iter().find(|message| message["n"] == 4).unwrap();
+    assert!(note["seq"].as_u64().unwrap() > sequence_of(&welcome["position"]));
     let caught_up = heard.iter().find(|message| message["action"] == "caught_up").unwrap();
     assert_eq!(note["form"], "elsewhere");
     let position = caught_up["position"].as_str().unwrap();
@@ -327,6 +334,55 @@ async fn a_client_that_acknowledges_follows_its_tenant_without_reconnecting() {
     site.left("ada", "d").await;
     let back = dial("ada").returns(&gateway).await;
     assert_eq!((told(&back.missed), back.gap), (vec![(5, "elsewhere")], None));
+    gateway.stop().await;
+}
+
+/// What a client says again of the old shard must not count in the new one, where the same sequences name messages that it
+/// has not acknowledged, or has not even received.
+#[tokio::test]
+async fn an_acknowledgement_of_the_old_shard_counts_nothing_in_the_new_one() {
+    let (mut site, gateway) = Site::with_gateway().await;
+    let maker = Maker::instead_of_the_projector(&mut site).await;
+    maker.second_shard(&site).await;
+    let mut ada = dial("ada").returns(&gateway).await.wire;
+    let mut plain = dial("ada").device("plain").open(&gateway).await;
+    plain.polite = false;
+    // The sequences of the old shard are far ahead of those of the new one.
+    for n in 1..=40 {
+        maker.write(FIRST, "bob", 100_000 + n).await;
+    }
+    for making in [FIRST, ELSEWHERE] {
+        for n in 41..=43 {
+            maker.write(making, "ada", n).await;
+        }
+    }
+    let last = hear(&mut ada, 43).await.last().unwrap()["seq"].as_u64().unwrap();
+    hear(&mut plain, 43).await;
+    plain.question().await;
+    let asked = plain.questions.back().unwrap().clone();
+    plain.answer_all().await;
+    ada.ack(last).await;
+    maker.change_over("ENVELOPES_1", "places_1.lab", 1).await;
+    for n in 44..=46 {
+        maker.write(ELSEWHERE, "ada", n).await;
+    }
+    let told_to_leave = ada.until(|message| message["action"] == "draining").await;
+    assert_eq!(told_to_leave.len(), 1, "sequences only ascend on a connection: {told_to_leave:?}");
+    ada.ack(last).await;
+    assert_eq!(ada.next(BOUND).await, Heard::Close(1001));
+    let back = dial("ada").returns(&gateway).await;
+    assert_eq!(back.numbers(), [44, 45, 46]);
+    assert_eq!(back.gap, None);
+
+    // A plain client stays, and what it answers again counts nothing either.
+    assert_eq!(numbers(&hear(&mut plain, 46).await), [44, 45, 46]);
+    plain.questions.clear();
+    plain.questions.push_back(asked);
+    plain.answer().await;
+    plain.close().await;
+    site.left("ada", "plain").await;
+    let mut plain = dial("ada").device("plain").open(&gateway).await;
+    assert_eq!(numbers(&hear(&mut plain, 46).await), [44, 45, 46], "it has acknowledged none of these");
     gateway.stop().await;
 }
 

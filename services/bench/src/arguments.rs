@@ -40,6 +40,8 @@ pub(crate) enum Benchmark {
     Cluster(ClusterOptions),
     /// The cost of absent users, and how fast they get what they missed
     Offline(OfflineOptions),
+    /// The same scenes on Tidings and on a Centrifugo that you give, side by side
+    Compare(crate::compare::Options),
 }
 
 /// Processes that Tidings is compared with; benchmarks start them.

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, BytesMut};
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tidings_protocol::server::SUBPROTOCOL;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -18,6 +18,8 @@ use crate::failure::Failure;
 pub(crate) const TEXT: u8 = 0x81;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8A;
+/// The second byte of a masked frame with a length of two bytes.
+const LONG: u8 = 0x80 | 0x7E;
 /// How long any operation may take before the benchmark fails.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// The number of tasks that share the users of a round.
@@ -56,28 +58,40 @@ pub(crate) async fn return_all(
     under_way: usize,
 ) -> Result<Returned, Failure> {
     let began = Instant::now();
-    let share = users.len().div_ceil(TASKS).max(1);
-    let tasks: Vec<_> = users
-        .chunks(share)
-        .map(|users| {
-            let users = users.to_vec();
-            tokio::spawn(async move {
-                let arrivals = stream::iter(users).map(|user| arrive(address, user));
-                arrivals.buffer_unordered((under_way / TASKS).max(1)).collect::<Vec<_>>().await
-            })
-        })
-        .collect();
-    let mut returned = Returned { elapsed: Duration::ZERO, times: Vec::new(), connections: Vec::new() };
-    for task in tasks {
-        for arrived in task.await? {
-            let (connection, time) = arrived?;
-            returned.connections.push(connection);
-            returned.times.push(time);
-        }
+    let arrived = all_of(users, under_way, move |user| arrive(address, user)).await?;
+    let elapsed = began.elapsed();
+    let (connections, mut times): (_, Vec<_>) = arrived.into_iter().unzip();
+    times.sort();
+    Ok(Returned { elapsed, times, connections })
+}
+
+/// Does something for all users, for a limited number of them at a time.
+pub(crate) async fn all_of<U, R, F>(
+    users: Vec<U>,
+    under_way: usize,
+    work: impl Fn(U) -> F + Clone + Send + 'static,
+) -> Result<Vec<R>, Failure>
+where
+    U: Send + 'static,
+    R: Send + 'static,
+    F: Future<Output = Result<R, Failure>> + Send,
+{
+    let count = users.len();
+    let share = count.div_ceil(TASKS).max(1);
+    let mut users = users.into_iter();
+    let mut tasks = Vec::new();
+    for _ in 0..count.div_ceil(share) {
+        let (users, work) = (users.by_ref().take(share).collect::<Vec<_>>(), work.clone());
+        tasks.push(tokio::spawn(async move {
+            let done = stream::iter(users).map(work).buffer_unordered((under_way / TASKS).max(1));
+            done.try_collect::<Vec<_>>().await
+        }));
     }
-    returned.elapsed = began.elapsed();
-    returned.times.sort();
-    Ok(returned)
+    let mut done = Vec::with_capacity(count);
+    for task in tasks {
+        done.extend(task.await??);
+    }
+    Ok(done)
 }
 
 async fn arrive(address: SocketAddr, user: Returning) -> Result<(Connection, Duration), Failure> {
@@ -101,17 +115,23 @@ impl Connection {
     }
 
     /// Performs the handshake on a connected socket.
-    pub(crate) async fn over(
+    pub(crate) async fn over(stream: TcpStream, address: SocketAddr, token: &str) -> Result<Self, Failure> {
+        let headers = format!("Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\nAuthorization: Bearer {token}\r\n");
+        Self::upgrade(stream, address, "/api/ws", &headers).await
+    }
+
+    /// Asks for a WebSocket at this path, with these lines of headers.
+    pub(crate) async fn upgrade(
         mut stream: TcpStream,
         address: SocketAddr,
-        token: &str,
+        path: &str,
+        headers: &str,
     ) -> Result<Self, Failure> {
         stream.set_nodelay(true)?;
         // The key is the example of RFC 6455, section 1.3; a trusted server needs no random one.
         let request = format!(
-            "GET /api/ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\nAuthorization: Bearer {token}\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
         );
         stream.write_all(request.as_bytes()).await?;
         let mut connection = Self { stream, buffer: BytesMut::with_capacity(8 * 1024) };
@@ -171,8 +191,7 @@ impl Connection {
 
     /// Subscribes to a topic and waits for the confirmation.
     pub(crate) async fn subscribe(&mut self, topic: &str) -> Result<(), Failure> {
-        let text = format!(r#"{{"action":"subscribe","topics":["{topic}"]}}"#);
-        self.stream.write_all(&masked(TEXT, text.as_bytes())?).await?;
+        self.send(&format!(r#"{{"action":"subscribe","topics":["{topic}"]}}"#)).await?;
         while !matches!(self.next().await?, Heard::Subscribed) {}
         Ok(())
     }
@@ -187,22 +206,31 @@ impl Connection {
         Ok((self.stream.into_std()?, self.buffer))
     }
 
+    /// Sends a text message.
+    pub(crate) async fn send(&mut self, text: &str) -> Result<(), Failure> {
+        Ok(self.stream.write_all(&masked(TEXT, text.as_bytes())?).await?)
+    }
+
     async fn next(&mut self) -> Result<Heard, Failure> {
-        let (head, start, length) = loop {
-            if let Some(found) = whole_frame(&self.buffer) {
-                break found;
+        heard(&self.next_text().await?)
+    }
+
+    /// Reads up to the next text message.
+    pub(crate) async fn next_text(&mut self) -> Result<BytesMut, Failure> {
+        loop {
+            let (head, start, length) = loop {
+                if let Some(found) = whole_frame(&self.buffer) {
+                    break found;
+                }
+                self.read().await?;
+            };
+            self.buffer.advance(start);
+            let payload = self.buffer.split_to(length);
+            match head {
+                TEXT => return Ok(payload),
+                PING => self.stream.write_all(&masked(PONG, &payload)?).await?,
+                _ => return Err(format!("a frame that begins with {head:#x} was not expected").into()),
             }
-            self.read().await?;
-        };
-        self.buffer.advance(start);
-        let payload = self.buffer.split_to(length);
-        match head {
-            TEXT => heard(&payload),
-            PING => {
-                self.stream.write_all(&masked(PONG, &payload)?).await?;
-                Ok(Heard::Other)
-            }
-            _ => Err(format!("a frame that begins with {head:#x} was not expected").into()),
         }
     }
 
@@ -216,12 +244,24 @@ impl Connection {
 
 /// The frame that acknowledges everything up to this sequence.
 pub(crate) fn acknowledgement(sequence: u64) -> Result<Vec<u8>, Failure> {
-    masked(TEXT, format!(r#"{{"action":"ack","seq":{sequence}}}"#).as_bytes())
+    masked(TEXT, acknowledgement_text(sequence).as_bytes())
 }
 
-/// A client's frame. Short payloads only; the mask of zeros is valid.
+pub(crate) fn acknowledgement_text(sequence: u64) -> String {
+    format!(r#"{{"action":"ack","seq":{sequence}}}"#)
+}
+
+/// A client's frame; the mask of zeros is valid.
 fn masked(head: u8, payload: &[u8]) -> Result<Vec<u8>, Failure> {
-    let mut frame = vec![head, 0x80 | u8::try_from(payload.len())?, 0, 0, 0, 0];
+    let mut frame = vec![head];
+    match u8::try_from(payload.len()) {
+        Ok(length) if length < 126 => frame.push(0x80 | length),
+        _ => {
+            frame.push(LONG);
+            frame.extend_from_slice(&u16::try_from(payload.len())?.to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&[0; 4]);
     frame.extend_from_slice(payload);
     Ok(frame)
 }

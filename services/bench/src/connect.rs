@@ -18,7 +18,7 @@ use crate::population::user;
 use crate::process::Running;
 use crate::report::Plot;
 use crate::report::{Report, Section, each, median, milliseconds, number, progress, quantile, rate, spread};
-use crate::usage::{Stopwatch, processor_time, thread_time};
+use crate::usage::{Stopwatch, thread_time, until_idle};
 
 const COLUMNS: &[&str] = &[
     "handshakes",
@@ -171,23 +171,8 @@ impl Round {
             jetstream: theirs.read()?,
         };
         drop(connections);
-        until_idle(gateway.pid).await?;
+        until_idle(&[gateway.pid]).await?;
         Ok(round)
-    }
-}
-
-/// Waits until a process is idle, for example after closing all connections.
-async fn until_idle(pid: u32) -> Result<(), Failure> {
-    const QUIET: Duration = Duration::from_millis(500);
-    const LITTLE: Duration = Duration::from_millis(20);
-    let mut before = processor_time(pid)?;
-    loop {
-        tokio::time::sleep(QUIET).await;
-        let now = processor_time(pid)?;
-        if now.saturating_sub(before) <= LITTLE {
-            return Ok(());
-        }
-        before = now;
     }
 }
 

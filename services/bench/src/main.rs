@@ -14,6 +14,7 @@ mod affinity;
 mod arguments;
 mod audience;
 mod client;
+mod compare;
 mod comparison;
 mod connect;
 mod deployment;
@@ -111,6 +112,7 @@ async fn run(benchmark: Benchmark, report: &mut Report) -> Result<(), Failure> {
         Benchmark::Fanout(options) => Box::pin(fanout::run(&options, report)).await,
         Benchmark::Projector(options) => Box::pin(projector::run(&options, report)).await,
         Benchmark::Cluster(options) => Box::pin(projector::replicas(&options, report)).await,
+        Benchmark::Compare(options) => Box::pin(compare::run(&options, report)).await,
         Benchmark::Offline(options) => Box::pin(offline::run(&options, report)).await,
     }
 }

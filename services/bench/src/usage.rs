@@ -38,13 +38,49 @@ fn time_of(stat: &str) -> Result<Duration, Failure> {
     Ok(Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second().max(1)))
 }
 
+/// Waits until these processes are idle, for example after closing all connections.
+pub(crate) async fn until_idle(pids: &[u32]) -> Result<(), Failure> {
+    const QUIET: Duration = Duration::from_millis(500);
+    const LITTLE: Duration = Duration::from_millis(20);
+    let used = || pids.iter().map(|pid| processor_time(*pid)).sum::<Result<Duration, Failure>>();
+    let mut before = used()?;
+    loop {
+        tokio::time::sleep(QUIET).await;
+        let now = used()?;
+        if now.saturating_sub(before) <= LITTLE {
+            return Ok(());
+        }
+        before = now;
+    }
+}
+
+/// The memory of a process in bytes, without file mappings, once it hardly changes; a process that is never still is not
+/// waited for without end.
+pub(crate) async fn settled(pid: u32) -> Result<u64, Failure> {
+    const SETTLING: Duration = Duration::from_millis(700);
+    const MOST: usize = 30;
+    /// A change by less than this part is none.
+    const HARDLY: u64 = 500;
+    let (mut last, mut same) = (0, 0);
+    for _ in 0..MOST {
+        tokio::time::sleep(SETTLING).await;
+        let now = anonymous(pid)?;
+        same = if now.abs_diff(last) <= now / HARDLY { same + 1 } else { 0 };
+        last = now;
+        if same == 3 {
+            break;
+        }
+    }
+    Ok(last)
+}
+
 /// Resident memory of a process in bytes.
 pub(crate) fn resident(pid: u32) -> Result<u64, Failure> {
     bytes_of(pid, "VmRSS:")
 }
 
 /// Resident memory of a process in bytes, without file mappings.
-pub(crate) fn anonymous(pid: u32) -> Result<u64, Failure> {
+fn anonymous(pid: u32) -> Result<u64, Failure> {
     bytes_of(pid, "RssAnon:")
 }
 

@@ -188,7 +188,10 @@ impl ConsumerCache {
         let mut stripe = self.active.of(name);
         let is_last = stripe.leave(name);
         let Some(consumer) = stripe.get(name) else { return };
+        // Each acknowledgement was noted as it came. What is added here must not lead back to a shard or a stream that another
+        // connection of the device has left.
         let mut change = self.change_of(&consumer.stored, position);
+        change.is_acknowledged = false;
         if is_last {
             change.presence = Presence::Left(self.gateway.clone());
             self.left.notify_one();
@@ -309,9 +312,10 @@ impl ConsumerCache {
         stripe.note(name, change);
     }
 
-    /// A change of a connected consumer, to this position, if it is another one.
+    /// A change of a connected consumer, to this position, if its client has acknowledged one.
     fn change_of(&self, stored: &StoredConsumer, position: Option<Position>) -> Change {
         let mut change = self.change(position.unwrap_or(stored.state.position));
+        change.is_acknowledged = position.is_some();
         change.resets = stored.state.resets;
         change
     }

@@ -39,7 +39,8 @@
 //!     │ shards/follow            reads once, in order
 //!     ▼
 //!   tidings-replica              mailbox (index), hot tail (newest envelopes, framed once), times
-//!     │ ShardUpdate              through each worker's bounded queue; a full one holds back the reading
+//!     │ worker/interest          address → workers that have connections there; no other is woken
+//!     │ ShardUpdate              through a worker's bounded queue; a full one holds back the reading
 //!     ▼
 //!   worker/fan_out               routing_table: address and filter → connections
 //!     │ offer

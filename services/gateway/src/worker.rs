@@ -9,6 +9,7 @@ mod authenticate;
 pub(crate) mod command;
 mod confirm;
 mod connection;
+mod cursor;
 mod drain;
 mod event_loop;
 mod fan_out;
@@ -17,6 +18,7 @@ mod fault;
 mod follow_tenant;
 pub(crate) mod handle;
 mod inbound;
+mod interest;
 mod latest;
 mod list_connections;
 mod publish;
@@ -27,6 +29,7 @@ mod revalidate;
 mod routing_table;
 pub(crate) mod shard_progress;
 mod timers;
+mod worker_set;
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -39,7 +42,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::FutureExt as _;
 use mio::Registry;
 use tidings_catalog::Catalogs;
-use tidings_model::{Position, ShardNumber, Tenant};
+use tidings_model::{Address, Position, ShardNumber, Tenant};
+use tidings_protocol::Filter;
 use tidings_protocol::error::ErrorMessage;
 use tidings_replica::{Deflate, ResumePoint};
 use tidings_session::Effect;
@@ -107,6 +111,40 @@ struct Failure {
 struct ServedShard {
     progress: Rc<ShardProgress>,
     routes: RefCell<RoutingTable<Rc<Connection>>>,
+    /// Addresses at which the last connection has ended; they are given up at the next tick, so that a connection that is
+    /// about to come back there changes nothing.
+    vacated: RefCell<Vec<(Tenant, Address)>>,
+}
+
+impl ServedShard {
+    fn new(progress: ShardProgress) -> Self {
+        Self { progress: Rc::new(progress), routes: RefCell::default(), vacated: RefCell::default() }
+    }
+
+    /// Delivers to the connection what comes to the address and passes the filter.
+    fn open(&self, tenant: &Tenant, address: &Address, filter: &Filter, connection: &Rc<Connection>) {
+        let (id, member) = (connection.id(), Rc::clone(connection));
+        if self.routes.borrow_mut().open(tenant, address, filter, id, member) {
+            self.progress.place().add(tenant, address);
+        }
+    }
+
+    /// The opposite of [`ServedShard::open`].
+    fn close(&self, tenant: &Tenant, address: &Address, filter: &Filter, connection: &Connection) {
+        if self.routes.borrow_mut().close(tenant, address, filter, connection.id()) {
+            self.vacated.borrow_mut().push((tenant.clone(), address.clone()));
+        }
+    }
+
+    /// Gives up the addresses at which there is still no connection.
+    fn release_addresses(&self) {
+        let routes = self.routes.borrow();
+        for (tenant, address) in self.vacated.take() {
+            if !routes.is_open(&tenant, &address) {
+                self.progress.place().remove(&tenant, &address);
+            }
+        }
+    }
 }
 
 /// The last position that was translated: most connections of a tenant have the same.
@@ -215,18 +253,33 @@ impl Worker {
         state.save_if_acknowledged();
     }
 
+    /// Has the position of a connection's consumer saved that has been found in another generation or shard.
+    fn note_position(&self, state: &State) {
+        if let Some(position) = state.acknowledged_position() {
+            self.context.consumers.acknowledge(&state.principal().consumer, position);
+        }
+    }
+
     /// Adds the connection to the routing table, or removes it.
     fn route(&self, connection: &Rc<Connection>, state: &mut State, is_open: bool) {
         let Some(shard) = self.shard(state.shard().shard()) else { return };
-        let (tenant, mut routes) = (state.principal().tenant().clone(), shard.routes.borrow_mut());
+        let tenant = state.principal().tenant().clone();
         for (address, filter) in state.session().open_addresses() {
             let filter = filter.cloned().unwrap_or_default();
             if is_open {
-                routes.open(&tenant, address, &filter, connection.id(), Rc::clone(connection));
+                shard.open(&tenant, address, &filter, connection);
             } else {
-                routes.close(&tenant, address, &filter, connection.id());
+                shard.close(&tenant, address, &filter, connection);
             }
         }
+        if is_open {
+            state.join_worker();
+        }
+    }
+
+    /// Gives up the addresses at which no connection is left.
+    fn release_addresses(&self) {
+        self.shards.borrow().values().for_each(|shard| shard.release_addresses());
     }
 
     /// Carries out what a session has decided.
@@ -237,13 +290,12 @@ impl Worker {
             Effect::Reply(json) => state.send_text(&json),
             Effect::OpenAddress(address, filter) => {
                 if let Some(shard) = shard {
-                    let (id, member) = (connection.id(), Rc::clone(connection));
-                    shard.routes.borrow_mut().open(tenant, &address, &filter, id, member);
+                    shard.open(tenant, &address, &filter, connection);
                 }
             }
             Effect::CloseAddress(address, filter) => {
                 if let Some(shard) = shard {
-                    shard.routes.borrow_mut().close(tenant, &address, &filter, connection.id());
+                    shard.close(tenant, &address, &filter, connection);
                 }
             }
             Effect::Acknowledge(sequence) => self.acknowledge(state, sequence),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tidings_catalog::Catalogs;
 use tidings_model::{Envelope, OriginOrder};
 use tidings_streams::{
-    EnvelopeWriter, EventReader, Outgoing, Pace, ReadEvent, Resume, Topology, WriteError, WriteMarkers,
+    EnvelopeWriter, EventReader, Outgoing, Pace, ReadEvent, Resume, Retry, Topology, WriteError, WriteMarkers,
 };
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -37,8 +37,6 @@ mod refuse;
 use self::lease::Leadership;
 use self::refuse::refuse;
 
-/// How long to wait before NATS is asked again.
-const RETRY: Duration = Duration::from_millis(250);
 /// How long publications in flight may take to finish at shutdown; the next projector writes the rest.
 const LAST_WRITES: Duration = Duration::from_secs(2);
 
@@ -66,6 +64,12 @@ pub(crate) struct Engine {
     placements: watch::Receiver<placements::All>,
     _watching: AbortOnDropHandle<()>,
     leadership: Leadership,
+    /// Attempts to write the shard's stream of envelopes.
+    writing: Retry,
+    /// Attempts to read which addresses were purged, before held envelopes are written.
+    checking_purges: Retry,
+    /// Attempts to bring placements up to date.
+    updating_placements: Retry,
     /// The term in which this projector has taken over; `None` while it stands by.
     term: Option<u64>,
     workshop: RebuildContext,
@@ -122,6 +126,9 @@ impl Engine {
             placements,
             _watching: watching,
             leadership,
+            writing: Retry::to("write envelopes"),
+            checking_purges: Retry::to("read which addresses were purged"),
+            updating_placements: Retry::to("update placements"),
             term: None,
             job: None,
             stored_last: 0,
@@ -153,6 +160,7 @@ impl Engine {
                 () = self.leadership.changed() => {}
                 _ = pulse.tick() => if leads {
                     self.write_late(has_room).await;
+                    self.reader.acknowledge_rest().await;
                 },
                 Ok(()) = self.placements.changed() => self.hear().await,
                 event = self.reader.next(), if leads && has_room => self.accept(event).await,
@@ -202,11 +210,8 @@ impl Engine {
     async fn write_late(&mut self, has_room: bool) {
         let now = (self.clock)();
         if has_room && self.has_read_what_is_written() && self.holding.is_due(now) {
-            if let Err(error) = self.holding.forget_purged().await {
-                return tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "held envelopes cannot be written yet; trying again"
-                );
+            if !self.has_forgotten_purged().await {
+                return;
             }
             while let Some(envelope) = self.holding.release(now) {
                 // Until this one is written, the due envelopes after it count as held.
@@ -225,6 +230,18 @@ impl Engine {
                 );
             }
         }
+    }
+
+    /// Drops the held envelopes of addresses that were purged; returns whether NATS could say which those are.
+    async fn has_forgotten_purged(&mut self) -> bool {
+        match self.holding.forget_purged().await {
+            Ok(()) => self.checking_purges.succeeded(),
+            Err(ref error) => {
+                self.checking_purges.failed(error);
+                return false;
+            }
+        }
+        true
     }
 
     /// Whether the reader has reached the end of the predecessor's writing. Before that, an envelope that is not
@@ -289,14 +306,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Handles the result of a publication, and of those after it that are already known, so that one acknowledgement
-    /// covers all of their events.
+    /// Handles the result of a publication, and of those after it that are already known.
     async fn confirm(&mut self, stored: Result<u64, WriteError>) -> Result<(), WriteError> {
         let mut known = Some(stored);
         while let Some(stored) = known {
             let is_repeated = matches!(stored, Err(WriteError::Repeated));
             match stored {
-                Ok(sequence) => self.stored_last = sequence,
+                Ok(sequence) => {
+                    self.stored_last = sequence;
+                    self.writing.succeeded();
+                }
                 Err(WriteError::Repeated) => {}
                 Err(error) => return Err(error),
             }
@@ -317,13 +336,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Takes events that are done from the queue; they are acknowledged now or a little later.
     async fn acknowledge_done(&mut self) {
         while let Some(entry) = self.backlog.pop_done() {
             if let Cause::Event(read) = entry.cause {
                 self.reader.done(read);
             }
         }
-        self.reader.acknowledge().await;
+        self.reader.acknowledge_many().await;
     }
 
     /// Waits for publications in flight, so that nothing is repeated after a planned restart. Held envelopes are left
@@ -336,6 +356,7 @@ impl Engine {
                     break;
                 }
             }
+            self.reader.acknowledge().await;
             // Acknowledgements are plain publications; the flush sends them.
             let flushed = self.topology.client().flush().await;
             self.leadership.give_back().await;

@@ -11,17 +11,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::join_all;
-use tidings_model::{Place, Placement, Position, Rebuild, ShardNumber, Tenant};
-use tidings_streams::{AllPlacements, PlacementError, Placements, Topology, last_notice};
+use tidings_model::{Place, Placement, Rebuild, ShardNumber, Tenant};
+use tidings_streams::{AllPlacements, PlacementError, Placements, Retry, Topology, last_notice};
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
 use tokio_util::task::AbortOnDropHandle;
-
-/// How often the bucket is polled.
-const POLL: Duration = Duration::from_secs(1);
 
 /// All placements in the bucket.
 pub(crate) type All = Arc<AllPlacements>;
@@ -30,31 +25,21 @@ pub(crate) type All = Arc<AllPlacements>;
 pub(crate) fn watch_placements(placements: Placements) -> (watch::Receiver<All>, AbortOnDropHandle<()>) {
     let (sender, receiver) = watch::channel(All::default());
     let watching = async move {
-        let mut poll = tokio::time::interval(POLL);
-        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watch = placements.watch();
         let mut known = None;
         loop {
-            poll.tick().await;
-            let read = async {
-                let revision = placements.revision().await?;
-                if known != Some(revision) {
-                    let mut all = placements.all().await?;
-                    if known.is_some_and(|known: Position| known.epoch != revision.epoch) {
-                        let before = All::clone(&sender.borrow());
-                        restore(&placements, &before, &mut all).await?;
-                    }
-                    sender.send_replace(all.into());
-                    known = Some(revision);
+            let (epoch, all) = watch.next().await;
+            let mut all = all.clone();
+            if known.replace(epoch).is_some_and(|known| known != epoch) {
+                let before = All::clone(&sender.borrow());
+                let mut retry = Retry::to("restore placements");
+                while let Err(error) = restore(&placements, &before, &mut all).await {
+                    retry.failed(&error);
+                    retry.wait().await;
                 }
-                Ok::<_, PlacementError>(())
-            };
-            // An outage of NATS is logged once, elsewhere.
-            if let Err(error) = read.await {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "cannot read placements; trying again"
-                );
+                retry.succeeded();
             }
+            sender.send_replace(all.into());
         }
     };
     (receiver, AbortOnDropHandle::new(tokio::spawn(watching)))

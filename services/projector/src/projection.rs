@@ -2,18 +2,14 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tidings_catalog::{Catalogs, Reason, Rejection, read};
 use tidings_model::{Envelope, Event, Position, RawEvent, headers};
 use tidings_runtime::telemetry::propagation;
-use tidings_streams::{Kept, Rejections, Topology, WriteError};
+use tidings_streams::{Kept, Rejections, Retry, Topology, WriteError};
 use tokio::sync::watch;
 
 use crate::dedup::{Recall, Verdict};
-
-/// How long to wait before NATS is asked again.
-const RETRY: Duration = Duration::from_millis(250);
 
 pub(crate) struct Projection {
     catalogs: watch::Receiver<Arc<Catalogs>>,
@@ -89,18 +85,16 @@ impl Projection {
 
     /// Decides whether the event is a repetition. Waits while NATS is away.
     async fn judge(&mut self, raw: &RawEvent, event: &Event) -> Verdict {
+        let mut retry = Retry::to("check whether an event is a repetition");
         loop {
             match self.recall.judge(raw, event).await {
-                Ok(verdict) => return verdict,
-                Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn Error,
-                        event = %raw.position,
-                        "cannot check for a repetition; trying again"
-                    );
-                    tokio::time::sleep(RETRY).await;
+                Ok(verdict) => {
+                    retry.succeeded();
+                    return verdict;
                 }
+                Err(error) => retry.failed(&error),
             }
+            retry.wait().await;
         }
     }
 
@@ -122,25 +116,22 @@ impl Projection {
         );
         let Rejection { text, pointer, .. } = rejection;
         let reason = rejection.reason.as_str();
-        loop {
+        let mut retry = Retry::to("keep a rejected event");
+        let kept = loop {
             match self.rejections.keep(event, reason, text, pointer.as_deref()).await {
-                Ok(Kept::Whole) => return,
-                Ok(kept) => {
-                    return tracing::warn!(
-                        subject = event.subject,
-                        event = %event.position,
-                        ?kept,
-                        "the rejection is larger than stream REJECTED allows"
-                    );
-                }
-                Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "cannot keep the rejection; trying again"
-                    );
-                    tokio::time::sleep(RETRY).await;
-                }
+                Ok(kept) => break kept,
+                Err(error) => retry.failed(&error),
             }
+            retry.wait().await;
+        };
+        retry.succeeded();
+        if kept != Kept::Whole {
+            tracing::warn!(
+                subject = event.subject,
+                event = %event.position,
+                ?kept,
+                "the rejection is larger than stream REJECTED allows"
+            );
         }
     }
 }

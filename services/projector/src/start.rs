@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_catalog::Catalogs;
-use tidings_streams::{Outage, Topology};
+use tidings_streams::{Outage, Retry, Topology};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -15,8 +15,6 @@ use crate::error::ProjectorError;
 use crate::initial_placements;
 use crate::settings::Settings;
 
-/// How long to wait before NATS is asked again.
-const RETRY: Duration = Duration::from_millis(250);
 /// How often the streams are checked.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long NATS may be silent before an outage is reported.
@@ -56,14 +54,19 @@ async fn start(
     clock: fn() -> OffsetDateTime,
 ) -> Result<(Engine, Topology), ProjectorError> {
     let patience_ends = Instant::now() + PATIENCE_AT_START;
+    let mut retry = Retry::to("start the projector");
     loop {
         let opening = open(&topology, catalogs.clone(), settings.clone(), clock);
         match opening.await {
             Err(error) if error.may_pass() && Instant::now() < patience_ends => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the projector starts later");
-                tokio::time::sleep(RETRY).await;
+                retry.failed(&error);
+                retry.wait().await;
             }
-            opened => return opened,
+            Ok(opened) => {
+                retry.succeeded();
+                return Ok(opened);
+            }
+            Err(error) => return Err(error),
         }
     }
 }

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::nats::record::{Record, RecordError};
-use crate::nats::{Bucket, TopologyError, is_removal, leader_get, record};
+use crate::nats::{Bucket, TopologyError, is_removal, record};
 use crate::topology::Topology;
 
 /// How long a lease lasts without renewal.
@@ -283,8 +283,7 @@ impl Candidate {
     async fn read_record(
         &self,
     ) -> Result<Option<Result<(Lead, u64), (RecordError, u64)>>, async_nats::Error> {
-        let subject = self.bucket.subject(&self.key);
-        let reading = leader_get::last(&self.bucket.stream, &subject);
+        let reading = self.bucket.last(&self.key);
         let Some(message) = tokio::time::timeout(PATIENCE, reading).await?? else { return Ok(None) };
         let revision = message.sequence;
         if is_removal(Some(&message.headers)) {

@@ -52,10 +52,10 @@ pub use events::{
 pub use leadership::{Candidate, Lease};
 pub use nats::record::RecordError;
 pub use nats::{
-    Backoff, BucketSettings, ConnectError, ConnectSettings, Content, Login, Outage, RepeatedFault, TlsFiles,
-    connect, may_pass,
+    Backoff, BucketSettings, ConnectError, ConnectSettings, Content, Login, Outage, RepeatedFault, Retry,
+    TlsFiles, connect, may_pass,
 };
-pub use placements::{AllPlacements, PlacementError, Placements};
+pub use placements::{AllPlacements, PlacementError, PlacementWatch, Placements};
 pub use queries::{
     QueryError, end_of_events, first_event, first_of_generation, is_done_before, last_event,
     last_of_generation, last_purge, last_written, next_event, projected_through,

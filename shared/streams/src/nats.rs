@@ -8,12 +8,14 @@ pub(crate) mod record;
 
 mod backoff;
 mod bucket;
+mod bucket_watch;
 mod connect;
 mod headers;
 mod ordered_reader;
 mod outage;
 mod publish_error;
 mod repeated_fault;
+mod retry;
 mod scan;
 mod stream_state;
 
@@ -24,8 +26,10 @@ pub use self::ensure::{Difference, TopologyError};
 pub use self::ordered_reader::Content;
 pub use self::outage::Outage;
 pub use self::repeated_fault::RepeatedFault;
+pub use self::retry::Retry;
 pub(crate) use self::{
     bucket::{Bucket, Purpose, is_removal},
+    bucket_watch::{BucketNews, BucketWatch},
     connect::report,
     ensure::Missing,
     headers::{all_headers, set},

@@ -15,12 +15,12 @@ use std::sync::Arc;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::RawMessageError;
 use bytes::Bytes;
-use tidings_model::{Placement, Position, ShardNumber, Tenant};
+use tidings_model::{Epoch, Placement, Position, ShardNumber, Tenant};
 
 use crate::nats::record::{Record, RecordError, Reported};
 use crate::nats::{
-    Bucket, BucketSettings, Content, Missing, Purpose, Scan, TopologyError, epoch_of, is_removal, leader_get,
-    record,
+    Bucket, BucketNews, BucketSettings, BucketWatch, Delivered, Missing, Purpose, TopologyError, epoch_of,
+    is_removal, record,
 };
 
 /// How many times a change is retried after a conflict; at each conflict, another change succeeds.
@@ -40,6 +40,67 @@ pub struct AllPlacements {
     pub placements: BTreeMap<Tenant, Placement>,
     /// Tenants with an unreadable record: the placement of their envelopes is unknown.
     pub unreadable: BTreeSet<Tenant>,
+}
+
+/// What is known of a tenant's record.
+enum Found {
+    Placement(Placement),
+    Unreadable,
+    Nothing,
+}
+
+impl AllPlacements {
+    fn set(&mut self, tenant: Tenant, found: Found) {
+        self.placements.remove(&tenant);
+        self.unreadable.remove(&tenant);
+        match found {
+            Found::Placement(placement) => _ = self.placements.insert(tenant, placement),
+            Found::Unreadable => _ = self.unreadable.insert(tenant),
+            Found::Nothing => {}
+        }
+    }
+}
+
+/// Parses a record, and logs one that cannot be read. `None` if its key is not a tenant.
+fn parse(reported: &Reported<Tenant>, key: &str, delivered: &Delivered) -> Option<(Tenant, Found)> {
+    let tenant = Tenant::parse(key).ok()?;
+    if is_removal(delivered.message.headers.as_ref()) {
+        return Some((tenant, Found::Nothing));
+    }
+    let found = record::decode(&delivered.message.payload).map_or_else(
+        |source| {
+            if reported.is_new(&tenant, delivered.sequence) {
+                let error = PlacementError::Damaged { tenant: tenant.clone(), source };
+                tracing::error!(error = &error as &dyn std::error::Error, "other tenants are not affected");
+            }
+            Found::Unreadable
+        },
+        Found::Placement,
+    );
+    Some((tenant, found))
+}
+
+/// Reads the placements of all tenants and their changes.
+pub struct PlacementWatch {
+    watch: BucketWatch<(Tenant, Found)>,
+    /// The epoch of the bucket.
+    epoch: Epoch,
+    all: AllPlacements,
+}
+
+impl PlacementWatch {
+    /// Waits for a change, at first until everything is read; returns all placements, and the epoch of the bucket, which
+    /// changes if the bucket was recreated. Waits until faults of NATS have passed. Cancel-safe.
+    pub async fn next(&mut self) -> (Epoch, &AllPlacements) {
+        match self.watch.next().await {
+            BucketNews::All(epoch, found) => {
+                (self.epoch, self.all) = (epoch, AllPlacements::default());
+                found.into_iter().for_each(|(tenant, found)| self.all.set(tenant, found));
+            }
+            BucketNews::One((tenant, found)) => self.all.set(tenant, found),
+        }
+        (self.epoch, &self.all)
+    }
 }
 
 impl Record for Placement {
@@ -66,32 +127,25 @@ impl Placements {
     /// Loads the placements of all tenants that have a record.
     pub async fn all(&self) -> Result<AllPlacements, PlacementError> {
         let failed = |source| PlacementError::List { source };
-        let mut pass = Scan::new(Arc::clone(&self.bucket.stream), self.bucket.subject(">"), Content::Whole);
+        let mut scan = self.bucket.scan(">");
         let mut all = AllPlacements::default();
-        while let Some((message, revision)) = pass.next().await.map_err(failed)? {
-            let Ok(tenant) = Tenant::parse(self.bucket.key(&message.subject)) else { continue };
+        while let Some(delivered) = scan.next().await.map_err(failed)? {
+            let key = self.bucket.key(&delivered.message.subject);
             // A record that was written again during the scan is delivered again.
-            all.placements.remove(&tenant);
-            all.unreadable.remove(&tenant);
-            if is_removal(message.headers.as_ref()) {
-                continue;
-            }
-            match record::decode(&message.payload) {
-                Ok(placement) => _ = all.placements.insert(tenant, placement),
-                Err(source) => {
-                    self.report(&tenant, revision, source);
-                    all.unreadable.insert(tenant);
-                }
+            if let Some((tenant, found)) = parse(&self.reported, key, &delivered) {
+                all.set(tenant, found);
             }
         }
         Ok(all)
     }
 
-    fn report(&self, tenant: &Tenant, revision: u64, source: RecordError) {
-        if self.reported.is_new(tenant, revision) {
-            let error = PlacementError::Damaged { tenant: tenant.clone(), source };
-            tracing::error!(error = &error as &dyn std::error::Error, "other tenants are not affected");
-        }
+    /// Watches the placements of all tenants. Nothing is read before the first [`PlacementWatch::next`].
+    #[must_use]
+    pub fn watch(&self) -> PlacementWatch {
+        let reported = Arc::clone(&self.reported);
+        let parse = move |key: &str, delivered: &Delivered| parse(&reported, key, delivered);
+        let watch = BucketWatch::new(self.bucket.clone(), parse);
+        PlacementWatch { watch, epoch: Epoch(0), all: AllPlacements::default() }
     }
 
     /// A position that rises with every change of any placement; its epoch changes if the bucket was recreated.
@@ -142,10 +196,9 @@ impl Placements {
 
     /// Reads the record from the leader, and the sequence that the next write must expect.
     async fn read(&self, tenant: &Tenant) -> Result<(Option<Placement>, u64), PlacementError> {
-        let subject = self.bucket.subject(tenant.as_str());
         let failed =
             |error: RawMessageError| PlacementError::Read { tenant: tenant.clone(), source: error.into() };
-        let Some(message) = leader_get::last(&self.bucket.stream, &subject).await.map_err(failed)? else {
+        let Some(message) = self.bucket.last(tenant.as_str()).await.map_err(failed)? else {
             return Ok((None, 0));
         };
         let is_there = !is_removal(Some(&message.headers));

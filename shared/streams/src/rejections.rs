@@ -17,8 +17,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use tidings_model::{Attempts, Position, RawEvent, Tenant, headers, rejection_subject};
 
-use crate::nats::{Content, Scan, is_permanent, leader_get, set};
-use crate::topology::Topology;
+use crate::nats::{Content, Delivered, Scan, is_permanent, leader_get, set};
+use crate::topology::{REJECTED, Topology};
 
 /// JetStream accepts 64 KiB of headers; this leaves room for those of the rejection.
 const MAX_OWN_HEADER_BYTES: usize = 48 * 1024;
@@ -95,14 +95,15 @@ impl Rejections {
     }
 
     fn list_on(&self, subject: String) -> BoxStream<'static, Result<RejectedEvent, ReadRejectionError>> {
-        let pass = Scan::new(self.rejected.clone(), subject, Content::HeadersOnly);
-        stream::try_unfold(pass, |mut pass| async move {
-            while let Some((message, sequence)) = pass.next().await.map_err(ReadRejectionError)? {
-                let stored_at = message.info().map_err(ReadRejectionError)?.published;
+        let scan = Scan::new(self.context.clone(), REJECTED, subject, Content::HeadersOnly);
+        stream::try_unfold(scan, |mut scan| async move {
+            while let Some(Delivered { message, sequence, time }) =
+                scan.next().await.map_err(ReadRejectionError)?
+            {
                 let (headers, payload) = (message.headers.clone(), message.payload.clone());
                 let headers = headers.unwrap_or_default();
-                if let Some(found) = RejectedEvent::read(&headers, payload, sequence, stored_at) {
-                    return Ok(Some((found, pass)));
+                if let Some(found) = RejectedEvent::read(&headers, payload, sequence, time) {
+                    return Ok(Some((found, scan)));
                 }
             }
             Ok(None)

@@ -19,7 +19,7 @@ use async_nats::jetstream::stream::RawMessageError;
 use bytes::Bytes;
 
 use crate::nats::record::{RecordError, Reported};
-use crate::nats::{Bucket, BucketSettings, Missing, Purpose, TopologyError, is_removal, leader_get, record};
+use crate::nats::{Bucket, BucketSettings, Missing, Purpose, TopologyError, is_removal, record};
 
 pub use state::{Mark, Revocation, UserName, UserNameError, UserState};
 pub use watch::{KnownState, UserNews, UserWatch};
@@ -103,9 +103,8 @@ impl Users {
 
     /// Reads the record from the leader, and the sequence that the next write must expect.
     async fn read(&self, name: &UserName) -> Result<(UserState, u64), UsersError> {
-        let subject = self.bucket.subject(&name.to_key());
         let failed = |source| UsersError::Read { name: name.clone(), source };
-        let entry = leader_get::last(&self.bucket.stream, &subject).await.map_err(failed)?;
+        let entry = self.bucket.last(&name.to_key()).await.map_err(failed)?;
         let Some(message) = entry else { return Ok(Default::default()) };
         let damaged = |source| UsersError::Damaged { name: name.clone(), key: name.to_key(), source };
         let state = parse(Some(&message.headers), &message.payload).map_err(damaged)?;

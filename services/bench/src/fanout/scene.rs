@@ -31,8 +31,6 @@ const STALLED_BUFFER: u32 = 1;
 /// How long the gateway is stopped at most.
 const HELD: Duration = Duration::from_millis(100);
 const POLL: Duration = Duration::from_micros(200);
-/// The interval of memory samples, until three are equal.
-const SETTLING: Duration = Duration::from_millis(700);
 
 /// The connections of a scene.
 #[derive(Debug, Clone, Copy)]
@@ -129,14 +127,7 @@ impl Scene {
 
     /// The gateway's memory in bytes, once it no longer changes.
     pub(crate) async fn memory(&self) -> Result<u64, Failure> {
-        let (mut last, mut same) = (0, 0);
-        while same < 3 {
-            tokio::time::sleep(SETTLING).await;
-            let now = crate::usage::anonymous(self.gateway.pid)?;
-            same = if now == last { same + 1 } else { 0 };
-            last = now;
-        }
-        Ok(last)
+        crate::usage::settled(self.gateway.pid).await
     }
 
     fn listen(&mut self, each: u64) -> Result<Hearing, Failure> {

@@ -89,7 +89,7 @@ impl Section {
         table.load_preset(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(std::iter::once("").chain(self.columns.iter().copied()));
         for row in &self.rows {
-            let values = row.values.iter().map(|value| value.map_or_else(String::new, readable));
+            let values = row.values.iter().map(|value| value.map_or_else(|| "–".to_owned(), readable));
             table.add_row(std::iter::once(row.name.clone()).chain(values));
         }
         for column in table.column_iter_mut().skip(1) {

@@ -239,26 +239,41 @@ impl ActiveConsumer {
         };
         let earlier = *earlier;
         let mut subscriptions = earlier.subscriptions;
+        let mut later_subscriptions = later.subscriptions;
         let same_epoch = earlier.position.epoch == later.position.epoch;
+        let is_further = if same_epoch {
+            earlier.position.sequence > later.position.sequence
+        } else {
+            earlier.is_acknowledged && !later.is_acknowledged
+        };
         if !same_epoch {
             // All that another epoch holds counts as newer than a subscription from before.
-            for edit in subscriptions.values_mut() {
-                if let Edit::Subscribe(subscription) = edit {
-                    subscription.since = 0;
-                }
-            }
+            forget_since(if is_further { &mut later_subscriptions } else { &mut subscriptions });
         }
-        subscriptions.extend(later.subscriptions);
-        let is_further = same_epoch && earlier.position.sequence > later.position.sequence;
+        subscriptions.extend(later_subscriptions);
         // An acknowledgement of a connection that does not know of a reset does not undo it.
+        let is_kept = earlier.resets > later.resets || (earlier.resets == later.resets && is_further);
         let (position, resets) =
-            if earlier.resets > later.resets || (earlier.resets == later.resets && is_further) {
-                (earlier.position, earlier.resets)
-            } else {
-                (later.position, later.resets)
-            };
+            if is_kept { (earlier.position, earlier.resets) } else { (later.position, later.resets) };
+        let is_acknowledged = if same_epoch {
+            earlier.is_acknowledged || later.is_acknowledged
+        } else if is_kept {
+            earlier.is_acknowledged
+        } else {
+            later.is_acknowledged
+        };
         let grants = if later.grants.is_empty() { earlier.grants } else { later.grants };
-        self.change = Some(Box::new(Change { position, resets, subscriptions, grants, ..later }));
+        let kept = Change { position, is_acknowledged, resets, subscriptions, grants, ..later };
+        self.change = Some(Box::new(kept));
+    }
+}
+
+/// Has all that the epoch of the position holds count as newer than these subscriptions.
+fn forget_since(edits: &mut BTreeMap<String, Edit>) {
+    for edit in edits.values_mut() {
+        if let Edit::Subscribe(subscription) = edit {
+            subscription.since = 0;
+        }
     }
 }
 

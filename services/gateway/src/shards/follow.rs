@@ -1,4 +1,4 @@
-//! The one ordered read of a shard's stream per gateway: into the replica, then to every worker.
+//! The one ordered read of a shard's stream per gateway: into the replica, then to the workers that have connections there.
 //!
 //! In this order, so that a connection that leaves the live path finds in the replica everything that its worker has
 //! received.
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::worker::command::ShardUpdate;
-use crate::worker::handle::Workers;
+use crate::worker::handle::ShardFeed;
 
 /// How often to look which envelopes the stream has removed.
 const UPKEEP: Duration = Duration::from_secs(1);
@@ -88,7 +88,7 @@ pub(super) async fn follow(
     mut follower: EnvelopeFollower,
     context: &Context,
     (number, replica): (ShardNumber, &Replica),
-    workers: &Workers,
+    feed: &ShardFeed,
     cancelled: &CancellationToken,
 ) {
     while let Some(followed) = cancelled.run_until_cancelled(follower.next()).await {
@@ -133,7 +133,7 @@ pub(super) async fn follow(
                 ShardUpdate::Restarted(epoch)
             }
         };
-        workers.update(number, &update).await;
+        feed.send(update).await;
     }
 }
 

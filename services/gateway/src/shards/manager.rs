@@ -147,7 +147,7 @@ impl ShardManager {
         for tenant in shards.lost.difference(unreadable) {
             let placement = all.get(tenant).cloned().unwrap_or_default();
             for shard in shards.open.values() {
-                shard.place(&self.workers, tenant, &placement).await;
+                shard.place(tenant, &placement).await;
             }
         }
         self.shards
@@ -173,7 +173,7 @@ impl ShardManager {
             && !shard.replica().holds(tenant)
             && current.since.is_none()
         {
-            shard.begin(&self.workers, tenant, current.place.generation, 0).await;
+            shard.begin(tenant, current.place.generation, 0).await;
         }
         self.shards.send_modify(|shards| _ = Arc::make_mut(shards).homes.insert(tenant.clone(), number));
         if home != number

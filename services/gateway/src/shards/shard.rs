@@ -15,18 +15,20 @@ use super::follow::{build, follow, upkeep};
 use crate::context::Context;
 use crate::error::StartError;
 use crate::worker::command::ShardUpdate;
-use crate::worker::handle::Workers;
+use crate::worker::handle::{ShardFeed, Workers};
 
 /// A shard that is served.
 #[derive(Clone)]
 pub(super) struct Shard {
     number: ShardNumber,
     replica: Arc<Replica>,
+    feed: ShardFeed,
 }
 
 /// A shard whose replica is loaded, and that is not served yet.
 pub(super) struct LoadingShard {
-    shard: Shard,
+    number: ShardNumber,
+    replica: Arc<Replica>,
     position: Position,
     follower: EnvelopeFollower,
 }
@@ -51,8 +53,7 @@ impl LoadingShard {
             Replica::new(topology, extent.epoch, generations, bounds, hot_tail_bytes, compressed_from);
         let position = build(&replica, extent, reach, hot_tail_bytes).await?;
         let follower = EnvelopeFollower::after(replica.topology(), position, Content::Whole).await?;
-        let shard = Shard { number, replica: Arc::new(replica) };
-        Ok(Self { shard, position, follower })
+        Ok(Self { number, replica: Arc::new(replica), position, follower })
     }
 
     /// Has the workers serve the shard. The future follows it until cancelled.
@@ -62,14 +63,15 @@ impl LoadingShard {
         workers: &Workers,
         cancelled: &CancellationToken,
     ) -> (Shard, impl Future<Output = ()> + use<>) {
-        let Self { shard, position, follower } = self;
-        workers.add_shard(shard.number, &shard.replica, position).await;
+        let Self { number, replica, position, follower } = self;
+        let feed = workers.add_shard(number, &replica, position).await;
+        let shard = Shard { number, replica, feed };
         let following = {
-            let (shard, context, workers) = (shard.clone(), Arc::clone(context), workers.clone());
+            let (shard, context) = (shard.clone(), Arc::clone(context));
             let cancelled = cancelled.clone();
             async move {
-                let Shard { number, replica } = &shard;
-                let following = follow(follower, &context, (*number, replica), &workers, &cancelled);
+                let Shard { number, replica, feed } = &shard;
+                let following = follow(follower, &context, (*number, replica), feed, &cancelled);
                 tokio::join!(following, upkeep(replica, context.clock, &cancelled));
             }
         };
@@ -88,26 +90,24 @@ impl Shard {
     }
 
     /// The placement of a tenant is known now, of which this shard knew only what the stream has said so far.
-    pub(super) async fn place(&self, workers: &Workers, tenant: &Tenant, placement: &Placement) {
+    pub(super) async fn place(&self, tenant: &Tenant, placement: &Placement) {
         let replica = &self.replica;
         let read = (replica.head(), replica.head());
         for stay in stays(self.number, replica.epoch(), read, placement) {
             match stay {
-                (generation, Some(since)) => self.begin(workers, tenant, generation, since).await,
+                (generation, Some(since)) => self.begin(tenant, generation, since).await,
                 (generation, None) => {
                     replica.leave(tenant, generation);
-                    let update = ShardUpdate::Left { tenant: tenant.clone(), generation };
-                    workers.update(self.number, &update).await;
+                    self.feed.send(ShardUpdate::Left { tenant: tenant.clone(), generation }).await;
                 }
             }
         }
     }
 
     /// A tenant's envelopes are in this shard in this generation, from this sequence on.
-    pub(super) async fn begin(&self, workers: &Workers, tenant: &Tenant, generation: u32, since: u64) {
+    pub(super) async fn begin(&self, tenant: &Tenant, generation: u32, since: u64) {
         self.replica.begin(tenant, generation, since);
-        let update = ShardUpdate::Began { tenant: tenant.clone(), generation, since };
-        workers.update(self.number, &update).await;
+        self.feed.send(ShardUpdate::Began { tenant: tenant.clone(), generation, since }).await;
     }
 }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidings_model::{Epoch, Position, ShardNumber, Tenant};
 use tidings_protocol::server::Form;
-use tidings_replica::{FramedEnvelope, Replica, ResumePoint};
+use tidings_replica::{Replica, ResumePoint};
 use tidings_session::Principal;
 use tidings_streams::connections::{Operation, Page, Search};
 use tidings_streams::consumers::Subscriptions;
 use tokio::sync::oneshot;
 
 use super::connection::Detached;
+use super::interest::{Envelopes, Interest};
 use crate::limits::ConnectionPermit;
 
 /// A command to a worker.
@@ -21,7 +22,7 @@ pub(super) enum Command {
     /// Serve a connection.
     Register(Box<NewConnection>),
     /// Serve tenants of another shard, whose replica has been read up to the position.
-    AddShard(ShardNumber, Arc<Replica>, Position),
+    AddShard(ShardNumber, Arc<Replica>, Position, Arc<Interest>),
     /// What is new in a shard.
     Update(ShardNumber, ShardUpdate),
     /// Send a page of the list of connections.
@@ -34,11 +35,12 @@ pub(super) enum Command {
     Close,
 }
 
-/// What is new in a shard; every worker receives it in the same order.
+/// What is new in a shard, in order. Every worker receives all of it, but of the envelopes only those at addresses at which
+/// it has connections.
 #[derive(Debug, Clone)]
 pub(crate) enum ShardUpdate {
     /// The next envelopes of the stream.
-    Envelopes(Arc<[Arc<FramedEnvelope>]>),
+    Envelopes(Envelopes),
     /// The tenant's envelopes are of this generation from here on.
     Began {
         tenant: Tenant,

@@ -88,6 +88,8 @@ pub(super) struct State {
     /// The client still has to be told that it has caught up.
     catching_up: bool,
     is_close_announced: bool,
+    /// How often sequences have begun anew, as those of another shard or of a recreated stream.
+    sequences_begun: u16,
     /// The generation of its tenant's envelopes in which it began.
     generation: u32,
     /// The last sequence that was put into the queue.
@@ -221,6 +223,7 @@ impl Connection {
             next_ping: start.first_ping,
             leaves_at: start.leaves_at,
             is_close_announced: false,
+            sequences_begun: 0,
             acknowledged: start.acknowledged.map(one_more),
             ack_requested: start.after,
             missed_after: u64::MAX,

@@ -59,6 +59,7 @@ impl Worker {
                 _ = tick.tick() => {
                     self.run_timers();
                     self.request_acks();
+                    self.release_addresses();
                     self.revalidate_users().await;
                     self.revalidate_catalogs().await;
                 }
@@ -78,10 +79,12 @@ impl Worker {
     async fn obey(self: &Rc<Self>, command: Command, intake: &mut Intake) {
         match command {
             Command::Register(new) => self.register(*new),
-            Command::AddShard(number, replica, position) => self.add_shard(number, replica, position),
+            Command::AddShard(number, replica, position, interest) => {
+                self.add_shard((number, replica), position, interest);
+            }
             Command::Update(shard, ShardUpdate::Envelopes(envelopes)) => {
-                let envelopes = intake.gather(shard, &envelopes);
-                self.fan_out(shard, &envelopes).await;
+                let (envelopes, updates) = intake.gather(shard, &envelopes);
+                self.fan_out((shard, updates), &envelopes).await;
             }
             Command::Update(shard, update) => self.update(shard, update),
             Command::MoveTenant { tenant, from, to, generation } => {

@@ -18,8 +18,12 @@ use super::connection::{Batch, BatchRun, Connection};
 use super::{FAIR_SHARE, ServedShard, Worker};
 
 impl Worker {
-    /// Delivers a shard's envelopes to the live connections.
-    pub(super) async fn fan_out(&self, shard: ShardNumber, envelopes: &[Arc<FramedEnvelope>]) {
+    /// Delivers a shard's envelopes, which came in so many updates, to the live connections.
+    pub(super) async fn fan_out(
+        &self,
+        (shard, updates): (ShardNumber, u64),
+        envelopes: &[Arc<FramedEnvelope>],
+    ) {
         let Some(shard) = self.shard(shard) else { return };
         // Kept for the next time: its room is that of the largest audience.
         let mut to_flush = self.to_flush.take();
@@ -39,6 +43,7 @@ impl Worker {
             to_flush.clear();
         }
         self.to_flush.replace(to_flush);
+        shard.progress.place().receive(updates);
     }
 }
 
@@ -59,7 +64,7 @@ fn offer_to_live(shard: &ServedShard, batch: &Rc<Batch>, to_flush: &mut Vec<Rc<C
         }
     }
     if let Some(last) = batch.envelopes().last() {
-        shard.progress.advance_to(last.sequence());
+        shard.progress.place().advance_to(last.sequence());
     }
 }
 
@@ -106,22 +111,23 @@ impl Intake {
         }
     }
 
-    /// These envelopes, with those of the same shard that have come behind them already.
+    /// These envelopes, with those of the same shard that have come behind them already, and how many updates they are.
     pub(super) fn gather(
         &mut self,
         shard: ShardNumber,
         envelopes: &[Arc<FramedEnvelope>],
-    ) -> Vec<Arc<FramedEnvelope>> {
-        let mut envelopes = envelopes.to_vec();
+    ) -> (Vec<Arc<FramedEnvelope>>, u64) {
+        let (mut envelopes, mut updates) = (envelopes.to_vec(), 1);
         while self.ahead.is_none() && envelopes.len() < Batch::MAX {
             match self.queue.try_recv() {
                 Ok(Command::Update(of, ShardUpdate::Envelopes(more))) if of == shard => {
                     envelopes.extend_from_slice(&more);
+                    updates += 1;
                 }
                 Ok(other) => self.ahead = Some(other),
                 Err(_) => break,
             }
         }
-        envelopes
+        (envelopes, updates)
     }
 }

@@ -1,9 +1,15 @@
 //! Connections follow their tenant to another shard.
 //!
-//! Each shard has sequences of its own, so a client's acknowledgements mean something else from the moment on in which its
-//! connection changes the shard. Therefore a connection is given nothing more until its client has acknowledged all that it
-//! was given; then its position is translated, and it continues behind it in the new shard, with the same guarantees as a
+//! A connection is given nothing more until its client has acknowledged all that it was given; then its position is
+//! translated, the client is told the new one, and only then comes what follows there, with the same guarantees as for a
 //! client that reconnects. A client that does not acknowledge in time is closed, and reconnects.
+//!
+//! Each shard has sequences of its own, and a client may acknowledge again what it has acknowledged before, so an
+//! acknowledgement of the shard before may arrive at any time. The invariant that keeps them apart: **on one connection,
+//! sequences only ascend.** Whatever a client may say of the shard before lies at or below the position at which it begins
+//! in the new one, and says nothing new there. Where the sequences of the new shard are lower, or something in between
+//! cannot be delivered, the connection of a client of `tidings.v1` is closed instead, and resumes when it reconnects. A
+//! plain client is asked, and answers once: it has no answer left to give when it has acknowledged everything.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -31,6 +37,7 @@ impl Worker {
         for connection in self.connections_of(from, Some(&tenant)) {
             begin_following(&connection);
         }
+        self.translated.replace(None);
         self.homes.borrow_mut().insert(tenant, to);
     }
 
@@ -62,13 +69,24 @@ impl Worker {
             tracing::debug!(%tenant, %position, "a client reconnects, as its position is not translated in time");
             return connection.state().leave(now);
         };
-        let begin = shard.progress.begin_at(&tenant, resume);
+        let (resume, generation) = shard.progress.begin_at(&tenant, resume);
+        tracing::debug!(%tenant, from = %position, to = %resume.after, connection = connection.id(), "resuming in the tenant's shard");
+        if !connection.may_follow_to(resume) {
+            let state = &mut *connection.state();
+            connection.announce_close(state, Duration::ZERO, (now, wall));
+            return state.leave(now);
+        }
         self.route(connection, &mut connection.state(), false);
-        connection.follow(Rc::clone(&shard.progress), begin, wall);
-        let state = &mut *connection.state();
-        self.route(connection, state, true);
-        if let Some(position) = state.acknowledged_position() {
-            self.context.consumers.acknowledge(&state.principal().consumer, position);
+        connection.follow(Rc::clone(&shard.progress), (resume, generation), wall);
+        {
+            let state = &mut *connection.state();
+            self.route(connection, state, true);
+            self.note_position(state);
+        }
+        // The tenant may have moved on while its position was translated.
+        let is_misplaced = is_misplaced(&connection.state());
+        if is_misplaced {
+            begin_following(connection);
         }
     }
 

@@ -19,6 +19,7 @@ use tokio::task::LocalSet;
 use super::Worker;
 use super::command::{Command, NewConnection, ShardUpdate};
 use super::connection::Readiness;
+use super::interest::{Interest, Owed};
 use crate::context::Context;
 use crate::error::{StartError, WorkerError, panicked};
 
@@ -35,6 +36,14 @@ pub(crate) struct Workers(Arc<[WorkerHandle]>);
 struct WorkerHandle {
     commands: mpsc::Sender<Command>,
     connections: Arc<AtomicUsize>,
+}
+
+/// Sends the workers what is new in a shard.
+#[derive(Clone)]
+pub(crate) struct ShardFeed {
+    number: ShardNumber,
+    workers: Workers,
+    interest: Arc<Interest>,
 }
 
 /// Receives how each worker ends.
@@ -73,13 +82,16 @@ impl Workers {
     }
 
     /// Has every worker serve a shard, whose replica has been read up to the position.
-    pub(crate) async fn add_shard(&self, number: ShardNumber, replica: &Arc<Replica>, position: Position) {
-        self.send_all(|| Command::AddShard(number, Arc::clone(replica), position)).await;
-    }
-
-    /// Sends every worker what is new in a shard.
-    pub(crate) async fn update(&self, number: ShardNumber, update: &ShardUpdate) {
-        self.send_all(|| Command::Update(number, update.clone())).await;
+    pub(crate) async fn add_shard(
+        &self,
+        number: ShardNumber,
+        replica: &Arc<Replica>,
+        position: Position,
+    ) -> ShardFeed {
+        let interest = Arc::new(Interest::new(self.0.len(), position.sequence));
+        let add = || Command::AddShard(number, Arc::clone(replica), position, Arc::clone(&interest));
+        self.send_all(add).await;
+        ShardFeed { number, workers: self.clone(), interest }
     }
 
     /// A tenant's envelopes have moved to another shard, in this generation; its connections follow.
@@ -122,6 +134,36 @@ impl Workers {
         for worker in self.0.iter() {
             // A worker that has ended serves no connection that could miss anything.
             worker.send(command()).await;
+        }
+    }
+}
+
+impl ShardFeed {
+    /// Sends the workers what is new: all of them, or those that have connections where it goes.
+    pub(crate) async fn send(&self, update: ShardUpdate) {
+        let interest = &*self.interest;
+        let owed = match &update {
+            ShardUpdate::Envelopes(envelopes) => {
+                for (owed, envelopes) in interest.route(envelopes) {
+                    self.deliver(owed, ShardUpdate::Envelopes(envelopes)).await;
+                }
+                return;
+            }
+            ShardUpdate::Began { since, .. } => interest.announce(|routed| routed.max(*since)),
+            ShardUpdate::Left { .. } => interest.announce(|routed| routed),
+            ShardUpdate::Restarted(_) => interest.announce(|_| 0),
+        };
+        for owed in owed {
+            self.deliver(owed, update.clone()).await;
+        }
+    }
+
+    async fn deliver(&self, owed: Owed<'_>, update: ShardUpdate) {
+        // A worker that has ended serves no connection that could miss anything.
+        if let Some(worker) = self.workers.0.get(owed.worker())
+            && worker.send(Command::Update(self.number, update)).await
+        {
+            owed.sent();
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Beginning: a shard that the worker is to serve, and a connection that has passed its handshake.
 
-use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,16 +15,20 @@ use tokio::time::Instant;
 use super::command::{NewConnection, ShardUpdate};
 use super::connection::{Connection, Socket, Start};
 use super::follow_tenant::{begin_following, is_misplaced};
-use super::routing_table::RoutingTable;
+use super::interest::Interest;
 use super::shard_progress::ShardProgress;
 use super::{ServedShard, Worker};
 
 impl Worker {
     /// Serves a shard's tenants from here on; the worker has everything up to `position`.
-    pub(super) fn add_shard(&self, number: ShardNumber, replica: Arc<Replica>, position: Position) {
-        let progress = Rc::new(ShardProgress::new(number, replica, position));
-        let shard = ServedShard { progress, routes: RefCell::new(RoutingTable::default()) };
-        self.shards.borrow_mut().insert(number, Rc::new(shard));
+    pub(super) fn add_shard(
+        &self,
+        (number, replica): (ShardNumber, Arc<Replica>),
+        position: Position,
+        interest: Arc<Interest>,
+    ) {
+        let progress = ShardProgress::new((number, replica), position, (interest, self.index));
+        self.shards.borrow_mut().insert(number, Rc::new(ServedShard::new(progress)));
     }
 
     /// Notes what is new in a shard, but for envelopes.
@@ -46,11 +49,13 @@ impl Worker {
                 });
                 let positions: Vec<_> = positions.collect();
                 shard.progress.restart(epoch);
+                let now = (Instant::now(), self.now());
                 for (connection, from) in connections.iter().zip(positions) {
-                    connection.restart(from, self.now());
+                    connection.restart(from, now);
                 }
             }
         }
+        shard.progress.place().receive(1);
     }
 
     /// Serves a client that has passed the handshake.
@@ -98,6 +103,8 @@ impl Worker {
         // The user may have been disabled since the handshake.
         self.close_if_blocked(&connection);
         connection.welcome(resume, self.now());
+        // It may have been translated from an earlier generation.
+        self.note_position(&connection.state());
         // The tenant may have moved since the handshake.
         let is_misplaced = is_misplaced(&connection.state());
         if is_misplaced {

@@ -40,9 +40,11 @@ impl Worker {
                     connection.skip_removed(floor, self.now());
                     Given::All
                 }
-                // The worker is about to receive the new generation, or the new life of the stream.
+                // The worker is about to receive the new generation, the new life of the stream, or what was routed before
+                // it was known to have the connection.
                 None | Some(Err(ReadError::Renewed)) => {
-                    tokio::time::sleep(RETRY).await;
+                    let shard = Rc::clone(connection.state().shard());
+                    let _ = tokio::time::timeout(RETRY, shard.place().advanced()).await;
                     continue;
                 }
             };

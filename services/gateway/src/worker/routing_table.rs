@@ -30,7 +30,7 @@ impl<C> Default for RoutingTable<C> {
 }
 
 impl<C> RoutingTable<C> {
-    /// Delivers to the connection what comes to the address and passes the filter.
+    /// Delivers to the connection what comes to the address and passes the filter. `true` if it is the first there.
     pub(super) fn open(
         &mut self,
         tenant: &Tenant,
@@ -38,13 +38,14 @@ impl<C> RoutingTable<C> {
         filter: &Filter,
         id: ConnectionId,
         connection: C,
-    ) {
+    ) -> bool {
         if !self.tenants.contains_key(tenant) {
             self.tenants.insert(tenant.clone(), HashMap::new());
         }
-        let Some(addresses) = self.tenants.get_mut(tenant) else { return };
+        let Some(addresses) = self.tenants.get_mut(tenant) else { return false };
         // Most addresses are one user's: no room for others that never come.
         let groups = addresses.entry(address.clone()).or_insert_with(|| Vec::with_capacity(1));
+        let is_first = groups.is_empty();
         let found = groups.binary_search_by(|group| group.filter.cmp(filter));
         let place = found.unwrap_or_else(|place| {
             groups.insert(place, Group { filter: filter.clone(), members: Vec::with_capacity(1) });
@@ -55,12 +56,19 @@ impl<C> RoutingTable<C> {
         {
             members.insert(place, (id, connection));
         }
+        is_first
     }
 
-    /// The opposite of [`RoutingTable::open`]; leaves nothing behind.
-    pub(super) fn close(&mut self, tenant: &Tenant, address: &Address, filter: &Filter, id: ConnectionId) {
-        let Some(addresses) = self.tenants.get_mut(tenant) else { return };
-        let Some(groups) = addresses.get_mut(address) else { return };
+    /// The opposite of [`RoutingTable::open`]; leaves nothing behind. `true` if it was the last there.
+    pub(super) fn close(
+        &mut self,
+        tenant: &Tenant,
+        address: &Address,
+        filter: &Filter,
+        id: ConnectionId,
+    ) -> bool {
+        let Some(addresses) = self.tenants.get_mut(tenant) else { return false };
+        let Some(groups) = addresses.get_mut(address) else { return false };
         if let Ok(place) = groups.binary_search_by(|group| group.filter.cmp(filter))
             && let Some(group) = groups.get_mut(place)
         {
@@ -71,9 +79,16 @@ impl<C> RoutingTable<C> {
                 groups.remove(place);
             }
         }
-        if groups.is_empty() {
+        let is_last = groups.is_empty();
+        if is_last {
             addresses.remove(address);
         }
+        is_last
+    }
+
+    /// Whether there is a connection at the address.
+    pub(super) fn is_open(&self, tenant: &Tenant, address: &Address) -> bool {
+        self.tenants.get(tenant).is_some_and(|addresses| addresses.contains_key(address))
     }
 
     /// The connections that may receive the envelope and want it.

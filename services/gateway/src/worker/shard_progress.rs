@@ -10,6 +10,9 @@ use tidings_model::{Epoch, Place, Position, ShardNumber, Tenant};
 use tidings_protocol::server::GapReason;
 use tidings_replica::{Gap, Generations, Replica, ResumePoint};
 
+use super::cursor::Cursor;
+use super::interest::Interest;
+
 /// One worker's progress in one shard.
 pub(crate) struct ShardProgress {
     shard: ShardNumber,
@@ -17,19 +20,22 @@ pub(crate) struct ShardProgress {
     /// Of the shard's tenants, as far as everything was delivered.
     generations: RefCell<Generations>,
     epoch: Cell<Epoch>,
-    /// Everything up to this sequence was offered to the live connections.
-    cursor: Cell<u64>,
+    cursor: Cursor,
 }
 
 impl ShardProgress {
-    /// The worker has everything up to `position`.
-    pub(crate) fn new(shard: ShardNumber, replica: Arc<Replica>, position: Position) -> Self {
+    /// The worker of this number has everything up to `position`.
+    pub(super) fn new(
+        (shard, replica): (ShardNumber, Arc<Replica>),
+        position: Position,
+        (interest, worker): (Arc<Interest>, usize),
+    ) -> Self {
         Self {
             shard,
             generations: RefCell::new(replica.generations()),
             replica,
             epoch: Cell::new(position.epoch),
-            cursor: Cell::new(position.sequence),
+            cursor: Cursor::new(interest, worker, position.sequence),
         }
     }
 
@@ -45,18 +51,20 @@ impl ShardProgress {
         self.epoch.get()
     }
 
+    /// Everything up to this sequence was offered to the live connections.
     pub(super) fn cursor(&self) -> u64 {
         self.cursor.get()
     }
 
-    pub(super) fn advance_to(&self, sequence: u64) {
-        self.cursor.set(sequence);
+    /// The worker's place, which the cursor is read from.
+    pub(super) fn place(&self) -> &Cursor {
+        &self.cursor
     }
 
     /// A generation of the tenant is the current one from this sequence on.
     pub(super) fn begin(&self, tenant: &Tenant, generation: u32, since: u64) {
         self.generations.borrow_mut().begin(tenant, generation, since);
-        self.cursor.set(self.cursor.get().max(since));
+        self.cursor.advance_to(since);
     }
 
     /// The tenant's envelopes are in another shard, in this generation.
@@ -67,7 +75,7 @@ impl ShardProgress {
     /// The stream was recreated.
     pub(super) fn restart(&self, epoch: Epoch) {
         self.epoch.set(epoch);
-        self.cursor.set(0);
+        self.cursor.restart();
         self.generations.borrow_mut().renew();
     }
 

@@ -6,7 +6,9 @@
 //! it was. If another projector has the lease, the engine ends the rebuild before its switch and drops what it has
 //! read; the new leader starts from the streams.
 
-use super::{Engine, RETRY};
+use tidings_streams::Retry;
+
+use super::Engine;
 
 impl Engine {
     /// Whether this projector leads and has taken over.
@@ -20,23 +22,27 @@ impl Engine {
         if term == self.term {
             return;
         }
-        self.stand_by();
+        self.stand_by().await;
         if term.is_none() {
             return;
         }
         self.term = term;
+        let mut retry = Retry::to("take over from the former leader");
         while let Err(error) = self.try_recover().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot take over yet; trying again");
-            tokio::time::sleep(RETRY).await;
+            retry.failed(&error);
+            retry.wait().await;
             if self.leadership.lease().term() != term {
                 return;
             }
         }
+        retry.succeeded();
         self.acknowledge_done().await;
     }
 
-    fn stand_by(&mut self) {
+    async fn stand_by(&mut self) {
         self.term = None;
+        // What is done is done, whoever leads; the new leader need not read it again.
+        self.reader.acknowledge().await;
         self.reader.stand_by();
         self.under_way.abandon();
         if let Some(job) = self.job.take() {

@@ -13,12 +13,8 @@ impl Engine {
     /// Applies the placements that were last read from the bucket.
     pub(super) async fn hear(&mut self) {
         let all = Arc::clone(&self.placements.borrow_and_update());
-        if let Err(error) = self.residents.update(&all).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "cannot update placements; trying again"
-            );
-        }
+        let updated = self.residents.update(&all).await;
+        self.note_update(&updated);
     }
 
     /// Starts a requested rebuild, advances it, and queues the notices at which tenants switch.
@@ -70,11 +66,8 @@ impl Engine {
 
     /// Ends a complete rebuild: held envelopes belong to the old generation, events read from now on to the new one.
     async fn switch(&mut self) {
-        if let Err(error) = self.holding.forget_purged().await {
-            return tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "cannot switch to the rebuilt envelopes yet; trying again"
-            );
+        if !self.has_forgotten_purged().await {
+            return;
         }
         let Some(job) = &mut self.job else { return };
         job.announce();
@@ -96,11 +89,14 @@ impl Engine {
         if self.job.as_ref().is_some_and(|job| job.tenant() == tenant) {
             self.job = None;
         }
-        if let Err(error) = self.residents.stored(tenant, place).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "cannot update placements; trying again"
-            );
+        let updated = self.residents.stored(tenant, place).await;
+        self.note_update(&updated);
+    }
+
+    fn note_update(&mut self, updated: &Result<(), PlacementError>) {
+        match updated {
+            Ok(()) => self.updating_placements.succeeded(),
+            Err(error) => self.updating_placements.failed(error),
         }
     }
 

@@ -4,17 +4,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tidings_streams::{EnvelopeWriter, WriteError, last_purge, remove_strays};
+use tidings_streams::{EnvelopeWriter, Retry, WriteError, last_purge, remove_strays};
 
 use super::refuse::refuse;
-use super::{Engine, RETRY, is_wanted};
+use super::{Engine, is_wanted};
 use crate::error::ProjectorError;
 use crate::write_queue::entry::{Cause, Item};
 
 impl Engine {
     /// Recovers from a failed publication: reads what the stream holds and sends the rest again.
     pub(super) async fn recover(&mut self, error: WriteError) {
-        self.tell_interruption(&error).await;
+        self.log_interruption(&error).await;
         match error {
             WriteError::LostPlace => self.remove_strays().await,
             WriteError::Refused(_) => {
@@ -27,18 +27,18 @@ impl Engine {
             // leader, cannot be stored a moment later either.
             WriteError::Unconfirmed | WriteError::Unavailable(_) => {
                 self.under_way.abandon();
-                tokio::time::sleep(RETRY).await;
+                self.writing.wait().await;
             }
         }
         while let Err(error) = self.try_recover().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot recover yet; trying again");
-            tokio::time::sleep(RETRY).await;
+            self.writing.failed(&error);
+            self.writing.wait().await;
         }
         self.acknowledge_done().await;
     }
 
-    /// Logs why writing is interrupted. An interruption by a purge is normal.
-    async fn tell_interruption(&mut self, error: &WriteError) {
+    /// Logs why writing is interrupted, once until something is written again. An interruption by a purge is normal.
+    async fn log_interruption(&mut self, error: &WriteError) {
         let purge = match error {
             WriteError::LostPlace => last_purge(&self.topology, None).await.ok().flatten(),
             _ => None,
@@ -47,12 +47,7 @@ impl Engine {
             Some((sequence, _)) if sequence > self.stored_last => {
                 tracing::info!(sequence, "going on behind the notice of a purge");
             }
-            _ => {
-                tracing::warn!(
-                    error = error as &dyn std::error::Error,
-                    "writing was interrupted; recovering"
-                );
-            }
+            _ => self.writing.failed(error),
         }
     }
 
@@ -66,10 +61,12 @@ impl Engine {
             "another program publishes to stream ENVELOPES; envelopes that were stored out of order are removed and \
              written again"
         );
+        let mut retry = Retry::to("remove envelopes that are out of order");
         while let Err(error) = remove_strays(&self.topology, &strays).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot remove them yet; trying again");
-            tokio::time::sleep(RETRY).await;
+            retry.failed(&error);
+            retry.wait().await;
         }
+        retry.succeeded();
         // The stream still knows their message ids.
         self.attempt = Some(self.next_attempt());
     }

@@ -12,8 +12,9 @@ use tidings_model::{
 };
 use tidings_streams::{
     CopyError, DiscardError, EnvelopeCopies, EventHistory, ExtentError, HistoryError, Lease, PlacementError,
-    QueryError, Topology, TopologyError, all_purges, discard_address, discard_generation, end_of_events,
-    first_event, first_of_generation, is_done_before, last_event, last_of_generation, next_event,
+    QueryError, Retry, Topology, TopologyError, all_purges, discard_address, discard_generation,
+    end_of_events, first_event, first_of_generation, is_done_before, last_event, last_of_generation,
+    next_event,
 };
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
@@ -23,8 +24,8 @@ use super::Made;
 use crate::dedup::Dedup;
 use crate::placements::is_same;
 
-/// How long to wait before NATS is asked again.
-const RETRY: Duration = Duration::from_millis(250);
+/// How often it is checked whether live projecting has passed the cut.
+const LOOK: Duration = Duration::from_millis(250);
 /// How often progress is reported.
 const REPORT: Duration = Duration::from_secs(1);
 
@@ -54,6 +55,7 @@ pub(crate) struct Maker {
     from: Place,
     rebuild: Rebuild,
     made: mpsc::Sender<Made>,
+    retry: Retry,
     /// The last envelope that was stored or handed out.
     after: Option<OriginOrder>,
 }
@@ -75,7 +77,8 @@ impl Maker {
         made: mpsc::Sender<Made>,
     ) -> Self {
         let (tenant, rebuild) = (tenant.clone(), rebuild.clone());
-        Self { workshop: workshop.clone(), tenant, from, rebuild, made, after: None }
+        let retry = Retry::to(format!("rebuild the envelopes of tenant {tenant}"));
+        Self { workshop: workshop.clone(), tenant, from, rebuild, made, retry, after: None }
     }
 
     /// Produces envelopes as long as the receiver lives, and reports its progress. Waits during faults.
@@ -84,7 +87,7 @@ impl Maker {
             match self.prepare().await {
                 Ok(ground) => break ground,
                 Err(MakeError::Gone) => return,
-                Err(error) => self.wait(&error).await,
+                Err(error) => self.pause(&error).await,
             }
         };
         let report = report(self.workshop.clone(), self.tenant.clone(), self.rebuild.clone(), progress);
@@ -93,13 +96,13 @@ impl Maker {
                 if self.made.is_closed() {
                     return;
                 }
-                self.wait(&error).await;
+                self.pause(&error).await;
             }
             while let Err(error) = self.project(&ground).await {
                 if self.made.is_closed() {
                     return;
                 }
-                self.wait(&error).await;
+                self.pause(&error).await;
             }
         };
         tokio::select! {
@@ -108,13 +111,9 @@ impl Maker {
         }
     }
 
-    async fn wait(&self, error: &MakeError) {
-        tracing::warn!(
-            error = error as &dyn std::error::Error,
-            tenant = %self.tenant,
-            "the rebuild was interrupted; trying again"
-        );
-        tokio::time::sleep(RETRY).await;
+    async fn pause(&mut self, error: &MakeError) {
+        self.retry.failed(error);
+        self.retry.wait().await;
     }
 
     /// Determines what is stored, and removes what must not be there.
@@ -191,7 +190,7 @@ impl Maker {
         let from = topology.on(self.from.shard).await?;
         let consumer = self.from.shard.name(&self.workshop.consumer);
         while !is_done_before(&topology, &consumer, ground.cut).await? {
-            tokio::time::sleep(RETRY).await;
+            tokio::time::sleep(LOOK).await;
         }
         let first = first_of_generation(&from, &self.tenant, self.from.generation).await?;
         if first.is_none_or(|(_, origin)| origin.event.is_at_or_behind(ground.cut)) {
@@ -298,7 +297,8 @@ impl Maker {
         envelopes
     }
 
-    async fn hand_out(&self, made: Made) -> Result<(), MakeError> {
+    async fn hand_out(&mut self, made: Made) -> Result<(), MakeError> {
+        self.retry.succeeded();
         self.made.send(made).await.map_err(|_| MakeError::Gone)
     }
 }

@@ -1,7 +1,9 @@
 //! Events become envelopes in their order, once each.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use harness::{BOUND, eventually};
 use serde_json::json;
 use tidings_projector::{ProjectorError, Settings};
@@ -17,6 +19,38 @@ async fn envelopes_lie_in_the_order_of_their_events() {
     scene.until_last_note_is(1500).await;
     scene.holds(1..=1500).await;
     scene.until_all_done().await;
+    projector.stop().await;
+}
+
+/// An acknowledgement costs nats-server as much as an event does.
+#[tokio::test]
+async fn one_acknowledgement_covers_many_events() {
+    let scene = Scene::new().await;
+    let acknowledged = AtomicU64::new(0);
+    let client = scene.nats.client().await;
+    let mut acknowledgements = client.subscribe("$JS.ACK.EVENTS.projector.>").await.unwrap();
+    client.flush().await.unwrap();
+    let count = async {
+        while acknowledgements.next().await.is_some() {
+            acknowledged.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let projector = scene.projector().await;
+    let project = async {
+        for n in 1..=1_000 {
+            scene.publish_notes(n..=n).await;
+        }
+        scene.until_last_note_is(1_000).await;
+        // The last one comes by itself, and not only when the projector ends.
+        scene.until_all_done().await;
+    };
+    tokio::select! {
+        () = project => {}
+        () = count => {}
+    }
+    let acknowledged = acknowledged.into_inner();
+    assert!((1..500).contains(&acknowledged), "{acknowledged} acknowledgements of 1000 events");
+    scene.holds(1..=1_000).await;
     projector.stop().await;
 }
 

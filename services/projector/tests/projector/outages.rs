@@ -6,6 +6,7 @@ use harness::BOUND;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
+use crate::process::Process;
 use crate::support::{Scene, Stored, Task};
 
 /// A note that is rejected: it has no user.
@@ -77,6 +78,33 @@ async fn a_full_stream_of_rejections_is_waited_out() {
     }
     full.make_room(&scene).await;
     all_is_well(&scene, projector, stored, 10, 2).await;
+}
+
+/// However many attempts it takes.
+#[tokio::test]
+async fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
+    let scene = Scene::new().await;
+    let projector = Process::start(&scene);
+    publish_bad_note(&scene).await;
+    scene.publish_notes(1..=100).await;
+    scene.until_all_done().await;
+    for (stream, subject, action) in
+        [("REJECTED", "rejected.>", "keep a rejected event"), ("ENVELOPES", "fences.>", "write envelopes")]
+    {
+        let full = Full::make(&scene, stream).await;
+        let mut attempts = scene.nats.client().await.subscribe(subject).await.unwrap();
+        publish_bad_note(&scene).await;
+        scene.publish_notes(101..=110).await;
+        for _ in 0..4 {
+            tokio::time::timeout(BOUND, attempts.next()).await.unwrap().unwrap();
+        }
+        full.make_room(&scene).await;
+        projector.until_it_says(&format!("can {action} again")).await;
+        scene.until_all_done().await;
+        let (begins, ends) = (format!("cannot {action} now"), format!("can {action} again"));
+        assert_eq!((projector.says(&begins), projector.says(&ends)), (1, 1), "{action}");
+    }
+    projector.kill().await;
 }
 
 /// A stream that accepts no more messages.

@@ -88,6 +88,9 @@ impl ConsumerState {
 pub struct Change {
     /// The acknowledged position, in the current epoch of the stream.
     pub position: Position,
+    /// Whether the client has acknowledged the position just now. Otherwise it may be of a stream, or a generation, that the
+    /// consumer has left meanwhile, and counts only in the epoch of the stored position.
+    pub is_acknowledged: bool,
     /// The [`ConsumerState::resets`] on which the change is based.
     pub resets: u32,
     /// Subscribed and unsubscribed topics since the last save.
@@ -119,11 +122,12 @@ pub enum Presence {
 }
 
 impl Change {
-    /// A change of the presence and the position only.
+    /// A change of the presence and the position only; the client has acknowledged that.
     #[must_use]
     pub fn new(position: Position, presence: Presence, seen_at: u64) -> Self {
         Self {
             position,
+            is_acknowledged: true,
             resets: 0,
             subscriptions: BTreeMap::new(),
             presence,
@@ -143,8 +147,10 @@ impl Change {
             connected: None,
             resets: self.resets,
         });
-        state.enter_epoch(self.position);
-        if state.resets == self.resets {
+        if self.is_acknowledged {
+            state.enter_epoch(self.position);
+        }
+        if state.resets == self.resets && state.position.epoch == self.position.epoch {
             state.position.sequence = state.position.sequence.max(self.position.sequence);
         }
         if !self.grants.is_empty() {

@@ -1,7 +1,6 @@
 //! Reads `ENVELOPES` for a gateway: one ordered read for all of its clients.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use tidings_model::{Address, EnvelopeSubject, Epoch, Place, Position, Tenant};
 use time::OffsetDateTime;
@@ -12,9 +11,6 @@ use super::stored_envelope::StoredEnvelope;
 use crate::nats::fences::{Row, is_fence};
 use crate::nats::{Content, Delivered, OrderedReader, Read, RepeatedFault, Selection};
 use crate::topology::{ENVELOPES, Topology};
-
-/// How long to wait for messages that NATS reported as pending.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Reads the envelopes from a position on.
 pub struct EnvelopeFollower {
@@ -96,7 +92,7 @@ impl EnvelopeFollower {
         subjects: Vec<String>,
     ) -> Result<Self, FollowError> {
         let stream = topology.shard().name(ENVELOPES);
-        let selection = Selection { stream, subjects, content, fences: Some(topology.shard()), since: None };
+        let selection = Selection::new(stream, subjects, content).fenced(topology.shard());
         let reader = OrderedReader::open(topology.context.clone(), selection, position).await;
         Ok(Self {
             reader: reader.map_err(FollowError)?,
@@ -128,7 +124,8 @@ impl EnvelopeFollower {
             if let Some(followed) = self.ready.pop_front() {
                 return followed;
             }
-            self.read().await;
+            let read = self.reader.read().await;
+            self.take_all(read);
         }
     }
 
@@ -138,19 +135,15 @@ impl EnvelopeFollower {
             if let Some(followed) = self.ready.pop_front() {
                 return Ok(Some(followed));
             }
-            if self.reader.pending() == 0 && !self.reader.has_news() {
-                return Ok(None);
-            }
-            if tokio::time::timeout(PATIENCE, self.read()).await.is_err() {
-                // What was pending may have been removed meanwhile; a new consumer reports the current state.
-                self.reader.reopen().await.map_err(FollowError)?;
+            match self.reader.read_pending().await.map_err(FollowError)? {
+                Some(read) => self.take_all(read),
+                None => return Ok(None),
             }
         }
     }
 
-    /// Reads available messages into `ready`.
-    async fn read(&mut self) {
-        match self.reader.read().await {
+    fn take_all(&mut self, read: Read) {
+        match read {
             Read::Messages(messages) => messages.into_iter().for_each(|delivered| self.take(&delivered)),
             Read::Renewed(epoch) => self.ready.push_back(Followed::Renewed(epoch)),
         }

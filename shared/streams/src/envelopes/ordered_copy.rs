@@ -17,9 +17,6 @@ use super::stored_envelope::StoredEnvelope;
 use crate::nats::{Content, Delivered, OrderedReader, Read, Selection};
 use crate::topology::{ENVELOPES, ExtentError, Topology};
 
-/// How long to wait for messages that NATS reported as pending.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 /// Reads the durable and latest envelopes of a generation that exist when the reading begins.
 pub struct EnvelopeCopies {
     topology: Topology,
@@ -53,15 +50,10 @@ impl EnvelopeCopies {
         let place = Place { shard: topology.shard(), generation };
         let extent = topology.extent().await?;
         let open = async |content| {
-            let selection = Selection {
-                stream: topology.shard().name(ENVELOPES),
-                subjects: [Class::Durable, Class::Latest]
-                    .map(|class| EnvelopeSubject::of_class(tenant, class, place))
-                    .into(),
-                content,
-                fences: Some(topology.shard()),
-                since: None,
-            };
+            let subjects = [Class::Durable, Class::Latest];
+            let subjects = subjects.map(|class| EnvelopeSubject::of_class(tenant, class, place)).into();
+            let stream = topology.shard().name(ENVELOPES);
+            let selection = Selection::new(stream, subjects, content).fenced(topology.shard());
             let start = Position { epoch: extent.epoch, sequence: 0 };
             let reader = OrderedReader::open(topology.context.clone(), selection, start).await;
             Ok::<_, CopyError>(Scan {
@@ -140,14 +132,13 @@ struct Scan {
 impl Scan {
     async fn next(&mut self) -> Result<Option<Copy>, CopyError> {
         while self.ready.is_empty() {
-            if self.reader.position().sequence >= self.last || self.reader.pending() == 0 {
+            if self.reader.position().sequence >= self.last {
                 return Ok(None);
             }
-            match tokio::time::timeout(PATIENCE, self.reader.read()).await {
-                Ok(Read::Messages(messages)) => self.take(&messages),
-                Ok(Read::Renewed(_)) => return Err(CopyError::Renewed),
-                // What was pending may have been removed meanwhile; a new consumer reports the current state.
-                Err(_) => self.reader.reopen().await.map_err(CopyError::Read)?,
+            match self.reader.read_pending().await.map_err(CopyError::Read)? {
+                Some(Read::Messages(messages)) => self.take(&messages),
+                Some(Read::Renewed(_)) => return Err(CopyError::Renewed),
+                None => return Ok(None),
             }
         }
         Ok(self.ready.pop_front())

@@ -32,13 +32,8 @@ impl EventHistory {
         let lives = topology.lives().await.map_err(HistoryError)?;
         let after = after.filter(|after| lives.knows(epoch, after.epoch));
         let after = Position { epoch, sequence: after.map_or(0, |after| after.sequence) };
-        let selection = Selection {
-            stream: EVENTS.to_owned(),
-            subjects: vec![format!("events.{tenant}.>")],
-            content: Content::Whole,
-            fences: None,
-            since,
-        };
+        let subjects = vec![format!("events.{tenant}.>")];
+        let selection = Selection::new(EVENTS.to_owned(), subjects, Content::Whole).since(since);
         let reader = OrderedReader::open(topology.context.clone(), selection, after).await;
         Ok(Self { reader: reader.map_err(HistoryError)?, lives, ready: VecDeque::new() })
     }

@@ -9,6 +9,11 @@
 //! As events are returned in order and completed in order, an acknowledgement covers all events before its own
 //! (`AckPolicy::All`): one is sent for many. That also holds while another projector takes over: an event that is done
 //! here is done, whichever projector it was delivered to.
+//!
+//! Acknowledgements only save work: a projector finds its place by what it has written. A projector that was killed
+//! leaves at most [`MANY`] events, or those of [`SPAN`], that are done and not acknowledged; its successor reads them
+//! again and finds that they are done. So an acknowledgement is sent when many are owed, when nothing else is to do, and
+//! otherwise a few times a second, well before the server would deliver the events again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +25,10 @@ use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use tidings_model::{Epoch, Position, RawEvent};
+use tokio::time::Instant;
 
 use super::stored_event::raw_event;
-use crate::nats::{Backoff, Outage, epoch_of};
+use crate::nats::{Retry, epoch_of};
 use crate::topology::Topology;
 use crate::topology::lives::{Known, Lives};
 
@@ -34,6 +40,11 @@ pub use self::consumer::ReaderError;
 
 use self::consumer::{acknowledged, open_consumer};
 use self::found::Found;
+
+/// How many events are done before an acknowledgement is sent at once.
+const MANY: u64 = 256;
+/// How long an acknowledgement may wait while events keep coming.
+const SPAN: Duration = Duration::from_millis(250);
 
 /// How far the reader may run ahead of its caller.
 #[derive(Debug, Clone, Copy)]
@@ -64,11 +75,14 @@ pub struct EventReader {
     held: Option<ReadEvent>,
     /// The newest event that is done and not yet acknowledged.
     unacknowledged: Option<Acker>,
+    /// The last event that this reader has acknowledged, and when.
+    acknowledged: (u64, Instant),
+    /// What was done at the last call of [`EventReader::acknowledge_rest`].
+    done_before: u64,
     /// A request whose answer is needed before anything else. It is stored here, so that a caller that drops
     /// [`EventReader::next`] repeatedly does not restart it each time.
     asked: Option<BoxFuture<'static, Answer>>,
-    backoff: Backoff,
-    outage: Outage,
+    retry: Retry,
 }
 
 /// The answer of NATS to a request of the reader.
@@ -110,9 +124,10 @@ impl EventReader {
             done: floor,
             held: None,
             unacknowledged: None,
+            acknowledged: (floor, Instant::now()),
+            done_before: floor,
             asked: None,
-            backoff: Backoff::new(),
-            outage: Outage::new("durable consumer of EVENTS"),
+            retry: Retry::to("read stream EVENTS"),
         })
     }
 
@@ -138,7 +153,7 @@ impl EventReader {
         acknowledged(&self.stream, &self.name).await
     }
 
-    /// Marks this event and all before it as done; [`EventReader::acknowledge`] sends that to NATS.
+    /// Marks this event and all before it as done; [`EventReader::acknowledge_many`] and the like send that to NATS.
     pub fn done(&mut self, read: ReadEvent) {
         let position = read.event.position;
         // Sequences of this epoch do not acknowledge events of an earlier one.
@@ -153,9 +168,26 @@ impl EventReader {
         (self.deliveries, self.asked) = (None, None);
     }
 
+    /// Acknowledges what is done if that is much. Call it whenever events are done.
+    pub async fn acknowledge_many(&mut self) {
+        if self.done.saturating_sub(self.acknowledged.0) >= MANY {
+            self.acknowledge().await;
+        }
+    }
+
+    /// Acknowledges what is done if nothing was done since the last call, or if it has waited long enough. Call it a few
+    /// times in [`SPAN`].
+    pub async fn acknowledge_rest(&mut self) {
+        let is_idle = std::mem::replace(&mut self.done_before, self.done) == self.done;
+        if is_idle || self.acknowledged.1.elapsed() >= SPAN {
+            self.acknowledge().await;
+        }
+    }
+
     /// Acknowledges what is done. A lost acknowledgement costs redeliveries, which are detected.
     pub async fn acknowledge(&mut self) {
         let Some(acker) = self.unacknowledged.take() else { return };
+        self.acknowledged = (self.done, Instant::now());
         if let Err(error) = acker.ack().await {
             tracing::warn!(%error, through = self.done, "could not acknowledge events; they will be delivered again");
         }
@@ -179,7 +211,7 @@ impl EventReader {
             self.asked = None;
             return self.answered(answer);
         }
-        self.backoff.wait().await;
+        self.retry.wait().await;
         if self.held.is_none() {
             if self.deliveries.is_none() {
                 self.ask_to_open();
@@ -236,7 +268,7 @@ impl EventReader {
             }
             Answer::Acknowledged(Ok(floor)) => self.pass_over(floor),
             Answer::Missing(Ok(found)) => {
-                self.recovered();
+                self.retry.succeeded();
                 let waiting = self.held.as_ref()?.event.position.sequence;
                 let Some(message) = found.filter(|message| message.sequence < waiting) else {
                     return if waiting > self.cursor { self.hand_out_held() } else { None };
@@ -251,7 +283,7 @@ impl EventReader {
             Answer::Acknowledged(Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot skip what others have done");
             }
-            Answer::Opened(Err(error)) | Answer::Missing(Err(error)) => self.failed(&error),
+            Answer::Opened(Err(error)) | Answer::Missing(Err(error)) => self.retry.failed(&error),
         }
         None
     }
@@ -292,7 +324,7 @@ impl EventReader {
     async fn next_delivery(&mut self) -> Option<ReadEvent> {
         match self.deliveries.as_mut()?.next().await {
             Some(Ok(message)) => {
-                self.recovered();
+                self.retry.succeeded();
                 self.delivered(message)
             }
             Some(Err(error)) if error.kind() == pull::MessagesErrorKind::MissingHeartbeat => {
@@ -313,7 +345,7 @@ impl EventReader {
 
     fn close(&mut self) {
         self.deliveries = None;
-        self.backoff.failed();
+        self.retry.interrupted();
     }
 
     fn delivered(&self, message: jetstream::Message) -> Option<ReadEvent> {
@@ -329,15 +361,5 @@ impl EventReader {
         let event =
             raw_event(&message.subject, message.headers.as_ref(), message.payload, position, stored_at);
         Some(ReadEvent { event, acker: Some(acker) })
-    }
-
-    fn failed(&mut self, error: &(dyn std::error::Error + 'static)) {
-        self.outage.begin(error, Duration::ZERO);
-        self.backoff.failed();
-    }
-
-    fn recovered(&mut self) {
-        self.outage.end();
-        self.backoff.succeeded();
     }
 }

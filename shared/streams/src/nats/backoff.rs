@@ -27,7 +27,8 @@ pub fn may_pass(error: &(dyn Error + 'static)) -> bool {
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// Pauses that double from 50 ms to 2 s until a request succeeds.
+/// Pauses that double from 50 ms to 2 s until a request succeeds. Each is shortened by up to a half at random, so that
+/// processes that lost the same server do not all ask it at once.
 ///
 /// The end of a pause is fixed when it begins, so that a cancelled and repeated wait does not take longer.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Backoff {
 
     /// Begins a pause.
     pub fn failed(&mut self) {
-        self.until = Some(Instant::now() + self.pause);
+        self.until = Some(Instant::now() + self.pause.mul_f64(1.0 - fastrand::f64() / 2.0));
         self.pause = (self.pause * 2).min(LONGEST);
     }
 
@@ -66,5 +67,40 @@ impl Backoff {
 impl Default for Backoff {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_double_and_differ() {
+        let mut firsts = Vec::new();
+        for _ in 0..50 {
+            let mut backoff = Backoff::new();
+            let mut bound = FIRST;
+            for attempt in 0..9 {
+                let began = Instant::now();
+                backoff.failed();
+                backoff.wait().await;
+                let pause = began.elapsed();
+                // Tokio's timers count whole milliseconds.
+                assert!(
+                    pause >= bound / 2 && pause <= bound + Duration::from_millis(1),
+                    "{attempt}: {pause:?}"
+                );
+                if attempt == 8 {
+                    firsts.push(pause);
+                }
+                bound = (bound * 2).min(LONGEST);
+            }
+            backoff.succeeded();
+            let began = Instant::now();
+            backoff.wait().await;
+            assert_eq!(began.elapsed(), Duration::ZERO);
+        }
+        firsts.dedup();
+        assert!(firsts.len() > 1, "all pauses are alike");
     }
 }

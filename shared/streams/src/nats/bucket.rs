@@ -5,7 +5,10 @@
 
 use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_TTL};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{
+    Config, DiscardPolicy, RawMessageError, RetentionPolicy, StorageType, Stream,
+};
 use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
@@ -13,11 +16,14 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ensure;
+use super::{Content, Scan, ensure, leader_get};
 use super::{Missing, TopologyError};
 
 /// The default of JetStream.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+
+/// The prefix of the names of buckets' streams (NATS ADR-8).
+const STREAM_PREFIX: &str = "KV_";
 
 /// Marks an entry as removed (NATS ADR-8).
 const OPERATION: &str = "KV-Operation";
@@ -49,7 +55,7 @@ impl Purpose {
     /// The configuration of the stream of the bucket, which keeps the newest value of each key.
     pub(crate) fn config(self, settings: BucketSettings) -> Config {
         Config {
-            name: format!("KV_{}", self.name),
+            name: format!("{STREAM_PREFIX}{}", self.name),
             description: Some(self.description.to_owned()),
             subjects: vec![format!("{}>", self.prefix())],
             retention: RetentionPolicy::Limits,
@@ -72,7 +78,7 @@ impl Purpose {
 /// A bucket that exists and was checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Bucket {
-    pub(crate) context: Context,
+    context: Context,
     pub(crate) stream: Arc<Stream>,
     /// The expected configuration.
     config: Arc<Config>,
@@ -102,6 +108,30 @@ impl Bucket {
     /// Recreates the bucket if it has disappeared. Returns whether it had.
     pub(crate) async fn restore(&self) -> Result<bool, TopologyError> {
         ensure::restore(&self.context, &self.config).await
+    }
+
+    pub(super) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The name of the bucket.
+    pub(super) fn name(&self) -> &str {
+        self.config.name.strip_prefix(STREAM_PREFIX).unwrap_or(&self.config.name)
+    }
+
+    /// The name of its stream.
+    pub(super) fn stream_name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// The last message of the key, from the stream's leader: an entry or a removal marker.
+    pub(crate) async fn last(&self, key: &str) -> Result<Option<StreamMessage>, RawMessageError> {
+        leader_get::last(&self.stream, &self.subject(key)).await
+    }
+
+    /// Scans the entries with these keys, which may have wildcards.
+    pub(crate) fn scan(&self, keys: &str) -> Scan {
+        Scan::new(self.context.clone(), self.stream_name(), self.subject(keys), Content::Whole)
     }
 
     /// The subject of the key in the stream; wildcards stay wildcards.

@@ -1,10 +1,12 @@
 //! Reads a stream, or some of its subjects, in order.
 //!
 //! It is a plain ephemeral pull consumer without acknowledgements. After every fault the reader creates a new consumer
-//! at the next sequence, so nothing is skipped or repeated, whatever happens to the consumer. The client library's own
-//! ordered consumer does the same, but was measured to resume 15 s after a server's restart; with the heartbeat used
-//! here it takes about one second.
+//! at the next sequence, so nothing is skipped or repeated, whatever happens to the consumer. A new connection counts as
+//! a fault: a delivery may have been lost with the former one, and no other may follow that shows it. The client
+//! library's own ordered consumer does the same, but was measured to resume 15 s after a server's restart; with the
+//! heartbeat used here it takes about one second.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
@@ -14,8 +16,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream::ReadyChunks;
 use tidings_model::{Epoch, Position, ShardNumber};
 use time::OffsetDateTime;
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
-use super::{Backoff, SKEW, epoch_of, fences, reaching};
+use super::{Retry, SKEW, epoch_of, fences, reaching};
 
 /// How many messages are requested at a time, and returned at most.
 const BATCH: usize = 512;
@@ -23,6 +26,13 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 const PULL_EXPIRY: Duration = Duration::from_secs(5);
 /// The server removes a consumer whose reader is gone.
 const INACTIVE: Duration = Duration::from_secs(30);
+
+/// How often the reader checks whether the client has reconnected.
+const GLANCE: Duration = Duration::from_millis(250);
+/// How long to wait for messages that NATS reported as pending.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often in a row no pending message may come before a read of what is pending fails.
+const MOST_SILENCES: u32 = 10;
 
 /// The log text after a rollback.
 const ROLLED_BACK: &str = "the stream was rolled back to an older state; reading it from its beginning";
@@ -40,14 +50,29 @@ pub enum Content {
 #[derive(Debug, Clone)]
 pub(crate) struct Selection {
     /// The name of the stream.
-    pub(crate) stream: String,
+    stream: String,
     /// The subjects to read; all if empty.
-    pub(crate) subjects: Vec<String>,
-    pub(crate) content: Content,
-    /// The shard whose fences may take the place of messages, if the stream is one of envelopes.
-    pub(crate) fences: Option<ShardNumber>,
+    subjects: Vec<String>,
+    content: Content,
+    fences: Option<ShardNumber>,
+    since: Option<OffsetDateTime>,
+}
+
+impl Selection {
+    /// The messages on these subjects of a stream; on all of them, if there are none.
+    pub(crate) fn new(stream: String, subjects: Vec<String>, content: Content) -> Self {
+        Self { stream, subjects, content, fences: None, since: None }
+    }
+
+    /// Regards that fences of this shard may take the place of messages.
+    pub(crate) fn fenced(self, shard: ShardNumber) -> Self {
+        Self { fences: Some(shard), ..self }
+    }
+
     /// Skips messages that were stored before this time, as long as nothing was read.
-    pub(crate) since: Option<OffsetDateTime>,
+    pub(crate) fn since(self, since: Option<OffsetDateTime>) -> Self {
+        Self { since, ..self }
+    }
 }
 
 /// Reads a stream from a position on.
@@ -59,17 +84,26 @@ pub(crate) struct OrderedReader {
     last: u64,
     /// The consumer's own count, by which a lost delivery is detected.
     delivered: u64,
+    /// The consumer's count that the server reported when it was asked last.
+    inquired: u64,
     /// How many messages followed the last one that was read, at the time when NATS sent it.
     pending: u64,
     /// `None` after a fault, until the consumer is recreated.
-    deliveries: Option<ReadyChunks<pull::Stream>>,
+    deliveries: Option<Deliveries>,
+    /// How many times the client had connected before the consumer was created.
+    connects: u64,
+    glance: Interval,
     /// The stream was recreated, and the caller does not know yet.
     renewed: bool,
     /// The last message that was read: a different message at its sequence came after a rollback.
     last_read: Option<LastRead>,
-    /// Whether it was logged that the stream cannot be read; reset when it can be read again.
-    complained: bool,
-    backoff: Backoff,
+    retry: Retry,
+}
+
+/// A consumer and what it delivers.
+struct Deliveries {
+    consumer: PullConsumer,
+    messages: ReadyChunks<pull::Stream>,
 }
 
 /// The last message that was read.
@@ -103,21 +137,42 @@ impl OrderedReader {
         selection: Selection,
         after: Position,
     ) -> Result<Self, async_nats::Error> {
-        let mut reader = Self {
+        let mut reader = Self::new(context, selection, after);
+        reader.reopen().await?;
+        Ok(reader)
+    }
+
+    /// Reads all messages that the stream has, and those that follow.
+    pub(crate) async fn open_at_start(
+        context: Context,
+        selection: Selection,
+    ) -> Result<Self, async_nats::Error> {
+        let mut reader = Self::new(context, selection, Position { epoch: Epoch(0), sequence: 0 });
+        reader.reopen().await?;
+        // Whatever its epoch is, it is the first one that the caller learns.
+        reader.renewed = false;
+        Ok(reader)
+    }
+
+    fn new(context: Context, selection: Selection, after: Position) -> Self {
+        let retry = Retry::to(format!("read stream {}", selection.stream));
+        let mut glance = interval(GLANCE);
+        glance.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
             context,
             selection,
             epoch: after.epoch,
             last: after.sequence,
             delivered: 0,
+            inquired: 0,
             pending: 0,
             deliveries: None,
+            connects: 0,
+            glance,
             renewed: false,
             last_read: None,
-            complained: false,
-            backoff: Backoff::new(),
-        };
-        reader.reopen().await?;
-        Ok(reader)
+            retry,
+        }
     }
 
     /// The position up to which everything was read.
@@ -130,9 +185,9 @@ impl OrderedReader {
         self.pending
     }
 
-    /// Whether the next result is [`Read::Renewed`].
-    pub(crate) fn has_news(&self) -> bool {
-        self.renewed
+    /// Whether something may have been missed: the next read creates a new consumer.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.deliveries.is_none()
     }
 
     /// Reads available messages, or handles a fault. Cancel-safe.
@@ -141,12 +196,24 @@ impl OrderedReader {
             return Read::Renewed(self.epoch);
         }
         let Some(deliveries) = &mut self.deliveries else {
-            self.mend().await;
+            self.reopen_later().await;
             return Read::Messages(Vec::new());
         };
-        let Some(chunk) = deliveries.next().await else {
-            self.close("the delivery ended");
-            return Read::Messages(Vec::new());
+        let chunk = loop {
+            tokio::select! {
+                biased;
+                chunk = deliveries.messages.next() => break chunk.ok_or("the delivery ended"),
+                _ = self.glance.tick() => if connects(&self.context) != self.connects {
+                    break Err("the client has reconnected");
+                },
+            }
+        };
+        let chunk = match chunk {
+            Ok(chunk) => chunk,
+            Err(reason) => {
+                self.close(reason);
+                return Read::Messages(Vec::new());
+            }
         };
         // No await from here on: the messages taken would be lost with this future.
         let mut messages = Vec::with_capacity(chunk.len());
@@ -165,18 +232,69 @@ impl OrderedReader {
         Read::Messages(messages)
     }
 
+    /// Reads messages that the stream already has; `None` when nothing is left. Does not wait until a fault has passed,
+    /// but fails. Cancel-safe.
+    pub(crate) async fn read_pending(&mut self) -> Result<Option<Read>, async_nats::Error> {
+        for _ in 0..MOST_SILENCES {
+            if self.pending == 0 && !self.renewed {
+                return Ok(None);
+            }
+            match timeout(PATIENCE, self.read()).await {
+                // A fault was handled.
+                Ok(Read::Messages(messages)) if messages.is_empty() => {}
+                Ok(read) => return Ok(Some(read)),
+                // What was pending may have been removed meanwhile; a new consumer reports the current state.
+                Err(_) => self.reopen().await?,
+            }
+        }
+        Err("NATS sent no messages although some are left".into())
+    }
+
+    /// Asks the server whether everything that it has delivered has arrived here. Only this detects a lost delivery that
+    /// no other one follows. Also learns how many messages are pending: the last of them may have been removed.
+    pub(crate) async fn inquire(&mut self) {
+        let Some(Deliveries { consumer, .. }) = &self.deliveries else { return };
+        // What was delivered before the last inquiry would have arrived by now.
+        if self.delivered < self.inquired {
+            return self.close("a delivery was lost");
+        }
+        match consumer.get_info().await {
+            Ok(info) => {
+                self.inquired = info.delivered.consumer_sequence;
+                if self.inquired == self.delivered {
+                    self.pending = info.num_pending;
+                }
+            }
+            Err(error) => self.close(&error.to_string()),
+        }
+    }
+
+    /// Deletes the consumer. If this fails, the server removes it after a while.
+    pub(crate) async fn finish(mut self) {
+        let Some(Deliveries { consumer, messages }) = self.deliveries.take() else { return };
+        drop(messages);
+        let (name, stream) = (&consumer.cached_info().name, &self.selection.stream);
+        if let Err(error) = self.context.delete_consumer_from_stream(name, stream).await {
+            tracing::debug!(%error, stream, "cannot delete the consumer of a reader");
+        }
+    }
+
     /// Recreates the consumer. If the stream was recreated or rolled back, too, the next result is [`Read::Renewed`].
     /// Nothing changes unless all of it succeeds, so that a renewal is always reported.
     pub(crate) async fn reopen(&mut self) -> Result<(), async_nats::Error> {
         let (mut epoch, mut last, mut is_rolled_back) = (self.epoch, self.last, false);
         loop {
-            let (deliveries, pending) = self.make_consumer(last).await?;
+            let connects = connects(&self.context);
+            let deliveries = self.create_consumer(last).await?;
+            let pending = deliveries.consumer.cached_info().num_pending;
             // Looked up after the consumer was created: the consumer reads this stream or none.
             let stream = self.context.get_stream(&self.selection.stream).await?;
             let found = epoch_of(stream.cached_info());
             if found != epoch {
-                (epoch, last) = (found, 0);
-                continue;
+                epoch = found;
+                if std::mem::take(&mut last) > 0 {
+                    continue;
+                }
             }
             if last > 0 && last == self.last && self.is_rolled_back(&stream).await? {
                 tracing::error!(stream = self.selection.stream, read_through = last, "{ROLLED_BACK}");
@@ -188,8 +306,8 @@ impl OrderedReader {
                 self.last_read = None;
             }
             (self.epoch, self.last, self.delivered, self.pending) = (epoch, last, 0, pending);
-            self.deliveries = Some(deliveries);
-            self.complained = false;
+            (self.deliveries, self.connects, self.inquired) = (Some(deliveries), connects, 0);
+            self.retry.succeeded();
             return Ok(());
         }
     }
@@ -219,13 +337,10 @@ impl OrderedReader {
         }
     }
 
-    async fn mend(&mut self) {
-        self.backoff.wait().await;
+    async fn reopen_later(&mut self) {
+        self.retry.wait().await;
         if let Err(error) = self.reopen().await {
-            if !std::mem::replace(&mut self.complained, true) {
-                tracing::warn!(%error, stream = self.selection.stream, "cannot read the stream; retrying");
-            }
-            self.backoff.failed();
+            self.retry.failed(&*error);
         }
     }
 
@@ -241,7 +356,7 @@ impl OrderedReader {
             self.close("a delivery was lost");
             return None;
         }
-        self.backoff.succeeded();
+        self.retry.succeeded();
         (self.delivered, self.last, self.pending) = (delivered, sequence, pending);
         self.last_read = Some(LastRead { stored_at: time, is_fence: fences::is_fence(&message.subject) });
         Some(Delivered { message, sequence, time })
@@ -250,10 +365,10 @@ impl OrderedReader {
     fn close(&mut self, reason: &str) {
         tracing::debug!(reason, stream = self.selection.stream, after = self.last, "recreating the consumer");
         self.deliveries = None;
-        self.backoff.failed();
+        self.retry.interrupted();
     }
 
-    async fn make_consumer(&self, last: u64) -> Result<(ReadyChunks<pull::Stream>, u64), async_nats::Error> {
+    async fn create_consumer(&self, last: u64) -> Result<Deliveries, async_nats::Error> {
         let deliver_policy = match self.selection.since {
             Some(start_time) if last == 0 => DeliverPolicy::ByStartTime { start_time },
             _ => DeliverPolicy::ByStartSequence { start_sequence: last.saturating_add(1) },
@@ -272,8 +387,13 @@ impl OrderedReader {
         };
         let stream = &self.selection.stream;
         let consumer: PullConsumer = self.context.create_consumer_on_stream(config, stream.as_str()).await?;
-        let pending = consumer.cached_info().num_pending;
         let pulls = consumer.stream().expires(PULL_EXPIRY).heartbeat(HEARTBEAT).max_messages_per_batch(BATCH);
-        Ok((pulls.messages().await?.ready_chunks(BATCH), pending))
+        let messages = pulls.messages().await?.ready_chunks(BATCH);
+        Ok(Deliveries { consumer, messages })
     }
+}
+
+/// How many times the client has connected.
+fn connects(context: &Context) -> u64 {
+    context.client().statistics().connects.load(Ordering::Relaxed)
 }

@@ -180,3 +180,22 @@ fn leaving_costs_the_same_however_many_stay() {
         println!("{staying} stay, {} leave: {:?}", left.len(), start.elapsed());
     }
 }
+
+#[test]
+fn a_connection_that_leaves_another_epoch_undoes_no_acknowledgement() {
+    let at = |epoch, sequence| Position { epoch: Epoch(epoch), sequence };
+    let saying = |position, is_acknowledged| Change { position, is_acknowledged, ..change(0) };
+    for (earlier, later, expected) in [
+        (saying(at(2, 3), true), saying(at(1, 50), false), at(2, 3)),
+        (saying(at(1, 50), false), saying(at(2, 3), true), at(2, 3)),
+        (saying(at(1, 50), true), saying(at(2, 3), true), at(2, 3)),
+        (saying(at(1, 50), true), saying(at(1, 60), false), at(1, 60)),
+    ] {
+        let (stripes, _) = connected(1);
+        let mut stripe = stripes.of(&name(0));
+        stripe.note(&name(0), earlier.clone());
+        stripe.note(&name(0), later.clone());
+        let (change, _) = stripe.take_change(&name(0)).unwrap();
+        assert_eq!((change.position, change.is_acknowledged), (expected, true), "{earlier:?} {later:?}");
+    }
+}

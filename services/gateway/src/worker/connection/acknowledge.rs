@@ -25,10 +25,19 @@ impl State {
         self.acknowledged_position()
     }
 
-    /// The sequence that a Pong acknowledges, unless it answers a heartbeat or nothing.
+    /// What a plain client is asked: the last sequence that was given, and how often sequences have begun anew on this
+    /// connection, so that no answer from before is taken for one of now.
+    pub(super) fn question(&self) -> String {
+        format!("{}/{}", self.sequences_begun, self.sent)
+    }
+
+    /// The sequence that a Pong acknowledges, unless it answers a heartbeat, nothing, or a question from before sequences
+    /// began anew.
     pub(in crate::worker) fn pong_sequence(&self, payload: &[u8]) -> Option<u64> {
-        let sequence = std::str::from_utf8(payload).ok()?.parse().ok()?;
-        Some(sequence).filter(|sequence| *sequence <= self.ack_requested)
+        let (begun, sequence) = std::str::from_utf8(payload).ok()?.split_once('/')?;
+        let sequence = sequence.parse().ok()?;
+        let is_asked = begun.parse() == Ok(self.sequences_begun) && sequence <= self.ack_requested;
+        is_asked.then_some(sequence)
     }
 
     /// The consumer's position. A client that has received all that was sent has everything that was looked at for it,

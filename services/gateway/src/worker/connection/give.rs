@@ -8,6 +8,32 @@ use tidings_replica::FramedEnvelope;
 use super::send_queue::{Batch, BatchRun};
 use super::{Connection, Given, State};
 
+impl State {
+    /// From here on the worker is sent all that comes to the connection. What was routed before that is given from the
+    /// replica, so the connection is not live until the worker has come so far, which it mostly has.
+    pub(in crate::worker) fn join_worker(&mut self) {
+        let live_from = self.shard.place().live_from();
+        let waits = self.shard.cursor() < live_from;
+        if waits || self.pending.is_some() {
+            self.pending().live_from = if waits { live_from } else { 0 };
+            self.tidy();
+        }
+    }
+
+    /// Whether the worker, which has come to `cursor`, is sent all that comes to the connection behind that.
+    pub(super) fn has_joined_worker(&mut self, cursor: u64) -> bool {
+        let live_from = self.pending.as_ref().map_or(0, |pending| pending.live_from);
+        if live_from > cursor {
+            return false;
+        }
+        if live_from > 0 {
+            self.pending().live_from = 0;
+            self.tidy();
+        }
+        true
+    }
+}
+
 impl Connection {
     /// Offers a run of envelopes on the live path. `true` if the connection must be flushed and was not waiting to be
     /// already.

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tidings_model::Position;
+use tidings_protocol::close::CloseCode;
 use tidings_protocol::framing::{Opcode, frame};
 use tidings_protocol::server::{Form, GapReason, ServerMessage};
 use tidings_replica::{Gap, ResumePoint};
@@ -21,7 +22,7 @@ impl Connection {
         }
     }
 
-    /// Tells the client its consumer and its position.
+    /// Tells the client its consumer and its position: as the first message, and of another shard before its first message.
     pub(in crate::worker) fn welcome(&self, resume: ResumePoint, now: OffsetDateTime) {
         let mut state = self.state();
         let consumer = &state.principal().consumer;
@@ -41,7 +42,9 @@ impl Connection {
         let mut state = self.state();
         let after = state.behind()?;
         let is_to_come = state.shard().is_to_come(state.principal().tenant(), state.generation());
-        if after < state.shard().cursor() || is_to_come {
+        // Read once: the worker may come further at any moment, past what the connection lacks.
+        let cursor = state.shard().cursor();
+        if after < cursor || is_to_come || !state.has_joined_worker(cursor) {
             return Some(after);
         }
         if state.become_live() {
@@ -66,30 +69,40 @@ impl Connection {
     }
 
     /// The stream was recreated: the connection, which had received everything up to `from`, continues at its beginning.
-    pub(in crate::worker) fn restart(&self, from: Position, now: OffsetDateTime) {
+    /// Where its client may still acknowledge a sequence from before, which names something else now, it is closed instead.
+    pub(in crate::worker) fn restart(&self, from: Position, (now, wall): (Instant, OffsetDateTime)) {
         let mut state = self.state();
+        let was_given = state.messages.sent > 0;
         let current = state.shard().current(state.principal().tenant()).unwrap_or_default();
         state.forget_positions(current, (self.form() == Form::Plain).then_some(0));
         let gap = ServerMessage::Gap { from, to: state.position(0), reason: GapReason::Epoch };
-        self.notify(&mut state, &gap, now);
+        self.notify(&mut state, &gap, wall);
+        if self.form() == Form::Sequenced && was_given {
+            let text = "the stream of messages was made anew; connect again";
+            state.close(CloseCode::GoingAway, text, now);
+        }
         self.flush_now(&mut state);
     }
 
-    /// The connection has followed its tenant to this shard, and resumes there. Its client is told the new position when it
-    /// has caught up: sequences are those of the new shard from here on.
+    /// Whether the connection may continue in another shard at this point: whatever its client may still say of this one
+    /// must say nothing new there.
+    pub(in crate::worker) fn may_follow_to(&self, resume: ResumePoint) -> bool {
+        match self.form() {
+            Form::Plain => true,
+            Form::Sequenced => resume.gap.is_none() && resume.after.sequence >= self.state().sent,
+        }
+    }
+
+    /// The connection has followed its tenant to this shard, and resumes there. Its client is told the new position before
+    /// anything that is behind it.
     pub(in crate::worker) fn follow(
         &self,
         shard: Rc<ShardProgress>,
         (resume, generation): (ResumePoint, u32),
         now: OffsetDateTime,
     ) {
-        let mut state = self.state();
-        let is_received = self.form() == Form::Plain || resume.gap.is_none();
-        state.follow(shard, generation, resume.after.sequence, is_received);
-        if let Some(Gap { from, to, reason }) = resume.gap {
-            self.notify(&mut state, &ServerMessage::Gap { from, to, reason }, now);
-            self.flush_now(&mut state);
-        }
+        self.state().follow(shard, generation, resume.after.sequence);
+        self.welcome(resume, now);
     }
 
     /// Tells the client that the connection is closed after this time.
@@ -111,7 +124,7 @@ impl Connection {
         state.wants_ack = false;
         if self.form() == Form::Plain && state.ack_requested < state.sent {
             state.ack_requested = state.sent;
-            let question = frame(Opcode::Ping, state.sent.to_string().as_bytes());
+            let question = frame(Opcode::Ping, state.question().as_bytes());
             state.send(question);
             self.flush_now(state);
         }

@@ -25,6 +25,8 @@ pub(in crate::worker) struct Pending {
     pub(in crate::worker) authentications: usize,
     /// The replay from the stream itself.
     pub(super) stream_replay: Option<Box<StreamReplay>>,
+    /// The connection is not live before its worker is there: what was routed before was routed past the worker.
+    pub(super) live_from: u64,
     /// Bytes that were read and not parsed: no more than one read takes.
     pub(super) unparsed: Vec<u8>,
 }
@@ -32,7 +34,8 @@ pub(in crate::worker) struct Pending {
 impl Pending {
     pub(super) fn is_empty(&self) -> bool {
         let is_idle = self.publishes.is_idle() && self.latest.is_idle() && self.confirmations.is_idle();
-        is_idle && self.authentications == 0 && self.stream_replay.is_none() && self.unparsed.is_empty()
+        let is_read = self.stream_replay.is_none() && self.unparsed.is_empty();
+        is_idle && is_read && self.authentications == 0 && self.live_from == 0
     }
 }
 

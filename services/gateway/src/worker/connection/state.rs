@@ -160,11 +160,13 @@ impl State {
     /// The stream was recreated. The client has acknowledged `acknowledged` of it.
     pub(super) fn forget_positions(&mut self, generation: u32, acknowledged: Option<u64>) {
         self.generation = generation;
+        self.sequences_begun = self.sequences_begun.wrapping_add(1);
         self.session.forget_positions();
         (self.sent, self.acknowledged, self.ack_requested) = (0, acknowledged.map(one_more), 0);
-        self.missed_after = if self.is_served() { u64::MAX } else { 0 };
+        self.missed_after = if self.is_served() && !self.is_moving() { u64::MAX } else { 0 };
         self.last_message = None;
         self.keep_stream_replay(None);
+        self.join_worker();
         self.move_on(0);
     }
 }
@@ -318,21 +320,15 @@ impl State {
         }
     }
 
-    /// The connection is in this shard now and continues there. Its client has received everything up to `after`, as far as
-    /// that is known.
-    pub(super) fn follow(
-        &mut self,
-        shard: Rc<ShardProgress>,
-        generation: u32,
-        after: u64,
-        is_received: bool,
-    ) {
+    /// The connection is in this shard now and continues there. Its client has received everything up to `after`.
+    pub(super) fn follow(&mut self, shard: Rc<ShardProgress>, generation: u32, after: u64) {
         let last_message = self.last_message;
         self.shard = shard;
-        self.forget_positions(generation, is_received.then_some(after));
+        self.forget_positions(generation, Some(after));
         // A message that is in both shards comes once.
         self.last_message = last_message;
-        (self.sent, self.ack_requested, self.catching_up) = (after, after, true);
+        (self.sent, self.ack_requested, self.missed_after) = (after, after, u64::MAX);
+        self.catching_up = true;
         self.phase.advance(PhaseEvent::Followed { after });
         self.wake();
     }

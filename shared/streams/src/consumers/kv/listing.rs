@@ -1,7 +1,5 @@
 //! Reads many entries of the bucket in one scan.
 
-use std::sync::Arc;
-
 use async_nats::jetstream::Message;
 use futures_util::{StreamExt as _, stream};
 use serde::de::Error as _;
@@ -9,13 +7,13 @@ use serde::de::Error as _;
 use super::super::{ConsumerList, ConsumerName, ConsumerStoreError, StoredConsumer};
 use super::parse;
 use crate::nats::record::RecordError;
-use crate::nats::{Bucket, Content, Scan};
+use crate::nats::{Bucket, Delivered, Scan};
 
 type Item = Result<(ConsumerName, StoredConsumer), ConsumerStoreError>;
 
 /// Lists the consumers with these keys, which may have wildcards.
 pub(super) fn list(bucket: Bucket, keys: String) -> ConsumerList {
-    let pass = Scan::new(Arc::clone(&bucket.stream), bucket.subject(&keys), Content::Whole);
+    let pass = bucket.scan(&keys);
     let listing = Listing { bucket, keys, pass };
     let items = stream::unfold(listing, |mut listing| async move {
         let item = listing.next().await?;
@@ -33,14 +31,14 @@ struct Listing {
 impl Listing {
     async fn next(&mut self) -> Option<Item> {
         loop {
-            let (message, revision) = match self.pass.next().await {
+            let Delivered { message, sequence, .. } = match self.pass.next().await {
                 Ok(entry) => entry?,
                 Err(source) => {
                     let action = format!("list the consumers {}", self.keys);
                     return Some(Err(ConsumerStoreError::Unavailable { action, source }));
                 }
             };
-            if let Some(item) = self.item(&message, revision) {
+            if let Some(item) = self.item(&message, sequence) {
                 return Some(item);
             }
         }

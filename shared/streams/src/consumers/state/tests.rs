@@ -47,6 +47,16 @@ fn a_new_epoch_replaces_the_position_and_ends_every_since() {
 }
 
 #[test]
+fn what_nobody_has_acknowledged_now_leads_to_no_other_epoch() {
+    let moved = edited(Change::new(at(2, 3), here(), 10), "tasks", subscribe("platform", 2)).apply(None);
+    let left = |position| Change { is_acknowledged: false, ..Change::new(position, here(), 11) };
+    let late = left(at(1, 50)).apply(Some(&moved));
+    assert_eq!((late.position, late.subscriptions.get("tasks").unwrap().since), (at(2, 3), 2));
+    assert_eq!(left(at(2, 7)).apply(Some(&moved)).position, at(2, 7));
+    assert_eq!(left(at(1, 50)).apply(None).position, at(1, 50));
+}
+
+#[test]
 fn another_filter_keeps_since_when_the_topic_is_wanted() {
     let first = edited(Change::new(at(1, 50), here(), 10), "tasks", subscribe("platform", 40)).apply(None);
     let again =

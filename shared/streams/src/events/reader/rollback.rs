@@ -63,7 +63,7 @@ impl EventReader {
         (self.stream, self.consumer) = (found.stream, found.consumer);
         if let Some(Life { created, lives, after }) = found.begun {
             (self.created, self.lives, self.known) = (created, lives, None);
-            (self.cursor, self.done) = (after, after);
+            (self.cursor, self.done, self.acknowledged.0) = (after, after, after);
             (self.held, self.unacknowledged, self.deliveries, self.asked) = (None, None, None, None);
         }
     }

@@ -118,7 +118,7 @@ pub(crate) async fn read(context: &Context) -> Result<Lives, async_nats::Error> 
 }
 
 async fn read_with_revision(bucket: &Bucket) -> Result<(Lives, u64), async_nats::Error> {
-    match leader_get::last(&bucket.stream, &bucket.subject(KEY)).await? {
+    match bucket.last(KEY).await? {
         Some(message) => Ok((record::decode(&message.payload)?, message.sequence)),
         None => Ok((Lives::default(), 0)),
     }
