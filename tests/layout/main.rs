@@ -84,7 +84,7 @@ const ONLY_HERE: [(&str, &[&str], &str); 3] = [
 ];
 
 /// Files that decide without I/O.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "services/gateway/src/api/handshake.rs",
     "shared/net/src/client_ip.rs",
     "shared/replica/src/generations.rs",
@@ -93,6 +93,7 @@ const PURE: [&str; 11] = [
     "services/gateway/src/consumers/stripes.rs",
     "shared/rate/src/lib.rs",
     "shared/session/src/lib.rs",
+    "shared/session/src/principal.rs",
     "services/gateway/src/worker/connection/phase.rs",
     "services/gateway/src/worker/connection/received.rs",
     "services/gateway/src/worker/routing_table.rs",

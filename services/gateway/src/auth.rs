@@ -279,7 +279,7 @@ impl DisabledUsers {
     /// Follows the bucket until cancelled.
     pub(crate) async fn run(&self, mut watch: UserWatch, cancelled: &CancellationToken) {
         let mut lost = Vec::new();
-        while let Some(news) = cancelled.run_until_cancelled(watch.next()).await {
+        while let Some(news) = cancelled.run_until_cancelled(Box::pin(watch.next())).await {
             lost.extend(self.learn(news));
             self.restore(&mut lost).await;
         }

@@ -84,8 +84,6 @@
 //! A fresh token on a live connection takes the same way from `worker/authenticate` on. A worker's tick closes the
 //! connections of users that were disabled meanwhile (`worker/revalidate`).
 
-#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests read what they have written"))]
-
 mod api;
 mod audit;
 mod auth;

@@ -3,49 +3,24 @@
 //! A session decides, and the worker carries out: every message becomes a list of effects. So everything that a client
 //! may do is decided in one place, and is tested without a socket. It is the same for every transport.
 
+#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests read what they have written"))]
+
+mod principal;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use litemap::LiteMap;
-use tidings_catalog::{Catalogs, ClientPublish, PublishClaims, PublishRefusal};
-use tidings_model::{Address, Envelope, EnvelopeSubject, Grants, Tenant};
+use tidings_catalog::{Catalogs, ClientPublish, PublishRefusal};
+use tidings_model::{Address, Envelope, EnvelopeSubject};
 use tidings_protocol::Filter;
 use tidings_protocol::client::{self, ClientMessage, Limits, Object, Refused, Request};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId, quoted};
 use tidings_protocol::server::{Form, ServerMessage};
-use tidings_streams::consumers::{self, ConsumerName, Edit, Subscriptions};
-use tidings_streams::users::UserName;
+use tidings_streams::consumers::{self, Edit, Subscriptions};
 use time::OffsetDateTime;
 
-/// The user and device of a connection, with all that the token says about them.
-#[derive(Debug, Clone)]
-pub struct Principal {
-    /// Tenant, user and device.
-    pub consumer: ConsumerName,
-    /// The addresses that the token grants.
-    pub grants: Grants,
-    /// The claims that decide what the user may publish.
-    pub publish_claims: PublishClaims,
-    /// When the token expires.
-    pub expires_at: OffsetDateTime,
-    /// When the token was issued, in seconds since 1970, if it says so.
-    pub issued_at: Option<NonZeroU64>,
-}
-
-impl Principal {
-    /// The tenant of the user.
-    #[must_use]
-    pub fn tenant(&self) -> &Tenant {
-        self.consumer.tenant()
-    }
-
-    /// The user's name; every user with a durable consumer has one.
-    #[must_use]
-    pub fn user(&self) -> Option<UserName> {
-        UserName::new(self.tenant().clone(), self.consumer.user()).ok()
-    }
-}
+pub use principal::Principal;
 
 /// What is to be done about a client's message.
 #[derive(Debug, PartialEq, Eq)]

@@ -92,7 +92,7 @@ fn a_handshake_can_be_read_in_one_way_only() {
         assert_eq!(code(Version::HTTP_11, Method::GET, headers), expected, "{headers:?}");
     };
     let with = |header| [&valid[..], &[header]].concat();
-    let without = |name| Vec::from_iter(valid.into_iter().filter(|(other, _)| *other != name));
+    let without = |name| valid.into_iter().filter(|(other, _)| *other != name).collect::<Vec<_>>();
     check(&valid, None);
     check(&with(("content-length", "0")), None);
     check(&with(("content-length", "1")), Some("BODY_UNEXPECTED"));
