@@ -36,37 +36,8 @@ nonsense"#,
     attempts: 2_500,
 };
 
-const CATALOG_TEXT: &str = r#"
-grants = ["all", "user:{sub}", "role:{role}"]
-[topics.incidents]
-[topics.tasks]
-[topics.metrics]
-roles = ["sre"]
-[[message]]
-name = "processing"
-events = ["processing.progressed"]
-schema = "any.json"
-to = "user:{data.user}"
-class = "latest"
-key = "{data.docId}"
-[message.body]
-docId = "{data.docId}"
-[[message]]
-name = "incident"
-events = ["incident.created"]
-schema = "any.json"
-to = ["topic:incidents", "topic:tasks", "topic:metrics"]
-attributes = { site = "{data.site?}" }
-[message.body]
-id = "{data.id}"
-[routes.progress]
-message = "processing"
-key = "{docId}"
-[[publish]]
-action = "report"
-event = "processing.progressed"
-where = { "data.site" = "{site}" }
-"#;
+/// That of the session's own tests.
+const CATALOG_TEXT: &str = include_str!("../../../../services/gateway/src/session/catalog.toml");
 
 const MAX_TOPICS: usize = 2;
 
@@ -76,11 +47,11 @@ fn conversation(input: &[u8]) {
     let files = [("catalog.toml", CATALOG_TEXT), ("any.json", "{}")];
     let files: Files = files.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
     let catalog = Catalog::parse(&Tenant::parse("ops").expect("a tenant"), &files).expect("a catalog");
-    let claims = json::parse(br#"{"sub":"ada","role":"medic","site":"s1"}"#).expect("JSON");
+    let claims = json::parse(br#"{"sub":"ada","role":"worker","site":"s1"}"#).expect("JSON");
     let claims = claims.as_object().cloned().unwrap_or_else(Map::new);
     let mut conversation = Conversation::new(catalog, &claims, true).expect("a user");
     let mut allowed: BTreeSet<_> = ["topic:incidents", "topic:tasks"].into();
-    allowed.extend(["all", "user:ada", "role:medic"]);
+    allowed.extend(["all", "user:ada", "role:worker"]);
     let text = text(input);
     for message in text.split('\n') {
         let caused = conversation.receive(message, MAX_TOPICS);
