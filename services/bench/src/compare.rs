@@ -20,7 +20,7 @@ pub(crate) use self::options::{Options, Part};
 use self::scene::{Scene, measure};
 use self::system::Kind;
 use crate::failure::Failure;
-use crate::report::{Report, progress};
+use crate::report::{Report, Section, progress};
 
 /// Plays the chosen scenes.
 pub(crate) async fn run(options: &Options, report: &mut Report) -> Result<(), Failure> {
@@ -31,6 +31,7 @@ pub(crate) async fn run(options: &Options, report: &mut Report) -> Result<(), Fa
         }
         None => progress("without --centrifugo, there is nothing beside Tidings"),
     }
+    let mut version = centrifugo.as_ref().map(|binary| binary.version.clone());
     let kinds: Vec<Kind> = centrifugo.into_iter().map(Kind::Centrifugo).chain([Kind::Tidings]).collect();
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
     for part in Part::ALL.into_iter().filter(|part| wanted(*part)) {
@@ -44,11 +45,16 @@ pub(crate) async fn run(options: &Options, report: &mut Report) -> Result<(), Fa
             Part::Slow => play::<scenes::Slow>(&kinds, options).await,
             Part::Kill => play::<scenes::Kill>(&kinds, options).await,
         };
-        report.add(section?);
+        let mut section = section?;
+        // With the first table, since what is copied elsewhere begins there.
+        if let Some(version) = version.take() {
+            section.note(version);
+        }
+        report.add(section);
     }
     Ok(())
 }
 
-async fn play<S: Scene>(kinds: &[Kind], options: &Options) -> Result<crate::report::Section, Failure> {
+async fn play<S: Scene>(kinds: &[Kind], options: &Options) -> Result<Section, Failure> {
     Box::pin(measure::<S>(kinds, options)).await
 }

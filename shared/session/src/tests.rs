@@ -6,52 +6,8 @@ use time::macros::datetime;
 
 use super::*;
 
-const CATALOG: &str = r#"
-grants = ["all", "user:{sub}", "role:{role}"]
-
-[topics.incidents]
-[topics.tasks]
-[topics.metrics]
-roles = ["sre"]
-
-[[message]]
-name = "processing"
-events = ["processing.progressed"]
-schema = "any.json"
-to = "user:{data.user}"
-class = "latest"
-key = "{data.docId}"
-[message.body]
-docId = "{data.docId}"
-
-[[message]]
-name = "task"
-events = ["task.created"]
-schema = "any.json"
-to = ["topic:tasks", "role:sre"]
-attributes = { squad = "{data.squad?}", environment = "{data.environment?}" }
-[message.body]
-id = "{data.id}"
-
-[[message]]
-name = "incident"
-events = ["incident.created"]
-schema = "any.json"
-to = "topic:incidents"
-attributes = { site = "{data.site?}" }
-[message.body]
-id = "{data.id}"
-
-[routes.progress]
-message = "processing"
-key = "{docId}"
-
-[[publish]]
-action = "report"
-event = "processing.progressed"
-roles = ["worker"]
-where = { "data.site" = "{site}" }
-"#;
+/// The conversations of `tests/fuzz` have the same.
+const CATALOG: &str = include_str!("catalog.toml");
 
 fn session(claims: &Value, form: Form) -> Session {
     let tenant = Tenant::parse("ops").unwrap();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::session::{Device, Session};
-use super::system::{Door, System};
+use super::system::{Endpoint, System};
 use super::wire::{Protocol, envelope, publications};
 use crate::audience::{Arrival, Audience};
 use crate::client::all_of;
@@ -21,13 +21,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Connects all devices; returns them with the time that each took.
 pub(super) async fn connect_all(
-    door: Door,
+    endpoint: Endpoint,
     devices: Vec<Device>,
     under_way: usize,
 ) -> Result<Vec<(Session, Duration)>, Failure> {
     all_of(devices, under_way, move |device| async move {
         let began = Instant::now();
-        let session = tokio::time::timeout(PATIENCE, device.connect(door)).await??;
+        let session = tokio::time::timeout(PATIENCE, device.connect(endpoint)).await??;
         Ok((session, began.elapsed()))
     })
     .await
@@ -46,16 +46,16 @@ impl Crowd {
         devices: Vec<Device>,
         under_way: usize,
     ) -> Result<Self, Failure> {
-        let door = system.door();
-        let mut audience = Audience::reading(match door.protocol {
+        let endpoint = system.endpoint();
+        let mut audience = Audience::reading(match endpoint.protocol {
             Protocol::Tidings => envelope,
             Protocol::Centrifugo => publications,
         })?;
-        for (session, _) in connect_all(door, devices, under_way).await? {
+        for (session, _) in connect_all(endpoint, devices, under_way).await? {
             let (stream, rest) = session.connection.into_parts()?;
             audience.add(stream, &rest)?;
         }
-        Ok(Self { protocol: door.protocol, audience: Some(audience) })
+        Ok(Self { protocol: endpoint.protocol, audience: Some(audience) })
     }
 
     /// Receives so many messages in all while something is done; less if some do not arrive.
@@ -117,11 +117,11 @@ impl Received {
     }
 }
 
-/// Receives the messages with the numbers from 1 to `count`. A device whose connection ends connects again to the door
+/// Receives the messages with the numbers from 1 to `count`. A device whose connection ends connects again to the endpoint
 /// of the time, and goes on where it was; what has not come `patience` after the last that came is lost.
 pub(super) async fn follow(
     mut session: Session,
-    doors: watch::Receiver<Door>,
+    endpoints: watch::Receiver<Endpoint>,
     count: u64,
     patience: Duration,
 ) -> Result<Received, Failure> {
@@ -140,19 +140,19 @@ pub(super) async fn follow(
                     let _ = session.acknowledge(*last).await;
                 }
             }
-            Ok(Err(_)) => session = reconnect(session.device, &doors).await?,
+            Ok(Err(_)) => session = reconnect(session.device, &endpoints).await?,
             Err(_) => break,
         }
     }
     Ok(received)
 }
 
-async fn reconnect(device: Device, doors: &watch::Receiver<Door>) -> Result<Session, Failure> {
+async fn reconnect(device: Device, endpoints: &watch::Receiver<Endpoint>) -> Result<Session, Failure> {
     let began = Instant::now();
     loop {
         tokio::time::sleep(PAUSE).await;
-        let door = *doors.borrow();
-        match device.clone().connect(door).await {
+        let endpoint = *endpoints.borrow();
+        match device.clone().connect(endpoint).await {
             Ok(session) => return Ok(session),
             Err(failure) if began.elapsed() > PATIENCE => return Err(failure),
             Err(_) => {}

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tidings_model::json::parse;
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::system::Door;
+use super::system::Endpoint;
 use super::wire::{self, PATH, Protocol, Receiver, channel_of};
 use crate::audience::Message;
 use crate::client::{Connection, Heard, acknowledgement_text, heard};
@@ -19,7 +19,7 @@ pub(super) struct Device {
     is_subscribed: bool,
     receive_buffer: Option<u32>,
     /// Where Centrifugo's clients have read to in the channel that is asked for; a gateway knows it itself.
-    stand: Option<(String, u64)>,
+    position: Option<(String, u64)>,
 }
 
 /// An open connection of a device.
@@ -34,7 +34,7 @@ pub(super) struct Session {
 impl Device {
     /// A device that receives what is for its user.
     pub(super) fn of(user: impl Into<String>) -> Self {
-        Self { user: user.into(), is_subscribed: false, receive_buffer: None, stand: None }
+        Self { user: user.into(), is_subscribed: false, receive_buffer: None, position: None }
     }
 
     /// A device that is subscribed to the topic as well.
@@ -52,25 +52,30 @@ impl Device {
     }
 
     /// Connects; returns when the server has confirmed everything and given what was missed.
-    pub(super) async fn connect(self, door: Door) -> Result<Session, Failure> {
-        let stream = self.socket(door).await?;
-        let token = door.protocol.token(&self.user)?;
-        match door.protocol {
-            Protocol::Tidings => self.join_gateway(door, stream, &token).await,
-            Protocol::Centrifugo => self.join_centrifugo(door, stream, &token).await,
+    pub(super) async fn connect(self, endpoint: Endpoint) -> Result<Session, Failure> {
+        let stream = self.socket(endpoint).await?;
+        let token = endpoint.protocol.token(&self.user)?;
+        match endpoint.protocol {
+            Protocol::Tidings => self.join_gateway(endpoint, stream, &token).await,
+            Protocol::Centrifugo => self.join_centrifugo(endpoint, stream, &token).await,
         }
     }
 
-    async fn socket(&self, door: Door) -> Result<TcpStream, Failure> {
+    async fn socket(&self, endpoint: Endpoint) -> Result<TcpStream, Failure> {
         let socket = TcpSocket::new_v4()?;
         if let Some(bytes) = self.receive_buffer {
             socket.set_recv_buffer_size(bytes)?;
         }
-        Ok(socket.connect(door.address).await?)
+        Ok(socket.connect(endpoint.address).await?)
     }
 
-    async fn join_gateway(self, door: Door, stream: TcpStream, token: &str) -> Result<Session, Failure> {
-        let mut connection = Connection::over(stream, door.address, token).await?;
+    async fn join_gateway(
+        self,
+        endpoint: Endpoint,
+        stream: TcpStream,
+        token: &str,
+    ) -> Result<Session, Failure> {
+        let mut connection = Connection::over(stream, endpoint.address, token).await?;
         let mut early = Vec::new();
         if self.is_subscribed {
             connection.send(&format!(r#"{{"action":"subscribe","topics":["{TOPIC}"]}}"#)).await?;
@@ -85,12 +90,18 @@ impl Device {
                 Heard::Envelope(_) | Heard::Other => {}
             }
         }
-        Ok(Session { connection, device: self, protocol: door.protocol, early })
+        Ok(Session { connection, device: self, protocol: endpoint.protocol, early })
     }
 
-    async fn join_centrifugo(self, door: Door, stream: TcpStream, token: &str) -> Result<Session, Failure> {
-        let connection = Connection::upgrade(stream, door.address, PATH, "").await?;
-        let mut session = Session { connection, device: self, protocol: door.protocol, early: Vec::new() };
+    async fn join_centrifugo(
+        self,
+        endpoint: Endpoint,
+        stream: TcpStream,
+        token: &str,
+    ) -> Result<Session, Failure> {
+        let connection = Connection::upgrade(stream, endpoint.address, PATH, "").await?;
+        let mut session =
+            Session { connection, device: self, protocol: endpoint.protocol, early: Vec::new() };
         let own = channel_of(&Receiver::User(session.device.user.clone()));
         let topic = channel_of(&Receiver::Topic);
         let mut connect = json!({ "token": token });
@@ -99,24 +110,24 @@ impl Device {
         }
         let answer = session.ask(1, "connect", connect).await?;
         if !session.device.is_subscribed {
-            session.device.stand_at(&answer["subs"][&own]);
+            session.device.set_position(&answer["subs"][&own]);
             return Ok(session);
         }
         let mut subscribe = session.device.recovery().unwrap_or_else(|| json!({}));
         subscribe["channel"] = json!(topic);
         let answer = session.ask(2, "subscribe", subscribe).await?;
-        session.device.stand_at(&answer);
+        session.device.set_position(&answer);
         Ok(session)
     }
 
     fn recovery(&self) -> Option<Value> {
-        let (epoch, offset) = self.stand.as_ref()?;
+        let (epoch, offset) = self.position.as_ref()?;
         Some(json!({ "recover": true, "epoch": epoch, "offset": offset }))
     }
 
-    fn stand_at(&mut self, subscribed: &Value) {
+    fn set_position(&mut self, subscribed: &Value) {
         let (epoch, offset) = (subscribed["epoch"].as_str(), subscribed["offset"].as_u64());
-        self.stand = epoch.map(|epoch| (epoch.to_owned(), offset.unwrap_or_default()));
+        self.position = epoch.map(|epoch| (epoch.to_owned(), offset.unwrap_or_default()));
     }
 }
 
@@ -128,7 +139,7 @@ impl Session {
             let text = self.connection.next_text().await?;
             self.protocol.messages(&text, &mut |message| messages.push(message))?;
         }
-        if let (Some(last), Some((_, offset))) = (messages.last(), &mut self.device.stand) {
+        if let (Some(last), Some((_, offset))) = (messages.last(), &mut self.device.position) {
             *offset = last.position;
         }
         Ok(messages)

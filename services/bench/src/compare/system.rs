@@ -42,7 +42,7 @@ pub(super) struct System {
 
 /// How clients reach a system.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Door {
+pub(super) struct Endpoint {
     pub(super) protocol: Protocol,
     pub(super) address: SocketAddr,
 }
@@ -75,14 +75,14 @@ impl System {
         Ok(Self { server, projector, kind: kind.clone(), deployment, publisher })
     }
 
-    pub(super) fn door(&self) -> Door {
-        Door { protocol: self.kind.protocol(), address: self.server.address }
+    pub(super) fn endpoint(&self) -> Endpoint {
+        Endpoint { protocol: self.kind.protocol(), address: self.server.address }
     }
 
-    /// Kills the process that clients are connected to and starts it again, at another door, while events are published.
+    /// Kills the process that clients are connected to and starts it again, at another endpoint, while events are published.
     pub(super) async fn replace_server(
         self,
-        doors: &watch::Sender<Door>,
+        endpoints: &watch::Sender<Endpoint>,
         rate: u64,
         receivers: impl IntoIterator<Item = Receiver>,
     ) -> Result<Self, Failure> {
@@ -90,7 +90,7 @@ impl System {
         let replacing = async {
             server.kill().await?;
             let server = serve(&kind, &deployment).await?;
-            doors.send_replace(Door { protocol: kind.protocol(), address: server.address });
+            endpoints.send_replace(Endpoint { protocol: kind.protocol(), address: server.address });
             Ok::<_, Failure>(server)
         };
         let (server, _) = tokio::try_join!(replacing, publisher.publish_at(rate, receivers))?;

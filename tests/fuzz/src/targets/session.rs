@@ -38,37 +38,8 @@ nonsense"#,
     attempts: 2_500,
 };
 
-const CATALOG_TEXT: &str = r#"
-grants = ["all", "user:{sub}", "role:{role}"]
-[topics.incidents]
-[topics.tasks]
-[topics.metrics]
-roles = ["sre"]
-[[message]]
-name = "processing"
-events = ["processing.progressed"]
-schema = "any.json"
-to = "user:{data.user}"
-class = "latest"
-key = "{data.docId}"
-[message.body]
-docId = "{data.docId}"
-[[message]]
-name = "incident"
-events = ["incident.created"]
-schema = "any.json"
-to = ["topic:incidents", "topic:tasks", "topic:metrics"]
-attributes = { site = "{data.site?}" }
-[message.body]
-id = "{data.id}"
-[routes.progress]
-message = "processing"
-key = "{docId}"
-[[publish]]
-action = "report"
-event = "processing.progressed"
-where = { "data.site" = "{site}" }
-"#;
+/// That of the session's own tests.
+const CATALOG_TEXT: &str = include_str!("../../../../shared/session/src/catalog.toml");
 
 const MAX_TOPICS: usize = 2;
 

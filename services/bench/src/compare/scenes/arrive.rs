@@ -38,7 +38,7 @@ impl Scene for Arrive {
         let devices = (self.known..self.known + count).map(|index| Device::subscribed(user(index)));
         self.known += count;
         let (meter, began) = (self.system.meter()?, Instant::now());
-        let connected = connect_all(self.system.door(), devices.collect(), options.under_way).await?;
+        let connected = connect_all(self.system.endpoint(), devices.collect(), options.under_way).await?;
         let elapsed = began.elapsed();
         self.system.until_idle().await?;
         let [all, nats_server, projector, server] = meter.read()?.for_each(count);

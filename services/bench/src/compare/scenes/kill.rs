@@ -48,16 +48,18 @@ impl Scene for Kill {
     async fn round(&mut self, options: &Options) -> Result<Figures, Failure> {
         let mut system = System::start(&self.kind, options.body).await?;
         let devices = (0..options.survivors).map(|index| Device::subscribed(user(index)));
-        let sessions = connect_all(system.door(), devices.collect(), options.under_way).await?;
-        let doors = watch::Sender::new(system.door());
+        let sessions = connect_all(system.endpoint(), devices.collect(), options.under_way).await?;
+        let endpoints = watch::Sender::new(system.endpoint());
         let clients: Vec<_> = sessions
             .into_iter()
-            .map(|(session, _)| tokio::spawn(follow(session, doors.subscribe(), options.through, PATIENCE)))
+            .map(|(session, _)| {
+                tokio::spawn(follow(session, endpoints.subscribe(), options.through, PATIENCE))
+            })
             .collect();
         let events = |count: u64| (0..count).map(|_| Receiver::Topic);
         let before = options.through / 3;
         system.publisher.publish_at(RATE, events(before)).await?;
-        let replaced = system.replace_server(&doors, RATE, events(options.through - before)).await?;
+        let replaced = system.replace_server(&endpoints, RATE, events(options.through - before)).await?;
         let mut received = Vec::new();
         for client in clients {
             received.push(client.await??);

@@ -51,7 +51,7 @@ impl Scene for Slow {
         let mut system = System::start(&self.kind, options.body).await?;
         let slow = (0..options.readers.div_ceil(ONE_IN))
             .map(|index| Device::subscribed(format!("slow-{index}")).with_buffer(BUFFER));
-        let slow = connect_all(system.door(), slow.collect(), options.under_way).await?;
+        let slow = connect_all(system.endpoint(), slow.collect(), options.under_way).await?;
         let readers = (0..options.readers).map(|index| Device::subscribed(format!("reader-{index}")));
         let mut readers = Crowd::connect(&system, readers.collect(), options.under_way).await?;
 
@@ -68,10 +68,10 @@ impl Scene for Slow {
         let memory = settled(system.server_pid()).await?;
         delays.sort_unstable();
 
-        let (count, door) = (slow.len(), watch::Sender::new(system.door()));
+        let (count, endpoint) = (slow.len(), watch::Sender::new(system.endpoint()));
         let unread = options.unread;
         let read =
-            all_of(slow, count, move |(session, _)| follow(session, door.subscribe(), unread, PATIENCE));
+            all_of(slow, count, move |(session, _)| follow(session, endpoint.subscribe(), unread, PATIENCE));
         let lost: u64 = read.await?.iter().map(Received::lost).sum();
         Ok(vec![
             ("20 at once to the others, p50 ms", Some(milliseconds(quantile(&delays, 0.5)))),

@@ -8,7 +8,7 @@ use crate::compare::crowd::{Crowd, connect_all};
 use crate::compare::options::Options;
 use crate::compare::scene::{Figures, Scene};
 use crate::compare::session::Device;
-use crate::compare::system::{Door, Kind, System};
+use crate::compare::system::{Endpoint, Kind, System};
 use crate::compare::wire::Receiver;
 use crate::failure::Failure;
 use crate::population::user;
@@ -36,7 +36,7 @@ impl Scene for Storm {
         let system = System::start(kind, options.body).await?;
         let witness = Crowd::connect(&system, vec![Device::subscribed("witness")], 1).await?;
         let devices = (0..options.returning).map(|index| Device::of(user(index))).collect();
-        let sessions = connect_all(system.door(), devices, options.under_way).await?;
+        let sessions = connect_all(system.endpoint(), devices, options.under_way).await?;
         let devices = sessions.into_iter().map(|(session, _)| session.device).collect();
         system.until_idle().await?;
         Ok(Self { witness, system, devices })
@@ -52,9 +52,10 @@ impl Scene for Storm {
         self.witness.acknowledge()?;
         self.system.until_idle().await?;
 
-        let (meter, began, door) = (self.system.meter()?, Instant::now(), self.system.door());
+        let (meter, began, endpoint) = (self.system.meter()?, Instant::now(), self.system.endpoint());
         let (devices, missed) = (std::mem::take(&mut self.devices), options.missed);
-        let back = all_of(devices, options.under_way, move |device| come_back(device, door, missed)).await?;
+        let back =
+            all_of(devices, options.under_way, move |device| come_back(device, endpoint, missed)).await?;
         let elapsed = began.elapsed();
         self.system.until_idle().await?;
         let [all, nats_server, projector, server] = meter.read()?.for_each(1_000_000);
@@ -72,9 +73,9 @@ impl Scene for Storm {
 }
 
 /// Connects, and receives what it missed; returns how much of it came.
-async fn come_back(device: Device, door: Door, missed: u64) -> Result<(Device, u64), Failure> {
+async fn come_back(device: Device, endpoint: Endpoint, missed: u64) -> Result<(Device, u64), Failure> {
     const QUIET: std::time::Duration = std::time::Duration::from_secs(10);
-    let mut session = device.connect(door).await?;
+    let mut session = device.connect(endpoint).await?;
     let mut received: Vec<Message> = Vec::new();
     while (received.len() as u64) < missed {
         match tokio::time::timeout(QUIET, session.receive()).await {
