@@ -5,7 +5,7 @@ use harness::{BOUND, Setup, System, eventually};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::site::{asked, dial, hears, listener, ready, sequenced_listener};
+use crate::site::{asked, dial, hears, hears_again, listener, ready, sequenced_listener};
 
 const ALL: [&str; 8] = [
     "EVENTS",
@@ -50,7 +50,7 @@ async fn each_stream_is_deleted_while_everything_runs() {
         context.delete_stream(stream).await.unwrap();
         is_there(&system, stream).await;
         ready(system.address(), None).await;
-        let seen = hears(&system, &mut client, stream).await;
+        let seen = hears_again(&system, &mut client, stream).await;
         let told = seen.iter().any(|message| message["action"] == "gap");
         assert_eq!(told, stream == "ENVELOPES", "{stream}: {seen:?}");
         refused(&system, "eve").await;
@@ -84,7 +84,7 @@ async fn nats_comes_back_empty() {
             is_there(&system, stream).await;
         }
         ready(system.address(), None).await;
-        let seen = hears(&system, &mut client, round).await;
+        let seen = hears_again(&system, &mut client, round).await;
         assert!(seen.iter().any(|message| message["action"] == "gap"), "{seen:?}");
         refused(&system, "eve").await;
     }

@@ -8,7 +8,7 @@ use async_nats::jetstream;
 use harness::{BOUND, Client, System, eventually};
 use serde_json::Value;
 
-use crate::site::{dial, hears, incident, ready, sequenced_listener};
+use crate::site::{dial, hears, incident, ready, reconnected, sequenced_listener};
 
 /// Publishes one event, as soon as NATS stores it.
 async fn publish(system: &System, id: &str) {
@@ -49,14 +49,6 @@ async fn until_through_closes(system: &System, mut client: Client, id: &str) -> 
         }
     }
     seen
-}
-
-async fn reconnected(system: &System) -> Client {
-    eventually("the gateway takes the device in again", BOUND, async || {
-        let dial = dial(system.address(), "ada").subprotocol("tidings.v1");
-        dial.try_open().await.map_err(|refusal| refusal.body)
-    })
-    .await
 }
 
 fn has_gap(seen: &[Value]) -> bool {

@@ -38,6 +38,24 @@ pub(crate) fn incident(id: &str) -> Value {
 
 /// Publishes until one of the events has arrived; returns what came until then.
 pub(crate) async fn hears(system: &System, client: &mut Client, what: &str) -> Vec<Value> {
+    hears_on(system, client, what, false).await
+}
+
+/// As [`hears`], for Ada's client of `tidings.v1`, which connects again when it is told to.
+pub(crate) async fn hears_again(system: &System, client: &mut Client, what: &str) -> Vec<Value> {
+    hears_on(system, client, what, true).await
+}
+
+/// Ada's client of `tidings.v1`, which has been here before.
+pub(crate) async fn reconnected(system: &System) -> Client {
+    eventually("the gateway takes the device in again", BOUND, async || {
+        let dial = dial(system.address(), "ada").subprotocol("tidings.v1");
+        dial.try_open().await.map_err(|refusal| refusal.body)
+    })
+    .await
+}
+
+async fn hears_on(system: &System, client: &mut Client, what: &str, reconnects: bool) -> Vec<Value> {
     let context = async_nats::jetstream::new(system.client().clone());
     let (mut seen, mut number) = (Vec::new(), 0_u32);
     eventually(&format!("an event arrives after {what}"), BOUND * 2, async || {
@@ -49,9 +67,17 @@ pub(crate) async fn hears(system: &System, client: &mut Client, what: &str) -> V
         stored.map_err(|_| "not stored".to_owned())?.map_err(|error| error.to_string())?;
         // Nothing that comes is dropped, whenever the waiting ends.
         let next = async |client: &mut Client| {
-            tokio::time::timeout(Duration::from_secs(3), client.next_json(BOUND)).await
+            tokio::time::timeout(Duration::from_secs(3), client.next_json_or_close(BOUND)).await
         };
-        while let Ok(message) = next(client).await {
+        while let Ok(next) = next(client).await {
+            let message = match next {
+                Ok(message) => message,
+                Err(code) => {
+                    assert!(reconnects && code == Some(1001), "closed with {code:?} after {seen:?}");
+                    *client = reconnected(system).await;
+                    continue;
+                }
+            };
             let is_it = message["data"]["id"].as_str().is_some_and(|id| id.starts_with(what));
             seen.push(message);
             if is_it {
