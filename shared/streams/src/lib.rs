@@ -19,6 +19,11 @@
 //!   placement.
 //! - [`users::UserWatch`]: which users are disabled; after an interruption it reads the whole bucket again.
 //! - [`connections`]: asks every gateway for its connections, and reports which gateways did not answer.
+//!
+//! A room uses only those below it, in this order: `queries`; `consumers`; `rejections`; `events`, which reads and
+//! publishes `EVENTS`; `envelopes`, which writes and follows `ENVELOPES`; `leadership`; `catalogs`; `topology`, the
+//! streams and which subjects are in them; `placements`, `users` and `connections`; and at the bottom `nats`, which knows
+//! streams and buckets but not what they are for.
 
 mod catalogs;
 pub mod connections;
