@@ -89,7 +89,7 @@ pub(super) struct Received {
     /// By number: how often each message came.
     times: Vec<u32>,
     missing: u64,
-    /// The longest time between two messages.
+    /// From the last message before its connection ended to the first after, at most.
     pub(super) silence: Duration,
 }
 
@@ -126,11 +126,13 @@ pub(super) async fn follow(
     patience: Duration,
 ) -> Result<Received, Failure> {
     let mut received = Received::new(count)?;
-    let mut before = Instant::now();
+    let (mut before, mut is_back) = (Instant::now(), false);
     while received.missing > 0 {
         match tokio::time::timeout_at((before + patience).into(), session.receive()).await {
             Ok(Ok(messages)) => {
-                received.silence = received.silence.max(before.elapsed());
+                if std::mem::take(&mut is_back) {
+                    received.silence = received.silence.max(before.elapsed());
+                }
                 before = Instant::now();
                 for message in &messages {
                     received.add(message.number)?;
@@ -140,7 +142,10 @@ pub(super) async fn follow(
                     let _ = session.acknowledge(*last).await;
                 }
             }
-            Ok(Err(_)) => session = reconnect(session.device, &endpoints).await?,
+            Ok(Err(_)) => {
+                session = reconnect(session.device, &endpoints).await?;
+                is_back = true;
+            }
             Err(_) => break,
         }
     }

@@ -72,7 +72,7 @@ impl Scene for Kill {
         Ok(vec![
             ("lost", Some(number(lost))),
             ("repeated", Some(number(repeated))),
-            ("longest silence of a client, p50 ms", Some(milliseconds(quantile(&silences, 0.5)))),
+            ("last message before to first after, p50 ms", Some(milliseconds(quantile(&silences, 0.5)))),
         ])
     }
 }
