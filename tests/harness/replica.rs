@@ -1,7 +1,7 @@
 //! Ways to JetStream on which servers of a cluster answer as they do for moments only, for as long as the test likes.
 //!
-//! Of a replica that is behind, direct gets are answered as they were the first time. A leader that has just begun says
-//! that its stream is empty. Everything else goes on to JetStream.
+//! Of a replica that is behind, direct gets are answered as they were the first time, and streams say that they have three
+//! replicas. A leader that has just begun says that its stream is empty. Everything else goes on to JetStream.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +23,15 @@ pub async fn replica_behind(client: Client) {
         while let Some(Message { subject, reply, headers, payload, .. }) = requests.next().await {
             let (rest, reply) = (subject.strip_prefix(BEHIND).unwrap(), reply.unwrap());
             let (subject, headers) = (format!("$JS.API{rest}"), headers.unwrap_or_default());
+            if rest.starts_with(".STREAM.INFO.") {
+                let answer = client.request_with_headers(subject, headers, payload).await.unwrap();
+                let mut info: Value = serde_json::from_slice(&answer.payload).unwrap();
+                if info["config"].is_object() {
+                    info["config"]["num_replicas"] = 3.into();
+                }
+                client.publish(reply, info.to_string().into()).await.unwrap();
+                continue;
+            }
             let Some(read) = rest.strip_prefix(".DIRECT.GET.") else {
                 client.publish_with_reply_and_headers(subject, reply, headers, payload).await.unwrap();
                 continue;

@@ -1,7 +1,8 @@
 //! Stores durable consumers: the position, subscriptions and grants of each (tenant, user, device).
 //!
 //! There is one trait, [`ConsumerStore`], and two stores. [`KvConsumers`] keeps each consumer as one entry of a
-//! key-value bucket and is the default: a disconnected consumer costs a few hundred bytes on disk and nothing else.
+//! key-value bucket and is the default: a disconnected consumer costs nats-server about 400 bytes of memory, which are
+//! its key and its expiry and do not depend on the record, and as much on disk. So records stay JSON that people can read.
 //! [`JetStreamConsumers`] makes each one a real JetStream durable consumer that other NATS clients can read, for up to
 //! a thousand users.
 //!

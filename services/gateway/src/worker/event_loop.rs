@@ -165,7 +165,7 @@ impl Worker {
     }
 
     /// Starts a step that takes long. Nothing else is done for the connection until its end.
-    fn spawn_step(
+    pub(super) fn spawn_step(
         self: &Rc<Self>,
         connection: &Rc<Connection>,
         step: impl AsyncFnOnce(&Worker, &Rc<Connection>) + 'static,

@@ -114,7 +114,13 @@ impl Worker {
         if !early_bytes.is_empty() {
             self.receive(&connection, &mut early_bytes.to_vec());
         }
-        self.run_steps(&connection);
+        // One write has the welcome and all that the client missed.
+        if connection.still_behind(self.now()).is_some() {
+            self.spawn_step(&connection, async |worker, connection| worker.replay(connection).await);
+        } else {
+            connection.flush();
+            self.run_steps(&connection);
+        }
     }
 
     /// How old a new connection may become: each is given another age, so that connections that began together do not end

@@ -31,7 +31,12 @@ impl Worker {
     /// Gives the connection what it missed, as far as its queue allows.
     pub(super) async fn replay(&self, connection: &Rc<Connection>) {
         while let Some(after) = connection.still_behind(self.now()) {
-            let given = match self.read_page(connection, after) {
+            let page = self.read_page(connection, after);
+            if !page.as_ref().is_some_and(is_at_hand) {
+                // This may take a while, in which the client has what there is.
+                connection.flush();
+            }
+            let given = match page {
                 Some(Ok(page)) => self.give_page(connection, page).await,
                 Some(Err(ReadError::NotCovered { floor })) => {
                     self.give_from_stream(connection, after, floor).await
@@ -48,10 +53,12 @@ impl Worker {
                     continue;
                 }
             };
+            // That the client has caught up comes in the same write.
+            let is_over = given == Given::Full || connection.still_behind(self.now()).is_none();
             connection.flush();
             self.want_ack(connection);
-            if given == Given::Full {
-                // Continues when the socket has taken the queue.
+            if is_over {
+                // Or continues when the socket has taken the queue.
                 return;
             }
             tokio::task::yield_now().await;
@@ -225,6 +232,11 @@ impl Worker {
         }
         false
     }
+}
+
+/// Whether all of a page is in memory.
+fn is_at_hand(page: &Result<ReplicaPage, ReadError>) -> bool {
+    page.as_ref().is_ok_and(|page| page.found.iter().all(|(_, held)| held.is_some()))
 }
 
 /// The generation that a sequence belongs to for the connection, and up to which sequence that is so.

@@ -13,7 +13,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, future};
 use super::state::ConsumerState;
 use super::{ConsumerName, ConsumerStore, ConsumerStoreError};
 
-/// The maximum number of durable consumers of a user. Devices that appear at the very same moment may exceed it until
+/// The maximum number of durable consumers of a user. A device whose gateway dies while it makes room may exceed it until
 /// the next one appears.
 pub const MAX_DEVICES: usize = 16;
 
@@ -24,8 +24,12 @@ pub(super) async fn make_room(
     now: u64,
 ) -> Result<(), ConsumerStoreError> {
     let devices = store.list(name.tenant(), Some(name.user())).filter(|listed| {
-        // An unreadable record affects one device only, and does not show whether that device is connected.
-        future::ready(!matches!(listed, Err(ConsumerStoreError::Damaged { .. })))
+        // The new device may be stored already. An unreadable record affects one device only, and does not show whether
+        // that device is connected.
+        future::ready(match listed {
+            Ok((device, _)) => device != name,
+            Err(error) => !matches!(error, ConsumerStoreError::Damaged { .. }),
+        })
     });
     let devices = devices.map_ok(|(device, stored)| (device, stored.state)).try_collect().await?;
     let Some(devices) = giving_way(devices, now) else {

@@ -23,7 +23,7 @@ use super::{
     OpenConsumersError, StoredConsumer, devices,
 };
 use crate::nats::record::{RecordError, Reported};
-use crate::nats::{Bucket, Missing, Purpose, is_removal, leader_get, record};
+use crate::nats::{Bucket, Missing, Purpose, is_removal, record};
 
 mod listing;
 
@@ -60,10 +60,9 @@ impl KvConsumers {
         Ok(Self { bucket, reported: Arc::default() })
     }
 
-    /// Reads the entry from the leader, which has every acknowledged write.
+    /// Reads the entry, with every acknowledged write.
     async fn read(&self, name: &ConsumerName) -> Result<Entry, ConsumerStoreError> {
-        let subject = self.bucket.subject(&name.to_key());
-        let entry = leader_get::last(&self.bucket.stream, &subject).await;
+        let entry = self.bucket.newest(&name.to_key()).await;
         let entry = entry.map_err(|error| cannot_read(name, error))?;
         Ok(entry.map_or(Entry::NONE, |message| Self::entry(&message)))
     }
@@ -88,6 +87,32 @@ impl KvConsumers {
         Ok(revision.map(|revision| StoredConsumer { state, pending: None, revision }))
     }
 
+    /// Creates the consumer, or returns `None` if there is an entry. The write alone decides that, so it waits for no other
+    /// answer: whether the user has other devices is found out beside it, and most have none. What has to make room does so
+    /// then; a device for which there is none is removed again.
+    async fn create(
+        &self,
+        name: &ConsumerName,
+        change: &Change,
+    ) -> Result<Option<StoredConsumer>, ConsumerStoreError> {
+        let (own, all) = (name.to_key(), ConsumerName::keys_of(name.tenant(), Some(name.user())));
+        let written = self.write(name, change.apply(None), 0);
+        let (written, has_others) = tokio::join!(written, self.bucket.may_have_others(&all, &own));
+        let Some(created) = written? else { return Ok(None) };
+        if has_others && let Err(error) = self.make_room(name, change.seen_at).await {
+            // Only this very entry: another gateway may have written one since.
+            let undone = self.bucket.stream.purge().filter(self.bucket.subject(&own));
+            if let Err(error) = undone.sequence(created.revision.saturating_add(1)).await {
+                tracing::warn!(
+                    consumer = %name, %error,
+                    "cannot remove a device for which its user has no room; it goes when the next one comes"
+                );
+            }
+            return Err(error);
+        }
+        Ok(Some(created))
+    }
+
     /// Removes devices if necessary, so that the user may have this one.
     async fn make_room(&self, name: &ConsumerName, now: u64) -> Result<(), ConsumerStoreError> {
         let failed = |error| ConsumerStoreError::unavailable(format!("count the devices of {name}"), error);
@@ -95,11 +120,8 @@ impl KvConsumers {
         let devices =
             self.bucket.stream.info_with_subjects(self.bucket.subject(&all)).await.map_err(failed)?;
         let devices: Vec<_> = devices.try_collect().await.map_err(failed)?;
-        let known = devices.iter().any(|(subject, _)| self.bucket.key(subject) == own);
-        if known || devices.len() < MAX_DEVICES {
-            return Ok(());
-        }
-        devices::make_room(self, name, now).await
+        let others = devices.iter().filter(|(subject, _)| self.bucket.key(subject) != own).count();
+        if others < MAX_DEVICES { Ok(()) } else { devices::make_room(self, name, now).await }
     }
 
     /// Removes the entries with these keys and returns their number.
@@ -137,11 +159,18 @@ impl ConsumerStore for KvConsumers {
         known: Option<&StoredConsumer>,
         change: &Change,
     ) -> Result<StoredConsumer, ConsumerStoreError> {
-        if known.is_none() {
+        let known_state = known.map(|known| &known.state);
+        let (mut stored, mut revision) = match known {
+            Some(known) => (known_state.cloned(), known.revision),
+            None => match self.create(name, change).await? {
+                Some(created) => return Ok(created),
+                None => self.read(name).await?.state(name)?,
+            },
+        };
+        if stored.is_none() {
+            // There is an entry that means that there is none.
             self.make_room(name, change.seen_at).await?;
         }
-        let known_state = known.map(|known| &known.state);
-        let (mut stored, mut revision) = (known_state.cloned(), known.map_or(0, |known| known.revision));
         let mut must_write = false;
         let mut contention = Contention::over(name);
         loop {

@@ -64,17 +64,24 @@ pub(crate) async fn find_or_create(
     }
 }
 
-/// Recreates a stream that has disappeared. Returns whether it had.
-pub(crate) async fn restore(context: &Context, wanted: &Config) -> Result<bool, TopologyError> {
+/// A stream that exists.
+pub(crate) struct Restored {
+    /// It had disappeared, and was recreated.
+    pub(crate) was_lost: bool,
+    pub(crate) replicas: usize,
+}
+
+/// Recreates a stream that has disappeared.
+pub(crate) async fn restore(context: &Context, wanted: &Config) -> Result<Restored, TopologyError> {
     match context.get_stream(&wanted.name).await {
-        Ok(_) => Ok(false),
+        Ok(stream) => Ok(Restored { was_lost: false, replicas: stream.cached_info().config.num_replicas }),
         Err(error) if is_not_found(&error) => {
             create(context, wanted).await?;
             tracing::error!(
                 stream = wanted.name,
                 "the stream had disappeared with its content; recreated it"
             );
-            Ok(true)
+            Ok(Restored { was_lost: true, replicas: wanted.num_replicas })
         }
         Err(source) => Err(TopologyError::Lookup { stream: wanted.name.clone(), source }),
     }

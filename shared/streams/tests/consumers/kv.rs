@@ -1,15 +1,17 @@
 //! Tests specific to the key-value store.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, kv};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use harness::{BEHIND, replica_behind};
 use tidings_streams::TopologyError;
-use tidings_streams::consumers::{ConsumerStore, ConsumerStoreError, KvConsumers, OpenConsumersError};
+use tidings_streams::consumers::{
+    ConsumerStore, ConsumerStoreError, KvConsumers, MAX_DEVICES, OpenConsumersError,
+};
 
-use crate::bench::{Bench, Kind, acked, at, eventually, listed, load, name, save, settings, tenant};
+use crate::bench::{Bench, Kind, acked, at, eventually, left, listed, load, name, save, settings, tenant};
 
 async fn bucket(bench: &Bench) -> kv::Store {
     jetstream::new(bench.client().await).get_key_value("CONSUMERS").await.unwrap()
@@ -168,4 +170,86 @@ async fn a_bucket_that_cannot_serve_is_refused_and_other_limits_are_respected() 
     KvConsumers::open(&async_nats::jetstream::new(bench.client().await), &wanted).await.unwrap();
     let kept = context.get_stream("KV_CONSUMERS").await.unwrap();
     assert_eq!(kept.cached_info().config.max_bytes, 1 << 20);
+}
+
+/// What is sent to JetStream, as it is seen; an observer sees it a little later than the one who is answered.
+async fn watch_requests(bench: &Bench) -> Arc<Mutex<Vec<String>>> {
+    let client = bench.client().await;
+    let mut all = client.subscribe(">").await.unwrap();
+    client.publish("seen", "".into()).await.unwrap();
+    while all.next().await.unwrap().subject.as_str() != "seen" {}
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let requests = Arc::clone(&seen);
+    tokio::spawn(async move {
+        while let Some(message) = all.next().await {
+            let subject = message.subject.as_str();
+            if subject.starts_with("$JS.API.") || subject.starts_with("$KV.") {
+                requests.lock().unwrap().push(subject.replace("$KV.CONSUMERS.ops.", ""));
+            }
+        }
+    });
+    seen
+}
+
+/// What each visit asks of nats-server; it is most of what a visit costs there.
+#[tokio::test]
+async fn a_visit_asks_for_little() {
+    let bench = Bench::new().await;
+    let store = bench.store(Kind::Kv).await;
+    let requests = watch_requests(&bench).await;
+    let asked = async |expected: &[&str]| {
+        eventually("these requests", async || {
+            let mut seen = requests.lock().unwrap().clone();
+            seen.sort_unstable();
+            seen.dedup();
+            seen == expected
+        })
+        .await;
+        requests.lock().unwrap().clear();
+    };
+    let (phone, tablet) = (name("ada", "phone"), name("ada", "tablet"));
+    let (get, own) = ("$JS.API.DIRECT.GET.KV_CONSUMERS", "$JS.API.DIRECT.GET.KV_CONSUMERS.ada.phone");
+
+    assert_eq!(load(&store, &phone).await, None);
+    asked(&[own]).await;
+    let saved = store.save(&phone, None, &acked(1)).await.unwrap();
+    asked(&[get, "ada.phone"]).await;
+    assert_eq!(load(&store, &phone).await, Some(saved));
+    asked(&[own]).await;
+    // Devices are counted only where there is another one.
+    store.save(&tablet, None, &acked(1)).await.unwrap();
+    asked(&[get, "$JS.API.STREAM.INFO.KV_CONSUMERS", "ada.tablet"]).await;
+}
+
+#[tokio::test]
+async fn a_device_for_which_there_is_no_room_leaves_nothing() {
+    let bench = Bench::new().await;
+    let store = bench.store(Kind::Kv).await;
+    for number in 0..MAX_DEVICES {
+        save(&store, &name("ada", &number.to_string()), &acked(1)).await;
+    }
+    let newcomers = (0..8).map(|number| name("ada", &format!("new-{number}"))).collect::<Vec<_>>();
+    let saves = newcomers.iter().map(async |device| store.save(device, None, &acked(1)).await);
+    for refused in futures_util::future::join_all(saves).await {
+        assert!(matches!(refused, Err(ConsumerStoreError::TooManyDevices { .. })), "{refused:?}");
+    }
+    let left = listed(&store, Some("ada")).await;
+    assert!(left.len() == MAX_DEVICES && newcomers.iter().all(|device| !left.contains(device)), "{left:?}");
+}
+
+#[tokio::test]
+async fn devices_that_come_at_once_leave_no_more_than_a_user_may_have() {
+    let bench = Bench::new().await;
+    let store = bench.store(Kind::Kv).await;
+    for number in 0..MAX_DEVICES {
+        save(&store, &name("ada", &number.to_string()), &left(1, 10)).await;
+    }
+    let newcomers = (0..8).map(|number| name("ada", &format!("new-{number}"))).collect::<Vec<_>>();
+    let saves = newcomers.iter().map(async |device| store.save(device, None, &acked(1)).await);
+    for saved in futures_util::future::join_all(saves).await {
+        saved.unwrap();
+    }
+    let present = listed(&store, Some("ada")).await;
+    assert!(present.len() <= MAX_DEVICES, "{present:?}");
+    assert!(newcomers.iter().all(|device| present.contains(device)), "{present:?}");
 }

@@ -23,6 +23,7 @@ impl Connection {
     }
 
     /// Tells the client its consumer and its position: as the first message, and of another shard before its first message.
+    /// It goes out together with what follows: nothing is written yet.
     pub(in crate::worker) fn welcome(&self, resume: ResumePoint, now: OffsetDateTime) {
         let mut state = self.state();
         let consumer = &state.principal().consumer;
@@ -33,7 +34,6 @@ impl Connection {
         if let Some(Gap { from, to, reason }) = resume.gap {
             self.notify(&mut state, &ServerMessage::Gap { from, to, reason }, now);
         }
-        self.flush_now(&mut state);
     }
 
     /// The sequence after which the connection still lacks envelopes; `None` if it is live now, or is not served any more.
