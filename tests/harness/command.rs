@@ -22,9 +22,10 @@ pub fn binary() -> &'static Path {
         let profile =
             deps.and_then(Path::parent).expect("cargo puts test programs into target/<profile>/deps");
         // As cargo says now: a test program may have been built in another copy of the repository.
-        let tests = std::env::var_os("CARGO_MANIFEST_DIR")
+        let package = std::env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-        let manifest = tests.join("../Cargo.toml");
+        let workspace = package.ancestors().find(|folder| folder.join("Cargo.lock").is_file());
+        let manifest = workspace.expect("the package lies in the workspace").join("Cargo.toml");
         // With the whole workspace selected, the dependencies have the features that the tests were built with, so
         // that nothing is built a second time.
         let mut build = escargot::CargoBuild::new()
