@@ -242,8 +242,11 @@ impl Replica {
         }
         let Some(retention) = self.retention_for(tenant, carried).await? else { return Ok(None) };
         let resume = ResumePoint::of(carried, retention);
-        // What follows a position in the same stream may have been removed before the rebuild read it.
-        let was_here = Place::generation_of(position.epoch, self.epoch(), u32::MAX).is_some();
+        // What follows a position in the same stream may have been removed before the rebuild read it. Sequences of another
+        // shard's stream say nothing of this one's.
+        let here = self.topology.shard();
+        let was_here =
+            placement.stay_of(position, |shard| (shard == here).then_some(retention.epoch)).is_some();
         let is_lost = was_here && resume.gap.is_none() && position.sequence < retention.removed_through;
         let gap = Gap { from: position, to: resume.after, reason: GapReason::Retention };
         Ok(Some(if is_lost { ResumePoint { gap: Some(gap), ..resume } } else { resume }))

@@ -176,3 +176,48 @@ async fn who_is_connected_follows_its_tenant_to_another_shard() {
     assert_eq!(told(&back.missed), [(4, "elsewhere"), (5, "elsewhere")]);
     gateway.stop().await;
 }
+
+/// What retention has removed of one shard's stream says nothing of a position in another one's, which was created later.
+#[tokio::test]
+async fn a_tenant_that_comes_back_has_no_gap_where_others_envelopes_were_removed() {
+    const BACK: Making = Making { root: "envelopes.lab~2", form: "back" };
+    let (mut site, gateway) = Site::with_gateway().await;
+    let maker = Maker::instead_of_the_projector(&mut site).await;
+    maker.second_shard(&site).await;
+    dial("ada").returns(&gateway).await.leave().await;
+    site.left("ada", "d").await;
+    for n in 1..=40 {
+        maker.write(FIRST, "bob", 100_000 + n).await;
+    }
+    site.remove_through(40).await;
+    harness::eventually("the gateway has noticed the removal", BOUND, async || {
+        let bob = dial("bob").returns(&gateway).await;
+        if bob.missed.is_empty() { Ok(()) } else { Err(format!("{:?}", bob.missed)) }
+    })
+    .await;
+    for making in [FIRST, ELSEWHERE] {
+        maker.write(making, "ada", 41).await;
+    }
+    let away = maker.change_over("ENVELOPES_1", "places_1.lab", 1).await;
+    let there = dial("ada").returns(&gateway).await;
+    assert_eq!((told(&there.missed), &there.gap), (vec![(41, "elsewhere")], &None));
+    there.leave().await;
+    site.left("ada", "d").await;
+    for n in 41..=42 {
+        maker.write(BACK, "ada", n).await;
+    }
+    let notice = maker.announce("places.lab", "0/2").await;
+    let since = format!("{}-{notice}", maker.epoch("ENVELOPES", 2).await);
+    let place = |shard: u16, generation: u32| json!({ "shard": shard, "generation": generation });
+    let placement = json!({
+        "version": 1,
+        "current": { "place": place(0, 2), "since": since },
+        "former": [{ "place": place(0, 0), "since": null }, { "place": place(1, 1), "since": away }],
+        "next": null,
+        "cancelled": null,
+    });
+    maker.publish("$KV.PLACEMENTS.lab".to_owned(), HeaderMap::new(), placement.to_string()).await;
+    let back = dial("ada").returns(&gateway).await;
+    assert_eq!((told(&back.missed), back.gap), (vec![(42, "back")], None));
+    gateway.stop().await;
+}
