@@ -1,7 +1,7 @@
 //! Connections that follow their tenant to another shard, whose sequences are others.
 
 use super::*;
-use crate::site::sequence_of;
+use crate::site::{Return, sequence_of};
 
 #[tokio::test]
 async fn a_client_that_acknowledges_follows_its_tenant_without_reconnecting() {
@@ -199,7 +199,7 @@ async fn a_tenant_that_comes_back_has_no_gap_where_others_envelopes_were_removed
         maker.write(making, "ada", 41).await;
     }
     let away = maker.change_over("ENVELOPES_1", "places_1.lab", 1).await;
-    let there = dial("ada").returns(&gateway).await;
+    let there = returns_in(&gateway, &away).await;
     assert_eq!((told(&there.missed), &there.gap), (vec![(41, "elsewhere")], &None));
     there.leave().await;
     site.left("ada", "d").await;
@@ -217,7 +217,21 @@ async fn a_tenant_that_comes_back_has_no_gap_where_others_envelopes_were_removed
         "cancelled": null,
     });
     maker.publish("$KV.PLACEMENTS.lab".to_owned(), HeaderMap::new(), placement.to_string()).await;
-    let back = dial("ada").returns(&gateway).await;
+    let back = returns_in(&gateway, &since).await;
     assert_eq!((told(&back.missed), back.gap), (vec![(42, "back")], None));
     gateway.stop().await;
+}
+
+/// Ada, once she is served where the tenant is from this position on.
+async fn returns_in(gateway: &Gateway, since: &str) -> Return {
+    harness::eventually("the gateway knows of the move", BOUND, async || {
+        let ada = dial("ada").returns(gateway).await;
+        let position = ada.welcome["position"].as_str().unwrap().to_owned();
+        if epoch_of(&position) == epoch_of(since) {
+            return Ok(ada);
+        }
+        ada.wire.close().await;
+        Err(position)
+    })
+    .await
 }
