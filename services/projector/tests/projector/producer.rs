@@ -1,6 +1,7 @@
 //! From a typed event of the producer's SDK to the envelope that a gateway reads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use harness::{BOUND, eventually};
 use serde_json::{Value, json};
@@ -30,7 +31,8 @@ async fn written(scene: &Scene, sequence: u64) -> (StoredEnvelope, Value) {
 
 #[tokio::test]
 async fn a_typed_event_becomes_the_message_of_its_catalog() {
-    let scene = Scene::new().await;
+    // A window that the test does not outlast, however slow the machine is.
+    let scene = Scene::on(harness::nats().await, Duration::from_secs(120)).await;
     let catalogs = Catalogs::from([(Tenant::parse(ops::TENANT).unwrap(), ops::catalog().unwrap())]);
     let projector = Task::start_with(scene.topology.clone(), settings(), Arc::new(catalogs));
 
