@@ -35,6 +35,7 @@ const GATEWAY: [&str; 14] = [
 const STREAMS: [&str; 13] = [
     "stored_form",
     "queries",
+    "connections",
     "consumers",
     "rejections",
     "events",
@@ -44,7 +45,6 @@ const STREAMS: [&str; 13] = [
     "topology",
     "placements",
     "users",
-    "connections",
     "nats",
 ];
 
