@@ -6,7 +6,7 @@
 //! Of a key one time is remembered. It lies in one of two generations: a key that is used goes into the current one, and
 //! when that has lasted as long as a limit takes to recover, or is full, it becomes the previous one, and what was
 //! previous is forgotten. A key that was not used for so long is as good as new, so that time alone forgets nothing that
-//! matters. Only when more than [`CAPACITY`] keys come within that time is something forgotten that does: then it errs
+//! matters. Only when more than 114,688 keys come within that time is something forgotten that does: then it errs
 //! on the side of letting in. An attacker with so many addresses gains another burst for each of them; no client is
 //! refused because of another one.
 

@@ -176,7 +176,7 @@ impl EventReader {
     }
 
     /// Acknowledges what is done if nothing was done since the last call, or if it has waited long enough. Call it a few
-    /// times in [`SPAN`].
+    /// times in a quarter of a second.
     pub async fn acknowledge_rest(&mut self) {
         let is_idle = std::mem::replace(&mut self.done_before, self.done) == self.done;
         if is_idle || self.acknowledged.1.elapsed() >= SPAN {
