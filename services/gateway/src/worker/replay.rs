@@ -63,6 +63,8 @@ impl Worker {
             }
             tokio::task::yield_now().await;
         }
+        // The worker may have come as far meanwhile, without anything for this connection.
+        connection.flush();
     }
 
     /// `None` if nothing lies between the position and the cursor.
