@@ -103,6 +103,7 @@ impl Connection {
     ) {
         self.state().follow(shard, generation, resume.after.sequence);
         self.welcome(resume, now);
+        self.flush();
     }
 
     /// Tells the client that the connection is closed after this time.
