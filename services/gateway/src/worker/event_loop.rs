@@ -142,8 +142,8 @@ impl Worker {
                     connection.flush();
                     self.want_ack(connection);
                 }
-                // Most have nothing to catch up with; a welcome may wait for what follows it.
-                Some(Step::Replay) if connection.still_behind(self.now()).is_none() => connection.flush(),
+                // Most have nothing to catch up with.
+                Some(Step::Replay) if connection.still_behind(self.now()).is_none() => {}
                 Some(Step::Replay) => {
                     return self
                         .spawn_step(connection, async |worker, connection| worker.replay(connection).await);

@@ -63,7 +63,7 @@ impl Worker {
             }
             tokio::task::yield_now().await;
         }
-        // The worker may have come as far meanwhile, without anything for this connection.
+        // The tenant may have moved before the first page; no step follows while the welcome is unsent.
         connection.flush();
     }
 

@@ -23,7 +23,8 @@ impl Connection {
     }
 
     /// Tells the client its consumer and its position: as the first message, and of another shard before its first message.
-    /// It goes out together with what follows: nothing is written yet.
+    /// Nothing is written yet, so that what follows can go out with it. The caller sees to that: no step of a connection begins
+    /// while something is unsent.
     pub(in crate::worker) fn welcome(&self, resume: ResumePoint, now: OffsetDateTime) {
         let mut state = self.state();
         let consumer = &state.principal().consumer;
