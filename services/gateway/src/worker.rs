@@ -12,6 +12,8 @@ mod connection;
 mod cursor;
 mod drain;
 mod event_loop;
+#[cfg(test)]
+mod example;
 mod fan_out;
 #[cfg(debug_assertions)]
 mod fault;

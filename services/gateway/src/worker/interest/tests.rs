@@ -1,11 +1,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
-use tidings_model::{Attributes, Class, Envelope, EnvelopeSubject, Epoch, Origin, Position};
-use tidings_streams::StoredEnvelope;
-use time::OffsetDateTime;
 
 use super::super::cursor::Cursor;
+use super::super::example;
 use super::super::routing_table::RoutingTable;
 use super::*;
 
@@ -18,32 +16,6 @@ fn tenant() -> Tenant {
 
 fn address(index: usize) -> Address {
     Address::parse(ADDRESSES[index]).unwrap()
-}
-
-fn envelope(sequence: u64, at: usize) -> StoredEnvelope {
-    let envelope = Envelope {
-        subject: EnvelopeSubject {
-            tenant: tenant(),
-            class: Class::Durable,
-            address: address(at),
-            slot: "x".to_owned(),
-            key: None,
-        },
-        event_id: "e".to_owned(),
-        event_source: None,
-        origin: Origin { event: Position { epoch: Epoch(1), sequence }, message: 0, part: 0 },
-        attributes: Attributes::new(),
-        expires_at: None,
-        trace_parent: None,
-        body: "{}".into(),
-    };
-    StoredEnvelope {
-        sequence,
-        stored_at: OffsetDateTime::UNIX_EPOCH,
-        generation: 0,
-        is_late: false,
-        envelope,
-    }
 }
 
 /// What happens in a gateway.
@@ -160,7 +132,7 @@ impl Gateway {
         self.log.extend(addresses);
         let framed = (next..)
             .zip(addresses)
-            .map(|(sequence, at)| Arc::new(FramedEnvelope::new(envelope(sequence, *at))));
+            .map(|(sequence, at)| example::envelope((sequence, 0), &address(*at), "{}"));
         let envelopes: Envelopes = framed.collect();
         for (owed, envelopes) in self.interest.route(&envelopes) {
             let worker = &mut self.workers[owed.worker()];

@@ -1,39 +1,15 @@
 use proptest::prelude::*;
-use tidings_model::{Address, Attributes, Class, Envelope, EnvelopeSubject, Epoch, Origin, Position, Tenant};
-use tidings_streams::StoredEnvelope;
-use time::OffsetDateTime;
+use tidings_model::Address;
 
 use super::*;
+use crate::worker::example;
 
 /// Everything as it is, but the longest bodies.
 const SHAPE: Shape = Shape { form: Form::Plain, is_compressed: false, most: 1_100 };
 
 /// An envelope for all users: this part of a message of its own event.
 fn envelope(sequence: u64, part: u32, body: &str) -> Arc<FramedEnvelope> {
-    let envelope = Envelope {
-        subject: EnvelopeSubject {
-            tenant: Tenant::parse("ops").unwrap(),
-            class: Class::Durable,
-            address: Address::all(),
-            slot: "x".to_owned(),
-            key: None,
-        },
-        event_id: "e".to_owned(),
-        event_source: None,
-        origin: Origin { event: Position { epoch: Epoch(1), sequence }, message: 0, part },
-        attributes: Attributes::new(),
-        expires_at: None,
-        trace_parent: None,
-        body: Bytes::copy_from_slice(body.as_bytes()),
-    };
-    let stored_at = OffsetDateTime::UNIX_EPOCH;
-    Arc::new(FramedEnvelope::new(StoredEnvelope {
-        sequence,
-        stored_at,
-        generation: 0,
-        is_late: false,
-        envelope,
-    }))
+    example::envelope((sequence, part), &Address::all(), body)
 }
 
 fn batch(framed: &[Arc<FramedEnvelope>]) -> Rc<Batch> {
