@@ -1,6 +1,6 @@
 //! Rate limits for any number of keys, in bounded memory: governor's limiter (GCRA) with a memory that forgets.
 //!
-//! [`RateByKey`] remembers its keys itself. Whoever has a place for what is remembered of it, as a connection has, keeps
+//! [`RateByKey`] remembers its keys itself. A caller that has a place for what is remembered of a key, as a connection has, keeps
 //! it there ([`Used`]): [`RateByOwner`] counts how often, and [`Budget`] how much.
 //!
 //! Of a key one time is remembered. It lies in one of two generations: a key that is used goes into the current one, and

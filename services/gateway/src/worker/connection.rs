@@ -90,7 +90,7 @@ pub(super) struct State {
     is_close_announced: bool,
     /// It was given nothing since it has followed its tenant, so `last_message` is of the shard before.
     has_followed: bool,
-    /// How often sequences have begun anew, as those of another shard or of a recreated stream.
+    /// How often sequences have started over, as those of another shard or of a recreated stream.
     sequences_begun: u16,
     /// The generation of its tenant's envelopes in which it began.
     generation: u32,

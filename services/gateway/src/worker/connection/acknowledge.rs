@@ -25,14 +25,14 @@ impl State {
         self.acknowledged_position()
     }
 
-    /// What a plain client is asked: the last sequence that was given, and how often sequences have begun anew on this
+    /// What a plain client is asked: the last sequence that was given, and how often sequences have started over on this
     /// connection, so that no answer from before is taken for one of now.
     pub(super) fn question(&self) -> String {
         format!("{}/{}", self.sequences_begun, self.sent)
     }
 
     /// The sequence that a Pong acknowledges, unless it answers a heartbeat, nothing, or a question from before sequences
-    /// began anew.
+    /// started over.
     pub(in crate::worker) fn pong_sequence(&self, payload: &[u8]) -> Option<u64> {
         let (begun, sequence) = std::str::from_utf8(payload).ok()?.split_once('/')?;
         let sequence = sequence.parse().ok()?;

@@ -79,7 +79,7 @@ impl Connection {
         let gap = ServerMessage::Gap { from, to: state.position(0), reason: GapReason::Epoch };
         self.notify(&mut state, &gap, wall);
         if self.form() == Form::Sequenced && was_given {
-            let text = "the stream of messages was made anew; connect again";
+            let text = "the stream of messages was recreated; connect again";
             state.close(CloseCode::GoingAway, text, now);
         }
         self.flush_now(&mut state);
@@ -94,7 +94,7 @@ impl Connection {
         }
     }
 
-    /// The connection has followed its tenant to this shard, and resumes there. Its client is told the new position before
+    /// The connection has followed its tenant to this shard, and resumes there. Its client receives the new position before
     /// anything that is behind it.
     pub(in crate::worker) fn follow(
         &self,
