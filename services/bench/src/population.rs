@@ -47,7 +47,7 @@ pub(crate) async fn write_envelopes(
     let now = OffsetDateTime::now_utc();
     let mut under_way = FuturesOrdered::new();
     for (sequence, address) in (first..).zip(addresses) {
-        if under_way.len() >= IN_FLIGHT
+        if under_way.len() >= EnvelopeWriter::MAX_PENDING
             && let Some(stored) = under_way.next().await
         {
             stored?;

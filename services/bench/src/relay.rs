@@ -38,7 +38,7 @@ pub(crate) async fn run(options: &RelayOptions) -> Result<(), Failure> {
         tokio::select! {
             biased;
             Some(stored) = relay.under_way.next() => acknowledge(stored?).await?,
-            Some(message) = messages.next(), if relay.under_way.len() < IN_FLIGHT => {
+            Some(message) = messages.next(), if relay.under_way.len() < relay.writer.max_pending() => {
                 let (message, acker) = message?.split();
                 relay.publish_all(&message.payload, acker).await?;
             }
@@ -63,6 +63,15 @@ enum Writer {
     Bare(Box<Context>),
     /// With the headers that the projector writes.
     Envelopes(Box<EnvelopeWriter>),
+}
+
+impl Writer {
+    fn max_pending(&self) -> usize {
+        match self {
+            Self::Bare(_) => IN_FLIGHT,
+            Self::Envelopes(_) => EnvelopeWriter::MAX_PENDING,
+        }
+    }
 }
 
 impl Relay {
@@ -101,7 +110,7 @@ impl Relay {
 
     /// Publishes to the next subject in turn.
     async fn publish(&mut self, body: Bytes, acker: Option<Acker>) -> Result<(), Failure> {
-        if self.under_way.len() >= IN_FLIGHT
+        if self.under_way.len() >= self.writer.max_pending()
             && let Some(stored) = self.under_way.next().await
         {
             acknowledge(stored?).await?;

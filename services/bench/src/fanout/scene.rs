@@ -25,7 +25,7 @@ use crate::process::Running;
 /// The number of simultaneous handshakes.
 const UNDER_WAY: usize = 64;
 /// The number of publications in flight.
-const IN_FLIGHT: usize = 1_024;
+const IN_FLIGHT: usize = EnvelopeWriter::MAX_PENDING;
 /// The receive buffer of a client that never reads, in bytes: the smallest that the system allows.
 const STALLED_BUFFER: u32 = 1;
 /// How long the gateway is stopped at most.
@@ -59,8 +59,8 @@ impl Scene {
     /// Starts a gateway without connections.
     pub(crate) async fn prepare(body_bytes: usize, cores: &Cores) -> Result<Self, Failure> {
         let deployment = Deployment::start(1_000).await?;
-        let shards = [("TIDINGS_GATEWAY__WORKERS", "1".to_owned())];
-        let gateway = deployment.gateway_with(&shards, Some(cores.measured)).await?;
+        let workers = [("TIDINGS_GATEWAY__WORKERS", "1".to_owned())];
+        let gateway = deployment.gateway_with(&workers, Some(cores.measured)).await?;
         let (writer, _) = EnvelopeWriter::open(&deployment.topology).await?;
         Ok(Self {
             gateway,
