@@ -17,7 +17,7 @@ pub(crate) use self::router::{Routes, router};
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 use crate::shards::Shards;
-use crate::worker::handle::Workers;
+use crate::worker::Workers;
 
 /// What the routes need.
 #[derive(Clone)]

@@ -2,8 +2,6 @@
 
 mod api;
 
-use std::any::Any;
-
 use tidings_model::ShardNumber;
 use tidings_net::ListenError;
 use tidings_streams::{ExtentError, FollowError, PlacementError, TopologyError, may_pass};
@@ -78,10 +76,4 @@ pub(crate) fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
     causes.map(ToString::to_string).fold(error.to_string(), |line, cause| {
         if line.ends_with(&cause) { line } else { format!("{line}: {cause}") }
     })
-}
-
-/// The error of a worker that panicked with this payload.
-pub(crate) fn panicked(panic: &(dyn Any + Send)) -> WorkerError {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    WorkerError::Panicked(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default())
 }

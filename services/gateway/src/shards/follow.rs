@@ -13,8 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::context::Context;
-use crate::worker::command::ShardUpdate;
-use crate::worker::handle::ShardFeed;
+use crate::worker::{ShardFeed, ShardUpdate};
 
 /// How often to look which envelopes the stream has removed.
 const UPKEEP: Duration = Duration::from_secs(1);

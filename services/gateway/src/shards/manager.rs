@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::shard::{LoadingShard, Shard};
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError, StartError, one_line};
-use crate::worker::handle::Workers;
+use crate::worker::Workers;
 
 /// How often the bucket is looked at.
 const LOOK: Duration = Duration::from_secs(1);

@@ -68,7 +68,7 @@ async fn check(context: &Context, shards: &watch::Receiver<Arc<Shards>>) -> Resu
         return Err(Unready::Disconnected);
     }
     context.consumers.check().await?;
-    context.users.store().check().await?;
+    context.authenticator.users().check().await?;
     context.topology.placements().revision().await?;
     let shards = Arc::clone(&shards.borrow());
     for replica in shards.replicas() {

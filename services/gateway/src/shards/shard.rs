@@ -14,8 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::follow::{build, follow, upkeep};
 use crate::context::Context;
 use crate::error::StartError;
-use crate::worker::command::ShardUpdate;
-use crate::worker::handle::{ShardFeed, Workers};
+use crate::worker::{ShardFeed, ShardUpdate, Workers};
 
 /// A shard that is served.
 #[derive(Clone)]

@@ -1,14 +1,19 @@
-//! The phase that a connection is in, and which of its client's frames still count. Pure.
+//! The phase that a connection is in, its transitions, and which of its client's frames still count. Pure.
 //!
 //! The phases follow each other in the order of [`Phase`], but for the first three, between which a connection changes as
 //! it keeps up or not, and as its tenant moves. Two invariants: no event leads back, so nothing that a client sends revives a connection that is being
 //! closed; and a deadline is set when its phase begins and never moves.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use tidings_protocol::client::{ClientMessage, Limits, Refused, Request, id_in_beginning};
+use tidings_protocol::close::CloseCode;
+use tidings_protocol::error::MessageId;
+use tidings_protocol::framing::{self, Message, Violation};
 use tokio::time::Instant;
 
-use super::received::FrameKind;
+use super::State;
 
 /// How long a client may take to acknowledge the last envelopes that it was given.
 pub(in crate::worker) const ACKNOWLEDGING_TIME: Duration = Duration::from_secs(2);
@@ -38,7 +43,7 @@ pub(super) enum Phase {
 
 /// What changes the phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PhaseEvent {
+enum PhaseEvent {
     /// The connection has everything.
     CaughtUp,
     /// The connection has everything up to here, and does not keep up; or a replay has read so far.
@@ -72,7 +77,7 @@ pub(super) enum PhaseEvent {
 impl Phase {
     /// Enters the phase that the event leads to. `true` if a phase begins in which nothing more is given; for a Close that
     /// was received, if it is to be answered.
-    pub(super) fn advance(&mut self, event: PhaseEvent) -> bool {
+    fn advance(&mut self, event: PhaseEvent) -> bool {
         let next = match (event, *self) {
             (PhaseEvent::CaughtUp, Self::Live | Self::CatchingUp { .. }) => Self::Live,
             (PhaseEvent::FellBehind { after }, Self::Live | Self::CatchingUp { .. }) => {
@@ -104,7 +109,7 @@ impl Phase {
     }
 
     /// Whether a frame of this kind counts, or is ignored.
-    pub(super) fn obeys(self, kind: FrameKind) -> bool {
+    fn obeys(self, kind: FrameKind) -> bool {
         match self {
             Self::Live | Self::CatchingUp { .. } | Self::Moving { .. } => true,
             Self::AwaitingAcks { .. } => matches!(kind, FrameKind::Acknowledgement | FrameKind::Close),
@@ -114,17 +119,17 @@ impl Phase {
     }
 
     /// Whether the connection stays, as far as is known.
-    pub(super) fn is_served(self) -> bool {
+    fn is_served(self) -> bool {
         matches!(self, Self::Live | Self::CatchingUp { .. } | Self::Moving { .. })
     }
 
     /// Whether a Close was sent or received, or cannot be any more.
-    pub(super) fn is_closing(self) -> bool {
+    fn is_closing(self) -> bool {
         matches!(self, Self::Closing { .. } | Self::Closed)
     }
 
     /// When the next phase begins whatever the client does.
-    pub(super) fn deadline(self) -> Option<Instant> {
+    fn deadline(self) -> Option<Instant> {
         match self {
             Self::Moving { until } | Self::AwaitingAcks { until } | Self::Closing { until, .. } => {
                 Some(until)
@@ -134,5 +139,222 @@ impl Phase {
     }
 }
 
+impl State {
+    pub(in crate::worker) fn is_served(&self) -> bool {
+        self.phase.is_served()
+    }
+
+    pub(in crate::worker) fn is_closing(&self) -> bool {
+        self.phase.is_closing()
+    }
+
+    pub(in crate::worker) fn is_saving_position(&self) -> bool {
+        self.phase == Phase::SavingPosition
+    }
+
+    /// Everything up to here has been given to a connection that is catching up.
+    pub(in crate::worker) fn behind(&self) -> Option<u64> {
+        match self.phase {
+            Phase::CatchingUp { after } => Some(after),
+            _ => None,
+        }
+    }
+
+    /// Whether a frame of this kind counts now.
+    pub(in crate::worker) fn obeys(&self, kind: FrameKind) -> bool {
+        self.phase.obeys(kind)
+    }
+
+    /// Whether the connection is about to follow its tenant to another shard.
+    pub(in crate::worker) fn is_moving(&self) -> bool {
+        matches!(self.phase, Phase::Moving { .. })
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.phase == Phase::Live
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// Whether each side has sent its Close.
+    pub(super) fn is_close_answered(&self) -> bool {
+        matches!(self.phase, Phase::Closing { is_answered: true, .. })
+    }
+
+    /// The connection has everything up to `after`, and does not keep up.
+    pub(super) fn catch_up_after(&mut self, after: u64) {
+        self.phase.advance(PhaseEvent::FellBehind { after });
+    }
+
+    /// Everything up to `after` has been read for a connection that is catching up.
+    pub(in crate::worker) fn move_on(&mut self, after: u64) {
+        if self.behind().is_some() {
+            self.catch_up_after(after);
+        }
+    }
+
+    /// The connection has everything. `true` if its client still has to be told.
+    pub(super) fn become_live(&mut self) -> bool {
+        self.phase.advance(PhaseEvent::CaughtUp);
+        std::mem::take(&mut self.catching_up)
+    }
+
+    /// The connection is in the shard of its tenant, and has everything up to `after`.
+    pub(super) fn catch_up_elsewhere(&mut self, after: u64) {
+        self.catching_up = true;
+        self.phase.advance(PhaseEvent::Followed { after });
+        self.wake();
+    }
+
+    /// Gives the connection nothing more; for a while the client may acknowledge what it was given.
+    pub(in crate::worker) fn leave(&mut self, now: Instant) {
+        self.stop(PhaseEvent::Left { now });
+        self.save_if_acknowledged();
+    }
+
+    /// Does not wait for a client that has acknowledged everything.
+    pub(in crate::worker) fn save_if_acknowledged(&mut self) {
+        if self.has_acknowledged_all() {
+            if self.is_moving() { self.wake() } else { self.save_position() }
+        }
+    }
+
+    /// Gives the connection nothing more from its shard, until it has followed its tenant to another one.
+    pub(in crate::worker) fn begin_moving(&mut self, until: Instant) {
+        let after = self.behind().unwrap_or(self.shard.cursor());
+        if self.phase.advance(PhaseEvent::TenantMoved { until }) {
+            self.missed_after = after;
+            self.common.add_deadline(until, self.id);
+            self.wake();
+        }
+    }
+
+    fn save_position(&mut self) {
+        self.stop(PhaseEvent::Acknowledged);
+        self.wake();
+    }
+
+    /// Sends a Close, unless there was one before, from whatever side.
+    pub(super) fn close(&mut self, code: CloseCode, reason: &str, now: Instant) {
+        if !self.is_closing() {
+            self.send(framing::close(code, reason));
+            self.stop(PhaseEvent::CloseSent { now });
+        }
+    }
+
+    /// The client sent a Close: answers, unless ours was first.
+    pub(in crate::worker) fn closed_by_client(&mut self, code: Option<u16>, now: Instant) {
+        if !self.is_closing() {
+            self.send(framing::close(code.unwrap_or(CloseCode::Normal.into()), ""));
+        }
+        self.stop(PhaseEvent::CloseReceived { now });
+    }
+
+    /// The phase's time may be over.
+    pub(in crate::worker) fn check_deadline(&mut self, now: Instant) {
+        if self.phase.deadline().is_some_and(|deadline| deadline <= now) {
+            match self.phase {
+                Phase::Moving { .. } => self.leave(now),
+                _ if self.is_closing() => self.end(),
+                _ => self.save_position(),
+            }
+        }
+    }
+
+    /// Gives up the socket.
+    pub(in crate::worker) fn end(&mut self) {
+        self.stop(PhaseEvent::Ended);
+        self.wake();
+    }
+
+    /// Enters a phase in which nothing more is given.
+    fn stop(&mut self, event: PhaseEvent) {
+        let behind = self.behind();
+        if self.phase.advance(event) {
+            self.missed_after = behind.unwrap_or(self.missed_after);
+            if let Some(deadline) = self.phase.deadline() {
+                self.common.add_deadline(deadline, self.id);
+            }
+        }
+    }
+}
+
+/// The kind of a frame, as far as it matters whether it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::worker) enum FrameKind {
+    /// A message, whether it was understood or not.
+    Request,
+    /// `ack`, or the Pong that answers a Ping.
+    Acknowledgement,
+    Ping,
+    Close,
+    /// What the protocol forbids, and ends the connection.
+    Violation,
+}
+
+/// A frame that counts.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::worker) enum ReceivedFrame<'b> {
+    Message(Result<Request, Refused>),
+    Binary,
+    /// With the id, if it can be read.
+    TooLong {
+        limit: usize,
+        id: Option<MessageId>,
+    },
+    Ping(Cow<'b, [u8]>),
+    Pong(Cow<'b, [u8]>),
+    Close(Option<u16>),
+    Violation(Violation),
+}
+
+impl<'b> ReceivedFrame<'b> {
+    /// `None` for a frame that is ignored. Nothing is parsed in vain: where not even an acknowledgement counts, no text
+    /// does.
+    pub(in crate::worker) fn of(
+        obeys: impl Fn(FrameKind) -> bool,
+        received: Result<Message<'b>, Violation>,
+        read: impl FnOnce(&str) -> Result<Request, Refused>,
+    ) -> Option<Self> {
+        let (kind, frame) = match received {
+            Ok(Message::Text(text)) => {
+                if !obeys(FrameKind::Acknowledgement) {
+                    return None;
+                }
+                let read = read(&text);
+                let is_ack = matches!(&read, Ok(Request { message: ClientMessage::Ack { .. }, .. }));
+                (if is_ack { FrameKind::Acknowledgement } else { FrameKind::Request }, Self::Message(read))
+            }
+            Ok(Message::Binary) => (FrameKind::Request, Self::Binary),
+            Ok(Message::TooLong { limit, beginning, .. }) => {
+                let id = obeys(FrameKind::Request).then(|| id_in_beginning(&beginning, &Limits::default()));
+                (FrameKind::Request, Self::TooLong { limit, id: id.flatten() })
+            }
+            Ok(Message::Ping(payload)) => (FrameKind::Ping, Self::Ping(payload)),
+            Ok(Message::Pong(payload)) => (FrameKind::Acknowledgement, Self::Pong(payload)),
+            Ok(Message::Close { code, .. }) => (FrameKind::Close, Self::Close(code)),
+            Err(violation) => (FrameKind::Violation, Self::Violation(violation)),
+        };
+        obeys(kind).then_some(frame)
+    }
+
+    /// Whether it is a message, whose rate is limited.
+    pub(in crate::worker) fn is_message(&self) -> bool {
+        matches!(self, Self::Message(_) | Self::Binary | Self::TooLong { .. })
+    }
+
+    /// The id of the message, for the answer.
+    pub(in crate::worker) fn id(&self) -> Option<MessageId> {
+        match self {
+            Self::Message(Ok(request)) => request.id.clone(),
+            Self::Message(Err(refused)) => refused.id.clone(),
+            Self::TooLong { id, .. } => id.clone(),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
