@@ -4,7 +4,7 @@ mod api;
 
 use tidings_model::ShardNumber;
 use tidings_net::ListenError;
-use tidings_streams::{ExtentError, FollowError, PlacementError, TopologyError, may_pass};
+use tidings_streams::{ExtentError, FollowError, PlacementError, TopologyError};
 
 pub use self::api::error_codes;
 pub(crate) use self::api::{ApiCode, ApiError, unread_head};
@@ -55,19 +55,6 @@ pub enum WorkerError {
     /// The system does not report its sockets any more.
     #[error("it cannot poll its sockets")]
     Poll(#[source] std::io::Error),
-}
-
-impl StartError {
-    /// Whether a later attempt may succeed without a change of the settings.
-    pub(crate) fn may_pass(&self) -> bool {
-        match self {
-            Self::Listen(_) | Self::Store(_) | Self::Worker(_) | Self::WorkerFailed { .. } => false,
-            Self::Topology(error) => error.may_pass(),
-            Self::Placement(error) => may_pass(error),
-            Self::Extent(error) => may_pass(error),
-            Self::Follow(error) => may_pass(error),
-        }
-    }
 }
 
 /// An error and its sources, in one line.

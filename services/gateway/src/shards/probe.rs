@@ -11,7 +11,7 @@ use tidings_streams::{ExtentError, Outage, PlacementError, TopologyError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::manager::Shards;
+use super::Shards;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError, one_line};
 

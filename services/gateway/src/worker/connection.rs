@@ -348,13 +348,3 @@ impl Connection {
         }
     }
 }
-
-impl State {
-    /// Has the worker run the connection.
-    pub(super) fn wake(&mut self) {
-        if !std::mem::replace(&mut self.is_woken, true) {
-            self.common.woken.borrow_mut().push(self.id);
-            self.common.woke.notify_one();
-        }
-    }
-}

@@ -26,6 +26,14 @@ enum Timer {
 }
 
 impl State {
+    /// Has the worker run the connection.
+    pub(in crate::worker) fn wake(&mut self) {
+        if !std::mem::replace(&mut self.is_woken, true) {
+            self.common.woken.borrow_mut().push(self.id);
+            self.common.woke.notify_one();
+        }
+    }
+
     /// What is due now, of a token that is valid for `time_left`; a Ping is due again after `heartbeat`.
     fn due(
         &mut self,
