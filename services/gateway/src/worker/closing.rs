@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use tidings_model::Tenant;
 use tidings_protocol::close::CloseCode;
-use tidings_streams::connections::{ConnectionReport, Operation, Ordinal, Page, Search, Traffic};
+use tidings_streams::connections::{Operation, Ordinal, Page, Search};
 use tokio::time::Instant;
 
 use super::connection::{ACKNOWLEDGING_TIME, Connection, State};
@@ -239,7 +239,7 @@ impl Worker {
         if operation == Operation::Close {
             audit::closed(&self.name(connection), consumer, connection.from(), &search.by, None);
         }
-        let report = self.report(connection, state);
+        let report = connection.report(state, self.name(connection), self.context.clock.unix_seconds());
         if operation == Operation::Close {
             let (code, text) = (CloseCode::ClosedOnRequest, "an administrator closed this connection");
             connection.close(state, code, text, Instant::now());
@@ -247,30 +247,6 @@ impl Worker {
         // Fails for nothing that a report may have.
         if serde_json::to_writer(&mut *lines, &report).is_ok() {
             lines.push(b'\n');
-        }
-    }
-
-    fn report(&self, connection: &Connection, state: &mut State) -> ConnectionReport {
-        let subscriptions = state.session().topics().map(str::to_owned).collect();
-        let (name, consumer) = (self.name(connection), &state.principal().consumer);
-        let seconds = self.context.clock.unix_seconds().saturating_sub(connection.since());
-        // A minute at least, so that the first seconds do not look like a flood.
-        let minutes = f64::from(u32::try_from(seconds.max(60)).unwrap_or(u32::MAX)) / 60.0;
-        let per_minute = |messages: u32| (f64::from(messages) / minutes * 10.0).round() / 10.0;
-        let Traffic { sent, received } = state.traffic();
-        ConnectionReport {
-            id: name.to_string(),
-            tenant: consumer.tenant().clone(),
-            user: consumer.user().to_owned(),
-            device: consumer.device().to_owned(),
-            gateway: name.gateway,
-            address: connection.from().to_string(),
-            since: connection.since(),
-            subscriptions,
-            acknowledged: state.acknowledged_position().map(|position| position.to_string()),
-            sent: state.position(state.sent()).to_string(),
-            messages: state.traffic(),
-            per_minute: Traffic { sent: per_minute(sent), received: per_minute(received) },
         }
     }
 }

@@ -11,7 +11,7 @@ mod phase;
 mod readiness;
 mod send_queue;
 mod socket;
-mod timers;
+mod steps;
 
 use std::cell::{RefCell, RefMut};
 use std::cmp::Reverse;
@@ -21,13 +21,12 @@ use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::rc::Rc;
 
-use mio::event::Event;
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::framing::Inbound;
 use tidings_protocol::server::{Form, ServerMessage};
 use tidings_replica::{Deflate, MessageIdentity};
 use tidings_session::Session;
-use tidings_streams::connections::Traffic;
+use tidings_streams::connections::{ConnectionName, ConnectionReport, Traffic};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -41,6 +40,7 @@ pub(super) use self::readiness::Readiness;
 pub(super) use self::send_queue::{Batch, BatchRun};
 use self::send_queue::{Flushed, SendQueue, Shape};
 use self::socket::Socket;
+pub(super) use self::steps::Step;
 use super::served_shard::ConnectionId;
 use super::shard_progress::ShardProgress;
 use crate::limits::MessageBudget;
@@ -183,17 +183,6 @@ enum Unread {
     UpToTheEnd,
 }
 
-/// The next thing to do for a connection.
-pub(super) enum Step {
-    SendLatest,
-    Read,
-    Write,
-    Replay,
-    FollowTenant,
-    SavePosition,
-    End,
-}
-
 /// Whether a connection took what it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Given {
@@ -211,9 +200,28 @@ impl Connection {
         self.from
     }
 
-    /// When it was opened, in seconds since 1970.
-    pub(super) fn since(&self) -> u64 {
-        self.since.into()
+    /// What is reported of the connection, by its name among those of all gateways, at this time in seconds since 1970.
+    pub(super) fn report(&self, state: &mut State, name: ConnectionName, now: u64) -> ConnectionReport {
+        let subscriptions = state.session().topics().map(str::to_owned).collect();
+        let (consumer, since) = (&state.principal().consumer, self.since.into());
+        // A minute at least, so that the first seconds do not look like a flood.
+        let minutes = f64::from(u32::try_from(now.saturating_sub(since).max(60)).unwrap_or(u32::MAX)) / 60.0;
+        let per_minute = |messages: u32| (f64::from(messages) / minutes * 10.0).round() / 10.0;
+        let Traffic { sent, received } = state.messages;
+        ConnectionReport {
+            id: name.to_string(),
+            tenant: consumer.tenant().clone(),
+            user: consumer.user().to_owned(),
+            device: consumer.device().to_owned(),
+            gateway: name.gateway,
+            address: self.from.to_string(),
+            since,
+            subscriptions,
+            acknowledged: state.acknowledged_position().map(|position| position.to_string()),
+            sent: state.position(state.sent()).to_string(),
+            messages: state.messages,
+            per_minute: Traffic { sent: per_minute(sent), received: per_minute(received) },
+        }
     }
 
     pub(super) fn form(&self) -> Form {
@@ -226,56 +234,6 @@ impl Connection {
 
     pub(super) fn state(&self) -> RefMut<'_, State> {
         self.state.borrow_mut()
-    }
-
-    /// Notes what the socket reports.
-    pub(super) fn note(&self, event: &Event) {
-        let mut state = self.state();
-        // Room that was there before the socket took no more is there no longer.
-        state.has_room |= state.blocked && event.is_writable();
-        if event.is_read_closed() || event.is_error() {
-            state.unread = Unread::UpToTheEnd;
-        } else if event.is_readable() && state.unread == Unread::Nothing {
-            state.unread = Unread::Something;
-        }
-    }
-
-    /// The next step; `None` while there is nothing to do.
-    pub(super) fn next_step(&self) -> Option<Step> {
-        let mut state = self.state();
-        state.is_woken = false;
-        // Even if a task works for it.
-        if state.is_closed() {
-            return Some(Step::End);
-        }
-        if state.may_send_latest() {
-            return Some(Step::SendLatest);
-        }
-        if state.is_busy {
-            return None;
-        }
-        if state.is_close_answered() && state.has_sent_all() {
-            return Some(Step::End);
-        }
-        if state.is_saving_position() {
-            return Some(Step::SavePosition);
-        }
-        if state.behind().is_some() && state.has_sent_all() {
-            return Some(Step::Replay);
-        }
-        if state.is_moving() && state.has_sent_all() && state.has_acknowledged_all() {
-            return Some(Step::FollowTenant);
-        }
-        if std::mem::take(&mut state.has_room) {
-            state.blocked = false;
-            return Some(Step::Write);
-        }
-        state.may_read().then_some(Step::Read)
-    }
-
-    /// A task works for the connection, or does no longer.
-    pub(super) fn set_busy(&self, is_busy: bool) {
-        self.state().is_busy = is_busy;
     }
 
     /// Closes the socket, even if a task still works for the connection.

@@ -127,14 +127,14 @@ impl Workers {
 impl ShardFeed {
     /// Sends the workers what is new: all of them, or those that have connections where it goes.
     pub(crate) async fn send(&self, update: ShardUpdate) {
-        for (owed, update) in self.interest.owe(&update) {
-            // A worker that has ended serves no connection that could miss anything.
-            if let Some(worker) = self.workers.0.get(owed.worker())
-                && worker.send(Command::Update(self.number, update)).await
-            {
-                owed.sent();
+        let send = |index: usize, update| async move {
+            match self.workers.0.get(index) {
+                Some(worker) => worker.send(Command::Update(self.number, update)).await,
+                None => false,
             }
-        }
+        };
+        // A worker that has ended serves no connection that could miss anything.
+        self.interest.send(&update, send).await;
     }
 }
 

@@ -51,19 +51,15 @@ pub(super) struct Interest {
 
 /// An update that a worker is about to be sent. It counts as sent from the moment on in which the envelopes behind it may
 /// be, so it does not count any more if the sending is given up.
-pub(super) struct Owed<'i> {
+struct Owed<'i> {
     interest: &'i Interest,
     worker: usize,
     is_sent: bool,
 }
 
 impl Owed<'_> {
-    pub(super) fn worker(&self) -> usize {
-        self.worker
-    }
-
     /// The worker has the update in its queue.
-    pub(super) fn sent(mut self) {
+    fn sent(mut self) {
         self.is_sent = true;
     }
 }
@@ -110,8 +106,22 @@ impl Interest {
         }
     }
 
+    /// Sends the workers an update: of envelopes, each that has connections where they go what is for it; everything else to
+    /// all. `send` gives a worker, by its number, what it is sent, and says whether it has it.
+    pub(super) async fn send<S: Future<Output = bool>>(
+        &self,
+        update: &ShardUpdate,
+        send: impl Fn(usize, ShardUpdate) -> S,
+    ) {
+        for (owed, update) in self.owe(update) {
+            if send(owed.worker, update).await {
+                owed.sent();
+            }
+        }
+    }
+
     /// What each worker has to be sent of an update: of envelopes those that are for it, of everything else the whole.
-    pub(super) fn owe(&self, update: &ShardUpdate) -> Vec<(Owed<'_>, ShardUpdate)> {
+    fn owe(&self, update: &ShardUpdate) -> Vec<(Owed<'_>, ShardUpdate)> {
         let owed = match update {
             ShardUpdate::Envelopes(envelopes) => {
                 let shares = self.route(envelopes).into_iter();

@@ -7,8 +7,7 @@ use tidings_model::{Epoch, Position};
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::framing::{Opcode, frame};
 use tidings_protocol::server::{Form, GapReason, ServerMessage};
-use tidings_replica::{FramedEnvelope, ResumePoint};
-use tidings_streams::connections::Traffic;
+use tidings_replica::{FramedEnvelope, Gap, ResumePoint};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
@@ -31,11 +30,6 @@ impl State {
     /// The last sequence that was given.
     pub(in crate::worker) fn sent(&self) -> u64 {
         self.sent
-    }
-
-    /// Messages since the connection was opened.
-    pub(in crate::worker) fn traffic(&self) -> Traffic {
-        self.messages
     }
 
     /// Whether the connection was given an envelope.
@@ -188,6 +182,21 @@ impl State {
 }
 
 impl Connection {
+    /// Tells the client its consumer and its position: as the first message, and of another shard before its first message.
+    /// Nothing is written yet, so that what follows can go out with it. The caller sees to that: no step of a connection begins
+    /// while something is unsent.
+    pub(in crate::worker) fn welcome(&self, resume: ResumePoint, now: OffsetDateTime) {
+        let mut state = self.state();
+        let consumer = &state.principal().consumer;
+        let consumer = format!("{}/{}", consumer.user(), consumer.device());
+        let expires = Some(state.principal().expires_at);
+        let welcome = ServerMessage::Welcome { position: resume.after, consumer: &consumer, expires };
+        self.notify(&mut state, &welcome, now);
+        if let Some(Gap { from, to, reason }) = resume.gap {
+            self.notify(&mut state, &ServerMessage::Gap { from, to, reason }, now);
+        }
+    }
+
     /// Offers a run of envelopes on the live path. `true` if the connection must be flushed and was not waiting to be
     /// already.
     pub(in crate::worker) fn offer(&self, run: &BatchRun<'_>) -> bool {
@@ -240,13 +249,6 @@ impl Connection {
         state.note_given(framed, 1);
     }
 
-    /// Queues an envelope.
-    fn queue(&self, state: &mut State, framed: &FramedEnvelope) {
-        let frame = self.shape.frame(framed, state.common.deflate()).into_owned();
-        state.queue.push(frame);
-        state.note_given(framed, 1);
-    }
-
     /// Gives a replayed envelope of this life of the stream to the connection, if it may have it. `is_repeated` says that it
     /// has received another part of the same message.
     pub(in crate::worker) fn give(&self, epoch: Epoch, framed: &FramedEnvelope, is_repeated: bool) -> Given {
@@ -263,7 +265,9 @@ impl Connection {
         state.move_on(framed.sequence());
         let is_wanted = state.behind().is_some() && !is_repeated && !state.has(framed);
         if is_wanted && state.session().receives(framed.sequence(), framed.envelope()) {
-            self.queue(&mut state, framed);
+            let state = &mut *state;
+            state.queue.give_one(framed, self.shape, state.common.deflate());
+            state.note_given(framed, 1);
         }
         Given::All
     }

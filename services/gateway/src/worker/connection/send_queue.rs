@@ -104,7 +104,12 @@ impl SendQueue {
         Some((run.last, count))
     }
 
-    pub(super) fn push(&mut self, frame: Bytes) {
+    /// Adds an envelope that is of no batch.
+    pub(super) fn give_one(&mut self, framed: &FramedEnvelope, shape: Shape, deflate: &Deflate) {
+        self.push(shape.frame(framed, deflate).into_owned());
+    }
+
+    fn push(&mut self, frame: Bytes) {
         self.bytes += length(frame.len());
         self.frames().push(frame);
     }
@@ -215,7 +220,7 @@ pub(super) struct Shape {
 
 impl Shape {
     /// The frame of an envelope.
-    pub(super) fn frame<'f>(self, framed: &'f FramedEnvelope, deflate: &Deflate) -> Cow<'f, Bytes> {
+    fn frame<'f>(self, framed: &'f FramedEnvelope, deflate: &Deflate) -> Cow<'f, Bytes> {
         let most = usize::try_from(self.most).unwrap_or(usize::MAX);
         framed.frame_within(self.form, most, self.is_compressed.then_some(deflate))
     }

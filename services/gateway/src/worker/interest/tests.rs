@@ -109,7 +109,7 @@ impl Gateway {
                 self.log.push(usize::MAX);
                 let last = self.log.len() as u64;
                 for owed in self.interest.announce(|routed| routed.max(last)) {
-                    self.workers[owed.worker()].queue.push_back(None);
+                    self.workers[owed.worker].queue.push_back(None);
                     owed.sent();
                 }
             }
@@ -134,7 +134,7 @@ impl Gateway {
             .map(|(sequence, at)| example::envelope((sequence, 0), &address(*at), "{}"));
         let envelopes: Envelopes = framed.collect();
         for (owed, envelopes) in self.interest.route(&envelopes) {
-            let worker = &mut self.workers[owed.worker()];
+            let worker = &mut self.workers[owed.worker];
             let is_held = |framed: &Arc<FramedEnvelope>| {
                 let at = &framed.envelope().subject.address;
                 worker.routes.contains_key(at) || worker.vacated.contains(at)

@@ -1,19 +1,30 @@
-//! What happens to a connection by the clock: heartbeats, silence, expired tokens, age, deadlines of its phase; and what its
-//! client is told at its beginning and before its end.
+//! When a connection has something to do, and what: after a report of its socket, when something has happened to it, and by
+//! the clock (heartbeats, silence, expired tokens, age, deadlines of its phase).
 
 use std::time::Duration;
 
+use mio::event::Event;
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::framing::{Opcode, frame};
 use tidings_protocol::server::ServerMessage;
-use tidings_replica::{Gap, ResumePoint};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::{Connection, State};
+use super::{Connection, State, Unread};
 
 /// How long before its end a connection is told that it has reached its age; a tenth of the age, if that is less.
 const NOTICE: Duration = Duration::from_secs(10);
+
+/// The next thing to do for a connection.
+pub(in crate::worker) enum Step {
+    SendLatest,
+    Read,
+    Write,
+    Replay,
+    FollowTenant,
+    SavePosition,
+    End,
+}
 
 /// What a connection's timer is due for.
 enum Timer {
@@ -68,19 +79,54 @@ impl State {
 }
 
 impl Connection {
-    /// Tells the client its consumer and its position: as the first message, and of another shard before its first message.
-    /// Nothing is written yet, so that what follows can go out with it. The caller sees to that: no step of a connection begins
-    /// while something is unsent.
-    pub(in crate::worker) fn welcome(&self, resume: ResumePoint, now: OffsetDateTime) {
+    /// Notes what the socket reports.
+    pub(in crate::worker) fn note(&self, event: &Event) {
         let mut state = self.state();
-        let consumer = &state.principal().consumer;
-        let consumer = format!("{}/{}", consumer.user(), consumer.device());
-        let expires = Some(state.principal().expires_at);
-        let welcome = ServerMessage::Welcome { position: resume.after, consumer: &consumer, expires };
-        self.notify(&mut state, &welcome, now);
-        if let Some(Gap { from, to, reason }) = resume.gap {
-            self.notify(&mut state, &ServerMessage::Gap { from, to, reason }, now);
+        // Room that was there before the socket took no more is there no longer.
+        state.has_room |= state.blocked && event.is_writable();
+        if event.is_read_closed() || event.is_error() {
+            state.unread = Unread::UpToTheEnd;
+        } else if event.is_readable() && state.unread == Unread::Nothing {
+            state.unread = Unread::Something;
         }
+    }
+
+    /// The next step; `None` while there is nothing to do.
+    pub(in crate::worker) fn next_step(&self) -> Option<Step> {
+        let mut state = self.state();
+        state.is_woken = false;
+        // Even if a task works for it.
+        if state.is_closed() {
+            return Some(Step::End);
+        }
+        if state.may_send_latest() {
+            return Some(Step::SendLatest);
+        }
+        if state.is_busy {
+            return None;
+        }
+        if state.is_close_answered() && state.has_sent_all() {
+            return Some(Step::End);
+        }
+        if state.is_saving_position() {
+            return Some(Step::SavePosition);
+        }
+        if state.behind().is_some() && state.has_sent_all() {
+            return Some(Step::Replay);
+        }
+        if state.is_moving() && state.has_sent_all() && state.has_acknowledged_all() {
+            return Some(Step::FollowTenant);
+        }
+        if std::mem::take(&mut state.has_room) {
+            state.blocked = false;
+            return Some(Step::Write);
+        }
+        state.may_read().then_some(Step::Read)
+    }
+
+    /// A task works for the connection, or does no longer.
+    pub(in crate::worker) fn set_busy(&self, is_busy: bool) {
+        self.state().is_busy = is_busy;
     }
 
     /// Tells the client that the connection is closed after this time.
