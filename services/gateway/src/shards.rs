@@ -9,9 +9,11 @@ mod probe;
 mod shard;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tidings_model::{Placement, Position, ShardNumber, Tenant};
 use tidings_replica::{Replica, ResumeError, ResumePoint};
 use tidings_streams::AllPlacements;
@@ -26,9 +28,7 @@ use crate::context::Context;
 use crate::error::{ApiCode, ApiError, StartError, one_line};
 use crate::worker::Workers;
 
-/// How often the bucket is looked at.
-const LOOK: Duration = Duration::from_secs(1);
-/// How long to wait before the next attempt to start.
+/// How long to wait before the next attempt to start, or to serve tenants whose shard cannot be read.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long to wait before looking again for the shard of a tenant.
 const LOCATE: Duration = Duration::from_millis(50);
@@ -64,8 +64,6 @@ pub(crate) struct ShardManager {
     context: Arc<Context>,
     workers: Workers,
     shards: watch::Sender<Arc<Shards>>,
-    /// The revision of the bucket that the shards are kept by.
-    revision: Option<Position>,
     tasks: TaskTracker,
     cancelled: CancellationToken,
 }
@@ -81,7 +79,6 @@ impl ShardManager {
             context: Arc::clone(context),
             workers: workers.clone(),
             shards: watch::Sender::default(),
-            revision: None,
             tasks: TaskTracker::new(),
             cancelled: cancelled.clone(),
         };
@@ -109,14 +106,27 @@ impl ShardManager {
 
     /// Keeps the shards up to date. May be dropped at any point.
     pub(crate) async fn keep(&mut self) {
-        let mut logged = String::new();
+        let mut watch = self.context.topology.placements().watch();
+        let (mut all, mut fault) = (AllPlacements::default(), String::new());
         loop {
-            tokio::time::sleep(LOOK).await;
-            let reason = self.look().await.err().map(|error| one_line(&error)).unwrap_or_default();
-            if logged != reason && !reason.is_empty() {
-                tracing::warn!(reason, "cannot read where tenants' envelopes are; trying again");
+            {
+                // Awaited to its end, since what it reads again after a fault may take longer than an attempt waits.
+                let mut changed = pin!(watch.next());
+                let mut has_changed = false;
+                while !has_changed && !fault.is_empty() {
+                    has_changed = tokio::time::timeout(RETRY, &mut changed).await.is_ok();
+                    if !has_changed {
+                        fault = self.settle_known(&all, fault).await;
+                    }
+                }
+                if !has_changed {
+                    changed.await;
+                }
             }
-            logged = reason;
+            // What has changed together is looked at once.
+            while watch.next().now_or_never().is_some() {}
+            all.clone_from(watch.known());
+            fault = self.settle_known(&all, fault).await;
         }
     }
 
@@ -127,26 +137,34 @@ impl ShardManager {
     }
 
     async fn look(&mut self) -> Result<(), StartError> {
-        let placements = self.context.topology.placements();
-        let revision = placements.revision().await?;
-        if Some(revision) == self.revision {
-            return Ok(());
+        let all = self.context.topology.placements().all().await?;
+        self.settle_all(&all).await
+    }
+
+    /// Has every tenant served from the shard that its envelopes are in, and logs a fault that was not logged before.
+    async fn settle_known(&mut self, all: &AllPlacements, logged: String) -> String {
+        let fault = self.settle_all(all).await.err().map(|error| one_line(&error)).unwrap_or_default();
+        if logged != fault && !fault.is_empty() {
+            tracing::warn!(reason = fault, "cannot read the shards of all tenants; trying again");
         }
-        let AllPlacements { placements: all, unreadable } = placements.all().await?;
-        self.place_found(&all, &unreadable).await;
+        fault
+    }
+
+    /// Has every tenant served from the shard that its envelopes are in.
+    async fn settle_all(
+        &mut self,
+        AllPlacements { placements: all, unreadable }: &AllPlacements,
+    ) -> Result<(), StartError> {
+        self.place_found(all, unreadable).await;
         let catalogs = Arc::clone(&self.context.catalogs.borrow());
         // A shard whose stream cannot be used affects only the tenants in it.
         let mut failed = None;
         for (tenant, placement) in all.iter().filter(|(tenant, _)| catalogs.contains_key(*tenant)) {
-            if let Err(error) = self.settle(tenant, placement, &all).await {
+            if let Err(error) = self.settle(tenant, placement, all).await {
                 failed.get_or_insert(error);
             }
         }
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        self.revision = Some(revision);
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// Serves the tenants again whose placement can be read now, or is gone. While the placement of a tenant that is served
@@ -184,7 +202,9 @@ impl ShardManager {
         {
             shard.begin(tenant, current.place.generation, 0).await;
         }
-        self.shards.send_modify(|shards| _ = Arc::make_mut(shards).homes.insert(tenant.clone(), number));
+        if shards.homes.get(tenant) != Some(&number) {
+            self.shards.send_modify(|shards| _ = Arc::make_mut(shards).homes.insert(tenant.clone(), number));
+        }
         if home != number
             && let Some(left) = shards.open.get(&home)
         {
