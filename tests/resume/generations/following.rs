@@ -3,7 +3,7 @@
 use harness::FlakyProxy;
 
 use super::*;
-use crate::site::{Return, sequence_of};
+use crate::dial::{Return, sequence_of};
 
 #[tokio::test]
 async fn a_client_that_acknowledges_follows_its_tenant_without_reconnecting() {
