@@ -178,8 +178,10 @@ impl Stripes {
 impl Stripe {
     /// Notes a change, made of what is stored, of a consumer that is known.
     fn note_of(&mut self, name: &ConsumerName, change: impl FnOnce(&StoredConsumer) -> Change) {
-        let change = self.consumers.get(name).map(|consumer| change(&consumer.stored));
-        change.into_iter().for_each(|change| self.note(name, change));
+        if let Some(consumer) = self.consumers.get(name) {
+            let change = change(&consumer.stored);
+            self.note(name, change);
+        }
     }
 
     fn get(&mut self, name: &ConsumerName) -> Option<&mut ActiveConsumer> {

@@ -25,6 +25,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tracing::Span;
 
 use super::connection::{Batch, BatchRun, Connection, NewConnection, Readiness, Step};
+use super::follow_tenant::follow_if_misplaced;
 use super::interest::ShardUpdate;
 use super::served_shard::ConnectionId;
 use super::{Command, FAIR_SHARE, Shard, Worker, panicked, yield_after};
@@ -229,7 +230,7 @@ impl Worker {
         // It may have been translated from an earlier generation.
         self.note_position(&connection.state());
         // The tenant may have moved since the handshake.
-        self.follow_if_misplaced(&connection);
+        follow_if_misplaced(&connection);
         self.drain_new(&connection, now);
         if !early_bytes.is_empty() {
             self.receive(&connection, &mut early_bytes);

@@ -128,15 +128,7 @@ impl Worker {
             self.note_position(state);
         }
         // The tenant may have moved on while its position was translated.
-        self.follow_if_misplaced(connection);
-    }
-
-    /// Has a connection follow its tenant, if that has moved.
-    pub(super) fn follow_if_misplaced(&self, connection: &Rc<Connection>) {
-        let is_misplaced = is_misplaced(&connection.state());
-        if is_misplaced {
-            begin_following(connection);
-        }
+        follow_if_misplaced(connection);
     }
 
     /// The shard of the tenant, and where the connection resumes there. Tries until it is found.
@@ -181,6 +173,14 @@ impl Worker {
                 None
             }
         }
+    }
+}
+
+/// Has a connection follow its tenant, if that has moved.
+pub(super) fn follow_if_misplaced(connection: &Rc<Connection>) {
+    let is_misplaced = is_misplaced(&connection.state());
+    if is_misplaced {
+        begin_following(connection);
     }
 }
 
