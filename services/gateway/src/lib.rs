@@ -65,7 +65,7 @@
 //! ```text
 //!   `ack`, or the Pong of a plain client
 //!     ▼
-//!   worker/connection/delivery   only ever forward; becomes a position
+//!   worker/connection/inbound    only ever forward; becomes a position
 //!     ▼
 //!   consumers                    at most one write a second for each consumer, and one before its last connection ends
 //!     ▼

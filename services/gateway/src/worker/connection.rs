@@ -5,6 +5,7 @@
 //! something to do, so an idle connection has no task.
 
 mod delivery;
+mod inbound;
 mod opening;
 mod pending;
 mod phase;
@@ -144,11 +145,6 @@ impl Common {
             woke: Notify::new(),
             deadlines: RefCell::default(),
         })
-    }
-
-    /// The most messages that a connection's send queue holds.
-    pub(super) fn max_queued_messages(&self) -> usize {
-        self.bounds.0
     }
 
     /// For connections that negotiated it.

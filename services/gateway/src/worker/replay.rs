@@ -92,7 +92,7 @@ impl Worker {
         let addresses: Vec<&str> = addresses.iter().map(Address::as_str).collect();
         let query =
             Query { tenant: &token, addresses: &addresses, after, now: self.context.clock.unix_seconds() };
-        let limit = self.common.max_queued_messages();
+        let limit = self.context.settings.window_messages.get();
         Some(state.shard().replica().read(&query, epoch, cursor.min(until), limit))
     }
 

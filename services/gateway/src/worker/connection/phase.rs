@@ -1,4 +1,4 @@
-//! The phase that a connection is in, its transitions, and which of its client's frames still count. Pure.
+//! The phase that a connection is in, and which of its client's frames still count. Pure.
 //!
 //! The phases follow each other in the order of [`Phase`], but for the first three, between which a connection changes as
 //! it keeps up or not, and as its tenant moves. Two invariants: no event leads back, so nothing that a client sends revives a connection that is being
@@ -8,12 +8,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use tidings_protocol::client::{ClientMessage, Limits, Refused, Request, id_in_beginning};
-use tidings_protocol::close::CloseCode;
 use tidings_protocol::error::MessageId;
-use tidings_protocol::framing::{self, Message, Violation};
+use tidings_protocol::framing::{Message, Violation};
 use tokio::time::Instant;
-
-use super::State;
 
 /// How long a client may take to acknowledge the last envelopes that it was given.
 pub(in crate::worker) const ACKNOWLEDGING_TIME: Duration = Duration::from_secs(2);
@@ -43,7 +40,7 @@ pub(super) enum Phase {
 
 /// What changes the phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PhaseEvent {
+pub(super) enum PhaseEvent {
     /// The connection has everything.
     CaughtUp,
     /// The connection has everything up to here, and does not keep up; or a replay has read so far.
@@ -77,7 +74,7 @@ enum PhaseEvent {
 impl Phase {
     /// Enters the phase that the event leads to. `true` if a phase begins in which nothing more is given; for a Close that
     /// was received, if it is to be answered.
-    fn advance(&mut self, event: PhaseEvent) -> bool {
+    pub(super) fn advance(&mut self, event: PhaseEvent) -> bool {
         let next = match (event, *self) {
             (PhaseEvent::CaughtUp, Self::Live | Self::CatchingUp { .. }) => Self::Live,
             (PhaseEvent::FellBehind { after }, Self::Live | Self::CatchingUp { .. }) => {
@@ -109,7 +106,7 @@ impl Phase {
     }
 
     /// Whether a frame of this kind counts, or is ignored.
-    fn obeys(self, kind: FrameKind) -> bool {
+    pub(super) fn obeys(self, kind: FrameKind) -> bool {
         match self {
             Self::Live | Self::CatchingUp { .. } | Self::Moving { .. } => true,
             Self::AwaitingAcks { .. } => matches!(kind, FrameKind::Acknowledgement | FrameKind::Close),
@@ -119,164 +116,22 @@ impl Phase {
     }
 
     /// Whether the connection stays, as far as is known.
-    fn is_served(self) -> bool {
+    pub(super) fn is_served(self) -> bool {
         matches!(self, Self::Live | Self::CatchingUp { .. } | Self::Moving { .. })
     }
 
     /// Whether a Close was sent or received, or cannot be any more.
-    fn is_closing(self) -> bool {
+    pub(super) fn is_closing(self) -> bool {
         matches!(self, Self::Closing { .. } | Self::Closed)
     }
 
     /// When the next phase begins whatever the client does.
-    fn deadline(self) -> Option<Instant> {
+    pub(super) fn deadline(self) -> Option<Instant> {
         match self {
             Self::Moving { until } | Self::AwaitingAcks { until } | Self::Closing { until, .. } => {
                 Some(until)
             }
             Self::Live | Self::CatchingUp { .. } | Self::SavingPosition | Self::Closed => None,
-        }
-    }
-}
-
-impl State {
-    pub(in crate::worker) fn is_served(&self) -> bool {
-        self.phase.is_served()
-    }
-
-    pub(in crate::worker) fn is_closing(&self) -> bool {
-        self.phase.is_closing()
-    }
-
-    pub(in crate::worker) fn is_saving_position(&self) -> bool {
-        self.phase == Phase::SavingPosition
-    }
-
-    /// Everything up to here has been given to a connection that is catching up.
-    pub(in crate::worker) fn behind(&self) -> Option<u64> {
-        match self.phase {
-            Phase::CatchingUp { after } => Some(after),
-            _ => None,
-        }
-    }
-
-    /// Whether a frame of this kind counts now.
-    pub(in crate::worker) fn obeys(&self, kind: FrameKind) -> bool {
-        self.phase.obeys(kind)
-    }
-
-    /// Whether the connection is about to follow its tenant to another shard.
-    pub(in crate::worker) fn is_moving(&self) -> bool {
-        matches!(self.phase, Phase::Moving { .. })
-    }
-
-    pub(super) fn is_live(&self) -> bool {
-        self.phase == Phase::Live
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.phase == Phase::Closed
-    }
-
-    /// Whether each side has sent its Close.
-    pub(super) fn is_close_answered(&self) -> bool {
-        matches!(self.phase, Phase::Closing { is_answered: true, .. })
-    }
-
-    /// The connection has everything up to `after`, and does not keep up.
-    pub(super) fn catch_up_after(&mut self, after: u64) {
-        self.phase.advance(PhaseEvent::FellBehind { after });
-    }
-
-    /// Everything up to `after` has been read for a connection that is catching up.
-    pub(in crate::worker) fn move_on(&mut self, after: u64) {
-        if self.behind().is_some() {
-            self.catch_up_after(after);
-        }
-    }
-
-    /// The connection has everything. `true` if its client still has to be told.
-    pub(super) fn become_live(&mut self) -> bool {
-        self.phase.advance(PhaseEvent::CaughtUp);
-        std::mem::take(&mut self.catching_up)
-    }
-
-    /// The connection is in the shard of its tenant, and has everything up to `after`.
-    pub(super) fn catch_up_elsewhere(&mut self, after: u64) {
-        self.catching_up = true;
-        self.phase.advance(PhaseEvent::Followed { after });
-        self.wake();
-    }
-
-    /// Gives the connection nothing more; for a while the client may acknowledge what it was given.
-    pub(in crate::worker) fn leave(&mut self, now: Instant) {
-        self.stop(PhaseEvent::Left { now });
-        self.save_if_acknowledged();
-    }
-
-    /// Does not wait for a client that has acknowledged everything.
-    pub(in crate::worker) fn save_if_acknowledged(&mut self) {
-        if self.has_acknowledged_all() {
-            if self.is_moving() { self.wake() } else { self.save_position() }
-        }
-    }
-
-    /// Gives the connection nothing more from its shard, until it has followed its tenant to another one.
-    pub(in crate::worker) fn begin_moving(&mut self, until: Instant) {
-        let after = self.behind().unwrap_or(self.shard.cursor());
-        if self.phase.advance(PhaseEvent::TenantMoved { until }) {
-            self.missed_after = after;
-            self.common.add_deadline(until, self.id);
-            self.wake();
-        }
-    }
-
-    fn save_position(&mut self) {
-        self.stop(PhaseEvent::Acknowledged);
-        self.wake();
-    }
-
-    /// Sends a Close, unless there was one before, from whatever side.
-    pub(super) fn close(&mut self, code: CloseCode, reason: &str, now: Instant) {
-        if !self.is_closing() {
-            self.send(framing::close(code, reason));
-            self.stop(PhaseEvent::CloseSent { now });
-        }
-    }
-
-    /// The client sent a Close: answers, unless ours was first.
-    pub(in crate::worker) fn closed_by_client(&mut self, code: Option<u16>, now: Instant) {
-        if !self.is_closing() {
-            self.send(framing::close(code.unwrap_or(CloseCode::Normal.into()), ""));
-        }
-        self.stop(PhaseEvent::CloseReceived { now });
-    }
-
-    /// The phase's time may be over.
-    pub(in crate::worker) fn check_deadline(&mut self, now: Instant) {
-        if self.phase.deadline().is_some_and(|deadline| deadline <= now) {
-            match self.phase {
-                Phase::Moving { .. } => self.leave(now),
-                _ if self.is_closing() => self.end(),
-                _ => self.save_position(),
-            }
-        }
-    }
-
-    /// Gives up the socket.
-    pub(in crate::worker) fn end(&mut self) {
-        self.stop(PhaseEvent::Ended);
-        self.wake();
-    }
-
-    /// Enters a phase in which nothing more is given.
-    fn stop(&mut self, event: PhaseEvent) {
-        let behind = self.behind();
-        if self.phase.advance(event) {
-            self.missed_after = behind.unwrap_or(self.missed_after);
-            if let Some(deadline) = self.phase.deadline() {
-                self.common.add_deadline(deadline, self.id);
-            }
         }
     }
 }
