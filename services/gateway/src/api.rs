@@ -7,7 +7,8 @@ mod websocket;
 
 use std::sync::Arc;
 
-use axum::http::Method;
+use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, Method};
 use tidings_runtime::config::GatewayConfig;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -17,7 +18,7 @@ pub(crate) use self::router::{Routes, router};
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 use crate::shards::Shards;
-use crate::worker::handle::Workers;
+use crate::worker::Workers;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -34,7 +35,7 @@ impl Endpoint {
     }
 
     /// The same, with connections handed to workers by these tasks.
-    pub(crate) fn with_upgrades(&self, upgrades: TaskTracker) -> Self {
+    fn with_upgrades(&self, upgrades: TaskTracker) -> Self {
         Self { upgrades, ..self.clone() }
     }
 
@@ -58,4 +59,10 @@ pub(crate) enum Stage {
 async fn method_not_allowed(method: Method) -> ApiError {
     let text = format!("{method} is not served here; the header Allow names what is");
     ApiError::new(ApiCode::MethodNotAllowed, text)
+}
+
+/// Whether a body follows the head, be it empty (RFC 9112, section 6.3).
+fn has_body(headers: &HeaderMap) -> bool {
+    let lengths = headers.get_all(CONTENT_LENGTH).iter();
+    headers.contains_key(TRANSFER_ENCODING) || lengths.into_iter().any(|length| length.as_bytes() != b"0")
 }

@@ -43,7 +43,7 @@ pub(crate) struct Authenticator {
     /// How far clocks may differ.
     leeway: Duration,
     catalogs: watch::Receiver<Arc<Catalogs>>,
-    users: Arc<DisabledUsers>,
+    users: DisabledUsers,
     limits: Arc<Limits>,
     clock: Clock,
 }
@@ -53,11 +53,37 @@ impl Authenticator {
         (rules, verifier): (Rules, Verifier),
         leeway: Duration,
         catalogs: watch::Receiver<Arc<Catalogs>>,
-        users: Arc<DisabledUsers>,
+        users: Users,
         limits: Arc<Limits>,
         clock: Clock,
     ) -> Self {
-        Self { rules, verifier, leeway, catalogs, users, limits, clock }
+        Self { rules, verifier, leeway, catalogs, users: DisabledUsers::new(users), limits, clock }
+    }
+
+    /// The bucket of users itself, for administration.
+    pub(crate) fn users(&self) -> &Users {
+        &self.users.store
+    }
+
+    /// Reads all of the bucket of users; what is returned has its later changes.
+    pub(crate) async fn load_users(&self) -> UserWatch {
+        let mut watch = self.users.store.watch();
+        self.users.learn(watch.next().await);
+        watch
+    }
+
+    /// Follows the bucket of users until cancelled.
+    pub(crate) async fn follow_users(&self, mut watch: UserWatch, cancelled: &CancellationToken) {
+        let mut lost = Vec::new();
+        while let Some(news) = cancelled.run_until_cancelled(Box::pin(watch.next())).await {
+            lost.extend(self.users.learn(news));
+            self.users.restore(&mut lost).await;
+        }
+    }
+
+    /// Changes whenever another user is disabled or another token revoked, or no longer.
+    pub(crate) fn users_version(&self) -> u64 {
+        self.users.version.load(Ordering::Acquire)
     }
 
     /// Whether tokens may be sent as a subprotocol.
@@ -170,12 +196,13 @@ fn user_name(claims: &Claims) -> Result<UserName, UserNameError> {
 }
 
 /// A copy of the bucket `USERS`.
-pub(crate) struct DisabledUsers {
+struct DisabledUsers {
     store: Users,
     /// `None` until all of the bucket was read. Has no entry for a user that is neither disabled nor has a revoked token.
     known: RwLock<Option<Known>>,
     /// In which life of the bucket it was read; 0 before it was read.
     life: AtomicU64,
+    /// Changes with every change of the copy.
     version: AtomicU64,
 }
 
@@ -210,13 +237,8 @@ impl From<UserBlock> for ApiError {
 }
 
 impl DisabledUsers {
-    pub(crate) fn new(store: Users) -> Self {
+    fn new(store: Users) -> Self {
         Self { store, known: RwLock::default(), life: AtomicU64::new(0), version: AtomicU64::new(0) }
-    }
-
-    /// The bucket itself, for administration.
-    pub(crate) fn store(&self) -> &Users {
-        &self.store
     }
 
     /// Whether the user may connect with a token that was issued in this second.
@@ -231,18 +253,6 @@ impl DisabledUsers {
         state
             .revocation_of(issued_at)
             .map_or(Ok(()), |revocation| Err(UserBlock::Revoked(revocation.clone())))
-    }
-
-    /// Reads all of the bucket; what is returned has its later changes.
-    pub(crate) async fn load(&self) -> UserWatch {
-        let mut watch = self.store.watch();
-        self.learn(watch.next().await);
-        watch
-    }
-
-    /// Changes with every change of the copy.
-    pub(crate) fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
     }
 
     /// Applies a change of the bucket. Entries are never removed from the bucket; those that another life of it lacks were
@@ -274,15 +284,6 @@ impl DisabledUsers {
         drop(known);
         self.version.fetch_add(1, Ordering::Release);
         lost
-    }
-
-    /// Follows the bucket until cancelled.
-    pub(crate) async fn run(&self, mut watch: UserWatch, cancelled: &CancellationToken) {
-        let mut lost = Vec::new();
-        while let Some(news) = cancelled.run_until_cancelled(Box::pin(watch.next())).await {
-            lost.extend(self.learn(news));
-            self.restore(&mut lost).await;
-        }
     }
 
     /// Writes the lost entries again. A write that fails is repeated with the next change; one follows every fault of NATS.

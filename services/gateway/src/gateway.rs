@@ -20,16 +20,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Endpoint, Stage};
 use crate::audit::Audit;
-use crate::auth::{Authenticator, DisabledUsers};
+use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::consumers::ConsumerCache;
-use crate::context::{Context, Faults};
+use crate::context::Context;
 use crate::error::StartError;
 use crate::limits::Limits;
 use crate::listening::Listening;
 use crate::readiness::Readiness;
 use crate::shards::{ShardManager, answer_questions, watch_readiness};
-use crate::worker::handle::{Supervisor, Workers};
+use crate::worker::{Supervisor, Workers};
 
 /// What a gateway is made of.
 pub struct Parts {
@@ -75,12 +75,11 @@ impl Gateway {
     pub fn new(parts: Parts, listening: Listening) -> Self {
         let clock = Clock::from(parts.clock);
         let limits = Arc::new(Limits::new(&parts.settings, &parts.catalogs.borrow()));
-        let users = Arc::new(DisabledUsers::new(parts.users));
         let authenticator = Authenticator::new(
             (parts.rules, parts.verifier),
             parts.leeway,
             parts.catalogs.clone(),
-            Arc::clone(&users),
+            parts.users,
             Arc::clone(&limits),
             clock,
         );
@@ -88,7 +87,6 @@ impl Gateway {
         let context = Arc::new(Context {
             limits,
             authenticator,
-            users,
             settings: parts.settings,
             catalogs: parts.catalogs,
             topology: parts.topology,
@@ -98,7 +96,6 @@ impl Gateway {
             consumers: ConsumerCache::new(parts.consumers, others, clock),
             audit: Audit::default(),
             readiness: Readiness::default(),
-            faults: Faults::default(),
             name: parts.name,
         });
         let (identity, stage) = (parts.identity, watch::Sender::new(Stage::Starting));
@@ -163,7 +160,7 @@ async fn run(
     };
     let (served, ..) = tokio::join!(
         serving,
-        context.users.run(users, ended),
+        context.authenticator.follow_users(users, ended),
         answer_questions(context, &workers, ended),
         watch_readiness(context, &shards, ended),
         // Until the last connection has ended.
@@ -182,14 +179,7 @@ async fn drain(
 ) -> Option<StartError> {
     let time = context.settings.drain_time();
     tracing::info!(connections = workers.connections(), ?time, "the gateway is draining");
-    workers.drain(time).await;
-    tokio::select! {
-        failure = supervisor.all_ended() => failure,
-        () = shutdown.urgent() => {
-            workers.close().await;
-            supervisor.all_ended().await
-        }
-    }
+    supervisor.drain(workers, time, shutdown.urgent()).await
 }
 
 /// The parts of a gateway that is ready to serve.
@@ -201,7 +191,7 @@ struct Prepared {
 }
 
 async fn prepare(context: &Arc<Context>, ended: &CancellationToken) -> Result<Prepared, StartError> {
-    let users = context.users.load().await;
+    let users = context.authenticator.load_users().await;
     let (workers, supervisor) = Workers::start(context)?;
     let manager = ShardManager::open(context, &workers, ended).await?;
     context.readiness.set(None);

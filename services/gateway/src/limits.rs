@@ -49,8 +49,17 @@ impl Limits {
         self.attempts.check(&address.into()).map_err(denied)
     }
 
-    /// The limits of a tenant that is served.
-    pub(crate) fn of(&self, tenant: &Tenant, settings: &GatewayConfig) -> Arc<TenantLimits> {
+    /// Admits a connection of a user of a served tenant, whose token is verified; it counts as long as its budget is held.
+    pub(crate) fn admit(
+        &self,
+        tenant: &Tenant,
+        user: &str,
+        settings: &GatewayConfig,
+    ) -> Result<MessageBudget, ApiError> {
+        Ok(self.of(tenant, settings).admit(user)?.budget())
+    }
+
+    fn of(&self, tenant: &Tenant, settings: &GatewayConfig) -> Arc<TenantLimits> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(limits) = tenants.get(tenant) {
             return Arc::clone(limits);
@@ -69,7 +78,7 @@ impl Limits {
 struct UserKey(u64);
 
 /// The limits of one tenant, and what of them is used up.
-pub(crate) struct TenantLimits {
+struct TenantLimits {
     max_frame_bytes: usize,
     max_message_bytes: usize,
     connections: Option<usize>,
@@ -142,18 +151,8 @@ impl TenantLimits {
         })
     }
 
-    /// Bytes that one message from a client may have.
-    pub(crate) fn max_frame_bytes(&self) -> usize {
-        self.max_frame_bytes
-    }
-
-    /// Bytes that one message to a client may have.
-    pub(crate) fn max_message_bytes(&self) -> usize {
-        self.max_message_bytes
-    }
-
     /// Permits a connection of a user whose token is verified. The connection counts while the permit is held.
-    pub(crate) fn admit(self: &Arc<Self>, user: &str) -> Result<ConnectionPermit, ApiError> {
+    fn admit(self: &Arc<Self>, user: &str) -> Result<ConnectionPermit, ApiError> {
         let user = UserKey(self.hasher.hash_one(user));
         self.attempts.check(&user).map_err(|wait| {
             let text = "too many attempts to connect of this user; try again after `Retry-After`";
@@ -178,11 +177,6 @@ impl TenantLimits {
         Ok(ConnectionPermit { tenant: Arc::clone(self), user })
     }
 
-    /// A client of the tenant publishes an event; else how long to wait.
-    pub(crate) fn publish(&self) -> Result<(), Duration> {
-        self.publications.check(&())
-    }
-
     fn permits(&self) -> MutexGuard<'_, Permits> {
         self.permits.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -194,14 +188,14 @@ fn amount(bytes: usize) -> NonZeroU32 {
 }
 
 /// One of the connections that a user and a tenant may have at once; dropping it makes room for another.
-pub(crate) struct ConnectionPermit {
+struct ConnectionPermit {
     tenant: Arc<TenantLimits>,
     user: UserKey,
 }
 
 impl ConnectionPermit {
     /// The budget of the connection that holds this permit.
-    pub(crate) fn budget(self) -> MessageBudget {
+    fn budget(self) -> MessageBudget {
         MessageBudget {
             permit: self,
             refused: 0,
@@ -249,9 +243,19 @@ pub(crate) enum Verdict {
 }
 
 impl MessageBudget {
-    /// The limits of the tenant.
-    pub(crate) fn tenant(&self) -> &TenantLimits {
-        &self.permit.tenant
+    /// Bytes that one message from the client may have.
+    pub(crate) fn max_frame_bytes(&self) -> usize {
+        self.permit.tenant.max_frame_bytes
+    }
+
+    /// Bytes that one message to the client may have.
+    pub(crate) fn max_message_bytes(&self) -> usize {
+        self.permit.tenant.max_message_bytes
+    }
+
+    /// The client publishes an event; else how long to wait, since all clients of its tenant publish too much.
+    pub(crate) fn publish(&self) -> Result<(), Duration> {
+        self.permit.tenant.publications.check(&())
     }
 
     /// Another message has come.

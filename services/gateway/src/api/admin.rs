@@ -44,8 +44,7 @@ use serde_json::{Value, json};
 use tidings_model::Tenant;
 use tidings_net::{BodyLate, ClientIp};
 
-use super::handshake::has_body;
-use super::method_not_allowed;
+use super::{has_body, method_not_allowed};
 use crate::auth::Administrator;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};

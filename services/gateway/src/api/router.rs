@@ -11,6 +11,7 @@ use axum::http::{HeaderValue, StatusCode, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use tokio_util::task::TaskTracker;
 
 use super::{Endpoint, Stage, admin, method_not_allowed, websocket};
 use crate::context::Context;
@@ -24,7 +25,9 @@ pub(crate) enum Routes {
     All,
 }
 
-pub(crate) fn router(routes: Routes, endpoint: Endpoint) -> Router {
+pub(crate) fn router(routes: Routes, endpoint: &Endpoint) -> (Router, TaskTracker) {
+    let upgrades = TaskTracker::new();
+    let endpoint = endpoint.with_upgrades(upgrades.clone());
     let mut router = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready));
     if routes != Routes::Admin {
         let connect = get(websocket::connect);
@@ -35,7 +38,8 @@ pub(crate) fn router(routes: Routes, endpoint: Endpoint) -> Router {
     }
     let check = middleware::from_fn_with_state(Arc::clone(&endpoint.context), check);
     let nothing = move || async move { nothing_here(routes) };
-    router.fallback(nothing).method_not_allowed_fallback(method_not_allowed).layer(check).with_state(endpoint)
+    let router = router.fallback(nothing).method_not_allowed_fallback(method_not_allowed).layer(check);
+    (router.with_state(endpoint), upgrades)
 }
 
 fn nothing_here(routes: Routes) -> ApiError {

@@ -11,7 +11,7 @@ use tidings_streams::{ExtentError, Outage, PlacementError, TopologyError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::manager::Shards;
+use super::Shards;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError, one_line};
 
@@ -68,7 +68,7 @@ async fn check(context: &Context, shards: &watch::Receiver<Arc<Shards>>) -> Resu
         return Err(Unready::Disconnected);
     }
     context.consumers.check().await?;
-    context.users.store().check().await?;
+    context.authenticator.users().check().await?;
     context.topology.placements().revision().await?;
     let shards = Arc::clone(&shards.borrow());
     for replica in shards.replicas() {

@@ -91,7 +91,7 @@ async fn connections(context: &Context, name: &UserName) -> Option<usize> {
 
 async fn show(State(context): State<Arc<Context>>, user: About<UserName>) -> Answer {
     let name = user.what;
-    let state = context.users.store().load(&name).await.map_err(failed)?;
+    let state = context.authenticator.users().load(&name).await.map_err(failed)?;
     let known = Known::of(&context, &name).await;
     if state.is_empty() && known.is_nothing() {
         let text = format!(
@@ -143,7 +143,7 @@ async fn change(
     Members(grounds): Members<Grounds>,
 ) -> Answer {
     let reason = reason(grounds)?;
-    let (users, now) = (context.users.store(), context.clock.unix_seconds());
+    let (users, now) = (context.authenticator.users(), context.clock.unix_seconds());
     let (who, why) = (by.user.clone(), reason.clone());
     let changed = match change {
         Change::Disable => users.disable(&name, &Mark { since: now, by: who, reason: why }).await,

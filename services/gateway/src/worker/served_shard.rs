@@ -1,18 +1,76 @@
-//! From an address to the connections that may receive its envelopes. Pure.
+//! A shard that a worker serves: from an address to the connections that may receive its envelopes. Pure.
 //!
 //! This lookup is all of authorization on the live path. Connections with the same filter are kept together, so a filter is
 //! evaluated once per envelope and not per connection.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use tidings_model::{Address, Envelope, Tenant};
 use tidings_protocol::Filter;
 
-/// Identifies a connection within its shard; ascends with each new one.
+use super::shard_progress::ShardProgress;
+
+/// Identifies a connection within its worker; ascends with each new one.
 pub(super) type ConnectionId = u64;
 
+/// A shard whose tenants the worker serves, with connections of the type `C`.
+pub(super) struct ServedShard<C> {
+    progress: Rc<ShardProgress>,
+    routes: RefCell<RoutingTable<C>>,
+    /// Addresses at which the last connection has ended; they are given up at the next tick, so that a connection that is
+    /// about to come back there changes nothing.
+    vacated: RefCell<Vec<(Tenant, Address)>>,
+}
+
+impl<C> ServedShard<C> {
+    pub(super) fn new(progress: ShardProgress) -> Self {
+        Self { progress: Rc::new(progress), routes: RefCell::default(), vacated: RefCell::default() }
+    }
+
+    /// How far the worker has come in the shard.
+    pub(super) fn progress(&self) -> &Rc<ShardProgress> {
+        &self.progress
+    }
+
+    /// Delivers to the connection what comes to the address and passes the filter.
+    pub(super) fn open(
+        &self,
+        tenant: &Tenant,
+        (address, filter): (&Address, &Filter),
+        (id, connection): (ConnectionId, C),
+    ) {
+        if self.routes.borrow_mut().open(tenant, address, filter, id, connection) {
+            self.progress.place().add(tenant, address);
+        }
+    }
+
+    /// The opposite of [`ServedShard::open`].
+    pub(super) fn close(&self, tenant: &Tenant, (address, filter): (&Address, &Filter), id: ConnectionId) {
+        if self.routes.borrow_mut().close(tenant, address, filter, id) {
+            self.vacated.borrow_mut().push((tenant.clone(), address.clone()));
+        }
+    }
+
+    /// Gives up the addresses at which there is still no connection.
+    pub(super) fn release_addresses(&self) {
+        let routes = self.routes.borrow();
+        for (tenant, address) in self.vacated.take() {
+            if !routes.is_open(&tenant, &address) {
+                self.progress.place().remove(&tenant, &address);
+            }
+        }
+    }
+
+    /// Offers an envelope to each connection that may receive it and wants it.
+    pub(super) fn offer(&self, envelope: &Envelope, offer: impl FnMut(&C)) {
+        self.routes.borrow().recipients(envelope).for_each(offer);
+    }
+}
+
 #[derive(Debug)]
-pub(super) struct RoutingTable<C> {
+struct RoutingTable<C> {
     tenants: HashMap<Tenant, HashMap<Address, Vec<Group<C>>>>,
 }
 
@@ -31,7 +89,7 @@ impl<C> Default for RoutingTable<C> {
 
 impl<C> RoutingTable<C> {
     /// Delivers to the connection what comes to the address and passes the filter. `true` if it is the first there.
-    pub(super) fn open(
+    fn open(
         &mut self,
         tenant: &Tenant,
         address: &Address,
@@ -60,13 +118,7 @@ impl<C> RoutingTable<C> {
     }
 
     /// The opposite of [`RoutingTable::open`]; leaves nothing behind. `true` if it was the last there.
-    pub(super) fn close(
-        &mut self,
-        tenant: &Tenant,
-        address: &Address,
-        filter: &Filter,
-        id: ConnectionId,
-    ) -> bool {
+    fn close(&mut self, tenant: &Tenant, address: &Address, filter: &Filter, id: ConnectionId) -> bool {
         let Some(addresses) = self.tenants.get_mut(tenant) else { return false };
         let Some(groups) = addresses.get_mut(address) else { return false };
         if let Ok(place) = groups.binary_search_by(|group| group.filter.cmp(filter))
@@ -87,12 +139,12 @@ impl<C> RoutingTable<C> {
     }
 
     /// Whether there is a connection at the address.
-    pub(super) fn is_open(&self, tenant: &Tenant, address: &Address) -> bool {
+    fn is_open(&self, tenant: &Tenant, address: &Address) -> bool {
         self.tenants.get(tenant).is_some_and(|addresses| addresses.contains_key(address))
     }
 
     /// The connections that may receive the envelope and want it.
-    pub(super) fn recipients<'d>(&'d self, envelope: &'d Envelope) -> impl Iterator<Item = &'d C> {
+    fn recipients<'d>(&'d self, envelope: &'d Envelope) -> impl Iterator<Item = &'d C> {
         let addresses = self.tenants.get(&envelope.subject.tenant);
         let groups = addresses.and_then(|addresses| addresses.get(&envelope.subject.address));
         let passing = groups.into_iter().flatten().filter(|group| group.filter.matches(&envelope.attributes));
