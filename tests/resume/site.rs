@@ -1,7 +1,7 @@
 //! A nats-server, a projector and any number of gateways, each a process that a test may kill.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, stream::Stream};
@@ -100,6 +100,15 @@ impl Site {
         if let Some(projector) = self.projector.take() {
             projector.signal(Signal::TERM);
             projector.end(BOUND).await;
+        }
+    }
+
+    /// Has a tenant of this name in these catalogs, whose catalog is that of the site's own.
+    pub(crate) fn copy_catalog(&self, schemas: &Path, tenant: &str) {
+        let (from, to) = (self.schemas.path().join("lab"), schemas.join(tenant));
+        fs::create_dir(&to).unwrap();
+        for file in ["any.schema.json", "catalog.toml"] {
+            fs::copy(from.join(file), to.join(file)).unwrap();
         }
     }
 

@@ -107,26 +107,29 @@ impl ShardManager {
     /// Keeps the shards up to date. May be dropped at any point.
     pub(crate) async fn keep(&mut self) {
         let mut watch = self.context.topology.placements().watch();
-        let (mut all, mut fault) = (AllPlacements::default(), String::new());
+        let mut catalogs = self.context.catalogs.clone();
+        let (mut all, mut fault) = (None, String::new());
         loop {
             {
                 // Awaited to its end, since what it reads again after a fault may take longer than an attempt waits.
                 let mut changed = pin!(watch.next());
-                let mut has_changed = false;
-                while !has_changed && !fault.is_empty() {
-                    has_changed = tokio::time::timeout(RETRY, &mut changed).await.is_ok();
-                    if !has_changed {
-                        fault = self.settle_known(&all, fault).await;
+                loop {
+                    tokio::select! {
+                        _ = &mut changed => break,
+                        // A tenant that is new here may have been placed long ago.
+                        Ok(()) = catalogs.changed() => {}
+                        () = tokio::time::sleep(RETRY), if !fault.is_empty() => {}
                     }
-                }
-                if !has_changed {
-                    changed.await;
+                    // Before the bucket is read, every tenant that is lost would count as found.
+                    if let Some(all) = &all {
+                        fault = self.settle_known(all, fault).await;
+                    }
                 }
             }
             // What has changed together is looked at once.
             while watch.next().now_or_never().is_some() {}
-            all.clone_from(watch.known());
-            fault = self.settle_known(&all, fault).await;
+            let known = all.insert(watch.known().clone());
+            fault = self.settle_known(known, fault).await;
         }
     }
 
