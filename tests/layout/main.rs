@@ -54,7 +54,7 @@ const CRATES: [&[&str]; 11] = [
     &["tidings-model", "tidings-mailbox", "tidings-embedded", "tidings-propagation", "tidings-rate"],
     &["tidings-catalog", "tidings-protocol", "tidings-runtime"],
     &["tidings-tests"],
-    &["tidings-access", "tidings-producer-build", "tidings-streams"],
+    &["tidings-access", "tidings-client-types", "tidings-producer-build", "tidings-streams"],
     &["tidings-net", "tidings-replica", "tidings-session"],
     &["tidings-producer"],
     &["example-producer"],

@@ -72,6 +72,9 @@ pub(crate) enum Command {
     #[command(after_long_help = "Examples:\n  tidings check\n  \
         git worktree add /tmp/main main && tidings check --against /tmp/main/schemas")]
     Check(CheckOptions),
+    /// Print types for clients, made from a tenant's catalog: a wrong topic or member does not compile
+    #[command(after_long_help = "Example:\n  tidings types --tenant ops --lang ts > src/ops.ts")]
+    Types(TypesOptions),
     /// List and close connections
     #[command(subcommand, after_long_help = "Example:\n  tidings connections ls --tenant ops --user ada")]
     Connections(ConnectionCommand),
@@ -288,6 +291,23 @@ pub(crate) struct TokenOptions {
     /// How long the token is valid
     #[arg(long, value_name = "TIME", default_value = "12h", value_parser = humantime::parse_duration)]
     pub(crate) expires_in: std::time::Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TypesOptions {
+    /// The tenant
+    #[arg(long)]
+    pub(crate) tenant: String,
+    /// The language
+    #[arg(long, value_enum)]
+    pub(crate) lang: Language,
+}
+
+/// A language for which types are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// TypeScript, for @tidings/client
+    Ts,
 }
 
 #[derive(Debug, Args)]

@@ -20,6 +20,7 @@ mod report;
 mod serve;
 mod suggestion;
 mod token;
+mod types;
 mod users;
 
 use std::process::ExitCode;
@@ -62,6 +63,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 Some(command) => Box::pin(projector::run(file, command)).await,
             },
             Command::Token(options) => token::run(file, options),
+            Command::Types(options) => types::run(file, options),
             Command::Publish(options) => publish::run(file, options).await,
             Command::Listen(options) => listen::run(file, options).await,
             Command::Consumers(command) => Box::pin(consumers::run(file, command)).await,
