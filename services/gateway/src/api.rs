@@ -1,17 +1,23 @@
-//! What the gateway answers over HTTP: health, the WebSocket endpoint, administration.
+//! What the gateway answers over HTTP: health, the WebSocket endpoint, publishing events, administration.
 
 mod admin;
+mod events;
 mod handshake;
 mod router;
 mod websocket;
 
+use std::error::Error as _;
 use std::sync::Arc;
 
+use axum::body::{Body, Bytes, to_bytes};
 use axum::http::Method;
+use tidings_net::BodyLate;
 use tidings_runtime::config::GatewayConfig;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::events::{Publication, Sender, read as read_publication};
 pub(crate) use self::handshake::read_query;
 pub(crate) use self::router::{Routes, router};
 use crate::context::Context;
@@ -41,6 +47,29 @@ impl Endpoint {
     pub(crate) fn settings(&self) -> &GatewayConfig {
         &self.context.settings
     }
+
+    /// Waits while the gateway is starting, but not longer than the deadline.
+    async fn when_open(
+        &self,
+        deadline: Instant,
+    ) -> Result<(watch::Receiver<Arc<Shards>>, Workers), ApiError> {
+        let mut stage = self.stage.clone();
+        let decided = stage.wait_for(|stage| !matches!(stage, Stage::Starting));
+        let stage = match timeout_at(deadline, decided).await {
+            Ok(Ok(stage)) => stage.clone(),
+            Ok(Err(_)) => Stage::Draining,
+            Err(_) => Stage::Starting,
+        };
+        match stage {
+            Stage::Open(shards, workers) => Ok((shards, workers)),
+            Stage::Starting => {
+                Err(ApiError::new(ApiCode::Starting, "the gateway is not ready yet; try again"))
+            }
+            Stage::Draining => {
+                Err(ApiError::new(ApiCode::Draining, "the gateway is shutting down; connect again"))
+            }
+        }
+    }
 }
 
 /// What a gateway is doing.
@@ -58,4 +87,19 @@ pub(crate) enum Stage {
 async fn method_not_allowed(method: Method) -> ApiError {
     let text = format!("{method} is not served here; the header Allow names what is");
     ApiError::new(ApiCode::MethodNotAllowed, text)
+}
+
+/// Reads a body of at most so many bytes.
+async fn read_body(body: Body, most: usize) -> Result<Bytes, ApiError> {
+    to_bytes(body, most).await.map_err(|error| {
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            if error.is::<BodyLate>() {
+                return ApiError::new(ApiCode::BodyLate, error.to_string());
+            }
+            cause = error.source();
+        }
+        let text = format!("the body has more than {most} bytes, or ended early");
+        ApiError::new(ApiCode::BodyTooLarge, text)
+    })
 }

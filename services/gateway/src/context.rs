@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tidings_catalog::Catalogs;
 use tidings_runtime::config::GatewayConfig;
-use tidings_streams::{RepeatedFault, Topology};
+use tidings_streams::{Receipts, RepeatedFault, Topology};
 use tokio::sync::watch;
 
 use crate::audit::Audit;
-use crate::auth::{Authenticator, DisabledUsers};
+use crate::auth::{Authenticator, DisabledUsers, KnownKeys};
 use crate::clock::Clock;
 use crate::consumers::ConsumerCache;
 use crate::limits::Limits;
@@ -24,10 +24,12 @@ pub(crate) struct Context {
     pub(crate) random: fn() -> f64,
     pub(crate) catalogs: watch::Receiver<Arc<Catalogs>>,
     pub(crate) topology: Topology,
+    pub(crate) receipts: Receipts,
     pub(crate) max_event_bytes: usize,
     pub(crate) limits: Arc<Limits>,
     pub(crate) authenticator: Authenticator,
     pub(crate) users: Arc<DisabledUsers>,
+    pub(crate) keys: Arc<KnownKeys>,
     pub(crate) consumers: ConsumerCache,
     pub(crate) audit: Audit,
     pub(crate) readiness: Readiness,
@@ -43,4 +45,8 @@ pub(crate) struct Faults {
     pub(crate) subscriptions: RepeatedFault,
     /// Clients' events could not be stored.
     pub(crate) publishes: RepeatedFault,
+    /// Producers' events could not be stored.
+    pub(crate) events: RepeatedFault,
+    /// Receipts could not be read or written.
+    pub(crate) receipts: RepeatedFault,
 }

@@ -11,16 +11,17 @@ use tidings_catalog::Catalogs;
 use tidings_net::Identity;
 use tidings_runtime::config::GatewayConfig;
 use tidings_runtime::shutdown::Shutdown;
-use tidings_streams::Topology;
 use tidings_streams::consumers::ConsumerStore;
+use tidings_streams::keys::{ApiKeys, KeyWatch};
 use tidings_streams::users::{UserWatch, Users};
+use tidings_streams::{Receipts, Topology};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Endpoint, Stage};
 use crate::audit::Audit;
-use crate::auth::{Authenticator, DisabledUsers};
+use crate::auth::{Authenticator, DisabledUsers, KnownKeys};
 use crate::clock::Clock;
 use crate::consumers::ConsumerCache;
 use crate::context::{Context, Faults};
@@ -55,6 +56,10 @@ pub struct Parts {
     pub consumers: Arc<dyn ConsumerStore>,
     /// Disabled users and revoked tokens.
     pub users: Users,
+    /// API keys of producers.
+    pub keys: ApiKeys,
+    /// Which events were stored for producers.
+    pub receipts: Receipts,
     /// The wall clock.
     pub clock: fn() -> OffsetDateTime,
     /// A random number from 0 to below 1.
@@ -76,11 +81,12 @@ impl Gateway {
         let clock = Clock::from(parts.clock);
         let limits = Arc::new(Limits::new(&parts.settings, &parts.catalogs.borrow()));
         let users = Arc::new(DisabledUsers::new(parts.users));
+        let keys = Arc::new(KnownKeys::new(parts.keys));
         let authenticator = Authenticator::new(
             (parts.rules, parts.verifier),
             parts.leeway,
             parts.catalogs.clone(),
-            Arc::clone(&users),
+            (Arc::clone(&users), Arc::clone(&keys)),
             Arc::clone(&limits),
             clock,
         );
@@ -89,9 +95,11 @@ impl Gateway {
             limits,
             authenticator,
             users,
+            keys,
             settings: parts.settings,
             catalogs: parts.catalogs,
             topology: parts.topology,
+            receipts: parts.receipts,
             max_event_bytes: parts.max_event_bytes,
             clock,
             random: parts.random,
@@ -142,7 +150,7 @@ async fn run(
     ended: &CancellationToken,
 ) -> Result<(), StartError> {
     let prepared = shutdown.token().run_until_cancelled_owned(Box::pin(prepare(context, ended))).await;
-    let Some(Prepared { mut manager, users, workers, mut supervisor }) = prepared.transpose()? else {
+    let Some(Prepared { mut manager, users, keys, workers, mut supervisor }) = prepared.transpose()? else {
         return Ok(());
     };
     let shards = manager.shards();
@@ -164,6 +172,7 @@ async fn run(
     let (served, ..) = tokio::join!(
         serving,
         context.users.run(users, ended),
+        context.keys.run(keys, ended),
         answer_questions(context, &workers, ended),
         watch_readiness(context, &shards, ended),
         // Until the last connection has ended.
@@ -196,14 +205,15 @@ async fn drain(
 struct Prepared {
     manager: ShardManager,
     users: UserWatch,
+    keys: KeyWatch,
     workers: Workers,
     supervisor: Supervisor,
 }
 
 async fn prepare(context: &Arc<Context>, ended: &CancellationToken) -> Result<Prepared, StartError> {
-    let users = context.users.load().await;
+    let (users, keys) = tokio::join!(context.users.load(), context.keys.load());
     let (workers, supervisor) = Workers::start(context)?;
     let manager = ShardManager::open(context, &workers, ended).await?;
     context.readiness.set(None);
-    Ok(Prepared { manager, users, workers, supervisor })
+    Ok(Prepared { manager, users, keys, workers, supervisor })
 }

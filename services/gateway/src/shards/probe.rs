@@ -33,7 +33,23 @@ pub(crate) async fn watch_readiness(
             tokio::time::sleep(LOOK).await;
         }
     };
-    cancelled.run_until_cancelled(watching).await;
+    let both = async { tokio::join!(watching, keep_producers_buckets(context)) };
+    cancelled.run_until_cancelled(both).await;
+}
+
+/// Creates the buckets again that only producers need. A fault of theirs keeps no client away.
+async fn keep_producers_buckets(context: &Context) {
+    loop {
+        for checked in [context.keys.store().check().await, context.receipts.check().await] {
+            if let Err(error) = checked
+                && let Some(times) = context.faults.receipts.count(1)
+            {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, times, "a bucket for producers is not available");
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 async fn look(context: &Context, shards: &watch::Receiver<Arc<Shards>>, outage: &mut Outage) {
