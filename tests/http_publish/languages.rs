@@ -1,5 +1,6 @@
 //! The snippets of the documents, run as they stand there: with curl, Go and Java, where these are.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -37,7 +38,7 @@ async fn run(system: &System, folder: &Path, script: &str) -> Value {
 fn is_there(program: &str, version: &str) -> bool {
     let found = Command::new(program).arg(version).output().is_ok_and(|output| output.status.success());
     if !found {
-        eprintln!("skipped: there is no {program} on the PATH");
+        let _ = writeln!(std::io::stderr(), "skipped: there is no {program} on the PATH");
     }
     found
 }

@@ -1,7 +1,12 @@
 //! Publishing events over HTTP, end to end: who may, what becomes of it, and that it becomes that once.
 
 #![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
-#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers fail a test by panicking"
+)]
 
 mod batches;
 mod keys;

@@ -151,6 +151,6 @@ async fn publish_in_all_modes(system: &System, id: &str, data: &Value) {
         .into_iter()
         .fold(post("http-binary").json(data), |post, (name, value)| post.header(name, value));
     binary.send().await.good();
-    post("http-batch").batch(&[event.clone()]).send().await.good();
+    post("http-batch").batch(std::slice::from_ref(&event)).send().await.good();
     post("http-undeclared").json(&event).send().await.good();
 }

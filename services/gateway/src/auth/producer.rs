@@ -48,10 +48,8 @@ impl Authenticator {
             let unknown = || ApiError::new(ApiCode::KeyUnknown, "there is no such API key");
             let producer =
                 self.keys.check(&ApiKey::parse(&token).ok_or_else(unknown)?, self.clock.unix_seconds())?;
-            return match self.catalogs.borrow().contains_key(&producer.tenant) {
-                true => Ok(producer),
-                false => Err(unknown_tenant(&producer.tenant)),
-            };
+            let is_served = self.catalogs.borrow().contains_key(&producer.tenant);
+            return if is_served { Ok(producer) } else { Err(unknown_tenant(&producer.tenant)) };
         }
         let claims = self.verify(&token).await?;
         let of_user = |error: ApiError| error.of_user(user_name(&claims).ok());

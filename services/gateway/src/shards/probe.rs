@@ -17,6 +17,8 @@ use crate::error::{ApiCode, ApiError, one_line};
 
 /// How often everything is checked.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often is checked what no client needs.
+const RARE_LOOK: Duration = Duration::from_secs(2);
 /// After how long without an answer new connections are not kept waiting for it.
 const SILENCE: Duration = Duration::from_secs(1);
 
@@ -34,7 +36,7 @@ pub(crate) async fn watch_readiness(
         }
     };
     let both = async { tokio::join!(watching, keep_producers_buckets(context)) };
-    cancelled.run_until_cancelled(both).await;
+    cancelled.run_until_cancelled(Box::pin(both)).await;
 }
 
 /// Creates the buckets again that only producers need. A fault of theirs keeps no client away.
@@ -48,7 +50,7 @@ async fn keep_producers_buckets(context: &Context) {
                 tracing::warn!(error, times, "a bucket for producers is not available");
             }
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(RARE_LOOK).await;
     }
 }
 

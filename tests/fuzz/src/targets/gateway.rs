@@ -68,7 +68,7 @@ fn publish(input: &[u8]) {
                 }
             }
             Err(code) => {
-                assert!(code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'), "{code}")
+                assert!(code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'), "{code}");
             }
         }
     }

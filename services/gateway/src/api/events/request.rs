@@ -7,6 +7,8 @@
 //! Only the headers that belong to an event go along. Others, such as those by which the projector knows a retried event,
 //! cannot be sent over HTTP.
 
+use std::fmt::Write as _;
+
 use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -179,7 +181,7 @@ fn encoded(text: &str) -> String {
         if byte.is_ascii_graphic() && !matches!(byte, b'"' | b'%') {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded
