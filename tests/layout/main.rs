@@ -32,18 +32,20 @@ const GATEWAY: [&str; 14] = [
 ];
 
 /// The rooms of the streams, likewise.
-const STREAMS: [&str; 13] = [
+const STREAMS: [&str; 15] = [
     "stored_form",
     "queries",
     "connections",
     "consumers",
     "rejections",
+    "receipts",
     "events",
     "envelopes",
     "leadership",
     "catalogs",
     "topology",
     "placements",
+    "keys",
     "users",
     "nats",
 ];
@@ -84,7 +86,11 @@ const ONLY_HERE: [(&str, &[&str], &str); 3] = [
 ];
 
 /// Files that decide without I/O.
-const PURE: [&str; 11] = [
+const PURE: [&str; 15] = [
+    "services/gateway/src/api/events/answer.rs",
+    "services/gateway/src/api/events/check.rs",
+    "services/gateway/src/api/events/rejection.rs",
+    "services/gateway/src/api/events/request.rs",
     "services/gateway/src/api/handshake.rs",
     "shared/net/src/client_ip.rs",
     "shared/replica/src/generations.rs",

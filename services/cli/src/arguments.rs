@@ -1,6 +1,7 @@
 //! The command line.
 #![allow(rustdoc::invalid_html_tags, reason = "these texts are written for a terminal")]
 
+mod keys;
 mod projector;
 mod rejected;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use keys::{KeyCommand, NewKey};
 pub(crate) use projector::{MoveOptions, ProjectorCommand, ProjectorOptions, RebuildOptions};
 pub(crate) use rejected::{RejectedCommand, RejectedFilter, RejectedSelection};
 
@@ -65,6 +67,12 @@ pub(crate) enum Command {
         after_long_help = "Example:\n  tidings users disable --tenant ops --user ada --reason 'has left'"
     )]
     Users(UserCommand),
+    /// Make, list and revoke API keys of programs that publish events over HTTP
+    #[command(
+        subcommand,
+        after_long_help = "Example:\n  tidings keys create --tenant ops --event 'incident.*'"
+    )]
+    Keys(KeyCommand),
     /// List, show, retry and drop events that could not be projected
     #[command(subcommand, after_long_help = "Example:\n  tidings rejected ls --reason schema-violation")]
     Rejected(RejectedCommand),

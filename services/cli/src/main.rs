@@ -8,6 +8,7 @@ mod consumers;
 mod dev;
 mod failure;
 mod issuers;
+mod keys;
 mod known;
 mod listen;
 mod open_files;
@@ -18,6 +19,7 @@ mod rejected;
 mod reload;
 mod report;
 mod serve;
+mod stores;
 mod suggestion;
 mod token;
 mod types;
@@ -68,6 +70,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Listen(options) => listen::run(file, options).await,
             Command::Consumers(command) => Box::pin(consumers::run(file, command)).await,
             Command::Users(command) => Box::pin(users::run(file, command)).await,
+            Command::Keys(command) => Box::pin(keys::run(file, command)).await,
             Command::Connections(command) => Box::pin(connections::run(file, command)).await,
             Command::Check(options) => Box::pin(check::run(file, options)).await,
             Command::Config => {

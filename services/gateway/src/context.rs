@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidings_catalog::Catalogs;
 use tidings_runtime::config::GatewayConfig;
-use tidings_streams::Topology;
+use tidings_streams::{Receipts, RepeatedFault, Topology};
 use tokio::sync::watch;
 
 use crate::audit::Audit;
@@ -24,10 +24,21 @@ pub(crate) struct Context {
     pub(crate) random: fn() -> f64,
     pub(crate) catalogs: watch::Receiver<Arc<Catalogs>>,
     pub(crate) topology: Topology,
+    pub(crate) receipts: Receipts,
     pub(crate) max_event_bytes: usize,
     pub(crate) limits: Arc<Limits>,
     pub(crate) authenticator: Authenticator,
     pub(crate) consumers: ConsumerCache,
     pub(crate) audit: Audit,
     pub(crate) readiness: Readiness,
+    pub(crate) faults: Faults,
+}
+
+/// Faults of NATS that meet many producers at once; each is logged with how often it occurred.
+#[derive(Default)]
+pub(crate) struct Faults {
+    /// Events could not be stored.
+    pub(crate) events: RepeatedFault,
+    /// Receipts could not be read or written.
+    pub(crate) receipts: RepeatedFault,
 }

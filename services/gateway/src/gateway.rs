@@ -11,9 +11,10 @@ use tidings_catalog::Catalogs;
 use tidings_net::Identity;
 use tidings_runtime::config::GatewayConfig;
 use tidings_runtime::shutdown::Shutdown;
-use tidings_streams::Topology;
 use tidings_streams::consumers::ConsumerStore;
+use tidings_streams::keys::{ApiKeys, KeyWatch};
 use tidings_streams::users::{UserWatch, Users};
+use tidings_streams::{Receipts, Topology};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,7 @@ use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::consumers::ConsumerCache;
-use crate::context::Context;
+use crate::context::{Context, Faults};
 use crate::error::StartError;
 use crate::limits::Limits;
 use crate::listening::Listening;
@@ -55,6 +56,10 @@ pub struct Parts {
     pub consumers: Arc<dyn ConsumerStore>,
     /// Disabled users and revoked tokens.
     pub users: Users,
+    /// API keys of producers.
+    pub keys: ApiKeys,
+    /// Which events were stored for producers.
+    pub receipts: Receipts,
     /// The wall clock.
     pub clock: fn() -> OffsetDateTime,
     /// A random number from 0 to below 1.
@@ -79,7 +84,7 @@ impl Gateway {
             (parts.rules, parts.verifier),
             parts.leeway,
             parts.catalogs.clone(),
-            parts.users,
+            (parts.users, parts.keys),
             Arc::clone(&limits),
             clock,
         );
@@ -90,12 +95,14 @@ impl Gateway {
             settings: parts.settings,
             catalogs: parts.catalogs,
             topology: parts.topology,
+            receipts: parts.receipts,
             max_event_bytes: parts.max_event_bytes,
             clock,
             random: parts.random,
             consumers: ConsumerCache::new(parts.consumers, others, clock),
             audit: Audit::default(),
             readiness: Readiness::default(),
+            faults: Faults::default(),
             name: parts.name,
         });
         let (identity, stage) = (parts.identity, watch::Sender::new(Stage::Starting));
@@ -139,7 +146,7 @@ async fn run(
     ended: &CancellationToken,
 ) -> Result<(), StartError> {
     let prepared = shutdown.token().run_until_cancelled_owned(Box::pin(prepare(context, ended))).await;
-    let Some(Prepared { mut manager, users, workers, mut supervisor }) = prepared.transpose()? else {
+    let Some(Prepared { mut manager, watches, workers, mut supervisor }) = prepared.transpose()? else {
         return Ok(());
     };
     let shards = manager.shards();
@@ -160,7 +167,7 @@ async fn run(
     };
     let (served, ..) = tokio::join!(
         serving,
-        context.authenticator.follow_users(users, ended),
+        context.authenticator.follow(watches, ended),
         answer_questions(context, &workers, ended),
         watch_readiness(context, &shards, ended),
         // Until the last connection has ended.
@@ -185,15 +192,15 @@ async fn drain(
 /// The parts of a gateway that is ready to serve.
 struct Prepared {
     manager: ShardManager,
-    users: UserWatch,
+    watches: (UserWatch, KeyWatch),
     workers: Workers,
     supervisor: Supervisor,
 }
 
 async fn prepare(context: &Arc<Context>, ended: &CancellationToken) -> Result<Prepared, StartError> {
-    let users = context.authenticator.load_users().await;
+    let watches = context.authenticator.load().await;
     let (workers, supervisor) = Workers::start(context)?;
     let manager = ShardManager::open(context, &workers, ended).await?;
     context.readiness.set(None);
-    Ok(Prepared { manager, users, workers, supervisor })
+    Ok(Prepared { manager, watches, workers, supervisor })
 }

@@ -4,6 +4,8 @@
 //! is bounded however many addresses and users there are; a count is held by a guard, so it ends with the thing that it
 //! counts; one client never uses up the limit of another.
 
+mod producers;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
@@ -18,6 +20,7 @@ use tidings_protocol::error::ErrorMessage;
 use tidings_rate::{Budget, Rate, RateByKey, RateByOwner, Spent, Used};
 use tidings_runtime::config::{GatewayConfig, TenantConfig};
 
+use self::producers::ProducerLimits;
 use crate::error::{ApiCode, ApiError};
 
 /// When to try again after a limit on connections; it is not known when one ends.
@@ -26,6 +29,7 @@ const WHEN_FULL: Duration = Duration::from_secs(5);
 /// All limits of a gateway.
 pub(crate) struct Limits {
     attempts: RateByKey<AddressBlock>,
+    producer_requests: RateByKey<AddressBlock>,
     /// Of the tenants that had a connection.
     tenants: Mutex<HashMap<Tenant, Arc<TenantLimits>>>,
 }
@@ -39,7 +43,22 @@ impl Limits {
             }
         }
         let rate = Rate::new(settings.attempts_per_minute_per_address, settings.attempt_burst_per_address);
-        Self { attempts: RateByKey::new(rate), tenants: Mutex::default() }
+        let of_producers = Rate::new(
+            settings.producer_requests_per_minute_per_address,
+            settings.producer_request_burst_per_address,
+        );
+        Self {
+            attempts: RateByKey::new(rate),
+            producer_requests: RateByKey::new(of_producers),
+            tenants: Mutex::default(),
+        }
+    }
+
+    /// Counts a request to publish events from this address; called before the request costs any work.
+    pub(crate) fn producer_request(&self, address: IpAddr) -> Result<(), ApiError> {
+        let text = "too many requests to publish events from your address; try again after `Retry-After`";
+        let denied = |wait| ApiError::new(ApiCode::TooManyEvents, text).retry_after(wait);
+        self.producer_requests.check(&address.into()).map_err(denied)
     }
 
     /// Counts a request with a token from this address; called before the token costs any work.
@@ -57,6 +76,11 @@ impl Limits {
         settings: &GatewayConfig,
     ) -> Result<MessageBudget, ApiError> {
         Ok(self.of(tenant, settings).admit(user)?.budget())
+    }
+
+    /// The limits of a tenant's producers.
+    pub(crate) fn producers(&self, tenant: &Tenant, settings: &GatewayConfig) -> Arc<ProducerLimits> {
+        Arc::clone(&self.of(tenant, settings).producers)
     }
 
     fn of(&self, tenant: &Tenant, settings: &GatewayConfig) -> Arc<TenantLimits> {
@@ -93,6 +117,7 @@ struct TenantLimits {
     attempts: RateByKey<UserKey>,
     user_messages: RateByKey<UserKey>,
     publications: RateByKey<()>,
+    producers: Arc<ProducerLimits>,
     permits: Mutex<Permits>,
     hasher: RandomState,
 }
@@ -146,6 +171,7 @@ impl TenantLimits {
             attempts: RateByKey::new(attempts),
             user_messages: RateByKey::new(user_message_rate),
             publications: RateByKey::new(publications),
+            producers: Arc::new(ProducerLimits::new(all, own)),
             permits: Mutex::default(),
             hasher: RandomState::new(),
         })

@@ -1,4 +1,4 @@
-//! The routes of the gateway: health, the WebSocket endpoint, administration; and what every request passes before it is
+//! The routes of the gateway: health, the WebSocket endpoint, publishing events, administration; and what every request passes before it is
 //! routed.
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use tokio_util::task::TaskTracker;
 
-use super::{Endpoint, Stage, admin, method_not_allowed, websocket};
+use super::{Endpoint, Stage, admin, events, method_not_allowed, websocket};
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 
@@ -31,7 +31,7 @@ pub(crate) fn router(routes: Routes, endpoint: &Endpoint) -> (Router, TaskTracke
     let mut router = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready));
     if routes != Routes::Admin {
         let connect = get(websocket::connect);
-        router = router.route("/api/ws", connect.clone()).route("/api/ws/", connect);
+        router = router.route("/api/ws", connect.clone()).route("/api/ws/", connect).merge(events::router());
     }
     if routes != Routes::Clients {
         router = router.nest_service("/api/v1", admin::router(Arc::clone(&endpoint.context)));
@@ -45,10 +45,14 @@ pub(crate) fn router(routes: Routes, endpoint: &Endpoint) -> (Router, TaskTracke
 fn nothing_here(routes: Routes) -> ApiError {
     let text = match routes {
         Routes::Clients => {
-            "there is nothing here; WebSockets connect to /api/ws, and `gateway.admin_listen` says where administrators do"
+            "there is nothing here; WebSockets connect to /api/ws, producers publish at /api/v1/events, and \
+             `gateway.admin_listen` says where administrators connect"
         }
         Routes::Admin => "there is nothing here; the admin interface is below /api/v1",
-        Routes::All => "there is nothing here; WebSockets connect to /api/ws, administrators to /api/v1",
+        Routes::All => {
+            "there is nothing here; WebSockets connect to /api/ws, producers publish at /api/v1/events, and \
+             administrators are served below /api/v1"
+        }
     };
     ApiError::new(ApiCode::NotFound, text)
 }

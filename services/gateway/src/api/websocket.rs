@@ -25,8 +25,8 @@ use tokio::sync::watch;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
+use super::Endpoint;
 use super::handshake::{Handshake, device_of, read_query};
-use super::{Endpoint, Stage};
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 use crate::limits::MessageBudget;
@@ -52,9 +52,9 @@ pub(super) async fn connect(State(endpoint): State<Endpoint>, request: Request) 
 }
 
 async fn admit(endpoint: Endpoint, mut request: Request, from: IpAddr) -> Result<Response, ApiError> {
-    let Endpoint { context, stage, upgrades } = endpoint;
-    let deadline = Instant::now() + context.settings.handshake_timeout;
-    let (shards, workers) = when_open(stage, deadline).await?;
+    let deadline = Instant::now() + endpoint.context.settings.handshake_timeout;
+    let (shards, workers) = endpoint.when_open(deadline).await?;
+    let Endpoint { context, upgrades, .. } = endpoint;
     if context.settings.max_connections.is_some_and(|max| workers.connections() >= max.get()) {
         let text = "the gateway has as many connections as it may; try another one, or later";
         return Err(ApiError::new(ApiCode::TooManyConnections, text));
@@ -107,26 +107,6 @@ impl Admission {
         let takes_tokens = context.authenticator.takes_subprotocols();
         let (form, is_compressed, headers) = handshake.answer(takes_tokens, context.settings.compression);
         Ok(Self { principal, budget, form, is_compressed, since, headers })
-    }
-}
-
-/// Waits while the gateway is starting, but not longer than the deadline.
-async fn when_open(
-    mut stage: watch::Receiver<Stage>,
-    deadline: Instant,
-) -> Result<(watch::Receiver<Arc<Shards>>, Workers), ApiError> {
-    let decided = stage.wait_for(|stage| !matches!(stage, Stage::Starting));
-    let stage = match timeout_at(deadline, decided).await {
-        Ok(Ok(stage)) => stage.clone(),
-        Ok(Err(_)) => Stage::Draining,
-        Err(_) => Stage::Starting,
-    };
-    match stage {
-        Stage::Open(shards, workers) => Ok((shards, workers)),
-        Stage::Starting => Err(ApiError::new(ApiCode::Starting, "the gateway is not ready yet; try again")),
-        Stage::Draining => {
-            Err(ApiError::new(ApiCode::Draining, "the gateway is shutting down; connect again"))
-        }
     }
 }
 

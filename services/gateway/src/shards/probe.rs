@@ -17,6 +17,8 @@ use crate::error::{ApiCode, ApiError, one_line};
 
 /// How often everything is checked.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often is checked what no client needs.
+const RARE_LOOK: Duration = Duration::from_secs(2);
 /// After how long without an answer new connections are not kept waiting for it.
 const SILENCE: Duration = Duration::from_secs(1);
 
@@ -33,7 +35,23 @@ pub(crate) async fn watch_readiness(
             tokio::time::sleep(LOOK).await;
         }
     };
-    cancelled.run_until_cancelled(watching).await;
+    let both = async { tokio::join!(watching, keep_producers_buckets(context)) };
+    cancelled.run_until_cancelled(Box::pin(both)).await;
+}
+
+/// Creates the buckets again that only producers need. A fault of theirs keeps no client away.
+async fn keep_producers_buckets(context: &Context) {
+    loop {
+        for checked in [context.authenticator.keys().check().await, context.receipts.check().await] {
+            if let Err(error) = checked
+                && let Some(times) = context.faults.receipts.count(1)
+            {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, times, "a bucket for producers is not available");
+            }
+        }
+        tokio::time::sleep(RARE_LOOK).await;
+    }
 }
 
 async fn look(context: &Context, shards: &watch::Receiver<Arc<Shards>>, outage: &mut Outage) {
