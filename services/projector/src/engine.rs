@@ -19,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::ProjectorError;
+use crate::metrics::ProjectorFigures;
 use crate::placements::{self, ShardPlacements};
 use crate::projection::Projection;
 use crate::rebuild::{self, RebuildContext, RunningRebuild};
@@ -80,6 +81,7 @@ pub(crate) struct Engine {
     attempt: Option<u64>,
     /// Envelopes that the stream refuses, so that no rebuild tries them for ever.
     refused: BTreeSet<OriginOrder>,
+    figures: Arc<ProjectorFigures>,
 }
 
 impl Engine {
@@ -88,6 +90,7 @@ impl Engine {
         catalogs: watch::Receiver<Arc<Catalogs>>,
         settings: Settings,
         clock: fn() -> OffsetDateTime,
+        figures: Arc<ProjectorFigures>,
     ) -> Result<Self, ProjectorError> {
         let Settings { consumer, in_flight, max_event_bytes, shard, shards } = settings;
         let pace = Pace { max_ahead: in_flight };
@@ -101,7 +104,7 @@ impl Engine {
         holding.reload(reader.still(resume), reader.position(), &HashMap::new(), &residents, clock()).await?;
         let (placements, watching) = placements::watch_placements(topology.placements().clone());
         Ok(Self {
-            projecting: Projection::new(&topology, &catalogs, max_event_bytes),
+            projecting: Projection::new(&topology, &catalogs, max_event_bytes, Arc::clone(&figures)),
             workshop: RebuildContext {
                 topology: topology.clone(),
                 consumer,
@@ -134,6 +137,7 @@ impl Engine {
             stored_last: 0,
             attempt: None,
             refused: BTreeSet::new(),
+            figures,
         })
     }
 
@@ -158,9 +162,12 @@ impl Engine {
                     self.recover(error).await;
                 },
                 () = self.leadership.changed() => {}
-                _ = pulse.tick() => if leads {
-                    self.write_late(has_room).await;
-                    self.reader.acknowledge_rest().await;
+                _ = pulse.tick() => {
+                    if leads {
+                        self.write_late(has_room).await;
+                        self.reader.acknowledge_rest().await;
+                    }
+                    self.show();
                 },
                 Ok(()) = self.placements.changed() => self.hear().await,
                 event = self.reader.next(), if leads && has_room => self.accept(event).await,
@@ -169,8 +176,16 @@ impl Engine {
         }
     }
 
+    /// Shows what is under way to those who ask for figures.
+    fn show(&self) {
+        let (in_flight, queued) = (self.under_way.len(), self.backlog.len());
+        self.figures.look(self.leads(), self.reader.done_through(), in_flight, queued);
+        self.figures.look_at_rebuild(self.job.as_ref().map(RunningRebuild::progress));
+    }
+
     /// Projects an event and queues its envelopes.
     async fn accept(&mut self, read: ReadEvent) {
+        self.figures.read();
         let tenant = read.event.tenant().unwrap_or_default();
         if let Some(job) = self.job.as_mut().filter(|job| job.tenant().as_str() == tenant) {
             job.read(read.event.position);
@@ -256,28 +271,6 @@ impl Engine {
         })
     }
 
-    /// Looks for writes of a former leader. What it sent before the end of its lease may arrive after this projector
-    /// has looked, including the acknowledgement of an event whose envelope it held back. If another projector has
-    /// moved the streams and no longer does, this one takes over the rest.
-    async fn look_for_others(&mut self) -> Result<(), ProjectorError> {
-        self.reader.compare(None).await?;
-        if self.backlog.len() > 0 || !self.under_way.is_empty() {
-            return Ok(());
-        }
-        if !self.holding.is_used() {
-            return Ok(());
-        }
-        let last = self.topology.extent().await?.last;
-        let acknowledged = self.reader.acknowledged().await?;
-        let is_own = self.writer.is_at(last) && acknowledged <= self.reader.position().sequence;
-        let standing = (!is_own).then_some((last, acknowledged));
-        if standing.is_some() && standing == self.seen {
-            self.try_recover().await?;
-        }
-        self.seen = standing;
-        Ok(())
-    }
-
     /// Sends queued items up to the limit in flight.
     async fn send(&mut self) -> Result<(), WriteError> {
         while self.under_way.len() < self.in_flight.min(EnvelopeWriter::MAX_PENDING) {
@@ -320,6 +313,9 @@ impl Engine {
                 Err(error) => return Err(error),
             }
             if let Some((entry, item)) = self.backlog.confirm() {
+                if !is_repeated {
+                    self.figures.stored(&entry.cause);
+                }
                 let is_rebuilt = matches!(entry.cause, Cause::Rebuilt(_));
                 match item {
                     Item::Notice(tenant, place) => self.change_over(&tenant, place).await,
@@ -340,6 +336,8 @@ impl Engine {
     async fn acknowledge_done(&mut self) {
         while let Some(entry) = self.backlog.pop_done() {
             if let Cause::Event(read) = entry.cause {
+                let delay = (self.clock)() - read.event.stored_at;
+                self.figures.done(delay.try_into().unwrap_or_default());
                 self.reader.done(read);
             }
         }
