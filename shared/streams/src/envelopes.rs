@@ -1,7 +1,8 @@
 //! `ENVELOPES`: writing it in order or not at all, following it, and reading it again.
 //!
-//! Besides envelopes the stream has fences, and notices: of purges, of tenants' places, of fences.
+//! Besides envelopes the stream has notices: of purges, and of tenants' places.
 
+mod batch;
 mod follower;
 mod get;
 pub(crate) mod notice;
@@ -10,7 +11,6 @@ mod place_notice;
 mod purge;
 mod resume;
 mod stored_envelope;
-mod take_over;
 mod translate_position;
 mod write_error;
 mod writer;
@@ -27,4 +27,4 @@ pub use self::stored_envelope::StoredEnvelope;
 pub(crate) use self::stored_envelope::origin;
 pub use self::translate_position::{TranslateError, translate_position};
 pub use self::write_error::WriteError;
-pub use self::writer::{EnvelopeWriter, Outgoing, Pending, remove_strays};
+pub use self::writer::{EnvelopeWriter, Outgoing};

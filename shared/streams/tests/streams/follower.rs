@@ -9,7 +9,7 @@ use tidings_model::{Epoch, Position};
 use tidings_streams::{Content, EnvelopeFollower, EnvelopeWriter, Followed, Settings, Topology};
 use time::{Duration, OffsetDateTime};
 
-use crate::support::{SOON, Scene, envelope, latest, range, settings};
+use crate::support::{SOON, Scene, envelope, latest, range, settings, store};
 
 /// A follower from the end of the stream.
 async fn from_now(scene: &Scene) -> EnvelopeFollower {
@@ -28,7 +28,6 @@ async fn next(follower: &mut EnvelopeFollower) -> Result<Vec<u64>, Epoch> {
                 return Ok(range(envelopes.iter().map(|stored| stored.envelope.origin.event.sequence)));
             }
             Followed::Purged(..) | Followed::Placed { .. } => panic!("nothing was purged or placed"),
-            Followed::Fenced { .. } => {}
             Followed::Renewed(epoch) => return Err(epoch),
         }
     }
@@ -98,11 +97,11 @@ async fn an_envelope_that_was_lost_with_the_connection_comes_over_the_next_one()
     let end = Position { epoch: extent.epoch, sequence: extent.last };
     let mut follower = EnvelopeFollower::after(&topology, end, Content::Whole).await.unwrap();
     let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
-    writer.send(&envelope(1), OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
+    store(&mut writer, &envelope(1)).await;
     assert_eq!(next(&mut follower).await.unwrap(), [1]);
     for n in 2..=5 {
         cable.silence();
-        writer.send(&envelope(n), OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
+        store(&mut writer, &envelope(n)).await;
         eventually("it is delivered", SOON, async || {
             let consumers: Vec<_> = scene.stream("ENVELOPES").await.consumers().try_collect().await.unwrap();
             let delivered = consumers.iter().map(|info| info.delivered.stream_sequence).max();
@@ -153,7 +152,7 @@ async fn what_was_removed_is_passed_over() {
         let now = OffsetDateTime::now_utc();
         let mut envelope = if n % 3 == 0 { latest(n, "k") } else { envelope(n) };
         envelope.expires_at = (n % 3 == 1).then_some(now + Duration::SECOND);
-        writer.send(&envelope, now).await.unwrap().await.unwrap();
+        store(&mut writer, &envelope).await;
     }
     scene.stream("ENVELOPES").await.purge().filter("envelopes.t.durable.>").sequence(20).await.unwrap();
     scene.write(31..=31).await;
@@ -217,7 +216,7 @@ async fn nothing_is_lost_however_often_the_wait_is_dropped() {
                         panic!("nothing was purged or placed")
                     }
                     Ok(Followed::Renewed(epoch)) => renewals.push(epoch),
-                    Ok(Followed::Fenced { .. }) | Err(_) => {}
+                    Err(_) => {}
                 }
             }
         };

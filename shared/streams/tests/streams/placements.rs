@@ -8,7 +8,7 @@ use tidings_streams::{
 };
 use time::OffsetDateTime;
 
-use super::support::{SOON, Scene, envelope};
+use super::support::{SOON, Scene, envelope, store};
 
 fn tenant() -> Tenant {
     Tenant::parse("t").unwrap()
@@ -25,7 +25,7 @@ async fn write(topology: &Topology, generation: u32, numbers: impl IntoIterator<
     for n in numbers {
         let envelope = envelope(n);
         let outgoing = Outgoing { generation, ..Outgoing::from(&envelope) };
-        sequences.push(writer.send(outgoing, OffsetDateTime::now_utc()).await.unwrap().await.unwrap());
+        sequences.push(store(&mut writer, outgoing).await);
     }
     sequences
 }
@@ -33,7 +33,8 @@ async fn write(topology: &Topology, generation: u32, numbers: impl IntoIterator<
 /// Makes a place the current one, and updates the placement.
 async fn switch(topology: &Topology, placement: &mut Placement, place: Place) {
     let (mut writer, _) = EnvelopeWriter::open(topology).await.unwrap();
-    let sequence = writer.announce(&tenant(), place, WriteMarkers::default()).await.unwrap().await.unwrap();
+    let sequence = writer.announce(&tenant(), place, WriteMarkers::default()).await.unwrap();
+    writer.confirm().await.unwrap();
     let stream = topology.extent().await.unwrap().epoch;
     placement.switch(place, Position { epoch: place.epoch(stream), sequence });
 }
@@ -159,7 +160,7 @@ async fn what_was_held_back_is_not_passed_over() {
     for (n, held_from) in [(1, None), (3, Some(2)), (4, Some(2)), (2, None)] {
         let (envelope, trail) = (envelope(n), WriteMarkers { through: None, held_from });
         let outgoing = Outgoing { trail, ..Outgoing::from(&envelope) };
-        writer.send(outgoing, OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
+        store(&mut writer, outgoing).await;
     }
     write(topology, 1, 1..=4).await;
     let mut placement = Placement::default();
@@ -195,7 +196,6 @@ async fn a_notice_lies_between_what_is_before_and_behind_it() {
             Followed::Placed { tenant, place, sequence } => {
                 seen.push(format!("{tenant} in {place} at {sequence}"));
             }
-            Followed::Fenced { .. } => {}
             other => panic!("unexpected: {other:?}"),
         }
     }
@@ -289,10 +289,7 @@ async fn a_purge_reaches_every_generation_and_shard() {
         assert_eq!(scene.count(stream).await, 1, "the notice");
         let start = Position { epoch: extent.epoch, sequence: 0 };
         let mut follower = EnvelopeFollower::after(topology, start, Content::Whole).await.unwrap();
-        let mut followed = follower.next().await;
-        while let Followed::Fenced { .. } = followed {
-            followed = tokio::time::timeout(SOON, follower.next()).await.unwrap();
-        }
+        let followed = tokio::time::timeout(SOON, follower.next()).await.unwrap();
         assert!(matches!(followed, Followed::Purged(of, at) if of == tenant() && at == ada));
     }
 }
@@ -333,7 +330,8 @@ async fn a_notice_says_what_was_written_before_it() {
     let through = Position { epoch: envelope(1).origin.event.epoch, sequence: 7 };
     let (mut writer, _) = EnvelopeWriter::open(topology).await.unwrap();
     let trail = WriteMarkers { through: Some(through), held_from: Some(5) };
-    writer.announce(&tenant(), place(0, 1), trail).await.unwrap().await.unwrap();
+    writer.announce(&tenant(), place(0, 1), trail).await.unwrap();
+    writer.confirm().await.unwrap();
     let (_, resume) = EnvelopeWriter::open(topology).await.unwrap();
     assert_eq!(resume.held_from, Some(5));
     assert!(!resume.wants(envelope(7).origin) && resume.wants(envelope(8).origin));
