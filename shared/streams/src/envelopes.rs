@@ -23,8 +23,8 @@ pub use self::purge::{
     DiscardError, PurgeAddressError, Purged, all_purges, discard_address, discard_generation, purge_address,
 };
 pub use self::resume::{Resume, WriteMarkers};
-pub use self::stored_envelope::StoredEnvelope;
 pub(crate) use self::stored_envelope::origin;
+pub use self::stored_envelope::{Outgoing, StoredEnvelope};
 pub use self::translate_position::{TranslateError, translate_position};
 pub use self::write_error::WriteError;
-pub use self::writer::{EnvelopeWriter, Outgoing};
+pub use self::writer::EnvelopeWriter;

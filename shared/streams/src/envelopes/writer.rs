@@ -72,14 +72,14 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use tidings_model::{Envelope, Place, Tenant, headers};
+use tidings_model::{Place, Tenant, headers};
 use time::OffsetDateTime;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::batch::Batch;
 use super::place_notice::place_notice;
 use super::resume::{Resume, WriteMarkers, last_resume};
-use super::stored_envelope::envelope_headers;
+use super::stored_envelope::{Outgoing, envelope_headers};
 use super::write_error::WriteError;
 use crate::nats::fast_ingest::FastIngest;
 use crate::nats::set;
@@ -130,25 +130,6 @@ enum State {
     Failed { stored: u64, error: Option<WriteError> },
     /// What is in flight does not matter any more.
     Abandoned,
-}
-
-/// An envelope to be written.
-#[derive(Debug, Clone, Copy)]
-pub struct Outgoing<'e> {
-    /// The envelope.
-    pub envelope: &'e Envelope,
-    /// The generation of the tenant's envelopes.
-    pub generation: u32,
-    /// Markers for the next writer.
-    pub trail: WriteMarkers,
-    /// When the stream is to remove it, although it has not expired.
-    pub kept_until: Option<OffsetDateTime>,
-}
-
-impl<'e> From<&'e Envelope> for Outgoing<'e> {
-    fn from(envelope: &'e Envelope) -> Self {
-        Self { envelope, generation: 0, trail: WriteMarkers::default(), kept_until: None }
-    }
 }
 
 impl EnvelopeWriter {
@@ -400,9 +381,10 @@ impl EnvelopeWriter {
         if waited >= TIMEOUT {
             return Err(WriteError::unavailable("NATS did not confirm what was sent to it"));
         }
-        let is_due = match batch.is_ending() {
-            true => self.asked.elapsed() >= AGAIN,
-            false => waited >= PATIENCE || batch.awaits_end(),
+        let is_due = if batch.is_ending() {
+            self.asked.elapsed() >= AGAIN
+        } else {
+            waited >= PATIENCE || batch.awaits_end()
         };
         if is_due { self.end().await } else { Ok(()) }
     }

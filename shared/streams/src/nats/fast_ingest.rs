@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(answer(ended), Some(Answer::Ended { count: 6, sequence: 42 }));
         let error = r#"{"code":400,"err_code":10071,"description":"wrong last sequence: 9"}"#;
         let refused = |number| {
-            let error = serde_json::from_str(error).unwrap();
+            let error = json::read(error.as_bytes()).unwrap();
             Some(Answer::Refused { number, error })
         };
         assert_eq!(answer(&format!(r#"{{"type":"err","seq":3,"error":{error}}}"#)), refused(3));

@@ -20,16 +20,14 @@ async fn from_now(scene: &Scene) -> EnvelopeFollower {
 
 /// The next result of the follower: the events' numbers, or the new epoch.
 async fn next(follower: &mut EnvelopeFollower) -> Result<Vec<u64>, Epoch> {
-    loop {
-        let next = tokio::time::timeout(SOON, follower.next()).await;
-        match next.unwrap_or_else(|_| panic!("nothing came")) {
-            Followed::Envelopes(envelopes) => {
-                assert!(envelopes.last().unwrap().sequence <= follower.position().sequence);
-                return Ok(range(envelopes.iter().map(|stored| stored.envelope.origin.event.sequence)));
-            }
-            Followed::Purged(..) | Followed::Placed { .. } => panic!("nothing was purged or placed"),
-            Followed::Renewed(epoch) => return Err(epoch),
+    let next = tokio::time::timeout(SOON, follower.next()).await;
+    match next.unwrap_or_else(|_| panic!("nothing came")) {
+        Followed::Envelopes(envelopes) => {
+            assert!(envelopes.last().unwrap().sequence <= follower.position().sequence);
+            Ok(range(envelopes.iter().map(|stored| stored.envelope.origin.event.sequence)))
         }
+        Followed::Purged(..) | Followed::Placed { .. } => panic!("nothing was purged or placed"),
+        Followed::Renewed(epoch) => Err(epoch),
     }
 }
 
@@ -262,6 +260,32 @@ async fn a_stream_that_came_back_with_less_is_read_from_its_beginning() {
         }
         assert_eq!((renewed, seen), (1, range((1..=5).chain(16..16 + grown_to))), "{grown_to}");
     }
+}
+
+/// Its place shows nothing, but what was stored before that place is younger.
+#[tokio::test]
+async fn a_roll_back_is_noticed_although_what_was_read_last_is_gone() {
+    let mut scene = Scene::new().await;
+    let mut follower = from_now(&scene).await;
+    scene.write(1..=5).await;
+    let saved = scene.save(&["ENVELOPES"]).await;
+    scene.write(6..=15).await;
+    assert_eq!(until(&mut follower, 15).await, range(1..=15));
+    let read_at = OffsetDateTime::now_utc();
+    scene.bring_back(saved).await;
+    // Clocks of servers may differ by a second.
+    eventually("what follows is younger", SOON, async || match OffsetDateTime::now_utc() - read_at {
+        passed if passed > Duration::milliseconds(1_100) => Ok(()),
+        passed => Err(passed),
+    })
+    .await;
+    scene.write(16..=24).await;
+    let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    assert_eq!(store(&mut writer, &latest(25, "k")).await, 15, "where the last one was read");
+    store(&mut writer, &latest(26, "k")).await;
+    let epoch = scene.topology.extent().await.unwrap().epoch;
+    assert_eq!(next(&mut follower).await, Err(epoch));
+    assert_eq!(until(&mut follower, 26).await, range((1..=5).chain(16..=24).chain([26])));
 }
 
 fn copy(from: &std::path::Path, to: &std::path::Path) {
