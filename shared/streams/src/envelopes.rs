@@ -7,6 +7,7 @@ mod follower;
 mod get;
 pub(crate) mod notice;
 mod ordered_copy;
+mod outgoing;
 mod place_notice;
 mod purge;
 mod resume;
@@ -18,13 +19,14 @@ mod writer;
 pub use self::follower::{EnvelopeFollower, FollowError, Followed};
 pub use self::get::{ReadEnvelopeError, fetch, newest};
 pub use self::ordered_copy::{Copy, CopyError, EnvelopeCopies};
+pub use self::outgoing::Outgoing;
 pub use self::place_notice::{last_notice, placed_at};
 pub use self::purge::{
     DiscardError, PurgeAddressError, Purged, all_purges, discard_address, discard_generation, purge_address,
 };
 pub use self::resume::{Resume, WriteMarkers};
+pub use self::stored_envelope::StoredEnvelope;
 pub(crate) use self::stored_envelope::origin;
-pub use self::stored_envelope::{Outgoing, StoredEnvelope};
 pub use self::translate_position::{TranslateError, translate_position};
 pub use self::write_error::WriteError;
 pub use self::writer::EnvelopeWriter;

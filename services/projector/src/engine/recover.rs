@@ -23,7 +23,7 @@ impl Engine {
             }
             // A lost place is resolved at once. What cannot be stored now, because the stream is full or has no
             // leader, cannot be stored a moment later either.
-            WriteError::Unconfirmed | WriteError::Unavailable(_) => self.writing.wait().await,
+            WriteError::Unconfirmed { .. } | WriteError::Unavailable(_) => self.writing.wait().await,
         }
         while let Err(error) = self.try_recover().await {
             self.writing.failed(&error);

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use tidings_model::{Attributes, Class, Envelope, EnvelopeSubject, Origin, headers, json};
 use time::OffsetDateTime;
 
-use super::resume::WriteMarkers;
 use crate::nats::set;
 
 /// An envelope as stored in `ENVELOPES`.
@@ -25,25 +24,6 @@ pub struct StoredEnvelope {
     pub is_late: bool,
     /// The envelope; without its body if only headers were read.
     pub envelope: Envelope,
-}
-
-/// An envelope to be written.
-#[derive(Debug, Clone, Copy)]
-pub struct Outgoing<'e> {
-    /// The envelope.
-    pub envelope: &'e Envelope,
-    /// The generation of the tenant's envelopes.
-    pub generation: u32,
-    /// Markers for the next writer.
-    pub trail: WriteMarkers,
-    /// When the stream is to remove it, although it has not expired.
-    pub kept_until: Option<OffsetDateTime>,
-}
-
-impl<'e> From<&'e Envelope> for Outgoing<'e> {
-    fn from(envelope: &'e Envelope) -> Self {
-        Self { envelope, generation: 0, trail: WriteMarkers::default(), kept_until: None }
-    }
 }
 
 impl StoredEnvelope {

@@ -3,7 +3,6 @@
 use async_nats::client::{PublishError, PublishErrorKind};
 use async_nats::jetstream::{self, ErrorCode};
 
-use super::writer::EnvelopeWriter;
 use crate::nats::is_permanent_code;
 
 /// Why an envelope was not written.
@@ -13,8 +12,11 @@ pub enum WriteError {
     #[error("the stream ENVELOPES does not end where this writer left it")]
     LostPlace,
     /// As many publications are unconfirmed as the writer permits.
-    #[error("{} publications are not confirmed yet; no more may be under way", EnvelopeWriter::MAX_PENDING)]
-    Unconfirmed,
+    #[error("{window} publications are not confirmed yet; no more may be under way")]
+    Unconfirmed {
+        /// How many it permits.
+        window: usize,
+    },
     /// The stream never accepts the message, however often it is sent.
     #[error("stream ENVELOPES does not take the message")]
     Refused(#[source] async_nats::Error),

@@ -77,9 +77,9 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::batch::Batch;
+use super::outgoing::Outgoing;
 use super::place_notice::place_notice;
 use super::resume::{Resume, WriteMarkers, last_resume};
-use super::stored_envelope::{Outgoing, envelope_headers};
 use super::write_error::WriteError;
 use crate::nats::fast_ingest::FastIngest;
 use crate::nats::set;
@@ -204,11 +204,9 @@ impl EnvelopeWriter {
         outgoing: impl Into<Outgoing<'_>>,
         now: OffsetDateTime,
     ) -> Result<u64, WriteError> {
-        let Outgoing { envelope, generation, trail, kept_until } = outgoing.into();
-        let place = Place { shard: self.topology.shard(), generation };
-        let mut headers = envelope_headers(envelope, kept_until, now);
-        trail.write(&mut headers);
-        self.publish(envelope.subject.written_in(place), headers, envelope.body.clone()).await
+        let outgoing = outgoing.into();
+        let (subject, headers) = outgoing.message(self.topology.shard(), now);
+        self.publish(subject, headers, outgoing.envelope.body.clone()).await
     }
 
     /// Announces, after all that was sent before, that a tenant's envelopes are in this place from here on.
@@ -295,7 +293,7 @@ impl EnvelopeWriter {
     ) -> Result<u64, WriteError> {
         while let State::Writing(batch) = &self.state {
             if self.is_full(batch) {
-                return Err(WriteError::Unconfirmed);
+                return Err(WriteError::Unconfirmed { window: self.window });
             }
             if !batch.is_ending() {
                 break;

@@ -2,6 +2,7 @@
 
 use async_nats::HeaderMap;
 use futures_util::StreamExt as _;
+use harness::eventually;
 use tidings_model::{Address, Epoch, Origin, Position};
 use tidings_streams::{
     EnvelopeWriter, Outgoing, Resume, Topology, WriteError, WriteMarkers, fetch, purge_address,
@@ -129,33 +130,43 @@ async fn nothing_follows_a_notice_of_a_purge() {
 async fn a_purge_comes_between_the_publications_of_a_busy_writer() {
     let scene = Scene::new().await;
     let other = scene.other_topology().await;
+    let written = std::cell::Cell::new(0_u64);
+    let progress = async || {
+        let before = written.get();
+        eventually("the writer goes on", SOON, async || match written.get() {
+            written if written > before => Ok(()),
+            written => Err(written),
+        })
+        .await;
+    };
     let purges = async {
         let tenant = envelope(1).subject.tenant;
         for n in 0..5 {
+            progress().await;
             let address = Address::new("user", &format!("u{n}")).unwrap();
             purge_address(&other, &tenant, &address).await.unwrap();
         }
+        progress().await;
     };
     let done = std::cell::Cell::new(false);
     let writing = async {
-        let (mut confirmed, mut interruptions) = (0, 0);
+        let mut interruptions = 0;
         while !done.get() {
             let (mut writer, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
             let stored = resume.after.map_or(0, |after| after.event.sequence);
-            assert!(stored >= confirmed, "{stored} of {confirmed}");
-            let mut next = stored;
-            confirmed = stored;
+            assert!(stored >= written.get(), "{stored} of {}", written.get());
+            let (mut next, mut sent) = (stored, 0);
             let lost = loop {
-                if writer.has_room() && !done.get() {
-                    next += 1;
-                    writer.send(&envelope(next), now()).await.unwrap();
-                    continue;
-                }
                 if done.get() {
                     break writer.confirm().await.err();
                 }
+                if writer.has_room() {
+                    next += 1;
+                    sent = writer.send(&envelope(next), now()).await.unwrap();
+                    continue;
+                }
                 match writer.stored().await {
-                    Ok(sequences) => confirmed += u64::try_from(sequences.count()).unwrap(),
+                    Ok(sequences) => written.set(next - (sent - *sequences.end())),
                     Err(error) => break Some(error),
                 }
             };
@@ -206,7 +217,7 @@ async fn no_more_is_under_way_than_the_window_permits() {
         writer.send(&envelope(n), now()).await.unwrap();
     }
     assert!(!writer.has_room());
-    assert!(matches!(writer.send(&envelope(513), now()).await, Err(WriteError::Unconfirmed)));
+    assert!(matches!(writer.send(&envelope(513), now()).await, Err(WriteError::Unconfirmed { window: 512 })));
     let confirmed = *writer.stored().await.unwrap().end();
     assert!(confirmed >= 64, "one answer confirms many: {confirmed}");
     writer.send(&envelope(513), now()).await.unwrap();
