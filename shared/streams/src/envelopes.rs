@@ -12,6 +12,7 @@ mod place_notice;
 mod purge;
 mod resume;
 mod stored_envelope;
+mod timing;
 mod translate_position;
 mod write_error;
 mod writer;

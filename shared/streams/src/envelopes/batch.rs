@@ -63,6 +63,11 @@ impl Batch {
         self.sent - self.stored
     }
 
+    /// Whether fewer messages than this are not confirmed.
+    pub(super) fn has_room(&self, window: usize) -> bool {
+        usize::try_from(self.unconfirmed()).is_ok_and(|unconfirmed| unconfirmed < window)
+    }
+
     /// The sequence up to which everything is stored.
     pub(super) fn stored_through(&self) -> u64 {
         self.after + self.stored

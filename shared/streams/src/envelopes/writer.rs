@@ -8,9 +8,10 @@
 //! # What the server is asked to check
 //!
 //! Publications are sent at once, as the numbered messages of a *batch* of fast ingest (NATS ADR-50) that permits no
-//! gap. Each also carries `Nats-Expected-Last-Sequence`. NATS confirms many of them with one answer. A pause or a wish
-//! to know ends the batch: its end is answered when all of it is stored. Another batch begins only when everything of
-//! the writer is confirmed. At most [`EnvelopeWriter::MAX_PENDING`] publications are unconfirmed.
+//! gap. Each also carries `Nats-Expected-Last-Sequence`. NATS confirms each of them, or under load many with one answer;
+//! then a pause or a wish to know ends the batch, and the end is answered when all of it is stored. Another batch begins
+//! only when everything of the writer is confirmed. At most [`EnvelopeWriter::MAX_PENDING`] publications are
+//! unconfirmed.
 //!
 //! # Why it holds
 //!
@@ -80,24 +81,17 @@ use super::batch::Batch;
 use super::outgoing::Outgoing;
 use super::place_notice::place_notice;
 use super::resume::{Resume, WriteMarkers, last_resume};
+use super::timing::{Due, Phase, Timing};
 use super::write_error::WriteError;
 use crate::nats::fast_ingest::FastIngest;
 use crate::nats::set;
 use crate::topology::Topology;
 use crate::topology::subjects::end_of_batch;
 
-/// How many publications one answer of NATS confirms at most.
+/// How many publications one answer of NATS confirms at most, under load.
 const FLOW: usize = 64;
-/// How long publications stay unconfirmed before NATS is asked to confirm them.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// How often that is looked at.
-const PULSE: Duration = Duration::from_millis(50);
-/// How long NATS may take to answer the end of a batch before it is asked again: another leader may not know it.
-const AGAIN: Duration = Duration::from_secs(1);
-/// How long NATS may take to confirm.
-const TIMEOUT: Duration = Duration::from_secs(5);
-/// How long after its last message a batch is continued. NATS forgets it after 10 s.
-const CONTINUED: Duration = Duration::from_secs(2);
+/// How often the writer looks whether it is to ask NATS to confirm.
+const PULSE: Duration = Duration::from_millis(10);
 
 /// Appends envelopes to the stream, in order.
 pub struct EnvelopeWriter {
@@ -109,15 +103,13 @@ pub struct EnvelopeWriter {
     /// Opened with the first publication.
     ingest: Option<FastIngest>,
     state: State,
+    /// Publications are many: one answer may confirm several.
+    is_busy: bool,
     /// Everything up to here was reported as stored.
     reported: u64,
     /// The last sequence of the stream once everything sent is stored.
     last_sequence: u64,
-    last_sent: Instant,
-    /// When the batch was ended last.
-    asked: Instant,
-    /// Since when NATS has confirmed nothing although something is unconfirmed.
-    waits_since: Instant,
+    timing: Timing,
     pulse: Interval,
 }
 
@@ -143,25 +135,22 @@ impl EnvelopeWriter {
         // first publication fail.
         let info = topology.envelopes.get_info().await.map_err(WriteError::unavailable)?;
         let resume = last_resume(topology, info.state.first_sequence).await?.unwrap_or_default();
-        Ok((Self::at(topology, info.state.last_sequence), resume))
-    }
-
-    fn at(topology: &Topology, last_sequence: u64) -> Self {
+        let last_sequence = info.state.last_sequence;
         let mut pulse = interval(PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self {
+        let writer = Self {
             topology: topology.clone(),
             led_in: None,
             window: Self::MAX_PENDING,
             ingest: None,
             state: State::Idle,
+            is_busy: false,
             reported: last_sequence,
             last_sequence,
-            last_sent: Instant::now(),
-            asked: Instant::now(),
-            waits_since: Instant::now(),
+            timing: Timing::new(Instant::now()),
             pulse,
-        }
+        };
+        Ok((writer, resume))
     }
 
     /// Sets the term of the projector that the following messages carry.
@@ -187,7 +176,7 @@ impl EnvelopeWriter {
     pub fn has_room(&self) -> bool {
         match &self.state {
             State::Idle => true,
-            State::Writing(batch) => !batch.is_ending() && !self.is_full(batch),
+            State::Writing(batch) => !batch.is_ending() && batch.has_room(self.window),
             State::Failed { .. } | State::Abandoned => false,
         }
     }
@@ -222,7 +211,7 @@ impl EnvelopeWriter {
     }
 
     /// Waits until more is stored, and returns the sequences of that, in order; pending for ever if nothing is
-    /// unconfirmed. After an error, nothing more of this writer is stored, and it takes no more. Cancel-safe.
+    /// unconfirmed. After an error it takes no more, and what is unconfirmed may be stored or not. Cancel-safe.
     pub async fn stored(&mut self) -> Result<RangeInclusive<u64>, WriteError> {
         loop {
             let stored = self.stored_through();
@@ -239,10 +228,15 @@ impl EnvelopeWriter {
         }
     }
 
-    /// Asks NATS to confirm everything that was sent. Until that is done, nothing more can be sent. Cancel-safe.
+    /// Asks NATS to confirm everything that was sent. If it has to end the batch for that, nothing can be sent until it
+    /// is done. Cancel-safe.
     pub async fn ask(&mut self) -> Result<(), WriteError> {
+        let answers_each = self.ingest.as_ref().is_none_or(FastIngest::answers_each);
         match &self.state {
-            State::Writing(batch) if !batch.is_ending() && batch.unconfirmed() > 0 => self.end().await,
+            State::Writing(batch) if !answers_each && !batch.is_ending() && batch.unconfirmed() > 0 => {
+                self.is_busy = false;
+                self.end().await
+            }
             _ => Ok(()),
         }
     }
@@ -253,7 +247,7 @@ impl EnvelopeWriter {
         let subject = end_of_batch(self.topology.shard());
         ingest.end(batch.next(), subject).await.map_err(WriteError::from_publish)?;
         batch.note_ending();
-        self.asked = Instant::now();
+        self.timing.note_asked(Instant::now());
         Ok(())
     }
 
@@ -280,10 +274,6 @@ impl EnvelopeWriter {
         }
     }
 
-    fn is_full(&self, batch: &Batch) -> bool {
-        usize::try_from(batch.unconfirmed()).is_ok_and(|unconfirmed| unconfirmed >= self.window)
-    }
-
     /// Sends a message after all that were sent before.
     async fn publish(
         &mut self,
@@ -292,7 +282,7 @@ impl EnvelopeWriter {
         body: Bytes,
     ) -> Result<u64, WriteError> {
         while let State::Writing(batch) = &self.state {
-            if self.is_full(batch) {
+            if !batch.has_room(self.window) {
                 return Err(WriteError::Unconfirmed { window: self.window });
             }
             if !batch.is_ending() {
@@ -307,23 +297,40 @@ impl EnvelopeWriter {
         let (number, ingest) = self.next_number().await?;
         ingest.send(number, subject, headers, body).await.map_err(WriteError::from_publish)?;
         self.note_sent();
+        if let Err(error) = self.get_busy().await {
+            self.fail(error);
+        }
         Ok(self.last_sequence)
+    }
+
+    /// Ends a batch in which each publication is confirmed, when half of the window is unconfirmed.
+    async fn get_busy(&mut self) -> Result<(), WriteError> {
+        let State::Writing(batch) = &self.state else { return Ok(()) };
+        if self.is_busy || self.flow_when_busy() == 1 || batch.has_room(self.window.div_ceil(2)) {
+            return Ok(());
+        }
+        self.is_busy = true;
+        self.end().await
+    }
+
+    fn flow_when_busy(&self) -> usize {
+        (self.window / 4).clamp(1, FLOW)
     }
 
     /// The number of the next message in its batch; begins a batch if none is in progress.
     async fn next_number(&mut self) -> Result<(u64, &FastIngest), WriteError> {
+        let flow = if self.is_busy { self.flow_when_busy() } else { 1 };
         let ingest = match &mut self.ingest {
             Some(ingest) => ingest,
             none => {
-                let flow = (self.window / 4).clamp(1, FLOW);
-                let opened = FastIngest::open(self.topology.client(), flow).await;
+                let opened = FastIngest::open(self.topology.client()).await;
                 none.insert(opened.map_err(WriteError::unavailable)?)
             }
         };
         match &self.state {
-            State::Writing(batch) if batch.unconfirmed() > 0 || self.last_sent.elapsed() < CONTINUED => {}
+            State::Writing(batch) if batch.unconfirmed() > 0 || self.timing.is_continued(Instant::now()) => {}
             State::Idle | State::Writing(_) => {
-                ingest.begin();
+                ingest.begin(flow);
                 self.state = State::Writing(Batch::after(self.last_sequence));
             }
             State::Failed { .. } | State::Abandoned => return Err(WriteError::LostPlace),
@@ -334,10 +341,7 @@ impl EnvelopeWriter {
 
     fn note_sent(&mut self) {
         let State::Writing(batch) = &mut self.state else { return };
-        self.last_sent = Instant::now();
-        if batch.unconfirmed() == 0 {
-            self.waits_since = self.last_sent;
-        }
+        self.timing.note_sent(batch.unconfirmed() == 0, Instant::now());
         batch.note_sent();
         self.last_sequence += 1;
     }
@@ -362,7 +366,7 @@ impl EnvelopeWriter {
             None => Err(WriteError::unavailable("the connection to NATS has ended")),
         };
         if batch.unconfirmed() < before {
-            self.waits_since = Instant::now();
+            self.timing.note_confirmed(Instant::now());
         }
         let is_over = batch.is_ending() && batch.unconfirmed() == 0;
         match taken {
@@ -374,17 +378,19 @@ impl EnvelopeWriter {
 
     /// Asks NATS to confirm what is unconfirmed for long, and fails if it does not.
     async fn ask_in_time(&mut self) -> Result<(), WriteError> {
-        let State::Writing(batch) = &self.state else { return Ok(()) };
-        let waited = self.waits_since.elapsed();
-        if waited >= TIMEOUT {
-            return Err(WriteError::unavailable("NATS did not confirm what was sent to it"));
-        }
-        let is_due = if batch.is_ending() {
-            self.asked.elapsed() >= AGAIN
-        } else {
-            waited >= PATIENCE || batch.awaits_end()
+        let (State::Writing(batch), Some(ingest)) = (&self.state, &self.ingest) else { return Ok(()) };
+        let phase = match batch.is_ending() {
+            true => Phase::Ending,
+            false if ingest.answers_each() => Phase::Each,
+            false => Phase::Several,
         };
-        if is_due { self.end().await } else { Ok(()) }
+        match self.timing.due(phase, Instant::now()) {
+            Due::GiveUp => return Err(WriteError::unavailable("NATS did not confirm what was sent to it")),
+            Due::Nothing if phase == Phase::Ending || !batch.awaits_end() => return Ok(()),
+            Due::Nothing | Due::Ask => {}
+        }
+        self.is_busy &= phase == Phase::Ending;
+        self.end().await
     }
 
     fn fail(&mut self, error: WriteError) {

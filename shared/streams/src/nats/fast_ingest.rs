@@ -47,20 +47,25 @@ pub(crate) struct FastIngest {
     answers: Subscriber,
     /// The number of the current batch.
     batch: u64,
-    /// How many messages one answer covers at most.
+    /// How many of its messages one answer covers at most.
     flow: usize,
 }
 
 impl FastIngest {
-    pub(crate) async fn open(client: Client, flow: usize) -> Result<Self, async_nats::SubscribeError> {
+    pub(crate) async fn open(client: Client) -> Result<Self, async_nats::SubscribeError> {
         let inbox = client.new_inbox();
         let answers = client.subscribe(format!("{inbox}.>")).await?;
-        Ok(Self { client, inbox, answers, batch: 0, flow })
+        Ok(Self { client, inbox, answers, batch: 0, flow: 1 })
     }
 
-    /// Begins another batch.
-    pub(crate) fn begin(&mut self) {
-        self.batch += 1;
+    /// Begins another batch, of which one answer covers at most so many messages.
+    pub(crate) fn begin(&mut self, flow: usize) {
+        (self.batch, self.flow) = (self.batch + 1, flow);
+    }
+
+    /// Whether each message is answered for itself.
+    pub(crate) fn answers_each(&self) -> bool {
+        self.flow == 1
     }
 
     /// Sends the message with this number.
