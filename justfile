@@ -49,6 +49,7 @@ check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked --features tidings-fuzz/libfuzzer -- -D warnings
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+    sh .tools/client-ts run --silent check
 
 # Build the documentation of everything, private items too
 doc:

@@ -162,6 +162,8 @@ stream KV_PROJECTORS '$KV.PROJECTORS.>'
 stream KV_CATALOGS '$KV.CATALOGS.>' '$JS.API.INFO'
 stream KV_CONSUMERS '$KV.CONSUMERS.>'
 stream KV_USERS '$KV.USERS.>'
+stream KV_KEYS '$KV.KEYS.>'
+stream KV_RECEIPTS '$KV.RECEIPTS.>'
 envelopes() {
     stream "ENVELOPES$suffix" "purges$suffix.>"
     # One answer is for many envelopes, and a message may be answered twice or never. nats-server keeps the way back of
@@ -208,8 +210,10 @@ each_shard projects
 user PROJECTOR projector
 
 # A gateway reads ENVELOPES, by consumers of its own and by sequence, and keeps users' positions in the bucket
-# CONSUMERS. It never writes envelopes; it purges those of a user who is deleted, and writes a notice of that. What clients publish it publishes as events. Administrators look at rejected events, retry and drop them.
-# It watches the bucket USERS, where it notes who is disabled. To retry an event that was not kept whole with its
+# CONSUMERS. It never writes envelopes; it purges those of a user who is deleted, and
+# writes a notice of that. What clients and producers over HTTP publish it publishes as events; by the bucket RECEIPTS it knows those
+# that come twice. Administrators look at rejected events, retry and drop them.
+# It watches the bucket USERS, where it notes who is disabled, and the bucket KEYS with the API keys of producers. To retry an event that was not kept whole with its
 # rejection, it asks which lives EVENTS has had.
 # Gateways ask each other who is connected, within their account; administrators ask them from theirs.
 process GATEWAY
@@ -226,6 +230,11 @@ imports KV_CONSUMERS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.
 imports KV_PROJECTORS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.MSG.GET.@'
 imports KV_USERS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.CONSUMER.CREATE.@' \
     '$JS.API.CONSUMER.CREATE.@.>' '$JS.API.CONSUMER.MSG.NEXT.@.>' '$JS.API.CONSUMER.INFO.@.>' '$KV.USERS.>'
+imports KV_KEYS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.CONSUMER.CREATE.@' \
+    '$JS.API.CONSUMER.CREATE.@.>' '$JS.API.CONSUMER.MSG.NEXT.@.>' '$JS.API.CONSUMER.INFO.@.>' '$JS.API.CONSUMER.DELETE.@.>' \
+    '$KV.KEYS.>'
+imports KV_RECEIPTS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.DIRECT.GET.@.>' \
+    '$KV.RECEIPTS.>'
 delivers() {
     imports "ENVELOPES$suffix" '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.STREAM.PURGE.@' \
         '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.CREATE.@.>' '$JS.API.CONSUMER.MSG.NEXT.@.>' \
@@ -241,13 +250,14 @@ manages() {
     imports "$1" '$JS.API.STREAM.*.@' '$JS.API.STREAM.*.*.@' '$JS.API.CONSUMER.*.@' '$JS.API.CONSUMER.*.@.>' \
         '$JS.API.CONSUMER.*.*.@.>' '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>' '$JS.ACK.@.>' '$JS.ACK.*.*.@.>'
 }
-for name in EVENTS REJECTED KV_PLACEMENTS KV_PROJECTORS KV_CATALOGS KV_CONSUMERS KV_USERS; do manages "$name"; done
+for name in EVENTS REJECTED KV_PLACEMENTS KV_PROJECTORS KV_CATALOGS KV_CONSUMERS KV_USERS KV_KEYS KV_RECEIPTS; do manages "$name"; done
 imports KV_CATALOGS '$JS.API.INFO' '$KV.CATALOGS.>'
 imports EVENTS 'events.>'
 imports KV_PLACEMENTS '$KV.PLACEMENTS.>'
 imports KV_PROJECTORS '$KV.PROJECTORS.>'
 imports KV_CONSUMERS '$KV.CONSUMERS.>'
 imports KV_USERS '$KV.USERS.>'
+imports KV_KEYS '$KV.KEYS.>'
 imports GATEWAY '$SRV.PING.tidings-gateway' 'tidings.gateway.>'
 administers() {
     manages "ENVELOPES$suffix"

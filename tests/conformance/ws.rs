@@ -45,7 +45,7 @@ fn install(folder: &Path) {
 fn run(program: &str, arguments: &[&str], folder: &Path) {
     let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap_or_else(|error| {
         panic!(
-            "cannot start {program} ({error}): install Node 18 or later with npm, and put both on the PATH"
+            "cannot start {program} ({error}): install Node 20.19 or later with npm, and put both on the PATH"
         )
     });
     let reported = String::from_utf8_lossy(&output.stderr);

@@ -25,3 +25,4 @@ mod sixth_tenant;
 mod start;
 mod systems;
 mod terminal;
+mod types;

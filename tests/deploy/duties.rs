@@ -44,6 +44,8 @@ async fn no_process_needs_more_than_it_is_granted() {
     deployment.run(&["publish", "--tenant", "ops", "incident.created", "--data", &data]).await;
     assert_eq!(ada.next_json(BOUND).await["data"]["id"], "j");
 
+    produces_over_http(&deployment, &address).await;
+    assert_eq!(ada.next_json(BOUND).await["data"]["id"], "h");
     retries_over_http(&deployment, &address).await;
     over_http(&address).await;
     assert_eq!(ada.close_code(BOUND).await, Some(4503));
@@ -70,6 +72,7 @@ async fn over_http(address: &str) {
     let root = token_of("ops", "root", &json!({ "scope": "openid tidings:admin" }));
     for (method, path) in [
         ("GET", "connections"),
+        ("GET", "keys"),
         ("GET", "consumers"),
         ("GET", "consumers?user=ada"),
         ("DELETE", "users/bob"),
@@ -79,6 +82,30 @@ async fn over_http(address: &str) {
         let (status, body) = request(method, address, path, &root).await;
         assert_eq!(status, 200, "{method} {path}: {body}");
     }
+}
+
+/// A producer with an API key, which sends its event twice.
+async fn produces_over_http(deployment: &Deployment<'_>, address: &str) {
+    let key = deployment.run(&["keys", "create", "--tenant", "ops", "--event", "incident.*"]).await;
+    let post = async || {
+        let url = format!("{address}/api/v1/events/incident.created");
+        let request =
+            reqwest::Client::new().post(url).bearer_auth(key.trim_end()).header("Idempotency-Key", "h");
+        let request = request.header("Content-Type", "application/json").body(incident("h").to_string());
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let first = eventually("the gateway knows the key", BOUND, async || {
+        let (status, body) = post().await;
+        if status == 200 { Ok(body) } else { Err(body) }
+    });
+    assert!(first.await.contains("\"duplicate\":false"));
+    let (status, again) = post().await;
+    assert!(status == 200 && again.contains("\"duplicate\":true"), "{again}");
+    let (_, id) = key.split_once('_').unwrap();
+    let id = id.split_once('_').unwrap().0;
+    deployment.run(&["keys", "ls", "--tenant", "ops"]).await;
+    deployment.run(&["keys", "revoke", "--tenant", "ops", "--id", id]).await;
 }
 
 /// An event that is larger than what `REJECTED` takes is tried again as it lies in `EVENTS`.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::deployment::{Deployment, Made};
 
-const STREAMS: [&str; 9] = [
+const STREAMS: [&str; 11] = [
     "EVENTS",
     "REJECTED",
     "ENVELOPES",
@@ -26,6 +26,8 @@ const STREAMS: [&str; 9] = [
     "KV_CATALOGS",
     "KV_CONSUMERS",
     "KV_USERS",
+    "KV_KEYS",
+    "KV_RECEIPTS",
 ];
 
 /// Where somebody would like an answer to be stored, or obeyed.
@@ -46,6 +48,8 @@ fn targets() -> Vec<String> {
         "TIDINGS.API.$KV.CATALOGS.shelter",
         "$KV.CONSUMERS.shelter.mallory.default",
         "$KV.USERS.shelter.mallory",
+        "$KV.KEYS.shelter.0123456789abcdef",
+        "$KV.RECEIPTS.shelter.0123456789abcdef0123456789abcdef",
         "$JS.ACK.EVENTS.projector.1.1.1.1.0",
         "tidings.gateway.close.x.shelter",
     ];
@@ -179,6 +183,8 @@ async fn each_credential_reaches_what_is_its_own_and_nothing_else() {
                 "EVENTS events.>",
                 "KV_CONSUMERS $KV.CONSUMERS.>",
                 "KV_USERS $KV.USERS.>",
+                "KV_KEYS $KV.KEYS.>",
+                "KV_RECEIPTS $KV.RECEIPTS.>",
                 "ENVELOPES purges.>",
                 "ENVELOPES_1 purges_1.>",
             ],

@@ -111,7 +111,8 @@ impl Crate {
     }
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+/// The source files in a folder.
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a crate has a folder src") {
         let path = entry.expect("a folder can be listed").path();

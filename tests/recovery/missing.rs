@@ -7,12 +7,14 @@ use serde_json::json;
 
 use crate::site::{asked, dial, hears, hears_again, listener, ready, sequenced_listener};
 
-const ALL: [&str; 8] = [
+const ALL: [&str; 10] = [
     "EVENTS",
     "ENVELOPES",
     "REJECTED",
     "KV_CONSUMERS",
     "KV_USERS",
+    "KV_KEYS",
+    "KV_RECEIPTS",
     "KV_PLACEMENTS",
     "KV_PROJECTORS",
     "KV_CATALOGS",

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::site::{Site, dial};
+use crate::dial::dial;
+use crate::site::Site;
 
 fn consumer<'a>(command: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["consumers", command, "--tenant", "lab", "--user", "ada", "--device", "d"], more].concat()

@@ -11,7 +11,8 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::site::{Dial, Gateway, Site, dial, sequence_of};
+use crate::dial::{Dial, Gateway, dial, sequence_of};
+use crate::site::Site;
 use crate::wire::{Heard, Wire};
 
 const USERS: u64 = 24;

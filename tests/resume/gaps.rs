@@ -3,7 +3,8 @@
 use harness::{BOUND, eventually};
 use serde_json::{Value, json};
 
-use crate::site::{Gateway, Return, Site, dial, sequence_of};
+use crate::dial::{Gateway, Return, dial, sequence_of};
+use crate::site::Site;
 use crate::wire::Heard;
 
 fn check_gap(gap: Option<&Value>, reason: &str, from: &Value, to: &Value) {
@@ -146,7 +147,7 @@ async fn a_position_ahead_of_the_gateway_is_not_one_from_the_future() {
     let heard = ada.until(|message| message["n"] == 600).await;
     let notes: Vec<_> = heard.iter().filter(|message| !message["n"].is_null()).cloned().collect();
     assert!(heard.iter().all(|message| message["action"] != "gap"), "{heard:?}");
-    assert_eq!(crate::site::numbers(&notes), [596, 597, 598, 599, 600]);
+    assert_eq!(crate::dial::numbers(&notes), [596, 597, 598, 599, 600]);
     gateway.stop().await;
 }
 

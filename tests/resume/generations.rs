@@ -11,7 +11,8 @@ use async_nats::jetstream::{self, Context};
 use harness::BOUND;
 use serde_json::{Value, json};
 
-use crate::site::{Gateway, Site, dial, numbers};
+use crate::dial::{Gateway, dial, numbers};
+use crate::site::Site;
 use crate::wire::{Heard, Wire};
 
 /// Writes envelopes as a projector does.

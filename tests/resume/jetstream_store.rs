@@ -3,7 +3,8 @@
 use harness::{BOUND, eventually};
 use serde_json::{Value, json};
 
-use crate::site::{Gateway, Site, dial};
+use crate::dial::{Gateway, dial};
+use crate::site::Site;
 
 async fn start() -> (Site, Gateway) {
     let site = Site::setup().variable("TIDINGS_CONSUMERS__STORE", "jetstream").start().await;

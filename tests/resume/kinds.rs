@@ -3,7 +3,8 @@
 use harness::{BOUND, eventually};
 use serde_json::json;
 
-use crate::site::{Site, dial};
+use crate::dial::dial;
+use crate::site::Site;
 
 #[tokio::test]
 async fn only_what_matters_later_waits() {

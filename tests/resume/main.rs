@@ -13,6 +13,7 @@
 
 mod administration;
 mod crashes;
+mod dial;
 mod gaps;
 mod generations;
 mod jetstream_store;

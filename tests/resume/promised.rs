@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::site::{Site, dial};
+use crate::dial::dial;
+use crate::site::Site;
 use crate::wire::Wire;
 
 /// `gateway.max_message_bytes`, and what a client reads at most that believes it.

@@ -6,7 +6,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::site::{Gateway, Site, dial};
+use crate::dial::{Gateway, dial};
+use crate::site::Site;
 use crate::wire::Refused;
 
 #[tokio::test]
@@ -43,7 +44,7 @@ async fn who_stands_before_the_mailbox_is_served_from_the_stream() {
     }
     for wire in &mut stalled {
         let heard = wire.until(|message| message["action"] == "caught_up").await;
-        assert_eq!(crate::site::numbers(&heard[1..heard.len() - 1]), (1..=60).collect::<Vec<_>>());
+        assert_eq!(crate::dial::numbers(&heard[1..heard.len() - 1]), (1..=60).collect::<Vec<_>>());
     }
     gateway.stop().await;
 }

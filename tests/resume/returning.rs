@@ -3,7 +3,8 @@
 use harness::BOUND;
 use serde_json::{Value, json};
 
-use crate::site::{Site, dial, numbers, sequence_of};
+use crate::dial::{dial, numbers, sequence_of};
+use crate::site::Site;
 use crate::wire::Heard;
 
 #[tokio::test]

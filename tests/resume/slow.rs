@@ -5,7 +5,8 @@ use std::fs;
 use harness::{BOUND, eventually};
 use serde_json::json;
 
-use crate::site::{Gateway, Site, dial, numbers};
+use crate::dial::{Gateway, dial, numbers};
+use crate::site::Site;
 
 /// What passes by while one client does not read: 50 MB.
 const NOTES: u64 = 1_600;
@@ -83,12 +84,12 @@ async fn a_reader_that_stalls_beyond_retention_is_told_so() {
     let gaps: Vec<_> = heard.iter().filter(|message| message["action"] == "gap").collect();
     assert_eq!(gaps.len(), 1, "{gaps:?}");
     assert_eq!(gaps[0]["reason"], "retention");
-    assert_eq!(crate::site::sequence_of(&gaps[0]["to"]), removed);
+    assert_eq!(crate::dial::sequence_of(&gaps[0]["to"]), removed);
     let at = heard.iter().position(|message| message["action"] == "gap").unwrap();
     let (before, after) = (numbers(&heard[..at]), numbers(&heard[at + 1..]));
     assert!(before.iter().copied().eq(1..=before.len() as u64), "{before:?}");
     let last_before = heard[at - 1]["seq"].as_u64().unwrap();
-    assert_eq!(crate::site::sequence_of(&gaps[0]["from"]), last_before);
+    assert_eq!(crate::dial::sequence_of(&gaps[0]["from"]), last_before);
     assert!(heard[at + 1]["seq"].as_u64().unwrap() == removed + 1, "{after:?}");
     gateway.stop().await;
 }

@@ -4,7 +4,8 @@
 use futures_util::future::join_all;
 use harness::BOUND;
 
-use crate::site::{Site, dial};
+use crate::dial::dial;
+use crate::site::Site;
 use crate::wire::Heard;
 
 const DEVICES: usize = 8;

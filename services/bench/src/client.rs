@@ -116,8 +116,19 @@ impl Connection {
 
     /// Performs the handshake on a connected socket.
     pub(crate) async fn over(stream: TcpStream, address: SocketAddr, token: &str) -> Result<Self, Failure> {
+        Self::resume(stream, address, token, None).await
+    }
+
+    /// The same, to resume after this position, or at the stored one.
+    pub(crate) async fn resume(
+        stream: TcpStream,
+        address: SocketAddr,
+        token: &str,
+        since: Option<&str>,
+    ) -> Result<Self, Failure> {
         let headers = format!("Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\nAuthorization: Bearer {token}\r\n");
-        Self::upgrade(stream, address, "/api/ws", &headers).await
+        let path = since.map_or_else(|| "/api/ws".to_owned(), |since| format!("/api/ws?since={since}"));
+        Self::upgrade(stream, address, &path, &headers).await
     }
 
     /// Asks for a WebSocket at this path, with these lines of headers.
@@ -166,7 +177,7 @@ impl Connection {
                         Some(due) => Err(format!("a user did not receive envelope {due}").into()),
                     };
                 }
-                Heard::Subscribed | Heard::Other => {}
+                Heard::Welcome | Heard::Subscribed | Heard::Other => {}
             }
         }
     }
@@ -269,6 +280,7 @@ fn masked(head: u8, payload: &[u8]) -> Result<Vec<u8>, Failure> {
 /// The kind of a server's text message.
 pub(crate) enum Heard {
     Envelope(u64),
+    Welcome,
     CaughtUp,
     Subscribed,
     Other,
@@ -284,7 +296,9 @@ pub(crate) fn heard(text: &[u8]) -> Result<Heard, Failure> {
             return Err(format!("a user received {}", String::from_utf8_lossy(text)).into());
         }
     }
-    for (begin, heard) in [("caught_up", Heard::CaughtUp), ("subscribed", Heard::Subscribed)] {
+    let controls =
+        [("welcome", Heard::Welcome), ("caught_up", Heard::CaughtUp), ("subscribed", Heard::Subscribed)];
+    for (begin, heard) in controls {
         if text.starts_with(format!(r#"{{"action":"{begin}""#).as_bytes()) {
             return Ok(heard);
         }

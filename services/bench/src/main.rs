@@ -25,6 +25,7 @@ mod offline;
 mod per_user;
 mod population;
 mod process;
+mod producers;
 mod projector;
 mod relay;
 mod report;
@@ -85,8 +86,9 @@ fn allow_many_sockets() -> Result<(), Failure> {
 
 /// The benchmarks of `all`, with sizes at which none takes longer than a few minutes. Those that reserve a core come
 /// last, because they do not release it.
-const ALL: [&str; 6] = [
+const ALL: [&str; 7] = [
     "way --rounds 3",
+    "producers --rounds 3",
     "connect --rounds 1",
     "projector --events 50000 --backlog 200000 --paced 5 --takeovers 3",
     "cluster --events 30000 --rounds 3",
@@ -113,6 +115,7 @@ async fn run(benchmark: Benchmark, report: &mut Report) -> Result<(), Failure> {
         Benchmark::Projector(options) => Box::pin(projector::run(&options, report)).await,
         Benchmark::Cluster(options) => Box::pin(projector::replicas(&options, report)).await,
         Benchmark::Compare(options) => Box::pin(compare::run(&options, report)).await,
+        Benchmark::Producers(options) => Box::pin(producers::run(&options, report)).await,
         Benchmark::Offline(options) => Box::pin(offline::run(&options, report)).await,
     }
 }

@@ -12,15 +12,16 @@ pub(crate) fn processor_time(pid: u32) -> Result<Duration, Failure> {
 
 /// Processor time of a process's threads whose names have this prefix.
 fn processor_time_of_threads(pid: u32, name: &str) -> Result<Duration, Failure> {
-    let mut time = Duration::ZERO;
+    let (mut time, mut found) = (Duration::ZERO, false);
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
         // A thread may end meanwhile; the requested ones do not.
         let Ok(stat) = fs::read_to_string(thread?.path().join("stat")) else { continue };
         if stat.split_once('(').is_some_and(|(_, rest)| rest.starts_with(name)) {
             time += time_of(&stat)?;
+            found = true;
         }
     }
-    Ok(time)
+    if found { Ok(time) } else { Err(format!("process {pid} has no thread named {name}…").into()) }
 }
 
 /// User and system time, from the `stat` line of a process or thread (`proc_pid_stat(5)`).

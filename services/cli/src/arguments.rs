@@ -1,6 +1,7 @@
 //! The command line.
 #![allow(rustdoc::invalid_html_tags, reason = "these texts are written for a terminal")]
 
+mod keys;
 mod projector;
 mod rejected;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use keys::{KeyCommand, NewKey};
 pub(crate) use projector::{MoveOptions, ProjectorCommand, ProjectorOptions, RebuildOptions};
 pub(crate) use rejected::{RejectedCommand, RejectedFilter, RejectedSelection};
 
@@ -65,6 +67,12 @@ pub(crate) enum Command {
         after_long_help = "Example:\n  tidings users disable --tenant ops --user ada --reason 'has left'"
     )]
     Users(UserCommand),
+    /// Make, list and revoke API keys of programs that publish events over HTTP
+    #[command(
+        subcommand,
+        after_long_help = "Example:\n  tidings keys create --tenant ops --event 'incident.*'"
+    )]
+    Keys(KeyCommand),
     /// List, show, retry and drop events that could not be projected
     #[command(subcommand, after_long_help = "Example:\n  tidings rejected ls --reason schema-violation")]
     Rejected(RejectedCommand),
@@ -72,6 +80,9 @@ pub(crate) enum Command {
     #[command(after_long_help = "Examples:\n  tidings check\n  \
         git worktree add /tmp/main main && tidings check --against /tmp/main/schemas")]
     Check(CheckOptions),
+    /// Print types for clients, made from a tenant's catalog: a wrong topic or member does not compile
+    #[command(after_long_help = "Example:\n  tidings types --tenant ops --lang ts > src/ops.ts")]
+    Types(TypesOptions),
     /// List and close connections
     #[command(subcommand, after_long_help = "Example:\n  tidings connections ls --tenant ops --user ada")]
     Connections(ConnectionCommand),
@@ -288,6 +299,23 @@ pub(crate) struct TokenOptions {
     /// How long the token is valid
     #[arg(long, value_name = "TIME", default_value = "12h", value_parser = humantime::parse_duration)]
     pub(crate) expires_in: std::time::Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TypesOptions {
+    /// The tenant
+    #[arg(long)]
+    pub(crate) tenant: String,
+    /// The language
+    #[arg(long, value_enum)]
+    pub(crate) lang: Language,
+}
+
+/// A language for which types are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// TypeScript, for @tidings/client
+    Ts,
 }
 
 #[derive(Debug, Args)]

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::output::{Table, announce, print, print_json, rfc3339};
 use crate::report::report;
 use crate::users::operator;
-use crate::{known, serve};
+use crate::{known, serve, stores};
 
 /// Runs `tidings connections …`. Fails if a gateway does not answer, after the others have been asked.
 pub(crate) async fn run(file: Option<&Path>, command: &ConnectionCommand) -> Result<ExitCode, Failure> {
@@ -133,7 +133,7 @@ async fn each(
 /// A user without connections may still have consumers.
 async fn check_user(config: &Config, tenant: &Tenant, user: &str) -> Result<(), Failure> {
     let topology = serve::topology(config, "tidings-connections").await?;
-    let store = serve::consumers(config, &topology).await?;
+    let store = stores::consumers(config, &topology).await?;
     if store.list(tenant, Some(user)).next().await.is_some() {
         return Ok(());
     }

@@ -16,13 +16,13 @@ use crate::arguments::{ConsumerCommand, ConsumerSelector};
 use crate::failure::Failure;
 use crate::output::{Table, announce, print_json, print_pretty_json, rfc3339};
 use crate::suggestion::missing;
-use crate::{known, serve};
+use crate::{known, serve, stores};
 
 /// Runs `tidings consumers …`.
 pub(crate) async fn run(file: Option<&Path>, command: &ConsumerCommand) -> Result<ExitCode, Failure> {
     let config = serve::configuration(file, SecretRule::Optional)?;
     let topology = serve::topology(&config, "tidings-consumers").await?;
-    let store = serve::consumers(&config, &topology).await?;
+    let store = stores::consumers(&config, &topology).await?;
     let consumers = Consumers { config: &config, topology: &topology, store: &*store };
     match command {
         ConsumerCommand::Ls { tenant, user, json } => {

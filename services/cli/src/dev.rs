@@ -23,7 +23,7 @@ use crate::failure::Failure;
 use crate::output::print_text;
 use crate::reload::{self, Reason};
 use crate::report::report;
-use crate::{catalogs, serve, token};
+use crate::{catalogs, serve, stores, token};
 
 /// Starts a nats-server, projector and gateway, and ends all of them together.
 pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<ExitCode, Failure> {
@@ -55,7 +55,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     // Before the gateway accepts clients, as they would be moved to another shard a moment later.
     tidings_projector::place_initially(&topology, &serve::shards(&config)?).await?;
     let scheme = if identity.is_some() { "wss" } else { "ws" };
-    let stores = serve::Stores::open(&config, topology.clone()).await?;
+    let stores = stores::Stores::open(&config, topology.clone()).await?;
     let (_, reason) = tokio::sync::watch::channel(String::new());
     let stores = std::future::ready(Ok(stores));
     let opened = CancellationToken::new();

@@ -10,7 +10,7 @@ use tidings_streams::recorded_tenants;
 
 use crate::catalogs;
 use crate::failure::Failure;
-use crate::serve;
+use crate::stores;
 use crate::suggestion::{did_you_mean, missing};
 
 /// The number of consumers that are searched for a similar name.
@@ -24,7 +24,7 @@ pub(crate) async fn tenant(
     name: &str,
 ) -> Result<Tenant, Failure> {
     let served = served(config);
-    match recorded_tenants(&serve::stream_settings(config).context(client)).await {
+    match recorded_tenants(&stores::stream_settings(config).context(client)).await {
         Ok(recorded) => find(name, recorded.union(&served)),
         // Gateways can report connections while JetStream is away.
         Err(_) if served.contains(name) => Ok(Tenant::parse(name)?),

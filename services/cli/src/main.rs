@@ -8,6 +8,7 @@ mod consumers;
 mod dev;
 mod failure;
 mod issuers;
+mod keys;
 mod known;
 mod listen;
 mod open_files;
@@ -18,8 +19,10 @@ mod rejected;
 mod reload;
 mod report;
 mod serve;
+mod stores;
 mod suggestion;
 mod token;
+mod types;
 mod users;
 
 use std::process::ExitCode;
@@ -62,10 +65,12 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 Some(command) => Box::pin(projector::run(file, command)).await,
             },
             Command::Token(options) => token::run(file, options),
+            Command::Types(options) => types::run(file, options),
             Command::Publish(options) => publish::run(file, options).await,
             Command::Listen(options) => listen::run(file, options).await,
             Command::Consumers(command) => Box::pin(consumers::run(file, command)).await,
             Command::Users(command) => Box::pin(users::run(file, command)).await,
+            Command::Keys(command) => Box::pin(keys::run(file, command)).await,
             Command::Connections(command) => Box::pin(connections::run(file, command)).await,
             Command::Check(options) => Box::pin(check::run(file, options)).await,
             Command::Config => {

@@ -24,7 +24,7 @@ use crate::arguments::PublishOptions;
 use crate::failure::Failure;
 use crate::output::announce;
 use crate::suggestion::missing;
-use crate::{catalogs, known, serve};
+use crate::{catalogs, known, serve, stores};
 
 /// How long the projector may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &PublishOptions) -> Result
         (Tenant::parse(&options.tenant)?, None)
     } else {
         let tenant = known::tenant(&config, &client, &options.tenant).await?;
-        (tenant, Some(Topology::ensure(&client, &serve::stream_settings(&config)).await?))
+        (tenant, Some(Topology::ensure(&client, &stores::stream_settings(&config)).await?))
     };
     let subject = name.subject(&tenant);
     if let Some(topology) = topology.as_ref().filter(|_| !options.unchecked) {

@@ -12,19 +12,10 @@ use tidings_catalog::Catalogs;
 use tidings_gateway::{Gateway, Identity, Listening, Parts};
 use tidings_model::{ShardNumber, Tenant};
 use tidings_projector as projector;
-use tidings_runtime::config::{
-    Config, ConsumerStoreKind, NatsConfig, Secret, SecretRule, Storage, TokenSource, effective, load,
-};
+use tidings_runtime::config::{Config, NatsConfig, Secret, SecretRule, TokenSource, effective, load};
 use tidings_runtime::shutdown::Shutdown;
 use tidings_runtime::telemetry;
-use tidings_streams::consumers::{
-    ConsumerSettings, ConsumerStore, JetStreamConsumers, KvConsumers, OpenConsumersError,
-};
-use tidings_streams::users::Users;
-use tidings_streams::{
-    Backoff, BucketSettings, Client, ConnectSettings, Login, Settings, TlsFiles, Topology, TopologyError,
-    connect, leave_cut_off_servers,
-};
+use tidings_streams::{Backoff, ConnectSettings, Login, TlsFiles, Topology, connect, leave_cut_off_servers};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -33,16 +24,15 @@ use uuid::Uuid;
 
 use crate::arguments::OWN_VARIABLES;
 use crate::catalogs;
-use crate::failure::{Failure, line};
+use crate::failure::Failure;
 use crate::issuers;
 use crate::open_files;
 use crate::reload::{self, Reason};
 use crate::report::report;
+use crate::stores::{self, Stores, when_there};
 
 /// How long the tasks may take to end, in addition to the time for moving clients to other gateways.
 const SHUTDOWN: Duration = Duration::from_secs(10);
-/// How long to wait before the streams are checked again.
-const RETRY: Duration = Duration::from_millis(250);
 /// How long the streams may have no leader at the start: several elections.
 const ELECTION: Duration = Duration::from_secs(30);
 /// How long the export of the last traces may take.
@@ -106,7 +96,7 @@ fn environment() -> Vec<(OsString, OsString)> {
 /// Connects and creates or checks the streams.
 pub(crate) async fn topology(config: &Config, name: &str) -> Result<Topology, Failure> {
     let client = connect(&connection(config, name)).await?;
-    let (settings, deadline) = (stream_settings(config), Instant::now() + ELECTION);
+    let (settings, deadline) = (stores::stream_settings(config), Instant::now() + ELECTION);
     let mut backoff = Backoff::new();
     loop {
         match Topology::ensure(&client, &settings).await {
@@ -156,75 +146,6 @@ fn login(nats: &NatsConfig) -> Login {
     nats.nkey_seed.as_ref().map_or(Login::Anonymous, |seed| Login::NkeySeed(text(seed)))
 }
 
-pub(crate) fn stream_settings(config: &Config) -> Settings {
-    let (nats, config) = (&config.nats, &config.streams);
-    Settings {
-        api_prefix: nats.api_prefix.clone(),
-        replicas: config.replicas,
-        in_memory: config.storage == Storage::Memory,
-        events_max_age: config.events_max_age,
-        envelopes_max_age: config.envelopes_max_age,
-        rejected_max_age: config.rejected_max_age,
-        events_max_bytes: config.events_max_bytes,
-        envelopes_max_bytes: config.envelopes_max_bytes,
-        rejected_max_bytes: config.rejected_max_bytes,
-        duplicate_window: config.duplicate_window,
-    }
-}
-
-/// The streams that a gateway reads and the buckets that it writes.
-pub(crate) struct Stores {
-    topology: Topology,
-    consumers: Arc<dyn ConsumerStore>,
-    users: Users,
-}
-
-impl Stores {
-    /// Creates the gateway's own buckets if they are missing, and checks existing ones.
-    pub(crate) async fn open(config: &Config, topology: Topology) -> Result<Self, Failure> {
-        let consumers = consumers(config, &topology).await?;
-        let users = users(config, &topology).await?;
-        Ok(Self { topology, consumers, users })
-    }
-}
-
-/// Waits until everything exists that projectors create, and logs what is missing.
-async fn when_there(
-    config: &Config,
-    client: &Client,
-    said: &watch::Sender<String>,
-) -> Result<Stores, Failure> {
-    loop {
-        let opening = async {
-            let topology = Topology::find(client, &stream_settings(config)).await?;
-            Stores::open(config, topology).await
-        };
-        match Box::pin(opening).await {
-            Err(error) if may_pass(&error) => {
-                let reason = line(&*error);
-                if said.send_if_modified(|said| {
-                    *said != reason && {
-                        said.clone_from(&reason);
-                        true
-                    }
-                }) {
-                    tracing::warn!("the gateway waits: {reason}");
-                }
-                tokio::time::sleep(RETRY).await;
-            }
-            opened => return opened,
-        }
-    }
-}
-
-fn may_pass(failure: &Failure) -> bool {
-    let bucket = failure.downcast_ref::<OpenConsumersError>().and_then(|error| match error {
-        OpenConsumersError::Bucket(error) => Some(error),
-        OpenConsumersError::OldServer { .. } => None,
-    });
-    failure.downcast_ref::<TopologyError>().or(bucket).is_some_and(TopologyError::may_pass)
-}
-
 /// Starts a gateway as a task and returns its address. It answers requests at once, and accepts clients when the
 /// streams exist. `opened` is cancelled then.
 pub(crate) fn start_gateway(
@@ -254,7 +175,7 @@ pub(crate) fn start_gateway(
         let _served = served.drop_guard();
         let waiting = listening.answer_until(&settings, identity.as_ref(), reason, stores);
         let Some(stores) = whole.token().run_until_cancelled(waiting).await else { return Ok(()) };
-        let Stores { topology, consumers, users } = stores?;
+        let Stores { topology, consumers, users, keys, receipts } = stores?;
         let parts = Parts {
             settings: settings.clone(),
             name: gateway_name(),
@@ -265,6 +186,8 @@ pub(crate) fn start_gateway(
             catalogs,
             consumers,
             users,
+            keys,
+            receipts,
             topology,
             max_event_bytes,
             clock: OffsetDateTime::now_utc,
@@ -295,29 +218,6 @@ fn gateway_name() -> String {
     let machine = rustix::system::uname();
     let unique = Uuid::now_v7().simple().to_string();
     format!("{}-{}", machine.nodename().to_string_lossy(), unique.get(24..).unwrap_or(&unique))
-}
-
-/// Opens the configured store of consumers.
-pub(crate) async fn consumers(
-    config: &Config,
-    topology: &Topology,
-) -> Result<Arc<dyn ConsumerStore>, Failure> {
-    let settings = ConsumerSettings {
-        replicas: config.streams.replicas,
-        in_memory: config.streams.storage == Storage::Memory,
-        inactive_after: config.consumers.inactive_after,
-    };
-    Ok(match config.consumers.store {
-        ConsumerStoreKind::Kv => Arc::new(KvConsumers::open(topology.context(), &settings).await?),
-        ConsumerStoreKind::JetStream => Arc::new(JetStreamConsumers::open(topology, &settings).await?),
-    })
-}
-
-/// Opens the store of disabled users and revoked tokens.
-pub(crate) async fn users(config: &Config, topology: &Topology) -> Result<Users, Failure> {
-    let in_memory = config.streams.storage == Storage::Memory;
-    Ok(Users::open(topology.context(), BucketSettings { replicas: config.streams.replicas, in_memory })
-        .await?)
 }
 
 /// The configured rules about which requests may carry which tokens.

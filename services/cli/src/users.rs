@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use crate::arguments::{Grounds, UserCommand};
 use crate::failure::Failure;
 use crate::output::{announce, counted, print_pretty_json, rfc3339};
-use crate::{known, serve};
+use crate::{known, serve, stores};
 
 /// Runs `tidings users …`.
 pub(crate) async fn run(file: Option<&Path>, command: &UserCommand) -> Result<ExitCode, Failure> {
@@ -31,8 +31,8 @@ pub(crate) async fn run(file: Option<&Path>, command: &UserCommand) -> Result<Ex
     let tenant = known::tenant(&config, &topology.client(), &user.tenant).await?;
     let administration = Administration {
         name: UserName::new(tenant, &user.user)?,
-        users: serve::users(&config, &topology).await?,
-        store: serve::consumers(&config, &topology).await?,
+        users: stores::users(&config, &topology).await?,
+        store: stores::consumers(&config, &topology).await?,
         topology,
     };
     match command {
@@ -140,7 +140,8 @@ impl Administration {
     }
 }
 
-fn now() -> u64 {
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
     u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap_or_default()
 }
 

@@ -1,23 +1,30 @@
-//! What the gateway answers over HTTP: health, the WebSocket endpoint, administration.
+//! What the gateway answers over HTTP: health, the WebSocket endpoint, publishing events, administration.
 
 mod admin;
+mod events;
 mod handshake;
 mod router;
 mod websocket;
 
+use std::error::Error as _;
 use std::sync::Arc;
 
-use axum::http::Method;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, Method};
+use tidings_net::BodyLate;
 use tidings_runtime::config::GatewayConfig;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::events::{Publication, Sender, read as read_publication};
 pub(crate) use self::handshake::read_query;
 pub(crate) use self::router::{Routes, router};
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 use crate::shards::Shards;
-use crate::worker::handle::Workers;
+use crate::worker::Workers;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -34,12 +41,35 @@ impl Endpoint {
     }
 
     /// The same, with connections handed to workers by these tasks.
-    pub(crate) fn with_upgrades(&self, upgrades: TaskTracker) -> Self {
+    fn with_upgrades(&self, upgrades: TaskTracker) -> Self {
         Self { upgrades, ..self.clone() }
     }
 
     pub(crate) fn settings(&self) -> &GatewayConfig {
         &self.context.settings
+    }
+
+    /// Waits while the gateway is starting, but not longer than the deadline.
+    async fn when_open(
+        &self,
+        deadline: Instant,
+    ) -> Result<(watch::Receiver<Arc<Shards>>, Workers), ApiError> {
+        let mut stage = self.stage.clone();
+        let decided = stage.wait_for(|stage| !matches!(stage, Stage::Starting));
+        let stage = match timeout_at(deadline, decided).await {
+            Ok(Ok(stage)) => stage.clone(),
+            Ok(Err(_)) => Stage::Draining,
+            Err(_) => Stage::Starting,
+        };
+        match stage {
+            Stage::Open(shards, workers) => Ok((shards, workers)),
+            Stage::Starting => {
+                Err(ApiError::new(ApiCode::Starting, "the gateway is not ready yet; try again"))
+            }
+            Stage::Draining => {
+                Err(ApiError::new(ApiCode::Draining, "the gateway is shutting down; connect again"))
+            }
+        }
     }
 }
 
@@ -58,4 +88,25 @@ pub(crate) enum Stage {
 async fn method_not_allowed(method: Method) -> ApiError {
     let text = format!("{method} is not served here; the header Allow names what is");
     ApiError::new(ApiCode::MethodNotAllowed, text)
+}
+
+/// Whether a body follows the head, be it empty (RFC 9112, section 6.3).
+fn has_body(headers: &HeaderMap) -> bool {
+    let lengths = headers.get_all(CONTENT_LENGTH).iter();
+    headers.contains_key(TRANSFER_ENCODING) || lengths.into_iter().any(|length| length.as_bytes() != b"0")
+}
+
+/// Reads a body of at most so many bytes.
+async fn read_body(body: Body, most: usize) -> Result<Bytes, ApiError> {
+    to_bytes(body, most).await.map_err(|error| {
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            if error.is::<BodyLate>() {
+                return ApiError::new(ApiCode::BodyLate, error.to_string());
+            }
+            cause = error.source();
+        }
+        let text = format!("the body has more than {most} bytes, or ended early");
+        ApiError::new(ApiCode::BodyTooLarge, text)
+    })
 }

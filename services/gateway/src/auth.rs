@@ -7,7 +7,12 @@
 //! handshake needs no I/O. While NATS is away, the last known state counts. Until the bucket was read for the first time,
 //! every user is refused.
 
+mod keys;
+mod producer;
+
 use std::collections::HashMap;
+use std::error::Error;
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,14 +26,17 @@ use tidings_model::Tenant;
 use tidings_net::ClientIp;
 use tidings_session::Principal;
 use tidings_streams::consumers::ConsumerName;
+use tidings_streams::keys::{ApiKeys, KeyWatch};
 use tidings_streams::may_pass;
 use tidings_streams::users::{
-    KnownState, Mark, Revocation, UserName, UserNameError, UserNews, UserState, UserWatch, Users,
+    KnownState, Mark, Revocation, UserName, UserNameError, UserNews, UserState, UserWatch, Users, UsersError,
 };
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::keys::KnownKeys;
+pub(crate) use self::producer::PublishRights;
 use crate::clock::Clock;
 use crate::error::{ApiCode, ApiError};
 use crate::limits::Limits;
@@ -43,7 +51,8 @@ pub(crate) struct Authenticator {
     /// How far clocks may differ.
     leeway: Duration,
     catalogs: watch::Receiver<Arc<Catalogs>>,
-    users: Arc<DisabledUsers>,
+    users: DisabledUsers,
+    keys: KnownKeys,
     limits: Arc<Limits>,
     clock: Clock,
 }
@@ -53,11 +62,37 @@ impl Authenticator {
         (rules, verifier): (Rules, Verifier),
         leeway: Duration,
         catalogs: watch::Receiver<Arc<Catalogs>>,
-        users: Arc<DisabledUsers>,
+        (users, keys): (Users, ApiKeys),
         limits: Arc<Limits>,
         clock: Clock,
     ) -> Self {
-        Self { rules, verifier, leeway, catalogs, users, limits, clock }
+        let (users, keys) = (DisabledUsers::new(users), KnownKeys::new(keys));
+        Self { rules, verifier, leeway, catalogs, users, keys, limits, clock }
+    }
+
+    /// The bucket of users itself, for administration.
+    pub(crate) fn users(&self) -> &Users {
+        &self.users.store
+    }
+
+    /// The bucket of API keys itself, for administration.
+    pub(crate) fn keys(&self) -> &ApiKeys {
+        self.keys.store()
+    }
+
+    /// Reads all of the buckets of users and of API keys; what is returned has their later changes.
+    pub(crate) async fn load(&self) -> (UserWatch, KeyWatch) {
+        tokio::join!(self.users.load(), self.keys.load())
+    }
+
+    /// Follows the buckets until cancelled.
+    pub(crate) async fn follow(&self, (users, keys): (UserWatch, KeyWatch), cancelled: &CancellationToken) {
+        tokio::join!(self.users.run(users, cancelled), self.keys.run(keys, cancelled));
+    }
+
+    /// Changes whenever another user is disabled or another token revoked, or no longer.
+    pub(crate) fn users_version(&self) -> u64 {
+        self.users.version.load(Ordering::Acquire)
     }
 
     /// Whether tokens may be sent as a subprotocol.
@@ -95,7 +130,7 @@ impl Authenticator {
         let catalogs = Arc::clone(&self.catalogs.borrow());
         let served = catalogs.get_key_value(&claims.tenant);
         // One piece of memory for the tenant's name, however many connections it has.
-        let (tenant, catalog) = served.ok_or_else(|| unknown_tenant(claims))?;
+        let (tenant, catalog) = served.ok_or_else(|| unknown_tenant(&claims.tenant))?;
         self.check_user(claims)?;
         let expires_at = i64::try_from(claims.expires_at).ok();
         let expires_at = expires_at.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
@@ -120,7 +155,7 @@ impl Authenticator {
             return Err(ApiError::new(ApiCode::ScopeMissing, text).of_user(Some(user_name(&claims)?)));
         }
         if !self.catalogs.borrow().contains_key(&claims.tenant) {
-            return Err(unknown_tenant(&claims));
+            return Err(unknown_tenant(&claims.tenant));
         }
         self.check_user(&claims)?;
         let from = ClientIp::of(&request.extensions);
@@ -160,8 +195,8 @@ fn asking(request: &Parts) -> Asking<'_> {
     Asking { headers: &request.headers, query: request.uri.query(), transport }
 }
 
-fn unknown_tenant(claims: &Claims) -> ApiError {
-    let text = format!("tenant {:?} is not served here", claims.tenant.to_string());
+fn unknown_tenant(tenant: &Tenant) -> ApiError {
+    let text = format!("tenant {:?} is not served here", tenant.to_string());
     ApiError::new(ApiCode::TenantUnknown, text)
 }
 
@@ -170,12 +205,13 @@ fn user_name(claims: &Claims) -> Result<UserName, UserNameError> {
 }
 
 /// A copy of the bucket `USERS`.
-pub(crate) struct DisabledUsers {
+struct DisabledUsers {
     store: Users,
     /// `None` until all of the bucket was read. Has no entry for a user that is neither disabled nor has a revoked token.
     known: RwLock<Option<Known>>,
     /// In which life of the bucket it was read; 0 before it was read.
     life: AtomicU64,
+    /// Changes with every change of the copy.
     version: AtomicU64,
 }
 
@@ -210,13 +246,8 @@ impl From<UserBlock> for ApiError {
 }
 
 impl DisabledUsers {
-    pub(crate) fn new(store: Users) -> Self {
+    fn new(store: Users) -> Self {
         Self { store, known: RwLock::default(), life: AtomicU64::new(0), version: AtomicU64::new(0) }
-    }
-
-    /// The bucket itself, for administration.
-    pub(crate) fn store(&self) -> &Users {
-        &self.store
     }
 
     /// Whether the user may connect with a token that was issued in this second.
@@ -234,15 +265,10 @@ impl DisabledUsers {
     }
 
     /// Reads all of the bucket; what is returned has its later changes.
-    pub(crate) async fn load(&self) -> UserWatch {
+    async fn load(&self) -> UserWatch {
         let mut watch = self.store.watch();
         self.learn(watch.next().await);
         watch
-    }
-
-    /// Changes with every change of the copy.
-    pub(crate) fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
     }
 
     /// Applies a change of the bucket. Entries are never removed from the bucket; those that another life of it lacks were
@@ -277,35 +303,61 @@ impl DisabledUsers {
     }
 
     /// Follows the bucket until cancelled.
-    pub(crate) async fn run(&self, mut watch: UserWatch, cancelled: &CancellationToken) {
+    async fn run(&self, mut watch: UserWatch, cancelled: &CancellationToken) {
         let mut lost = Vec::new();
         while let Some(news) = cancelled.run_until_cancelled(Box::pin(watch.next())).await {
             lost.extend(self.learn(news));
-            self.restore(&mut lost).await;
+            restore(&self.store, &mut lost).await;
         }
     }
+}
 
-    /// Writes the lost entries again. A write that fails is repeated with the next change; one follows every fault of NATS.
-    /// An entry that JetStream refuses does not hold up the rest.
-    async fn restore(&self, lost: &mut Vec<(UserName, UserState)>) {
-        let (mut kept, mut last) = (Vec::new(), None);
-        while let Some((name, state)) = lost.pop() {
-            let Err(error) = self.store.restore(&name, &state).await else {
-                tracing::warn!(user = %name, "wrote again what the bucket USERS had lost of a user");
-                continue;
-            };
-            kept.push((name, state));
-            let is_away = may_pass(&error);
-            last = Some(error);
-            if is_away {
-                break;
-            }
+/// A bucket whose lost entries are written again.
+trait Restore {
+    const BUCKET: &'static str;
+    type Name: Display;
+    type State;
+    type Failure: Error + 'static;
+
+    /// Writes an entry, unless the bucket has it by now.
+    fn restore(
+        &self,
+        name: &Self::Name,
+        state: &Self::State,
+    ) -> impl Future<Output = Result<(), Self::Failure>> + Send;
+}
+
+impl Restore for Users {
+    const BUCKET: &'static str = "USERS";
+    type Name = UserName;
+    type State = UserState;
+    type Failure = UsersError;
+
+    async fn restore(&self, name: &UserName, state: &UserState) -> Result<(), UsersError> {
+        Self::restore(self, name, state).await
+    }
+}
+
+/// Writes lost entries again. A write that fails is repeated with the next change; one follows every fault of NATS. An entry
+/// that JetStream refuses does not hold up the rest.
+async fn restore<B: Restore>(bucket: &B, lost: &mut Vec<(B::Name, B::State)>) {
+    let (mut kept, mut last) = (Vec::new(), None);
+    while let Some((name, state)) = lost.pop() {
+        let Err(error) = bucket.restore(&name, &state).await else {
+            tracing::warn!(bucket = B::BUCKET, %name, "wrote again what a bucket had lost");
+            continue;
+        };
+        kept.push((name, state));
+        let is_away = may_pass(&error);
+        last = Some(error);
+        if is_away {
+            break;
         }
-        lost.append(&mut kept);
-        if let Some(error) = last {
-            let (error, users) = (&error as &dyn std::error::Error, lost.len());
-            tracing::warn!(error, users, "what the bucket USERS lost is written later");
-        }
+    }
+    lost.append(&mut kept);
+    if let Some(error) = last {
+        let (error, entries) = (&error as &dyn Error, lost.len());
+        tracing::warn!(error, bucket = B::BUCKET, entries, "what a bucket lost is written later");
     }
 }
 

@@ -67,7 +67,7 @@ struct Unsaved<'p> {
 impl Drop for Unsaved<'_> {
     fn drop(&mut self) {
         if !self.is_saved {
-            self.consumers.active.of(self.name).put_back(self.name, (*self.change).clone());
+            self.consumers.active.put_back(self.name, (*self.change).clone());
         }
     }
 }
@@ -125,7 +125,7 @@ impl ConsumerCache {
         };
         let mut change = self.change_of(&stored, None);
         change.grants.clone_from(&principal.grants);
-        self.active.of(name).arrive(name, &stored, change);
+        self.active.arrive(name, &stored, change);
         Ok(stored)
     }
 
@@ -164,15 +164,7 @@ impl ConsumerCache {
     /// Makes sure that consumers can be kept. If the store had lost them, those that are connected are saved again.
     pub(crate) async fn check(&self) -> Result<(), ConsumerStoreError> {
         if self.store.check().await? {
-            for mut stripe in self.active.all() {
-                for name in stripe.connected() {
-                    if let Some(change) =
-                        stripe.get(&name).map(|consumer| self.change_of(&consumer.stored, None))
-                    {
-                        stripe.note(&name, change);
-                    }
-                }
-            }
+            self.active.note_connected(|stored| self.change_of(stored, None));
             self.left.notify_one();
         }
         Ok(())
@@ -180,12 +172,8 @@ impl ConsumerCache {
 
     /// The stream was restored from an older state. Every connected consumer continues at its beginning.
     pub(crate) async fn rewind(&self) {
-        let mut names = Vec::new();
-        for stripe in self.active.all() {
-            names.extend(stripe.names().cloned());
-        }
-        let rewinding =
-            futures_util::stream::iter(names).map(async |name| self.rewind_to(&name, 0).await.err());
+        let names = futures_util::stream::iter(self.active.names());
+        let rewinding = names.map(async |name| self.rewind_to(&name, 0).await.err());
         let failed: Vec<_> =
             rewinding.buffer_unordered(CONCURRENT).filter_map(std::future::ready).collect().await;
         self.log_failed(&failed);
@@ -198,14 +186,11 @@ impl ConsumerCache {
         sequence: u64,
     ) -> Result<(), ConsumerStoreError> {
         let _turn = self.save_of(name).lock().await;
-        let known = self.active.of(name).get(name).map(|consumer| consumer.stored.state.position);
-        let Some(known) = known else { return Ok(()) };
+        let Some(known) = self.active.position(name) else { return Ok(()) };
         let Some(stored) = self.store.reset(name, Position { sequence, ..known }).await? else {
             return Ok(());
         };
-        if let Some(consumer) = self.active.of(name).get(name) {
-            consumer.reset(stored);
-        }
+        self.active.reset(name, stored);
         Ok(())
     }
 
@@ -227,25 +212,22 @@ impl ConsumerCache {
 
     /// A connection has ended, whose client has received everything up to this position, if that is known.
     pub(crate) fn leave(&self, name: &ConsumerName, position: Option<Position>) {
-        let mut stripe = self.active.of(name);
-        let is_last = stripe.leave(name);
-        let Some(consumer) = stripe.get(name) else { return };
-        // Each acknowledgement was noted as it came. What is added here must not lead back to a shard or a stream that another
-        // connection of the device has left.
-        let mut change = self.change_of(&consumer.stored, position);
-        change.is_acknowledged = false;
-        if is_last {
-            change.presence = Presence::Left(self.gateway.clone());
-            self.left.notify_one();
-        }
-        stripe.note(name, change);
+        self.active.leave(name, |stored, is_last| {
+            // Each acknowledgement was noted as it came. What is added here must not lead back to a shard or a stream that
+            // another connection of the device has left.
+            let mut change = self.change_of(stored, position);
+            change.is_acknowledged = false;
+            if is_last {
+                change.presence = Presence::Left(self.gateway.clone());
+                self.left.notify_one();
+            }
+            change
+        });
     }
 
     /// The user was purged: nothing that is known here is saved.
     pub(crate) fn purge(&self, tenant: &Tenant, user: &str) {
-        for mut stripe in self.active.all() {
-            stripe.purge(|name| name.tenant() == tenant && name.user() == user);
-        }
+        self.active.purge(|name| name.tenant() == tenant && name.user() == user);
     }
 
     /// Saves what changes until cancelled, and then the rest.
@@ -262,38 +244,18 @@ impl ConsumerCache {
             };
             if cancelled.run_until_cancelled(due).await == Some(true) {
                 round += 1;
-                self.refresh_idle(round);
-                self.save_all(self.take(Some(INTERVAL))).await;
+                // So that the records of consumers that were not saved for long do not count as gone.
+                self.active.note_idle(round, REFRESH, |stored| self.change_of(stored, None));
+                self.save_all(self.active.take(Some(INTERVAL))).await;
             }
-            self.save_all(self.take(None)).await;
+            self.save_all(self.active.take(None)).await;
         }
-        let last = async { self.save_all([self.take(None), self.take(Some(Duration::ZERO))].concat()).await };
+        let take = |interval| self.active.take(interval);
+        let last = async { self.save_all([take(None), take(Some(Duration::ZERO))].concat()).await };
         if tokio::time::timeout(LAST_SAVES, last).await.is_err() {
             tracing::warn!(
                 "some positions could not be saved in time; what they cover will be delivered again"
             );
-        }
-    }
-
-    /// The consumers that have left; with an interval, those that have changed and were not saved within it.
-    fn take(&self, interval: Option<Duration>) -> Vec<ConsumerName> {
-        let mut names = Vec::new();
-        for mut stripe in self.active.all() {
-            names.extend(match interval {
-                Some(interval) => stripe.take_changed(interval),
-                None => stripe.take_left(),
-            });
-        }
-        names
-    }
-
-    /// Has the records saved of a share of the consumers that were not saved for long, so that they do not count as gone.
-    fn refresh_idle(&self, round: usize) {
-        let mut stripe = self.active.in_round(round);
-        for name in stripe.idle(REFRESH) {
-            if let Some(change) = stripe.get(&name).map(|consumer| self.change_of(&consumer.stored, None)) {
-                stripe.note(&name, change);
-            }
         }
     }
 
@@ -324,7 +286,7 @@ impl ConsumerCache {
     /// refuses it for good.
     async fn save(&self, name: &ConsumerName) -> Result<(), ConsumerStoreError> {
         let _turn = self.save_of(name).lock().await;
-        let Some((change, known)) = self.active.of(name).take_change(name) else { return Ok(()) };
+        let Some((change, known)) = self.active.take_change(name) else { return Ok(()) };
         // The future may be dropped at any moment.
         let mut unsaved = Unsaved { consumers: self, name, change, is_saved: false };
         let stored = match self.store.save(name, Some(&known), &unsaved.change).await {
@@ -332,13 +294,13 @@ impl ConsumerCache {
             Err(error) => {
                 if error.is_permanent() {
                     unsaved.is_saved = true;
-                    self.active.of(name).leave_out(name, &unsaved.change);
+                    self.active.leave_out(name, &unsaved.change);
                 }
                 return Err(error);
             }
         };
         unsaved.is_saved = true;
-        let is_kept = self.active.of(name).saved(name, stored);
+        let is_kept = self.active.saved(name, stored);
         if !is_kept {
             // It was, or is about to be, removed; this save came behind.
             self.store.remove(name).await?;
@@ -347,11 +309,11 @@ impl ConsumerCache {
     }
 
     fn note(&self, name: &ConsumerName, position: Option<Position>, edit: Option<(String, Edit)>) {
-        let mut stripe = self.active.of(name);
-        let Some(consumer) = stripe.get(name) else { return };
-        let mut change = self.change_of(&consumer.stored, position);
-        change.subscriptions = edit.into_iter().collect();
-        stripe.note(name, change);
+        self.active.note(name, |stored| {
+            let mut change = self.change_of(stored, position);
+            change.subscriptions = edit.into_iter().collect();
+            change
+        });
     }
 
     /// A change of a connected consumer, to this position, if its client has acknowledged one.

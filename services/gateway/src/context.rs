@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tidings_catalog::Catalogs;
 use tidings_runtime::config::GatewayConfig;
-use tidings_streams::{RepeatedFault, Topology};
+use tidings_streams::{Receipts, RepeatedFault, Topology};
 use tokio::sync::watch;
 
 use crate::audit::Audit;
-use crate::auth::{Authenticator, DisabledUsers};
+use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::consumers::ConsumerCache;
 use crate::limits::Limits;
@@ -24,23 +24,21 @@ pub(crate) struct Context {
     pub(crate) random: fn() -> f64,
     pub(crate) catalogs: watch::Receiver<Arc<Catalogs>>,
     pub(crate) topology: Topology,
+    pub(crate) receipts: Receipts,
     pub(crate) max_event_bytes: usize,
     pub(crate) limits: Arc<Limits>,
     pub(crate) authenticator: Authenticator,
-    pub(crate) users: Arc<DisabledUsers>,
     pub(crate) consumers: ConsumerCache,
     pub(crate) audit: Audit,
     pub(crate) readiness: Readiness,
     pub(crate) faults: Faults,
 }
 
-/// Faults of NATS that meet many connections at once; each is logged with how often it occurred.
+/// Faults of NATS that meet many producers at once; each is logged with how often it occurred.
 #[derive(Default)]
 pub(crate) struct Faults {
-    /// Envelopes could not be read.
-    pub(crate) reads: RepeatedFault,
-    /// Subscriptions could not be stored.
-    pub(crate) subscriptions: RepeatedFault,
-    /// Clients' events could not be stored.
-    pub(crate) publishes: RepeatedFault,
+    /// Events could not be stored.
+    pub(crate) events: RepeatedFault,
+    /// Receipts could not be read or written.
+    pub(crate) receipts: RepeatedFault,
 }

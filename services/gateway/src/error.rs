@@ -2,11 +2,9 @@
 
 mod api;
 
-use std::any::Any;
-
 use tidings_model::ShardNumber;
 use tidings_net::ListenError;
-use tidings_streams::{ExtentError, FollowError, PlacementError, TopologyError, may_pass};
+use tidings_streams::{ExtentError, FollowError, PlacementError, TopologyError};
 
 pub use self::api::error_codes;
 pub(crate) use self::api::{ApiCode, ApiError, unread_head};
@@ -59,29 +57,10 @@ pub enum WorkerError {
     Poll(#[source] std::io::Error),
 }
 
-impl StartError {
-    /// Whether a later attempt may succeed without a change of the settings.
-    pub(crate) fn may_pass(&self) -> bool {
-        match self {
-            Self::Listen(_) | Self::Store(_) | Self::Worker(_) | Self::WorkerFailed { .. } => false,
-            Self::Topology(error) => error.may_pass(),
-            Self::Placement(error) => may_pass(error),
-            Self::Extent(error) => may_pass(error),
-            Self::Follow(error) => may_pass(error),
-        }
-    }
-}
-
 /// An error and its sources, in one line.
 pub(crate) fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |error| (*error).source());
     causes.map(ToString::to_string).fold(error.to_string(), |line, cause| {
         if line.ends_with(&cause) { line } else { format!("{line}: {cause}") }
     })
-}
-
-/// The error of a worker that panicked with this payload.
-pub(crate) fn panicked(panic: &(dyn Any + Send)) -> WorkerError {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    WorkerError::Panicked(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default())
 }

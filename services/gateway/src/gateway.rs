@@ -11,16 +11,17 @@ use tidings_catalog::Catalogs;
 use tidings_net::Identity;
 use tidings_runtime::config::GatewayConfig;
 use tidings_runtime::shutdown::Shutdown;
-use tidings_streams::Topology;
 use tidings_streams::consumers::ConsumerStore;
+use tidings_streams::keys::{ApiKeys, KeyWatch};
 use tidings_streams::users::{UserWatch, Users};
+use tidings_streams::{Receipts, Topology};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Endpoint, Stage};
 use crate::audit::Audit;
-use crate::auth::{Authenticator, DisabledUsers};
+use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::consumers::ConsumerCache;
 use crate::context::{Context, Faults};
@@ -29,7 +30,7 @@ use crate::limits::Limits;
 use crate::listening::Listening;
 use crate::readiness::Readiness;
 use crate::shards::{ShardManager, answer_questions, watch_readiness};
-use crate::worker::handle::{Supervisor, Workers};
+use crate::worker::{Supervisor, Workers};
 
 /// What a gateway is made of.
 pub struct Parts {
@@ -55,6 +56,10 @@ pub struct Parts {
     pub consumers: Arc<dyn ConsumerStore>,
     /// Disabled users and revoked tokens.
     pub users: Users,
+    /// API keys of producers.
+    pub keys: ApiKeys,
+    /// Which events were stored for producers.
+    pub receipts: Receipts,
     /// The wall clock.
     pub clock: fn() -> OffsetDateTime,
     /// A random number from 0 to below 1.
@@ -75,12 +80,11 @@ impl Gateway {
     pub fn new(parts: Parts, listening: Listening) -> Self {
         let clock = Clock::from(parts.clock);
         let limits = Arc::new(Limits::new(&parts.settings, &parts.catalogs.borrow()));
-        let users = Arc::new(DisabledUsers::new(parts.users));
         let authenticator = Authenticator::new(
             (parts.rules, parts.verifier),
             parts.leeway,
             parts.catalogs.clone(),
-            Arc::clone(&users),
+            (parts.users, parts.keys),
             Arc::clone(&limits),
             clock,
         );
@@ -88,10 +92,10 @@ impl Gateway {
         let context = Arc::new(Context {
             limits,
             authenticator,
-            users,
             settings: parts.settings,
             catalogs: parts.catalogs,
             topology: parts.topology,
+            receipts: parts.receipts,
             max_event_bytes: parts.max_event_bytes,
             clock,
             random: parts.random,
@@ -142,7 +146,7 @@ async fn run(
     ended: &CancellationToken,
 ) -> Result<(), StartError> {
     let prepared = shutdown.token().run_until_cancelled_owned(Box::pin(prepare(context, ended))).await;
-    let Some(Prepared { mut manager, users, workers, mut supervisor }) = prepared.transpose()? else {
+    let Some(Prepared { mut manager, watches, workers, mut supervisor }) = prepared.transpose()? else {
         return Ok(());
     };
     let shards = manager.shards();
@@ -163,7 +167,7 @@ async fn run(
     };
     let (served, ..) = tokio::join!(
         serving,
-        context.users.run(users, ended),
+        context.authenticator.follow(watches, ended),
         answer_questions(context, &workers, ended),
         watch_readiness(context, &shards, ended),
         // Until the last connection has ended.
@@ -182,28 +186,21 @@ async fn drain(
 ) -> Option<StartError> {
     let time = context.settings.drain_time();
     tracing::info!(connections = workers.connections(), ?time, "the gateway is draining");
-    workers.drain(time).await;
-    tokio::select! {
-        failure = supervisor.all_ended() => failure,
-        () = shutdown.urgent() => {
-            workers.close().await;
-            supervisor.all_ended().await
-        }
-    }
+    supervisor.drain(workers, time, shutdown.urgent()).await
 }
 
 /// The parts of a gateway that is ready to serve.
 struct Prepared {
     manager: ShardManager,
-    users: UserWatch,
+    watches: (UserWatch, KeyWatch),
     workers: Workers,
     supervisor: Supervisor,
 }
 
 async fn prepare(context: &Arc<Context>, ended: &CancellationToken) -> Result<Prepared, StartError> {
-    let users = context.users.load().await;
+    let watches = context.authenticator.load().await;
     let (workers, supervisor) = Workers::start(context)?;
     let manager = ShardManager::open(context, &workers, ended).await?;
     context.readiness.set(None);
-    Ok(Prepared { manager, users, workers, supervisor })
+    Ok(Prepared { manager, watches, workers, supervisor })
 }

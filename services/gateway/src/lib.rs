@@ -36,16 +36,16 @@
 //!
 //! ```text
 //!   stream of a shard (NATS)
-//!     │ shards/follow            reads once, in order
+//!     │ shards/shard             reads once, in order
 //!     ▼
 //!   tidings-replica              mailbox (index), hot tail (newest envelopes, framed once), times
 //!     │ worker/interest          address → workers that have connections there; no other is woken
 //!     │ ShardUpdate              through a worker's bounded queue; a full one holds back the reading
 //!     ▼
-//!   worker/fan_out               routing_table: address and filter → connections
+//!   worker/event_loop            the fan-out; worker/served_shard: address and filter → connections
 //!     │ offer
 //!     ▼
-//!   worker/connection            phase, send_queue ──► socket
+//!   worker/connection            phase, delivery, send_queue ──► socket
 //! ```
 //!
 //! A connection that does not keep up, or returns, is not live: `worker/replay` reads what it misses from the replica, or
@@ -65,11 +65,11 @@
 //! ```text
 //!   `ack`, or the Pong of a plain client
 //!     ▼
-//!   worker/connection/state      only ever forward; becomes a position
+//!   worker/connection/inbound    only ever forward; becomes a position
 //!     ▼
 //!   consumers                    at most one write a second for each consumer, and one before its last connection ends
 //!     ▼
-//!   store of consumers (NATS)    from where `shards/resolve` resumes the device, at whichever gateway
+//!   store of consumers (NATS)    from where `shards` resumes the device, at whichever gateway
 //! ```
 //!
 //! # The path of a token
@@ -81,8 +81,8 @@
 //!                                               Principal: consumer, grants, what it may publish
 //! ```
 //!
-//! A fresh token on a live connection takes the same way from `worker/authenticate` on. A worker's tick closes the
-//! connections of users that were disabled meanwhile (`worker/revalidate`).
+//! A fresh token on a live connection takes the same way from `worker/inbound` on. A worker's tick closes the
+//! connections of users that were disabled meanwhile (`worker/closing`).
 
 mod api;
 mod audit;

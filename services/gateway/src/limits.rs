@@ -4,6 +4,8 @@
 //! is bounded however many addresses and users there are; a count is held by a guard, so it ends with the thing that it
 //! counts; one client never uses up the limit of another.
 
+mod producers;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
@@ -18,6 +20,7 @@ use tidings_protocol::error::ErrorMessage;
 use tidings_rate::{Budget, Rate, RateByKey, RateByOwner, Spent, Used};
 use tidings_runtime::config::{GatewayConfig, TenantConfig};
 
+use self::producers::ProducerLimits;
 use crate::error::{ApiCode, ApiError};
 
 /// When to try again after a limit on connections; it is not known when one ends.
@@ -26,6 +29,7 @@ const WHEN_FULL: Duration = Duration::from_secs(5);
 /// All limits of a gateway.
 pub(crate) struct Limits {
     attempts: RateByKey<AddressBlock>,
+    producer_requests: RateByKey<AddressBlock>,
     /// Of the tenants that had a connection.
     tenants: Mutex<HashMap<Tenant, Arc<TenantLimits>>>,
 }
@@ -39,7 +43,22 @@ impl Limits {
             }
         }
         let rate = Rate::new(settings.attempts_per_minute_per_address, settings.attempt_burst_per_address);
-        Self { attempts: RateByKey::new(rate), tenants: Mutex::default() }
+        let of_producers = Rate::new(
+            settings.producer_requests_per_minute_per_address,
+            settings.producer_request_burst_per_address,
+        );
+        Self {
+            attempts: RateByKey::new(rate),
+            producer_requests: RateByKey::new(of_producers),
+            tenants: Mutex::default(),
+        }
+    }
+
+    /// Counts a request to publish events from this address; called before the request costs any work.
+    pub(crate) fn producer_request(&self, address: IpAddr) -> Result<(), ApiError> {
+        let text = "too many requests to publish events from your address; try again after `Retry-After`";
+        let denied = |wait| ApiError::new(ApiCode::TooManyEvents, text).retry_after(wait);
+        self.producer_requests.check(&address.into()).map_err(denied)
     }
 
     /// Counts a request with a token from this address; called before the token costs any work.
@@ -49,8 +68,22 @@ impl Limits {
         self.attempts.check(&address.into()).map_err(denied)
     }
 
-    /// The limits of a tenant that is served.
-    pub(crate) fn of(&self, tenant: &Tenant, settings: &GatewayConfig) -> Arc<TenantLimits> {
+    /// Admits a connection of a user of a served tenant, whose token is verified; it counts as long as its budget is held.
+    pub(crate) fn admit(
+        &self,
+        tenant: &Tenant,
+        user: &str,
+        settings: &GatewayConfig,
+    ) -> Result<MessageBudget, ApiError> {
+        Ok(self.of(tenant, settings).admit(user)?.budget())
+    }
+
+    /// The limits of a tenant's producers.
+    pub(crate) fn producers(&self, tenant: &Tenant, settings: &GatewayConfig) -> Arc<ProducerLimits> {
+        Arc::clone(&self.of(tenant, settings).producers)
+    }
+
+    fn of(&self, tenant: &Tenant, settings: &GatewayConfig) -> Arc<TenantLimits> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(limits) = tenants.get(tenant) {
             return Arc::clone(limits);
@@ -69,7 +102,7 @@ impl Limits {
 struct UserKey(u64);
 
 /// The limits of one tenant, and what of them is used up.
-pub(crate) struct TenantLimits {
+struct TenantLimits {
     max_frame_bytes: usize,
     max_message_bytes: usize,
     connections: Option<usize>,
@@ -84,6 +117,7 @@ pub(crate) struct TenantLimits {
     attempts: RateByKey<UserKey>,
     user_messages: RateByKey<UserKey>,
     publications: RateByKey<()>,
+    producers: Arc<ProducerLimits>,
     permits: Mutex<Permits>,
     hasher: RandomState,
 }
@@ -137,23 +171,14 @@ impl TenantLimits {
             attempts: RateByKey::new(attempts),
             user_messages: RateByKey::new(user_message_rate),
             publications: RateByKey::new(publications),
+            producers: Arc::new(ProducerLimits::new(all, own)),
             permits: Mutex::default(),
             hasher: RandomState::new(),
         })
     }
 
-    /// Bytes that one message from a client may have.
-    pub(crate) fn max_frame_bytes(&self) -> usize {
-        self.max_frame_bytes
-    }
-
-    /// Bytes that one message to a client may have.
-    pub(crate) fn max_message_bytes(&self) -> usize {
-        self.max_message_bytes
-    }
-
     /// Permits a connection of a user whose token is verified. The connection counts while the permit is held.
-    pub(crate) fn admit(self: &Arc<Self>, user: &str) -> Result<ConnectionPermit, ApiError> {
+    fn admit(self: &Arc<Self>, user: &str) -> Result<ConnectionPermit, ApiError> {
         let user = UserKey(self.hasher.hash_one(user));
         self.attempts.check(&user).map_err(|wait| {
             let text = "too many attempts to connect of this user; try again after `Retry-After`";
@@ -178,11 +203,6 @@ impl TenantLimits {
         Ok(ConnectionPermit { tenant: Arc::clone(self), user })
     }
 
-    /// A client of the tenant publishes an event; else how long to wait.
-    pub(crate) fn publish(&self) -> Result<(), Duration> {
-        self.publications.check(&())
-    }
-
     fn permits(&self) -> MutexGuard<'_, Permits> {
         self.permits.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -194,14 +214,14 @@ fn amount(bytes: usize) -> NonZeroU32 {
 }
 
 /// One of the connections that a user and a tenant may have at once; dropping it makes room for another.
-pub(crate) struct ConnectionPermit {
+struct ConnectionPermit {
     tenant: Arc<TenantLimits>,
     user: UserKey,
 }
 
 impl ConnectionPermit {
     /// The budget of the connection that holds this permit.
-    pub(crate) fn budget(self) -> MessageBudget {
+    fn budget(self) -> MessageBudget {
         MessageBudget {
             permit: self,
             refused: 0,
@@ -249,9 +269,19 @@ pub(crate) enum Verdict {
 }
 
 impl MessageBudget {
-    /// The limits of the tenant.
-    pub(crate) fn tenant(&self) -> &TenantLimits {
-        &self.permit.tenant
+    /// Bytes that one message from the client may have.
+    pub(crate) fn max_frame_bytes(&self) -> usize {
+        self.permit.tenant.max_frame_bytes
+    }
+
+    /// Bytes that one message to the client may have.
+    pub(crate) fn max_message_bytes(&self) -> usize {
+        self.permit.tenant.max_message_bytes
+    }
+
+    /// The client publishes an event; else how long to wait, since all clients of its tenant publish too much.
+    pub(crate) fn publish(&self) -> Result<(), Duration> {
+        self.permit.tenant.publications.check(&())
     }
 
     /// Another message has come.

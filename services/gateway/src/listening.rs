@@ -16,7 +16,6 @@ use tidings_net::{CertificateError, Identity, Listener, PendingLimits, Server, S
 use tidings_runtime::config::GatewayConfig;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::api::{Endpoint, Routes, router};
 use crate::error::{ApiCode, ApiError, StartError, unread_head};
@@ -102,11 +101,9 @@ impl Listening {
             PendingLimits { per_address: settings.pending_per_address, all: settings.pending_connections };
         let is_shared = self.admin.is_none() && self.admin_address.is_some();
         let routes = if is_shared { Routes::All } else { Routes::Clients };
-        let of_clients = TaskTracker::new();
-        let clients = router(routes, endpoint.with_upgrades(of_clients.clone()));
+        let (clients, of_clients) = router(routes, endpoint);
         let clients = Server::new(server_settings(settings), identity, clients);
-        let of_admin = TaskTracker::new();
-        let administration = router(Routes::Admin, endpoint.with_upgrades(of_admin.clone()));
+        let (administration, of_admin) = router(Routes::Admin, endpoint);
         let administration = Server::new(admin_settings(settings), identity, administration);
         async move {
             let administration = async {

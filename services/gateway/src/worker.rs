@@ -4,35 +4,23 @@
 //! new connections and the shards' updates in one bounded queue, delivers the updates to the connections that may have
 //! them, and never waits for a client.
 
-mod acknowledge;
-mod authenticate;
-pub(crate) mod command;
-mod confirm;
+mod closing;
 mod connection;
-mod cursor;
-mod drain;
 mod event_loop;
 #[cfg(test)]
 mod example;
-mod fan_out;
 #[cfg(debug_assertions)]
 mod fault;
 mod follow_tenant;
-pub(crate) mod handle;
+mod handle;
 mod inbound;
 mod interest;
-mod latest;
-mod list_connections;
-mod publish;
-mod register;
 mod replay;
-mod replay_from_stream;
-mod revalidate;
-mod routing_table;
-pub(crate) mod shard_progress;
-mod timers;
-mod worker_set;
+mod requests;
+mod served_shard;
+mod shard_progress;
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -40,39 +28,91 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use mio::Registry;
 use tidings_catalog::Catalogs;
-use tidings_model::{Address, Position, ShardNumber, Tenant};
-use tidings_protocol::Filter;
+use tidings_model::{Position, ShardNumber, Tenant};
 use tidings_protocol::error::ErrorMessage;
-use tidings_replica::{Deflate, ResumePoint};
+use tidings_protocol::server::Form;
+use tidings_replica::{Deflate, Replica, ResumePoint};
 use tidings_session::Effect;
-use tidings_streams::connections::{ConnectionName, Ordinal};
+use tidings_streams::RepeatedFault;
+use tidings_streams::connections::{ConnectionName, Operation, Ordinal, Page, Search};
 use time::OffsetDateTime;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::connection::Detached;
+pub(crate) use self::connection::NewConnection;
 use self::connection::{Common, Connection, State};
-use self::routing_table::{ConnectionId, RoutingTable};
-use self::shard_progress::ShardProgress;
+pub(crate) use self::handle::{ShardFeed, Supervisor, Workers};
+use self::interest::Interest;
+pub(crate) use self::interest::ShardUpdate;
+use self::served_shard::{ConnectionId, ServedShard};
 use crate::context::Context;
-use crate::error::{WorkerError, panicked};
+use crate::error::WorkerError;
 
 /// What one read takes at most, in bytes; shared by all connections of the worker.
 const SCRATCH: usize = 64 * 1024;
 /// Connections that are served before others get their turn.
 const FAIR_SHARE: usize = 256;
+/// Replays of a gateway that read from streams at once, because the mailbox does not cover them: JetStream finds their
+/// envelopes by scanning.
+const STREAM_REPLAYS: usize = 16;
+
+type Shard = ServedShard<Rc<Connection>>;
+
+/// The commands to a worker, which come in order through its one bounded queue.
+enum Command {
+    /// Serve a connection.
+    Register(Box<NewConnection>),
+    /// Serve tenants of another shard, whose replica has been read up to the position.
+    AddShard(ShardNumber, Arc<Replica>, Position, Arc<Interest>),
+    /// What is new in a shard.
+    Update(ShardNumber, ShardUpdate),
+    /// Send a page of the list of connections.
+    List(Operation, Box<(Tenant, Search)>, oneshot::Sender<Page>),
+    /// A tenant's envelopes have moved to another shard, in this generation; its connections follow.
+    MoveTenant { tenant: Tenant, from: ShardNumber, to: ShardNumber, generation: u32 },
+    /// Move every connection to another gateway within this time, and end.
+    Drain(Duration),
+    /// Close every connection at once, and end.
+    Close,
+}
+
+/// What the workers of a gateway share. Faults of NATS meet many connections at once; each is logged with how often it
+/// occurred.
+struct Shared {
+    /// Bounds how many read streams for one connection.
+    stream_replays: Semaphore,
+    /// Envelopes could not be read.
+    failed_reads: RepeatedFault,
+    /// Subscriptions could not be stored.
+    failed_subscriptions: RepeatedFault,
+    /// Clients' events could not be stored.
+    failed_publishes: RepeatedFault,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            stream_replays: Semaphore::new(STREAM_REPLAYS),
+            failed_reads: RepeatedFault::default(),
+            failed_subscriptions: RepeatedFault::default(),
+            failed_publishes: RepeatedFault::default(),
+        }
+    }
+}
 
 /// The state of a worker.
 struct Worker {
     index: usize,
     context: Arc<Context>,
+    shared: Arc<Shared>,
     common: Rc<Common>,
-    shards: RefCell<BTreeMap<ShardNumber, Rc<ServedShard>>>,
+    shards: RefCell<BTreeMap<ShardNumber, Rc<Shard>>>,
     /// The shards of the tenants that have moved.
     homes: RefCell<HashMap<Tenant, ShardNumber>>,
     translated: RefCell<Option<Translated>>,
@@ -91,8 +131,6 @@ struct Worker {
     scratch: RefCell<Box<[u8]>>,
     /// Once it is draining: when the last connection is closed.
     drained_by: Cell<Option<Instant>>,
-    /// Bounds how many read streams for one connection, of all workers.
-    stream_replays: Arc<Semaphore>,
     /// Connections that are asked for an acknowledgement at the next tick.
     ack_wanted: RefCell<Vec<ConnectionId>>,
     /// Empty except during a fan-out.
@@ -109,46 +147,6 @@ struct Failure {
     occurred: Notify,
 }
 
-/// A shard whose tenants the worker serves.
-struct ServedShard {
-    progress: Rc<ShardProgress>,
-    routes: RefCell<RoutingTable<Rc<Connection>>>,
-    /// Addresses at which the last connection has ended; they are given up at the next tick, so that a connection that is
-    /// about to come back there changes nothing.
-    vacated: RefCell<Vec<(Tenant, Address)>>,
-}
-
-impl ServedShard {
-    fn new(progress: ShardProgress) -> Self {
-        Self { progress: Rc::new(progress), routes: RefCell::default(), vacated: RefCell::default() }
-    }
-
-    /// Delivers to the connection what comes to the address and passes the filter.
-    fn open(&self, tenant: &Tenant, address: &Address, filter: &Filter, connection: &Rc<Connection>) {
-        let (id, member) = (connection.id(), Rc::clone(connection));
-        if self.routes.borrow_mut().open(tenant, address, filter, id, member) {
-            self.progress.place().add(tenant, address);
-        }
-    }
-
-    /// The opposite of [`ServedShard::open`].
-    fn close(&self, tenant: &Tenant, address: &Address, filter: &Filter, connection: &Connection) {
-        if self.routes.borrow_mut().close(tenant, address, filter, connection.id()) {
-            self.vacated.borrow_mut().push((tenant.clone(), address.clone()));
-        }
-    }
-
-    /// Gives up the addresses at which there is still no connection.
-    fn release_addresses(&self) {
-        let routes = self.routes.borrow();
-        for (tenant, address) in self.vacated.take() {
-            if !routes.is_open(&tenant, &address) {
-                self.progress.place().remove(&tenant, &address);
-            }
-        }
-    }
-}
-
 /// The last position that was translated: most connections of a tenant have the same.
 struct Translated {
     tenant: Tenant,
@@ -160,9 +158,8 @@ impl Worker {
     /// A worker that serves nothing yet. `count` is how many connections it has.
     fn new(
         index: usize,
-        context: Arc<Context>,
+        (context, shared): (Arc<Context>, Arc<Shared>),
         registry: Registry,
-        stream_replays: Arc<Semaphore>,
         count: Arc<AtomicUsize>,
     ) -> Self {
         let settings = &context.settings;
@@ -172,6 +169,7 @@ impl Worker {
             index,
             common: Common::new(bounds, Deflate::new(settings.compression_threshold)),
             context,
+            shared,
             catalogs: RefCell::new(catalogs),
             shards: RefCell::default(),
             homes: RefCell::default(),
@@ -184,7 +182,6 @@ impl Worker {
             timers: RefCell::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             drained_by: Cell::new(None),
-            stream_replays,
             ack_wanted: RefCell::default(),
             to_flush: RefCell::default(),
             tasks: TaskTracker::new(),
@@ -223,7 +220,7 @@ impl Worker {
         self.connections.borrow().get(&id).cloned()
     }
 
-    fn shard(&self, number: ShardNumber) -> Option<Rc<ServedShard>> {
+    fn shard(&self, number: ShardNumber) -> Option<Rc<Shard>> {
         self.shards.borrow().get(&number).cloned()
     }
 
@@ -269,9 +266,9 @@ impl Worker {
         for (address, filter) in state.session().open_addresses() {
             let filter = filter.cloned().unwrap_or_default();
             if is_open {
-                shard.open(&tenant, address, &filter, connection);
+                shard.open(&tenant, (address, &filter), (connection.id(), Rc::clone(connection)));
             } else {
-                shard.close(&tenant, address, &filter, connection);
+                shard.close(&tenant, (address, &filter), connection.id());
             }
         }
         if is_open {
@@ -279,9 +276,16 @@ impl Worker {
         }
     }
 
-    /// Gives up the addresses at which no connection is left.
-    fn release_addresses(&self) {
-        self.shards.borrow().values().for_each(|shard| shard.release_addresses());
+    /// Asks the connection at the next tick for an acknowledgement, if its client does not acknowledge by itself.
+    ///
+    /// A client of `tidings.v1` does. A plain client is asked with a Ping that carries the last sequence; its Pong, which
+    /// every browser returns by itself and in order (RFC 6455, section 5.5.3), proves that everything before it arrived.
+    /// Asked at the worker's tick, so that a stream of messages costs one question and not one each; stored at once, so
+    /// that a client that acknowledges and reconnects, however quickly, resumes behind what it acknowledged.
+    fn want_ack(&self, connection: &Rc<Connection>) {
+        if connection.form() == Form::Plain && connection.state().want_ack() {
+            self.ack_wanted.borrow_mut().push(connection.id());
+        }
     }
 
     /// Carries out what a session has decided.
@@ -292,12 +296,12 @@ impl Worker {
             Effect::Reply(json) => state.send_text(&json),
             Effect::OpenAddress(address, filter) => {
                 if let Some(shard) = shard {
-                    shard.open(tenant, &address, &filter, connection);
+                    shard.open(tenant, (&address, &filter), (connection.id(), Rc::clone(connection)));
                 }
             }
             Effect::CloseAddress(address, filter) => {
                 if let Some(shard) = shard {
-                    shard.close(tenant, &address, &filter, connection);
+                    shard.close(tenant, (&address, &filter), connection.id());
                 }
             }
             Effect::Acknowledge(sequence) => self.acknowledge(state, sequence),
@@ -326,6 +330,12 @@ impl Worker {
             self.emptied.notify_one();
         }
     }
+}
+
+/// The error of a worker that panicked with this payload.
+fn panicked(panic: &(dyn Any + Send)) -> WorkerError {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    WorkerError::Panicked(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default())
 }
 
 /// Lets others have their turn after a share of the work.

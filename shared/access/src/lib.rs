@@ -1,13 +1,14 @@
 //! Authentication: from a handshake to the verified claims of a token.
 //!
 //! [`find`] extracts the token from a request. [`Verifier`] turns it into [`Claims`]. [`mint`] signs tokens where there
-//! is no identity provider. The catalog decides which grants the claims open.
+//! is no identity provider; an [`ApiKey`] is for programs that have none. The catalog decides which grants the claims open.
 //!
 //! Verification needs no I/O and no clock: it uses the known keys. [`RemoteKeys`] fetches the keys that an issuer
 //! publishes. Tokens and secrets have no `Display`, and their `Debug` hides them. A [`Refusal`] contains no part of a
 //! token except claims that the issuer's signature covers.
 
 mod algorithm;
+mod api_key;
 mod claims;
 mod error;
 mod fetch;
@@ -27,6 +28,7 @@ mod trust;
 mod verify;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use api_key::{ApiKey, RandomError};
 pub use claims::Claims;
 pub use error::Refusal;
 pub use fetch::{FetchError, HttpKeySource};

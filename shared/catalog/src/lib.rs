@@ -31,4 +31,7 @@ pub use project::{project, read};
 pub use publish::{ClientPublish, PublishClaims, PublishRefusal};
 pub use rejection::{Reason, Rejection};
 pub use schemas::is_catalog_file;
-pub use shape::{EventShape, Member, Shape, event_shapes};
+pub use shape::{
+    ClientShapes, EventShape, Member, MessageShape, PublicationShape, RouteShape, Shape, client_shapes,
+    event_shapes,
+};

@@ -96,6 +96,11 @@ impl PublishRules {
         Self(rules)
     }
 
+    /// The rules, in the catalog's order.
+    pub(crate) fn rules(&self) -> &[PublishRule] {
+        &self.0
+    }
+
     /// Returns the claims that decide what a user with these grants may publish.
     pub(crate) fn claims(&self, claims: &Map<String, Value>, grants: &Grants) -> PublishClaims {
         let mut kept = Map::new();

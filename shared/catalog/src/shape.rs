@@ -1,8 +1,11 @@
-//! The shape of an event's data as far as the catalog defines it, for the producer's generated types. Pure.
+//! The shape of an event's data as far as the catalog defines it, for the producer's generated types; in `client`, the
+//! shapes of what clients receive and say. Pure.
 //!
 //! A catalog defines only how it uses data. A path in a message has the type that the message's schema requires at that
 //! place. A path in an address, a key or an attribute is text. Data that no path reaches has no effect, so it is not a
 //! member here, unless the catalog passes data on whole and the schema allows additional members.
+
+mod client;
 
 use serde_json::{Map, Value};
 use tidings_model::{EventName, Tenant};
@@ -14,6 +17,8 @@ use crate::message::MessageType;
 use crate::parse::{CatalogError, Problem};
 use crate::schemas::{CATALOG, Schemas};
 use crate::template::{Path, Step, Template, TextTemplate};
+
+pub use self::client::{ClientShapes, MessageShape, PublicationShape, RouteShape, client_shapes};
 
 /// An event and the shape of its data.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -24,6 +24,8 @@ pub struct CloudEvent<'e> {
 impl CloudEvent<'_> {
     /// The media type of [`CloudEvent::into_json`].
     pub const CONTENT_TYPE: &'static str = "application/cloudevents+json";
+    /// The media type of several CloudEvents in one HTTP request.
+    pub const BATCH_CONTENT_TYPE: &'static str = "application/cloudevents-batch+json";
 
     /// Returns the payload of the event's message.
     #[must_use]

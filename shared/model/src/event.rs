@@ -10,8 +10,9 @@ use bytes::Bytes;
 use serde_json::Value;
 use time::OffsetDateTime;
 
+pub use self::form::{is_json, media_type};
 use crate::timestamp::{self, TimestampError};
-use crate::{Position, Tenant, headers};
+use crate::{Position, Tenant, headers, number};
 
 /// `<entity>.<action>`, such as `incident.created`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,8 +28,6 @@ impl EventName {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (entity, action) = text.split_once('.')?;
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        let is_part = |part: &str| !part.is_empty() && part.len() <= 64 && part.bytes().all(allowed);
         (is_part(entity) && is_part(action))
             .then(|| Self { entity: entity.to_owned(), action: action.to_owned() })
     }
@@ -52,6 +51,12 @@ impl EventName {
         // `events.<tenant>.<entity>.client` is an event with the action `client`.
         by_client.filter(|subject| subject.matches('.').count() >= 3).unwrap_or(subject)
     }
+}
+
+/// Whether this is an entity or an action.
+pub(crate) fn is_part(part: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    !part.is_empty() && part.len() <= 64 && part.bytes().all(allowed)
 }
 
 /// The end of the subject of a client publication.
@@ -139,6 +144,11 @@ impl RawEvent {
         Ok((tenant, EventName::parse(name).ok_or_else(wrong)?))
     }
 
+    /// Returns the `type` of a CloudEvent, or `None` for plain JSON.
+    pub fn declared_type(&self) -> Result<Option<String>, EventError> {
+        form::declared_type(self)
+    }
+
     /// Parses the event in any of the three forms.
     pub fn read(&self) -> Result<Event, EventError> {
         let (tenant, name) = self.name()?;
@@ -210,12 +220,25 @@ impl Event {
         self.publication.as_deref().map(Identity::Client).or_else(own)
     }
 
+    /// Returns whether two events have the same content: name, subject and data. Two events of one identity with other
+    /// content are a mistake of their producer.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.name == other.name && self.subject == other.subject && number::is_same(&self.data, &other.data)
+    }
+
     /// The longest id and the longest source, in bytes. Both are sent in headers and in messages to clients.
     pub const MAX_ID_LENGTH: usize = 256;
 
+    /// Returns whether an event can have this id, or this source.
+    #[must_use]
+    pub fn can_be_named(name: &str) -> bool {
+        name.len() <= Self::MAX_ID_LENGTH && !name.chars().any(char::is_control)
+    }
+
     fn check(&mut self) -> Result<(), EventError> {
         for name in [Some(&self.id), self.source.as_ref()].into_iter().flatten() {
-            if name.len() > Self::MAX_ID_LENGTH || name.chars().any(char::is_control) {
+            if !Self::can_be_named(name) {
                 return Err(EventError::Id(name.chars().take(64).collect()));
             }
         }

@@ -85,6 +85,15 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> RateByKey<K, C> {
         Self { limiter: RateLimiter::new(rate.quota(), generations, clock.clone()), clock }
     }
 
+    /// So many more for this key, or how long to wait; nothing is counted then. More than a burst is never let in.
+    pub fn check_many(&self, key: &K, amount: NonZeroU32) -> Result<(), Duration> {
+        match self.limiter.check_key_n(key, amount) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(denied)) => Err(denied.wait_time_from(self.clock.now())),
+            Err(_) => Err(MINUTE),
+        }
+    }
+
     /// Once more for this key, or how long to wait.
     pub fn check(&self, key: &K) -> Result<(), Duration> {
         self.limiter.check_key(key).map_err(|denied| denied.wait_time_from(self.clock.now()))

@@ -7,7 +7,7 @@ mod stored_event;
 mod writer;
 
 pub use self::history::{EventHistory, HistoryError};
-pub use self::publish::{PublishEventError, publish_event};
+pub use self::publish::{EventAnswer, PublishEventError, event_size, publish_event};
 pub use self::reader::{EventReader, Pace, ReadEvent, ReaderError};
 pub(crate) use self::stored_event::raw_event;
 pub use self::writer::{EventWriteError, EventWriter, OpenWriterError, OutgoingEvent, PendingEvent};

@@ -18,11 +18,13 @@
 //! - [`Placements`]: where tenants' envelopes are; [`translate_position`] translates positions to the current
 //!   placement.
 //! - [`users::UserWatch`]: which users are disabled; after an interruption it reads the whole bucket again.
+//! - [`keys::KeyWatch`]: which API keys there are, and which are revoked, likewise.
+//! - [`Receipts`]: which events were stored lately under which id, so that a gateway answers a repetition as one.
 //! - [`connections`]: asks every gateway for its connections, and reports which gateways did not answer.
 //!
-//! A room uses only those below it, in this order: `queries`; `consumers`; `rejections`; `events`, which reads and
+//! A room uses only those below it, in this order: `queries`; `consumers`; `rejections`; `receipts`; `events`, which reads and
 //! publishes `EVENTS`; `envelopes`, which writes and follows `ENVELOPES`; `leadership`; `catalogs`; `topology`, the
-//! streams and which subjects are in them; `placements`, `users` and `connections`; and at the bottom `nats`, which knows
+//! streams and which subjects are in them; `placements`, `keys`, `users` and `connections`; and at the bottom `nats`, which knows
 //! streams and buckets but not what they are for.
 
 mod catalogs;
@@ -30,10 +32,12 @@ pub mod connections;
 pub mod consumers;
 mod envelopes;
 mod events;
+pub mod keys;
 mod leadership;
 mod nats;
 mod placements;
 mod queries;
+mod receipts;
 mod rejections;
 mod stored_form;
 pub mod topology;
@@ -51,8 +55,8 @@ pub use envelopes::{
     placed_at, purge_address, translate_position,
 };
 pub use events::{
-    EventHistory, EventReader, EventWriteError, EventWriter, HistoryError, OpenWriterError, OutgoingEvent,
-    Pace, PendingEvent, PublishEventError, ReadEvent, ReaderError, publish_event,
+    EventAnswer, EventHistory, EventReader, EventWriteError, EventWriter, HistoryError, OpenWriterError,
+    OutgoingEvent, Pace, PendingEvent, PublishEventError, ReadEvent, ReaderError, event_size, publish_event,
 };
 pub use leadership::{Candidate, Lease};
 pub use nats::record::RecordError;
@@ -65,6 +69,7 @@ pub use queries::{
     QueryError, end_of_events, first_event, first_of_generation, is_done_before, last_event,
     last_of_generation, last_purge, last_written, next_event, projected_through,
 };
+pub use receipts::{Earlier, ReceiptError, Receipts};
 pub use rejections::{Kept, ReadRejectionError, RejectError, RejectedEvent, Rejections, RetryError};
 pub use stored_form::StoredForm;
 pub use topology::{

@@ -103,6 +103,12 @@ impl PlacementWatch {
         }
         (self.epoch, &self.all)
     }
+
+    /// All placements, as they were returned last.
+    #[must_use]
+    pub fn known(&self) -> &AllPlacements {
+        &self.all
+    }
 }
 
 impl Record for Placement {

@@ -166,10 +166,7 @@ impl Topology {
     /// The largest message, headers included, that NATS accepts and `ENVELOPES` stores, in bytes.
     #[must_use]
     pub fn max_payload(&self) -> usize {
-        let server = self.context.client().max_payload();
-        // A stream without a limit of its own has -1.
-        let stream = usize::try_from(self.envelopes.cached_info().config.max_message_size);
-        stream.map_or(server, |stream| stream.min(server))
+        bounded_by(&self.envelopes, self.context.client().max_payload())
     }
 
     /// Whether there is a connection to NATS now.
@@ -189,6 +186,13 @@ impl Topology {
     pub fn client(&self) -> async_nats::Client {
         self.context.client()
     }
+}
+
+/// The smaller one of what the server accepts and what the stream stores, in bytes.
+pub(crate) fn bounded_by(stream: &Stream, server: usize) -> usize {
+    // A stream without a limit of its own has -1.
+    let stream = usize::try_from(stream.cached_info().config.max_message_size);
+    stream.map_or(server, |stream| stream.min(server))
 }
 
 /// Records the first stream that is missing.

@@ -46,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     targets::net::PROXY_HEADER,
     targets::net::FORWARDED_FOR,
     targets::gateway::QUERY,
+    targets::gateway::PUBLICATION,
     targets::streams::RECORD,
 ];
 

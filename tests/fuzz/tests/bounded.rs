@@ -48,7 +48,7 @@ targets! {
     source token key_set origin
     client extensions frames
     template catalog
-    conversation proxy_header forwarded_for query
+    conversation proxy_header forwarded_for query publication
     record
 }
 

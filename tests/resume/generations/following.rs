@@ -1,7 +1,10 @@
 //! Connections that follow their tenant to another shard, whose sequences are others.
 
+use harness::FlakyProxy;
+use rustix::process::Signal;
+
 use super::*;
-use crate::site::{Return, sequence_of};
+use crate::dial::{Return, sequence_of};
 
 #[tokio::test]
 async fn a_client_that_acknowledges_follows_its_tenant_without_reconnecting() {
@@ -233,4 +236,50 @@ async fn returns_in(gateway: &Gateway, moved: &str, since: &str) -> Return {
     let ada = dial("ada").returns(gateway).await;
     assert_eq!(epoch_of(ada.welcome["position"].as_str().unwrap()), epoch_of(since));
     ada
+}
+
+/// A gateway watches where tenants' envelopes are, and reads all of it again after every fault.
+#[tokio::test]
+async fn a_move_while_the_gateway_is_cut_off_counts_when_it_is_back() {
+    let mut site = Site::setup().start().await;
+    let cable = FlakyProxy::to(site.url()).await;
+    let gateway = site.gateway_with(&[("TIDINGS_NATS__URL", cable.url())]).await;
+    let maker = Maker::instead_of_the_projector(&mut site).await;
+    maker.second_shard(&site).await;
+    let mut ada = dial("ada").returns(&gateway).await.wire;
+    for making in [FIRST, ELSEWHERE] {
+        maker.write(making, "ada", 1).await;
+    }
+    let heard = hear(&mut ada, 1).await;
+    ada.ack(heard[0]["seq"].as_u64().unwrap()).await;
+    cable.pull();
+    let since = maker.change_over("ENVELOPES_1", "places_1.lab", 1).await;
+    maker.write(ELSEWHERE, "ada", 2).await;
+    cable.plug();
+    let welcome = ada.message().await;
+    assert_eq!(welcome["action"], "welcome", "of the new shard: {welcome}");
+    assert_eq!(epoch_of(welcome["position"].as_str().unwrap()), epoch_of(&since));
+    assert_eq!(told(&hear(&mut ada, 2).await), [(2, "elsewhere")]);
+    gateway.stop().await;
+}
+
+/// A gateway that serves other tenants is given the catalog of one that moved before.
+#[tokio::test]
+async fn a_tenant_that_moved_before_its_catalog_came_is_served_where_it_is() {
+    let mut site = Site::setup().start().await;
+    let maker = Maker::instead_of_the_projector(&mut site).await;
+    maker.second_shard(&site).await;
+    let schemas = tempfile::tempdir().unwrap();
+    site.copy_catalog(schemas.path(), "other");
+    let variables = [("TIDINGS_SCHEMAS__DIRECTORY", schemas.path().to_str().unwrap())];
+    let since = maker.change_over("ENVELOPES_1", "places_1.lab", 1).await;
+    let mut gateway = site.gateway_with(&variables).await;
+    site.copy_catalog(schemas.path(), "lab");
+    gateway.process.signal(Signal::HUP);
+    gateway.process.line("catalogs reloaded", BOUND).await;
+    let Return { mut wire, welcome, .. } = dial("ada").returns(&gateway).await;
+    assert_eq!(epoch_of(welcome["position"].as_str().unwrap()), epoch_of(&since));
+    maker.write(ELSEWHERE, "ada", 1).await;
+    assert_eq!(told(&hear(&mut wire, 1).await), [(1, "elsewhere")]);
+    gateway.stop().await;
 }

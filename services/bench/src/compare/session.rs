@@ -18,7 +18,7 @@ pub(super) struct Device {
     /// It subscribes to the topic, too.
     is_subscribed: bool,
     receive_buffer: Option<u32>,
-    /// Where Centrifugo's clients have read to in the channel that is asked for; a gateway knows it itself.
+    /// The epoch, and where the client has read to: in the channel that is asked for, or at a gateway in all.
     position: Option<(String, u64)>,
 }
 
@@ -70,12 +70,13 @@ impl Device {
     }
 
     async fn join_gateway(
-        self,
+        mut self,
         endpoint: Endpoint,
         stream: TcpStream,
         token: &str,
     ) -> Result<Session, Failure> {
-        let mut connection = Connection::over(stream, endpoint.address, token).await?;
+        let since = self.position.as_ref().map(|(epoch, sequence)| format!("{epoch}-{sequence}"));
+        let mut connection = Connection::resume(stream, endpoint.address, token, since.as_deref()).await?;
         let mut early = Vec::new();
         if self.is_subscribed {
             connection.send(&format!(r#"{{"action":"subscribe","topics":["{TOPIC}"]}}"#)).await?;
@@ -85,6 +86,7 @@ impl Device {
             let text = connection.next_text().await?;
             wire::envelope(&text, &mut |message| early.push(message))?;
             match heard(&text)? {
+                Heard::Welcome => self.position = Some(wire::position(&text)?),
                 Heard::CaughtUp => is_caught_up = true,
                 Heard::Subscribed => is_confirmed = true,
                 Heard::Envelope(_) | Heard::Other => {}

@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 use tidings_access::{SigningSecret, mint};
+use tidings_model::json::parse;
 
 use crate::audience::Message;
 use crate::client::{Heard, heard};
@@ -90,6 +91,14 @@ pub(super) fn envelope(text: &[u8], found: &mut dyn FnMut(Message)) -> Result<()
         found(Message { position, number });
     }
     Ok(())
+}
+
+/// The epoch and the sequence that a `welcome` gives.
+pub(super) fn position(welcome: &[u8]) -> Result<(String, u64), Failure> {
+    let welcome = parse(welcome)?;
+    let position = welcome["position"].as_str().and_then(|position| position.rsplit_once('-'));
+    let (epoch, sequence) = position.ok_or_else(|| format!("{welcome} has no position"))?;
+    Ok((epoch.to_owned(), sequence.parse()?))
 }
 
 /// The publications in a frame, be they pushed or in the answer to a command. An offset stands behind its data.

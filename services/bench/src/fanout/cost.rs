@@ -9,14 +9,14 @@ use crate::report::Plot;
 use crate::report::{Section, each, median, progress, spread};
 use crate::usage::Stopwatch;
 
-const COLUMNS: &[&str] = &["limit CPU µs", "± %", "gateway CPU µs", "± %", "of it shard", "ratio", "± %"];
+const COLUMNS: &[&str] = &["limit CPU µs", "± %", "gateway CPU µs", "± %", "of it worker", "ratio", "± %"];
 
 /// Microseconds of one round.
 #[derive(Default)]
 struct Figures {
     limit: Vec<f64>,
     gateway: Vec<f64>,
-    shard: Vec<f64>,
+    worker: Vec<f64>,
     ratio: Vec<f64>,
 }
 
@@ -35,23 +35,23 @@ pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section,
             let delivered = connections * writes * pending;
             let at_limit = each(limit.deliver(*pending, writes).await?, delivered);
             let pid = scene.gateway.pid;
-            let used = (Stopwatch::start(pid)?, Stopwatch::of_threads(pid, "shard")?);
+            let used = (Stopwatch::start(pid)?, Stopwatch::of_threads(pid, "worker")?);
             for _ in 0..writes {
                 scene.deliver_at_once(&address(0)?, *pending).await?;
             }
-            let (gateway, shard) = (each(used.0.read()?, delivered), each(used.1.read()?, delivered));
+            let (gateway, worker) = (each(used.0.read()?, delivered), each(used.1.read()?, delivered));
             scene.acknowledge()?;
             if round > 0 {
                 figures.limit.push(at_limit);
                 figures.gateway.push(gateway);
-                figures.shard.push(shard);
+                figures.worker.push(worker);
                 figures.ratio.push(gateway / at_limit);
             }
         }
     }
     let mut section = Section::new(format!("A delivered message, {connections} connections"), COLUMNS);
     section.plot = Some(Plot::of(&["ratio"]).target(1.0, "the limit"));
-    for (pending, Figures { limit, gateway, shard, ratio }) in options.pending.iter().zip(all) {
+    for (pending, Figures { limit, gateway, worker, ratio }) in options.pending.iter().zip(all) {
         section.row(
             format!("{pending} pending"),
             [
@@ -59,7 +59,7 @@ pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section,
                 Some(spread(&limit)),
                 Some(median(gateway.clone())),
                 Some(spread(&gateway)),
-                Some(median(shard)),
+                Some(median(worker)),
                 Some(median(ratio.clone())),
                 Some(spread(&ratio)),
             ],

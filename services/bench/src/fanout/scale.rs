@@ -13,7 +13,7 @@ use crate::usage::Stopwatch;
 const COLUMNS: &[&str] = &[
     "delivered",
     "limit CPU µs",
-    "shard CPU µs/delivered",
+    "worker CPU µs/delivered",
     "× the limit",
     "CPU µs/delivered",
     "envelopes",
@@ -22,7 +22,7 @@ const COLUMNS: &[&str] = &[
 
 pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section, Failure> {
     let mut section = Section::new("A delivered message, by connections and addresses", COLUMNS);
-    section.plot = Some(Plot::of(&["shard CPU µs/delivered", "limit CPU µs"]));
+    section.plot = Some(Plot::of(&["worker CPU µs/delivered", "limit CPU µs"]));
     for &connections in &options.crowds {
         for &addresses in &options.addresses {
             progress(&format!("{connections} connections at {addresses} addresses"));
@@ -33,7 +33,7 @@ pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section,
     section.note("limit: a bare loop of writes of finished frames to as many connections, just before");
     section
         .note("an envelope for each address in turn; a connection with several addresses receives several");
-    section.note("shard: the thread that delivers; other: reading, framing and indexing an envelope, once");
+    section.note("worker: the thread that delivers; other: reading, framing and indexing an envelope, once");
     Ok(section)
 }
 
@@ -54,24 +54,24 @@ async fn add_row(
     let everywhere = (0..addresses).map(address).collect::<Result<Vec<_>, _>>()?;
     scene.deliver(everywhere.clone(), each_receives).await?;
     let pid = scene.gateway.pid;
-    let used = (Stopwatch::start(pid)?, Stopwatch::of_threads(pid, "shard")?);
+    let used = (Stopwatch::start(pid)?, Stopwatch::of_threads(pid, "worker")?);
     for _ in 0..turns {
         scene.deliver(everywhere.clone(), each_receives).await?;
     }
-    let (all, shard) = (used.0.read()?, used.1.read()?);
+    let (all, worker) = (used.0.read()?, used.1.read()?);
     let (delivered, envelopes) = (in_a_turn * turns, addresses * turns);
     let number = |count| Some(crate::report::number(count));
-    let of_shard = each(shard, delivered);
+    let of_worker = each(worker, delivered);
     section.row(
         format!("{connections} connections, {addresses} addresses"),
         [
             number(delivered),
             Some(at_limit),
-            Some(of_shard),
-            Some(of_shard / at_limit),
+            Some(of_worker),
+            Some(of_worker / at_limit),
             Some(each(all, delivered)),
             number(envelopes),
-            Some(each(all.saturating_sub(shard), envelopes)),
+            Some(each(all.saturating_sub(worker), envelopes)),
         ],
     );
     Ok(())

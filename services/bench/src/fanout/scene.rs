@@ -56,8 +56,8 @@ impl Scene {
     /// Starts a gateway without connections.
     pub(crate) async fn prepare(body_bytes: usize, cores: &Cores) -> Result<Self, Failure> {
         let deployment = Deployment::start(1_000).await?;
-        let shards = [("TIDINGS_GATEWAY__WORKERS", "1".to_owned())];
-        let gateway = deployment.gateway_with(&shards, Some(cores.measured)).await?;
+        let workers = [("TIDINGS_GATEWAY__WORKERS", "1".to_owned())];
+        let gateway = deployment.gateway_with(&workers, Some(cores.measured)).await?;
         let (writer, _) = EnvelopeWriter::open(&deployment.topology).await?;
         Ok(Self {
             gateway,

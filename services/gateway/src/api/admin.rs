@@ -19,9 +19,13 @@
 //! | `GET rejections/{position}` | one of them, with its payload |
 //! | `POST rejections/{position}/retry` | retries it |
 //! | `DELETE rejections/{position}` | removes it |
+//! | `GET keys` | API keys of producers, a JSON object per line |
+//! | `POST keys` with `{"events":[…],"source":…,"expires_in":…,"reason":…}` | makes a key, which is shown once |
+//! | `POST keys/{id}/revoke` with `{"reason":…}`, if at all | revokes a key |
 
 mod connections;
 mod consumers;
+mod keys;
 mod rejections;
 mod users;
 
@@ -29,7 +33,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
@@ -42,10 +46,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidings_model::Tenant;
-use tidings_net::{BodyLate, ClientIp};
+use tidings_net::ClientIp;
 
-use super::handshake::has_body;
-use super::method_not_allowed;
+use super::{has_body, method_not_allowed, read_body};
 use crate::auth::Administrator;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
@@ -62,9 +65,10 @@ pub(super) fn router(context: Arc<Context>) -> Router {
         .merge(users::router())
         .merge(connections::router())
         .merge(rejections::router())
+        .merge(keys::router())
         .fallback(|| async {
             let text =
-                "there is nothing here; consumers, users, connections and rejections are below /api/v1";
+                "there is nothing here; consumers, users, connections, rejections and keys are below /api/v1";
             ApiError::new(ApiCode::NotFound, text)
         })
         .method_not_allowed_fallback(method_not_allowed)
@@ -176,7 +180,7 @@ where
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let (head, body) = request.into_parts();
-        let bytes = to_bytes(body, MAX_BODY).await.map_err(|error| unread(&error))?;
+        let bytes = read_body(body, MAX_BODY).await?;
         let members = if bytes.is_empty() {
             Value::Object(serde_json::Map::new())
         } else {
@@ -194,23 +198,10 @@ fn wrong(error: &dyn Error) -> ApiError {
     ApiError::new(ApiCode::Body, format!("the body is not understood: {error}"))
 }
 
-fn unread(error: &axum::Error) -> ApiError {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.is::<BodyLate>() {
-            return ApiError::new(ApiCode::BodyLate, error.to_string());
-        }
-        cause = error.source();
-    }
-    let text = format!("the body has more than {MAX_BODY} bytes, or ended early");
-    ApiError::new(ApiCode::BodyTooLarge, text)
-}
-
 /// What is sent as something else was not meant for here.
 fn check_is_json(headers: &HeaderMap) -> Result<(), ApiError> {
     let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = given.split(';').next().unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("application/json") {
+    if tidings_model::media_type(given) == "application/json" {
         return Ok(());
     }
     let text = format!("a body of the type {given:?} is not read, expected Content-Type: application/json");

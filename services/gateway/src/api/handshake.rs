@@ -10,8 +10,8 @@
 use std::borrow::Cow;
 
 use axum::http::header::{
-    CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
@@ -21,6 +21,7 @@ use tidings_protocol::extensions::PermessageDeflate;
 use tidings_protocol::server::{Form, SUBPROTOCOL, choose_subprotocol};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::has_body;
 use crate::error::{ApiCode, ApiError};
 
 /// The version of the protocol that is spoken.
@@ -93,12 +94,6 @@ fn old_version(version: Version) -> ApiError {
          `proxy_set_header Upgrade $http_upgrade;` and `proxy_set_header Connection \"upgrade\";`"
     );
     ApiError::new(ApiCode::HttpVersion, text)
-}
-
-/// Whether a body follows the head, be it empty (RFC 9112, section 6.3).
-pub(super) fn has_body(headers: &HeaderMap) -> bool {
-    let lengths = headers.get_all(CONTENT_LENGTH).iter();
-    headers.contains_key(TRANSFER_ENCODING) || lengths.into_iter().any(|length| length.as_bytes() != b"0")
 }
 
 /// The value of a header that may be there once.

@@ -1,4 +1,4 @@
-//! The routes of the gateway: health, the WebSocket endpoint, administration; and what every request passes before it is
+//! The routes of the gateway: health, the WebSocket endpoint, publishing events, administration; and what every request passes before it is
 //! routed.
 
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use axum::http::{HeaderValue, StatusCode, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use tokio_util::task::TaskTracker;
 
-use super::{Endpoint, Stage, admin, method_not_allowed, websocket};
+use super::{Endpoint, Stage, admin, events, method_not_allowed, websocket};
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 
@@ -24,27 +25,34 @@ pub(crate) enum Routes {
     All,
 }
 
-pub(crate) fn router(routes: Routes, endpoint: Endpoint) -> Router {
+pub(crate) fn router(routes: Routes, endpoint: &Endpoint) -> (Router, TaskTracker) {
+    let upgrades = TaskTracker::new();
+    let endpoint = endpoint.with_upgrades(upgrades.clone());
     let mut router = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready));
     if routes != Routes::Admin {
         let connect = get(websocket::connect);
-        router = router.route("/api/ws", connect.clone()).route("/api/ws/", connect);
+        router = router.route("/api/ws", connect.clone()).route("/api/ws/", connect).merge(events::router());
     }
     if routes != Routes::Clients {
         router = router.nest_service("/api/v1", admin::router(Arc::clone(&endpoint.context)));
     }
     let check = middleware::from_fn_with_state(Arc::clone(&endpoint.context), check);
     let nothing = move || async move { nothing_here(routes) };
-    router.fallback(nothing).method_not_allowed_fallback(method_not_allowed).layer(check).with_state(endpoint)
+    let router = router.fallback(nothing).method_not_allowed_fallback(method_not_allowed).layer(check);
+    (router.with_state(endpoint), upgrades)
 }
 
 fn nothing_here(routes: Routes) -> ApiError {
     let text = match routes {
         Routes::Clients => {
-            "there is nothing here; WebSockets connect to /api/ws, and `gateway.admin_listen` says where administrators do"
+            "there is nothing here; WebSockets connect to /api/ws, producers publish at /api/v1/events, and \
+             `gateway.admin_listen` says where administrators connect"
         }
         Routes::Admin => "there is nothing here; the admin interface is below /api/v1",
-        Routes::All => "there is nothing here; WebSockets connect to /api/ws, administrators to /api/v1",
+        Routes::All => {
+            "there is nothing here; WebSockets connect to /api/ws, producers publish at /api/v1/events, and \
+             administrators are served below /api/v1"
+        }
     };
     ApiError::new(ApiCode::NotFound, text)
 }

@@ -25,15 +25,13 @@ use tokio::sync::watch;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
+use super::Endpoint;
 use super::handshake::{Handshake, device_of, read_query};
-use super::{Endpoint, Stage};
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
-use crate::limits::ConnectionPermit;
+use crate::limits::MessageBudget;
 use crate::shards::{Shards, find_shard, resume};
-use crate::worker::Detached;
-use crate::worker::command::NewConnection;
-use crate::worker::handle::Workers;
+use crate::worker::{NewConnection, Workers};
 
 /// By how much what a device has received may have been stored later than the device was last seen: times are kept to the
 /// minute, clocks differ, and positions are saved a second late.
@@ -54,9 +52,9 @@ pub(super) async fn connect(State(endpoint): State<Endpoint>, request: Request) 
 }
 
 async fn admit(endpoint: Endpoint, mut request: Request, from: IpAddr) -> Result<Response, ApiError> {
-    let Endpoint { context, stage, upgrades } = endpoint;
-    let deadline = Instant::now() + context.settings.handshake_timeout;
-    let (shards, workers) = when_open(stage, deadline).await?;
+    let deadline = Instant::now() + endpoint.context.settings.handshake_timeout;
+    let (shards, workers) = endpoint.when_open(deadline).await?;
+    let Endpoint { context, upgrades, .. } = endpoint;
     if context.settings.max_connections.is_some_and(|max| workers.connections() >= max.get()) {
         let text = "the gateway has as many connections as it may; try another one, or later";
         return Err(ApiError::new(ApiCode::TooManyConnections, text));
@@ -64,7 +62,8 @@ async fn admit(endpoint: Endpoint, mut request: Request, from: IpAddr) -> Result
     let upgrade = hyper::upgrade::on(&mut request);
     let (head, _) = request.into_parts();
     let admission = Admission::of(&context, &head).await?;
-    let (presence, arrival) = arrive(&context, &shards, &admission, deadline).await?;
+    let (presence, arrival) =
+        arrive(&context, &shards, (&admission.principal, admission.since), deadline).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().clone_from(&admission.headers);
@@ -84,7 +83,7 @@ async fn admit(endpoint: Endpoint, mut request: Request, from: IpAddr) -> Result
 struct Admission {
     principal: Principal,
     /// Counts the connection from here on.
-    permit: ConnectionPermit,
+    budget: MessageBudget,
     form: Form,
     /// Whether permessage-deflate was negotiated.
     is_compressed: bool,
@@ -103,31 +102,11 @@ impl Admission {
         let claims = context.authenticator.verify(&token).await?;
         let device = device.map_or_else(|| device_of(&claims, &context.settings.device_claims), Cow::Owned);
         let principal = context.authenticator.principal(&claims, &device)?;
-        let limits = context.limits.of(principal.tenant(), &context.settings);
-        let permit = limits.admit(principal.consumer.user())?;
+        let (tenant, user) = (principal.tenant(), principal.consumer.user());
+        let budget = context.limits.admit(tenant, user, &context.settings)?;
         let takes_tokens = context.authenticator.takes_subprotocols();
         let (form, is_compressed, headers) = handshake.answer(takes_tokens, context.settings.compression);
-        Ok(Self { principal, permit, form, is_compressed, since, headers })
-    }
-}
-
-/// Waits while the gateway is starting, but not longer than the deadline.
-async fn when_open(
-    mut stage: watch::Receiver<Stage>,
-    deadline: Instant,
-) -> Result<(watch::Receiver<Arc<Shards>>, Workers), ApiError> {
-    let decided = stage.wait_for(|stage| !matches!(stage, Stage::Starting));
-    let stage = match timeout_at(deadline, decided).await {
-        Ok(Ok(stage)) => stage.clone(),
-        Ok(Err(_)) => Stage::Draining,
-        Err(_) => Stage::Starting,
-    };
-    match stage {
-        Stage::Open(shards, workers) => Ok((shards, workers)),
-        Stage::Starting => Err(ApiError::new(ApiCode::Starting, "the gateway is not ready yet; try again")),
-        Stage::Draining => {
-            Err(ApiError::new(ApiCode::Draining, "the gateway is shutting down; connect again"))
-        }
+        Ok(Self { principal, budget, form, is_compressed, since, headers })
     }
 }
 
@@ -144,10 +123,9 @@ struct Arrival {
 async fn arrive(
     context: &Arc<Context>,
     shards: &watch::Receiver<Arc<Shards>>,
-    admission: &Admission,
+    (principal, since): (&Principal, Option<Position>),
     deadline: Instant,
 ) -> Result<(Presence, Arrival), ApiError> {
-    let principal = &admission.principal;
     let tenant = principal.tenant();
     let (_, replica) = located(timeout_at(deadline, find_shard(shards, tenant)).await)?;
     let without = |error| without_consumer(principal, &error);
@@ -155,11 +133,11 @@ async fn arrive(
     let stored = context.consumers.arrive(principal, first).await.map_err(without)?;
     let presence = Presence { context: Arc::clone(context), consumer: Some(principal.consumer.clone()) };
     let StoredConsumer { state, .. } = stored;
-    let position = admission.since.unwrap_or(state.position);
+    let position = since.unwrap_or(state.position);
     let (shard, replica, resume) = located(timeout_at(deadline, resume(shards, tenant, position)).await)?;
     let from_lost_state = resume_from_lost_state(&replica, tenant, &state, position);
     let is_ahead = resume.gap.is_some_and(|gap| gap.reason == GapReason::Future);
-    let must_rewind = from_lost_state.is_some() || (is_ahead && admission.since.is_none());
+    let must_rewind = from_lost_state.is_some() || (is_ahead && since.is_none());
     let resume = from_lost_state.unwrap_or(resume);
     if must_rewind {
         // The stream was restored from an older state. Otherwise what is stored there next would count as received.
@@ -260,26 +238,19 @@ async fn hand_over(
             return false;
         }
     };
-    let (socket, early_bytes) = match Detached::from_upgraded(upgraded) {
-        Ok(detached) => detached,
+    let Admission { principal, budget, form, is_compressed, .. } = admission;
+    let Arrival { shard, resume, subscriptions, .. } = arrival;
+    let new = NewConnection::new(
+        (upgraded, from),
+        (form, is_compressed),
+        (principal, budget),
+        (shard, resume, subscriptions),
+    );
+    match new {
+        Ok(new) => workers.register(new).await,
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "cannot take over a client's socket");
-            return false;
+            false
         }
-    };
-    let Admission { principal, permit, form, is_compressed, .. } = admission;
-    let Arrival { shard, resume, subscriptions, .. } = arrival;
-    let new = NewConnection {
-        socket,
-        early_bytes,
-        from,
-        form,
-        is_compressed,
-        principal,
-        permit,
-        shard,
-        resume,
-        subscriptions,
-    };
-    workers.register(new).await
+    }
 }

@@ -10,6 +10,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tidings_model::Position;
 use tidings_streams::consumers::{Change, ConsumerName, Edit, StoredConsumer};
 use tokio::time::Instant;
 
@@ -24,7 +25,7 @@ pub(super) struct Stripes {
 
 /// A share of the active consumers.
 #[derive(Default)]
-pub(super) struct Stripe {
+struct Stripe {
     consumers: HashMap<ConsumerName, Box<ActiveConsumer>>,
     /// The consumers that have something to save.
     changed: Vec<ConsumerName>,
@@ -33,9 +34,9 @@ pub(super) struct Stripe {
 }
 
 /// A consumer of which this gateway has connections, or something to save.
-pub(super) struct ActiveConsumer {
+struct ActiveConsumer {
     connections: usize,
-    pub(super) stored: StoredConsumer,
+    stored: StoredConsumer,
     /// Boxed, as most have nothing to save at any moment.
     change: Option<Box<Change>>,
     saved_at: Instant,
@@ -55,18 +56,117 @@ impl Stripes {
         usize::try_from(self.hasher.hash_one(name) % u64::from(u32::MAX)).unwrap_or_default()
     }
 
+    /// Another connection of a consumer has come; `change` is what is to be saved of that.
+    pub(super) fn arrive(&self, name: &ConsumerName, stored: &StoredConsumer, change: Change) {
+        self.of(name).arrive(name, stored, change);
+    }
+
+    /// Notes a change, made of what is stored, of a consumer that is known.
+    pub(super) fn note(&self, name: &ConsumerName, change: impl FnOnce(&StoredConsumer) -> Change) {
+        self.of(name).note_of(name, change);
+    }
+
+    /// A connection of the consumer has ended; the change is told whether it was the last.
+    pub(super) fn leave(&self, name: &ConsumerName, change: impl FnOnce(&StoredConsumer, bool) -> Change) {
+        let mut stripe = self.of(name);
+        let is_last = stripe.leave(name);
+        stripe.note_of(name, |stored| change(stored, is_last));
+    }
+
+    /// Notes a change of every connected consumer.
+    pub(super) fn note_connected(&self, change: impl Fn(&StoredConsumer) -> Change) {
+        for mut stripe in self.all() {
+            for name in stripe.connected() {
+                stripe.note_of(&name, &change);
+            }
+        }
+    }
+
+    /// Notes a change of the consumers of this round that were not saved for so long, and have nothing else to be saved.
+    pub(super) fn note_idle(
+        &self,
+        round: usize,
+        interval: Duration,
+        change: impl Fn(&StoredConsumer) -> Change,
+    ) {
+        let mut stripe = self.in_round(round);
+        for name in stripe.idle(interval) {
+            stripe.note_of(&name, &change);
+        }
+    }
+
+    /// The position of a consumer as it is stored.
+    pub(super) fn position(&self, name: &ConsumerName) -> Option<Position> {
+        self.of(name).get(name).map(|consumer| consumer.stored.state.position)
+    }
+
+    /// A consumer was moved.
+    pub(super) fn reset(&self, name: &ConsumerName, stored: StoredConsumer) {
+        if let Some(consumer) = self.of(name).get(name) {
+            consumer.reset(stored);
+        }
+    }
+
+    /// Every consumer.
+    pub(super) fn names(&self) -> Vec<ConsumerName> {
+        let mut names = Vec::new();
+        for stripe in self.all() {
+            names.extend(stripe.names().cloned());
+        }
+        names
+    }
+
+    /// Takes what is to be saved of a consumer, with what is stored. Then one of the next three follows.
+    pub(super) fn take_change(&self, name: &ConsumerName) -> Option<(Box<Change>, StoredConsumer)> {
+        self.of(name).take_change(name)
+    }
+
+    /// A change that was taken could not be saved.
+    pub(super) fn put_back(&self, name: &ConsumerName, change: Change) {
+        self.of(name).put_back(name, change);
+    }
+
+    /// A change that was taken is refused for good.
+    pub(super) fn leave_out(&self, name: &ConsumerName, refused: &Change) {
+        self.of(name).leave_out(name, refused);
+    }
+
+    /// A change that was taken is saved; `false` if the consumer was purged meanwhile.
+    pub(super) fn saved(&self, name: &ConsumerName, stored: StoredConsumer) -> bool {
+        self.of(name).saved(name, stored)
+    }
+
+    /// The consumers that have left; with an interval, those that have changed and were not saved within it.
+    pub(super) fn take(&self, interval: Option<Duration>) -> Vec<ConsumerName> {
+        let mut names = Vec::new();
+        for mut stripe in self.all() {
+            names.extend(match interval {
+                Some(interval) => stripe.take_changed(interval),
+                None => stripe.take_left(),
+            });
+        }
+        names
+    }
+
+    /// Forgets what is to be saved of these consumers.
+    pub(super) fn purge(&self, is_meant: impl Fn(&ConsumerName) -> bool) {
+        for mut stripe in self.all() {
+            stripe.purge(&is_meant);
+        }
+    }
+
     /// The stripe of a consumer.
-    pub(super) fn of(&self, name: &ConsumerName) -> MutexGuard<'_, Stripe> {
+    fn of(&self, name: &ConsumerName) -> MutexGuard<'_, Stripe> {
         self.lock(self.hash(name))
     }
 
     /// The stripes, one after the other.
-    pub(super) fn all(&self) -> impl Iterator<Item = MutexGuard<'_, Stripe>> {
+    fn all(&self) -> impl Iterator<Item = MutexGuard<'_, Stripe>> {
         (0..STRIPES).map(|index| self.lock(index))
     }
 
     /// The stripe that is looked at in this round; each is in so many rounds.
-    pub(super) fn in_round(&self, round: usize) -> MutexGuard<'_, Stripe> {
+    fn in_round(&self, round: usize) -> MutexGuard<'_, Stripe> {
         self.lock(round)
     }
 
@@ -76,16 +176,24 @@ impl Stripes {
 }
 
 impl Stripe {
-    pub(super) fn get(&mut self, name: &ConsumerName) -> Option<&mut ActiveConsumer> {
+    /// Notes a change, made of what is stored, of a consumer that is known.
+    fn note_of(&mut self, name: &ConsumerName, change: impl FnOnce(&StoredConsumer) -> Change) {
+        if let Some(consumer) = self.consumers.get(name) {
+            let change = change(&consumer.stored);
+            self.note(name, change);
+        }
+    }
+
+    fn get(&mut self, name: &ConsumerName) -> Option<&mut ActiveConsumer> {
         self.consumers.get_mut(name).map(|consumer| &mut **consumer)
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &ConsumerName> {
+    fn names(&self) -> impl Iterator<Item = &ConsumerName> {
         self.consumers.keys()
     }
 
     /// Another connection of the consumer.
-    pub(super) fn arrive(&mut self, name: &ConsumerName, stored: &StoredConsumer, change: Change) {
+    fn arrive(&mut self, name: &ConsumerName, stored: &StoredConsumer, change: Change) {
         let consumer = self.consumers.entry(name.clone()).or_insert_with(|| {
             Box::new(ActiveConsumer {
                 connections: 0,
@@ -101,14 +209,14 @@ impl Stripe {
     }
 
     /// A connection of the consumer has ended. `true` if it was the last one.
-    pub(super) fn leave(&mut self, name: &ConsumerName) -> bool {
+    fn leave(&mut self, name: &ConsumerName) -> bool {
         let Some(consumer) = self.consumers.get_mut(name) else { return false };
         consumer.connections = consumer.connections.saturating_sub(1);
         consumer.connections == 0
     }
 
     /// Adds a later change to what has to be saved.
-    pub(super) fn note(&mut self, name: &ConsumerName, later: Change) {
+    fn note(&mut self, name: &ConsumerName, later: Change) {
         let Some(consumer) = self.consumers.get_mut(name) else { return };
         if consumer.is_purged {
             if consumer.connections == 0 {
@@ -126,13 +234,13 @@ impl Stripe {
     }
 
     /// What has to be saved of a consumer, and what is stored.
-    pub(super) fn take_change(&mut self, name: &ConsumerName) -> Option<(Box<Change>, StoredConsumer)> {
+    fn take_change(&mut self, name: &ConsumerName) -> Option<(Box<Change>, StoredConsumer)> {
         let consumer = self.consumers.get_mut(name)?;
         Some((consumer.change.take()?, consumer.stored.clone()))
     }
 
     /// Puts back what could not be saved, before what has changed since.
-    pub(super) fn put_back(&mut self, name: &ConsumerName, change: Change) {
+    fn put_back(&mut self, name: &ConsumerName, change: Change) {
         let Some(consumer) = self.consumers.get_mut(name) else { return };
         let later = consumer.change.take();
         self.note(name, change);
@@ -142,7 +250,7 @@ impl Stripe {
     }
 
     /// Keeps of a change that is refused for good what may be saved without the rest.
-    pub(super) fn leave_out(&mut self, name: &ConsumerName, refused: &Change) {
+    fn leave_out(&mut self, name: &ConsumerName, refused: &Change) {
         if !refused.subscriptions.is_empty() {
             let rest = Change { subscriptions: BTreeMap::new(), ..refused.clone() };
             return self.put_back(name, rest);
@@ -154,7 +262,7 @@ impl Stripe {
     }
 
     /// A change was saved. `false` if the user was purged meanwhile.
-    pub(super) fn saved(&mut self, name: &ConsumerName, stored: StoredConsumer) -> bool {
+    fn saved(&mut self, name: &ConsumerName, stored: StoredConsumer) -> bool {
         let Some(consumer) = self.consumers.get_mut(name) else { return false };
         // The connections here know of no reset that came after them.
         let resets = consumer.stored.state.resets;
@@ -171,12 +279,12 @@ impl Stripe {
     }
 
     /// The consumers that have left since the last time.
-    pub(super) fn take_left(&mut self) -> Vec<ConsumerName> {
+    fn take_left(&mut self) -> Vec<ConsumerName> {
         std::mem::take(&mut self.left)
     }
 
     /// Those that have something to save and were not saved within `interval`.
-    pub(super) fn take_changed(&mut self, interval: Duration) -> Vec<ConsumerName> {
+    fn take_changed(&mut self, interval: Duration) -> Vec<ConsumerName> {
         let now = Instant::now();
         let changed = std::mem::take(&mut self.changed);
         let (due, later): (Vec<_>, Vec<_>) = changed.into_iter().partition(|name| {
@@ -191,7 +299,7 @@ impl Stripe {
     }
 
     /// Those with connections that have nothing to save and were not saved within `interval`.
-    pub(super) fn idle(&self, interval: Duration) -> Vec<ConsumerName> {
+    fn idle(&self, interval: Duration) -> Vec<ConsumerName> {
         let now = Instant::now();
         let is_idle = |consumer: &ActiveConsumer| {
             consumer.connections > 0
@@ -207,13 +315,13 @@ impl Stripe {
     }
 
     /// Those with connections.
-    pub(super) fn connected(&self) -> Vec<ConsumerName> {
+    fn connected(&self) -> Vec<ConsumerName> {
         let connected = self.consumers.iter().filter(|(_, consumer)| consumer.connections > 0);
         connected.map(|(name, _)| name.clone()).collect()
     }
 
     /// Nothing of these consumers is saved any more.
-    pub(super) fn purge(&mut self, is_meant: impl Fn(&ConsumerName) -> bool) {
+    fn purge(&mut self, is_meant: impl Fn(&ConsumerName) -> bool) {
         self.consumers.retain(|name, consumer| {
             if is_meant(name) {
                 (consumer.is_purged, consumer.change) = (true, None);
@@ -225,7 +333,7 @@ impl Stripe {
 
 impl ActiveConsumer {
     /// The consumer was reset to what is stored now.
-    pub(super) fn reset(&mut self, stored: StoredConsumer) {
+    fn reset(&mut self, stored: StoredConsumer) {
         if let Some(change) = &mut self.change {
             (change.position, change.resets) = (stored.state.position, stored.state.resets);
         }

@@ -10,7 +10,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 use tidings_access::Refusal;
 use tidings_streams::consumers::ConsumerNameError;
 use tidings_streams::users::{UserName, UserNameError};
@@ -57,7 +57,10 @@ error_codes! {
         ParameterRepeated "PARAMETER_REPEATED" "`device` or `since` is there several times"
         Parameter "PARAMETER" "administration: a parameter of the query is unknown or cannot be read"
         Path "PATH" "administration: the path cannot be read"
-        Body "BODY" "administration: the body is not the expected JSON object"
+        Body "BODY" "the body is not the expected JSON"
+        HeaderValue "HEADER_VALUE" "publishing: a header is not text"
+        EventName "EVENT_NAME" "publishing: neither the path nor the CloudEvent's `type` names an event"
+        IdempotencyKey "IDEMPOTENCY_KEY" "publishing: `Idempotency-Key` is no id, or differs from the CloudEvent's id"
         User "USER" "administration: `user` is missing or is not a user's name"
         Reason "REASON" "administration: the reason is unknown or too long"
         Connection "CONNECTION" "administration: the path names no connection"
@@ -80,6 +83,9 @@ error_codes! {
         TokenNotYetValid "TOKEN_NOT_YET_VALID" "the token is not valid yet"
         TokenLifetime "TOKEN_LIFETIME" "the token is valid for longer than is accepted"
         TokenRevoked "TOKEN_REVOKED" "an administrator has revoked the token"
+        KeyUnknown "KEY_UNKNOWN" "publishing: there is no such API key"
+        KeyExpired "KEY_EXPIRED" "publishing: the API key has expired"
+        KeyRevoked "KEY_REVOKED" "publishing: an administrator has revoked the API key"
     }
     403 {
         UserDisabled "USER_DISABLED" "an administrator has disabled the user"
@@ -91,7 +97,9 @@ error_codes! {
         ClaimTenant "CLAIM_TENANT" "the token's tenant claim names no tenant"
         ConsumerName "CONSUMER_NAME" "user or device is longer than a durable consumer's name may be"
         TooManyDevices "TOO_MANY_DEVICES" "the user has as many connected devices as are allowed"
-        ScopeMissing "SCOPE_MISSING" "administration: the token lacks the scope `tidings:admin`"
+        ScopeMissing "SCOPE_MISSING" "the token lacks the scope: `tidings:admin` for administration, `tidings:publish` for publishing"
+        ClaimPublish "CLAIM_PUBLISH" "publishing: the token's `tidings_events` or `tidings_source` cannot be read"
+        EventForbidden "EVENT_FORBIDDEN" "publishing: the token or the API key does not permit this event or this source"
     }
     404 {
         NotFound "NOT_FOUND" "nothing has this path or name"
@@ -100,20 +108,25 @@ error_codes! {
         MethodNotAllowed "METHOD_NOT_ALLOWED" "the path does not serve this method; the header `Allow` lists those that it serves"
     }
     408 {
-        BodyLate "BODY_LATE" "administration: the body did not arrive in time"
+        BodyLate "BODY_LATE" "the body did not arrive in time"
     }
     409 {
         EventIncomplete "EVENT_INCOMPLETE" "administration: the rejected event was not kept whole"
         Changed "CHANGED" "administration: the rejected event was retried or rejected again meanwhile"
     }
     413 {
-        BodyTooLarge "BODY_TOO_LARGE" "administration: the body is too long or ended early"
+        BodyTooLarge "BODY_TOO_LARGE" "the body is too long or ended early"
+        BatchTooLarge "BATCH_TOO_LARGE" "publishing: the batch has more than 1,000 events"
+        EventTooLarge "EVENT_TOO_LARGE" "publishing: the event is larger than `projector.max_event_bytes`, or than NATS stores"
     }
     414 {
         UriTooLong "URI_TOO_LONG" "the request's target is too long"
     }
     415 {
-        ContentType "CONTENT_TYPE" "administration: the body is not `application/json`"
+        ContentType "CONTENT_TYPE" "the body has a type that is not read here"
+    }
+    422 {
+        EventRejected "EVENT_REJECTED" "publishing: the projector would reject the event; `reason` and `pointer` say why"
     }
     426 {
         UpgradeRequired "UPGRADE_REQUIRED" "the request is not a WebSocket handshake"
@@ -121,6 +134,7 @@ error_codes! {
         HttpVersion "HTTP_VERSION" "the request is HTTP/1.0"
     }
     429 {
+        TooManyEvents "TOO_MANY_EVENTS" "publishing: the address, the producer or the tenant publishes too much"
         TooManyAttempts "TOO_MANY_ATTEMPTS" "the address or the user connects too often"
         TooManyConnectionsOfUser "TOO_MANY_CONNECTIONS_OF_USER" "the user has as many connections as are allowed"
         TooManyConnectionsOfTenant "TOO_MANY_CONNECTIONS_OF_TENANT" "the tenant has as many connections as are allowed"
@@ -139,6 +153,7 @@ error_codes! {
         Moving "MOVING" "the tenant's messages are being moved to another shard"
         NoPosition "NO_POSITION" "the device's position cannot be read"
         KeysUnavailable "KEYS_UNAVAILABLE" "the keys of the token's issuer cannot be fetched"
+        KeyUnreadable "KEY_UNREADABLE" "publishing: the record of the API key is damaged"
         UserUnreadable "USER_UNREADABLE" "the user's record is damaged"
         ConsumerUnreadable "CONSUMER_UNREADABLE" "the device's record is damaged"
         PlacementUnreadable "PLACEMENT_UNREADABLE" "the tenant's record of where its messages are is damaged"
@@ -164,11 +179,13 @@ pub(crate) struct ApiError {
     message: String,
     retry_after: Option<Duration>,
     user: Option<UserName>,
+    /// Members of the answer besides code and message.
+    more: Vec<(&'static str, Value)>,
 }
 
 impl ApiError {
     pub(crate) fn new(code: ApiCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after: None, user: None }
+        Self { code, message: message.into(), retry_after: None, user: None, more: Vec::new() }
     }
 
     /// Another attempt may succeed after this time.
@@ -181,6 +198,17 @@ impl ApiError {
         Self { user, ..self }
     }
 
+    /// The same with another message.
+    pub(crate) fn saying(self, message: String) -> Self {
+        Self { message, ..self }
+    }
+
+    /// With this member in the answer.
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.more.push((name, value.into()));
+        self
+    }
+
     pub(crate) fn code(&self) -> ApiCode {
         self.code
     }
@@ -189,9 +217,16 @@ impl ApiError {
         self.user.as_ref()
     }
 
+    /// What programs read of the error.
+    pub(crate) fn to_json(&self) -> Value {
+        let own = [("code", self.code.as_str().into()), ("message", self.message.as_str().into())];
+        let members = own.into_iter().chain(self.more.iter().cloned());
+        Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
     /// The answer's body.
     fn body(&self) -> String {
-        json!({ "error": { "code": self.code.as_str(), "message": self.message } }).to_string() + "\n"
+        json!({ "error": self.to_json() }).to_string() + "\n"
     }
 }
 
@@ -285,71 +320,4 @@ impl From<ConsumerNameError> for ApiError {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    /// What a reader of the documents finds is what a client is answered with.
-    #[test]
-    fn the_documents_list_every_code() {
-        let documents = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-        let head = "| status | code | when |\n| --- | --- | --- |\n";
-        let rows = error_codes().map(|(status, code, when)| format!("| {status} | `{code}` | {when} |\n"));
-        let table = rows.collect::<Vec<_>>().concat();
-        assert!(
-            documents.contains(&format!("{head}{table}\n")),
-            "expected in services/gateway/README.md:\n\n{head}{table}"
-        );
-    }
-
-    #[test]
-    fn each_code_is_listed_once_for_each_status() {
-        let listed: BTreeSet<_> = error_codes().map(|(status, code, _)| (status, code)).collect();
-        assert_eq!(listed.len(), ApiCode::ALL.len());
-        for (status, ..) in error_codes() {
-            assert!(StatusCode::from_u16(status).is_ok_and(|status| status.as_u16() >= 400), "{status}");
-        }
-    }
-
-    #[test]
-    fn an_access_refusal_keeps_its_status_and_code() {
-        for refusal in [
-            Refusal::Scheme,
-            Refusal::UnusableKey,
-            Refusal::KeysUnavailable { retry_after: Duration::from_secs(9) },
-            Refusal::MissingOrigin,
-            Refusal::Subject,
-        ] {
-            let error = ApiError::from(refusal.clone());
-            assert_eq!((error.code().status(), error.code().as_str()), (refusal.status(), refusal.code()));
-            assert_eq!(error.to_string(), refusal.to_string());
-        }
-    }
-
-    #[test]
-    fn heads_that_hyper_cannot_read_are_answered_with_a_code() {
-        for (status, code) in [(400, "REQUEST_MALFORMED"), (414, "URI_TOO_LONG"), (431, "HEADERS_TOO_LARGE")]
-        {
-            let status = StatusCode::from_u16(status).unwrap();
-            assert!(unread_head(status).unwrap().contains(code));
-            assert!(error_codes().any(|(listed, name, _)| (listed, name) == (status.as_u16(), code)));
-        }
-        assert_eq!(unread_head(StatusCode::NOT_FOUND), None);
-    }
-
-    #[test]
-    fn an_answer_says_when_to_try_again() {
-        let seconds = |error: ApiError| {
-            let response = error.into_response();
-            response.headers().get(RETRY_AFTER).map(|seconds| seconds.to_str().unwrap().to_owned())
-        };
-        let wait = Duration::from_millis(1_001);
-        assert_eq!(
-            seconds(ApiError::new(ApiCode::TooManyAttempts, "x").retry_after(wait)).as_deref(),
-            Some("2")
-        );
-        assert_eq!(seconds(ApiError::new(ApiCode::Moving, "x")).as_deref(), Some("5"));
-        assert_eq!(seconds(ApiError::new(ApiCode::Host, "x")), None);
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::context::Context;
 use crate::error::one_line;
-use crate::worker::handle::Workers;
+use crate::worker::Workers;
 
 /// Answers one question after the other until cancelled. A gateway that cannot be asked serves its clients all the same.
 pub(crate) async fn answer_questions(

@@ -11,12 +11,14 @@ use tidings_streams::{ExtentError, Outage, PlacementError, TopologyError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::manager::Shards;
+use super::Shards;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError, one_line};
 
 /// How often everything is checked.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often is checked what no client needs.
+const RARE_LOOK: Duration = Duration::from_secs(2);
 /// After how long without an answer new connections are not kept waiting for it.
 const SILENCE: Duration = Duration::from_secs(1);
 
@@ -33,7 +35,23 @@ pub(crate) async fn watch_readiness(
             tokio::time::sleep(LOOK).await;
         }
     };
-    cancelled.run_until_cancelled(watching).await;
+    let both = async { tokio::join!(watching, keep_producers_buckets(context)) };
+    cancelled.run_until_cancelled(Box::pin(both)).await;
+}
+
+/// Creates the buckets again that only producers need. A fault of theirs keeps no client away.
+async fn keep_producers_buckets(context: &Context) {
+    loop {
+        for checked in [context.authenticator.keys().check().await, context.receipts.check().await] {
+            if let Err(error) = checked
+                && let Some(times) = context.faults.receipts.count(1)
+            {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, times, "a bucket for producers is not available");
+            }
+        }
+        tokio::time::sleep(RARE_LOOK).await;
+    }
 }
 
 async fn look(context: &Context, shards: &watch::Receiver<Arc<Shards>>, outage: &mut Outage) {
@@ -68,7 +86,7 @@ async fn check(context: &Context, shards: &watch::Receiver<Arc<Shards>>) -> Resu
         return Err(Unready::Disconnected);
     }
     context.consumers.check().await?;
-    context.users.store().check().await?;
+    context.authenticator.users().check().await?;
     context.topology.placements().revision().await?;
     let shards = Arc::clone(&shards.borrow());
     for replica in shards.replicas() {

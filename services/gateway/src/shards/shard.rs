@@ -1,21 +1,28 @@
 //! One shard, as a gateway reads it: its replica and the one ordered read of its stream.
 //!
 //! Tenants are spread over streams, and each stream has sequences of its own. A connection belongs to the shard of its
-//! tenant.
+//! tenant. What is read goes into the replica first, then to the workers that have connections there, so that a connection
+//! that leaves the live path finds in the replica everything that its worker has received.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidings_model::{Epoch, Placement, Position, ShardNumber, Tenant};
-use tidings_replica::{Generations, Replica};
-use tidings_streams::{Content, EnvelopeFollower, Extent};
+use tidings_replica::{FramedEnvelope, Generations, Replica};
+use tidings_streams::{Content, EnvelopeFollower, Extent, FollowError, Followed};
 use tokio_util::sync::CancellationToken;
 
-use super::follow::{build, follow, upkeep};
+use crate::clock::Clock;
 use crate::context::Context;
 use crate::error::StartError;
-use crate::worker::command::ShardUpdate;
-use crate::worker::handle::{ShardFeed, Workers};
+use crate::worker::{ShardFeed, ShardUpdate, Workers};
+
+/// How often to look which envelopes the stream has removed.
+const UPKEEP: Duration = Duration::from_secs(1);
+/// What an envelope takes in memory besides its bytes in the stream, at least: to read a few too
+/// many whole costs little, to read too few leaves the hot tail half empty.
+const OVERHEAD: u64 = 256;
 
 /// A shard that is served.
 #[derive(Clone)]
@@ -25,66 +32,33 @@ pub(super) struct Shard {
     feed: ShardFeed,
 }
 
-/// A shard whose replica is loaded, and that is not served yet.
-pub(super) struct LoadingShard {
-    number: ShardNumber,
-    replica: Arc<Replica>,
-    position: Position,
-    follower: EnvelopeFollower,
-}
-
-impl LoadingShard {
-    /// Reads what the shard's stream holds.
-    pub(super) async fn load(
-        context: &Context,
-        number: ShardNumber,
-        placements: &BTreeMap<Tenant, Placement>,
-    ) -> Result<Self, StartError> {
-        let settings = &context.settings;
-        let topology = context.topology.on(number).await?;
-        // An empty stream of a cluster may be one whose leader has not applied its log yet.
-        let extent = topology.extent_reaching(u64::from(topology.settings().replicas > 1)).await?;
-        let reach = extent.floor.max(extent.last.saturating_sub(settings.mailbox_reach));
-        let generations = generations_at(number, extent, reach, placements);
-        let compressed_from = settings.compression.then_some(settings.compression_threshold);
-        let bounds = (extent.floor, reach);
-        let hot_tail_bytes = settings.hot_tail_bytes;
-        let replica =
-            Replica::new(topology, extent.epoch, generations, bounds, hot_tail_bytes, compressed_from);
-        let position = build(&replica, extent, reach, hot_tail_bytes).await?;
-        let follower = EnvelopeFollower::after(replica.topology(), position, Content::Whole).await?;
-        Ok(Self { number, replica: Arc::new(replica), position, follower })
-    }
-
-    /// Has the workers serve the shard. The future follows it until cancelled.
+impl Shard {
+    /// Reads what the shard's stream holds, and has the workers serve it from there on. The future follows it until
+    /// cancelled.
     pub(super) async fn open(
-        self,
         context: &Arc<Context>,
+        (number, placements): (ShardNumber, &BTreeMap<Tenant, Placement>),
         workers: &Workers,
         cancelled: &CancellationToken,
-    ) -> (Shard, impl Future<Output = ()> + use<>) {
-        let Self { number, replica, position, follower } = self;
+    ) -> Result<(Self, impl Future<Output = ()> + use<>), StartError> {
+        let (replica, position) = load(context, number, placements).await?;
+        let follower = EnvelopeFollower::after(replica.topology(), position, Content::Whole).await?;
+        let replica = Arc::new(replica);
         let feed = workers.add_shard(number, &replica, position).await;
-        let shard = Shard { number, replica, feed };
+        tracing::info!(shard = %number, %position, "reading the shard's envelopes");
+        let shard = Self { number, replica, feed };
         let following = {
             let (shard, context) = (shard.clone(), Arc::clone(context));
             let cancelled = cancelled.clone();
             async move {
-                let Shard { number, replica, feed } = &shard;
+                let Self { number, replica, feed } = &shard;
                 let following = follow(follower, &context, (*number, replica), feed, &cancelled);
                 tokio::join!(following, upkeep(replica, context.clock, &cancelled));
             }
         };
-        (shard, following)
+        Ok((shard, following))
     }
 
-    /// The position after which the shard is served.
-    pub(super) fn position(&self) -> Position {
-        self.position
-    }
-}
-
-impl Shard {
     pub(super) fn replica(&self) -> &Arc<Replica> {
         &self.replica
     }
@@ -151,6 +125,151 @@ fn generations_at(
         }
     }
     generations
+}
+
+/// Reads what the shard's stream holds. Returns the last position.
+async fn load(
+    context: &Context,
+    number: ShardNumber,
+    placements: &BTreeMap<Tenant, Placement>,
+) -> Result<(Replica, Position), StartError> {
+    let settings = &context.settings;
+    let topology = context.topology.on(number).await?;
+    // An empty stream of a cluster may be one whose leader has not applied its log yet.
+    let extent = topology.extent_reaching(u64::from(topology.settings().replicas > 1)).await?;
+    let reach = extent.floor.max(extent.last.saturating_sub(settings.mailbox_reach));
+    let generations = generations_at(number, extent, reach, placements);
+    let compressed_from = settings.compression.then_some(settings.compression_threshold);
+    let bounds = (extent.floor, reach);
+    let hot_tail_bytes = settings.hot_tail_bytes;
+    let replica = Replica::new(topology, extent.epoch, generations, bounds, hot_tail_bytes, compressed_from);
+    let position = build(&replica, extent, reach, hot_tail_bytes).await?;
+    Ok((replica, position))
+}
+
+/// Reads the stream as it is now into the replica: headers alone, and of the newest envelopes, as many as the hot tail
+/// holds, the whole. Returns the last position.
+async fn build(
+    replica: &Replica,
+    extent: Extent,
+    reach: u64,
+    hot_tail_bytes: usize,
+) -> Result<Position, FollowError> {
+    let at = |sequence| Position { epoch: extent.epoch, sequence };
+    let each = extent.bytes.checked_div(extent.messages).unwrap_or_default() + OVERHEAD;
+    let hot = u64::try_from(hot_tail_bytes).unwrap_or(u64::MAX) / each;
+    let tail = extent.last.saturating_sub(hot).max(reach);
+    let mut position = at(reach);
+    if reach < tail {
+        position = read_through(replica, position, tail, Content::HeadersOnly).await?;
+    }
+    read_through(replica, position, extent.last, Content::Whole).await
+}
+
+/// Reads up to `last`, or to the stream's end if nothing is left there.
+async fn read_through(
+    replica: &Replica,
+    from: Position,
+    last: u64,
+    content: Content,
+) -> Result<Position, FollowError> {
+    let topology = replica.topology();
+    let mut follower = EnvelopeFollower::after(topology, from, content).await?;
+    while follower.position().sequence < last || follower.has_more() {
+        match follower.next_pending().await? {
+            None => break,
+            Some(Followed::Envelopes(envelopes)) => match content {
+                Content::HeadersOnly => replica.index(&envelopes),
+                Content::Whole => {
+                    let framed = envelopes.into_iter().map(|stored| Arc::new(FramedEnvelope::new(stored)));
+                    replica.append(framed.collect());
+                }
+            },
+            Some(Followed::Placed { tenant, place, sequence }) => {
+                if place.shard == topology.shard() {
+                    replica.begin(&tenant, place.generation, sequence);
+                } else {
+                    replica.leave(&tenant, place.generation);
+                }
+            }
+            // What was purged while this was read may have been read before.
+            Some(Followed::Purged(tenant, address)) => replica.purge(&tenant, address.as_str()),
+            Some(Followed::Renewed(epoch)) => {
+                replica.restart(epoch);
+                return Ok(Position { epoch, sequence: 0 });
+            }
+        }
+    }
+    // What was not found has been removed, or is no envelope.
+    let Position { epoch, sequence } = follower.position();
+    let position = Position { epoch, sequence: sequence.max(last) };
+    replica.advance_to(position.sequence);
+    Ok(position)
+}
+
+/// Follows the stream until cancelled.
+async fn follow(
+    mut follower: EnvelopeFollower,
+    context: &Context,
+    (number, replica): (ShardNumber, &Replica),
+    feed: &ShardFeed,
+    cancelled: &CancellationToken,
+) {
+    while let Some(followed) = cancelled.run_until_cancelled(follower.next()).await {
+        let update = match followed {
+            Followed::Envelopes(envelopes) => {
+                let framed = envelopes.into_iter().map(|stored| Arc::new(FramedEnvelope::new(stored)));
+                let delivered = replica.append(framed.collect());
+                if delivered.is_empty() {
+                    continue;
+                }
+                ShardUpdate::Envelopes(delivered.into())
+            }
+            Followed::Purged(tenant, address) => {
+                replica.purge(&tenant, address.as_str());
+                if let ("user", Some(user)) = (address.kind(), address.id()) {
+                    context.consumers.purge(&tenant, user);
+                }
+                continue;
+            }
+            Followed::Placed { tenant, place, sequence: since } => {
+                let generation = place.generation;
+                if place.shard == number {
+                    replica.begin(&tenant, generation, since);
+                    tracing::info!(%tenant, generation, "the tenant's envelopes were rebuilt");
+                    ShardUpdate::Began { tenant, generation, since }
+                } else {
+                    // The bucket says so, too, but a tenant may be back before it is looked at.
+                    replica.leave(&tenant, generation);
+                    ShardUpdate::Left { tenant, generation }
+                }
+            }
+            Followed::Renewed(epoch) => {
+                if replica.epoch() == epoch {
+                    // Sequences are used again: what was acknowledged before says nothing about what comes.
+                    context.consumers.rewind().await;
+                }
+                replica.restart(epoch);
+                ShardUpdate::Restarted(epoch)
+            }
+        };
+        feed.send(update).await;
+    }
+}
+
+/// Removes from the replica what the stream has removed and what has expired, until cancelled.
+async fn upkeep(replica: &Replica, clock: Clock, cancelled: &CancellationToken) {
+    while cancelled.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
+        match replica.topology().extent().await {
+            Ok(extent) => replica.upkeep(&extent, clock.now()),
+            Err(error) => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot read what the stream has removed; trying again"
+                );
+            }
+        }
+    }
 }
 
 #[cfg(test)]

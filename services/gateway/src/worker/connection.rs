@@ -4,47 +4,47 @@
 //! await. The fan-out writes straight to the socket; for everything else the worker runs the connection when it has
 //! something to do, so an idle connection has no task.
 
-mod acknowledge;
-mod give;
-mod notices;
+mod delivery;
+mod inbound;
+mod opening;
 mod pending;
 mod phase;
 mod readiness;
-mod received;
 mod send_queue;
 mod socket;
-mod state;
-mod wakeups;
+mod steps;
 
 use std::cell::{RefCell, RefMut};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::rc::Rc;
 
-use mio::event::Event;
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::framing::Inbound;
-use tidings_protocol::server::Form;
+use tidings_protocol::server::{Form, ServerMessage};
 use tidings_replica::{Deflate, MessageIdentity};
 use tidings_session::Session;
-use tidings_streams::connections::Traffic;
+use tidings_streams::connections::{ConnectionName, ConnectionReport, Traffic};
+use time::OffsetDateTime;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub(crate) use self::opening::NewConnection;
 use self::pending::Pending;
-pub(super) use self::pending::{MAX_CONFIRMATIONS, MAX_PENDING, too_many};
-pub(super) use self::phase::ACKNOWLEDGING_TIME;
+pub(super) use self::pending::{Found, MAX_CONFIRMATIONS, MAX_PENDING, StreamReplay, too_many};
 use self::phase::Phase;
+pub(super) use self::phase::{ACKNOWLEDGING_TIME, ReceivedFrame};
 pub(super) use self::readiness::Readiness;
-pub(super) use self::received::ReceivedFrame;
 pub(super) use self::send_queue::{Batch, BatchRun};
 use self::send_queue::{Flushed, SendQueue, Shape};
-pub(crate) use self::socket::Detached;
-pub(super) use self::socket::Socket;
-use self::wakeups::{Deadlines, Wakeups};
-use super::routing_table::ConnectionId;
+use self::socket::Socket;
+pub(super) use self::steps::Step;
+use super::served_shard::ConnectionId;
 use super::shard_progress::ShardProgress;
-use crate::limits::{ConnectionPermit, MessageBudget};
+use crate::limits::MessageBudget;
 
 /// In this order in memory, as is [`State`]: what the fan-out touches of each connection lies
 /// together, because fetching it from memory is most of what it adds to the system's own work.
@@ -123,32 +123,50 @@ fn one_more(sequence: u64) -> NonZeroU64 {
     NonZeroU64::MIN.saturating_add(sequence)
 }
 
-/// What the connections of a worker have in common.
+/// What the connections of a worker have in common: bounds, the compressor, and how they call their worker.
 pub(super) struct Common {
-    max_queued_messages: usize,
-    max_queued_bytes: usize,
-    /// For connections that negotiated it.
-    pub(super) deflate: Rc<Deflate>,
+    /// The bounds of each connection's send queue, in messages and bytes.
+    bounds: (usize, usize),
+    deflate: Rc<Deflate>,
     /// Connections that have something to do now.
-    pub(super) wakeups: Wakeups,
-    /// When the phases end that have a deadline.
-    pub(super) deadlines: Deadlines,
+    woken: RefCell<Vec<ConnectionId>>,
+    woke: Notify,
+    /// When phases end. Apart from the worker's timers, of which a connection has one: that timer may lie behind the
+    /// deadline of a Close that was not foreseen when it was set.
+    deadlines: RefCell<BinaryHeap<Reverse<(Instant, ConnectionId)>>>,
 }
 
 impl Common {
-    /// The bounds of each connection's send queue, in messages and bytes.
-    pub(super) fn new((messages, bytes): (usize, usize), deflate: Deflate) -> Rc<Self> {
+    pub(super) fn new(bounds: (usize, usize), deflate: Deflate) -> Rc<Self> {
         Rc::new(Self {
-            max_queued_messages: messages,
-            max_queued_bytes: bytes,
+            bounds,
             deflate: Rc::new(deflate),
-            wakeups: Wakeups::default(),
-            deadlines: Deadlines::default(),
+            woken: RefCell::default(),
+            woke: Notify::new(),
+            deadlines: RefCell::default(),
         })
     }
 
-    pub(super) fn max_queued_messages(&self) -> usize {
-        self.max_queued_messages
+    /// For connections that negotiated it.
+    pub(super) fn deflate(&self) -> &Rc<Deflate> {
+        &self.deflate
+    }
+
+    /// Waits for connections that have something to do now.
+    pub(super) async fn next_woken(&self) -> Vec<ConnectionId> {
+        self.woke.notified().await;
+        self.woken.take()
+    }
+
+    /// A connection whose deadline has passed.
+    pub(super) fn next_due(&self, now: Instant) -> Option<ConnectionId> {
+        let mut deadlines = self.deadlines.borrow_mut();
+        let is_due = deadlines.peek().is_some_and(|Reverse((at, _))| *at <= now);
+        if is_due { deadlines.pop().map(|Reverse((_, id))| id) } else { None }
+    }
+
+    fn add_deadline(&self, at: Instant, id: ConnectionId) {
+        self.deadlines.borrow_mut().push(Reverse((at, id)));
     }
 }
 
@@ -161,27 +179,6 @@ enum Unread {
     UpToTheEnd,
 }
 
-/// The next thing to do for a connection.
-pub(super) enum Step {
-    SendLatest,
-    Read,
-    Write,
-    Replay,
-    FollowTenant,
-    SavePosition,
-    End,
-}
-
-/// What a connection's timer is due for.
-pub(super) enum Timer {
-    TokenExpired,
-    /// The client answers no heartbeat.
-    Silent,
-    AnnounceClose,
-    Leave,
-    Ping,
-}
-
 /// Whether a connection took what it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Given {
@@ -190,69 +187,7 @@ pub(super) enum Given {
     Full,
 }
 
-/// Where and when a connection begins.
-pub(super) struct Start {
-    pub(super) now: Instant,
-    pub(super) first_ping: Instant,
-    /// When the connection has reached its age.
-    pub(super) leaves_at: Instant,
-    /// Delivery begins after this sequence.
-    pub(super) after: u64,
-    /// The generation that this sequence belongs to.
-    pub(super) generation: u32,
-    /// The client is known to have received this.
-    pub(super) acknowledged: Option<u64>,
-}
-
 impl Connection {
-    pub(super) fn new(
-        id: ConnectionId,
-        (socket, from, since): (Socket, IpAddr, u64),
-        (form, is_compressed): (Form, bool),
-        (session, permit): (Session, ConnectionPermit),
-        (common, shard): (Rc<Common>, Rc<ShardProgress>),
-        start: &Start,
-    ) -> Rc<Self> {
-        let budget = permit.budget();
-        // No longer message has a frame.
-        let most = u32::try_from(budget.tenant().max_message_bytes()).unwrap_or(u32::MAX);
-        let state = State {
-            session,
-            inbound: Inbound::default(),
-            budget,
-            phase: Phase::CatchingUp { after: start.after },
-            last_heard: start.now,
-            next_ping: start.first_ping,
-            leaves_at: start.leaves_at,
-            is_close_announced: false,
-            has_followed: false,
-            sequences_begun: 0,
-            acknowledged: start.acknowledged.map(one_more),
-            ack_requested: start.after,
-            missed_after: u64::MAX,
-            wants_ack: false,
-            catching_up: true,
-            pending: None,
-            is_held_back: false,
-            sent: start.after,
-            generation: start.generation,
-            messages: Traffic::default(),
-            queue: SendQueue::default(),
-            blocked: false,
-            has_room: false,
-            unread: Unread::Nothing,
-            is_busy: false,
-            is_woken: false,
-            last_message: None,
-            common,
-            shard,
-            id,
-        };
-        let since = u32::try_from(since).unwrap_or(u32::MAX);
-        let shape = Shape { form, is_compressed, most };
-        Rc::new(Self { id, shape, from, since, socket, state: RefCell::new(state) })
-    }
-
     pub(super) fn id(&self) -> ConnectionId {
         self.id
     }
@@ -261,9 +196,28 @@ impl Connection {
         self.from
     }
 
-    /// When it was opened, in seconds since 1970.
-    pub(super) fn since(&self) -> u64 {
-        self.since.into()
+    /// What is reported of the connection, by its name among those of all gateways, at this time in seconds since 1970.
+    pub(super) fn report(&self, state: &mut State, name: ConnectionName, now: u64) -> ConnectionReport {
+        let subscriptions = state.session().topics().map(str::to_owned).collect();
+        let (consumer, since) = (&state.principal().consumer, self.since.into());
+        // A minute at least, so that the first seconds do not look like a flood.
+        let minutes = f64::from(u32::try_from(now.saturating_sub(since).max(60)).unwrap_or(u32::MAX)) / 60.0;
+        let per_minute = |messages: u32| (f64::from(messages) / minutes * 10.0).round() / 10.0;
+        let Traffic { sent, received } = state.messages;
+        ConnectionReport {
+            id: name.to_string(),
+            tenant: consumer.tenant().clone(),
+            user: consumer.user().to_owned(),
+            device: consumer.device().to_owned(),
+            gateway: name.gateway,
+            address: self.from.to_string(),
+            since,
+            subscriptions,
+            acknowledged: state.acknowledged_position().map(|position| position.to_string()),
+            sent: state.position(state.sent()).to_string(),
+            messages: state.messages,
+            per_minute: Traffic { sent: per_minute(sent), received: per_minute(received) },
+        }
     }
 
     pub(super) fn form(&self) -> Form {
@@ -276,56 +230,6 @@ impl Connection {
 
     pub(super) fn state(&self) -> RefMut<'_, State> {
         self.state.borrow_mut()
-    }
-
-    /// Notes what the socket reports.
-    pub(super) fn note(&self, event: &Event) {
-        let mut state = self.state();
-        // Room that was there before the socket took no more is there no longer.
-        state.has_room |= state.blocked && event.is_writable();
-        if event.is_read_closed() || event.is_error() {
-            state.unread = Unread::UpToTheEnd;
-        } else if event.is_readable() && state.unread == Unread::Nothing {
-            state.unread = Unread::Something;
-        }
-    }
-
-    /// The next step; `None` while there is nothing to do.
-    pub(super) fn next_step(&self) -> Option<Step> {
-        let mut state = self.state();
-        state.is_woken = false;
-        // Even if a task works for it.
-        if state.is_closed() {
-            return Some(Step::End);
-        }
-        if state.may_send_latest() {
-            return Some(Step::SendLatest);
-        }
-        if state.is_busy {
-            return None;
-        }
-        if state.is_close_answered() && state.has_sent_all() {
-            return Some(Step::End);
-        }
-        if state.is_saving_position() {
-            return Some(Step::SavePosition);
-        }
-        if state.behind().is_some() && state.has_sent_all() {
-            return Some(Step::Replay);
-        }
-        if state.is_moving() && state.has_sent_all() && state.has_acknowledged_all() {
-            return Some(Step::FollowTenant);
-        }
-        if std::mem::take(&mut state.has_room) {
-            state.blocked = false;
-            return Some(Step::Write);
-        }
-        state.may_read().then_some(Step::Read)
-    }
-
-    /// A task works for the connection, or does no longer.
-    pub(super) fn set_busy(&self, is_busy: bool) {
-        self.state().is_busy = is_busy;
     }
 
     /// Closes the socket, even if a task still works for the connection.
@@ -341,8 +245,8 @@ impl Connection {
         }
         let mut state = self.state();
         match read {
-            Ok(count) => {
-                if state.unread == Unread::Something && self.socket.is_drained_by(count, buffer.len()) {
+            Ok((count, is_drained)) => {
+                if state.unread == Unread::Something && is_drained {
                     state.unread = Unread::Nothing;
                 }
                 Some(count)
@@ -376,7 +280,8 @@ impl Connection {
         if state.blocked || state.is_closed() {
             return;
         }
-        match self.write_out(state) {
+        let is_last = state.is_closing();
+        match self.socket.send(&mut state.queue, is_last) {
             Ok(Flushed::All) => {
                 // The next step may have been waiting for just this.
                 if !state.is_live() || state.is_held_back {
@@ -390,11 +295,10 @@ impl Connection {
         }
     }
 
-    fn write_out(&self, state: &mut State) -> io::Result<Flushed> {
-        match state.queue.flush(|slices| self.socket.write(slices))? {
-            Flushed::All if state.is_closing() => self.socket.finish(),
-            Flushed::All => self.socket.flush(),
-            Flushed::Blocked => Ok(Flushed::Blocked),
+    /// Queues a control message, which plain clients do not receive.
+    fn notify(&self, state: &mut State, message: &ServerMessage<'_>, now: OffsetDateTime) {
+        if self.form() == Form::Sequenced {
+            state.send_text(&message.to_json(now));
         }
     }
 }

@@ -1,28 +1,42 @@
-//! The loop of a worker: its commands, its sockets, its timers.
+//! The loop of a worker: its commands, its sockets, its timers; and the live path, from a shard's new envelopes to the
+//! sockets of the connections that may have them.
 //!
 //! A connection is run when its socket is ready or something else has happened to it, and only then. Only what takes
 //! long is a task: to replay what a connection missed, and to save its position when it leaves. While that lasts nothing
 //! is read from its client.
+//!
+//! On the live path, everything is first given to the connections, in one step with the worker's cursor and without an
+//! await, so that no connection sees one without the other; then each connection is written to once, whatever it was given.
+//! What has come meanwhile is delivered together: the more there is to do, the less each message costs.
 
+use std::cmp::Reverse;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mio::Events;
+use tidings_model::{ShardNumber, headers};
+use tidings_replica::FramedEnvelope;
+use tidings_runtime::telemetry::propagation;
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
+use tracing::Span;
 
-use super::command::{Command, ShardUpdate};
-use super::connection::{Connection, Readiness, Step};
-use super::fan_out::Intake;
-use super::routing_table::ConnectionId;
-use super::{Worker, yield_after};
-use crate::error::{WorkerError, panicked};
+use super::connection::{Batch, BatchRun, Connection, NewConnection, Readiness, Step};
+use super::follow_tenant::follow_if_misplaced;
+use super::interest::ShardUpdate;
+use super::served_shard::ConnectionId;
+use super::{Command, FAIR_SHARE, Shard, Worker, panicked, yield_after};
+use crate::error::WorkerError;
 
 /// How often timers are looked at.
 const TICK: Duration = Duration::from_millis(250);
 /// Steps for one connection before others get their turn.
 const STEPS: usize = 16;
+/// Beyond this, a timer needs no precision.
+const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Worker {
     /// Serves until it is drained, closed, or fails.
@@ -59,9 +73,8 @@ impl Worker {
                 _ = tick.tick() => {
                     self.run_timers();
                     self.request_acks();
-                    self.release_addresses();
-                    self.revalidate_users().await;
-                    self.revalidate_catalogs().await;
+                    self.shards.borrow().values().for_each(|shard| shard.release_addresses());
+                    self.revalidate().await;
                 }
             }
         }
@@ -86,7 +99,7 @@ impl Worker {
                 let (envelopes, updates) = intake.gather(shard, &envelopes);
                 self.fan_out((shard, updates), &envelopes).await;
             }
-            Command::Update(shard, update) => self.update(shard, update),
+            Command::Update(shard, update) => self.update(shard, &update),
             Command::MoveTenant { tenant, from, to, generation } => {
                 self.move_tenant(tenant, from, to, generation);
             }
@@ -107,7 +120,7 @@ impl Worker {
                     Ok(events) => self.handle_sockets(events).await,
                     Err(error) => return error,
                 },
-                woken = self.common.wakeups.take() => self.handle_wakeups(&woken).await,
+                woken = self.common.next_woken() => self.handle_wakeups(&woken).await,
             }
         }
     }
@@ -132,7 +145,7 @@ impl Worker {
     }
 
     /// Does what there is to do for a connection.
-    pub(super) fn run_steps(self: &Rc<Self>, connection: &Rc<Connection>) {
+    fn run_steps(self: &Rc<Self>, connection: &Rc<Connection>) {
         for _ in 0..STEPS {
             match connection.next_step() {
                 None => return,
@@ -165,7 +178,7 @@ impl Worker {
     }
 
     /// Starts a step that takes long. Nothing else is done for the connection until its end.
-    pub(super) fn spawn_step(
+    fn spawn_step(
         self: &Rc<Self>,
         connection: &Rc<Connection>,
         step: impl AsyncFnOnce(&Worker, &Rc<Connection>) + 'static,
@@ -177,5 +190,199 @@ impl Worker {
             connection.set_busy(false);
             worker.run_steps(&connection);
         });
+    }
+
+    /// Serves a client that has passed the handshake.
+    fn register(self: &Rc<Self>, new: NewConnection) {
+        let consumer = new.consumer().clone();
+        #[cfg(debug_assertions)]
+        self.fail_on_request(consumer.user());
+        let Some(shard) = self.shard(new.shard()) else {
+            tracing::error!(shard = %new.shard(), "a client's shard is not served");
+            return self.context.consumers.leave(&consumer, None);
+        };
+        let id = self.next_id.replace(self.next_id.get() + 1);
+        let (settings, now) = (&self.context.settings, Instant::now());
+        // Each is given another age, so that connections that began together do not end together.
+        let lifetime = settings.max_connection_age.mul_f64(0.9 + 0.2 * (self.context.random)());
+        let opened = Connection::open(
+            new,
+            (id, &self.registry),
+            (Rc::clone(&self.common), Rc::clone(shard.progress())),
+            Arc::clone(&self.catalogs.borrow()),
+            (now, self.context.clock.unix_seconds()),
+            (settings.heartbeat, lifetime),
+        );
+        let (connection, resume, mut early_bytes) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::error!(%error, "cannot take over a connection");
+                return self.context.consumers.leave(&consumer, None);
+            }
+        };
+        self.route(&connection, &mut connection.state(), true);
+        self.connections.borrow_mut().insert(id, Rc::clone(&connection));
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.timers.borrow_mut().push(Reverse((now, id)));
+        // The user may have been disabled since the handshake.
+        self.close_if_blocked(&connection);
+        connection.welcome(resume, self.now());
+        // It may have been translated from an earlier generation.
+        self.note_position(&connection.state());
+        // The tenant may have moved since the handshake.
+        follow_if_misplaced(&connection);
+        self.drain_new(&connection, now);
+        if !early_bytes.is_empty() {
+            self.receive(&connection, &mut early_bytes);
+        }
+        // One write has the welcome and all that the client missed.
+        if connection.still_behind(self.now()).is_some() {
+            self.spawn_step(&connection, async |worker, connection| worker.replay(connection).await);
+        } else {
+            connection.flush();
+            self.run_steps(&connection);
+        }
+    }
+
+    /// Delivers a shard's envelopes, which came in so many updates, to the live connections.
+    async fn fan_out(&self, (shard, updates): (ShardNumber, u64), envelopes: &[Arc<FramedEnvelope>]) {
+        let Some(shard) = self.shard(shard) else { return };
+        // Kept for the next time: its room is that of the largest audience.
+        let mut to_flush = self.to_flush.take();
+        for envelopes in envelopes.chunks(Batch::MAX) {
+            offer_to_live(&shard, &Batch::new(envelopes, self.common.deflate()), &mut to_flush);
+            for share in to_flush.chunks(FAIR_SHARE) {
+                for (index, connection) in share.iter().enumerate() {
+                    if let Some(next) = share.get(index + 1) {
+                        next.prefetch();
+                    }
+                    connection.flush();
+                    self.want_ack(connection);
+                }
+                // A large audience takes milliseconds, in which other connections want to be read.
+                tokio::task::yield_now().await;
+            }
+            to_flush.clear();
+        }
+        self.to_flush.replace(to_flush);
+        shard.progress().place().receive(updates);
+    }
+
+    /// Runs every timer that is due.
+    fn run_timers(&self) {
+        let now = Instant::now();
+        while let Some(id) = self.common.next_due(now) {
+            if let Some(connection) = self.connection(id) {
+                connection.check_deadline((now, self.now()));
+            }
+        }
+        loop {
+            let mut timers = self.timers.borrow_mut();
+            match timers.peek() {
+                Some(Reverse((due, _))) if *due <= now => {}
+                _ => return,
+            }
+            let Some(Reverse((_, id))) = timers.pop() else { return };
+            drop(timers);
+            // The timer of a connection that has ended stays until now.
+            let Some(connection) = self.connection(id) else { continue };
+            let settings = &self.context.settings;
+            let time_left = self.context.authenticator.time_left(connection.state().principal()).min(FAR);
+            let times = (settings.heartbeat, settings.idle_timeout, settings.max_connection_age);
+            if let Some(next) = connection.run_timer((now, self.now()), times, time_left) {
+                self.timers.borrow_mut().push(Reverse((next, id)));
+            }
+        }
+    }
+
+    /// Asks plain clients whether they have received what they were sent.
+    fn request_acks(&self) {
+        for connection in self.ack_wanted.take().into_iter().filter_map(|id| self.connection(id)) {
+            connection.request_ack(&mut connection.state());
+        }
+    }
+}
+
+/// Gives a batch to every live connection, and collects those that have to be written to.
+fn offer_to_live(shard: &Shard, batch: &Rc<Batch>, to_flush: &mut Vec<Rc<Connection>>) {
+    let mut first = 0;
+    for alike in batch.envelopes().chunk_by(|one, other| are_alike(one, other)) {
+        let range = first..first + alike.len();
+        first = range.end;
+        let Some(run) = BatchRun::new(batch, range) else { continue };
+        let _span = trace(run.first()).entered();
+        // All of a run to one connection after the other: each is looked up and touched once.
+        shard.offer(run.first().envelope(), |connection| {
+            if connection.offer(&run) {
+                to_flush.push(Rc::clone(connection));
+            }
+        });
+    }
+    if let Some(last) = batch.envelopes().last() {
+        shard.progress().place().advance_to(last.sequence());
+    }
+}
+
+/// Whether the two have the same recipients. A traced envelope stands alone, in a span of its own.
+fn are_alike(one: &FramedEnvelope, other: &FramedEnvelope) -> bool {
+    let (one, other) = (one.envelope(), other.envelope());
+    one.subject.address == other.subject.address
+        && one.subject.tenant == other.subject.tenant
+        && one.attributes == other.attributes
+        && one.trace_parent.is_none()
+        && other.trace_parent.is_none()
+}
+
+/// The last part of an event's trace: the fan-out. Only for events whose producer traces them.
+fn trace(framed: &FramedEnvelope) -> Span {
+    let Some(parent) = framed.envelope().trace_parent.as_deref() else { return Span::none() };
+    let span = tracing::info_span!("deliver", sequence = framed.sequence());
+    propagation::continue_trace(&span, |name| (name == headers::TRACE_PARENT).then_some(parent));
+    span
+}
+
+/// A worker's commands, in order.
+struct Intake {
+    queue: mpsc::Receiver<Command>,
+    /// Taken from the queue too early.
+    ahead: Option<Command>,
+}
+
+impl Intake {
+    fn new(queue: mpsc::Receiver<Command>) -> Self {
+        Self { queue, ahead: None }
+    }
+
+    /// Takes no more commands; those that have come can still be had.
+    fn close(&mut self) {
+        self.queue.close();
+    }
+
+    /// The next command. May be dropped while it waits without losing anything.
+    async fn next(&mut self) -> Option<Command> {
+        match self.ahead.take() {
+            Some(command) => Some(command),
+            None => self.queue.recv().await,
+        }
+    }
+
+    /// These envelopes, with those of the same shard that have come behind them already, and how many updates they are.
+    fn gather(
+        &mut self,
+        shard: ShardNumber,
+        envelopes: &[Arc<FramedEnvelope>],
+    ) -> (Vec<Arc<FramedEnvelope>>, u64) {
+        let (mut envelopes, mut updates) = (envelopes.to_vec(), 1);
+        while self.ahead.is_none() && envelopes.len() < Batch::MAX {
+            match self.queue.try_recv() {
+                Ok(Command::Update(of, ShardUpdate::Envelopes(more))) if of == shard => {
+                    envelopes.extend_from_slice(&more);
+                    updates += 1;
+                }
+                Ok(other) => self.ahead = Some(other),
+                Err(_) => break,
+            }
+        }
+        (envelopes, updates)
     }
 }

@@ -1,4 +1,4 @@
-//! Connections follow their tenant to another shard.
+//! What is new in a shard besides envelopes, and connections that follow their tenant to another shard.
 //!
 //! A connection is given nothing more until its client has acknowledged all that it was given; then its position is
 //! translated, the client is told the new one, and only then comes what follows there, with the same guarantees as for a
@@ -15,14 +15,18 @@
 //! is left out in the new one until something newer comes.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_model::{Position, ShardNumber, Tenant};
-use tidings_replica::ResumePoint;
+use tidings_replica::{Replica, ResumePoint};
 use tokio::time::Instant;
 
 use super::connection::{Connection, State};
-use super::{ServedShard, Translated, Worker};
+use super::interest::{Interest, ShardUpdate};
+use super::served_shard::ServedShard;
+use super::shard_progress::ShardProgress;
+use super::{Shard, Translated, Worker};
 
 /// How long a client may take to acknowledge what it was given before its connection follows.
 const ACKNOWLEDGING: Duration = Duration::from_secs(5);
@@ -32,10 +36,48 @@ const RESOLVING: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(100);
 
 impl Worker {
+    /// Serves a shard's tenants from here on; the worker has everything up to `position`.
+    pub(super) fn add_shard(
+        &self,
+        (number, replica): (ShardNumber, Arc<Replica>),
+        position: Position,
+        interest: Arc<Interest>,
+    ) {
+        let progress = ShardProgress::new((number, replica), position, (interest, self.index));
+        self.shards.borrow_mut().insert(number, Rc::new(ServedShard::new(progress)));
+    }
+
+    /// Notes what is new in a shard, but for envelopes.
+    pub(super) fn update(&self, number: ShardNumber, update: &ShardUpdate) {
+        let Some(shard) = self.shard(number) else { return };
+        let progress = shard.progress();
+        match update {
+            ShardUpdate::Envelopes(_) | ShardUpdate::Left { .. } => progress.note(update),
+            ShardUpdate::Began { tenant, .. } => {
+                progress.note(update);
+                self.resume_returned(tenant, number);
+            }
+            ShardUpdate::Restarted(_) => {
+                let connections = self.connections_of(number, None);
+                let positions = connections.iter().map(|connection| {
+                    let state = connection.state();
+                    state.position(state.sent())
+                });
+                let positions: Vec<_> = positions.collect();
+                progress.note(update);
+                let now = (Instant::now(), self.now());
+                for (connection, from) in connections.iter().zip(positions) {
+                    connection.restart(from, now);
+                }
+            }
+        }
+        progress.place().receive(1);
+    }
+
     /// The tenant's envelopes have moved to another shard; its connections follow.
     pub(super) fn move_tenant(&self, tenant: Tenant, from: ShardNumber, to: ShardNumber, generation: u32) {
         if let Some(shard) = self.shard(from) {
-            shard.progress.leave(&tenant, generation);
+            shard.progress().note(&ShardUpdate::Left { tenant: tenant.clone(), generation });
         }
         for connection in self.connections_of(from, Some(&tenant)) {
             begin_following(&connection);
@@ -47,7 +89,7 @@ impl Worker {
     /// Has the connections of a tenant resume that are open since before the tenant was in another shard. What was new there
     /// was rebuilt before the notice of its return and was given to no connection; so what follows the notice would come to
     /// them behind a hole.
-    pub(super) fn resume_returned(&self, tenant: &Tenant, shard: ShardNumber) {
+    fn resume_returned(&self, tenant: &Tenant, shard: ShardNumber) {
         for connection in self.connections_of(shard, Some(tenant)) {
             let has_come_back = has_come_back(&connection.state());
             if has_come_back {
@@ -72,24 +114,21 @@ impl Worker {
             tracing::debug!(%tenant, %position, "a client reconnects, as its position is not translated in time");
             return connection.state().leave(now);
         };
-        let (resume, generation) = shard.progress.begin_at(&tenant, resume);
+        let (resume, generation) = shard.progress().begin_at(&tenant, resume);
         if !connection.may_follow_to(resume) {
             let state = &mut *connection.state();
             connection.announce_close(state, Duration::ZERO, (now, wall));
             return state.leave(now);
         }
         self.route(connection, &mut connection.state(), false);
-        connection.follow(Rc::clone(&shard.progress), (resume, generation), wall);
+        connection.follow(Rc::clone(shard.progress()), (resume, generation), wall);
         {
             let state = &mut *connection.state();
             self.route(connection, state, true);
             self.note_position(state);
         }
         // The tenant may have moved on while its position was translated.
-        let is_misplaced = is_misplaced(&connection.state());
-        if is_misplaced {
-            begin_following(connection);
-        }
+        follow_if_misplaced(connection);
     }
 
     /// The shard of the tenant, and where the connection resumes there. Tries until it is found.
@@ -98,10 +137,10 @@ impl Worker {
         connection: &Connection,
         tenant: &Tenant,
         from: Position,
-    ) -> (Rc<ServedShard>, ResumePoint) {
+    ) -> (Rc<Shard>, ResumePoint) {
         loop {
             // Only so many at a time, as each of them reads streams.
-            let permit = self.stream_replays.acquire().await;
+            let permit = self.shared.stream_replays.acquire().await;
             let home = self.homes.borrow().get(tenant).copied();
             let home = home.unwrap_or_else(|| connection.state().shard().shard());
             if let Some(shard) = self.shard(home)
@@ -114,8 +153,8 @@ impl Worker {
         }
     }
 
-    async fn resume_in(&self, shard: &ServedShard, tenant: &Tenant, from: Position) -> Option<ResumePoint> {
-        let (number, replica) = (shard.progress.shard(), shard.progress.replica());
+    async fn resume_in(&self, shard: &Shard, tenant: &Tenant, from: Position) -> Option<ResumePoint> {
+        let (number, replica) = (shard.progress().shard(), shard.progress().replica());
         if let Some(known) = &*self.translated.borrow()
             && (&known.tenant, known.from, known.to.0) == (tenant, from, number)
         {
@@ -137,8 +176,16 @@ impl Worker {
     }
 }
 
+/// Has a connection follow its tenant, if that has moved.
+pub(super) fn follow_if_misplaced(connection: &Rc<Connection>) {
+    let is_misplaced = is_misplaced(&connection.state());
+    if is_misplaced {
+        begin_following(connection);
+    }
+}
+
 /// Has the connection follow its tenant once its client has acknowledged everything.
-pub(super) fn begin_following(connection: &Rc<Connection>) {
+fn begin_following(connection: &Rc<Connection>) {
     let state = &mut *connection.state();
     state.begin_moving(Instant::now() + ACKNOWLEDGING);
     connection.request_ack(state);

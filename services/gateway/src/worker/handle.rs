@@ -13,21 +13,17 @@ use std::time::Duration;
 use tidings_model::{Position, ShardNumber, Tenant};
 use tidings_replica::Replica;
 use tidings_streams::connections::{Operation, Page, Search};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
-use super::Worker;
-use super::command::{Command, NewConnection, ShardUpdate};
-use super::connection::Readiness;
-use super::interest::{Interest, Owed};
+use super::connection::{NewConnection, Readiness};
+use super::interest::{Interest, ShardUpdate};
+use super::{Command, Shared, Worker, panicked};
 use crate::context::Context;
-use crate::error::{StartError, WorkerError, panicked};
+use crate::error::{StartError, WorkerError};
 
 /// Commands that may wait for a worker. A full queue holds back the reading of the streams.
 const QUEUE: usize = 64;
-/// Replays of a gateway that read from streams at once, because the mailbox does not cover them: JetStream finds their
-/// envelopes by scanning.
-const STREAM_REPLAYS: usize = 16;
 
 /// The workers of a gateway. Cheap to clone.
 #[derive(Clone)]
@@ -59,10 +55,10 @@ impl Workers {
             count => count,
         };
         let (reports, ended) = mpsc::channel(count);
-        let stream_replays = Arc::new(Semaphore::new(STREAM_REPLAYS));
+        let shared = Arc::new(Shared::default());
         let start = |index| {
-            start(index, Arc::clone(context), Arc::clone(&stream_replays), reports.clone())
-                .map_err(StartError::Worker)
+            let parts = (Arc::clone(context), Arc::clone(&shared));
+            start(index, parts, reports.clone()).map_err(StartError::Worker)
         };
         let workers = (0..count).map(start).collect::<Result<_, _>>()?;
         Ok((Self(workers), Supervisor { ended }))
@@ -120,16 +116,6 @@ impl Workers {
         Some((page.await.unwrap_or_default(), index + 1 < self.0.len()))
     }
 
-    /// Ends the workers after they have closed their connections within this time.
-    pub(crate) async fn drain(&self, over: Duration) {
-        self.send_all(|| Command::Drain(over)).await;
-    }
-
-    /// Ends the workers after they have closed their connections, without delay.
-    pub(crate) async fn close(&self) {
-        self.send_all(|| Command::Close).await;
-    }
-
     async fn send_all(&self, command: impl Fn() -> Command) {
         for worker in self.0.iter() {
             // A worker that has ended serves no connection that could miss anything.
@@ -141,30 +127,14 @@ impl Workers {
 impl ShardFeed {
     /// Sends the workers what is new: all of them, or those that have connections where it goes.
     pub(crate) async fn send(&self, update: ShardUpdate) {
-        let interest = &*self.interest;
-        let owed = match &update {
-            ShardUpdate::Envelopes(envelopes) => {
-                for (owed, envelopes) in interest.route(envelopes) {
-                    self.deliver(owed, ShardUpdate::Envelopes(envelopes)).await;
-                }
-                return;
+        let send = |index: usize, update| async move {
+            match self.workers.0.get(index) {
+                Some(worker) => worker.send(Command::Update(self.number, update)).await,
+                None => false,
             }
-            ShardUpdate::Began { since, .. } => interest.announce(|routed| routed.max(*since)),
-            ShardUpdate::Left { .. } => interest.announce(|routed| routed),
-            ShardUpdate::Restarted(_) => interest.announce(|_| 0),
         };
-        for owed in owed {
-            self.deliver(owed, update.clone()).await;
-        }
-    }
-
-    async fn deliver(&self, owed: Owed<'_>, update: ShardUpdate) {
         // A worker that has ended serves no connection that could miss anything.
-        if let Some(worker) = self.workers.0.get(owed.worker())
-            && worker.send(Command::Update(self.number, update)).await
-        {
-            owed.sent();
-        }
+        self.interest.send(&update, send).await;
     }
 }
 
@@ -190,8 +160,26 @@ impl Supervisor {
         std::future::pending().await
     }
 
+    /// Ends the workers after they have closed their connections within this time, or without delay as soon as it is
+    /// urgent. The failure of a worker, if one fails meanwhile.
+    pub(crate) async fn drain(
+        &mut self,
+        workers: &Workers,
+        over: Duration,
+        urgent: impl Future<Output = ()>,
+    ) -> Option<StartError> {
+        workers.send_all(|| Command::Drain(over)).await;
+        tokio::select! {
+            failure = self.all_ended() => failure,
+            () = urgent => {
+                workers.send_all(|| Command::Close).await;
+                self.all_ended().await
+            }
+        }
+    }
+
     /// Waits until every worker has ended; a failure, if there was one.
-    pub(crate) async fn all_ended(&mut self) -> Option<StartError> {
+    async fn all_ended(&mut self) -> Option<StartError> {
         let mut failure = None;
         while let Some((index, ended)) = self.ended.recv().await {
             if let Err(source) = ended {
@@ -204,8 +192,7 @@ impl Supervisor {
 
 fn start(
     index: usize,
-    context: Arc<Context>,
-    stream_replays: Arc<Semaphore>,
+    parts: (Arc<Context>, Arc<Shared>),
     reports: mpsc::Sender<(usize, Result<(), WorkerError>)>,
 ) -> std::io::Result<WorkerHandle> {
     let (commands, queue) = mpsc::channel(QUEUE);
@@ -217,7 +204,7 @@ fn start(
         Readiness::new()?
     };
     let run = move || {
-        let worker = Worker::new(index, context, registry, stream_replays, count);
+        let worker = Worker::new(index, parts, registry, count);
         LocalSet::new().block_on(&runtime, Rc::new(worker).run(queue, readiness))
     };
     std::thread::Builder::new()

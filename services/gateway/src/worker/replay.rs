@@ -4,6 +4,11 @@
 //! await, in which it is seen to have everything up to the worker's cursor, and the worker moves its cursor in the same
 //! step in which it delivers. So nothing is missed in between, and nothing comes twice.
 //!
+//! What the mailbox does not cover is read from the stream itself. A task reads through a JetStream consumer that is
+//! filtered to the connection's addresses; what it finds waits in a small channel until the connection's queue has room.
+//! JetStream finds it by scanning, so only a few of a gateway do this at a time, and each only up to where the mailbox
+//! begins. A replay whose client takes nothing for a while makes room for others, and begins again later.
+//!
 //! After every await the stream may have been recreated, and no sequence that was read before means anything; so
 //! whatever is given is given together with the epoch that it is from.
 
@@ -14,18 +19,24 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use tidings_mailbox::Query;
-use tidings_model::{Address, Epoch, Place, Position};
+use tidings_model::{Address, Class, Epoch, Place, Position, Tenant};
 use tidings_replica::{FramedEnvelope, ReadError, ReplicaPage};
+use tidings_streams::{Backoff, EnvelopeFollower, FollowError, Followed, Topology};
+use tokio::sync::mpsc;
 
-use super::Worker;
-use super::connection::{Connection, Given, State};
-use super::replay_from_stream::{Found, Reading, StreamReplay};
+use super::connection::{Connection, Found, Given, State, StreamReplay};
 use super::shard_progress::ShardProgress;
+use super::{Shared, Worker};
+use crate::clock::Clock;
 
 /// Envelopes that are read from NATS at once for one connection, ahead of what its socket takes.
 const READ_AHEAD: usize = 16;
 /// How long to wait before the next attempt.
 const RETRY: Duration = Duration::from_millis(250);
+/// Envelopes that are read from the stream and wait for room in the queue.
+const AHEAD: usize = 16;
+/// How long to wait for a client that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Worker {
     /// Gives the connection what it missed, as far as its queue allows.
@@ -81,7 +92,7 @@ impl Worker {
         let addresses: Vec<&str> = addresses.iter().map(Address::as_str).collect();
         let query =
             Query { tenant: &token, addresses: &addresses, after, now: self.context.clock.unix_seconds() };
-        let limit = self.common.max_queued_messages();
+        let limit = self.context.settings.window_messages.get();
         Some(state.shard().replica().read(&query, epoch, cursor.min(until), limit))
     }
 
@@ -165,18 +176,19 @@ impl Worker {
     fn start_stream_replay(&self, connection: &Connection, after: u64, floor: u64) -> StreamReplay {
         let state = &mut *connection.state();
         let (generation, until) = generation_at(state, after);
-        let reading = Reading {
+        let (sender, found) = mpsc::channel(AHEAD);
+        let reading = StreamReading {
             topology: state.shard().replica().topology().clone(),
             generation,
             tenant: state.principal().tenant().clone(),
             addresses: addresses(state),
+            from: Position { epoch: state.shard().epoch(), sequence: after },
             floor: floor.min(until),
-            context: Arc::clone(&self.context),
+            clock: self.context.clock,
+            sender,
         };
-        let from = Position { epoch: state.shard().epoch(), sequence: after };
-        let (replay, task) = reading.start(from, Arc::clone(&self.stream_replays));
-        self.spawn(task);
-        replay
+        self.spawn(reading.run(Arc::clone(&self.shared)));
+        StreamReplay::new(found)
     }
 
     /// An envelope that is not in memory any more; `None` if the stream has removed it, or the connection is not catching up
@@ -191,7 +203,7 @@ impl Worker {
             match tidings_streams::fetch(shard.replica().topology(), sequence).await {
                 Ok(stored) => return stored.map(|stored| Arc::new(FramedEnvelope::new(stored))),
                 Err(error) => {
-                    if let Some(attempts) = self.context.faults.reads.count(1) {
+                    if let Some(attempts) = self.shared.failed_reads.count(1) {
                         let error = &error as &dyn std::error::Error;
                         tracing::warn!(error, attempts, "envelopes cannot be read for clients; trying again");
                     }
@@ -233,6 +245,93 @@ impl Worker {
             }
         }
         false
+    }
+}
+
+/// Reads what a connection missed from the stream.
+struct StreamReading {
+    topology: Topology,
+    generation: u32,
+    tenant: Tenant,
+    addresses: Vec<Address>,
+    /// What was read.
+    from: Position,
+    /// The last sequence that is read.
+    floor: u64,
+    clock: Clock,
+    sender: mpsc::Sender<Found>,
+}
+
+impl StreamReading {
+    /// Reads, as soon as it is this reading's turn, until nothing is left up to the floor, or the connection does not want
+    /// it any more.
+    async fn run(mut self, shared: Arc<Shared>) {
+        let mut backoff = Backoff::new();
+        loop {
+            let permit = tokio::select! {
+                () = self.sender.closed() => return,
+                permit = shared.stream_replays.acquire() => permit,
+            };
+            let Ok(permit) = permit else { return };
+            let Err(error) = self.read().await else { return };
+            // Others may be able to read, where JetStream refuses this one.
+            drop(permit);
+            if let Some(attempts) = shared.failed_reads.count(1) {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, attempts, "replays for clients continue later");
+            }
+            backoff.failed();
+            tokio::select! {
+                () = self.sender.closed() => return,
+                () = backoff.wait() => {}
+            }
+        }
+    }
+
+    /// Reads until nothing is left up to the floor, or the connection does not want it any more.
+    async fn read(&mut self) -> Result<(), FollowError> {
+        let mut follower = EnvelopeFollower::at_addresses(
+            &self.topology,
+            self.from,
+            (&self.tenant, self.generation),
+            &self.addresses,
+        )
+        .await?;
+        loop {
+            let followed = tokio::select! {
+                () = self.sender.closed() => return Ok(()),
+                followed = follower.next_pending() => followed?,
+            };
+            let envelopes = match followed {
+                Some(Followed::Envelopes(envelopes)) => envelopes,
+                Some(Followed::Purged(..) | Followed::Placed { .. }) => continue,
+                // The worker tells the connection of a new life of the stream.
+                Some(Followed::Renewed(_)) => return Ok(()),
+                None => {
+                    self.send(Found::Through(self.floor)).await;
+                    return Ok(());
+                }
+            };
+            for stored in envelopes {
+                self.from.sequence = stored.sequence;
+                if stored.sequence > self.floor {
+                    self.send(Found::Through(self.floor)).await;
+                    return Ok(());
+                }
+                // A returning client was not present, and the stream removes what has expired a little later.
+                let envelope = &stored.envelope;
+                let is_stale = envelope.subject.class == Class::Ephemeral
+                    || envelope.expires_at.is_some_and(|at| at <= self.clock.now());
+                if !is_stale && !self.send(Found::Envelope(Arc::new(FramedEnvelope::new(stored)))).await {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// `false` if the connection does not want it, or not now.
+    async fn send(&self, found: Found) -> bool {
+        self.sender.send_timeout(found, PATIENCE).await.is_ok()
     }
 }
 

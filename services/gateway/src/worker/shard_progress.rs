@@ -10,11 +10,10 @@ use tidings_model::{Epoch, Place, Position, ShardNumber, Tenant};
 use tidings_protocol::server::GapReason;
 use tidings_replica::{Gap, Generations, Replica, ResumePoint};
 
-use super::cursor::Cursor;
-use super::interest::Interest;
+use super::interest::{Cursor, Interest, ShardUpdate};
 
 /// One worker's progress in one shard.
-pub(crate) struct ShardProgress {
+pub(super) struct ShardProgress {
     shard: ShardNumber,
     replica: Arc<Replica>,
     /// Of the shard's tenants, as far as everything was delivered.
@@ -61,22 +60,22 @@ impl ShardProgress {
         &self.cursor
     }
 
-    /// A generation of the tenant is the current one from this sequence on.
-    pub(super) fn begin(&self, tenant: &Tenant, generation: u32, since: u64) {
-        self.generations.borrow_mut().begin(tenant, generation, since);
-        self.cursor.advance_to(since);
-    }
-
-    /// The tenant's envelopes are in another shard, in this generation.
-    pub(super) fn leave(&self, tenant: &Tenant, generation: u32) {
-        self.generations.borrow_mut().leave(tenant, generation);
-    }
-
-    /// The stream was recreated.
-    pub(super) fn restart(&self, epoch: Epoch) {
-        self.epoch.set(epoch);
-        self.cursor.restart();
-        self.generations.borrow_mut().renew();
+    /// Notes what is new, but for envelopes, with which the fan-out moves the cursor.
+    pub(super) fn note(&self, update: &ShardUpdate) {
+        let mut generations = self.generations.borrow_mut();
+        match update {
+            ShardUpdate::Envelopes(_) => {}
+            ShardUpdate::Began { tenant, generation, since } => {
+                generations.begin(tenant, *generation, *since);
+                self.cursor.advance_to(*since);
+            }
+            ShardUpdate::Left { tenant, generation } => generations.leave(tenant, *generation),
+            ShardUpdate::Restarted(epoch) => {
+                self.epoch.set(*epoch);
+                self.cursor.restart();
+                generations.renew();
+            }
+        }
     }
 
     /// The tenant's current generation; `None` if its envelopes are in another shard.

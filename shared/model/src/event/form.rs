@@ -19,27 +19,58 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// An event's form, and what was parsed to tell.
+enum Form {
+    Structured(Map<String, Value>),
+    Binary,
+    Plain(Value),
+}
+
+impl Form {
+    fn of(raw: &RawEvent) -> Result<Self, EventError> {
+        let content_type = raw.header(headers::CONTENT_TYPE).unwrap_or_default();
+        match media_type(content_type).strip_prefix("application/cloudevents") {
+            Some("" | "+json") => match payload(raw)? {
+                Value::Object(members) => Ok(Self::Structured(members)),
+                _ => Err(EventError::Missing("specversion")),
+            },
+            Some(batch) if batch.starts_with("-batch") => Err(EventError::Batch),
+            Some(format) if format.starts_with('+') => Err(EventError::Format(shortened(content_type))),
+            _ if ["specversion", "id", "source", "type"].iter().any(|name| header(raw, name).is_some()) => {
+                Ok(Self::Binary)
+            }
+            _ => Ok(match payload(raw)? {
+                Value::Object(members) if is_cloud_event(&members) => Self::Structured(members),
+                data => Self::Plain(data),
+            }),
+        }
+    }
+}
+
 /// Fills in the event from any of the three forms.
 pub(super) fn read(raw: &RawEvent, event: &mut Event) -> Result<(), EventError> {
-    let content_type = raw.header(headers::CONTENT_TYPE).unwrap_or_default();
-    match essence(content_type).strip_prefix("application/cloudevents") {
-        Some("" | "+json") => match payload(raw)? {
-            Value::Object(members) => structured(members, event),
-            _ => Err(EventError::Missing("specversion")),
-        },
-        Some(batch) if batch.starts_with("-batch") => Err(EventError::Batch),
-        Some(format) if format.starts_with('+') => Err(EventError::Format(shortened(content_type))),
-        _ if ["specversion", "id", "source", "type"].iter().any(|name| header(raw, name).is_some()) => {
-            binary(raw, event)
+    match Form::of(raw)? {
+        Form::Structured(members) => structured(members, event),
+        Form::Binary => binary(raw, event),
+        Form::Plain(data) => {
+            event.data = data;
+            Ok(())
         }
-        _ => match payload(raw)? {
-            Value::Object(members) if is_cloud_event(&members) => structured(members, event),
-            data => {
-                event.data = data;
-                Ok(())
-            }
-        },
     }
+}
+
+/// Returns the `type` of a CloudEvent, or `None` for plain JSON.
+pub(super) fn declared_type(raw: &RawEvent) -> Result<Option<String>, EventError> {
+    let given = match Form::of(raw)? {
+        Form::Plain(_) => return Ok(None),
+        Form::Structured(members) => match named(&members, "type").map(|(_, value)| value) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(_) => return Err(EventError::NotText("type")),
+        },
+        Form::Binary => header(raw, "type").map(|value| decoded("type", value)).transpose()?,
+    };
+    given.map(Some).ok_or(EventError::Missing("type"))
 }
 
 fn payload(raw: &RawEvent) -> Result<Value, EventError> {
@@ -117,17 +148,20 @@ fn check_version(version: Option<&str>) -> Result<(), EventError> {
     }
 }
 
+/// Returns whether data of this media type, without parameters, is JSON.
+#[must_use]
+pub fn is_json(media_type: &str) -> bool {
+    matches!(media_type, "application/json" | "text/json") || media_type.ends_with("+json")
+}
+
 fn check_content_type(content_type: Option<&str>) -> Result<(), EventError> {
     let Some(given) = content_type.filter(|given| !given.is_empty()) else { return Ok(()) };
-    match essence(given).as_str() {
-        "application/json" | "text/json" => Ok(()),
-        essence if essence.ends_with("+json") => Ok(()),
-        _ => Err(EventError::ContentType(shortened(given))),
-    }
+    if is_json(&media_type(given)) { Ok(()) } else { Err(EventError::ContentType(shortened(given))) }
 }
 
 /// Returns a media type without parameters, in lower case.
-fn essence(content_type: &str) -> String {
+#[must_use]
+pub fn media_type(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 

@@ -7,7 +7,8 @@ use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_TTL};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{
-    Config, DirectGetErrorKind, DiscardPolicy, RawMessageError, RetentionPolicy, StorageType, Stream,
+    Config, DirectGetError, DirectGetErrorKind, DiscardPolicy, RawMessageError, RetentionPolicy, StorageType,
+    Stream,
 };
 use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{HeaderMap, HeaderValue};
@@ -158,6 +159,15 @@ impl Bucket {
             }
         }
         self.last(key).await
+    }
+
+    /// The last message of the key as one of the replicas has it, which may be behind: of use where a decision does not
+    /// depend on it.
+    pub(crate) async fn hint(&self, key: &str) -> Result<Option<StreamMessage>, DirectGetError> {
+        match self.stream.direct_get_last_for_subject(self.subject(key)).await {
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+            found => found.map(Some),
+        }
     }
 
     /// Whether one of these keys, which may have wildcards, is likely to have an entry, but for `except`. Only a server that

@@ -13,6 +13,7 @@ mod follower;
 mod leadership;
 mod placements;
 mod reader;
+mod rebuilds;
 mod records;
 mod single;
 mod support;

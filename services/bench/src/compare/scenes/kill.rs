@@ -36,8 +36,7 @@ impl Scene for Kill {
         &[
             "the process that clients are connected to is killed after a third of the messages and started again at once",
             "clients connect again after 100 ms, go on where they were, and wait 40 s for what is missing",
-            "where they were: Centrifugo's clients say it, and are told if it cannot be resumed; the gateway knows it, as far as \
-             it has stored what was acknowledged, and repeats the rest",
+            "the clients of both say where they were, and are told if it cannot be resumed",
         ]
     }
 

@@ -41,10 +41,23 @@ impl Named for UserName {
     }
 }
 
+/// Why an administrator does something.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Grounds {
-    reason: Option<String>,
+pub(super) struct Grounds {
+    pub(super) reason: Option<String>,
+}
+
+impl Grounds {
+    /// The reason, if it is not too long.
+    pub(super) fn checked(self) -> Result<Option<String>, ApiError> {
+        let length = self.reason.as_deref().map_or(0, |reason| reason.chars().count());
+        if length <= MAX_REASON {
+            return Ok(self.reason);
+        }
+        let text = format!("a reason of {length} characters is too long, expected at most {MAX_REASON}");
+        Err(ApiError::new(ApiCode::Reason, text))
+    }
 }
 
 /// What else is known of a user. `None` is what cannot be read now.
@@ -91,7 +104,7 @@ async fn connections(context: &Context, name: &UserName) -> Option<usize> {
 
 async fn show(State(context): State<Arc<Context>>, user: About<UserName>) -> Answer {
     let name = user.what;
-    let state = context.users.store().load(&name).await.map_err(failed)?;
+    let state = context.authenticator.users().load(&name).await.map_err(failed)?;
     let known = Known::of(&context, &name).await;
     if state.is_empty() && known.is_nothing() {
         let text = format!(
@@ -142,8 +155,8 @@ async fn change(
     About { by, what: name }: About<UserName>,
     Members(grounds): Members<Grounds>,
 ) -> Answer {
-    let reason = reason(grounds)?;
-    let (users, now) = (context.users.store(), context.clock.unix_seconds());
+    let reason = grounds.checked()?;
+    let (users, now) = (context.authenticator.users(), context.clock.unix_seconds());
     let (who, why) = (by.user.clone(), reason.clone());
     let changed = match change {
         Change::Disable => users.disable(&name, &Mark { since: now, by: who, reason: why }).await,
@@ -162,13 +175,4 @@ fn report(name: &UserName, state: &UserState, known: &Known) -> Response {
         "devices": devices, "connections": connections,
     });
     Json(report).into_response()
-}
-
-fn reason(Grounds { reason }: Grounds) -> Result<Option<String>, ApiError> {
-    let length = reason.as_deref().map_or(0, |reason| reason.chars().count());
-    if length <= MAX_REASON {
-        return Ok(reason);
-    }
-    let text = format!("a reason of {length} characters is too long, expected at most {MAX_REASON}");
-    Err(ApiError::new(ApiCode::Reason, text))
 }

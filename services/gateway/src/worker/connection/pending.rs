@@ -2,12 +2,13 @@
 //! has read earlier answers. Each kind is bounded.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
+use tidings_replica::FramedEnvelope;
 use tidings_session::{LatestRequest, SubscriptionChange};
-
-use crate::worker::replay_from_stream::StreamReplay;
+use tokio::sync::mpsc;
 
 /// How many requests of one kind one connection may have waiting, beside the one in progress.
 pub(in crate::worker) const MAX_PENDING: usize = 8;
@@ -89,6 +90,38 @@ impl<T> Requests<T> {
 
     fn is_idle(&self) -> bool {
         !self.in_progress && self.waiting.is_empty()
+    }
+}
+
+/// A replay from the stream itself, which a task reads.
+pub(in crate::worker) struct StreamReplay {
+    found: mpsc::Receiver<Found>,
+    /// Read, and waiting for room.
+    held: Option<Arc<FramedEnvelope>>,
+}
+
+/// What a replay finds. If it ends without [`Found::Through`], there may be more.
+pub(in crate::worker) enum Found {
+    Envelope(Arc<FramedEnvelope>),
+    /// Nothing more is left up to here.
+    Through(u64),
+}
+
+impl StreamReplay {
+    pub(in crate::worker) fn new(found: mpsc::Receiver<Found>) -> Self {
+        Self { found, held: None }
+    }
+
+    pub(in crate::worker) async fn next(&mut self) -> Option<Found> {
+        match self.held.take() {
+            Some(framed) => Some(Found::Envelope(framed)),
+            None => self.found.recv().await,
+        }
+    }
+
+    /// Has [`StreamReplay::next`] find this one again.
+    pub(in crate::worker) fn put_back(&mut self, framed: Arc<FramedEnvelope>) {
+        self.held = Some(framed);
     }
 }
 

@@ -57,11 +57,16 @@ impl SendQueue {
         self.share.is_none() && self.frames.is_empty()
     }
 
-    pub(super) fn messages(&self) -> usize {
+    /// Whether so many messages or bytes are pending.
+    pub(super) fn is_full(&self, (messages, bytes): (usize, usize)) -> bool {
+        self.messages() >= messages || self.bytes() >= bytes
+    }
+
+    fn messages(&self) -> usize {
         self.share.as_ref().map_or(self.frames.len(), |(_, share, _)| share.count())
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         self.bytes as usize
     }
 
@@ -79,14 +84,32 @@ impl SendQueue {
         self.bytes += length(frame.len());
     }
 
-    /// Adds a share of a batch, with frames of so many bytes, to a queue that is empty.
-    pub(super) fn give_whole(&mut self, batch: &Rc<Batch>, share: Share, shape: Shape, bytes: usize) {
-        debug_assert!(self.is_empty());
-        self.share = Some((Rc::clone(batch), share, shape));
-        self.bytes = length(bytes);
+    /// Adds a whole run to a queue that is empty, unless it is beyond these bounds in messages and bytes, or has to be looked
+    /// at one by one. The last envelope, and how many they are.
+    pub(super) fn give_whole<'b>(
+        &mut self,
+        run: &BatchRun<'b>,
+        shape: Shape,
+        (messages, bytes): (usize, usize),
+    ) -> Option<(&'b FramedEnvelope, usize)> {
+        if !self.is_empty() {
+            return None;
+        }
+        let (whole, count) = (run.whole_length(shape)?, run.share.count());
+        if count > messages || whole > bytes {
+            return None;
+        }
+        self.share = Some((Rc::clone(run.batch), run.share, shape));
+        self.bytes = length(whole);
+        Some((run.last, count))
     }
 
-    pub(super) fn push(&mut self, frame: Bytes) {
+    /// Adds an envelope that is of no batch.
+    pub(super) fn give_one(&mut self, framed: &FramedEnvelope, shape: Shape, deflate: &Deflate) {
+        self.push(shape.frame(framed, deflate).into_owned());
+    }
+
+    fn push(&mut self, frame: Bytes) {
         self.bytes += length(frame.len());
         self.frames().push(frame);
     }
@@ -178,7 +201,7 @@ pub(in crate::worker) struct Batch {
 
 /// Some of a batch's envelopes: a bit for each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Share(u64);
+struct Share(u64);
 
 #[derive(Default)]
 struct Joined {
@@ -197,7 +220,7 @@ pub(super) struct Shape {
 
 impl Shape {
     /// The frame of an envelope.
-    pub(super) fn frame<'f>(self, framed: &'f FramedEnvelope, deflate: &Deflate) -> Cow<'f, Bytes> {
+    fn frame<'f>(self, framed: &'f FramedEnvelope, deflate: &Deflate) -> Cow<'f, Bytes> {
         let most = usize::try_from(self.most).unwrap_or(usize::MAX);
         framed.frame_within(self.form, most, self.is_compressed.then_some(deflate))
     }
@@ -265,17 +288,17 @@ impl Share {
         self.0 & 1 << index != 0
     }
 
-    pub(super) fn count(self) -> usize {
+    fn count(self) -> usize {
         self.0.count_ones() as usize
     }
 }
 
 /// Neighbours in a batch that go to the same connections.
 pub(in crate::worker) struct BatchRun<'b> {
-    pub(super) batch: &'b Rc<Batch>,
-    pub(in crate::worker) first: &'b FramedEnvelope,
-    pub(super) last: &'b FramedEnvelope,
-    pub(super) share: Share,
+    batch: &'b Rc<Batch>,
+    first: &'b FramedEnvelope,
+    last: &'b FramedEnvelope,
+    share: Share,
     range: Range<usize>,
     /// Whether a connection that does not have the first of them has none of them.
     is_of_a_piece: bool,
@@ -303,13 +326,17 @@ impl<'b> BatchRun<'b> {
         })
     }
 
-    /// The places of its envelopes in the batch.
-    pub(super) fn range(&self) -> Range<usize> {
-        self.range.clone()
+    pub(in crate::worker) fn first(&self) -> &'b FramedEnvelope {
+        self.first
+    }
+
+    /// The batch, and the places of the run's envelopes in it.
+    pub(super) fn parts(&self) -> (&'b Rc<Batch>, Range<usize>) {
+        (self.batch, self.range.clone())
     }
 
     /// The bytes of its frames, unless they have to be looked at one by one.
-    pub(super) fn whole_length(&self, shape: Shape) -> Option<usize> {
+    fn whole_length(&self, shape: Shape) -> Option<usize> {
         if !self.is_of_a_piece {
             return None;
         }

@@ -19,15 +19,15 @@ use tidings_net::HttpStream;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::send_queue::Flushed;
-use crate::worker::routing_table::ConnectionId;
+use super::send_queue::{Flushed, SendQueue};
+use crate::worker::served_shard::ConnectionId;
 
 /// How much of what is to be sent a TLS session may hold, in bytes: one record of the greatest size (RFC
 /// 8446, section 5.1), as the kernel takes no more at a time.
 const UNSENT_RECORDS: usize = 16 * 1024;
 
 /// A client's socket on its way from hyper's runtime to a worker's.
-pub(crate) struct Detached {
+pub(super) struct Detached {
     /// Off any runtime, so that the registration which hyper used goes with all that it kept alive.
     stream: std::net::TcpStream,
     session: Option<Box<ServerConnection>>,
@@ -44,7 +44,7 @@ pub(crate) enum DetachError {
 
 impl Detached {
     /// Takes the socket of a connection that has become a WebSocket, with what was read from it already.
-    pub(crate) fn from_upgraded(upgraded: Upgraded) -> Result<(Self, Bytes), DetachError> {
+    pub(super) fn from_upgraded(upgraded: Upgraded) -> Result<(Self, Bytes), DetachError> {
         let (stream, session, early_bytes) = match upgraded.downcast::<HttpStream<TcpStream>>() {
             Ok(parts) => (parts.io.into_inner(), None, parts.read_buf),
             Err(upgraded) => {
@@ -107,22 +107,30 @@ impl Socket {
         }
     }
 
-    /// Reads what has come; 0 at the end. Would block only when nothing more has come.
-    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Reads what has come; 0 at the end. Also whether nothing is left behind but perhaps the end. Would block only when
+    /// nothing more has come.
+    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
         match self {
-            Self::Plain(stream) => (&*stream).read(buffer),
-            Self::Tls(tls) => tls.read(buffer),
+            Self::Plain(stream) => {
+                let count = (&*stream).read(buffer)?;
+                Ok((count, count < buffer.len()))
+            }
+            // What a TLS session has decrypted may be more or less than it has read.
+            Self::Tls(tls) => Ok((tls.read(buffer)?, false)),
         }
     }
 
-    /// Whether a read of so many bytes, into so much room, left nothing behind but perhaps the end.
-    pub(super) fn is_drained_by(&self, count: usize, room: usize) -> bool {
-        // What a TLS session has decrypted may be more or less than it has read.
-        matches!(self, Self::Plain(_)) && count < room
+    /// Sends as much of a queue as the kernel takes. If it is the last, the direction ends behind it.
+    pub(super) fn send(&self, queue: &mut SendQueue, is_last: bool) -> io::Result<Flushed> {
+        match queue.flush(|slices| self.write(slices))? {
+            Flushed::All if is_last => self.finish(),
+            Flushed::All => self.flush(),
+            Flushed::Blocked => Ok(Flushed::Blocked),
+        }
     }
 
     /// Takes some of these bytes to be sent, at least one.
-    pub(super) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => match slices {
                 [slice] => send(stream, slice),
@@ -133,7 +141,7 @@ impl Socket {
     }
 
     /// Gives to the kernel what was taken to be sent.
-    pub(super) fn flush(&self) -> io::Result<Flushed> {
+    fn flush(&self) -> io::Result<Flushed> {
         match self {
             Self::Plain(_) => Ok(Flushed::All),
             Self::Tls(tls) => tls.flush(),
@@ -151,7 +159,7 @@ impl Socket {
     /// Nothing follows. A client that waits for the server to close first (RFC 6455, section 7.1.1) sees the
     /// end of the stream at once, and what it is still sending is read to its end, so that no reset overtakes
     /// the Close.
-    pub(super) fn finish(&self) -> io::Result<Flushed> {
+    fn finish(&self) -> io::Result<Flushed> {
         if let Self::Tls(tls) = self {
             // Has an effect but once.
             tls.session.borrow_mut().send_close_notify();

@@ -1,10 +1,8 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
-use super::super::cursor::Cursor;
 use super::super::example;
-use super::super::routing_table::RoutingTable;
 use super::*;
 
 const WORKERS: usize = 3;
@@ -75,7 +73,8 @@ impl Client {
 
 struct Worker {
     cursor: Cursor,
-    routes: RoutingTable<u64>,
+    /// The connections at each address.
+    routes: BTreeMap<Address, BTreeSet<u64>>,
     clients: BTreeMap<u64, Client>,
     vacated: Vec<Address>,
     /// `None` is a notice.
@@ -95,7 +94,7 @@ impl Gateway {
         let interest = Arc::new(Interest::new(WORKERS, 0));
         let worker = |index| Worker {
             cursor: Cursor::new(Arc::clone(&interest), index, 0),
-            routes: RoutingTable::default(),
+            routes: BTreeMap::new(),
             clients: BTreeMap::new(),
             vacated: Vec::new(),
             queue: VecDeque::new(),
@@ -110,7 +109,7 @@ impl Gateway {
                 self.log.push(usize::MAX);
                 let last = self.log.len() as u64;
                 for owed in self.interest.announce(|routed| routed.max(last)) {
-                    self.workers[owed.worker()].queue.push_back(None);
+                    self.workers[owed.worker].queue.push_back(None);
                     owed.sent();
                 }
             }
@@ -135,10 +134,10 @@ impl Gateway {
             .map(|(sequence, at)| example::envelope((sequence, 0), &address(*at), "{}"));
         let envelopes: Envelopes = framed.collect();
         for (owed, envelopes) in self.interest.route(&envelopes) {
-            let worker = &mut self.workers[owed.worker()];
+            let worker = &mut self.workers[owed.worker];
             let is_held = |framed: &Arc<FramedEnvelope>| {
                 let at = &framed.envelope().subject.address;
-                worker.routes.is_open(&tenant(), at) || worker.vacated.contains(at)
+                worker.routes.contains_key(at) || worker.vacated.contains(at)
             };
             assert!(envelopes.iter().all(is_held), "a worker is woken for an address that it does not have");
             worker.queue.push_back(Some(envelopes));
@@ -151,7 +150,7 @@ impl Worker {
     fn receive(&mut self) {
         let Some(update) = self.queue.pop_front() else { return };
         for framed in update.iter().flat_map(|envelopes| envelopes.iter()) {
-            for id in self.routes.recipients(framed.envelope()) {
+            for id in self.routes.get(&framed.envelope().subject.address).into_iter().flatten() {
                 let Some(client) = self.clients.get_mut(id) else { continue };
                 if client.behind.is_none() {
                     client.give(framed.sequence());
@@ -163,9 +162,11 @@ impl Worker {
     }
 
     fn connect(&mut self, id: u64, at: usize, began_after: u64) {
-        if self.routes.open(&tenant(), &address(at), &tidings_protocol::Filter::default(), id, id) {
+        let members = self.routes.entry(address(at)).or_default();
+        if members.is_empty() {
             self.cursor.add(&tenant(), &address(at));
         }
+        members.insert(id);
         let (behind, live_from) = (Some(began_after), self.cursor.live_from());
         let client = Client { address: at, began_after, behind, live_from, received: Vec::new() };
         self.clients.insert(id, client);
@@ -174,14 +175,17 @@ impl Worker {
     fn end_first(&mut self) {
         let Some((id, client)) = self.clients.pop_first() else { return };
         let at = address(client.address);
-        if self.routes.close(&tenant(), &at, &tidings_protocol::Filter::default(), id) {
+        let Some(members) = self.routes.get_mut(&at) else { return };
+        members.remove(&id);
+        if members.is_empty() {
+            self.routes.remove(&at);
             self.vacated.push(at);
         }
     }
 
     fn release_addresses(&mut self) {
         for at in std::mem::take(&mut self.vacated) {
-            if !self.routes.is_open(&tenant(), &at) {
+            if !self.routes.contains_key(&at) {
                 self.cursor.remove(&tenant(), &at);
             }
         }
@@ -230,6 +234,24 @@ proptest! {
                 let expected: Vec<_> = expected.into_iter().filter(|it| *it > client.began_after).collect();
                 prop_assert_eq!(&client.received, &expected);
             }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_set_of_workers_is_like_any_set(first in 0..200usize, changes in prop::collection::vec((any::<bool>(), 0..200usize), 0..40)) {
+        let (mut workers, mut expected) = (WorkerSet::of(first), BTreeSet::from([first]));
+        for (is_new, worker) in changes {
+            if is_new {
+                workers.insert(worker);
+                expected.insert(worker);
+            } else {
+                workers.remove(worker);
+                expected.remove(&worker);
+            }
+            prop_assert_eq!(workers.iter().collect::<Vec<_>>(), expected.iter().copied().collect::<Vec<_>>());
+            prop_assert_eq!(workers.is_empty(), expected.is_empty());
         }
     }
 }

@@ -129,6 +129,23 @@ pub struct GatewayConfig {
     /// Events that all clients of a tenant publish at once after a pause.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub publish_burst: NonZeroU32,
+    /// Bytes that one request to publish events may have.
+    #[serde(deserialize_with = "byte_size")]
+    #[schemars(with = "ByteSizeSchema")]
+    pub max_producer_request_bytes: usize,
+    /// Requests to publish events per minute from one address in the long run. The first 64 bits of an IPv6 address count as
+    /// one address.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub producer_requests_per_minute_per_address: NonZeroU32,
+    /// Requests to publish events from one address at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub producer_request_burst_per_address: NonZeroU32,
+    /// Events per minute that one producer publishes over HTTP in the long run.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub producer_events_per_minute: NonZeroU32,
+    /// Events that one producer publishes over HTTP at once after a pause; at least as many as a batch may have.
+    #[schemars(range(min = 1_000, max = 1_000_000))]
+    pub producer_event_burst: NonZeroU32,
     /// Bytes that one message to a client may have, as it is sent and before it is compressed; a longer one is
     /// replaced by the error `MESSAGE_TOO_LARGE`.
     #[serde(deserialize_with = "byte_size")]
@@ -232,6 +249,11 @@ impl Default for GatewayConfig {
             byte_burst: 2 * 1024 * 1024,
             publish_per_minute: const { NonZeroU32::new(6_000).unwrap() },
             publish_burst: const { NonZeroU32::new(600).unwrap() },
+            max_producer_request_bytes: 4 * 1024 * 1024,
+            producer_requests_per_minute_per_address: const { NonZeroU32::new(600_000).unwrap() },
+            producer_request_burst_per_address: const { NonZeroU32::new(20_000).unwrap() },
+            producer_events_per_minute: const { NonZeroU32::new(600_000).unwrap() },
+            producer_event_burst: const { NonZeroU32::new(20_000).unwrap() },
             max_message_bytes: 128 * 1024,
             attempts_per_minute_per_address: const { NonZeroU32::new(1_200).unwrap() },
             attempt_burst_per_address: const { NonZeroU32::new(1_000).unwrap() },

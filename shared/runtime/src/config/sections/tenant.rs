@@ -56,6 +56,12 @@ pub struct TenantConfig {
     /// Events that all clients of the tenant publish at once after a pause.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub publish_burst: Option<NonZeroU32>,
+    /// Events per minute that one producer publishes over HTTP in the long run.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub producer_events_per_minute: Option<NonZeroU32>,
+    /// Events that one producer publishes over HTTP at once after a pause.
+    #[schemars(range(min = 1_000, max = 1_000_000))]
+    pub producer_event_burst: Option<NonZeroU32>,
     /// Bytes that one message from a client may have.
     #[serde(deserialize_with = "optional_byte_size")]
     #[schemars(with = "ByteSizeSchema")]

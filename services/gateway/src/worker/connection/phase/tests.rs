@@ -1,3 +1,6 @@
+use tidings_protocol::client;
+use tidings_protocol::framing::Inbound;
+
 use super::*;
 
 /// A time after another.
@@ -13,7 +16,7 @@ fn after(mut phase: Phase, events: &[PhaseEvent]) -> Phase {
 }
 
 /// Every phase, by its name; a new one must find its place here for this to be compiled.
-pub(in crate::worker::connection) fn every_phase(now: Instant) -> Vec<(&'static str, Phase)> {
+fn every_phase(now: Instant) -> Vec<(&'static str, Phase)> {
     let begun = Phase::CatchingUp { after: 3 };
     let live = after(begun, &[PhaseEvent::CaughtUp]);
     let all = [
@@ -124,5 +127,111 @@ fn a_close_is_sent_once_and_answered_once() {
         for mut phase in [closed, answered] {
             assert!(!phase.advance(PhaseEvent::CloseSent { now }), "{name}");
         }
+    }
+}
+
+const LIMIT: usize = 100;
+const FINAL: u8 = 0x80;
+const TEXT: u8 = FINAL | 1;
+
+/// A masked frame, with a mask that changes nothing.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    if let Ok(length @ ..=125) = u8::try_from(payload.len()) {
+        bytes.push(0x80 | length);
+    } else {
+        bytes.push(0xFE);
+        bytes.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
+    }
+    bytes.extend([0; 4]);
+    bytes.extend(payload);
+    bytes
+}
+
+/// What counts of these bytes in a phase.
+fn heard(phase: Phase, bytes: &[u8]) -> Vec<String> {
+    let mut bytes = bytes.to_vec();
+    let mut inbound = Inbound::default();
+    let received = inbound.feed(&mut bytes, LIMIT);
+    let heard = received.filter_map(|received| {
+        ReceivedFrame::of(|kind| phase.obeys(kind), received, |text| client::parse(text, &Limits::default()))
+    });
+    heard.map(|heard| format!("{heard:?}")).collect()
+}
+
+/// From which phases on a frame is passed over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    /// While the connection is served.
+    Served,
+    /// And while it may acknowledge what it was given.
+    Acknowledging,
+    /// And until a Close was received.
+    UntilClosed,
+}
+
+fn every_frame() -> Vec<(&'static str, Vec<u8>, Counts)> {
+    use Counts::{Acknowledging, Served, UntilClosed};
+    let text = |text: &str| frame(TEXT, text.as_bytes());
+    vec![
+        ("subscribe", text(r#"{"action":"subscribe","topics":["a"]}"#), Served),
+        ("unsubscribe", text(r#"{"action":"unsubscribe","topics":["a"]}"#), Served),
+        ("ping", text(r#"{"action":"ping","id":1}"#), Served),
+        ("authenticate", text(r#"{"action":"authenticate","token":"a.b.c"}"#), Served),
+        ("route", text(r#"{"action":"progress","docId":"d"}"#), Served),
+        ("publish", text(r#"{"action":"report","data":{}}"#), Served),
+        ("ack", text(r#"{"action":"ack","seq":1}"#), Acknowledging),
+        ("a broken ack", text(r#"{"action":"ack"}"#), Served),
+        ("rubbish", text("}{"), Served),
+        ("empty text", text(""), Served),
+        ("in fragments", [frame(1, b"{\"action\":"), frame(FINAL, b"\"ping\"}")].concat(), Served),
+        ("binary", frame(FINAL | 2, b"1"), Served),
+        ("too long", frame(TEXT, &[b' '; LIMIT + 1]), Served),
+        ("absurdly long", [vec![TEXT, 0xFE], vec![0xFF, 0xFF], vec![0; 4]].concat(), Served),
+        ("Ping", frame(FINAL | 9, b"1"), Served),
+        ("Pong", frame(FINAL | 0xA, b"1"), Acknowledging),
+        ("Close", frame(FINAL | 8, b"\x03\xE8"), UntilClosed),
+        ("an empty Close", frame(FINAL | 8, b""), UntilClosed),
+        ("a broken Close", frame(FINAL | 8, b"1"), Served),
+        ("no UTF-8", frame(TEXT, b"\xFF"), Served),
+        ("unmasked", vec![TEXT, 0], Served),
+        ("a reserved opcode", frame(FINAL | 3, b""), Served),
+    ]
+}
+
+#[test]
+fn of_a_connection_that_is_being_closed_nothing_counts_but_its_close() {
+    for (name, phase) in every_phase(Instant::now()) {
+        for (what, bytes, counts) in every_frame() {
+            let expected = match name {
+                "live" | "catching up" | "moving" => true,
+                "awaiting acks" => counts != Counts::Served,
+                "saving position" | "closing" => counts == Counts::UntilClosed,
+                _ => false,
+            };
+            let heard = heard(phase, &bytes);
+            assert_eq!(heard.len(), usize::from(expected), "{what} while {name}: {heard:?}");
+            // Behind a flood of everything else, too.
+            let flood: Vec<u8> = every_frame()
+                .into_iter()
+                .filter(|(_, _, of)| *of == Counts::Served)
+                .take(12)
+                .flat_map(|(_, bytes, _)| bytes)
+                .collect();
+            let behind = self::heard(phase, &[flood, bytes].concat());
+            assert!(!expected || behind.last() == heard.last(), "{what} while {name}: {behind:?}");
+            assert!(
+                expected || behind.len() == 12 * usize::from(phase.is_served()),
+                "{what} while {name}: {behind:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn fragments_that_complete_nothing_are_nothing() {
+    for (name, phase) in every_phase(Instant::now()) {
+        let fragments = [frame(1, b""), frame(0, b""), frame(0, b"")].concat();
+        assert_eq!(heard(phase, &fragments), Vec::<String>::new(), "{name}");
     }
 }
