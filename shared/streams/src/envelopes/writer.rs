@@ -37,11 +37,11 @@
 //! the batch end. It also needs nothing that a replica decides when it applies a message, since a number is noted but
 //! not compared there.
 //!
-//! A message may pass all checks and not be proposed although it is counted, if the leader's term ends in that moment.
-//! All that follows it in this term fails alike, and the next term sets the count back. nats-server reads its term
-//! before it counts: only if the same server lost and won leadership between these two steps would the count be wrong,
-//! until the message after it is refused for its expected sequence. One fault is not covered here: a store that comes
-//! back with less than it had. Readers compare what they remember with the stream.
+//! A message may be counted and then not proposed, if the leader's term ends in that moment. All that follows it in this
+//! term fails alike, and the next term sets the count back. nats-server reads its term shortly before it counts: the
+//! count would be wrong if the same server lost and won leadership in between. Even then, the next message would be
+//! refused for its expected sequence, unless one of another publisher had just taken the place. Another fault is not
+//! covered: a store that comes back with less than it had. Readers compare what they remember with the stream.
 //!
 //! # What replicas check, and when
 //!
