@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::source::{Crate, Use, files, top};
 
 /// The rooms of the gateway, from the top down: each uses only those below it.
-const GATEWAY: [&str; 14] = [
+const GATEWAY: [&str; 15] = [
     "parsers",
     "gateway",
     "listening",
@@ -28,6 +28,7 @@ const GATEWAY: [&str; 14] = [
     "limits",
     "readiness",
     "clock",
+    "figures",
     "error",
 ];
 
@@ -53,7 +54,14 @@ const STREAMS: [&str; 15] = [
 /// Crates, from the bottom up. A crate depends only on those before it, for its tests, too; those of one line do not
 /// depend on each other.
 const CRATES: [&[&str]; 11] = [
-    &["tidings-model", "tidings-mailbox", "tidings-embedded", "tidings-propagation", "tidings-rate"],
+    &[
+        "tidings-model",
+        "tidings-mailbox",
+        "tidings-embedded",
+        "tidings-metrics",
+        "tidings-propagation",
+        "tidings-rate",
+    ],
     &["tidings-catalog", "tidings-protocol", "tidings-runtime"],
     &["tidings-tests"],
     &["tidings-access", "tidings-client-types", "tidings-producer-build", "tidings-streams"],

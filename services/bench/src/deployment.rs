@@ -1,6 +1,7 @@
 //! A deployment of its own: a nats-server in a temporary folder, and processes beside it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
@@ -116,6 +117,7 @@ impl Deployment {
             tls: TlsFiles::default(),
             timeout: Duration::from_secs(5),
             name: "tidings-bench".to_owned(),
+            figures: Arc::default(),
         })
         .await?;
         let topology = Topology::ensure(&client, &Settings { replicas, ..settings() }).await?;

@@ -5,6 +5,7 @@
 
 mod cost;
 mod memory;
+mod metrics;
 mod scale;
 mod scene;
 mod stalled;
@@ -26,6 +27,8 @@ pub(crate) enum Part {
     Scale,
     /// Latency of the others when some never read
     Stalled,
+    /// Processor time while figures are read, beside that while they are not
+    Metrics,
 }
 
 #[derive(Debug, Args)]
@@ -84,6 +87,9 @@ pub(crate) async fn run(options: &Options, report: &mut Report) -> Result<(), Fa
     }
     if wanted(Part::Stalled) {
         report.add(Box::pin(stalled::measure(options, &cores)).await?);
+    }
+    if wanted(Part::Metrics) {
+        report.add(Box::pin(metrics::measure(options, &cores)).await?);
     }
     Ok(())
 }

@@ -5,12 +5,14 @@ mod child;
 mod cluster;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tidings_embedded::{NatsServer, Options};
 use tidings_gateway::Listening;
+use tidings_metrics::Registry;
 use tidings_model::{Placement, ShardNumber};
 use tidings_runtime::config::{Config, Secret, SecretRule};
 use tidings_runtime::shutdown::Shutdown;
@@ -20,10 +22,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{DevOptions, Nodes};
 use crate::failure::Failure;
+use crate::metrics::Serving;
 use crate::output::print_text;
 use crate::reload::{self, Reason};
 use crate::report::report;
 use crate::{catalogs, serve, stores, token};
+
+/// Where OpenTelemetry's exporters for Prometheus listen by default.
+const METRICS_PORT: u16 = 9464;
 
 /// Starts a nats-server, projector and gateway, and ends all of them together.
 pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<ExitCode, Failure> {
@@ -43,15 +49,18 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     let identity = tidings_gateway::identity(&config.gateway).await?;
     // Before NATS starts: if the address is in use, nothing needs to be cleaned up.
     check_free(&config)?;
-    let telemetry = telemetry::start(&config.telemetry, "tidings-dev")?;
+    let (shutdown, registry) = (Shutdown::new(), Registry::default());
+    let telemetry = telemetry::start(&config.telemetry, "tidings-dev", &registry)?;
+    let metrics = serve_metrics(&mut config, &registry)?;
     let port = port_of(&config.nats.url)?;
     let mut server = NatsServer::start(Options::new(&options.data).port(port)).await.map_err(explain_busy)?;
     server.url().clone_into(&mut config.nats.url);
 
-    let shutdown = Shutdown::new();
-    let topology = serve::topology(&config, "tidings-dev").await?;
+    let client = serve::connect_counted(&config, "tidings-dev", &registry).await?;
+    let topology = serve::ensure(&config, &client).await?;
     let tenants = catalogs.tenants();
-    let current = reload::keep_current(&config, catalogs, Some(&topology), &shutdown, Reason::Change).await?;
+    let parts = (&shutdown, &registry);
+    let current = reload::keep_current(&config, catalogs, Some(&topology), parts, Reason::Change).await?;
     // Before the gateway accepts clients, as they would be moved to another shard a moment later.
     tidings_projector::place_initially(&topology, &serve::shards(&config)?).await?;
     let scheme = if identity.is_some() { "wss" } else { "ws" };
@@ -60,18 +69,20 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     let stores = std::future::ready(Ok(stores));
     let opened = CancellationToken::new();
     let address =
-        serve::start_gateway(&config, identity, current.clone(), stores, reason, opened.clone(), &shutdown)?;
+        serve::start_gateway(&config, identity, current.clone(), stores, reason, opened.clone(), parts)?;
     for shard in shards_in_use(&config, &topology).await? {
-        serve::start_projector(&config, shard, current.clone(), topology.clone(), &shutdown)?;
+        serve::start_projector(&config, shard, current.clone(), topology.clone(), parts)?;
     }
     // The rest of the connection would report errors when the nats-server ends.
-    drop(topology);
+    drop((topology, client));
     let (gateway, nats) = (format!("{scheme}://{address}"), server.url().to_owned());
+    let more = metrics.address().map(|address| format!("  metrics    http://{address}/metrics\n"));
+    let more = more.unwrap_or_default();
     let whole = shutdown.clone();
     // Printed only once it is true.
     let announced = async {
         tokio::select! {
-            () = opened.cancelled() => explain(&gateway, &nats, &options.data, &tenants, ""),
+            () = opened.cancelled() => explain(&gateway, &nats, &options.data, &tenants, &more),
             () = whole.triggered() => {}
         }
     };
@@ -100,6 +111,20 @@ async fn shards_in_use(config: &Config, topology: &Topology) -> Result<BTreeSet<
     let placements = topology.placements().all().await?.placements;
     let placed = placements.values().flat_map(Placement::places).map(|place| place.shard);
     Ok(configured.into_iter().chain(serve::shards(config)?.into_values()).chain(placed).collect())
+}
+
+/// Serves figures beside the gateway: where they are configured, else at the usual port, or at any if that is taken.
+fn serve_metrics(config: &mut Config, registry: &Registry) -> Result<Serving, Failure> {
+    if config.telemetry.metrics_listen.is_some() {
+        return Ok(Serving::start(&config.telemetry, registry)?);
+    }
+    let gateway = config.gateway.listen;
+    let port = if gateway.port() == 0 { 0 } else { METRICS_PORT };
+    config.telemetry.metrics_listen = Some(SocketAddr::new(gateway.ip(), port));
+    Serving::start(&config.telemetry, registry).or_else(|_taken| {
+        config.telemetry.metrics_listen = Some(SocketAddr::new(gateway.ip(), 0));
+        Ok(Serving::start(&config.telemetry, registry)?)
+    })
 }
 
 /// Fails if another program has the gateway's addresses.

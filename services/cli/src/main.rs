@@ -11,6 +11,7 @@ mod issuers;
 mod keys;
 mod known;
 mod listen;
+mod metrics;
 mod open_files;
 mod output;
 mod projector;

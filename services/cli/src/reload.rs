@@ -1,10 +1,13 @@
 //! Reloads catalogs in a running process, without a restart: all of them, or none if one has an error.
 
+mod figures;
+
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_catalog::{Catalogs, breaks};
+use tidings_metrics::Registry;
 use tidings_runtime::config::Config;
 use tidings_runtime::shutdown::Shutdown;
 use tidings_streams::{Topology, accept_catalogs, are_catalogs_recorded, record_catalogs};
@@ -12,6 +15,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use self::figures::CatalogFigures;
+#[cfg(test)]
+pub(crate) use self::figures::METRICS;
 use crate::catalogs::{self, CatalogsError, Read, Texts};
 use crate::failure::Failure;
 
@@ -36,10 +42,12 @@ pub(crate) async fn keep_current(
     config: &Config,
     first: Read,
     topology: Option<&Topology>,
-    shutdown: &Shutdown,
+    (shutdown, registry): (&Shutdown, &Registry),
     reason: Reason,
 ) -> Result<watch::Receiver<Arc<Catalogs>>, Failure> {
     let (sender, current) = watch::channel(Arc::clone(&first.catalogs));
+    let figures = Arc::new(CatalogFigures::new(&first.texts));
+    registry.register(&figures);
     let reloading = Reloading {
         config: config.clone(),
         topology: topology.cloned(),
@@ -47,6 +55,7 @@ pub(crate) async fn keep_current(
         seen: first.texts.clone(),
         running: first,
         sender,
+        figures,
     };
     Box::pin(reloading.record(true)).await;
     let hangups = signal(SignalKind::hangup())?;
@@ -65,6 +74,7 @@ struct Reloading {
     /// The files last checked, with or without errors.
     seen: Texts,
     sender: watch::Sender<Arc<Catalogs>>,
+    figures: Arc<CatalogFigures>,
 }
 
 impl Reloading {
@@ -96,17 +106,23 @@ impl Reloading {
                 self.seen = texts;
                 match parsed {
                     Ok(read) if read.texts == self.running.texts => {
+                        self.figures.unchanged();
                         tracing::info!("the catalogs are the same as before");
                     }
                     Ok(read) => self.take_up(read).await,
-                    Err(error) => refuse(&error),
+                    Err(error) => self.refuse(&error),
                 }
             }
-            Ok(Err(error)) if was_asked => refuse(&error),
+            Ok(Err(error)) if was_asked => self.refuse(&error),
             // A folder that is being edited may be incomplete for a moment.
             Ok(Err(error)) => tracing::debug!(error = &error as &dyn Error, "cannot read catalogs yet"),
-            Err(error) => refuse(&error),
+            Err(error) => self.refuse(&error),
         }
+    }
+
+    fn refuse(&self, error: &(dyn Error + 'static)) {
+        self.figures.refused();
+        tracing::error!(error, "catalogs not reloaded; the previous ones stay in use");
     }
 
     async fn take_up(&mut self, read: Read) {
@@ -119,6 +135,7 @@ impl Reloading {
         }
         self.sender.send_replace(Arc::clone(&read.catalogs));
         tracing::info!(tenants = read.tenants(), "catalogs reloaded");
+        self.figures.reloaded(&read.texts);
         self.running = read;
         Box::pin(self.record(false)).await;
     }
@@ -151,8 +168,4 @@ impl Reloading {
             );
         }
     }
-}
-
-fn refuse(error: &(dyn Error + 'static)) {
-    tracing::error!(error, "catalogs not reloaded; the previous ones stay in use");
 }

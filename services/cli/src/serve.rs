@@ -1,5 +1,7 @@
 //! Starts the services: from the configuration to running tasks.
 
+mod login;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
@@ -10,22 +12,25 @@ use std::time::Duration;
 use tidings_access::{Rules, TokenPlace};
 use tidings_catalog::Catalogs;
 use tidings_gateway::{Gateway, Identity, Listening, Parts};
+use tidings_metrics::Registry;
 use tidings_model::{ShardNumber, Tenant};
 use tidings_projector as projector;
-use tidings_runtime::config::{Config, NatsConfig, Secret, SecretRule, TokenSource, effective, load};
+use tidings_runtime::config::{Config, SecretRule, TokenSource, effective, load};
 use tidings_runtime::shutdown::Shutdown;
 use tidings_runtime::telemetry;
-use tidings_streams::{Backoff, ConnectSettings, Login, TlsFiles, Topology, connect, leave_cut_off_servers};
+use tidings_streams::{Backoff, Client, ConnectSettings, TlsFiles, Topology, connect, leave_cut_off_servers};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::login::login;
 use crate::arguments::OWN_VARIABLES;
 use crate::catalogs;
 use crate::failure::Failure;
 use crate::issuers;
+use crate::metrics::Serving;
 use crate::open_files;
 use crate::reload::{self, Reason};
 use crate::report::report;
@@ -43,10 +48,12 @@ pub(crate) async fn gateway(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let config = configuration(file, SecretRule::Required)?;
     let catalogs = catalogs::read(&config.schemas)?;
     let identity = tidings_gateway::identity(&config.gateway).await?;
-    let telemetry = telemetry::start(&config.telemetry, "tidings-gateway")?;
-    let shutdown = Shutdown::new();
-    let client = connect(&connection(&config, "tidings-gateway")).await?;
-    let current = reload::keep_current(&config, catalogs, None, &shutdown, Reason::Hangup).await?;
+    let (shutdown, registry) = (Shutdown::new(), Registry::default());
+    let telemetry = telemetry::start(&config.telemetry, "tidings-gateway", &registry)?;
+    let _metrics = Serving::start(&config.telemetry, &registry)?;
+    let client = connect_counted(&config, "tidings-gateway", &registry).await?;
+    let whole = (&shutdown, &registry);
+    let current = reload::keep_current(&config, catalogs, None, whole, Reason::Hangup).await?;
     let (said, reason) = watch::channel("the gateway looks for its streams".to_owned());
     let (settings, stores) = (config.clone(), config.clone());
     let watched = shutdown.clone();
@@ -56,7 +63,7 @@ pub(crate) async fn gateway(file: Option<&Path>) -> Result<ExitCode, Failure> {
         Ok(stores)
     };
     let address =
-        start_gateway(&stores, identity, current, streams, reason, CancellationToken::new(), &shutdown)?;
+        start_gateway(&stores, identity, current, streams, reason, CancellationToken::new(), whole)?;
     tracing::info!(%address, "gateway listens");
     until_ended(shutdown, config.gateway.drain_time(), telemetry).await
 }
@@ -65,14 +72,17 @@ pub(crate) async fn gateway(file: Option<&Path>) -> Result<ExitCode, Failure> {
 pub(crate) async fn projector(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let config = configuration(file, SecretRule::Optional)?;
     let catalogs = catalogs::read(&config.schemas)?;
-    let telemetry = telemetry::start(&config.telemetry, "tidings-projector")?;
-    let shutdown = Shutdown::new();
-    let topology = topology(&config, "tidings-projector").await?;
+    let (shutdown, registry) = (Shutdown::new(), Registry::default());
+    let telemetry = telemetry::start(&config.telemetry, "tidings-projector", &registry)?;
+    let _metrics = Serving::start(&config.telemetry, &registry)?;
+    let client = connect_counted(&config, "tidings-projector", &registry).await?;
+    let topology = ensure(&config, &client).await?;
     stay_served(&topology, &shutdown);
     let tenants = catalogs.tenants();
-    let current = reload::keep_current(&config, catalogs, Some(&topology), &shutdown, Reason::Hangup).await?;
+    let whole = (&shutdown, &registry);
+    let current = reload::keep_current(&config, catalogs, Some(&topology), whole, Reason::Hangup).await?;
     let shard = ShardNumber(config.projector.shard);
-    start_projector(&config, shard, current, topology, &shutdown)?;
+    start_projector(&config, shard, current, topology, whole)?;
     tracing::info!(tenants, %shard, "projector runs");
     until_ended(shutdown, Duration::ZERO, telemetry).await
 }
@@ -95,11 +105,26 @@ fn environment() -> Vec<(OsString, OsString)> {
 
 /// Connects and creates or checks the streams.
 pub(crate) async fn topology(config: &Config, name: &str) -> Result<Topology, Failure> {
-    let client = connect(&connection(config, name)).await?;
+    ensure(config, &connect(&connection(config, name)).await?).await
+}
+
+/// Connects, with the figures of the connection in the registry.
+pub(crate) async fn connect_counted(
+    config: &Config,
+    name: &str,
+    registry: &Registry,
+) -> Result<Client, Failure> {
+    let settings = connection(config, name);
+    registry.register(&settings.figures);
+    Ok(connect(&settings).await?)
+}
+
+/// Creates or checks the streams.
+pub(crate) async fn ensure(config: &Config, client: &Client) -> Result<Topology, Failure> {
     let (settings, deadline) = (stores::stream_settings(config), Instant::now() + ELECTION);
     let mut backoff = Backoff::new();
     loop {
-        match Topology::ensure(&client, &settings).await {
+        match Topology::ensure(client, &settings).await {
             Err(error) if error.may_pass() && Instant::now() < deadline => {
                 tracing::info!(%error, "NATS does not answer yet; trying again");
                 backoff.failed();
@@ -128,22 +153,8 @@ pub(crate) fn connection(config: &Config, name: &str) -> ConnectSettings {
         },
         timeout: config.nats.connect_timeout,
         name: name.to_owned(),
+        figures: Arc::default(),
     }
-}
-
-/// The login of a checked configuration, which has exactly one.
-fn login(nats: &NatsConfig) -> Login {
-    let text = |secret: &Secret| String::from_utf8_lossy(secret.expose()).into_owned();
-    if let Some(path) = &nats.credentials {
-        return Login::Credentials(path.clone());
-    }
-    if let (Some(user), Some(password)) = (&nats.user, &nats.password) {
-        return Login::Password { user: user.clone(), password: text(password) };
-    }
-    if let Some(token) = &nats.token {
-        return Login::Token(text(token));
-    }
-    nats.nkey_seed.as_ref().map_or(Login::Anonymous, |seed| Login::NkeySeed(text(seed)))
 }
 
 /// Starts a gateway as a task and returns its address. It answers requests at once, and accepts clients when the
@@ -155,7 +166,7 @@ pub(crate) fn start_gateway(
     stores: impl Future<Output = Result<Stores, Failure>> + Send + 'static,
     reason: watch::Receiver<String>,
     opened: CancellationToken,
-    shutdown: &Shutdown,
+    (shutdown, registry): (&Shutdown, &Registry),
 ) -> Result<std::net::SocketAddr, Failure> {
     open_files::allow_all();
     let verifier = issuers::verifier(&config.access)?;
@@ -170,7 +181,7 @@ pub(crate) fn start_gateway(
         tracing::info!(%address, "the admin interface listens");
     }
     shutdown.spawn("keys", keys);
-    let whole = shutdown.clone();
+    let (whole, registry) = (shutdown.clone(), registry.clone());
     let running = async move {
         let _served = served.drop_guard();
         let waiting = listening.answer_until(&settings, identity.as_ref(), reason, stores);
@@ -190,6 +201,7 @@ pub(crate) fn start_gateway(
             receipts,
             topology,
             max_event_bytes,
+            registry,
             clock: OffsetDateTime::now_utc,
             random: fastrand::f64,
         };
@@ -249,7 +261,7 @@ pub(crate) fn start_projector(
     shard: ShardNumber,
     catalogs: watch::Receiver<Arc<Catalogs>>,
     topology: Topology,
-    shutdown: &Shutdown,
+    (shutdown, registry): (&Shutdown, &Registry),
 ) -> Result<(), Failure> {
     let settings = projector::Settings {
         consumer: config.projector.consumer.clone(),
@@ -258,9 +270,9 @@ pub(crate) fn start_projector(
         shard,
         shards: shards(config)?,
     };
-    let (token, whole) = (shutdown.token(), shutdown.clone());
+    let (token, whole, registry) = (shutdown.token(), shutdown.clone(), registry.clone());
     shutdown.spawn("projector", async move {
-        let running = projector::run(topology, catalogs, settings, OffsetDateTime::now_utc, token);
+        let running = projector::run(topology, catalogs, settings, OffsetDateTime::now_utc, registry, token);
         if let Err(error) = Box::pin(running).await {
             report(&error);
             whole.fail();

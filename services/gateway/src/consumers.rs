@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use tidings_metrics::{Registry, Tally, Timing};
 use tidings_model::{Position, Tenant};
 use tidings_session::Principal;
 use tidings_streams::connections::ask_to_save;
@@ -24,8 +25,9 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use self::stripes::Stripes;
+use self::stripes::{PendingChange, Stripes};
 use crate::clock::Clock;
+use crate::figures::{AGE, SAVED};
 
 /// How often what has changed is saved.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -54,13 +56,15 @@ pub(crate) struct ConsumerCache {
     /// Bounds how many leaving consumers are saved at the same time.
     turns: Semaphore,
     failed_saves: RepeatedFault,
+    results: Arc<Tally>,
+    save_age: Arc<Timing>,
 }
 
 /// A change that is put back to be saved later, unless it was saved.
 struct Unsaved<'p> {
     consumers: &'p ConsumerCache,
     name: &'p ConsumerName,
-    change: Box<Change>,
+    change: Box<PendingChange>,
     is_saved: bool,
 }
 
@@ -77,6 +81,7 @@ impl ConsumerCache {
         store: Arc<dyn ConsumerStore>,
         (gateway, topology): (String, Topology),
         clock: Clock,
+        registry: &Registry,
     ) -> Self {
         Self {
             store,
@@ -88,6 +93,8 @@ impl ConsumerCache {
             left: Notify::new(),
             turns: Semaphore::new(CONCURRENT),
             failed_saves: RepeatedFault::default(),
+            results: Tally::register(registry, &SAVED, ["saved", "failed", "refused"]),
+            save_age: Timing::register(registry, &AGE),
         }
     }
 
@@ -292,6 +299,7 @@ impl ConsumerCache {
         let stored = match self.store.save(name, Some(&known), &unsaved.change).await {
             Ok(stored) => stored,
             Err(error) => {
+                self.results.increment(if error.is_permanent() { 2 } else { 1 });
                 if error.is_permanent() {
                     unsaved.is_saved = true;
                     self.active.leave_out(name, &unsaved.change);
@@ -300,6 +308,8 @@ impl ConsumerCache {
             }
         };
         unsaved.is_saved = true;
+        self.results.increment(0);
+        self.save_age.observe(unsaved.change.age());
         let is_kept = self.active.saved(name, stored);
         if !is_kept {
             // It was, or is about to be, removed; this save came behind.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidings_catalog::Catalogs;
+use tidings_metrics::{Registry, Tally};
 use tidings_runtime::config::GatewayConfig;
 use tidings_streams::{Receipts, RepeatedFault, Topology};
 use tokio::sync::watch;
@@ -32,6 +33,9 @@ pub(crate) struct Context {
     pub(crate) audit: Audit,
     pub(crate) readiness: Readiness,
     pub(crate) faults: Faults,
+    pub(crate) registry: Registry,
+    /// How handshakes end: accepted, or with a code, in the order of their numbers.
+    pub(crate) handshakes: Arc<Tally>,
 }
 
 /// Faults of NATS that meet many producers at once; each is logged with how often it occurred.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tidings_access::{Rules, Verifier};
 use tidings_catalog::Catalogs;
+use tidings_metrics::{Registry, Tally};
 use tidings_net::Identity;
 use tidings_runtime::config::GatewayConfig;
 use tidings_runtime::shutdown::Shutdown;
@@ -25,7 +26,8 @@ use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::consumers::ConsumerCache;
 use crate::context::{Context, Faults};
-use crate::error::StartError;
+use crate::error::{StartError, error_codes};
+use crate::figures::HANDSHAKES;
 use crate::limits::Limits;
 use crate::listening::Listening;
 use crate::readiness::Readiness;
@@ -60,6 +62,8 @@ pub struct Parts {
     pub keys: ApiKeys,
     /// Which events were stored for producers.
     pub receipts: Receipts,
+    /// Where its figures are collected.
+    pub registry: Registry,
     /// The wall clock.
     pub clock: fn() -> OffsetDateTime,
     /// A random number from 0 to below 1.
@@ -80,6 +84,9 @@ impl Gateway {
     pub fn new(parts: Parts, listening: Listening) -> Self {
         let clock = Clock::from(parts.clock);
         let limits = Arc::new(Limits::new(&parts.settings, &parts.catalogs.borrow()));
+        parts.registry.register(&limits);
+        let ends = ["accepted"].into_iter().chain(error_codes().map(|(_, code, _)| code));
+        let handshakes = Tally::register(&parts.registry, &HANDSHAKES, ends);
         let authenticator = Authenticator::new(
             (parts.rules, parts.verifier),
             parts.leeway,
@@ -99,10 +106,12 @@ impl Gateway {
             max_event_bytes: parts.max_event_bytes,
             clock,
             random: parts.random,
-            consumers: ConsumerCache::new(parts.consumers, others, clock),
+            consumers: ConsumerCache::new(parts.consumers, others, clock, &parts.registry),
             audit: Audit::default(),
             readiness: Readiness::default(),
             faults: Faults::default(),
+            registry: parts.registry,
+            handshakes,
             name: parts.name,
         });
         let (identity, stage) = (parts.identity, watch::Sender::new(Stage::Starting));

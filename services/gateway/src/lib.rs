@@ -20,7 +20,7 @@
 //!   audit                        the log of refusals and administration
 //!   auth                         from a token to a user and its grants; disabled users
 //!   limits                       rates and numbers of addresses, users, tenants
-//!   readiness, clock, error
+//!   readiness, clock, figures, error
 //! ```
 //!
 //! Below them are crates, each a concept of its own that knows no gateway:
@@ -91,6 +91,7 @@ mod clock;
 mod consumers;
 mod context;
 mod error;
+mod figures;
 mod gateway;
 mod limits;
 mod listening;
@@ -103,3 +104,8 @@ pub use error::{StartError, WorkerError, error_codes};
 pub use gateway::{Gateway, Parts};
 pub use listening::{Listening, identity};
 pub use tidings_net::{CertificateError, Identity};
+
+/// Every metric of a gateway.
+pub fn metrics() -> impl Iterator<Item = &'static tidings_metrics::Metric> {
+    figures::METRICS.iter().copied()
+}

@@ -4,6 +4,7 @@
 //! is bounded however many addresses and users there are; a count is held by a guard, so it ends with the thing that it
 //! counts; one client never uses up the limit of another.
 
+mod figures;
 mod producers;
 
 use std::collections::HashMap;
@@ -14,12 +15,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tidings_catalog::Catalogs;
+use tidings_metrics::{Snapshot, Source};
 use tidings_model::Tenant;
 use tidings_net::AddressBlock;
 use tidings_protocol::error::ErrorMessage;
 use tidings_rate::{Budget, Rate, RateByKey, RateByOwner, Spent, Used};
 use tidings_runtime::config::{GatewayConfig, TenantConfig};
 
+use self::figures::{Counted, Limit, Usage};
 use self::producers::ProducerLimits;
 use crate::error::{ApiCode, ApiError};
 
@@ -30,6 +33,8 @@ const WHEN_FULL: Duration = Duration::from_secs(5);
 pub(crate) struct Limits {
     attempts: RateByKey<AddressBlock>,
     producer_requests: RateByKey<AddressBlock>,
+    connections: Option<usize>,
+    usage: Usage,
     /// Of the tenants that had a connection.
     tenants: Mutex<HashMap<Tenant, Arc<TenantLimits>>>,
 }
@@ -50,22 +55,39 @@ impl Limits {
         Self {
             attempts: RateByKey::new(rate),
             producer_requests: RateByKey::new(of_producers),
+            connections: settings.max_connections.map(Into::into),
+            usage: Usage::default(),
             tenants: Mutex::default(),
         }
     }
 
     /// Counts a request to publish events from this address; called before the request costs any work.
     pub(crate) fn producer_request(&self, address: IpAddr) -> Result<(), ApiError> {
-        let text = "too many requests to publish events from your address; try again after `Retry-After`";
-        let denied = |wait| ApiError::new(ApiCode::TooManyEvents, text).retry_after(wait);
-        self.producer_requests.check(&address.into()).map_err(denied)
+        self.producer_requests.check(&address.into()).map_err(|wait| {
+            self.usage.count(Counted::Refused(Limit::ProducerRequests));
+            let text = "too many requests to publish events from your address; try again after `Retry-After`";
+            ApiError::new(ApiCode::TooManyEvents, text).retry_after(wait)
+        })
     }
 
     /// Counts a request with a token from this address; called before the token costs any work.
     pub(crate) fn attempt(&self, address: IpAddr) -> Result<(), ApiError> {
         let text = "too many requests with a token from your address; try again after `Retry-After`";
-        let denied = |wait| ApiError::new(ApiCode::TooManyAttempts, text).retry_after(wait);
+        let denied = |wait| {
+            self.usage.count(Counted::Refused(Limit::AddressAttempts));
+            ApiError::new(ApiCode::TooManyAttempts, text).retry_after(wait)
+        };
         self.attempts.check(&address.into()).map_err(denied)
+    }
+
+    /// Whether the gateway, which has so many connections, takes another one.
+    pub(crate) fn check_room(&self, connections: usize) -> Result<(), ApiError> {
+        if self.connections.is_none_or(|most| connections < most) {
+            return Ok(());
+        }
+        self.usage.count(Counted::Refused(Limit::Connections));
+        let text = "the gateway has as many connections as it may; try another one, or later";
+        Err(ApiError::new(ApiCode::TooManyConnections, text))
     }
 
     /// Admits a connection of a user of a served tenant, whose token is verified; it counts as long as its budget is held.
@@ -96,6 +118,17 @@ impl Limits {
     }
 }
 
+impl Source for Limits {
+    fn collect(&self, snapshot: &mut Snapshot) {
+        self.usage.show(None, snapshot);
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (tenant, limits) in &tenants {
+            let connections = limits.permits().all;
+            limits.usage.show(Some((tenant.as_str(), connections)), snapshot);
+        }
+    }
+}
+
 /// A user of a tenant: a hash of the name, which can be long. Its secret is the process's own, so no client can choose
 /// a name that shares another's; by chance two of a million do with a probability of 1 in 30 million.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,6 +152,7 @@ struct TenantLimits {
     publications: RateByKey<()>,
     producers: Arc<ProducerLimits>,
     permits: Mutex<Permits>,
+    usage: Arc<Usage>,
     hasher: RandomState,
 }
 
@@ -156,6 +190,7 @@ impl TenantLimits {
             amount(own.bytes_per_minute.unwrap_or(all.bytes_per_minute)),
             amount(own.byte_burst.unwrap_or(all.byte_burst)),
         );
+        let usage = Arc::<Usage>::default();
         Arc::new(Self {
             max_frame_bytes: own.max_frame_bytes.unwrap_or(all.max_frame_bytes),
             max_message_bytes: own.max_message_bytes.unwrap_or(all.max_message_bytes),
@@ -171,8 +206,9 @@ impl TenantLimits {
             attempts: RateByKey::new(attempts),
             user_messages: RateByKey::new(user_message_rate),
             publications: RateByKey::new(publications),
-            producers: Arc::new(ProducerLimits::new(all, own)),
+            producers: Arc::new(ProducerLimits::new(all, own, Arc::clone(&usage))),
             permits: Mutex::default(),
+            usage,
             hasher: RandomState::new(),
         })
     }
@@ -181,11 +217,13 @@ impl TenantLimits {
     fn admit(self: &Arc<Self>, user: &str) -> Result<ConnectionPermit, ApiError> {
         let user = UserKey(self.hasher.hash_one(user));
         self.attempts.check(&user).map_err(|wait| {
+            self.usage.count(Counted::Refused(Limit::UserAttempts));
             let text = "too many attempts to connect of this user; try again after `Retry-After`";
             ApiError::new(ApiCode::TooManyAttempts, text).retry_after(wait)
         })?;
         let mut permits = self.permits();
         if let Some(most) = self.connections.filter(|most| permits.all >= *most) {
+            self.usage.count(Counted::Refused(Limit::TenantConnections));
             let text = format!(
                 "this tenant's users have {most} connections here, which is as many as may be; try again later"
             );
@@ -193,6 +231,7 @@ impl TenantLimits {
         }
         let taken = permits.by_user.entry(user).or_default();
         if *taken >= self.connections_of_user {
+            self.usage.count(Counted::Refused(Limit::UserConnections));
             let most = self.connections_of_user;
             let text =
                 format!("this user has {most} connections here, which is as many as may be; close one");
@@ -281,21 +320,36 @@ impl MessageBudget {
 
     /// The client publishes an event; else how long to wait, since all clients of its tenant publish too much.
     pub(crate) fn publish(&self) -> Result<(), Duration> {
-        self.permit.tenant.publications.check(&())
+        let tenant = &self.permit.tenant;
+        let published = tenant.publications.check(&());
+        tenant.usage.count(if published.is_ok() {
+            Counted::Published
+        } else {
+            Counted::Refused(Limit::Published)
+        });
+        published
+    }
+
+    /// So many messages were given to connections of the tenant.
+    pub(crate) fn count_delivered(&self, messages: u64) {
+        self.permit.tenant.usage.count(Counted::Delivered(messages));
     }
 
     /// Another message has come.
     pub(crate) fn message(&mut self) -> Verdict {
         let ConnectionPermit { tenant, user, .. } = &self.permit;
-        let of_connection = tenant.messages.check(&self.used).map_err(|wait| (wait, tenant.message_rate, ""));
+        let of_connection = tenant.messages.check(&self.used);
+        let of_connection = of_connection.map_err(|wait| (wait, tenant.message_rate, "", Limit::Messages));
         let of_user = || {
+            let whose = " on all connections of this user";
             let checked = tenant.user_messages.check(user);
-            checked.map_err(|wait| (wait, tenant.user_message_rate, " on all connections of this user"))
+            checked.map_err(|wait| (wait, tenant.user_message_rate, whose, Limit::UserMessages))
         };
-        let Err((wait, rate, whose)) = of_connection.and_then(|()| of_user()) else {
+        let Err((wait, rate, whose, limit)) = of_connection.and_then(|()| of_user()) else {
             self.refused = 0;
             return Verdict::Admitted;
         };
+        tenant.usage.count(Counted::Refused(limit));
         self.refused += 1;
         if self.refused > tenant.message_rate.burst().get() {
             return Verdict::Regardless;
@@ -309,16 +363,20 @@ impl MessageBudget {
     pub(crate) fn traffic(&mut self, frames: usize, bytes: usize) -> Verdict {
         let tenant = &self.permit.tenant;
         let spent = [
-            (tenant.frames.spend(&self.frames, frames), tenant.frame_rate, "frames"),
-            (tenant.bytes.spend(&self.bytes, bytes), tenant.byte_rate, "bytes"),
+            (tenant.frames.spend(&self.frames, frames), tenant.frame_rate, "frames", Limit::Frames),
+            (tenant.bytes.spend(&self.bytes, bytes), tenant.byte_rate, "bytes", Limit::Bytes),
         ];
         let mut warning = None;
-        for (spent, rate, what) in spent {
+        for (spent, rate, what, limit) in spent {
             match spent {
-                Spent::Within => {}
+                Spent::Within => continue,
                 Spent::Beyond(wait) => _ = warning.get_or_insert((wait, rate, what)),
-                Spent::Everything(_) => return Verdict::Regardless,
+                Spent::Everything(_) => {
+                    tenant.usage.count(Counted::Refused(limit));
+                    return Verdict::Regardless;
+                }
             }
+            tenant.usage.count(Counted::Refused(limit));
         }
         let was_warned = std::mem::replace(&mut self.is_warned, warning.is_some());
         match warning {

@@ -5,6 +5,7 @@
 //! its connections follow; who looks for it meanwhile waits.
 
 mod connection_service;
+mod figures;
 mod probe;
 mod shard;
 

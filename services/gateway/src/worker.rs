@@ -11,6 +11,7 @@ mod event_loop;
 mod example;
 #[cfg(debug_assertions)]
 mod fault;
+mod figures;
 mod follow_tenant;
 mod handle;
 mod inbound;
@@ -47,6 +48,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use self::connection::NewConnection;
 use self::connection::{Common, Connection, State};
+use self::figures::{Counted, WorkerFigures};
 pub(crate) use self::handle::{ShardFeed, Supervisor, Workers};
 use self::interest::Interest;
 pub(crate) use self::interest::ShardUpdate;
@@ -111,6 +113,7 @@ struct Worker {
     index: usize,
     context: Arc<Context>,
     shared: Arc<Shared>,
+    figures: Arc<WorkerFigures>,
     common: Rc<Common>,
     shards: RefCell<BTreeMap<ShardNumber, Rc<Shard>>>,
     /// The shards of the tenants that have moved.
@@ -165,9 +168,13 @@ impl Worker {
         let settings = &context.settings;
         let bounds = (settings.window_messages.get(), settings.window_bytes);
         let catalogs = Arc::clone(&context.catalogs.borrow());
+        let figures = Arc::new(WorkerFigures::default());
+        context.registry.register(&figures);
+        let deflate = Deflate::new(settings.compression_threshold);
         Self {
             index,
-            common: Common::new(bounds, Deflate::new(settings.compression_threshold)),
+            common: Common::new(bounds, deflate, Arc::clone(&figures)),
+            figures,
             context,
             shared,
             catalogs: RefCell::new(catalogs),
@@ -247,6 +254,7 @@ impl Worker {
     /// Stores how far the client has received, if that is new.
     fn acknowledge(&self, state: &mut State, sequence: u64) {
         if let Some(position) = state.acknowledge(sequence) {
+            self.figures.count(Counted::Acknowledged, 1);
             self.context.consumers.acknowledge(&state.principal().consumer, position);
         }
         state.save_if_acknowledged();
@@ -294,6 +302,7 @@ impl Worker {
         let tenant = state.principal().tenant();
         match effect {
             Effect::Reply(json) => state.send_text(&json),
+            Effect::Refuse(error) => self.refuse(state, &error),
             Effect::OpenAddress(address, filter) => {
                 if let Some(shard) = shard {
                     shard.open(tenant, (&address, &filter), (connection.id(), Rc::clone(connection)));

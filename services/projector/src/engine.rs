@@ -20,6 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::ProjectorError;
+use crate::metrics::ProjectorFigures;
 use crate::placements::{self, ShardPlacements};
 use crate::projection::Projection;
 use crate::rebuild::{self, RebuildContext, RunningRebuild};
@@ -77,6 +78,7 @@ pub(crate) struct Engine {
     stored_last: u64,
     /// Envelopes that the stream refuses, so that no rebuild tries them for ever.
     refused: BTreeSet<OriginOrder>,
+    figures: Arc<ProjectorFigures>,
 }
 
 impl Engine {
@@ -85,6 +87,7 @@ impl Engine {
         catalogs: watch::Receiver<Arc<Catalogs>>,
         settings: Settings,
         clock: fn() -> OffsetDateTime,
+        figures: Arc<ProjectorFigures>,
     ) -> Result<Self, ProjectorError> {
         let Settings { consumer, in_flight, max_event_bytes, shard, shards } = settings;
         let pace = Pace { max_ahead: in_flight };
@@ -99,7 +102,7 @@ impl Engine {
         holding.reload(reader.still(resume), reader.position(), &HashMap::new(), &residents, clock()).await?;
         let (placements, watching) = placements::watch_placements(topology.placements().clone());
         Ok(Self {
-            projecting: Projection::new(&topology, &catalogs, max_event_bytes),
+            projecting: Projection::new(&topology, &catalogs, max_event_bytes, Arc::clone(&figures)),
             workshop: RebuildContext {
                 topology: topology.clone(),
                 consumer,
@@ -130,6 +133,7 @@ impl Engine {
             job: None,
             stored_last: 0,
             refused: BTreeSet::new(),
+            figures,
         })
     }
 
@@ -155,9 +159,12 @@ impl Engine {
                     Err(error) => self.recover(error).await,
                 },
                 () = self.leadership.changed() => {}
-                _ = pulse.tick() => if leads {
-                    self.write_late(has_room).await;
-                    self.reader.acknowledge_rest().await;
+                _ = pulse.tick() => {
+                    if leads {
+                        self.write_late(has_room).await;
+                        self.reader.acknowledge_rest().await;
+                    }
+                    self.show();
                 },
                 Ok(()) = self.placements.changed() => self.hear().await,
                 event = self.reader.next(), if leads && has_room => self.accept(event).await,
@@ -166,8 +173,16 @@ impl Engine {
         }
     }
 
+    /// Shows what is under way to those who ask for figures.
+    fn show(&self) {
+        let (in_flight, queued) = (self.writer.unconfirmed(), self.backlog.len());
+        self.figures.look(self.leads(), self.reader.done_through(), in_flight, queued);
+        self.figures.look_at_rebuild(self.job.as_ref().map(RunningRebuild::progress));
+    }
+
     /// Projects an event and queues its envelopes.
     async fn accept(&mut self, read: ReadEvent) {
+        self.figures.read();
         let tenant = read.event.tenant().unwrap_or_default();
         if let Some(job) = self.job.as_mut().filter(|job| job.tenant().as_str() == tenant) {
             job.read(read.event.position);
@@ -253,28 +268,6 @@ impl Engine {
         })
     }
 
-    /// Looks for writes of a former leader. What it sent before the end of its lease may arrive after this projector
-    /// has looked, including the acknowledgement of an event whose envelope it held back. If another projector has
-    /// moved the streams and no longer does, this one takes over the rest.
-    async fn look_for_others(&mut self) -> Result<(), ProjectorError> {
-        self.reader.compare(None).await?;
-        if self.backlog.len() > 0 || !self.writer.is_idle() {
-            return Ok(());
-        }
-        if !self.holding.is_used() {
-            return Ok(());
-        }
-        let last = self.topology.extent().await?.last;
-        let acknowledged = self.reader.acknowledged().await?;
-        let is_own = self.writer.is_at(last) && acknowledged <= self.reader.position().sequence;
-        let standing = (!is_own).then_some((last, acknowledged));
-        if standing.is_some() && standing == self.seen {
-            self.try_recover().await?;
-        }
-        self.seen = standing;
-        Ok(())
-    }
-
     /// Sends queued items up to the limit in flight.
     async fn send(&mut self) -> Result<(), WriteError> {
         while self.writer.has_room() {
@@ -309,6 +302,7 @@ impl Engine {
         self.writing.succeeded();
         for _ in sequences {
             let Some((entry, item)) = self.backlog.confirm() else { break };
+            self.figures.stored(&entry.cause);
             let is_rebuilt = matches!(entry.cause, Cause::Rebuilt(_));
             match item {
                 Item::Notice(tenant, place) => self.change_over(&tenant, place).await,
@@ -323,6 +317,8 @@ impl Engine {
     async fn acknowledge_done(&mut self) {
         while let Some(entry) = self.backlog.pop_done() {
             if let Cause::Event(read) = entry.cause {
+                let delay = (self.clock)() - read.event.stored_at;
+                self.figures.done(delay.try_into().unwrap_or_default());
                 self.reader.done(read);
             }
         }
@@ -334,7 +330,7 @@ impl Engine {
     pub(crate) async fn finish(mut self) {
         let last_writes = async {
             if self.writer.ask().await.is_ok() {
-                while !self.writer.is_idle() {
+                while self.writer.unconfirmed() > 0 {
                     let Ok(sequences) = self.writer.stored().await else { break };
                     self.confirm(sequences).await;
                 }

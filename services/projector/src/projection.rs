@@ -10,12 +10,14 @@ use tidings_streams::{Kept, Rejections, Retry, Topology, WriteError};
 use tokio::sync::watch;
 
 use crate::dedup::{Recall, Verdict};
+use crate::metrics::ProjectorFigures;
 
 pub(crate) struct Projection {
     catalogs: watch::Receiver<Arc<Catalogs>>,
     max_event_bytes: usize,
     rejections: Rejections,
     recall: Recall,
+    figures: Arc<ProjectorFigures>,
 }
 
 impl Projection {
@@ -23,12 +25,14 @@ impl Projection {
         topology: &Topology,
         catalogs: &watch::Receiver<Arc<Catalogs>>,
         max_event_bytes: usize,
+        figures: Arc<ProjectorFigures>,
     ) -> Self {
         Self {
             catalogs: catalogs.clone(),
             max_event_bytes,
             rejections: Rejections::new(topology),
             recall: Recall::new(topology),
+            figures,
         }
     }
 
@@ -67,7 +71,10 @@ impl Projection {
         let (catalog, event) = span.in_scope(|| read(&catalogs, raw, self.max_event_bytes))?;
         let occurrence = match self.judge(raw, &event).await {
             Verdict::New(occurrence) => occurrence,
-            Verdict::Repetition => return Ok(Vec::new()),
+            Verdict::Repetition => {
+                self.figures.repeated();
+                return Ok(Vec::new());
+            }
             Verdict::Reused(rejection) => return Err(rejection),
         };
         let mut envelopes = span.in_scope(|| catalog.project(&event))?;
@@ -114,6 +121,7 @@ impl Projection {
             pointer = rejection.pointer,
             "event rejected: {}", rejection.text
         );
+        self.figures.rejected(rejection.reason);
         let Rejection { text, pointer, .. } = rejection;
         let reason = rejection.reason.as_str();
         let mut retry = Retry::to("keep a rejected event");

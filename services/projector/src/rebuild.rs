@@ -11,7 +11,7 @@ mod schedule;
 
 use std::future::pending;
 
-use tidings_model::{Envelope, Placement, Position, Rebuild, Tenant};
+use tidings_model::{Envelope, Placement, Position, Progress, Rebuild, Tenant};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -31,7 +31,7 @@ pub(crate) struct RunningRebuild {
     made: mpsc::Receiver<Made>,
     /// The next item, received and not yet allowed to be queued.
     first: Option<Made>,
-    progress: watch::Sender<tidings_model::Progress>,
+    progress: watch::Sender<Progress>,
     _making: AbortOnDropHandle<()>,
 }
 
@@ -88,6 +88,11 @@ impl RunningRebuild {
 
     pub(crate) fn rebuild(&self) -> &Rebuild {
         &self.rebuild
+    }
+
+    /// How far the rebuild is.
+    pub(crate) fn progress(&self) -> Progress {
+        *self.progress.borrow()
     }
 
     /// The number of queued envelopes of this rebuild.

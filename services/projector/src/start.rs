@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_catalog::Catalogs;
+use tidings_metrics::Registry;
 use tidings_streams::{Outage, Retry, Topology};
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Engine;
 use crate::error::ProjectorError;
 use crate::initial_placements;
+use crate::metrics::ProjectorFigures;
 use crate::settings::Settings;
 
 /// How often the streams are checked.
@@ -23,21 +25,24 @@ const SILENCE: Duration = Duration::from_secs(2);
 const PATIENCE_AT_START: Duration = Duration::from_secs(30);
 
 /// Projects until it is cancelled. Waits while NATS is away. Each event is projected with the catalogs that the
-/// channel holds when it is read.
+/// channel holds when it is read. Its figures are in the registry.
 pub async fn run(
     topology: Topology,
     catalogs: watch::Receiver<Arc<Catalogs>>,
     settings: Settings,
     clock: fn() -> OffsetDateTime,
+    registry: Registry,
     cancelled: CancellationToken,
 ) -> Result<(), ProjectorError> {
-    let starting = Box::pin(start(topology, catalogs, settings, clock));
+    let figures = Arc::new(ProjectorFigures::new(settings.shard));
+    registry.register(&figures);
+    let starting = Box::pin(start(topology, catalogs, settings, clock, &figures));
     let Some(engine) = cancelled.run_until_cancelled(starting).await else { return Ok(()) };
     let (mut engine, streams) = engine?;
     let work = async {
         tokio::select! {
             () = engine.work() => {}
-            () = keep_streams(&streams) => {}
+            () = keep_streams(&streams, &figures) => {}
         }
     };
     // The work may be dropped at any point: what is not confirmed is not acknowledged either.
@@ -52,11 +57,12 @@ async fn start(
     catalogs: watch::Receiver<Arc<Catalogs>>,
     settings: Settings,
     clock: fn() -> OffsetDateTime,
+    figures: &Arc<ProjectorFigures>,
 ) -> Result<(Engine, Topology), ProjectorError> {
     let patience_ends = Instant::now() + PATIENCE_AT_START;
     let mut retry = Retry::to("start the projector");
     loop {
-        let opening = open(&topology, catalogs.clone(), settings.clone(), clock);
+        let opening = open(&topology, catalogs.clone(), settings.clone(), clock, figures);
         match opening.await {
             Err(error) if error.may_pass() && Instant::now() < patience_ends => {
                 retry.failed(&error);
@@ -76,16 +82,17 @@ async fn open(
     catalogs: watch::Receiver<Arc<Catalogs>>,
     settings: Settings,
     clock: fn() -> OffsetDateTime,
+    figures: &Arc<ProjectorFigures>,
 ) -> Result<(Engine, Topology), ProjectorError> {
     let topology = topology.on(settings.shard).await?;
     ProjectorError::check_max_payload(topology.max_payload())?;
     initial_placements::place_initially(&topology, &settings.shards).await?;
     let streams = topology.clone();
-    Ok((Engine::open(topology, catalogs, settings, clock).await?, streams))
+    Ok((Engine::open(topology, catalogs, settings, clock, Arc::clone(figures)).await?, streams))
 }
 
-/// Creates missing streams again, and logs when an outage begins and ends.
-async fn keep_streams(topology: &Topology) {
+/// Creates missing streams again, logs when an outage begins and ends, and looks how much is left to project.
+async fn keep_streams(topology: &Topology, figures: &ProjectorFigures) {
     let mut outage = Outage::new("projector");
     loop {
         tokio::time::sleep(LOOK).await;
@@ -94,6 +101,11 @@ async fn keep_streams(topology: &Topology) {
             Ok(Ok(())) => outage.end(),
             Ok(Err(error)) => outage.begin(&error, Duration::ZERO),
             Err(elapsed) => outage.begin(&elapsed, SILENCE),
+        }
+        if figures.leads()
+            && let Ok(Ok(last)) = tokio::time::timeout(SILENCE, topology.last_event()).await
+        {
+            figures.end_of_events(last);
         }
     }
 }

@@ -10,6 +10,7 @@ use tidings_protocol::error::{ErrorCode, ErrorMessage};
 use tidings_protocol::framing::{Opcode, frame, front, longest_front, text_with_sequence};
 use tidings_protocol::server::Form;
 use tidings_streams::StoredEnvelope;
+use time::OffsetDateTime;
 
 use crate::deflate::Deflate;
 
@@ -63,6 +64,12 @@ impl FramedEnvelope {
     /// The sequence in its stream.
     pub fn sequence(&self) -> u64 {
         self.stored.sequence
+    }
+
+    /// When the stream stored it.
+    #[must_use]
+    pub fn stored_at(&self) -> OffsetDateTime {
+        self.stored.stored_at
     }
 
     pub(crate) fn stored(&self) -> &StoredEnvelope {

@@ -18,6 +18,7 @@
 mod deflate;
 mod frame;
 mod generations;
+mod read;
 mod replica;
 mod resume;
 mod time_index;
@@ -25,5 +26,6 @@ mod time_index;
 pub use deflate::Deflate;
 pub use frame::{FramedEnvelope, MessageIdentity};
 pub use generations::Generations;
-pub use replica::{ReadError, Replica, ReplicaPage};
+pub use read::{Footprint, ReadError, ReplicaPage};
+pub use replica::Replica;
 pub use resume::{Gap, ResumeError, ResumePoint};

@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 
 use crate::frame::FramedEnvelope;
 use crate::generations::Generations;
+use crate::read::{Footprint, ReadError, ReplicaPage};
 use crate::resume::{Gap, ResumeError, ResumePoint, Retention};
 use crate::time_index::TimeIndex;
 
@@ -43,31 +44,6 @@ struct Log {
     /// What the stream was seen to hold; applied when the follower has read as far: an envelope that a newer one has
     /// replaced is then known not to matter.
     shrinking: Option<Extent>,
-}
-
-/// Part of what lies at some addresses.
-pub struct ReplicaPage {
-    /// Ascending; without the envelope where only its sequence is known.
-    pub found: Vec<(Found, Option<Arc<FramedEnvelope>>)>,
-    /// The page covers everything up to here.
-    pub read_through: u64,
-}
-
-/// Why a position cannot be read after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadError {
-    /// The mailbox does not reach back so far, only to `floor`.
-    NotCovered {
-        /// Nothing at or below this sequence is known.
-        floor: u64,
-    },
-    /// An envelope that followed may have been removed from the stream.
-    Removed {
-        /// The stream begins after this sequence.
-        floor: u64,
-    },
-    /// The position belongs to another life of the stream.
-    Renewed,
 }
 
 impl Replica {
@@ -171,6 +147,17 @@ impl Replica {
         let head = log.hot_tail.head();
         // Rare, and the envelopes must not be readable any more: the tail is emptied.
         log.hot_tail = HotTail::new(capacity, head);
+    }
+
+    /// What the copy takes in memory.
+    pub fn footprint(&self) -> Footprint {
+        let log = self.read_lock();
+        Footprint {
+            indexed: log.mailbox.len(),
+            mailbox_bytes: log.mailbox.footprint(),
+            hot: log.hot_tail.len(),
+            hot_tail_bytes: log.hot_tail.weight(),
+        }
     }
 
     /// The epoch of the stream.

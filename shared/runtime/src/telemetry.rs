@@ -1,29 +1,34 @@
-//! Logs to standard error, and traces to an OpenTelemetry collector if one is configured.
+//! Logs to standard error; traces and metrics to an OpenTelemetry collector if one is configured.
 //!
-//! Telemetry never blocks or ends the process: if the collector is absent or slow, spans are dropped and a line is
-//! logged. The flush at the end is bounded. The only global state is the `tracing` subscriber, which [`start`] sets
+//! Telemetry never blocks or ends the process: if the collector is absent or slow, spans are dropped, metrics are sent
+//! the next time, and a line is logged. The flush at the end is bounded. The only global state is the `tracing` subscriber, which [`start`] sets
 //! once.
 
 mod export;
 mod fields;
+mod metrics;
 
 pub use tidings_propagation as propagation;
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tidings_metrics::Registry;
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, ParseError, Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
+use uuid::Uuid;
 
+use self::metrics::MetricsExport;
 use crate::config::{LogFormat, TelemetryConfig};
 
 /// Only Tidings' own spans are traced. The exporter's spans would be exported by further spans without end.
@@ -72,11 +77,15 @@ pub enum TelemetryError {
 #[derive(Debug)]
 pub struct Guard {
     provider: Option<SdkTracerProvider>,
+    metrics: Option<MetricsExport>,
 }
 
 impl Guard {
-    /// Exports the remaining spans within `bound`. Call it last, while the runtime is running.
+    /// Exports the remaining spans and the last figures, each within `bound`. Call it last, while the runtime is running.
     pub async fn shutdown(self, bound: Duration) -> Result<(), TelemetryError> {
+        if let Some(metrics) = self.metrics {
+            metrics.finish(bound).await;
+        }
         let Some(provider) = self.provider else {
             return Ok(());
         };
@@ -88,10 +97,16 @@ impl Guard {
     }
 }
 
-/// Starts logging and, if `config` names a collector, tracing under `service_name` (`service.name` of OpenTelemetry).
-pub fn start(config: &TelemetryConfig, service_name: &'static str) -> Result<Guard, TelemetryError> {
-    let (dispatch, guard) = build(config, service_name)?;
+/// Starts logging and, if `config` names a collector, sending it spans and the figures of `registry` under `service_name`
+/// (`service.name` of OpenTelemetry).
+pub fn start(
+    config: &TelemetryConfig,
+    service_name: &'static str,
+    registry: &Registry,
+) -> Result<Guard, TelemetryError> {
+    let (dispatch, mut guard) = build(config, service_name)?;
     tracing::dispatcher::set_global_default(dispatch).map_err(|_| TelemetryError::AlreadyStarted)?;
+    guard.metrics = MetricsExport::start(config, &resource(service_name), registry);
     Ok(guard)
 }
 
@@ -106,7 +121,7 @@ fn build(config: &TelemetryConfig, service_name: &'static str) -> Result<(Dispat
             .with_filter(Targets::new().with_target(TRACED_TARGETS, LevelFilter::INFO))
     });
     let subscriber = tracing_subscriber::registry().with(logs(config)?).with(traces);
-    Ok((Dispatch::new(subscriber), Guard { provider }))
+    Ok((Dispatch::new(subscriber), Guard { provider, metrics: None }))
 }
 
 fn logs<S>(config: &TelemetryConfig) -> Result<impl Layer<S> + use<S>, TelemetryError>
@@ -147,8 +162,18 @@ fn tracer_provider(
     Ok(SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
         .with_sampler(Sampler::ParentBased(Box::new(ratio)))
-        .with_resource(Resource::builder().with_service_name(service_name).build())
+        .with_resource(resource(service_name))
         .build())
+}
+
+/// What a collector tells this process from others by, besides what `OTEL_RESOURCE_ATTRIBUTES` says.
+fn resource(service_name: &'static str) -> Resource {
+    static INSTANCE: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| Uuid::now_v7().to_string());
+    let attributes = [
+        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("service.instance.id", INSTANCE.as_str()),
+    ];
+    Resource::builder().with_service_name(service_name).with_attributes(attributes).build()
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub use principal::Principal;
 pub enum Effect {
     /// Send this JSON text.
     Reply(String),
+    /// Send this error.
+    Refuse(ErrorMessage),
     /// Confirm a change of subscriptions when the consumer is stored.
     Confirm(SubscriptionChange, Option<MessageId>),
     /// Store with the durable consumer that it is subscribed to the topic, or is no longer.
@@ -138,6 +140,12 @@ impl Session {
         self.subscriptions.iter_mut().for_each(|(_, subscription)| subscription.since = 0);
     }
 
+    /// The form in which the client receives messages.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
     /// The user.
     #[must_use]
     pub fn principal(&self) -> &Principal {
@@ -174,7 +182,7 @@ impl Session {
     pub fn receive(&mut self, read: Result<Request, Refused>, moment: Moment) -> Vec<Effect> {
         let Request { id, message } = match read {
             Ok(request) => request,
-            Err(refused) => return vec![Effect::Reply(ErrorMessage::from(refused).to_json(moment.now))],
+            Err(refused) => return vec![Effect::Refuse(ErrorMessage::from(refused))],
         };
         let done = match message {
             ClientMessage::Ping => {
@@ -189,7 +197,7 @@ impl Session {
             ClientMessage::Ack { sequence } => Self::acknowledge(sequence, moment),
             ClientMessage::Authenticate { token } => Ok(vec![Effect::Authenticate { token, id: id.clone() }]),
         };
-        done.unwrap_or_else(|error| vec![Effect::Reply(error.in_reply_to(id).to_json(moment.now))])
+        done.unwrap_or_else(|error| vec![Effect::Refuse(error.in_reply_to(id))])
     }
 
     /// All of the topics or none of them.

@@ -50,10 +50,8 @@ fn squad(name: &str) -> Filter {
 /// The code of the only effect, an error.
 #[track_caller]
 fn refusal(effects: &[Effect]) -> String {
-    let [Effect::Reply(json)] = effects else { panic!("{effects:?}") };
-    let error: Value = serde_json::from_str(json).unwrap();
-    assert_eq!(error.get("type"), Some(&json!("error")));
-    error.pointer("/data/code").and_then(Value::as_str).unwrap().to_owned()
+    let [Effect::Refuse(error)] = effects else { panic!("{effects:?}") };
+    error.code().to_string()
 }
 
 #[test]
@@ -199,8 +197,8 @@ fn a_filter_that_would_filter_nothing_is_refused() {
             return;
         };
         assert_eq!(refusal(&effects), "UNKNOWN_ATTRIBUTE", "{filters}");
-        let [Effect::Reply(json)] = effects.as_slice() else { panic!("{effects:?}") };
-        assert!(json.contains(&format!("they have: {known}\"")), "{json}");
+        let [Effect::Refuse(error)] = effects.as_slice() else { panic!("{effects:?}") };
+        assert!(error.message().ends_with(&format!("they have: {known}")), "{error:?}");
         assert_eq!(session.topics().count(), 0);
     };
     check(&["tasks"], json!({ "squad": "red" }), None);
@@ -239,8 +237,8 @@ fn every_answer_names_the_message_that_it_answers() {
                 message[*member] = id.clone();
                 let mut session = session(&json!({ "sub": "ada" }), form);
                 let effects = receive(&mut session, &message);
-                let [Effect::Reply(json)] = effects.as_slice() else { panic!("{message}: {effects:?}") };
-                let answer: Value = serde_json::from_str(json).unwrap();
+                let [Effect::Refuse(error)] = effects.as_slice() else { panic!("{message}: {effects:?}") };
+                let answer: Value = serde_json::from_str(&error.to_json(moment().now)).unwrap();
                 let named = answer.get("original_message_id").or(answer.pointer("/data/original_message_id"));
                 assert_eq!(named, Some(id), "{message}: {answer}");
             }

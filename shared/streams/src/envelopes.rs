@@ -18,7 +18,7 @@ mod write_error;
 mod writer;
 
 pub use self::follower::{EnvelopeFollower, FollowError, Followed};
-pub use self::get::{ReadEnvelopeError, fetch, newest};
+pub use self::get::{ReadEnvelopeError, fetch, is_at_end, newest};
 pub use self::ordered_copy::{Copy, CopyError, EnvelopeCopies};
 pub use self::outgoing::Outgoing;
 pub use self::place_notice::{last_notice, placed_at};

@@ -51,8 +51,8 @@ pub use catalogs::{
 pub use envelopes::{
     Copy, CopyError, DiscardError, EnvelopeCopies, EnvelopeFollower, EnvelopeWriter, FollowError, Followed,
     Outgoing, PurgeAddressError, Purged, ReadEnvelopeError, Resume, StoredEnvelope, TranslateError,
-    WriteError, WriteMarkers, all_purges, discard_address, discard_generation, fetch, last_notice, newest,
-    placed_at, purge_address, translate_position,
+    WriteError, WriteMarkers, all_purges, discard_address, discard_generation, fetch, is_at_end, last_notice,
+    newest, placed_at, purge_address, translate_position,
 };
 pub use events::{
     EventAnswer, EventHistory, EventReader, EventWriteError, EventWriter, HistoryError, OpenWriterError,
@@ -61,8 +61,8 @@ pub use events::{
 pub use leadership::{Candidate, Lease};
 pub use nats::record::RecordError;
 pub use nats::{
-    Backoff, BucketSettings, ConnectError, ConnectSettings, Content, Login, Outage, RepeatedFault, Retry,
-    TlsFiles, connect, may_pass,
+    Backoff, BucketSettings, CONNECTION_METRICS, ConnectError, ConnectSettings, ConnectionFigures, Content,
+    Login, Outage, RepeatedFault, Retry, TlsFiles, connect, may_pass,
 };
 pub use placements::{AllPlacements, PlacementError, PlacementWatch, Placements};
 pub use queries::{

@@ -21,7 +21,9 @@ mod stream_state;
 
 pub use self::backoff::{Backoff, may_pass};
 pub use self::bucket::BucketSettings;
-pub use self::connect::{ConnectError, ConnectSettings, Login, TlsFiles, connect};
+pub use self::connect::{
+    CONNECTION_METRICS, ConnectError, ConnectSettings, ConnectionFigures, Login, TlsFiles, connect,
+};
 pub use self::ensure::{Difference, TopologyError};
 pub use self::ordered_reader::Content;
 pub use self::outage::Outage;

@@ -152,7 +152,8 @@ impl Topology {
 
     /// As [`Self::extent`]; the leader is asked again before it is believed that the stream ends before this sequence.
     pub async fn extent_reaching(&self, sequence: u64) -> Result<Extent, ExtentError> {
-        let info = reaching(&self.envelopes, sequence).await.map_err(ExtentError::new)?;
+        let info = reaching(&self.envelopes, sequence).await;
+        let info = info.map_err(|source| ExtentError::new(ENVELOPES, source))?;
         let (first, last) = (info.state.first_sequence, info.state.last_sequence);
         Ok(Extent {
             epoch: epoch_of(&info),
@@ -161,6 +162,12 @@ impl Topology {
             messages: info.state.messages,
             bytes: info.state.bytes,
         })
+    }
+
+    /// The last sequence of `EVENTS`.
+    pub async fn last_event(&self) -> Result<u64, ExtentError> {
+        let info = reaching(&self.events, 0).await.map_err(|source| ExtentError::new(EVENTS, source))?;
+        Ok(info.state.last_sequence)
     }
 
     /// The largest message, headers included, that NATS accepts and `ENVELOPES` stores, in bytes.

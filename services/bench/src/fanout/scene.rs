@@ -55,9 +55,19 @@ pub(crate) struct Scene {
 impl Scene {
     /// Starts a gateway without connections.
     pub(crate) async fn prepare(body_bytes: usize, cores: &Cores) -> Result<Self, Failure> {
+        Self::prepare_with(body_bytes, cores, &[]).await
+    }
+
+    /// The same, with these settings besides.
+    pub(crate) async fn prepare_with(
+        body_bytes: usize,
+        cores: &Cores,
+        variables: &[(&'static str, String)],
+    ) -> Result<Self, Failure> {
         let deployment = Deployment::start(1_000).await?;
-        let workers = [("TIDINGS_GATEWAY__WORKERS", "1".to_owned())];
-        let gateway = deployment.gateway_with(&workers, Some(cores.measured)).await?;
+        let own = [("TIDINGS_GATEWAY__WORKERS", "1".to_owned())];
+        let variables = [&own[..], variables].concat();
+        let gateway = deployment.gateway_with(&variables, Some(cores.measured)).await?;
         let (writer, _) = EnvelopeWriter::open(&deployment.topology).await?;
         Ok(Self {
             gateway,

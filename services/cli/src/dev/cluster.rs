@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tidings_embedded::{Cluster, ClusterOptions, NatsServer};
+use tidings_metrics::Registry;
 use tidings_model::ShardNumber;
 use tidings_runtime::config::{Config, SecretRule};
 use tidings_runtime::shutdown::Shutdown;
@@ -46,15 +47,17 @@ pub(super) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     // Before NATS starts: if the address is in use, nothing needs to be cleaned up.
     check_free(&config)?;
     let front = TcpListener::bind(config.gateway.listen).await?;
-    let telemetry = telemetry::start(&config.telemetry, "tidings-dev")?;
+    let telemetry = telemetry::start(&config.telemetry, "tidings-dev", &Registry::default())?;
     let cluster = ClusterOptions::new(&options.data).ports(ports(&config.nats.url)?);
     let cluster = Cluster::start(cluster).await.map_err(explain_busy)?;
     config.nats.url = cluster.url();
 
     let topology = serve::topology(&config, "tidings-dev").await?;
     tidings_projector::place_initially(&topology, &serve::shards(&config)?).await?;
-    let gateways = free_addresses()?;
-    let services = services(file, &config, &gateways, &shards_in_use(&config, &topology).await?);
+    let shards = shards_in_use(&config, &topology).await?;
+    let mut gateways = free_addresses(2 * REPLICAS + REPLICAS * shards.len())?;
+    let metrics = gateways.split_off(REPLICAS);
+    let services = services(file, &config, (&gateways, &metrics), &shards);
     // The rest of the connection would report errors when the servers end.
     drop(topology);
 
@@ -110,7 +113,7 @@ fn say_server(places: &mut String, number: usize, server: &NatsServer) {
 fn services(
     file: Option<&Path>,
     config: &Config,
-    gateways: &[SocketAddr],
+    (gateways, metrics): (&[SocketAddr], &[SocketAddr]),
     shards: &BTreeSet<ShardNumber>,
 ) -> Vec<Service> {
     let mut shared = vec![
@@ -141,7 +144,12 @@ fn services(
         let own = vec![("TIDINGS_PROJECTOR__SHARD", shard.to_string())];
         service(format!("projector {number} of shard {shard}"), "projector", own)
     });
-    projectors.chain(gateways).collect()
+    let services = projectors.chain(gateways).zip(metrics).map(|(mut service, address)| {
+        service.variables.push(("TIDINGS_TELEMETRY__METRICS_LISTEN", address.to_string()));
+        service.name = format!("{}, metrics at http://{address}/metrics", service.name);
+        service
+    });
+    services.collect()
 }
 
 /// Waits until every gateway is ready; with TLS, until it listens.
@@ -179,9 +187,9 @@ fn ports(urls: &str) -> Result<Vec<u16>, Failure> {
     })
 }
 
-/// Chooses addresses for the gateways, which keep them across restarts.
-fn free_addresses() -> Result<Vec<SocketAddr>, Failure> {
-    let taken = (0..REPLICAS).map(|_| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+/// Chooses addresses for the services, which keep them across restarts.
+fn free_addresses(count: usize) -> Result<Vec<SocketAddr>, Failure> {
+    let taken = (0..count).map(|_| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
     let taken = taken.collect::<Result<Vec<_>, _>>()?;
     Ok(taken.iter().map(std::net::TcpListener::local_addr).collect::<Result<_, _>>()?)
 }

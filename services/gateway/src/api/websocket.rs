@@ -41,24 +41,22 @@ const LATE: Duration = Duration::from_secs(120);
 pub(super) async fn connect(State(endpoint): State<Endpoint>, request: Request) -> Response {
     let context = Arc::clone(&endpoint.context);
     let from = ClientIp::of(request.extensions());
-    tokio::select! {
+    let admitted = tokio::select! {
         biased;
-        error = context.readiness.lost() => error.into_response(),
-        response = admit(endpoint, request, from) => response.unwrap_or_else(|error| {
-            context.audit.refused("handshake", &error, from);
-            error.into_response()
-        }),
-    }
+        error = context.readiness.lost() => Err(error),
+        admitted = admit(endpoint, request, from) => {
+            admitted.inspect_err(|error| context.audit.refused("handshake", error, from))
+        },
+    };
+    context.handshakes.increment(admitted.as_ref().err().map_or(0, |error| 1 + error.code() as usize));
+    admitted.unwrap_or_else(ApiError::into_response)
 }
 
 async fn admit(endpoint: Endpoint, mut request: Request, from: IpAddr) -> Result<Response, ApiError> {
     let deadline = Instant::now() + endpoint.context.settings.handshake_timeout;
     let (shards, workers) = endpoint.when_open(deadline).await?;
     let Endpoint { context, upgrades, .. } = endpoint;
-    if context.settings.max_connections.is_some_and(|max| workers.connections() >= max.get()) {
-        let text = "the gateway has as many connections as it may; try another one, or later";
-        return Err(ApiError::new(ApiCode::TooManyConnections, text));
-    }
+    context.limits.check_room(workers.connections())?;
     let upgrade = hyper::upgrade::on(&mut request);
     let (head, _) = request.into_parts();
     let admission = Admission::of(&context, &head).await?;

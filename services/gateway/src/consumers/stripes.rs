@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
+use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,12 +34,35 @@ struct Stripe {
     left: Vec<ConsumerName>,
 }
 
+/// What has to be saved of a consumer.
+#[derive(Debug, Clone)]
+pub(super) struct PendingChange {
+    change: Change,
+    /// Since when there has been something to save.
+    since: Instant,
+}
+
+impl Deref for PendingChange {
+    type Target = Change;
+
+    fn deref(&self) -> &Change {
+        &self.change
+    }
+}
+
+impl PendingChange {
+    /// For how long there has been something to save.
+    pub(super) fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
 /// A consumer of which this gateway has connections, or something to save.
 struct ActiveConsumer {
     connections: usize,
     stored: StoredConsumer,
     /// Boxed, as most have nothing to save at any moment.
-    change: Option<Box<Change>>,
+    change: Option<Box<PendingChange>>,
     saved_at: Instant,
     /// The user was purged while connected; these connections leave no trace.
     is_purged: bool,
@@ -117,17 +141,17 @@ impl Stripes {
     }
 
     /// Takes what is to be saved of a consumer, with what is stored. Then one of the next three follows.
-    pub(super) fn take_change(&self, name: &ConsumerName) -> Option<(Box<Change>, StoredConsumer)> {
+    pub(super) fn take_change(&self, name: &ConsumerName) -> Option<(Box<PendingChange>, StoredConsumer)> {
         self.of(name).take_change(name)
     }
 
     /// A change that was taken could not be saved.
-    pub(super) fn put_back(&self, name: &ConsumerName, change: Change) {
+    pub(super) fn put_back(&self, name: &ConsumerName, change: PendingChange) {
         self.of(name).put_back(name, change);
     }
 
     /// A change that was taken is refused for good.
-    pub(super) fn leave_out(&self, name: &ConsumerName, refused: &Change) {
+    pub(super) fn leave_out(&self, name: &ConsumerName, refused: &PendingChange) {
         self.of(name).leave_out(name, refused);
     }
 
@@ -217,6 +241,10 @@ impl Stripe {
 
     /// Adds a later change to what has to be saved.
     fn note(&mut self, name: &ConsumerName, later: Change) {
+        self.note_since(name, PendingChange { change: later, since: Instant::now() });
+    }
+
+    fn note_since(&mut self, name: &ConsumerName, later: PendingChange) {
         let Some(consumer) = self.consumers.get_mut(name) else { return };
         if consumer.is_purged {
             if consumer.connections == 0 {
@@ -234,26 +262,26 @@ impl Stripe {
     }
 
     /// What has to be saved of a consumer, and what is stored.
-    fn take_change(&mut self, name: &ConsumerName) -> Option<(Box<Change>, StoredConsumer)> {
+    fn take_change(&mut self, name: &ConsumerName) -> Option<(Box<PendingChange>, StoredConsumer)> {
         let consumer = self.consumers.get_mut(name)?;
         Some((consumer.change.take()?, consumer.stored.clone()))
     }
 
     /// Puts back what could not be saved, before what has changed since.
-    fn put_back(&mut self, name: &ConsumerName, change: Change) {
+    fn put_back(&mut self, name: &ConsumerName, change: PendingChange) {
         let Some(consumer) = self.consumers.get_mut(name) else { return };
         let later = consumer.change.take();
-        self.note(name, change);
+        self.note_since(name, change);
         if let Some(later) = later {
-            self.note(name, *later);
+            self.note_since(name, *later);
         }
     }
 
     /// Keeps of a change that is refused for good what may be saved without the rest.
-    fn leave_out(&mut self, name: &ConsumerName, refused: &Change) {
-        if !refused.subscriptions.is_empty() {
-            let rest = Change { subscriptions: BTreeMap::new(), ..refused.clone() };
-            return self.put_back(name, rest);
+    fn leave_out(&mut self, name: &ConsumerName, refused: &PendingChange) {
+        if !refused.change.subscriptions.is_empty() {
+            let rest = Change { subscriptions: BTreeMap::new(), ..refused.change.clone() };
+            return self.put_back(name, PendingChange { change: rest, ..*refused });
         }
         let consumer = self.consumers.get(name);
         if consumer.is_some_and(|consumer| consumer.connections == 0 && consumer.change.is_none()) {
@@ -335,17 +363,18 @@ impl ActiveConsumer {
     /// The consumer was reset to what is stored now.
     fn reset(&mut self, stored: StoredConsumer) {
         if let Some(change) = &mut self.change {
-            (change.position, change.resets) = (stored.state.position, stored.state.resets);
+            (change.change.position, change.change.resets) = (stored.state.position, stored.state.resets);
         }
         self.stored = stored;
     }
 
-    fn note(&mut self, later: Change) {
+    fn note(&mut self, later: PendingChange) {
         let Some(earlier) = self.change.take() else {
             self.change = Some(Box::new(later));
             return;
         };
-        let earlier = *earlier;
+        let PendingChange { change: earlier, since } = *earlier;
+        let later = later.change;
         let mut subscriptions = earlier.subscriptions;
         let mut later_subscriptions = later.subscriptions;
         let same_epoch = earlier.position.epoch == later.position.epoch;
@@ -372,7 +401,7 @@ impl ActiveConsumer {
         };
         let grants = if later.grants.is_empty() { earlier.grants } else { later.grants };
         let kept = Change { position, is_acknowledged, resets, subscriptions, grants, ..later };
-        self.change = Some(Box::new(kept));
+        self.change = Some(Box::new(PendingChange { change: kept, since }));
     }
 }
 

@@ -8,6 +8,7 @@ use tidings_rate::{Rate, RateByKey};
 use tidings_runtime::config::{GatewayConfig, TenantConfig};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::figures::{Counted, Limit, Usage};
 use crate::error::{ApiCode, ApiError};
 
 /// Memory for the requests of one tenant that are being read, in units of [`UNIT`].
@@ -23,11 +24,12 @@ pub(crate) struct ProducerLimits {
     events: RateByKey<u64>,
     hasher: RandomState,
     memory: Arc<Semaphore>,
+    usage: Arc<Usage>,
 }
 
 impl ProducerLimits {
     /// As a tenant's own table says, and else as all tenants have it.
-    pub(super) fn new(all: &GatewayConfig, own: &TenantConfig) -> Self {
+    pub(super) fn new(all: &GatewayConfig, own: &TenantConfig, usage: Arc<Usage>) -> Self {
         let rate = Rate::new(
             own.producer_events_per_minute.unwrap_or(all.producer_events_per_minute),
             own.producer_event_burst.unwrap_or(all.producer_event_burst),
@@ -38,6 +40,7 @@ impl ProducerLimits {
             events: RateByKey::new(rate),
             hasher: RandomState::new(),
             memory: Arc::new(Semaphore::new(MEMORY as usize)),
+            usage,
         }
     }
 
@@ -62,6 +65,7 @@ impl ProducerLimits {
     pub(crate) fn publish(&self, producer: &str, events: usize) -> Result<(), ApiError> {
         let Some(events) = NonZeroU32::new(u32::try_from(events).unwrap_or(u32::MAX)) else { return Ok(()) };
         self.events.check_many(&self.hasher.hash_one(producer), events).map_err(|wait| {
+            self.usage.count(Counted::Refused(Limit::ProducerEvents));
             let text = format!("more than {} events per minute of this producer", self.rate.per_minute());
             ApiError::new(ApiCode::TooManyEvents, text).retry_after(wait)
         })

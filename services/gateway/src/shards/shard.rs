@@ -13,6 +13,7 @@ use tidings_replica::{FramedEnvelope, Generations, Replica};
 use tidings_streams::{Content, EnvelopeFollower, Extent, FollowError, Followed};
 use tokio_util::sync::CancellationToken;
 
+use super::figures::ShardFigures;
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::error::StartError;
@@ -30,6 +31,7 @@ pub(super) struct Shard {
     number: ShardNumber,
     replica: Arc<Replica>,
     feed: ShardFeed,
+    figures: Arc<ShardFigures>,
 }
 
 impl Shard {
@@ -46,14 +48,15 @@ impl Shard {
         let replica = Arc::new(replica);
         let feed = workers.add_shard(number, &replica, position).await;
         tracing::info!(shard = %number, %position, "reading the shard's envelopes");
-        let shard = Self { number, replica, feed };
+        let figures = ShardFigures::register(&context.registry, number, &replica);
+        let shard = Self { number, replica, feed, figures };
         let following = {
             let (shard, context) = (shard.clone(), Arc::clone(context));
             let cancelled = cancelled.clone();
             async move {
-                let Self { number, replica, feed } = &shard;
-                let following = follow(follower, &context, (*number, replica), feed, &cancelled);
-                tokio::join!(following, upkeep(replica, context.clock, &cancelled));
+                let Self { number, replica, feed, figures } = &shard;
+                let following = follow(follower, &context, (*number, replica), (feed, figures), &cancelled);
+                tokio::join!(following, upkeep(replica, figures, context.clock, &cancelled));
             }
         };
         Ok((shard, following))
@@ -212,10 +215,15 @@ async fn follow(
     mut follower: EnvelopeFollower,
     context: &Context,
     (number, replica): (ShardNumber, &Replica),
-    feed: &ShardFeed,
+    (feed, figures): (&ShardFeed, &ShardFigures),
     cancelled: &CancellationToken,
 ) {
-    while let Some(followed) = cancelled.run_until_cancelled(follower.next()).await {
+    loop {
+        if !follower.has_more() {
+            // What was read before is with the workers.
+            figures.delivered_through(follower.position().sequence);
+        }
+        let Some(followed) = cancelled.run_until_cancelled(follower.next()).await else { return };
         let update = match followed {
             Followed::Envelopes(envelopes) => {
                 let framed = envelopes.into_iter().map(|stored| Arc::new(FramedEnvelope::new(stored)));
@@ -257,11 +265,15 @@ async fn follow(
     }
 }
 
-/// Removes from the replica what the stream has removed and what has expired, until cancelled.
-async fn upkeep(replica: &Replica, clock: Clock, cancelled: &CancellationToken) {
+/// Removes from the replica what the stream has removed and what has expired, and looks how far the reader is behind,
+/// until cancelled.
+async fn upkeep(replica: &Replica, figures: &ShardFigures, clock: Clock, cancelled: &CancellationToken) {
     while cancelled.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
         match replica.topology().extent().await {
-            Ok(extent) => replica.upkeep(&extent, clock.now()),
+            Ok(extent) => {
+                replica.upkeep(&extent, clock.now());
+                figures.look(replica, &extent).await;
+            }
             Err(error) => {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,

@@ -21,6 +21,7 @@ use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::framing::Inbound;
@@ -42,6 +43,7 @@ pub(super) use self::send_queue::{Batch, BatchRun};
 use self::send_queue::{Flushed, SendQueue, Shape};
 use self::socket::Socket;
 pub(super) use self::steps::Step;
+use super::figures::{Counted, WorkerFigures};
 use super::served_shard::ConnectionId;
 use super::shard_progress::ShardProgress;
 use crate::limits::MessageBudget;
@@ -128,6 +130,7 @@ pub(super) struct Common {
     /// The bounds of each connection's send queue, in messages and bytes.
     bounds: (usize, usize),
     deflate: Rc<Deflate>,
+    figures: Arc<WorkerFigures>,
     /// Connections that have something to do now.
     woken: RefCell<Vec<ConnectionId>>,
     woke: Notify,
@@ -137,10 +140,11 @@ pub(super) struct Common {
 }
 
 impl Common {
-    pub(super) fn new(bounds: (usize, usize), deflate: Deflate) -> Rc<Self> {
+    pub(super) fn new(bounds: (usize, usize), deflate: Deflate, figures: Arc<WorkerFigures>) -> Rc<Self> {
         Rc::new(Self {
             bounds,
             deflate: Rc::new(deflate),
+            figures,
             woken: RefCell::default(),
             woke: Notify::new(),
             deadlines: RefCell::default(),
@@ -280,8 +284,11 @@ impl Connection {
         if state.blocked || state.is_closed() {
             return;
         }
-        let is_last = state.is_closing();
-        match self.socket.send(&mut state.queue, is_last) {
+        let (is_last, before) = (state.is_closing(), state.queue.bytes());
+        let sent = self.socket.send(&mut state.queue, is_last);
+        let taken = before.saturating_sub(state.queue.bytes());
+        state.common.figures.count(Counted::SentBytes, taken as u64);
+        match sent {
             Ok(Flushed::All) => {
                 // The next step may have been waiting for just this.
                 if !state.is_live() || state.is_held_back {

@@ -25,6 +25,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tracing::Span;
 
 use super::connection::{Batch, BatchRun, Connection, NewConnection, Readiness, Step};
+use super::figures::{Counted, WorkerFigures};
 use super::follow_tenant::follow_if_misplaced;
 use super::interest::ShardUpdate;
 use super::served_shard::ConnectionId;
@@ -250,7 +251,9 @@ impl Worker {
         // Kept for the next time: its room is that of the largest audience.
         let mut to_flush = self.to_flush.take();
         for envelopes in envelopes.chunks(Batch::MAX) {
-            offer_to_live(&shard, &Batch::new(envelopes, self.common.deflate()), &mut to_flush);
+            let batch = Batch::new(envelopes, self.common.deflate());
+            offer_to_live(&shard, &batch, &self.figures, &mut to_flush);
+            let oldest = envelopes.first().map(|framed| framed.stored_at());
             for share in to_flush.chunks(FAIR_SHARE) {
                 for (index, connection) in share.iter().enumerate() {
                     if let Some(next) = share.get(index + 1) {
@@ -259,6 +262,9 @@ impl Worker {
                     connection.flush();
                     self.want_ack(connection);
                 }
+                // Clocks differ: what comes from the future has just been stored.
+                let time = oldest.and_then(|at| Duration::try_from(self.now() - at).ok());
+                self.figures.count(Counted::Written(time.unwrap_or_default()), share.len() as u64);
                 // A large audience takes milliseconds, in which other connections want to be read.
                 tokio::task::yield_now().await;
             }
@@ -304,19 +310,29 @@ impl Worker {
 }
 
 /// Gives a batch to every live connection, and collects those that have to be written to.
-fn offer_to_live(shard: &Shard, batch: &Rc<Batch>, to_flush: &mut Vec<Rc<Connection>>) {
+fn offer_to_live(
+    shard: &Shard,
+    batch: &Rc<Batch>,
+    figures: &WorkerFigures,
+    to_flush: &mut Vec<Rc<Connection>>,
+) {
     let mut first = 0;
     for alike in batch.envelopes().chunk_by(|one, other| are_alike(one, other)) {
         let range = first..first + alike.len();
         first = range.end;
         let Some(run) = BatchRun::new(batch, range) else { continue };
         let _span = trace(run.first()).entered();
+        let (before, mut of_tenant) = (figures.given_live(), None);
         // All of a run to one connection after the other: each is looked up and touched once.
         shard.offer(run.first().envelope(), |connection| {
             if connection.offer(&run) {
                 to_flush.push(Rc::clone(connection));
             }
+            of_tenant.get_or_insert_with(|| Rc::clone(connection));
         });
+        if let Some(connection) = of_tenant {
+            connection.state().budget().count_delivered(figures.given_live() - before);
+        }
     }
     if let Some(last) = batch.envelopes().last() {
         shard.progress().place().advance_to(last.sequence());

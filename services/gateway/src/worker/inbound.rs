@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::Worker;
 use super::connection::{Connection, MAX_CONFIRMATIONS, MAX_PENDING, ReceivedFrame, State, too_many};
+use super::figures::Counted;
 use crate::error::ApiError;
 use crate::limits::Verdict;
 
@@ -78,7 +79,9 @@ impl Worker {
         }
         let frames = messages.frames().saturating_sub(spared.frames);
         let unparsed: &[u8] = messages.rest();
-        let bytes = (came - unparsed.len()).saturating_sub(spared.bytes);
+        let parsed = came - unparsed.len();
+        self.figures.count(Counted::ReceivedBytes, parsed as u64);
+        let bytes = parsed.saturating_sub(spared.bytes);
         state.end_reading(inbound, unparsed);
         self.charge(connection, state, &Traffic { frames, bytes }, now);
         connection.flush_now(state);

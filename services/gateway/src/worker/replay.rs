@@ -25,6 +25,7 @@ use tidings_streams::{Backoff, EnvelopeFollower, FollowError, Followed, Topology
 use tokio::sync::mpsc;
 
 use super::connection::{Connection, Found, Given, State, StreamReplay};
+use super::figures::{Counted, Ongoing, WorkerFigures};
 use super::shard_progress::ShardProgress;
 use super::{Shared, Worker};
 use crate::clock::Clock;
@@ -41,6 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 impl Worker {
     /// Gives the connection what it missed, as far as its queue allows.
     pub(super) async fn replay(&self, connection: &Rc<Connection>) {
+        let _running = self.figures.begin(Ongoing::Replay);
         while let Some(after) = connection.still_behind(self.now()) {
             let page = self.read_page(connection, after);
             if !page.as_ref().is_some_and(is_at_hand) {
@@ -100,11 +102,17 @@ impl Worker {
         let shard = Rc::clone(connection.state().shard());
         let epoch = shard.epoch();
         let reads = stream::iter(page.found).map(async |(found, held)| match held {
-            Some(framed) => (found.sequence, Some(framed)),
-            None => (found.sequence, self.fetch(connection, &shard, found.sequence).await),
+            Some(framed) => {
+                self.figures.count(Counted::Hit, 1);
+                (found.sequence, Some(framed), Counted::Memory)
+            }
+            None => {
+                self.figures.count(Counted::Miss, 1);
+                (found.sequence, self.fetch(connection, &shard, found.sequence).await, Counted::Stream)
+            }
         });
         let mut reads = pin!(reads.buffered(READ_AHEAD));
-        while let Some((sequence, framed)) = reads.next().await {
+        while let Some((sequence, framed, from)) = reads.next().await {
             let Some(framed) = framed else {
                 if connection.state().behind().is_none() {
                     return Given::All;
@@ -119,7 +127,7 @@ impl Worker {
                 continue;
             };
             let is_repeated = self.has_received(connection, &shard, &framed).await;
-            if connection.give(epoch, &framed, is_repeated) == Given::Full {
+            if connection.give(epoch, (&framed, from), is_repeated) == Given::Full {
                 return Given::Full;
             }
         }
@@ -160,7 +168,7 @@ impl Worker {
             match found {
                 Found::Envelope(framed) => {
                     let is_repeated = self.has_received(connection, &shard, &framed).await;
-                    if connection.give(epoch, &framed, is_repeated) == Given::Full {
+                    if connection.give(epoch, (&framed, Counted::Scan), is_repeated) == Given::Full {
                         replay.put_back(framed);
                         connection.state().keep_stream_replay(Some(Box::new(replay)));
                         return Given::Full;
@@ -187,7 +195,7 @@ impl Worker {
             clock: self.context.clock,
             sender,
         };
-        self.spawn(reading.run(Arc::clone(&self.shared)));
+        self.spawn(reading.run(Arc::clone(&self.shared), Arc::clone(&self.figures)));
         StreamReplay::new(found)
     }
 
@@ -265,15 +273,19 @@ struct StreamReading {
 impl StreamReading {
     /// Reads, as soon as it is this reading's turn, until nothing is left up to the floor, or the connection does not want
     /// it any more.
-    async fn run(mut self, shared: Arc<Shared>) {
+    async fn run(mut self, shared: Arc<Shared>, figures: Arc<WorkerFigures>) {
         let mut backoff = Backoff::new();
         loop {
+            let waiting = figures.begin(Ongoing::ScanWaiting);
             let permit = tokio::select! {
                 () = self.sender.closed() => return,
                 permit = shared.stream_replays.acquire() => permit,
             };
             let Ok(permit) = permit else { return };
+            drop(waiting);
+            let running = figures.begin(Ongoing::Scan);
             let Err(error) = self.read().await else { return };
+            drop(running);
             // Others may be able to read, where JetStream refuses this one.
             drop(permit);
             if let Some(attempts) = shared.failed_reads.count(1) {

@@ -20,7 +20,6 @@ use futures_util::FutureExt as _;
 use tidings_catalog::{ClientPublish, project};
 use tidings_model::{CloudEvent, EnvelopeSubject, Epoch, Position, RawEvent, headers};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
-use tidings_protocol::framing::{Opcode, frame};
 use tidings_protocol::rfc3339;
 use tidings_protocol::server::{Form, ServerMessage};
 use tidings_replica::FramedEnvelope;
@@ -33,6 +32,7 @@ use uuid::Uuid;
 
 use super::Worker;
 use super::connection::{Connection, MAX_PENDING, State, too_many};
+use super::figures::Counted;
 
 /// How long saving a consumer, or storing an event, may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -76,12 +76,14 @@ impl Worker {
             }
             let (mut state, now) = (connection.state(), self.now());
             for (change, id) in confirmations {
-                let answer = match (is_saved, is_too_large) {
-                    (true, _) => confirmed(&mut state, change, id, now),
-                    (false, true) => too_large(id).to_json(now),
-                    (false, false) => unsaved(id).to_json(now),
-                };
-                state.send_text(&answer);
+                match (is_saved, is_too_large) {
+                    (true, _) => match confirmed(&mut state, change, id, now) {
+                        Ok(answer) => state.send_text(&answer),
+                        Err(error) => state.refuse(&error, now),
+                    },
+                    (false, true) => state.refuse(&too_large(id), now),
+                    (false, false) => state.refuse(&unsaved(id), now),
+                }
             }
             connection.flush_now(&mut state);
         }
@@ -95,7 +97,7 @@ fn confirmed(
     change: SubscriptionChange,
     original_message_id: Option<MessageId>,
     now: OffsetDateTime,
-) -> String {
+) -> Result<String, ErrorMessage> {
     let most = state.budget().max_message_bytes();
     let topics: &[&str] = &state.session().topics().collect::<Vec<_>>();
     let id = original_message_id.clone();
@@ -105,11 +107,11 @@ fn confirmed(
     };
     let json = json.to_json(now);
     if json.len() <= most {
-        return json;
+        return Ok(json);
     }
     let text =
         format!("it is done; the list of all topics has {} bytes, expected at most {most}", json.len());
-    ErrorMessage::new(ErrorCode::MessageTooLarge, text).in_reply_to(id).to_json(now)
+    Err(ErrorMessage::new(ErrorCode::MessageTooLarge, text).in_reply_to(id))
 }
 
 fn too_large(id: Option<MessageId>) -> ErrorMessage {
@@ -158,7 +160,13 @@ impl Worker {
             Err(error) => return self.refuse(state, &error.in_reply_to(id)),
         };
         let (worker, publishes) = (Rc::clone(self), &mut state.pending().publishes);
-        publishes.push(async move { worker.store(event, id).await }.boxed_local());
+        let storing = async move {
+            worker.store(event, id).await.unwrap_or_else(|error| {
+                worker.figures.count(Counted::Error(error.code()), 1);
+                error.to_json(worker.now())
+            })
+        };
+        publishes.push(storing.boxed_local());
         if publishes.start() {
             self.spawn(store_all(Rc::clone(connection)));
         }
@@ -198,27 +206,25 @@ impl Worker {
     }
 
     /// Stores an event; the answer to the client.
-    async fn store(&self, event: Event, answers: Option<MessageId>) -> String {
+    async fn store(&self, event: Event, answers: Option<MessageId>) -> Result<String, ErrorMessage> {
         let Event { id, subject, stream_id, payload } = event;
         let stored = timeout(PATIENCE, self.context.topology.publish_event(&subject, &stream_id, payload));
         match stored.await {
             Ok(Ok(_sequence)) => {
                 let published = ServerMessage::Published { id: &id, original_message_id: answers };
-                return published.to_json(self.now());
+                return Ok(published.to_json(self.now()));
             }
             Ok(Err(error)) if error.is_permanent() => {
                 self.complain(&error);
                 let text =
                     "the event that the message becomes is larger than can be stored; send a shorter one";
-                let error = ErrorMessage::new(ErrorCode::MessageTooLarge, text).in_reply_to(answers);
-                return error.to_json(self.now());
+                return Err(ErrorMessage::new(ErrorCode::MessageTooLarge, text).in_reply_to(answers));
             }
             Ok(Err(error)) => self.complain(&error),
             Err(late) => self.complain(&late),
         }
         let text = "the message cannot be stored now; send it again with the same `id`";
-        let error = ErrorMessage::new(ErrorCode::Unavailable, text).in_reply_to(answers);
-        error.to_json(self.now())
+        Err(ErrorMessage::new(ErrorCode::Unavailable, text).in_reply_to(answers))
     }
 
     fn complain(&self, error: &(dyn std::error::Error + 'static)) {
@@ -266,7 +272,10 @@ impl Worker {
             match found {
                 Ok(Some(found)) => {
                     let most = state.budget().max_message_bytes();
-                    state.send(answer(&FramedEnvelope::new(found), most, id, now));
+                    match answer(&FramedEnvelope::new(found), most, id) {
+                        Ok(frame) => state.send(frame),
+                        Err(error) => state.refuse(&error, now),
+                    }
                 }
                 Ok(None) => state.refuse(&none, now),
                 Err(Unknown) => {
@@ -318,13 +327,12 @@ fn next_request(connection: &Connection) -> Option<LatestRequest> {
 }
 
 /// The body as it is, or that it is too long.
-fn answer(found: &FramedEnvelope, most: usize, id: Option<MessageId>, now: OffsetDateTime) -> Bytes {
+fn answer(found: &FramedEnvelope, most: usize, id: Option<MessageId>) -> Result<Bytes, ErrorMessage> {
     if found.is_within(Form::Plain, most) {
-        return found.frame(Form::Plain).clone();
+        return Ok(found.frame(Form::Plain).clone());
     }
     let text =
         format!("the answer of {} bytes is not sent, expected at most {most}", found.envelope().body.len());
     let error = ErrorMessage::new(ErrorCode::MessageTooLarge, text).in_reply_to(id);
-    let error = error.with_detail("event_id", found.envelope().event_id.as_str());
-    frame(Opcode::Text, error.to_json(now).as_bytes())
+    Err(error.with_detail("event_id", found.envelope().event_id.as_str()))
 }

@@ -27,6 +27,7 @@ impl Engine {
             return;
         }
         self.term = term;
+        self.figures.took_over();
         let mut retry = Retry::to("take over from the former leader");
         while let Err(error) = self.try_recover().await {
             retry.failed(&error);

@@ -46,6 +46,28 @@ impl Engine {
         }
     }
 
+    /// Looks for writes of a former leader. What it sent before the end of its lease may arrive after this projector
+    /// has looked, including the acknowledgement of an event whose envelope it held back. If another projector has
+    /// moved the streams and no longer does, this one takes over the rest.
+    pub(super) async fn look_for_others(&mut self) -> Result<(), ProjectorError> {
+        self.reader.compare(None).await?;
+        if self.backlog.len() > 0 || self.writer.unconfirmed() > 0 {
+            return Ok(());
+        }
+        if !self.holding.is_used() {
+            return Ok(());
+        }
+        let last = self.topology.extent().await?.last;
+        let acknowledged = self.reader.acknowledged().await?;
+        let is_own = self.writer.is_at(last) && acknowledged <= self.reader.position().sequence;
+        let standing = (!is_own).then_some((last, acknowledged));
+        if standing.is_some() && standing == self.seen {
+            self.try_recover().await?;
+        }
+        self.seen = standing;
+        Ok(())
+    }
+
     pub(super) async fn try_recover(&mut self) -> Result<(), ProjectorError> {
         let (writer, resume) = EnvelopeWriter::open(&self.topology).await?;
         let written = resume.after.map(|after| after.event).zip(resume.stored_at);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use harness::{BOUND, eventually};
 use rustix::process::{Pid, Signal, kill_process};
+use tidings_metrics::Registry;
 use tidings_model::ShardNumber;
 use tidings_projector::Settings;
 use tidings_runtime::config::TelemetryConfig;
@@ -98,7 +99,8 @@ impl Process {
 #[ignore = "the projector that other tests kill; does nothing by itself"]
 async fn projector_that_is_killed() {
     let Ok(url) = std::env::var(NATS_URL) else { return };
-    let _telemetry = telemetry::start(&TelemetryConfig::default(), "projector").unwrap();
+    let _telemetry =
+        telemetry::start(&TelemetryConfig::default(), "projector", &Registry::default()).unwrap();
     let client = async_nats::connect(url).await.unwrap();
     let window = Duration::from_millis(std::env::var(WINDOW).unwrap().parse().unwrap());
     let topology = Topology::ensure(&client, &stream_settings(window)).await.unwrap();

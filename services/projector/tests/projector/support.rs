@@ -11,6 +11,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use harness::{BOUND, Nats, eventually};
 use serde_json::{Value, json};
 use tidings_catalog::{Catalog, Catalogs, Files};
+use tidings_metrics::Registry;
 use tidings_model::{ShardNumber, Tenant};
 use tidings_projector::{ProjectorError, Settings};
 use tidings_streams::{StoredEnvelope, Topology, fetch, topology};
@@ -334,6 +335,7 @@ impl Task {
             watch::channel(catalogs).1,
             settings,
             OffsetDateTime::now_utc,
+            Registry::default(),
             cancelled.clone(),
         );
         Self { cancelled, task: tokio::spawn(running) }

@@ -9,6 +9,7 @@ mod nats;
 mod tenant;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,7 +45,7 @@ pub struct Config {
     pub access: AccessConfig,
     /// Projection of events to envelopes.
     pub projector: ProjectorConfig,
-    /// Logs and traces.
+    /// Logs, metrics and traces.
     pub telemetry: TelemetryConfig,
 }
 
@@ -207,7 +208,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Logs and traces.
+/// Logs, metrics and traces.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
@@ -216,8 +217,16 @@ pub struct TelemetryConfig {
     pub log: String,
     /// Form of log lines: `text` or `json`.
     pub log_format: LogFormat,
-    /// OpenTelemetry collector that receives traces by OTLP/HTTP, `http://host:4318`; without it, nothing is traced.
-    /// `/v1/traces` is appended, as to `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    /// Address and port of `/metrics` and `/metrics/tenants`, for Prometheus; port 0 lets the system choose one. Without it
+    /// there are none, except in `tidings dev`. Whoever reaches it may read it, so it belongs to an internal network.
+    #[schemars(with = "String", extend("format" = "socket-address"))]
+    pub metrics_listen: Option<SocketAddr>,
+    /// Time between two exports of metrics to `otlp_endpoint`.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String", extend("format" = "duration"))]
+    pub metrics_interval: Duration,
+    /// OpenTelemetry collector that receives traces and metrics by OTLP/HTTP, `http://host:4318`; without it, neither is
+    /// sent. `/v1/traces` and `/v1/metrics` are appended, as to `OTEL_EXPORTER_OTLP_ENDPOINT`.
     #[schemars(extend("format" = "otlp-url"))]
     pub otlp_endpoint: Option<String>,
     /// Share of the traces beginning here that are sent, 0 to 1; a trace that began elsewhere keeps its decision.
@@ -231,6 +240,8 @@ impl Default for TelemetryConfig {
         Self {
             log: "info,async_nats=warn".to_owned(),
             log_format: LogFormat::Text,
+            metrics_listen: None,
+            metrics_interval: MINUTE,
             otlp_endpoint: None,
             sample_ratio: 1.0,
         }

@@ -1,9 +1,7 @@
-//! Exports spans by OTLP over HTTP with hyper, which the process uses anyway.
+//! Sends to a collector by OTLP over HTTP with hyper, which the process uses anyway.
 //!
 //! The SDK collects spans on its own thread without a tokio runtime, but hyper needs one. So requests run as tasks of
 //! the process's runtime, and only the SDK's thread waits for them.
-
-use std::time::Duration;
 
 use async_trait::async_trait;
 use opentelemetry_http::hyper::HyperClient;
@@ -12,9 +10,7 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use tokio::runtime::Handle;
 
 use super::TelemetryError;
-
-/// The timeout of one request, and of a batch with all its retries.
-const TIMEOUT: Duration = Duration::from_secs(5);
+use super::metrics::{TIMEOUT, signal};
 
 /// Creates an exporter to the collector at `endpoint`, `http://host:port`. It sends nothing before there are spans.
 pub(super) fn exporter(endpoint: &str) -> Result<SpanExporter, TelemetryError> {
@@ -23,7 +19,7 @@ pub(super) fn exporter(endpoint: &str) -> Result<SpanExporter, TelemetryError> {
     SpanExporter::builder()
         .with_http()
         .with_http_client(OnRuntime { runtime, client })
-        .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
+        .with_endpoint(signal(endpoint, "traces"))
         .with_timeout(TIMEOUT)
         .build()
         .map_err(|source| TelemetryError::Exporter { endpoint: endpoint.to_owned(), source })

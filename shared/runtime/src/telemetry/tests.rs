@@ -177,8 +177,9 @@ impl std::io::Write for Sink {
 #[test]
 fn a_second_start_changes_nothing() {
     let config = TelemetryConfig { log: "off".to_owned(), ..TelemetryConfig::default() };
-    let _guard = start(&config, "tidings-test").unwrap();
-    let second = start(&config, "tidings-test");
+    let registry = Registry::default();
+    let _guard = start(&config, "tidings-test", &registry).unwrap();
+    let second = start(&config, "tidings-test", &registry);
     assert!(matches!(second, Err(TelemetryError::AlreadyStarted)));
 }
 

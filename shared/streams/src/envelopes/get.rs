@@ -33,6 +33,12 @@ pub async fn fetch(topology: &Topology, sequence: u64) -> Result<Option<StoredEn
     Ok(found.and_then(|message| StoredEnvelope::from_stream(&message)))
 }
 
+/// Whether the stream holds nothing after this sequence. Its last sequence does not say so: what had it may be removed.
+pub async fn is_at_end(topology: &Topology, sequence: u64) -> Result<bool, ReadEnvelopeError> {
+    let next = leader_get::next(&topology.envelopes, ">", sequence.saturating_add(1)).await;
+    Ok(next.map_err(ReadEnvelopeError::new)?.is_none())
+}
+
 /// What a replica answers. One that is behind does not have yet what the leader may have.
 fn found(got: Result<StreamMessage, DirectGetError>) -> Result<Option<StreamMessage>, ReadEnvelopeError> {
     match got {

@@ -181,10 +181,11 @@ impl EnvelopeWriter {
         }
     }
 
-    /// Whether all publications are confirmed, and that was returned by [`EnvelopeWriter::stored`].
+    /// The number of publications that [`EnvelopeWriter::stored`] has not returned.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.reported == self.last_sequence || matches!(self.state, State::Abandoned)
+    pub fn unconfirmed(&self) -> usize {
+        let unconfirmed = usize::try_from(self.last_sequence - self.reported).unwrap_or(usize::MAX);
+        if matches!(self.state, State::Abandoned) { 0 } else { unconfirmed }
     }
 
     /// Sends an envelope after all that were sent before; returns the sequence at which it is stored, or not at all.
@@ -254,7 +255,7 @@ impl EnvelopeWriter {
     /// Waits until everything that was sent is stored.
     pub async fn confirm(&mut self) -> Result<(), WriteError> {
         self.ask().await?;
-        while !self.is_idle() {
+        while self.unconfirmed() > 0 {
             self.stored().await?;
         }
         Ok(())

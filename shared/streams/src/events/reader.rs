@@ -148,6 +148,12 @@ impl EventReader {
         self.lives.position(self.created, self.cursor)
     }
 
+    /// The sequence up to which all events are done, as far as this reader knows.
+    #[must_use]
+    pub fn done_through(&self) -> u64 {
+        self.done
+    }
+
     /// The sequence up to which all events are acknowledged, by any projector.
     pub async fn acknowledged(&mut self) -> Result<u64, ReaderError> {
         acknowledged(&self.stream, &self.name).await

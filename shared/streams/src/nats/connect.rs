@@ -5,6 +5,7 @@
 //! each with its own timeout, and the server that was just lost comes last.
 
 mod error;
+mod figures;
 mod login;
 mod servers;
 
@@ -14,9 +15,11 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 
+use figures::is_permission;
 use servers::Servers;
 
 pub use error::ConnectError;
+pub use figures::{ConnectionFigures, METRICS as CONNECTION_METRICS};
 pub use login::Login;
 
 /// How long the server may be silent before the client pings it. The client leaves a server that owes it three answers;
@@ -43,6 +46,8 @@ pub struct ConnectSettings {
     pub timeout: Duration,
     /// The name that `nats-server` shows for the connection.
     pub name: String,
+    /// What is counted of the connection.
+    pub figures: Arc<ConnectionFigures>,
 }
 
 /// PEM files for TLS. If any is set, connections without TLS are refused.
@@ -79,7 +84,10 @@ pub async fn connect(settings: &ConnectSettings) -> Result<Client, ConnectError>
         attempts = attempts.saturating_sub(1);
         // Each attempt uses one server, which this module chooses.
         match options.clone().connect(urls.clone()).await {
-            Ok(client) => return Ok(client),
+            Ok(client) => {
+                settings.figures.began(client.statistics());
+                return Ok(client);
+            }
             Err(error) if attempts > 0 && !is_refusal(&error) => {
                 tracing::info!(%error, "one NATS server cannot be reached; trying another");
             }
@@ -89,7 +97,7 @@ pub async fn connect(settings: &ConnectSettings) -> Result<Client, ConnectError>
 }
 
 fn options(settings: &ConnectSettings, configured: usize, servers: &Arc<Servers>) -> ConnectOptions {
-    let servers = Arc::clone(servers);
+    let (servers, figures) = (Arc::clone(servers), Arc::clone(&settings.figures));
     let options = ConnectOptions::new()
         .name(&settings.name)
         .connection_timeout(settings.timeout)
@@ -100,7 +108,10 @@ fn options(settings: &ConnectSettings, configured: usize, servers: &Arc<Servers>
             let choice = servers.choose(&pool);
             async move { choice }
         })
-        .event_callback(|event| async move { report(&event) });
+        .event_callback(move |event| {
+            figures.note(&event);
+            async move { report(&event) }
+        });
     // Discovered servers are the configured ones under other names: they would be tried twice, and a certificate may
     // not contain their names.
     let options = if configured > 1 { options.ignore_discovered_servers() } else { options };
@@ -135,11 +146,6 @@ pub(crate) fn report(event: &Event) {
         }
         other => tracing::info!(event = %other, "NATS connection"),
     }
-}
-
-/// The wording of nats-server.
-fn is_permission(error: &str) -> bool {
-    error.trim_start_matches('\'').to_ascii_lowercase().starts_with("permissions violation")
 }
 
 #[cfg(test)]

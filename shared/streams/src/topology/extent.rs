@@ -56,11 +56,14 @@ pub enum WantedPositionError {
 
 /// The state of the stream cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("the state of stream ENVELOPES cannot be read now")]
-pub struct ExtentError(#[source] InfoError);
+#[error("the state of stream {stream} cannot be read now")]
+pub struct ExtentError {
+    stream: &'static str,
+    source: InfoError,
+}
 
 impl ExtentError {
-    pub(super) fn new(source: InfoError) -> Self {
-        Self(source)
+    pub(super) fn new(stream: &'static str, source: InfoError) -> Self {
+        Self { stream, source }
     }
 }

@@ -115,6 +115,7 @@ impl Conversation {
         for effect in self.session.receive(moment.read(text), moment) {
             match effect {
                 Effect::Reply(json) => caused.replies.push(json),
+                Effect::Refuse(error) => caused.replies.push(error.to_json(now)),
                 Effect::OpenAddress(address, filter) => {
                     self.opened.insert(named(address.as_str(), &filter));
                 }

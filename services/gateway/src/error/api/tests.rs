@@ -19,6 +19,7 @@ fn the_documents_list_every_code() {
 fn each_code_is_listed_once_for_each_status() {
     let listed: BTreeSet<_> = error_codes().map(|(status, code, _)| (status, code)).collect();
     assert_eq!(listed.len(), ApiCode::ALL.len());
+    assert!(ApiCode::ALL.iter().enumerate().all(|(index, code)| *code as usize == index));
     for (status, ..) in error_codes() {
         assert!(StatusCode::from_u16(status).is_ok_and(|status| status.as_u16() >= 400), "{status}");
     }

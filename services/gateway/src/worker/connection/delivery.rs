@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::send_queue::{Batch, BatchRun};
 use super::{Connection, Given, State, one_more};
+use crate::worker::figures::Counted;
 use crate::worker::shard_progress::ShardProgress;
 
 /// What was given.
@@ -56,7 +57,8 @@ impl State {
     }
 
     /// So many envelopes were given, this one last.
-    fn note_given(&mut self, last: &FramedEnvelope, count: usize) {
+    fn note_given(&mut self, last: &FramedEnvelope, count: usize, from: Counted) {
+        self.common.figures.count(from, count as u64);
         self.sent = last.sequence();
         self.messages.sent = self.messages.sent.saturating_add(count.try_into().unwrap_or_default());
         self.last_message = Some(last.identity());
@@ -156,7 +158,7 @@ impl Connection {
         }
         let given = state.queue.give_whole(run, self.shape, state.common.bounds);
         if let Some((last, count)) = given {
-            state.note_given(last, count);
+            state.note_given(last, count, Counted::Live);
         }
         given.is_some()
     }
@@ -177,18 +179,24 @@ impl Connection {
         if state.is_full() {
             self.flush_now(state);
             if state.is_full() {
+                state.common.figures.count(Counted::QueueFull, 1);
                 // A slow reader costs nothing more from here on, and loses nothing.
                 state.catch_up_after(framed.sequence() - 1);
                 return;
             }
         }
         state.queue.give(batch, index, self.shape);
-        state.note_given(framed, 1);
+        state.note_given(framed, 1, Counted::Live);
     }
 
     /// Gives a replayed envelope of this life of the stream to the connection, if it may have it. `is_repeated` says that it
     /// has received another part of the same message.
-    pub(in crate::worker) fn give(&self, epoch: Epoch, framed: &FramedEnvelope, is_repeated: bool) -> Given {
+    pub(in crate::worker) fn give(
+        &self,
+        epoch: Epoch,
+        (framed, from): (&FramedEnvelope, Counted),
+        is_repeated: bool,
+    ) -> Given {
         let mut state = self.state();
         if state.shard().epoch() != epoch {
             return Given::All;
@@ -204,7 +212,7 @@ impl Connection {
         if is_wanted && state.session().receives(framed.sequence(), framed.envelope()) {
             let state = &mut *state;
             state.queue.give_one(framed, self.shape, state.common.deflate());
-            state.note_given(framed, 1);
+            state.note_given(framed, 1, from);
         }
         Given::All
     }

@@ -14,6 +14,7 @@ use super::pending::{Pending, StreamReplay};
 use super::phase::Phase;
 use super::{Connection, State, Unread, one_more};
 use crate::limits::MessageBudget;
+use crate::worker::figures::Counted;
 
 /// Messages and answers.
 impl State {
@@ -42,6 +43,7 @@ impl State {
     }
 
     pub(in crate::worker) fn refuse(&mut self, error: &ErrorMessage, now: OffsetDateTime) {
+        self.common.figures.count(Counted::Error(error.code()), 1);
         self.send_text(&error.to_json(now));
     }
 
@@ -74,6 +76,7 @@ impl State {
     }
 
     pub(in crate::worker) fn note_received(&mut self) {
+        self.common.figures.count(Counted::Received, 1);
         self.messages.received = self.messages.received.saturating_add(1);
     }
 

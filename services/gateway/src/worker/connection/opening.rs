@@ -135,6 +135,7 @@ impl Connection {
             shard,
             id,
         };
+        state.common.figures.moved(form, None, Some(state.phase.activity()));
         let since = u32::try_from(unix_seconds).unwrap_or(u32::MAX);
         let shape = Shape { form, is_compressed, most };
         let connection = Self { id, shape, from: new.from, since, socket, state: RefCell::new(state) };

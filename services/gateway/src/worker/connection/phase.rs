@@ -12,6 +12,8 @@ use tidings_protocol::error::MessageId;
 use tidings_protocol::framing::{Message, Violation};
 use tokio::time::Instant;
 
+use crate::worker::figures::Activity;
+
 /// How long a client may take to acknowledge the last envelopes that it was given.
 pub(in crate::worker) const ACKNOWLEDGING_TIME: Duration = Duration::from_secs(2);
 /// How long a client may take to answer a Close. With the worker's tick, the socket is gone within a second.
@@ -112,6 +114,18 @@ impl Phase {
             Self::AwaitingAcks { .. } => matches!(kind, FrameKind::Acknowledgement | FrameKind::Close),
             Self::SavingPosition | Self::Closing { is_answered: false, .. } => kind == FrameKind::Close,
             Self::Closing { is_answered: true, .. } | Self::Closed => false,
+        }
+    }
+
+    /// What the connection is doing, as far as operators want to know.
+    pub(super) fn activity(self) -> Activity {
+        match self {
+            Self::Live => Activity::Live,
+            Self::CatchingUp { .. } => Activity::CatchingUp,
+            Self::Moving { .. } => Activity::Moving,
+            Self::AwaitingAcks { .. } | Self::SavingPosition | Self::Closing { .. } | Self::Closed => {
+                Activity::Leaving
+            }
         }
     }
 

@@ -66,7 +66,7 @@ impl SendQueue {
         self.share.as_ref().map_or(self.frames.len(), |(_, share, _)| share.count())
     }
 
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.bytes as usize
     }
 

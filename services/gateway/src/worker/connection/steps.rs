@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::phase::{FrameKind, Phase, PhaseEvent};
 use super::{Connection, State, Unread};
+use crate::worker::figures::Counted;
 
 /// How long before its end a connection is told that it has reached its age; a tenth of the age, if that is less.
 const NOTICE: Duration = Duration::from_secs(10);
@@ -126,7 +127,7 @@ impl State {
 
     /// The connection has everything up to `after`, and does not keep up.
     pub(super) fn catch_up_after(&mut self, after: u64) {
-        self.phase.advance(PhaseEvent::FellBehind { after });
+        self.advance(PhaseEvent::FellBehind { after });
     }
 
     /// Everything up to `after` has been read for a connection that is catching up.
@@ -138,14 +139,14 @@ impl State {
 
     /// The connection has everything. `true` if its client still has to be told.
     pub(super) fn become_live(&mut self) -> bool {
-        self.phase.advance(PhaseEvent::CaughtUp);
+        self.advance(PhaseEvent::CaughtUp);
         std::mem::take(&mut self.catching_up)
     }
 
     /// The connection is in the shard of its tenant, and has everything up to `after`.
     pub(super) fn catch_up_elsewhere(&mut self, after: u64) {
         self.catching_up = true;
-        self.phase.advance(PhaseEvent::Followed { after });
+        self.advance(PhaseEvent::Followed { after });
         self.wake();
     }
 
@@ -165,7 +166,7 @@ impl State {
     /// Gives the connection nothing more from its shard, until it has followed its tenant to another one.
     pub(in crate::worker) fn begin_moving(&mut self, until: Instant) {
         let after = self.behind().unwrap_or(self.shard.cursor());
-        if self.phase.advance(PhaseEvent::TenantMoved { until }) {
+        if self.advance(PhaseEvent::TenantMoved { until }) {
             self.missed_after = after;
             self.common.add_deadline(until, self.id);
             self.wake();
@@ -180,6 +181,7 @@ impl State {
     /// Sends a Close, unless there was one before, from whatever side.
     pub(super) fn close(&mut self, code: CloseCode, reason: &str, now: Instant) {
         if !self.is_closing() {
+            self.common.figures.count(Counted::ClosedByGateway(code), 1);
             self.send(framing::close(code, reason));
             self.stop(PhaseEvent::CloseSent { now });
         }
@@ -188,6 +190,7 @@ impl State {
     /// The client sent a Close: answers, unless ours was first.
     pub(in crate::worker) fn closed_by_client(&mut self, code: Option<u16>, now: Instant) {
         if !self.is_closing() {
+            self.common.figures.count(Counted::ClosedByClient(code), 1);
             self.send(framing::close(code.unwrap_or(CloseCode::Normal.into()), ""));
         }
         self.stop(PhaseEvent::CloseReceived { now });
@@ -206,19 +209,36 @@ impl State {
 
     /// Gives up the socket.
     pub(in crate::worker) fn end(&mut self) {
+        if !self.is_closing() {
+            self.common.figures.count(Counted::Lost, 1);
+        }
         self.stop(PhaseEvent::Ended);
         self.wake();
+    }
+
+    /// Enters the phase that the event leads to; see [`Phase::advance`].
+    fn advance(&mut self, event: PhaseEvent) -> bool {
+        let before = self.phase.activity();
+        let has_stopped = self.phase.advance(event);
+        self.common.figures.moved(self.session.form(), Some(before), Some(self.phase.activity()));
+        has_stopped
     }
 
     /// Enters a phase in which nothing more is given.
     fn stop(&mut self, event: PhaseEvent) {
         let behind = self.behind();
-        if self.phase.advance(event) {
+        if self.advance(event) {
             self.missed_after = behind.unwrap_or(self.missed_after);
             if let Some(deadline) = self.phase.deadline() {
                 self.common.add_deadline(deadline, self.id);
             }
         }
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.common.figures.moved(self.session.form(), Some(self.phase.activity()), None);
     }
 }
 
