@@ -164,7 +164,17 @@ stream KV_CONSUMERS '$KV.CONSUMERS.>'
 stream KV_USERS '$KV.USERS.>'
 stream KV_KEYS '$KV.KEYS.>'
 stream KV_RECEIPTS '$KV.RECEIPTS.>'
-envelopes() { stream "ENVELOPES$suffix" "envelopes$suffix.>" "places$suffix.>" "purges$suffix.>" "fences$suffix.>"; }
+envelopes() {
+    stream "ENVELOPES$suffix" "purges$suffix.>"
+    # One answer is for many envelopes, and a message may be answered twice or never. nats-server keeps the way back of
+    # each answer for as long as the projector may wait for it.
+    case $known in *'"response_threshold"'*) return ;; esac
+    for subject in "envelopes$suffix.>" "places$suffix.>"; do
+        # As an older version of this script made it.
+        ! has "$subject" || quietly nsc delete export --account "$name" --subject "$subject"
+        quietly nsc add export --account "$name" --service --subject "$subject" --response-type Stream --response-threshold 5s
+    done
+}
 each_shard envelopes
 
 # --- The processes ------------------------------------------------------------------------------------------------
@@ -194,14 +204,14 @@ projects() {
         "\$JS.ACK.@.projector$suffix.>" "\$JS.ACK.*.*.@.projector$suffix.>"
     imports "ENVELOPES$suffix" '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.STREAM.CREATE.@' \
         '$JS.API.STREAM.PURGE.@' '$JS.API.STREAM.MSG.DELETE.@' '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.MSG.NEXT.@.*' \
-        "envelopes$suffix.>" "places$suffix.>" "fences$suffix.>"
+        "envelopes$suffix.>" "places$suffix.>"
 }
 each_shard projects
 user PROJECTOR projector
 
 # A gateway reads ENVELOPES, by consumers of its own and by sequence, and keeps users' positions in the bucket
-# CONSUMERS. It never writes envelopes; it purges those of a user who is deleted, which interrupts the projector's writing
-# with fences. What clients and producers over HTTP publish it publishes as events; by the bucket RECEIPTS it knows those
+# CONSUMERS. It never writes envelopes; it purges those of a user who is deleted, and
+# writes a notice of that. What clients and producers over HTTP publish it publishes as events; by the bucket RECEIPTS it knows those
 # that come twice. Administrators look at rejected events, retry and drop them.
 # It watches the bucket USERS, where it notes who is disabled, and the bucket KEYS with the API keys of producers. To retry an event that was not kept whole with its
 # rejection, it asks which lives EVENTS has had.
@@ -228,7 +238,7 @@ imports KV_RECEIPTS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.S
 delivers() {
     imports "ENVELOPES$suffix" '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.STREAM.PURGE.@' \
         '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.CREATE.@.>' '$JS.API.CONSUMER.MSG.NEXT.@.>' \
-        '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>' "purges$suffix.>" "fences$suffix.>"
+        '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>' "purges$suffix.>"
 }
 each_shard delivers
 user GATEWAY gateway
@@ -251,7 +261,7 @@ imports KV_KEYS '$KV.KEYS.>'
 imports GATEWAY '$SRV.PING.tidings-gateway' 'tidings.gateway.>'
 administers() {
     manages "ENVELOPES$suffix"
-    imports "ENVELOPES$suffix" "purges$suffix.>" "fences$suffix.>"
+    imports "ENVELOPES$suffix" "purges$suffix.>"
 }
 each_shard administers
 user ADMIN admin

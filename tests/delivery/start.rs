@@ -63,7 +63,7 @@ async fn a_nats_server_that_cannot_be_started() {
 
     let nowhere = launch_dev().variable("TIDINGS_NATS_SERVER", "/nowhere/nats-server");
     let expected = "tidings: /nowhere/nats-server does not report a version as nats-server does (No such file or directory (os \
-                    error 2)): set TIDINGS_NATS_SERVER to a nats-server 2.12.0 or later, or unset it";
+                    error 2)): set TIDINGS_NATS_SERVER to a nats-server 2.14.0 or later, or unset it";
     assert_eq!(line(nowhere).await, expected);
 
     let old = folder.path().join("old");
@@ -71,7 +71,7 @@ async fn a_nats_server_that_cannot_be_started() {
     std::fs::set_permissions(&old, PermissionsExt::from_mode(0o755)).unwrap();
     let too_old = launch_dev().variable("TIDINGS_NATS_SERVER", &old);
     let expected = format!(
-        "tidings: {} is nats-server 2.9.10, but 2.12.0 or later is needed: run `sh .tools/install nats-server`, or set \
+        "tidings: {} is nats-server 2.9.10, but 2.14.0 or later is needed: run `sh .tools/install nats-server`, or set \
          TIDINGS_NATS_SERVER to a newer one",
         old.display()
     );

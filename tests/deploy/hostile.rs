@@ -187,8 +187,6 @@ async fn each_credential_reaches_what_is_its_own_and_nothing_else() {
                 "KV_RECEIPTS $KV.RECEIPTS.>",
                 "ENVELOPES purges.>",
                 "ENVELOPES_1 purges_1.>",
-                "ENVELOPES fences.>",
-                "ENVELOPES_1 fences_1.>",
             ],
         ),
         (
@@ -203,8 +201,6 @@ async fn each_credential_reaches_what_is_its_own_and_nothing_else() {
                 "ENVELOPES places.>",
                 "ENVELOPES_1 envelopes_1.>",
                 "ENVELOPES_1 places_1.>",
-                "ENVELOPES fences.>",
-                "ENVELOPES_1 fences_1.>",
             ],
         ),
     ] {

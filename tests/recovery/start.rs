@@ -119,7 +119,7 @@ async fn a_server_that_is_too_old_is_named_with_what_is_needed() {
     for command in ["gateway", "projector"] {
         let launch = launch_at(&old, &nats, command).variable("TIDINGS_TELEMETRY__LOG", "error");
         let failed = launch.finish(BOUND).await.failed();
-        assert!(failed.contains("nats-server 2.10.29") && failed.contains("2.12.0 or later"), "{failed}");
+        assert!(failed.contains("nats-server 2.10.29") && failed.contains("2.14.0 or later"), "{failed}");
     }
 }
 

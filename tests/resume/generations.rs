@@ -78,8 +78,7 @@ impl Maker {
     /// Creates the second shard's stream.
     async fn second_shard(&self, site: &Site) {
         let config = site.stream("ENVELOPES").await.cached_info().config.clone();
-        let subjects =
-            ["envelopes_1.>", "purges_1.>", "places_1.>", "fences_1.>"].map(str::to_owned).to_vec();
+        let subjects = ["envelopes_1.>", "purges_1.>", "places_1.>"].map(str::to_owned).to_vec();
         let second = jetstream::stream::Config { name: "ENVELOPES_1".to_owned(), subjects, ..config };
         self.context.create_stream(second).await.unwrap();
     }

@@ -256,8 +256,10 @@ impl Site {
         .await
     }
 
-    /// Makes the stream of envelopes anew, as an operator would who has lost it.
+    /// Makes the stream of envelopes anew, as an operator would who has lost it. The projector would write again what it
+    /// does not know to be stored.
     pub(crate) async fn renew_envelopes(&self) {
+        self.projected().await;
         let context = jetstream::new(self.client.clone());
         let config = self.stream("ENVELOPES").await.cached_info().config.clone();
         context.delete_stream("ENVELOPES").await.unwrap();

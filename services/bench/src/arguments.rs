@@ -242,7 +242,7 @@ pub(crate) struct RelayOptions {
     /// Publish bodies of this many bytes, one to each of the users for each event, instead of the event once
     #[arg(long, requires = "users")]
     pub(crate) broadcast: Option<usize>,
-    /// Add the headers of envelopes, with which NATS checks their order
+    /// Write as the projector does: in batches, of which NATS checks the order
     #[arg(long)]
     pub(crate) headers: bool,
 }

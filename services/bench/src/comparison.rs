@@ -119,8 +119,8 @@ fn refusal(reason: &str) -> ErrorResponse {
 /// The body with `seq` and `id` in front, as clients of `tidings.v1` receive it.
 fn sequenced(message: &Stored) -> Result<Utf8Bytes, Failure> {
     let sequence = message.info()?.stream_sequence;
-    let message_id = message.headers.as_ref().and_then(|map| map.get(headers::MESSAGE_ID));
-    let (_, id) = message_id.and_then(|id| Envelope::parse_message_id(id.as_str())).unwrap_or_default();
+    let event = message.headers.as_ref().and_then(|map| map.get(headers::EVENT));
+    let (_, id) = event.and_then(|event| Envelope::parse_event(event.as_str())).unwrap_or_default();
     let body = std::str::from_utf8(&message.payload)?;
     let members = body.strip_prefix('{').ok_or("the body is no JSON object")?;
     Ok(format!(r#"{{"seq":{sequence},"id":{},{members}"#, json!(id)).into())

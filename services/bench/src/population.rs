@@ -45,18 +45,13 @@ pub(crate) async fn write_envelopes(
     let (mut writer, _) = EnvelopeWriter::open(&deployment.topology).await?;
     let first = deployment.topology.extent().await?.last + 1;
     let now = OffsetDateTime::now_utc();
-    let mut under_way = FuturesOrdered::new();
     for (sequence, address) in (first..).zip(addresses) {
-        if under_way.len() >= EnvelopeWriter::MAX_PENDING
-            && let Some(stored) = under_way.next().await
-        {
-            stored?;
+        while !writer.has_room() {
+            writer.stored().await?;
         }
-        under_way.push_back(writer.send(&envelope(address, sequence, body)?, now).await?);
+        writer.send(&envelope(address, sequence, body)?, now).await?;
     }
-    while let Some(stored) = under_way.next().await {
-        stored?;
-    }
+    writer.confirm().await?;
     Ok(first)
 }
 

@@ -1,6 +1,9 @@
 //! A bare relay, the least that a process between `EVENTS` and `ENVELOPES` can do: consume, publish, wait for the
 //! acknowledgement, acknowledge. It parses nothing and keeps no state.
 
+use std::collections::VecDeque;
+use std::future::pending;
+
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::message::Acker;
@@ -37,8 +40,8 @@ pub(crate) async fn run(options: &RelayOptions) -> Result<(), Failure> {
     loop {
         tokio::select! {
             biased;
-            Some(stored) = relay.under_way.next() => acknowledge(stored?).await?,
-            Some(message) = messages.next(), if relay.under_way.len() < relay.writer.max_pending() => {
+            done = relay.writer.stored() => acknowledge(done?).await?,
+            Some(message) = messages.next(), if relay.writer.has_room() => {
                 let (message, acker) = message?.split();
                 relay.publish_all(&message.payload, acker).await?;
             }
@@ -54,22 +57,35 @@ struct Relay {
     /// The body that is sent to every subject instead of the event.
     broadcast: Option<Bytes>,
     published: u64,
-    /// Publications in the order of sending; the last one of an event carries the event to acknowledge.
-    under_way: FuturesOrdered<BoxFuture<'static, Result<Option<Acker>, Failure>>>,
 }
 
+/// Publishes in order; the last publication of an event carries the event to acknowledge.
 enum Writer {
-    /// With a message id only.
-    Bare(Box<Context>),
-    /// With the headers that the projector writes.
-    Envelopes(Box<EnvelopeWriter>),
+    /// With a message id only, each acknowledged.
+    Bare(Box<Context>, FuturesOrdered<BoxFuture<'static, Result<Option<Acker>, Failure>>>),
+    /// In batches, as the projector writes.
+    Envelopes(Box<EnvelopeWriter>, VecDeque<Option<Acker>>),
 }
 
 impl Writer {
-    fn max_pending(&self) -> usize {
+    fn has_room(&self) -> bool {
         match self {
-            Self::Bare(_) => IN_FLIGHT,
-            Self::Envelopes(_) => EnvelopeWriter::MAX_PENDING,
+            Self::Bare(_, under_way) => under_way.len() < IN_FLIGHT,
+            Self::Envelopes(writer, _) => writer.has_room(),
+        }
+    }
+
+    /// The events of publications that are stored now; waits for at least one publication.
+    async fn stored(&mut self) -> Result<Vec<Acker>, Failure> {
+        match self {
+            Self::Bare(_, under_way) => match under_way.next().await {
+                Some(stored) => Ok(stored?.into_iter().collect()),
+                None => pending().await,
+            },
+            Self::Envelopes(writer, under_way) => {
+                let stored = writer.stored().await?.count().min(under_way.len());
+                Ok(under_way.drain(..stored).flatten().collect())
+            }
         }
     }
 }
@@ -84,9 +100,9 @@ impl Relay {
         };
         let writer = if options.headers {
             let topology = Topology::ensure(client, &settings()).await?;
-            Writer::Envelopes(Box::new(EnvelopeWriter::open(&topology).await?.0))
+            Writer::Envelopes(Box::new(EnvelopeWriter::open(&topology).await?.0), VecDeque::new())
         } else {
-            Writer::Bare(Box::new(jetstream::new(client.clone())))
+            Writer::Bare(Box::new(jetstream::new(client.clone())), FuturesOrdered::new())
         };
         Ok(Self {
             writer,
@@ -94,7 +110,6 @@ impl Relay {
             addresses,
             broadcast: options.broadcast.map(body),
             published: 0,
-            under_way: FuturesOrdered::new(),
         })
     }
 
@@ -110,36 +125,34 @@ impl Relay {
 
     /// Publishes to the next subject in turn.
     async fn publish(&mut self, body: Bytes, acker: Option<Acker>) -> Result<(), Failure> {
-        if self.under_way.len() >= self.writer.max_pending()
-            && let Some(stored) = self.under_way.next().await
-        {
-            acknowledge(stored?).await?;
+        while !self.writer.has_room() {
+            acknowledge(self.writer.stored().await?).await?;
         }
         let address = self.addresses[usize::try_from(self.published)? % self.addresses.len()].clone();
         self.published += 1;
         let id = format!("{}-{}", self.prefix, self.published);
-        self.under_way.push_back(match &mut self.writer {
-            Writer::Bare(context) => {
+        match &mut self.writer {
+            Writer::Bare(context, under_way) => {
                 let subject = envelope_subject(address)?;
                 let mut map = HeaderMap::new();
                 map.insert(headers::MESSAGE_ID, id);
                 let sent =
                     context.publish_with_headers(subject.written_in(Place::default()), map, body).await?;
-                Box::pin(async { sent.await.map(|_| acker).map_err(Failure::from) })
+                under_way.push_back(Box::pin(async { sent.await.map(|_| acker).map_err(Failure::from) }));
             }
-            Writer::Envelopes(writer) => {
+            Writer::Envelopes(writer, under_way) => {
                 let envelope = Envelope { event_id: id, ..envelope(address, self.published, &body)? };
-                let sent = writer.send(&envelope, OffsetDateTime::now_utc()).await?;
-                Box::pin(async { sent.await.map(|_| acker).map_err(Failure::from) })
+                writer.send(&envelope, OffsetDateTime::now_utc()).await?;
+                under_way.push_back(acker);
             }
-        });
+        }
         Ok(())
     }
 }
 
-async fn acknowledge(event: Option<Acker>) -> Result<(), Failure> {
-    match event {
-        Some(acker) => acker.ack().await,
-        None => Ok(()),
+async fn acknowledge(events: Vec<Acker>) -> Result<(), Failure> {
+    for acker in events {
+        acker.ack().await?;
     }
+    Ok(())
 }

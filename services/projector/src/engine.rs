@@ -5,6 +5,7 @@
 //! before it are.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,6 @@ use crate::settings::Settings;
 use crate::throttle::Throttle;
 use crate::write_queue::WriteQueue;
 use crate::write_queue::entry::{Cause, Entry, Item};
-use crate::write_queue::in_flight::InFlight;
 
 mod lead;
 mod lease;
@@ -60,7 +60,6 @@ pub(crate) struct Engine {
     next_look: Instant,
     /// The ends of the streams at the last check, if another projector has moved them.
     seen: Option<(u64, u64)>,
-    under_way: InFlight,
     residents: ShardPlacements,
     placements: watch::Receiver<placements::All>,
     _watching: AbortOnDropHandle<()>,
@@ -77,8 +76,6 @@ pub(crate) struct Engine {
     job: Option<RunningRebuild>,
     /// The sequence of the last envelope that this projector stored.
     stored_last: u64,
-    /// Distinguishes the message ids of envelopes that are sent again from those of removed ones.
-    attempt: Option<u64>,
     /// Envelopes that the stream refuses, so that no rebuild tries them for ever.
     refused: BTreeSet<OriginOrder>,
     figures: Arc<ProjectorFigures>,
@@ -97,6 +94,7 @@ impl Engine {
         let leadership = Leadership::open(&topology).await?;
         let reader = EventReader::open(&topology, &shard.name(&consumer), pace).await?;
         let (writer, resume) = EnvelopeWriter::open(&topology).await?;
+        let writer = writer.with_window(in_flight);
         let mut residents = ShardPlacements::new(&topology, shards);
         let served = Arc::clone(&catalogs.borrow());
         residents.learn(served.keys()).await?;
@@ -124,7 +122,6 @@ impl Engine {
             holding,
             next_look: Instant::now() + LOOK,
             seen: None,
-            under_way: InFlight::default(),
             residents,
             placements,
             _watching: watching,
@@ -135,7 +132,6 @@ impl Engine {
             term: None,
             job: None,
             stored_last: 0,
-            attempt: None,
             refused: BTreeSet::new(),
             figures,
         })
@@ -158,8 +154,9 @@ impl Engine {
             let leads = self.leads();
             tokio::select! {
                 biased;
-                stored = self.under_way.next() => if let Err(error) = self.confirm(stored).await {
-                    self.recover(error).await;
+                stored = self.writer.stored() => match stored {
+                    Ok(sequences) => self.confirm(sequences).await,
+                    Err(error) => self.recover(error).await,
                 },
                 () = self.leadership.changed() => {}
                 _ = pulse.tick() => {
@@ -178,7 +175,7 @@ impl Engine {
 
     /// Shows what is under way to those who ask for figures.
     fn show(&self) {
-        let (in_flight, queued) = (self.under_way.len(), self.backlog.len());
+        let (in_flight, queued) = (self.writer.unconfirmed(), self.backlog.len());
         self.figures.look(self.leads(), self.reader.done_through(), in_flight, queued);
         self.figures.look_at_rebuild(self.job.as_ref().map(RunningRebuild::progress));
     }
@@ -273,11 +270,11 @@ impl Engine {
 
     /// Sends queued items up to the limit in flight.
     async fn send(&mut self) -> Result<(), WriteError> {
-        while self.under_way.len() < self.in_flight.min(EnvelopeWriter::MAX_PENDING) {
+        while self.writer.has_room() {
             let Some((entry, item)) = self.backlog.unsent() else { break };
-            let pending = match item {
+            match item {
                 Item::Envelope(envelope) => {
-                    let outgoing = outgoing(entry, envelope, &self.residents, self.attempt);
+                    let outgoing = outgoing(entry, envelope, &self.residents);
                     match self.writer.send(outgoing, (self.clock)()).await {
                         Err(error @ WriteError::Refused(_)) => {
                             let refused = self.backlog.take_unsent();
@@ -285,51 +282,35 @@ impl Engine {
                             continue;
                         }
                         sent => sent?,
-                    }
+                    };
                 }
                 Item::Notice(tenant, place) => {
-                    let pending = self.writer.announce(tenant, *place, entry.trail).await?;
+                    self.writer.announce(tenant, *place, entry.trail).await?;
                     self.residents.sent(tenant, *place);
-                    pending
+                    // The tenant switches when this is stored.
+                    self.writer.ask().await?;
                 }
-            };
+            }
             self.backlog.mark_sent();
-            self.under_way.push(pending);
         }
         Ok(())
     }
 
-    /// Handles the result of a publication, and of those after it that are already known.
-    async fn confirm(&mut self, stored: Result<u64, WriteError>) -> Result<(), WriteError> {
-        let mut known = Some(stored);
-        while let Some(stored) = known {
-            let is_repeated = matches!(stored, Err(WriteError::Repeated));
-            match stored {
-                Ok(sequence) => {
-                    self.stored_last = sequence;
-                    self.writing.succeeded();
-                }
-                Err(WriteError::Repeated) => {}
-                Err(error) => return Err(error),
+    /// Takes what is stored from the queue.
+    async fn confirm(&mut self, sequences: RangeInclusive<u64>) {
+        self.stored_last = *sequences.end();
+        self.writing.succeeded();
+        for _ in sequences {
+            let Some((entry, item)) = self.backlog.confirm() else { break };
+            self.figures.stored(&entry.cause);
+            let is_rebuilt = matches!(entry.cause, Cause::Rebuilt(_));
+            match item {
+                Item::Notice(tenant, place) => self.change_over(&tenant, place).await,
+                Item::Envelope(_) if is_rebuilt => self.job.iter_mut().for_each(RunningRebuild::confirm),
+                Item::Envelope(_) => {}
             }
-            if let Some((entry, item)) = self.backlog.confirm() {
-                if !is_repeated {
-                    self.figures.stored(&entry.cause);
-                }
-                let is_rebuilt = matches!(entry.cause, Cause::Rebuilt(_));
-                match item {
-                    Item::Notice(tenant, place) => self.change_over(&tenant, place).await,
-                    Item::Envelope(_) if is_rebuilt => self.job.iter_mut().for_each(RunningRebuild::confirm),
-                    Item::Envelope(_) => {}
-                }
-            }
-            if is_repeated {
-                return Err(WriteError::Repeated);
-            }
-            known = self.under_way.next_known();
         }
         self.acknowledge_done().await;
-        Ok(())
     }
 
     /// Takes events that are done from the queue; they are acknowledged now or a little later.
@@ -348,10 +329,10 @@ impl Engine {
     /// to the next projector, which finds them in `EVENTS`: written now, they would be too early.
     pub(crate) async fn finish(mut self) {
         let last_writes = async {
-            while !self.under_way.is_empty() {
-                let stored = self.under_way.next().await;
-                if self.confirm(stored).await.is_err() {
-                    break;
+            if self.writer.ask().await.is_ok() {
+                while self.writer.unconfirmed() > 0 {
+                    let Ok(sequences) = self.writer.stored().await else { break };
+                    self.confirm(sequences).await;
                 }
             }
             self.reader.acknowledge().await;
@@ -372,21 +353,13 @@ impl Engine {
 
 /// Builds the publication of an envelope. The tenant's placement at the time of sending counts: a notice may lie
 /// between that and the reading of the event.
-fn outgoing<'e>(
-    entry: &Entry,
-    envelope: &'e Envelope,
-    residents: &ShardPlacements,
-    attempt: Option<u64>,
-) -> Outgoing<'e> {
+fn outgoing<'e>(entry: &Entry, envelope: &'e Envelope, residents: &ShardPlacements) -> Outgoing<'e> {
     let outgoing = Outgoing { trail: entry.trail, ..Outgoing::from(envelope) };
     match entry.cause {
-        Cause::Rebuilt(rebuilt) => Outgoing {
-            generation: rebuilt.generation,
-            kept_until: Some(rebuilt.kept_until),
-            attempt: Some(rebuilt.attempt),
-            ..outgoing
-        },
-        _ => Outgoing { generation: residents.generation(&envelope.subject.tenant), attempt, ..outgoing },
+        Cause::Rebuilt(rebuilt) => {
+            Outgoing { generation: rebuilt.generation, kept_until: Some(rebuilt.kept_until), ..outgoing }
+        }
+        _ => Outgoing { generation: residents.generation(&envelope.subject.tenant), ..outgoing },
     }
 }
 

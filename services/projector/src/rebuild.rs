@@ -1,7 +1,7 @@
 //! Rebuild: writes a tenant's envelopes again, beside live projecting.
 //!
 //! A task of its own copies and projects ([`producer`]). What it produces waits here until [`schedule`] allows it to
-//! be queued; the engine's one fenced writer sends it. An attempt knows the content of the stream from where its
+//! be queued; the engine's one writer sends it. An attempt knows the content of the stream from where its
 //! writer was opened. Another projector, a purge or a fault takes the writer's place and ends the attempt. The next
 //! attempt continues behind what is stored: so no envelope is written twice, and none that was removed meanwhile
 //! returns.
@@ -26,7 +26,6 @@ const AHEAD: usize = 256;
 pub(crate) struct RunningRebuild {
     tenant: Tenant,
     rebuild: Rebuild,
-    attempt: u64,
     stage: Stage,
     course: Schedule,
     made: mpsc::Receiver<Made>,
@@ -66,7 +65,6 @@ impl RunningRebuild {
         workshop: &RebuildContext,
         (tenant, placement, rebuild): (&Tenant, &Placement, &Rebuild),
         share: usize,
-        attempt: u64,
     ) -> Self {
         let (sender, made) = mpsc::channel(AHEAD);
         let (progress, reported) = watch::channel(rebuild.progress.unwrap_or_default());
@@ -75,7 +73,6 @@ impl RunningRebuild {
         Self {
             tenant: tenant.clone(),
             rebuild: rebuild.clone(),
-            attempt,
             stage: Stage::Making,
             course: Schedule::new(share),
             made,
@@ -143,8 +140,8 @@ impl RunningRebuild {
                         progress.left = left;
                     });
                     if !envelopes.is_empty() {
-                        let (generation, attempt) = (self.rebuild.place.generation, self.attempt);
-                        return Some((Rebuilt { generation, kept_until, attempt }, envelopes));
+                        let generation = self.rebuild.place.generation;
+                        return Some((Rebuilt { generation, kept_until }, envelopes));
                     }
                 }
             }

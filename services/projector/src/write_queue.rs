@@ -4,7 +4,6 @@
 //! queue holds exactly what still has to be done.
 
 pub(crate) mod entry;
-pub(crate) mod in_flight;
 
 use std::collections::VecDeque;
 

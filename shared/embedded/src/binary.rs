@@ -1,7 +1,7 @@
 //! Finds the nats-server binary to run.
 //!
 //! A binary that the developer names wins. Otherwise a nats-server on the `PATH` is preferred over the project's own,
-//! if it is new enough for the streams (per-key TTL and pinned consumers: [`MINIMUM_VERSION`]).
+//! if it is new enough for the streams (fast ingest: [`MINIMUM_VERSION`]).
 
 use std::env;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use crate::Error;
 
 /// The oldest nats-server that Tidings runs on.
-pub const MINIMUM_VERSION: Version = Version { major: 2, minor: 12, patch: 0 };
+pub const MINIMUM_VERSION: Version = Version { major: 2, minor: 14, patch: 0 };
 
 /// A nats-server binary that is new enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ mod tests {
     fn versions_are_ordered_by_number() {
         let version = |text: &str| Version::reported(&format!("nats-server: v{text}")).unwrap();
         assert!(version("2.9.10") < MINIMUM_VERSION);
-        assert!(version("2.12.0") >= MINIMUM_VERSION);
+        assert!(version("2.14.0") >= MINIMUM_VERSION);
         assert!(version("2.100.0") > version("2.15.1"));
         assert!(version("3.0.0") > version("2.15.1"));
     }

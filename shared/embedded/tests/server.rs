@@ -167,7 +167,7 @@ async fn a_binary_that_will_not_do_is_named_with_what_to_do() {
         }
         assert!(error.source().is_none());
     };
-    check(&fixture("old-path/nats-server"), &["2.9.10", "2.12.0 or later", "sh .tools/install nats-server"])
+    check(&fixture("old-path/nats-server"), &["2.9.10", "2.14.0 or later", "sh .tools/install nats-server"])
         .await;
     check(&fixture("something-else"), &["\"hello\"", "TIDINGS_NATS_SERVER"]).await;
     check(&fixture("missing"), &["No such file", "TIDINGS_NATS_SERVER"]).await;

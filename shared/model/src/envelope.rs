@@ -232,41 +232,32 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Returns the unique id of the envelope's publication: `<tenant>~<event's position>/<source's
-    /// length>/<source>/<event id>/<part>`.
-    ///
-    /// The stream's own deduplication only supplements the writer's fences. The projector decides which events are the
-    /// same by the times at which `EVENTS` stored them, not by the time of writing. The length shows where the source
-    /// ends: source and id may contain slashes. The tenant is written as in the subject, so that generations differ.
+    /// Returns the source and the id of the event, `<source's length>/<source>/<id>`. The length shows where the source
+    /// ends: source and id may contain slashes.
     #[must_use]
-    pub fn message_id(&self, place: Place) -> String {
+    pub fn event(&self) -> String {
         let source = self.event_source.as_deref().unwrap_or_default();
-        let (tenant, length) = (&self.subject.tenant, source.len());
-        let (token, part) = (place.token(tenant), self.origin.part);
-        let event = self.origin.event;
-        let id = format_args!("{token}~{event}/{length}/{source}/{}/{part}", self.event_id);
-        // Room for four or five numbers and six separators besides the texts.
-        subject::written(tenant.as_str().len() + length + self.event_id.len() + 72, id)
+        let event = format_args!("{}/{source}/{}", source.len(), self.event_id);
+        // Room for a number and two separators besides the texts.
+        subject::written(source.len() + self.event_id.len() + 22, event)
     }
 
-    /// Returns the id for an envelope that is rebuilt. It ends with `~<attempt>`, so that a removed envelope may be
-    /// written again.
+    /// Returns the source and the id of the event in the text of [`Envelope::event`].
     #[must_use]
-    pub fn rebuilt_message_id(&self, place: Place, attempt: u64) -> String {
-        let id = self.message_id(place);
-        let (token, rest) = id.split_once('/').unwrap_or((&id, ""));
-        format!("{token}~{attempt}/{rest}")
+    pub fn parse_event(text: &str) -> Option<(Option<&str>, &str)> {
+        let (length, rest) = text.split_once('/')?;
+        let (source, rest) = rest.split_at_checked(length.parse().ok()?)?;
+        let id = rest.strip_prefix('/')?;
+        Some((Some(source).filter(|source| !source.is_empty()), id))
     }
 
-    /// Returns the source and the id of the event in the ids of [`Envelope::message_id`] and
-    /// [`Envelope::rebuilt_message_id`].
+    /// Returns the source and the id of the event in an envelope's `Nats-Msg-Id`, as earlier versions wrote it:
+    /// `<tenant>~<event's position>/<source's length>/<source>/<event id>/<part>`.
     #[must_use]
     pub fn parse_message_id(text: &str) -> Option<(Option<&str>, &str)> {
-        let (_tenant, rest) = text.split_once('/')?;
-        let (length, rest) = rest.split_once('/')?;
-        let (source, rest) = rest.split_at_checked(length.parse().ok()?)?;
-        let (id, _part) = rest.strip_prefix('/')?.rsplit_once('/')?;
-        Some((Some(source).filter(|source| !source.is_empty()), id))
+        let (_tenant, event) = text.split_once('/')?;
+        let (event, _part) = event.rsplit_once('/')?;
+        Self::parse_event(event)
     }
 }
 
@@ -275,34 +266,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn message_ids_tell_sources_from_ids() {
-        let (subject, place) = EnvelopeSubject::parse("envelopes.ops.durable.all.-.note.-").unwrap();
-        let envelope = |source: Option<&str>, id: &str| {
+    fn an_event_tells_source_from_id() {
+        let (subject, _) = EnvelopeSubject::parse("envelopes.ops.durable.all.-.note.-").unwrap();
+        let event = |source: Option<&str>, id: &str| {
             let subject = subject.clone();
             let event = Position { epoch: crate::Epoch(1), sequence: 1 };
             let origin = Origin { event, message: 0, part: 2 };
             let (event_id, event_source) = (id.to_owned(), source.map(str::to_owned));
             let (attributes, expires_at, trace_parent, body) = (Attributes::new(), None, None, Bytes::new());
-            Envelope { subject, event_id, event_source, origin, attributes, expires_at, trace_parent, body }
+            let envelope = Envelope {
+                subject,
+                event_id,
+                event_source,
+                origin,
+                attributes,
+                expires_at,
+                trace_parent,
+                body,
+            };
+            envelope.event()
         };
-        let id = |source: Option<&str>, id: &str| envelope(source, id).message_id(place);
-        assert_eq!(id(Some("orders"), "1"), "ops~1-1/6/orders/1/2");
-        assert_eq!(id(None, "1"), "ops~1-1/0//1/2");
-        assert_ne!(id(Some("orders"), "eu/1"), id(Some("orders/eu"), "1"));
-        assert_ne!(id(None, "orders/1"), id(Some("orders"), "1"));
-        for (source, event) in
+        assert_eq!(event(Some("orders"), "1"), "6/orders/1");
+        assert_eq!(event(None, "1"), "0//1");
+        assert_ne!(event(Some("orders"), "eu/1"), event(Some("orders/eu"), "1"));
+        assert_ne!(event(None, "orders/1"), event(Some("orders"), "1"));
+        for (source, id) in
             [(Some("orders"), "1"), (None, "1"), (Some("a/ö"), "eu/1/"), (None, "/"), (None, "")]
         {
-            let envelope = envelope(source, event);
-            for id in [envelope.message_id(place), envelope.rebuilt_message_id(place, 7)] {
-                assert_eq!(Envelope::parse_message_id(&id), Some((source, event)), "{id}");
+            let text = event(source, id);
+            assert_eq!(Envelope::parse_event(&text), Some((source, id)), "{text}");
+            for former in [format!("ops~1-1/{text}/2"), format!("ops~1-1~7/{text}/2")] {
+                assert_eq!(Envelope::parse_message_id(&former), Some((source, id)), "{former}");
             }
         }
-        assert_eq!(envelope(Some("orders"), "1").rebuilt_message_id(place, 7), "ops~1-1~7/6/orders/1/2");
-        for wrong in
-            ["", "ops", "ops/1", "ops/9/orders/1/2", "ops/1/ö/1/2", "ops/6/orders", "ops/x/orders/1/2"]
-        {
-            assert_eq!(Envelope::parse_message_id(wrong), None, "{wrong}");
+        for wrong in ["", "1", "9/orders/1", "1/ö/1", "6/orders", "x/orders/1"] {
+            assert_eq!(Envelope::parse_event(wrong), None, "{wrong}");
+            assert_eq!(Envelope::parse_message_id(&format!("ops/{wrong}/2")), None, "{wrong}");
         }
     }
 

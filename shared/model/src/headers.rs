@@ -14,9 +14,10 @@ pub const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Seq
 /// The subject of [`EXPECTED_LAST_SUBJECT_SEQUENCE`], if it is not the publication's own (NATS JetStream).
 pub const EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 
-/// On an envelope: its event and number, `<epoch>-<sequence>/<message>/<part>`. The event's id and source are in its
-/// `Nats-Msg-Id`.
+/// On an envelope: its event and number, `<epoch>-<sequence>/<message>/<part>`.
 pub const ORIGIN: &str = "Tidings-Origin";
+/// On an envelope: the source and the id of its event, `<source's length in bytes>/<source>/<id>`.
+pub const EVENT: &str = "Tidings-Event";
 /// On an envelope that was held back or is rebuilt, and on a notice: a position in `EVENTS`, `<epoch>-<sequence>`. All
 /// envelopes of the events up to it were written before, or are held back. The envelope's own event is older.
 pub const THROUGH: &str = "Tidings-Through";
@@ -24,9 +25,6 @@ pub const THROUGH: &str = "Tidings-Through";
 pub const HELD_FROM: &str = "Tidings-Held-From";
 /// On an envelope and on a notice: the term of the projector that wrote it.
 pub const TERM: &str = "Tidings-Term";
-/// On a notice of fences: the sequence of the first of them, and when it was stored, in nanoseconds since
-/// 1970-01-01T00:00:00Z.
-pub const FENCES: &str = "Tidings-Fences";
 /// On an envelope: when it expires, in seconds since 1970-01-01T00:00:00Z.
 pub const EXPIRES: &str = "Tidings-Expires";
 /// On an envelope: its attributes for filters, a JSON object of strings and lists of strings.

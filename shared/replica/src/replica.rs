@@ -131,11 +131,6 @@ impl Replica {
         }
     }
 
-    /// Fences were stored from this sequence on: no device has received what they may have replaced.
-    pub fn note_fences(&self, first: u64, stored_at: OffsetDateTime) {
-        self.write_lock().times.note(stored_at, first);
-    }
-
     /// No further envelope comes up to this sequence: the rest was removed from the stream.
     pub fn advance_to(&self, sequence: u64) {
         self.write_lock().mailbox.advance_to(sequence);

@@ -12,7 +12,8 @@
 //! NATS does not answer, standby projectors do not count time, so that the former leader stays the leader. Terms rise:
 //! if a bucket comes back with less than it had, the next term is one above the highest that any candidate remembers.
 //!
-//! A message that was sent before the end of a lease may arrive after it. Therefore `ENVELOPES` is fenced as well.
+//! A message that was sent before the end of a lease may arrive after it. Therefore the writer of `ENVELOPES` has checks
+//! of its own.
 
 use std::time::Duration;
 

@@ -50,9 +50,9 @@ pub use catalogs::{
 };
 pub use envelopes::{
     Copy, CopyError, DiscardError, EnvelopeCopies, EnvelopeFollower, EnvelopeWriter, FollowError, Followed,
-    Outgoing, Pending, PurgeAddressError, Purged, ReadEnvelopeError, Resume, StoredEnvelope, TranslateError,
+    Outgoing, PurgeAddressError, Purged, ReadEnvelopeError, Resume, StoredEnvelope, TranslateError,
     WriteError, WriteMarkers, all_purges, discard_address, discard_generation, fetch, is_at_end, last_notice,
-    newest, placed_at, purge_address, remove_strays, translate_position,
+    newest, placed_at, purge_address, translate_position,
 };
 pub use events::{
     EventAnswer, EventHistory, EventReader, EventWriteError, EventWriter, HistoryError, OpenWriterError,

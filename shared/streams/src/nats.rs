@@ -2,7 +2,7 @@
 //! order. Nothing here knows what a stream is for.
 
 pub(crate) mod ensure;
-pub(crate) mod fences;
+pub(crate) mod fast_ingest;
 pub(crate) mod leader_get;
 pub(crate) mod record;
 
@@ -36,7 +36,7 @@ pub(crate) use self::{
     ensure::Missing,
     headers::{all_headers, set},
     ordered_reader::{Delivered, OrderedReader, Read, Selection},
-    publish_error::{code, is_permanent},
+    publish_error::{is_permanent, is_permanent_code},
     scan::Scan,
     stream_state::{SKEW, epoch_of, reaching},
 };

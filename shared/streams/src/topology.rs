@@ -1,5 +1,5 @@
 //! The streams: created if they are missing, checked if they exist. No setting is altered except the deduplication of
-//! `EVENTS` (module `deduplication`).
+//! `EVENTS` (module `deduplication`) and the permission for fast ingest of `ENVELOPES` (module `batches`).
 //!
 //! Only projectors and administrative commands create streams; a gateway waits until they exist ([`Topology::find`]).
 //!
@@ -18,6 +18,7 @@ use tidings_model::ShardNumber;
 use crate::nats::{Missing, ensure, epoch_of, reaching};
 use crate::placements::Placements;
 
+mod batches;
 mod cut_off_servers;
 mod deduplication;
 mod extent;
@@ -33,6 +34,7 @@ pub use self::home::{Home, HomeError};
 pub use self::settings::Settings;
 pub use crate::nats::{Difference, TopologyError};
 
+use self::batches::open_envelopes;
 use self::lives::KnownLives;
 
 /// Events, as producers publish them.
@@ -82,7 +84,7 @@ impl Topology {
         let mut first = None;
         let events = open_events(&context, settings.events(client), missing).await;
         let events = present(events, &mut first)?;
-        let envelopes = ensure::open(&context, settings.envelopes(shard), missing).await;
+        let envelopes = open_envelopes(&context, shard, settings.envelopes(shard), missing).await;
         let envelopes = present(envelopes, &mut first)?;
         let rejected = present(ensure::open(&context, settings.rejected(), missing).await, &mut first)?;
         let placements = present(Placements::open(&context, settings.bucket(), missing).await, &mut first)?;
@@ -120,8 +122,8 @@ impl Topology {
         if shard == self.shard {
             return Ok(self.clone());
         }
-        let envelopes =
-            ensure::open(&self.context, self.settings.envelopes(shard), self.missing).await?.into();
+        let wanted = self.settings.envelopes(shard);
+        let envelopes = open_envelopes(&self.context, shard, wanted, self.missing).await?.into();
         Ok(Self { shard, envelopes, ..self.clone() })
     }
 

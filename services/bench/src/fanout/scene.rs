@@ -1,6 +1,5 @@
 //! A gateway with one worker on a core of its own, and its audience.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -24,8 +23,6 @@ use crate::process::Running;
 
 /// The number of simultaneous handshakes.
 const UNDER_WAY: usize = 64;
-/// The number of publications in flight.
-const IN_FLIGHT: usize = EnvelopeWriter::MAX_PENDING;
 /// The receive buffer of a client that never reads, in bytes: the smallest that the system allows.
 const STALLED_BUFFER: u32 = 1;
 /// How long the gateway is stopped at most.
@@ -156,21 +153,15 @@ impl Scene {
 
     async fn write(&mut self, addresses: impl IntoIterator<Item = Address>) -> Result<(), Failure> {
         let now = OffsetDateTime::now_utc();
-        let mut under_way = VecDeque::new();
         for address in addresses {
-            if under_way.len() >= IN_FLIGHT
-                && let Some(stored) = under_way.pop_front()
-            {
-                stored.await?;
+            while !self.writer.has_room() {
+                self.writer.stored().await?;
             }
             self.written += 1;
             let envelope = envelope(address, self.written, &self.body)?;
-            under_way.push_back(self.writer.send(&envelope, now).await?);
+            self.writer.send(&envelope, now).await?;
         }
-        for stored in under_way {
-            stored.await?;
-        }
-        Ok(())
+        Ok(self.writer.confirm().await?)
     }
 
     /// Waits until nats-server has sent everything to the gateway.

@@ -92,22 +92,22 @@ pub(super) enum Task {
 impl Task {
     /// The compared workers; the first is the reference.
     fn beside_projector(self) -> [Worker; 3] {
-        let relay = |is_fenced| Kind::Relay { task: self, is_fenced };
+        let relay = |in_batches| Kind::Relay { task: self, in_batches };
         [relay(false), relay(true), Kind::Projector].map(Worker::new)
     }
 }
 
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
-    Relay { task: Task, is_fenced: bool },
+    Relay { task: Task, in_batches: bool },
     Projector,
 }
 
 impl Kind {
     fn describe(self) -> (Subject, &'static str) {
         match self {
-            Self::Relay { is_fenced: false, .. } => (Subject::Comparison, "bare relay"),
-            Self::Relay { is_fenced: true, .. } => (Subject::Comparison, "bare relay, fenced"),
+            Self::Relay { in_batches: false, .. } => (Subject::Comparison, "bare relay"),
+            Self::Relay { in_batches: true, .. } => (Subject::Comparison, "bare relay, in batches"),
             Self::Projector => (Subject::Tidings, "projector"),
         }
     }
@@ -126,7 +126,7 @@ impl Worker {
     }
 
     fn start(&self, deployment: &Deployment, consumer: &str, addresses: u64) -> Result<Process, Failure> {
-        let Kind::Relay { task, is_fenced } = self.kind else { return deployment.projector(consumer) };
+        let Kind::Relay { task, in_batches } = self.kind else { return deployment.projector(consumer) };
         let mut command = own(&["relay", "--nats", deployment.server.url(), "--consumer", consumer])?;
         match task {
             Task::Single => command.args(["--users", &USERS.to_string()]),
@@ -134,7 +134,7 @@ impl Worker {
                 command.args(["--users", &addresses.to_string(), "--broadcast", &BODY.to_string()])
             }
         };
-        if is_fenced {
+        if in_batches {
             command.arg("--headers");
         }
         Process::start(command, None)
@@ -208,7 +208,7 @@ fn section(title: &str, plot: Plot, workers: &[Worker], load: Load) -> (Section,
         section.row_of(subject, name, values.map(Some));
     }
     section.note("the relay parses nothing, and knows its subjects and messages before");
-    section.note("fenced: with the headers by which NATS checks the order of the projector's envelopes");
+    section.note("in batches: as the projector writes, so that NATS checks the order of its envelopes");
     section
         .note("from the first envelope that is stored to the last; processes take turns on the same events");
     section.note("×: the median of the rounds' ratios; where it scatters much, only CPU compares");

@@ -24,7 +24,7 @@ pub(super) async fn measure(options: &ClusterOptions, report: &mut Report) -> Re
     let mut sites = Vec::new();
     for replicas in REPLICAS {
         let workers =
-            [Kind::Relay { task: Task::Single, is_fenced: false }, Kind::Projector].map(Worker::new);
+            [Kind::Relay { task: Task::Single, in_batches: false }, Kind::Projector].map(Worker::new);
         let deployment = Deployment::replicated(replicas).await?;
         sites.push(Site { replicas, deployment, workers });
     }

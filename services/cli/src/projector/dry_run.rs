@@ -197,7 +197,7 @@ impl There {
                     };
                     self.ready.extend(envelopes.filter(is_lasting));
                 }
-                Some(Followed::Purged(..) | Followed::Placed { .. } | Followed::Fenced { .. }) => {}
+                Some(Followed::Purged(..) | Followed::Placed { .. }) => {}
                 Some(Followed::Renewed(_)) => {
                     return Err("the stream of envelopes was replaced meanwhile; try again".into());
                 }

@@ -39,7 +39,9 @@ pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, Failure
             Some(placement) => placement.clone(),
             None => Placement::first(first_shard(config, &topology, tenant).await?),
         };
-        let since = since(&topology, placement.current).await?;
+        // Also brings the shard's stream up to date, where only an administrator may do that.
+        let shard = topology.on(placement.current.place.shard).await?;
+        let since = since(&shard, placement.current).await?;
         if json {
             print_json(&described(tenant, &placement, since.as_deref()))?;
         } else {
@@ -53,9 +55,9 @@ pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, Failure
 }
 
 /// When the tenant moved to its place; `None` for its first place, or if the stream no longer knows.
-async fn since(topology: &Topology, stay: PastPlacement) -> Result<Option<String>, Failure> {
+async fn since(shard: &Topology, stay: PastPlacement) -> Result<Option<String>, Failure> {
     let Some(position) = stay.since else { return Ok(None) };
-    let time = placed_at(&topology.on(stay.place.shard).await?, position).await?;
+    let time = placed_at(shard, position).await?;
     Ok(time.map(|time| rfc3339(super::seconds(time))))
 }
 

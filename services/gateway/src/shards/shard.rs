@@ -195,7 +195,6 @@ async fn read_through(
                     replica.leave(&tenant, place.generation);
                 }
             }
-            Some(Followed::Fenced { first, stored_at }) => replica.note_fences(first, stored_at),
             // What was purged while this was read may have been read before.
             Some(Followed::Purged(tenant, address)) => replica.purge(&tenant, address.as_str()),
             Some(Followed::Renewed(epoch)) => {
@@ -239,10 +238,6 @@ async fn follow(
                 if let ("user", Some(user)) = (address.kind(), address.id()) {
                     context.consumers.purge(&tenant, user);
                 }
-                continue;
-            }
-            Followed::Fenced { first, stored_at } => {
-                replica.note_fences(first, stored_at);
                 continue;
             }
             Followed::Placed { tenant, place, sequence: since } => {

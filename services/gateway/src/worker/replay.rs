@@ -313,7 +313,7 @@ impl StreamReading {
             };
             let envelopes = match followed {
                 Some(Followed::Envelopes(envelopes)) => envelopes,
-                Some(Followed::Purged(..) | Followed::Placed { .. } | Followed::Fenced { .. }) => continue,
+                Some(Followed::Purged(..) | Followed::Placed { .. }) => continue,
                 // The worker tells the connection of a new life of the stream.
                 Some(Followed::Renewed(_)) => return Ok(()),
                 None => {

@@ -45,7 +45,7 @@ impl Engine {
         // What is done is done, whoever leads; the new leader need not read it again.
         self.reader.acknowledge().await;
         self.reader.stand_by();
-        self.under_way.abandon();
+        self.writer.abandon();
         if let Some(job) = self.job.take() {
             tracing::info!(
                 tenant = %job.tenant(), place = %job.rebuild().place,

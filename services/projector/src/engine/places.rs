@@ -43,12 +43,7 @@ impl Engine {
     fn begin(&mut self) {
         let Some(next) = self.residents.rebuild() else { return };
         let share = self.in_flight / 2;
-        let attempt = self.next_attempt();
-        self.job = Some(RunningRebuild::start(&self.workshop, next, share, attempt));
-    }
-
-    pub(super) fn next_attempt(&self) -> u64 {
-        u64::try_from((self.clock)().unix_timestamp_nanos() / 1_000).unwrap_or_default()
+        self.job = Some(RunningRebuild::start(&self.workshop, next, share));
     }
 
     /// Queues the envelopes of a rebuild.

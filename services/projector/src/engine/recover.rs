@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tidings_streams::{EnvelopeWriter, Retry, WriteError, last_purge, remove_strays};
+use tidings_streams::{EnvelopeWriter, WriteError, last_purge};
 
 use super::refuse::refuse;
 use super::{Engine, is_wanted};
@@ -16,19 +16,14 @@ impl Engine {
     pub(super) async fn recover(&mut self, error: WriteError) {
         self.log_interruption(&error).await;
         match error {
-            WriteError::LostPlace => self.remove_strays().await,
+            WriteError::LostPlace => {}
             WriteError::Refused(_) => {
                 let refused = self.backlog.confirm();
                 refuse(&mut self.projecting, &mut self.refused, refused, &error).await;
-                self.remove_strays().await;
             }
-            WriteError::Repeated => self.under_way.abandon(),
             // A lost place is resolved at once. What cannot be stored now, because the stream is full or has no
             // leader, cannot be stored a moment later either.
-            WriteError::Unconfirmed | WriteError::Unavailable(_) => {
-                self.under_way.abandon();
-                self.writing.wait().await;
-            }
+            WriteError::Unconfirmed { .. } | WriteError::Unavailable(_) => self.writing.wait().await,
         }
         while let Err(error) = self.try_recover().await {
             self.writing.failed(&error);
@@ -51,32 +46,12 @@ impl Engine {
         }
     }
 
-    /// Removes envelopes that were stored behind a refused one, because another program published to the stream.
-    async fn remove_strays(&mut self) {
-        let strays = self.under_way.strays().await;
-        let (Some(first), Some(last)) = (strays.first(), strays.last()) else { return };
-        tracing::error!(
-            first,
-            last,
-            "another program publishes to stream ENVELOPES; envelopes that were stored out of order are removed and \
-             written again"
-        );
-        let mut retry = Retry::to("remove envelopes that are out of order");
-        while let Err(error) = remove_strays(&self.topology, &strays).await {
-            retry.failed(&error);
-            retry.wait().await;
-        }
-        retry.succeeded();
-        // The stream still knows their message ids.
-        self.attempt = Some(self.next_attempt());
-    }
-
     /// Looks for writes of a former leader. What it sent before the end of its lease may arrive after this projector
     /// has looked, including the acknowledgement of an event whose envelope it held back. If another projector has
     /// moved the streams and no longer does, this one takes over the rest.
     pub(super) async fn look_for_others(&mut self) -> Result<(), ProjectorError> {
         self.reader.compare(None).await?;
-        if self.backlog.len() > 0 || !self.under_way.is_empty() {
+        if self.backlog.len() > 0 || self.writer.unconfirmed() > 0 {
             return Ok(());
         }
         if !self.holding.is_used() {
@@ -119,7 +94,7 @@ impl Engine {
             in_line.map(|envelope| (envelope.subject.clone(), envelope.origin)).collect();
         let still = self.reader.still(resume);
         self.holding.reload(still, self.reader.position(), &in_line, residents, now).await?;
-        (self.writer, self.resume) = (writer.led_in(self.term), resume);
+        (self.writer, self.resume) = (writer.led_in(self.term).with_window(self.in_flight), resume);
         Ok(())
     }
 }

@@ -28,7 +28,6 @@ pub(crate) enum Cause {
 pub(crate) struct Rebuilt {
     pub(crate) generation: u32,
     pub(crate) kept_until: OffsetDateTime,
-    pub(crate) attempt: u64,
 }
 
 /// One publication.

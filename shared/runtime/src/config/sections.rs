@@ -175,7 +175,7 @@ pub struct ProjectorConfig {
     #[serde(deserialize_with = "byte_size")]
     #[schemars(with = "ByteSizeSchema")]
     pub max_event_bytes: usize,
-    /// Events and envelopes in progress; at most 512 envelopes are sent to JetStream and not yet acknowledged.
+    /// Events and envelopes in progress; at most 512 envelopes are sent to JetStream and not yet confirmed.
     #[schemars(range(min = 1, max = 100_000))]
     pub in_flight: NonZeroUsize,
     /// Name of the durable consumer that all projectors of shard 0 share; those of other shards append `_` and the shard's

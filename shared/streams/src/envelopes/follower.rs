@@ -3,13 +3,12 @@
 use std::collections::VecDeque;
 
 use tidings_model::{Address, EnvelopeSubject, Epoch, Place, Position, Tenant};
-use time::OffsetDateTime;
 
 use super::place_notice::placed;
 use super::purge::purged;
 use super::stored_envelope::StoredEnvelope;
-use crate::nats::fences::{Row, is_fence};
 use crate::nats::{Content, Delivered, OrderedReader, Read, RepeatedFault, Selection};
+use crate::topology::subjects::is_fence;
 use crate::topology::{ENVELOPES, Topology};
 
 /// Reads the envelopes from a position on.
@@ -36,13 +35,6 @@ pub enum Followed {
         place: Place,
         /// The sequence of the notice.
         sequence: u64,
-    },
-    /// Fences were stored from this sequence on.
-    Fenced {
-        /// The sequence of the first fence.
-        first: u64,
-        /// When it was stored.
-        stored_at: OffsetDateTime,
     },
     /// The stream was recreated: earlier sequences are invalid, and reading continues at the first envelope of the new
     /// stream.
@@ -92,7 +84,7 @@ impl EnvelopeFollower {
         subjects: Vec<String>,
     ) -> Result<Self, FollowError> {
         let stream = topology.shard().name(ENVELOPES);
-        let selection = Selection::new(stream, subjects, content).fenced(topology.shard());
+        let selection = Selection::new(stream, subjects, content);
         let reader = OrderedReader::open(topology.context.clone(), selection, position).await;
         Ok(Self {
             reader: reader.map_err(FollowError)?,
@@ -161,10 +153,7 @@ impl EnvelopeFollower {
             self.ready.push_back(Followed::Purged(tenant, address));
         } else if let Some((tenant, place)) = placed(subject, message.headers.as_ref(), &message.payload) {
             self.ready.push_back(Followed::Placed { tenant, place, sequence });
-        } else if is_fence(subject) {
-            let rows = message.headers.as_ref().map(Row::read).unwrap_or_default().into_iter();
-            self.ready.extend(rows.map(|Row { first, stored_at }| Followed::Fenced { first, stored_at }));
-        } else {
+        } else if !is_fence(subject) {
             self.complain(subject, sequence);
         }
     }

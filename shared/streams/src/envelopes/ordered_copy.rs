@@ -53,7 +53,7 @@ impl EnvelopeCopies {
             let subjects = [Class::Durable, Class::Latest];
             let subjects = subjects.map(|class| EnvelopeSubject::of_class(tenant, class, place)).into();
             let stream = topology.shard().name(ENVELOPES);
-            let selection = Selection::new(stream, subjects, content).fenced(topology.shard());
+            let selection = Selection::new(stream, subjects, content);
             let start = Position { epoch: extent.epoch, sequence: 0 };
             let reader = OrderedReader::open(topology.context.clone(), selection, start).await;
             Ok::<_, CopyError>(Scan {

@@ -41,12 +41,12 @@ pub async fn placed_at(
     }
 }
 
-/// Subject, message id and headers of the notice that a tenant's envelopes are in a place from there on.
-pub(crate) fn place_notice(shard: ShardNumber, tenant: &Tenant, place: Place) -> (String, String, HeaderMap) {
+/// Subject and headers of the notice that a tenant's envelopes are in a place from there on.
+pub(crate) fn place_notice(shard: ShardNumber, tenant: &Tenant, place: Place) -> (String, HeaderMap) {
     let mut map = HeaderMap::new();
     notice::mark(&mut map);
     set(&mut map, headers::PLACE, place.to_string());
-    (place_subject(shard, tenant), format!("{PLACES}/{tenant}/{place}"), map)
+    (place_subject(shard, tenant), map)
 }
 
 /// Parses a notice; `None` if the message is not a notice.

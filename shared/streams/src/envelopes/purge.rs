@@ -5,13 +5,14 @@
 //! `purges.<tenant>.<address kind>.<address id>` follows them. The notice is kept as long as events are: a rebuild must
 //! not bring back removed envelopes.
 //!
-//! A rebuild may have envelopes of the address in flight. The notice takes over the end of the stream with fences of
-//! its own, so every envelope stored after it was made by a writer that knows of it. Envelopes that were stored before
-//! it, and after the first removal, are found by a second removal.
+//! A rebuild may have envelopes of the address in flight. The notice takes the place of the next of them, which ends
+//! their batch, so every envelope stored after it was made by a writer that knows of it (module `writer`). Envelopes
+//! that were stored before it, and after the first removal, are found by a second removal.
 
 use std::collections::BTreeSet;
 
 use async_nats::HeaderMap;
+use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::stream::{PurgeError, RawMessageError};
 use bytes::Bytes;
 use tidings_model::{Address, EnvelopeSubject, Place, Position, Rebuild, ShardNumber, Tenant, headers};
@@ -19,15 +20,10 @@ use time::OffsetDateTime;
 
 use super::notice;
 use super::stored_envelope::origin;
-use super::write_error::WriteError;
-use super::writer::EnvelopeWriter;
 use crate::nats::{TopologyError, leader_get};
 use crate::placements::PlacementError;
 use crate::topology::Topology;
 use crate::topology::subjects::{PURGES, purge_subject, purges_of};
-
-/// How many times a notice is attempted when other writers are in the way.
-const ATTEMPTS: u32 = 8;
 
 /// Removes all envelopes of an address from the current and past places of the tenant, and makes every gateway forget
 /// them; returns their number. It is safe to repeat.
@@ -141,15 +137,9 @@ async fn publish_notice(
     let kept = topology.settings().events_max_age.as_secs().max(1);
     map.insert(headers::TIME_TO_LIVE, format!("{kept}s"));
     let topology = topology.on(shard).await?;
-    let mut attempt = 1;
-    loop {
-        let mut writer = EnvelopeWriter::seize(&topology).await?;
-        match writer.publish(purge_subject(shard, tenant, address), map.clone(), Bytes::new()).await?.await {
-            // Another purge came in between.
-            Err(WriteError::LostPlace) if attempt < ATTEMPTS => attempt += 1,
-            stored => return Ok(stored.map(drop)?),
-        }
-    }
+    let subject = purge_subject(shard, tenant, address);
+    topology.context.publish_with_headers(subject, map, Bytes::new()).await?.await?;
+    Ok(())
 }
 
 /// Parses the address of a notice; `None` if the message is not a notice.
@@ -178,5 +168,5 @@ pub enum PurgeAddressError {
     Purge(#[from] PurgeError),
     /// The envelopes are removed, but gateways may still have them in memory.
     #[error("the envelopes are removed, but gateways were not notified to forget them; purge again")]
-    Notice(#[from] WriteError),
+    Notice(#[from] PublishError),
 }

@@ -50,7 +50,11 @@ impl StoredEnvelope {
             None => Some(Attributes::new()),
             Some(json) => json::read(json.as_bytes()).ok(),
         };
-        let (event_source, event_id) = Envelope::parse_message_id(text(headers::MESSAGE_ID)?)?;
+        let (event_source, event_id) = match text(headers::EVENT) {
+            Some(event) => Envelope::parse_event(event)?,
+            // As earlier versions wrote it.
+            None => Envelope::parse_message_id(text(headers::MESSAGE_ID)?)?,
+        };
         let envelope = Envelope {
             subject,
             event_id: event_id.to_owned(),
@@ -79,6 +83,7 @@ pub(crate) fn envelope_headers(
 ) -> HeaderMap {
     let mut map = HeaderMap::new();
     set(&mut map, headers::ORIGIN, envelope.origin.to_string());
+    set(&mut map, headers::EVENT, envelope.event());
     if !envelope.attributes.is_empty() {
         let json = serde_json::to_string(&envelope.attributes).unwrap_or_default();
         set(&mut map, headers::ATTRIBUTES, json);

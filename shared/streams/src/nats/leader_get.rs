@@ -2,7 +2,13 @@
 //! yet.
 
 use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind, Stream};
+use async_nats::jetstream::{Context, ErrorCode};
+use serde::Deserialize;
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// The first message on a subject, which may have wildcards, with at least this sequence.
 pub(crate) async fn next(
@@ -21,6 +27,28 @@ pub(crate) async fn at(stream: &Stream, sequence: u64) -> Result<Option<StreamMe
 /// The last message on a subject, which may have wildcards.
 pub(crate) async fn last(stream: &Stream, subject: &str) -> Result<Option<StreamMessage>, RawMessageError> {
     found(stream.get_last_raw_message_by_subject(subject).await)
+}
+
+/// The sequence of the first message that was stored at this time or later.
+pub(crate) async fn first_since(
+    context: &Context,
+    stream: &str,
+    time: OffsetDateTime,
+) -> Result<Option<u64>, async_nats::Error> {
+    #[derive(Deserialize)]
+    struct Found {
+        message: Message,
+    }
+    #[derive(Deserialize)]
+    struct Message {
+        seq: u64,
+    }
+    let query = json!({ "start_time": time.format(&Rfc3339)?, "next_by_subj": ">", "no_hdr": true });
+    match context.request(format!("STREAM.MSG.GET.{stream}"), &query).await? {
+        Response::Ok(Found { message }) => Ok(Some(message.seq)),
+        Response::Err { error } if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => Ok(None),
+        Response::Err { error } => Err(error.into()),
+    }
 }
 
 fn found(got: Result<StreamMessage, RawMessageError>) -> Result<Option<StreamMessage>, RawMessageError> {

@@ -14,11 +14,11 @@ use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use async_nats::jetstream::{Context, Message};
 use futures_util::StreamExt as _;
 use futures_util::stream::ReadyChunks;
-use tidings_model::{Epoch, Position, ShardNumber};
+use tidings_model::{Epoch, Position};
 use time::OffsetDateTime;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
-use super::{Retry, SKEW, epoch_of, fences, reaching};
+use super::{Retry, SKEW, epoch_of, leader_get, reaching};
 
 /// How many messages are requested at a time, and returned at most.
 const BATCH: usize = 512;
@@ -54,19 +54,13 @@ pub(crate) struct Selection {
     /// The subjects to read; all if empty.
     subjects: Vec<String>,
     content: Content,
-    fences: Option<ShardNumber>,
     since: Option<OffsetDateTime>,
 }
 
 impl Selection {
     /// The messages on these subjects of a stream; on all of them, if there are none.
     pub(crate) fn new(stream: String, subjects: Vec<String>, content: Content) -> Self {
-        Self { stream, subjects, content, fences: None, since: None }
-    }
-
-    /// Regards that fences of this shard may take the place of messages.
-    pub(crate) fn fenced(self, shard: ShardNumber) -> Self {
-        Self { fences: Some(shard), ..self }
+        Self { stream, subjects, content, since: None }
     }
 
     /// Skips messages that were stored before this time, as long as nothing was read.
@@ -95,8 +89,8 @@ pub(crate) struct OrderedReader {
     glance: Interval,
     /// The stream was recreated, and the caller does not know yet.
     renewed: bool,
-    /// The last message that was read: a different message at its sequence came after a rollback.
-    last_read: Option<LastRead>,
+    /// When the last message that was read was stored: a different message at its sequence came after a rollback.
+    last_read: Option<OffsetDateTime>,
     retry: Retry,
 }
 
@@ -104,13 +98,6 @@ pub(crate) struct OrderedReader {
 struct Deliveries {
     consumer: PullConsumer,
     messages: ReadyChunks<pull::Stream>,
-}
-
-/// The last message that was read.
-#[derive(Debug, Clone, Copy)]
-struct LastRead {
-    stored_at: OffsetDateTime,
-    is_fence: bool,
 }
 
 /// What the reader returns.
@@ -312,26 +299,21 @@ impl OrderedReader {
         }
     }
 
-    /// Whether the stream ends before the last sequence that was read, or has another message there. A removed message
-    /// proves nothing.
+    /// Whether the stream ends before the last sequence that was read, or has another message there. If the message was
+    /// removed, whether one at or before its place was stored later.
     async fn is_rolled_back(&self, stream: &Stream) -> Result<bool, async_nats::Error> {
         if stream.cached_info().state.last_sequence < self.last
             && reaching(stream, self.last).await?.state.last_sequence < self.last
         {
             return Ok(true);
         }
-        let Some(LastRead { stored_at, is_fence }) = self.last_read else { return Ok(false) };
+        let Some(stored_at) = self.last_read else { return Ok(false) };
         match stream.get_raw_message(self.last).await {
             Ok(message) => Ok(message.time != stored_at),
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {
-                match self.selection.fences {
-                    Some(shard) => {
-                        // Fences of one row may be stored by two leaders, whose clocks differ.
-                        let latest = if is_fence { stored_at + SKEW } else { stored_at };
-                        Ok(fences::has_taken(stream, shard, self.last, latest).await?)
-                    }
-                    None => Ok(false),
-                }
+                let name = &self.selection.stream;
+                let later = leader_get::first_since(&self.context, name, stored_at + SKEW).await?;
+                Ok(later.is_some_and(|sequence| sequence <= self.last))
             }
             Err(error) => Err(error.into()),
         }
@@ -358,7 +340,7 @@ impl OrderedReader {
         }
         self.retry.succeeded();
         (self.delivered, self.last, self.pending) = (delivered, sequence, pending);
-        self.last_read = Some(LastRead { stored_at: time, is_fence: fences::is_fence(&message.subject) });
+        self.last_read = Some(time);
         Some(Delivered { message, sequence, time })
     }
 

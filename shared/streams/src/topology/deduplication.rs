@@ -8,9 +8,9 @@
 //! stream, in no account, and no consumer, and it writes nothing to the server's log. The leader of the stream sends
 //! one request every two minutes, which nothing receives.
 //!
-//! nats-server before 2.14 does not regard sources here. Before 2.15 it has no index of sourced messages, and searches
-//! the whole stream backwards for them at each change of its leader. Such a server gets the shortest window that it
-//! accepts, and no source: there, two messages with the same `Nats-Msg-Id` within 100 ms are still one.
+//! nats-server before 2.15 has no index of sourced messages, and searches the whole stream backwards for them at each
+//! change of its leader. Such a server gets the shortest window that it accepts, and no source: there, two messages with
+//! the same `Nats-Msg-Id` within 100 ms are still one.
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use async_nats::Client;
 use super::TopologyError;
 
 /// The oldest supported nats-server. [`TopologyError::OldServer`] names it in its text.
-const OLDEST: (i64, i64, i64) = (2, 12, 0);
+const OLDEST: (i64, i64, i64) = (2, 14, 0);
 /// The first version that disables its deduplication for a stream with a source, and that has an index of sourced
 /// messages.
 const INDEXES_SOURCES: (i64, i64, i64) = (2, 15, 0);

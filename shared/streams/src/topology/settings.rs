@@ -10,7 +10,6 @@ use tidings_model::{EnvelopeSubject, ShardNumber};
 use super::subjects::{any_place, any_purge};
 use super::{ENVELOPES, EVENTS, REJECTED, deduplication};
 use crate::nats::BucketSettings;
-use crate::nats::fences::any_fence;
 
 /// The default prefix of the JetStream API, for accounts that do not map it.
 const API_PREFIX: &str = "$JS.API";
@@ -91,13 +90,14 @@ impl Settings {
     }
 
     pub(super) fn envelopes(&self, shard: ShardNumber) -> Config {
-        let subjects = [EnvelopeSubject::all(shard), any_purge(shard), any_place(shard), any_fence(shard)];
+        let subjects = [EnvelopeSubject::all(shard), any_purge(shard), any_place(shard)];
         let (name, max_bytes) = (shard.name(ENVELOPES), self.envelopes_max_bytes);
         Config {
             description: Some("Tidings: messages for clients".to_owned()),
             discard: DiscardPolicy::Old,
             allow_rollup: true,
             allow_message_ttl: true,
+            allow_batch_publish: true,
             ..self.stream(name, subjects, self.envelopes_max_age, max_bytes)
         }
     }

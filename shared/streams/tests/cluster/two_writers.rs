@@ -2,14 +2,13 @@
 //! die. Afterwards the stream accepts new messages, all replicas have the same content, and everything confirmed is
 //! stored once and in order.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tidings_model::{EnvelopeSubject, ShardNumber};
-use tidings_streams::{EnvelopeWriter, Outgoing, StoredEnvelope, Topology, WriteError, fetch};
+use tidings_streams::{EnvelopeWriter, Outgoing, StoredEnvelope, Topology, WriteError, WriteMarkers, fetch};
 use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 
@@ -30,67 +29,64 @@ struct Tally {
 }
 
 /// Writes one envelope after the other, after the content of the stream, until `stop` is set.
-async fn write(topology: Topology, own: u64, mut dice: Dice, stop: Arc<AtomicBool>, tally: Arc<Tally>) {
+async fn write(topology: Topology, mut dice: Dice, stop: Arc<AtomicBool>, tally: Arc<Tally>) {
     while !stop.load(Ordering::Relaxed) {
         let confirmed = tally.highest.load(Ordering::Relaxed);
         let Ok((mut writer, resume)) = EnvelopeWriter::open(&topology).await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        tally.terms.fetch_add(1, Ordering::Relaxed);
+        let term = tally.terms.fetch_add(1, Ordering::Relaxed);
+        // With the smaller window, one answer often confirms several.
+        let window = if dice.below(2) == 0 { 64 } else { EnvelopeWriter::MAX_PENDING };
+        writer = writer.led_in(Some(term)).with_window(window);
         let first = resume.after.map_or(0, |after| after.event.sequence) + 1;
         // Everything confirmed before is stored.
         assert!(first > confirmed, "{first} is to be written again, {confirmed} was confirmed");
-        one_term(&mut writer, (first, own), &mut dice, &stop, &tally).await;
+        if let Err(WriteError::LostPlace) = one_term(&mut writer, first, &mut dice, &stop, &tally).await {
+            tally.refused.fetch_add(1, Ordering::Relaxed);
+        }
         tokio::time::sleep(dice.millis(0, 100)).await;
     }
 }
 
 async fn one_term(
     writer: &mut EnvelopeWriter,
-    (first, own): (u64, u64),
+    first: u64,
     dice: &mut Dice,
     stop: &AtomicBool,
     tally: &Tally,
-) {
-    let mut pending = VecDeque::new();
-    let mut next = first;
+) -> Result<(), WriteError> {
+    // Each message says with which one its term began.
+    let trail = WriteMarkers { through: None, held_from: Some(first) };
+    let (mut next, mut confirmed) = (first, first - 1);
     // Some terms end abruptly, like a killed process, with publications in flight.
     let rounds = if dice.below(4) == 0 { u64::MAX } else { dice.below(12) };
     for _ in 0..rounds {
         if stop.load(Ordering::Relaxed) {
-            return;
+            return Ok(());
         }
         for _ in 0..dice.below(200) {
-            if pending.len() < EnvelopeWriter::MAX_PENDING {
+            if writer.has_room() {
                 let envelope = envelope(next);
-                // With its own message ids, so that the stream takes nothing for a duplicate.
-                let outgoing = Outgoing { attempt: Some(own), ..Outgoing::from(&envelope) };
-                let Ok(sent) = writer.send(outgoing, OffsetDateTime::now_utc()).await else { return };
-                pending.push_back((next, sent));
+                let outgoing = Outgoing { trail, ..Outgoing::from(&envelope) };
+                writer.send(outgoing, OffsetDateTime::now_utc()).await?;
                 next += 1;
             }
+        }
+        if dice.below(3) == 0 {
+            writer.ask().await?;
         }
         // Now and then the writer pauses with publications in flight.
         let pause = if dice.below(10) == 0 { dice.millis(200, 1_500) } else { dice.millis(5, 40) };
         tokio::time::sleep(pause).await;
-        while pending.len() > usize::try_from(dice.below(200)).unwrap() {
-            let Some((n, sent)) = pending.pop_front() else { break };
-            match sent.await {
-                Ok(_) => _ = tally.highest.fetch_max(n, Ordering::Relaxed),
-                Err(WriteError::LostPlace) => return nothing_follows(pending, tally).await,
-                Err(_) => return,
-            }
+        let open = dice.below(200);
+        while next - 1 - confirmed > open {
+            confirmed += u64::try_from(writer.stored().await?.count()).unwrap();
+            tally.highest.fetch_max(confirmed, Ordering::Relaxed);
         }
     }
-}
-
-/// After a refused publication, none is stored.
-async fn nothing_follows(pending: VecDeque<(u64, tidings_streams::Pending)>, tally: &Tally) {
-    tally.refused.fetch_add(1, Ordering::Relaxed);
-    for (n, sent) in pending {
-        assert!(sent.await.is_err(), "{n} was stored behind one that was refused");
-    }
+    Ok(())
 }
 
 /// Checks that each number is stored once and in order.
@@ -102,6 +98,34 @@ fn is_whole(messages: &[Stored], highest: u64) {
     let wrong = numbers.iter().zip(1..).find(|(found, expected)| **found != *expected);
     assert_eq!(wrong, None, "of {} envelopes", numbers.len());
     assert!(numbers.len() as u64 >= highest, "{highest} was confirmed, {} are there", numbers.len());
+}
+
+/// Checks that each envelope follows the one that its writer sent before it, whatever others wrote.
+fn follows(messages: &[Stored]) {
+    let term = |(_, subject, headers, _): &Stored| {
+        let of = |name: &str| {
+            let header = headers.iter().find(|header| header.starts_with(name))?;
+            let digits: String = header.chars().filter(char::is_ascii_digit).collect();
+            Some(digits.parse::<u64>().unwrap())
+        };
+        EnvelopeSubject::parse(subject)?;
+        Some((of("Tidings-Term:")?, of("Tidings-Held-From:")?))
+    };
+    let number = |(.., body): &Stored| -> u64 {
+        serde_json::from_slice::<serde_json::Value>(body).unwrap()["n"].as_u64().unwrap()
+    };
+    let mut before = None;
+    for message in messages {
+        if let Some((term, first)) = term(message) {
+            let (sequence, number) = (message.0, number(message));
+            if number != first {
+                assert_eq!(before, Some((sequence - 1, term, number - 1)), "{number} of term {term}");
+            }
+            before = Some((sequence, term, number));
+        } else {
+            before = None;
+        }
+    }
 }
 
 /// Two writers of one shard's envelopes.
@@ -118,7 +142,7 @@ impl Rivals {
             let topology = lab.topology_of(first, shard).await;
             let number = u64::from(first == 1);
             let own = Dice::new(seed.wrapping_add(1_000 * (1 + u64::from(shard.0)) + number));
-            let written = write(topology, number, own, Arc::clone(stop), Arc::clone(&tally));
+            let written = write(topology, own, Arc::clone(stop), Arc::clone(&tally));
             writers.push(tokio::spawn(written));
         }
         Self { observer: lab.topology_of(2, shard).await, tally, writers }
@@ -139,6 +163,7 @@ impl Rivals {
         let replicas = lab.replicas(shard).await;
         for (node, replica) in replicas.iter().enumerate() {
             is_whole(replica, last);
+            follows(replica);
             let parts = replica.iter().zip(&replicas[0]).find(|(one, first)| one != first);
             assert_eq!(parts, None, "n{node} holds something else than n0");
             assert_eq!(replica.len(), replicas[0].len());
@@ -186,8 +211,8 @@ async fn goes_on(lab: &Lab, shard: ShardNumber) -> u64 {
             EnvelopeWriter::open(&topology).await.map_err(|error| format!("{error:?}"))?;
         let next = resume.after.map_or(0, |after| after.event.sequence) + 1;
         let sent = writer.send(&envelope(next), OffsetDateTime::now_utc()).await;
-        let stored =
-            sent.map_err(|error| format!("{error:?}"))?.await.map_err(|error| format!("{error:?}"))?;
+        let stored = sent.map_err(|error| format!("{error:?}"))?;
+        writer.confirm().await.map_err(|error| format!("{error:?}"))?;
         let found: Option<StoredEnvelope> =
             fetch(&topology, stored).await.map_err(|error| error.to_string())?;
         last = next;

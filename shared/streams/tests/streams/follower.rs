@@ -9,7 +9,7 @@ use tidings_model::{Epoch, Position};
 use tidings_streams::{Content, EnvelopeFollower, EnvelopeWriter, Followed, Settings, Topology};
 use time::{Duration, OffsetDateTime};
 
-use crate::support::{SOON, Scene, envelope, latest, range, settings};
+use crate::support::{SOON, Scene, envelope, latest, range, settings, store};
 
 /// A follower from the end of the stream.
 async fn from_now(scene: &Scene) -> EnvelopeFollower {
@@ -20,17 +20,14 @@ async fn from_now(scene: &Scene) -> EnvelopeFollower {
 
 /// The next result of the follower: the events' numbers, or the new epoch.
 async fn next(follower: &mut EnvelopeFollower) -> Result<Vec<u64>, Epoch> {
-    loop {
-        let next = tokio::time::timeout(SOON, follower.next()).await;
-        match next.unwrap_or_else(|_| panic!("nothing came")) {
-            Followed::Envelopes(envelopes) => {
-                assert!(envelopes.last().unwrap().sequence <= follower.position().sequence);
-                return Ok(range(envelopes.iter().map(|stored| stored.envelope.origin.event.sequence)));
-            }
-            Followed::Purged(..) | Followed::Placed { .. } => panic!("nothing was purged or placed"),
-            Followed::Fenced { .. } => {}
-            Followed::Renewed(epoch) => return Err(epoch),
+    let next = tokio::time::timeout(SOON, follower.next()).await;
+    match next.unwrap_or_else(|_| panic!("nothing came")) {
+        Followed::Envelopes(envelopes) => {
+            assert!(envelopes.last().unwrap().sequence <= follower.position().sequence);
+            Ok(range(envelopes.iter().map(|stored| stored.envelope.origin.event.sequence)))
         }
+        Followed::Purged(..) | Followed::Placed { .. } => panic!("nothing was purged or placed"),
+        Followed::Renewed(epoch) => Err(epoch),
     }
 }
 
@@ -98,11 +95,11 @@ async fn an_envelope_that_was_lost_with_the_connection_comes_over_the_next_one()
     let end = Position { epoch: extent.epoch, sequence: extent.last };
     let mut follower = EnvelopeFollower::after(&topology, end, Content::Whole).await.unwrap();
     let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
-    writer.send(&envelope(1), OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
+    store(&mut writer, &envelope(1)).await;
     assert_eq!(next(&mut follower).await.unwrap(), [1]);
     for n in 2..=5 {
         cable.silence();
-        writer.send(&envelope(n), OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
+        store(&mut writer, &envelope(n)).await;
         eventually("it is delivered", SOON, async || {
             let consumers: Vec<_> = scene.stream("ENVELOPES").await.consumers().try_collect().await.unwrap();
             let delivered = consumers.iter().map(|info| info.delivered.stream_sequence).max();
@@ -153,7 +150,7 @@ async fn what_was_removed_is_passed_over() {
         let now = OffsetDateTime::now_utc();
         let mut envelope = if n % 3 == 0 { latest(n, "k") } else { envelope(n) };
         envelope.expires_at = (n % 3 == 1).then_some(now + Duration::SECOND);
-        writer.send(&envelope, now).await.unwrap().await.unwrap();
+        store(&mut writer, &envelope).await;
     }
     scene.stream("ENVELOPES").await.purge().filter("envelopes.t.durable.>").sequence(20).await.unwrap();
     scene.write(31..=31).await;
@@ -217,7 +214,7 @@ async fn nothing_is_lost_however_often_the_wait_is_dropped() {
                         panic!("nothing was purged or placed")
                     }
                     Ok(Followed::Renewed(epoch)) => renewals.push(epoch),
-                    Ok(Followed::Fenced { .. }) | Err(_) => {}
+                    Err(_) => {}
                 }
             }
         };
@@ -263,6 +260,32 @@ async fn a_stream_that_came_back_with_less_is_read_from_its_beginning() {
         }
         assert_eq!((renewed, seen), (1, range((1..=5).chain(16..16 + grown_to))), "{grown_to}");
     }
+}
+
+/// Its place shows nothing, but what was stored before that place is younger.
+#[tokio::test]
+async fn a_roll_back_is_noticed_although_what_was_read_last_is_gone() {
+    let mut scene = Scene::new().await;
+    let mut follower = from_now(&scene).await;
+    scene.write(1..=5).await;
+    let saved = scene.save(&["ENVELOPES"]).await;
+    scene.write(6..=15).await;
+    assert_eq!(until(&mut follower, 15).await, range(1..=15));
+    let read_at = OffsetDateTime::now_utc();
+    scene.bring_back(saved).await;
+    // Clocks of servers may differ by a second.
+    eventually("what follows is younger", SOON, async || match OffsetDateTime::now_utc() - read_at {
+        passed if passed > Duration::milliseconds(1_100) => Ok(()),
+        passed => Err(passed),
+    })
+    .await;
+    scene.write(16..=24).await;
+    let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    assert_eq!(store(&mut writer, &latest(25, "k")).await, 15, "where the last one was read");
+    store(&mut writer, &latest(26, "k")).await;
+    let epoch = scene.topology.extent().await.unwrap().epoch;
+    assert_eq!(next(&mut follower).await, Err(epoch));
+    assert_eq!(until(&mut follower, 26).await, range((1..=5).chain(16..=24).chain([26])));
 }
 
 fn copy(from: &std::path::Path, to: &std::path::Path) {

@@ -7,8 +7,8 @@
     reason = "a test fails by panicking, also in what its tests share"
 )]
 
+mod batches;
 mod envelope;
-mod fencing;
 mod follower;
 mod leadership;
 mod placements;

@@ -5,9 +5,8 @@ use tidings_streams::{
     AllPlacements, Content, EnvelopeFollower, EnvelopeWriter, Followed, Outgoing, PlacementWatch, Topology,
     WriteMarkers, last_notice, translate_position,
 };
-use time::OffsetDateTime;
 
-use super::support::{SOON, Scene, envelope};
+use super::support::{SOON, Scene, envelope, store};
 
 pub(crate) fn tenant() -> Tenant {
     Tenant::parse("t").unwrap()
@@ -28,7 +27,7 @@ pub(crate) async fn write(
     for n in numbers {
         let envelope = envelope(n);
         let outgoing = Outgoing { generation, ..Outgoing::from(&envelope) };
-        sequences.push(writer.send(outgoing, OffsetDateTime::now_utc()).await.unwrap().await.unwrap());
+        sequences.push(store(&mut writer, outgoing).await);
     }
     sequences
 }
@@ -36,7 +35,8 @@ pub(crate) async fn write(
 /// Makes a place the current one, and updates the placement.
 async fn switch(topology: &Topology, placement: &mut Placement, place: Place) {
     let (mut writer, _) = EnvelopeWriter::open(topology).await.unwrap();
-    let sequence = writer.announce(&tenant(), place, WriteMarkers::default()).await.unwrap().await.unwrap();
+    let sequence = writer.announce(&tenant(), place, WriteMarkers::default()).await.unwrap();
+    writer.confirm().await.unwrap();
     let stream = topology.extent().await.unwrap().epoch;
     placement.switch(place, Position { epoch: place.epoch(stream), sequence });
 }
@@ -162,7 +162,7 @@ async fn what_was_held_back_is_not_passed_over() {
     for (n, held_from) in [(1, None), (3, Some(2)), (4, Some(2)), (2, None)] {
         let (envelope, trail) = (envelope(n), WriteMarkers { through: None, held_from });
         let outgoing = Outgoing { trail, ..Outgoing::from(&envelope) };
-        writer.send(outgoing, OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
+        store(&mut writer, outgoing).await;
     }
     write(topology, 1, 1..=4).await;
     let mut placement = Placement::default();
@@ -198,7 +198,6 @@ async fn a_notice_lies_between_what_is_before_and_behind_it() {
             Followed::Placed { tenant, place, sequence } => {
                 seen.push(format!("{tenant} in {place} at {sequence}"));
             }
-            Followed::Fenced { .. } => {}
             other => panic!("unexpected: {other:?}"),
         }
     }

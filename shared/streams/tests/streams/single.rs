@@ -5,7 +5,7 @@ use tidings_model::Attribute;
 use tidings_streams::{EnvelopeWriter, Settings, Topology, fetch, newest, publish_event};
 use time::{Duration, OffsetDateTime};
 
-use crate::support::{Scene, envelope, latest, settings};
+use crate::support::{Scene, envelope, latest, settings, store};
 
 #[tokio::test]
 async fn an_envelope_comes_back_as_it_was_written() {
@@ -23,7 +23,7 @@ async fn an_envelope_comes_back_as_it_was_written() {
     (full.origin.message, full.origin.part) = (2, 7);
     let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
     for envelope in [&envelope(1), &full] {
-        writer.send(envelope, now).await.unwrap().await.unwrap();
+        store(&mut writer, envelope).await;
     }
     assert_eq!(fetch(&scene.topology, 1).await.unwrap().unwrap().envelope, envelope(1));
     let stored = fetch(&scene.topology, 2).await.unwrap().unwrap();
@@ -35,7 +35,7 @@ async fn the_newest_of_a_key_is_found_and_what_is_gone_is_not() {
     let scene = Scene::new().await;
     let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
     for (n, key) in [(1, "a"), (2, "b"), (3, "a")] {
-        writer.send(&latest(n, key), OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
+        store(&mut writer, &latest(n, key)).await;
     }
     let newest_of = async |key| {
         let found = newest(&scene.topology, &latest(0, key).subject, 0).await.unwrap();
@@ -62,7 +62,7 @@ async fn what_a_replica_does_not_have_yet_is_there() {
     };
     assert_eq!(found().await, (false, false));
     let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
-    writer.send(&latest(1, "a"), OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
+    store(&mut writer, &latest(1, "a")).await;
     assert_eq!(found().await, (true, true));
 }
 

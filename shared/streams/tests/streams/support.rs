@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::jetstream::stream::State;
-use futures_util::TryStreamExt as _;
 use harness::{BOUND, Nats, Saved, eventually};
 use tidings_model::{Class, Envelope};
-use tidings_streams::{EnvelopeWriter, Topology, topology::Settings};
+use tidings_streams::{EnvelopeWriter, Outgoing, Topology, topology::Settings};
 use time::OffsetDateTime;
 
 pub(crate) use crate::envelope::envelope;
@@ -89,20 +88,29 @@ impl Scene {
         .await;
     }
 
-    /// How many messages the stream has, without the notices of fences.
-    pub(crate) async fn count(&self, name: &str) -> usize {
-        let subjects: Vec<_> =
-            self.stream(name).await.info_with_subjects(">").await.unwrap().try_collect().await.unwrap();
-        subjects.iter().filter(|(subject, _)| !subject.starts_with("fences")).map(|(_, count)| count).sum()
+    /// How many messages the stream has.
+    pub(crate) async fn count(&self, name: &str) -> u64 {
+        self.state(name).await.messages
     }
 
     /// Writes envelopes of events with these numbers, as a projector does.
     pub(crate) async fn write(&self, numbers: impl IntoIterator<Item = u64>) {
         let (mut writer, _) = EnvelopeWriter::open(&self.topology).await.unwrap();
         for n in numbers {
-            writer.send(&envelope(n), OffsetDateTime::now_utc()).await.unwrap().await.unwrap();
+            while !writer.has_room() {
+                writer.stored().await.unwrap();
+            }
+            writer.send(&envelope(n), OffsetDateTime::now_utc()).await.unwrap();
         }
+        writer.confirm().await.unwrap();
     }
+}
+
+/// Writes one envelope, and waits until it is stored; returns its sequence.
+pub(crate) async fn store(writer: &mut EnvelopeWriter, outgoing: impl Into<Outgoing<'_>>) -> u64 {
+    let sequence = writer.send(outgoing, OffsetDateTime::now_utc()).await.unwrap();
+    writer.confirm().await.unwrap();
+    sequence
 }
 
 /// A `latest` envelope, which replaces the earlier one of its key.

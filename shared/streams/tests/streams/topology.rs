@@ -1,5 +1,5 @@
 //! Streams are created if they are missing, refused if they cannot be used, and not altered, except for the
-//! deduplication of `EVENTS`.
+//! deduplication of `EVENTS` and the fast ingest of `ENVELOPES`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,11 +7,12 @@ use std::time::Duration;
 use async_nats::jetstream::{self, stream::Config};
 use tidings_model::Tenant;
 use tidings_streams::{
-    CatalogStoreError, Settings, Topology, TopologyError, are_catalogs_recorded, record_catalogs,
-    running_catalog,
+    CatalogStoreError, EnvelopeWriter, Settings, Topology, TopologyError, WriteError, are_catalogs_recorded,
+    record_catalogs, running_catalog,
 };
+use time::OffsetDateTime;
 
-use crate::support::settings;
+use crate::support::{Scene, envelope, settings, store};
 
 #[tokio::test]
 async fn streams_are_created_once_and_found_again() {
@@ -167,4 +168,26 @@ async fn a_server_without_jetstream_is_named() {
     let error = Topology::ensure(&nats.client().await, &settings()).await.unwrap_err();
     assert!(matches!(&error, TopologyError::NoJetStream { .. }), "{error:?}");
     assert!(error.to_string().contains("JetStream"), "{error}");
+}
+
+/// As an earlier version has created it.
+#[tokio::test]
+async fn a_stream_without_fast_ingest_gets_it() {
+    let scene = Scene::new().await;
+    scene.write(1..=3).await;
+    let mut config = scene.stream("ENVELOPES").await.cached_info().config.clone();
+    config.allow_batch_publish = false;
+    config.subjects.push("fences.>".to_owned());
+    scene.context.update_stream(config).await.unwrap();
+    // A gateway takes the stream as it is.
+    Topology::find(&scene.nats.client().await, &settings()).await.unwrap();
+    assert!(!scene.stream("ENVELOPES").await.cached_info().config.allow_batch_publish);
+    let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    writer.send(&envelope(4), OffsetDateTime::now_utc()).await.unwrap();
+    let refused = writer.confirm().await.unwrap_err();
+    assert!(matches!(refused, WriteError::Unavailable(_)), "{refused:?}");
+    let topology = scene.other_topology().await;
+    assert!(scene.stream("ENVELOPES").await.cached_info().config.allow_batch_publish);
+    let (mut writer, _) = EnvelopeWriter::open(&topology).await.unwrap();
+    assert_eq!(store(&mut writer, &envelope(4)).await, 4);
 }

@@ -2,11 +2,12 @@
 
 use async_nats::HeaderMap;
 use futures_util::StreamExt as _;
+use harness::eventually;
 use tidings_model::{Address, Epoch, Origin, Position};
-use tidings_streams::{EnvelopeWriter, Outgoing, Resume, WriteError, WriteMarkers, purge_address};
+use tidings_streams::{EnvelopeWriter, Outgoing, Resume, WriteError, WriteMarkers, fetch, purge_address};
 use time::{Duration, OffsetDateTime};
 
-use crate::support::{Scene, envelope, latest};
+use crate::support::{SOON, Scene, envelope, latest, store};
 
 fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
@@ -14,6 +15,20 @@ fn now() -> OffsetDateTime {
 
 fn origin(epoch: u64, sequence: u64, part: u32) -> Origin {
     Origin { event: Position { epoch: Epoch(epoch), sequence }, message: 0, part }
+}
+
+/// Waits until the writer fails; returns the last sequence that it has reported as stored, and the error.
+async fn failure(writer: &mut EnvelopeWriter) -> (u64, WriteError) {
+    let mut last = 0;
+    loop {
+        match tokio::time::timeout(SOON, writer.stored()).await.unwrap() {
+            Ok(stored) => {
+                assert!(last == 0 || *stored.start() == last + 1, "{stored:?} after {last}");
+                last = *stored.end();
+            }
+            Err(error) => return (last, error),
+        }
+    }
 }
 
 /// An envelope that was held back comes from an early event, and states how far all others were written.
@@ -26,13 +41,12 @@ async fn a_late_envelope_says_what_was_written_before_it() {
     let early = WriteMarkers { through: None, held_from: Some(4) };
     let late = WriteMarkers { through: Some(after), held_from: None };
     let ninth = envelope(9);
-    writer.send(Outgoing { trail: early, ..Outgoing::from(&ninth) }, now()).await.unwrap().await.unwrap();
+    store(&mut writer, Outgoing { trail: early, ..Outgoing::from(&ninth) }).await;
     let (mut writer, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
     assert_eq!((resume.after, resume.held_from), (Some(envelope(9).origin), Some(4)));
 
     let fourth = envelope(4);
-    let late = writer.send(Outgoing { trail: late, ..Outgoing::from(&fourth) }, now()).await.unwrap();
-    let last = late.await.unwrap();
+    let last = store(&mut writer, Outgoing { trail: late, ..Outgoing::from(&fourth) }).await;
     let (writer, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
     assert_eq!((resume.after.unwrap().event, resume.held_from), (after, None));
     assert!(!resume.wants(envelope(9).origin) && resume.wants(envelope(10).origin));
@@ -44,45 +58,68 @@ async fn of_two_writers_the_stale_one_is_refused_and_nothing_interleaves() {
     let scene = Scene::new().await;
     let other = scene.other_topology().await;
     let (mut stale, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
-    stale.send(&envelope(1), now()).await.unwrap().await.unwrap();
+    store(&mut stale, &envelope(1)).await;
 
     let (mut active, resume) = EnvelopeWriter::open(&other).await.unwrap();
     assert_eq!(resume.after, Some(envelope(1).origin));
-    active.send(&envelope(2), now()).await.unwrap().await.unwrap();
+    store(&mut active, &envelope(2)).await;
 
     // Also those pipelined after the first refusal, although the stream may grow to the end that they expect.
-    let mut pending = Vec::new();
     for n in 102..=106 {
-        pending.push(stale.send(&envelope(n), now()).await.unwrap());
+        stale.send(&envelope(n), now()).await.unwrap();
     }
-    for refused in pending {
-        assert!(matches!(refused.await, Err(WriteError::LostPlace)));
-    }
-    active.send(&envelope(3), now()).await.unwrap().await.unwrap();
+    assert!(matches!(stale.confirm().await, Err(WriteError::LostPlace)));
+    assert!(matches!(stale.send(&envelope(107), now()).await, Err(WriteError::LostPlace)));
+    assert!(matches!(stale.confirm().await, Err(WriteError::LostPlace)));
+    store(&mut active, &envelope(3)).await;
     assert_eq!(scene.count("ENVELOPES").await, 3);
 
     let (mut stale, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
     assert_eq!(resume.after, Some(envelope(3).origin));
-    stale.send(&envelope(4), now()).await.unwrap().await.unwrap();
-    assert!(matches!(active.send(&envelope(4), now()).await.unwrap().await, Err(WriteError::LostPlace)));
+    store(&mut stale, &envelope(4)).await;
+    active.send(&envelope(4), now()).await.unwrap();
+    assert!(matches!(active.confirm().await, Err(WriteError::LostPlace)));
     assert_eq!(scene.count("ENVELOPES").await, 4);
 }
 
+/// The message takes the sequence of one envelope, and the next one finds exactly the end that it expects.
 #[tokio::test]
-async fn nothing_follows_a_publication_that_got_lost() {
+async fn nothing_follows_an_envelope_whose_place_was_taken() {
+    let scene = Scene::new().await;
+    // In a batch in progress, and at the beginning of one.
+    for is_open in [true, false] {
+        let before = scene.count("ENVELOPES").await;
+        let (writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+        // Every envelope is confirmed, without an end of the batch.
+        let mut writer = writer.with_window(if is_open { 7 } else { 512 });
+        let first = writer.send(&envelope(1), now()).await.unwrap();
+        if is_open {
+            assert_eq!(writer.stored().await.unwrap(), first..=first);
+        } else {
+            writer.confirm().await.unwrap();
+        }
+        scene.context.publish("envelopes.by.hand", "".into()).await.unwrap().await.unwrap();
+        for n in 2..=7 {
+            writer.send(&envelope(n), now()).await.unwrap();
+        }
+        let (stored, error) = failure(&mut writer).await;
+        assert!(stored == 0 && matches!(error, WriteError::LostPlace), "{stored} {error}");
+        assert_eq!(scene.count("ENVELOPES").await, before + 2);
+    }
+}
+
+#[tokio::test]
+async fn nothing_follows_a_notice_of_a_purge() {
     let scene = Scene::new().await;
     let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
-    writer.send(&envelope(1), now()).await.unwrap().await.unwrap();
-    // The notice of a purge takes the sequence of the second, as if it arrived while the others are in flight.
+    store(&mut writer, &envelope(1)).await;
+    // The notice takes the sequence of the second, as if it arrived while the others are in flight.
     let (tenant, address) = (envelope(2).subject.tenant, Address::new("user", "bob").unwrap());
     purge_address(&scene.topology, &tenant, &address).await.unwrap();
-    let mut pending = Vec::new();
-    for n in 2..=400 {
-        pending.push(writer.send(&envelope(n), now()).await.unwrap());
+    for n in 2..=200 {
+        writer.send(&envelope(n), now()).await.unwrap();
     }
-    for refused in pending {
-        assert!(matches!(refused.await, Err(WriteError::LostPlace)));
-    }
+    assert!(matches!(failure(&mut writer).await, (0, WriteError::LostPlace)));
     assert_eq!(scene.count("ENVELOPES").await, 2);
 }
 
@@ -91,57 +128,69 @@ async fn nothing_follows_a_publication_that_got_lost() {
 async fn a_purge_comes_between_the_publications_of_a_busy_writer() {
     let scene = Scene::new().await;
     let other = scene.other_topology().await;
+    let written = std::cell::Cell::new(0_u64);
+    let progress = async || {
+        let before = written.get();
+        eventually("the writer goes on", SOON, async || match written.get() {
+            written if written > before => Ok(()),
+            written => Err(written),
+        })
+        .await;
+    };
     let purges = async {
         let tenant = envelope(1).subject.tenant;
         for n in 0..5 {
+            progress().await;
             let address = Address::new("user", &format!("u{n}")).unwrap();
             purge_address(&other, &tenant, &address).await.unwrap();
         }
+        progress().await;
     };
     let done = std::cell::Cell::new(false);
     let writing = async {
-        let (mut next, mut interruptions) = (1, 0);
+        let mut interruptions = 0;
         while !done.get() {
             let (mut writer, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
-            assert_eq!(resume.after.map_or(0, |after| after.event.sequence) + 1, next);
-            let mut pending = std::collections::VecDeque::new();
-            let mut last = next;
+            let stored = resume.after.map_or(0, |after| after.event.sequence);
+            assert!(stored >= written.get(), "{stored} of {}", written.get());
+            let (mut next, mut sent) = (stored, 0);
             let lost = loop {
-                if pending.len() < EnvelopeWriter::MAX_PENDING && !done.get() {
-                    match writer.send(&envelope(last), now()).await {
-                        Ok(sent) => pending.push_back(sent),
-                        Err(error) => break Some(error),
-                    }
-                    last += 1;
+                if done.get() {
+                    break writer.confirm().await.err();
                 }
-                if pending.len() == EnvelopeWriter::MAX_PENDING || done.get() {
-                    let Some(sent) = pending.pop_front() else { break None };
-                    match sent.await {
-                        Ok(_) => next += 1,
-                        Err(error) => break Some(error),
-                    }
+                if writer.has_room() {
+                    next += 1;
+                    sent = writer.send(&envelope(next), now()).await.unwrap();
+                    continue;
+                }
+                match writer.stored().await {
+                    Ok(sequences) => written.set(next - (sent - *sequences.end())),
+                    Err(error) => break Some(error),
                 }
             };
-            // Nothing after the refused publication was stored.
-            for sent in pending {
-                assert!(matches!(sent.await, Err(WriteError::LostPlace)));
-            }
             if let Some(error) = lost {
                 assert!(matches!(error, WriteError::LostPlace), "{error}");
                 interruptions += 1;
             }
         }
         assert!(interruptions > 0, "the writer was busy");
-        next
     };
-    let ((), next) = tokio::join!(
+    tokio::join!(
         async {
             purges.await;
             done.set(true);
         },
         writing
     );
-    assert_eq!(u64::try_from(scene.count("ENVELOPES").await).unwrap(), next - 1 + 5);
+    let (_, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    let last = resume.after.unwrap().event.sequence;
+    assert_eq!(scene.count("ENVELOPES").await, last + 5);
+    let mut numbers = Vec::new();
+    for sequence in 1..=last + 5 {
+        let stored = fetch(&scene.topology, sequence).await.unwrap();
+        numbers.extend(stored.map(|stored| stored.envelope.origin.event.sequence));
+    }
+    assert!(numbers.iter().copied().eq(1..=last), "each once and in order");
 }
 
 /// A writer that was only opened has not taken over anything.
@@ -150,26 +199,131 @@ async fn opening_disturbs_nobody() {
     let scene = Scene::new().await;
     let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
     for n in 1..=3 {
-        writer.send(&envelope(n), now()).await.unwrap().await.unwrap();
+        store(&mut writer, &envelope(n)).await;
         drop(EnvelopeWriter::open(&scene.topology).await.unwrap());
     }
     assert_eq!(scene.state("ENVELOPES").await.last_sequence, 3);
 }
 
 #[tokio::test]
-async fn no_more_is_under_way_than_fences_keep_out() {
+async fn no_more_is_under_way_than_the_window_permits() {
+    let scene = Scene::new().await;
+    let (writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    let mut writer = writer.with_window(3);
+    for n in 1..=3 {
+        assert!(writer.has_room());
+        writer.send(&envelope(n), now()).await.unwrap();
+    }
+    assert!(!writer.has_room());
+    let refused = writer.send(&envelope(4), now()).await;
+    assert!(matches!(refused, Err(WriteError::Unconfirmed { window: 3 })), "{refused:?}");
+    writer.stored().await.unwrap();
+    writer.send(&envelope(4), now()).await.unwrap();
+    writer.confirm().await.unwrap();
+    assert_eq!(scene.count("ENVELOPES").await, 4);
+}
+
+/// Under load one answer confirms many; otherwise each envelope is confirmed as soon as it is stored.
+#[tokio::test]
+async fn answers_are_few_under_load() {
     let scene = Scene::new().await;
     let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
-    let mut pending = Vec::new();
-    for n in 1..=512 {
-        pending.push(writer.send(&envelope(n), now()).await.unwrap());
+    // Beside the writer: an answer and the end of a batch have a reply subject of their own.
+    let mut answers = scene.nats.client().await.subscribe("_INBOX.*.*.64.fail.>").await.unwrap();
+    for n in 1..=3_000 {
+        while !writer.has_room() {
+            writer.stored().await.unwrap();
+        }
+        writer.send(&envelope(n), now()).await.unwrap();
     }
-    // The first envelope of a stream is confirmed at once; refused or dropped publications stay unconfirmed.
-    pending.remove(0).await.unwrap();
-    pending.push(writer.send(&envelope(513), now()).await.unwrap());
-    assert!(matches!(writer.send(&envelope(514), now()).await, Err(WriteError::Unconfirmed)));
-    drop(pending);
-    assert!(matches!(writer.send(&envelope(514), now()).await, Err(WriteError::Unconfirmed)));
+    writer.confirm().await.unwrap();
+    let mut count = 0;
+    loop {
+        let answer = tokio::time::timeout(SOON, answers.next()).await.unwrap().unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&answer.payload).unwrap();
+        count += 1;
+        if answer["count"].is_u64() {
+            break assert!(count < 150, "{count}");
+        }
+    }
+}
+
+/// Whatever the window is, and although nobody asks for it.
+#[tokio::test]
+async fn what_was_sent_is_confirmed_by_and_by() {
+    let scene = Scene::new().await;
+    for window in [1, 3, 64, 512] {
+        let (writer, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+        let mut writer = writer.with_window(window);
+        let first = resume.after.map_or(0, |after| after.event.sequence) + 1;
+        let mut confirmed = first - 1;
+        for n in first..first + 150 {
+            while !writer.has_room() {
+                confirmed = *tokio::time::timeout(SOON, writer.stored()).await.unwrap().unwrap().end();
+            }
+            assert_eq!(writer.send(&envelope(n), now()).await.unwrap(), n);
+        }
+        while confirmed < first + 149 {
+            assert!(writer.unconfirmed() > 0);
+            confirmed = *tokio::time::timeout(SOON, writer.stored()).await.unwrap().unwrap().end();
+        }
+        assert_eq!(writer.unconfirmed(), 0);
+    }
+    assert_eq!(scene.count("ENVELOPES").await, 600);
+}
+
+/// The stream takes all before it, and nothing after it.
+#[tokio::test]
+async fn an_envelope_that_is_too_large_is_refused_in_its_turn() {
+    let scene = Scene::new().await;
+    let mut config = scene.stream("ENVELOPES").await.cached_info().config.clone();
+    config.max_message_size = 4_096;
+    scene.context.update_stream(config).await.unwrap();
+    let mut last = 0;
+    for before in [0, 1, 3] {
+        for behind in [0, 1, 3] {
+            let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+            for _ in 0..before {
+                last = writer.send(&envelope(1), now()).await.unwrap();
+            }
+            let mut large = envelope(2);
+            large.body = "x".repeat(8_192).into();
+            writer.send(&large, now()).await.unwrap();
+            for _ in 0..behind {
+                writer.send(&envelope(3), now()).await.unwrap();
+            }
+            let (stored, error) = failure(&mut writer).await;
+            assert!(matches!(error, WriteError::Refused(_)), "{error:?}");
+            assert_eq!(stored, if before == 0 { 0 } else { last }, "{before} before, {behind} behind");
+            assert_eq!(scene.state("ENVELOPES").await.last_sequence, last);
+        }
+    }
+}
+
+/// A server that was killed has forgotten the batch, and what was in flight is stored up to some envelope or not.
+#[tokio::test]
+async fn a_server_killed_amid_a_batch_leaves_no_hole() {
+    let mut scene = Scene::new().await;
+    let mut failures = 0;
+    for _ in 0..5 {
+        let (mut writer, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+        let first = resume.after.map_or(0, |after| after.event.sequence) + 1;
+        for n in first..first + 200 {
+            writer.send(&envelope(n), now()).await.unwrap();
+        }
+        scene.crash().await;
+        for n in first + 200..first + 300 {
+            if writer.send(&envelope(n), now()).await.is_err() {
+                break;
+            }
+        }
+        failures += u64::from(writer.confirm().await.is_err());
+        let (_, resume) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+        let last = resume.after.map_or(0, |after| after.event.sequence);
+        assert_eq!(scene.count("ENVELOPES").await, last);
+        assert_eq!(scene.state("ENVELOPES").await.last_sequence, last);
+    }
+    assert!(failures > 0, "nothing was in flight");
 }
 
 #[tokio::test]
@@ -201,7 +355,7 @@ async fn a_latest_envelope_replaces_the_one_before_of_its_key() {
     let scene = Scene::new().await;
     let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
     for (n, key) in [(1, "a"), (2, "b"), (3, "a"), (4, "a")] {
-        writer.send(&latest(n, key), now()).await.unwrap().await.unwrap();
+        store(&mut writer, &latest(n, key)).await;
     }
     let state = scene.state("ENVELOPES").await;
     assert_eq!((state.messages, state.last_sequence), (2, 4));
@@ -223,7 +377,7 @@ async fn an_envelope_is_kept_until_it_expires_and_no_shorter() {
     ] {
         let mut expiring = envelope(n);
         expiring.expires_at = Some(at + left);
-        writer.send(&expiring, at).await.unwrap().await.unwrap();
+        writer.send(&expiring, at).await.unwrap();
         let headers = sent.next().await.unwrap().headers.unwrap();
         assert_eq!(headers.get("Nats-TTL").unwrap().as_str(), expected, "{left}");
     }

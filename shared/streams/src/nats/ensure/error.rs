@@ -49,7 +49,7 @@ impl fmt::Display for Differences<'_> {
 #[derive(Debug, thiserror::Error)]
 pub enum TopologyError {
     /// The server lacks a feature that Tidings relies on.
-    #[error("this is nats-server {found}, and Tidings needs nats-server 2.12.0 or later; update it")]
+    #[error("this is nats-server {found}, and Tidings needs nats-server 2.14.0 or later; update it")]
     OldServer {
         /// The server's version.
         found: String,
