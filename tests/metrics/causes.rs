@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use harness::{BOUND, System, token};
+use harness::{BOUND, Gateway, System, token};
 use rustix::process::Signal;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
@@ -75,7 +75,7 @@ async fn every_metric_moves_when_its_cause_happens() {
     started(&mut watch).await;
     connected(&mut watch, &scene).await;
     refused(&mut watch, &scene).await;
-    replayed(&mut watch, &scene, &small.address).await;
+    let _short = replayed(&mut watch, &scene, &small.address).await;
     projected(&mut watch, &scene).await;
     reloaded(&mut watch, &scene).await;
     watch
@@ -226,7 +226,8 @@ async fn refused(watch: &mut Watch, scene: &Scene) {
     client.close().await;
 }
 
-async fn replayed(watch: &mut Watch, scene: &Scene, small: &str) {
+/// Returns a gateway that is watched from there on.
+async fn replayed(watch: &mut Watch, scene: &Scene, small: &str) -> Gateway {
     let gateway = scene.system.address();
     for device in ["memory", "stream", "scan"] {
         Scene::sequenced(gateway, "bob", device).await.close().await;
@@ -277,6 +278,7 @@ async fn replayed(watch: &mut Watch, scene: &Scene, small: &str) {
             }
         })
         .await;
+    short
 }
 
 async fn projected(watch: &mut Watch, scene: &Scene) {
