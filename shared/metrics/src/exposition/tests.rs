@@ -40,7 +40,7 @@ fn prometheus_reads_its_text() {
         r#"bakery_baking_seconds_count{oven="left"} 4"#,
         r#"bakery_baking_seconds_bucket{oven="left",le="0.001"} 0"#,
         r#"bakery_baking_seconds_bucket{oven="left",le="0.0025"} 3"#,
-        r#"bakery_baking_seconds_bucket{oven="left",le="300.0"} 3"#,
+        r#"bakery_baking_seconds_bucket{oven="left",le="300"} 3"#,
         r#"bakery_baking_seconds_bucket{oven="left",le="+Inf"} 4"#,
         "# TYPE bakery_loaves_total counter",
         r#"bakery_loaves_total{flour="rye"} 7"#,
