@@ -275,6 +275,21 @@ async fn with_secret(file: &str, variables: &[(&str, &str)]) -> System {
     setup.file(file).start().await
 }
 
+/// The login token of the incident-command application names its user `userId` and no tenant.
+#[tokio::test]
+async fn an_applications_own_tokens_open_what_the_configuration_says() {
+    let variables = [("TIDINGS_ACCESS__USER_CLAIM", "userId"), ("TIDINGS_ACCESS__TENANT", "ops")];
+    let system = with_secret("", &variables).await;
+    let mut ada = system.open(json!({ "userId": "ada" })).await;
+    let notice = json!({ "id": "n", "title": "t", "message": "m", "type": "info", "priority": "low", "userId": "ada" });
+    system.publish("ops", "notification.created", &notice).await;
+    let told = ada.next_json(BOUND).await;
+    assert_eq!(told["data"]["id"], "n", "{told}");
+    check_refused(system.dial().bearer(&token(SECRET, json!({ "sub": "ada" }))), 403, "CLAIM_SUB").await;
+    let own = system.command(&["token", "--tenant", "ops", "--sub", "bo"]).finish(BOUND).await.succeeded();
+    system.dial().bearer(own.trim_end()).open().await.expect_nothing_before_pong(BOUND).await;
+}
+
 async fn check_refused(dial: Dial, status: u16, code: &str) {
     let refusal = dial.refused().await;
     assert_eq!(refusal.status, status, "{}", refusal.body);

@@ -2,6 +2,7 @@
 //! in a real browser.
 
 #![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
 
 mod browser;
 mod node;

@@ -2,12 +2,7 @@
 //!
 //! Every test starts its own nats-server, projector and gateway as processes.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "helpers fail a test by panicking"
-)]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
 
 mod causes;
 mod collector;

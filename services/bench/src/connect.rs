@@ -102,6 +102,7 @@ impl Identity {
             name: Some(ISSUER.to_owned()),
             audience: None,
             algorithms: vec![algorithm],
+            user_claim: "sub".to_owned(),
             tenancy: Tenancy::Claimed { claim: "tenant".to_owned(), allowed: None },
             keys: Keys::Fixed(VerifyingKey::from_file(pem.as_bytes())?),
         };

@@ -30,13 +30,23 @@ pub(crate) fn verifier(config: &AccessConfig) -> Result<Verifier, Failure> {
     Ok(Verifier::new(issuers, policy))
 }
 
-/// The issuer with the single secret, which may issue tokens for every tenant.
+/// The issuer with the single secret, which may issue tokens for every tenant unless one is configured.
 fn single(config: &AccessConfig) -> Result<Issuer, Failure> {
     let secret = config.hs256_secret.as_ref().ok_or("`access.hs256_secret` is not set")?;
     let audience = config.audience.clone().map(|value| Audience { claim: "aud".to_owned(), value });
     let issuer = Issuer::with_secret(&SigningSecret::new(secret.expose())?);
     let keys = secrets(secret, config.hs256_previous_secret.as_ref())?;
-    Ok(Issuer { name: config.issuer.clone(), audience, keys, ..issuer })
+    let tenancy = match &config.tenant {
+        Some(tenant) => Tenancy::Fixed(Tenant::parse(tenant)?),
+        None => issuer.tenancy,
+    };
+    let user_claim = user_claim(config.user_claim.as_deref());
+    Ok(Issuer { name: config.issuer.clone(), audience, user_claim, tenancy, keys, ..issuer })
+}
+
+/// The claim that names users.
+pub(crate) fn user_claim(configured: Option<&str>) -> String {
+    configured.unwrap_or("sub").to_owned()
 }
 
 /// Builds one issuer. An error begins with the configuration key that it concerns.
@@ -46,6 +56,7 @@ fn one(config: &AccessConfig, issuer: &IssuerConfig) -> Result<Issuer, String> {
         name: Some(issuer.issuer.clone()),
         audience: issuer.audience.clone().map(|value| Audience { claim, value }),
         algorithms: issuer.algorithms.iter().copied().map(algorithm).collect(),
+        user_claim: user_claim(issuer.user_claim.as_deref()),
         tenancy: tenancy(issuer)?,
         keys: keys(config, issuer)?,
     })

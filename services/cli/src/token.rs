@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 
 use crate::arguments::TokenOptions;
 use crate::failure::Failure;
+use crate::issuers::user_claim;
 use crate::output::print;
 use crate::{known, serve};
 
@@ -35,6 +36,7 @@ fn sign_for(
     tenant: &str,
     claims: &mut Map<String, Value>,
 ) -> Result<SigningSecret, Failure> {
+    let user = claims.get("sub").and_then(Value::as_str).map(str::to_owned);
     let mut expect = |claim: &str, value: &Option<String>| {
         if let Some(value) = value {
             claims.entry(claim).or_insert_with(|| value.as_str().into());
@@ -43,6 +45,7 @@ fn sign_for(
     if access.issuers.is_empty() {
         expect("iss", &access.issuer);
         expect("aud", &access.audience);
+        expect(&user_claim(access.user_claim.as_deref()), &user);
         let secret = access.hs256_secret.as_ref();
         return Ok(SigningSecret::new(secret.map_or(DEV_SECRET.as_bytes(), Secret::expose))?);
     }
@@ -58,6 +61,7 @@ fn sign_for(
     })?;
     expect("iss", &Some(issuer.issuer.clone()));
     expect(&issuer.audience_claim, &issuer.audience);
+    expect(&user_claim(issuer.user_claim.as_deref()), &user);
     if let Some(claim) = &issuer.tenant_claim {
         expect(claim, &Some(tenant.to_owned()));
     }

@@ -117,9 +117,12 @@ pub enum Refusal {
          `gateway.allowed_origins`"
     )]
     ForeignOrigin(Origin),
-    /// `CLAIM_SUB`: the signature is valid, but `sub` names no user.
-    #[error("the token's `sub` claim is not a string that names the user")]
-    Subject,
+    /// `CLAIM_SUB`: the signature is valid, but the claim names no user.
+    #[error("the token's `{claim}` claim is not a string that names the user")]
+    Subject {
+        /// The claim.
+        claim: String,
+    },
     /// `CLAIM_TENANT`: the signature is valid, but the claim names no tenant.
     #[error(
         "the token's `{claim}` claim is not the name of a tenant: 1 to 32 characters of a-z, 0-9, \
@@ -159,7 +162,7 @@ impl Refusal {
             Self::KeysUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::MissingOrigin
             | Self::ForeignOrigin(_)
-            | Self::Subject
+            | Self::Subject { .. }
             | Self::Tenant { .. }
             | Self::ForeignTenant(_) => StatusCode::FORBIDDEN,
         }
@@ -193,7 +196,7 @@ impl Refusal {
             Self::Lifetime { .. } => "TOKEN_LIFETIME",
             Self::MissingOrigin => "ORIGIN_MISSING",
             Self::ForeignOrigin(_) => "ORIGIN_FOREIGN",
-            Self::Subject => "CLAIM_SUB",
+            Self::Subject { .. } => "CLAIM_SUB",
             Self::Tenant { .. } => "CLAIM_TENANT",
             Self::ForeignTenant(_) => "TENANT_FOREIGN",
         }

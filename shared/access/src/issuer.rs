@@ -18,6 +18,8 @@ pub struct Issuer {
     pub audience: Option<Audience>,
     /// The issuer's algorithms. A key is used only with those that fit it.
     pub algorithms: Vec<Algorithm>,
+    /// The claim that names the user, or a path into objects: `sub`, or what an application uses instead.
+    pub user_claim: String,
     /// The tenants that it may issue tokens for.
     pub tenancy: Tenancy,
     /// Its keys.
@@ -47,6 +49,9 @@ pub enum Tenancy {
     },
 }
 
+/// The claim that names the user (RFC 7519, section 4.1.2).
+pub(crate) const SUB: &str = "sub";
+
 impl Issuer {
     /// An issuer with a shared secret: HS256, every tenant, the claim `tenant`.
     #[must_use]
@@ -55,9 +60,16 @@ impl Issuer {
             name: None,
             audience: None,
             algorithms: vec![Algorithm::Hs256],
+            user_claim: SUB.to_owned(),
             tenancy: Tenancy::Claimed { claim: "tenant".to_owned(), allowed: None },
             keys: Keys::Fixed(vec![VerifyingKey::from_secret(secret)]),
         }
+    }
+
+    /// Returns the user of verified claims.
+    pub(crate) fn user(&self, claims: &Map<String, Value>) -> Result<String, Refusal> {
+        let user = value_at(claims, &self.user_claim).and_then(Value::as_str).filter(|user| !user.is_empty());
+        user.map(str::to_owned).ok_or_else(|| Refusal::Subject { claim: self.user_claim.clone() })
     }
 
     /// Checks the audience, which is one string or a list of strings (RFC 7519, section 4.1.3).

@@ -11,9 +11,9 @@
 use std::time::SystemTime;
 
 use futures_util::future::join_all;
-use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
+use crate::issuer::SUB;
 use crate::jws::Unverified;
 use crate::policy::Validity;
 use crate::{Claims, Issuer, Keys, Policy, Refusal, Token};
@@ -63,11 +63,13 @@ impl Verifier {
         let parsed = Unverified::parse(token)?;
         let issuer = self.issuer(&parsed)?;
         self.policy.check_type(parsed.media_type())?;
-        let all = parsed.check_signature(issuer)?;
+        let mut all = parsed.check_signature(issuer)?;
         issuer.check_audience(&all)?;
         let Validity { expires_at, issued_at } = self.policy.check_times(&all, now)?;
 
-        let subject = non_empty_text(&all, "sub").ok_or(Refusal::Subject)?;
+        let subject = issuer.user(&all)?;
+        // Catalogs name the user `{sub}`, whatever the issuer calls it.
+        all.insert(SUB.to_owned(), subject.clone().into());
         let tenant = issuer.tenancy.tenant(&all)?;
         Ok(Claims { subject, tenant, expires_at, issued_at, all })
     }
@@ -78,8 +80,4 @@ impl Verifier {
             self.issuers.iter().find(|issuer| issuer.name.is_some() && issuer.name.as_deref() == name);
         named.or_else(|| self.issuers.iter().find(|issuer| issuer.name.is_none())).ok_or(Refusal::Issuer)
     }
-}
-
-fn non_empty_text(claims: &Map<String, Value>, claim: &str) -> Option<String> {
-    claims.get(claim)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }

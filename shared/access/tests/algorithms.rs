@@ -30,6 +30,7 @@ fn issuer(algorithms: &[Algorithm], keys: Vec<VerifyingKey>) -> Issuer {
         name: Some("https://id.example".to_owned()),
         audience: None,
         algorithms: algorithms.to_vec(),
+        user_claim: "sub".to_owned(),
         tenancy: Tenancy::Claimed { claim: "tenant".to_owned(), allowed: None },
         keys: Keys::Fixed(keys),
     }

@@ -40,6 +40,7 @@ impl Bench {
             name: Some("https://id.example".to_owned()),
             audience: None,
             algorithms: vec![Algorithm::Rs256, Algorithm::Es256],
+            user_claim: "sub".to_owned(),
             tenancy: Tenancy::Claimed { claim: "tenant".to_owned(), allowed: None },
             keys: Keys::Remote(RemoteKeys::new(source, settings)),
         };

@@ -47,6 +47,7 @@ async fn check(provider: &str, keys: &[(SigningKey, Signature, Value)], others: 
         name: None,
         audience: None,
         algorithms: Algorithm::ALL.iter().copied().filter(|one| *one != Algorithm::Hs256).collect(),
+        user_claim: "sub".to_owned(),
         tenancy: Tenancy::Claimed { claim: "tenant".to_owned(), allowed: None },
         keys: Keys::Remote(remote),
     };

@@ -62,7 +62,7 @@ impl Source for ProcessFigures {
     }
 }
 
-/// What `/proc/self/stat` says (proc_pid_stat(5)).
+/// What `/proc/self/stat` says (`proc_pid_stat(5)`).
 #[derive(Debug, PartialEq, Eq)]
 struct Usage {
     /// Of CPU time.

@@ -69,7 +69,9 @@ mod tests {
     fn what_was_counted_stays() {
         let registry = Registry::default();
         let ovens = [Arc::new(Oven(Counter::default())), Arc::new(Oven(Counter::default()))];
-        ovens.iter().for_each(|oven| registry.register(oven));
+        for oven in &ovens {
+            registry.register(oven);
+        }
         ovens[0].0.add(3);
         ovens[1].0.add(4);
         assert_eq!(registry.snapshot(Page::Process).value(&LOAVES, &[]), Some(7.0));

@@ -55,6 +55,7 @@ pub struct Timing {
 
 impl Timing {
     /// A histogram in a registry.
+    #[must_use]
     pub fn register(registry: &Registry, metric: &'static Metric) -> Arc<Self> {
         let timing = Arc::new(Self { metric, histogram: Histogram::default() });
         registry.register(&timing);
@@ -90,7 +91,9 @@ mod tests {
         let registry = Registry::default();
         let tally = Tally::register(&registry, ALL[0], ["rye", "oat", "rye"]);
         let timing = Timing::register(&registry, &BAKING);
-        [0, 2, 9].into_iter().for_each(|number| tally.increment(number));
+        for number in [0, 2, 9] {
+            tally.increment(number);
+        }
         timing.observe(Duration::from_secs(1));
         let snapshot = registry.snapshot(Page::Process);
         assert_eq!(snapshot.value(&LOAVES, &["rye"]), Some(2.0));

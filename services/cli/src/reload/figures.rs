@@ -77,7 +77,8 @@ fn version(files: &Files) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    let digest = format!("{:x}", hash.finalize());
+    digest.get(..12).unwrap_or(&digest).to_owned()
 }
 
 impl Source for CatalogFigures {

@@ -56,7 +56,7 @@ async fn accept(endpoint: &Endpoint, request: Request) -> Result<Response, ApiEr
     let path = Path::<String>::from_request_parts(&mut head, &()).await;
     let name = path.ok().map(|Path(name)| name);
     // Until the answer is written.
-    let _memory = limits.reserve(content_length(&head.headers))?;
+    let _memory = limits.reserve(content_length(&head.headers)).await?;
     let body = read_body(body, limits.max_request_bytes()).await?;
     let sender =
         Sender { tenant: &producer.tenant, source: producer.rights.source(), now: context.clock.now() };

@@ -93,7 +93,7 @@ error_codes! {
         TenantForeign "TENANT_FOREIGN" "the token's issuer may not speak for its tenant"
         OriginMissing "ORIGIN_MISSING" "the header `Origin` is missing where it is required"
         OriginForeign "ORIGIN_FOREIGN" "pages of this origin may not connect"
-        ClaimSub "CLAIM_SUB" "the token's `sub` names no user"
+        ClaimSub "CLAIM_SUB" "the token's user claim, `sub`, names no user"
         ClaimTenant "CLAIM_TENANT" "the token's tenant claim names no tenant"
         ConsumerName "CONSUMER_NAME" "user or device is longer than a durable consumer's name may be"
         TooManyDevices "TOO_MANY_DEVICES" "the user has as many connected devices as are allowed"
@@ -295,7 +295,7 @@ impl From<Refusal> for ApiError {
             Refusal::Lifetime { .. } => ApiCode::TokenLifetime,
             Refusal::MissingOrigin => ApiCode::OriginMissing,
             Refusal::ForeignOrigin(_) => ApiCode::OriginForeign,
-            Refusal::Subject => ApiCode::ClaimSub,
+            Refusal::Subject { .. } => ApiCode::ClaimSub,
             Refusal::Tenant { .. } => ApiCode::ClaimTenant,
             Refusal::ForeignTenant(_) => ApiCode::TenantForeign,
         };

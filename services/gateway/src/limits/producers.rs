@@ -3,16 +3,22 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidings_rate::{Rate, RateByKey};
 use tidings_runtime::config::{GatewayConfig, TenantConfig};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::figures::{Counted, Limit, Usage};
 use crate::error::{ApiCode, ApiError};
 
 /// Memory for the requests of one tenant that are being read, in units of [`UNIT`].
 const MEMORY: u32 = 32 * 1024;
+/// How long a request may wait for memory.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// When its producer tries again.
+const WHEN_FULL: Duration = Duration::from_secs(1);
 /// What one permit stands for, in bytes.
 const UNIT: usize = 1024;
 
@@ -50,15 +56,17 @@ impl ProducerLimits {
     }
 
     /// Memory for a body of so many bytes, or of as many as may be. A tenant that sends more at once than there is room for
-    /// waits for its own requests alone.
-    pub(crate) fn reserve(&self, bytes: Option<usize>) -> Result<OwnedSemaphorePermit, ApiError> {
+    /// waits for its own requests alone, and not for long.
+    pub(crate) async fn reserve(&self, bytes: Option<usize>) -> Result<OwnedSemaphorePermit, ApiError> {
         let bytes = bytes.unwrap_or(self.max_request_bytes).min(self.max_request_bytes);
         let units = u32::try_from(bytes.div_ceil(UNIT).max(1)).unwrap_or(u32::MAX).min(MEMORY);
-        Arc::clone(&self.memory).try_acquire_many_owned(units).map_err(|_| {
+        let full = || {
             let text =
                 "the producers of this tenant send more at once than the gateway has room for; try again";
-            ApiError::new(ApiCode::TooManyEvents, text).retry_after(std::time::Duration::from_secs(1))
-        })
+            ApiError::new(ApiCode::TooManyEvents, text).retry_after(WHEN_FULL)
+        };
+        let reserving = Arc::clone(&self.memory).acquire_many_owned(units);
+        timeout(PATIENCE, reserving).await.ok().and_then(Result::ok).ok_or_else(full)
     }
 
     /// A producer publishes so many events more.

@@ -100,13 +100,13 @@ impl WorkerFigures {
             Counted::ReceivedBytes => &self.received_bytes,
             Counted::Acknowledged => &self.acknowledged,
             Counted::Written(time) => return self.delivery.observe(time, times),
-            Counted::ClosedByGateway(code) => place_of(CloseCode::VARIANTS, code, &self.closed_by_gateway),
+            Counted::ClosedByGateway(code) => place_of(CloseCode::VARIANTS, &code, &self.closed_by_gateway),
             Counted::ClosedByClient(code) => {
                 let usual = USUAL.iter().position(|(usual, _)| *usual == code.unwrap_or(1005));
                 &self.closed_by_client[usual.unwrap_or(USUAL.len())]
             }
             Counted::Lost => &self.lost,
-            Counted::Error(code) => place_of(ErrorCode::VARIANTS, code, &self.errors),
+            Counted::Error(code) => place_of(ErrorCode::VARIANTS, &code, &self.errors),
             Counted::QueueFull => &self.queue_full,
             Counted::Hit => &self.hits,
             Counted::Miss => &self.misses,
@@ -160,8 +160,8 @@ impl Drop for Begun {
 }
 
 /// The counter of one of these codes.
-fn place_of<'c, C: PartialEq>(codes: &[C], code: C, counters: &'c [OwnCounter]) -> &'c OwnCounter {
-    let place = codes.iter().position(|known| *known == code).unwrap_or_default();
+fn place_of<'c, C: PartialEq>(codes: &[C], code: &C, counters: &'c [OwnCounter]) -> &'c OwnCounter {
+    let place = codes.iter().position(|known| known == code).unwrap_or_default();
     &counters[place]
 }
 
@@ -208,5 +208,49 @@ impl Source for WorkerFigures {
             snapshot.count(&READS, &[result], counter.get());
         }
         snapshot.histogram(&DELIVERY, &[], &self.delivery);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_begins_counts_until_it_ends() {
+        let figures = Arc::new(WorkerFigures::default());
+        let running = [Ongoing::Replay, Ongoing::Scan, Ongoing::ScanWaiting].map(|what| figures.begin(what));
+        let counted = || [&figures.replays, &figures.scans, &figures.scans_waiting].map(OwnCounter::get);
+        assert_eq!(counted(), [1; 3]);
+        drop(running);
+        assert_eq!(counted(), [0; 3]);
+    }
+
+    #[test]
+    fn a_connection_is_counted_in_one_state() {
+        let figures = WorkerFigures::default();
+        figures.moved(Form::Plain, None, Some(Activity::CatchingUp));
+        figures.moved(Form::Plain, Some(Activity::CatchingUp), Some(Activity::Live));
+        figures.moved(Form::Plain, Some(Activity::Live), Some(Activity::Live));
+        let counted = || figures.connections[0].each_ref().map(OwnCounter::get);
+        assert_eq!(counted(), [1, 0, 0, 0]);
+        figures.moved(Form::Plain, Some(Activity::Live), None);
+        assert_eq!(counted(), [0; 4]);
+    }
+
+    #[test]
+    fn each_code_is_counted_by_itself() {
+        let figures = WorkerFigures::default();
+        for code in CloseCode::VARIANTS {
+            figures.count(Counted::ClosedByGateway(*code), 1);
+        }
+        for code in ErrorCode::VARIANTS {
+            figures.count(Counted::Error(*code), 1);
+        }
+        for code in [Some(1000), Some(1001), None, Some(1011), Some(4711)] {
+            figures.count(Counted::ClosedByClient(code), 1);
+        }
+        let counters =
+            figures.closed_by_gateway.iter().chain(&figures.errors).chain(&figures.closed_by_client);
+        assert!(counters.into_iter().all(|counter| counter.get() == 1));
     }
 }

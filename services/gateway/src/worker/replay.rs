@@ -101,15 +101,12 @@ impl Worker {
     async fn give_page(&self, connection: &Rc<Connection>, page: ReplicaPage) -> Given {
         let shard = Rc::clone(connection.state().shard());
         let epoch = shard.epoch();
-        let reads = stream::iter(page.found).map(async |(found, held)| match held {
-            Some(framed) => {
-                self.figures.count(Counted::Hit, 1);
-                (found.sequence, Some(framed), Counted::Memory)
+        let reads = stream::iter(page.found).map(async |(found, held)| {
+            self.figures.count(if held.is_some() { Counted::Hit } else { Counted::Miss }, 1);
+            if held.is_some() {
+                return (found.sequence, held, Counted::Memory);
             }
-            None => {
-                self.figures.count(Counted::Miss, 1);
-                (found.sequence, self.fetch(connection, &shard, found.sequence).await, Counted::Stream)
-            }
+            (found.sequence, self.fetch(connection, &shard, found.sequence).await, Counted::Stream)
         });
         let mut reads = pin!(reads.buffered(READ_AHEAD));
         while let Some((sequence, framed, from)) = reads.next().await {

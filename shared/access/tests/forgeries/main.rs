@@ -96,6 +96,7 @@ impl World {
                 name: Some((*name).to_owned()),
                 audience: Some(Audience { claim: "aud".to_owned(), value: "tidings".to_owned() }),
                 algorithms: Algorithm::ALL.to_vec(),
+                user_claim: "sub".to_owned(),
                 tenancy: Tenancy::Claimed {
                     claim: "tenant".to_owned(),
                     allowed: Some([Tenant::parse(name).unwrap()].into()),

@@ -12,9 +12,10 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use tidings_access::{
-    Audience, Claims, Issuer, MintError, Policy, Refusal, SigningSecret, Token, TokenTypes, Verifier, mint,
+    Audience, Claims, Issuer, MintError, Policy, Refusal, SigningSecret, Tenancy, Token, TokenTypes,
+    Verifier, mint,
 };
-use tidings_model::json as text;
+use tidings_model::{Tenant, json as text};
 
 const SECRET: &[u8] = b"a secret of at least 32 bytes ...";
 const NOW: u64 = 1_790_000_000;
@@ -88,6 +89,35 @@ fn a_minted_token_is_believed_with_all_its_claims() {
     assert_eq!(claims.claim_texts("role").collect::<Vec<_>>(), ["sre", "lead"]);
     assert_eq!(claims.claim_texts("orgId").collect::<Vec<_>>(), ["17"]);
     assert_eq!(claims.all, given);
+}
+
+/// As in applications whose tokens name the user `userId`, and whose tenant is a matter of the deployment.
+#[test]
+fn user_and_tenant_are_where_the_issuer_has_them() {
+    let issuer = |user_claim: &str| Issuer {
+        user_claim: user_claim.to_owned(),
+        tenancy: Tenancy::Fixed(Tenant::parse("cnc").unwrap()),
+        ..Issuer::with_secret(&secret())
+    };
+    let verify = |user_claim: &str, changes: &Value| {
+        let token = mint(&claims(changes), &secret()).unwrap();
+        Verifier::new(vec![issuer(user_claim)], policy(LEEWAY)).verify_known(&token, at(NOW))
+    };
+    let other = json!({"sub": null, "tenant": null, "userId": "ada", "app": {"user": "bo"}});
+    for (claim, user) in [("userId", "ada"), ("app.user", "bo")] {
+        let verified = verify(claim, &other).unwrap();
+        assert_eq!((&*verified.subject, verified.tenant.as_str()), (user, "cnc"));
+        assert_eq!(verified.claim_texts("sub").collect::<Vec<_>>(), [user], "catalogs name the user `sub`");
+    }
+    // What a token says in `sub` is not asked then.
+    let both = json!({"sub": "eve", "userId": "ada"});
+    let verified = verify("userId", &both).unwrap();
+    assert_eq!((&*verified.subject, verified.claim_texts("sub").next().as_deref()), ("ada", Some("ada")));
+    for missing in [json!({}), json!({"userId": ""}), json!({"userId": 7}), json!({"userId": ["ada"]})] {
+        let result = verify("userId", &missing);
+        refuses(&result, "CLAIM_SUB", StatusCode::FORBIDDEN);
+        assert!(result.unwrap_err().to_string().contains("`userId`"));
+    }
 }
 
 #[test]

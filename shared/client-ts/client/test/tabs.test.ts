@@ -94,6 +94,8 @@ class Page {
     this.client.onMessage((message) => {
       assert.ok(this.isThere);
       this.received.push(message);
+      // Others have had it before its position is kept.
+      return new Promise((resolve) => world.setTimeout(() => resolve(undefined), 10));
     });
     this.client.open();
   }

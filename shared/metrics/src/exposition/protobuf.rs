@@ -195,7 +195,7 @@ mod tests {
         let mut deltas = vec![0; 17];
         (deltas[0], deltas[1], deltas[2], deltas[16]) = (2, 2, -4, 3);
         assert_eq!(histogram.positive_deltas, deltas);
-        let at_one_second = histogram.buckets.iter().find(|bucket| bucket.upper_bound == 1.0).unwrap();
+        let at_one_second = histogram.buckets.iter().find(|bucket| bucket.upper_bound >= 1.0).unwrap();
         assert_eq!(at_one_second.cumulative_count, 3);
         assert_eq!(loaves.series[0].counter, Some(Number { value: 9.0 }));
         assert_eq!(loaves.name, "bakery_loaves_total");

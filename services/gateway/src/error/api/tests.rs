@@ -32,7 +32,7 @@ fn an_access_refusal_keeps_its_status_and_code() {
         Refusal::UnusableKey,
         Refusal::KeysUnavailable { retry_after: Duration::from_secs(9) },
         Refusal::MissingOrigin,
-        Refusal::Subject,
+        Refusal::Subject { claim: "sub".to_owned() },
     ] {
         let error = ApiError::from(refusal.clone());
         assert_eq!((error.code().status(), error.code().as_str()), (refusal.status(), refusal.code()));

@@ -120,6 +120,8 @@ fn both_forms(access: &AccessConfig) -> Vec<Conflict> {
         ("access.hs256_secret_file", access.hs256_secret_file.as_deref().map(quoted)),
         ("access.issuer", text(&access.issuer)),
         ("access.audience", text(&access.audience)),
+        ("access.user_claim", text(&access.user_claim)),
+        ("access.tenant", text(&access.tenant)),
     ];
     let expected = "nothing, because access.issuers is set, too; make it one of them";
     given.into_iter().filter_map(|(key, value)| Some(wrong(key, &value?, expected))).collect()

@@ -50,6 +50,13 @@ pub struct AccessConfig {
     /// Value that `aud` must be or contain in such a token; without it, `aud` is not checked.
     #[schemars(length(min = 1))]
     pub audience: Option<String>,
+    /// Claim that names the user in such a token, or a path such as `app.userId`; without it, `sub`. In catalogs the user is
+    /// `{sub}` all the same.
+    #[schemars(length(min = 1))]
+    pub user_claim: Option<String>,
+    /// Tenant of all users with such tokens, whatever these claim; without it, the claim `tenant` names it.
+    #[schemars(with = "String", extend("format" = "tenant"))]
+    pub tenant: Option<String>,
     /// Places in a request that may hold a token: `header`, `query`, `cookie`, `subprotocol`. Other places are ignored.
     pub sources: Vec<TokenSource>,
     /// Values of `typ` that a token's header may have, of any case, with or without `application/`; `absent` stands for
@@ -98,6 +105,8 @@ impl Default for AccessConfig {
             leeway: Duration::from_secs(30),
             issuer: None,
             audience: None,
+            user_claim: None,
+            tenant: None,
             sources: vec![
                 TokenSource::Header,
                 TokenSource::Query,
@@ -152,6 +161,11 @@ pub struct IssuerConfig {
     pub audience_claim: String,
     /// Algorithms that its tokens may be signed with. A key is only used with those that fit it.
     pub algorithms: Vec<SignatureAlgorithm>,
+    /// Claim that names the user, or a path such as `app.userId`; without it, `sub`. In catalogs the user is `{sub}` all the
+    /// same.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub user_claim: Option<String>,
     /// Tenants whose tokens it may issue; without them, all tenants, and then there is no other issuer.
     #[serde(default)]
     #[schemars(extend("items" = { "type": "string", "format": "tenant" }))]

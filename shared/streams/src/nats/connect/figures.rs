@@ -42,7 +42,7 @@ impl ConnectionFigures {
             }
             Event::Disconnected | Event::Closed => self.up.set(0),
             Event::ServerError(ServerError::Other(error)) if is_permission(error) => {
-                self.permission.increment()
+                self.permission.increment();
             }
             Event::ServerError(_) => self.server.increment(),
             Event::ClientError(_) => self.client.increment(),
