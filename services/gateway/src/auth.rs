@@ -2,47 +2,43 @@
 //!
 //! A token counts only where the rules allow it, after its address' limit, its signature and claims, and the state of its
 //! user were checked.
-//!
-//! Which users are disabled and which tokens are revoked is in the bucket `USERS`. The gateway holds a copy of it, so a
-//! handshake needs no I/O. While NATS is away, the last known state counts. Until the bucket was read for the first time,
-//! every user is refused.
 
 mod keys;
 mod producer;
+mod restore;
+mod users;
 
-use std::collections::HashMap;
-use std::error::Error;
-use std::fmt::Display;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::request::Parts;
-use tidings_access::{Asking, Claims, Refusal, Rules, Token, TokenPlace, Transport, Verifier};
+use tidings_access::{ApiKey, Asking, Claims, Refusal, Rules, Token, TokenPlace, Transport, Verifier};
 use tidings_catalog::Catalogs;
 use tidings_model::Tenant;
 use tidings_net::ClientIp;
 use tidings_session::Principal;
 use tidings_streams::consumers::ConsumerName;
 use tidings_streams::keys::{ApiKeys, KeyWatch};
-use tidings_streams::may_pass;
-use tidings_streams::users::{
-    KnownState, Mark, Revocation, UserName, UserNameError, UserNews, UserState, UserWatch, Users, UsersError,
-};
+use tidings_streams::users::{UserName, UserNameError, UserWatch, Users};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::keys::KnownKeys;
+use self::producer::Producer;
 pub(crate) use self::producer::PublishRights;
+use self::users::DisabledUsers;
+pub(crate) use self::users::UserBlock;
 use crate::clock::Clock;
 use crate::error::{ApiCode, ApiError};
 use crate::limits::Limits;
 
 /// The scope of administrators.
 const ADMIN_SCOPE: &str = "tidings:admin";
+/// The scope of producers.
+const PUBLISH_SCOPE: &str = "tidings:publish";
 
 /// Checks tokens.
 pub(crate) struct Authenticator {
@@ -72,7 +68,7 @@ impl Authenticator {
 
     /// The bucket of users itself, for administration.
     pub(crate) fn users(&self) -> &Users {
-        &self.users.store
+        self.users.store()
     }
 
     /// The bucket of API keys itself, for administration.
@@ -92,7 +88,7 @@ impl Authenticator {
 
     /// Changes whenever another user is disabled or another token revoked, or no longer.
     pub(crate) fn users_version(&self) -> u64 {
-        self.users.version.load(Ordering::Acquire)
+        self.users.version()
     }
 
     /// Whether tokens may be sent as a subprotocol.
@@ -162,6 +158,33 @@ impl Authenticator {
         Ok(Administrator { tenant: claims.tenant, user: claims.subject, from })
     }
 
+    /// The producer that sends a request. A token or a key counts in the header alone, which no page of another site and no
+    /// link can set.
+    pub(crate) async fn producer(&self, request: &Parts) -> Result<Producer, ApiError> {
+        self.limits.producer_request(ClientIp::of(&request.extensions))?;
+        let rules = Rules { places: vec![TokenPlace::Header], ..self.rules.clone() };
+        let token = tidings_access::find(asking(request), &rules)?;
+        if ApiKey::is_meant(&token) {
+            let unknown = || ApiError::new(ApiCode::KeyUnknown, "there is no such API key");
+            let producer =
+                self.keys.check(&ApiKey::parse(&token).ok_or_else(unknown)?, self.clock.unix_seconds())?;
+            let is_served = self.catalogs.borrow().contains_key(&producer.tenant);
+            return if is_served { Ok(producer) } else { Err(unknown_tenant(&producer.tenant)) };
+        }
+        let claims = self.verify(&token).await?;
+        let of_user = |error: ApiError| error.of_user(user_name(&claims).ok());
+        if !claims.scopes().any(|scope| scope == PUBLISH_SCOPE) {
+            let text = format!("the token's `scope` claim does not contain {PUBLISH_SCOPE}");
+            return Err(of_user(ApiError::new(ApiCode::ScopeMissing, text)));
+        }
+        if !self.catalogs.borrow().contains_key(&claims.tenant) {
+            return Err(unknown_tenant(&claims.tenant));
+        }
+        self.check_user(&claims)?;
+        let rights = PublishRights::of_claims(&claims).map_err(of_user)?;
+        Ok(Producer { name: format!("user {}", claims.subject), tenant: claims.tenant, rights })
+    }
+
     fn check_user(&self, claims: &Claims) -> Result<(), ApiError> {
         let checked = self.users.check(&claims.tenant, &claims.subject, claims.issued_at);
         checked.or_else(|block| Err(ApiError::from(block).of_user(Some(user_name(claims)?))))
@@ -202,172 +225,4 @@ fn unknown_tenant(tenant: &Tenant) -> ApiError {
 
 fn user_name(claims: &Claims) -> Result<UserName, UserNameError> {
     UserName::new(claims.tenant.clone(), &claims.subject)
-}
-
-/// A copy of the bucket `USERS`.
-struct DisabledUsers {
-    store: Users,
-    /// `None` until all of the bucket was read. Has no entry for a user that is neither disabled nor has a revoked token.
-    known: RwLock<Option<Known>>,
-    /// In which life of the bucket it was read; 0 before it was read.
-    life: AtomicU64,
-    /// Changes with every change of the copy.
-    version: AtomicU64,
-}
-
-type Known = HashMap<Tenant, HashMap<String, KnownState>>;
-
-/// Why a user may not connect, or may not stay connected.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum UserBlock {
-    /// The bucket was not read yet.
-    #[error("the gateway does not know yet who may connect; try again")]
-    Unknown,
-    /// The administrator's reason is not shown to the user.
-    #[error("this user is disabled; ask the operators of the application")]
-    Disabled(Mark),
-    /// The user's record was written by another program or by a newer Tidings.
-    #[error("what is stored about this user cannot be read; ask the operators of the application")]
-    Unreadable,
-    #[error("the token is revoked; get a fresh one")]
-    Revoked(Revocation),
-}
-
-impl From<UserBlock> for ApiError {
-    fn from(block: UserBlock) -> Self {
-        let code = match block {
-            UserBlock::Unknown => ApiCode::Starting,
-            UserBlock::Unreadable => ApiCode::UserUnreadable,
-            UserBlock::Disabled(_) => ApiCode::UserDisabled,
-            UserBlock::Revoked(_) => ApiCode::TokenRevoked,
-        };
-        Self::new(code, block.to_string())
-    }
-}
-
-impl DisabledUsers {
-    fn new(store: Users) -> Self {
-        Self { store, known: RwLock::default(), life: AtomicU64::new(0), version: AtomicU64::new(0) }
-    }
-
-    /// Whether the user may connect with a token that was issued in this second.
-    fn check(&self, tenant: &Tenant, user: &str, issued_at: Option<u64>) -> Result<(), UserBlock> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(tenants) = &*known else { return Err(UserBlock::Unknown) };
-        let Some(state) = tenants.get(tenant).and_then(|users| users.get(user)) else { return Ok(()) };
-        let Some(state) = state else { return Err(UserBlock::Unreadable) };
-        if let Some(mark) = &state.disabled {
-            return Err(UserBlock::Disabled(mark.clone()));
-        }
-        state
-            .revocation_of(issued_at)
-            .map_or(Ok(()), |revocation| Err(UserBlock::Revoked(revocation.clone())))
-    }
-
-    /// Reads all of the bucket; what is returned has its later changes.
-    async fn load(&self) -> UserWatch {
-        let mut watch = self.store.watch();
-        self.learn(watch.next().await);
-        watch
-    }
-
-    /// Applies a change of the bucket. Entries are never removed from the bucket; those that another life of it lacks were
-    /// lost: they still count, and are returned.
-    fn learn(&self, news: UserNews) -> Vec<(UserName, UserState)> {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let (mut entries, mut lost) = (Vec::new(), Vec::new());
-        match news {
-            UserNews::All(life, all) => {
-                let before = self.life.swap(life.0, Ordering::AcqRel);
-                if before != 0 && before != life.0 {
-                    lost = missing(known.take(), &all);
-                }
-                *known = None;
-                let kept = lost.iter().map(|(name, state)| (name.clone(), Some(state.clone())));
-                entries.extend(all.into_iter().chain(kept));
-            }
-            UserNews::One(name, state) => entries.push((name, state)),
-        }
-        let tenants = known.get_or_insert_default();
-        for (name, state) in entries {
-            let users = tenants.entry(name.tenant().clone()).or_default();
-            if state.as_ref().is_some_and(UserState::is_empty) {
-                users.remove(name.user());
-            } else {
-                users.insert(name.user().to_owned(), state);
-            }
-        }
-        drop(known);
-        self.version.fetch_add(1, Ordering::Release);
-        lost
-    }
-
-    /// Follows the bucket until cancelled.
-    async fn run(&self, mut watch: UserWatch, cancelled: &CancellationToken) {
-        let mut lost = Vec::new();
-        while let Some(news) = cancelled.run_until_cancelled(Box::pin(watch.next())).await {
-            lost.extend(self.learn(news));
-            restore(&self.store, &mut lost).await;
-        }
-    }
-}
-
-/// A bucket whose lost entries are written again.
-trait Restore {
-    const BUCKET: &'static str;
-    type Name: Display;
-    type State;
-    type Failure: Error + 'static;
-
-    /// Writes an entry, unless the bucket has it by now.
-    fn restore(
-        &self,
-        name: &Self::Name,
-        state: &Self::State,
-    ) -> impl Future<Output = Result<(), Self::Failure>> + Send;
-}
-
-impl Restore for Users {
-    const BUCKET: &'static str = "USERS";
-    type Name = UserName;
-    type State = UserState;
-    type Failure = UsersError;
-
-    async fn restore(&self, name: &UserName, state: &UserState) -> Result<(), UsersError> {
-        Self::restore(self, name, state).await
-    }
-}
-
-/// Writes lost entries again. A write that fails is repeated with the next change; one follows every fault of NATS. An entry
-/// that JetStream refuses does not hold up the rest.
-async fn restore<B: Restore>(bucket: &B, lost: &mut Vec<(B::Name, B::State)>) {
-    let (mut kept, mut last) = (Vec::new(), None);
-    while let Some((name, state)) = lost.pop() {
-        let Err(error) = bucket.restore(&name, &state).await else {
-            tracing::warn!(bucket = B::BUCKET, %name, "wrote again what a bucket had lost");
-            continue;
-        };
-        kept.push((name, state));
-        let is_away = may_pass(&error);
-        last = Some(error);
-        if is_away {
-            break;
-        }
-    }
-    lost.append(&mut kept);
-    if let Some(error) = last {
-        let (error, entries) = (&error as &dyn Error, lost.len());
-        tracing::warn!(error, bucket = B::BUCKET, entries, "what a bucket lost is written later");
-    }
-}
-
-/// The known entries that the bucket lacks.
-fn missing(known: Option<Known>, all: &HashMap<UserName, KnownState>) -> Vec<(UserName, UserState)> {
-    let tenants = known.unwrap_or_default().into_iter();
-    let entries = tenants.flat_map(|(tenant, users)| {
-        users
-            .into_iter()
-            .filter_map(move |(user, state)| Some((UserName::new(tenant.clone(), user).ok()?, state?)))
-    });
-    entries.filter(|(name, _)| !all.contains_key(name)).collect()
 }

@@ -12,7 +12,7 @@ use tidings_streams::keys::{ApiKeys, KeyName, KeyNews, KeyState, KeyWatch, KeysE
 use tokio_util::sync::CancellationToken;
 
 use super::producer::{Producer, PublishRights};
-use super::{Restore, restore};
+use super::restore::{Restore, restore};
 use crate::error::{ApiCode, ApiError};
 
 /// A copy of the bucket `KEYS`.

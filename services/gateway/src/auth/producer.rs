@@ -3,17 +3,12 @@
 //! A producer is known by a token whose scope says so, or by an API key. Either may be bound to events and to a source. What
 //! cannot be read never permits more: a malformed binding refuses the token.
 
-use axum::http::request::Parts;
 use serde_json::Value;
-use tidings_access::{ApiKey, Claims, Rules, TokenPlace};
+use tidings_access::Claims;
 use tidings_model::{Event, EventName, EventPattern, Tenant};
-use tidings_net::ClientIp;
 
-use super::{Authenticator, unknown_tenant, user_name};
 use crate::error::{ApiCode, ApiError};
 
-/// The scope of producers.
-const PUBLISH_SCOPE: &str = "tidings:publish";
 /// The claim with the patterns of the events that a token is bound to.
 const EVENTS_CLAIM: &str = "tidings_events";
 /// The claim with the source that a token is bound to.
@@ -37,42 +32,13 @@ pub(crate) struct PublishRights {
     source: Option<String>,
 }
 
-impl Authenticator {
-    /// The producer that sends a request. A token or a key counts in the header alone, which no page of another site and no
-    /// link can set.
-    pub(crate) async fn producer(&self, request: &Parts) -> Result<Producer, ApiError> {
-        self.limits.producer_request(ClientIp::of(&request.extensions))?;
-        let rules = Rules { places: vec![TokenPlace::Header], ..self.rules.clone() };
-        let token = tidings_access::find(super::asking(request), &rules)?;
-        if ApiKey::is_meant(&token) {
-            let unknown = || ApiError::new(ApiCode::KeyUnknown, "there is no such API key");
-            let producer =
-                self.keys.check(&ApiKey::parse(&token).ok_or_else(unknown)?, self.clock.unix_seconds())?;
-            let is_served = self.catalogs.borrow().contains_key(&producer.tenant);
-            return if is_served { Ok(producer) } else { Err(unknown_tenant(&producer.tenant)) };
-        }
-        let claims = self.verify(&token).await?;
-        let of_user = |error: ApiError| error.of_user(user_name(&claims).ok());
-        if !claims.scopes().any(|scope| scope == PUBLISH_SCOPE) {
-            let text = format!("the token's `scope` claim does not contain {PUBLISH_SCOPE}");
-            return Err(of_user(ApiError::new(ApiCode::ScopeMissing, text)));
-        }
-        if !self.catalogs.borrow().contains_key(&claims.tenant) {
-            return Err(unknown_tenant(&claims.tenant));
-        }
-        self.check_user(&claims)?;
-        let rights = PublishRights::of_claims(&claims).map_err(of_user)?;
-        Ok(Producer { name: format!("user {}", claims.subject), tenant: claims.tenant, rights })
-    }
-}
-
 impl PublishRights {
     /// The rights of a producer that is bound to these events, and to a source if there is one.
     pub(crate) fn new(events: Option<Vec<EventPattern>>, source: Option<String>) -> Self {
         Self { events, source }
     }
 
-    fn of_claims(claims: &Claims) -> Result<Self, ApiError> {
+    pub(super) fn of_claims(claims: &Claims) -> Result<Self, ApiError> {
         let events = claims.all.get(EVENTS_CLAIM).map(patterns).transpose()?;
         let source = claims.all.get(SOURCE_CLAIM).map(source).transpose()?;
         Ok(Self::new(events, source))
