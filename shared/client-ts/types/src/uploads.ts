@@ -5,7 +5,7 @@ import type { Catalog } from "@tidings/client";
 /**
  * Upload progress
  *
- * How far the processing of an upload has come. `timestamp` is absent if the producer stated no time.
+ * How far the processing of an upload has come.
  */
 export interface UploadProgress {
   readonly type: "upload_progress";
@@ -18,7 +18,7 @@ export interface UploadProgress {
     readonly totalRows?: number;
     readonly message: string;
   };
-  readonly timestamp?: string;
+  readonly timestamp: string;
 }
 
 /**
