@@ -51,10 +51,10 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     check_free(&config)?;
     let (shutdown, registry) = (Shutdown::new(), Registry::default());
     let telemetry = telemetry::start(&config.telemetry, "tidings-dev", &registry)?;
-    let metrics = serve_metrics(&mut config, &registry)?;
     let port = port_of(&config.nats.url)?;
     let mut server = NatsServer::start(Options::new(&options.data).port(port)).await.map_err(explain_busy)?;
     server.url().clone_into(&mut config.nats.url);
+    let metrics = serve_metrics(&mut config, &registry)?;
 
     let client = serve::connect_counted(&config, "tidings-dev", &registry).await?;
     let topology = serve::ensure(&config, &client).await?;

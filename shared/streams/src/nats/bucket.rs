@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::connect::REQUEST_TIMEOUT;
 use super::{Content, Scan, ensure, leader_get};
 use super::{Missing, TopologyError};
 
@@ -101,13 +102,16 @@ impl Bucket {
         settings: BucketSettings,
         missing: Missing,
     ) -> Result<Self, TopologyError> {
+        // A write is not answered either if its stream has no leader or disappears meanwhile, and others may wait for it.
+        let mut context = context.clone();
+        context.set_timeout(REQUEST_TIMEOUT);
         let prefix = purpose.prefix();
         let wanted = Config { allow_message_ttl: true, ..purpose.config(settings) };
-        let stream = ensure::open(context, wanted.clone(), missing).await?;
+        let stream = ensure::open(&context, wanted.clone(), missing).await?;
         let time_to_live = time_to_live.map(|time| time.as_secs().max(1));
         let is_replicated = Arc::new(AtomicBool::new(stream.cached_info().config.num_replicas > 1));
         Ok(Self {
-            context: context.clone(),
+            context,
             stream: stream.into(),
             config: Arc::new(wanted),
             is_replicated,

@@ -28,7 +28,7 @@ const PING_INTERVAL: Duration = Duration::from_millis(1_500);
 
 /// The timeout of a JetStream request. A request to a stream without a leader is never answered, so a longer wait after
 /// an election would be wasted.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The longest pause between two attempts to reconnect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);

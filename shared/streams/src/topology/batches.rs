@@ -18,12 +18,10 @@ pub(super) async fn open_envelopes(
     wanted: Config,
     missing: Missing,
 ) -> Result<Stream, TopologyError> {
-    let mut stream = ensure::find_or_create(context, &wanted, missing).await?;
-    if missing == Missing::Created {
-        stream = permit(context, &wanted, stream).await?;
-    }
+    let stream = ensure::find_or_create(context, &wanted, missing).await?;
+    // A stream that is refused is left alone.
     ensure::check(&wanted, &without_former(&stream.cached_info().config, shard))?;
-    Ok(stream)
+    if missing == Missing::Created { permit(context, &wanted, stream).await } else { Ok(stream) }
 }
 
 /// The settings without the subject that is not used any more.
