@@ -1,8 +1,8 @@
 //! Stores the events of a request, and says of each whether it is stored.
 //!
 //! All events were checked before, and looked up among the receipts; so nothing is stored of a request that is refused. Then
-//! they are sent in their order over one connection. When NATS fails meanwhile, some of them
-//! may be stored and others not: the answer says which are, and the whole may be sent again, since each counts once.
+//! they are sent in their order over one connection. When NATS fails meanwhile, some of them may be stored and others not: the
+//! answer says which are, and the whole may be sent again, since each counts once.
 //!
 //! A batch is not one step in JetStream. Its atomic batches (NATS ADR-50) would have to be enabled in `EVENTS`, refuse a
 //! repetition as a whole, and are put together by each replica in memory when it applies them; that this has the same
