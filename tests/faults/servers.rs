@@ -15,6 +15,8 @@ use tokio::time::timeout;
 pub(crate) const SERVERS: usize = 3;
 /// How long servers and streams may take to be whole again.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+/// How long replicas may need to go on after a store was full, before their server is started again.
+const STANDSTILL: Duration = Duration::from_secs(60);
 /// How long a server may take to answer before another is asked.
 const ANSWER: Duration = Duration::from_secs(2);
 /// What each server may store. Together with what is kept of everything, a minute of writing fills it.
@@ -177,24 +179,50 @@ impl Servers {
         }
     }
 
-    /// Waits until every stream has its three replicas, all of them current.
+    /// Waits until every stream has its three replicas, all of them current. A replica that catches up while its store
+    /// is full stops until its server starts again, as the notes for operators say; so that is done, and printed.
     pub(crate) async fn is_whole(&mut self) -> Result<(), String> {
         timeout(PATIENCE, self.cluster.is_led()).await.map_err(|_elapsed| "JetStream elects no leader")?;
-        let clients = &self.clients;
-        within("all replicas are current", PATIENCE, async || {
+        if !self.has_fillers {
+            return self.are_replicas_current(PATIENCE).await;
+        }
+        if self.are_replicas_current(STANDSTILL).await.is_err() {
+            self.restart_stopped().await;
+            self.are_replicas_current(PATIENCE).await?;
+        }
+        self.has_fillers = false;
+        Ok(())
+    }
+
+    async fn are_replicas_current(&self, patience: Duration) -> Result<(), String> {
+        within("all replicas are current", patience, async || {
             let mut last = String::from("no server answers");
-            for client in clients {
+            for client in &self.clients {
                 match state(client, self.has_fillers).await {
-                    Some(state) if state.is_empty() => return Ok(()),
-                    Some(state) => last = state,
+                    Some(lagging) if lagging.is_empty() => return Ok(()),
+                    Some(lagging) => last = all_of(&lagging),
                     None => {}
                 }
             }
             Err(last)
         })
-        .await?;
-        self.has_fillers = false;
-        Ok(())
+        .await
+    }
+
+    #[expect(clippy::print_stdout, reason = "what a person would have to do is part of the result")]
+    async fn restart_stopped(&mut self) {
+        let mut lagging = Vec::new();
+        for client in &self.clients {
+            lagging.extend(state(client, true).await.unwrap_or_default());
+        }
+        for (index, server) in self.cluster.servers_mut().iter_mut().enumerate() {
+            let name = format!("n{index}");
+            if lagging.iter().any(|stream| stream.replicas.contains(&name)) {
+                println!("{name} is started again: {}", all_of(&lagging));
+                server.kill().await.unwrap();
+                server.restart().await.unwrap();
+            }
+        }
     }
 
     fn context(&self, index: usize) -> Context {
@@ -203,7 +231,7 @@ impl Servers {
 }
 
 /// Which streams are not whole; removes those that fill stores. `None` if the server does not say.
-async fn state(client: &async_nats::Client, has_fillers: bool) -> Option<String> {
+async fn state(client: &async_nats::Client, has_fillers: bool) -> Option<Vec<Lagging>> {
     let context = jetstream::new(client.clone());
     if has_fillers {
         for name in
@@ -214,31 +242,44 @@ async fn state(client: &async_nats::Client, has_fillers: bool) -> Option<String>
     }
     let streams = timeout(ANSWER, context.streams().try_collect()).await;
     let Ok(Ok::<Vec<Info>, _>(streams)) = streams else { return None };
-    let lagging: Vec<String> = streams.iter().filter_map(wanting).collect();
-    (!streams.is_empty()).then(|| lagging.join(", "))
+    let lagging: Vec<Lagging> = streams.iter().filter_map(wanting).collect();
+    (!streams.is_empty()).then_some(lagging)
 }
 
-/// What a stream lacks.
-fn wanting(stream: &Info) -> Option<String> {
+/// A stream that is not whole.
+struct Lagging {
+    what: String,
+    /// The servers whose replicas are not current.
+    replicas: Vec<String>,
+}
+
+fn all_of(lagging: &[Lagging]) -> String {
+    lagging.iter().map(|stream| stream.what.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn wanting(stream: &Info) -> Option<Lagging> {
     let name = &stream.config.name;
-    let Some(cluster) = &stream.cluster else { return Some(format!("{name} is in no cluster")) };
-    let lagging: Vec<&str> = cluster
+    let Some(cluster) = &stream.cluster else {
+        return Some(Lagging { what: format!("{name} is in no cluster"), replicas: Vec::new() });
+    };
+    let replicas: Vec<String> = cluster
         .replicas
         .iter()
         .filter(|replica| !replica.current || replica.offline)
-        .map(|replica| replica.name.as_str())
+        .map(|replica| replica.name.clone())
         .collect();
     let is_whole = cluster.leader.is_some()
         && cluster.replicas.len() == SERVERS - 1
-        && lagging.is_empty()
+        && replicas.is_empty()
         && !name.starts_with(FILLERS);
     (!is_whole).then(|| {
         let leader = cluster.leader.as_deref().unwrap_or("nobody");
-        format!(
+        let what = format!(
             "{name} (led by {leader}, {} replicas, not current: {})",
             cluster.replicas.len(),
-            lagging.join(" ")
-        )
+            replicas.join(" ")
+        );
+        Lagging { what, replicas }
     })
 }
 

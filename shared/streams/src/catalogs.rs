@@ -12,7 +12,6 @@ mod tenants;
 
 use std::collections::BTreeMap;
 
-use async_nats::jetstream::context::KeyValueErrorKind;
 use async_nats::jetstream::kv::{EntryError, PutError, Store};
 use async_nats::jetstream::stream::Config;
 use serde::{Deserialize, Serialize};
@@ -43,16 +42,12 @@ impl Record for Recorded {
     const VERSION: u64 = 1;
 }
 
-/// Whether the bucket with the running catalogs exists.
+/// Whether the bucket with the running catalogs exists. A bucket whose stream has no leader now is not taken for one that
+/// is gone.
 pub async fn are_catalogs_recorded(topology: &Topology) -> Result<bool, CatalogStoreError> {
-    match topology.context.get_key_value(BUCKET).await {
+    match topology.context.get_stream(format!("KV_{BUCKET}")).await {
         Ok(_) => Ok(true),
-        // The client returns the same error for a missing bucket and for a server that does not answer.
-        Err(error) if error.kind() == KeyValueErrorKind::GetBucket => {
-            // A server that does not answer fails here, too.
-            topology.events.get_info().await.map_err(|error| CatalogStoreError::Unavailable(error.into()))?;
-            Ok(false)
-        }
+        Err(error) if ensure::is_not_found(&error) => Ok(false),
         Err(error) => Err(CatalogStoreError::Unavailable(error.into())),
     }
 }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use async_nats::jetstream::context::GetStreamErrorKind;
-use async_nats::jetstream::{Context, ErrorCode};
+use async_nats::jetstream::Context;
 use tidings_model::Tenant;
 
 use super::BUCKET;
-use crate::nats::{Content, Delivered, Scan, is_removal};
+use crate::nats::{Content, Delivered, Scan, ensure, is_removal};
 
 /// Every tenant whose catalog a projector has ever run with; empty if no projector has run yet.
 ///
@@ -16,12 +15,8 @@ pub async fn recorded_tenants(context: &Context) -> Result<BTreeSet<Tenant>, Rec
     let stream = format!("KV_{BUCKET}");
     match context.get_stream(&stream).await {
         Ok(_) => {}
-        Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(answer) if answer.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-                return Ok(BTreeSet::new());
-            }
-            _ => return Err(RecordedTenantsError(error.into())),
-        },
+        Err(error) if ensure::is_not_found(&error) => return Ok(BTreeSet::new()),
+        Err(error) => return Err(RecordedTenantsError(error.into())),
     }
     let prefix = format!("$KV.{BUCKET}.");
     let mut scan = Scan::new(context.clone(), &stream, format!("{prefix}>"), Content::HeadersOnly);

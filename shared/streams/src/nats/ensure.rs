@@ -98,7 +98,8 @@ async fn create(context: &Context, wanted: &Config) -> Result<Option<Stream>, To
     }
 }
 
-fn is_not_found(error: &GetStreamError) -> bool {
+/// Whether NATS says that there is no such stream, which one without a leader is not.
+pub(crate) fn is_not_found(error: &GetStreamError) -> bool {
     matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 

@@ -1,14 +1,15 @@
 //! The record of the lives of `EVENTS` in the bucket `PROJECTORS`: reading it, and beginning a life in it.
 
-use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
-use async_nats::jetstream::{Context, ErrorCode};
 use bytes::Bytes;
 use tidings_model::Position;
 use time::OffsetDateTime;
 
 use super::{Known, Lives};
-use crate::nats::{Bucket, Missing, Purpose, SKEW, TopologyError, epoch_of, leader_get, reaching, record};
+use crate::nats::{
+    Bucket, Missing, Purpose, SKEW, TopologyError, ensure, epoch_of, leader_get, reaching, record,
+};
 use crate::topology::Topology;
 
 const KEY: &str = "events";
@@ -102,13 +103,9 @@ async fn last_before(stream: &Stream, at: OffsetDateTime) -> Result<u64, async_n
 pub(crate) async fn read(context: &Context) -> Result<Lives, async_nats::Error> {
     let stream = match context.get_stream("KV_PROJECTORS").await {
         Ok(stream) => stream,
-        Err(error) => match error.kind() {
-            // No projector has ever run.
-            GetStreamErrorKind::JetStream(answer) if answer.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-                return Ok(Lives::default());
-            }
-            _ => return Err(error.into()),
-        },
+        // No projector has ever run.
+        Err(error) if ensure::is_not_found(&error) => return Ok(Lives::default()),
+        Err(error) => return Err(error.into()),
     };
     match stream.get_last_raw_message_by_subject("$KV.PROJECTORS.events").await {
         Ok(message) => Ok(record::decode(&message.payload)?),
