@@ -48,8 +48,10 @@ impl Proxy {
     pub(crate) async fn haproxy(gateways: &[String], quiet: &str) -> Option<Self> {
         let program = installed("haproxy", "haproxy")?;
         let (files, port) = (Files::new(), free_port());
-        let servers =
-            gateways.iter().enumerate().map(|(index, gateway)| format!("    server gateway-{index} {gateway}\n"));
+        let servers = gateways
+            .iter()
+            .enumerate()
+            .map(|(index, gateway)| format!("    server gateway-{index} {gateway}\n"));
         let config = files.config(
             "haproxy.cfg",
             &[
@@ -81,7 +83,9 @@ impl Proxy {
                 ),
             ],
         );
-        Some(Self::start(&format!("exec '{}' -db -f '{config}'", program.display()), files, port, false).await)
+        Some(
+            Self::start(&format!("exec '{}' -db -f '{config}'", program.display()), files, port, false).await,
+        )
     }
 
     async fn start(command: &str, files: Files, port: u16, has_tls: bool) -> Self {
