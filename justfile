@@ -59,6 +59,16 @@ doc:
 deny:
     @sh .tools/deny
 
+# Check what deploy/ ships with the tools that are there; `deploy-tools` builds those that are missing
+deploy-check:
+    @python3 tests/deploy/check.py
+
+# Build helm and promtool, and install the schemas of Kubernetes, for `deploy-check`: some minutes, once
+deploy-tools:
+    @sh .tools/install kubernetes-validate
+    @sh .tools/install helm
+    @sh .tools/install promtool
+
 # Do what continuous integration does
 ci:
     .ci/run

@@ -80,3 +80,43 @@ async fn the_configuration_is_shown_as_it_holds() {
         wrong.errors
     );
 }
+
+#[tokio::test]
+async fn values_have_origins_and_a_configuration_is_checked_without_nats() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("own.toml");
+    std::fs::write(&file, "[gateway]\nlisten = \"127.0.0.1:9000\"\nheartbeat = \"30s\"\n").unwrap();
+    let run = |arguments: &[&str]| {
+        let config = ["--config", file.to_str().unwrap(), "config"];
+        Launch::tidings(config.into_iter().chain(arguments.iter().copied()))
+            .folder(folder.path())
+            .variable("TIDINGS_SCHEMAS__DIRECTORY", harness::SCHEMAS)
+            .variable("TIDINGS_GATEWAY__COOKIE", "sid")
+    };
+    let shown = run(&["--effective"]).finish(BOUND).await.succeeded();
+    let listen = format!("gateway.listen = \"127.0.0.1:9000\"  # file {}", file.display());
+    let cookie = "gateway.cookie = \"sid\"  # variable TIDINGS_GATEWAY__COOKIE";
+    for line in [&*listen, cookie, "gateway.idle_timeout = \"75s\"  # default"] {
+        assert!(shown.lines().any(|shown| shown == line), "{line} is not in\n{shown}");
+    }
+    let changed = run(&["--effective", "--changed"]).finish(BOUND).await.succeeded();
+    let directory =
+        format!("schemas.directory = {:?}  # variable TIDINGS_SCHEMAS__DIRECTORY", harness::SCHEMAS);
+    assert_eq!(changed.lines().collect::<Vec<_>>(), [&*directory, &*listen, cookie]);
+
+    let lacks = run(&["--check"]).finish(BOUND).await;
+    assert!(lacks.code == Some(1) && lacks.errors.contains("access.hs256_secret"), "{}", lacks.errors);
+    let accepted = "other than the defaults, catalogs of cnc, documents, ops, shelter, uploads\n";
+    let projector = run(&["--check", "projector"]).finish(BOUND).await.succeeded();
+    assert_eq!(projector, format!("a projector accepts it: 3 values {accepted}"));
+    let with_secret = || run(&["--check"]).variable("TIDINGS_ACCESS__HS256_SECRET", harness::SECRET);
+    assert_eq!(
+        with_secret().finish(BOUND).await.succeeded(),
+        format!("a gateway accepts it: 4 values {accepted}")
+    );
+    let pair = with_secret()
+        .variable("TIDINGS_GATEWAY__TLS_CERTIFICATE", &file)
+        .variable("TIDINGS_GATEWAY__TLS_KEY", &file);
+    let refused = pair.finish(BOUND).await;
+    assert!(refused.code == Some(1) && refused.errors.contains("own.toml"), "{}", refused.errors);
+}

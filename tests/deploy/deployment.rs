@@ -31,6 +31,9 @@ impl Made {
         let folder = tempfile::tempdir().unwrap();
         for entry in fs::read_dir(DEPLOY).unwrap() {
             let path = entry.unwrap().path();
+            if path.is_dir() {
+                continue;
+            }
             fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
         }
         let made = Self { folder, shards, routes: (0..3).map(|_| free_port()).collect() };

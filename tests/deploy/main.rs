@@ -8,6 +8,7 @@ mod deployment;
 mod duties;
 mod hostile;
 mod logins;
+mod proxies;
 mod routes;
 mod servers;
 mod shipped;

@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::figures::{Figures, figures, listed, taken_apart, until};
+use crate::queries;
 use crate::scene::{LISTEN, Scene, address_of};
 
 /// Metrics that are there, and whose causes pass by too quickly, or need a fault of NATS, to be waited for here; unit tests
@@ -86,6 +87,7 @@ async fn every_metric_moves_when_its_cause_happens() {
         .await;
 
     let there = figures(&watch.addresses).await;
+    queries::check(&there);
     let there: BTreeSet<String> = there.keys().map(|series| metric_of(series)).collect();
     let documented: BTreeSet<String> = listed().into_iter().map(|metric| metric.name).collect();
     assert_eq!(there, documented, "the documents list all metrics, and no others");

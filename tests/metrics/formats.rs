@@ -73,7 +73,7 @@ fn check_text(text: &str) {
 
 /// What `promtool check metrics` says, where it is installed.
 async fn promtool(text: &str) {
-    let Some(program) = tokio::task::spawn_blocking(installed).await.unwrap() else { return };
+    let Some(program) = tokio::task::spawn_blocking(promtool_program).await.unwrap() else { return };
     let mut command = tokio::process::Command::new(program);
     command.args(["check", "metrics"]).stdin(Stdio::piped());
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -86,7 +86,7 @@ async fn promtool(text: &str) {
 
 /// Where `sh .tools/install promtool` has put it, or the path has it; to build it takes minutes.
 #[expect(clippy::print_stdout, reason = "a test that is left out says so")]
-fn installed() -> Option<PathBuf> {
+pub(crate) fn promtool_program() -> Option<PathBuf> {
     let built = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.tools/bin/promtool"));
     let runs = |program: &PathBuf| Command::new(program).arg("--version").output().is_ok();
     let found = [built, PathBuf::from("promtool")].into_iter().find(runs);

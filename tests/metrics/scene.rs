@@ -87,6 +87,16 @@ impl Scene {
         client
     }
 
+    /// Where clients connect.
+    pub(crate) fn gateway_address(&self) -> String {
+        self.system.address().to_owned()
+    }
+
+    /// Writes another catalog that is as good.
+    pub(crate) fn change_catalog(&self) {
+        write_catalog(self.schemas.path(), &CATALOG.replace("Lab:", "Laboratory:"));
+    }
+
     /// Writes a catalog that has an error, or the one that runs.
     pub(crate) fn spoil_catalog(&self, is_spoiled: bool) {
         write_catalog(self.schemas.path(), if is_spoiled { "no = catalog" } else { CATALOG });

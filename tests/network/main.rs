@@ -10,6 +10,7 @@
     reason = "helpers fail a test by panicking"
 )]
 
+mod access_log;
 mod age;
 mod attempts;
 mod certificate;

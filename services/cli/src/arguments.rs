@@ -1,6 +1,7 @@
 //! The command line.
 #![allow(rustdoc::invalid_html_tags, reason = "these texts are written for a terminal")]
 
+mod config;
 mod keys;
 mod projector;
 mod rejected;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use config::{ConfigOptions, Process};
 pub(crate) use keys::{KeyCommand, NewKey};
 pub(crate) use projector::{MoveOptions, ProjectorCommand, ProjectorOptions, RebuildOptions};
 pub(crate) use rejected::{RejectedCommand, RejectedFilter, RejectedSelection};
@@ -87,8 +89,10 @@ pub(crate) enum Command {
     #[command(subcommand, after_long_help = "Example:\n  tidings connections ls --tenant ops --user ada")]
     Connections(ConnectionCommand),
     /// Print the configuration with every key, its meaning and its value
-    #[command(after_long_help = "Example:\n  tidings config > tidings.toml")]
-    Config,
+    #[command(
+        after_long_help = "Examples:\n  tidings config > tidings.toml\n  tidings config --effective --changed\n  tidings config --check"
+    )]
+    Config(ConfigOptions),
 }
 
 #[derive(Debug, Args)]

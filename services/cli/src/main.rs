@@ -3,6 +3,7 @@
 mod arguments;
 mod catalogs;
 mod check;
+mod config;
 mod connections;
 mod consumers;
 mod dev;
@@ -74,10 +75,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Keys(command) => Box::pin(keys::run(file, command)).await,
             Command::Connections(command) => Box::pin(connections::run(file, command)).await,
             Command::Check(options) => Box::pin(check::run(file, options)).await,
-            Command::Config => {
-                output::print_text(&serve::effective_configuration(file)?)?;
-                Ok(ExitCode::SUCCESS)
-            }
+            Command::Config(options) => config::run(file, options).await,
             Command::Rejected(command) => Box::pin(rejected::run(file, command)).await,
         }
     })

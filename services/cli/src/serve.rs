@@ -15,7 +15,7 @@ use tidings_gateway::{Gateway, Identity, Listening, Parts};
 use tidings_metrics::Registry;
 use tidings_model::{ShardNumber, Tenant};
 use tidings_projector as projector;
-use tidings_runtime::config::{Config, SecretRule, TokenSource, effective, load};
+use tidings_runtime::config::{self, Config, SecretRule, Setting, TokenSource, effective, load};
 use tidings_runtime::shutdown::Shutdown;
 use tidings_runtime::telemetry;
 use tidings_streams::{Backoff, Client, ConnectSettings, TlsFiles, Topology, connect, leave_cut_off_servers};
@@ -95,6 +95,11 @@ pub(crate) fn configuration(file: Option<&Path>, rule: SecretRule) -> Result<Con
 /// Formats the loaded configuration as a file with every key.
 pub(crate) fn effective_configuration(file: Option<&Path>) -> Result<String, Failure> {
     Ok(effective(file, environment())?)
+}
+
+/// The value of each key, and where it comes from.
+pub(crate) fn settings(file: Option<&Path>) -> Result<Vec<Setting>, Failure> {
+    Ok(config::settings(file, environment())?)
 }
 
 /// The environment variables that belong to the configuration.
@@ -233,7 +238,7 @@ fn gateway_name() -> String {
 }
 
 /// The configured rules about which requests may carry which tokens.
-fn rules(config: &Config) -> Result<Rules, Failure> {
+pub(crate) fn rules(config: &Config) -> Result<Rules, Failure> {
     let places = config.access.sources.iter().map(|source| match source {
         TokenSource::Header => TokenPlace::Header,
         TokenSource::Query => TokenPlace::Query,

@@ -332,6 +332,7 @@ impl Worker {
         }
         let mut state = connection.state();
         connection.abort();
+        connection.log_ending(&state, self.context.clock.unix_seconds(), || self.name(connection));
         self.route(connection, &mut state, false);
         self.context.consumers.leave(&state.principal().consumer, state.acknowledged_position());
         self.count.fetch_sub(1, Ordering::Relaxed);

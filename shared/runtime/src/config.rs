@@ -58,6 +58,7 @@
 //! (`TIDINGS_GATEWAY_SERVICE_HOST`, `TIDINGS_GATEWAY_PORT_8080_TCP`, …), which never have two underscores in a row.
 
 mod check;
+mod effective;
 mod error;
 mod format;
 mod reference;
@@ -70,6 +71,7 @@ mod sources;
 use std::ffi::OsString;
 use std::path::Path;
 
+pub use effective::Setting;
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use reference::{reference, reference_table};
 pub use sections::{
@@ -104,12 +106,36 @@ where
     K: Into<OsString>,
     V: Into<OsString>,
 {
+    Ok(reference::with_values(&checked(file, environment)?.to_value()))
+}
+
+/// Returns the value of each key and where it comes from; see [`load`].
+pub fn settings<K, V>(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (K, V), IntoIter: Clone>,
+) -> Result<Vec<Setting>, ConfigErrors>
+where
+    K: Into<OsString>,
+    V: Into<OsString>,
+{
+    Ok(effective::settings(&checked(file, environment)?))
+}
+
+/// Returns what is configured, if there is no mistake in it.
+fn checked<K, V>(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (K, V), IntoIter: Clone>,
+) -> Result<Sources, ConfigErrors>
+where
+    K: Into<OsString>,
+    V: Into<OsString>,
+{
     let environment = environment.into_iter();
     load(file, environment.clone(), SecretRule::Optional)?;
     let (mut sources, mut mistakes) = (Sources::default(), Vec::new());
     sources.read_file(file, &mut mistakes);
     sources.read_environment(environment, &Schema::of_config(), &mut mistakes);
-    Ok(reference::with_values(&sources.to_value()))
+    Ok(sources)
 }
 
 /// Loads the configuration from `file` (else from [`DEFAULT_FILE`], if it exists) and the variables of `environment`,

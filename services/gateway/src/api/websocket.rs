@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use hyper::upgrade::Upgraded;
 use tidings_catalog::{Catalog, StartPolicy};
+use tidings_model::headers::TRACE_PARENT;
 use tidings_model::{Position, ShardNumber, Tenant};
 use tidings_net::ClientIp;
 use tidings_protocol::server::{Form, GapReason};
@@ -87,6 +88,8 @@ struct Admission {
     is_compressed: bool,
     /// The position that the client kept itself.
     since: Option<Position>,
+    /// The trace that the request belongs to.
+    trace: Option<Box<str>>,
     /// The headers of the answer, 101 Switching Protocols.
     headers: HeaderMap,
 }
@@ -104,8 +107,17 @@ impl Admission {
         let budget = context.limits.admit(tenant, user, &context.settings)?;
         let takes_tokens = context.authenticator.takes_subprotocols();
         let (form, is_compressed, headers) = handshake.answer(takes_tokens, context.settings.compression);
-        Ok(Self { principal, budget, form, is_compressed, since, headers })
+        let trace = trace_of(&request.headers);
+        Ok(Self { principal, budget, form, is_compressed, since, trace, headers })
     }
+}
+
+/// The trace id of a request (W3C Trace Context), if a proxy or the client has given it one.
+fn trace_of(headers: &HeaderMap) -> Option<Box<str>> {
+    let parent = headers.get(TRACE_PARENT)?.to_str().ok()?;
+    let id = parent.split('-').nth(1)?;
+    let is_id = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    is_id.then(|| id.into())
 }
 
 /// Where a client's connection begins.
@@ -236,10 +248,10 @@ async fn hand_over(
             return false;
         }
     };
-    let Admission { principal, budget, form, is_compressed, .. } = admission;
+    let Admission { principal, budget, form, is_compressed, trace, .. } = admission;
     let Arrival { shard, resume, subscriptions, .. } = arrival;
     let new = NewConnection::new(
-        (upgraded, from),
+        (upgraded, from, trace),
         (form, is_compressed),
         (principal, budget),
         (shard, resume, subscriptions),

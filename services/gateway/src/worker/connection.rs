@@ -4,6 +4,7 @@
 //! await. The fan-out writes straight to the socket; for everything else the worker runs the connection when it has
 //! something to do, so an idle connection has no task.
 
+mod access_log;
 mod delivery;
 mod inbound;
 mod opening;
@@ -33,6 +34,7 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use self::access_log::AccessLog;
 pub(crate) use self::opening::NewConnection;
 use self::pending::Pending;
 pub(super) use self::pending::{Found, MAX_CONFIRMATIONS, MAX_PENDING, StreamReplay, too_many};
@@ -131,6 +133,7 @@ pub(super) struct Common {
     bounds: (usize, usize),
     deflate: Rc<Deflate>,
     figures: Arc<WorkerFigures>,
+    access_log: AccessLog,
     /// Connections that have something to do now.
     woken: RefCell<Vec<ConnectionId>>,
     woke: Notify,
@@ -145,6 +148,7 @@ impl Common {
             bounds,
             deflate: Rc::new(deflate),
             figures,
+            access_log: AccessLog::default(),
             woken: RefCell::default(),
             woke: Notify::new(),
             deadlines: RefCell::default(),

@@ -213,6 +213,7 @@ impl Worker {
             Arc::clone(&self.catalogs.borrow()),
             (now, self.context.clock.unix_seconds()),
             (settings.heartbeat, lifetime),
+            (self.context.random)() < settings.access_log,
         );
         let (connection, resume, mut early_bytes) = match opened {
             Ok(opened) => opened,
@@ -222,6 +223,7 @@ impl Worker {
             }
         };
         self.route(&connection, &mut connection.state(), true);
+        connection.log_beginning(|| self.name(&connection));
         self.connections.borrow_mut().insert(id, Rc::clone(&connection));
         self.count.fetch_add(1, Ordering::Relaxed);
         self.timers.borrow_mut().push(Reverse((now, id)));

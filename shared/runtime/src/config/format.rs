@@ -11,6 +11,7 @@ use bytesize::ByteSize;
 use http::Uri;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
 /// A format of text, by its name in the schema.
@@ -131,6 +132,20 @@ pub(super) const MIN_SECRET_BYTES: usize = 32;
 
 /// Far above any useful value, and far below an overflow of nanoseconds in 64 bits or of points in time.
 const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// Returns a value in one spelling, so that `60s` and `1m` are equal.
+pub(super) fn normalized(schema: &Value, value: &Value) -> Value {
+    let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
+    let spelled = match (format, value.as_str()) {
+        ("duration" | "duration-or-zero", Some(text)) => {
+            parse_duration(text).map(|it| it.as_nanos().to_string())
+        }
+        ("byte-size", Some(text)) => parse_byte_size(text).map(|size| size.as_u64().to_string()),
+        ("byte-size", None) => Some(value.to_string()),
+        _ => None,
+    };
+    spelled.map_or_else(|| value.clone(), Value::String)
+}
 
 fn parse_duration(text: &str) -> Option<Duration> {
     humantime::parse_duration(text).ok().filter(|duration| *duration <= MAX_DURATION)

@@ -104,7 +104,7 @@ fn to_toml(value: &Value) -> toml::Value {
 }
 
 /// Returns whether a value must not be shown: a secret, or an address with a password.
-fn is_secret(schema: &Value, value: &Value) -> bool {
+pub(super) fn is_secret(schema: &Value, value: &Value) -> bool {
     let text = value.as_str().unwrap_or_default();
     schema.get("writeOnly") == Some(&Value::Bool(true)) || (text.contains("://") && text.contains('@'))
 }
@@ -136,7 +136,7 @@ fn meaning(schema: &Value) -> String {
 }
 
 /// Formats the default for a file. JSON and TOML spell strings, numbers and lists alike.
-fn default_of(schema: &Value) -> Option<Value> {
+pub(super) fn default_of(schema: &Value) -> Option<Value> {
     let default = schema.get("default").filter(|default| !default.is_null())?;
     let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
     Some(match (format, default) {

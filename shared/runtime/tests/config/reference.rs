@@ -1,6 +1,6 @@
 //! The reference, as a file and as the table in `deploy/README.md`.
 
-use tidings_runtime::config::{Config, SecretRule, effective, reference, reference_table};
+use tidings_runtime::config::{Config, SecretRule, effective, reference, reference_table, settings};
 
 use crate::support::File;
 
@@ -85,4 +85,68 @@ fn a_configuration_is_shown_as_it_holds() {
     std::fs::write(&path, "[gateway]\nlisen = 1\n").unwrap();
     let wrong = effective(Some(&path), <[(&str, &str); 0]>::default()).unwrap_err().to_string();
     assert!(wrong.contains("gateway.lisen") && wrong.contains("did you mean gateway.listen?"), "{wrong}");
+}
+
+/// One line for each key, with its origin, in TOML, and without secrets; what is spelled otherwise is no change.
+#[test]
+fn each_setting_has_an_origin_and_secrets_are_not_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("own.toml");
+    let text = r#"
+        [nats]
+        password = "hidden-in-the-file"
+        user = "me"
+        [gateway]
+        heartbeat = "30000ms"
+        idle_timeout = "90s"
+        max_frame_bytes = 16_384
+        cookie = "session"
+        [gateway.tenants.ops]
+        message_burst = 7
+        [streams.shards]
+        ops = 3
+        [[access.issuers]]
+        issuer = "backend"
+        algorithms = ["HS256"]
+        tenants = ["ops"]
+        hs256_secret = "a-secret-of-at-least-32-bytes-here"
+    "#;
+    std::fs::write(&path, text).unwrap();
+    let variables =
+        [("TIDINGS_GATEWAY__COOKIE", "sid"), ("TIDINGS_GATEWAY__TRUSTED_PROXIES", "10.0.0.7,10.1.0.0/16")];
+    let all = settings(Some(&path), variables).unwrap();
+    let lines: Vec<String> = all.iter().map(ToString::to_string).collect();
+    let of_file = format!("  # file {}", path.display());
+    let expected = [
+        (r#"nats.password = "set, and not shown""#, &*of_file, true),
+        (r#"gateway.heartbeat = "30000ms""#, &of_file, false),
+        (r#"gateway.idle_timeout = "90s""#, &of_file, true),
+        ("gateway.max_frame_bytes = 16384", &of_file, false),
+        (r#"gateway.cookie = "sid""#, "  # variable TIDINGS_GATEWAY__COOKIE", true),
+        (
+            r#"gateway.trusted_proxies = ["10.0.0.7","10.1.0.0/16"]"#,
+            "  # variable TIDINGS_GATEWAY__TRUSTED_PROXIES",
+            true,
+        ),
+        ("gateway.tenants.ops.message_burst = 7", &of_file, true),
+        ("streams.shards.ops = 3", &of_file, true),
+        (r#"access.issuers[0].issuer = "backend""#, &of_file, true),
+        (r#"access.issuers[0].hs256_secret = "set, and not shown""#, &of_file, true),
+        (r#"gateway.listen = "127.0.0.1:8080""#, "  # default", false),
+        ("#nats.token =", "  # default", false),
+    ];
+    for (setting, origin, is_changed) in expected {
+        let at = lines.iter().position(|line| *line == format!("{setting}{origin}"));
+        let at = at.unwrap_or_else(|| panic!("{setting}{origin} is not in\n{}", lines.join("\n")));
+        assert_eq!(all[at].is_changed(), is_changed, "{setting}");
+    }
+    let text = lines.join("\n");
+    assert!(!text.contains("hidden-in") && !text.contains("a-secret-of"), "{text}");
+
+    let defaults = settings(None, <[(&str, &str); 0]>::default()).unwrap();
+    assert!(!defaults.iter().any(tidings_runtime::config::Setting::is_changed));
+    for key in defaults.iter().map(tidings_runtime::config::Setting::key) {
+        let keys = reference_table();
+        assert!(keys.contains(&format!("| `{key}`")), "{key} is in the reference");
+    }
 }

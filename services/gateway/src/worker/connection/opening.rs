@@ -35,6 +35,8 @@ pub(crate) struct NewConnection {
     early_bytes: Bytes,
     /// The client's address.
     from: IpAddr,
+    /// The trace of its handshake.
+    trace: Option<Box<str>>,
     form: Form,
     /// Whether it negotiated permessage-deflate.
     is_compressed: bool,
@@ -53,7 +55,7 @@ impl NewConnection {
     /// Takes the raw socket from hyper, to serve a client at this address in the negotiated form, compressed or not. Delivery
     /// begins where the client resumes in the shard of its tenant.
     pub(crate) fn new(
-        (upgraded, from): (Upgraded, IpAddr),
+        (upgraded, from, trace): (Upgraded, IpAddr, Option<Box<str>>),
         (form, is_compressed): (Form, bool),
         (principal, budget): (Principal, MessageBudget),
         (shard, resume, subscriptions): (ShardNumber, ResumePoint, Subscriptions),
@@ -63,6 +65,7 @@ impl NewConnection {
             socket,
             early_bytes,
             from,
+            trace,
             form,
             is_compressed,
             principal,
@@ -93,6 +96,7 @@ impl Connection {
         catalogs: Arc<Catalogs>,
         (now, unix_seconds): (Instant, u64),
         (heartbeat, lifetime): (Duration, Duration),
+        is_logged: bool,
     ) -> io::Result<(Rc<Self>, ResumePoint, Vec<u8>)> {
         let NewConnection { form, is_compressed, budget, .. } = new;
         let (resume, generation) = shard.begin_at(new.principal.tenant(), new.resume);
@@ -135,6 +139,9 @@ impl Connection {
             shard,
             id,
         };
+        if is_logged {
+            state.common.access_log.add(id, new.trace);
+        }
         state.common.figures.moved(form, None, Some(state.phase.activity()));
         let since = u32::try_from(unix_seconds).unwrap_or(u32::MAX);
         let shape = Shape { form, is_compressed, most };

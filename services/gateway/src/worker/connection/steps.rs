@@ -182,6 +182,7 @@ impl State {
     pub(super) fn close(&mut self, code: CloseCode, reason: &str, now: Instant) {
         if !self.is_closing() {
             self.common.figures.count(Counted::ClosedByGateway(code), 1);
+            self.note_ending("gateway", code.into(), reason);
             self.send(framing::close(code, reason));
             self.stop(PhaseEvent::CloseSent { now });
         }
@@ -191,6 +192,8 @@ impl State {
     pub(in crate::worker) fn closed_by_client(&mut self, code: Option<u16>, now: Instant) {
         if !self.is_closing() {
             self.common.figures.count(Counted::ClosedByClient(code), 1);
+            // 1005 is a Close without a code, 1006 none at all (RFC 6455, section 7.4.1).
+            self.note_ending("client", code.unwrap_or(1005), "");
             self.send(framing::close(code.unwrap_or(CloseCode::Normal.into()), ""));
         }
         self.stop(PhaseEvent::CloseReceived { now });
@@ -211,6 +214,7 @@ impl State {
     pub(in crate::worker) fn end(&mut self) {
         if !self.is_closing() {
             self.common.figures.count(Counted::Lost, 1);
+            self.note_ending("nobody", 1006, "");
         }
         self.stop(PhaseEvent::Ended);
         self.wake();

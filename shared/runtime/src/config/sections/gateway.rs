@@ -194,6 +194,10 @@ pub struct GatewayConfig {
     /// Worker threads of the gateway, however many shards there are; 0 makes one per core.
     #[schemars(range(min = 0, max = 1024))]
     pub workers: usize,
+    /// Share of the connections whose beginning and end are logged, 0 to 1: lines with the target `access`, with address, user,
+    /// device, close code and numbers of messages.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub access_log: f64,
     /// Origins (RFC 6454) whose pages may authenticate by cookie, such as `https://app.example` or, for apps,
     /// `capacitor://localhost`.
     #[schemars(extend("items" = { "type": "string", "format": "origin" }))]
@@ -268,6 +272,7 @@ impl Default for GatewayConfig {
             max_connection_age: DAY,
             drain_time: None,
             workers: 0,
+            access_log: 0.0,
             allowed_origins: Vec::new(),
             device_claims: ["sid", "session_id", "session_state", "origin_jti"].map(str::to_owned).into(),
             cookie: "session".to_owned(),
