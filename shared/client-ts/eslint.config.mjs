@@ -2,7 +2,7 @@ import { defineConfig } from "eslint/config";
 import ts from "typescript-eslint";
 
 export default defineConfig(
-  { ignores: ["**/dist/", "build/", "tools/", "types/src/", "eslint.config.mjs"] },
+  { ignores: ["**/dist/", "build/", "tools/", "types/src/", "producer/test/generated/", "e2e/document/", "eslint.config.mjs"] },
   ts.configs.strictTypeChecked,
   ts.configs.stylisticTypeChecked,
   {
@@ -20,7 +20,7 @@ export default defineConfig(
     },
   },
   {
-    files: ["client/test/**", "react/test/**", "e2e/**", "types/**"],
+    files: ["client/test/**", "react/test/**", "producer/test/**", "e2e/**", "types/**"],
     rules: {
       "@typescript-eslint/no-floating-promises": "off",
       "@typescript-eslint/no-non-null-assertion": "off",

@@ -82,8 +82,10 @@ pub(crate) enum Command {
     #[command(after_long_help = "Examples:\n  tidings check\n  \
         git worktree add /tmp/main main && tidings check --against /tmp/main/schemas")]
     Check(CheckOptions),
-    /// Print types for clients, made from a tenant's catalog: a wrong topic or member does not compile
-    #[command(after_long_help = "Example:\n  tidings types --tenant ops --lang ts > src/ops.ts")]
+    /// Print types for clients or producers, made from a tenant's catalog: a wrong topic or member does not compile
+    #[command(
+        after_long_help = "Examples:\n  tidings types --tenant ops --lang ts > src/ops.ts\n  tidings types --tenant uploads --lang ts --for producer > src/uploads.ts\n  tidings types --tenant uploads --lang python > uploads.py"
+    )]
     Types(TypesOptions),
     /// List and close connections
     #[command(subcommand, after_long_help = "Example:\n  tidings connections ls --tenant ops --user ada")]
@@ -313,13 +315,29 @@ pub(crate) struct TypesOptions {
     /// The language
     #[arg(long, value_enum)]
     pub(crate) lang: Language,
+    /// Who uses them: by default clients for TypeScript, producers for the others
+    #[arg(long = "for", value_enum)]
+    pub(crate) role: Option<Role>,
 }
 
 /// A language for which types are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Language {
-    /// TypeScript, for @tidings/client
+    /// TypeScript, for the packages @tidings/client and tidings-producer
     Ts,
+    /// Python, for the package tidings-producer
+    Python,
+    /// Rust, for the crate tidings-producer
+    Rust,
+}
+
+/// What uses the types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// What receives messages
+    Client,
+    /// What publishes events
+    Producer,
 }
 
 #[derive(Debug, Args)]

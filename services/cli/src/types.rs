@@ -1,11 +1,11 @@
-//! `tidings types`: prints types for clients, made from a tenant's catalog.
+//! `tidings types`: prints types for clients or producers, made from a tenant's catalog.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use tidings_runtime::config::SecretRule;
 
-use crate::arguments::{Language, TypesOptions};
+use crate::arguments::{Language, Role, TypesOptions};
 use crate::failure::Failure;
 use crate::output::print_text;
 use crate::{catalogs, known, serve};
@@ -16,8 +16,14 @@ pub(crate) fn run(file: Option<&Path>, options: &TypesOptions) -> Result<ExitCod
     let tenant = known::served_tenant(&config, &options.tenant)?;
     let texts = catalogs::read_texts(&config.schemas)?;
     let files = texts.get(&tenant).cloned().unwrap_or_default();
-    let text = match options.lang {
-        Language::Ts => tidings_client_types::typescript(&tenant, &files)?,
+    let text = match (options.lang, options.role) {
+        (Language::Ts, None | Some(Role::Client)) => tidings_types::typescript_client(&tenant, &files)?,
+        (Language::Ts, Some(Role::Producer)) => tidings_types::typescript_producer(&tenant, &files)?,
+        (Language::Python, None | Some(Role::Producer)) => tidings_types::python_producer(&tenant, &files)?,
+        (Language::Rust, None | Some(Role::Producer)) => tidings_types::rust_producer(&tenant, &files)?,
+        (Language::Python | Language::Rust, Some(Role::Client)) => {
+            return Err("types for clients are made for `--lang ts` alone; leave out `--for client`".into());
+        }
     };
     print_text(&text)?;
     Ok(ExitCode::SUCCESS)

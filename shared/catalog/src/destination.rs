@@ -60,6 +60,11 @@ impl AddressTemplate {
         &self.kind
     }
 
+    /// The text of the id; `all` has none.
+    pub(crate) fn id(&self) -> Option<&TextTemplate> {
+        self.id.as_ref()
+    }
+
     /// Returns whether the two templates may become the same address.
     pub(crate) fn may_be(&self, other: &Self) -> bool {
         let may_be = match (&self.id, &other.id) {

@@ -8,6 +8,7 @@
 //! on this: an event that is projected again yields the same envelopes in the same order.
 
 mod catalog;
+mod checks;
 mod compare;
 mod destination;
 mod example;
@@ -22,6 +23,7 @@ mod shape;
 mod template;
 
 pub use catalog::{Catalog, Catalogs, Route, StartPolicy, Topic};
+pub use checks::checks;
 pub use compare::{Break, CompareError, Who, breaks};
 pub use example::{Becomes, EventExample, Example, ExampleError, ExampleReport, PublishExample, Refused};
 pub use file::Files;
@@ -32,6 +34,6 @@ pub use publish::{ClientPublish, PublishClaims, PublishRefusal};
 pub use rejection::{Reason, Rejection};
 pub use schemas::is_catalog_file;
 pub use shape::{
-    ClientShapes, EventShape, Member, MessageShape, PublicationShape, RouteShape, Shape, client_shapes,
-    event_shapes,
+    Addressee, ClientShapes, EventShape, Member, MessageShape, PublicationShape, RouteShape, Shape,
+    client_shapes, event_shapes,
 };

@@ -12,6 +12,7 @@ use tidings_model::{EventName, Tenant};
 
 use crate::catalog::Catalog;
 use crate::compare::schema::resolved;
+use crate::destination::Destination;
 use crate::file::{CatalogFile, Files};
 use crate::message::MessageType;
 use crate::parse::{CatalogError, Problem};
@@ -31,6 +32,17 @@ pub struct EventShape {
     pub message: String,
     /// Its data.
     pub data: Shape,
+    /// Its addressee, if the data names one and the message does not say it.
+    pub addressee: Option<Addressee>,
+}
+
+/// A member of an event's data that does nothing but name who receives the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addressee {
+    /// The kind of the address, such as `user`.
+    pub kind: String,
+    /// The name of the member, such as `userId`.
+    pub member: String,
 }
 
 /// The type of a value.
@@ -77,34 +89,42 @@ pub struct Member {
 /// Returns the data of each event in the catalog, in the catalog's order.
 pub fn event_shapes(tenant: &Tenant, files: &Files) -> Result<Vec<EventShape>, CatalogError> {
     let catalog = Catalog::parse(tenant, files)?;
-    let text = files.get(CATALOG).map(String::as_str).unwrap_or_default();
-    let unreadable = |error: toml::de::Error| CatalogError {
-        tenant: tenant.clone(),
-        problems: vec![Problem { place: CATALOG.to_owned(), text: error.to_string() }],
-    };
-    let file: CatalogFile = toml::from_str(text).map_err(unreadable)?;
+    let schema_files = schema_files(tenant, files)?;
     let mut shapes: Vec<EventShape> = Vec::new();
     let schemas = Schemas::new(files);
-    // A valid catalog has one message type for each message of its file.
-    for (message, file) in catalog.messages().iter().zip(&file.message) {
-        let schema = schemas.whole(&file.schema).unwrap_or(Value::Bool(true));
+    for (message, file) in catalog.messages().iter().zip(&schema_files) {
+        let schema = schemas.whole(file).unwrap_or(Value::Bool(true));
         let (data, documentation) = (data_of(message, &schema), about(&schema));
         for event in message.events() {
             match shapes.iter_mut().find(|known| known.event == *event) {
                 Some(known) => {
                     known.documentation = [&known.documentation, &*documentation].join("\n\n");
                     known.data = known.data.clone().merged(data.clone());
+                    known.addressee = None;
                 }
                 None => shapes.push(EventShape {
                     event: event.clone(),
                     documentation: documentation.clone(),
                     message: message.name().to_owned(),
                     data: data.clone(),
+                    addressee: addressee(message),
                 }),
             }
         }
     }
     Ok(shapes)
+}
+
+/// Returns the name of the file with the schema of each message. A valid catalog has one message type for each message of its
+/// file.
+pub(crate) fn schema_files(tenant: &Tenant, files: &Files) -> Result<Vec<String>, CatalogError> {
+    let text = files.get(CATALOG).map(String::as_str).unwrap_or_default();
+    let unreadable = |error: toml::de::Error| CatalogError {
+        tenant: tenant.clone(),
+        problems: vec![Problem { place: CATALOG.to_owned(), text: error.to_string() }],
+    };
+    let file: CatalogFile = toml::from_str(text).map_err(unreadable)?;
+    Ok(file.message.into_iter().map(|message| message.schema).collect())
 }
 
 /// Returns the title and the description of a schema.
@@ -133,6 +153,17 @@ fn data_of(message: &MessageType, schema: &Value) -> Shape {
         see(path, Found::text(!path.is_optional()));
     }
     data
+}
+
+/// Returns the addressee of a message with one destination that depends on nothing else.
+fn addressee(message: &MessageType) -> Option<Addressee> {
+    let [Destination { address, when }] = message.to.as_slice() else { return None };
+    let path = address.id()?.as_place().filter(|path| path.root() == "data" && !path.is_optional())?;
+    let [Step::Member(member)] = path.steps() else { return None };
+    let says = |said: &&Path| said.root() == "data" && path.steps().starts_with(said.steps());
+    let is_said = message.body.paths().iter().any(says);
+    (when.is_empty() && !is_said)
+        .then(|| Addressee { kind: address.kind().to_owned(), member: member.clone() })
 }
 
 /// A place in the message, and its schema.

@@ -8,6 +8,7 @@
 //! that *names* something (an address, a key, an attribute, a claim), empty text counts as absent, too, and all
 //! spellings of a number become one. In a message's body every value stays as it is.
 
+mod json;
 mod path;
 
 use std::borrow::Cow;
@@ -104,7 +105,7 @@ impl TextTemplate {
     }
 
     /// Returns the path if the template is a single placeholder.
-    fn as_place(&self) -> Option<&Path> {
+    pub(crate) fn as_place(&self) -> Option<&Path> {
         match self.0.as_slice() {
             [Piece::Place(path)] => Some(path),
             _ => None,

@@ -9,7 +9,7 @@ const run = (...command) => {
   process.exitCode = 1;
 };
 
-for (const folder of ["client", "react"]) {
+for (const folder of ["client", "react", "producer"]) {
   run("node_modules/.bin/publint", "--strict", folder);
   run("node_modules/.bin/attw", "--pack", folder, "--profile", "esm-only", "--no-color");
 }

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { build } from "esbuild";
 
-const entries = ["client/test", "react/test"].flatMap((folder) =>
+const entries = ["client/test", "react/test", "producer/test"].flatMap((folder) =>
   readdirSync(folder).filter((name) => /\.test\.tsx?$/.test(name)).map((name) => `${folder}/${name}`),
 );
 await build({
@@ -14,7 +14,7 @@ await build({
   target: "node20",
   outdir: "build/test",
   outExtension: { ".js": ".mjs" },
-  alias: { "@tidings/client": "./client/src/index.ts" },
+  alias: { "@tidings/client": "./client/src/index.ts", "tidings-producer": "./producer/src/index.ts" },
   external: ["react", "react-dom"],
   jsx: "automatic",
   sourcemap: "inline",

@@ -11,19 +11,14 @@
 //!
 //! In its code, write `tidings_producer::include_tenant!("ops");`. This includes a module `ops` with a struct for the
 //! data of each event, a `Producer` with a method for each event, and the catalog itself, which checks what the types
-//! cannot express before an event is sent. The same catalog always generates the same text.
-
-mod names;
-mod source;
-mod types;
+//! cannot express before an event is sent. `tidings types --lang rust` prints the same text.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use tidings_catalog::{CatalogError, Files, is_catalog_file};
+use tidings_catalog::{Files, is_catalog_file};
 use tidings_model::{Tenant, TenantError};
-
-pub use source::source;
+use tidings_types::{RustError, rust_producer};
 
 /// Writes `$OUT_DIR/<tenant>.rs` for the tenant of this folder. Cargo runs it again when a file in the folder changes.
 pub fn generate(folder: impl AsRef<Path>) -> Result<(), GenerateError> {
@@ -32,7 +27,7 @@ pub fn generate(folder: impl AsRef<Path>) -> Result<(), GenerateError> {
     let (tenant, files) = read(folder)?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(GenerateError::NotInBuildScript)?);
     let path = out.join(format!("{tenant}.rs"));
-    fs::write(&path, source(&tenant, &files)?).map_err(|source| GenerateError::File { path, source })
+    fs::write(&path, rust_producer(&tenant, &files)?).map_err(|source| GenerateError::File { path, source })
 }
 
 /// Returns the tenant of this folder and the files of its catalog.
@@ -84,17 +79,8 @@ pub enum GenerateError {
     Tenant(#[from] TenantError),
     /// The catalog has mistakes.
     #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    Rust(#[from] RustError),
     /// Cargo did not set the output directory.
     #[error("OUT_DIR is not set; call this in a build script")]
     NotInBuildScript,
-    /// The generator has a bug.
-    #[error("what is generated for tenant {tenant} is not valid Rust; this is a bug of the generator")]
-    NoRust {
-        /// The tenant.
-        tenant: Tenant,
-        /// The syntax error.
-        #[source]
-        source: syn::Error,
-    },
 }

@@ -6,7 +6,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use tidings_producer_build::{GenerateError, read, source};
+use tidings_producer_build::{GenerateError, read};
+use tidings_types::rust_producer;
 
 const CATALOG: &str = r#"
 grants = ["user:{sub}"]
@@ -48,7 +49,7 @@ fn types_come_from_files_beside_and_drafts_that_are_older() {
     symlink("nobody@host.1", folder.join(".#dish.schema.json")).unwrap();
     let (tenant, files) = read(&folder).unwrap();
     assert_eq!(files.keys().collect::<Vec<_>>(), ["catalog.toml", "common.schema.json", "dish.schema.json"]);
-    let generated = source(&tenant, &files).unwrap();
+    let generated = rust_producer(&tenant, &files).unwrap();
     for expected in
         ["pub enum DishDish {", "Soup,", "/// What it is.", "/// For the waiter.", "pub note: Option<String>"]
     {

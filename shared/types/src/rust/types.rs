@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use tidings_catalog::{Member, Shape};
 
-use crate::names::Names;
+use super::names::Names;
 
 /// The generated types of a module.
 #[derive(Debug, Default)]

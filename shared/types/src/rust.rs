@@ -1,13 +1,16 @@
-//! Generates the text of a tenant's module.
+//! Rust, for the crate `tidings-producer`: a module with a struct for each event's data, a `Producer` with a method for each
+//! event, and the catalog itself.
+
+mod names;
+mod types;
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use tidings_catalog::{EventShape, Files, event_shapes};
+use tidings_catalog::{CatalogError, EventShape, Files, event_shapes};
 use tidings_model::Tenant;
 
-use crate::GenerateError;
-use crate::names::Names;
-use crate::types::{Types, docs, prefixed};
+use self::names::Names;
+use self::types::{Types, docs, prefixed};
 
 /// Types and traits in the module's scope. Generated types get other names.
 const TAKEN: [&str; 21] = [
@@ -39,7 +42,7 @@ const METHODS: [&str; 8] =
     ["connect", "publish", "enqueue", "try_enqueue", "flush", "shutdown", "deref", "clone"];
 
 /// Returns a Rust module named after the tenant, for `include!`.
-pub fn source(tenant: &Tenant, files: &Files) -> Result<String, GenerateError> {
+pub fn rust_producer(tenant: &Tenant, files: &Files) -> Result<String, RustError> {
     let shapes = event_shapes(tenant, files)?;
     let mut types = Types::except(&TAKEN);
     let mut names = Names::default();
@@ -68,9 +71,25 @@ pub fn source(tenant: &Tenant, files: &Files) -> Result<String, GenerateError> {
             #catalog
         }
     };
-    let file =
-        syn::parse2(tokens).map_err(|source| GenerateError::NoRust { tenant: tenant.clone(), source })?;
+    let file = syn::parse2(tokens).map_err(|source| RustError::NoRust { tenant: tenant.clone(), source })?;
     Ok(prettyplease::unparse(&file))
+}
+
+/// Why no Rust is generated.
+#[derive(Debug, thiserror::Error)]
+pub enum RustError {
+    /// The catalog has mistakes.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The generator has a bug.
+    #[error("what is generated for tenant {tenant} is not valid Rust; this is a bug of the generator")]
+    NoRust {
+        /// The tenant.
+        tenant: Tenant,
+        /// The syntax error.
+        #[source]
+        source: syn::Error,
+    },
 }
 
 /// Generates the methods of an event, and its data's `EventData`.
