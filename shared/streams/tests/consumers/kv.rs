@@ -11,7 +11,9 @@ use tidings_streams::consumers::{
     ConsumerStore, ConsumerStoreError, KvConsumers, MAX_DEVICES, OpenConsumersError,
 };
 
-use crate::bench::{Bench, Kind, acked, at, eventually, left, listed, load, name, save, settings, tenant};
+use crate::bench::{
+    Bench, Kind, acked, at, eventually, left, listed, load, name, placed, save, settings, tenant,
+};
 
 async fn bucket(bench: &Bench) -> kv::Store {
     jetstream::new(bench.client().await).get_key_value("CONSUMERS").await.unwrap()
@@ -33,7 +35,7 @@ async fn every_write_carries_the_time_to_live() {
         assert!(message.sequence > before);
         before = message.sequence;
     }
-    store.reset(&ada, at(1)).await.unwrap().unwrap();
+    store.reset(&ada, placed(1)).await.unwrap().unwrap();
     let message = stream.get_last_raw_message_by_subject("$KV.CONSUMERS.ops.ada.phone").await.unwrap();
     assert_eq!(message.headers.get("Nats-TTL").unwrap().as_str(), "3600");
     assert!(message.sequence > before);
