@@ -171,6 +171,9 @@ impl ConsumerCache {
     /// Makes sure that consumers can be kept. If the store had lost them, those that are connected are saved again.
     pub(crate) async fn check(&self) -> Result<(), ConsumerStoreError> {
         if self.store.check().await? {
+            tracing::warn!(
+                "the bucket of consumers was recreated; what is known of connected devices is saved again"
+            );
             self.active.note_connected(|stored| self.change_of(stored, None));
             self.left.notify_one();
         }

@@ -58,8 +58,8 @@ pub trait ConsumerStore: Send + Sync + 'static {
         true
     }
 
-    /// Recreates the bucket or stream of the store if it has disappeared. Returns whether it had: callers that cache
-    /// consumers then save them again.
+    /// Recreates the bucket or stream of the store if it has disappeared. Returns whether it had since the last time, whoever
+    /// has recreated it: callers that cache consumers then save them again.
     async fn check(&self) -> Result<bool, ConsumerStoreError> {
         Ok(false)
     }
