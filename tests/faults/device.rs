@@ -133,8 +133,9 @@ impl Device {
                 sleep(Duration::from_millis(self.random.u64(50..500))).await;
                 continue;
             };
+            let moment = self.ledger.now();
             self.seen.view(|view| {
-                view.opened();
+                view.connected(moment);
                 view.remember(&format!("{} opened at gateway {}", now(), gateway % self.gateways.len()));
             });
             self.stay(&mut socket).await;
@@ -210,8 +211,15 @@ impl Device {
             self.seen.view(|view| view.violation(Wrong::Foreign, &format!("foreign message {message}")));
         }
         let moment = self.ledger.now();
+        let line = if kind == Kind::Personal { &self.seen.personal } else { &self.seen.topic };
+        // A plain client is told of no gap.
+        if sequence.is_some()
+            && let Some(loss) = self.ledger.loss(line)
+        {
+            self.seen.view(|view| view.check_told(kind, number, &loss));
+        }
         if self.seen.view(|view| view.received(kind, number, sequence, moment)) {
-            self.ledger.delivered();
+            self.ledger.delivered(line, number);
         }
         sequence
     }
@@ -224,7 +232,8 @@ impl Device {
             }
             Some("welcome" | "caught_up") => {
                 let position = message["position"].as_str().unwrap_or_default();
-                self.seen.view(|view| view.positioned(position));
+                let now = self.ledger.now();
+                self.seen.view(|view| view.positioned(position, now));
             }
             Some("gap") => {
                 let now = self.ledger.now();

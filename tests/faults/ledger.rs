@@ -19,6 +19,8 @@ struct Entries {
     copied: BTreeMap<Line, Counts>,
     /// How often NATS has come back with less than it had.
     rolled_back: u64,
+    /// The last time that the stream of a tenant came back without what a device had received of it.
+    shortened: BTreeMap<String, u64>,
     storing: Meter,
     delivering: Meter,
     /// How many faults have begun, and whether one of them lasts.
@@ -30,6 +32,8 @@ struct Entries {
 struct Counts {
     begun: u64,
     stored: u64,
+    /// The highest number that any device has received.
+    delivered: u64,
     /// What was stored, and then NATS came back without it.
     forgotten: Vec<RangeInclusive<u64>>,
 }
@@ -64,6 +68,14 @@ pub(crate) struct Moment {
     rolled_back: u64,
 }
 
+/// What was lost of a line with the stream that it was in.
+#[derive(Clone, Debug)]
+pub(crate) struct Loss {
+    /// By which roll-back.
+    pub(crate) roll_back: u64,
+    pub(crate) numbers: RangeInclusive<u64>,
+}
+
 impl Ledger {
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -84,9 +96,20 @@ impl Ledger {
         entries.storing.sign();
     }
 
-    /// A device has received something for the first time.
-    pub(crate) fn delivered(&self) {
-        self.entries().delivering.sign();
+    /// A device has received the message of this number for the first time.
+    pub(crate) fn delivered(&self, line: &Line, number: u64) {
+        let mut entries = self.entries();
+        entries.delivering.sign();
+        let counts = entries.lines.entry(line.clone()).or_default();
+        counts.delivered = counts.delivered.max(number);
+    }
+
+    /// What was lost of a line when the stream of its tenant came back last without what a device had of it.
+    pub(crate) fn loss(&self, line: &Line) -> Option<Loss> {
+        let entries = self.entries();
+        let roll_back = *entries.shortened.get(&line.0)?;
+        let numbers = entries.lines.get(line)?.forgotten.last()?.clone();
+        Some(Loss { roll_back, numbers })
     }
 
     /// The number of the message that was published last, stored or not.
@@ -115,14 +138,19 @@ impl Ledger {
     /// The copies are what NATS comes back with.
     pub(crate) fn rolled_back(&self) {
         let mut entries = self.entries();
-        let copied = std::mem::take(&mut entries.copied);
-        for (line, counts) in &mut entries.lines {
-            let kept = copied.get(line).map_or(0, |counts| counts.stored);
+        entries.rolled_back += 1;
+        let Entries { lines, copied, rolled_back, shortened, .. } = &mut *entries;
+        let copied = std::mem::take(copied);
+        for (line, counts) in lines {
+            let (kept, begun) = copied.get(line).map_or((0, 0), |counts| (counts.stored, counts.begun));
             if counts.begun > kept {
                 counts.forgotten.push(kept + 1..=counts.begun);
             }
+            // What was begun may be in the copy, too.
+            if counts.delivered > begun {
+                shortened.insert(line.0.clone(), *rolled_back);
+            }
         }
-        entries.rolled_back += 1;
     }
 
     /// How many messages were stored.
@@ -197,5 +225,26 @@ mod tests {
         ledger.begin(&line);
         let forgotten: Vec<u64> = (1..=5).filter(|number| ledger.is_forgotten(&line, *number)).collect();
         assert_eq!((forgotten, ledger.now().rolled_back()), (vec![3, 4], 1));
+        assert!(ledger.loss(&line).is_none(), "nobody had received it");
+    }
+
+    #[test]
+    fn a_stream_is_shortened_by_what_somebody_had_received() {
+        for (delivered, is_shortened) in [(2, false), (3, true)] {
+            let (ledger, line) = (Ledger::default(), ("lab".to_owned(), "u1".to_owned()));
+            let other: Line = ("lab".to_owned(), "u2".to_owned());
+            ledger.stored(&line, ledger.begin(&line));
+            ledger.begin(&line);
+            ledger.copied();
+            for line in [&line, &other] {
+                ledger.stored(line, ledger.begin(line));
+            }
+            ledger.delivered(&line, delivered);
+            ledger.rolled_back();
+            let losses =
+                [&line, &other].map(|line| ledger.loss(line).map(|loss| (loss.roll_back, loss.numbers)));
+            let expected = [Some((1, 2..=3)), Some((1, 1..=1))];
+            assert_eq!(losses, if is_shortened { expected } else { [None, None] });
+        }
     }
 }

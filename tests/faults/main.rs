@@ -1,9 +1,9 @@
 //! The whole on three nats-servers while everything that can break does: what is promised holds, whatever fails.
 //!
 //! Two projectors of the first shard and one of the second, two gateways, each connected to each nats-server through a
-//! cable of its own, as the nats-servers are to each other; producers and devices of several tenants; and one fault after another, drawn from a seed. What
-//! every device saw is compared with what was acknowledged to the producers. The table that this prints stands in
-//! `tests/README.md`.
+//! cable of its own, as the nats-servers are to each other; producers, over NATS and over HTTP, and devices of several
+//! tenants; and one fault after another, drawn from a seed. What every device saw is compared with what was acknowledged to
+//! the producers. The table that this prints stands in `tests/README.md`.
 
 #![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
 #![expect(
@@ -61,8 +61,11 @@ async fn whatever_fails_nothing_is_lost_or_out_of_order_and_everything_goes_on()
     }
     tokio::time::sleep(options.quiet()).await;
     report.memory(deployment.processes());
-    if timeout(RECOVERY, producers.stop()).await.is_err() {
-        report.wrong(Wrong::Hung, "producers still wait for their last events to be stored".into());
+    match timeout(RECOVERY, producers.stop()).await {
+        Ok(refused) => refused.into_iter().for_each(|why| report.wrong(Wrong::Lost, why)),
+        Err(_) => {
+            report.wrong(Wrong::Hung, "producers still wait for their last events to be stored".into());
+        }
     }
     for tenant in TENANTS {
         faults.leave_nothing_under_way();

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::ledger::Moment;
+use crate::ledger::{Loss, Moment};
 
 /// What must not be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,7 +14,7 @@ pub(crate) enum Wrong {
     Foreign,
     /// Although it was acknowledged and nothing failed since.
     Repeated,
-    /// A device was told of a gap where there is none.
+    /// A device was told of a gap where there is none, or of none where there is one.
     Gap,
     /// Something does not go on by itself.
     Hung,
@@ -71,6 +71,10 @@ pub(crate) struct View {
     gaps: usize,
     /// How often NATS had come back with less, when something came last.
     rolled_back: u64,
+    /// The same when a plain connection began again in between, of which it is told nothing.
+    restarted: u64,
+    /// The same when the device connected, or was told of a gap: since then it knows where it is.
+    placed_at: u64,
     /// The last messages and connections, for whoever looks for the reason of a violation.
     recent: VecDeque<String>,
     violations: Vec<Violation>,
@@ -93,6 +97,8 @@ impl View {
             repeated: 0,
             gaps: 0,
             rolled_back: 0,
+            restarted: 0,
+            placed_at: 0,
             recent: VecDeque::new(),
             violations: Vec::new(),
         }
@@ -106,19 +112,43 @@ impl View {
         self.recent.push_back(what.to_owned());
     }
 
-    /// A new connection: what was not acknowledged may come again.
-    pub(crate) fn opened(&mut self) {
+    /// A new connection: it begins where the gateway says.
+    pub(crate) fn connected(&mut self, now: Moment) {
+        self.opened();
+        self.placed_at = now.rolled_back();
+    }
+
+    /// Sequences begin again: what was not acknowledged may come again.
+    fn opened(&mut self) {
         self.last_sequence = 0;
         (self.personal.last_of_connection, self.topic.last_of_connection) = (0, 0);
     }
 
     /// Where the gateway says that the device is. In another stream, as after a move of its tenant, it resumes as on a
     /// new connection.
-    pub(crate) fn positioned(&mut self, position: &str) {
+    pub(crate) fn positioned(&mut self, position: &str, now: Moment) {
         let epoch = position.split('-').next().unwrap_or_default();
         if epoch != self.epoch {
             epoch.clone_into(&mut self.epoch);
-            self.opened();
+            self.connected(now);
+        }
+    }
+
+    /// A message is coming of a line of which this was lost, on a connection that may be older than the loss. What was
+    /// published since must not come before the device was told that something is missing.
+    pub(crate) fn check_told(&mut self, kind: Kind, number: u64, loss: &Loss) {
+        let received = self.line(kind);
+        let Some(from) = received.from else { return };
+        let lacks = |lost: &u64| *lost >= from && !received.numbers.contains(lost);
+        let lacking = loss.numbers.clone().filter(lacks).count();
+        if number > *loss.numbers.end() && self.placed_at < loss.roll_back && lacking > 0 {
+            self.violation(
+                Wrong::Gap,
+                &format!(
+                    "{kind:?} {number} came, and no gap was told though {lacking} of {:?} are lost",
+                    loss.numbers
+                ),
+            );
         }
     }
 
@@ -142,6 +172,14 @@ impl View {
             && std::mem::replace(&mut self.last_sequence, sequence) >= sequence
         {
             self.violation(Wrong::OutOfOrder, &format!("sequence {sequence} came out of order"));
+        }
+        if sequence.is_none()
+            && number <= self.line(kind).last_of_connection
+            && self.restarted < now.rolled_back()
+        {
+            // Its gateway has noticed the roll-back after it had delivered something newer already.
+            self.restarted = now.rolled_back();
+            self.opened();
         }
         let was_quiet = self.acknowledged_at.is_quiet_until(now);
         let received = self.line(kind);
@@ -183,7 +221,7 @@ impl View {
         if now.rolled_back() == 0 {
             self.violation(Wrong::Gap, &format!("was told of a gap: {message}"));
         }
-        self.opened();
+        self.connected(now);
     }
 
     pub(crate) fn violation(&mut self, wrong: Wrong, what: &str) {
@@ -262,12 +300,12 @@ mod tests {
     #[test]
     fn another_stream_has_sequences_of_its_own() {
         let mut view = after(&[(7, 1), (8, 2)]);
-        view.positioned("18f3-8");
+        view.positioned("18f3-8", Moment::default());
         view.received(Kind::Personal, 3, Some(9), Moment::default());
-        view.positioned("18f4-1");
+        view.positioned("18f4-1", Moment::default());
         view.received(Kind::Personal, 4, Some(2), Moment::default());
         assert_eq!(view.violations.len(), 0, "{view:?}");
-        view.positioned("18f4-2");
+        view.positioned("18f4-2", Moment::default());
         view.received(Kind::Personal, 5, Some(1), Moment::default());
         assert_eq!(view.violations.len(), 1, "{view:?}");
     }
@@ -281,6 +319,35 @@ mod tests {
         assert_eq!(view.missing(1, 9, |_, _| false), ["d: 2 of Topic never came, 8 to 9"]);
         assert!(view.missing(1, 7, |_, _| false).is_empty());
         assert!(view.missing(1, 9, |kind, number| kind == Kind::Topic && number > 7).is_empty());
+    }
+
+    #[test]
+    fn a_loss_is_told_before_anything_newer_comes() {
+        for (what, received, gaps, violations) in [
+            ("lost and not told", 1, 0, 1),
+            ("lost and told", 1, 1, 0),
+            ("nothing that it lacks is lost", 3, 0, 0),
+        ] {
+            let (ledger, line) = (Ledger::default(), ("lab".to_owned(), "u1".to_owned()));
+            ledger.stored(&line, ledger.begin(&line));
+            ledger.copied();
+            for _ in 2..=3 {
+                ledger.stored(&line, ledger.begin(&line));
+            }
+            ledger.delivered(&line, 3);
+            let mut view = View::new("d".into());
+            view.connected(ledger.now());
+            for number in 1..=received {
+                view.received(Kind::Personal, number, Some(number), ledger.now());
+            }
+            ledger.rolled_back();
+            let loss = ledger.loss(&line).unwrap();
+            view.check_told(Kind::Personal, 3, &loss);
+            assert_eq!(view.violations.len(), 0, "{what}: it was under way");
+            (0..gaps).for_each(|_| view.gap("", ledger.now()));
+            view.check_told(Kind::Personal, 4, &loss);
+            assert_eq!(view.violations.len(), violations, "{what}");
+        }
     }
 
     #[test]

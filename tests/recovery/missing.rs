@@ -73,6 +73,33 @@ async fn each_stream_is_deleted_while_everything_runs() {
     system.check_well();
 }
 
+/// One of two gateways recreates the bucket. Both have devices that say nothing.
+#[tokio::test]
+async fn every_gateway_saves_its_devices_again_whoever_recreated_their_bucket() {
+    let mut system = System::start().await;
+    let other = system.another_gateway(&[]).await;
+    let _ada = sequenced_listener(dial(system.address(), "ada")).await;
+    let _bo = sequenced_listener(dial(&other.address, "bo")).await;
+    let context = jetstream::new(system.client().clone());
+    let config = context.get_stream("KV_CONSUMERS").await.unwrap().cached_info().config.clone();
+    for is_recreated in [false, true] {
+        context.delete_stream("KV_CONSUMERS").await.unwrap();
+        if is_recreated {
+            // Before a gateway has, or just behind it.
+            let _ = context.create_stream(config.clone()).await;
+        }
+        for key in ["ops.ada.d", "ops.bo.d"] {
+            eventually(&format!("{key} is stored"), BOUND, async || {
+                let bucket = context.get_key_value("CONSUMERS").await.map_err(|error| error.to_string())?;
+                let entry = bucket.get(key).await.map_err(|error| error.to_string())?;
+                entry.map(drop).ok_or_else(|| "there is no entry".to_owned())
+            })
+            .await;
+        }
+    }
+    system.check_well();
+}
+
 #[tokio::test]
 async fn nats_comes_back_empty() {
     let mut system = Setup::default().variable("TIDINGS_STREAMS__STORAGE", "memory").start().await;

@@ -3,6 +3,7 @@
 //! The projector is not there; the test writes the envelopes as it would, so that it can look between any two of them.
 
 mod following;
+mod late;
 
 use std::fs;
 

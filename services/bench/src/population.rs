@@ -6,7 +6,9 @@ use async_nats::jetstream;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
-use tidings_model::{Address, Attributes, Class, Envelope, EnvelopeSubject, Epoch, Origin, Position};
+use tidings_model::{
+    Address, Attributes, Class, Envelope, EnvelopeSubject, Epoch, Origin, PlacedPosition, Position,
+};
 use tidings_streams::EnvelopeWriter;
 use tidings_streams::consumers::{Change, ConsumerName, ConsumerStore as _, Presence};
 use time::OffsetDateTime;
@@ -122,6 +124,7 @@ pub(crate) async fn write_consumers(
     let context = jetstream::new(deployment.client.clone());
     let tenant = tenant()?;
     let seen_at = u64::try_from(OffsetDateTime::now_utc().unix_timestamp())?;
+    let placed = PlacedPosition { generation: 0, position };
     let mut last = None;
     let mut under_way = FuturesOrdered::new();
     for user in users {
@@ -130,7 +133,7 @@ pub(crate) async fn write_consumers(
         {
             let _: jetstream::publish::PublishAck = stored?;
         }
-        let mut change = Change::new(position, Presence::Left("another".to_owned()), seen_at);
+        let mut change = Change::new(placed, Presence::Left("another".to_owned()), seen_at);
         change.grants = addresses(&user)?.into();
         let mut headers = HeaderMap::new();
         headers.insert(NATS_MESSAGE_TTL, HeaderValue::from(TIME_TO_LIVE));

@@ -35,8 +35,9 @@ pub(crate) async fn run(file: Option<&Path>, command: &ConsumerCommand) -> Resul
         ConsumerCommand::Reset { consumer, to } => {
             let (name, _) = consumers.find(consumer).await?;
             let home = topology.home(name.tenant()).await?;
-            let position = home.extent().await?.position(to)?;
-            if store.reset(&name, position).await?.is_none() {
+            let extent = home.extent().await?;
+            let position = extent.position(to)?;
+            if store.reset(&name, home.placed(position, &extent)).await?.is_none() {
                 return Err(consumers.missing(&name).await);
             }
             announce(&format!("consumer {name} continues after {position} when it connects again"))?;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use tidings_metrics::{Registry, Tally, Timing};
-use tidings_model::{Position, Tenant};
+use tidings_model::{Epoch, Place, PlacedPosition, Position, Tenant};
 use tidings_session::Principal;
 use tidings_streams::connections::ask_to_save;
 use tidings_streams::consumers::{
@@ -110,7 +110,7 @@ impl ConsumerCache {
     pub(crate) async fn arrive(
         &self,
         principal: &Principal,
-        first: impl FnOnce() -> Position,
+        first: impl FnOnce() -> PlacedPosition,
     ) -> Result<StoredConsumer, ConsumerStoreError> {
         let name = &principal.consumer;
         // What another connection of the device has acknowledged here counts, be it open or not.
@@ -171,38 +171,49 @@ impl ConsumerCache {
     /// Makes sure that consumers can be kept. If the store had lost them, those that are connected are saved again.
     pub(crate) async fn check(&self) -> Result<(), ConsumerStoreError> {
         if self.store.check().await? {
+            tracing::warn!(
+                "the bucket of consumers was recreated; what is known of connected devices is saved again"
+            );
             self.active.note_connected(|stored| self.change_of(stored, None));
             self.left.notify_one();
         }
         Ok(())
     }
 
-    /// The stream was restored from an older state. Every connected consumer continues at its beginning.
-    pub(crate) async fn rewind(&self) {
+    /// This stream was restored from an older state. Every connected consumer whose position is in it continues at its
+    /// beginning.
+    pub(crate) async fn rewind(&self, stream: Epoch) {
+        let is_there = |known: PlacedPosition| {
+            Place::generation_of(known.position.epoch, stream, Place::MOST_GENERATIONS).is_some()
+        };
         let names = futures_util::stream::iter(self.active.names());
-        let rewinding = names.map(async |name| self.rewind_to(&name, 0).await.err());
+        let rewinding = names.map(async |name| {
+            let known = self.active.position(&name).filter(|known| is_there(*known))?;
+            let beginning = Position { sequence: 0, ..known.position };
+            self.rewind_to(&name, PlacedPosition { position: beginning, ..known }).await.err()
+        });
         let failed: Vec<_> =
             rewinding.buffer_unordered(CONCURRENT).filter_map(std::future::ready).collect().await;
         self.log_failed(&failed);
     }
 
-    /// Moves a consumer whose position is ahead of the stream back to the stream's end.
+    /// Moves a consumer whose position is of a state that NATS has lost back to what there is.
     pub(crate) async fn rewind_to(
         &self,
         name: &ConsumerName,
-        sequence: u64,
+        position: PlacedPosition,
     ) -> Result<(), ConsumerStoreError> {
         let _turn = self.save_of(name).lock().await;
-        let Some(known) = self.active.position(name) else { return Ok(()) };
-        let Some(stored) = self.store.reset(name, Position { sequence, ..known }).await? else {
-            return Ok(());
-        };
-        self.active.reset(name, stored);
+        if self.active.position(name).is_some()
+            && let Some(stored) = self.store.reset(name, position).await?
+        {
+            self.active.reset(name, stored);
+        }
         Ok(())
     }
 
     /// The client has received everything up to this position.
-    pub(crate) fn acknowledge(&self, name: &ConsumerName, position: Position) {
+    pub(crate) fn acknowledge(&self, name: &ConsumerName, position: PlacedPosition) {
         self.note(name, Some(position), None);
     }
 
@@ -210,7 +221,7 @@ impl ConsumerCache {
     pub(crate) fn remember(
         &self,
         name: &ConsumerName,
-        position: Option<Position>,
+        position: Option<PlacedPosition>,
         topic: String,
         edit: Edit,
     ) {
@@ -218,10 +229,9 @@ impl ConsumerCache {
     }
 
     /// A connection has ended, whose client has received everything up to this position, if that is known.
-    pub(crate) fn leave(&self, name: &ConsumerName, position: Option<Position>) {
+    pub(crate) fn leave(&self, name: &ConsumerName, position: Option<PlacedPosition>) {
         self.active.leave(name, |stored, is_last| {
-            // Each acknowledgement was noted as it came. What is added here must not lead back to a shard or a stream that
-            // another connection of the device has left.
+            // Each acknowledgement was noted as it came.
             let mut change = self.change_of(stored, position);
             change.is_acknowledged = false;
             if is_last {
@@ -318,7 +328,7 @@ impl ConsumerCache {
         Ok(())
     }
 
-    fn note(&self, name: &ConsumerName, position: Option<Position>, edit: Option<(String, Edit)>) {
+    fn note(&self, name: &ConsumerName, position: Option<PlacedPosition>, edit: Option<(String, Edit)>) {
         self.active.note(name, |stored| {
             let mut change = self.change_of(stored, position);
             change.subscriptions = edit.into_iter().collect();
@@ -327,14 +337,14 @@ impl ConsumerCache {
     }
 
     /// A change of a connected consumer, to this position, if its client has acknowledged one.
-    fn change_of(&self, stored: &StoredConsumer, position: Option<Position>) -> Change {
-        let mut change = self.change(position.unwrap_or(stored.state.position));
+    fn change_of(&self, stored: &StoredConsumer, position: Option<PlacedPosition>) -> Change {
+        let mut change = self.change(position.unwrap_or(stored.state.placed()));
         change.is_acknowledged = position.is_some();
         change.resets = stored.state.resets;
         change
     }
 
-    fn change(&self, position: Position) -> Change {
+    fn change(&self, position: PlacedPosition) -> Change {
         let presence = Presence::Connected(self.gateway.clone());
         Change::new(position, presence, self.clock.unix_seconds())
     }

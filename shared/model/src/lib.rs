@@ -34,6 +34,6 @@ pub use grants::Grants;
 pub use key_id::{KeyId, KeyIdError};
 pub use place::{Place, PlaceError, ShardNumber, TenantToken};
 pub use placement::{PastPlacement, Placement, Progress, Rebuild};
-pub use position::{Epoch, Position, PositionError};
+pub use position::{Epoch, PlacedPosition, Position, PositionError};
 pub use rejection::{Attempts, rejection_subject};
 pub use tenant::{Tenant, TenantError};

@@ -53,6 +53,9 @@ pub struct Place {
 }
 
 impl Place {
+    /// A stream that was created more than this many microseconds after another one is not taken for a generation of it.
+    pub const MOST_GENERATIONS: u32 = 10_000;
+
     /// Returns the epoch of positions in this place, in a stream that was created at `stream`.
     ///
     /// Each generation has its own epoch, because its sequences refer to other envelopes. Streams differ by the

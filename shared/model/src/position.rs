@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// The epoch of a stream. It is written in lower-case hexadecimal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Epoch(pub u64);
 
 impl fmt::Display for Epoch {
@@ -34,6 +34,46 @@ impl Position {
     #[must_use]
     pub fn is_at_or_behind(self, other: Self) -> bool {
         (self.epoch.0, self.sequence) >= (other.epoch.0, other.sequence)
+    }
+}
+
+/// A position with the generation of the tenant's envelopes that it is in. Only these can be compared across streams:
+/// generations are numbered through all shards of a tenant, the lives of one stream by their epochs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlacedPosition {
+    /// The generation; 0 where none was noted, which is behind every other one.
+    pub generation: u32,
+    /// The position, in the epoch of that generation.
+    pub position: Position,
+}
+
+impl PlacedPosition {
+    /// Whether both are positions of one generation in one life of a stream.
+    #[must_use]
+    pub fn is_in_place_of(self, other: Self) -> bool {
+        self.position.epoch == other.position.epoch
+    }
+
+    /// Whether this one is in a place that the tenant, or its stream, has left for the place of `other`.
+    #[must_use]
+    pub fn is_in_older_place_than(self, other: Self) -> bool {
+        !self.is_in_place_of(other)
+            && (self.generation, self.position.epoch) < (other.generation, other.position.epoch)
+    }
+
+    /// The one of both that is further on: in the same place by sequence, else the one in the newer place.
+    #[must_use]
+    pub fn further(self, other: Self) -> Self {
+        if self.is_in_place_of(other) {
+            let sequence = self.position.sequence.max(other.position.sequence);
+            // One of them may be from before generations were noted.
+            let generation = self.generation.max(other.generation);
+            Self { generation, position: Position { sequence, ..self.position } }
+        } else if self.is_in_older_place_than(other) {
+            other
+        } else {
+            self
+        }
     }
 }
 

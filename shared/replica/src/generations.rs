@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use tidings_model::{Epoch, Place, Position, Tenant};
+use tidings_model::{Epoch, Place, PlacedPosition, Position, Tenant};
 
 /// The generations of one stream.
 #[derive(Debug, Clone, Default)]
@@ -132,9 +132,10 @@ impl Generations {
 
     /// The same as a position, in a stream that was made at `stream`.
     #[must_use]
-    pub fn position(&self, tenant: &Tenant, first: u32, stream: Epoch, sequence: u64) -> Position {
+    pub fn position(&self, tenant: &Tenant, first: u32, stream: Epoch, sequence: u64) -> PlacedPosition {
         let (generation, _) = self.at(tenant, first, sequence);
-        Position { epoch: Place { generation, ..Place::default() }.epoch(stream), sequence }
+        let epoch = Place { generation, ..Place::default() }.epoch(stream);
+        PlacedPosition { generation, position: Position { epoch, sequence } }
     }
 }
 
@@ -167,7 +168,8 @@ mod tests {
         ] {
             assert_eq!(generations.at(&ops, first, sequence), expected, "{first} {sequence}");
         }
-        assert_eq!(generations.position(&ops, 0, Epoch(100), 60).to_string(), "65-60");
+        let placed = generations.position(&ops, 0, Epoch(100), 60);
+        assert_eq!((placed.generation, placed.position.to_string().as_str()), (1, "65-60"));
         generations.renew();
         assert_eq!((generations.current(&ops), generations.at(&ops, 3, 1)), (Some(3), (3, u64::MAX)));
     }

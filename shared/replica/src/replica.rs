@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tidings_catalog::StartPolicy;
 use tidings_mailbox::{Delivery, Entry, Found, HotTail, Mailbox, NotCovered, Page, Query};
-use tidings_model::{Class, Epoch, Place, Position, Tenant};
+use tidings_model::{Class, Epoch, Place, PlacedPosition, Position, Tenant};
 use tidings_protocol::server::GapReason;
 use tidings_streams::{Extent, ExtentError, StoredEnvelope, Topology, translate_position};
 use time::OffsetDateTime;
@@ -248,7 +248,12 @@ impl Replica {
     }
 
     /// Where a consumer of this tenant begins that has never been here.
-    pub fn first_position(&self, tenant: &Tenant, policy: StartPolicy, now: OffsetDateTime) -> Position {
+    pub fn first_position(
+        &self,
+        tenant: &Tenant,
+        policy: StartPolicy,
+        now: OffsetDateTime,
+    ) -> PlacedPosition {
         let log = self.read_lock();
         let sequence = match policy {
             StartPolicy::New => log.mailbox.head(),
@@ -256,7 +261,14 @@ impl Replica {
             StartPolicy::Since(span) => log.before(now - span),
         };
         let generation = log.generations.current(tenant).unwrap_or_default();
-        Position { epoch: Place { generation, ..Place::default() }.epoch(log.epoch), sequence }
+        let epoch = Place { generation, ..Place::default() }.epoch(log.epoch);
+        PlacedPosition { generation, position: Position { epoch, sequence } }
+    }
+
+    /// A position with the generation that its epoch says; `None` if it is of another life of the stream.
+    pub fn placed(&self, position: Position) -> Option<PlacedPosition> {
+        let generation = Place::generation_of(position.epoch, self.epoch(), u32::MAX)?;
+        Some(PlacedPosition { generation, position })
     }
 
     /// One page of what a query finds in this life of the stream, with each envelope that is still in memory.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tidings_embedded::{NatsServer, Options};
-use tidings_model::{Address, Epoch, Position, Tenant};
+use tidings_model::{Address, Epoch, PlacedPosition, Position, Tenant};
 use tidings_streams::consumers::{
     Change, ConsumerName, ConsumerSettings, ConsumerStore, ConsumerStoreError, JetStreamConsumers,
     KvConsumers, Presence,
@@ -75,6 +75,7 @@ fn report(what: &str, number: usize, took: Duration) {
 
 fn change(sequence: u64) -> Result<Change, Failure> {
     let position = Position { epoch: Epoch(0x18f3_a0c2), sequence };
+    let position = PlacedPosition { generation: 0, position };
     let presence = Presence::Connected("gateway-1".to_owned());
     let grants = ["user:ada", "role:responder", "all"].map(Address::parse);
     let grants = grants.into_iter().collect::<Result<_, _>>()?;

@@ -9,8 +9,8 @@
 //! Both stores guarantee:
 //!
 //! - A save is a [`Change`] that is merged with the stored state, so gateways that hold connections of the same device
-//!   never undo each other's writes. Within an epoch a position only moves forward; the caller decides which epoch is
-//!   current.
+//!   never undo each other's writes. A position only moves forward: within an epoch by sequence, else to the newer
+//!   generation of the tenant's envelopes, however late a save comes. Only a reset leads back.
 //! - Saving the same change again, because an answer was lost, changes nothing.
 //! - A consumer that is not saved for the configured time expires; every write renews it.
 //! - A user has at most [`MAX_DEVICES`] consumers.
@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use tidings_model::{Position, ShardNumber, Tenant};
+use tidings_model::{PlacedPosition, ShardNumber, Tenant};
 
 use crate::nats::BucketSettings;
 
@@ -58,8 +58,8 @@ pub trait ConsumerStore: Send + Sync + 'static {
         true
     }
 
-    /// Recreates the bucket or stream of the store if it has disappeared. Returns whether it had: callers that cache
-    /// consumers then save them again.
+    /// Recreates the bucket or stream of the store if it has disappeared. Returns whether it had since the last time, whoever
+    /// has recreated it: callers that cache consumers then save them again.
     async fn check(&self) -> Result<bool, ConsumerStoreError> {
         Ok(false)
     }
@@ -87,7 +87,7 @@ pub trait ConsumerStore: Send + Sync + 'static {
     async fn reset(
         &self,
         name: &ConsumerName,
-        position: Position,
+        position: PlacedPosition,
     ) -> Result<Option<StoredConsumer>, ConsumerStoreError>;
 
     /// Removes a consumer and returns whether there was one. A gateway that still serves the device creates it again

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use hyper::upgrade::Upgraded;
 use tidings_catalog::{Catalog, StartPolicy};
 use tidings_model::headers::TRACE_PARENT;
-use tidings_model::{Position, ShardNumber, Tenant};
+use tidings_model::{PlacedPosition, Position, ShardNumber, Tenant};
 use tidings_net::ClientIp;
 use tidings_protocol::server::{Form, GapReason};
 use tidings_replica::{Replica, ResumeError, ResumePoint};
@@ -149,10 +149,13 @@ async fn arrive(
     let is_ahead = resume.gap.is_some_and(|gap| gap.reason == GapReason::Future);
     let must_rewind = from_lost_state.is_some() || (is_ahead && since.is_none());
     let resume = from_lost_state.unwrap_or(resume);
-    if must_rewind {
-        // The stream was restored from an older state. Otherwise what is stored there next would count as received.
-        let rewound = context.consumers.rewind_to(&principal.consumer, resume.after.sequence).await;
-        rewound.map_err(without)?;
+    // A stream that was recreated since is looked at when the connection begins.
+    if let Some(after) = replica.placed(resume.after)
+        && (must_rewind || after.is_in_older_place_than(state.placed()))
+    {
+        // A stream or the bucket of placements was restored from an older state. Otherwise what is stored there next would
+        // count as received, or what is acknowledged there as older than what is stored of the device.
+        context.consumers.rewind_to(&principal.consumer, after).await.map_err(without)?;
     }
     let holder = state.connected;
     let mut subscriptions = state.subscriptions;
@@ -179,7 +182,7 @@ fn resume_from_lost_state(
 }
 
 /// Where a consumer begins that has never been here.
-fn first_position(context: &Context, principal: &Principal, replica: &Replica) -> Position {
+fn first_position(context: &Context, principal: &Principal, replica: &Replica) -> PlacedPosition {
     let catalogs = context.catalogs.borrow();
     let policy = catalogs.get(principal.tenant()).map_or(StartPolicy::New, Catalog::start_policy);
     replica.first_position(principal.tenant(), policy, context.clock.now())

@@ -11,8 +11,8 @@ use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tidings_model::Position;
-use tidings_streams::consumers::{Change, ConsumerName, Edit, StoredConsumer};
+use tidings_model::PlacedPosition;
+use tidings_streams::consumers::{Change, ConsumerName, StoredConsumer};
 use tokio::time::Instant;
 
 /// A power of two, well above the number of workers.
@@ -119,9 +119,9 @@ impl Stripes {
         }
     }
 
-    /// The position of a consumer as it is stored.
-    pub(super) fn position(&self, name: &ConsumerName) -> Option<Position> {
-        self.of(name).get(name).map(|consumer| consumer.stored.state.position)
+    /// The position of a consumer, as it is stored or is about to be.
+    pub(super) fn position(&self, name: &ConsumerName) -> Option<PlacedPosition> {
+        self.of(name).get(name).map(|consumer| consumer.position())
     }
 
     /// A consumer was moved.
@@ -363,54 +363,25 @@ impl ActiveConsumer {
     /// The consumer was reset to what is stored now.
     fn reset(&mut self, stored: StoredConsumer) {
         if let Some(change) = &mut self.change {
-            (change.change.position, change.change.resets) = (stored.state.position, stored.state.resets);
+            (change.change.position, change.change.resets) = (stored.state.placed(), stored.state.resets);
         }
         self.stored = stored;
     }
 
-    fn note(&mut self, later: PendingChange) {
-        let Some(earlier) = self.change.take() else {
-            self.change = Some(Box::new(later));
-            return;
-        };
-        let PendingChange { change: earlier, since } = *earlier;
-        let later = later.change;
-        let mut subscriptions = earlier.subscriptions;
-        let mut later_subscriptions = later.subscriptions;
-        let same_epoch = earlier.position.epoch == later.position.epoch;
-        let is_further = if same_epoch {
-            earlier.position.sequence > later.position.sequence
-        } else {
-            earlier.is_acknowledged && !later.is_acknowledged
-        };
-        if !same_epoch {
-            // All that another epoch holds counts as newer than a subscription from before.
-            forget_since(if is_further { &mut later_subscriptions } else { &mut subscriptions });
-        }
-        subscriptions.extend(later_subscriptions);
-        // An acknowledgement of a connection that does not know of a reset does not undo it.
-        let is_kept = earlier.resets > later.resets || (earlier.resets == later.resets && is_further);
-        let (position, resets) =
-            if is_kept { (earlier.position, earlier.resets) } else { (later.position, later.resets) };
-        let is_acknowledged = if same_epoch {
-            earlier.is_acknowledged || later.is_acknowledged
-        } else if is_kept {
-            earlier.is_acknowledged
-        } else {
-            later.is_acknowledged
-        };
-        let grants = if later.grants.is_empty() { earlier.grants } else { later.grants };
-        let kept = Change { position, is_acknowledged, resets, subscriptions, grants, ..later };
-        self.change = Some(Box::new(PendingChange { change: kept, since }));
+    fn position(&self) -> PlacedPosition {
+        let stored = self.stored.state.placed();
+        self.change.as_ref().map_or(stored, |change| stored.further(change.position))
     }
-}
 
-/// Has all that the epoch of the position holds count as newer than these subscriptions.
-fn forget_since(edits: &mut BTreeMap<String, Edit>) {
-    for edit in edits.values_mut() {
-        if let Edit::Subscribe(subscription) = edit {
-            subscription.since = 0;
-        }
+    fn note(&mut self, later: PendingChange) {
+        let kept = match self.change.take() {
+            None => later,
+            Some(earlier) => {
+                let PendingChange { change: earlier, since } = *earlier;
+                PendingChange { change: earlier.followed_by(later.change), since }
+            }
+        };
+        self.change = Some(Box::new(kept));
     }
 }
 

@@ -255,7 +255,7 @@ async fn follow(
             Followed::Renewed(epoch) => {
                 if replica.epoch() == epoch {
                     // Sequences are used again: what was acknowledged before says nothing about what comes.
-                    context.consumers.rewind().await;
+                    context.consumers.rewind(epoch).await;
                 }
                 replica.restart(epoch);
                 ShardUpdate::Restarted(epoch)

@@ -221,7 +221,7 @@ impl Connection {
             address: self.from.to_string(),
             since,
             subscriptions,
-            acknowledged: state.acknowledged_position().map(|position| position.to_string()),
+            acknowledged: state.acknowledged_position().map(|placed| placed.position.to_string()),
             sent: state.position(state.sent()).to_string(),
             messages: state.messages,
             per_minute: Traffic { sent: per_minute(sent), received: per_minute(received) },

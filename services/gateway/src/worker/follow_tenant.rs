@@ -104,7 +104,7 @@ impl Worker {
             let state = connection.state();
             (state.principal().tenant().clone(), state.acknowledged_position())
         };
-        let Some(position) = position else { return };
+        let Some(position) = position.map(|placed| placed.position) else { return };
         let translated = tokio::time::timeout(RESOLVING, self.translate(connection, &tenant, position)).await;
         let (now, wall) = (Instant::now(), self.now());
         if !connection.state().is_moving() {

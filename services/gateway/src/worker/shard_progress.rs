@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use tidings_model::{Epoch, Place, Position, ShardNumber, Tenant};
+use tidings_model::{Epoch, Place, PlacedPosition, Position, ShardNumber, Tenant};
 use tidings_protocol::server::GapReason;
 use tidings_replica::{Gap, Generations, Replica, ResumePoint};
 
@@ -99,7 +99,7 @@ impl ShardProgress {
     }
 
     /// A sequence as a position of a connection that began in the generation `first`.
-    pub(super) fn position(&self, tenant: &Tenant, first: u32, sequence: u64) -> Position {
+    pub(super) fn position(&self, tenant: &Tenant, first: u32, sequence: u64) -> PlacedPosition {
         self.generations.borrow().position(tenant, first, self.epoch.get(), sequence)
     }
 
@@ -110,7 +110,7 @@ impl ShardProgress {
             return (resume, generation);
         }
         let current = self.current(tenant).unwrap_or_default();
-        let after = self.position(tenant, current, 0);
+        let after = self.position(tenant, current, 0).position;
         let gap = Gap { from: resume.after, to: after, reason: GapReason::Epoch };
         (ResumePoint { after, gap: resume.gap.or(Some(gap)) }, current)
     }

@@ -53,7 +53,7 @@ pub(super) fn giving_way<D>(devices: Vec<(D, ConsumerState)>, now: u64) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use tidings_model::{Epoch, Position};
+    use tidings_model::{Epoch, PlacedPosition, Position};
 
     use super::*;
     use crate::consumers::{Change, Presence, REFRESH};
@@ -63,7 +63,8 @@ mod tests {
     fn state(seen_at: u64, connected: bool) -> ConsumerState {
         let gateway = "gateway-1".to_owned();
         let presence = if connected { Presence::Connected(gateway) } else { Presence::Left(gateway) };
-        Change::new(Position { epoch: Epoch(1), sequence: 0 }, presence, seen_at).apply(None)
+        let position = Position { epoch: Epoch(1), sequence: 0 };
+        Change::new(PlacedPosition { generation: 0, position }, presence, seen_at).apply(None)
     }
 
     /// Devices by their age in seconds; a negative age means connected.

@@ -17,7 +17,7 @@ use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::stream::{ConsumerCreateStrictErrorKind, ConsumerErrorKind, Stream};
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _, future};
-use tidings_model::{Position, ShardNumber, Tenant};
+use tidings_model::{PlacedPosition, ShardNumber, Tenant};
 
 use super::lease::Leases;
 use super::state::{Change, ConsumerState};
@@ -187,7 +187,7 @@ impl ConsumerStore for JetStreamConsumers {
     async fn reset(
         &self,
         name: &ConsumerName,
-        position: Position,
+        position: PlacedPosition,
     ) -> Result<Option<StoredConsumer>, ConsumerStoreError> {
         let reset = async {
             let Some(info) = self.info(name).await? else { return Ok(None) };

@@ -14,7 +14,7 @@ use async_nats::jetstream::message::StreamMessage;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use tidings_model::{Position, Tenant};
+use tidings_model::{PlacedPosition, Tenant};
 
 use super::contention::Contention;
 use super::state::{Change, ConsumerState};
@@ -212,7 +212,7 @@ impl ConsumerStore for KvConsumers {
     async fn reset(
         &self,
         name: &ConsumerName,
-        position: Position,
+        position: PlacedPosition,
     ) -> Result<Option<StoredConsumer>, ConsumerStoreError> {
         let mut contention = Contention::over(name);
         loop {

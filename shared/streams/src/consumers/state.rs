@@ -2,6 +2,10 @@
 //!
 //! Pure. The merge makes several writers safe: it can be applied to any newer state, and applied twice, with the same
 //! result. So a writer that lost a conflict reads again and merges again.
+//!
+//! The invariant: between two resets, a position only moves forward, by the order of [`PlacedPosition`]. So a change that
+//! comes late, from a gateway that had not heard of a move, a rebuild or another life of the stream, never leads back to
+//! what the consumer has left. After a reset only changes that know of it count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,7 +13,7 @@ use std::time::Duration;
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 use tidings_model::json::present;
-use tidings_model::{Grants, Position};
+use tidings_model::{Grants, PlacedPosition, Position};
 
 use crate::nats::record::Record;
 
@@ -30,6 +34,10 @@ pub type Subscriptions = LiteMap<String, Subscription>;
 pub struct ConsumerState {
     /// Everything up to here was received.
     pub position: Position,
+    /// The generation of the tenant's envelopes that the position is in. Without it, the position may be in any: such a
+    /// record is from before it was noted, or of a tenant that was never rebuilt or moved.
+    #[serde(default, skip_serializing_if = "is_not_noted")]
+    pub generation: u32,
     /// The subscriptions by topic.
     pub subscriptions: Subscriptions,
     /// The addresses, other than topics, that the user's token opened when the device last connected.
@@ -64,32 +72,47 @@ impl ConsumerState {
         self.connected.is_some() && now.saturating_sub(self.last_seen) <= 2 * REFRESH.as_secs()
     }
 
+    /// The position with its generation.
+    #[must_use]
+    pub fn placed(&self) -> PlacedPosition {
+        PlacedPosition { generation: self.generation, position: self.position }
+    }
+
     /// The state after an operator moved the consumer.
-    pub(super) fn reset_to(&self, position: Position) -> Self {
+    pub(super) fn reset_to(&self, position: PlacedPosition) -> Self {
         let mut state = self.clone();
-        state.enter_epoch(position);
-        state.position = position;
+        state.move_to(position);
         state.resets = state.resets.wrapping_add(1);
         state
     }
 
-    /// Enters the epoch of the position. Sequences of another epoch cannot be compared, and all envelopes of the new
-    /// one are newer than every subscription.
-    fn enter_epoch(&mut self, position: Position) {
-        if self.position.epoch != position.epoch {
-            self.position = position;
+    /// Moves to a position. Sequences of another epoch cannot be compared, so all of its envelopes count as newer than every
+    /// subscription.
+    fn move_to(&mut self, to: PlacedPosition) {
+        if !self.placed().is_in_place_of(to) {
             self.subscriptions.iter_mut().for_each(|(_, subscription)| subscription.since = 0);
         }
+        (self.generation, self.position) = (to.generation, to.position);
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes members by reference")]
+fn is_not_noted(generation: &u32) -> bool {
+    *generation == 0
+}
+
+/// Whether the first of two numbers of resets is the later one. They may wrap around.
+fn is_later_reset(resets: u32, other: u32) -> bool {
+    resets != other && resets.wrapping_sub(other) < u32::MAX / 2
 }
 
 /// A change to a consumer, as one gateway knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The acknowledged position, in the current epoch of the stream.
-    pub position: Position,
-    /// Whether the client has acknowledged the position just now. Otherwise it may be of a stream, or a generation, that the
-    /// consumer has left meanwhile, and counts only in the epoch of the stored position.
+    /// The acknowledged position.
+    pub position: PlacedPosition,
+    /// Whether the client has acknowledged the position just now. Otherwise it leads to no other epoch than that of the stored
+    /// position: what lies between the two may be a gap of which the client does not know yet.
     pub is_acknowledged: bool,
     /// The [`ConsumerState::resets`] on which the change is based.
     pub resets: u32,
@@ -124,7 +147,7 @@ pub enum Presence {
 impl Change {
     /// A change of the presence and the position only; the client has acknowledged that.
     #[must_use]
-    pub fn new(position: Position, presence: Presence, seen_at: u64) -> Self {
+    pub fn new(position: PlacedPosition, presence: Presence, seen_at: u64) -> Self {
         Self {
             position,
             is_acknowledged: true,
@@ -140,24 +163,28 @@ impl Change {
     #[must_use]
     pub fn apply(&self, stored: Option<&ConsumerState>) -> ConsumerState {
         let mut state = stored.cloned().unwrap_or_else(|| ConsumerState {
-            position: self.position,
+            position: self.position.position,
+            generation: self.position.generation,
             subscriptions: Subscriptions::new(),
             grants: Grants::default(),
             last_seen: self.seen_at,
             connected: None,
             resets: self.resets,
         });
-        if self.is_acknowledged {
-            state.enter_epoch(self.position);
+        let may_move = self.is_acknowledged || self.position.is_in_place_of(state.placed());
+        if is_later_reset(self.resets, state.resets) {
+            // NATS came back with a state from before the reset.
+            state.move_to(self.position);
+            state.resets = self.resets;
+        } else if self.resets == state.resets && may_move {
+            state.move_to(state.placed().further(self.position));
         }
-        if state.resets == self.resets && state.position.epoch == self.position.epoch {
-            state.position.sequence = state.position.sequence.max(self.position.sequence);
-        }
+        let is_in_place = self.position.is_in_place_of(state.placed());
         if !self.grants.is_empty() {
             state.grants.clone_from(&self.grants);
         }
         for (topic, edit) in &self.subscriptions {
-            edit.apply(topic, &mut state.subscriptions);
+            edit.apply(topic, is_in_place, &mut state.subscriptions);
         }
         match &self.presence {
             Presence::Connected(gateway) => state.connected = Some(gateway.clone()),
@@ -167,10 +194,54 @@ impl Change {
         state.last_seen = state.last_seen.max(self.seen_at);
         state
     }
+
+    /// This change and a later one of the same gateway as one change, which leads no further back than the two.
+    #[must_use]
+    pub fn followed_by(self, later: Self) -> Self {
+        let (earlier, here) = (self, later.position);
+        // A connection that does not know of a reset does not undo it.
+        let (position, resets, is_acknowledged) = if is_later_reset(earlier.resets, later.resets) {
+            (earlier.position, earlier.resets, earlier.is_acknowledged)
+        } else if is_later_reset(later.resets, earlier.resets) {
+            (here, later.resets, later.is_acknowledged)
+        } else {
+            let acknowledged = (earlier.is_acknowledged, later.is_acknowledged);
+            let position = match acknowledged {
+                _ if earlier.position.is_in_place_of(here) => earlier.position.further(here),
+                (true, false) => earlier.position,
+                (false, true) => here,
+                _ => earlier.position.further(here),
+            };
+            (position, later.resets, acknowledged.0 || acknowledged.1)
+        };
+        let mut subscriptions = BTreeMap::new();
+        for (change, edits) in [(earlier.position, earlier.subscriptions), (here, later.subscriptions)] {
+            for (topic, edit) in edits {
+                edit.note(topic, change.is_in_place_of(position), &mut subscriptions);
+            }
+        }
+        let grants = if later.grants.is_empty() { earlier.grants } else { later.grants };
+        let seen_at = earlier.seen_at.max(later.seen_at);
+        Self { position, is_acknowledged, resets, subscriptions, presence: later.presence, seen_at, grants }
+    }
 }
 
 impl Edit {
-    fn apply(&self, topic: &str, subscriptions: &mut Subscriptions) {
+    /// Adds the edit to earlier ones. What another place holds counts as newer than the subscription.
+    fn note(mut self, topic: String, is_in_place: bool, edits: &mut BTreeMap<String, Self>) {
+        if let Self::Subscribe(subscription) = &mut self {
+            if !is_in_place {
+                subscription.since = 0;
+            }
+            if let Some(Self::Subscribe(earlier)) = edits.get(&topic) {
+                subscription.since = earlier.since;
+            }
+        }
+        edits.insert(topic, self);
+    }
+
+    /// Applies the edit; what another place holds counts as newer than the subscription.
+    fn apply(&self, topic: &str, is_in_place: bool, subscriptions: &mut Subscriptions) {
         match self {
             Self::Unsubscribe => {
                 subscriptions.remove(topic);
@@ -180,7 +251,10 @@ impl Edit {
                     // Most consumers have one subscription, in memory all the time, so reserve no room for more.
                     *subscriptions = Subscriptions::with_capacity(1);
                 }
-                let subscription = subscriptions.entry(topic.to_owned()).or_insert_with(|| wanted.clone());
+                let since = if is_in_place { wanted.since } else { 0 };
+                let subscription = subscriptions
+                    .entry(topic.to_owned())
+                    .or_insert_with(|| Subscription { since, ..wanted.clone() });
                 subscription.filter.clone_from(&wanted.filter);
             }
         }

@@ -15,11 +15,11 @@ use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use std::error::Error as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::connect::REQUEST_TIMEOUT;
-use super::{Content, Scan, ensure, leader_get};
+use super::{Content, Scan, ensure, epoch_of, leader_get};
 use super::{Missing, TopologyError};
 
 /// The default of JetStream.
@@ -87,6 +87,8 @@ pub(crate) struct Bucket {
     config: Arc<Config>,
     /// Whether it has more than one replica, as far as is known.
     is_replicated: Arc<AtomicBool>,
+    /// The epoch of the stream when it was looked up last.
+    epoch: Arc<AtomicU64>,
     prefix: String,
     /// `Nats-TTL` of every entry, in seconds; `None` keeps entries forever.
     time_to_live: Option<u64>,
@@ -110,21 +112,24 @@ impl Bucket {
         let stream = ensure::open(&context, wanted.clone(), missing).await?;
         let time_to_live = time_to_live.map(|time| time.as_secs().max(1));
         let is_replicated = Arc::new(AtomicBool::new(stream.cached_info().config.num_replicas > 1));
+        let epoch = Arc::new(AtomicU64::new(epoch_of(stream.cached_info()).0));
         Ok(Self {
             context,
             stream: stream.into(),
             config: Arc::new(wanted),
             is_replicated,
+            epoch,
             prefix,
             time_to_live,
         })
     }
 
-    /// Recreates the bucket if it has disappeared. Returns whether it had.
+    /// Recreates the bucket if it has disappeared. Returns whether it had, since the last time. It may have been recreated by
+    /// another process, or by this one in an earlier attempt whose answer came too late, so its epoch says that.
     pub(crate) async fn restore(&self) -> Result<bool, TopologyError> {
         let restored = ensure::restore(&self.context, &self.config).await?;
         self.is_replicated.store(restored.replicas > 1, Ordering::Relaxed);
-        Ok(restored.was_lost)
+        Ok(self.epoch.swap(restored.epoch.0, Ordering::Relaxed) != restored.epoch.0)
     }
 
     pub(super) fn context(&self) -> &Context {

@@ -8,6 +8,9 @@ use async_nats::jetstream::context::{
 };
 use async_nats::jetstream::stream::{Config, Stream};
 use async_nats::jetstream::{Context, ErrorCode, context};
+use tidings_model::Epoch;
+
+use super::epoch_of;
 
 pub(crate) mod consumer;
 mod error;
@@ -66,24 +69,37 @@ pub(crate) async fn find_or_create(
 
 /// A stream that exists.
 pub(crate) struct Restored {
-    /// It had disappeared, and was recreated.
-    pub(crate) was_lost: bool,
+    /// Another one than before, if the stream had disappeared, whoever has recreated it.
+    pub(crate) epoch: Epoch,
     pub(crate) replicas: usize,
 }
 
 /// Recreates a stream that has disappeared.
 pub(crate) async fn restore(context: &Context, wanted: &Config) -> Result<Restored, TopologyError> {
+    let failed = |source| TopologyError::Lookup { stream: wanted.name.clone(), source };
     match context.get_stream(&wanted.name).await {
-        Ok(stream) => Ok(Restored { was_lost: false, replicas: stream.cached_info().config.num_replicas }),
+        Ok(stream) => Ok(Restored::of(&stream)),
         Err(error) if is_not_found(&error) => {
-            create(context, wanted).await?;
+            let created = create(context, wanted).await?;
             tracing::error!(
                 stream = wanted.name,
                 "the stream had disappeared with its content; recreated it"
             );
-            Ok(Restored { was_lost: true, replicas: wanted.num_replicas })
+            let stream = match created {
+                Some(stream) => stream,
+                // Another process was faster.
+                None => context.get_stream(&wanted.name).await.map_err(failed)?,
+            };
+            Ok(Restored::of(&stream))
         }
-        Err(source) => Err(TopologyError::Lookup { stream: wanted.name.clone(), source }),
+        Err(source) => Err(failed(source)),
+    }
+}
+
+impl Restored {
+    fn of(stream: &Stream) -> Self {
+        let info = stream.cached_info();
+        Self { epoch: epoch_of(info), replicas: info.config.num_replicas }
     }
 }
 

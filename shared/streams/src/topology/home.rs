@@ -1,6 +1,6 @@
 //! Finds the streams with a tenant's envelopes.
 
-use tidings_model::{Placement, Tenant};
+use tidings_model::{PlacedPosition, Placement, Position, Tenant};
 
 use super::{Extent, ExtentError, Topology, TopologyError};
 use crate::placements::PlacementError;
@@ -19,6 +19,15 @@ impl Home {
     pub async fn extent(&self) -> Result<Extent, ExtentError> {
         let extent = self.topology.extent().await?;
         Ok(Extent { epoch: self.placement.current.place.epoch(extent.epoch), ..extent })
+    }
+
+    /// A position with its generation, if it is in the current place, of which this is the extent. One of another place is
+    /// behind all of the current one.
+    #[must_use]
+    pub fn placed(&self, position: Position, extent: &Extent) -> PlacedPosition {
+        let is_current = position.epoch == extent.epoch;
+        let generation = if is_current { self.placement.current.place.generation } else { 0 };
+        PlacedPosition { generation, position }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use tempfile::TempDir;
 use tidings_embedded::{NatsServer, Options};
-use tidings_model::{Epoch, Position, Tenant};
+use tidings_model::{Epoch, PlacedPosition, Position, Tenant};
 use tidings_streams::consumers::{
     Change, ConsumerName, ConsumerSettings, ConsumerStore, JetStreamConsumers, KvConsumers, Presence,
     StoredConsumer,
@@ -88,14 +88,19 @@ pub(crate) fn at(sequence: u64) -> Position {
     Position { epoch: Epoch(0x18f3), sequence }
 }
 
+/// The same position of a tenant that was never rebuilt or moved.
+pub(crate) fn placed(sequence: u64) -> PlacedPosition {
+    PlacedPosition { generation: 0, position: at(sequence) }
+}
+
 /// The change of a connected device that has acknowledged up to this sequence.
 pub(crate) fn acked(sequence: u64) -> Change {
-    Change::new(at(sequence), Presence::Connected("gateway-1".to_owned()), NOW + sequence)
+    Change::new(placed(sequence), Presence::Connected("gateway-1".to_owned()), NOW + sequence)
 }
 
 /// The change of a device that has left.
 pub(crate) fn left(sequence: u64, seen_at: u64) -> Change {
-    Change::new(at(sequence), Presence::Left("gateway-1".to_owned()), seen_at)
+    Change::new(placed(sequence), Presence::Left("gateway-1".to_owned()), seen_at)
 }
 
 pub(crate) async fn save(

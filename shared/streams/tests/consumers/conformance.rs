@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tidings_model::{Address, Epoch, Position};
+use tidings_model::{Address, Epoch, PlacedPosition, Position};
 use tidings_streams::consumers::{
     Change, ConsumerName, ConsumerStore, ConsumerStoreError, Edit, MAX_DEVICES, Presence, Subscription,
 };
 
-use crate::bench::{Bench, Kind, NOW, acked, at, eventually, left, listed, load, name, save, tenant};
+use crate::bench::{Bench, Kind, NOW, acked, at, eventually, left, listed, load, name, placed, save, tenant};
 
 macro_rules! on_both_stores {
     ($($case:ident),* $(,)?) => {
@@ -44,7 +44,7 @@ async fn nobody_is_there_at_first(kind: Kind) {
     let store = bench.store(kind).await;
     let ada = name("ada", "phone");
     assert_eq!(load(&store, &ada).await, None);
-    assert_eq!(store.reset(&ada, at(1)).await.unwrap(), None);
+    assert_eq!(store.reset(&ada, placed(1)).await.unwrap(), None);
     assert!(!store.remove(&ada).await.unwrap());
     assert_eq!(store.purge_user(&tenant(), "ada").await.unwrap(), 0);
     assert_eq!(listed(&store, None).await, []);
@@ -141,7 +141,8 @@ async fn a_stream_made_anew_replaces_the_position(kind: Kind) {
     bench.topology().await;
 
     let position = Position { epoch: Epoch(0x18f4), sequence: 3 };
-    let change = Change::new(position, Presence::Connected("gateway-1".to_owned()), NOW + 60);
+    let placed = PlacedPosition { generation: 0, position };
+    let change = Change::new(placed, Presence::Connected("gateway-1".to_owned()), NOW + 60);
     assert_eq!(store.save(&ada, Some(&first), &change).await.unwrap().state.position, position);
     assert_eq!(load(&store, &ada).await.unwrap().state.position, position);
 }
@@ -237,7 +238,7 @@ async fn a_reset_moves_anywhere_and_stays(kind: Kind) {
     let ada = name("ada", "phone");
     let saved = save(&store, &ada, &acked(50)).await;
     for target in [7, 0, 90, 20] {
-        let reset = store.reset(&ada, at(target)).await.unwrap().unwrap();
+        let reset = store.reset(&ada, placed(target)).await.unwrap().unwrap();
         assert_eq!(reset.state.position, at(target));
         assert_eq!(load(&store, &ada).await.unwrap().state, reset.state);
     }

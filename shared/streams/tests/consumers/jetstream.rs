@@ -6,7 +6,7 @@ use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{self, Context};
 use futures_util::StreamExt as _;
-use tidings_model::{Address, Place, Position};
+use tidings_model::{Address, Place, PlacedPosition, Position};
 use tidings_streams::consumers::{Change, ConsumerStoreError, Edit, Subscription};
 
 use crate::bench::{Bench, Kind, acked, at, load, name, save};
@@ -83,7 +83,8 @@ async fn a_consumer_follows_its_position_to_another_generation() {
     let stream = bench.topology().await.extent().await.unwrap().epoch;
     let at = |generation, sequence| {
         let epoch = Place { generation, ..Place::default() }.epoch(stream);
-        Change { position: Position { epoch, sequence }, ..ada_at(0) }
+        let position = PlacedPosition { generation, position: Position { epoch, sequence } };
+        Change { position, ..ada_at(0) }
     };
     let again = "envelopes.ops~1.durable.user.ada.task.-";
     publish(&bench, &[ADAS, ADAS, ADAS, again, again]).await;

@@ -11,10 +11,30 @@ use tidings_streams::consumers::{
     ConsumerStore, ConsumerStoreError, KvConsumers, MAX_DEVICES, OpenConsumersError,
 };
 
-use crate::bench::{Bench, Kind, acked, at, eventually, left, listed, load, name, save, settings, tenant};
+use crate::bench::{
+    Bench, Kind, acked, at, eventually, left, listed, load, name, placed, save, settings, tenant,
+};
 
 async fn bucket(bench: &Bench) -> kv::Store {
     jetstream::new(bench.client().await).get_key_value("CONSUMERS").await.unwrap()
+}
+
+/// The attempt of this process may have had no answer in time, or another process may have been faster.
+#[tokio::test]
+async fn a_bucket_that_was_lost_is_noticed_once_whoever_recreated_it() {
+    let bench = Bench::new().await;
+    let store = bench.store(Kind::Kv).await;
+    assert!(!store.check().await.unwrap(), "it is as it was opened");
+    let context = bench.topology().await.context().clone();
+    let config = context.get_stream("KV_CONSUMERS").await.unwrap().cached_info().config.clone();
+    for is_recreated in [true, false] {
+        context.delete_stream("KV_CONSUMERS").await.unwrap();
+        if is_recreated {
+            context.create_stream(config.clone()).await.unwrap();
+        }
+        assert!(store.check().await.unwrap(), "{is_recreated}");
+        assert!(!store.check().await.unwrap(), "{is_recreated}");
+    }
 }
 
 #[tokio::test]
@@ -33,7 +53,7 @@ async fn every_write_carries_the_time_to_live() {
         assert!(message.sequence > before);
         before = message.sequence;
     }
-    store.reset(&ada, at(1)).await.unwrap().unwrap();
+    store.reset(&ada, placed(1)).await.unwrap().unwrap();
     let message = stream.get_last_raw_message_by_subject("$KV.CONSUMERS.ops.ada.phone").await.unwrap();
     assert_eq!(message.headers.get("Nats-TTL").unwrap().as_str(), "3600");
     assert!(message.sequence > before);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::kv;
 use futures_util::StreamExt as _;
 use serde_json::{Map, Value};
-use tidings_model::{Epoch, Placement, Position, ShardNumber, Tenant};
+use tidings_model::{Epoch, PlacedPosition, Placement, Position, ShardNumber, Tenant};
 use tidings_streams::consumers::{
     Change, ConsumerName, ConsumerSettings, ConsumerStore, ConsumerStoreError, KvConsumers, Presence,
 };
@@ -125,6 +125,7 @@ async fn consumers() {
     let name = |device: &str| ConsumerName::new(tenant("t"), "ada", device).unwrap();
     let acked = |sequence| {
         let position = Position { epoch: Epoch(1), sequence };
+        let position = PlacedPosition { generation: 0, position };
         Change::new(position, Presence::Connected("gateway".to_owned()), 1_800_000_000 + sequence)
     };
     store.save(&name("phone"), None, &acked(1)).await.unwrap();

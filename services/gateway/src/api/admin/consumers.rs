@@ -70,9 +70,11 @@ async fn reset(
     About { by, what: name }: About<ConsumerName>,
     Members(Target { to }): Members<Target>,
 ) -> Answer {
-    let extent = context.topology.home(&by.tenant).await.map_err(failed)?.extent().await.map_err(failed)?;
+    let home = context.topology.home(&by.tenant).await.map_err(failed)?;
+    let extent = home.extent().await.map_err(failed)?;
     let position = extent.position(&to).map_err(|error| bad(ApiCode::Position, &error))?;
-    let reset = context.consumers.store().reset(&name, position).await.map_err(failed)?;
+    let placed = home.placed(position, &extent);
+    let reset = context.consumers.store().reset(&name, placed).await.map_err(failed)?;
     reset.ok_or_else(|| absent(&name))?;
     audit::done(&by, "reset", &name, Some(&to));
     Ok(Json(json!({ "position": position.to_string() })).into_response())

@@ -1,4 +1,4 @@
-use tidings_model::{Epoch, Position};
+use tidings_model::{Epoch, PlacedPosition, Position};
 use tidings_streams::consumers::{Edit, Presence, Subscription};
 
 use super::*;
@@ -10,9 +10,12 @@ fn name(number: usize) -> ConsumerName {
     ConsumerName::new(tenant, format!("user-{number}"), "phone").unwrap()
 }
 
+fn at(epoch: u64, sequence: u64) -> PlacedPosition {
+    PlacedPosition { generation: 0, position: Position { epoch: Epoch(epoch), sequence } }
+}
+
 fn change(sequence: u64) -> Change {
-    let position = Position { epoch: Epoch(1), sequence };
-    Change::new(position, Presence::Connected("here".to_owned()), 0)
+    Change::new(at(1, sequence), Presence::Connected("here".to_owned()), 0)
 }
 
 /// So many connected consumers, all of them saved.
@@ -57,7 +60,7 @@ fn a_consumer_that_leaves_lists_no_other() {
     assert_eq!(take_left(&stripes), []);
     let mut stripe = stripes.of(&name(3));
     let (change, _) = stripe.take_change(&name(3)).unwrap();
-    assert_eq!(change.position.sequence, 7);
+    assert_eq!(change.position.position.sequence, 7);
     assert!(stripe.saved(&name(3), stored));
     drop(stripe);
     assert_eq!(count(&stripes), 999, "saved and gone");
@@ -73,7 +76,7 @@ async fn a_consumer_is_saved_once_an_interval_however_often_it_acknowledges() {
     tokio::time::advance(INTERVAL).await;
     assert_eq!(take_changed(&stripes), [name(1)]);
     let (saved, _) = stripes.of(&name(1)).take_change(&name(1)).unwrap();
-    assert_eq!(saved.position.sequence, 5);
+    assert_eq!(saved.position.position.sequence, 5);
     assert!(stripes.of(&name(1)).saved(&name(1), stored));
     tokio::time::advance(INTERVAL).await;
     assert_eq!(take_changed(&stripes), []);
@@ -90,7 +93,7 @@ async fn what_could_not_be_saved_is_listed_again_and_only_moves_forward() {
     stripes.of(&name(1)).put_back(&name(1), *failed);
     assert!(take_changed(&stripes).contains(&name(1)));
     let (again, _) = stripes.of(&name(1)).take_change(&name(1)).unwrap();
-    assert_eq!(again.position.sequence, 5);
+    assert_eq!(again.position.position.sequence, 5);
 }
 
 #[test]
@@ -103,7 +106,7 @@ fn of_a_record_that_is_refused_for_good_the_position_is_saved() {
     stripes.of(&name(1)).note(&name(1), change(7));
     stripes.of(&name(1)).leave_out(&name(1), &refused);
     let (rest, _) = stripes.of(&name(1)).take_change(&name(1)).unwrap();
-    assert_eq!((rest.position.sequence, rest.subscriptions.len()), (7, 0));
+    assert_eq!((rest.position.position.sequence, rest.subscriptions.len()), (7, 0));
     assert!(stripes.of(&name(1)).saved(&name(1), stored));
 
     // What is refused without subscriptions, too, is given up, and with it a consumer that has left.
@@ -126,10 +129,10 @@ fn a_subscription_from_before_another_epoch_hides_nothing_of_it() {
     subscribed.subscriptions.insert("incidents".to_owned(), Edit::Subscribe(subscription));
     stripes.of(&name(1)).note(&name(1), subscribed);
     let mut moved = change(2);
-    moved.position.epoch = Epoch(9);
+    moved.position = at(9, 2);
     stripes.of(&name(1)).note(&name(1), moved);
     let (saved, _) = stripes.of(&name(1)).take_change(&name(1)).unwrap();
-    assert_eq!((saved.position.epoch, saved.position.sequence), (Epoch(9), 2));
+    assert_eq!(saved.position, at(9, 2));
     let since = saved.subscriptions.values().map(|edit| match edit {
         Edit::Subscribe(subscription) => Some(subscription.since),
         Edit::Unsubscribe => None,
@@ -183,7 +186,6 @@ fn leaving_costs_the_same_however_many_stay() {
 
 #[test]
 fn a_connection_that_leaves_another_epoch_undoes_no_acknowledgement() {
-    let at = |epoch, sequence| Position { epoch: Epoch(epoch), sequence };
     let saying = |position, is_acknowledged| Change { position, is_acknowledged, ..change(0) };
     for (earlier, later, expected) in [
         (saying(at(2, 3), true), saying(at(1, 50), false), at(2, 3)),

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use tidings_model::{Epoch, Position};
+use tidings_model::{Epoch, PlacedPosition, Position};
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::server::{Form, GapReason, ServerMessage};
 use tidings_replica::{FramedEnvelope, Gap, ResumePoint};
@@ -37,6 +37,11 @@ impl State {
 
     /// A sequence as a position of the connection's tenant.
     pub(in crate::worker) fn position(&self, sequence: u64) -> Position {
+        self.placed(sequence).position
+    }
+
+    /// The same with the generation that it is in.
+    pub(super) fn placed(&self, sequence: u64) -> PlacedPosition {
         self.shard.position(self.principal().tenant(), self.generation, sequence)
     }
 

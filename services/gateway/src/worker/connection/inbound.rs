@@ -2,7 +2,7 @@
 //! follows from that.
 
 use bytes::Bytes;
-use tidings_model::Position;
+use tidings_model::PlacedPosition;
 use tidings_protocol::error::ErrorMessage;
 use tidings_protocol::framing::{self, Inbound, Opcode, frame};
 use tidings_protocol::server::Form;
@@ -130,7 +130,7 @@ impl State {
 
     /// The client has received everything up to this sequence; an acknowledgement only moves forward. The position to store,
     /// if it is new.
-    pub(in crate::worker) fn acknowledge(&mut self, sequence: u64) -> Option<Position> {
+    pub(in crate::worker) fn acknowledge(&mut self, sequence: u64) -> Option<PlacedPosition> {
         if self.acknowledged().is_some_and(|acknowledged| sequence <= acknowledged) {
             return None;
         }
@@ -156,7 +156,7 @@ impl State {
     /// The consumer's position. A client that has received all that was sent has everything that was looked at for it,
     /// even if the last of it was for others: so the position of a user with few messages does not grow old. `None`
     /// while the client of a connection with a gap has acknowledged nothing.
-    pub(in crate::worker) fn acknowledged_position(&self) -> Option<Position> {
+    pub(in crate::worker) fn acknowledged_position(&self) -> Option<PlacedPosition> {
         let acknowledged = self.acknowledged()?;
         let through = match self.phase {
             Phase::CatchingUp { after } => after,
@@ -164,7 +164,7 @@ impl State {
             _ => self.missed_after.min(self.shard.cursor()),
         };
         let has_all = acknowledged >= self.sent;
-        Some(self.position(if has_all { acknowledged.max(through) } else { acknowledged }))
+        Some(self.placed(if has_all { acknowledged.max(through) } else { acknowledged }))
     }
 
     /// Notes that the worker requests an acknowledgement at its next tick; `true` if that is new.

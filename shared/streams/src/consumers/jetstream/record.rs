@@ -24,9 +24,6 @@ const STATE: &str = "tidings.state";
 /// Any change of the threshold makes the server restart its inactivity timer.
 const RENEWAL: Duration = Duration::from_millis(1);
 
-/// A stream that was created more than this many microseconds after another one is not taken for a generation of it.
-const MOST_GENERATIONS: u32 = 10_000;
-
 /// The configuration of the consumer with this state, once the consumer has been moved to the state's position.
 pub(super) fn config(
     name: &ConsumerName,
@@ -61,7 +58,8 @@ pub(super) fn renewed(current: Duration, wanted: Duration) -> Duration {
 
 /// The subjects of the consumer's grants and topics; never empty, as no filter would match everything.
 pub(super) fn filter_subjects(tenant: &Tenant, state: &ConsumerState, stream: Epoch) -> Vec<String> {
-    let generation = Place::generation_of(state.position.epoch, stream, MOST_GENERATIONS).unwrap_or_default();
+    let generation = Place::generation_of(state.position.epoch, stream, Place::MOST_GENERATIONS);
+    let generation = generation.unwrap_or_default();
     let place = Place { generation, ..Place::default() };
     // A name that cannot be a topic has no envelopes.
     let topics = state.subscriptions.keys().filter_map(|topic| Address::topic(topic).ok());
