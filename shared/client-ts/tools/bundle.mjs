@@ -12,10 +12,21 @@ const shared = {
 };
 await build({
   ...shared,
-  entryPoints: ["e2e/listen.ts", "e2e/browser.ts"],
+  entryPoints: ["e2e/listen.ts", "e2e/browser.ts", "e2e/examples.ts"],
   platform: "node",
   target: "node20",
   outExtension: { ".js": ".mjs" },
   external: ["ws", "playwright-core"],
 });
 await build({ ...shared, entryPoints: ["e2e/page.tsx"], platform: "browser", define: { "process.env.NODE_ENV": '"development"' } });
+
+// What `tidings dev` serves; committed, so that nobody needs Node to see it.
+await build({
+  ...shared,
+  entryPoints: { examples: "examples/main.tsx" },
+  platform: "browser",
+  target: "es2022",
+  minify: true,
+  legalComments: "inline",
+  define: { "process.env.NODE_ENV": '"production"' },
+});
