@@ -2,7 +2,7 @@ import { defineConfig } from "eslint/config";
 import ts from "typescript-eslint";
 
 export default defineConfig(
-  { ignores: ["**/dist/", "build/", "tools/", "types/src/", "producer/test/generated/", "e2e/document/", "eslint.config.mjs"] },
+  { ignores: ["**/dist/", "build/", "examples/built/", "tools/", "types/src/", "producer/test/generated/", "e2e/document/", "eslint.config.mjs"] },
   ts.configs.strictTypeChecked,
   ts.configs.stylisticTypeChecked,
   {

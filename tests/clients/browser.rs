@@ -9,10 +9,10 @@ use harness::{Launch, System};
 use crate::{ada, workshop};
 
 /// A browser takes its time to start.
-const LONG: Duration = Duration::from_secs(120);
+pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 /// Chromium, if it is there; as root, it is installed.
-fn chromium() -> Option<PathBuf> {
+pub(crate) fn chromium() -> Option<PathBuf> {
     let find = || {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/bin")]);

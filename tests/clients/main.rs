@@ -5,6 +5,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
 
 mod browser;
+mod examples;
 mod node;
 mod workshop;
 

@@ -3,8 +3,10 @@
 mod balancer;
 mod child;
 mod cluster;
+mod examples;
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -73,11 +75,13 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     for shard in shards_in_use(&config, &topology).await? {
         serve::start_projector(&config, shard, current.clone(), topology.clone(), parts)?;
     }
+    let (gateway, nats) = (format!("{scheme}://{address}"), server.url().to_owned());
+    let mut more = examples::start(&config, &topology, &gateway, &shutdown)?;
+    if let Some(address) = metrics.address() {
+        _ = writeln!(more, "  metrics    http://{address}/metrics");
+    }
     // The rest of the connection would report errors when the nats-server ends.
     drop((topology, client));
-    let (gateway, nats) = (format!("{scheme}://{address}"), server.url().to_owned());
-    let more = metrics.address().map(|address| format!("  metrics    http://{address}/metrics\n"));
-    let more = more.unwrap_or_default();
     let whole = shutdown.clone();
     // Printed only once it is true.
     let announced = async {

@@ -61,7 +61,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &PublishOptions) -> Result
 }
 
 /// Refuses an event that the projector would reject by the catalog that it runs with, if that is known.
-async fn check(
+pub(crate) async fn check(
     config: &Config,
     topology: &Topology,
     tenant: &Tenant,

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tidings_access::{SigningSecret, mint};
+use tidings_access::{SigningSecret, Token, mint};
 use tidings_model::Tenant;
 use tidings_runtime::config::{AccessConfig, IssuerConfig, Secret, SecretRule};
 use time::OffsetDateTime;
@@ -23,11 +24,23 @@ pub(crate) const DEV_SECRET: &str = "tidings-dev-secret-known-to-everybody";
 pub(crate) fn run(file: Option<&Path>, options: &TokenOptions) -> Result<ExitCode, Failure> {
     let config = serve::configuration(file, SecretRule::Optional)?;
     let tenant = known::served_tenant(&config, &options.tenant)?;
-    let mut claims = claims(options, &tenant, OffsetDateTime::now_utc())?;
-    let secret = sign_for(&config.access, &options.tenant, &mut claims)?;
-    let token = mint(&claims, &secret)?;
-    print(token.expose())?;
+    print(sign(&config.access, &tenant, claims(options)?, options.expires_in)?.expose())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Signs a token of a tenant with these claims, such as `sub`, that is valid for so long from now on.
+pub(crate) fn sign(
+    access: &AccessConfig,
+    tenant: &Tenant,
+    mut claims: Map<String, Value>,
+    valid: Duration,
+) -> Result<Token, Failure> {
+    let (now, seconds) = (OffsetDateTime::now_utc().unix_timestamp(), i64::try_from(valid.as_secs())?);
+    claims.entry("tenant").or_insert_with(|| tenant.as_str().into());
+    claims.insert("iat".to_owned(), now.into());
+    claims.insert("exp".to_owned(), now.saturating_add(seconds).into());
+    let secret = sign_for(access, tenant.as_str(), &mut claims)?;
+    Ok(mint(&claims, &secret)?)
 }
 
 /// The secret to sign with, and the claims that its verifier expects.
@@ -68,11 +81,7 @@ fn sign_for(
     Ok(SigningSecret::new(secret.expose())?)
 }
 
-fn claims(
-    options: &TokenOptions,
-    tenant: &Tenant,
-    now: OffsetDateTime,
-) -> Result<Map<String, Value>, Failure> {
+fn claims(options: &TokenOptions) -> Result<Map<String, Value>, Failure> {
     let mut named: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for claim in &options.claim {
         let wrong = || format!("--claim {claim:?} is not of the form name=value, such as orgId=o1");
@@ -82,7 +91,6 @@ fn claims(
     named.entry("role").or_default().extend(options.role.iter().map(String::as_str));
     let mut claims = Map::new();
     claims.insert("sub".to_owned(), options.sub.as_str().into());
-    claims.insert("tenant".to_owned(), tenant.as_str().into());
     for (name, values) in named {
         match values.as_slice() {
             [] => continue,
@@ -90,8 +98,5 @@ fn claims(
             values => claims.insert(name.to_owned(), values.into()),
         };
     }
-    let seconds = i64::try_from(options.expires_in.as_secs())?;
-    claims.insert("iat".to_owned(), now.unix_timestamp().into());
-    claims.insert("exp".to_owned(), now.unix_timestamp().saturating_add(seconds).into());
     Ok(claims)
 }

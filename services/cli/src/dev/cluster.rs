@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::balancer::balance;
 use super::child::{Service, keep_server};
-use super::{check_free, explain, explain_busy, port_of, shards_in_use};
+use super::{check_free, examples, explain, explain_busy, port_of, shards_in_use};
 use crate::arguments::DevOptions;
 use crate::failure::Failure;
 use crate::{catalogs, serve, token};
@@ -58,11 +58,14 @@ pub(super) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     let mut gateways = free_addresses(2 * REPLICAS + REPLICAS * shards.len())?;
     let metrics = gateways.split_off(REPLICAS);
     let services = services(file, &config, (&gateways, &metrics), &shards);
+    let shutdown = Shutdown::new();
+    let address = front.local_addr()?;
+    let scheme = if config.gateway.tls_certificate.is_some() { "wss" } else { "ws" };
+    let gateway = format!("{scheme}://{address}");
+    let mut places = examples::start(&config, &topology, &gateway, &shutdown)?;
     // The rest of the connection would report errors when the servers end.
     drop(topology);
-
-    let shutdown = Shutdown::new();
-    let mut places = String::from("\n");
+    places.push('\n');
     let mut servers = JoinSet::new();
     let servers_end = CancellationToken::new();
     for (server, number) in cluster.into_servers().into_iter().zip(0..) {
@@ -70,14 +73,11 @@ pub(super) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
         servers.spawn(keep_server(server, format!("n{number}"), servers_end.clone()));
     }
     start(services, &shutdown, &mut places).await?;
-    let address = front.local_addr()?;
     shutdown.spawn("balancer", balance(front, gateways.clone(), shutdown.token()));
 
-    let scheme = if config.gateway.tls_certificate.is_some() { "wss" } else { "ws" };
     let announced = async {
         let serving = serve_all(&gateways, scheme == "wss");
         if shutdown.token().run_until_cancelled(serving).await.is_some() {
-            let gateway = format!("{scheme}://{address}");
             explain(&gateway, &config.nats.url, &options.data, &catalogs.tenants(), &places);
         }
     };
