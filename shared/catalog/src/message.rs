@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jsonschema::Validator;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidings_model::{Address, Attribute, Attributes, Class, Event, EventName};
 use time::format_description::well_known::Rfc3339;
 
@@ -80,8 +80,9 @@ impl MessageType {
         self.class
     }
 
-    pub(crate) fn render(&self, event: &Event) -> Result<Rendered, Rejection> {
-        let scope = EventScope(event);
+    /// Renders an event; `number` is that of the message among those that the event becomes.
+    pub(crate) fn render(&self, event: &Event, number: u32) -> Result<Rendered, Rejection> {
+        let scope = EventScope(event, number);
         let message = self
             .body
             .render(&scope)
@@ -176,7 +177,11 @@ impl MessageType {
 /// The names that a catalog's templates may begin with.
 pub(crate) const EVENT_ROOTS: [&str; 7] = ["id", "source", "entity", "action", "subject", "time", "data"];
 
-struct EventScope<'e>(&'e Event);
+/// The root of what the envelope has, and not the event.
+pub(crate) const ENVELOPE: &str = "envelope";
+
+/// An event, and the number of its message.
+struct EventScope<'e>(&'e Event, u32);
 
 impl Scope for EventScope<'_> {
     fn root(&self, name: &str) -> Option<Cow<'_, Value>> {
@@ -190,6 +195,8 @@ impl Scope for EventScope<'_> {
             "source" => event.source.as_deref().and_then(text),
             "subject" => event.subject.as_deref().and_then(text),
             "time" => event.time.as_deref().and_then(text),
+            // The same for all addresses, and for each making of the envelope.
+            ENVELOPE => Some(Cow::Owned(json!({ "id": format!("{}.{}", event.position, self.1) }))),
             _ => None,
         }
     }
