@@ -1,6 +1,7 @@
 //! Message types: they render an event's envelopes.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ impl MessageType {
 
     /// Renders an event; `number` is that of the message among those that the event becomes.
     pub(crate) fn render(&self, event: &Event, number: u32) -> Result<Rendered, Rejection> {
-        let scope = EventScope(event, number);
+        let scope = EventScope { event, number, envelope: OnceCell::new() };
         let message = self
             .body
             .render(&scope)
@@ -180,12 +181,17 @@ pub(crate) const EVENT_ROOTS: [&str; 7] = ["id", "source", "entity", "action", "
 /// The root of what the envelope has, and not the event.
 pub(crate) const ENVELOPE: &str = "envelope";
 
-/// An event, and the number of its message.
-struct EventScope<'e>(&'e Event, u32);
+struct EventScope<'e> {
+    event: &'e Event,
+    /// The number of its message.
+    number: u32,
+    /// Made if a message asks for it.
+    envelope: OnceCell<Value>,
+}
 
 impl Scope for EventScope<'_> {
     fn root(&self, name: &str) -> Option<Cow<'_, Value>> {
-        let event = self.0;
+        let event = self.event;
         let text = |text: &str| Some(Cow::Owned(Value::String(text.to_owned())));
         match name {
             "data" => Some(Cow::Borrowed(&event.data)),
@@ -196,14 +202,16 @@ impl Scope for EventScope<'_> {
             "subject" => event.subject.as_deref().and_then(text),
             "time" => event.time.as_deref().and_then(text),
             // The same for all addresses, and for each making of the envelope.
-            ENVELOPE => Some(Cow::Owned(json!({ "id": format!("{}.{}", event.position, self.1) }))),
+            ENVELOPE => Some(Cow::Borrowed(self.envelope.get_or_init(|| {
+                json!({ "id": format!("{}.{}", event.position, self.number) })
+            }))),
             _ => None,
         }
     }
 
     /// If the producer gave no time and the message needs one, this is when the stream stored the event.
     fn stand_in(&self, name: &str) -> Option<Value> {
-        let stored_at = || self.0.stored_at.format(&Rfc3339).ok().map(Value::String);
+        let stored_at = || self.event.stored_at.format(&Rfc3339).ok().map(Value::String);
         (name == "time").then(stored_at).flatten()
     }
 }
