@@ -99,7 +99,8 @@ async fn a_plain_client_is_answered_with_its_ids() {
     // The answer to a route bears the id of the request, in front of the message as the catalog renders it.
     let documents = json!({ "tenant": "documents", "sub": "ada" });
     let mut client = system.open(documents).await;
-    let failed = json!({ "userId": "ada", "docId": "d1", "errorCode": "x", "message": "m", "recoverable": true });
+    let failed =
+        json!({ "userId": "ada", "docId": "d1", "errorCode": "x", "message": "m", "recoverable": true });
     system.publish("documents", "processing.failed", &failed).await;
     let message = client.next_text(BOUND).await;
     client.send_json(&json!({ "action": "progress", "docId": "d1" })).await;
@@ -221,7 +222,10 @@ async fn plain_clients_have_gaps_and_ids_as_their_catalog_says() {
         system.publish("kitchen", "dish.ready", &json!({ "guest": "ada", "table": table })).await;
     }
     let (one, other) = (phone.next_json(BOUND).await, phone.next_json(BOUND).await);
-    assert_eq!([desktop.next_json(BOUND).await, desktop.next_json(BOUND).await], [one.clone(), other.clone()]);
+    assert_eq!(
+        [desktop.next_json(BOUND).await, desktop.next_json(BOUND).await],
+        [one.clone(), other.clone()]
+    );
     let id = one["id"].as_str().unwrap();
     assert!(id.ends_with("-1.0"), "the first event's first message: {id}");
     assert_eq!(one["label"], format!("dish {id}"));

@@ -221,12 +221,22 @@ impl ConsumerCache {
     /// The client at a place, to which little comes, has received everything up to this position. That is stored with what is
     /// to be stored next.
     pub(crate) fn touch(&self, name: &ConsumerName, place: PlaceId, position: Position) {
-        self.active.move_place(name, place, position);
+        self.active.with_places(name, |places| places.acknowledge(place, position));
     }
 
     /// The position of a device, one of whose clients has received everything up to this position.
-    fn position_of(&self, name: &ConsumerName, place: Option<PlaceId>, position: Position) -> Option<Position> {
-        place.map_or(Some(position), |place| self.active.move_place(name, place, position))
+    fn position_of(
+        &self,
+        name: &ConsumerName,
+        place: Option<PlaceId>,
+        position: Position,
+    ) -> Option<Position> {
+        let Some(place) = place else { return Some(position) };
+        let moved = self.active.with_places(name, |places| {
+            places.acknowledge(place, position);
+            places.position(position)
+        });
+        moved.flatten()
     }
 
     /// The consumer is subscribed to a topic, or is no longer.
@@ -238,7 +248,9 @@ impl ConsumerCache {
         edit: Edit,
     ) {
         let position = position.and_then(|position| self.position_of(name, place, position));
-        let is_stored = place.is_none_or(|place| self.active.edit_place(name, place, &topic, &edit));
+        let edited =
+            place.and_then(|place| self.active.with_places(name, |places| places.edit(place, &topic, &edit)));
+        let is_stored = edited.unwrap_or(true);
         self.note(name, position, is_stored.then_some((topic, edit)));
     }
 
@@ -255,7 +267,7 @@ impl ConsumerCache {
 
     fn end(&self, name: &ConsumerName, place: Option<(PlaceId, bool)>, position: Option<Position>) {
         if let Some((place, was_served)) = place {
-            self.active.leave_place(name, place, was_served);
+            self.active.with_places(name, |places| places.leave(place, was_served));
         }
         self.active.leave(name, |stored, is_last| {
             // Each acknowledgement was noted as it came. What is added here must not lead back to a shard or a stream that

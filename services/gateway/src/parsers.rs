@@ -9,7 +9,8 @@ use crate::api::{Publication, Sender, Since, read_publication, read_query};
 /// The parameters `device` and `since` of a handshake's query; an error is the code of the answer.
 pub fn handshake_query(query: &str) -> Result<(Option<String>, Option<Position>), &'static str> {
     let (device, since) = read_query(Some(query)).map_err(|error| error.code().as_str())?;
-    let position = since.and_then(|since| if let Since::Position(position) = since { Some(position) } else { None });
+    let position =
+        since.and_then(|since| if let Since::Position(position) = since { Some(position) } else { None });
     Ok((device, position))
 }
 

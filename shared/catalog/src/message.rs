@@ -202,9 +202,9 @@ impl Scope for EventScope<'_> {
             "subject" => event.subject.as_deref().and_then(text),
             "time" => event.time.as_deref().and_then(text),
             // The same for all addresses, and for each making of the envelope.
-            ENVELOPE => Some(Cow::Borrowed(self.envelope.get_or_init(|| {
-                json!({ "id": format!("{}.{}", event.position, self.number) })
-            }))),
+            ENVELOPE => Some(Cow::Borrowed(
+                self.envelope.get_or_init(|| json!({ "id": format!("{}.{}", event.position, self.number) })),
+            )),
             _ => None,
         }
     }

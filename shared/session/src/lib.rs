@@ -297,7 +297,13 @@ impl Session {
 
     /// What the client is told of a gap. A plain client is told if its catalog says in which form.
     #[must_use]
-    pub fn gap(&self, from: Position, to: Position, reason: GapReason, now: OffsetDateTime) -> Option<String> {
+    pub fn gap(
+        &self,
+        from: Position,
+        to: Position,
+        reason: GapReason,
+        now: OffsetDateTime,
+    ) -> Option<String> {
         if self.form == Form::Sequenced {
             return Some(ServerMessage::Gap { from, to, reason }.to_json(now));
         }

@@ -27,7 +27,12 @@ const CLOSING_TIME: Duration = Duration::from_millis(700);
 
 impl Endpoint {
     /// Refuses a handshake, by a Close if its client wants that and may have it; `None` if the status is the answer.
-    pub(super) fn refuse_by_close(&self, request: &Parts, upgrade: OnUpgrade, error: &ApiError) -> Option<Response> {
+    pub(super) fn refuse_by_close(
+        &self,
+        request: &Parts,
+        upgrade: OnUpgrade,
+        error: &ApiError,
+    ) -> Option<Response> {
         let headers = self.closing_answer(request, error)?;
         let permit = self.refusals.clone().try_acquire_owned().ok()?;
         let (code, reason) = error.close();
@@ -60,7 +65,8 @@ impl Endpoint {
         if tells_of_cookies && !authenticator.is_own_page(request) {
             return None;
         }
-        let (_, _, headers) = Handshake::read(request).ok()?.answer(authenticator.takes_subprotocols(), false);
+        let (_, _, headers) =
+            Handshake::read(request).ok()?.answer(authenticator.takes_subprotocols(), false);
         Some(headers)
     }
 }

@@ -65,17 +65,10 @@ impl Places {
         lowest_of(all, newest).filter(|lowest| lowest.epoch == newest.epoch)
     }
 
-    /// The client leaves.
-    pub(super) fn leave(&mut self, id: PlaceId) {
-        if let Some(place) = self.remove(id) {
-            self.left.push(place.position);
-        }
-    }
-
-    /// The client was never served.
-    pub(super) fn give_up(&mut self, id: PlaceId) {
-        let taken = self.remove(id).and_then(|place| place.taken);
-        self.left.extend(taken);
+    /// The client leaves. One that was never served leaves nothing behind but the place that it had taken.
+    pub(super) fn leave(&mut self, id: PlaceId, was_served: bool) {
+        let place = self.remove(id);
+        self.left.extend(place.and_then(|place| if was_served { Some(place.position) } else { place.taken }));
     }
 
     fn remove(&mut self, id: PlaceId) -> Option<Place> {
@@ -132,7 +125,7 @@ mod tests {
         let mut places = Places::default();
         let ids: Vec<_> = (0..MOST).map(|_| places.comes(at(1), &[])).collect();
         assert_eq!(places.arrive(at(1), Vec::new()), None);
-        places.leave(ids[7]);
+        places.leave(ids[7], true);
         assert_eq!(places.arrive(at(1), Vec::new()), Some(ids[7]));
     }
 
@@ -153,14 +146,14 @@ mod tests {
         let phone = places.comes(at(15), &[]);
         places.acknowledge(desktop, at(20));
         assert_eq!(places.position(at(20)), Some(at(15)), "the phone has not received it");
-        places.leave(phone);
+        places.leave(phone, true);
         places.acknowledge(desktop, at(30));
         assert_eq!(places.position(at(30)), Some(at(15)), "the phone is away");
         let phone = places.comes(at(15), &[]);
         places.acknowledge(phone, at(30));
         assert_eq!(places.position(at(30)), Some(at(30)), "it is back, and has everything");
-        places.leave(desktop);
-        places.leave(phone);
+        places.leave(desktop, true);
+        places.leave(phone, true);
         assert!(places.is_empty());
         assert_eq!(places.position(at(30)), Some(at(30)));
     }
@@ -169,14 +162,14 @@ mod tests {
     fn a_client_that_was_never_served_leaves_nothing_behind() {
         let mut places = Places::default();
         let (open, other) = (places.comes(at(1), &[]), places.comes(at(1), &[]));
-        places.give_up(other);
+        places.leave(other, false);
         places.acknowledge(open, at(9));
         assert_eq!(places.position(at(9)), Some(at(9)));
         let other = places.comes(at(9), &[]);
-        places.leave(other);
+        places.leave(other, true);
         let again = places.comes(at(9), &[]);
         places.acknowledge(open, at(12));
-        places.give_up(again);
+        places.leave(again, false);
         assert_eq!(places.position(at(12)), Some(at(9)), "the place that it had taken is left again");
     }
 
@@ -184,14 +177,14 @@ mod tests {
     fn a_place_of_another_epoch_holds_the_device_until_its_client_is_back() {
         let mut places = Places::default();
         let (open, other) = (places.comes(at(5), &[]), places.comes(at(5), &[]));
-        places.leave(other);
+        places.leave(other, true);
         places.acknowledge(open, moved(2));
         assert_eq!(places.position(moved(2)), None);
         let other = places.comes(moved(1), &[]);
         assert_eq!(places.position(moved(2)), Some(moved(1)));
         places.reset(moved(7));
         assert_eq!(places.position(moved(7)), Some(moved(7)));
-        places.leave(other);
+        places.leave(other, true);
         places.reset(moved(0));
         places.acknowledge(open, moved(8));
         assert_eq!(places.position(moved(8)), Some(moved(8)), "nothing is left from before");

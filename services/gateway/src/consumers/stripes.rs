@@ -100,14 +100,6 @@ impl Stripes {
         consumer.places.get_or_insert_default().arrive(stored.state.position, topics)
     }
 
-    /// The client at a place has received everything up to this position. What that makes the position of its device.
-    pub(super) fn move_place(&self, name: &ConsumerName, id: PlaceId, position: Position) -> Option<Position> {
-        let mut stripe = self.of(name);
-        let places = stripe.get(name)?.places.as_mut()?;
-        places.acknowledge(id, position);
-        places.position(position)
-    }
-
     /// The position of a device whose clients share it; `None` if there are none.
     pub(super) fn shared_position(&self, name: &ConsumerName) -> Option<Position> {
         let mut stripe = self.of(name);
@@ -115,22 +107,9 @@ impl Stripes {
         consumer.places.as_ref()?.position(consumer.stored.state.position)
     }
 
-    /// Whether a change of a subscription by the client at a place is to be stored.
-    pub(super) fn edit_place(&self, name: &ConsumerName, id: PlaceId, topic: &str, edit: &Edit) -> bool {
-        let mut stripe = self.of(name);
-        let places = stripe.get(name).and_then(|consumer| consumer.places.as_mut());
-        places.is_none_or(|places| places.edit(id, topic, edit))
-    }
-
-    /// The client at a place leaves, or was never served.
-    pub(super) fn leave_place(&self, name: &ConsumerName, id: PlaceId, was_served: bool) {
-        let mut stripe = self.of(name);
-        let Some(places) = stripe.get(name).and_then(|consumer| consumer.places.as_mut()) else { return };
-        if was_served {
-            places.leave(id);
-        } else {
-            places.give_up(id);
-        }
+    /// What becomes of the places of a device whose clients share it; `None` if there are none.
+    pub(super) fn with_places<T>(&self, name: &ConsumerName, act: impl FnOnce(&mut Places) -> T) -> Option<T> {
+        self.of(name).get(name)?.places.as_mut().map(|places| act(places))
     }
 
     /// Notes a change, made of what is stored, of a consumer that is known.

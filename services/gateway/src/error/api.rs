@@ -277,7 +277,8 @@ impl IntoResponse for ApiError {
             }
             _ => {}
         }
-        let seconds = self.retry_seconds().and_then(|seconds| HeaderValue::from_str(&seconds.to_string()).ok());
+        let seconds =
+            self.retry_seconds().and_then(|seconds| HeaderValue::from_str(&seconds.to_string()).ok());
         headers.extend(seconds.map(|seconds| (RETRY_AFTER, seconds)));
         response
     }

@@ -104,8 +104,7 @@ impl Worker {
         match frame {
             ReceivedFrame::Message(read) => {
                 state.note_received();
-                if is_confirmed(state, &read) && state.pending().confirmations.len() >= MAX_CONFIRMATIONS
-                {
+                if is_confirmed(state, &read) && state.pending().confirmations.len() >= MAX_CONFIRMATIONS {
                     let error = too_many(MAX_CONFIRMATIONS, "stored");
                     let id = read.ok().and_then(|request| request.id);
                     return self.refuse(state, &error.in_reply_to(id));
