@@ -120,8 +120,13 @@ impl ConsumerCache {
         first: impl FnOnce() -> Position,
     ) -> Result<(StoredConsumer, Option<PlaceId>), ConsumerStoreError> {
         let name = &principal.consumer;
-        if let Some(position) = self.active.shared_position(name) {
-            self.note(name, Some(position), None);
+        // Of clients to which little comes, it is not noted as they move on.
+        let shared = self
+            .active
+            .position(name)
+            .and_then(|stored| self.active.with_places(name, |places| places.position(stored)).flatten());
+        if shared.is_some() {
+            self.note(name, shared, None);
         }
         // What another connection of the device has acknowledged here counts, be it open or not.
         if let Err(error) = self.save(name).await

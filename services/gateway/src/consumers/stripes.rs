@@ -100,15 +100,12 @@ impl Stripes {
         consumer.places.get_or_insert_default().arrive(stored.state.position, topics)
     }
 
-    /// The position of a device whose clients share it; `None` if there are none.
-    pub(super) fn shared_position(&self, name: &ConsumerName) -> Option<Position> {
-        let mut stripe = self.of(name);
-        let consumer = stripe.get(name)?;
-        consumer.places.as_ref()?.position(consumer.stored.state.position)
-    }
-
     /// What becomes of the places of a device whose clients share it; `None` if there are none.
-    pub(super) fn with_places<T>(&self, name: &ConsumerName, act: impl FnOnce(&mut Places) -> T) -> Option<T> {
+    pub(super) fn with_places<T>(
+        &self,
+        name: &ConsumerName,
+        act: impl FnOnce(&mut Places) -> T,
+    ) -> Option<T> {
         self.of(name).get(name)?.places.as_mut().map(|places| act(places))
     }
 
