@@ -8,6 +8,7 @@
 
 mod bad_events;
 mod bad_frames;
+mod browser;
 mod catalogs;
 mod cluster;
 mod command;

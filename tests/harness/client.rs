@@ -230,6 +230,14 @@ impl Client {
         within(bound, "the gateway's close", closed).await
     }
 
+    /// The code and the reason with which the gateway closes the connection, before anything else comes.
+    pub async fn closed(&mut self, bound: Duration) -> (u16, String) {
+        match self.next(bound).await {
+            Some(Message::Close(Some(frame))) => (frame.code.into(), frame.reason.to_string()),
+            other => panic!("expected a close with a code, got {other:?}"),
+        }
+    }
+
     /// Closes the connection and waits for the gateway's answer.
     pub async fn close(mut self) {
         // The gateway may have closed it already, which is as good.

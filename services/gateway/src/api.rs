@@ -3,6 +3,7 @@
 mod admin;
 mod events;
 mod handshake;
+mod refusal;
 mod router;
 mod websocket;
 
@@ -14,12 +15,12 @@ use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, Method};
 use tidings_net::BodyLate;
 use tidings_runtime::config::GatewayConfig;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::events::{Publication, Sender, read as read_publication};
-pub(crate) use self::handshake::read_query;
+pub(crate) use self::handshake::{Since, read_query};
 pub(crate) use self::router::{Routes, router};
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
@@ -33,11 +34,17 @@ pub(crate) struct Endpoint {
     stage: watch::Receiver<Stage>,
     /// The tasks that hand connections to workers.
     upgrades: TaskTracker,
+    /// Bounds how many connections are being refused by a Close.
+    refusals: Arc<Semaphore>,
 }
+
+/// Connections that are being refused by a Close. Beyond, clients see the status alone.
+const REFUSALS: usize = 1024;
 
 impl Endpoint {
     pub(crate) fn new(context: Arc<Context>, stage: watch::Receiver<Stage>) -> Self {
-        Self { context, stage, upgrades: TaskTracker::new() }
+        let refusals = Arc::new(Semaphore::new(REFUSALS));
+        Self { context, stage, upgrades: TaskTracker::new(), refusals }
     }
 
     /// The same, with connections handed to workers by these tasks.

@@ -13,6 +13,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::header::ORIGIN;
 use axum::http::request::Parts;
 use tidings_access::{ApiKey, Asking, Claims, Refusal, Rules, Token, TokenPlace, Transport, Verifier};
 use tidings_catalog::Catalogs;
@@ -104,6 +105,12 @@ impl Authenticator {
             tidings_access::check_origin(asking(request), rules)?;
         }
         Ok(token)
+    }
+
+    /// Whether a request comes from a page that may use cookies, or from none.
+    pub(crate) fn is_own_page(&self, request: &Parts) -> bool {
+        let origin = request.headers.get(ORIGIN);
+        origin.is_none() || tidings_access::check_origin(asking(request), &self.rules).is_ok()
     }
 
     fn token(&self, request: &Parts, rules: &Rules) -> Result<Token, ApiError> {

@@ -4,9 +4,13 @@
 //! coalesced: at most one per consumer and second, and one when its last connection ends. What was not saved when the
 //! process died was not promised: it is delivered again.
 //!
+//! Clients that name no device share one, and have places of their own in it (`places`), as far as they are connected to this
+//! gateway.
+//!
 //! What JetStream refuses for good is not tried again. Of a record that is too large the subscriptions are left out, so
 //! that the position continues to be saved.
 
+mod places;
 mod stripes;
 
 use std::sync::Arc;
@@ -25,6 +29,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::places::PlaceId;
 use self::stripes::{PendingChange, Stripes};
 use crate::clock::Clock;
 use crate::figures::{AGE, SAVED};
@@ -103,16 +108,26 @@ impl ConsumerCache {
         &*self.store
     }
 
-    /// Loads a consumer for another connection, or creates it at the position that `first` gives.
+    /// Loads a consumer for another connection, or creates it at the position that `first` gives. A connection that shares
+    /// its device with others, since it names none, has a place.
     ///
     /// A new consumer is stored before anything is delivered to it: otherwise what comes after a
     /// crash in its first second would be lost on it.
     pub(crate) async fn arrive(
         &self,
         principal: &Principal,
+        shares: bool,
         first: impl FnOnce() -> PlacedPosition,
-    ) -> Result<StoredConsumer, ConsumerStoreError> {
+    ) -> Result<(StoredConsumer, Option<PlaceId>), ConsumerStoreError> {
         let name = &principal.consumer;
+        // Of clients to which little comes, it is not noted as they move on.
+        let shared = self
+            .active
+            .position(name)
+            .and_then(|stored| self.active.with_places(name, |places| places.position(stored)).flatten());
+        if shared.is_some() {
+            self.note(name, shared, None);
+        }
         // What another connection of the device has acknowledged here counts, be it open or not.
         if let Err(error) = self.save(name).await
             && !error.is_permanent()
@@ -132,8 +147,8 @@ impl ConsumerCache {
         };
         let mut change = self.change_of(&stored, None);
         change.grants.clone_from(&principal.grants);
-        self.active.arrive(name, &stored, change);
-        Ok(stored)
+        let place = self.active.arrive(name, &stored, change, shares);
+        Ok((stored, place))
     }
 
     /// Loads a consumer with everything that any gateway has heard from it: one that has it connected, or had a moment ago,
@@ -213,23 +228,71 @@ impl ConsumerCache {
     }
 
     /// The client has received everything up to this position.
-    pub(crate) fn acknowledge(&self, name: &ConsumerName, position: PlacedPosition) {
-        self.note(name, Some(position), None);
+    pub(crate) fn acknowledge(
+        &self,
+        (name, place): (&ConsumerName, Option<PlaceId>),
+        position: PlacedPosition,
+    ) {
+        if let Some(position) = self.position_of(name, place, position) {
+            self.note(name, Some(position), None);
+        }
+    }
+
+    /// The client at a place, to which little comes, has received everything up to this position. That is stored with what is
+    /// to be stored next.
+    pub(crate) fn touch(&self, name: &ConsumerName, place: PlaceId, position: PlacedPosition) {
+        self.active.with_places(name, |places| places.acknowledge(place, position));
+    }
+
+    /// The position of a device, one of whose clients has received everything up to this position.
+    fn position_of(
+        &self,
+        name: &ConsumerName,
+        place: Option<PlaceId>,
+        position: PlacedPosition,
+    ) -> Option<PlacedPosition> {
+        let Some(place) = place else { return Some(position) };
+        let moved = self.active.with_places(name, |places| {
+            places.acknowledge(place, position);
+            places.position(position)
+        });
+        moved.flatten()
     }
 
     /// The consumer is subscribed to a topic, or is no longer.
     pub(crate) fn remember(
         &self,
-        name: &ConsumerName,
+        (name, place): (&ConsumerName, Option<PlaceId>),
         position: Option<PlacedPosition>,
         topic: String,
         edit: Edit,
     ) {
-        self.note(name, position, Some((topic, edit)));
+        let position = position.and_then(|position| self.position_of(name, place, position));
+        let edited =
+            place.and_then(|place| self.active.with_places(name, |places| places.edit(place, &topic, &edit)));
+        let is_stored = edited.unwrap_or(true);
+        self.note(name, position, is_stored.then_some((topic, edit)));
     }
 
     /// A connection has ended, whose client has received everything up to this position, if that is known.
-    pub(crate) fn leave(&self, name: &ConsumerName, position: Option<PlacedPosition>) {
+    pub(crate) fn leave(
+        &self,
+        (name, place): (&ConsumerName, Option<PlaceId>),
+        position: Option<PlacedPosition>,
+    ) {
+        let position = position.and_then(|position| self.position_of(name, place, position));
+        self.end(name, place.map(|place| (place, true)), position);
+    }
+
+    /// A connection has ended before its client was served.
+    pub(crate) fn give_up(&self, (name, place): (&ConsumerName, Option<PlaceId>)) {
+        self.end(name, place.map(|place| (place, false)), None);
+    }
+
+    fn end(&self, name: &ConsumerName, place: Option<(PlaceId, bool)>, position: Option<PlacedPosition>) {
+        if let Some((place, was_served)) = place {
+            self.active.with_places(name, |places| places.leave(place, was_served));
+        }
         self.active.leave(name, |stored, is_last| {
             // Each acknowledgement was noted as it came.
             let mut change = self.change_of(stored, position);

@@ -4,11 +4,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use tidings_model::{Position, RawEvent, Tenant};
 use time::OffsetDateTime;
 
-use crate::api::{Publication, Sender, read_publication, read_query};
+use crate::api::{Publication, Sender, Since, read_publication, read_query};
 
 /// The parameters `device` and `since` of a handshake's query; an error is the code of the answer.
 pub fn handshake_query(query: &str) -> Result<(Option<String>, Option<Position>), &'static str> {
-    read_query(Some(query)).map_err(|error| error.code().as_str())
+    let (device, since) = read_query(Some(query)).map_err(|error| error.code().as_str())?;
+    let position =
+        since.and_then(|since| if let Since::Position(position) = since { Some(position) } else { None });
+    Ok((device, position))
 }
 
 /// The events of a request to publish, with these headers and with the name in its path; an error is the code of the answer.

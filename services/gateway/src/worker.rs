@@ -255,7 +255,7 @@ impl Worker {
     fn acknowledge(&self, state: &mut State, sequence: u64) {
         if let Some(position) = state.acknowledge(sequence) {
             self.figures.count(Counted::Acknowledged, 1);
-            self.context.consumers.acknowledge(&state.principal().consumer, position);
+            self.context.consumers.acknowledge(state.consumer(), position);
         }
         state.save_if_acknowledged();
     }
@@ -263,7 +263,15 @@ impl Worker {
     /// Has the position of a connection's consumer saved that has been found in another generation or shard.
     fn note_position(&self, state: &State) {
         if let Some(position) = state.acknowledged_position() {
-            self.context.consumers.acknowledge(&state.principal().consumer, position);
+            self.context.consumers.acknowledge(state.consumer(), position);
+        }
+    }
+
+    /// Notes how far a client has come that shares its device, even if it is sent nothing: the others' places must not wait
+    /// for it.
+    fn touch_place(&self, state: &State) {
+        if let ((consumer, Some(place)), Some(position)) = (state.consumer(), state.acknowledged_position()) {
+            self.context.consumers.touch(consumer, place, position);
         }
     }
 
@@ -316,7 +324,7 @@ impl Worker {
             Effect::Acknowledge(sequence) => self.acknowledge(state, sequence),
             Effect::Remember { topic, edit } => {
                 let position = state.acknowledged_position();
-                self.context.consumers.remember(&state.principal().consumer, position, topic, edit);
+                self.context.consumers.remember(state.consumer(), position, topic, edit);
             }
             Effect::Confirm(change, id) => self.confirm(connection, state, change, id),
             Effect::Authenticate { token, id } => self.authenticate(connection, state, token.as_str(), id),
@@ -334,7 +342,7 @@ impl Worker {
         connection.abort();
         connection.log_ending(&state, self.context.clock.unix_seconds(), || self.name(connection));
         self.route(connection, &mut state, false);
-        self.context.consumers.leave(&state.principal().consumer, state.acknowledged_position());
+        self.context.consumers.leave(state.consumer(), state.acknowledged_position());
         self.count.fetch_sub(1, Ordering::Relaxed);
         if self.connections.borrow().is_empty() {
             self.emptied.notify_one();

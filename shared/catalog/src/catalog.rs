@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use tidings_model::{Address, Class, Envelope, EnvelopeSubject, Event, EventName, Grants, Origin, Tenant};
 
 use crate::destination::{AddressTemplate, GrantRule};
+use crate::gap::{GapForm, ToldGap};
 use crate::message::{MessageType, Rendered};
 use crate::publish::{ClientPublish, PublishClaims, PublishRefusal, PublishRules};
 use crate::rejection::{Reason, Rejection};
@@ -26,6 +27,7 @@ pub struct Catalog {
     pub(crate) messages: Vec<MessageType>,
     pub(crate) routes: BTreeMap<String, Route>,
     pub(crate) publish: PublishRules,
+    pub(crate) gap: Option<GapForm>,
     /// The message types of each event, as indices into `messages`.
     pub(crate) by_event: HashMap<EventName, Vec<usize>>,
 }
@@ -155,6 +157,12 @@ impl Catalog {
         self.publish.apply(verb, frame, grants, claims)
     }
 
+    /// Returns what plain clients are told of a gap, if they are.
+    #[must_use]
+    pub fn gap(&self, gap: ToldGap<'_>) -> Option<String> {
+        self.gap.as_ref()?.message(gap)
+    }
+
     /// Projects an event into its envelopes: all of them, or a rejection.
     ///
     /// The order is that of the catalog's message types, and within each type that of its destinations.
@@ -214,11 +222,8 @@ impl Catalog {
 
     pub(crate) fn render(&self, event: &Event) -> Result<Vec<(&MessageType, Rendered)>, Rejection> {
         let messages = self.by_event.get(&event.name).ok_or_else(|| self.unknown(event))?;
-        messages
-            .iter()
-            .filter_map(|&index| self.messages.get(index))
-            .map(|message| Ok((message, message.render(event)?)))
-            .collect()
+        let messages = messages.iter().filter_map(|&index| self.messages.get(index));
+        (0..).zip(messages).map(|(number, message)| Ok((message, message.render(event, number)?))).collect()
     }
 
     fn unknown(&self, event: &Event) -> Rejection {

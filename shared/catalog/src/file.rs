@@ -24,10 +24,17 @@ pub(crate) struct CatalogFile {
     pub(crate) routes: BTreeMap<String, RouteFile>,
     #[serde(default)]
     pub(crate) publish: Vec<PublishFile>,
+    pub(crate) gap: Option<GapFile>,
 }
 
 fn new() -> String {
     "new".to_owned()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GapFile {
+    pub(crate) body: toml::Value,
 }
 
 #[derive(Debug, Deserialize)]

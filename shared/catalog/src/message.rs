@@ -1,12 +1,13 @@
 //! Message types: they render an event's envelopes.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
 use jsonschema::Validator;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidings_model::{Address, Attribute, Attributes, Class, Event, EventName};
 use time::format_description::well_known::Rfc3339;
 
@@ -80,8 +81,9 @@ impl MessageType {
         self.class
     }
 
-    pub(crate) fn render(&self, event: &Event) -> Result<Rendered, Rejection> {
-        let scope = EventScope(event);
+    /// Renders an event; `number` is that of the message among those that the event becomes.
+    pub(crate) fn render(&self, event: &Event, number: u32) -> Result<Rendered, Rejection> {
+        let scope = EventScope { event, number, envelope: OnceCell::new() };
         let message = self
             .body
             .render(&scope)
@@ -176,11 +178,20 @@ impl MessageType {
 /// The names that a catalog's templates may begin with.
 pub(crate) const EVENT_ROOTS: [&str; 7] = ["id", "source", "entity", "action", "subject", "time", "data"];
 
-struct EventScope<'e>(&'e Event);
+/// The root of what the envelope has, and not the event.
+pub(crate) const ENVELOPE: &str = "envelope";
+
+struct EventScope<'e> {
+    event: &'e Event,
+    /// The number of its message.
+    number: u32,
+    /// Made if a message asks for it.
+    envelope: OnceCell<Value>,
+}
 
 impl Scope for EventScope<'_> {
     fn root(&self, name: &str) -> Option<Cow<'_, Value>> {
-        let event = self.0;
+        let event = self.event;
         let text = |text: &str| Some(Cow::Owned(Value::String(text.to_owned())));
         match name {
             "data" => Some(Cow::Borrowed(&event.data)),
@@ -190,13 +201,17 @@ impl Scope for EventScope<'_> {
             "source" => event.source.as_deref().and_then(text),
             "subject" => event.subject.as_deref().and_then(text),
             "time" => event.time.as_deref().and_then(text),
+            // The same for all addresses, and for each making of the envelope.
+            ENVELOPE => Some(Cow::Borrowed(
+                self.envelope.get_or_init(|| json!({ "id": format!("{}.{}", event.position, self.number) })),
+            )),
             _ => None,
         }
     }
 
     /// If the producer gave no time and the message needs one, this is when the stream stored the event.
     fn stand_in(&self, name: &str) -> Option<Value> {
-        let stored_at = || self.0.stored_at.format(&Rfc3339).ok().map(Value::String);
+        let stored_at = || self.event.stored_at.format(&Rfc3339).ok().map(Value::String);
         (name == "time").then(stored_at).flatten()
     }
 }

@@ -1,5 +1,6 @@
 //! Parses and checks the files of a tenant's folder. All mistakes are reported at once.
 
+mod gap;
 mod message;
 mod publish;
 mod reach;
@@ -126,9 +127,10 @@ impl Problems {
         let routes = file.routes.into_iter();
         let routes =
             routes.filter_map(|(verb, route)| self.route(verb, &route, &messages, &broken)).collect();
+        let gap = file.gap.and_then(|gap| self.gap(gap));
         let by_event = self.index(&messages);
         let (tenant, start, publish) = (tenant.clone(), start?, PublishRules::new(publish));
-        Some(Catalog { tenant, start, grants, topics, messages, routes, publish, by_event })
+        Some(Catalog { tenant, start, grants, topics, messages, routes, publish, gap, by_event })
     }
 
     fn grant_rule(&mut self, text: &str) -> Option<GrantRule> {

@@ -26,11 +26,13 @@ pub enum CloseCode {
     ProtocolError = 1002,
     /// The client sent a text that is not UTF-8.
     InvalidPayload = 1007,
-    /// The client sent a message of more than 64 times the limit.
+    /// The client sent a message of more than 64 times the limit, or one too long message after the other.
     MessageTooBig = 1009,
-    /// The gateway cannot verify for now that the user may stay connected.
+    /// The gateway failed.
+    InternalError = 1011,
+    /// The gateway cannot serve the client now, or cannot verify that the user may stay connected.
     TryAgainLater = 1013,
-    /// The token expired.
+    /// The token expired, or a handshake has none that is accepted.
     TokenExpired = 4001,
     /// The client sent more messages after `RATE_LIMITED`.
     RateLimitExceeded = 4002,
@@ -42,8 +44,14 @@ pub enum CloseCode {
     TokenRevoked = 4006,
     /// An administrator closed this connection.
     ClosedOnRequest = 4007,
+    /// There are too many handshakes or connections.
+    TooManyConnections = 4008,
+    /// The handshake's query cannot be read.
+    BadRequest = 4500,
     /// The user is disabled.
     UserDisabled = 4503,
+    /// The user may not connect.
+    Forbidden = 4504,
 }
 
 impl CloseCode {
@@ -56,16 +64,25 @@ impl CloseCode {
             Self::ProtocolError => "the client broke RFC 6455",
             Self::InvalidPayload => "the client sent a text that is not UTF-8",
             Self::MessageTooBig => {
-                "the client sent a message of more than 64 times `gateway.max_frame_bytes`"
+                "the client sent a message of more than 64 times `gateway.max_frame_bytes`, or eight too long ones \
+                 in a row"
             }
-            Self::TryAgainLater => "the gateway cannot verify for now that the user may stay connected",
-            Self::TokenExpired => "the token expired: fetch a fresh one first",
+            Self::InternalError => "the gateway failed",
+            Self::TryAgainLater => {
+                "the gateway cannot serve the client now, or cannot verify that the user may stay connected"
+            }
+            Self::TokenExpired => {
+                "the token expired, or the handshake has none that is accepted: fetch a fresh one first"
+            }
             Self::RateLimitExceeded => "the client went on after `RATE_LIMITED`",
             Self::ConnectionAge => "the connection reached `gateway.max_connection_age`",
             Self::HeartbeatLost => "the client sent nothing for `gateway.idle_timeout`, not even a Pong",
             Self::TokenRevoked => "the token was revoked: fetch a fresh one first",
             Self::ClosedOnRequest => "an administrator closed the connection",
+            Self::TooManyConnections => "the handshake is refused: too many attempts or connections",
+            Self::BadRequest => "the handshake is refused: its query cannot be read",
             Self::UserDisabled => "the user is disabled",
+            Self::Forbidden => "the handshake is refused: the user may not connect, or not like this",
         }
     }
 }
@@ -125,6 +142,10 @@ mod tests {
         assert_eq!(reconnect(Some(CloseCode::HeartbeatLost.into())), Reconnect::WithBackoff);
         assert_eq!(reconnect(Some(CloseCode::TokenRevoked.into())), Reconnect::WithBackoff);
         assert_eq!(reconnect(Some(CloseCode::ClosedOnRequest.into())), Reconnect::WithBackoff);
+        assert_eq!(reconnect(Some(CloseCode::TooManyConnections.into())), Reconnect::WithBackoff);
+        assert_eq!(reconnect(Some(CloseCode::InternalError.into())), Reconnect::WithBackoff);
         assert_eq!(reconnect(Some(CloseCode::UserDisabled.into())), Reconnect::No);
+        assert_eq!(reconnect(Some(CloseCode::Forbidden.into())), Reconnect::No);
+        assert_eq!(reconnect(Some(CloseCode::BadRequest.into())), Reconnect::No);
     }
 }

@@ -11,12 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use litemap::LiteMap;
-use tidings_catalog::{Catalogs, ClientPublish, PublishRefusal};
-use tidings_model::{Address, Envelope, EnvelopeSubject};
-use tidings_protocol::Filter;
+use tidings_catalog::{Catalogs, ClientPublish, PublishRefusal, ToldGap};
+use tidings_model::{Address, Envelope, EnvelopeSubject, Position};
 use tidings_protocol::client::{self, ClientMessage, Limits, Object, Refused, Request};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId, quoted};
-use tidings_protocol::server::{Form, ServerMessage};
+use tidings_protocol::server::{Form, GapReason, ServerMessage};
+use tidings_protocol::{Filter, rfc3339};
 use tidings_streams::consumers::{self, Edit, Subscriptions};
 use time::OffsetDateTime;
 
@@ -285,9 +285,31 @@ impl Session {
         effects
     }
 
-    /// Plain clients receive no confirmations.
     fn confirm(&self, change: SubscriptionChange, id: Option<MessageId>) -> Option<Effect> {
-        (self.form == Form::Sequenced).then_some(Effect::Confirm(change, id))
+        self.confirms(id.as_ref()).then_some(Effect::Confirm(change, id))
+    }
+
+    /// Whether a change of subscriptions by a message with this id is confirmed. Plain clients ask for it with an id.
+    #[must_use]
+    pub fn confirms(&self, id: Option<&MessageId>) -> bool {
+        self.form == Form::Sequenced || id.is_some()
+    }
+
+    /// What the client is told of a gap. A plain client is told if its catalog says in which form.
+    #[must_use]
+    pub fn gap(
+        &self,
+        from: Position,
+        to: Position,
+        reason: GapReason,
+        now: OffsetDateTime,
+    ) -> Option<String> {
+        if self.form == Form::Sequenced {
+            return Some(ServerMessage::Gap { from, to, reason }.to_json(now));
+        }
+        let (from, to, time) = (from.to_string(), to.to_string(), rfc3339(now));
+        let told = ToldGap { from: &from, to: &to, reason: reason.as_str(), time: &time };
+        self.catalogs.get(self.principal.tenant()).and_then(|catalog| catalog.gap(told))
     }
 
     fn acknowledge(sequence: u64, moment: Moment) -> Result<Vec<Effect>, ErrorMessage> {

@@ -143,8 +143,22 @@ fn extension(headers: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::from_str(&PermessageDeflate::negotiate(offers)?.answer()).ok()
 }
 
-/// The device and the position that a client names in its query, which is read as it was sent.
-pub(crate) fn read_query(query: Option<&str>) -> Result<(Option<String>, Option<Position>), ApiError> {
+/// Where a client wants delivery to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// After this position, which it has kept itself.
+    Position(Position),
+    /// `new`: with what comes from now on.
+    New,
+}
+
+/// Whether a client wants to be refused by a Close, whose code browsers show, where they show no status.
+pub(super) fn wants_close(query: Option<&str>) -> bool {
+    parameter(query.unwrap_or_default(), "refusals").is_ok_and(|value| value.as_deref() == Some("close"))
+}
+
+/// The device and the beginning that a client names in its query, which is read as it was sent.
+pub(crate) fn read_query(query: Option<&str>) -> Result<(Option<String>, Option<Since>), ApiError> {
     let query = query.unwrap_or_default();
     let device = parameter(query, "device")?.map(Cow::into_owned);
     if let Some(device) = device.as_deref().filter(|device| !is_device(device)) {
@@ -152,8 +166,11 @@ pub(crate) fn read_query(query: Option<&str>) -> Result<(Option<String>, Option<
         let text = format!("the device {device:?} is not a name of 1 to {MAX_DEVICE} printable characters");
         return Err(ApiError::new(ApiCode::DeviceName, text));
     }
-    let since = parameter(query, "since")?.map(|position| position.parse::<Position>()).transpose();
-    Ok((device, since.map_err(|error| ApiError::new(ApiCode::Position, error.to_string()))?))
+    let since = parameter(query, "since")?.map(|since| match &*since {
+        "new" => Ok(Since::New),
+        position => position.parse().map(Since::Position),
+    });
+    Ok((device, since.transpose().map_err(|error| ApiError::new(ApiCode::Position, error.to_string()))?))
 }
 
 fn is_device(name: &str) -> bool {

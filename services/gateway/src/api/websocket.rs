@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use hyper::upgrade::Upgraded;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use tidings_catalog::{Catalog, StartPolicy};
 use tidings_model::headers::TRACE_PARENT;
 use tidings_model::{PlacedPosition, Position, ShardNumber, Tenant};
@@ -27,7 +27,8 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::Endpoint;
-use super::handshake::{Handshake, device_of, read_query};
+use super::handshake::{Handshake, Since, device_of, read_query};
+use crate::consumers::PlaceId;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 use crate::limits::MessageBudget;
@@ -39,30 +40,38 @@ use crate::worker::{NewConnection, Workers};
 const LATE: Duration = Duration::from_secs(120);
 
 /// Serves the endpoint. A client is not kept waiting while the gateway cannot serve it.
-pub(super) async fn connect(State(endpoint): State<Endpoint>, request: Request) -> Response {
+pub(super) async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Response {
     let context = Arc::clone(&endpoint.context);
     let from = ClientIp::of(request.extensions());
+    let upgrade = hyper::upgrade::on(&mut request);
+    let (head, _) = request.into_parts();
     let admitted = tokio::select! {
         biased;
         error = context.readiness.lost() => Err(error),
-        admitted = admit(endpoint, request, from) => {
+        admitted = admit(&endpoint, &head, upgrade.clone(), from) => {
             admitted.inspect_err(|error| context.audit.refused("handshake", error, from))
         },
     };
     context.handshakes.increment(admitted.as_ref().err().map_or(0, |error| 1 + error.code() as usize));
-    admitted.unwrap_or_else(ApiError::into_response)
+    admitted.unwrap_or_else(|error| {
+        let closed = endpoint.refuse_by_close(&head, upgrade, &error);
+        closed.unwrap_or_else(|| error.into_response())
+    })
 }
 
-async fn admit(endpoint: Endpoint, mut request: Request, from: IpAddr) -> Result<Response, ApiError> {
+async fn admit(
+    endpoint: &Endpoint,
+    head: &Parts,
+    upgrade: OnUpgrade,
+    from: IpAddr,
+) -> Result<Response, ApiError> {
     let deadline = Instant::now() + endpoint.context.settings.handshake_timeout;
     let (shards, workers) = endpoint.when_open(deadline).await?;
-    let Endpoint { context, upgrades, .. } = endpoint;
+    let Endpoint { context, upgrades, .. } = endpoint.clone();
     context.limits.check_room(workers.connections())?;
-    let upgrade = hyper::upgrade::on(&mut request);
-    let (head, _) = request.into_parts();
-    let admission = Admission::of(&context, &head).await?;
-    let (presence, arrival) =
-        arrive(&context, &shards, (&admission.principal, admission.since), deadline).await?;
+    let admission = Admission::of(&context, head).await?;
+    let asks = admission.asks();
+    let (presence, arrival) = arrive(&context, &shards, asks, deadline).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().clone_from(&admission.headers);
@@ -71,7 +80,8 @@ async fn admit(endpoint: Endpoint, mut request: Request, from: IpAddr) -> Result
         // While the client receives the answer. Nothing is delivered before.
         let taken_over = context.consumers.take_over(&consumer, arrival.holder.as_deref());
         let (upgraded, ()) = tokio::join!(upgrade, taken_over);
-        if hand_over(upgraded, (admission, arrival, from), &workers).await {
+        let place = presence.place;
+        if hand_over(upgraded, (admission, arrival, place), from, &workers).await {
             presence.pass_on();
         }
     });
@@ -86,8 +96,10 @@ struct Admission {
     form: Form,
     /// Whether permessage-deflate was negotiated.
     is_compressed: bool,
-    /// The position that the client kept itself.
-    since: Option<Position>,
+    /// Whether it shares its device with others that name none.
+    shares_device: bool,
+    /// Where the client wants delivery to begin.
+    since: Option<Since>,
     /// The trace that the request belongs to.
     trace: Option<Box<str>>,
     /// The headers of the answer, 101 Switching Protocols.
@@ -101,6 +113,7 @@ impl Admission {
         let token = context.authenticator.client_token(request)?;
         let (device, since) = read_query(request.uri.query())?;
         let claims = context.authenticator.verify(&token).await?;
+        let shares_device = device.is_none();
         let device = device.map_or_else(|| device_of(&claims, &context.settings.device_claims), Cow::Owned);
         let principal = context.authenticator.principal(&claims, &device)?;
         let (tenant, user) = (principal.tenant(), principal.consumer.user());
@@ -108,7 +121,12 @@ impl Admission {
         let takes_tokens = context.authenticator.takes_subprotocols();
         let (form, is_compressed, headers) = handshake.answer(takes_tokens, context.settings.compression);
         let trace = trace_of(&request.headers);
-        Ok(Self { principal, budget, form, is_compressed, since, trace, headers })
+        Ok(Self { principal, budget, form, is_compressed, shares_device, since, trace, headers })
+    }
+
+    /// What decides where the connection begins.
+    fn asks(&self) -> (&Principal, bool, Option<Since>) {
+        (&self.principal, self.shares_device, self.since)
     }
 }
 
@@ -133,17 +151,22 @@ struct Arrival {
 async fn arrive(
     context: &Arc<Context>,
     shards: &watch::Receiver<Arc<Shards>>,
-    (principal, since): (&Principal, Option<Position>),
+    (principal, shares_device, since): (&Principal, bool, Option<Since>),
     deadline: Instant,
 ) -> Result<(Presence, Arrival), ApiError> {
     let tenant = principal.tenant();
     let (_, replica) = located(timeout_at(deadline, find_shard(shards, tenant)).await)?;
     let without = |error| without_consumer(principal, &error);
     let first = || first_position(context, principal, &replica);
-    let stored = context.consumers.arrive(principal, first).await.map_err(without)?;
-    let presence = Presence { context: Arc::clone(context), consumer: Some(principal.consumer.clone()) };
-    let StoredConsumer { state, .. } = stored;
-    let position = since.unwrap_or(state.position);
+    let arrived = context.consumers.arrive(principal, shares_device, first).await;
+    let (StoredConsumer { state, .. }, place) = arrived.map_err(without)?;
+    let consumer = Some(principal.consumer.clone());
+    let presence = Presence { context: Arc::clone(context), consumer, place };
+    let position = match since {
+        None => state.position,
+        Some(Since::Position(position)) => position,
+        Some(Since::New) => replica.first_position(tenant, StartPolicy::New, context.clock.now()).position,
+    };
     let (shard, replica, resume) = located(timeout_at(deadline, resume(shards, tenant, position)).await)?;
     let from_lost_state = resume_from_lost_state(&replica, tenant, &state, position);
     let is_ahead = resume.gap.is_some_and(|gap| gap.reason == GapReason::Future);
@@ -221,6 +244,7 @@ fn without_consumer(principal: &Principal, error: &ConsumerStoreError) -> ApiErr
 struct Presence {
     context: Arc<Context>,
     consumer: Option<ConsumerName>,
+    place: Option<PlaceId>,
 }
 
 impl Presence {
@@ -232,7 +256,7 @@ impl Presence {
 impl Drop for Presence {
     fn drop(&mut self) {
         if let Some(consumer) = &self.consumer {
-            self.context.consumers.leave(consumer, None);
+            self.context.consumers.give_up((consumer, self.place));
         }
     }
 }
@@ -241,7 +265,8 @@ impl Drop for Presence {
 /// the client did not get there.
 async fn hand_over(
     upgraded: Result<Upgraded, hyper::Error>,
-    (admission, arrival, from): (Admission, Arrival, IpAddr),
+    (admission, arrival, place): (Admission, Arrival, Option<PlaceId>),
+    from: IpAddr,
     workers: &Workers,
 ) -> bool {
     let upgraded = match upgraded {
@@ -257,7 +282,8 @@ async fn hand_over(
         (upgraded, from, trace),
         (form, is_compressed),
         (principal, budget),
-        (shard, resume, subscriptions),
+        (shard, resume),
+        (subscriptions, place),
     );
     match new {
         Ok(new) => workers.register(new).await,

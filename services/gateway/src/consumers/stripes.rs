@@ -15,6 +15,8 @@ use tidings_model::PlacedPosition;
 use tidings_streams::consumers::{Change, ConsumerName, StoredConsumer};
 use tokio::time::Instant;
 
+use super::places::{PlaceId, Places};
+
 /// A power of two, well above the number of workers.
 const STRIPES: usize = 64;
 
@@ -64,6 +66,8 @@ struct ActiveConsumer {
     /// Boxed, as most have nothing to save at any moment.
     change: Option<Box<PendingChange>>,
     saved_at: Instant,
+    /// Of the clients that name no device.
+    places: Option<Box<Places>>,
     /// The user was purged while connected; these connections leave no trace.
     is_purged: bool,
 }
@@ -80,9 +84,29 @@ impl Stripes {
         usize::try_from(self.hasher.hash_one(name) % u64::from(u32::MAX)).unwrap_or_default()
     }
 
-    /// Another connection of a consumer has come; `change` is what is to be saved of that.
-    pub(super) fn arrive(&self, name: &ConsumerName, stored: &StoredConsumer, change: Change) {
-        self.of(name).arrive(name, stored, change);
+    /// Another connection of a consumer has come; `change` is what is to be saved of that. If it names no device, it has a
+    /// place of its own.
+    pub(super) fn arrive(
+        &self,
+        name: &ConsumerName,
+        stored: &StoredConsumer,
+        change: Change,
+        shares: bool,
+    ) -> Option<PlaceId> {
+        let mut stripe = self.of(name);
+        stripe.arrive(name, stored, change);
+        let consumer = stripe.get(name).filter(|_| shares)?;
+        let topics = stored.state.subscriptions.keys().cloned().collect();
+        consumer.places.get_or_insert_default().arrive(stored.state.placed(), topics)
+    }
+
+    /// What becomes of the places of a device whose clients share it; `None` if there are none.
+    pub(super) fn with_places<T>(
+        &self,
+        name: &ConsumerName,
+        act: impl FnOnce(&mut Places) -> T,
+    ) -> Option<T> {
+        self.of(name).get(name)?.places.as_mut().map(|places| act(places))
     }
 
     /// Notes a change, made of what is stored, of a consumer that is known.
@@ -224,9 +248,16 @@ impl Stripe {
                 stored: stored.clone(),
                 change: None,
                 saved_at: Instant::now(),
+                places: None,
                 is_purged: false,
             })
         });
+        if let Some(places) = &mut consumer.places
+            && stored.state.resets != consumer.stored.state.resets
+        {
+            // An administrator has moved the device.
+            places.reset(stored.state.placed());
+        }
         consumer.connections += 1;
         consumer.is_purged = false;
         self.note(name, change);
@@ -236,6 +267,7 @@ impl Stripe {
     fn leave(&mut self, name: &ConsumerName) -> bool {
         let Some(consumer) = self.consumers.get_mut(name) else { return false };
         consumer.connections = consumer.connections.saturating_sub(1);
+        consumer.places.take_if(|places| places.is_empty());
         consumer.connections == 0
     }
 
@@ -364,6 +396,9 @@ impl ActiveConsumer {
     fn reset(&mut self, stored: StoredConsumer) {
         if let Some(change) = &mut self.change {
             (change.change.position, change.change.resets) = (stored.state.placed(), stored.state.resets);
+        }
+        if let Some(places) = &mut self.places {
+            places.reset(stored.state.placed());
         }
         self.stored = stored;
     }

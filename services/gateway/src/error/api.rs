@@ -12,6 +12,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tidings_access::Refusal;
+use tidings_protocol::close::CloseCode;
 use tidings_streams::consumers::ConsumerNameError;
 use tidings_streams::users::{UserName, UserNameError};
 
@@ -213,6 +214,35 @@ impl ApiError {
         self.code
     }
 
+    /// The Close with which a handshake is refused: its code, and for programs a reason.
+    pub(crate) fn close(&self) -> (CloseCode, String) {
+        let code = match (self.code, self.code.status_number()) {
+            (ApiCode::TokenRevoked, _) => CloseCode::TokenRevoked,
+            (ApiCode::UserDisabled, _) => CloseCode::UserDisabled,
+            // A device may leave at any time.
+            (ApiCode::TooManyDevices, _) | (_, 429) => CloseCode::TooManyConnections,
+            (_, 401) => CloseCode::TokenExpired,
+            (_, 403) => CloseCode::Forbidden,
+            (_, 500) => CloseCode::InternalError,
+            (_, 503) => CloseCode::TryAgainLater,
+            _ => CloseCode::BadRequest,
+        };
+        let reason = self.code.as_str();
+        let reason = match self.retry_seconds() {
+            Some(seconds) => format!("{reason}; retry_after={seconds}"),
+            None => reason.to_owned(),
+        };
+        (code, reason)
+    }
+
+    /// After how many seconds another attempt may succeed; rounded up, since a client that returns too early is refused
+    /// again.
+    fn retry_seconds(&self) -> Option<u128> {
+        let is_unavailable = self.code.status() == StatusCode::SERVICE_UNAVAILABLE;
+        let retry_after = self.retry_after.or(is_unavailable.then_some(RETRY));
+        retry_after.map(|time| time.as_millis().div_ceil(1000).max(1))
+    }
+
     pub(crate) fn user(&self) -> Option<&UserName> {
         self.user.as_ref()
     }
@@ -247,14 +277,9 @@ impl IntoResponse for ApiError {
             }
             _ => {}
         }
-        let retry_after = self.retry_after.or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY));
-        if let Some(retry_after) = retry_after {
-            // Rounded up: a client that returns too early is refused again.
-            let seconds = retry_after.as_millis().div_ceil(1000).max(1).to_string();
-            if let Ok(seconds) = HeaderValue::from_str(&seconds) {
-                headers.insert(RETRY_AFTER, seconds);
-            }
-        }
+        let seconds =
+            self.retry_seconds().and_then(|seconds| HeaderValue::from_str(&seconds.to_string()).ok());
+        headers.extend(seconds.map(|seconds| (RETRY_AFTER, seconds)));
         response
     }
 }

@@ -15,7 +15,7 @@ mod send_queue;
 mod socket;
 mod steps;
 
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
@@ -48,6 +48,7 @@ pub(super) use self::steps::Step;
 use super::figures::{Counted, WorkerFigures};
 use super::served_shard::ConnectionId;
 use super::shard_progress::ShardProgress;
+use crate::consumers::PlaceId;
 use crate::limits::MessageBudget;
 
 /// In this order in memory, as is [`State`]: what the fan-out touches of each connection lies
@@ -56,6 +57,8 @@ use crate::limits::MessageBudget;
 pub(super) struct Connection {
     /// The client's address.
     from: IpAddr,
+    /// How many too long messages the client has sent in a row.
+    too_long: Cell<u8>,
     /// When it was opened, in seconds since 1970; until 2106.
     since: u32,
     id: ConnectionId,
@@ -95,7 +98,9 @@ pub(super) struct State {
     /// It was given nothing since it has followed its tenant, so `last_message` is of the shard before.
     has_followed: bool,
     /// How often sequences have started over, as those of another shard or of a recreated stream.
-    sequences_begun: u16,
+    sequences_begun: u8,
+    /// Its place among the clients that share its device, if it names none.
+    place: Option<PlaceId>,
     /// The generation of its tenant's envelopes in which it began.
     generation: u32,
     /// The last sequence that was put into the queue.

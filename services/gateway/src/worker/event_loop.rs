@@ -195,12 +195,13 @@ impl Worker {
 
     /// Serves a client that has passed the handshake.
     fn register(self: &Rc<Self>, new: NewConnection) {
-        let consumer = new.consumer().clone();
+        let (consumer, place) = new.consumer();
+        let consumer = consumer.clone();
         #[cfg(debug_assertions)]
         self.fail_on_request(consumer.user());
         let Some(shard) = self.shard(new.shard()) else {
             tracing::error!(shard = %new.shard(), "a client's shard is not served");
-            return self.context.consumers.leave(&consumer, None);
+            return self.context.consumers.give_up((&consumer, place));
         };
         let id = self.next_id.replace(self.next_id.get() + 1);
         let (settings, now) = (&self.context.settings, Instant::now());
@@ -219,7 +220,7 @@ impl Worker {
             Ok(opened) => opened,
             Err(error) => {
                 tracing::error!(%error, "cannot take over a connection");
-                return self.context.consumers.leave(&consumer, None);
+                return self.context.consumers.give_up((&consumer, place));
             }
         };
         self.route(&connection, &mut connection.state(), true);
@@ -235,6 +236,9 @@ impl Worker {
         // The tenant may have moved since the handshake.
         follow_if_misplaced(&connection);
         self.drain_new(&connection, now);
+        if resume.gap.is_some() {
+            self.want_ack(&connection);
+        }
         if !early_bytes.is_empty() {
             self.receive(&connection, &mut early_bytes);
         }
@@ -300,6 +304,7 @@ impl Worker {
             if let Some(next) = connection.run_timer((now, self.now()), times, time_left) {
                 self.timers.borrow_mut().push(Reverse((next, id)));
             }
+            self.touch_place(&connection.state());
         }
     }
 

@@ -95,11 +95,16 @@ impl Worker {
         moment: Moment,
         now: Instant,
     ) {
+        if frame.is_message() && !connection.goes_on_after(matches!(frame, ReceivedFrame::TooLong { .. })) {
+            let text = "one message after the other was too long";
+            let limit = state.budget().max_frame_bytes();
+            self.refuse(state, &too_long(limit).in_reply_to(frame.id()));
+            return connection.close(state, CloseCode::MessageTooBig, text, now);
+        }
         match frame {
             ReceivedFrame::Message(read) => {
                 state.note_received();
-                if is_confirmed(connection, &read) && state.pending().confirmations.len() >= MAX_CONFIRMATIONS
-                {
+                if is_confirmed(state, &read) && state.pending().confirmations.len() >= MAX_CONFIRMATIONS {
                     let error = too_many(MAX_CONFIRMATIONS, "stored");
                     let id = read.ok().and_then(|request| request.id);
                     return self.refuse(state, &error.in_reply_to(id));
@@ -266,10 +271,10 @@ fn too_long(limit: usize) -> ErrorMessage {
     ErrorMessage::new(ErrorCode::MessageTooLarge, format!("the message is longer than {limit} bytes"))
 }
 
-/// Whether a message is confirmed when the consumer is stored; plain clients receive no confirmations.
-fn is_confirmed(connection: &Connection, read: &Result<Request, Refused>) -> bool {
-    let Ok(Request { message, .. }) = read else { return false };
-    connection.form() == Form::Sequenced
+/// Whether a message is confirmed when the consumer is stored.
+fn is_confirmed(state: &mut State, read: &Result<Request, Refused>) -> bool {
+    let Ok(Request { message, id }) = read else { return false };
+    state.session().confirms(id.as_ref())
         && matches!(message, ClientMessage::Subscribe { .. } | ClientMessage::Unsubscribe { .. })
 }
 

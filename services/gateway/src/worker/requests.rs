@@ -20,8 +20,8 @@ use futures_util::FutureExt as _;
 use tidings_catalog::{ClientPublish, project};
 use tidings_model::{CloudEvent, EnvelopeSubject, Epoch, Position, RawEvent, headers};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
-use tidings_protocol::rfc3339;
 use tidings_protocol::server::{Form, ServerMessage};
+use tidings_protocol::{framing, rfc3339};
 use tidings_replica::FramedEnvelope;
 use tidings_session::{LatestRequest, SubscriptionChange, publish_error};
 use tidings_streams::StoredEnvelope;
@@ -326,13 +326,17 @@ fn next_request(connection: &Connection) -> Option<LatestRequest> {
     if state.may_send_latest() { state.pending().latest.next() } else { None }
 }
 
-/// The body as it is, or that it is too long.
+/// The body, with the id of the request if that has one; or that it is too long.
 fn answer(found: &FramedEnvelope, most: usize, id: Option<MessageId>) -> Result<Bytes, ErrorMessage> {
-    if found.is_within(Form::Plain, most) {
-        return Ok(found.frame(Form::Plain).clone());
+    let body = &found.envelope().body;
+    // What another writer than the projector has put there may be no object, and is passed on as it is.
+    let answer = id.as_ref().and_then(|id| framing::text_with_answered(id, body).ok());
+    let answer = answer.unwrap_or_else(|| found.frame(Form::Plain).clone());
+    let bytes = framing::payload(&answer).len();
+    if bytes <= most {
+        return Ok(answer);
     }
-    let text =
-        format!("the answer of {} bytes is not sent, expected at most {most}", found.envelope().body.len());
+    let text = format!("the answer of {bytes} bytes is not sent, expected at most {most}");
     let error = ErrorMessage::new(ErrorCode::MessageTooLarge, text).in_reply_to(id);
     Err(error.with_detail("event_id", found.envelope().event_id.as_str()))
 }

@@ -16,6 +16,9 @@ use crate::template::{Path, Template, TextTemplate};
 /// that was away.
 const EPHEMERAL: Duration = Duration::from_secs(30);
 
+/// What a body may have of its envelope.
+const ENVELOPE_ID: &str = "envelope.id";
+
 /// The maximum number of messages per unit of time in a rate.
 const HIGHEST_RATE: u32 = 1_000;
 
@@ -183,7 +186,8 @@ impl Problems {
         if !template.is_object() {
             self.add(place, "`body` is not a table: a message is a JSON object");
         }
-        template.paths().into_iter().for_each(|path| self.check_path(place, path));
+        let of_event = |path: &&Path| path.to_string() != ENVELOPE_ID;
+        template.paths().into_iter().filter(of_event).for_each(|path| self.check_path(place, path));
         Some(template)
     }
 

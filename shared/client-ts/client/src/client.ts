@@ -109,7 +109,7 @@ export class Client<C extends Catalog = AnyCatalog> extends Application<C> imple
         else resolve(result);
       });
       const deadline = this.#world.now() + timeout;
-      const request = { id, kind, frame: { ...frame }, deadline, firstSent: 0, sentAs: 0, isForgotten: false };
+      const request = { id, kind, frame: { ...frame }, deadline, firstSent: 0, isSent: false };
       this.#take({ kind: "request", request });
     });
   }
@@ -198,7 +198,7 @@ export class Client<C extends Catalog = AnyCatalog> extends Application<C> imple
   }
 
   #connect({ socket, token, device, since }: Effect & { kind: "connect" }): void {
-    const query = `device=${encodeURIComponent(device)}` + (since && `&since=${since}`);
+    const query = `refusals=close&device=${encodeURIComponent(device)}` + (since && `&since=${since}`);
     const url = this.#options.url + (this.#options.url.includes("?") ? "&" : "?") + query;
     try {
       const opened = this.#world.connect(url, ["tidings.v1", ...(token ? ["bearer." + token] : [])]);
@@ -209,14 +209,14 @@ export class Client<C extends Catalog = AnyCatalog> extends Application<C> imple
       opened.onmessage = ({ data }: { data: unknown }) => {
         this.#take({ kind: "frame", socket, frame: readFrame(String(data)) });
       };
-      opened.onclose = ({ code }: { code: number }) => {
-        this.#take({ kind: "lost", socket, code });
+      opened.onclose = ({ code, reason = "" }: { code: number; reason?: string }) => {
+        this.#take({ kind: "lost", socket, code, after: Number(reason.split("retry_after=")[1] ?? 0) * 1000 });
       };
       // A close follows, which says more.
       opened.onerror = () => undefined;
     } catch (error) {
       this.report(error);
-      this.#take({ kind: "lost", socket, code: 1006 });
+      this.#take({ kind: "lost", socket, code: 1006, after: 0 });
     }
   }
 

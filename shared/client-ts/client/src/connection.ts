@@ -12,7 +12,6 @@ import {
   send,
   setTimer,
 } from "./machine.js";
-import { claimsOf } from "./protocol.js";
 import { consequenceOf, delayAfter } from "./reconnect.js";
 
 /** The code of a connection that broke without a Close. */
@@ -28,7 +27,6 @@ const REFRESH_AGAIN = 5000;
 export function open(draft: Draft): void {
   if (draft.state.name !== "closed") return;
   draft.failures = 0;
-  draft.refusedToken = "";
   begin(draft);
 }
 
@@ -50,8 +48,7 @@ function askToken(draft: Draft): void {
 export function withToken(draft: Draft, token: string | null, stored: Stored): void {
   draft.asking = 0;
   if (draft.isConnected) return refresh(draft, token);
-  const isOver = token === null || (token !== "" && (token === draft.deadToken || hasFailed(draft, token)));
-  if (isOver) return close(draft, "unauthorized", 0);
+  if (token === null || (token !== "" && token === draft.deadToken)) return close(draft, "unauthorized", 0);
   if (stored.key !== draft.key) {
     draft.key = stored.key;
     draft.handled = stored.position;
@@ -64,10 +61,6 @@ export function withToken(draft: Draft, token: string | null, stored: Stored): v
   const since = resumeAfter(draft);
   draft.effects.push({ kind: "connect", socket: draft.socket, token, device: draft.device, since });
 }
-
-/** Whether no connection opened with this token, which has expired by our clock, too. */
-const hasFailed = (draft: Draft, token: string): boolean =>
-  token === draft.refusedToken && Number(claimsOf(token)["exp"] ?? Infinity) * 1000 < draft.moment.now;
 
 /** Shows a fresh token on the connection that is there. */
 function refresh(draft: Draft, token: string | null): void {
@@ -102,7 +95,6 @@ export function refreshBefore(draft: Draft, expires: unknown, timestamp: unknown
 export function welcomed(draft: Draft): void {
   clearTimers(draft, "opening");
   draft.isWelcome = true;
-  draft.refusedToken = "";
   setTimer(draft, "stable", STABLE);
   draft.state = { name: "catching-up" };
 }
@@ -158,10 +150,9 @@ function disconnect(draft: Draft): void {
   leave(draft);
 }
 
-/** The connection has ended with this code. */
-export function lost(draft: Draft, code: number): void {
+/** The connection has ended with this code; the next attempt is after so many milliseconds at the earliest. */
+export function lost(draft: Draft, code: number, after: number): void {
   const { isWelcome, timers } = draft;
-  if (!isWelcome) draft.refusedToken = draft.token;
   leave(draft);
   const consequence = consequenceOf(code);
   if (consequence === "never") return close(draft, "code", code);
@@ -169,9 +160,9 @@ export function lost(draft: Draft, code: number): void {
   if (consequence === "token") {
     draft.deadToken = draft.token;
     // At once, but not again and again.
-    if (isWelcome && draft.failures === 0) [isSoon, draft.failures] = [true, 1];
+    if (draft.failures === 0) [isSoon, draft.failures] = [true, 1];
   }
-  wait(draft, code !== BROKEN ? "closed" : isWelcome ? "lost" : "refused", code, isSoon);
+  wait(draft, code !== BROKEN ? "closed" : isWelcome ? "lost" : "refused", code, isSoon, after);
 }
 
 function leave(draft: Draft): void {
@@ -186,11 +177,12 @@ function leave(draft: Draft): void {
 }
 
 /** Waits for the next attempt: soon, if nothing has failed. */
-function wait(draft: Draft, reason: WaitReason, code: number, isSoon: boolean): void {
+function wait(draft: Draft, reason: WaitReason, code: number, isSoon: boolean, after = 0): void {
   const { now, random } = draft.moment;
   if (!isSoon) draft.failures += 1;
-  const delay = isSoon ? random() * SPREAD : delayAfter(draft.failures, draft.settings.reconnect, random);
-  if (delay === undefined) return close(draft, "attempts", code);
+  const planned = isSoon ? random() * SPREAD : delayAfter(draft.failures, draft.settings.reconnect, random);
+  if (planned === undefined) return close(draft, "attempts", code);
+  const delay = Math.max(planned, after);
   clearTimers(draft, "opening");
   // The handlers say when they are done.
   if (reason !== "behind") setTimer(draft, "retry", delay);

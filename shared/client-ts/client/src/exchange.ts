@@ -2,8 +2,7 @@
  * What the application tells the gateway: subscriptions, requests and publications.
  *
  * Subscriptions are a state: each connection is asked for what is wanted and not confirmed. Publications are sent one after
- * another, so that they are stored in their order, and again with the same id until they are answered. An answer to a request
- * bears no id, but answers come in the order of the requests.
+ * another, so that they are stored in their order, and again with the same id until they are answered.
  */
 
 import { type Draft, type Request, type Topics, clearTimers, nextId, only, send, setTimer } from "./machine.js";
@@ -60,17 +59,16 @@ function tell(draft: Draft, action: string, topic: string, more: object): void {
 
 function flushRequests(draft: Draft): void {
   const { now } = draft.moment;
-  const isUnderWay = (kind: Request["kind"]) => draft.requests.filter((r) => r.kind === kind && r.sentAs > 0).length;
+  const isUnderWay = (kind: Request["kind"]) => draft.requests.filter((r) => r.kind === kind && r.isSent).length;
   for (const request of draft.requests) {
-    if (request.sentAs > 0) continue;
+    if (request.isSent) continue;
     if (isUnderWay(request.kind) >= (request.kind === "publish" ? 1 : MOST_ROUTES)) continue;
     if (isUncertain(draft, request)) {
       reject(draft, request.id, "UNCERTAIN", "a repetition might count twice");
       continue;
     }
     send(draft, { ...request.frame, id: request.id });
-    draft.sent += 1;
-    replace(draft, { ...request, sentAs: draft.sent, firstSent: request.firstSent || now });
+    replace(draft, { ...request, isSent: true, firstSent: request.firstSent || now });
   }
 }
 
@@ -92,11 +90,7 @@ export function addRequest(draft: Draft, request: Request): void {
 
 function expire(draft: Draft): void {
   for (const request of draft.requests) {
-    if (request.deadline > draft.moment.now) continue;
-    const isSent = request.sentAs > 0;
-    reject(draft, request.id, "TIMEOUT", "no answer came");
-    // It stays in its place, or its answer would be taken for that of the next.
-    if (isSent) draft.requests = [...draft.requests, { ...request, deadline: Infinity, isForgotten: true }];
+    if (request.deadline <= draft.moment.now) reject(draft, request.id, "TIMEOUT", "no answer came");
   }
 }
 
@@ -114,14 +108,6 @@ function reject(draft: Draft, id: string, code: string, text: string): void {
   settle(draft, id, new TidingsError(code, text));
 }
 
-/** The oldest request has been answered: an answer bears no id. */
-export function answered(draft: Draft, body: unknown): void {
-  const sent = draft.requests.filter((request) => request.kind === "route" && request.sentAs > 0);
-  const [oldest] = sent.sort((one, other) => one.sentAs - other.sentAs);
-  if (oldest) settle(draft, oldest.id, body);
-  flush(draft);
-}
-
 /** An error came; `to` is the id of the message that it answers. */
 export function refused(draft: Draft, error: TidingsError, to: string, wait: number): void {
   const { now } = draft.moment;
@@ -131,7 +117,7 @@ export function refused(draft: Draft, error: TidingsError, to: string, wait: num
   const topic = draft.asks[to];
   confirmed(draft, to);
   if (request) {
-    if (passes) replace(draft, { ...request, sentAs: 0 });
+    if (passes) replace(draft, { ...request, isSent: false });
     else settle(draft, to, error);
   } else if (topic !== undefined && passes) {
     draft.subscribed = only(draft.subscribed, (one) => one !== topic);
@@ -154,9 +140,7 @@ export function unsend(draft: Draft): void {
   draft.asks = {};
   draft.subscribed = {};
   draft.pausedUntil = 0;
-  draft.requests = draft.requests
-    .filter((request) => !request.isForgotten)
-    .map((request) => ({ ...request, sentAs: 0 }));
+  draft.requests = draft.requests.map((request) => ({ ...request, isSent: false }));
 }
 
 /** The client stays closed: nothing is answered any more. */

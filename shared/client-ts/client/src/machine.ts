@@ -62,10 +62,8 @@ export interface Request {
   readonly deadline: number;
   /** When it was sent first; 0, if it was not. */
   readonly firstSent: number;
-  /** The number with which it was sent on this connection; 0, if it was not. */
-  readonly sentAs: number;
-  /** Whether nobody awaits the answer any more. */
-  readonly isForgotten: boolean;
+  /** Whether it was sent on this connection. */
+  readonly isSent: boolean;
 }
 
 /** Topics by name, with their filters as JSON: what is wanted, or what this connection was asked for. */
@@ -98,8 +96,6 @@ export interface Machine {
   readonly token: string;
   /** The token of which the gateway said that it is good no longer. */
   readonly deadToken: string;
-  /** The token with which no connection has opened. */
-  readonly refusedToken: string;
   /** Whose positions these are. */
   readonly key: string;
   readonly device: string;
@@ -134,7 +130,8 @@ export type Input =
   | { readonly kind: "no-token"; readonly asking: number }
   | { readonly kind: "opened"; readonly socket: number }
   | { readonly kind: "frame"; readonly socket: number; readonly frame: Frame }
-  | { readonly kind: "lost"; readonly socket: number; readonly code: number }
+  /** The gateway may say after how many milliseconds to come again. */
+  | { readonly kind: "lost"; readonly socket: number; readonly code: number; readonly after: number }
   | { readonly kind: "tick" }
   /** The network is back, or the page or device awake. */
   | { readonly kind: "awake" }
@@ -173,7 +170,6 @@ export const newMachine = (settings: Settings): Machine => ({
   failures: 0,
   token: "",
   deadToken: "",
-  refusedToken: "",
   key: "",
   device: "",
   handled: "",

@@ -1,8 +1,8 @@
 /**
  * What goes over the wire: positions, frames from the gateway, what a token says. Pure.
  *
- * A message's own members are never touched: `seq` and `id` are cut off from where the gateway has put them, so a body may
- * have members of the same names.
+ * A message's own members are never touched: `seq`, `id` and `original_message_id` are cut off from where the gateway has put
+ * them, so a body may have members of the same names.
  */
 
 /** A filter narrows a topic: for each attribute the values that pass. */
@@ -37,18 +37,18 @@ export type Frame =
   | { readonly kind: "message"; readonly seq: string; readonly id: string; readonly body: unknown }
   | { readonly kind: "control"; readonly action: string; readonly members: Members }
   | { readonly kind: "error"; readonly error: TidingsError; readonly to: string; readonly wait: number }
-  | { readonly kind: "answer"; readonly body: unknown };
+  | { readonly kind: "answer"; readonly to: string; readonly body: unknown };
 
-const CONTROL = /^(pong|welcome|caught_up|gap|authenticated|draining|(un)?subscribed|published)$/;
-const HEAD = /^\{"seq":(\d+),"id":("(?:[^"\\]|\\.)*"),?/;
+const HEAD = /^\{"(?:seq":(\d+),"id|original_message_id)":("(?:[^"\\]|\\.)*"),?/;
 
-/** Reads a frame. A sequenced message begins with its `seq`; what has none is an answer or a control message. */
+/** Reads a frame. A message begins with its `seq`, the answer to a request with the id of that; all else is about the connection. */
 export function readFrame(text: string): Frame {
   const head = HEAD.exec(text);
   if (head) {
     const body: unknown = JSON.parse("{" + text.slice(head[0].length));
-    const [, seq = "", id = ""] = head;
-    return { kind: "message", seq, id: textOf(JSON.parse(id)), body };
+    const [, seq, quoted = ""] = head;
+    const id = textOf(JSON.parse(quoted));
+    return seq ? { kind: "message", seq, id, body } : { kind: "answer", to: id, body };
   }
   const body: unknown = JSON.parse(text);
   const members = membersOf(body);
@@ -59,8 +59,7 @@ export function readFrame(text: string): Frame {
     const error = new TidingsError(textOf(code), textOf(message), details);
     return { kind: "error", error, to: textOf(to), wait: Number(details["retry_after_ms"] ?? 0) };
   }
-  if (CONTROL.test(action) && textOf(members["timestamp"])) return { kind: "control", action, members };
-  return { kind: "answer", body };
+  return { kind: "control", action, members };
 }
 
 /** The members of an object; none, if it is something else. */

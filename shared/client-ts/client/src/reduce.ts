@@ -2,7 +2,7 @@
 
 import { abandon, awake, begin, close, due, heard, lost, notRefreshed, open, refreshBefore, welcomed, withToken, withoutToken } from "./connection.js";
 import { enqueue, handled } from "./delivery.js";
-import { addRequest, answered, confirmed, flush, refused, settle, want } from "./exchange.js";
+import { addRequest, confirmed, flush, refused, settle, want } from "./exchange.js";
 import { type Draft, type Effect, type Input, type Machine, type Moment, setTimer } from "./machine.js";
 import { type Frame, textOf } from "./protocol.js";
 
@@ -33,7 +33,7 @@ function take(draft: Draft, input: Input): void {
     case "frame":
       return received(draft, input.frame);
     case "lost":
-      return lost(draft, input.code);
+      return lost(draft, input.code, input.after);
     case "tick":
       due(draft);
       return flush(draft);
@@ -62,7 +62,8 @@ function received(draft: Draft, frame: Frame): void {
       return deliver(draft, { kind: "message", id: frame.id, body: frame.body, position, socket: draft.socket });
     }
     case "answer":
-      return answered(draft, frame.body);
+      settle(draft, frame.to, frame.body);
+      return flush(draft);
     case "error":
       if (frame.to.startsWith("~t")) return notRefreshed(draft, frame.wait);
       return refused(draft, frame.error, frame.to, frame.wait);

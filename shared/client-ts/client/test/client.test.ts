@@ -147,6 +147,8 @@ const closings: [code: number, then: string, reason: string][] = [
   [4005, "waiting", "closed"],
   [4006, "waiting", "closed"],
   [4007, "waiting", "closed"],
+  [4008, "waiting", "closed"],
+  [4500, "closed", "code"],
   [4503, "closed", "code"],
 ];
 for (const [code, name, reason] of closings) {
@@ -168,12 +170,38 @@ test("a revoked token is not shown again", async () => {
   assert.equal(setup.gateway.handshakes.length, 1);
 });
 
-test("an expired token that did not open a connection is not shown again", async () => {
-  const setup = new Setup({ token: () => token({ sub: "ada", exp: 1_600_000_000 }) });
-  setup.gateway.isUp = false;
+test("a token with which the gateway refuses a handshake is not shown again, and a fresh one is at once", async () => {
+  let number = 1;
+  const setup = new Setup({ token: () => token({ sub: "ada", number }) });
+  setup.gateway.refusals.push([4001, "TOKEN_EXPIRED"]);
   setup.client.open();
   await setup.until(() => setup.client.state.name === "closed");
+  assert.deepEqual(setup.client.state, { name: "closed", reason: "unauthorized", code: 0 });
   assert.equal(setup.gateway.handshakes.length, 1);
+  assert.equal(setup.gateway.handshakes[0]?.searchParams.get("refusals"), "close");
+  setup.gateway.refusals.push([4001, "TOKEN_EXPIRED"]);
+  number = 2;
+  setup.client.onState(() => {
+    if (setup.client.state.name === "waiting") number = 3;
+  });
+  setup.client.open();
+  await setup.world.advance(2000);
+  assert.equal(setup.client.state.name, "live");
+});
+
+test("it comes again when the gateway says, and stays away if it says so", async () => {
+  const setup = new Setup();
+  setup.gateway.refusals.push([4008, "TOO_MANY_ATTEMPTS; retry_after=17"], [4504, "TENANT_UNKNOWN"]);
+  const delays: number[] = [];
+  setup.client.onState(() => {
+    const { state } = setup.client;
+    if (state.name === "waiting") delays.push(state.code, state.until - setup.world.now);
+  });
+  setup.client.open();
+  await setup.until(() => setup.client.state.name === "closed");
+  assert.deepEqual(delays, [4008, 17_000]);
+  assert.deepEqual(setup.client.state, { name: "closed", reason: "code", code: 4504 });
+  assert.equal(setup.gateway.handshakes.length, 2);
 });
 
 test("nobody is logged in", async () => {

@@ -71,7 +71,7 @@ test("an answer that comes before that to a repeated request is not taken for it
   const send = connection.send.bind(connection);
   connection.send = (text) => {
     send(text);
-    connection.onmessage?.({ data: '{"status":"progress","docId":"second"}' } as never);
+    connection.onmessage?.({ data: '{"original_message_id":"r2","status":"progress","docId":"second"}' } as never);
   };
   const answers = await Promise.all([first, second, setup.world.advance(5000)]);
   assert.deepEqual(answers.slice(0, 2), [

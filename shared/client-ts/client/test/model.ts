@@ -29,6 +29,8 @@ export class Gateway {
   /** What connections do badly: 0 for nothing. */
   misfortune = 0;
   lifetime = 3_600_000;
+  /** The codes and reasons with which the next handshakes are refused. */
+  readonly refusals: [number, string][] = [];
   isUp = true;
   epoch = 1;
   /** The first message of each epoch, as an index into the log, and the sequence before it. */
@@ -168,6 +170,11 @@ export class Connection implements Socket {
   #open(): void {
     const { gateway } = this;
     if (this.#isOver) return;
+    const refusal = gateway.refusals.shift();
+    if (refusal) {
+      this.#isOpen = true;
+      return this.end(...refusal);
+    }
     if (!gateway.isUp || this.chance.is(0.3 * gateway.misfortune)) return this.end(1006);
     this.#isOpen = true;
     this.isSilent = this.chance.is(0.1 * gateway.misfortune);
@@ -214,12 +221,12 @@ export class Connection implements Socket {
   }
 
   /** Ends it; what was on its way in either direction is lost, or arrives before. */
-  end(code: number): void {
+  end(code: number, reason = ""): void {
     if (this.#isOver) return;
     const over = () => {
       if (this.#isOver) return;
       this.#isOver = true;
-      this.onclose?.({ code } as never);
+      this.onclose?.({ code, reason } as never);
     };
     this.gateway.connections.delete(this);
     if (this.chance.is(0.5)) over();
@@ -282,7 +289,7 @@ export class Connection implements Socket {
       case "progress":
         if (isMute) return;
         if (frame["docId"] === "none") return this.refuse("NOT_FOUND", frame["id"]);
-        return this.#text(JSON.stringify({ status: "progress", docId: frame["docId"] }));
+        return this.#text(JSON.stringify({ ...answer, status: "progress", docId: frame["docId"] }));
       case "say": {
         const id = gateway.publish(String(frame["id"]), { type: "said", text: frame["text"] });
         return tell({ action: "published", id });

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::{MAX_CONTROL_PAYLOAD, Opcode};
+use crate::error::MessageId;
 
 const FINAL: u8 = 0x80;
 /// The longest header: two bytes, and the length in eight.
@@ -38,8 +39,19 @@ pub fn close(code: impl Into<u16>, reason: &str) -> Bytes {
 /// The body must be a JSON object; it is not parsed. If it has members of these names, both stay, and the reader
 /// decides which one counts (RFC 8259, section 4). Most readers use the last, which is the body's.
 pub fn text_with_sequence(sequence: u64, id: &str, body: &[u8]) -> Result<Bytes, NotAnObject> {
+    text_with_front(front(sequence, id), body)
+}
+
+/// Makes a text frame of a body that answers the client's message with this id: `{"a":1}` becomes
+/// `{"original_message_id":"m1","a":1}`. The body is as in [`text_with_sequence`].
+pub fn text_with_answered(id: &MessageId, body: &[u8]) -> Result<Bytes, NotAnObject> {
+    let id = Value::from(id.clone());
+    text_with_front(format!(r#""original_message_id":{id},"#), body)
+}
+
+/// Inserts members, each with a comma behind it, before those of a body.
+fn text_with_front(mut front: String, body: &[u8]) -> Result<Bytes, NotAnObject> {
     let members = body.trim_ascii().strip_prefix(b"{").ok_or(NotAnObject)?.trim_ascii_start();
-    let mut front = front(sequence, id);
     if members.first().ok_or(NotAnObject)? == &b'}' {
         front.pop();
     }

@@ -70,6 +70,13 @@ impl State {
         self.has_followed = false;
     }
 
+    /// Tells the client that something cannot be delivered. A plain client is told if its catalog says in which form.
+    fn tell_gap(&mut self, Gap { from, to, reason }: Gap, now: OffsetDateTime) {
+        if let Some(told) = self.session.gap(from, to, reason, now) {
+            self.send_text(&told);
+        }
+    }
+
     /// What retention has removed is skipped. The client has received the gap when it acknowledges the sequence behind it.
     fn skip_to(&mut self, sequence: u64) {
         self.sent = self.sent.max(sequence);
@@ -136,8 +143,8 @@ impl Connection {
         let expires = Some(state.principal().expires_at);
         let welcome = ServerMessage::Welcome { position: resume.after, consumer: &consumer, expires };
         self.notify(&mut state, &welcome, now);
-        if let Some(Gap { from, to, reason }) = resume.gap {
-            self.notify(&mut state, &ServerMessage::Gap { from, to, reason }, now);
+        if let Some(gap) = resume.gap {
+            state.tell_gap(gap, now);
         }
     }
 
@@ -245,12 +252,8 @@ impl Connection {
     pub(in crate::worker) fn skip_removed(&self, to: u64, now: OffsetDateTime) {
         let mut state = self.state();
         let Some(after) = state.behind().filter(|after| to > *after) else { return };
-        let gap = ServerMessage::Gap {
-            from: state.position(after),
-            to: state.position(to),
-            reason: GapReason::Retention,
-        };
-        self.notify(&mut state, &gap, now);
+        let (from, until) = (state.position(after), state.position(to));
+        state.tell_gap(Gap { from, to: until, reason: GapReason::Retention }, now);
         state.skip_to(to);
     }
 
@@ -261,8 +264,8 @@ impl Connection {
         let was_given = state.messages.sent > 0;
         let current = state.shard().current(state.principal().tenant()).unwrap_or_default();
         state.forget_positions(current, (self.form() == Form::Plain).then_some(0));
-        let gap = ServerMessage::Gap { from, to: state.position(0), reason: GapReason::Epoch };
-        self.notify(&mut state, &gap, wall);
+        let to = state.position(0);
+        state.tell_gap(Gap { from, to, reason: GapReason::Epoch }, wall);
         if self.form() == Form::Sequenced && was_given {
             let text = "the stream of messages was recreated; connect again";
             state.close(CloseCode::GoingAway, text, now);

@@ -7,14 +7,19 @@ use tidings_protocol::error::ErrorMessage;
 use tidings_protocol::framing::{self, Inbound, Opcode, frame};
 use tidings_protocol::server::Form;
 use tidings_session::{Principal, Session};
+use tidings_streams::consumers::ConsumerName;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::pending::{Pending, StreamReplay};
 use super::phase::Phase;
 use super::{Connection, State, Unread, one_more};
+use crate::consumers::PlaceId;
 use crate::limits::MessageBudget;
 use crate::worker::figures::Counted;
+
+/// A client that sends so many too long messages in a row will send the next one, too.
+const MAX_TOO_LONG: u8 = 8;
 
 /// Messages and answers.
 impl State {
@@ -24,6 +29,11 @@ impl State {
 
     pub(in crate::worker) fn principal(&self) -> &Principal {
         self.session.principal()
+    }
+
+    /// The durable consumer, and the connection's place in it, if it shares that.
+    pub(in crate::worker) fn consumer(&self) -> (&ConsumerName, Option<PlaceId>) {
+        (&self.principal().consumer, self.place)
     }
 
     pub(in crate::worker) fn budget(&mut self) -> &mut MessageBudget {
@@ -178,11 +188,19 @@ impl State {
 }
 
 impl Connection {
+    /// Counts the messages in a row that were too long. `false` if they are too many to go on.
+    pub(in crate::worker) fn goes_on_after(&self, is_too_long: bool) -> bool {
+        self.too_long.set(if is_too_long { self.too_long.get().saturating_add(1) } else { 0 });
+        self.too_long.get() < MAX_TOO_LONG
+    }
+
     /// Asks a plain client whether it has received everything that it was sent; a client of `tidings.v1` acknowledges by
     /// itself.
     pub(in crate::worker) fn request_ack(&self, state: &mut State) {
         state.wants_ack = false;
-        if self.form() == Form::Plain && state.ack_requested < state.sent {
+        // A gap may be all that a client was told of.
+        let is_open = state.ack_requested < state.sent || state.acknowledged.is_none();
+        if self.form() == Form::Plain && is_open {
             state.ack_requested = state.sent;
             let question = frame(Opcode::Ping, state.question().as_bytes());
             state.send(question);

@@ -1,6 +1,6 @@
 //! The beginning of a connection: what a client that has passed the handshake brings, and what it begins with.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -14,16 +14,18 @@ use tidings_catalog::Catalogs;
 use tidings_model::ShardNumber;
 use tidings_protocol::framing::Inbound;
 use tidings_protocol::server::Form;
-use tidings_replica::ResumePoint;
+use tidings_replica::{Gap, ResumePoint};
 use tidings_session::{Principal, Session};
 use tidings_streams::connections::Traffic;
 use tidings_streams::consumers::{ConsumerName, Subscriptions};
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::phase::Phase;
 use super::send_queue::{SendQueue, Shape};
 use super::socket::{DetachError, Detached, Socket};
 use super::{Common, Connection, State, Unread, one_more};
+use crate::consumers::PlaceId;
 use crate::limits::MessageBudget;
 use crate::worker::served_shard::ConnectionId;
 use crate::worker::shard_progress::ShardProgress;
@@ -49,6 +51,8 @@ pub(crate) struct NewConnection {
     resume: ResumePoint,
     /// The subscriptions of its durable consumer.
     subscriptions: Subscriptions,
+    /// Its place in the durable consumer, if it shares that.
+    place: Option<PlaceId>,
 }
 
 impl NewConnection {
@@ -58,7 +62,8 @@ impl NewConnection {
         (upgraded, from, trace): (Upgraded, IpAddr, Option<Box<str>>),
         (form, is_compressed): (Form, bool),
         (principal, budget): (Principal, MessageBudget),
-        (shard, resume, subscriptions): (ShardNumber, ResumePoint, Subscriptions),
+        (shard, resume): (ShardNumber, ResumePoint),
+        (subscriptions, place): (Subscriptions, Option<PlaceId>),
     ) -> Result<Self, DetachError> {
         let (socket, early_bytes) = Detached::from_upgraded(upgraded)?;
         Ok(Self {
@@ -73,6 +78,7 @@ impl NewConnection {
             shard,
             resume,
             subscriptions,
+            place,
         })
     }
 
@@ -80,8 +86,8 @@ impl NewConnection {
         self.shard
     }
 
-    pub(in crate::worker) fn consumer(&self) -> &ConsumerName {
-        &self.principal.consumer
+    pub(in crate::worker) fn consumer(&self) -> (&ConsumerName, Option<PlaceId>) {
+        (&self.principal.consumer, self.place)
     }
 }
 
@@ -106,7 +112,9 @@ impl Connection {
         // No longer message has a frame.
         let most = u32::try_from(budget.max_message_bytes()).unwrap_or(u32::MAX);
         let after = resume.after.sequence;
-        let is_received = form == Form::Plain || resume.gap.is_none();
+        let gap = |Gap { from, to, reason }| session.gap(from, to, reason, OffsetDateTime::UNIX_EPOCH);
+        // What a client is not told of, it cannot acknowledge.
+        let is_received = resume.gap.and_then(gap).is_none();
         let state = State {
             session,
             inbound: Inbound::default(),
@@ -118,6 +126,7 @@ impl Connection {
             is_close_announced: false,
             has_followed: false,
             sequences_begun: 0,
+            place: new.place,
             acknowledged: is_received.then(|| one_more(after)),
             ack_requested: after,
             missed_after: u64::MAX,
@@ -145,7 +154,8 @@ impl Connection {
         state.common.figures.moved(form, None, Some(state.phase.activity()));
         let since = u32::try_from(unix_seconds).unwrap_or(u32::MAX);
         let shape = Shape { form, is_compressed, most };
-        let connection = Self { id, shape, from: new.from, since, socket, state: RefCell::new(state) };
+        let (from, too_long, state) = (new.from, Cell::new(0), RefCell::new(state));
+        let connection = Self { id, shape, from, too_long, since, socket, state };
         Ok((Rc::new(connection), resume, new.early_bytes.to_vec()))
     }
 }
