@@ -9,6 +9,7 @@
 
 mod stripes;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tidings_session::Principal;
 use tidings_streams::connections::ask_to_save;
 use tidings_streams::consumers::{
     Change, ConsumerName, ConsumerStore, ConsumerStoreError, Edit, Presence, REFRESH, StoredConsumer,
+    Subscriptions,
 };
 use tidings_streams::{RepeatedFault, Topology};
 use tokio::sync::{Notify, Semaphore};
@@ -103,7 +105,8 @@ impl ConsumerCache {
         &*self.store
     }
 
-    /// Loads a consumer for another connection, or creates it at the position that `first` gives.
+    /// Loads a consumer for another connection, or creates it at the position that `first` gives. `initial` says what
+    /// changes about its subscriptions, by those that are stored and its position.
     ///
     /// A new consumer is stored before anything is delivered to it: otherwise what comes after a
     /// crash in its first second would be lost on it.
@@ -111,6 +114,7 @@ impl ConsumerCache {
         &self,
         principal: &Principal,
         first: impl FnOnce() -> Position,
+        initial: impl Fn(Option<&Subscriptions>, u64) -> BTreeMap<String, Edit>,
     ) -> Result<StoredConsumer, ConsumerStoreError> {
         let name = &principal.consumer;
         // What another connection of the device has acknowledged here counts, be it open or not.
@@ -119,7 +123,7 @@ impl ConsumerCache {
         {
             return Err(error);
         }
-        let stored = if let Some(mut stored) = self.load(name).await? {
+        let mut stored = if let Some(mut stored) = self.load(name).await? {
             if stored.state.grants == principal.grants {
                 // One piece of memory for both.
                 stored.state.grants.clone_from(&principal.grants);
@@ -127,12 +131,18 @@ impl ConsumerCache {
             stored
         } else {
             let mut change = self.change(first());
+            change.subscriptions = initial(None, change.position.sequence);
             change.grants.clone_from(&principal.grants);
             self.store.save(name, None, &change).await?
         };
         let mut change = self.change_of(&stored, None);
         change.grants.clone_from(&principal.grants);
+        change.subscriptions = initial(Some(&stored.state.subscriptions), stored.state.position.sequence);
+        let changed = (!change.subscriptions.is_empty()).then(|| change.apply(Some(&stored.state)));
         self.active.arrive(name, &stored, change);
+        if let Some(changed) = changed {
+            stored.state.subscriptions = changed.subscriptions;
+        }
         Ok(stored)
     }
 

@@ -16,7 +16,7 @@ use tidings_model::{Position, ShardNumber, Tenant};
 use tidings_net::ClientIp;
 use tidings_protocol::server::{Form, GapReason};
 use tidings_replica::{Replica, ResumeError, ResumePoint};
-use tidings_session::Principal;
+use tidings_session::{Principal, initial_subscriptions};
 use tidings_streams::consumers::{
     ConsumerName, ConsumerState, ConsumerStoreError, StoredConsumer, Subscriptions,
 };
@@ -128,7 +128,11 @@ async fn arrive(
     let (_, replica) = located(timeout_at(deadline, find_shard(shards, tenant)).await)?;
     let without = |error| without_consumer(principal, &error);
     let first = || first_position(context, principal, &replica);
-    let stored = context.consumers.arrive(principal, first).await.map_err(without)?;
+    let catalogs = Arc::clone(&context.catalogs.borrow());
+    let initial = |stored: Option<&Subscriptions>, since| {
+        initial_subscriptions(catalogs.get(tenant), &principal.grants, stored, since)
+    };
+    let stored = context.consumers.arrive(principal, first, initial).await.map_err(without)?;
     let presence = Presence { context: Arc::clone(context), consumer: Some(principal.consumer.clone()) };
     let StoredConsumer { state, .. } = stored;
     let position = since.unwrap_or(state.position);
