@@ -103,6 +103,9 @@ async fn catalogs_are_compared_with_those_of_another_folder() {
     kitchen::write(&other, &["dish.ready", "dish.late"], &json!([1]));
     let older = other.folder().join("schemas");
     let against = ["--against", older.to_str().unwrap()];
+    let added =
+        check(&other, &["--against", desk.folder().join("schemas").to_str().unwrap()]).await.succeeded();
+    assert!(added.contains("kitchen: adds: message `dish`: event dish.late becomes it\n"), "{added}");
     let broken = check(&desk, &against).await;
     assert_eq!(broken.code, Some(1), "{}", broken.errors);
     assert!(

@@ -1,6 +1,6 @@
 //! What clients say and what they are answered, as the contracts document it.
 
-use harness::{BOUND, Client, SECRET, System, token};
+use harness::{BOUND, Client, Dial, SECRET, System, token};
 use serde_json::{Value, json};
 
 fn incident(id: &str, squad: &str) -> Value {
@@ -43,6 +43,10 @@ async fn filters_narrow_what_topics_bring() {
     let mut incidents =
         system.subscribed(ops("incidents"), &["incidents"], json!({ "squad": "security" })).await;
     let mut nothing = system.open(ops("nothing")).await;
+    nothing.send_json(&json!({ "action": "unsubscribe", "topics": topics })).await;
+    let others = json!({ "action": "unsubscribe", "topics": ["assets", "metrics", "notifications"] });
+    nothing.send_json(&others).await;
+    nothing.expect_nothing_before_pong(BOUND).await;
 
     for (event, data) in [
         ("incident.created", incident("platform", "platform")),
@@ -118,6 +122,77 @@ async fn subscriptions_change_and_end() {
     say(&mut client, json!({ "action": "unsubscribe", "topics": ["tasks"] })).await;
     publish_all().await;
     assert_eq!(ids(&mut client).await, ["end"]);
+    system.check_well();
+}
+
+/// What a device has asked for is what it has when it returns, be it less than the catalog opens from the start.
+#[tokio::test]
+async fn initial_topics_last_until_a_device_asks() {
+    let mut system = System::start().await;
+    let open = async |user: &str| {
+        let claims = token(SECRET, json!({ "tenant": "ops", "sub": user }));
+        Dial::new(system.address()).query("device", "d").bearer(&claims).open().await
+    };
+    let publish_all = async |round: usize| {
+        let id = |name: &str| format!("{name}-{round}");
+        let announcement =
+            json!({ "id": id("all"), "title": "", "message": "", "type": "info", "priority": "low" });
+        for (event, data) in [
+            ("incident.created", incident(&id("incident"), "platform")),
+            ("task.created", task(&id("task"), "platform")),
+            ("announcement.created", with(announcement.clone(), "environment", "dev")),
+        ] {
+            system.publish("ops", event, &data).await;
+        }
+        for user in ["silent", "less", "one", "none"] {
+            let marker = with(with(announcement.clone(), "userId", user), "id", &id("end"));
+            system.publish("ops", "notification.created", &marker).await;
+        }
+    };
+    // What a client did not acknowledge before it left comes again, and is of an earlier round.
+    let names = async |client: &mut Client, round: usize| {
+        let end = format!("end-{round}");
+        let messages = client.until(BOUND, |message| message["data"]["id"] == end.as_str()).await;
+        let ids = messages.iter().filter_map(|message| message["data"]["id"].as_str()?.rsplit_once('-'));
+        let own = ids.filter(|(_, of)| *of == round.to_string());
+        own.map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+    };
+    let say = async |client: &mut Client, message: Value| {
+        client.send_json(&message).await;
+        client.expect_nothing_before_pong(BOUND).await;
+    };
+    let subscribe = |topic: &str| {
+        let filters = json!({ "environment": "dev", "squad": "data" });
+        json!({ "action": "subscribe", "topics": [topic], "filters": filters })
+    };
+    let topics = ["incidents", "tasks", "assets", "alerts", "metrics", "notifications"];
+    let [mut silent, mut less] = [open("silent").await, open("less").await];
+    let [mut one, mut none] = [open("one").await, open("none").await];
+    silent.expect_nothing_before_pong(BOUND).await;
+    say(&mut less, json!({ "action": "unsubscribe", "topics": ["incidents"] })).await;
+    say(&mut one, subscribe("notifications")).await;
+    say(&mut none, json!({ "action": "unsubscribe", "topics": topics })).await;
+    for round in 0..3 {
+        if round == 1 {
+            // What comes while it is away it receives, too.
+            for client in [silent, less, one, none] {
+                client.close().await;
+            }
+            publish_all(round).await;
+            [silent, less] = [open("silent").await, open("less").await];
+            [one, none] = [open("one").await, open("none").await];
+        } else {
+            publish_all(round).await;
+        }
+        assert_eq!(names(&mut silent, round).await, ["incident", "task", "all", "end"], "{round}");
+        assert_eq!(names(&mut less, round).await, ["task", "all", "end"], "{round}");
+        assert_eq!(names(&mut one, round).await, ["all", "end"], "{round}");
+        assert_eq!(names(&mut none, round).await, ["end"], "{round}");
+    }
+    let show = ["consumers", "show", "--tenant", "ops", "--user", "silent", "--device", "d"];
+    let shown: Value = serde_json::from_str(&system.command(&show).finish(BOUND).await.succeeded()).unwrap();
+    let shown: Vec<&String> = shown["subscriptions"].as_object().unwrap().keys().collect();
+    assert_eq!(shown, ["alerts", "assets", "incidents", "metrics", "notifications", "tasks"]);
     system.check_well();
 }
 

@@ -35,10 +35,11 @@ async fn incident_command() {
 
 #[tokio::test]
 async fn ops_control() {
-    let topics = ["incidents", "tasks", "assets", "alerts", "metrics"];
+    let topics = ["incidents", "tasks", "assets", "alerts", "metrics", "notifications"];
     let mut listeners = vec![
+        // Who asks for nothing receives what the contract lists.
         Listener::new("ops", json!({ "sub": "ada" })),
-        Listener::new("ops", json!({ "sub": "john.doe@example.com" })),
+        Listener::new("ops", json!({ "sub": "john.doe@example.com" })).topics(&["notifications"]),
         Listener::new("ops", json!({ "sub": "bo" })).topics(&topics),
         Listener::new("ops", json!({ "sub": "john" })),
         Listener::new("uploads", json!({ "sub": "ada" })),
@@ -158,6 +159,10 @@ impl Listener {
             _ => &[("user", "sub")],
         };
         let mut keys: BTreeSet<String> = self.topics.iter().map(|topic| format!("topic:{topic}")).collect();
+        if self.tenant == "ops" && keys.is_empty() {
+            let initial = ["incidents", "tasks", "assets", "alerts", "metrics", "notifications"];
+            keys.extend(initial.map(|topic| format!("topic:{topic}")));
+        }
         if self.tenant == "shelter" {
             keys.insert("all".to_owned());
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use tidings_catalog::{Break, Catalog, ExampleReport, Files, breaks};
+use tidings_catalog::{Break, Catalog, ExampleReport, Files, additions, breaks};
 use tidings_model::Tenant;
 use tidings_runtime::config::{Config, SchemasConfig, SecretRule};
 use tidings_streams::{Topology, accept_catalogs, accepted_catalog};
@@ -32,8 +32,17 @@ pub(crate) async fn run(file: Option<&Path>, options: &CheckOptions) -> Result<E
         }
         is_right &= examples.wrong.is_empty();
 
+        for problem in catalog.without_effect() {
+            print(&format!("{tenant}: {problem}"))?;
+            is_right = false;
+        }
+
         let older = baseline.of(tenant).await?;
-        let comparison = compare(older.as_ref(), read.texts.get(tenant))?;
+        let (older, new) = (older.as_ref(), read.texts.get(tenant));
+        for added in baseline.additions(older, new)? {
+            print(&format!("{tenant}: adds: {added}"))?;
+        }
+        let comparison = compare(older, new)?;
         for broken in comparison.iter().flatten() {
             print(&format!("{tenant}: {broken}"))?;
             is_compatible = false;
@@ -110,6 +119,17 @@ impl Baseline {
             Self::None => Ok(None),
             Self::Folder(texts) => Ok(texts.get(tenant).cloned()),
             Self::Accepted(topology) => Ok(accepted_catalog(topology, tenant).await?),
+        }
+    }
+
+    /// What the new files add to those of the folder. Beside recorded catalogs, which change as they are deployed, only what
+    /// breaks matters.
+    fn additions(&self, older: Option<&Files>, new: Option<&Files>) -> Result<Vec<String>, Failure> {
+        let Self::Folder(_) = self else { return Ok(Vec::new()) };
+        match (older, new) {
+            (Some(older), Some(new)) => Ok(additions(older, new)?),
+            (None, Some(_)) => Ok(vec!["the tenant is new".to_owned()]),
+            (_, None) => Ok(Vec::new()),
         }
     }
 

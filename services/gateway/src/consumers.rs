@@ -13,6 +13,7 @@
 mod places;
 mod stripes;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use tidings_session::Principal;
 use tidings_streams::connections::ask_to_save;
 use tidings_streams::consumers::{
     Change, ConsumerName, ConsumerStore, ConsumerStoreError, Edit, Presence, REFRESH, StoredConsumer,
+    Subscriptions,
 };
 use tidings_streams::{RepeatedFault, Topology};
 use tokio::sync::{Notify, Semaphore};
@@ -109,7 +111,8 @@ impl ConsumerCache {
     }
 
     /// Loads a consumer for another connection, or creates it at the position that `first` gives. A connection that shares
-    /// its device with others, since it names none, has a place.
+    /// its device with others, since it names none, has a place. `initial` says what changes about the subscriptions, by those
+    /// that are stored and the position.
     ///
     /// A new consumer is stored before anything is delivered to it: otherwise what comes after a
     /// crash in its first second would be lost on it.
@@ -118,6 +121,7 @@ impl ConsumerCache {
         principal: &Principal,
         shares: bool,
         first: impl FnOnce() -> PlacedPosition,
+        initial: impl Fn(Option<&Subscriptions>, u64) -> BTreeMap<String, Edit>,
     ) -> Result<(StoredConsumer, Option<PlaceId>), ConsumerStoreError> {
         let name = &principal.consumer;
         // Of clients to which little comes, it is not noted as they move on.
@@ -134,7 +138,7 @@ impl ConsumerCache {
         {
             return Err(error);
         }
-        let stored = if let Some(mut stored) = self.load(name).await? {
+        let mut stored = if let Some(mut stored) = self.load(name).await? {
             if stored.state.grants == principal.grants {
                 // One piece of memory for both.
                 stored.state.grants.clone_from(&principal.grants);
@@ -142,12 +146,21 @@ impl ConsumerCache {
             stored
         } else {
             let mut change = self.change(first());
+            change.subscriptions = initial(None, change.position.position.sequence);
             change.grants.clone_from(&principal.grants);
             self.store.save(name, None, &change).await?
         };
         let mut change = self.change_of(&stored, None);
         change.grants.clone_from(&principal.grants);
-        let place = self.active.arrive(name, &stored, change, shares);
+        change.subscriptions = initial(Some(&stored.state.subscriptions), stored.state.position.sequence);
+        let changed = (!change.subscriptions.is_empty()).then(|| change.apply(Some(&stored.state)));
+        let subscriptions = changed.map(|changed| changed.subscriptions);
+        let topics =
+            || subscriptions.as_ref().unwrap_or(&stored.state.subscriptions).keys().cloned().collect();
+        let place = self.active.arrive(name, &stored, change, shares.then(topics));
+        if let Some(subscriptions) = subscriptions {
+            stored.state.subscriptions = subscriptions;
+        }
         Ok((stored, place))
     }
 

@@ -50,6 +50,8 @@ pub struct Topic {
     pub address: Address,
     /// Grants of which a connection needs one to subscribe. `None` lets every connection of the tenant subscribe.
     pub(crate) entitled: Option<Vec<Address>>,
+    /// Whether it is open to a device that has not subscribed or unsubscribed yet.
+    pub(crate) is_initial: bool,
 }
 
 impl Topic {
@@ -123,6 +125,12 @@ impl Catalog {
     /// The names of all topics.
     pub fn topic_names(&self) -> impl Iterator<Item = &str> {
         self.topics.keys().map(String::as_str)
+    }
+
+    /// The topics that a device has before it has subscribed or unsubscribed, by name, whoever may have them.
+    pub fn initial_topics(&self) -> impl Iterator<Item = (&str, &Topic)> {
+        let topics = self.topics.iter().filter(|(_, topic)| topic.is_initial);
+        topics.map(|(name, topic)| (name.as_str(), topic))
     }
 
     /// Returns the attributes that messages at a topic's address may have.

@@ -4,6 +4,7 @@
 //! them. Producers break when an event that became a message is now rejected. Additions are backward compatible:
 //! clients ignore messages, members and enumeration values that they do not know.
 
+mod additions;
 pub(crate) mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,8 @@ use std::fmt;
 use crate::file::{CatalogFile, DestinationFile, Files, MessageFile, PublishFile};
 use crate::schemas::{CATALOG, Schemas};
 use crate::template::escaped;
+
+pub use additions::additions;
 
 /// A breaking change: it worked with the old catalog and does not work with the new one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +59,7 @@ pub fn breaks(old: &Files, new: &Files) -> Result<Vec<Break>, CompareError> {
     let mut comparison = Comparison { old, new, breaks: Vec::new() };
     comparison.access(&old_catalog, &new_catalog);
     comparison.messages(&old_catalog.message, &new_catalog.message);
+    comparison.unknown_members(&old_catalog, &new_catalog);
     Ok(comparison.breaks)
 }
 
@@ -68,6 +72,12 @@ pub enum CompareError {
     /// The new catalog has mistakes.
     #[error("the new catalog has mistakes")]
     Newer(#[source] toml::de::Error),
+}
+
+impl CatalogFile {
+    fn drops_unknown(&self, message: &MessageFile) -> bool {
+        message.unknown.as_ref().or(self.unknown.as_ref()).is_some_and(|unknown| unknown == "drop")
+    }
 }
 
 impl PublishFile {
@@ -104,6 +114,10 @@ impl Comparison {
                 self.add(Who::Clients, place, "the topic was removed");
                 continue;
             };
+            if topic.initial && !now.initial {
+                let text = "it is no longer initial: clients that never subscribe do not receive it";
+                self.add(Who::Clients, place.clone(), text);
+            }
             let lost = match (&topic.roles, &now.roles) {
                 (_, None) => None,
                 (None, Some(_)) => Some("users without one of the listed roles".to_owned()),
@@ -180,6 +194,17 @@ impl Comparison {
         }
         self.body(place, &old.body, &new.body);
         self.schema(place, old, new);
+    }
+
+    /// Finds messages that lose the members which their schemas do not describe.
+    fn unknown_members(&mut self, old: &CatalogFile, new: &CatalogFile) {
+        for message in old.message.iter().filter(|message| !old.drops_unknown(message)) {
+            let mut now = new.message.iter().filter(|now| now.name == message.name);
+            if now.any(|now| new.drops_unknown(now)) {
+                let text = "members that its schema does not describe are removed now";
+                self.add(Who::Clients, format!("message `{}`", message.name), text);
+            }
+        }
     }
 
     fn destinations(&mut self, place: &str, old: &MessageFile, new: &MessageFile) {

@@ -17,6 +17,10 @@ pub(crate) struct CatalogFile {
     pub(crate) grants: Vec<String>,
     #[serde(default = "new")]
     pub(crate) deliver: String,
+    /// What texts in messages may contain, and what becomes of members that the schemas do not describe; each message may
+    /// say something else.
+    pub(crate) text: Option<String>,
+    pub(crate) unknown: Option<String>,
     #[serde(default)]
     pub(crate) topics: BTreeMap<String, TopicFile>,
     pub(crate) message: Vec<MessageFile>,
@@ -41,6 +45,9 @@ pub(crate) struct GapFile {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TopicFile {
     pub(crate) roles: Option<Vec<String>>,
+    /// Whether a device has it before it has subscribed to anything.
+    #[serde(default)]
+    pub(crate) initial: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -55,6 +62,8 @@ pub(crate) struct MessageFile {
     pub(crate) key: Option<String>,
     pub(crate) ttl: Option<String>,
     pub(crate) max_rate: Option<String>,
+    pub(crate) text: Option<TextFile>,
+    pub(crate) unknown: Option<String>,
     #[serde(default)]
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) body: toml::Value,
@@ -85,6 +94,14 @@ impl<T> OneOrMany<T> {
             Self::Many(many) => many,
         }
     }
+}
+
+/// The rule for all texts of a message, or for those at some places.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a rule, or a table of rules by the path of a member")]
+pub(crate) enum TextFile {
+    All(String),
+    Members(BTreeMap<String, String>),
 }
 
 #[derive(Debug, Deserialize)]

@@ -19,13 +19,15 @@ mod parse;
 mod project;
 mod publish;
 mod rejection;
+mod review;
+mod sanitize;
 mod schemas;
 mod shape;
 mod template;
 
 pub use catalog::{Catalog, Catalogs, Route, StartPolicy, Topic};
 pub use checks::checks;
-pub use compare::{Break, CompareError, Who, breaks};
+pub use compare::{Break, CompareError, Who, additions, breaks};
 pub use example::{Becomes, EventExample, Example, ExampleError, ExampleReport, PublishExample, Refused};
 pub use file::Files;
 pub use gap::ToldGap;
@@ -34,6 +36,7 @@ pub use parse::{CatalogError, Problem};
 pub use project::{project, read};
 pub use publish::{ClientPublish, PublishClaims, PublishRefusal};
 pub use rejection::{Reason, Rejection};
+pub use sanitize::TextRule;
 pub use schemas::is_catalog_file;
 pub use shape::{
     Addressee, ClientShapes, EventShape, Member, MessageShape, PublicationShape, RouteShape, Shape,

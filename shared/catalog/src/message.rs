@@ -13,6 +13,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::destination::Destination;
 use crate::rejection::{Reason, Rejection};
+use crate::sanitize::Sanitizer;
 use crate::template::{Scope, Template, TextTemplate};
 
 /// The largest message, in bytes (the uploads contract: "keep messages under 128KB").
@@ -51,6 +52,7 @@ pub struct MessageType {
     pub(crate) interval: Option<Duration>,
     pub(crate) attributes: BTreeMap<String, TextTemplate>,
     pub(crate) body: Template,
+    pub(crate) sanitizer: Sanitizer,
 }
 
 /// An event rendered by one message type: one body for several addresses.
@@ -84,11 +86,12 @@ impl MessageType {
     /// Renders an event; `number` is that of the message among those that the event becomes.
     pub(crate) fn render(&self, event: &Event, number: u32) -> Result<Rendered, Rejection> {
         let scope = EventScope { event, number, envelope: OnceCell::new() };
-        let message = self
+        let mut message = self
             .body
             .render(&scope)
             .map_err(|unresolved| Rejection::unresolved(&unresolved))?
             .unwrap_or_default();
+        self.sanitizer.apply(&mut message);
         if let Err(error) = self.schema.validate(&message) {
             return Err(Rejection::schema(&self.name, &error));
         }
@@ -129,7 +132,7 @@ impl MessageType {
 
     fn key(&self, scope: &EventScope<'_>) -> Result<Option<String>, Rejection> {
         let Some(template) = &self.key else { return Ok(None) };
-        let key = template.name(scope).map_err(|unresolved| Rejection::unresolved(&unresolved))?;
+        let key = template.key(scope).map_err(|unresolved| Rejection::unresolved(&unresolved))?;
         if let Some(key) = &key {
             self.check_length("key", key, MAX_KEY_BYTES)?;
         }

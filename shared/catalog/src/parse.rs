@@ -4,6 +4,7 @@ mod gap;
 mod message;
 mod publish;
 mod reach;
+mod sanitize;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -98,12 +99,13 @@ impl Problems {
         let around = publish::Surroundings { routes: &file.routes, events: &events };
         let rules = file.publish.into_iter();
         let publish: Vec<_> = rules.filter_map(|rule| self.publish_rule(rule, &around)).collect();
+        let defaults = self.sanitizing(file.text.as_deref(), file.unknown.as_deref());
         let mut messages = Vec::new();
         // The names in `broken` are already reported; nothing that refers to them is reported again.
         let mut broken = HashSet::new();
         for message in file.message {
             let slot = message.slot.as_ref().unwrap_or(&message.name).clone();
-            match self.message(message, &schemas) {
+            match self.message(message, &schemas, &defaults) {
                 Some(message) => messages.push(message),
                 None => drop(broken.insert(slot)),
             }
@@ -166,7 +168,7 @@ impl Problems {
                 Some(self.take(&place, grants)?)
             }
         };
-        Some((name, Topic { address, entitled }))
+        Some((name, Topic { address, entitled, is_initial: file.initial }))
     }
 
     fn route(

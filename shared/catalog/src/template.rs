@@ -38,8 +38,10 @@ impl Scope for Map<String, Value> {
 /// The use of a template's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
-    /// It identifies something: an address, a key or a claim.
+    /// It identifies something: an address or a claim.
     Name,
+    /// It identifies what a message is the newest of. An optional placeholder that is absent is empty text.
+    Key,
     /// A filter compares it. It is like a name, but each element of a list counts by itself.
     Attribute,
     /// Clients read it in a message's body.
@@ -156,6 +158,12 @@ impl TextTemplate {
         Ok(self.names(scope)?.into_iter().next())
     }
 
+    /// Fills every placeholder. An optional one that is absent counts as empty text: the key of what has no environment is
+    /// another than that of each environment.
+    pub(crate) fn key(&self, scope: &dyn Scope) -> Result<Option<String>, Unresolved> {
+        Ok(self.texts(scope, Use::Key)?.into_iter().next())
+    }
+
     /// Returns one name for each value of the placeholders: several if a path has `[*]`, none if an optional one is
     /// absent.
     pub(crate) fn names(&self, scope: &dyn Scope) -> Result<Vec<String>, Unresolved> {
@@ -188,6 +196,8 @@ impl TextTemplate {
                         .map(|value| as_text(value, r#use).ok_or_else(|| Unresolved::no_text_at(path)))
                         .filter(|text| !text.as_deref().is_ok_and(is_nothing))
                         .collect::<Result<Vec<_>, _>>()?;
+                    let is_empty_in_key = fills.is_empty() && r#use == Use::Key && path.is_optional();
+                    let fills = if is_empty_in_key { vec![Cow::Borrowed("")] } else { fills };
                     texts = cross(&texts, &fills);
                 }
             }

@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests read what they have written"))]
 
+mod initial;
 mod principal;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,9 +18,10 @@ use tidings_protocol::client::{self, ClientMessage, Limits, Object, Refused, Req
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId, quoted};
 use tidings_protocol::server::{Form, GapReason, ServerMessage};
 use tidings_protocol::{Filter, rfc3339};
-use tidings_streams::consumers::{self, Edit, Subscriptions};
+use tidings_streams::consumers::{self, Edit, Subscriptions, UNCHOSEN};
 use time::OffsetDateTime;
 
+pub use initial::initial_subscriptions;
 pub use principal::Principal;
 
 /// What is to be done about a client's message.
@@ -88,6 +90,8 @@ pub struct Session {
     principal: Principal,
     form: Form,
     subscriptions: LiteMap<String, Subscription>,
+    /// Whether the topics are those that the catalog opens from the start: the device has chosen none.
+    is_unchosen: bool,
 }
 
 /// A topic that the client is subscribed to.
@@ -123,11 +127,12 @@ impl Session {
     /// The session of a client with these grants, and no topics.
     #[must_use]
     pub fn new(catalogs: Arc<Catalogs>, principal: Principal, form: Form) -> Self {
-        Self { catalogs, principal, form, subscriptions: LiteMap::new() }
+        Self { catalogs, principal, form, subscriptions: LiteMap::new(), is_unchosen: false }
     }
 
     /// Restores the durable consumer's subscriptions, as far as they are still open to the user.
     pub fn restore(&mut self, remembered: Subscriptions) {
+        self.is_unchosen = remembered.contains_key(UNCHOSEN);
         for (topic, consumers::Subscription { filter, since }) in remembered {
             if let Ok(address) = self.entitled(&topic) {
                 self.remember(topic, Subscription { address, filter: filter.into(), since });
@@ -212,14 +217,14 @@ impl Session {
             .iter()
             .map(|topic| Ok((topic.as_str(), self.entitled(topic)?)))
             .collect::<Result<_, ErrorMessage>>()?;
-        let added = asked.keys().filter(|topic| !self.subscriptions.contains_key(**topic)).count();
-        let total = self.subscriptions.len() + added;
+        let stays = |topic: &str| !self.is_unchosen && !asked.contains_key(topic);
+        let total = asked.len() + self.topics().filter(|topic| stays(topic)).count();
         if total > moment.max_topics {
             let text = format!("{total} topics on this connection, expected at most {}", moment.max_topics);
             return Err(ErrorMessage::new(ErrorCode::TooManyTopics, text));
         }
         self.check_attributes(asked.values(), filter)?;
-        let mut effects = Vec::new();
+        let mut effects = self.choose(|topic| asked.contains_key(topic));
         for (topic, address) in asked {
             let since = self.subscriptions.get(topic).map_or(moment.sequence, |earlier| earlier.since);
             let edit = Edit::Subscribe(consumers::Subscription { filter: filter.clone().into(), since });
@@ -274,13 +279,8 @@ impl Session {
     }
 
     fn unsubscribe(&mut self, topics: &[String], id: Option<MessageId>) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        for topic in topics {
-            if let Some(subscription) = self.subscriptions.remove(topic.as_str()) {
-                effects.push(Effect::Remember { topic: topic.clone(), edit: Edit::Unsubscribe });
-                effects.push(Effect::CloseAddress(subscription.address, subscription.filter));
-            }
-        }
+        let mut effects = self.choose(|_| true);
+        effects.extend(topics.iter().flat_map(|topic| self.end(topic)));
         effects.extend(self.confirm(SubscriptionChange::Unsubscribed, id));
         effects
     }
@@ -336,13 +336,17 @@ impl Session {
         effects.extend(gained.map(|key| Effect::OpenAddress(key.clone(), Filter::default())));
         self.principal = Principal { consumer: self.principal.consumer.clone(), ..fresh };
         effects.extend(self.shut_lost_topics());
+        effects.extend(self.follow_catalog());
         Ok(effects)
     }
 
-    /// Goes by these catalogs from now on: topics that they do not open close at once.
+    /// Goes by these catalogs from now on: topics that they do not open close at once, and a device that has chosen none
+    /// has the initial topics of these.
     pub fn update_catalogs(&mut self, catalogs: &Arc<Catalogs>) -> Vec<Effect> {
         self.catalogs = Arc::clone(catalogs);
-        self.shut_lost_topics()
+        let mut effects = self.shut_lost_topics();
+        effects.extend(self.follow_catalog());
+        effects
     }
 
     fn shut_lost_topics(&mut self) -> Vec<Effect> {

@@ -41,7 +41,9 @@ pub use jetstream::JetStreamConsumers;
 pub use kv::KvConsumers;
 pub use name::{ConsumerName, ConsumerNameError};
 pub use report::{ConsumerReport, ReportError, report};
-pub use state::{Change, ConsumerState, Edit, Presence, REFRESH, Subscription, Subscriptions, TopicFilter};
+pub use state::{
+    Change, ConsumerState, Edit, Presence, REFRESH, Subscription, Subscriptions, TopicFilter, UNCHOSEN,
+};
 
 /// A store of durable consumers.
 ///

@@ -17,7 +17,7 @@ use tidings_model::{PlacedPosition, Position, ShardNumber, Tenant};
 use tidings_net::ClientIp;
 use tidings_protocol::server::{Form, GapReason};
 use tidings_replica::{Replica, ResumeError, ResumePoint};
-use tidings_session::Principal;
+use tidings_session::{Principal, initial_subscriptions};
 use tidings_streams::consumers::{
     ConsumerName, ConsumerState, ConsumerStoreError, StoredConsumer, Subscriptions,
 };
@@ -158,7 +158,11 @@ async fn arrive(
     let (_, replica) = located(timeout_at(deadline, find_shard(shards, tenant)).await)?;
     let without = |error| without_consumer(principal, &error);
     let first = || first_position(context, principal, &replica);
-    let arrived = context.consumers.arrive(principal, shares_device, first).await;
+    let catalogs = Arc::clone(&context.catalogs.borrow());
+    let initial = |stored: Option<&Subscriptions>, since| {
+        initial_subscriptions(catalogs.get(tenant), &principal.grants, stored, since)
+    };
+    let arrived = context.consumers.arrive(principal, shares_device, first, initial).await;
     let (StoredConsumer { state, .. }, place) = arrived.map_err(without)?;
     let consumer = Some(principal.consumer.clone());
     let presence = Presence { context: Arc::clone(context), consumer, place };

@@ -85,18 +85,18 @@ impl Stripes {
     }
 
     /// Another connection of a consumer has come; `change` is what is to be saved of that. If it names no device, it has a
-    /// place of its own.
+    /// place of its own, with these topics.
     pub(super) fn arrive(
         &self,
         name: &ConsumerName,
         stored: &StoredConsumer,
         change: Change,
-        shares: bool,
+        topics: Option<Vec<String>>,
     ) -> Option<PlaceId> {
         let mut stripe = self.of(name);
         stripe.arrive(name, stored, change);
-        let consumer = stripe.get(name).filter(|_| shares)?;
-        let topics = stored.state.subscriptions.keys().cloned().collect();
+        let topics = topics?;
+        let consumer = stripe.get(name)?;
         consumer.places.get_or_insert_default().arrive(stored.state.placed(), topics)
     }
 

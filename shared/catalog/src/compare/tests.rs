@@ -7,6 +7,7 @@ grants = ["user:{sub}", "role:{role}"]
 [topics.news]
 [topics.alerts]
 roles = ["sre", "dev"]
+initial = true
 [[message]]
 name = "note"
 events = ["note.added", "note.changed"]
@@ -94,6 +95,9 @@ fn what_clients_lose_is_named() {
         "[topics.news]\nroles = [\"sre\"]",
         &["breaks clients: topics.news: it is closed to users without one of the listed roles"],
     );
+    let text = "breaks clients: topics.alerts: it is no longer initial: clients that never subscribe do not receive it";
+    check("initial = true", "", &[text]);
+    check("[topics.news]", "[topics.news]\ninitial = true", &[]);
     check(r#", "dev"]"#, "]", &["breaks clients: topics.alerts: it is closed to role dev"]);
     check(r#", "role:{role}"]"#, "]", &[r#"breaks clients: grants: tokens no longer open "role:{role}""#]);
     check(

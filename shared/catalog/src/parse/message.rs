@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tidings_model::{Class, subject};
 
+use super::sanitize::Defaults;
 use super::{LONGEST_SPAN, Problems};
 use crate::destination::{AddressTemplate, Destination};
 use crate::file::{DestinationFile, MessageFile, to_json};
@@ -23,7 +24,12 @@ const ENVELOPE_ID: &str = "envelope.id";
 const HIGHEST_RATE: u32 = 1_000;
 
 impl Problems {
-    pub(super) fn message(&mut self, file: MessageFile, schemas: &Schemas) -> Option<MessageType> {
+    pub(super) fn message(
+        &mut self,
+        file: MessageFile,
+        schemas: &Schemas,
+        defaults: &Defaults,
+    ) -> Option<MessageType> {
         let place = format!("message `{}`", file.name);
         for name in [Some(&file.name), file.slot.as_ref()].into_iter().flatten() {
             if name.is_empty() || name.len() > 64 || subject::encode(name) != *name {
@@ -59,7 +65,8 @@ impl Problems {
         if let Some(interval) = interval {
             self.check_interval(&place, interval, class, time_to_live);
         }
-        if let Some(path) = key.iter().flat_map(TextTemplate::paths).find(|path| path.is_optional()) {
+        let paths = || key.iter().flat_map(TextTemplate::paths);
+        if let Some(path) = paths().next().filter(|_| paths().all(Path::is_optional)) {
             self.add(
                 &place,
                 format!("`key` may not be optional, as {{{path}?}} is: of what is it the newest?"),
@@ -67,6 +74,9 @@ impl Problems {
         }
         let attributes = self.attributes(&place, &file.attributes);
         let body = self.body(&place, file.body);
+        let sanitizer = self.sanitizer(&place, (file.text, file.unknown.as_deref()), body.as_ref(), defaults);
+        let schema_text = sanitizer.drops_unknown.then(|| schemas.whole(&file.schema)).flatten();
+        let sanitizer = sanitizer.with_schema(schema_text.as_ref());
         Some(MessageType {
             name: file.name,
             slot,
@@ -79,6 +89,7 @@ impl Problems {
             interval,
             attributes,
             body: body?,
+            sanitizer,
         })
     }
 

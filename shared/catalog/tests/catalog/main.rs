@@ -15,6 +15,7 @@ mod numbers;
 mod projection;
 mod publish;
 mod rendering;
+mod sanitizing;
 mod schemas;
 mod shapes;
 mod support;

@@ -96,9 +96,30 @@ export interface Alert {
 /**
  * Notification event
  *
- * A notice for one user. `id` may be absent: the contract's own test message has none.
+ * A notice for one user, or for all. `id` may be absent: the contract's own test message has none.
  */
 export interface Notification {
+  readonly type: "notification";
+  readonly action: "created";
+  readonly data: {
+    readonly id?: string;
+    readonly title: string;
+    readonly message: string;
+    readonly type: "info" | "success" | "warning" | "error";
+    readonly priority: "low" | "normal" | "high" | "urgent";
+    /** Frontend route to navigate to. */
+    readonly actionUrl?: string;
+    readonly metadata?: Readonly<Record<string, unknown>>;
+  };
+  readonly timestamp: string;
+}
+
+/**
+ * Notification event
+ *
+ * A notice for one user, or for all. `id` may be absent: the contract's own test message has none.
+ */
+export interface Announcement {
   readonly type: "notification";
   readonly action: "created";
   readonly data: {
@@ -134,7 +155,7 @@ export interface Metric {
 }
 
 /** Every message that a client may receive. */
-export type OpsMessage = Incident | Task | Asset | Alert | Notification | Metric;
+export type OpsMessage = Incident | Task | Asset | Alert | Notification | Announcement | Metric;
 
 /** What the catalog permits: `createClient<OpsCatalog>(…)`. */
 export interface OpsCatalog extends Catalog {
@@ -144,6 +165,7 @@ export interface OpsCatalog extends Catalog {
     readonly assets: "environment" | "squad";
     readonly incidents: "environment" | "squad";
     readonly metrics: "environment" | "squad";
+    readonly notifications: "environment" | "squad";
     readonly tasks: "environment" | "squad";
   };
   readonly routes: {};

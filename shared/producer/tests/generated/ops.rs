@@ -191,6 +191,20 @@ pub mod ops {
         ) -> Result<Receipt, PublishError> {
             self.0.enqueue(Event::of(data)?).await
         }
+        /// Publishes `announcement.created`, and returns when it is stored.
+        pub async fn announcement_created(
+            &self,
+            data: &AnnouncementCreated,
+        ) -> Result<Stored, PublishError> {
+            self.0.publish(Event::of(data)?).await
+        }
+        /// Enqueues `announcement.created`, and returns when there is room for it.
+        pub async fn enqueue_announcement_created(
+            &self,
+            data: &AnnouncementCreated,
+        ) -> Result<Receipt, PublishError> {
+            self.0.enqueue(Event::of(data)?).await
+        }
         /// Publishes `metric.updated`, and returns when it is stored.
         pub async fn metric_updated(
             &self,
@@ -969,7 +983,7 @@ pub mod ops {
     ///
     /// Notification event
     ///
-    /// A notice for one user. `id` may be absent: the contract's own test message has none.
+    /// A notice for one user, or for all. `id` may be absent: the contract's own test message has none.
     #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
     #[serde(crate = "::tidings_producer::data::serde")]
     pub struct NotificationCreated {
@@ -1007,6 +1021,87 @@ pub mod ops {
                 action_url: None,
                 metadata: None,
                 user_id: user_id.into(),
+            }
+        }
+    }
+    /// One of the allowed values.
+    #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
+    #[serde(crate = "::tidings_producer::data::serde")]
+    pub enum AnnouncementType {
+        /// `info`
+        #[serde(rename = "info")]
+        Info,
+        /// `success`
+        #[serde(rename = "success")]
+        Success,
+        /// `warning`
+        #[serde(rename = "warning")]
+        Warning,
+        /// `error`
+        #[serde(rename = "error")]
+        Error,
+    }
+    /// One of the allowed values.
+    #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
+    #[serde(crate = "::tidings_producer::data::serde")]
+    pub enum AnnouncementPriority {
+        /// `low`
+        #[serde(rename = "low")]
+        Low,
+        /// `normal`
+        #[serde(rename = "normal")]
+        Normal,
+        /// `high`
+        #[serde(rename = "high")]
+        High,
+        /// `urgent`
+        #[serde(rename = "urgent")]
+        Urgent,
+    }
+    /// The data of `announcement.created`.
+    ///
+    /// Notification event
+    ///
+    /// A notice for one user, or for all. `id` may be absent: the contract's own test message has none.
+    #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+    #[serde(crate = "::tidings_producer::data::serde")]
+    pub struct AnnouncementCreated {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub id: Option<String>,
+        pub title: String,
+        pub message: String,
+        #[serde(rename = "type")]
+        pub r#type: AnnouncementType,
+        pub priority: AnnouncementPriority,
+        /// Frontend route to navigate to.
+        #[serde(rename = "actionUrl")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub action_url: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub metadata: Option<data::Map<String, data::Value>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub environment: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub squad: Option<String>,
+    }
+    impl AnnouncementCreated {
+        /// Takes the required members; set others as in `Self { …, ..Self::new(…) }`.
+        pub fn new(
+            title: impl Into<String>,
+            message: impl Into<String>,
+            r#type: AnnouncementType,
+            priority: AnnouncementPriority,
+        ) -> Self {
+            Self {
+                id: None,
+                title: title.into(),
+                message: message.into(),
+                r#type,
+                priority,
+                action_url: None,
+                metadata: None,
+                environment: None,
+                squad: None,
             }
         }
     }
@@ -1089,6 +1184,9 @@ pub mod ops {
     impl EventData for NotificationCreated {
         const EVENT: &'static str = "notification.created";
     }
+    impl EventData for AnnouncementCreated {
+        const EVENT: &'static str = "announcement.created";
+    }
     impl EventData for MetricUpdated {
         const EVENT: &'static str = "metric.updated";
     }
@@ -1109,7 +1207,7 @@ pub mod ops {
         ),
         (
             "catalog.toml",
-            "description = \"Ops Control Center: infrastructure events by topic, notifications by user\"\ngrants = [\"user:{sub}\", \"role:{role}\"]\n# Clients raise a toast for whatever arrives; a new browser must not raise last week's.\ndeliver = \"new\"\n\n[topics.incidents]\n[topics.tasks]\n[topics.assets]\n[topics.alerts]\n[topics.metrics]\n\n# Every topic carries both attributes: one filter of a client holds for all of its topics, and a\n# producer may say more than the contract lists, such as the squad of an alert. Producers in Go, Java and Python write\n# null for what is not there; clients are promised a value or no member, hence `.*?`.\n\n[[message]]\nname = \"incident\"\nevents = [\"incident.created\", \"incident.updated\", \"incident.deleted\"]\nschema = \"incident.schema.json\"\nto = \"topic:incidents\"\nattributes = { environment = \"{data.environment?}\", squad = \"{data.squad?}\" }\n[message.body]\ntype = \"incident\"\naction = \"{action}\"\ndata = \"{data.*?}\"\ntimestamp = \"{time}\"\n\n[[message]]\nname = \"task\"\nevents = [\"task.created\", \"task.updated\", \"task.deleted\"]\nschema = \"task.schema.json\"\nto = \"topic:tasks\"\nattributes = { environment = \"{data.environment?}\", squad = \"{data.squad?}\" }\n[message.body]\ntype = \"task\"\naction = \"{action}\"\ndata = \"{data.*?}\"\ntimestamp = \"{time}\"\n\n[[message]]\nname = \"asset\"\nevents = [\"asset.created\", \"asset.updated\", \"asset.deleted\"]\nschema = \"asset.schema.json\"\nto = \"topic:assets\"\nattributes = { environment = \"{data.environment?}\", squad = \"{data.squad?}\" }\n[message.body]\ntype = \"asset\"\naction = \"{action}\"\ndata = \"{data.*?}\"\ntimestamp = \"{time}\"\n\n# Clients keep an alert as a notification of high priority, so it waits for the absent, but not\n# until it is stale.\n[[message]]\nname = \"alert\"\nevents = [\"alert.created\", \"alert.updated\"]\nschema = \"alert.schema.json\"\nto = \"topic:alerts\"\nttl = \"1h\"\nattributes = { environment = \"{data.environment?}\", squad = \"{data.squad?}\" }\n[message.body]\ntype = \"alert\"\naction = \"{action}\"\ndata = \"{data.*?}\"\ntimestamp = \"{time}\"\n\n[[message]]\nname = \"notification\"\nevents = [\"notification.created\"]\nschema = \"notification.schema.json\"\nto = \"user:{data.userId}\"\n[message.body]\ntype = \"notification\"\naction = \"{action}\"\n# Member by member, because `userId` is for addressing and no part of the contract.\ndata.id = \"{data.id?}\"\ndata.title = \"{data.title}\"\ndata.message = \"{data.message}\"\ndata.type = \"{data.type}\"\ndata.priority = \"{data.priority}\"\ndata.actionUrl = \"{data.actionUrl?}\"\ndata.metadata = \"{data.metadata?}\"\ntimestamp = \"{time}\"\n\n# A value that nobody saw when it was measured is of use to nobody later.\n[[message]]\nname = \"metric\"\nevents = [\"metric.updated\"]\nschema = \"metric.schema.json\"\nto = \"topic:metrics\"\nclass = \"ephemeral\"\nattributes = { environment = \"{data.environment?}\", squad = \"{data.squad?}\" }\n[message.body]\ntype = \"metric\"\naction = \"{action}\"\ndata = \"{data.*?}\"\ntimestamp = \"{time}\"\n\n# The two messages that the contract's own tests send. Whoever is on call reports an incident; a\n# notification that somebody sends goes to nobody but themselves.\n\n[[publish]]\naction = \"created\"\ntype = \"incident\"\nevent = \"incident.created\"\nroles = [\"sre\"]\n\n[[publish]]\naction = \"created\"\ntype = \"notification\"\nevent = \"notification.created\"\n[publish.data]\nuserId = \"{claims.sub}\"\nid = \"{data.id?}\"\ntitle = \"{data.title}\"\nmessage = \"{data.message}\"\ntype = \"{data.type}\"\npriority = \"{data.priority}\"\nactionUrl = \"{data.actionUrl?}\"\nmetadata = \"{data.metadata?}\"\n",
+            "description = \"Ops Control Center: infrastructure events by topic, notifications by user\"\ngrants = [\"user:{sub}\", \"role:{role}\"]\n# Clients raise a toast for whatever arrives; a new browser must not raise last week's.\ndeliver = \"new\"\n\n# A client *may* subscribe: until it does, it receives everything that the contract lists. From then on it receives\n# what it subscribed to.\n[topics.incidents]\ninitial = true\n[topics.tasks]\ninitial = true\n[topics.assets]\ninitial = true\n[topics.alerts]\ninitial = true\n[topics.metrics]\ninitial = true\n# For what concerns everybody. A user's own notifications come without it.\n[topics.notifications]\ninitial = true\n\n# Every topic carries both attributes: one filter of a client holds for all of its topics, and a\n# producer may say more than the contract lists, such as the squad of an alert. Producers in Go, Java and Python write\n# null for what is not there; clients are promised a value or no member, hence `.*?`.\n\n[[message]]\nname = \"incident\"\nevents = [\"incident.created\", \"incident.updated\", \"incident.deleted\"]\nschema = \"incident.schema.json\"\nto = \"topic:incidents\"\nattributes = { environment = \"{data.environment?}\", squad = \"{data.squad?}\" }\n[message.body]\ntype = \"incident\"\naction = \"{action}\"\ndata = \"{data.*?}\"\ntimestamp = \"{time}\"\n\n[[message]]\nname = \"task\"\nevents = [\"task.created\", \"task.updated\", \"task.deleted\"]\nschema = \"task.schema.json\"\nto = \"topic:tasks\"\nattributes = { environment = \"{data.environment?}\", squad = \"{data.squad?}\" }\n[message.body]\ntype = \"task\"\naction = \"{action}\"\ndata = \"{data.*?}\"\ntimestamp = \"{time}\"\n\n[[message]]\nname = \"asset\"\nevents = [\"asset.created\", \"asset.updated\", \"asset.deleted\"]\nschema = \"asset.schema.json\"\nto = \"topic:assets\"\nattributes = { environment = \"{data.environment?}\", squad = \"{data.squad?}\" }\n[message.body]\ntype = \"asset\"\naction = \"{action}\"\ndata = \"{data.*?}\"\ntimestamp = \"{time}\"\n\n# Clients keep an alert as a notification of high priority, so it waits for the absent, but not\n# until it is stale.\n[[message]]\nname = \"alert\"\nevents = [\"alert.created\", \"alert.updated\"]\nschema = \"alert.schema.json\"\nto = \"topic:alerts\"\nttl = \"1h\"\nattributes = { environment = \"{data.environment?}\", squad = \"{data.squad?}\" }\n[message.body]\ntype = \"alert\"\naction = \"{action}\"\ndata = \"{data.*?}\"\ntimestamp = \"{time}\"\n\n[[message]]\nname = \"notification\"\nevents = [\"notification.created\"]\nschema = \"notification.schema.json\"\nto = \"user:{data.userId}\"\n[message.body]\ntype = \"notification\"\naction = \"{action}\"\n# Member by member, because `userId` is for addressing and no part of the contract.\ndata.id = \"{data.id?}\"\ndata.title = \"{data.title}\"\ndata.message = \"{data.message}\"\ndata.type = \"{data.type}\"\ndata.priority = \"{data.priority}\"\ndata.actionUrl = \"{data.actionUrl?}\"\ndata.metadata = \"{data.metadata?}\"\ntimestamp = \"{time}\"\n\n# The same for everybody, such as an announced maintenance.\n[[message]]\nname = \"announcement\"\nevents = [\"announcement.created\"]\nschema = \"notification.schema.json\"\nto = \"topic:notifications\"\nattributes = { environment = \"{data.environment?}\", squad = \"{data.squad?}\" }\n[message.body]\ntype = \"notification\"\naction = \"{action}\"\ndata.id = \"{data.id?}\"\ndata.title = \"{data.title}\"\ndata.message = \"{data.message}\"\ndata.type = \"{data.type}\"\ndata.priority = \"{data.priority}\"\ndata.actionUrl = \"{data.actionUrl?}\"\ndata.metadata = \"{data.metadata?}\"\ntimestamp = \"{time}\"\n\n# A value that nobody saw when it was measured is of use to nobody later.\n[[message]]\nname = \"metric\"\nevents = [\"metric.updated\"]\nschema = \"metric.schema.json\"\nto = \"topic:metrics\"\nclass = \"ephemeral\"\nattributes = { environment = \"{data.environment?}\", squad = \"{data.squad?}\" }\n[message.body]\ntype = \"metric\"\naction = \"{action}\"\ndata = \"{data.*?}\"\ntimestamp = \"{time}\"\n\n# The two messages that the contract's own tests send. Whoever is on call reports an incident; a\n# notification that somebody sends goes to nobody but themselves.\n\n[[publish]]\naction = \"created\"\ntype = \"incident\"\nevent = \"incident.created\"\nroles = [\"sre\"]\n\n[[publish]]\naction = \"created\"\ntype = \"notification\"\nevent = \"notification.created\"\n[publish.data]\nuserId = \"{claims.sub}\"\nid = \"{data.id?}\"\ntitle = \"{data.title}\"\nmessage = \"{data.message}\"\ntype = \"{data.type}\"\npriority = \"{data.priority}\"\nactionUrl = \"{data.actionUrl?}\"\nmetadata = \"{data.metadata?}\"\n",
         ),
         (
             "incident.schema.json",
@@ -1121,7 +1219,7 @@ pub mod ops {
         ),
         (
             "notification.schema.json",
-            "{\n  \"$schema\": \"https://json-schema.org/draft/2020-12/schema\",\n  \"title\": \"Notification event\",\n  \"description\": \"A notice for one user. `id` may be absent: the contract's own test message has none.\",\n  \"type\": \"object\",\n  \"properties\": {\n    \"type\": { \"const\": \"notification\" },\n    \"action\": { \"const\": \"created\" },\n    \"data\": {\n      \"type\": \"object\",\n      \"properties\": {\n        \"id\": { \"type\": \"string\" },\n        \"title\": { \"type\": \"string\" },\n        \"message\": { \"type\": \"string\" },\n        \"type\": { \"enum\": [\"info\", \"success\", \"warning\", \"error\"] },\n        \"priority\": { \"enum\": [\"low\", \"normal\", \"high\", \"urgent\"] },\n        \"actionUrl\": { \"type\": \"string\", \"description\": \"Frontend route to navigate to.\" },\n        \"metadata\": { \"type\": \"object\" }\n      },\n      \"required\": [\"title\", \"message\", \"type\", \"priority\"],\n      \"additionalProperties\": false\n    },\n    \"timestamp\": { \"type\": \"string\", \"format\": \"date-time\" }\n  },\n  \"required\": [\"type\", \"action\", \"data\", \"timestamp\"],\n  \"additionalProperties\": false\n}\n",
+            "{\n  \"$schema\": \"https://json-schema.org/draft/2020-12/schema\",\n  \"title\": \"Notification event\",\n  \"description\": \"A notice for one user, or for all. `id` may be absent: the contract's own test message has none.\",\n  \"type\": \"object\",\n  \"properties\": {\n    \"type\": { \"const\": \"notification\" },\n    \"action\": { \"const\": \"created\" },\n    \"data\": {\n      \"type\": \"object\",\n      \"properties\": {\n        \"id\": { \"type\": \"string\" },\n        \"title\": { \"type\": \"string\" },\n        \"message\": { \"type\": \"string\" },\n        \"type\": { \"enum\": [\"info\", \"success\", \"warning\", \"error\"] },\n        \"priority\": { \"enum\": [\"low\", \"normal\", \"high\", \"urgent\"] },\n        \"actionUrl\": { \"type\": \"string\", \"description\": \"Frontend route to navigate to.\" },\n        \"metadata\": { \"type\": \"object\" }\n      },\n      \"required\": [\"title\", \"message\", \"type\", \"priority\"],\n      \"additionalProperties\": false\n    },\n    \"timestamp\": { \"type\": \"string\", \"format\": \"date-time\" }\n  },\n  \"required\": [\"type\", \"action\", \"data\", \"timestamp\"],\n  \"additionalProperties\": false\n}\n",
         ),
         (
             "task.schema.json",

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tidings_model::{Address, Grants, Position, Tenant};
 
-use super::{ConsumerName, StoredConsumer, Subscriptions};
+use super::{ConsumerName, ConsumerState, StoredConsumer, Subscriptions, UNCHOSEN};
 use crate::envelopes::{EnvelopeFollower, FollowError, TranslateError, translate_position};
 use crate::topology::{ExtentError, HomeError, Topology};
 
@@ -50,8 +50,14 @@ pub async fn report(
         last_seen: state.last_seen,
         connected: state.connected.clone(),
         grants: state.grants.clone(),
-        subscriptions: state.subscriptions.clone(),
+        subscriptions: topics(state),
     })
+}
+
+fn topics(state: &ConsumerState) -> Subscriptions {
+    let mut topics = state.subscriptions.clone();
+    topics.remove(UNCHOSEN);
+    topics
 }
 
 async fn pending(topology: &Topology, tenant: &Tenant, stored: &StoredConsumer) -> Result<u64, ReportError> {

@@ -28,6 +28,11 @@ pub const REFRESH: Duration = Duration::from_secs(60 * 60);
 /// The subscriptions by topic. Every connected device has a few of them, in memory all the time.
 pub type Subscriptions = LiteMap<String, Subscription>;
 
+/// The name under which subscriptions note that the device has not subscribed or unsubscribed yet: its topics are those
+/// that the catalog opens from the start. No topic has an empty name. A gateway that does not know this entry takes it for a
+/// topic that is gone.
+pub const UNCHOSEN: &str = "";
+
 /// The position, subscriptions and grants of a consumer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -183,8 +188,13 @@ impl Change {
         if !self.grants.is_empty() {
             state.grants.clone_from(&self.grants);
         }
-        for (topic, edit) in &self.subscriptions {
-            edit.apply(topic, is_in_place, &mut state.subscriptions);
+        // The device may have chosen its topics elsewhere, before it was noted here which it has from the start.
+        let is_late = stored.is_some_and(|stored| !stored.subscriptions.contains_key(UNCHOSEN));
+        let is_from_start = matches!(self.subscriptions.get(UNCHOSEN), Some(Edit::Subscribe(_)));
+        if !(is_from_start && is_late) {
+            for (topic, edit) in &self.subscriptions {
+                edit.apply(topic, is_in_place, &mut state.subscriptions);
+            }
         }
         match &self.presence {
             Presence::Connected(gateway) => state.connected = Some(gateway.clone()),
