@@ -70,8 +70,10 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     let opened = CancellationToken::new();
     let address =
         serve::start_gateway(&config, identity, current.clone(), stores, reason, opened.clone(), parts)?;
+    let sources = serve::follow_sources(file, &config, &shutdown)?;
+    serve::start_sources(topology.clone(), sources.clone(), parts);
     for shard in shards_in_use(&config, &topology).await? {
-        serve::start_projector(&config, shard, current.clone(), topology.clone(), parts)?;
+        serve::start_projector(&config, shard, current.clone(), topology.clone(), sources.clone(), parts)?;
     }
     // The rest of the connection would report errors when the nats-server ends.
     drop((topology, client));
