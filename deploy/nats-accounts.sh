@@ -5,10 +5,12 @@
 #     nats-routes.conf      the servers of a cluster and their password, which nats-cluster.conf includes
 #     *.creds               the credentials of projector, gateway, administrators, and each tenant's producers
 #
-# usage: sh nats-accounts.sh [--shards N] [--servers 'HOST[:PORT] ...'] TENANT...
+# usage: sh nats-accounts.sh [--shards N] [--servers 'HOST[:PORT] ...'] [--source ACCOUNT/STREAM]... TENANT...
 #
 #     TENANT       gets an account for its producers and <tenant>-producer.creds
 #     --shards     how many shards there may be, 1 to 64; 4 unless given. Unused ones cost nothing
+#     --source     a stream of a team's own that projectors copy (`[[projector.sources]]`), and the team's account, which
+#                  is in the same key store; for each such stream
 #     --servers    the servers of the cluster, as they reach each other; port 6222 unless given
 #
 # Run it again, with the same key store, to add tenants, shards or servers: it adds what is missing and keeps every
@@ -27,11 +29,14 @@ usage() {
     exit 2
 }
 
-shards=4 servers= tenants=
+shards=4 servers= sources= tenants=
 while [ $# -gt 0 ]; do
     case $1 in
     --shards) [ $# -gt 1 ] || usage; shards=$2; shift 2 ;;
     --servers) [ $# -gt 1 ] || usage; servers=$2; shift 2 ;;
+    --source)
+        case ${2:-} in ?*/?*) sources="$sources $2"; shift 2 ;; *) usage ;; esac
+        ;;
     -*) usage ;;
     *)
         case $1 in *[!a-z0-9_-]*) echo "nats-accounts.sh: $1 cannot be a tenant: a-z, 0-9, _ and - are allowed" >&2; exit 2 ;; esac
@@ -193,6 +198,8 @@ looks() {
 # repetition.
 process PROJECTOR
 looks
+# Copies of the messages of sources, which producers cannot publish.
+imports EVENTS 'events.*.*.*.source.>'
 imports EVENTS '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.MSG.NEXT.@.*'
 imports REJECTED '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' 'rejected.>'
 imports KV_PLACEMENTS '$JS.API.STREAM.CREATE.@' '$KV.PLACEMENTS.>'
@@ -265,6 +272,30 @@ administers() {
 }
 each_shard administers
 user ADMIN admin
+
+# --- The sources --------------------------------------------------------------------------------------------------
+
+# A stream of a team's own stays in the team's account. Projectors read it, by consumers without a name, and administrators
+# check it; neither may change it.
+for source in $sources; do
+    team=${source%%/*} stream=${source#*/}
+    known=$(described "$team") || known=
+    [ -n "$known" ] || {
+        echo "nats-accounts.sh: --source $source: there is no account $team in the key store; \`nsc list accounts\` shows those that are" >&2
+        exit 1
+    }
+    for subject in "\$JS.API.STREAM.INFO.$stream" "\$JS.API.STREAM.MSG.GET.$stream"; do
+        has "$subject" || quietly nsc add export --account "$team" --service --subject "$subject"
+    done
+    for subject in "\$JS.API.CONSUMER.CREATE.$stream" "\$JS.API.CONSUMER.MSG.NEXT.$stream.*"; do
+        has "$subject" || quietly nsc add export --account "$team" --service --subject "$subject" --response-type Stream
+    done
+    for reader in PROJECTOR ADMIN; do
+        process "$reader"
+        imports "$team" "\$JS.API.STREAM.INFO.$stream" "\$JS.API.STREAM.MSG.GET.$stream" \
+            "\$JS.API.CONSUMER.CREATE.$stream" "\$JS.API.CONSUMER.MSG.NEXT.$stream.*"
+    done
+done
 
 # --- The producers ------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ mod publishing;
 mod rejected;
 mod shards;
 mod sixth_tenant;
+mod sources;
 mod start;
 mod systems;
 mod terminal;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream;
+use async_nats::jetstream::{self, stream::Config};
 use harness::{BOUND, SECRET, Setup, System, eventually, token};
 use serde_json::{Value, json};
 
@@ -59,9 +59,35 @@ async fn every_mode_publishes() {
     system.check_well();
 }
 
-const MODES: [&str; 6] = ["nats", "nats-binary", "http", "http-binary", "http-batch", "http-undeclared"];
+const MODES: [&str; 8] = [
+    "nats",
+    "nats-binary",
+    "http",
+    "http-binary",
+    "http-batch",
+    "http-undeclared",
+    "source",
+    "source-binary",
+];
 
-/// The same event for six tenants with one catalog, each in another mode.
+/// A stream of a team's own, of which each half is a source of another tenant.
+const SOURCES: &str = r#"
+[[projector.sources]]
+name = "structured"
+stream = "NOTES"
+subjects = ["notes.structured.*"]
+tenant = "source"
+event = "note.{subject.3}"
+
+[[projector.sources]]
+name = "binary"
+stream = "NOTES"
+subjects = ["notes.binary"]
+tenant = "source-binary"
+event = "{header.ce-type}"
+"#;
+
+/// The same event for eight tenants with one catalog, each in another mode.
 #[tokio::test]
 async fn every_mode_makes_the_same_envelopes() {
     let schemas = tempfile::tempdir().unwrap();
@@ -75,7 +101,10 @@ async fn every_mode_makes_the_same_envelopes() {
             subject = \"{subject?}\"\nat = \"{time}\"\ndata = \"{data}\"\n";
         std::fs::write(folder.join("catalog.toml"), catalog).unwrap();
     }
-    let mut system = Setup::default().schemas(schemas.path()).start().await;
+    let mut system = Setup::default().schemas(schemas.path()).file(SOURCES).start().await;
+    let notes =
+        Config { name: "NOTES".to_owned(), subjects: vec!["notes.>".to_owned()], ..Config::default() };
+    jetstream::new(system.client().clone()).create_stream(notes).await.unwrap();
     let samples = [
         json!({ "tag": "a", "n": 1.50, "big": 123_456_789_012_345_678_u64, "nested": { "b": [null, true, "é\n"], "a": {} } }),
         json!("a text"),
@@ -137,12 +166,14 @@ async fn publish_in_all_modes(system: &System, id: &str, data: &Value) {
     ];
     let mut structured = HeaderMap::new();
     structured.insert("Content-Type", "application/cloudevents+json");
-    system.publish_raw("events.nats.note.added", structured, event.to_string()).await;
+    system.publish_raw("events.nats.note.added", structured.clone(), event.to_string()).await;
+    system.publish_raw("notes.structured.added", structured, event.to_string()).await;
     let mut binary = HeaderMap::new();
     for (name, value) in &encoded {
         binary.insert(*name, value.as_str());
     }
-    system.publish_raw("events.nats-binary.note.added", binary, data.to_string()).await;
+    system.publish_raw("events.nats-binary.note.added", binary.clone(), data.to_string()).await;
+    system.publish_raw("notes.binary", binary, data.to_string()).await;
     let bearer =
         |tenant: &str| token(SECRET, json!({ "tenant": tenant, "sub": "p", "scope": "tidings:publish" }));
     let post = |tenant: &str| Post::to(system.address(), &bearer(tenant));

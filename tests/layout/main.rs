@@ -33,8 +33,9 @@ const GATEWAY: [&str; 15] = [
 ];
 
 /// The rooms of the streams, likewise.
-const STREAMS: [&str; 15] = [
+const STREAMS: [&str; 16] = [
     "stored_form",
+    "sources",
     "queries",
     "connections",
     "consumers",

@@ -15,7 +15,7 @@ use crate::scene::{LISTEN, Scene, address_of};
 
 /// Metrics that are there, and whose causes pass by too quickly, or need a fault of NATS, to be waited for here; unit tests
 /// beside the code show that they move.
-const SHOWN_ELSEWHERE: [&str; 11] = [
+const SHOWN_ELSEWHERE: [&str; 15] = [
     "tidings_gateway_replays",
     "tidings_gateway_reader_lag_messages",
     "tidings_gateway_reader_lag_seconds",
@@ -26,6 +26,10 @@ const SHOWN_ELSEWHERE: [&str; 11] = [
     "tidings_projector_rebuilds",
     "tidings_projector_rebuild_events",
     "tidings_projector_rebuild_left_events",
+    "tidings_source_active",
+    "tidings_source_lag_messages",
+    "tidings_source_lag_seconds",
+    "tidings_source_copied_messages_total",
     "tidings_nats_errors_total",
 ];
 

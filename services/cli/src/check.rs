@@ -1,4 +1,6 @@
-//! `tidings check`: checks whether the catalogs can be deployed.
+//! `tidings check`: checks whether the catalogs can be deployed, and whether the sources fit them.
+
+mod sources;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,6 +14,7 @@ use crate::arguments::CheckOptions;
 use crate::catalogs::{Read, Texts};
 use crate::failure::{self, Failure};
 use crate::output::{counted, print};
+use crate::sources::configured;
 use crate::suggestion::missing;
 use crate::{catalogs, serve};
 
@@ -49,6 +52,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &CheckOptions) -> Result<E
         }
         print(&summary(tenant, catalog, &examples, comparison.as_deref()))?;
     }
+    is_right &= check_sources(&config, &read, &baseline).await?;
     for tenant in baseline.missing_in(&read) {
         print(&format!("{tenant}: breaks clients: the tenant is gone"))?;
         is_compatible = false;
@@ -64,6 +68,23 @@ pub(crate) async fn run(file: Option<&Path>, options: &CheckOptions) -> Result<E
     Ok(if is_accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Prints what is found of the configured sources; returns whether they can work.
+async fn check_sources(config: &Config, read: &Read, baseline: &Baseline) -> Result<bool, Failure> {
+    let mut is_right = true;
+    for source in configured(config)? {
+        let mut found = sources::unknown_names(&source, &read.catalogs);
+        if let Baseline::Accepted(topology) = baseline {
+            let max_event_bytes = config.projector.max_event_bytes;
+            found.extend(sources::newest(&source, topology, &read.catalogs, max_event_bytes).await);
+        }
+        for finding in found {
+            print(&finding.text)?;
+            is_right &= !finding.is_wrong;
+        }
+    }
+    Ok(is_right)
+}
+
 /// Finds configured tenants without a catalog, whose settings therefore have no effect.
 fn misnamed(config: &Config) -> Result<Vec<String>, Failure> {
     let all = SchemasConfig { tenants: None, ..config.schemas.clone() };
@@ -75,7 +96,8 @@ fn misnamed(config: &Config) -> Result<Vec<String>, Failure> {
         .issuers
         .iter()
         .flat_map(|issuer| issuer.tenant.iter().chain(issuer.tenants.iter().flatten()));
-    let named = limits.chain(shards).chain(issuers.map(|name| ("access.issuers", name)));
+    let sources = config.projector.sources.iter().map(|source| ("projector.sources", &source.tenant));
+    let named = limits.chain(shards).chain(sources).chain(issuers.map(|name| ("access.issuers", name)));
     let wrong = named.filter(|(_, name)| !there_are.iter().any(|tenant| tenant.as_str() == *name));
     let text = |(key, name): (&str, &String)| {
         let what = format!("{key}: no tenant {name:?} has a catalog");

@@ -72,8 +72,10 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     let opened = CancellationToken::new();
     let address =
         serve::start_gateway(&config, identity, current.clone(), stores, reason, opened.clone(), parts)?;
+    let sources = serve::follow_sources(file, &config, &shutdown)?;
+    serve::start_sources(topology.clone(), sources.clone(), parts);
     for shard in shards_in_use(&config, &topology).await? {
-        serve::start_projector(&config, shard, current.clone(), topology.clone(), parts)?;
+        serve::start_projector(&config, shard, current.clone(), topology.clone(), sources.clone(), parts)?;
     }
     let (gateway, nats) = (format!("{scheme}://{address}"), server.url().to_owned());
     let mut more = examples::start(&config, &topology, &gateway, &shutdown)?;

@@ -21,6 +21,7 @@ mod rejected;
 mod reload;
 mod report;
 mod serve;
+mod sources;
 mod stores;
 mod suggestion;
 mod token;

@@ -108,6 +108,7 @@ mod tests {
     fn all() -> Vec<&'static Metric> {
         let lists = [
             tidings_projector::METRICS,
+            tidings_projector::SOURCE_METRICS,
             tidings_streams::CONNECTION_METRICS,
             reload::METRICS,
             PROCESS_METRICS,

@@ -34,6 +34,7 @@ use crate::metrics::Serving;
 use crate::open_files;
 use crate::reload::{self, Reason};
 use crate::report::report;
+use crate::sources;
 use crate::stores::{self, Stores, when_there};
 
 /// How long the tasks may take to end, in addition to the time for moving clients to other gateways.
@@ -82,7 +83,9 @@ pub(crate) async fn projector(file: Option<&Path>) -> Result<ExitCode, Failure> 
     let whole = (&shutdown, &registry);
     let current = reload::keep_current(&config, catalogs, Some(&topology), whole, Reason::Hangup).await?;
     let shard = ShardNumber(config.projector.shard);
-    start_projector(&config, shard, current, topology, whole)?;
+    let sources = follow_sources(file, &config, &shutdown)?;
+    start_sources(topology.clone(), sources.clone(), whole);
+    start_projector(&config, shard, current, topology, sources, whole)?;
     tracing::info!(tenants, %shard, "projector runs");
     until_ended(shutdown, Duration::ZERO, telemetry).await
 }
@@ -260,12 +263,33 @@ pub(crate) fn shards(config: &Config) -> Result<BTreeMap<Tenant, ShardNumber>, F
     shards.map(|(tenant, shard)| Ok((Tenant::parse(tenant)?, ShardNumber(*shard)))).collect()
 }
 
+/// The configured sources, also when SIGHUP reloads them.
+pub(crate) fn follow_sources(
+    file: Option<&Path>,
+    config: &Config,
+    shutdown: &Shutdown,
+) -> Result<projector::Sources, Failure> {
+    let file = file.map(Path::to_owned);
+    sources::follow(config, move || configuration(file.as_deref(), SecretRule::Optional), shutdown)
+}
+
+/// Starts copying the sources as a task.
+pub(crate) fn start_sources(
+    topology: Topology,
+    sources: projector::Sources,
+    (shutdown, registry): (&Shutdown, &Registry),
+) {
+    let copying = projector::copy_sources(topology, sources, registry.clone(), shutdown.token());
+    shutdown.spawn("sources", Box::pin(copying));
+}
+
 /// Starts the projector of a shard as a task; its failure ends the process.
 pub(crate) fn start_projector(
     config: &Config,
     shard: ShardNumber,
     catalogs: watch::Receiver<Arc<Catalogs>>,
     topology: Topology,
+    sources: projector::Sources,
     (shutdown, registry): (&Shutdown, &Registry),
 ) -> Result<(), Failure> {
     let settings = projector::Settings {
@@ -274,6 +298,7 @@ pub(crate) fn start_projector(
         max_event_bytes: config.projector.max_event_bytes,
         shard,
         shards: shards(config)?,
+        sources,
     };
     let (token, whole, registry) = (shutdown.token(), shutdown.clone(), registry.clone());
     shutdown.spawn("projector", async move {

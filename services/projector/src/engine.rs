@@ -89,7 +89,7 @@ impl Engine {
         clock: fn() -> OffsetDateTime,
         figures: Arc<ProjectorFigures>,
     ) -> Result<Self, ProjectorError> {
-        let Settings { consumer, in_flight, max_event_bytes, shard, shards } = settings;
+        let Settings { consumer, in_flight, max_event_bytes, shard, shards, sources } = settings;
         let pace = Pace { max_ahead: in_flight };
         let leadership = Leadership::open(&topology).await?;
         let reader = EventReader::open(&topology, &shard.name(&consumer), pace).await?;
@@ -102,7 +102,7 @@ impl Engine {
         holding.reload(reader.still(resume), reader.position(), &HashMap::new(), &residents, clock()).await?;
         let (placements, watching) = placements::watch_placements(topology.placements().clone());
         Ok(Self {
-            projecting: Projection::new(&topology, &catalogs, max_event_bytes, Arc::clone(&figures)),
+            projecting: Projection::new(&topology, &catalogs, max_event_bytes, sources, Arc::clone(&figures)),
             workshop: RebuildContext {
                 topology: topology.clone(),
                 consumer,

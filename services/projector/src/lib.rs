@@ -11,6 +11,8 @@
 //! Messages with a `max_rate` are the exception: the newest one is written last, once, when its interval is over.
 //! Until then it is held back. A projector that takes over finds it again in `EVENTS`.
 //!
+//! Beside that it copies the messages of streams that exist already into `EVENTS` ([`copy_sources`]).
+//!
 //! A shard's projector writes the envelopes of the tenants placed in that shard. It rebuilds a tenant when the bucket
 //! `PLACEMENTS` requests it, also to move the tenant in from another shard. A rebuild runs beside live projecting,
 //! writes each envelope once and in the order of events, and ends with a notice in the stream at which every reader
@@ -25,6 +27,7 @@ mod placements;
 mod projection;
 mod rebuild;
 mod settings;
+mod sources;
 mod start;
 mod throttle;
 mod write_queue;
@@ -34,4 +37,5 @@ pub use error::ProjectorError;
 pub use initial_placements::place_initially;
 pub use metrics::METRICS;
 pub use settings::Settings;
+pub use sources::{Begin, Mapping, MappingError, SOURCE_METRICS, Source, Sources, Unmapped, copy_sources};
 pub use start::run;

@@ -11,12 +11,14 @@ use tokio::sync::watch;
 
 use crate::dedup::{Recall, Verdict};
 use crate::metrics::ProjectorFigures;
+use crate::sources::{Remap, Sources};
 
 pub(crate) struct Projection {
     catalogs: watch::Receiver<Arc<Catalogs>>,
     max_event_bytes: usize,
     rejections: Rejections,
     recall: Recall,
+    remap: Remap,
     figures: Arc<ProjectorFigures>,
 }
 
@@ -25,6 +27,7 @@ impl Projection {
         topology: &Topology,
         catalogs: &watch::Receiver<Arc<Catalogs>>,
         max_event_bytes: usize,
+        sources: Sources,
         figures: Arc<ProjectorFigures>,
     ) -> Self {
         Self {
@@ -32,6 +35,7 @@ impl Projection {
             max_event_bytes,
             rejections: Rejections::new(topology),
             recall: Recall::new(topology),
+            remap: Remap::new(topology, sources),
             figures,
         }
     }
@@ -67,6 +71,9 @@ impl Projection {
         );
         let header = |name: &str| raw.header(name).or_else(|| raw.header(&format!("ce-{name}")));
         propagation::continue_trace(&span, header);
+        if self.remap.map_again(raw).await? {
+            return Ok(Vec::new());
+        }
         let catalogs = Arc::clone(&self.catalogs.borrow());
         let (catalog, event) = span.in_scope(|| read(&catalogs, raw, self.max_event_bytes))?;
         let occurrence = match self.judge(raw, &event).await {

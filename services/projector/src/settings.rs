@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use tidings_model::{ShardNumber, Tenant};
 
+use crate::sources::Sources;
+
 /// Settings of a projector.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -18,4 +20,6 @@ pub struct Settings {
     pub shard: ShardNumber,
     /// The configured shards of tenants without a record; all others are in shard 0.
     pub shards: BTreeMap<Tenant, ShardNumber>,
+    /// The sources, by which a message that was rejected without a name is mapped when it is retried.
+    pub sources: Sources,
 }

@@ -135,6 +135,7 @@ fn event(catalog: &Catalog, name: EventName, data: Value) -> Event {
         data,
         has_own_id: true,
         publication: None,
+        copied_from: None,
     }
 }
 

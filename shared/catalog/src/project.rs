@@ -24,6 +24,9 @@ pub fn read<'c>(
     event: &RawEvent,
     max_event_bytes: usize,
 ) -> Result<(&'c Catalog, Event), Rejection> {
+    if let Some(text) = event.unmapped() {
+        return Err(Rejection::new(Reason::Unmapped, text));
+    }
     let (tenant, _) = event.name().map_err(|error| Rejection::malformed(&error))?;
     let catalog = catalogs.get(&tenant).ok_or_else(|| unknown_tenant(catalogs, event))?;
     if event.payload.len() > max_event_bytes {

@@ -9,10 +9,11 @@ use std::fmt;
 use bytes::Bytes;
 use serde_json::Value;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 pub use self::form::{is_json, media_type};
 use crate::timestamp::{self, TimestampError};
-use crate::{Position, Tenant, headers, number};
+use crate::{Position, SourcePosition, Tenant, headers, number, source};
 
 /// `<entity>.<action>`, such as `incident.created`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,9 +48,7 @@ impl EventName {
     /// Returns the subject that a producer would use for an event of this subject.
     #[must_use]
     pub fn producers_subject(subject: &str) -> &str {
-        let by_client = subject.strip_suffix(BY_CLIENT);
-        // `events.<tenant>.<entity>.client` is an event with the action `client`.
-        by_client.filter(|subject| subject.matches('.').count() >= 3).unwrap_or(subject)
+        by_client(subject).or_else(|| source::published_on(subject)).unwrap_or(subject)
     }
 }
 
@@ -62,6 +61,13 @@ pub(crate) fn is_part(part: &str) -> bool {
 /// The end of the subject of a client publication.
 const BY_CLIENT: &str = ".client";
 
+/// The subject that a producer would use for a client publication.
+fn by_client(subject: &str) -> Option<&str> {
+    let published_on = subject.strip_suffix(BY_CLIENT)?;
+    // `events.<tenant>.<entity>.client` is an event with the action `client`.
+    (published_on.matches('.').count() == 3).then_some(published_on)
+}
+
 /// The identity of an event within its tenant. A repetition has the same identity. A client publication never has the
 /// identity of a producer's event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,6 +76,9 @@ pub enum Identity<'e> {
     Producer(Option<&'e str>, &'e str),
     /// The gateway's `Nats-Msg-Id` for the client's message.
     Client(&'e str),
+    /// The place of a copy's message in its source. Ids that a team gave to messages without a `source` need only differ
+    /// within the window of its own stream, while many of those are copied at once.
+    Copy(&'e str),
 }
 
 impl fmt::Display for EventName {
@@ -120,7 +129,7 @@ impl RawEvent {
     /// Returns whether a gateway published it for a client.
     #[must_use]
     pub fn is_by_client(&self) -> bool {
-        self.published_on().len() < self.subject.len()
+        by_client(&self.subject).is_some()
     }
 
     /// The subject that a producer would use.
@@ -144,6 +153,22 @@ impl RawEvent {
         Ok((tenant, EventName::parse(name).ok_or_else(wrong)?))
     }
 
+    /// Returns the place in its source, if it is a copy.
+    #[must_use]
+    pub fn copied_from(&self) -> Option<SourcePosition> {
+        source::source_of(&self.subject)?;
+        self.header(headers::SOURCE_POSITION)?.parse().ok()
+    }
+
+    /// Returns why it has no name, if it is a copy of a message without one.
+    #[must_use]
+    pub fn unmapped(&self) -> Option<&str> {
+        let is_unnamed = source::is_unnamed(&self.subject);
+        is_unnamed.then(|| {
+            self.header(headers::UNMAPPED).unwrap_or("the message of the source has no event's name")
+        })
+    }
+
     /// Returns the `type` of a CloudEvent, or `None` for plain JSON.
     pub fn declared_type(&self) -> Result<Option<String>, EventError> {
         form::declared_type(self)
@@ -165,8 +190,15 @@ impl RawEvent {
             data: Value::Null,
             has_own_id: true,
             publication: None,
+            copied_from: None,
         };
         form::read(self, &mut event)?;
+        if let Some(place) = self.copied_from() {
+            // What a team's stream has stored long ago has not happened just now.
+            let stored_at = place.stored_at.format(&Rfc3339).ok();
+            event.time = event.time.or(stored_at);
+            event.copied_from = Some(place.to_string());
+        }
         event.trace_parent = event.trace_parent.filter(|text| may_be_trace_parent(text));
         let derived = self.derived_id();
         if event.id.is_empty() {
@@ -210,6 +242,8 @@ pub struct Event {
     pub has_own_id: bool,
     /// The gateway's id, if a client published the event.
     pub publication: Option<String>,
+    /// The place of its message in the source, if it is a copy.
+    pub copied_from: Option<String>,
 }
 
 impl Event {
@@ -217,7 +251,8 @@ impl Event {
     #[must_use]
     pub fn identity(&self) -> Option<Identity<'_>> {
         let own = || self.has_own_id.then_some(Identity::Producer(self.source.as_deref(), &self.id));
-        self.publication.as_deref().map(Identity::Client).or_else(own)
+        let copy = self.copied_from.as_deref().filter(|_| self.source.is_none());
+        self.publication.as_deref().map(Identity::Client).or(copy.map(Identity::Copy)).or_else(own)
     }
 
     /// Returns whether two events have the same content: name, subject and data. Two events of one identity with other

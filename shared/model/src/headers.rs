@@ -59,6 +59,13 @@ pub const TRIES: &str = "Tidings-Tries";
 /// On a rejection: the number of bytes of the event that were omitted because it could not be kept whole.
 pub const OMITTED_BYTES: &str = "Tidings-Omitted-Bytes";
 
+/// On a copy: the place of its message in the source, `<stream> <epoch>-<sequence> <time>`.
+pub const SOURCE_POSITION: &str = "Tidings-Source-Position";
+/// On a copy: the subject of its message in the source.
+pub const SOURCE_SUBJECT: &str = "Tidings-Source-Subject";
+/// On a copy without a name: why the message has none.
+pub const UNMAPPED: &str = "Tidings-Unmapped";
+
 /// The W3C trace context, copied from the producer's event to the envelope.
 pub const TRACE_PARENT: &str = "traceparent";
 /// The media type of the payload.

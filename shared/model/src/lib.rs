@@ -20,6 +20,7 @@ mod place;
 mod placement;
 mod position;
 mod rejection;
+mod source;
 pub mod subject;
 mod tenant;
 mod timestamp;
@@ -36,4 +37,8 @@ pub use place::{Place, PlaceError, ShardNumber, TenantToken};
 pub use placement::{PastPlacement, Placement, Progress, Rebuild};
 pub use position::{Epoch, PlacedPosition, Position, PositionError};
 pub use rejection::{Attempts, rejection_subject};
+pub use source::{
+    SourcePosition, SourcePositionError, copies_of, copy_subject, is_retried_copy, is_unnamed, retry_subject,
+    source_of,
+};
 pub use tenant::{Tenant, TenantError};

@@ -76,8 +76,8 @@ pub use error::{ConfigError, ConfigErrors, Origin};
 pub use reference::{reference, reference_table};
 pub use sections::{
     AccessConfig, Config, ConsumerStoreKind, ConsumersConfig, GatewayConfig, IssuerConfig, LogFormat,
-    NatsConfig, ProjectorConfig, SchemasConfig, Secret, SignatureAlgorithm, Storage, StreamsConfig,
-    TelemetryConfig, TenantConfig, TokenSource,
+    NatsConfig, ProjectorConfig, SchemasConfig, Secret, SignatureAlgorithm, SourceBegin, SourceConfig,
+    Storage, StreamsConfig, TelemetryConfig, TenantConfig, TokenSource,
 };
 pub use similar::most_similar;
 

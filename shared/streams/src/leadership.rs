@@ -90,6 +90,7 @@ impl Lease {
 pub struct Candidate {
     bucket: Bucket,
     key: String,
+    role: Role,
     /// Unique to this process.
     id: String,
     standing: watch::Sender<Standing>,
@@ -105,16 +106,58 @@ pub struct Candidate {
     complained: bool,
 }
 
+/// What the leader does, for the log.
+enum Role {
+    /// It projects the shard.
+    Projects,
+    /// It copies the source of this name.
+    Copies(String),
+}
+
+impl Role {
+    fn leads(&self, term: u64) {
+        match self {
+            Self::Projects => tracing::info!(term, "this projector leads"),
+            Self::Copies(source) => tracing::info!(term, source, "this projector copies the source"),
+        }
+    }
+
+    fn leads_no_longer(&self, term: u64) {
+        match self {
+            Self::Projects => tracing::info!(term, "this projector leads no longer"),
+            Self::Copies(source) => {
+                tracing::info!(term, source, "this projector copies the source no longer")
+            }
+        }
+    }
+
+    fn stands_by(&self, term: u64) {
+        match self {
+            Self::Projects => tracing::info!(term, "another projector leads; this one stands by"),
+            Self::Copies(source) => tracing::debug!(term, source, "another projector copies the source"),
+        }
+    }
+}
+
 impl Candidate {
     /// Opens the bucket; does not lead yet.
     pub async fn open(topology: &Topology) -> Result<(Self, Lease), TopologyError> {
+        Self::for_key(topology, topology.shard().name("shard"), Role::Projects).await
+    }
+
+    /// The same for copying the source of this name, which is no matter of a shard.
+    pub async fn for_source(topology: &Topology, source: &str) -> Result<(Self, Lease), TopologyError> {
+        Self::for_key(topology, format!("source_{source}"), Role::Copies(source.to_owned())).await
+    }
+
+    async fn for_key(topology: &Topology, key: String, role: Role) -> Result<(Self, Lease), TopologyError> {
         let bucket = topology.projectors().await?;
         let inbox = topology.client().new_inbox();
         let id = inbox.rsplit('.').next().unwrap_or_default().to_owned();
         let (standing, lease) = watch::channel(Standing { term: None, until: Instant::now() });
-        let key = topology.shard().name("shard");
         let (held, seen, said) = (None, None, None);
-        let candidate = Self { bucket, key, id, standing, held, seen, highest: 0, said, complained: false };
+        let candidate =
+            Self { bucket, key, role, id, standing, held, seen, highest: 0, said, complained: false };
         Ok((candidate, Lease(lease)))
     }
 
@@ -175,7 +218,7 @@ impl Candidate {
                 self.highest = self.highest.max(term).max(next);
                 (self.held, self.seen) = (None, None);
                 self.standing.send_replace(Standing { term: None, until });
-                tracing::info!(term, "this projector leads no longer");
+                self.role.leads_no_longer(term);
             }
         }
         Ok(Duration::ZERO)
@@ -194,7 +237,7 @@ impl Candidate {
         self.highest = self.highest.max(lead.term);
         if lead.leader.is_some() && self.said != Some(lead.term) {
             self.said = Some(lead.term);
-            tracing::info!(term = lead.term, "another projector leads; this one stands by");
+            self.role.stands_by(lead.term);
         }
         let is_free = lead.leader.is_none() || lead.leader.as_ref() == Some(&self.id);
         match self.seen {
@@ -219,7 +262,7 @@ impl Candidate {
         let Some(revision) = self.write(term, Some(self.id.clone()), revision).await? else {
             return Ok(POLL);
         };
-        tracing::info!(term, "this projector leads");
+        self.role.leads(term);
         self.hold(term, revision, until);
         Ok(RENEWAL)
     }

@@ -22,7 +22,9 @@
 //! - [`Receipts`]: which events were stored lately under which id, so that a gateway answers a repetition as one.
 //! - [`connections`]: asks every gateway for its connections, and reports which gateways did not answer.
 //!
-//! A room uses only those below it, in this order: `queries`; `consumers`; `rejections`; `receipts`; `events`, which reads and
+//! - [`SourceReader`], [`CopyWriter`]: copies streams of a team's own into `EVENTS`, each message once and in order.
+//!
+//! A room uses only those below it, in this order: `sources`; `queries`; `consumers`; `rejections`; `receipts`; `events`, which reads and
 //! publishes `EVENTS`; `envelopes`, which writes and follows `ENVELOPES`; `leadership`; `catalogs`; `topology`, the
 //! streams and which subjects are in them; `placements`, `keys`, `users` and `connections`; and at the bottom `nats`, which knows
 //! streams and buckets but not what they are for.
@@ -39,6 +41,7 @@ mod placements;
 mod queries;
 mod receipts;
 mod rejections;
+mod sources;
 mod stored_form;
 pub mod topology;
 pub mod users;
@@ -71,6 +74,10 @@ pub use queries::{
 };
 pub use receipts::{Earlier, ReceiptError, Receipts};
 pub use rejections::{Kept, ReadRejectionError, RejectError, RejectedEvent, Rejections, RetryError};
+pub use sources::{
+    CopyError as StoreCopyError, CopyWriter, OpenCopiesError, SourceError, SourceMessage, SourceReader,
+    SourceStream,
+};
 pub use stored_form::StoredForm;
 pub use topology::{
     Extent, ExtentError, Home, HomeError, Settings, Topology, TopologyError, leave_cut_off_servers,

@@ -34,9 +34,9 @@ pub(crate) use self::{
     bucket_watch::{BucketNews, BucketWatch},
     connect::report,
     ensure::Missing,
-    headers::{all_headers, set},
+    headers::{all_headers, append, is_control, set},
     ordered_reader::{Delivered, OrderedReader, Read, Selection},
-    publish_error::{is_permanent, is_permanent_code},
+    publish_error::{is_permanent, is_permanent_code, was_beaten},
     scan::Scan,
     stream_state::{SKEW, epoch_of, reaching},
 };

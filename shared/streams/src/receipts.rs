@@ -141,7 +141,7 @@ fn key(event: &Event) -> Option<String> {
             hash.update(source.unwrap_or_default());
             hash.update(id);
         }
-        Identity::Client(_) => return None,
+        Identity::Client(_) | Identity::Copy(_) => return None,
     }
     let mut key = format!("{}.", event.tenant);
     for byte in hash.finalize().iter().take(HASH_BYTES) {

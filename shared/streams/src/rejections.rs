@@ -3,21 +3,20 @@
 mod rejected_event;
 mod retry;
 
-use std::str::FromStr as _;
 use std::sync::Arc;
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::context::traits::Publisher as _;
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{DirectGetErrorKind, Stream};
-use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use tidings_model::{Attempts, Position, RawEvent, Tenant, headers, rejection_subject};
 
-use crate::nats::{Content, Delivered, Scan, is_permanent, leader_get, set};
+use crate::nats::{Content, Delivered, Scan, append, is_control, is_permanent, leader_get, set};
 use crate::topology::{REJECTED, Topology};
 
 /// JetStream accepts 64 KiB of headers; this leaves room for those of the rejection.
@@ -223,17 +222,14 @@ fn beginning(text: &str) -> &str {
 
 /// Adds the event's own headers, except those that instruct JetStream and those that the rejection sets itself.
 fn add_own(map: &mut HeaderMap, own: &[(String, String)]) {
-    for (name, value) in own.iter().filter(|(name, _)| !is_reserved(name)) {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_str(name), HeaderValue::from_str(value)) {
-            map.append(name, value);
-        }
-    }
+    append(map, own.iter().filter(|(name, _)| !is_reserved(name)));
 }
 
-/// Whether JetStream or Tidings interprets the header.
+/// Whether a rejection or a retry sets the header itself. A copy stays one, so that it is still mapped and deduplicated as such.
 fn is_reserved(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    name.starts_with("nats-") || name.starts_with("tidings-")
+    let is_of_copy =
+        [headers::SOURCE_POSITION, headers::SOURCE_SUBJECT].iter().any(|own| name.eq_ignore_ascii_case(own));
+    is_control(name) && !is_of_copy
 }
 
 fn reason_headers(

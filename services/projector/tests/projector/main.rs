@@ -21,5 +21,6 @@ mod rejections;
 mod repetitions;
 mod rollbacks;
 mod shards;
+mod sources;
 mod standby;
 mod support;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tidings_catalog::{Catalog, Catalogs, Files};
 use tidings_metrics::Registry;
 use tidings_model::{ShardNumber, Tenant};
-use tidings_projector::{ProjectorError, Settings};
+use tidings_projector::{ProjectorError, Settings, Sources};
 use tidings_streams::{StoredEnvelope, Topology, fetch, topology};
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -145,6 +145,7 @@ pub(crate) fn settings() -> Settings {
         max_event_bytes: 1024 * 1024,
         shard: ShardNumber::default(),
         shards: BTreeMap::new(),
+        sources: Sources::default(),
     }
 }
 

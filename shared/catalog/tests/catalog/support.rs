@@ -32,6 +32,7 @@ pub(crate) fn event(name: &str, data: Value) -> Event {
         data,
         has_own_id: true,
         publication: None,
+        copied_from: None,
     }
 }
 

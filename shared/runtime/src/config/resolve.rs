@@ -4,12 +4,13 @@ mod access;
 mod edge;
 mod nats;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use super::format::TENANT;
 use super::sources::{Sources, listed_in};
-use super::{Config, ConfigError, ConsumersConfig, GatewayConfig, SecretRule, StreamsConfig};
+use super::{Config, ConfigError, ConsumersConfig, GatewayConfig, SecretRule, SourceConfig, StreamsConfig};
 
 /// A conflict between keys. The first key is the one to report.
 pub(super) struct Conflict {
@@ -49,6 +50,7 @@ pub(super) fn resolve(config: &mut Config, rule: SecretRule) -> Vec<Conflict> {
     let limited = no_tenants("gateway.tenants", config.gateway.tenants.keys());
     let placed = no_tenants("streams.shards", config.streams.shards.keys());
     nats.chain(conflicts.into_iter().flatten())
+        .chain(same_names(&config.projector.sources))
         .chain(placed)
         .chain(gateway)
         .chain(limited)
@@ -127,6 +129,18 @@ fn no_tenants<'n>(
         value: Some(format!("{name:?}")),
         expected: TENANT.expected.to_owned(),
     })
+}
+
+/// How far a source is copied is kept under its name.
+fn same_names(sources: &[SourceConfig]) -> Vec<Conflict> {
+    let mut names = BTreeSet::new();
+    let again = sources.iter().enumerate().filter(|(_, source)| !names.insert(source.name.as_str()));
+    let conflicts = again.map(|(index, source)| Conflict {
+        keys: vec![format!("projector.sources[{index}].name")],
+        value: Some(format!("{:?}", source.name)),
+        expected: "a name that no other source has".to_owned(),
+    });
+    conflicts.collect()
 }
 
 /// Gateways renew the consumers of connected devices once an hour. A shorter time would delete consumers of connected

@@ -6,6 +6,7 @@
 mod access;
 mod gateway;
 mod nats;
+mod source;
 mod tenant;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use super::format::{byte_size, duration, optional_byte_size};
 pub use access::{AccessConfig, IssuerConfig, Secret, SignatureAlgorithm, TokenSource};
 pub use gateway::GatewayConfig;
 pub use nats::NatsConfig;
+pub use source::{SourceBegin, SourceConfig};
 pub use tenant::TenantConfig;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -185,6 +187,9 @@ pub struct ProjectorConfig {
     /// The shard whose envelopes this projector writes.
     #[schemars(range(min = 0, max = 63))]
     pub shard: u16,
+    /// Streams that exist already and whose messages become events, one `[[projector.sources]]` each. Every projector has the
+    /// same ones, and one of them copies. They have no variables; SIGHUP reloads them.
+    pub sources: Vec<SourceConfig>,
 }
 
 impl Default for ProjectorConfig {
@@ -194,6 +199,7 @@ impl Default for ProjectorConfig {
             in_flight: const { NonZeroUsize::new(1024).unwrap() },
             consumer: "projector".to_owned(),
             shard: 0,
+            sources: Vec::new(),
         }
     }
 }

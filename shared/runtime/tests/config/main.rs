@@ -5,6 +5,7 @@
 mod conflicts;
 mod issuers;
 mod nats;
+mod projector_sources;
 mod reference;
 mod secrets;
 mod shards;

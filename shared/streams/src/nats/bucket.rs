@@ -4,22 +4,21 @@
 //! (NATS ADR-43) and the expected sequence of the key.
 
 use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_TTL};
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{
     Config, DirectGetError, DirectGetErrorKind, DiscardPolicy, RawMessageError, RetentionPolicy, StorageType,
     Stream,
 };
-use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
-use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::connect::REQUEST_TIMEOUT;
-use super::{Content, Scan, ensure, epoch_of, leader_get};
+use super::{Content, Scan, ensure, epoch_of, leader_get, was_beaten};
 use super::{Missing, TopologyError};
 
 /// The default of JetStream.
@@ -223,11 +222,4 @@ impl Bucket {
 /// Whether an entry is a removal marker, as `nats kv del` leaves it.
 pub(crate) fn is_removal(headers: Option<&HeaderMap>) -> bool {
     headers.is_some_and(|headers| headers.get(OPERATION).or_else(|| headers.get(MARKER_REASON)).is_some())
-}
-
-/// Whether the key has another sequence or, in a cluster, is just being assigned one.
-fn was_beaten(error: &PublishError) -> bool {
-    let source = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
-    error.kind() == PublishErrorKind::WrongLastSequence
-        || source.is_some_and(|error| error.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT)
 }

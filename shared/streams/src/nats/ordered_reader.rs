@@ -141,6 +141,19 @@ impl OrderedReader {
         Ok(reader)
     }
 
+    /// As [`Self::open`]; the message at the position was stored at this time, by which a rollback is detected.
+    pub(crate) async fn open_behind(
+        context: Context,
+        selection: Selection,
+        after: Position,
+        stored_at: OffsetDateTime,
+    ) -> Result<Self, async_nats::Error> {
+        let mut reader = Self::new(context, selection, after);
+        reader.last_read = Some(stored_at);
+        reader.reopen().await?;
+        Ok(reader)
+    }
+
     fn new(context: Context, selection: Selection, after: Position) -> Self {
         let retry = Retry::to(format!("read stream {}", selection.stream));
         let mut glance = interval(GLANCE);

@@ -25,3 +25,9 @@ pub(crate) fn is_permanent_code(code: ErrorCode) -> bool {
     ];
     PERMANENT.contains(&code)
 }
+
+/// Whether the subject has another last sequence than was expected or, in a cluster, is just being assigned one.
+pub(crate) fn was_beaten(error: &PublishError) -> bool {
+    error.kind() == PublishErrorKind::WrongLastSequence
+        || code(error) == Some(ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT)
+}

@@ -8,7 +8,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
 use bytes::Bytes;
-use tidings_model::{Position, headers};
+use tidings_model::{Position, headers, retry_subject};
 
 use super::{ReadRejectionError, RejectedEvent, Rejections, add_own};
 use crate::nats::{all_headers, epoch_of, set};
@@ -28,7 +28,8 @@ impl Rejections {
             set(&mut map, name, &value);
         }
         set(&mut map, headers::EVENT_ID, &rejected.id);
-        let stored = self.context.publish_with_headers(rejected.subject.clone(), map, payload).await?.await?;
+        let stored =
+            self.context.publish_with_headers(retry_subject(&rejected.subject), map, payload).await?.await?;
         self.drop(rejected).await?;
         Ok(stored.sequence)
     }

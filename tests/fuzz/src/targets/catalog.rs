@@ -129,5 +129,6 @@ fn event(data: Value) -> Event {
         data,
         has_own_id: true,
         publication: None,
+        copied_from: None,
     }
 }

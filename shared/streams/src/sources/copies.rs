@@ -1,0 +1,327 @@
+//! Writes the copies of a source: each once and in order, or not at all.
+//!
+//! A copy says which copy of the source it expects to be the last one in `EVENTS`. The leader of the stream compares that
+//! before it stores the copy, so a second copier, or a message of one that was stopped long ago, changes nothing. Whoever
+//! is refused reads again what the last copy is. One copy is under way at a time, as the next one has to name it.
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::context::PublishError;
+use async_nats::jetstream::stream::{LastRawMessageError, RawMessageError};
+use async_nats::jetstream::{self, Context};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tidings_model::{EventName, SourcePosition, Tenant, copies_of, copy_subject, headers};
+
+use super::SourceMessage;
+use crate::nats::record::{self, Record, RecordError};
+use crate::nats::{
+    Bucket, TopologyError, append, epoch_of, is_control, is_permanent, leader_get, reaching, set, was_beaten,
+};
+use crate::topology::Topology;
+
+/// How far a source is copied, in the bucket `PROJECTORS`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CopiedThrough {
+    /// The place in the source.
+    source: String,
+    /// The creation of `EVENTS`, and the sequence of the copy there; 0 if nothing is copied yet.
+    events: u64,
+    sequence: u64,
+}
+
+impl Record for CopiedThrough {
+    const VERSION: u64 = 1;
+}
+
+/// Writes the copies of one source.
+pub struct CopyWriter {
+    topology: Topology,
+    context: Context,
+    bucket: Bucket,
+    source: String,
+    /// Through where the source is copied; `None` if nothing is.
+    through: Option<SourcePosition>,
+    /// The sequence in `EVENTS` of the last copy, and of the last one that the record names.
+    last: u64,
+    recorded: Option<CopiedThrough>,
+    /// The revision of the record.
+    revision: u64,
+}
+
+impl CopyWriter {
+    /// Finds how far the source of this name is copied from this stream.
+    pub async fn open(topology: &Topology, source: &str, stream: &str) -> Result<Self, OpenCopiesError> {
+        let bucket = topology.projectors().await?;
+        let key = key(source);
+        let stored = bucket.last(&key).await.map_err(OpenCopiesError::Bucket)?;
+        let (revision, recorded) = match stored {
+            Some(message) => (message.sequence, Some(record::decode::<CopiedThrough>(&message.payload)?)),
+            None => (0, None),
+        };
+        let copy = leader_get::last(&topology.events, &copies_of(source)).await;
+        let copy = copy.map_err(OpenCopiesError::LastCopy)?;
+        let (last, copied) = match &copy {
+            Some(message) => (message.sequence, place_of(&message.headers)),
+            None => (0, None),
+        };
+        let is_rolled_back = match &recorded {
+            Some(recorded) => has_lost(topology, recorded).await?,
+            None => false,
+        };
+        if is_rolled_back {
+            tracing::error!(
+                source,
+                "stream EVENTS was rolled back to an older state; copying again what it has lost of the source"
+            );
+        }
+        let known = recorded.as_ref().and_then(|recorded| recorded.source.parse().ok());
+        let through = resumed(known, copied, is_rolled_back);
+        if let Some(other) = through.as_ref().filter(|through| through.stream != stream) {
+            return Err(OpenCopiesError::OtherStream {
+                source_name: source.to_owned(),
+                stream: stream.to_owned(),
+                copied: other.stream.clone(),
+            });
+        }
+        let context = jetstream::with_prefix(topology.client(), &topology.settings().api_prefix);
+        let topology = topology.clone();
+        Ok(Self { topology, context, bucket, source: source.to_owned(), through, last, recorded, revision })
+    }
+
+    /// Through where the source is copied; `None` if nothing is.
+    #[must_use]
+    pub fn through(&self) -> Option<&SourcePosition> {
+        self.through.as_ref()
+    }
+
+    /// Skips a source through this place, of which nothing is copied yet.
+    pub async fn begin_after(&mut self, place: SourcePosition) -> Result<(), CopyError> {
+        self.through = Some(place);
+        self.record().await
+    }
+
+    /// Stores the copy of a message under this name; without one, for `REJECTED`, with the reason why it has none.
+    pub async fn store(
+        &mut self,
+        message: &SourceMessage,
+        tenant: &Tenant,
+        name: Result<&EventName, &str>,
+    ) -> Result<(), CopyError> {
+        let mut map = HeaderMap::new();
+        append(&mut map, message.headers.iter().filter(|(name, _)| !is_control(name)));
+        if let Err(reason) = name {
+            set(&mut map, headers::UNMAPPED, reason);
+        }
+        self.publish(message, &copy_subject(tenant, name.ok(), &self.source), map, message.payload.clone())
+            .await
+    }
+
+    /// Stores, for `REJECTED`, that there was a message, with the reason why it could not be copied as it is.
+    pub async fn store_outline(
+        &mut self,
+        message: &SourceMessage,
+        tenant: &Tenant,
+        reason: &str,
+    ) -> Result<(), CopyError> {
+        let mut map = HeaderMap::new();
+        set(&mut map, headers::UNMAPPED, reason);
+        self.publish(message, &copy_subject(tenant, None, &self.source), map, Bytes::new()).await
+    }
+
+    async fn publish(
+        &mut self,
+        message: &SourceMessage,
+        subject: &str,
+        mut map: HeaderMap,
+        payload: Bytes,
+    ) -> Result<(), CopyError> {
+        // In contrast to `Nats-Msg-Id`, no version of nats-server deduplicates by it.
+        let given = message.header(headers::EVENT_ID).or_else(|| message.header(headers::MESSAGE_ID));
+        let id = given
+            .filter(|id| !id.is_empty())
+            .map_or_else(|| message.place.event_id(&self.source), str::to_owned);
+        set(&mut map, headers::EVENT_ID, id);
+        set(&mut map, headers::SOURCE_POSITION, message.place.to_string());
+        set(&mut map, headers::SOURCE_SUBJECT, &message.subject);
+        set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE, self.last.to_string());
+        set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, copies_of(&self.source));
+        let refused = |error| CopyError::new(&self.source, error);
+        let sent =
+            self.context.publish_with_headers(subject.to_owned(), map, payload).await.map_err(refused)?;
+        self.last = sent.await.map_err(refused)?.sequence;
+        self.through = Some(message.place.clone());
+        Ok(())
+    }
+
+    /// Records how far the source is copied, if that has changed.
+    pub async fn record(&mut self) -> Result<(), CopyError> {
+        let Some(through) = &self.through else { return Ok(()) };
+        let events = epoch_of(self.topology.events.cached_info()).0;
+        let now = CopiedThrough { source: through.to_string(), events, sequence: self.last };
+        if self.recorded.as_ref() == Some(&now) {
+            return Ok(());
+        }
+        let failed =
+            |error: async_nats::Error| CopyError::Record { name: self.source.clone(), source: error };
+        let json = Bytes::from(record::encode(&now).map_err(|error| failed(error.into()))?);
+        let written = self.bucket.write(&key(&self.source), json, self.revision).await;
+        match written.map_err(|error| failed(error.into()))? {
+            Some(revision) => {
+                (self.revision, self.recorded) = (revision, Some(now));
+                Ok(())
+            }
+            None => Err(CopyError::Overtaken { name: self.source.clone() }),
+        }
+    }
+}
+
+fn key(source: &str) -> String {
+    format!("copied_{source}")
+}
+
+fn place_of(headers: &HeaderMap) -> Option<SourcePosition> {
+    headers.get(headers::SOURCE_POSITION)?.as_str().parse().ok()
+}
+
+/// Through where a source is copied, by the record and by the last copy that `EVENTS` has. The record lags behind; but
+/// `EVENTS` removes copies by their age.
+fn resumed(
+    recorded: Option<SourcePosition>,
+    copied: Option<SourcePosition>,
+    is_rolled_back: bool,
+) -> Option<SourcePosition> {
+    match (recorded, copied) {
+        (Some(recorded), Some(copied)) if !is_rolled_back && recorded.is_after(&copied) => Some(recorded),
+        (recorded, copied) => copied.or(recorded),
+    }
+}
+
+/// Whether `EVENTS` has lost the copy that the record names. A copy that was removed is none that was lost.
+async fn has_lost(topology: &Topology, recorded: &CopiedThrough) -> Result<bool, OpenCopiesError> {
+    let events = topology.events.get_info().await.map_err(|error| OpenCopiesError::Events(error.into()))?;
+    if recorded.sequence == 0 || recorded.events != epoch_of(&events).0 {
+        return Ok(false);
+    }
+    let found = leader_get::at(&topology.events, recorded.sequence).await.map_err(OpenCopiesError::Copy)?;
+    if let Some(message) = found {
+        return Ok(place_of(&message.headers).is_none_or(|place| place.to_string() != recorded.source));
+    }
+    let end = reaching(&topology.events, recorded.sequence).await;
+    let end = end.map_err(|error| OpenCopiesError::Events(error.into()))?;
+    Ok(end.state.last_sequence < recorded.sequence)
+}
+
+/// How far a source is copied cannot be determined.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenCopiesError {
+    /// The bucket `PROJECTORS` cannot be opened.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// The bucket `PROJECTORS` cannot be read.
+    #[error("the bucket PROJECTORS cannot be read now")]
+    Bucket(#[source] RawMessageError),
+    /// The record is not one of Tidings.
+    #[error("the record in the bucket PROJECTORS of how far the source is copied cannot be read")]
+    Record(#[from] RecordError),
+    /// The last copy cannot be read.
+    #[error("the last copy of the source cannot be read from stream EVENTS")]
+    LastCopy(#[source] LastRawMessageError),
+    /// A copy cannot be read.
+    #[error("a copy of the source cannot be read from stream EVENTS")]
+    Copy(#[source] RawMessageError),
+    /// `EVENTS` cannot be looked up.
+    #[error("stream EVENTS cannot be looked up now")]
+    Events(#[source] async_nats::Error),
+    /// The source was another stream before.
+    #[error(
+        "the source {source_name} was copied from stream {copied} until now, so its place says nothing about stream \
+         {stream}; give the source for {stream} a name of its own"
+    )]
+    OtherStream {
+        /// The name of the source.
+        source_name: String,
+        /// The configured stream.
+        stream: String,
+        /// The stream that was copied.
+        copied: String,
+    },
+}
+
+/// A copy was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The last copy is another one: another projector copies, or an earlier copy was stored without an answer.
+    #[error("another copy of the source {name} was stored meanwhile")]
+    Overtaken {
+        /// The name of the source.
+        name: String,
+    },
+    /// `EVENTS` does not take the copy, however often it is sent.
+    #[error("stream EVENTS does not take the message")]
+    Refused(#[source] PublishError),
+    /// NATS is slow or unavailable, or `EVENTS` is full; the copy may or may not be stored.
+    #[error("NATS does not store copies of the source {name} now")]
+    Unavailable {
+        /// The name of the source.
+        name: String,
+        /// The error of the client.
+        #[source]
+        source: PublishError,
+    },
+    /// How far the source is copied was not recorded.
+    #[error("NATS does not record how far the source {name} is copied")]
+    Record {
+        /// The name of the source.
+        name: String,
+        /// The error of the client.
+        #[source]
+        source: async_nats::Error,
+    },
+}
+
+impl CopyError {
+    fn new(name: &str, source: PublishError) -> Self {
+        let name = name.to_owned();
+        if was_beaten(&source) {
+            Self::Overtaken { name }
+        } else if is_permanent(&source) {
+            Self::Refused(source)
+        } else {
+            Self::Unavailable { name, source }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(sequence: u64, second: u8) -> SourcePosition {
+        format!("ORDERS 1-{sequence} 2025-01-17T10:30:{second:02}Z").parse().unwrap()
+    }
+
+    #[test]
+    fn the_later_of_record_and_copy_counts_unless_events_lost_copies() {
+        assert_eq!(resumed(None, None, false), None);
+        assert_eq!(
+            resumed(Some(at(5, 5)), None, false),
+            Some(at(5, 5)),
+            "EVENTS has removed all copies by their age"
+        );
+        assert_eq!(resumed(None, Some(at(7, 7)), false), Some(at(7, 7)), "the record was never written");
+        assert_eq!(resumed(Some(at(5, 5)), Some(at(7, 7)), false), Some(at(7, 7)), "the record lags behind");
+        assert_eq!(
+            resumed(Some(at(7, 7)), Some(at(5, 5)), false),
+            Some(at(7, 7)),
+            "EVENTS has removed the last copies"
+        );
+        assert_eq!(
+            resumed(Some(at(7, 7)), Some(at(5, 5)), true),
+            Some(at(5, 5)),
+            "EVENTS has lost the last copies"
+        );
+        // The source was rolled back: its sequences begin earlier, its times do not.
+        assert_eq!(resumed(Some(at(9, 5)), Some(at(3, 7)), false), Some(at(3, 7)));
+    }
+}
