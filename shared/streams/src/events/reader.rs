@@ -39,7 +39,7 @@ mod rollback;
 pub use self::consumer::ReaderError;
 
 use self::consumer::{acknowledged, open_consumer};
-use self::found::Found;
+use self::found::{Found, Recent};
 
 /// How many events are done before an acknowledgement is sent at once.
 const MANY: u64 = 256;
@@ -61,8 +61,8 @@ pub struct EventReader {
     /// The epoch of the stream.
     created: Epoch,
     lives: Lives,
-    /// The last event that was returned, by which a rollback is detected.
-    known: Option<Known>,
+    /// The last events that were returned, by which a rollback is detected.
+    recent: Recent,
     stream: Arc<Stream>,
     consumer: PullConsumer,
     /// `None` after a fault, until the consumer is opened again.
@@ -116,7 +116,7 @@ impl EventReader {
             pace,
             created: epoch_of(topology.events.cached_info()),
             lives,
-            known: None,
+            recent: Recent::default(),
             stream: Arc::clone(&topology.events),
             consumer,
             deliveries: None,
@@ -136,7 +136,7 @@ impl EventReader {
         loop {
             if let Some(read) = self.next_in_order().await {
                 let RawEvent { position, stored_at: at, .. } = read.event;
-                self.known = Some(Known { position, at, is_exact: true });
+                self.recent.note(Known { position, at, is_exact: true });
                 return read;
             }
         }
@@ -256,7 +256,7 @@ impl EventReader {
     async fn repeated(&mut self, repeated: ReadEvent) {
         let sequence = repeated.event.position.sequence;
         let is_before = |known: &Known| sequence <= known.position.sequence;
-        if self.known.filter(is_before).is_some_and(|known| repeated.event.stored_at > known.at) {
+        if self.recent.last().filter(is_before).is_some_and(|known| repeated.event.stored_at > known.at) {
             // It is younger than the last returned event, and yet before it: the stream was rolled back.
             self.close();
         } else if sequence <= self.done {

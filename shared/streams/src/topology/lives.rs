@@ -20,7 +20,7 @@ use crate::nats::record::Record;
 
 mod bucket;
 
-pub(crate) use self::bucket::read;
+pub(crate) use self::bucket::{holds, read};
 
 /// The lives of a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

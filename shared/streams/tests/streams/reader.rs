@@ -201,6 +201,37 @@ async fn a_reader_that_stops_pulling_is_replaced() {
     drop(active);
 }
 
+/// One reader had read what is lost, the other one had not, and reads on before the first notices.
+#[tokio::test]
+async fn what_was_read_after_a_roll_back_is_not_read_again_when_another_reader_notices_it() {
+    let mut scene = Scene::new().await;
+    scene.publish(1..=10).await;
+    let saved = scene.save(&["EVENTS"]).await;
+    let mut behind = open(&scene.topology).await;
+    read(&mut behind, 10).await;
+    // So that nothing of what is lost is on its way to it.
+    behind.stand_by();
+    scene.publish(11..=20).await;
+    let mut ahead = EventReader::open(&scene.topology, "other", PACE).await.unwrap();
+    read(&mut ahead, 20).await;
+    scene.bring_back(saved).await;
+    scene.publish(21..=25).await;
+    let came = read(&mut behind, 5).await;
+    assert_eq!(came.iter().map(number).collect::<Vec<_>>(), range(21..=25));
+    ahead.compare(None).await.unwrap();
+    assert_eq!(numbers(&mut ahead, 5).await, range(21..=25));
+    behind.compare(None).await.unwrap();
+    scene.publish([26]).await;
+    let next = read(&mut behind, 1).await;
+    assert_eq!(number(&next[0]), 26);
+    assert!(
+        next[0].event.position.epoch.0 > came[4].event.position.epoch.0,
+        "it is in the life that the other one began"
+    );
+    acknowledge(&mut behind, came.into_iter().chain(next)).await;
+    until_done(&scene, 16).await;
+}
+
 /// New events are returned even if the durable consumer counts their sequences as done, or if their sequences were read
 /// before.
 #[tokio::test]

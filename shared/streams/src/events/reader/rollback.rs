@@ -8,12 +8,12 @@ use async_nats::jetstream::stream::Stream;
 use tidings_model::{Epoch, Origin, Position};
 use time::OffsetDateTime;
 
-use super::EventReader;
 use super::consumer::{GROUP, HEARTBEAT, PULL_EXPIRY, ReaderError, open_consumer};
-use super::found::{Found, Life};
+use super::found::{Found, Life, Recent};
+use super::{EventReader, ReadEvent};
 use crate::envelopes::Resume;
 use crate::nats::epoch_of;
-use crate::topology::lives::{Known, Lives};
+use crate::topology::lives::{Known, Lives, holds};
 use crate::topology::{EVENTS, Topology};
 
 impl EventReader {
@@ -53,7 +53,7 @@ impl EventReader {
             consumer: self.consumer.clone(),
             created: self.created,
             lives: self.lives.clone(),
-            known: self.known,
+            recent: self.recent.clone(),
             cursor: self.cursor,
         }
     }
@@ -61,10 +61,17 @@ impl EventReader {
     /// Continues with the stream as found, after another sequence if it has begun another life.
     pub(super) fn take_up(&mut self, found: Found) {
         (self.stream, self.consumer) = (found.stream, found.consumer);
-        if let Some(Life { created, lives, after }) = found.begun {
-            (self.created, self.lives, self.known) = (created, lives, None);
+        let Some(Life { created, lives, after }) = found.begun else { return };
+        (self.created, self.lives) = (created, lives);
+        if let Some(after) = after {
+            self.recent.clear();
             (self.cursor, self.done, self.acknowledged.0) = (after, after, after);
             (self.held, self.unacknowledged, self.deliveries, self.asked) = (None, None, None, None);
+        } else {
+            self.recent.relabel(created, &self.lives);
+            if let Some(ReadEvent { event, .. }) = &mut self.held {
+                event.position = self.lives.position(created, event.position.sequence);
+            }
         }
     }
 }
@@ -76,29 +83,33 @@ pub(super) struct View {
     consumer: PullConsumer,
     created: Epoch,
     lives: Lives,
-    known: Option<Known>,
+    recent: Recent,
     cursor: u64,
 }
 
 impl View {
     /// Compares what is known with the stream.
     async fn look(self, written: Option<(Position, OffsetDateTime)>) -> Result<Found, ReaderError> {
-        let Self { topology, name, mut consumer, created: before, lives: known_lives, known, cursor } = self;
+        let Self { topology, name, mut consumer, created: before, lives: known_lives, recent, cursor } = self;
         let wrap = |source: async_nats::Error| ReaderError::new(&name, source);
         let stream = topology.context.get_stream(EVENTS).await.map_err(|error| wrap(error.into()))?;
         let created = epoch_of(stream.cached_info());
         let written = written.map(|(position, at)| Known { position, at, is_exact: false });
         let mut lives = topology.lives().await.map_err(wrap)?;
-        for known in known.into_iter().chain(written) {
+        for known in recent.last().into_iter().chain(written) {
             lives = topology.compare(&stream, known).await.map_err(wrap)?;
         }
         let begun = if created != before {
             tracing::warn!(epoch = %created, "stream EVENTS was recreated; reading it from its beginning");
-            Some(Life { created, lives, after: 0 })
+            Some(Life { created, lives, after: Some(0) })
         } else if lives != known_lives {
             let after = lives.common(created, known_lives.position(created, cursor));
-            forget_later(&stream, &name, &mut consumer, after).await?;
-            Some(Life { created, lives, after })
+            if has_read(&stream, &recent, after).await.map_err(wrap)? {
+                Some(Life { created, lives, after: None })
+            } else {
+                forget_later(&stream, &name, &mut consumer, after).await?;
+                Some(Life { created, lives, after: Some(after) })
+            }
         } else {
             None
         };
@@ -122,6 +133,19 @@ impl View {
             .map_err(|error| ReaderError::new(&name, error))?;
         Ok((found, deliveries))
     }
+}
+
+/// Whether the reader has read what the stream holds after this sequence: another projector has noticed a rollback of events
+/// that this one had not read yet, and what it read next was stored after the rollback already. Events are read in order and
+/// without holes, so it is enough that the first and the last are those that the stream holds.
+async fn has_read(stream: &Stream, recent: &Recent, after: u64) -> Result<bool, async_nats::Error> {
+    let Some(ends) = recent.after(after) else { return Ok(false) };
+    for event in ends {
+        if !holds(stream, event).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Recreates a durable consumer that is ahead of its stream, as it would skip new events. The reader detects what the

@@ -75,7 +75,7 @@ impl Topology {
 }
 
 /// Whether the stream may still contain this event. A removed event proves nothing.
-async fn holds(stream: &Stream, known: Known) -> Result<bool, async_nats::Error> {
+pub(crate) async fn holds(stream: &Stream, known: Known) -> Result<bool, async_nats::Error> {
     let sequence = known.position.sequence;
     if reaching(stream, sequence).await?.state.last_sequence < sequence {
         return Ok(false);
