@@ -53,7 +53,7 @@ const STREAMS: [&str; 15] = [
 
 /// Crates, from the bottom up. A crate depends only on those before it, for its tests, too; those of one line do not
 /// depend on each other.
-const CRATES: [&[&str]; 11] = [
+const CRATES: [&[&str]; 12] = [
     &[
         "tidings-model",
         "tidings-mailbox",
@@ -63,6 +63,7 @@ const CRATES: [&[&str]; 11] = [
         "tidings-rate",
     ],
     &["tidings-catalog", "tidings-protocol", "tidings-runtime"],
+    &["tidings-client"],
     &["tidings-tests"],
     &["tidings-access", "tidings-client-types", "tidings-producer-build", "tidings-streams"],
     &["tidings-net", "tidings-replica", "tidings-session"],
