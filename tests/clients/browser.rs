@@ -34,7 +34,7 @@ pub(crate) fn chromium() -> Option<PathBuf> {
 
 #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 #[tokio::test]
-async fn one_connection_in_strict_mode_and_one_for_five_tabs() {
+async fn one_connection_in_strict_mode_and_for_five_tabs_and_ten_minutes_offline() {
     let Some(browser) = chromium() else {
         eprintln!("SKIPPED: there is no Chromium on the PATH, so nothing was tried in a browser");
         return;

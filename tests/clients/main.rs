@@ -1,4 +1,4 @@
-//! The clients in TypeScript against real processes: through killed gateways, with tokens that run out, offline and back, and
+//! The clients in TypeScript, Rust, Python and Go against real processes: through killed gateways, with tokens that run out, offline and back, and
 //! in a real browser.
 
 #![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
@@ -6,7 +6,9 @@
 
 mod browser;
 mod examples;
+mod languages;
 mod node;
+mod rust;
 mod workshop;
 
 use std::time::{SystemTime, UNIX_EPOCH};

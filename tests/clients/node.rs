@@ -1,5 +1,6 @@
 //! `@tidings/client` in Node, as a program of its own: `shared/client-ts/e2e/listen.ts`.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 use crate::{ada, incident, workshop};
 
 /// Kills may meet a gateway that is just starting, on a machine that does other things, too.
-const LONG: Duration = Duration::from_secs(90);
+pub(crate) const LONG: Duration = Duration::from_secs(90);
 
 /// The place that a client keeps over reloads, and its token.
 struct Page {
@@ -73,7 +74,7 @@ async fn is_live(page: &mut Tidings) {
 
 #[tokio::test]
 async fn each_message_comes_once_while_gateways_are_killed_and_the_page_is_reloaded() {
-    const MESSAGES: usize = 300;
+    const MESSAGES: usize = 1000;
     let port = free_port();
     let listen = format!("127.0.0.1:{port}");
     let mut system = Setup::default().variable("TIDINGS_GATEWAY__LISTEN", &listen).start().await;
@@ -86,13 +87,14 @@ async fn each_message_comes_once_while_gateways_are_killed_and_the_page_is_reloa
     let expected: Vec<String> = (0..MESSAGES).map(|n| format!("incident {n}")).collect();
     for (n, title) in expected.iter().enumerate() {
         system.publish("ops", "incident.created", &incident(title)).await;
-        if n % 30 == 15 {
+        if n % 50 == 25 {
             // In the middle of what is being delivered.
             opened.line(&expected[n - 5], LONG).await;
             system.gateway.signal(Signal::KILL);
+            is_free(port).await;
             system.gateway = system.command(&["gateway"]).start();
         }
-        if n % 100 == 50 {
+        if n % 300 == 150 {
             opened.signal(Signal::TERM);
             let (_, output) = opened.end(BOUND).await;
             seen.extend(titles(&output));
@@ -106,8 +108,14 @@ async fn each_message_comes_once_while_gateways_are_killed_and_the_page_is_reloa
     assert_eq!(count(&opened.output(), "error"), 0);
 }
 
+/// Waits until the killed gateway has left its address to the next.
+pub(crate) async fn is_free(port: u16) {
+    let bind = async || TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(drop);
+    eventually("the gateway is gone", BOUND, bind).await;
+}
+
 /// Waits until the gateway has stored the subscription.
-async fn subscribed(system: &System) {
+pub(crate) async fn subscribed(system: &System) {
     let arguments = ["consumers", "ls", "--tenant", "ops", "--user", "ada", "--json"];
     eventually("the subscription is stored", BOUND, async || {
         let listed = system.command(&arguments).finish(BOUND).await.output;

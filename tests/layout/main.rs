@@ -54,7 +54,7 @@ const STREAMS: [&str; 16] = [
 
 /// Crates, from the bottom up. A crate depends only on those before it, for its tests, too; those of one line do not
 /// depend on each other.
-const CRATES: [&[&str]; 11] = [
+const CRATES: [&[&str]; 12] = [
     &[
         "tidings-model",
         "tidings-mailbox",
@@ -64,6 +64,7 @@ const CRATES: [&[&str]; 11] = [
         "tidings-rate",
     ],
     &["tidings-catalog", "tidings-protocol", "tidings-runtime"],
+    &["tidings-client"],
     &["tidings-tests"],
     &["tidings-access", "tidings-streams", "tidings-types"],
     &["tidings-net", "tidings-producer-build", "tidings-replica", "tidings-session"],

@@ -1,4 +1,7 @@
-/** In a real browser: one connection in StrictMode, and one for five tabs, of which the one that leads is closed. */
+/**
+ * In a real browser: one connection in StrictMode, one for five tabs, of which the one that leads is closed, and ten minutes
+ * without a network.
+ */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -98,10 +101,42 @@ async function tabs(browser: Browser): Promise<void> {
   console.log(`tabs: one connection for five; another led ${String(taken)} ms after the first was closed`);
 }
 
+/** Ten minutes offline by the browser's own network emulation, on a clock that goes ahead of the real one. */
+async function offline(browser: Browser): Promise<void> {
+  const [context, elsewhere] = [await browser.newContext(), await browser.newContext()];
+  await context.clock.install();
+  const { page, sockets } = await open(context, "");
+  const { page: other } = await open(elsewhere, "");
+  const expected = ["before"];
+  await publish(other, "before");
+  await eventually("what comes before is shown", async () => (await titles(page)).length === 1);
+  await context.setOffline(true);
+  for (let minute = 0; minute < 10; minute++) {
+    await page.clock.fastForward("01:00");
+    for (const half of ["a", "b"]) {
+      expected.push(`m${String(minute)}${half}`);
+      await publish(other, expected.at(-1) ?? "");
+    }
+  }
+  await eventually("it is noticed", async () => (await text(page, "state")) === "waiting");
+  assert.deepEqual(await titles(page), ["before"], "nothing comes while offline");
+  await context.setOffline(false);
+  await eventually("all that was missed is there", async () => (await titles(page)).length >= expected.length);
+  await eventually("it is live again", async () => (await text(page, "state")) === "live");
+  await publish(other, "after");
+  expected.push("after");
+  await eventually("the last has come", async () => (await titles(page)).at(-1) === "after");
+  assert.deepEqual(await titles(page), expected, "exactly what was missed, in order");
+  assert.ok(sockets() > 1);
+  await Promise.all([context.close(), elsewhere.close()]);
+  console.log(`offline: ${String(expected.length)} messages, each once`);
+}
+
 const browser = await chromium.launch({ executablePath, headless: true, args: flags });
 try {
   await strict(browser);
   await tabs(browser);
+  await offline(browser);
 } finally {
   await browser.close();
   server.close();

@@ -1,16 +1,24 @@
-//! Messages of a gateway in `tidings.v1`, as far as a listener distinguishes them. Pure.
+//! Messages of a gateway in `tidings.v1`, as far as a client distinguishes them. Pure.
+
+use std::time::Duration;
 
 use serde_json::Value;
 
 /// A text message of the gateway.
 #[derive(Debug, PartialEq)]
-pub(super) enum Received {
+pub(crate) enum Received {
     /// A message, with the body as a plain client receives it.
     Envelope { sequence: u64, body: String },
     /// The answer to `ping`.
     Pong,
-    /// The connection is open, at this position.
-    Welcome { position: String },
+    /// The connection is open, at this position, until the token expires.
+    Welcome { position: String, expires: Option<String> },
+    /// A fresh token was accepted, until it expires.
+    Authenticated { expires: Option<String> },
+    /// The gateway closes the connection soon: the next one can be opened at once.
+    Draining,
+    /// The publication with this id is stored as the event with that id.
+    Published { request: String, event: String },
     /// Everything up to this position was sent.
     CaughtUp { position: String },
     /// Something up to this position cannot be delivered.
@@ -18,13 +26,13 @@ pub(super) enum Received {
     /// Another control message.
     Control,
     /// The request with this id was refused.
-    Refused { id: Value, code: String, message: String },
+    Refused { id: Value, code: String, message: String, retry_after: Option<Duration> },
     /// The answer to a request.
     Answer,
 }
 
 impl Received {
-    pub(super) fn read(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         if let Some((sequence, body)) = without_sequence(text) {
             return Self::Envelope { sequence, body };
         }
@@ -35,27 +43,36 @@ impl Received {
         if message.get("type").and_then(Value::as_str) == Some("error") {
             let data = message.get("data").unwrap_or(&Value::Null);
             let id = data.get("original_message_id").cloned().unwrap_or_default();
-            return Self::Refused { id, code: text_of(data, "code"), message: text_of(data, "message") };
+            let retry_after = data.get("retry_after_ms").and_then(Value::as_u64).map(Duration::from_millis);
+            return Self::Refused {
+                id,
+                code: text_of(data, "code"),
+                message: text_of(data, "message"),
+                retry_after,
+            };
         }
         match message.get("action").and_then(Value::as_str) {
             Some("pong") => Self::Pong,
             Some(_) if message.get("type").is_some() => Self::Answer,
-            Some("welcome") => Self::Welcome { position: text_of(&message, "position") },
+            Some("welcome") => {
+                Self::Welcome { position: text_of(&message, "position"), expires: expires(&message) }
+            }
+            Some("authenticated") => Self::Authenticated { expires: expires(&message) },
+            Some("draining") => Self::Draining,
+            Some("published") => Self::Published {
+                request: text_of(&message, "original_message_id"),
+                event: text_of(&message, "id"),
+            },
             Some("caught_up") => Self::CaughtUp { position: text_of(&message, "position") },
             Some("gap") => Self::Gap { to: text_of(&message, "to") },
             Some(_) => Self::Control,
             None => Self::Answer,
         }
     }
+}
 
-    /// The sequence to acknowledge.
-    pub(super) fn acknowledgement(&self) -> Option<u64> {
-        match self {
-            Self::Envelope { sequence, .. } => Some(*sequence),
-            Self::Gap { to } => to.split_once('-')?.1.parse().ok(),
-            _ => None,
-        }
-    }
+fn expires(message: &Value) -> Option<String> {
+    message.get("expires").and_then(Value::as_str).map(str::to_owned)
 }
 
 /// Removes the members that `tidings.v1` adds to a body: `{"seq":7,"id":"e-1","a":1}` becomes `{"a":1}`.
@@ -94,9 +111,17 @@ mod tests {
             id: "s".into(),
             code: "UNKNOWN_TOPIC".to_owned(),
             message: "no topic".to_owned(),
+            retry_after: Some(Duration::from_secs(1)),
         };
+        let published = Received::Published { request: "p".to_owned(), event: "e".to_owned() };
         for (text, expected) in [
-            (r#"{"action":"welcome","position":"18f-7"}"#, Received::Welcome { position: position() }),
+            (
+                r#"{"action":"welcome","position":"18f-7","expires":"2025-01-17T17:00:00Z"}"#,
+                Received::Welcome { position: position(), expires: Some("2025-01-17T17:00:00Z".to_owned()) },
+            ),
+            (r#"{"action":"authenticated","expires":null}"#, Received::Authenticated { expires: None }),
+            (r#"{"action":"draining","reconnect_in_ms":5}"#, Received::Draining),
+            (r#"{"action":"published","id":"e","original_message_id":"p"}"#, published),
             (r#"{"action":"caught_up","position":"18f-7"}"#, Received::CaughtUp { position: position() }),
             (r#"{"action":"gap","from":"18f-1","to":"18f-7"}"#, Received::Gap { to: position() }),
             (r#"{"action":"pong","timestamp":"t"}"#, Received::Pong),
@@ -104,7 +129,7 @@ mod tests {
             (r#"{"type":"task","action":"created"}"#, Received::Answer),
             ("nonsense", Received::Answer),
             (
-                r#"{"type":"error","data":{"code":"UNKNOWN_TOPIC","message":"no topic","original_message_id":"s"}}"#,
+                r#"{"type":"error","data":{"code":"UNKNOWN_TOPIC","message":"no topic","original_message_id":"s","retry_after_ms":1000}}"#,
                 refused,
             ),
         ] {
