@@ -8,6 +8,7 @@ mod browser;
 mod examples;
 mod languages;
 mod node;
+mod producers;
 mod rust;
 mod workshop;
 
