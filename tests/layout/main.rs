@@ -33,12 +33,13 @@ const GATEWAY: [&str; 15] = [
 ];
 
 /// The rooms of the streams, likewise.
-const STREAMS: [&str; 15] = [
+const STREAMS: [&str; 16] = [
     "stored_form",
     "queries",
     "connections",
     "consumers",
     "rejections",
+    "schedules",
     "receipts",
     "events",
     "envelopes",

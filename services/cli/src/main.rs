@@ -19,6 +19,7 @@ mod publish;
 mod rejected;
 mod reload;
 mod report;
+mod scheduled;
 mod serve;
 mod stores;
 mod suggestion;
@@ -78,6 +79,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 output::print_text(&serve::effective_configuration(file)?)?;
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Scheduled(command) => Box::pin(scheduled::run(file, command)).await,
             Command::Rejected(command) => Box::pin(rejected::run(file, command)).await,
         }
     })

@@ -135,6 +135,8 @@ fn event(catalog: &Catalog, name: EventName, data: Value) -> Event {
         data,
         has_own_id: true,
         publication: None,
+        delivery: None,
+        scheduled: None,
     }
 }
 

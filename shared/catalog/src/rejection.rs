@@ -34,11 +34,13 @@ pub enum Reason {
     NoAddress,
     /// Another event of the same source has the same id.
     IdReused,
+    /// The event is to be delivered later, and cannot wait until then.
+    NotScheduled,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::MalformedEvent,
         Self::TooLarge,
         Self::UnknownTenant,
@@ -48,6 +50,7 @@ impl Reason {
         Self::SchemaViolation,
         Self::NoAddress,
         Self::IdReused,
+        Self::NotScheduled,
     ];
 
     /// The word on the wire.
@@ -63,6 +66,7 @@ impl Reason {
             Self::SchemaViolation => "schema-violation",
             Self::NoAddress => "no-address",
             Self::IdReused => "id-reused",
+            Self::NotScheduled => "not-scheduled",
         }
     }
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 pub use self::form::{is_json, media_type};
+use crate::delivery::Delivery;
 use crate::timestamp::{self, TimestampError};
 use crate::{Position, Tenant, headers, number};
 
@@ -165,8 +166,13 @@ impl RawEvent {
             data: Value::Null,
             has_own_id: true,
             publication: None,
+            delivery: None,
+            scheduled: self.header(headers::SCHEDULED).and_then(|position| position.parse().ok()),
         };
-        form::read(self, &mut event)?;
+        let delivery = form::read(self, &mut event)?;
+        if event.scheduled.is_none() && !self.is_by_client() {
+            event.delivery = Delivery::of(self, delivery)?;
+        }
         event.trace_parent = event.trace_parent.filter(|text| may_be_trace_parent(text));
         let derived = self.derived_id();
         if event.id.is_empty() {
@@ -210,6 +216,10 @@ pub struct Event {
     pub has_own_id: bool,
     /// The gateway's id, if a client published the event.
     pub publication: Option<String>,
+    /// When it is to be delivered; `None` for at once.
+    pub delivery: Option<Delivery>,
+    /// The position of the event that scheduled this one, if it has waited until it was due.
+    pub scheduled: Option<Position>,
 }
 
 impl Event {
@@ -309,6 +319,17 @@ pub enum EventError {
     /// A time is not RFC 3339.
     #[error("event time {0:?} is not RFC 3339, such as 2025-01-17T10:30:00Z")]
     Time(String),
+    /// A delivery time is not one.
+    #[error(
+        "delivery time {0:?} is not RFC 3339 such as 2025-01-17T10:30:00Z, at most 366 days ahead, nor \"never\""
+    )]
+    DeliverAt(String),
+    /// A delay is not one.
+    #[error("delay {0:?} is not a span of at most 366 days, such as 90s or 1h")]
+    Delay(String),
+    /// A delivery time and a delay.
+    #[error("the event has both a time and a delay of its delivery, expected one of them")]
+    TwoTimes,
     /// A time has no offset.
     #[error("event time {0:?} has no offset, such as Z or +02:00")]
     NoOffset(String),

@@ -30,7 +30,7 @@ pub use self::outage::Outage;
 pub use self::repeated_fault::RepeatedFault;
 pub use self::retry::Retry;
 pub(crate) use self::{
-    bucket::{Bucket, Purpose, is_removal},
+    bucket::{Bucket, Purpose, is_removal, was_beaten},
     bucket_watch::{BucketNews, BucketWatch},
     connect::report,
     ensure::Missing,

@@ -230,10 +230,12 @@ fn add_own(map: &mut HeaderMap, own: &[(String, String)]) {
     }
 }
 
-/// Whether JetStream or Tidings interprets the header.
+/// Whether JetStream interprets the header, or Tidings. When an event is to be delivered goes along with it.
 fn is_reserved(name: &str) -> bool {
+    let is_own = |own: &str| name.eq_ignore_ascii_case(own);
+    let is_delivery = [headers::DELIVER_AT, headers::DELAY, headers::SCHEDULED].into_iter().any(is_own);
     let name = name.to_ascii_lowercase();
-    name.starts_with("nats-") || name.starts_with("tidings-")
+    !is_delivery && (name.starts_with("nats-") || name.starts_with("tidings-"))
 }
 
 fn reason_headers(

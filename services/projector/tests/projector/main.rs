@@ -20,6 +20,7 @@ mod rebuilds;
 mod rejections;
 mod repetitions;
 mod rollbacks;
+mod scheduled;
 mod shards;
 mod standby;
 mod support;

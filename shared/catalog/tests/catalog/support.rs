@@ -32,6 +32,8 @@ pub(crate) fn event(name: &str, data: Value) -> Event {
         data,
         has_own_id: true,
         publication: None,
+        delivery: None,
+        scheduled: None,
     }
 }
 

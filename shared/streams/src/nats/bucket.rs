@@ -220,8 +220,8 @@ pub(crate) fn is_removal(headers: Option<&HeaderMap>) -> bool {
     headers.is_some_and(|headers| headers.get(OPERATION).or_else(|| headers.get(MARKER_REASON)).is_some())
 }
 
-/// Whether the key has another sequence or, in a cluster, is just being assigned one.
-fn was_beaten(error: &PublishError) -> bool {
+/// Whether the key, or the subject, has another sequence or, in a cluster, is just being assigned one.
+pub(crate) fn was_beaten(error: &PublishError) -> bool {
     let source = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
     error.kind() == PublishErrorKind::WrongLastSequence
         || source.is_some_and(|error| error.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT)

@@ -129,5 +129,7 @@ fn event(data: Value) -> Event {
         data,
         has_own_id: true,
         publication: None,
+        delivery: None,
+        scheduled: None,
     }
 }
