@@ -160,7 +160,8 @@ quietly nsc env --operator tidings
 
 # --- The streams --------------------------------------------------------------------------------------------------
 
-stream EVENTS 'events.>'
+# SCHEDULED lives in the same account: EVENTS takes from it what is due.
+stream EVENTS 'events.>' 'scheduled.>'
 stream REJECTED 'rejected.>'
 stream KV_PLACEMENTS '$KV.PLACEMENTS.>'
 stream KV_PROJECTORS '$KV.PROJECTORS.>'
@@ -195,12 +196,13 @@ looks() {
 # The projector makes the streams, reads EVENTS and writes the rest. Acknowledgements have two forms of subject, of
 # which the server chooses one. For a rebuild it reads events and envelopes by consumers without a name, and it removes
 # what was there before. It asks whether an event was rejected before it takes another one with the same id for its
-# repetition.
+# repetition. What is delivered later it puts into SCHEDULED.
 process PROJECTOR
 looks
 # Copies of the messages of sources, which producers cannot publish.
 imports EVENTS 'events.*.*.*.source.>'
 imports EVENTS '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.MSG.NEXT.@.*'
+imports EVENTS '$JS.API.STREAM.INFO.SCHEDULED' '$JS.API.STREAM.CREATE.SCHEDULED' '$JS.API.STREAM.MSG.GET.SCHEDULED' 'scheduled.>'
 imports REJECTED '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' 'rejected.>'
 imports KV_PLACEMENTS '$JS.API.STREAM.CREATE.@' '$KV.PLACEMENTS.>'
 imports KV_PROJECTORS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$KV.PROJECTORS.>'
@@ -254,10 +256,19 @@ user GATEWAY gateway
 # its subject (`nats stream ls`) asks the system account: `nats --creds sys.creds server report jetstream`.
 process ADMIN
 manages() {
-    imports "$1" '$JS.API.STREAM.*.@' '$JS.API.STREAM.*.*.@' '$JS.API.CONSUMER.*.@' '$JS.API.CONSUMER.*.@.>' \
-        '$JS.API.CONSUMER.*.*.@.>' '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>' '$JS.ACK.@.>' '$JS.ACK.*.*.@.>'
+    of_account "$1" "$1"
+}
+of_account() {
+    account=$1 managed=$2
+    set --
+    for subject in '$JS.API.STREAM.*.@' '$JS.API.STREAM.*.*.@' '$JS.API.CONSUMER.*.@' '$JS.API.CONSUMER.*.@.>' \
+        '$JS.API.CONSUMER.*.*.@.>' '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>' '$JS.ACK.@.>' '$JS.ACK.*.*.@.>'; do
+        set -- "$@" "$(printf '%s' "$subject" | sed "s/@/$managed/g")"
+    done
+    imports "$account" "$@"
 }
 for name in EVENTS REJECTED KV_PLACEMENTS KV_PROJECTORS KV_CATALOGS KV_CONSUMERS KV_USERS KV_KEYS KV_RECEIPTS; do manages "$name"; done
+of_account EVENTS SCHEDULED
 imports KV_CATALOGS '$JS.API.INFO' '$KV.CATALOGS.>'
 imports EVENTS 'events.>'
 imports KV_PLACEMENTS '$KV.PLACEMENTS.>'

@@ -43,6 +43,16 @@ async fn no_process_needs_more_than_it_is_granted() {
     let data = incident("j").to_string();
     deployment.run(&["publish", "--tenant", "ops", "incident.created", "--data", &data]).await;
     assert_eq!(ada.next_json(BOUND).await["data"]["id"], "j");
+    let (later, never) = (incident("later").to_string(), incident("never").to_string());
+    let publish = |data| ["publish", "--tenant", "ops", "incident.created", "--id", "s", "--data", data];
+    deployment.run(&[&publish(&never)[..], &["--delay", "1h"]].concat()).await;
+    let listed = deployment.run(&["scheduled", "ls", "--tenant", "ops"]).await;
+    assert!(listed.contains("incident.created"), "{listed}");
+    deployment
+        .run(&["scheduled", "cancel", "--tenant", "ops", "--source", "tidings-cli", "incident.created", "s"])
+        .await;
+    deployment.run(&[&publish(&later)[..], &["--delay", "1ms"]].concat()).await;
+    assert_eq!(ada.next_json(BOUND).await["data"]["id"], "later");
 
     produces_over_http(&deployment, &address).await;
     assert_eq!(ada.next_json(BOUND).await["data"]["id"], "h");

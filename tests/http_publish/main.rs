@@ -17,6 +17,7 @@ mod outages;
 mod refusals;
 mod repetitions;
 mod rights;
+mod scheduled;
 
 use async_nats::jetstream::{self, message::StreamMessage};
 use harness::{BOUND, Client, SECRET, System, token};

@@ -40,6 +40,7 @@ const STREAMS: [&str; 16] = [
     "connections",
     "consumers",
     "rejections",
+    "schedules",
     "receipts",
     "events",
     "envelopes",

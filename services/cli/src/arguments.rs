@@ -5,6 +5,7 @@ mod config;
 mod keys;
 mod projector;
 mod rejected;
+mod scheduled;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ pub(crate) use config::{ConfigOptions, Process};
 pub(crate) use keys::{KeyCommand, NewKey};
 pub(crate) use projector::{MoveOptions, ProjectorCommand, ProjectorOptions, RebuildOptions};
 pub(crate) use rejected::{RejectedCommand, RejectedFilter, RejectedSelection};
+pub(crate) use scheduled::ScheduledCommand;
 
 /// Environment variables of the command that are not part of the configuration.
 pub(crate) const OWN_VARIABLES: [&str; 3] = ["TIDINGS_CONFIG", "TIDINGS_TOKEN", "TIDINGS_NATS_SERVER"];
@@ -78,6 +80,9 @@ pub(crate) enum Command {
     /// List, show, retry and drop events that could not be projected
     #[command(subcommand, after_long_help = "Example:\n  tidings rejected ls --reason schema-violation")]
     Rejected(RejectedCommand),
+    /// List and cancel events that are delivered later
+    #[command(subcommand, after_long_help = "Example:\n  tidings scheduled ls --tenant ops")]
+    Scheduled(ScheduledCommand),
     /// Check catalogs, schemas and examples, and whether they are backward compatible
     #[command(after_long_help = "Examples:\n  tidings check\n  \
         git worktree add /tmp/main main && tidings check --against /tmp/main/schemas")]
@@ -363,6 +368,12 @@ pub(crate) struct PublishOptions {
     /// When it happened, RFC 3339 [default: now]
     #[arg(long)]
     pub(crate) time: Option<String>,
+    /// When it is to be delivered, RFC 3339; until then, the same event and id replaces it [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// After which time it is to be delivered, such as 90s
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, conflicts_with = "at")]
+    pub(crate) delay: Option<std::time::Duration>,
     /// Publish also what the projector will reject, and wait for its result
     #[arg(long)]
     pub(crate) unchecked: bool,

@@ -20,6 +20,7 @@ mod publish;
 mod rejected;
 mod reload;
 mod report;
+mod scheduled;
 mod serve;
 mod sources;
 mod stores;
@@ -77,6 +78,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Connections(command) => Box::pin(connections::run(file, command)).await,
             Command::Check(options) => Box::pin(check::run(file, options)).await,
             Command::Config(options) => config::run(file, options).await,
+            Command::Scheduled(command) => Box::pin(scheduled::run(file, command)).await,
             Command::Rejected(command) => Box::pin(rejected::run(file, command)).await,
         }
     })

@@ -149,7 +149,17 @@ fn cloud_event(name: &EventName, id: &str, options: &PublishOptions) -> Result<S
     };
     let subject = options.subject.as_deref();
     let data = data(&options.data)?;
-    Ok(CloudEvent { id, source: &options.source, name, time: &time, subject, data }.into_json())
+    let deliver_at = delivery(options)?;
+    let deliver_at = deliver_at.as_deref();
+    Ok(CloudEvent { id, source: &options.source, name, time: &time, subject, deliver_at, data }.into_json())
+}
+
+/// When the event is to be delivered; the projector checks a time that is given.
+fn delivery(options: &PublishOptions) -> Result<Option<String>, Failure> {
+    let Some(delay) = options.delay else { return Ok(options.at.clone()) };
+    let due = OffsetDateTime::now_utc().checked_add(delay.try_into()?);
+    let due = due.ok_or("--delay is too long: an event is delivered at most 366 days later")?;
+    Ok(Some(due.format(&Rfc3339)?))
 }
 
 fn data(given: &str) -> Result<Value, Failure> {

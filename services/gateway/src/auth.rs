@@ -28,8 +28,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::keys::KnownKeys;
-use self::producer::Producer;
-pub(crate) use self::producer::PublishRights;
+pub(crate) use self::producer::{Producer, PublishRights};
 use self::users::DisabledUsers;
 pub(crate) use self::users::UserBlock;
 use crate::clock::Clock;

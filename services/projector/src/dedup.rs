@@ -8,6 +8,7 @@
 mod fingerprint;
 mod memory;
 mod recall;
+mod scheduled;
 
 use std::time::Duration;
 
@@ -18,12 +19,14 @@ use fingerprint::Fingerprints;
 use memory::{Found, Memory};
 pub use recall::RecallError;
 pub(crate) use recall::{Recall, Verdict, dropped};
+use scheduled::ScheduleMemory;
 
 /// Finds repetitions among a tenant's past events, read in order. Whether an event was accepted is decided with the
 /// catalogs that project it.
 pub struct Dedup {
     prints: Fingerprints,
     memory: Memory,
+    schedules: ScheduleMemory,
 }
 
 impl Dedup {
@@ -31,10 +34,15 @@ impl Dedup {
     /// before.
     #[must_use]
     pub fn new(window: Duration) -> Self {
-        Self { prints: Fingerprints::default(), memory: Memory::new(window) }
+        Self {
+            prints: Fingerprints::default(),
+            memory: Memory::new(window),
+            schedules: ScheduleMemory::default(),
+        }
     }
 
-    /// Works as [`tidings_catalog::project`] does; returns no envelopes for a repetition.
+    /// Works as [`tidings_catalog::project`] does; returns no envelopes for a repetition, and for an event that was replaced or
+    /// cancelled before it was due.
     pub fn project(
         &mut self,
         catalogs: &Catalogs,
@@ -42,6 +50,13 @@ impl Dedup {
         max_event_bytes: usize,
     ) -> Result<Vec<Envelope>, Rejection> {
         let (catalog, event) = read(catalogs, raw, max_event_bytes)?;
+        if event.delivery.is_some() {
+            self.schedules.set(self.prints.schedule(&event), &event);
+        }
+        let counts = |by| self.schedules.counts(self.prints.schedule(&event), by);
+        if !event.scheduled.is_none_or(counts) {
+            return Ok(Vec::new());
+        }
         let Some(occurrence) = self.prints.of(raw, &event) else { return catalog.project(&event) };
         match self.memory.find(&occurrence) {
             Some(found) if found.is_same => {

@@ -1,12 +1,12 @@
-//! Projects an event within its trace, and keeps what cannot be projected in `REJECTED`.
+//! Projects an event within its trace, keeps what cannot be projected in `REJECTED`, and what is delivered later in `SCHEDULED`.
 
 use std::error::Error;
 use std::sync::Arc;
 
 use tidings_catalog::{Catalogs, Reason, Rejection, read};
-use tidings_model::{Envelope, Event, Position, RawEvent, headers};
+use tidings_model::{Delivery, Envelope, Event, Position, RawEvent, headers};
 use tidings_runtime::telemetry::propagation;
-use tidings_streams::{Kept, Rejections, Retry, Topology, WriteError};
+use tidings_streams::{Kept, Rejections, Retry, Schedules, Topology, WriteError};
 use tokio::sync::watch;
 
 use crate::dedup::{Recall, Verdict};
@@ -17,6 +17,7 @@ pub(crate) struct Projection {
     catalogs: watch::Receiver<Arc<Catalogs>>,
     max_event_bytes: usize,
     rejections: Rejections,
+    schedules: Schedules,
     recall: Recall,
     remap: Remap,
     figures: Arc<ProjectorFigures>,
@@ -34,6 +35,7 @@ impl Projection {
             catalogs: catalogs.clone(),
             max_event_bytes,
             rejections: Rejections::new(topology),
+            schedules: Schedules::new(topology),
             recall: Recall::new(topology),
             remap: Remap::new(topology, sources),
             figures,
@@ -76,6 +78,13 @@ impl Projection {
         }
         let catalogs = Arc::clone(&self.catalogs.borrow());
         let (catalog, event) = span.in_scope(|| read(&catalogs, raw, self.max_event_bytes))?;
+        if let Some(delivery) = event.delivery {
+            span.in_scope(|| catalog.project(&event))?;
+            return self.schedule(raw, &event, delivery).await.map(|()| Vec::new());
+        }
+        if event.scheduled.is_some() && self.is_void(raw, &event).await {
+            return Ok(Vec::new());
+        }
         let occurrence = match self.judge(raw, &event).await {
             Verdict::New(occurrence) => occurrence,
             Verdict::Repetition => {
@@ -95,6 +104,35 @@ impl Projection {
             }
         });
         Ok(envelopes)
+    }
+
+    /// Schedules or cancels an event. Waits while NATS is away.
+    async fn schedule(&self, raw: &RawEvent, event: &Event, delivery: Delivery) -> Result<(), Rejection> {
+        let mut retry = Retry::to("schedule an event");
+        while let Err(error) = self.schedules.set(raw, event, delivery).await {
+            if error.is_permanent() {
+                return Err(Rejection::new(Reason::NotScheduled, &describe(&error)));
+            }
+            retry.failed(&error);
+            retry.wait().await;
+        }
+        retry.succeeded();
+        Ok(())
+    }
+
+    /// Whether an event that was due was replaced or cancelled before. Waits while NATS is away.
+    async fn is_void(&self, raw: &RawEvent, event: &Event) -> bool {
+        let mut retry = Retry::to("check whether an event that is due was cancelled");
+        loop {
+            match self.schedules.is_void(raw, event).await {
+                Ok(is_void) => {
+                    retry.succeeded();
+                    return is_void;
+                }
+                Err(error) => retry.failed(&error),
+            }
+            retry.wait().await;
+        }
     }
 
     /// Decides whether the event is a repetition. Waits while NATS is away.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tidings_model::{Address, Class, Envelope, EnvelopeSubject, Event, EventName, Grants, Origin, Tenant};
+use tidings_model::{
+    Address, Class, Delivery, Envelope, EnvelopeSubject, Event, EventName, Grants, Origin, Tenant,
+};
 
 use crate::destination::{AddressTemplate, GrantRule};
 use crate::gap::{GapForm, ToldGap};
@@ -173,9 +175,16 @@ impl Catalog {
 
     /// Projects an event into its envelopes: all of them, or a rejection.
     ///
-    /// The order is that of the catalog's message types, and within each type that of its destinations.
+    /// The order is that of the catalog's message types, and within each type that of its destinations. An event that is to
+    /// be delivered later has no envelopes now; it is rejected as it would be when it is due.
     pub fn project(&self, event: &Event) -> Result<Vec<Envelope>, Rejection> {
         let mut envelopes = Vec::new();
+        match event.delivery {
+            None => {}
+            Some(Delivery::At(_)) => return self.render(event).map(|_| envelopes),
+            Some(Delivery::Never) if self.by_event.contains_key(&event.name) => return Ok(envelopes),
+            Some(Delivery::Never) => return Err(self.unknown(event)),
+        }
         for (number, (message, rendered)) in (0..).zip(self.render(event)?) {
             for address in rendered.addresses {
                 let part = u32::try_from(envelopes.len()).unwrap_or(u32::MAX);

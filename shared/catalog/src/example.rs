@@ -136,6 +136,8 @@ fn event(catalog: &Catalog, name: EventName, data: Value) -> Event {
         has_own_id: true,
         publication: None,
         copied_from: None,
+        delivery: None,
+        scheduled: None,
     }
 }
 

@@ -36,11 +36,13 @@ pub enum Reason {
     IdReused,
     /// The message of a source has no name of an event.
     Unmapped,
+    /// The event is to be delivered later, and cannot wait until then.
+    NotScheduled,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::MalformedEvent,
         Self::TooLarge,
         Self::UnknownTenant,
@@ -51,6 +53,7 @@ impl Reason {
         Self::NoAddress,
         Self::IdReused,
         Self::Unmapped,
+        Self::NotScheduled,
     ];
 
     /// The word on the wire.
@@ -67,6 +70,7 @@ impl Reason {
             Self::NoAddress => "no-address",
             Self::IdReused => "id-reused",
             Self::Unmapped => "unmapped",
+            Self::NotScheduled => "not-scheduled",
         }
     }
 }

@@ -17,6 +17,8 @@ pub struct CloudEvent<'e> {
     pub time: &'e str,
     /// The subject within the source.
     pub subject: Option<&'e str>,
+    /// When it is to be delivered, RFC 3339; at once if absent.
+    pub deliver_at: Option<&'e str>,
     /// The data.
     pub data: Value,
 }
@@ -38,6 +40,7 @@ impl CloudEvent<'_> {
             ("type", Some(&name)),
             ("time", Some(self.time)),
             ("subject", self.subject),
+            ("deliverat", self.deliver_at),
             ("datacontenttype", Some("application/json")),
         ];
         let stated = attributes.into_iter().filter_map(|(name, text)| Some((name, text?)));
@@ -60,7 +63,9 @@ mod tests {
         let name = EventName::parse("incident.created").unwrap();
         let data = json!({ "id": "inc-1", "é\n": [1.0, null] });
         let (id, source, time, subject) = ("e 1", "/ops", "2025-01-17T10:30:00Z", Some("inc-1"));
-        let written = CloudEvent { id, source, name: &name, time, subject, data: data.clone() }.into_json();
+        let written =
+            CloudEvent { id, source, name: &name, time, subject, deliver_at: None, data: data.clone() }
+                .into_json();
         let declared = (headers::CONTENT_TYPE.to_owned(), CloudEvent::CONTENT_TYPE.to_owned());
         let read = RawEvent {
             subject: name.subject(&Tenant::parse("ops").unwrap()),

@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 pub use self::form::{is_json, media_type};
+use crate::delivery::Delivery;
 use crate::timestamp::{self, TimestampError};
 use crate::{Position, SourcePosition, Tenant, headers, number, source};
 
@@ -191,8 +192,13 @@ impl RawEvent {
             has_own_id: true,
             publication: None,
             copied_from: None,
+            delivery: None,
+            scheduled: self.header(headers::SCHEDULED).and_then(|position| position.parse().ok()),
         };
-        form::read(self, &mut event)?;
+        let delivery = form::read(self, &mut event)?;
+        if event.scheduled.is_none() && !self.is_by_client() {
+            event.delivery = Delivery::of(self, delivery)?;
+        }
         if let Some(place) = self.copied_from() {
             // What a team's stream has stored long ago has not happened just now.
             let stored_at = place.stored_at.format(&Rfc3339).ok();
@@ -244,6 +250,10 @@ pub struct Event {
     pub publication: Option<String>,
     /// The place of its message in the source, if it is a copy.
     pub copied_from: Option<String>,
+    /// When it is to be delivered; `None` for at once.
+    pub delivery: Option<Delivery>,
+    /// The position of the event that scheduled this one, if it has waited until it was due.
+    pub scheduled: Option<Position>,
 }
 
 impl Event {
@@ -344,6 +354,17 @@ pub enum EventError {
     /// A time is not RFC 3339.
     #[error("event time {0:?} is not RFC 3339, such as 2025-01-17T10:30:00Z")]
     Time(String),
+    /// A delivery time is not one.
+    #[error(
+        "delivery time {0:?} is not RFC 3339 such as 2025-01-17T10:30:00Z, at most 366 days ahead, nor \"never\""
+    )]
+    DeliverAt(String),
+    /// A delay is not one.
+    #[error("delay {0:?} is not a span of at most 366 days, such as 90s or 1h")]
+    Delay(String),
+    /// A delivery time and a delay.
+    #[error("the event has both a time and a delay of its delivery, expected one of them")]
+    TwoTimes,
     /// A time has no offset.
     #[error("event time {0:?} has no offset, such as Z or +02:00")]
     NoOffset(String),

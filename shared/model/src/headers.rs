@@ -65,6 +65,21 @@ pub const SOURCE_POSITION: &str = "Tidings-Source-Position";
 pub const SOURCE_SUBJECT: &str = "Tidings-Source-Subject";
 /// On a copy without a name: why the message has none.
 pub const UNMAPPED: &str = "Tidings-Unmapped";
+/// On an event: when it is to be delivered, RFC 3339, or `never` to cancel it.
+pub const DELIVER_AT: &str = "Tidings-Deliver-At";
+/// On an event: after which time it is to be delivered, such as `90s`.
+pub const DELAY: &str = "Tidings-Delay";
+/// On an event that waits in `SCHEDULED` or is due, and on a cancellation there: the position in `EVENTS` of the event that
+/// says so, `<epoch>-<sequence>`.
+pub const SCHEDULED: &str = "Tidings-Scheduled";
+/// When the stream stores the message once more (NATS ADR-51).
+pub const SCHEDULE: &str = "Nats-Schedule";
+/// On which subject it then stores the message (NATS ADR-51).
+pub const SCHEDULE_TARGET: &str = "Nats-Schedule-Target";
+/// The `Nats-TTL` that the message then has (NATS ADR-51).
+pub const SCHEDULE_TIME_TO_LIVE: &str = "Nats-Schedule-TTL";
+/// On a message that a stream took from another one: that stream, the sequence there, and more (NATS JetStream).
+pub const STREAM_SOURCE: &str = "Nats-Stream-Source";
 
 /// The W3C trace context, copied from the producer's event to the envelope.
 pub const TRACE_PARENT: &str = "traceparent";

@@ -8,6 +8,7 @@
 mod address;
 mod attribute;
 mod cloud_event;
+mod delivery;
 mod envelope;
 mod event;
 mod event_pattern;
@@ -28,6 +29,7 @@ mod timestamp;
 pub use address::{Address, AddressError};
 pub use attribute::{Attribute, Attributes};
 pub use cloud_event::CloudEvent;
+pub use delivery::{Delivery, ScheduleSubject};
 pub use envelope::{Class, Envelope, EnvelopeSubject, Origin, OriginError, OriginOrder, UnknownClass};
 pub use event::{Event, EventError, EventName, Identity, RawEvent, is_json, media_type};
 pub use event_pattern::{EventPattern, EventPatternError};

@@ -41,6 +41,11 @@ impl Producer {
         self.runtime.block_on(self.producer.publish(event))
     }
 
+    /// See [`crate::Producer::cancel`].
+    pub fn cancel(&self, name: &str, id: &str) -> Result<Stored, PublishError> {
+        self.runtime.block_on(self.producer.cancel(name, id))
+    }
+
     /// See [`crate::Producer::enqueue`]. It blocks only while the buffer is full.
     pub fn enqueue(&self, event: Event) -> Result<Receipt, PublishError> {
         self.runtime.block_on(self.producer.enqueue(event))

@@ -1,5 +1,7 @@
 //! Events to publish.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -21,6 +23,8 @@ pub struct Event {
     pub time: String,
     /// The event's subject within the source: the `subject` of CloudEvents.
     pub subject: Option<String>,
+    /// When the event is to be delivered, RFC 3339; at once if absent.
+    pub deliver_at: Option<String>,
     /// The event's data.
     pub data: Value,
 }
@@ -32,7 +36,14 @@ impl Event {
         let now = OffsetDateTime::now_utc();
         // Only years after 9999 cannot be formatted. The stream's time replaces an invalid time.
         let time = now.format(&Rfc3339).unwrap_or_default();
-        Self { id: Uuid::now_v7().to_string(), name: name.into(), time, subject: None, data }
+        Self {
+            id: Uuid::now_v7().to_string(),
+            name: name.into(),
+            time,
+            subject: None,
+            deliver_at: None,
+            data,
+        }
     }
 
     /// Creates an event of typed data. Fails if the data cannot be written as JSON.
@@ -50,6 +61,31 @@ impl Event {
     #[must_use]
     pub fn at(self, time: impl Into<String>) -> Self {
         Self { time: time.into(), ..self }
+    }
+
+    /// Has the event delivered at this time, at most 366 days ahead; at once if it has passed. Until then, an event with the
+    /// same name and id replaces it, and [`crate::Producer::cancel`] cancels it.
+    #[must_use]
+    pub fn deliver_at(self, time: OffsetDateTime) -> Self {
+        // Only years after 9999 cannot be formatted; the empty text is refused like any other time that far ahead.
+        Self { deliver_at: Some(time.format(&Rfc3339).unwrap_or_default()), ..self }
+    }
+
+    /// Has the event delivered after this time, as [`Event::deliver_at`] does.
+    #[must_use]
+    pub fn deliver_after(self, delay: Duration) -> Self {
+        let now = OffsetDateTime::now_utc();
+        let time = time::Duration::try_from(delay).ok().and_then(|delay| now.checked_add(delay));
+        match time {
+            Some(time) => self.deliver_at(time),
+            None => Self { deliver_at: Some(String::new()), ..self },
+        }
+    }
+
+    /// Creates what cancels the event of this name and id, if it has not been delivered yet.
+    #[must_use]
+    pub fn cancellation(name: impl Into<String>, id: impl Into<String>) -> Self {
+        Self { deliver_at: Some("never".to_owned()), ..Self::new(name, Value::Null).with_id(id) }
     }
 
     /// Sets the event's subject.

@@ -55,6 +55,12 @@ impl Producer {
         self.enqueue(event).await?.stored().await
     }
 
+    /// Cancels an event of this producer's source that is to be delivered later, and returns when that is stored. Does nothing
+    /// if the event was delivered already.
+    pub async fn cancel(&self, name: &str, id: &str) -> Result<Stored, PublishError> {
+        self.publish(Event::cancellation(name, id)).await
+    }
+
     /// Puts an event into the buffer, after all earlier ones, and returns when there is room for it. The receipt gives
     /// the result.
     pub async fn enqueue(&self, event: Event) -> Result<Receipt, PublishError> {
@@ -98,6 +104,7 @@ impl Producer {
             name: &name,
             time: &event.time,
             subject: event.subject.as_deref(),
+            deliver_at: event.deliver_at.as_deref(),
             data: event.data.clone(),
         };
         let raw = RawEvent {

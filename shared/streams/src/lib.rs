@@ -19,12 +19,13 @@
 //!   placement.
 //! - [`users::UserWatch`]: which users are disabled; after an interruption it reads the whole bucket again.
 //! - [`keys::KeyWatch`]: which API keys there are, and which are revoked, likewise.
+//! - [`Schedules`]: events that are delivered later; the order of `EVENTS` decides which of them count.
 //! - [`Receipts`]: which events were stored lately under which id, so that a gateway answers a repetition as one.
 //! - [`connections`]: asks every gateway for its connections, and reports which gateways did not answer.
 //!
 //! - [`SourceReader`], [`CopyWriter`]: copies streams of a team's own into `EVENTS`, each message once and in order.
 //!
-//! A room uses only those below it, in this order: `sources`; `queries`; `consumers`; `rejections`; `receipts`; `events`, which reads and
+//! A room uses only those below it, in this order: `sources`; `queries`; `consumers`; `rejections`; `schedules`; `receipts`; `events`, which reads and
 //! publishes `EVENTS`; `envelopes`, which writes and follows `ENVELOPES`; `leadership`; `catalogs`; `topology`, the
 //! streams and which subjects are in them; `placements`, `keys`, `users` and `connections`; and at the bottom `nats`, which knows
 //! streams and buckets but not what they are for.
@@ -41,6 +42,7 @@ mod placements;
 mod queries;
 mod receipts;
 mod rejections;
+mod schedules;
 mod sources;
 mod stored_form;
 pub mod topology;
@@ -74,6 +76,7 @@ pub use queries::{
 };
 pub use receipts::{Earlier, ReceiptError, Receipts};
 pub use rejections::{Kept, ReadRejectionError, RejectError, RejectedEvent, Rejections, RetryError};
+pub use schedules::{ListSchedulesError, ScheduleError, ScheduledEvent, Schedules};
 pub use sources::{
     CopyError as StoreCopyError, CopyWriter, OpenCopiesError, SourceError, SourceMessage, SourceReader,
     SourceStream,

@@ -21,6 +21,14 @@ use crate::topology::{REJECTED, Topology};
 
 /// JetStream accepts 64 KiB of headers; this leaves room for those of the rejection.
 const MAX_OWN_HEADER_BYTES: usize = 48 * 1024;
+/// Headers of ours that are the event's own.
+const KEPT: [&str; 5] = [
+    headers::SOURCE_POSITION,
+    headers::SOURCE_SUBJECT,
+    headers::DELIVER_AT,
+    headers::DELAY,
+    headers::SCHEDULED,
+];
 /// A payload of this size is never omitted, and this much of the reason's text is always kept.
 const LITTLE: usize = 256;
 
@@ -225,11 +233,11 @@ fn add_own(map: &mut HeaderMap, own: &[(String, String)]) {
     append(map, own.iter().filter(|(name, _)| !is_reserved(name)));
 }
 
-/// Whether a rejection or a retry sets the header itself. A copy stays one, so that it is still mapped and deduplicated as such.
+/// Whether a rejection or a retry sets the header itself, or JetStream interprets it. A copy stays one, so that it is still
+/// mapped and deduplicated as such; and when an event is to be delivered goes along with it.
 fn is_reserved(name: &str) -> bool {
-    let is_of_copy =
-        [headers::SOURCE_POSITION, headers::SOURCE_SUBJECT].iter().any(|own| name.eq_ignore_ascii_case(own));
-    is_control(name) && !is_of_copy
+    let is_kept = KEPT.iter().any(|own| name.eq_ignore_ascii_case(own));
+    is_control(name) && !is_kept
 }
 
 fn reason_headers(

@@ -1,9 +1,10 @@
 //! The streams: created if they are missing, checked if they exist. No setting is altered except the deduplication of
-//! `EVENTS` (module `deduplication`) and the permission for fast ingest of `ENVELOPES` (module `batches`).
+//! `EVENTS` (module `deduplication`), its source `SCHEDULED` (module `scheduled`) and the permission for fast ingest of
+//! `ENVELOPES` (module `batches`).
 //!
 //! Only projectors and administrative commands create streams; a gateway waits until they exist ([`Topology::find`]).
 //!
-//! There is one `EVENTS`, one `REJECTED`, and one `ENVELOPES` for each shard.
+//! There is one `EVENTS`, one `SCHEDULED`, one `REJECTED`, and one `ENVELOPES` for each shard.
 //!
 //! Settings on which correctness rests (subjects, rollup, direct access, message TTL) must have the expected values, or
 //! the process does not start. Limits (age, size, replicas) belong to the operator: a difference is logged and
@@ -24,6 +25,7 @@ mod deduplication;
 mod extent;
 mod home;
 pub(crate) mod lives;
+mod scheduled;
 mod server;
 mod settings;
 pub(crate) mod subjects;
@@ -44,6 +46,9 @@ pub const ENVELOPES: &str = "ENVELOPES";
 /// Events that could not be projected.
 pub const REJECTED: &str = "REJECTED";
 
+/// Events that are delivered later.
+pub const SCHEDULED: &str = "SCHEDULED";
+
 /// The checked streams, as one shard uses them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Topology {
@@ -57,6 +62,8 @@ pub struct Topology {
     pub(crate) envelopes: Arc<Stream>,
     /// Events that could not be projected.
     pub(crate) rejected: Arc<Stream>,
+    /// Events that are delivered later; `None` in a gateway, and where the server cannot schedule events.
+    pub(crate) scheduled: Option<Arc<Stream>>,
     placements: Placements,
     pub(crate) lives: KnownLives,
     missing: Missing,
@@ -82,6 +89,8 @@ impl Topology {
         let (context, shard) = (settings.context(client), ShardNumber::default());
         // An unusable stream is reported before a missing one, which may still be created.
         let mut first = None;
+        // Before `EVENTS`, which has it as a source.
+        let scheduled = scheduled::open(&context, settings.scheduled(), missing).await?;
         let events = open_events(&context, settings.events(client), missing).await;
         let events = present(events, &mut first)?;
         let envelopes = open_envelopes(&context, shard, settings.envelopes(shard), missing).await;
@@ -97,6 +106,7 @@ impl Topology {
             events: events.into(),
             envelopes: envelopes.into(),
             rejected: rejected.into(),
+            scheduled: scheduled.map(Arc::new),
             placements,
             lives: KnownLives::default(),
             settings: Arc::new(settings.clone()),
@@ -111,7 +121,9 @@ impl Topology {
     pub async fn restore(&self) -> Result<(), TopologyError> {
         let settings = &self.settings;
         let events = settings.events(&self.context.client());
-        for wanted in [events, settings.envelopes(self.shard), settings.rejected()] {
+        let scheduled = self.scheduled.as_ref().map(|_| settings.scheduled());
+        let others = [events, settings.envelopes(self.shard), settings.rejected()];
+        for wanted in scheduled.into_iter().chain(others) {
             ensure::restore(&self.context, &wanted).await?;
         }
         self.placements.restore_bucket().await
@@ -217,11 +229,12 @@ fn present<T>(
     }
 }
 
-/// Opens `EVENTS`; where it may be created, also disables its deduplication.
+/// Opens `EVENTS`; where it may be created, also disables its deduplication, and has it take what is due.
 async fn open_events(context: &Context, wanted: Config, missing: Missing) -> Result<Stream, TopologyError> {
     let mut stream = ensure::find_or_create(context, &wanted, missing).await?;
     if missing == Missing::Created {
         stream = deduplication::turn_off(context, &wanted, stream).await;
+        stream = scheduled::take_due(context, stream).await;
     }
     ensure::check(&wanted, &stream.cached_info().config)?;
     Ok(stream)

@@ -38,8 +38,8 @@ const TAKEN: [&str; 21] = [
 ];
 
 /// Methods of `Producer` itself, which generated methods must not hide.
-const METHODS: [&str; 8] =
-    ["connect", "publish", "enqueue", "try_enqueue", "flush", "shutdown", "deref", "clone"];
+const METHODS: [&str; 9] =
+    ["connect", "publish", "cancel", "enqueue", "try_enqueue", "flush", "shutdown", "deref", "clone"];
 
 /// Returns a Rust module named after the tenant, for `include!`.
 pub fn rust_producer(tenant: &Tenant, files: &Files) -> Result<String, RustError> {

@@ -200,8 +200,16 @@ async fn store(
     let name = EventName::parse(&event).ok_or_else(|| Refused::request(wrong()))?;
     let (id, now) = (Uuid::now_v7().to_string(), OffsetDateTime::now_utc());
     let time = now.format(&Rfc3339).map_err(Refused::now)?;
-    let event = CloudEvent { id: &id, source: "/examples", name: &name, time: &time, subject: None, data }
-        .into_json();
+    let event = CloudEvent {
+        id: &id,
+        source: "/examples",
+        name: &name,
+        time: &time,
+        subject: None,
+        deliver_at: None,
+        data,
+    }
+    .into_json();
     let checked = publish::check(&examples.config, &examples.topology, &tenant, &name, &event).await;
     checked.map_err(Refused::request)?;
     let (subject, message_id) = (name.subject(&tenant), format!("{}/{id}", name.subject(&tenant)));

@@ -184,6 +184,7 @@ impl Worker {
         let message_id = id.map_or_else(|| Uuid::now_v7().to_string(), ToString::to_string);
         let event_id = ConsumerName::event_id(&message_id);
         let event = CloudEvent {
+            deliver_at: None,
             id: &event_id,
             source: &consumer.event_source(),
             name: &message.event,

@@ -3,7 +3,7 @@
 //! The hashes are keyed with keys of this process, so that a producer cannot construct colliding ids. They never
 //! leave the process.
 
-use std::hash::{BuildHasher as _, Hash as _, Hasher, RandomState};
+use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
 
 use serde_json::Value;
 use tidings_model::{Attempts, Event, Position, RawEvent, number};
@@ -33,19 +33,29 @@ pub(crate) struct Occurrence {
 }
 
 impl Fingerprints {
-    /// Returns `None` for an event without an id of its producer: it has no repetitions.
+    /// Returns `None` for an event without an id of its producer, and for one that is delivered later: they have no
+    /// repetitions.
     pub(super) fn of(&self, raw: &RawEvent, event: &Event) -> Option<Occurrence> {
-        let identity = event.identity()?;
-        let [one, other] = self.identity.each_ref().map(|keys| keys.hash_one(identity));
+        let identity = event.identity().filter(|_| event.delivery.is_none())?;
         let Attempts { first, tries, .. } = Attempts::of(raw);
         Some(Occurrence {
-            identity: u128::from(one) << 64 | u128::from(other),
+            identity: self.hash(identity),
             content: self.content(event),
             stored_at: event.stored_at,
             sequence: event.position.sequence,
             first,
             attempts: tries,
         })
+    }
+
+    /// Hash of what identifies an event that is delivered later.
+    pub(super) fn schedule(&self, event: &Event) -> u128 {
+        self.hash((&event.name, &event.source, &event.id))
+    }
+
+    fn hash(&self, identity: impl Hash) -> u128 {
+        let [one, other] = self.identity.each_ref().map(|keys| keys.hash_one(&identity));
+        u128::from(one) << 64 | u128::from(other)
     }
 
     fn content(&self, event: &Event) -> u64 {

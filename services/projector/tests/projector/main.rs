@@ -20,6 +20,7 @@ mod rebuilds;
 mod rejections;
 mod repetitions;
 mod rollbacks;
+mod scheduled;
 mod shards;
 mod sources;
 mod standby;

@@ -33,6 +33,8 @@ pub(crate) fn event(name: &str, data: Value) -> Event {
         has_own_id: true,
         publication: None,
         copied_from: None,
+        delivery: None,
+        scheduled: None,
     }
 }
 

@@ -11,6 +11,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
 use super::{Event, EventError, RawEvent};
+use crate::delivery::DeliveryAttributes;
 use crate::{headers, json};
 
 /// Base64 with or without padding.
@@ -47,14 +48,14 @@ impl Form {
     }
 }
 
-/// Fills in the event from any of the three forms.
-pub(super) fn read(raw: &RawEvent, event: &mut Event) -> Result<(), EventError> {
+/// Fills in the event from any of the three forms. Returns what its attributes say about its delivery.
+pub(super) fn read(raw: &RawEvent, event: &mut Event) -> Result<DeliveryAttributes, EventError> {
     match Form::of(raw)? {
         Form::Structured(members) => structured(members, event),
         Form::Binary => binary(raw, event),
         Form::Plain(data) => {
             event.data = data;
-            Ok(())
+            Ok(DeliveryAttributes::default())
         }
     }
 }
@@ -81,7 +82,7 @@ fn header<'r>(raw: &'r RawEvent, attribute: &str) -> Option<&'r str> {
     raw.header(&format!("ce-{attribute}"))
 }
 
-fn binary(raw: &RawEvent, event: &mut Event) -> Result<(), EventError> {
+fn binary(raw: &RawEvent, event: &mut Event) -> Result<DeliveryAttributes, EventError> {
     let attribute = |name: &'static str| header(raw, name).map(|value| decoded(name, value)).transpose();
     check_version(attribute("specversion")?.as_deref())?;
     event.id = attribute("id")?.ok_or(EventError::Missing("id"))?;
@@ -93,7 +94,7 @@ fn binary(raw: &RawEvent, event: &mut Event) -> Result<(), EventError> {
     check_content_type(attribute("datacontenttype")?.as_deref())?;
     check_content_type(raw.header(headers::CONTENT_TYPE))?;
     event.data = payload(raw)?;
-    Ok(())
+    Ok(DeliveryAttributes { deliver_at: attribute("deliverat")?, delay: attribute("delay")? })
 }
 
 /// Returns whether the payload is a CloudEvent without a declaration.
@@ -109,7 +110,7 @@ fn named<'m>(members: &'m Map<String, Value>, name: &str) -> Option<(&'m str, &'
     members.get_key_value(name).or_else(alike).map(|(name, value)| (name.as_str(), value))
 }
 
-fn structured(mut members: Map<String, Value>, event: &mut Event) -> Result<(), EventError> {
+fn structured(mut members: Map<String, Value>, event: &mut Event) -> Result<DeliveryAttributes, EventError> {
     let mut take = |name: &str| {
         let given = named(&members, name).map(|(given, _)| given.to_owned())?;
         members.shift_remove(&given)
@@ -126,6 +127,7 @@ fn structured(mut members: Map<String, Value>, event: &mut Event) -> Result<(), 
     event.time = attribute("time")?.filter(|time| !time.is_empty());
     event.trace_parent = event.trace_parent.take().or(attribute("traceparent")?);
     check_content_type(attribute("datacontenttype")?.as_deref())?;
+    let delivery = DeliveryAttributes { deliver_at: attribute("deliverat")?, delay: attribute("delay")? };
     let encoded = attribute("data_base64")?;
     let data = take("data");
     event.data = match (data, encoded) {
@@ -137,7 +139,7 @@ fn structured(mut members: Map<String, Value>, event: &mut Event) -> Result<(), 
         (Some(_), Some(_)) => return Err(EventError::TwoData),
         (None, None) => Value::Null,
     };
-    Ok(())
+    Ok(delivery)
 }
 
 fn check_version(version: Option<&str>) -> Result<(), EventError> {

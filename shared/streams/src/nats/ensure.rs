@@ -151,6 +151,7 @@ pub(crate) fn check(wanted: &Config, found: &Config) -> Result<(), TopologyError
         ("max_msgs_per_subject", &wanted.max_messages_per_subject, &found.max_messages_per_subject),
         ("allow_rollup_hdrs", &wanted.allow_rollup, &found.allow_rollup),
         ("allow_msg_ttl", &wanted.allow_message_ttl, &found.allow_message_ttl),
+        ("allow_msg_schedules", &wanted.allow_message_schedules, &found.allow_message_schedules),
         ("allow_direct", &wanted.allow_direct, &found.allow_direct),
         ("discard", &wanted.discard, &found.discard),
         ("sealed", &wanted.sealed, &found.sealed),

@@ -5,14 +5,17 @@ use std::time::Duration;
 use async_nats::Client;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context};
-use tidings_model::{EnvelopeSubject, ShardNumber};
+use tidings_model::{EnvelopeSubject, ScheduleSubject, ShardNumber};
 
+use super::scheduled::with_scheduled;
 use super::subjects::{any_place, any_purge};
-use super::{ENVELOPES, EVENTS, REJECTED, deduplication};
+use super::{ENVELOPES, EVENTS, REJECTED, SCHEDULED, deduplication};
 use crate::nats::BucketSettings;
 
 /// The default prefix of the JetStream API, for accounts that do not map it.
 const API_PREFIX: &str = "$JS.API";
+/// The default of JetStream.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// Where the streams are, how large they may grow, and how they are replicated.
 #[derive(Debug, Clone)]
@@ -79,7 +82,7 @@ impl Settings {
             // A full stream refuses new events, so that the producer gets an error.
             discard: DiscardPolicy::New,
             duplicate_window: duplicate_window.min(self.events_max_age),
-            sources,
+            sources: with_scheduled(client, sources),
             ..self.stream(
                 EVENTS.to_owned(),
                 ["events.>".to_owned()],
@@ -110,6 +113,19 @@ impl Settings {
             // One subject per event: a second rejection replaces the first.
             max_messages_per_subject: 1,
             ..self.stream(REJECTED.to_owned(), ["rejected.>".to_owned()], max_age, max_bytes)
+        }
+    }
+
+    /// The configuration of `SCHEDULED`: every limit would remove events that still wait.
+    pub(super) fn scheduled(&self) -> Config {
+        Config {
+            description: Some("Tidings: events that are delivered later".to_owned()),
+            discard: DiscardPolicy::Old,
+            allow_rollup: true,
+            allow_message_ttl: true,
+            allow_message_schedules: true,
+            duplicate_window: DUPLICATE_WINDOW,
+            ..self.stream(SCHEDULED.to_owned(), [ScheduleSubject::ALL.to_owned()], Duration::ZERO, None)
         }
     }
 

@@ -15,6 +15,7 @@ mod placements;
 mod reader;
 mod rebuilds;
 mod records;
+mod schedules;
 mod single;
 mod support;
 mod topology;

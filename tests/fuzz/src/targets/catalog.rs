@@ -130,5 +130,7 @@ fn event(data: Value) -> Event {
         has_own_id: true,
         publication: None,
         copied_from: None,
+        delivery: None,
+        scheduled: None,
     }
 }

@@ -204,8 +204,15 @@ fn rewritten(event: &Event) {
     let time = event.time.as_deref().unwrap_or("2025-01-17T10:30:00Z");
     let source = event.source.as_deref().unwrap_or("/s");
     let subject = event.subject.as_deref();
-    let written =
-        CloudEvent { id: &event.id, source, name: &event.name, time, subject, data: event.data.clone() };
+    let written = CloudEvent {
+        id: &event.id,
+        source,
+        name: &event.name,
+        time,
+        subject,
+        deliver_at: None,
+        data: event.data.clone(),
+    };
     let again = RawEvent {
         subject: event.name.subject(&event.tenant),
         headers: vec![(headers::CONTENT_TYPE.to_owned(), CloudEvent::CONTENT_TYPE.to_owned())],

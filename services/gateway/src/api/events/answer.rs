@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Map, Value, json};
+use tidings_model::Delivery;
 
 use super::check::Checked;
 use super::store::Outcome;
@@ -67,6 +68,10 @@ fn entry(checked: &Checked, outcome: &Outcome) -> Value {
             members.insert("stream".to_owned(), tidings_streams::topology::EVENTS.into());
             members.insert("sequence".to_owned(), (*sequence).into());
             members.insert("duplicate".to_owned(), (*is_duplicate).into());
+            if let Some(delivery) = checked.event.delivery {
+                let what = if delivery == Delivery::Never { "cancelled" } else { "scheduled" };
+                members.insert(what.to_owned(), true.into());
+            }
         }
         Outcome::Failed(error) => {
             members.insert("sequence".to_owned(), Value::Null);

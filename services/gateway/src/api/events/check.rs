@@ -65,6 +65,12 @@ impl Checked {
         Ok(Self { raw, event, may_repeat: !is_id_new, repeats: None, stored_at: None })
     }
 
+    /// Whether a repetition of the event is answered as one. An event that is to be delivered later takes the place of the
+    /// one before, so each is stored.
+    pub(super) fn has_receipt(&self) -> bool {
+        self.may_repeat && self.event.delivery.is_none()
+    }
+
     /// With what was stored earlier under the same identity.
     pub(super) fn after(self, earlier: Option<Earlier>) -> Result<Self, ApiError> {
         match earlier {
@@ -95,7 +101,9 @@ pub(crate) fn find_repetitions(events: &mut [Result<Checked, ApiError>]) {
     for index in 0..events.len() {
         let (before, rest) = events.split_at_mut(index);
         let Some(slot) = rest.first_mut() else { return };
-        let Ok(checked) = slot else { continue };
+        let Some(checked) = slot.as_mut().ok().filter(|checked| checked.event.delivery.is_none()) else {
+            continue;
+        };
         let identity = (checked.event.source.clone(), checked.event.id.clone());
         let found = *first.entry(identity).or_insert(index);
         let Some(Ok(earlier)) = before.get(found) else { continue };

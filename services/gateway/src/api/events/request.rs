@@ -4,7 +4,7 @@
 //! is understood here that `tidings_model` understands: an event keeps its body and its `ce-` headers as they came, and is
 //! read from there, here and by the projector alike. So an event is the same whichever way it came, NATS included.
 //!
-//! Only the headers that belong to an event go along. Others, such as those by which the projector knows a retried event,
+//! Only the headers that belong to an event, or say when it is to be delivered, go along. Others, such as those by which the projector knows a retried event,
 //! cannot be sent over HTTP.
 
 use std::fmt::Write as _;
@@ -15,7 +15,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use tidings_catalog::Rejection;
 use tidings_model::{
-    CloudEvent, Epoch, Event, EventName, Position, RawEvent, Tenant, headers, is_json, json, media_type,
+    CloudEvent, Delivery, Epoch, Event, EventName, Position, RawEvent, Tenant, headers, is_json, json,
+    media_type,
 };
 use time::OffsetDateTime;
 
@@ -29,6 +30,12 @@ const ATTRIBUTE: &str = "ce-";
 /// The header with the id of an event that has none of its own.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACE_PARENT: HeaderName = HeaderName::from_static(headers::TRACE_PARENT);
+
+/// The headers that say when an event is to be delivered.
+const DELIVERY: [(HeaderName, &str); 2] = [
+    (HeaderName::from_static("tidings-deliver-at"), headers::DELIVER_AT),
+    (HeaderName::from_static("tidings-delay"), headers::DELAY),
+];
 
 /// Whose events they are, and when they come.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +95,12 @@ pub(crate) fn read(
         raw.headers.extend(identity(id, sender.source, &name));
     }
     Ok(Publication { events: vec![Ok(Submitted { raw, is_id_new, key })], is_batch: false })
+}
+
+/// The publication that cancels the event of this name and id, of the sender's source.
+pub(super) fn cancellation(name: &str, id: &str, sender: Sender<'_>) -> Result<Publication, ApiError> {
+    let raw = Delivery::cancellation(sender.tenant, &event_name(name)?, sender.source, id, sender.now);
+    Ok(Publication { events: vec![Ok(Submitted { raw, is_id_new: false, key: None })], is_batch: false })
 }
 
 fn is_structured(kind: &str) -> bool {
@@ -152,6 +165,11 @@ fn event_headers(
     }
     if let Some(trace_parent) = sole_text(given, &TRACE_PARENT)? {
         kept.push((headers::TRACE_PARENT.to_owned(), trace_parent.to_owned()));
+    }
+    for (given_name, name) in &DELIVERY {
+        if let Some(value) = sole_text(given, given_name)? {
+            kept.push(((*name).to_owned(), value.to_owned()));
+        }
     }
     if !is_structured {
         for name in given.keys().filter(|name| name.as_str().starts_with(ATTRIBUTE)) {

@@ -78,7 +78,7 @@ impl Outcome {
 
 /// A receipt that cannot be read counts as missing: the projector recognizes repetitions, too.
 async fn find(context: &Context, checked: &Checked, deadline: Instant) -> Option<Earlier> {
-    if !checked.may_repeat || checked.repeats.is_some() {
+    if !checked.has_receipt() || checked.repeats.is_some() {
         return None;
     }
     match timeout_at(deadline, context.receipts.find(&context.topology, &checked.event)).await {
@@ -127,7 +127,7 @@ async fn finish(context: &Context, checked: &Checked, sent: Sent, deadline: Inst
 /// Writes the receipt of an event that was stored, before its producer is answered.
 async fn keep(context: &Context, checked: &Checked, sequence: u64, deadline: Instant) -> Outcome {
     let outcome = Outcome::Stored { sequence, is_duplicate: false };
-    if !checked.may_repeat {
+    if !checked.has_receipt() {
         return outcome;
     }
     let keeping = context.receipts.keep(&context.topology, &checked.event, sequence);
