@@ -6,6 +6,7 @@
 
 mod browser;
 mod node;
+mod proxies;
 mod workshop;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -6,7 +6,7 @@ const shared = {
   bundle: true,
   format: "esm",
   outdir,
-  alias: { "@tidings/client/tabs": "./client/src/tabs.ts", "@tidings/client": "./client/src/index.ts", "@tidings/react": "./react/src/index.ts" },
+  alias: { "@tidings/client/tabs": "./client/src/tabs.ts", "@tidings/client/http": "./client/src/http.ts", "@tidings/client": "./client/src/index.ts", "@tidings/react": "./react/src/index.ts" },
   jsx: "automatic",
   logLevel: "warning",
 };

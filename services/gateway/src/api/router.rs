@@ -10,10 +10,10 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderValue, StatusCode, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio_util::task::TaskTracker;
 
-use super::{Endpoint, Stage, admin, events, method_not_allowed, websocket};
+use super::{Endpoint, Stage, admin, events, method_not_allowed, sse, websocket};
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 
@@ -32,6 +32,9 @@ pub(crate) fn router(routes: Routes, endpoint: &Endpoint) -> (Router, TaskTracke
     if routes != Routes::Admin {
         let connect = get(websocket::connect);
         router = router.route("/api/ws", connect.clone()).route("/api/ws/", connect).merge(events::router());
+        router = router
+            .route("/api/sse", get(sse::connect).options(sse::preflight))
+            .route("/api/messages", post(sse::receive).options(sse::preflight));
     }
     if routes != Routes::Clients {
         router = router.nest_service("/api/v1", admin::router(Arc::clone(&endpoint.context)));

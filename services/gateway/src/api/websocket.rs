@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use tidings_catalog::{Catalog, StartPolicy};
 use tidings_model::{Position, ShardNumber, Tenant};
 use tidings_net::ClientIp;
@@ -26,13 +26,13 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::Endpoint;
-use super::handshake::{Handshake, Since, device_of, read_query};
+use super::handshake::{Handshake, Since, device_of, last_event, read_query};
 use crate::consumers::PlaceId;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 use crate::limits::MessageBudget;
 use crate::shards::{Shards, find_shard, resume};
-use crate::worker::{NewConnection, Workers};
+use crate::worker::{ClientSocket, NewConnection, Workers};
 
 /// By how much what a device has received may have been stored later than the device was last seen: times are kept to the
 /// minute, clocks differ, and positions are saved a second late.
@@ -68,27 +68,24 @@ async fn admit(
     let (shards, workers) = endpoint.when_open(deadline).await?;
     let Endpoint { context, upgrades, .. } = endpoint.clone();
     context.limits.check_room(workers.connections())?;
-    let admission = Admission::of(&context, head).await?;
+    let admission = Admission::of_websocket(&context, head).await?;
     let asks = admission.asks();
     let (presence, arrival) = arrive(&context, &shards, asks, deadline).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().clone_from(&admission.headers);
-    upgrades.spawn(async move {
-        let consumer = admission.principal.consumer.clone();
-        // While the client receives the answer. Nothing is delivered before.
-        let taken_over = context.consumers.take_over(&consumer, arrival.holder.as_deref());
-        let (upgraded, ()) = tokio::join!(upgrade, taken_over);
-        let place = presence.place;
-        if hand_over(upgraded, (admission, arrival, place), from, &workers).await {
-            presence.pass_on();
-        }
-    });
+    let client = async move {
+        let upgraded = upgrade.await.inspect_err(|error| {
+            tracing::debug!(%error, "a client left during its handshake");
+        });
+        Some(ClientSocket::WebSocket(upgraded.ok()?))
+    };
+    upgrades.spawn(Newcomer { admission, arrival, presence, from }.hand_over(client, workers));
     Ok(response)
 }
 
 /// A request that becomes a connection.
-struct Admission {
+pub(super) struct Admission {
     principal: Principal,
     /// Counts the connection from here on.
     budget: MessageBudget,
@@ -105,8 +102,24 @@ struct Admission {
 
 impl Admission {
     /// Decides about a request. Does I/O only for the key of a token that is signed with a new one.
-    async fn of(context: &Context, request: &Parts) -> Result<Self, ApiError> {
-        let handshake = Handshake::read(request)?;
+    async fn of_websocket(context: &Context, request: &Parts) -> Result<Self, ApiError> {
+        let takes_tokens = context.authenticator.takes_subprotocols();
+        let negotiated = Handshake::read(request)?.answer(takes_tokens, context.settings.compression);
+        Self::of(context, request, negotiated, None).await
+    }
+
+    /// Decides about a request for an event stream, whose client says in a header what it has received.
+    pub(super) async fn of_event_stream(context: &Context, request: &Parts) -> Result<Self, ApiError> {
+        let last = last_event(&request.headers)?;
+        Self::of(context, request, (Form::Sequenced, false, HeaderMap::new()), last).await
+    }
+
+    async fn of(
+        context: &Context,
+        request: &Parts,
+        (form, is_compressed, headers): (Form, bool, HeaderMap),
+        last: Option<Since>,
+    ) -> Result<Self, ApiError> {
         let token = context.authenticator.client_token(request)?;
         let (device, since) = read_query(request.uri.query())?;
         let claims = context.authenticator.verify(&token).await?;
@@ -115,19 +128,18 @@ impl Admission {
         let principal = context.authenticator.principal(&claims, &device)?;
         let (tenant, user) = (principal.tenant(), principal.consumer.user());
         let budget = context.limits.admit(tenant, user, &context.settings)?;
-        let takes_tokens = context.authenticator.takes_subprotocols();
-        let (form, is_compressed, headers) = handshake.answer(takes_tokens, context.settings.compression);
+        let since = last.or(since);
         Ok(Self { principal, budget, form, is_compressed, shares_device, since, headers })
     }
 
     /// What decides where the connection begins.
-    fn asks(&self) -> (&Principal, bool, Option<Since>) {
+    pub(super) fn asks(&self) -> (&Principal, bool, Option<Since>) {
         (&self.principal, self.shares_device, self.since)
     }
 }
 
 /// Where a client's connection begins.
-struct Arrival {
+pub(super) struct Arrival {
     /// The gateway that is stored to have the device.
     holder: Option<String>,
     shard: ShardNumber,
@@ -136,7 +148,7 @@ struct Arrival {
 }
 
 /// Loads the client's consumer and finds where it resumes. Waits while the tenant is being moved.
-async fn arrive(
+pub(super) async fn arrive(
     context: &Arc<Context>,
     shards: &watch::Receiver<Arc<Shards>>,
     (principal, shares_device, since): (&Principal, bool, Option<Since>),
@@ -226,7 +238,7 @@ fn without_consumer(principal: &Principal, error: &ConsumerStoreError) -> ApiErr
 
 /// A consumer that has arrived and leaves again, unless a worker takes care of that from now on: a client can go away at
 /// any moment of its handshake.
-struct Presence {
+pub(super) struct Presence {
     context: Arc<Context>,
     consumer: Option<ConsumerName>,
     place: Option<PlaceId>,
@@ -246,35 +258,47 @@ impl Drop for Presence {
     }
 }
 
-/// Takes the raw socket from hyper and gives it to a worker, whose own thread does all the work from here on. `false` if
-/// the client did not get there.
-async fn hand_over(
-    upgraded: Result<Upgraded, hyper::Error>,
-    (admission, arrival, place): (Admission, Arrival, Option<PlaceId>),
-    from: IpAddr,
-    workers: &Workers,
-) -> bool {
-    let upgraded = match upgraded {
-        Ok(upgraded) => upgraded,
-        Err(error) => {
-            tracing::debug!(%error, "a client left during its handshake");
-            return false;
-        }
-    };
-    let Admission { principal, budget, form, is_compressed, .. } = admission;
-    let Arrival { shard, resume, subscriptions, .. } = arrival;
-    let new = NewConnection::new(
-        (upgraded, from),
-        (form, is_compressed),
-        (principal, budget),
-        (shard, resume),
-        (subscriptions, place),
-    );
-    match new {
-        Ok(new) => workers.register(new).await,
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "cannot take over a client's socket");
-            false
+/// A client that is served as soon as its socket has come.
+pub(super) struct Newcomer {
+    pub(super) admission: Admission,
+    pub(super) arrival: Arrival,
+    pub(super) presence: Presence,
+    pub(super) from: IpAddr,
+}
+
+impl Newcomer {
+    /// Gives the client to a worker, whose own thread does all the work from here on.
+    pub(super) async fn hand_over(
+        self,
+        client: impl Future<Output = Option<ClientSocket>>,
+        workers: Workers,
+    ) {
+        let Self { admission: Admission { principal, budget, form, is_compressed, .. }, .. } = self;
+        let Self { arrival, presence, from, .. } = self;
+        let consumer = principal.consumer.clone();
+        // While the client receives the answer. Nothing is delivered before.
+        let taken_over = presence.context.consumers.take_over(&consumer, arrival.holder.as_deref());
+        let (client, ()) = tokio::join!(client, taken_over);
+        let Some(client) = client else { return };
+        let new = NewConnection::new(
+            (client, from),
+            (form, is_compressed),
+            (principal, budget),
+            (arrival.shard, arrival.resume),
+            (arrival.subscriptions, presence.place),
+        );
+        match new {
+            Ok(new) => {
+                if workers.register(new).await {
+                    presence.pass_on();
+                }
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot take over a client's socket"
+                );
+            }
         }
     }
 }

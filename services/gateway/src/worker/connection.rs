@@ -5,6 +5,7 @@
 //! something to do, so an idle connection has no task.
 
 mod delivery;
+mod event_stream;
 mod inbound;
 mod opening;
 mod pending;
@@ -33,7 +34,7 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-pub(crate) use self::opening::NewConnection;
+pub(crate) use self::opening::{ClientSocket, NewConnection};
 use self::pending::Pending;
 pub(super) use self::pending::{Found, MAX_CONFIRMATIONS, MAX_PENDING, StreamReplay, too_many};
 use self::phase::Phase;
@@ -226,6 +227,18 @@ impl Connection {
             sent: state.position(state.sent()).to_string(),
             messages: state.messages,
             per_minute: Traffic { sent: per_minute(sent), received: per_minute(received) },
+        }
+    }
+
+    /// Whether the client receives an event stream, and sends by requests.
+    pub(super) fn is_event_stream(&self) -> bool {
+        self.socket.events().is_some()
+    }
+
+    /// Tells the client of an event stream the name of its connection.
+    pub(super) fn introduce(&self, name: &ConnectionName) {
+        if let Some(mut events) = self.socket.events() {
+            events.introduce(name);
         }
     }
 

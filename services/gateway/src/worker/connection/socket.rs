@@ -6,7 +6,7 @@
 //! is taken out of the session before more is read; so an idle connection holds no text in either direction, and
 //! what tells of something to read is the raw socket alone.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 
@@ -15,10 +15,11 @@ use hyper::upgrade::Upgraded;
 use mio::{Interest, Registry, Token};
 use rustix::net::SendFlags;
 use rustls::ServerConnection;
-use tidings_net::HttpStream;
+use tidings_net::{ClientStream, HttpStream};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::event_stream::EventStream;
 use super::send_queue::{Flushed, SendQueue};
 use crate::worker::served_shard::ConnectionId;
 
@@ -31,6 +32,8 @@ pub(super) struct Detached {
     /// Off any runtime, so that the registration which hyper used goes with all that it kept alive.
     stream: std::net::TcpStream,
     session: Option<Box<ServerConnection>>,
+    /// The head of the answer, if that is an event stream.
+    events: Option<Vec<u8>>,
 }
 
 /// Why a socket cannot be taken from hyper.
@@ -46,17 +49,31 @@ impl Detached {
     /// Takes the socket of a connection that has become a WebSocket, with what was read from it already.
     pub(super) fn from_upgraded(upgraded: Upgraded) -> Result<(Self, Bytes), DetachError> {
         let (stream, session, early_bytes) = match upgraded.downcast::<HttpStream<TcpStream>>() {
-            Ok(parts) => (parts.io.into_inner(), None, parts.read_buf),
+            Ok(parts) => (parts.io.into_inner().ok_or(DetachError::Foreign)?, None, parts.read_buf),
             Err(upgraded) => {
                 let parts = upgraded.downcast::<HttpStream<TlsStream<TcpStream>>>();
                 let parts = parts.map_err(|_| DetachError::Foreign)?;
-                let (stream, mut session) = parts.io.into_inner().into_inner();
+                let stream = parts.io.into_inner().ok_or(DetachError::Foreign)?;
+                let (stream, mut session) = stream.into_inner();
                 let early_bytes = with_decrypted(parts.read_buf, &mut session);
                 (stream, Some(Box::new(session)), early_bytes)
             }
         };
         let stream = stream.into_std().map_err(DetachError::Runtime)?;
-        Ok((Self { stream, session }, early_bytes))
+        Ok((Self { stream, session, events: None }, early_bytes))
+    }
+
+    /// Takes the socket of a request that is answered with an event stream, which begins with this head.
+    pub(super) fn from_request(taken: ClientStream, head: Vec<u8>) -> Result<Self, DetachError> {
+        let (stream, session) = match taken {
+            ClientStream::Plain(stream) => (stream, None),
+            ClientStream::Tls(stream) => {
+                let (stream, session) = stream.into_inner();
+                (stream, Some(Box::new(session)))
+            }
+        };
+        let stream = stream.into_std().map_err(DetachError::Runtime)?;
+        Ok(Self { stream, session, events: Some(head) })
     }
 }
 
@@ -76,8 +93,31 @@ fn with_decrypted(read: Bytes, session: &mut ServerConnection) -> Bytes {
 /// A client's socket with its worker.
 pub(in crate::worker) enum Socket {
     Plain(mio::net::TcpStream),
-    Tls(Box<Tls>),
+    /// With more between connection and system. Boxed, since most sockets of a gateway behind proxies have nothing there.
+    Layered(Box<Layered>),
 }
+
+pub(in crate::worker) enum Layered {
+    Tls(Tls),
+    /// Of a client that receives events over HTTP, and sends nothing here.
+    Events(Events),
+}
+
+/// A socket as it is looked at.
+enum View<'s> {
+    Plain(&'s mio::net::TcpStream),
+    Tls(&'s Tls),
+    Events(&'s Events),
+}
+
+pub(in crate::worker) struct Events {
+    socket: Socket,
+    stream: RefCell<EventStream>,
+}
+
+/// How long the system may try to send to a client of an event stream, which says nothing itself by which it could be seen to
+/// be there; in milliseconds.
+const UNACKNOWLEDGED: u32 = 60_000;
 
 pub(in crate::worker) struct Tls {
     stream: mio::net::TcpStream,
@@ -95,28 +135,54 @@ impl Socket {
         let mut stream = mio::net::TcpStream::from_std(detached.stream);
         let token = Token(usize::try_from(id).map_err(io::Error::other)?);
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        let Some(mut session) = detached.session else { return Ok(Self::Plain(stream)) };
-        session.set_buffer_limit(Some(UNSENT_RECORDS));
-        Ok(Self::Tls(Box::new(Tls { stream, session: RefCell::new(*session) })))
+        let socket = match detached.session {
+            None => Self::Plain(stream),
+            Some(mut session) => {
+                session.set_buffer_limit(Some(UNSENT_RECORDS));
+                Self::Layered(Box::new(Layered::Tls(Tls { stream, session: RefCell::new(*session) })))
+            }
+        };
+        let Some(head) = detached.events else { return Ok(socket) };
+        rustix::net::sockopt::set_tcp_user_timeout(socket.stream(), UNACKNOWLEDGED)?;
+        let stream = RefCell::new(EventStream::new(head));
+        Ok(Self::Layered(Box::new(Layered::Events(Events { socket, stream }))))
+    }
+
+    fn view(&self) -> View<'_> {
+        match self {
+            Self::Plain(stream) => View::Plain(stream),
+            Self::Layered(layered) => match &**layered {
+                Layered::Tls(tls) => View::Tls(tls),
+                Layered::Events(events) => View::Events(events),
+            },
+        }
+    }
+
+    /// The event stream, if the client receives one.
+    pub(super) fn events(&self) -> Option<RefMut<'_, EventStream>> {
+        if let View::Events(events) = self.view() { Some(events.stream.borrow_mut()) } else { None }
     }
 
     fn stream(&self) -> &mio::net::TcpStream {
-        match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(tls) => &tls.stream,
+        match self.view() {
+            View::Plain(stream) => stream,
+            View::Tls(tls) => &tls.stream,
+            View::Events(events) => events.socket.stream(),
         }
     }
 
     /// Reads what has come; 0 at the end. Also whether nothing is left behind but perhaps the end. Would block only when
     /// nothing more has come.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
-        match self {
-            Self::Plain(stream) => {
+        match self.view() {
+            View::Plain(stream) => {
                 let count = (&*stream).read(buffer)?;
                 Ok((count, count < buffer.len()))
             }
             // What a TLS session has decrypted may be more or less than it has read.
-            Self::Tls(tls) => Ok((tls.read(buffer)?, false)),
+            View::Tls(tls) => Ok((tls.read(buffer)?, false)),
+            // Nothing may follow the request; a client that sends more, as one that ends, is done.
+            View::Events(events) => events.socket.read(buffer).map(|_| (0, true)),
         }
     }
 
@@ -131,28 +197,31 @@ impl Socket {
 
     /// Takes some of these bytes to be sent, at least one.
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Plain(stream) => match slices {
+        match self.view() {
+            View::Plain(stream) => match slices {
                 [slice] => send(stream, slice),
                 slices => (&*stream).write_vectored(slices),
             },
-            Self::Tls(tls) => tls.write(slices),
+            View::Tls(tls) => tls.write(slices),
+            View::Events(events) => events.write(slices),
         }
     }
 
     /// Gives to the kernel what was taken to be sent.
     fn flush(&self) -> io::Result<Flushed> {
-        match self {
-            Self::Plain(_) => Ok(Flushed::All),
-            Self::Tls(tls) => tls.flush(),
+        match self.view() {
+            View::Plain(_) => Ok(Flushed::All),
+            View::Tls(tls) => tls.flush(),
+            View::Events(events) => events.flush(),
         }
     }
 
     /// Whether something waits to be sent; a TLS session may answer by itself to what it reads.
     pub(super) fn is_unsent(&self) -> bool {
-        match self {
-            Self::Plain(_) => false,
-            Self::Tls(tls) => tls.session.borrow().wants_write(),
+        match self.view() {
+            View::Plain(_) => false,
+            View::Tls(tls) => tls.session.borrow().wants_write(),
+            View::Events(events) => events.socket.is_unsent(),
         }
     }
 
@@ -160,7 +229,13 @@ impl Socket {
     /// end of the stream at once, and what it is still sending is read to its end, so that no reset overtakes
     /// the Close.
     fn finish(&self) -> io::Result<Flushed> {
-        if let Self::Tls(tls) = self {
+        if let View::Events(events) = self.view() {
+            return match events.flush()? {
+                Flushed::All => events.socket.finish(),
+                Flushed::Blocked => Ok(Flushed::Blocked),
+            };
+        }
+        if let View::Tls(tls) = self.view() {
             // Has an effect but once.
             tls.session.borrow_mut().send_close_notify();
             if tls.flush()? == Flushed::Blocked {
@@ -184,6 +259,32 @@ impl Socket {
 /// One piece goes by `send`, which costs a tenth less than `writev`.
 fn send(stream: &mio::net::TcpStream, bytes: &[u8]) -> io::Result<usize> {
     Ok(rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
+}
+
+impl Events {
+    /// Takes frames, at least one, to be sent as events.
+    fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.flush()? == Flushed::Blocked {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let taken = self.stream.borrow_mut().take(slices);
+        self.flush()?;
+        Ok(taken)
+    }
+
+    fn flush(&self) -> io::Result<Flushed> {
+        let stream = &mut *self.stream.borrow_mut();
+        while !stream.unsent().is_empty() {
+            match self.socket.write(&[IoSlice::new(stream.unsent())]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(sent) => stream.advance(sent),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.socket.flush()
+    }
 }
 
 impl Tls {
