@@ -25,6 +25,7 @@ pub struct Takeover(Arc<Mutex<Option<oneshot::Sender<ClientStream>>>>);
 impl Takeover {
     /// Takes the socket. It comes when the request was answered; the answer itself is not sent. Bytes that the client sent
     /// behind its request may be lost.
+    #[must_use]
     pub fn take(&self) -> oneshot::Receiver<ClientStream> {
         let (sender, receiver) = oneshot::channel();
         *self.lock() = Some(sender);

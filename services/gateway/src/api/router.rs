@@ -10,7 +10,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderValue, StatusCode, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use tokio_util::task::TaskTracker;
 
 use super::{Endpoint, Stage, admin, events, method_not_allowed, sse, websocket};
@@ -32,9 +32,7 @@ pub(crate) fn router(routes: Routes, endpoint: &Endpoint) -> (Router, TaskTracke
     if routes != Routes::Admin {
         let connect = get(websocket::connect);
         router = router.route("/api/ws", connect.clone()).route("/api/ws/", connect).merge(events::router());
-        router = router
-            .route("/api/sse", get(sse::connect).options(sse::preflight))
-            .route("/api/messages", post(sse::receive).options(sse::preflight));
+        router = router.merge(sse::router());
     }
     if routes != Routes::Clients {
         router = router.nest_service("/api/v1", admin::router(Arc::clone(&endpoint.context)));

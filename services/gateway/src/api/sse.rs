@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
@@ -16,16 +17,16 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use tidings_net::{ClientIp, Takeover};
+use axum::routing::{get, post};
+use tidings_net::ClientIp;
 use tidings_streams::connections::{ConnectionName, ask_to_receive};
 use tokio::time::Instant;
 
 use super::handshake::connection_of;
-use super::websocket::{Admission, Newcomer, arrive};
+use super::websocket::admit_event_stream;
 use super::{Endpoint, has_body, read_body};
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
-use crate::worker::ClientSocket;
 
 /// The head of the answer, but for what concerns the page. Proxies are asked not to hold events back.
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store, no-transform\r\n\
@@ -33,8 +34,14 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-
 /// The longest message of a client, in bytes. The connection's own limit is lower.
 const MAX_MESSAGE: usize = 256 * 1024;
 
+pub(super) fn router() -> Router<Endpoint> {
+    Router::new()
+        .route("/api/sse", get(connect).options(preflight))
+        .route("/api/messages", post(receive).options(preflight))
+}
+
 /// Serves `GET /api/sse`.
-pub(super) async fn connect(State(endpoint): State<Endpoint>, request: Request) -> Response {
+async fn connect(State(endpoint): State<Endpoint>, request: Request) -> Response {
     let context = Arc::clone(&endpoint.context);
     let from = ClientIp::of(request.extensions());
     let (head, _) = request.into_parts();
@@ -50,23 +57,11 @@ pub(super) async fn connect(State(endpoint): State<Endpoint>, request: Request) 
 }
 
 async fn admit(endpoint: &Endpoint, head: &Parts, from: IpAddr) -> Result<Response, ApiError> {
-    let deadline = Instant::now() + endpoint.context.settings.handshake_timeout;
-    let (shards, workers) = endpoint.when_open(deadline).await?;
-    let context = &endpoint.context;
-    context.limits.check_room(workers.connections())?;
     if has_body(&head.headers) {
         let text = "the request has a body, expected none";
         return Err(ApiError::new(ApiCode::BodyUnexpected, text));
     }
-    let admission = Admission::of_event_stream(context, head).await?;
-    let asks = admission.asks();
-    let (presence, arrival) = arrive(context, &shards, asks, deadline).await?;
-    let takeover = head.extensions.get::<Takeover>();
-    let text = "the socket of the request cannot be taken over";
-    let taken = takeover.ok_or_else(|| ApiError::new(ApiCode::Internal, text))?.take();
-    let stream_head = stream_head(context, head);
-    let client = async move { Some(ClientSocket::EventStream(taken.await.ok()?, stream_head)) };
-    endpoint.upgrades.spawn(Newcomer { admission, arrival, presence, from }.hand_over(client, workers));
+    admit_event_stream(endpoint, head, from, stream_head(&endpoint.context, head)).await?;
     // Ends the exchange; it is not sent.
     Ok((StatusCode::OK, [(CONNECTION, HeaderValue::from_static("close"))]).into_response())
 }
@@ -84,7 +79,7 @@ fn stream_head(context: &Context, request: &Parts) -> Vec<u8> {
 }
 
 /// Serves `POST /api/messages`: takes a message to the connection that the query names.
-pub(super) async fn receive(State(endpoint): State<Endpoint>, request: Request) -> Response {
+async fn receive(State(endpoint): State<Endpoint>, request: Request) -> Response {
     let context = Arc::clone(&endpoint.context);
     let from = ClientIp::of(request.extensions());
     let (head, body) = request.into_parts();
@@ -126,7 +121,7 @@ async fn accept(endpoint: &Endpoint, head: &Parts, body: Body) -> Result<(), Api
 }
 
 /// Answers what browsers ask before a page of another origin sends a request.
-pub(super) async fn preflight(State(endpoint): State<Endpoint>, request: Request) -> Response {
+async fn preflight(State(endpoint): State<Endpoint>, request: Request) -> Response {
     let (head, _) = request.into_parts();
     let allowed = [
         (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST")),

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use hyper::upgrade::OnUpgrade;
 use tidings_catalog::{Catalog, StartPolicy};
 use tidings_model::{Position, ShardNumber, Tenant};
-use tidings_net::ClientIp;
+use tidings_net::{ClientIp, Takeover};
 use tidings_protocol::server::{Form, GapReason};
 use tidings_replica::{Replica, ResumeError, ResumePoint};
 use tidings_session::Principal;
@@ -84,8 +84,30 @@ async fn admit(
     Ok(response)
 }
 
+/// Has a request answered with an event stream, which begins with this head. The client's socket is taken from HTTP.
+pub(super) async fn admit_event_stream(
+    endpoint: &Endpoint,
+    head: &Parts,
+    from: IpAddr,
+    stream_head: Vec<u8>,
+) -> Result<(), ApiError> {
+    let deadline = Instant::now() + endpoint.context.settings.handshake_timeout;
+    let (shards, workers) = endpoint.when_open(deadline).await?;
+    let context = &endpoint.context;
+    context.limits.check_room(workers.connections())?;
+    let admission = Admission::of_event_stream(context, head).await?;
+    let asks = admission.asks();
+    let (presence, arrival) = arrive(context, &shards, asks, deadline).await?;
+    let text = "the socket of the request cannot be taken over";
+    let takeover = head.extensions.get::<Takeover>();
+    let taken = takeover.ok_or_else(|| ApiError::new(ApiCode::Internal, text))?.take();
+    let client = async move { Some(ClientSocket::EventStream(taken.await.ok()?, stream_head)) };
+    endpoint.upgrades.spawn(Newcomer { admission, arrival, presence, from }.hand_over(client, workers));
+    Ok(())
+}
+
 /// A request that becomes a connection.
-pub(super) struct Admission {
+struct Admission {
     principal: Principal,
     /// Counts the connection from here on.
     budget: MessageBudget,
@@ -109,7 +131,7 @@ impl Admission {
     }
 
     /// Decides about a request for an event stream, whose client says in a header what it has received.
-    pub(super) async fn of_event_stream(context: &Context, request: &Parts) -> Result<Self, ApiError> {
+    async fn of_event_stream(context: &Context, request: &Parts) -> Result<Self, ApiError> {
         let last = last_event(&request.headers)?;
         Self::of(context, request, (Form::Sequenced, false, HeaderMap::new()), last).await
     }
@@ -133,13 +155,13 @@ impl Admission {
     }
 
     /// What decides where the connection begins.
-    pub(super) fn asks(&self) -> (&Principal, bool, Option<Since>) {
+    fn asks(&self) -> (&Principal, bool, Option<Since>) {
         (&self.principal, self.shares_device, self.since)
     }
 }
 
 /// Where a client's connection begins.
-pub(super) struct Arrival {
+struct Arrival {
     /// The gateway that is stored to have the device.
     holder: Option<String>,
     shard: ShardNumber,
@@ -148,7 +170,7 @@ pub(super) struct Arrival {
 }
 
 /// Loads the client's consumer and finds where it resumes. Waits while the tenant is being moved.
-pub(super) async fn arrive(
+async fn arrive(
     context: &Arc<Context>,
     shards: &watch::Receiver<Arc<Shards>>,
     (principal, shares_device, since): (&Principal, bool, Option<Since>),
@@ -238,7 +260,7 @@ fn without_consumer(principal: &Principal, error: &ConsumerStoreError) -> ApiErr
 
 /// A consumer that has arrived and leaves again, unless a worker takes care of that from now on: a client can go away at
 /// any moment of its handshake.
-pub(super) struct Presence {
+struct Presence {
     context: Arc<Context>,
     consumer: Option<ConsumerName>,
     place: Option<PlaceId>,
@@ -259,20 +281,16 @@ impl Drop for Presence {
 }
 
 /// A client that is served as soon as its socket has come.
-pub(super) struct Newcomer {
-    pub(super) admission: Admission,
-    pub(super) arrival: Arrival,
-    pub(super) presence: Presence,
-    pub(super) from: IpAddr,
+struct Newcomer {
+    admission: Admission,
+    arrival: Arrival,
+    presence: Presence,
+    from: IpAddr,
 }
 
 impl Newcomer {
     /// Gives the client to a worker, whose own thread does all the work from here on.
-    pub(super) async fn hand_over(
-        self,
-        client: impl Future<Output = Option<ClientSocket>>,
-        workers: Workers,
-    ) {
+    async fn hand_over(self, client: impl Future<Output = Option<ClientSocket>>, workers: Workers) {
         let Self { admission: Admission { principal, budget, form, is_compressed, .. }, .. } = self;
         let Self { arrival, presence, from, .. } = self;
         let consumer = principal.consumer.clone();

@@ -151,7 +151,7 @@ impl Worker {
     }
 
     /// Does what there is to do for a connection.
-    pub(super) fn run_steps(self: &Rc<Self>, connection: &Rc<Connection>) {
+    fn run_steps(self: &Rc<Self>, connection: &Rc<Connection>) {
         for _ in 0..STEPS {
             match connection.next_step() {
                 None => return,

@@ -67,7 +67,7 @@ impl Worker {
             }
         }
         self.receive(&connection, &mut framing::client_text(text.as_bytes()));
-        self.run_steps(&connection);
+        connection.state().wake();
         true
     }
 

@@ -7,11 +7,13 @@
 //!
 //! Bounded: frames are taken when everything before is sent, and no more than [`ENOUGH`] bytes of them and one frame.
 
-use std::io::IoSlice;
+use std::io::{self, ErrorKind, IoSlice};
 
 use tidings_model::Position;
 use tidings_protocol::framing::{Opcode, first_frame};
 use tidings_streams::connections::ConnectionName;
+
+use super::send_queue::Flushed;
 
 /// Bytes of events after which no further frame is taken.
 const ENOUGH: usize = 16 * 1024;
@@ -60,18 +62,20 @@ impl EventStream {
         taken
     }
 
-    /// What is to be sent.
-    pub(super) fn unsent(&self) -> &[u8] {
-        self.events.get(self.sent..).unwrap_or_default()
-    }
-
-    /// So much of it was sent.
-    pub(super) fn advance(&mut self, sent: usize) {
-        self.sent += sent;
-        if self.sent >= self.events.len() {
-            // An idle stream keeps no room.
-            (self.events, self.sent) = (Vec::new(), 0);
+    /// Sends what is to be sent, as far as `write` takes it.
+    pub(super) fn send(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<Flushed> {
+        while let Some(unsent) = self.events.get(self.sent..).filter(|unsent| !unsent.is_empty()) {
+            match write(unsent) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(sent) => self.sent += sent,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
+        // An idle stream keeps no room.
+        (self.events, self.sent) = (Vec::new(), 0);
+        Ok(Flushed::All)
     }
 
     fn frame(&mut self, opcode: u8, payload: &[u8]) {
@@ -142,8 +146,16 @@ mod tests {
         let mut stream = EventStream::new(Vec::new());
         let slices: Vec<_> = frames.iter().map(|frame| IoSlice::new(frame)).collect();
         assert_eq!(stream.take(&slices), frames.iter().map(|frame| frame.len()).sum::<usize>());
-        let events = String::from_utf8(stream.unsent().to_vec()).unwrap();
-        stream.advance(events.len());
+        let mut sent = Vec::new();
+        let mut is_ready = false;
+        let mut write = |bytes: &[u8]| {
+            is_ready = !is_ready;
+            let piece = &bytes[..bytes.len().min(5)];
+            sent.extend_from_slice(if is_ready { piece } else { b"" });
+            if is_ready { Ok(piece.len()) } else { Err(ErrorKind::WouldBlock.into()) }
+        };
+        while stream.send(&mut write).unwrap() == Flushed::Blocked {}
+        let events = String::from_utf8(sent).unwrap();
         assert_eq!(stream.events.capacity(), 0, "an idle stream has no memory");
         events.strip_prefix(RETRY).unwrap().to_owned()
     }

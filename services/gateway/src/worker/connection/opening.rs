@@ -159,7 +159,7 @@ impl Connection {
         let since = u32::try_from(unix_seconds).unwrap_or(u32::MAX);
         let shape = Shape { form, is_compressed, most };
         let (from, too_long, state) = (new.from, Cell::new(0), RefCell::new(state));
-        let connection = Self { id, shape, from, too_long, since, socket, state };
+        let connection = Self { from, too_long, since, id, shape, socket, state };
         Ok((Rc::new(connection), resume, new.early_bytes.to_vec()))
     }
 }

@@ -93,21 +93,9 @@ fn with_decrypted(read: Bytes, session: &mut ServerConnection) -> Bytes {
 /// A client's socket with its worker.
 pub(in crate::worker) enum Socket {
     Plain(mio::net::TcpStream),
-    /// With more between connection and system. Boxed, since most sockets of a gateway behind proxies have nothing there.
-    Layered(Box<Layered>),
-}
-
-pub(in crate::worker) enum Layered {
-    Tls(Tls),
+    Tls(Box<Tls>),
     /// Of a client that receives events over HTTP, and sends nothing here.
-    Events(Events),
-}
-
-/// A socket as it is looked at.
-enum View<'s> {
-    Plain(&'s mio::net::TcpStream),
-    Tls(&'s Tls),
-    Events(&'s Events),
+    Events(Box<Events>),
 }
 
 pub(in crate::worker) struct Events {
@@ -139,50 +127,40 @@ impl Socket {
             None => Self::Plain(stream),
             Some(mut session) => {
                 session.set_buffer_limit(Some(UNSENT_RECORDS));
-                Self::Layered(Box::new(Layered::Tls(Tls { stream, session: RefCell::new(*session) })))
+                Self::Tls(Box::new(Tls { stream, session: RefCell::new(*session) }))
             }
         };
         let Some(head) = detached.events else { return Ok(socket) };
         rustix::net::sockopt::set_tcp_user_timeout(socket.stream(), UNACKNOWLEDGED)?;
         let stream = RefCell::new(EventStream::new(head));
-        Ok(Self::Layered(Box::new(Layered::Events(Events { socket, stream }))))
-    }
-
-    fn view(&self) -> View<'_> {
-        match self {
-            Self::Plain(stream) => View::Plain(stream),
-            Self::Layered(layered) => match &**layered {
-                Layered::Tls(tls) => View::Tls(tls),
-                Layered::Events(events) => View::Events(events),
-            },
-        }
+        Ok(Self::Events(Box::new(Events { socket, stream })))
     }
 
     /// The event stream, if the client receives one.
     pub(super) fn events(&self) -> Option<RefMut<'_, EventStream>> {
-        if let View::Events(events) = self.view() { Some(events.stream.borrow_mut()) } else { None }
+        if let Self::Events(events) = self { Some(events.stream.borrow_mut()) } else { None }
     }
 
     fn stream(&self) -> &mio::net::TcpStream {
-        match self.view() {
-            View::Plain(stream) => stream,
-            View::Tls(tls) => &tls.stream,
-            View::Events(events) => events.socket.stream(),
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(tls) => &tls.stream,
+            Self::Events(events) => events.socket.stream(),
         }
     }
 
     /// Reads what has come; 0 at the end. Also whether nothing is left behind but perhaps the end. Would block only when
     /// nothing more has come.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
-        match self.view() {
-            View::Plain(stream) => {
+        match self {
+            Self::Plain(stream) => {
                 let count = (&*stream).read(buffer)?;
                 Ok((count, count < buffer.len()))
             }
             // What a TLS session has decrypted may be more or less than it has read.
-            View::Tls(tls) => Ok((tls.read(buffer)?, false)),
+            Self::Tls(tls) => Ok((tls.read(buffer)?, false)),
             // Nothing may follow the request; a client that sends more, as one that ends, is done.
-            View::Events(events) => events.socket.read(buffer).map(|_| (0, true)),
+            Self::Events(events) => events.socket.read(buffer).map(|_| (0, true)),
         }
     }
 
@@ -197,31 +175,31 @@ impl Socket {
 
     /// Takes some of these bytes to be sent, at least one.
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self.view() {
-            View::Plain(stream) => match slices {
+        match self {
+            Self::Plain(stream) => match slices {
                 [slice] => send(stream, slice),
                 slices => (&*stream).write_vectored(slices),
             },
-            View::Tls(tls) => tls.write(slices),
-            View::Events(events) => events.write(slices),
+            Self::Tls(tls) => tls.write(slices),
+            Self::Events(events) => events.write(slices),
         }
     }
 
     /// Gives to the kernel what was taken to be sent.
     fn flush(&self) -> io::Result<Flushed> {
-        match self.view() {
-            View::Plain(_) => Ok(Flushed::All),
-            View::Tls(tls) => tls.flush(),
-            View::Events(events) => events.flush(),
+        match self {
+            Self::Plain(_) => Ok(Flushed::All),
+            Self::Tls(tls) => tls.flush(),
+            Self::Events(events) => events.flush(),
         }
     }
 
     /// Whether something waits to be sent; a TLS session may answer by itself to what it reads.
     pub(super) fn is_unsent(&self) -> bool {
-        match self.view() {
-            View::Plain(_) => false,
-            View::Tls(tls) => tls.session.borrow().wants_write(),
-            View::Events(events) => events.socket.is_unsent(),
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(tls) => tls.session.borrow().wants_write(),
+            Self::Events(events) => events.socket.is_unsent(),
         }
     }
 
@@ -229,13 +207,13 @@ impl Socket {
     /// end of the stream at once, and what it is still sending is read to its end, so that no reset overtakes
     /// the Close.
     fn finish(&self) -> io::Result<Flushed> {
-        if let View::Events(events) = self.view() {
+        if let Self::Events(events) = self {
             return match events.flush()? {
                 Flushed::All => events.socket.finish(),
                 Flushed::Blocked => Ok(Flushed::Blocked),
             };
         }
-        if let View::Tls(tls) = self.view() {
+        if let Self::Tls(tls) = self {
             // Has an effect but once.
             tls.session.borrow_mut().send_close_notify();
             if tls.flush()? == Flushed::Blocked {
@@ -273,17 +251,10 @@ impl Events {
     }
 
     fn flush(&self) -> io::Result<Flushed> {
-        let stream = &mut *self.stream.borrow_mut();
-        while !stream.unsent().is_empty() {
-            match self.socket.write(&[IoSlice::new(stream.unsent())]) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(sent) => stream.advance(sent),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        match self.stream.borrow_mut().send(|events| self.socket.write(&[IoSlice::new(events)]))? {
+            Flushed::All => self.socket.flush(),
+            Flushed::Blocked => Ok(Flushed::Blocked),
         }
-        self.socket.flush()
     }
 }
 
