@@ -261,7 +261,7 @@ mod tests {
             for answer in own {
                 write(&mut transport, answer).await.unwrap();
             }
-            transport.into_inner().shutdown().await.unwrap();
+            transport.into_inner().unwrap().shutdown().await.unwrap();
         };
         let mut sent = Vec::new();
         let (read, ()) = tokio::join!(far.read_to_end(&mut sent), writing);
