@@ -9,6 +9,7 @@ mod examples;
 mod languages;
 mod node;
 mod producers;
+mod proxies;
 mod rust;
 mod workshop;
 

@@ -15,13 +15,13 @@ use crate::{ada, incident, workshop};
 pub(crate) const LONG: Duration = Duration::from_secs(90);
 
 /// The place that a client keeps over reloads, and its token.
-struct Page {
+pub(crate) struct Page {
     folder: TempDir,
     url: String,
 }
 
 impl Page {
-    fn new(address: &str) -> Self {
+    pub(crate) fn new(address: &str) -> Self {
         workshop::built();
         let page = Self {
             folder: tempfile::tempdir().unwrap(),
@@ -43,12 +43,18 @@ impl Page {
 
     /// Opens the page, which publishes so many notifications.
     fn open(&self, publications: usize) -> Tidings {
+        self.open_with(publications, &[])
+    }
+
+    /// The same with these variables besides.
+    pub(crate) fn open_with(&self, publications: usize, variables: &[(&str, &str)]) -> Tidings {
         let program = workshop::built().join("listen.mjs");
         Launch::shell(&format!("exec node '{}'", program.display()))
             .variable("TIDINGS_URL", &self.url)
             .variable("TIDINGS_TOKEN_FILE", self.file("token"))
             .variable("TIDINGS_STORE", self.file("store"))
             .variable("TIDINGS_PUBLISH", publications.to_string())
+            .variables(variables.iter().copied())
             .start()
     }
 }
@@ -59,7 +65,7 @@ fn lines(output: &str) -> Vec<Value> {
 }
 
 /// The titles of the messages that a page has handled.
-fn titles(output: &str) -> Vec<String> {
+pub(crate) fn titles(output: &str) -> Vec<String> {
     let messages = lines(output).into_iter().filter(|line| line["message"].is_object());
     messages.map(|line| line["message"]["data"]["title"].as_str().unwrap().to_owned()).collect()
 }
@@ -68,7 +74,7 @@ fn count(output: &str, member: &str) -> usize {
     lines(output).iter().filter(|line| line.get(member).is_some()).count()
 }
 
-async fn is_live(page: &mut Tidings) {
+pub(crate) async fn is_live(page: &mut Tidings) {
     page.line(r#"{"state":{"name":"live"}}"#, BOUND).await;
 }
 

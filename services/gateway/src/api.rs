@@ -5,6 +5,7 @@ mod events;
 mod handshake;
 mod refusal;
 mod router;
+mod sse;
 mod websocket;
 
 use std::error::Error as _;

@@ -112,6 +112,15 @@ impl Authenticator {
         origin.is_none() || tidings_access::check_origin(asking(request), &self.rules).is_ok()
     }
 
+    /// The token of a request with a client's message, unless too many have come from the same address.
+    pub(crate) fn message_token(&self, request: &Parts) -> Result<Token, ApiError> {
+        self.limits.producer_request(ClientIp::of(&request.extensions))?;
+        if self.rules.requires_origin {
+            tidings_access::check_origin(asking(request), &self.rules)?;
+        }
+        Ok(tidings_access::find(asking(request), &self.rules)?)
+    }
+
     fn token(&self, request: &Parts, rules: &Rules) -> Result<Token, ApiError> {
         self.limits.attempt(ClientIp::of(&request.extensions))?;
         Ok(tidings_access::find(asking(request), rules)?)

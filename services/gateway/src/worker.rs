@@ -46,7 +46,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::connection::NewConnection;
+pub(crate) use self::connection::{ClientSocket, NewConnection};
 use self::connection::{Common, Connection, State};
 use self::figures::{Counted, WorkerFigures};
 pub(crate) use self::handle::{ShardFeed, Supervisor, Workers};
@@ -76,6 +76,9 @@ enum Command {
     Update(ShardNumber, ShardUpdate),
     /// Send a page of the list of connections.
     List(Operation, Box<(Tenant, Search)>, oneshot::Sender<Page>),
+    /// Have the connection of a tenant's user receive a message that its client has sent by another way; say whether it
+    /// does.
+    Receive(ConnectionId, Box<((Tenant, String), String)>, oneshot::Sender<bool>),
     /// A tenant's envelopes have moved to another shard, in this generation; its connections follow.
     MoveTenant { tenant: Tenant, from: ShardNumber, to: ShardNumber, generation: u32 },
     /// Move every connection to another gateway within this time, and end.

@@ -5,10 +5,11 @@
 
 import { readFileSync, writeFileSync, writeSync } from "node:fs";
 
-import { createClient } from "@tidings/client";
+import { type Socket, createClient } from "@tidings/client";
+import { withHttp } from "@tidings/client/http";
 import WebSocket from "ws";
 
-const { TIDINGS_URL: url = "", TIDINGS_TOKEN_FILE: tokens = "", TIDINGS_STORE: file = "", TIDINGS_PUBLISH: count = "0" } = process.env;
+const { TIDINGS_URL: url = "", TIDINGS_TOKEN_FILE: tokens = "", TIDINGS_STORE: file = "", TIDINGS_PUBLISH: count = "0", TIDINGS_HTTP: http = "" } = process.env;
 
 const print = (what: unknown) => {
   writeSync(1, JSON.stringify(what) + "\n");
@@ -24,20 +25,29 @@ function items(): Record<string, string> {
   }
 }
 
+function connect(to: string, protocols: string[]): Socket {
+  print({ connects: true });
+  const socket = new WebSocket(to, protocols);
+  socket.on("message", (data: Buffer) => {
+    if (data.toString().startsWith('{"action":"authenticated"')) print({ authenticated: true });
+  });
+  return socket;
+}
+
+/** A network in which no WebSocket opens. */
+function refuse(): Socket {
+  const socket: Socket = { onopen: null, onmessage: null, onclose: null, onerror: null, send: () => undefined, close: () => undefined };
+  setTimeout(() => socket.onclose?.({ code: 1006, reason: "" } as never), 1);
+  return socket;
+}
+
 const client = createClient({
   url,
   token: () => readFileSync(tokens, "utf8"),
   reconnect: { delays: [50, 100, 200, 400] },
   heartbeat: 1000,
   patience: 5000,
-  connect: (to, protocols) => {
-    print({ connects: true });
-    const socket = new WebSocket(to, protocols);
-    socket.on("message", (data: Buffer) => {
-      if (data.toString().startsWith('{"action":"authenticated"')) print({ authenticated: true });
-    });
-    return socket;
-  },
+  connect: http === "" ? connect : withHttp({ connect: http === "only" ? refuse : connect }),
   store: {
     getItem: (name) => items()[name] ?? null,
     setItem: (name, value) => {

@@ -13,7 +13,7 @@ const shared = {
   bundle: true,
   format: "esm",
   outdir,
-  alias: { "@tidings/client/tabs": "./client/src/tabs.ts", "@tidings/client": "./client/src/index.ts", "@tidings/react": "./react/src/index.ts", ...producer },
+  alias: { "@tidings/client/tabs": "./client/src/tabs.ts", "@tidings/client/http": "./client/src/http.ts", "@tidings/client": "./client/src/index.ts", "@tidings/react": "./react/src/index.ts", ...producer },
   jsx: "automatic",
   logLevel: "warning",
 };

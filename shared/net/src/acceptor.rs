@@ -11,10 +11,10 @@ use tidings_access::Transport;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use crate::client_ip::TrustedProxies;
 use crate::proxy_protocol::{self, HeaderError};
+use crate::takeover::ClientStream;
 use crate::tls::Identity;
 
 /// Prepares accepted connections for HTTP.
@@ -32,16 +32,11 @@ pub(crate) struct Acceptor {
 
 /// A connection on which HTTP is spoken next.
 pub(crate) struct Accepted {
-    pub(crate) stream: Stream,
+    pub(crate) stream: ClientStream,
     /// The address at the other end, as far as that is known without HTTP.
     pub(crate) nearest: IpAddr,
     /// What the client speaks; only its proxy knows it where that is unknown.
     pub(crate) transport: Transport,
-}
-
-pub(crate) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Acceptor {
@@ -99,13 +94,13 @@ impl Acceptor {
             nearest = named.map_err(|source| AcceptError::Header { section, source })?.unwrap_or(address);
         }
         let stream = match &self.tls {
-            Some(tls) => Stream::Tls(Box::new(tls.accept(stream).await.map_err(AcceptError::Tls)?)),
-            None => Stream::Plain(stream),
+            Some(tls) => ClientStream::Tls(Box::new(tls.accept(stream).await.map_err(AcceptError::Tls)?)),
+            None => ClientStream::Plain(stream),
         };
         let transport = match &stream {
-            Stream::Tls(_) => Transport::Secured,
-            Stream::Plain(_) if self.proxy_protocol || is_proxy => Transport::Unknown,
-            Stream::Plain(_) => Transport::Plain,
+            ClientStream::Tls(_) => Transport::Secured,
+            ClientStream::Plain(_) if self.proxy_protocol || is_proxy => Transport::Unknown,
+            ClientStream::Plain(_) => Transport::Plain,
         };
         Ok(Accepted { stream, nearest, transport })
     }

@@ -17,6 +17,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::takeover::{ClientStream, Takeover};
+
 /// What a client has the whole time for.
 const SHARE: usize = 64 * 1024;
 
@@ -25,7 +27,11 @@ pub(crate) type ErrorBody = fn(StatusCode) -> Option<String>;
 
 /// A socket, with TLS or without, as hyper has it: what an upgraded connection is taken out of.
 pub struct HttpStream<S> {
-    io: TokioIo<S>,
+    /// There until it is taken out.
+    io: Option<TokioIo<S>>,
+    takeover: Takeover,
+    /// What becomes of the stream when it is taken over.
+    release: fn(S) -> Option<ClientStream>,
     error_body: ErrorBody,
     /// How long a client may take for each [`SHARE`].
     patience: Duration,
@@ -44,14 +50,19 @@ struct Waiting {
 }
 
 impl<S> HttpStream<S> {
-    pub(crate) fn new(stream: S, patience: Duration, error_body: ErrorBody) -> Self {
-        let (left, taken) = (patience, 0);
-        Self { io: TokioIo::new(stream), error_body, patience, left, taken, waiting: None, replacement: None }
+    pub(crate) fn new(
+        stream: S,
+        (patience, error_body): (Duration, ErrorBody),
+        (takeover, release): (Takeover, fn(S) -> Option<ClientStream>),
+    ) -> Self {
+        let (io, left, taken) = (Some(TokioIo::new(stream)), patience, 0);
+        let (waiting, replacement) = (None, None);
+        Self { io, takeover, release, error_body, patience, left, taken, waiting, replacement }
     }
 
     /// The stream, whose time is not bounded any more.
-    pub fn into_inner(self) -> S {
-        self.io.into_inner()
+    pub fn into_inner(mut self) -> Option<S> {
+        self.io.take().map(TokioIo::into_inner)
     }
 
     /// Counts the time that a client lets pass, and ends it.
@@ -80,9 +91,25 @@ impl<S> HttpStream<S> {
     }
 }
 
+impl<S> Drop for HttpStream<S> {
+    fn drop(&mut self) {
+        if self.takeover.is_taken()
+            && let Some(stream) = self.io.take().and_then(|io| (self.release)(io.into_inner()))
+        {
+            self.takeover.give(stream);
+        }
+    }
+}
+
+/// The stream was taken out.
+fn gone() -> io::Error {
+    ErrorKind::NotConnected.into()
+}
+
 impl<S: AsyncWrite + Unpin> HttpStream<S> {
     fn write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.io).poll_write(context, bytes);
+        let io = self.io.as_mut().ok_or_else(gone)?;
+        let outcome = Pin::new(io).poll_write(context, bytes);
         self.bounded(context, outcome, |written| *written)
     }
 }
@@ -93,7 +120,7 @@ impl<S: AsyncRead + Unpin> Read for HttpStream<S> {
         context: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
+        Pin::new(self.io.as_mut().ok_or_else(gone)?).poll_read(context, buffer)
     }
 }
 
@@ -103,6 +130,9 @@ impl<S: AsyncWrite + Unpin> Write for HttpStream<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.takeover.is_taken() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         if self.replacement.is_none() {
             self.replacement = replacement_of(bytes, self.error_body);
         }
@@ -121,12 +151,18 @@ impl<S: AsyncWrite + Unpin> Write for HttpStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.io).poll_flush(context);
+        if self.takeover.is_taken() {
+            return Poll::Ready(Ok(()));
+        }
+        let outcome = Pin::new(self.io.as_mut().ok_or_else(gone)?).poll_flush(context);
         self.bounded(context, outcome, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.io).poll_shutdown(context);
+        if self.takeover.is_taken() {
+            return Poll::Ready(Ok(()));
+        }
+        let outcome = Pin::new(self.io.as_mut().ok_or_else(gone)?).poll_shutdown(context);
         self.bounded(context, outcome, |()| 0)
     }
 }
@@ -172,7 +208,7 @@ mod tests {
     /// Has a client read an answer of this length, so many bytes after each pause; whether it gets all of it.
     async fn is_received(length: usize, portion: usize, pause: Duration) -> bool {
         let (near, mut far) = duplex(1024);
-        let mut transport = HttpStream::new(near, PATIENCE, error_body);
+        let mut transport = HttpStream::new(near, (PATIENCE, error_body), (Takeover::default(), |_| None));
         let reading = tokio::spawn(async move {
             let mut buffer = vec![0; portion];
             while far.read_exact(&mut buffer).await.is_ok() {
@@ -200,7 +236,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn time_that_the_service_takes_is_not_the_client_s() {
         let (near, mut far) = duplex(1024);
-        let mut transport = HttpStream::new(near, PATIENCE, error_body);
+        let mut transport = HttpStream::new(near, (PATIENCE, error_body), (Takeover::default(), |_| None));
         for _ in 0..10 {
             write(&mut transport, &[0; 1000]).await.unwrap();
             far.read_exact(&mut [0; 1000]).await.unwrap();
@@ -219,13 +255,13 @@ mod tests {
         ];
         // Less room than the answer needs.
         let (near, mut far) = duplex(16);
-        let mut transport = HttpStream::new(near, PATIENCE, error_body);
+        let mut transport = HttpStream::new(near, (PATIENCE, error_body), (Takeover::default(), |_| None));
         let writing = async {
             write(&mut transport, bare).await.unwrap();
             for answer in own {
                 write(&mut transport, answer).await.unwrap();
             }
-            transport.into_inner().shutdown().await.unwrap();
+            transport.into_inner().unwrap().shutdown().await.unwrap();
         };
         let mut sent = Vec::new();
         let (read, ()) = tokio::join!(far.read_to_end(&mut sent), writing);

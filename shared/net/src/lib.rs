@@ -26,6 +26,7 @@ mod listener;
 mod pending;
 mod proxy_protocol;
 mod server;
+mod takeover;
 mod timed_body;
 mod tls;
 
@@ -35,5 +36,6 @@ pub use listener::{ListenError, Listener};
 pub use pending::PendingLimits;
 pub use proxy_protocol::{HeaderError, read as read_proxy_header};
 pub use server::{Server, Settings};
+pub use takeover::{ClientStream, Takeover};
 pub use timed_body::BodyLate;
 pub use tls::{CertificateError, Identity};

@@ -28,11 +28,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use crate::acceptor::{Accepted, Acceptor, Stream};
+use crate::acceptor::{Accepted, Acceptor};
 use crate::client_ip::{ClientIp, TrustedProxies};
 use crate::http_stream::HttpStream;
 use crate::listener::Listener;
 use crate::pending::{Pending, PendingConnection, PendingLimits};
+use crate::takeover::{ClientStream, Takeover};
 use crate::timed_body::TimedBody;
 use crate::tls::Identity;
 
@@ -146,6 +147,8 @@ impl Server {
         let Accepted { stream, nearest, transport } = accepted;
         let settings = self.settings;
         let (body_time, trusted) = (settings.handshake_timeout, settings.trusted_proxies.clone());
+        let takeover = Takeover::default();
+        let taken = takeover.clone();
         let router = self.router.map_request(move |mut request: Request<_>| {
             let client = ClientIp::new(trusted.client(nearest, request.headers()));
             let transport = match transport {
@@ -154,17 +157,20 @@ impl Server {
             };
             request.extensions_mut().insert(client);
             request.extensions_mut().insert(transport);
+            request.extensions_mut().insert(takeover.clone());
             request.map(|body| TimedBody::new(body, body_time))
         });
         let service = TowerToHyperService::new(router);
-        let (patience, error_body) = (settings.response_timeout, settings.error_body);
+        let answers = (settings.response_timeout, settings.error_body);
         match stream {
-            Stream::Plain(stream) => {
-                let stream = HttpStream::new(stream, patience, error_body);
+            ClientStream::Plain(stream) => {
+                let release = |stream| Some(ClientStream::Plain(stream));
+                let stream = HttpStream::new(stream, answers, (taken, release));
                 answer(stream, service, deadline, &settings, nearest).await;
             }
-            Stream::Tls(stream) => {
-                let stream = HttpStream::new(*stream, patience, error_body);
+            ClientStream::Tls(stream) => {
+                let release = |stream| Some(ClientStream::Tls(Box::new(stream)));
+                let stream = HttpStream::new(*stream, answers, (taken, release));
                 answer(stream, service, deadline, &settings, nearest).await;
             }
         }

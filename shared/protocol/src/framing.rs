@@ -15,7 +15,8 @@ pub use deflate::{Deflater, Inflater};
 pub use header::Violation;
 pub use inbound::{Inbound, Message, Messages};
 pub use outbound::{
-    NotAnObject, close, frame, front, longest_front, payload, text_with_answered, text_with_sequence,
+    NotAnObject, client_text, close, first_frame, frame, front, longest_front, payload, text_with_answered,
+    text_with_sequence,
 };
 
 /// The longest payload of a control frame, in bytes (section 5.5).

@@ -9,6 +9,7 @@
 //! | `tidings.gateway.<gateway>.list.<tenant>` | connections, a page of JSON lines |
 //! | `tidings.gateway.<gateway>.close.<tenant>` | the connections that it has just closed, likewise |
 //! | `tidings.gateway.<gateway>.save.<tenant>` | empty, once what is known of a device is saved |
+//! | `tidings.gateway.<gateway>.receive.<tenant>` | empty, once a connection has what its client sent by another gateway |
 //!
 //! Answers go to subjects below `tidings.answers`: a gateway that may publish to `_INBOX.>` could forge answers of
 //! JetStream.
@@ -19,6 +20,7 @@
 
 mod ask;
 mod name;
+mod receive;
 mod save;
 mod serve;
 
@@ -27,6 +29,7 @@ use tidings_model::{Tenant, subject};
 
 pub use ask::{AskError, ConnectionList, ask, ask_about};
 pub use name::{ConnectionName, ConnectionNameError, Ordinal};
+pub use receive::ask_to_receive;
 pub use save::ask_to_save;
 pub use serve::{ConnectionService, Page, Question, ServiceError};
 
@@ -48,6 +51,8 @@ pub enum Operation {
     Close,
     /// Save what is known of a device, which has come to another gateway.
     Save,
+    /// Take a client's message to one of its connections.
+    Receive,
 }
 
 impl Operation {
@@ -56,6 +61,7 @@ impl Operation {
             Self::List => "list",
             Self::Close => "close",
             Self::Save => "save",
+            Self::Receive => "receive",
         }
     }
 
@@ -82,6 +88,9 @@ pub struct Search {
     /// The caller, for the log.
     #[serde(default)]
     pub by: String,
+    /// The client's message to take to the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// A connection as shown to operators.

@@ -16,9 +16,10 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use tidings_access::Claims;
-use tidings_model::Position;
+use tidings_model::{Position, PositionError};
 use tidings_protocol::extensions::PermessageDeflate;
 use tidings_protocol::server::{Form, SUBPROTOCOL, choose_subprotocol};
+use tidings_streams::connections::{ConnectionName, ConnectionNameError};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::has_body;
@@ -171,6 +172,21 @@ pub(crate) fn read_query(query: Option<&str>) -> Result<(Option<String>, Option<
         position => position.parse().map(Since::Position),
     });
     Ok((device, since.transpose().map_err(|error| ApiError::new(ApiCode::Position, error.to_string()))?))
+}
+
+/// What the client of an event stream has received, as browsers say it when they connect again.
+pub(super) fn last_event(headers: &HeaderMap) -> Result<Option<Since>, ApiError> {
+    let Some(id) = sole(headers, &HeaderName::from_static("last-event-id"))? else { return Ok(None) };
+    let id = String::from_utf8_lossy(id.as_bytes());
+    let position =
+        id.parse().map_err(|error: PositionError| ApiError::new(ApiCode::Position, error.to_string()));
+    position.map(|position| Some(Since::Position(position)))
+}
+
+/// The connection to which a message is sent.
+pub(super) fn connection_of(query: Option<&str>) -> Result<ConnectionName, ApiError> {
+    let name = parameter(query.unwrap_or_default(), "connection")?.unwrap_or_default();
+    name.parse().map_err(|error: ConnectionNameError| ApiError::new(ApiCode::Connection, error.to_string()))
 }
 
 fn is_device(name: &str) -> bool {

@@ -10,11 +10,11 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use tidings_catalog::{Catalog, StartPolicy};
 use tidings_model::headers::TRACE_PARENT;
 use tidings_model::{PlacedPosition, Position, ShardNumber, Tenant};
-use tidings_net::ClientIp;
+use tidings_net::{ClientIp, Takeover};
 use tidings_protocol::server::{Form, GapReason};
 use tidings_replica::{Replica, ResumeError, ResumePoint};
 use tidings_session::{Principal, initial_subscriptions};
@@ -27,13 +27,13 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::Endpoint;
-use super::handshake::{Handshake, Since, device_of, read_query};
+use super::handshake::{Handshake, Since, device_of, last_event, read_query};
 use crate::consumers::PlaceId;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 use crate::limits::MessageBudget;
 use crate::shards::{Shards, find_shard, resume};
-use crate::worker::{NewConnection, Workers};
+use crate::worker::{ClientSocket, NewConnection, Workers};
 
 /// By how much what a device has received may have been stored later than the device was last seen: times are kept to the
 /// minute, clocks differ, and positions are saved a second late.
@@ -69,23 +69,42 @@ async fn admit(
     let (shards, workers) = endpoint.when_open(deadline).await?;
     let Endpoint { context, upgrades, .. } = endpoint.clone();
     context.limits.check_room(workers.connections())?;
-    let admission = Admission::of(&context, head).await?;
+    let admission = Admission::of_websocket(&context, head).await?;
     let asks = admission.asks();
     let (presence, arrival) = arrive(&context, &shards, asks, deadline).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().clone_from(&admission.headers);
-    upgrades.spawn(async move {
-        let consumer = admission.principal.consumer.clone();
-        // While the client receives the answer. Nothing is delivered before.
-        let taken_over = context.consumers.take_over(&consumer, arrival.holder.as_deref());
-        let (upgraded, ()) = tokio::join!(upgrade, taken_over);
-        let place = presence.place;
-        if hand_over(upgraded, (admission, arrival, place), from, &workers).await {
-            presence.pass_on();
-        }
-    });
+    let client = async move {
+        let upgraded = upgrade.await.inspect_err(|error| {
+            tracing::debug!(%error, "a client left during its handshake");
+        });
+        Some(ClientSocket::WebSocket(upgraded.ok()?))
+    };
+    upgrades.spawn(Newcomer { admission, arrival, presence, from }.hand_over(client, workers));
     Ok(response)
+}
+
+/// Has a request answered with an event stream, which begins with this head. The client's socket is taken from HTTP.
+pub(super) async fn admit_event_stream(
+    endpoint: &Endpoint,
+    head: &Parts,
+    from: IpAddr,
+    stream_head: Vec<u8>,
+) -> Result<(), ApiError> {
+    let deadline = Instant::now() + endpoint.context.settings.handshake_timeout;
+    let (shards, workers) = endpoint.when_open(deadline).await?;
+    let context = &endpoint.context;
+    context.limits.check_room(workers.connections())?;
+    let admission = Admission::of_event_stream(context, head).await?;
+    let asks = admission.asks();
+    let (presence, arrival) = arrive(context, &shards, asks, deadline).await?;
+    let text = "the socket of the request cannot be taken over";
+    let takeover = head.extensions.get::<Takeover>();
+    let taken = takeover.ok_or_else(|| ApiError::new(ApiCode::Internal, text))?.take();
+    let client = async move { Some(ClientSocket::EventStream(taken.await.ok()?, stream_head)) };
+    endpoint.upgrades.spawn(Newcomer { admission, arrival, presence, from }.hand_over(client, workers));
+    Ok(())
 }
 
 /// A request that becomes a connection.
@@ -108,8 +127,24 @@ struct Admission {
 
 impl Admission {
     /// Decides about a request. Does I/O only for the key of a token that is signed with a new one.
-    async fn of(context: &Context, request: &Parts) -> Result<Self, ApiError> {
-        let handshake = Handshake::read(request)?;
+    async fn of_websocket(context: &Context, request: &Parts) -> Result<Self, ApiError> {
+        let takes_tokens = context.authenticator.takes_subprotocols();
+        let negotiated = Handshake::read(request)?.answer(takes_tokens, context.settings.compression);
+        Self::of(context, request, negotiated, None).await
+    }
+
+    /// Decides about a request for an event stream, whose client says in a header what it has received.
+    async fn of_event_stream(context: &Context, request: &Parts) -> Result<Self, ApiError> {
+        let last = last_event(&request.headers)?;
+        Self::of(context, request, (Form::Sequenced, false, HeaderMap::new()), last).await
+    }
+
+    async fn of(
+        context: &Context,
+        request: &Parts,
+        (form, is_compressed, headers): (Form, bool, HeaderMap),
+        last: Option<Since>,
+    ) -> Result<Self, ApiError> {
         let token = context.authenticator.client_token(request)?;
         let (device, since) = read_query(request.uri.query())?;
         let claims = context.authenticator.verify(&token).await?;
@@ -118,8 +153,7 @@ impl Admission {
         let principal = context.authenticator.principal(&claims, &device)?;
         let (tenant, user) = (principal.tenant(), principal.consumer.user());
         let budget = context.limits.admit(tenant, user, &context.settings)?;
-        let takes_tokens = context.authenticator.takes_subprotocols();
-        let (form, is_compressed, headers) = handshake.answer(takes_tokens, context.settings.compression);
+        let since = last.or(since);
         let trace = trace_of(&request.headers);
         Ok(Self { principal, budget, form, is_compressed, shares_device, since, trace, headers })
     }
@@ -265,35 +299,43 @@ impl Drop for Presence {
     }
 }
 
-/// Takes the raw socket from hyper and gives it to a worker, whose own thread does all the work from here on. `false` if
-/// the client did not get there.
-async fn hand_over(
-    upgraded: Result<Upgraded, hyper::Error>,
-    (admission, arrival, place): (Admission, Arrival, Option<PlaceId>),
+/// A client that is served as soon as its socket has come.
+struct Newcomer {
+    admission: Admission,
+    arrival: Arrival,
+    presence: Presence,
     from: IpAddr,
-    workers: &Workers,
-) -> bool {
-    let upgraded = match upgraded {
-        Ok(upgraded) => upgraded,
-        Err(error) => {
-            tracing::debug!(%error, "a client left during its handshake");
-            return false;
-        }
-    };
-    let Admission { principal, budget, form, is_compressed, trace, .. } = admission;
-    let Arrival { shard, resume, subscriptions, .. } = arrival;
-    let new = NewConnection::new(
-        (upgraded, from, trace),
-        (form, is_compressed),
-        (principal, budget),
-        (shard, resume),
-        (subscriptions, place),
-    );
-    match new {
-        Ok(new) => workers.register(new).await,
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "cannot take over a client's socket");
-            false
+}
+
+impl Newcomer {
+    /// Gives the client to a worker, whose own thread does all the work from here on.
+    async fn hand_over(self, client: impl Future<Output = Option<ClientSocket>>, workers: Workers) {
+        let Self { admission: Admission { principal, budget, form, is_compressed, trace, .. }, .. } = self;
+        let Self { arrival, presence, from, .. } = self;
+        let consumer = principal.consumer.clone();
+        // While the client receives the answer. Nothing is delivered before.
+        let taken_over = presence.context.consumers.take_over(&consumer, arrival.holder.as_deref());
+        let (client, ()) = tokio::join!(client, taken_over);
+        let Some(client) = client else { return };
+        let new = NewConnection::new(
+            (client, from, trace),
+            (form, is_compressed),
+            (principal, budget),
+            (arrival.shard, arrival.resume),
+            (arrival.subscriptions, presence.place),
+        );
+        match new {
+            Ok(new) => {
+                if workers.register(new).await {
+                    presence.pass_on();
+                }
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot take over a client's socket"
+                );
+            }
         }
     }
 }

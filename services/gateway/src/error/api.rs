@@ -55,7 +55,7 @@ error_codes! {
         WebSocketKey "WEBSOCKET_KEY" "the header `Sec-WebSocket-Key` is missing or is not 16 bytes in base64"
         DeviceName "DEVICE_NAME" "`device` is not a name of 1 to 64 printable characters"
         Position "POSITION" "a position cannot be read"
-        ParameterRepeated "PARAMETER_REPEATED" "`device` or `since` is there several times"
+        ParameterRepeated "PARAMETER_REPEATED" "a parameter of the query that may be there once is there several times"
         Parameter "PARAMETER" "administration: a parameter of the query is unknown or cannot be read"
         Path "PATH" "administration: the path cannot be read"
         Body "BODY" "the body is not the expected JSON"
@@ -64,7 +64,7 @@ error_codes! {
         IdempotencyKey "IDEMPOTENCY_KEY" "publishing: `Idempotency-Key` is no id, or differs from the CloudEvent's id"
         User "USER" "administration: `user` is missing or is not a user's name"
         Reason "REASON" "administration: the reason is unknown or too long"
-        Connection "CONNECTION" "administration: the path names no connection"
+        Connection "CONNECTION" "the path or the query names no connection"
         ConsumerPath "CONSUMER_NAME" "administration: the path names no consumer"
     }
     401 {

@@ -33,6 +33,11 @@ pub(crate) async fn answer_questions(
             saves.spawn(save(Arc::clone(context), question));
             continue;
         }
+        if question.operation == Operation::Receive {
+            let workers = workers.clone();
+            saves.spawn(async move { receive(&workers, question).await });
+            continue;
+        }
         let page = page(workers, &question).await;
         question.answer(page).await;
     }
@@ -52,6 +57,19 @@ async fn save(context: Arc<Context>, question: Question) {
     match saved {
         Ok(()) => question.answer(Page::default()).await,
         Err(reason) => question.refuse(reason).await,
+    }
+}
+
+/// Takes a client's message to its connection.
+async fn receive(workers: &Workers, question: Question) {
+    let Search { user, ordinal, message, .. } = question.search.clone();
+    let (Some(user), Some(ordinal), Some(message)) = (user, ordinal, message) else {
+        return question.refuse("the request names no user, connection or message".to_owned()).await;
+    };
+    if workers.receive((&question.tenant, &user), ordinal, message).await {
+        question.answer(Page::default()).await;
+    } else {
+        question.refuse("the user has no such connection here".to_owned()).await;
     }
 }
 

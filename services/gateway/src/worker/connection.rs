@@ -6,6 +6,7 @@
 
 mod access_log;
 mod delivery;
+mod event_stream;
 mod inbound;
 mod opening;
 mod pending;
@@ -35,7 +36,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::access_log::AccessLog;
-pub(crate) use self::opening::NewConnection;
+pub(crate) use self::opening::{ClientSocket, NewConnection};
 use self::pending::Pending;
 pub(super) use self::pending::{Found, MAX_CONFIRMATIONS, MAX_PENDING, StreamReplay, too_many};
 use self::phase::Phase;
@@ -69,7 +70,9 @@ pub(super) struct Connection {
 }
 
 /// With the two counts of an `Rc`; allocators have no size between this and the next quarter of a kilobyte.
-const _: () = assert!(size_of::<Connection>() + 16 <= 512, "every idle connection is one");
+/// Where assertions are checked, `mio` has more of each socket.
+const _: () =
+    assert!(cfg!(debug_assertions) || size_of::<Connection>() + 16 <= 512, "every idle connection is one");
 
 /// The state of a connection: its phase, what was given to it, and its session.
 ///
@@ -230,6 +233,18 @@ impl Connection {
             sent: state.position(state.sent()).to_string(),
             messages: state.messages,
             per_minute: Traffic { sent: per_minute(sent), received: per_minute(received) },
+        }
+    }
+
+    /// Whether the client receives an event stream, and sends by requests.
+    pub(super) fn is_event_stream(&self) -> bool {
+        self.socket.events().is_some()
+    }
+
+    /// Tells the client of an event stream the name of its connection.
+    pub(super) fn introduce(&self, name: &ConnectionName) {
+        if let Some(mut events) = self.socket.events() {
+            events.introduce(name);
         }
     }
 

@@ -108,6 +108,11 @@ impl Worker {
                 // The asking side may have gone.
                 let _ = answer.send(self.list_connections(operation, &question.0, &question.1));
             }
+            Command::Receive(id, message, answer) => {
+                let ((tenant, user), text) = *message;
+                // The client may have gone.
+                let _ = answer.send(self.receive_text(id, (&tenant, &user), &text));
+            }
             Command::Drain(over) => self.drain(over),
             Command::Close => {}
         }
@@ -230,6 +235,7 @@ impl Worker {
         self.timers.borrow_mut().push(Reverse((now, id)));
         // The user may have been disabled since the handshake.
         self.close_if_blocked(&connection);
+        connection.introduce(&self.name(&connection));
         connection.welcome(resume, self.now());
         // It may have been translated from an earlier generation.
         self.note_position(&connection.state());

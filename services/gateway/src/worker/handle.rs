@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tidings_model::{Position, ShardNumber, Tenant};
 use tidings_replica::Replica;
-use tidings_streams::connections::{Operation, Page, Search};
+use tidings_streams::connections::{Operation, Ordinal, Page, Search};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
@@ -114,6 +114,20 @@ impl Workers {
         worker.send(Command::List(operation, Box::new((tenant, search)), answer)).await;
         // A worker that has ended has no connections.
         Some((page.await.unwrap_or_default(), index + 1 < self.0.len()))
+    }
+
+    /// Has a user's connection receive a message that its client has sent by another way; `false` if there is none that does.
+    pub(crate) async fn receive(
+        &self,
+        (tenant, user): (&Tenant, &str),
+        ordinal: Ordinal,
+        message: String,
+    ) -> bool {
+        let Some(worker) = self.0.get(ordinal.worker) else { return false };
+        let (answer, is_received) = oneshot::channel();
+        let from = (tenant.clone(), user.to_owned());
+        worker.send(Command::Receive(ordinal.number, Box::new((from, message)), answer)).await;
+        is_received.await.unwrap_or_default()
     }
 
     async fn send_all(&self, command: impl Fn() -> Command) {

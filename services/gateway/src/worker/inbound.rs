@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use axum::http::StatusCode;
 use tidings_access::{Claims, Refusal, Token};
+use tidings_model::Tenant;
 use tidings_protocol::client::{ClientMessage, Refused, Request};
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use super::Worker;
 use super::connection::{Connection, MAX_CONFIRMATIONS, MAX_PENDING, ReceivedFrame, State, too_many};
 use super::figures::Counted;
+use super::served_shard::ConnectionId;
 use crate::error::ApiError;
 use crate::limits::Verdict;
 
@@ -45,6 +47,28 @@ impl Worker {
             Some(0) => connection.state().end(),
             Some(count) => self.receive(connection, scratch.get_mut(..count).unwrap_or_default()),
         }
+    }
+
+    /// Handles a message that the client of an event stream has sent by a request. `false` if the user has no such connection
+    /// that receives messages now.
+    pub(super) fn receive_text(
+        self: &Rc<Self>,
+        id: ConnectionId,
+        (tenant, user): (&Tenant, &str),
+        text: &str,
+    ) -> bool {
+        let Some(connection) = self.connection(id) else { return false };
+        {
+            let mut state = connection.state();
+            let consumer = &state.principal().consumer;
+            let is_own = consumer.tenant() == tenant && consumer.user() == user;
+            if !is_own || !connection.is_event_stream() || !state.is_served() || state.holds_back() {
+                return false;
+            }
+        }
+        self.receive(&connection, &mut framing::client_text(text.as_bytes()));
+        connection.state().wake();
+        true
     }
 
     /// Handles bytes that the client has sent, until it has to read its answers. The rest is kept.

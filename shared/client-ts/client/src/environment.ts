@@ -64,7 +64,8 @@ function localStore(): Store {
   }
 }
 
-function connect(url: string, protocols: string[]): Socket {
+/** Opens a WebSocket. */
+export function connect(url: string, protocols: string[]): Socket {
   const { WebSocket, location } = globals;
   if (!WebSocket) throw new Error("no WebSocket here; give `connect`");
   const absolute = url.startsWith("/") ? new globals.URL(url, location?.href).href.replace(/^http/, "ws") : url;

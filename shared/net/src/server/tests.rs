@@ -23,7 +23,7 @@ fn connection(left: Duration) -> DuplexStream {
         error_body: |_| None,
     };
     let service = service_fn(|_| async { Ok::<_, Infallible>(Response::default()) });
-    let stream = HttpStream::new(theirs, PATIENCE, settings.error_body);
+    let stream = HttpStream::new(theirs, (PATIENCE, settings.error_body), (Takeover::default(), |_| None));
     tokio::spawn(async move { answer(stream, service, first, &settings, Ipv4Addr::LOCALHOST.into()).await });
     ours
 }

@@ -7,6 +7,7 @@ use super::{MAX_CONTROL_PAYLOAD, Opcode};
 use crate::error::MessageId;
 
 const FINAL: u8 = 0x80;
+const MASKED: u8 = 0x80;
 /// The longest header: two bytes, and the length in eight.
 const MAX_HEADER: usize = 10;
 
@@ -89,6 +90,36 @@ pub fn payload(frame: &[u8]) -> &[u8] {
         _ => 2,
     };
     frame.get(header..).unwrap_or_default()
+}
+
+/// Returns the opcode and the payload of the first of the frames that this module made, and the rest; `None` if it is not
+/// whole.
+#[must_use]
+pub fn first_frame(frames: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (first, length) = (*frames.first()?, *frames.get(1)?);
+    let (header, length) = match length {
+        126 => (4, u64::from(u16::from_be_bytes(frames.get(2..4)?.try_into().ok()?))),
+        127 => (MAX_HEADER, u64::from_be_bytes(frames.get(2..MAX_HEADER)?.try_into().ok()?)),
+        length => (2, u64::from(length)),
+    };
+    let rest = frames.get(header..)?;
+    let (payload, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    Some((first & 0x0F, payload, rest))
+}
+
+/// Makes a text frame as a client sends it, masked with zeros: a text that came by another way than a WebSocket is read as if
+/// it had come by one.
+#[must_use]
+pub fn client_text(text: &[u8]) -> Vec<u8> {
+    let mut buffer = [0; MAX_HEADER];
+    let header = header(Opcode::Text as u8, text.len(), &mut buffer);
+    let mut frame = header.to_vec();
+    if let Some(length) = frame.get_mut(1) {
+        *length |= MASKED;
+    }
+    frame.extend_from_slice(&[0; 4]);
+    frame.extend_from_slice(text);
+    frame
 }
 
 /// Makes a frame of a whole message. Its first byte has this opcode and these reserved bits. It makes one allocation,

@@ -16,7 +16,7 @@ use super::{NEXT, Operation, Ordinal, SERVICE, Search};
 /// The service with which a gateway answers requests for its connections.
 pub struct ConnectionService {
     service: Service,
-    requests: Select<Select<Endpoint, Endpoint>, Endpoint>,
+    requests: Select<Select<Endpoint, Endpoint>, Select<Endpoint, Endpoint>>,
 }
 
 /// A request for a page.
@@ -58,7 +58,8 @@ impl ConnectionService {
             builder.add(operation.subject(gateway, "*")).await.map_err(ServiceError)
         };
         let shown = select(endpoint(Operation::List).await?, endpoint(Operation::Close).await?);
-        let requests = select(shown, endpoint(Operation::Save).await?);
+        let done = select(endpoint(Operation::Save).await?, endpoint(Operation::Receive).await?);
+        let requests = select(shown, done);
         Ok(Self { service, requests })
     }
 
@@ -106,6 +107,7 @@ fn parse(request: &Request) -> Result<(Operation, Tenant, Search), RequestError>
     let operation = match tokens.next() {
         Some("close") => Operation::Close,
         Some("save") => Operation::Save,
+        Some("receive") => Operation::Receive,
         _ => Operation::List,
     };
     let search = json::read(&request.message.payload);

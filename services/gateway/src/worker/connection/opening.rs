@@ -12,6 +12,7 @@ use hyper::upgrade::Upgraded;
 use mio::Registry;
 use tidings_catalog::Catalogs;
 use tidings_model::ShardNumber;
+use tidings_net::ClientStream;
 use tidings_protocol::framing::Inbound;
 use tidings_protocol::server::Form;
 use tidings_replica::{Gap, ResumePoint};
@@ -29,6 +30,13 @@ use crate::consumers::PlaceId;
 use crate::limits::MessageBudget;
 use crate::worker::served_shard::ConnectionId;
 use crate::worker::shard_progress::ShardProgress;
+
+/// The socket of a client that has passed the handshake.
+pub(crate) enum ClientSocket {
+    WebSocket(Upgraded),
+    /// With the head of the answer.
+    EventStream(ClientStream, Vec<u8>),
+}
 
 /// A client that has passed the handshake.
 pub(crate) struct NewConnection {
@@ -59,13 +67,16 @@ impl NewConnection {
     /// Takes the raw socket from hyper, to serve a client at this address in the negotiated form, compressed or not. Delivery
     /// begins where the client resumes in the shard of its tenant.
     pub(crate) fn new(
-        (upgraded, from, trace): (Upgraded, IpAddr, Option<Box<str>>),
+        (client, from, trace): (ClientSocket, IpAddr, Option<Box<str>>),
         (form, is_compressed): (Form, bool),
         (principal, budget): (Principal, MessageBudget),
         (shard, resume): (ShardNumber, ResumePoint),
         (subscriptions, place): (Subscriptions, Option<PlaceId>),
     ) -> Result<Self, DetachError> {
-        let (socket, early_bytes) = Detached::from_upgraded(upgraded)?;
+        let (socket, early_bytes) = match client {
+            ClientSocket::WebSocket(upgraded) => Detached::from_upgraded(upgraded)?,
+            ClientSocket::EventStream(taken, head) => (Detached::from_request(taken, head)?, Bytes::new()),
+        };
         Ok(Self {
             socket,
             early_bytes,
@@ -155,7 +166,7 @@ impl Connection {
         let since = u32::try_from(unix_seconds).unwrap_or(u32::MAX);
         let shape = Shape { form, is_compressed, most };
         let (from, too_long, state) = (new.from, Cell::new(0), RefCell::new(state));
-        let connection = Self { id, shape, from, too_long, since, socket, state };
+        let connection = Self { from, too_long, since, id, shape, socket, state };
         Ok((Rc::new(connection), resume, new.early_bytes.to_vec()))
     }
 }

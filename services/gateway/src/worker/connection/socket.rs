@@ -6,7 +6,7 @@
 //! is taken out of the session before more is read; so an idle connection holds no text in either direction, and
 //! what tells of something to read is the raw socket alone.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 
@@ -15,10 +15,11 @@ use hyper::upgrade::Upgraded;
 use mio::{Interest, Registry, Token};
 use rustix::net::SendFlags;
 use rustls::ServerConnection;
-use tidings_net::HttpStream;
+use tidings_net::{ClientStream, HttpStream};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::event_stream::EventStream;
 use super::send_queue::{Flushed, SendQueue};
 use crate::worker::served_shard::ConnectionId;
 
@@ -31,6 +32,8 @@ pub(super) struct Detached {
     /// Off any runtime, so that the registration which hyper used goes with all that it kept alive.
     stream: std::net::TcpStream,
     session: Option<Box<ServerConnection>>,
+    /// The head of the answer, if that is an event stream.
+    events: Option<Vec<u8>>,
 }
 
 /// Why a socket cannot be taken from hyper.
@@ -46,17 +49,31 @@ impl Detached {
     /// Takes the socket of a connection that has become a WebSocket, with what was read from it already.
     pub(super) fn from_upgraded(upgraded: Upgraded) -> Result<(Self, Bytes), DetachError> {
         let (stream, session, early_bytes) = match upgraded.downcast::<HttpStream<TcpStream>>() {
-            Ok(parts) => (parts.io.into_inner(), None, parts.read_buf),
+            Ok(parts) => (parts.io.into_inner().ok_or(DetachError::Foreign)?, None, parts.read_buf),
             Err(upgraded) => {
                 let parts = upgraded.downcast::<HttpStream<TlsStream<TcpStream>>>();
                 let parts = parts.map_err(|_| DetachError::Foreign)?;
-                let (stream, mut session) = parts.io.into_inner().into_inner();
+                let stream = parts.io.into_inner().ok_or(DetachError::Foreign)?;
+                let (stream, mut session) = stream.into_inner();
                 let early_bytes = with_decrypted(parts.read_buf, &mut session);
                 (stream, Some(Box::new(session)), early_bytes)
             }
         };
         let stream = stream.into_std().map_err(DetachError::Runtime)?;
-        Ok((Self { stream, session }, early_bytes))
+        Ok((Self { stream, session, events: None }, early_bytes))
+    }
+
+    /// Takes the socket of a request that is answered with an event stream, which begins with this head.
+    pub(super) fn from_request(taken: ClientStream, head: Vec<u8>) -> Result<Self, DetachError> {
+        let (stream, session) = match taken {
+            ClientStream::Plain(stream) => (stream, None),
+            ClientStream::Tls(stream) => {
+                let (stream, session) = stream.into_inner();
+                (stream, Some(Box::new(session)))
+            }
+        };
+        let stream = stream.into_std().map_err(DetachError::Runtime)?;
+        Ok(Self { stream, session, events: Some(head) })
     }
 }
 
@@ -77,7 +94,18 @@ fn with_decrypted(read: Bytes, session: &mut ServerConnection) -> Bytes {
 pub(in crate::worker) enum Socket {
     Plain(mio::net::TcpStream),
     Tls(Box<Tls>),
+    /// Of a client that receives events over HTTP, and sends nothing here.
+    Events(Box<Events>),
 }
+
+pub(in crate::worker) struct Events {
+    socket: Socket,
+    stream: RefCell<EventStream>,
+}
+
+/// How long the system may try to send to a client of an event stream, which says nothing itself by which it could be seen to
+/// be there; in milliseconds.
+const UNACKNOWLEDGED: u32 = 60_000;
 
 pub(in crate::worker) struct Tls {
     stream: mio::net::TcpStream,
@@ -95,15 +123,29 @@ impl Socket {
         let mut stream = mio::net::TcpStream::from_std(detached.stream);
         let token = Token(usize::try_from(id).map_err(io::Error::other)?);
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        let Some(mut session) = detached.session else { return Ok(Self::Plain(stream)) };
-        session.set_buffer_limit(Some(UNSENT_RECORDS));
-        Ok(Self::Tls(Box::new(Tls { stream, session: RefCell::new(*session) })))
+        let socket = match detached.session {
+            None => Self::Plain(stream),
+            Some(mut session) => {
+                session.set_buffer_limit(Some(UNSENT_RECORDS));
+                Self::Tls(Box::new(Tls { stream, session: RefCell::new(*session) }))
+            }
+        };
+        let Some(head) = detached.events else { return Ok(socket) };
+        rustix::net::sockopt::set_tcp_user_timeout(socket.stream(), UNACKNOWLEDGED)?;
+        let stream = RefCell::new(EventStream::new(head));
+        Ok(Self::Events(Box::new(Events { socket, stream })))
+    }
+
+    /// The event stream, if the client receives one.
+    pub(super) fn events(&self) -> Option<RefMut<'_, EventStream>> {
+        if let Self::Events(events) = self { Some(events.stream.borrow_mut()) } else { None }
     }
 
     fn stream(&self) -> &mio::net::TcpStream {
         match self {
             Self::Plain(stream) => stream,
             Self::Tls(tls) => &tls.stream,
+            Self::Events(events) => events.socket.stream(),
         }
     }
 
@@ -117,6 +159,8 @@ impl Socket {
             }
             // What a TLS session has decrypted may be more or less than it has read.
             Self::Tls(tls) => Ok((tls.read(buffer)?, false)),
+            // Nothing may follow the request; a client that sends more, as one that ends, is done.
+            Self::Events(events) => events.socket.read(buffer).map(|_| (0, true)),
         }
     }
 
@@ -137,6 +181,7 @@ impl Socket {
                 slices => (&*stream).write_vectored(slices),
             },
             Self::Tls(tls) => tls.write(slices),
+            Self::Events(events) => events.write(slices),
         }
     }
 
@@ -145,6 +190,7 @@ impl Socket {
         match self {
             Self::Plain(_) => Ok(Flushed::All),
             Self::Tls(tls) => tls.flush(),
+            Self::Events(events) => events.flush(),
         }
     }
 
@@ -153,6 +199,7 @@ impl Socket {
         match self {
             Self::Plain(_) => false,
             Self::Tls(tls) => tls.session.borrow().wants_write(),
+            Self::Events(events) => events.socket.is_unsent(),
         }
     }
 
@@ -160,6 +207,12 @@ impl Socket {
     /// end of the stream at once, and what it is still sending is read to its end, so that no reset overtakes
     /// the Close.
     fn finish(&self) -> io::Result<Flushed> {
+        if let Self::Events(events) = self {
+            return match events.flush()? {
+                Flushed::All => events.socket.finish(),
+                Flushed::Blocked => Ok(Flushed::Blocked),
+            };
+        }
         if let Self::Tls(tls) = self {
             // Has an effect but once.
             tls.session.borrow_mut().send_close_notify();
@@ -184,6 +237,25 @@ impl Socket {
 /// One piece goes by `send`, which costs a tenth less than `writev`.
 fn send(stream: &mio::net::TcpStream, bytes: &[u8]) -> io::Result<usize> {
     Ok(rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
+}
+
+impl Events {
+    /// Takes frames, at least one, to be sent as events.
+    fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.flush()? == Flushed::Blocked {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let taken = self.stream.borrow_mut().take(slices);
+        self.flush()?;
+        Ok(taken)
+    }
+
+    fn flush(&self) -> io::Result<Flushed> {
+        match self.stream.borrow_mut().send(|events| self.socket.write(&[IoSlice::new(events)]))? {
+            Flushed::All => self.socket.flush(),
+            Flushed::Blocked => Ok(Flushed::Blocked),
+        }
+    }
 }
 
 impl Tls {

@@ -333,6 +333,10 @@ impl Connection {
         if !state.is_served() {
             return None;
         }
+        if self.is_event_stream() && state.has_sent_all() {
+            // It says nothing itself; the system notices when it is gone.
+            state.last_heard = now;
+        }
         match state.due(now, (heartbeat, idle_timeout), time_left) {
             None => {}
             Some(Timer::TokenExpired) => {

@@ -1,0 +1,121 @@
+//! Networks without WebSockets: behind proxies as Debian installs them, which pass none, everything arrives by HTTP.
+
+use std::net::TcpStream;
+use std::path::Path;
+
+use harness::{BOUND, Launch, System, Tidings, eventually, free_port};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::node::{Page, is_live, subscribed, titles};
+use crate::{incident, workshop};
+
+/// A proxy in front of a gateway.
+struct Proxy {
+    folder: TempDir,
+    program: &'static str,
+    port: u16,
+}
+
+impl Proxy {
+    fn new(program: &'static str, gateway: &str) -> Self {
+        let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+        let gateway = gateway.strip_prefix("http://").unwrap();
+        let at = folder.path().display();
+        let file = if program == "nginx" {
+            let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+            let temporary: String =
+                temporary.iter().map(|name| format!("{name}_temp_path {at}/{name};\n")).collect();
+            format!(
+                "pid {at}/pid;\nerror_log {at}/errors;\ndaemon off;\nmaster_process off;\nevents {{}}\nhttp {{\naccess_log off;\n\
+                 {temporary}server {{\nlisten 127.0.0.1:{port};\nlocation / {{ proxy_pass http://{gateway}; }}\n}}\n}}\n"
+            )
+        } else {
+            format!(
+                "defaults\nmode http\ntimeout connect 5000\ntimeout client 50000\ntimeout server 50000\n\
+                 listen gateway\nbind 127.0.0.1:{port}\nserver one {gateway}\n"
+            )
+        };
+        std::fs::write(folder.path().join("file"), file).unwrap();
+        Self { folder, program, port }
+    }
+
+    async fn start(&self) -> Tidings {
+        let file = self.folder.path().join("file");
+        let command = match self.program {
+            "nginx" => format!("exec nginx -c '{}'", file.display()),
+            _ => format!("exec haproxy -db -f '{}'", file.display()),
+        };
+        let process = Launch::shell(&command).start();
+        eventually("the proxy listens", BOUND, async || {
+            TcpStream::connect(("127.0.0.1", self.port)).map_err(|error| error.to_string())
+        })
+        .await;
+        process
+    }
+}
+
+/// Whether a program is there, or can be installed.
+fn is_there(program: &str) -> bool {
+    let on_path = || {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders: Vec<_> =
+            std::env::split_paths(&path).chain([Path::new("/usr/sbin").to_owned()]).collect();
+        folders.iter().any(|folder| folder.join(program).is_file())
+    };
+    let install = format!(
+        "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends {program}"
+    );
+    on_path() || {
+        let installed = std::process::Command::new("sh").args(["-c", &install]).output();
+        installed.is_ok_and(|output| output.status.success()) && on_path()
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+async fn check(program: &'static str) {
+    if !is_there(program) {
+        eprintln!(
+            "SKIPPED: {program} is neither there nor to be installed, so event streams behind it are not tested"
+        );
+        return;
+    }
+    workshop::built();
+    let mut system = System::start().await;
+    let proxy = Proxy::new(program, system.address());
+    let running = proxy.start().await;
+    let page = Page::new(&format!("http://127.0.0.1:{}", proxy.port));
+    // haproxy passes WebSockets; the page is in a network that does not.
+    let mut opened =
+        page.open_with(3, &[("TIDINGS_HTTP", if program == "nginx" { "fallback" } else { "only" })]);
+    is_live(&mut opened).await;
+    subscribed(&system).await;
+    for number in 0..20 {
+        system.publish("ops", "incident.created", &incident(&format!("before {number}"))).await;
+    }
+    opened.line("before 19", BOUND).await;
+    opened.line("published 2", BOUND).await;
+    // The proxy dies in the middle of it.
+    running.signal(Signal::KILL);
+    running.end(BOUND).await;
+    for number in 0..20 {
+        system.publish("ops", "incident.created", &incident(&format!("after {number}"))).await;
+    }
+    let _running = proxy.start().await;
+    opened.line("after 19", BOUND).await;
+    let incidents = |when: &'static str| (0..20).map(move |number| format!("{when} {number}"));
+    let titles: Vec<_> =
+        titles(&opened.output()).into_iter().filter(|title| !title.starts_with("published")).collect();
+    assert_eq!(titles, incidents("before").chain(incidents("after")).collect::<Vec<_>>());
+    system.check_well();
+}
+
+#[tokio::test]
+async fn behind_nginx_as_it_comes_everything_arrives_by_http() {
+    check("nginx").await;
+}
+
+#[tokio::test]
+async fn behind_haproxy_as_it_comes_everything_arrives_by_http() {
+    check("haproxy").await;
+}
