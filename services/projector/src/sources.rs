@@ -19,8 +19,8 @@ use std::sync::Arc;
 
 use tidings_metrics::Registry;
 use tidings_streams::Topology;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use self::copier::copy;
 use self::figures::SourcesFigures;
@@ -34,7 +34,7 @@ pub use self::source::{Begin, Source, Sources};
 struct Running {
     source: Source,
     stopped: CancellationToken,
-    task: JoinHandle<()>,
+    task: AbortOnDropHandle<()>,
 }
 
 impl Running {
@@ -72,7 +72,11 @@ pub async fn copy_sources(
                 let stopped = CancellationToken::new();
                 let figures = figures.of(&source.name);
                 let copying = copy(topology.clone(), source.clone(), figures, stopped.clone());
-                Running { source: source.clone(), stopped, task: tokio::spawn(Box::pin(copying)) }
+                Running {
+                    source: source.clone(),
+                    stopped,
+                    task: AbortOnDropHandle::new(tokio::spawn(Box::pin(copying))),
+                }
             });
         }
         tokio::select! {

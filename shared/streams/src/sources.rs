@@ -15,5 +15,5 @@
 mod copies;
 mod reader;
 
-pub use self::copies::{CopyError, CopyWriter, OpenCopiesError};
+pub use self::copies::{CopiedThrough, CopyError, CopyWriter, OpenCopiesError};
 pub use self::reader::{SourceError, SourceMessage, SourceReader, SourceStream};

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_streams::{
-    Candidate, CopyWriter, Lease, OpenCopiesError, Retry, SourceError, SourceMessage, SourceReader,
-    StoreCopyError, Topology,
+    Candidate, CopiedThrough, CopyWriter, Lease, OpenCopiesError, Retry, SourceError, SourceMessage,
+    SourceReader, StoreCopyError, Topology,
 };
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::figures::SourceFigures;
 use super::source::{Begin, Source};
@@ -26,9 +27,9 @@ pub(super) async fn copy(
     stopped: CancellationToken,
 ) {
     let retry = Retry::to(format!("copy the source {}", source.name));
-    let mut copier = Copier { topology, source, figures, stopped: stopped.clone(), retry };
+    let mut copier = Copier { topology, source, figures, stopped: stopped.clone(), copied: None, retry };
     let Some((candidate, lease)) = stopped.run_until_cancelled(copier.candidate()).await else { return };
-    let keeping = tokio::spawn(candidate.run(stopped.clone().cancelled_owned()));
+    let keeping = AbortOnDropHandle::new(tokio::spawn(candidate.run(stopped.clone().cancelled_owned())));
     copier.work(lease).await;
     copier.figures.active(false);
     if let Err(error) = keeping.await {
@@ -41,6 +42,8 @@ struct Copier {
     source: Source,
     figures: Arc<SourceFigures>,
     stopped: CancellationToken,
+    /// Through where this process has copied. The record lags behind it.
+    copied: Option<CopiedThrough>,
     retry: Retry,
 }
 
@@ -82,7 +85,7 @@ impl Copier {
     /// Copies as long as the lease holds.
     async fn copy_in(&mut self, term: u64, lease: &mut Lease) -> Result<(), CopySourceError> {
         let Source { name, stream, .. } = &self.source;
-        let mut writer = CopyWriter::open(&self.topology, name, &stream.stream).await?;
+        let mut writer = CopyWriter::open(&self.topology, name, &stream.stream, self.copied.as_ref()).await?;
         if writer.through().is_none() && self.source.begin == Begin::New {
             writer.begin_after(stream.end(&self.topology).await?).await?;
         }
@@ -95,6 +98,7 @@ impl Copier {
         while self.has_next(&mut reader, &mut writer, (term, lease), &mut pulse).await? {
             if let Some(message) = reader.peek() {
                 self.copy_one(&mut writer, message).await?;
+                self.copied = writer.copied();
                 reader.take();
             }
         }

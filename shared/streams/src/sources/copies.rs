@@ -19,10 +19,10 @@ use crate::nats::{
 };
 use crate::topology::Topology;
 
-/// How far a source is copied, in the bucket `PROJECTORS`.
+/// How far a source is copied: as a process knows, and as it lies in the bucket `PROJECTORS`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CopiedThrough {
+pub struct CopiedThrough {
     /// The place in the source.
     source: String,
     /// The creation of `EVENTS`, and the sequence of the copy there; 0 if nothing is copied yet.
@@ -32,6 +32,16 @@ struct CopiedThrough {
 
 impl Record for CopiedThrough {
     const VERSION: u64 = 1;
+}
+
+impl CopiedThrough {
+    fn place(&self) -> Option<SourcePosition> {
+        self.source.parse().ok()
+    }
+
+    fn is_after(&self, other: &Self) -> bool {
+        self.place().zip(other.place()).is_some_and(|(place, other)| place.is_after(&other))
+    }
 }
 
 /// Writes the copies of one source.
@@ -50,8 +60,13 @@ pub struct CopyWriter {
 }
 
 impl CopyWriter {
-    /// Finds how far the source of this name is copied from this stream.
-    pub async fn open(topology: &Topology, source: &str, stream: &str) -> Result<Self, OpenCopiesError> {
+    /// Finds how far the source of this name is copied from this stream. `own` is how far this process has copied it.
+    pub async fn open(
+        topology: &Topology,
+        source: &str,
+        stream: &str,
+        own: Option<&CopiedThrough>,
+    ) -> Result<Self, OpenCopiesError> {
         let bucket = topology.projectors().await?;
         let key = key(source);
         let stored = bucket.last(&key).await.map_err(OpenCopiesError::Bucket)?;
@@ -65,8 +80,10 @@ impl CopyWriter {
             Some(message) => (message.sequence, place_of(&message.headers)),
             None => (0, None),
         };
-        let is_rolled_back = match &recorded {
-            Some(recorded) => has_lost(topology, recorded).await?,
+        let newer = own.filter(|own| recorded.as_ref().is_none_or(|recorded| own.is_after(recorded)));
+        let known = newer.or(recorded.as_ref());
+        let is_rolled_back = match known {
+            Some(known) => has_lost(topology, known).await?,
             None => false,
         };
         if is_rolled_back {
@@ -75,8 +92,7 @@ impl CopyWriter {
                 "stream EVENTS was rolled back to an older state; copying again what it has lost of the source"
             );
         }
-        let known = recorded.as_ref().and_then(|recorded| recorded.source.parse().ok());
-        let through = resumed(known, copied, is_rolled_back);
+        let through = resumed(known.and_then(CopiedThrough::place), copied, is_rolled_back);
         if let Some(other) = through.as_ref().filter(|through| through.stream != stream) {
             return Err(OpenCopiesError::OtherStream {
                 source_name: source.to_owned(),
@@ -93,6 +109,14 @@ impl CopyWriter {
     #[must_use]
     pub fn through(&self) -> Option<&SourcePosition> {
         self.through.as_ref()
+    }
+
+    /// How far this process has copied, for [`CopyWriter::open`].
+    #[must_use]
+    pub fn copied(&self) -> Option<CopiedThrough> {
+        let source = self.through.as_ref()?.to_string();
+        let events = epoch_of(self.topology.events.cached_info()).0;
+        Some(CopiedThrough { source, events, sequence: self.last })
     }
 
     /// Skips a source through this place, of which nothing is copied yet.
@@ -156,9 +180,7 @@ impl CopyWriter {
 
     /// Records how far the source is copied, if that has changed.
     pub async fn record(&mut self) -> Result<(), CopyError> {
-        let Some(through) = &self.through else { return Ok(()) };
-        let events = epoch_of(self.topology.events.cached_info()).0;
-        let now = CopiedThrough { source: through.to_string(), events, sequence: self.last };
+        let Some(now) = self.copied() else { return Ok(()) };
         if self.recorded.as_ref() == Some(&now) {
             return Ok(());
         }

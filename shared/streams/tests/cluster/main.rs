@@ -13,4 +13,5 @@ mod deduplication;
 mod envelope;
 mod faults;
 mod lab;
+mod sources;
 mod two_writers;
