@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use harness::{BOUND, Dial, token};
+use harness::{Dial, token};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

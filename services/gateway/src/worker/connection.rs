@@ -248,6 +248,20 @@ impl Connection {
         }
     }
 
+    /// Writes the first line of the access log about it, if it is logged.
+    pub(super) fn log_beginning(&self, name: impl FnOnce() -> ConnectionName) {
+        let state = self.state();
+        let consumer = &state.principal().consumer;
+        state.common.access_log.write_beginning(self.id, name, consumer, (self.from, self.form()));
+    }
+
+    /// Writes the last one, at this time in seconds since 1970.
+    pub(super) fn log_ending(&self, state: &State, now: u64, name: impl FnOnce() -> ConnectionName) {
+        let seconds = now.saturating_sub(self.since.into());
+        let (consumer, of_it) = (&state.principal().consumer, (self.from, seconds, state.messages));
+        state.common.access_log.write_ending(self.id, name, consumer, of_it);
+    }
+
     pub(super) fn form(&self) -> Form {
         self.shape.form
     }

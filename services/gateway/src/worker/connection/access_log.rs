@@ -7,12 +7,13 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::server::Form;
 use tidings_streams::connections::{ConnectionName, Traffic};
+use tidings_streams::consumers::ConsumerName;
 
-use super::{Connection, State};
 use crate::worker::served_shard::ConnectionId;
 
 /// What the lines of a worker's connections say besides what each knows itself: of those that are logged.
@@ -36,49 +37,51 @@ impl AccessLog {
     pub(super) fn add(&self, id: ConnectionId, trace: Option<Box<str>>) {
         self.0.borrow_mut().insert(id, Logged { trace, ending: None });
     }
-}
 
-impl State {
     /// Remembers who ended the connection, how and why.
-    pub(super) fn note_ending(&self, by: &'static str, code: u16, reason: &str) {
-        if let Some(logged) = self.common.access_log.0.borrow_mut().get_mut(&self.id) {
+    pub(super) fn note_ending(&self, id: ConnectionId, by: &'static str, code: u16, reason: &str) {
+        if let Some(logged) = self.0.borrow_mut().get_mut(&id) {
             logged.ending = Some(Ending { by, code, reason: reason.into() });
         }
     }
-}
 
-impl Connection {
-    pub(in crate::worker) fn log_beginning(&self, name: impl FnOnce() -> ConnectionName) {
-        let state = self.state();
-        let logged = state.common.access_log.0.borrow();
-        let Some(Logged { trace, .. }) = logged.get(&self.id) else { return };
-        let (consumer, connection) = (&state.principal().consumer, name().to_string());
+    /// Writes the line of a connection that begins.
+    pub(super) fn write_beginning(
+        &self,
+        id: ConnectionId,
+        name: impl FnOnce() -> ConnectionName,
+        consumer: &ConsumerName,
+        (from, form): (IpAddr, Form),
+    ) {
+        let logged = self.0.borrow();
+        let Some(Logged { trace, .. }) = logged.get(&id) else { return };
+        let connection = name().to_string();
         let (tenant, user, device) = (consumer.tenant().as_str(), consumer.user(), consumer.device());
-        let form = match self.form() {
+        let form = match form {
             Form::Plain => "plain",
             Form::Sequenced => "sequenced",
         };
-        let (connection, trace, from) = (connection.as_str(), trace.as_deref(), self.from);
+        let (connection, trace) = (connection.as_str(), trace.as_deref());
         tracing::info!(target: "access", connection, tenant, user, device, %from, form, trace, "connected");
     }
 
-    pub(in crate::worker) fn log_ending(
+    /// Writes the line of a connection that has ended, after so many seconds.
+    pub(super) fn write_ending(
         &self,
-        state: &State,
-        now: u64,
+        id: ConnectionId,
         name: impl FnOnce() -> ConnectionName,
+        consumer: &ConsumerName,
+        (from, seconds, messages): (IpAddr, u64, Traffic),
     ) {
-        let Some(Logged { trace, ending }) = state.common.access_log.0.borrow_mut().remove(&self.id) else {
-            return;
-        };
-        let (consumer, connection) = (&state.principal().consumer, name().to_string());
+        let Some(Logged { trace, ending }) = self.0.borrow_mut().remove(&id) else { return };
+        let connection = name().to_string();
         let (tenant, user, device) = (consumer.tenant().as_str(), consumer.user(), consumer.device());
         let (by, code, reason) = match &ending {
             Some(Ending { by, code, reason }) => (*by, *code, &**reason),
             None => ("gateway", CloseCode::GoingAway.into(), "the worker has ended"),
         };
-        let (seconds, Traffic { sent, received }) = (now.saturating_sub(self.since.into()), state.messages);
-        let (connection, trace, from) = (connection.as_str(), trace.as_deref(), self.from);
+        let (connection, trace, Traffic { sent, received }) =
+            (connection.as_str(), trace.as_deref(), messages);
         tracing::info!(
             target: "access", connection, tenant, user, device, %from, by, code, reason, seconds, sent, received, trace,
             "disconnected"

@@ -182,7 +182,7 @@ impl State {
     pub(super) fn close(&mut self, code: CloseCode, reason: &str, now: Instant) {
         if !self.is_closing() {
             self.common.figures.count(Counted::ClosedByGateway(code), 1);
-            self.note_ending("gateway", code.into(), reason);
+            self.common.access_log.note_ending(self.id, "gateway", code.into(), reason);
             self.send(framing::close(code, reason));
             self.stop(PhaseEvent::CloseSent { now });
         }
@@ -193,7 +193,7 @@ impl State {
         if !self.is_closing() {
             self.common.figures.count(Counted::ClosedByClient(code), 1);
             // 1005 is a Close without a code, 1006 none at all (RFC 6455, section 7.4.1).
-            self.note_ending("client", code.unwrap_or(1005), "");
+            self.common.access_log.note_ending(self.id, "client", code.unwrap_or(1005), "");
             self.send(framing::close(code.unwrap_or(CloseCode::Normal.into()), ""));
         }
         self.stop(PhaseEvent::CloseReceived { now });
@@ -214,7 +214,7 @@ impl State {
     pub(in crate::worker) fn end(&mut self) {
         if !self.is_closing() {
             self.common.figures.count(Counted::Lost, 1);
-            self.note_ending("nobody", 1006, "");
+            self.common.access_log.note_ending(self.id, "nobody", 1006, "");
         }
         self.stop(PhaseEvent::Ended);
         self.wake();
