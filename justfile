@@ -50,6 +50,7 @@ check:
     cargo clippy --workspace --all-targets --locked --features tidings-fuzz/libfuzzer -- -D warnings
     RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
     sh .tools/client-ts run --silent check
+    sh .tools/producer-python check || [ $? -eq 3 ]
 
 # Build the documentation of everything, private items too
 doc:

@@ -101,7 +101,7 @@ class Case(unittest.TestCase):
 class Sync(Case):
     def test_each_is_stored_in_order_and_once(self) -> None:
         retries: list[str] = []
-        page = (200, {"hello": 1}, {})
+        page: Reply = (200, {"hello": 1}, {})
         gateway = self.gateway(CUT, says(503, {"code": "UNAVAILABLE"}), page)
         producer = self.producer(gateway, on_retry=lambda error, after: retries.append(str(error)))
         ids = [producer.enqueue(upload_progressed(progress(str(number)))) for number in range(4)]

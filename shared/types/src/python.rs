@@ -226,7 +226,11 @@ fn documentation(text: &str) -> String {
 
 /// Comments, a line each.
 fn comment(text: &str) -> String {
-    printable(text).lines().map(|line| format!("    # {}\n", line.trim())).collect()
+    let mut comments = String::new();
+    for line in printable(text).lines() {
+        _ = writeln!(comments, "    # {}", line.trim());
+    }
+    comments
 }
 
 /// The text without what ends a line of Python, but for the ends of its own lines.

@@ -57,7 +57,7 @@ fn what_tests_compile_is_up_to_date() {
 const KITCHEN: [(&str, &str); 2] = [
     (
         "catalog.toml",
-        r##"
+        r#"
 grants = ["all", "user:{sub}", "role:{role}"]
 [topics.dishes]
 [[message]]
@@ -80,7 +80,7 @@ extra = "{data.extra.*?}"
 by = "{data[\"cooked by\"]?}"
 from = "{source?}"
 data = "{data}"
-"##,
+"#,
     ),
     (
         "dish.schema.json",

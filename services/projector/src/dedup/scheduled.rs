@@ -46,7 +46,7 @@ mod tests {
         let tenant = tidings_model::Tenant::parse("ops").unwrap();
         let name = tidings_model::EventName::parse("note.added").unwrap();
         let mut memory = ScheduleMemory::default();
-        let mut set = |memory: &mut ScheduleMemory, key, sequence| {
+        let set = |memory: &mut ScheduleMemory, key, sequence| {
             let now = time::OffsetDateTime::UNIX_EPOCH;
             let mut raw = tidings_model::Delivery::cancellation(&tenant, &name, None, "1", now);
             raw.position = at(sequence);

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidings_catalog::{Catalogs, Files};
-use tidings_model::{Epoch, Position, Tenant};
+use tidings_model::{Epoch, PlacedPosition, Position, Tenant};
 use tidings_protocol::server::Form;
 use tidings_streams::consumers::{Change, ConsumerName, ConsumerState, Presence};
 use time::macros::datetime;
@@ -53,6 +53,7 @@ impl Device {
 
     fn save(&mut self, subscriptions: BTreeMap<String, Edit>) {
         let position = Position { epoch: Epoch(1), sequence: 7 };
+        let position = PlacedPosition { generation: 1, position };
         let presence = Presence::Connected("gw".to_owned());
         let change = Change { subscriptions, ..Change::new(position, presence, 1) };
         self.stored = Some(change.apply(self.stored.as_ref()));

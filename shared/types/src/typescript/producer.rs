@@ -133,26 +133,23 @@ fn functions(named: &[(String, &EventShape)]) -> String {
         // A message of one event is called as the catalog calls it.
         let is_one = named.iter().filter(|(_, other)| other.message == shape.message).count() == 1;
         let subject = if is_one { &shape.message } else { &event };
-        match addressed(shape) {
-            Some((addressee, members)) => {
-                let name = names.lower_camel(&format!("create-{subject}-message"));
-                text += &creator(&name, &event, addressee, members);
-                if !kinds.iter().any(|(kind, _)| *kind == addressee.kind) {
-                    kinds.push((&addressee.kind, &addressee.member));
-                }
+        if let Some((addressee, members)) = addressed(shape) {
+            let name = names.lower_camel(&format!("create-{subject}-message"));
+            text += &creator(&name, &event, addressee, members);
+            if !kinds.iter().any(|(kind, _)| *kind == addressee.kind) {
+                kinds.push((&addressee.kind, &addressee.member));
             }
-            None => {
-                let own = subject.split(['.', '_', '-']).next() == Some("broadcast");
-                let name = if own { subject.clone() } else { format!("broadcast-{subject}") };
-                let (name, literal) = (names.lower_camel(&name), quoted(&event));
-                _ = write!(
-                    text,
-                    "\n/** Publishes `{event}`, and resolves when it is stored. */\n\
-                     export function {name}(data: {data}): Promise<Stored> {{\n  \
-                     return producer.publish({literal}, data);\n}}\n"
-                );
-            }
+            continue;
         }
+        let is_named_so = subject.split(['.', '_', '-']).next() == Some("broadcast");
+        let name = if is_named_so { subject.clone() } else { format!("broadcast-{subject}") };
+        let (name, literal) = (names.lower_camel(&name), quoted(&event));
+        _ = write!(
+            text,
+            "\n/** Publishes `{event}`, and resolves when it is stored. */\n\
+             export function {name}(data: {data}): Promise<Stored> {{\n  \
+             return producer.publish({literal}, data);\n}}\n"
+        );
     }
     for (kind, member) in kinds {
         let (name, id) =
