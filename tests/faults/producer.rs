@@ -180,22 +180,20 @@ impl Producer {
     fn request(&self, gateway: SocketAddr, events: &[Event]) -> RequestBuilder {
         let url = format!("http://{gateway}/api/v1/events");
         let claims = json!({ "tenant": self.tenant, "sub": "producer", "scope": "tidings:publish" });
-        let request = match events {
-            [event] => self
-                .http
+        let request = if let [event] = events {
+            self.http
                 .post(format!("{url}/{}", event.name))
                 .header("Content-Type", "application/json")
                 .header("Idempotency-Key", &event.id)
-                .body(event.data.to_string()),
-            _ => {
-                let batch = events.iter().map(|Event { name, id, data, .. }| {
-                    json!({ "specversion": "1.0", "source": "/faults", "id": id, "type": name, "data": data })
-                });
-                self.http
-                    .post(url)
-                    .header("Content-Type", "application/cloudevents-batch+json")
-                    .body(Value::from_iter(batch).to_string())
-            }
+                .body(event.data.to_string())
+        } else {
+            let batch = events.iter().map(|Event { name, id, data, .. }| {
+                json!({ "specversion": "1.0", "source": "/faults", "id": id, "type": name, "data": data })
+            });
+            self.http
+                .post(url)
+                .header("Content-Type", "application/cloudevents-batch+json")
+                .body(batch.collect::<Value>().to_string())
         };
         request.bearer_auth(token(SECRET, claims))
     }

@@ -42,7 +42,7 @@
 //!     │ worker/interest          address → workers that have connections there; no other is woken
 //!     │ ShardUpdate              through a worker's bounded queue; a full one holds back the reading
 //!     ▼
-//!   worker/event_loop            the fan-out; worker/served_shard: address and filter → connections
+//!   worker/fan_out               the fan-out; worker/served_shard: address and filter → connections
 //!     │ offer
 //!     ▼
 //!   worker/connection            phase, delivery, send_queue ──► socket

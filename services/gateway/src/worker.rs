@@ -9,6 +9,7 @@ mod connection;
 mod event_loop;
 #[cfg(test)]
 mod example;
+mod fan_out;
 #[cfg(debug_assertions)]
 mod fault;
 mod figures;

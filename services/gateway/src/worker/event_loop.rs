@@ -1,13 +1,8 @@
-//! The loop of a worker: its commands, its sockets, its timers; and the live path, from a shard's new envelopes to the
-//! sockets of the connections that may have them.
+//! The loop of a worker: its commands, its sockets, its timers.
 //!
 //! A connection is run when its socket is ready or something else has happened to it, and only then. Only what takes
 //! long is a task: to replay what a connection missed, and to save its position when it leaves. While that lasts nothing
 //! is read from its client.
-//!
-//! On the live path, everything is first given to the connections, in one step with the worker's cursor and without an
-//! await, so that no connection sees one without the other; then each connection is written to once, whatever it was given.
-//! What has come meanwhile is delivered together: the more there is to do, the less each message costs.
 
 use std::cmp::Reverse;
 use std::io;
@@ -17,19 +12,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mio::Events;
-use tidings_model::{ShardNumber, headers};
+use tidings_model::ShardNumber;
 use tidings_replica::FramedEnvelope;
-use tidings_runtime::telemetry::propagation;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
-use tracing::Span;
 
-use super::connection::{Batch, BatchRun, Connection, NewConnection, Readiness, Step};
-use super::figures::{Counted, WorkerFigures};
+use super::connection::{Batch, Connection, NewConnection, Readiness, Step};
 use super::follow_tenant::follow_if_misplaced;
 use super::interest::ShardUpdate;
 use super::served_shard::ConnectionId;
-use super::{Command, FAIR_SHARE, Shard, Worker, panicked, yield_after};
+use super::{Command, Worker, panicked, yield_after};
 use crate::error::WorkerError;
 
 /// How often timers are looked at.
@@ -257,35 +249,6 @@ impl Worker {
         }
     }
 
-    /// Delivers a shard's envelopes, which came in so many updates, to the live connections.
-    async fn fan_out(&self, (shard, updates): (ShardNumber, u64), envelopes: &[Arc<FramedEnvelope>]) {
-        let Some(shard) = self.shard(shard) else { return };
-        // Kept for the next time: its room is that of the largest audience.
-        let mut to_flush = self.to_flush.take();
-        for envelopes in envelopes.chunks(Batch::MAX) {
-            let batch = Batch::new(envelopes, self.common.deflate());
-            offer_to_live(&shard, &batch, &self.figures, &mut to_flush);
-            let oldest = envelopes.first().map(|framed| framed.stored_at());
-            for share in to_flush.chunks(FAIR_SHARE) {
-                for (index, connection) in share.iter().enumerate() {
-                    if let Some(next) = share.get(index + 1) {
-                        next.prefetch();
-                    }
-                    connection.flush();
-                    self.want_ack(connection);
-                }
-                // Clocks differ: what comes from the future has just been stored.
-                let time = oldest.and_then(|at| Duration::try_from(self.now() - at).ok());
-                self.figures.count(Counted::Written(time.unwrap_or_default()), share.len() as u64);
-                // A large audience takes milliseconds, in which other connections want to be read.
-                tokio::task::yield_now().await;
-            }
-            to_flush.clear();
-        }
-        self.to_flush.replace(to_flush);
-        shard.progress().place().receive(updates);
-    }
-
     /// Runs every timer that is due.
     fn run_timers(&self) {
         let now = Instant::now();
@@ -320,54 +283,6 @@ impl Worker {
             connection.request_ack(&mut connection.state());
         }
     }
-}
-
-/// Gives a batch to every live connection, and collects those that have to be written to.
-fn offer_to_live(
-    shard: &Shard,
-    batch: &Rc<Batch>,
-    figures: &WorkerFigures,
-    to_flush: &mut Vec<Rc<Connection>>,
-) {
-    let mut first = 0;
-    for alike in batch.envelopes().chunk_by(|one, other| are_alike(one, other)) {
-        let range = first..first + alike.len();
-        first = range.end;
-        let Some(run) = BatchRun::new(batch, range) else { continue };
-        let _span = trace(run.first()).entered();
-        let (before, mut of_tenant) = (figures.given_live(), None);
-        // All of a run to one connection after the other: each is looked up and touched once.
-        shard.offer(run.first().envelope(), |connection| {
-            if connection.offer(&run) {
-                to_flush.push(Rc::clone(connection));
-            }
-            of_tenant.get_or_insert_with(|| Rc::clone(connection));
-        });
-        if let Some(connection) = of_tenant {
-            connection.state().budget().count_delivered(figures.given_live() - before);
-        }
-    }
-    if let Some(last) = batch.envelopes().last() {
-        shard.progress().place().advance_to(last.sequence());
-    }
-}
-
-/// Whether the two have the same recipients. A traced envelope stands alone, in a span of its own.
-fn are_alike(one: &FramedEnvelope, other: &FramedEnvelope) -> bool {
-    let (one, other) = (one.envelope(), other.envelope());
-    one.subject.address == other.subject.address
-        && one.subject.tenant == other.subject.tenant
-        && one.attributes == other.attributes
-        && one.trace_parent.is_none()
-        && other.trace_parent.is_none()
-}
-
-/// The last part of an event's trace: the fan-out. Only for events whose producer traces them.
-fn trace(framed: &FramedEnvelope) -> Span {
-    let Some(parent) = framed.envelope().trace_parent.as_deref() else { return Span::none() };
-    let span = tracing::info_span!("deliver", sequence = framed.sequence());
-    propagation::continue_trace(&span, |name| (name == headers::TRACE_PARENT).then_some(parent));
-    span
 }
 
 /// A worker's commands, in order.
