@@ -126,7 +126,7 @@ impl Role {
         match self {
             Self::Projects => tracing::info!(term, "this projector leads no longer"),
             Self::Copies(source) => {
-                tracing::info!(term, source, "this projector copies the source no longer")
+                tracing::info!(term, source, "this projector copies the source no longer");
             }
         }
     }

@@ -217,27 +217,27 @@ async fn a_source_that_was_lost_goes_on_with_what_is_new() {
         let saved = scene.nats.save(&["ORDERS"]).await;
         scene.order(11..=20).await;
         scene.until_copied(1..=20).await;
-        if !is_copied_meanwhile {
+        if is_copied_meanwhile {
+            scene.nats.bring_back(saved).await;
+            scene.order(21..=23).await;
+        } else {
             copying.stop().await;
             scene.nats.bring_back(saved).await;
             scene.order(21..=23).await;
             copying = Copying::start(&scene, vec![source(Begin::All)]).await;
-        } else {
-            scene.nats.bring_back(saved).await;
-            scene.order(21..=23).await;
         }
         // Fewer than were lost; and then more.
         scene.until_copied(1..=23).await;
         scene.order(24..=50).await;
         scene.until_copied(1..=50).await;
-        if !is_copied_meanwhile {
+        if is_copied_meanwhile {
+            scene.nats.renew("ORDERS").await;
+            scene.order(51..=55).await;
+        } else {
             copying.stop().await;
             scene.nats.renew("ORDERS").await;
             scene.order(51..=55).await;
             copying = Copying::start(&scene, vec![source(Begin::All)]).await;
-        } else {
-            scene.nats.renew("ORDERS").await;
-            scene.order(51..=55).await;
         }
         scene.until_copied(1..=55).await;
         let copied = scene.copied().await;

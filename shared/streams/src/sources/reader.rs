@@ -114,9 +114,13 @@ impl SourceStream {
     async fn find(&self, topology: &Topology) -> Result<jetstream::stream::Stream, SourceError> {
         let stream = self.stream.clone();
         let found = self.context(topology).get_stream(&stream).await;
-        let found = found.map_err(|source| match is_not_found(&source) {
-            true => SourceError::Missing { stream: stream.clone() },
-            false => SourceError::Lookup { stream: stream.clone(), source },
+        let found = found.map_err(|source| {
+            let stream = stream.clone();
+            if is_not_found(&source) {
+                SourceError::Missing { stream }
+            } else {
+                SourceError::Lookup { stream, source }
+            }
         })?;
         match found.cached_info().config.retention {
             RetentionPolicy::Limits => Ok(found),
