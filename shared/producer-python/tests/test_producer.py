@@ -145,6 +145,27 @@ class Sync(Case):
         self.assertEqual(gateway.messages(), ["0", "123", "13"])
         self.assertEqual([(error.kind, error.reason, error.event.id) for error in refused], [("rejected", "id-reused", "2")])
 
+    def test_flush_waits_for_all_that_came_before(self) -> None:
+        hold = threading.Event()
+
+        def first(events: list[dict[str, Any]]) -> Reply:
+            hold.wait(30)
+            return stored(events)
+
+        named = {"index": 1, "code": "EVENT_REJECTED", "reason": "id-reused", "message": "used"}
+        gateway = self.gateway(first, says(422, {"code": "EVENT_REJECTED", "events": [named]}), NEVER)
+        producer = self.producer(gateway, on_refused=lambda error: None)
+        for message in ["0", "1", "2"]:
+            producer.enqueue(upload_progressed(progress(message)))
+            while not gateway.requests:
+                pass
+        hold.set()
+        while len(gateway.requests) < 3:
+            pass
+        # The last is refused, and the one before is not known.
+        self.assertFalse(producer.flush(0))
+        self.assertEqual([event.data["message"] for event in producer.close(0)], ["1"])
+
     def test_a_refused_token_is_asked_for_once_more(self) -> None:
         denied = says(401, {"code": "TOKEN_EXPIRED"})
         gateway = self.gateway(denied, stored, denied, denied)

@@ -49,8 +49,20 @@ function first(errors: readonly OutputUnit[]): OutputUnit | undefined {
   return error?.keyword === "false" ? (errors[found - 1] ?? error) : (error ?? errors[errors.length - 1]);
 }
 
-/** Returns what finds the first violation of a schema. */
+/** Returns what finds the first violation of a schema. Of a schema that cannot be read here, the gateway judges alone. */
 export function validator(schema: unknown): (value: unknown) => Violation | undefined {
+  let violation: ReturnType<typeof unguarded> | undefined;
+  return (value) => {
+    try {
+      violation ??= unguarded(schema);
+      return violation(value);
+    } catch {
+      return undefined;
+    }
+  };
+}
+
+function unguarded(schema: unknown): (value: unknown) => Violation | undefined {
   const draft = draftOf(schema);
   const formatsCount = draft === "4" || draft === "7";
   const compiled = new Validator((formatsCount ? schema : withoutFormats(schema)) as Schema | boolean, draft, true);

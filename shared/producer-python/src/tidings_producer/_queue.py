@@ -10,7 +10,6 @@ import atexit
 import logging
 import random
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -97,13 +96,16 @@ class Queue:
 
     def flush(self, timeout: float | None) -> bool:
         """Waits until all events that were taken before are stored or refused; returns whether they are."""
-        end = None if timeout is None else time.monotonic() + timeout
         with self._changed:
-            last = self._waiting[-1] if self._waiting else None
-            if last is None:
-                return True
-            left = None if end is None else max(0.0, end - time.monotonic())
-            return self._changed.wait_for(lambda: self._is_over or last.result.done(), left)
+            before = deque(self._waiting)
+
+            def are_known() -> bool:
+                while before and before[0].result.done():
+                    before.popleft()
+                return not before
+
+            self._changed.wait_for(lambda: self._is_over or are_known(), timeout)
+            return are_known()
 
     def close(self, within: float) -> list[PublishedEvent]:
         """Takes no more events, waits for the others, and returns those without a known result."""
