@@ -12,7 +12,7 @@ const shared = {
 };
 await build({
   ...shared,
-  entryPoints: ["e2e/listen.ts", "e2e/browser.ts", "e2e/examples.ts"],
+  entryPoints: ["e2e/listen.ts", "e2e/browser.ts", "e2e/examples.ts", "e2e/firefox.ts"],
   platform: "node",
   target: "node20",
   outExtension: { ".js": ".mjs" },
