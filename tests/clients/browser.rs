@@ -51,18 +51,20 @@ async fn run_in(browser: PathBuf, name: &str) {
 #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 #[tokio::test]
 async fn one_connection_in_strict_mode_and_for_five_tabs_and_ten_minutes_offline() {
-    match chromium() {
-        Some(browser) => run_in(browser, "browser").await,
-        None => eprintln!("SKIPPED: there is no Chromium on the PATH, so nothing was tried in a browser"),
-    }
+    let Some(browser) = chromium() else {
+        eprintln!("SKIPPED: there is no Chromium on the PATH, so nothing was tried in a browser");
+        return;
+    };
+    run_in(browser, "browser").await;
 }
 
 /// 300 MB that are not installed for one test.
 #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 #[tokio::test]
 async fn one_connection_in_strict_mode_and_for_five_tabs_in_firefox() {
-    match find(&["firefox-esr", "firefox"]) {
-        Some(browser) => run_in(browser, "firefox").await,
-        None => eprintln!("SKIPPED: there is no Firefox on the PATH, so nothing was tried in it"),
-    }
+    let Some(browser) = find(&["firefox-esr", "firefox"]) else {
+        eprintln!("SKIPPED: there is no Firefox on the PATH, so nothing was tried in it");
+        return;
+    };
+    run_in(browser, "firefox").await;
 }
