@@ -18,12 +18,12 @@
 //! the [`Store`], then acknowledged, and each connection begins behind it. So a message comes again only if the process dies
 //! between the end of its handling and the storing, which is the next thing that happens.
 //!
-//! - [`message`] reads what a gateway sends; pure.
-//! - [`outbox`] keeps what is to be published until it is answered, and in its order; pure.
-//! - [`backoff`] says how long to wait after a failure; pure.
-//! - [`client`] is the state machine, and the only one that moves it is the application that calls [`Client::next`]: what it
+//! - `message` reads what a gateway sends; pure.
+//! - `outbox` keeps what is to be published until it is answered, and in its order; pure.
+//! - `backoff` says how long to wait after a failure; pure.
+//! - `client` is the state machine, and the only one that moves it is the application that calls [`Client::next`]: what it
 //!   does not ask for is not read, so that the socket bounds what waits.
-//! - [`dial`] opens connections, and tells failures that pass from those that last.
+//! - `dial` opens connections, and tells failures that pass from those that last.
 
 mod backoff;
 mod client;
