@@ -3,6 +3,7 @@
 mod message;
 mod publish;
 mod reach;
+mod replacement;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -83,7 +84,7 @@ impl Problems {
     fn parse(&mut self, tenant: &Tenant, files: &Files) -> Option<Catalog> {
         let text = files.get(CATALOG).ok_or("there is no such file");
         let text = self.take(CATALOG, text)?;
-        let file: CatalogFile = self.take(CATALOG, toml::from_str(text))?;
+        let mut file: CatalogFile = self.take(CATALOG, toml::from_str(text))?;
         let schemas = Schemas::new(files);
 
         let grants: Vec<_> = file.grants.iter().filter_map(|grant| self.grant_rule(grant)).collect();
@@ -97,11 +98,12 @@ impl Problems {
         let around = publish::Surroundings { routes: &file.routes, events: &events };
         let rules = file.publish.into_iter();
         let publish: Vec<_> = rules.filter_map(|rule| self.publish_rule(rule, &around)).collect();
+        self.replacements(&mut file.message);
         let mut messages = Vec::new();
         // The names in `broken` are already reported; nothing that refers to them is reported again.
         let mut broken = HashSet::new();
         for message in file.message {
-            let slot = message.slot.as_ref().unwrap_or(&message.name).clone();
+            let slot = message.slot().to_owned();
             match self.message(message, &schemas) {
                 Some(message) => messages.push(message),
                 None => drop(broken.insert(slot)),
