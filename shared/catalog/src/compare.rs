@@ -177,13 +177,16 @@ impl Comparison {
                 format!("class {:?} keeps less for disconnected devices than {:?}", class(new), class(old));
             self.add(Who::Clients, place, text);
         }
-        let slot = |message: &MessageFile| message.slot.clone().unwrap_or_else(|| message.name.clone());
-        let is_latest = class(old) == "latest";
-        if is_latest && (slot(old), &old.key) != (slot(new), &new.key) {
+        let place_of = |message: &'_ MessageFile| {
+            let key = message.key.as_ref().or(message.replaced()).cloned();
+            (message.slot().to_owned(), key)
+        };
+        let is_latest = class(old) == "latest" || old.replaced().is_some();
+        if is_latest && place_of(old) != place_of(new) {
             self.add(
                 Who::Clients,
                 place,
-                "`slot` or `key` changed: requests no longer find the newest message",
+                "`slot` or `key` changed: requests no longer find the newest message, nor do those that replace it",
             );
         }
         for (name, template) in &old.attributes {

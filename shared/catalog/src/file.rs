@@ -60,6 +60,10 @@ pub(crate) struct MessageFile {
     pub(crate) to: OneOrMany<DestinationFile>,
     pub(crate) class: Option<String>,
     pub(crate) key: Option<String>,
+    /// The key of the messages that it takes the place of.
+    pub(crate) replaces: Option<String>,
+    /// The same, if it tells that they do not hold any more.
+    pub(crate) retracts: Option<String>,
     pub(crate) ttl: Option<String>,
     pub(crate) max_rate: Option<String>,
     pub(crate) text: Option<TextFile>,

@@ -4,6 +4,7 @@ mod gap;
 mod message;
 mod publish;
 mod reach;
+mod replacement;
 mod sanitize;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -85,7 +86,7 @@ impl Problems {
     fn parse(&mut self, tenant: &Tenant, files: &Files) -> Option<Catalog> {
         let text = files.get(CATALOG).ok_or("there is no such file");
         let text = self.take(CATALOG, text)?;
-        let file: CatalogFile = self.take(CATALOG, toml::from_str(text))?;
+        let mut file: CatalogFile = self.take(CATALOG, toml::from_str(text))?;
         let schemas = Schemas::new(files);
 
         let grants: Vec<_> = file.grants.iter().filter_map(|grant| self.grant_rule(grant)).collect();
@@ -100,11 +101,12 @@ impl Problems {
         let rules = file.publish.into_iter();
         let publish: Vec<_> = rules.filter_map(|rule| self.publish_rule(rule, &around)).collect();
         let defaults = self.sanitizing(file.text.as_deref(), file.unknown.as_deref());
+        self.replacements(&mut file.message);
         let mut messages = Vec::new();
         // The names in `broken` are already reported; nothing that refers to them is reported again.
         let mut broken = HashSet::new();
         for message in file.message {
-            let slot = message.slot.as_ref().unwrap_or(&message.name).clone();
+            let slot = message.slot().to_owned();
             match self.message(message, &schemas, &defaults) {
                 Some(message) => messages.push(message),
                 None => drop(broken.insert(slot)),

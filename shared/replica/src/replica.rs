@@ -392,3 +392,6 @@ impl Log {
 fn unix_seconds(time: OffsetDateTime) -> u64 {
     u64::try_from(time.unix_timestamp()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,10 @@ impl Problems {
             (Some(Class::Latest), false) => {
                 self.add(&place, "class `latest` needs a `key`: of what is it the newest?");
             }
-            (Some(Class::Durable), true) => self.add(&place, "only class `latest` has a `key`"),
+            (Some(Class::Durable), true) => self.add(
+                &place,
+                "only class `latest` has a `key`, and a message that another one of its slot replaces or retracts",
+            ),
             (Some(Class::Ephemeral), true) if file.max_rate.is_none() => {
                 self.add(&place, "only class `latest` has a `key`, and `ephemeral` if it has a `max_rate`");
             }

@@ -43,6 +43,55 @@ fn problems(catalog: &str) -> Vec<String> {
     }
 }
 
+/// A catalog with a message, and another one with these lines that replaces it.
+fn replacing(original: &str, lines: &str) -> Vec<String> {
+    let message = |name: &str, event: &str, lines: &str| {
+        format!(
+            "[[message]]\nname = '{name}'\nevents = ['{event}']\nschema = 'any.json'\nto = 'user:{{data.u}}'\nbody = {{}}\n{lines}\n"
+        )
+    };
+    let (one, other) = (message("m", "a.b", original), message("r", "a.c", lines));
+    problems(&format!("grants = ['user:{{sub}}']\n{one}{other}"))
+}
+
+#[test]
+fn what_replaces_a_message_names_it() {
+    let key = "key = '{data.k}'";
+    for replaced in [key, "key = '{data.k}'\nclass = 'durable'", "key = '{data.k}'\nclass = 'latest'"] {
+        for lines in ["replaces = '{data.k}'", "retracts = '{data.k}'\nclass = 'durable'"] {
+            assert_eq!(replacing(replaced, &format!("{lines}\nslot = 'm'")), Vec::<String>::new());
+        }
+    }
+    for (original, lines, place, text) in [
+        (key, "replaces = '{data.k}'", "message `r`", "no other message has the slot `r`"),
+        ("", "slot = 'm'\nreplaces = '{data.k}'", "message `m`", "it has no `key`"),
+        (key, "slot = 'm'\nreplaces = '{data.k}'\nretracts = '{data.k}'", "message `r`", "are both there"),
+        (key, "slot = 'm'\nreplaces = '{data.k}'\nkey = '{data.k}'", "message `r`", "`key` is there, too"),
+        (key, "slot = 'm'\nretracts = '{data.k}'\nmax_rate = '1/s'", "message `r`", "must not come late"),
+        (key, "slot = 'm'\nretracts = '{data.k?}'", "message `r`", "may not be optional"),
+        (key, "slot = 'm'\nretracts = '{k}'", "message `r`", "begins with none of"),
+        (
+            key,
+            "slot = 'm'\nretracts = '{data.k}'\nclass = 'ephemeral'",
+            "message `r`",
+            "kept for absent users",
+        ),
+        (
+            "key = '{data.k}'\nclass = 'ephemeral'\nmax_rate = '1/s'",
+            "slot = 'm'\nreplaces = '{data.k}'",
+            "message `m`",
+            "kept for absent users",
+        ),
+        (key, "slot = 'm'", "message `m`", "another one of its slot replaces or retracts"),
+    ] {
+        let found = replacing(original, lines);
+        assert!(
+            found.iter().any(|problem| problem.starts_with(place) && problem.contains(text)),
+            "{lines}: {found:?}"
+        );
+    }
+}
+
 #[test]
 fn each_mistake_is_named_with_its_place() {
     assert_eq!(problems(&with(&[])), Vec::<String>::new());
