@@ -12,6 +12,7 @@ mod catalogs;
 mod cluster;
 mod command;
 mod conversation;
+mod digests;
 mod handshake;
 mod heartbeat;
 mod help;

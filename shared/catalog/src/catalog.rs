@@ -1,12 +1,14 @@
 //! A checked catalog and its queries.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tidings_model::{Address, Class, Envelope, EnvelopeSubject, Event, EventName, Grants, Origin, Tenant};
 
 use crate::destination::{AddressTemplate, GrantRule};
+use crate::digest::Digest;
 use crate::message::{MessageType, Rendered};
 use crate::publish::{ClientPublish, PublishClaims, PublishRefusal, PublishRules};
 use crate::rejection::{Reason, Rejection};
@@ -26,6 +28,7 @@ pub struct Catalog {
     pub(crate) messages: Vec<MessageType>,
     pub(crate) routes: BTreeMap<String, Route>,
     pub(crate) publish: PublishRules,
+    pub(crate) digest: Option<Arc<Digest>>,
     /// The message types of each event, as indices into `messages`.
     pub(crate) by_event: HashMap<EventName, Vec<usize>>,
 }
@@ -137,6 +140,12 @@ impl Catalog {
         let reaches = move |message: &&MessageType| message.to.iter().any(|to| to.address.may_be(&topic));
         let messages = self.messages.iter().filter(reaches);
         messages.flat_map(|message| message.attributes.keys().map(String::as_str))
+    }
+
+    /// What messages are joined to, and how long they are collected, if they are.
+    #[must_use]
+    pub fn digest(&self) -> Option<&Arc<Digest>> {
+        self.digest.as_ref()
     }
 
     /// Returns the route of this verb.

@@ -10,6 +10,7 @@
 mod catalog;
 mod compare;
 mod destination;
+mod digest;
 mod example;
 mod file;
 mod message;
@@ -25,6 +26,7 @@ mod template;
 
 pub use catalog::{Catalog, Catalogs, Route, StartPolicy, Topic};
 pub use compare::{Break, CompareError, Who, additions, breaks};
+pub use digest::Digest;
 pub use example::{Becomes, EventExample, Example, ExampleError, ExampleReport, PublishExample, Refused};
 pub use file::Files;
 pub use message::MessageType;

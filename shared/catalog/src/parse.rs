@@ -1,5 +1,6 @@
 //! Parses and checks the files of a tenant's folder. All mistakes are reported at once.
 
+mod digest;
 mod message;
 mod publish;
 mod reach;
@@ -7,6 +8,7 @@ mod sanitize;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_model::{Address, Class, EventName, Tenant};
@@ -128,9 +130,10 @@ impl Problems {
         let routes = file.routes.into_iter();
         let routes =
             routes.filter_map(|(verb, route)| self.route(verb, &route, &messages, &broken)).collect();
+        let digest = file.digest.and_then(|digest| self.digest(digest)).map(Arc::new);
         let by_event = self.index(&messages);
         let (tenant, start, publish) = (tenant.clone(), start?, PublishRules::new(publish));
-        Some(Catalog { tenant, start, grants, topics, messages, routes, publish, by_event })
+        Some(Catalog { tenant, start, grants, topics, messages, routes, publish, digest, by_event })
     }
 
     fn grant_rule(&mut self, text: &str) -> Option<GrantRule> {

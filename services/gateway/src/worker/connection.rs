@@ -5,6 +5,7 @@
 //! something to do, so an idle connection has no task.
 
 mod delivery;
+mod digests;
 mod inbound;
 mod opening;
 mod pending;
