@@ -140,7 +140,8 @@ impl Listener {
             && publication.readers.iter().any(|reader| match reader {
                 Reader::Everybody => true,
                 Reader::With(claim, text) => texts(&claims[claim]).contains(text),
-                Reader::Subscriber(topic) => self.topics.contains(topic),
+                // Who asks for no topic has all of them from the start.
+                Reader::Subscriber(topic) => self.topics.is_empty() || self.topics.contains(topic),
             })
     }
 
@@ -197,10 +198,10 @@ fn mark(message: &Value) -> Option<String> {
     if ["welcome", "caught_up", "pong", "subscribed", "authenticated"].contains(&action) {
         return None;
     }
-    // Any `<…>` is a mark: no id has both brackets.
+    // Any `«…»` is a mark: no id has both.
     let text = message.to_string();
-    let marked = text.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
-    let marked = marked.map(|(mark, _)| format!("<{mark}>"));
+    let marked = text.split_once('«').and_then(|(_, rest)| rest.split_once('»'));
+    let marked = marked.map(|(mark, _)| format!("«{mark}»"));
     let bare = || Some(format!("{} of {:?}", message["type"].as_str()?, message["orgId"].as_str()?));
     marked.or_else(bare).or_else(|| panic!("nobody published {message}"))
 }

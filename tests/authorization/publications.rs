@@ -28,7 +28,7 @@ pub(crate) struct Publication {
 pub(crate) fn publications(round: &str) -> Vec<Publication> {
     let mut all = topics(round);
     for (number, id) in ids().iter().enumerate() {
-        let mark = |kind: &str| format!("<{round} {kind} {number}>");
+        let mark = |kind: &str| format!("«{round} {kind} {number}»");
         all.extend(shelter(id, &mark));
         all.extend(incident_command(id, &mark));
         all.extend(of_users(id, &mark));
@@ -149,7 +149,7 @@ fn of_users(id: &str, mark: &dyn Fn(&str) -> String) -> Vec<Publication> {
 /// What goes to whoever has subscribed. Metrics are for those who are there.
 fn topics(round: &str) -> Vec<Publication> {
     let publication = |event: &'static str, topic, data: &dyn Fn(&str) -> Value| {
-        let mark = format!("<{round} {event}>");
+        let mark = format!("«{round} {event}»");
         Publication {
             tenant: "ops",
             event,

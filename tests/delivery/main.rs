@@ -13,6 +13,7 @@ mod catalogs;
 mod cluster;
 mod command;
 mod conversation;
+mod digests;
 mod event_stream;
 mod handshake;
 mod heartbeat;

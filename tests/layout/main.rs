@@ -33,7 +33,7 @@ const GATEWAY: [&str; 15] = [
 ];
 
 /// The rooms of the streams, likewise.
-const STREAMS: [&str; 16] = [
+const STREAMS: [&str; 17] = [
     "stored_form",
     "sources",
     "queries",

@@ -1,6 +1,7 @@
 //! A checked catalog and its queries.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -9,6 +10,7 @@ use tidings_model::{
 };
 
 use crate::destination::{AddressTemplate, GrantRule};
+use crate::digest::Digest;
 use crate::gap::{GapForm, ToldGap};
 use crate::message::{MessageType, Rendered};
 use crate::publish::{ClientPublish, PublishClaims, PublishRefusal, PublishRules};
@@ -30,6 +32,7 @@ pub struct Catalog {
     pub(crate) routes: BTreeMap<String, Route>,
     pub(crate) publish: PublishRules,
     pub(crate) gap: Option<GapForm>,
+    pub(crate) digest: Option<Arc<Digest>>,
     /// The message types of each event, as indices into `messages`.
     pub(crate) by_event: HashMap<EventName, Vec<usize>>,
 }
@@ -141,6 +144,12 @@ impl Catalog {
         let reaches = move |message: &&MessageType| message.to.iter().any(|to| to.address.may_be(&topic));
         let messages = self.messages.iter().filter(reaches);
         messages.flat_map(|message| message.attributes.keys().map(String::as_str))
+    }
+
+    /// What messages are joined to, and how long they are collected, if they are.
+    #[must_use]
+    pub fn digest(&self) -> Option<&Arc<Digest>> {
+        self.digest.as_ref()
     }
 
     /// Returns the route of this verb.

@@ -139,6 +139,9 @@ impl Comparison {
                 self.add(Who::Clients, format!("routes.{verb}"), "it was removed or answers something else");
             }
         }
+        if old.digest.as_ref().map(|digest| &digest.body) != new.digest.as_ref().map(|digest| &digest.body) {
+            self.add(Who::Clients, "digest", "several messages come in another form than before");
+        }
         for rule in old.publish.iter().filter(|rule| !new.publish.iter().any(|now| now.lets_say(rule))) {
             let text = "what clients could publish with it is now refused or becomes something else";
             self.add(Who::Clients, format!("publish `{}`", rule.action), text);

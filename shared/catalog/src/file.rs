@@ -24,6 +24,7 @@ pub(crate) struct CatalogFile {
     #[serde(default)]
     pub(crate) topics: BTreeMap<String, TopicFile>,
     pub(crate) message: Vec<MessageFile>,
+    pub(crate) digest: Option<DigestFile>,
     #[serde(default)]
     pub(crate) routes: BTreeMap<String, RouteFile>,
     #[serde(default)]
@@ -48,6 +49,13 @@ pub(crate) struct TopicFile {
     /// Whether a device has it before it has subscribed to anything.
     #[serde(default)]
     pub(crate) initial: bool,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DigestFile {
+    pub(crate) every: String,
+    pub(crate) body: toml::Value,
 }
 
 #[derive(Debug, Deserialize)]

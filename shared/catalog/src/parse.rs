@@ -1,5 +1,6 @@
 //! Parses and checks the files of a tenant's folder. All mistakes are reported at once.
 
+mod digest;
 mod gap;
 mod message;
 mod publish;
@@ -9,6 +10,7 @@ mod sanitize;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_model::{Address, Class, EventName, Tenant};
@@ -132,9 +134,10 @@ impl Problems {
         let routes =
             routes.filter_map(|(verb, route)| self.route(verb, &route, &messages, &broken)).collect();
         let gap = file.gap.and_then(|gap| self.gap(gap));
+        let digest = file.digest.and_then(|digest| self.digest(digest)).map(Arc::new);
         let by_event = self.index(&messages);
         let (tenant, start, publish) = (tenant.clone(), start?, PublishRules::new(publish));
-        Some(Catalog { tenant, start, grants, topics, messages, routes, publish, gap, by_event })
+        Some(Catalog { tenant, start, grants, topics, messages, routes, publish, gap, digest, by_event })
     }
 
     fn grant_rule(&mut self, text: &str) -> Option<GrantRule> {

@@ -91,12 +91,11 @@ fn without_markup(text: &str) -> Cow<'_, str> {
         push(&mut clean, &rest[..at]);
         let begun = text.len() - rest.len() + at;
         let end = last_end.filter(|end| *end > begun).and_then(|_| text[begun..].find('>'));
-        rest = match end {
-            Some(length) => &text[begun + length + 1..],
-            None => {
-                clean.push_str("< ");
-                &text[begun + 1..]
-            }
+        rest = if let Some(length) = end {
+            &text[begun + length + 1..]
+        } else {
+            clean.push_str("< ");
+            &text[begun + 1..]
         };
         match markup(rest) {
             Some(next) => at = next,
@@ -201,6 +200,3 @@ fn clean_names(members: &mut Map<String, Value>, rule: TextRule) {
         members.entry(name).or_insert(value);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -16,6 +16,7 @@
 //! there; a position moves only with a gap; and no lock is held across an await.
 
 mod deflate;
+mod digest;
 mod frame;
 mod generations;
 mod read;
@@ -24,6 +25,7 @@ mod resume;
 mod time_index;
 
 pub use deflate::Deflate;
+pub use digest::DigestFrame;
 pub use frame::{FramedEnvelope, MessageIdentity};
 pub use generations::Generations;
 pub use read::{Footprint, ReadError, ReplicaPage};

@@ -42,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     targets::protocol::FRAMES,
     targets::catalog::TEMPLATE,
     targets::catalog::CATALOG,
+    targets::catalog::SANITIZED,
     targets::session::CONVERSATION,
     targets::net::PROXY_HEADER,
     targets::net::FORWARDED_FOR,

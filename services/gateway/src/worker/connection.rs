@@ -6,6 +6,7 @@
 
 mod access_log;
 mod delivery;
+mod digests;
 mod event_stream;
 mod inbound;
 mod opening;

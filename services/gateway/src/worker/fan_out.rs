@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidings_catalog::Catalogs;
 use tidings_model::{ShardNumber, headers};
 use tidings_replica::FramedEnvelope;
 use tidings_runtime::telemetry::propagation;
@@ -29,7 +30,7 @@ impl Worker {
         let mut to_flush = self.to_flush.take();
         for envelopes in envelopes.chunks(Batch::MAX) {
             let batch = Batch::new(envelopes, self.common.deflate());
-            offer_to_live(&shard, &batch, &self.figures, &mut to_flush);
+            offer_to_live((&shard, &self.catalogs.borrow()), &batch, &self.figures, &mut to_flush);
             let oldest = envelopes.first().map(|framed| framed.stored_at());
             for share in to_flush.chunks(FAIR_SHARE) {
                 for (index, connection) in share.iter().enumerate() {
@@ -54,7 +55,7 @@ impl Worker {
 
 /// Gives a batch to every live connection, and collects those that have to be written to.
 fn offer_to_live(
-    shard: &Shard,
+    (shard, catalogs): (&Shard, &Catalogs),
     batch: &Rc<Batch>,
     figures: &WorkerFigures,
     to_flush: &mut Vec<Rc<Connection>>,
@@ -63,7 +64,10 @@ fn offer_to_live(
     for alike in batch.envelopes().chunk_by(|one, other| are_alike(one, other)) {
         let range = first..first + alike.len();
         first = range.end;
-        let Some(run) = BatchRun::new(batch, range) else { continue };
+        let tenant = alike.first().map(|framed| &framed.envelope().subject.tenant);
+        let digest = tenant.and_then(|tenant| catalogs.get(tenant)?.digest());
+        let every = digest.map(|digest| digest.every());
+        let Some(run) = BatchRun::new(batch, range, every) else { continue };
         let _span = trace(run.first()).entered();
         let (before, mut of_tenant) = (figures.given_live(), None);
         // All of a run to one connection after the other: each is looked up and touched once.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
+use tidings_catalog::Digest;
 use tidings_mailbox::Query;
 use tidings_model::{Address, Class, Epoch, Place, Position, Tenant};
 use tidings_replica::{FramedEnvelope, ReadError, ReplicaPage};
@@ -44,6 +45,7 @@ impl Worker {
     pub(super) async fn replay(&self, connection: &Rc<Connection>) {
         let _running = self.figures.begin(Ongoing::Replay);
         while let Some(after) = connection.still_behind(self.now()) {
+            connection.collect_for(self.digest(connection));
             let page = self.read_page(connection, after);
             if !page.as_ref().is_some_and(is_at_hand) {
                 // This may take a while, in which the client has what there is.
@@ -66,6 +68,7 @@ impl Worker {
                     continue;
                 }
             };
+            connection.collect_for(None);
             // That the client has caught up comes in the same write.
             let is_over = given == Given::Full || connection.still_behind(self.now()).is_none();
             connection.flush();
@@ -76,8 +79,14 @@ impl Worker {
             }
             tokio::task::yield_now().await;
         }
+        connection.collect_for(None);
         // The tenant may have moved before the first page; no step follows while the welcome is unsent.
         connection.flush();
+    }
+
+    fn digest(&self, connection: &Connection) -> Option<Arc<Digest>> {
+        let catalogs = self.catalogs.borrow();
+        catalogs.get(connection.state().principal().tenant())?.digest().cloned()
     }
 
     /// `None` if nothing lies between the position and the cursor.

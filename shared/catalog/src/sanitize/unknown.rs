@@ -65,7 +65,9 @@ impl KnownMembers {
             }
             Value::Array(elements) => {
                 let Some(known) = &self.elements else { return };
-                elements.iter_mut().for_each(|element| known.keep(element));
+                for element in elements {
+                    known.keep(element);
+                }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }

@@ -19,3 +19,4 @@ mod sanitizing;
 mod schemas;
 mod shapes;
 mod support;
+mod texts;

@@ -83,6 +83,12 @@ fn wrong_rules_are_named() {
         ("", "text = 'html'", "message `m`: text \"html\" is none"),
         ("", "text = { 'd.x[' = 'plain' }", "message `m`: {d.x[} is no path"),
         ("", "text = { 'e.x' = 'plain' }", "message `m`: {e.x} in `text` leads to no member of `body`"),
+        ("[digest]\nevery = '1h'\nbody = { m = '{messages}' }", "", "digest: every \"1h\" is no span"),
+        (
+            "[digest]\nevery = '1s'\nbody = { m = '{data}' }",
+            "",
+            "digest: `body` is a table in which one member",
+        ),
         ("", "text = ['plain']", "expected a rule, or a table of rules by the path of a member"),
     ] {
         let error =
@@ -162,4 +168,126 @@ fn what_is_added_is_listed() {
     assert_eq!(additions(&files(old), &files(new)).unwrap(), expected);
     assert!(additions(&files(new), &files(new)).unwrap().is_empty());
     assert!(additions(&files("x"), &files(new)).is_err());
+}
+
+/// What an event's data becomes by this schema and these lines of a message, which passes the data on.
+fn passed_on(lines: &str, schema: &Value, data: Value) -> Value {
+    let text = format!(
+        "grants = ['all']\n[[message]]\nname = 'm'\nevents = ['a.b']\nschema = 'm.json'\nto = 'all'\n{lines}\n\
+         body = {{ type = '{{data.type?}}', data = '{{data.data}}' }}"
+    );
+    let files: Files = [("catalog.toml", text), ("m.json", schema.to_string())]
+        .map(|(name, text)| (name.to_owned(), text))
+        .into();
+    let catalog = Catalog::parse(&Tenant::parse("t").unwrap(), &files).unwrap();
+    serde_json::from_slice(&catalog.project(&event("a.b", data)).unwrap()[0].body).unwrap()
+}
+
+#[test]
+fn each_member_has_the_rule_that_leads_there() {
+    let lines = "text = { 'type' = 'plain', 'data' = 'plain', 'data.html' = 'raw', 'data.html.title' = 'plain', \
+                 'data.links[*].url' = 'url', 'data.list[1]' = 'raw' }";
+    let bad = "<b>x";
+    let data = json!({
+        "type": bad,
+        "data": {
+            "html": { "title": bad, "text": bad, "<i>": 1 },
+            "links": [{ "url": "javascript:x", "text": bad }, { "url": "/x" }],
+            "list": [bad, bad],
+            "<i>name": [bad, 1, null, true, { bad: bad }],
+            "name": "second",
+        },
+    });
+    let expected = json!({
+        "type": "x",
+        "data": {
+            "html": { "title": "x", "text": bad, "<i>": 1 },
+            "links": [{ "url": "about:blank", "text": "x" }, { "url": "/x" }],
+            "list": ["x", bad],
+            "name": ["x", 1, null, true, { "x": "x" }],
+        },
+    });
+    assert_eq!(passed_on(lines, &json!({}), data), expected);
+}
+
+#[test]
+fn members_that_the_schema_does_not_describe_are_removed() {
+    let schema = json!({
+        "properties": {
+            "data": {
+                "properties": {
+                    "combined": { "$ref": "#/$defs/combined" },
+                    "open": { "properties": { "a": {} }, "additionalProperties": { "type": "string" } },
+                    "any": {},
+                    "list": { "items": { "properties": { "a": {} } } },
+                    "tree": { "$ref": "#/$defs/tree" },
+                },
+            },
+        },
+        "$defs": {
+            "combined": {
+                "properties": { "kind": { "enum": ["x"] } },
+                "allOf": [{ "if": { "properties": { "kind": {} } }, "then": { "properties": { "more": {} } } }],
+            },
+            "tree": { "properties": { "next": { "$ref": "#/$defs/tree" } } },
+        },
+    });
+    let data = json!({ "type": "gone", "data": {
+        "combined": { "kind": "x", "more": { "b": 1 }, "b": 1 },
+        "open": { "a": 1, "b": "x" },
+        "any": { "b": 1 },
+        "list": [{ "a": 1, "b": 1 }, "x"],
+        "tree": { "b": 1, "next": { "b": 1 } },
+        "b": 1,
+    } });
+    let expected = json!({ "data": {
+        "combined": { "kind": "x", "more": { "b": 1 } },
+        "open": { "a": 1, "b": "x" },
+        "any": { "b": 1 },
+        "list": [{ "a": 1 }, "x"],
+        "tree": { "next": {} },
+    } });
+    assert_eq!(passed_on("unknown = 'drop'", &schema, data), expected);
+}
+
+/// A catalog whose digests have this body, as TOML.
+fn digest(body: &str) -> Result<Catalog, String> {
+    Catalog::parse(
+        &Tenant::parse("t").unwrap(),
+        &files(&format!("[digest]\nevery = '1s'\nbody = {body}"), ""),
+    )
+    .map_err(|error| error.to_string())
+}
+
+#[test]
+fn messages_stand_where_the_placeholder_of_a_digest_was() {
+    let catalog = digest("{ t = '{{x}}', d = { m = '{messages}', n = [1, 'y'] } }").unwrap();
+    let digest = catalog.digest().unwrap();
+    for messages in [vec![], vec![r#"{"a":"\u0001messages\u0001"}"#], vec!["{}", "[1]", "2"]] {
+        let joined = digest.join(&messages);
+        let bytes = messages.iter().map(|message| message.len()).sum();
+        assert_eq!(joined.len(), digest.length(messages.len(), bytes));
+        let inside: Vec<Value> =
+            messages.iter().map(|message| serde_json::from_str(message).unwrap()).collect();
+        let expected = json!({ "t": "{x}", "d": { "m": inside, "n": [1, "y"] } });
+        assert_eq!(serde_json::from_slice::<Value>(&joined).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_digest_has_one_place_for_its_list() {
+    for body in [
+        "{}",
+        "'{messages}'",
+        "{ a = '{messages?}' }",
+        "{ a = '{messages[0]}' }",
+        "{ a = '<{messages}>' }",
+        "{ a = '{messages}', b = '{messages}' }",
+        "{ a = '{messages}', b = '{time}' }",
+        "{ a = '{messages' }",
+        "{ a = '{messages}', b = \"\\u0001messages\\u0001\" }",
+    ] {
+        let error = digest(body).unwrap_err();
+        assert!(error.contains("digest: "), "{body}: {error}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Templates with the data of any event or token, and catalogs that somebody is still writing.
 
 use serde_json::{Map, Value};
-use tidings_catalog::{Catalog, Files, breaks};
+use tidings_catalog::{Catalog, Files, TextRule, additions, breaks};
 use tidings_model::{Epoch, Event, EventName, Position, Tenant, json};
 use time::OffsetDateTime;
 
@@ -78,6 +78,7 @@ pub(crate) const CATALOG: Target = Target {
         b"grants = [\"all\", \"user:{sub}\", 'role:{realm_access.roles}']\ndeliver = \"7d\"\n[topics.incidents]\nroles = [\"sre\"]\n[[message]]\nname = \"incident\"\nevents = [\"incident.created\"]\nschema = \"any.json\"\nto = [\"topic:incidents\", { address = \"user:{data.a?}\", when = { \"data.b\" = 1.0 } }]\nttl = \"1h\"\n[message.body]\nid = \"{data.id}\"\n",
         b"grants = [\"user:{sub}\"]\n[[message]]\nname = \"p\"\nevents = [\"p.q\"]\nschema = \"any.json\"\nto = \"user:{data.u}\"\nclass = \"latest\"\nkey = \"{data.d}\"\nmax_rate = \"5/s\"\nslot = \"s\"\n[message.body]\nd = \"{data.d}\"\n[routes.progress]\nmessage = \"p\"\nkey = \"{docId}\"\n",
         b"grants = [\"user:{sub}\"]\n[[publish]]\naction = \"order\"\nevent = \"order.placed\"\nroles = [\"cook\"]\nwhere = { \"data.guest\" = \"{sub}\" }\ndata = { a = \"{claims.sub}\", b = [\"{x?}\", 1] }\n",
+        b"grants = [\"user:{sub}\"]\ntext = \"plain\"\nunknown = \"drop\"\n[digest]\nevery = \"1s\"\nbody = { m = [\"{messages}\"] }\n[topics.t]\ninitial = true\n[[message]]\nname = \"m\"\nevents = [\"a.b\"]\nschema = \"any.json\"\nto = \"topic:t\"\nclass = \"latest\"\nkey = \"{data.k}/{data.e?}\"\ntext = { \"d.url\" = \"url\" }\n[message.body]\nd = \"{data}\"\n",
         b"grants = []\n[message]\n",
         b"deliver = \"99999999999999999999d\"\ngrants = [\"a:b:c\"]\n",
     ],
@@ -93,11 +94,44 @@ fn catalog(input: &[u8]) {
         Err(error) => return assert!(!error.to_string().is_empty()),
     };
     assert!(breaks(&files(&text), &files(&text)).expect("it can be compared").is_empty());
+    assert!(additions(&files(&text), &files(&text)).expect("it can be compared").is_empty());
+    assert!(catalog.without_effect().iter().all(|problem| !problem.text.is_empty()));
+    if let Some(digest) = catalog.digest() {
+        assert!(json::parse(&digest.join(&["{}", "[]"])).is_ok_and(|digest| digest.is_object()));
+    }
     let claims = json::parse(br#"{"sub":"ada","role":["sre",1]}"#).expect("it is JSON");
     for key in &catalog.grants(claims.as_object().unwrap_or(&Map::new())) {
         tokens(key);
     }
     drop(catalog.project(&event(Value::Object(Map::new()))));
+}
+
+pub(crate) const SANITIZED: Target = Target {
+    name: "sanitized",
+    run: sanitized,
+    seeds: &[
+        b"<script>alert(1)</script>",
+        b"a <b and c> d < e <<b>img src=x onerror=y>",
+        b"java\tscript:alert(1)",
+        b"https://x.example/?a=<b>&c",
+        "<é><!--x--></".as_bytes(),
+    ],
+    attempts: 4_000,
+};
+
+/// Whatever a text is, nothing that a browser would run is left of it, a second pass finds nothing more, and it is hardly
+/// longer than before.
+fn sanitized(input: &[u8]) {
+    let text = text(input);
+    for rule in [TextRule::Plain, TextRule::Url] {
+        let clean = rule.clean(&text).into_owned();
+        assert_eq!(rule.clean(&clean), clean);
+        assert!(clean.len() <= text.len() + text.len() / 2 || clean == "about:blank");
+        let begins =
+            |pair: &[u8]| pair[0] == b'<' && (pair[1].is_ascii_alphabetic() || b"/!?".contains(&pair[1]));
+        assert!(!clean.as_bytes().windows(2).any(begins), "{clean:?}");
+    }
+    assert_eq!(TextRule::Raw.clean(&text), text);
 }
 
 fn files(catalog: &str) -> Files {

@@ -1,6 +1,7 @@
 //! What a connection is given, on the live path and from a replay.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use tidings_model::{Epoch, PlacedPosition, Position};
 use tidings_protocol::close::CloseCode;
@@ -156,9 +157,9 @@ impl Connection {
             return true;
         }
         let was_idle = state.queue.is_empty();
-        let (batch, range) = run.parts();
+        let (batch, range, every) = run.parts();
         for index in range {
-            self.offer_one(&mut state, batch, index);
+            self.offer_one(&mut state, (batch, index), every);
         }
         was_idle && !state.queue.is_empty()
     }
@@ -175,7 +176,7 @@ impl Connection {
         given.is_some()
     }
 
-    fn offer_one(&self, state: &mut State, batch: &Rc<Batch>, index: usize) {
+    fn offer_one(&self, state: &mut State, (batch, index): (&Rc<Batch>, usize), every: Option<Duration>) {
         let Some(framed) = batch.envelopes().get(index) else { return };
         if !state.is_served() {
             state.missed_after = state.missed_after.min(framed.sequence() - 1);
@@ -187,6 +188,12 @@ impl Connection {
             // Another part of the message may lie before the connection's position.
             state.catch_up_after(framed.sequence() - 1);
             return state.wake();
+        }
+        if let Some(every) = every {
+            if state.is_paced() {
+                return state.catch_up_after(framed.sequence() - 1);
+            }
+            state.pace(every);
         }
         if state.is_full() {
             self.flush_now(state);
@@ -223,7 +230,9 @@ impl Connection {
         let is_wanted = state.behind().is_some() && !is_repeated && !state.has(framed);
         if is_wanted && state.session().receives(framed.sequence(), framed.envelope()) {
             let state = &mut *state;
-            state.queue.give_one(framed, self.shape, state.common.deflate());
+            if !state.collect(framed, self.shape) {
+                state.queue.give_one(framed, self.shape, state.common.deflate());
+            }
             state.note_given(framed, 1, from);
         }
         Given::All

@@ -5,10 +5,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
+use tidings_model::Epoch;
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId};
-use tidings_replica::FramedEnvelope;
+use tidings_replica::{DigestFrame, FramedEnvelope};
 use tidings_session::{LatestRequest, SubscriptionChange};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// How many requests of one kind one connection may have waiting, beside the one in progress.
 pub(in crate::worker) const MAX_PENDING: usize = 8;
@@ -28,6 +30,10 @@ pub(in crate::worker) struct Pending {
     pub(super) stream_replay: Option<Box<StreamReplay>>,
     /// The connection is not live before its worker is there: what was routed before was routed past the worker.
     pub(super) live_from: u64,
+    /// When a connection of a tenant with digests is given something next.
+    pub(super) paced_until: Option<Instant>,
+    /// What a replay joins, and the life of the stream that it is of.
+    pub(super) collected: Option<Box<(Epoch, DigestFrame)>>,
     /// Bytes that were read and not parsed: no more than one read takes.
     pub(super) unparsed: Vec<u8>,
 }
@@ -36,7 +42,8 @@ impl Pending {
     pub(super) fn is_empty(&self) -> bool {
         let is_idle = self.publishes.is_idle() && self.latest.is_idle() && self.confirmations.is_idle();
         let is_read = self.stream_replay.is_none() && self.unparsed.is_empty();
-        is_idle && is_read && self.authentications == 0 && self.live_from == 0
+        let is_paced = self.paced_until.is_some() || self.collected.is_some();
+        is_idle && is_read && !is_paced && self.authentications == 0 && self.live_from == 0
     }
 }
 

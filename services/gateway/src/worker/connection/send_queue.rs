@@ -16,6 +16,7 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use tidings_protocol::server::Form;
@@ -107,6 +108,11 @@ impl SendQueue {
     /// Adds an envelope that is of no batch.
     pub(super) fn give_one(&mut self, framed: &FramedEnvelope, shape: Shape, deflate: &Deflate) {
         self.push(shape.frame(framed, deflate).into_owned());
+    }
+
+    /// Adds a frame of envelopes that were joined.
+    pub(super) fn give_frame(&mut self, frame: Bytes) {
+        self.push(frame);
     }
 
     fn push(&mut self, frame: Bytes) {
@@ -300,6 +306,8 @@ pub(in crate::worker) struct BatchRun<'b> {
     last: &'b FramedEnvelope,
     share: Share,
     range: Range<usize>,
+    /// For how long a connection that was given one of them is given nothing else, if its tenant has digests.
+    every: Option<Duration>,
     /// Whether a connection that does not have the first of them has none of them.
     is_of_a_piece: bool,
     /// Bytes of the frames in the shape that was asked for last.
@@ -307,8 +315,12 @@ pub(in crate::worker) struct BatchRun<'b> {
 }
 
 impl<'b> BatchRun<'b> {
-    /// `None` of an empty range, or of one beyond the batch.
-    pub(in crate::worker) fn new(batch: &'b Rc<Batch>, range: Range<usize>) -> Option<Self> {
+    /// `None` of an empty range, or of one beyond the batch. If its tenant has digests, they are collected for `every`.
+    pub(in crate::worker) fn new(
+        batch: &'b Rc<Batch>,
+        range: Range<usize>,
+        every: Option<Duration>,
+    ) -> Option<Self> {
         let envelopes = batch.envelopes().get(range.clone())?;
         let (first, last) = (envelopes.first()?, envelopes.last()?);
         // A part behind the first may have come before, through another address.
@@ -321,7 +333,8 @@ impl<'b> BatchRun<'b> {
             last,
             share,
             range,
-            is_of_a_piece: whole && distinct,
+            every,
+            is_of_a_piece: whole && distinct && every.is_none(),
             length: Cell::default(),
         })
     }
@@ -330,9 +343,9 @@ impl<'b> BatchRun<'b> {
         self.first
     }
 
-    /// The batch, and the places of the run's envelopes in it.
-    pub(super) fn parts(&self) -> (&'b Rc<Batch>, Range<usize>) {
-        (self.batch, self.range.clone())
+    /// The batch, the places of the run's envelopes in it, and for how long its tenant's digests are collected.
+    pub(super) fn parts(&self) -> (&'b Rc<Batch>, Range<usize>, Option<Duration>) {
+        (self.batch, self.range.clone(), self.every)
     }
 
     /// The bytes of its frames, unless they have to be looked at one by one.

@@ -279,7 +279,7 @@ impl Connection {
         if state.is_saving_position() {
             return Some(Step::SavePosition);
         }
-        if state.behind().is_some() && state.has_sent_all() {
+        if state.behind().is_some() && state.has_sent_all() && !state.is_paced() {
             return Some(Step::Replay);
         }
         if state.is_moving() && state.has_sent_all() && state.has_acknowledged_all() {
@@ -314,6 +314,7 @@ impl Connection {
     pub(in crate::worker) fn check_deadline(&self, (now, wall): (Instant, OffsetDateTime)) {
         let state = &mut *self.state();
         let was_moving = state.is_moving();
+        state.end_pacing(now);
         state.check_deadline(now);
         if was_moving && !state.is_served() {
             // Its client has not acknowledged what it was given before its tenant moved.

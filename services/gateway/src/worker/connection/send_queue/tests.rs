@@ -115,7 +115,7 @@ fn parts_of_a_message_are_looked_at_one_by_one() {
     let length = |examples: [(u64, u32); 2]| {
         let framed = examples.map(|(event, part)| envelope(event, part, "{}"));
         let batch = Batch::new(&framed, &deflate);
-        BatchRun::new(&batch, 0..2).unwrap().whole_length(shape)
+        BatchRun::new(&batch, 0..2, None).unwrap().whole_length(shape)
     };
     assert_eq!(length([(1, 0), (2, 0)]), Some(2 * 4));
     assert_eq!(length([(1, 0), (1, 0)]), None, "one message twice");
@@ -126,8 +126,8 @@ fn parts_of_a_message_are_looked_at_one_by_one() {
 fn a_run_lies_within_its_batch() {
     let framed = [1, 2, 3].map(|sequence| envelope(sequence, 0, "{}"));
     let batch = Batch::new(&framed, &Rc::new(Deflate::new(usize::MAX)));
-    let run = BatchRun::new(&batch, 1..3).unwrap();
+    let run = BatchRun::new(&batch, 1..3, None).unwrap();
     assert_eq!((run.first.sequence(), run.last.sequence(), run.share.count()), (2, 3, 2));
     assert!(!run.share.has(0));
-    assert!(BatchRun::new(&batch, 1..1).is_none() && BatchRun::new(&batch, 2..4).is_none());
+    assert!(BatchRun::new(&batch, 1..1, None).is_none() && BatchRun::new(&batch, 2..4, None).is_none());
 }
