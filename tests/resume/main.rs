@@ -20,6 +20,7 @@ mod jetstream_store;
 mod kinds;
 mod promised;
 mod reach;
+mod replaced;
 mod returning;
 mod site;
 mod slow;
