@@ -175,7 +175,8 @@ fn snippet(mark: &str) -> String {
     let (_, marked) = GUIDE.split_once(&format!("<!-- {mark} -->")).unwrap_or_else(|| panic!("no {mark}"));
     let (_, code) = marked.split_once("```").and_then(|(_, rest)| rest.split_once('\n')).unwrap();
     let (code, _) = code.split_once("   ```").unwrap();
-    code.lines().map(|line| format!("{}\n", line.strip_prefix("   ").unwrap_or(line))).collect()
+    let lines = code.lines().map(|line| line.strip_prefix("   ").unwrap_or(line));
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// The guide's files and commands, as they stand there, with the stream that it begins with.
