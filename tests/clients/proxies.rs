@@ -24,11 +24,10 @@ impl Proxy {
         let at = folder.path().display();
         let file = if program == "nginx" {
             let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-            let temporary: String =
-                temporary.iter().map(|name| format!("{name}_temp_path {at}/{name};\n")).collect();
+            let temporary = temporary.map(|name| format!("{name}_temp_path {at}/{name};")).join("\n");
             format!(
                 "pid {at}/pid;\nerror_log {at}/errors;\ndaemon off;\nmaster_process off;\nevents {{}}\nhttp {{\naccess_log off;\n\
-                 {temporary}server {{\nlisten 127.0.0.1:{port};\nlocation / {{ proxy_pass http://{gateway}; }}\n}}\n}}\n"
+                 {temporary}\nserver {{\nlisten 127.0.0.1:{port};\nlocation / {{ proxy_pass http://{gateway}; }}\n}}\n}}\n"
             )
         } else {
             format!(

@@ -44,7 +44,7 @@ async fn what_comes_within_a_while_is_one_message() {
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("catalog.toml"), CATALOG).unwrap();
     fs::write(folder.join("note.schema.json"), "{}").unwrap();
-    let mut system = Setup::default().schemas(schemas.path()).start().await;
+    let system = Setup::default().schemas(schemas.path()).start().await;
     let dial = |address: &str, user: &str| {
         let claims = token(SECRET, json!({ "tenant": "notes", "sub": user }));
         let dial = Dial::new(address).query("device", "d").bearer(&claims);
@@ -72,7 +72,7 @@ async fn what_comes_within_a_while_is_one_message() {
     // A digest is acknowledged like its last message; what a killed gateway had collected is in the stream.
     bo.send_json(&json!({ "action": "ack", "seq": seq })).await;
     bo.send_json(&json!({ "action": "ping" })).await;
-    while bo.next_json(BOUND).await["action"] != Value::from("pong") {}
+    while bo.next_json(BOUND).await["action"] != "pong" {}
     bo.close().await;
     publish(60..80).await;
     system.gateway.signal(Signal::KILL);

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 struct Events {
     response: reqwest::Response,
     rest: String,
-    events: VecDeque<Event>,
+    came: VecDeque<Event>,
     /// The name of the connection.
     connection: String,
 }
@@ -49,7 +49,7 @@ impl Events {
         assert_eq!(headers["x-accel-buffering"], "no");
         assert_eq!(headers["cache-control"], "no-store, no-transform");
         let mut events =
-            Self { response, rest: String::new(), events: VecDeque::new(), connection: String::new() };
+            Self { response, rest: String::new(), came: VecDeque::new(), connection: String::new() };
         let open = events.next().await;
         assert_eq!(open.name, "open");
         open.data["connection"].as_str().unwrap().clone_into(&mut events.connection);
@@ -58,15 +58,15 @@ impl Events {
 
     async fn next(&mut self) -> Event {
         loop {
-            if let Some(event) = self.events.pop_front() {
+            if let Some(event) = self.came.pop_front() {
                 return event;
             }
-            let chunk = timeout(BOUND, self.response.chunk()).await.expect("an event comes in time");
-            let chunk = chunk.unwrap().expect("the stream goes on");
+            let chunk = timeout(BOUND, self.response.chunk()).await.unwrap();
+            let chunk = chunk.unwrap().unwrap();
             self.rest.push_str(std::str::from_utf8(&chunk).unwrap());
             while let Some((event, rest)) = self.rest.split_once("\n\n") {
-                self.events.extend(Event::parse(event));
-                self.rest = rest.to_owned();
+                self.came.extend(Event::parse(event));
+                self.rest = rest.into();
             }
         }
     }
@@ -163,7 +163,7 @@ async fn an_event_stream_is_refused_with_a_status_that_pages_may_read() {
     let mut system = System::start().await;
     let get = async |token: Option<&str>, origin: &str| -> (u16, HeaderMap) {
         let request = reqwest::Client::new().get(format!("{}/api/sse", system.address()));
-        let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+        let request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
         let response = request.header(ORIGIN, origin).timeout(Duration::from_secs(30)).send().await.unwrap();
         (response.status().as_u16(), response.headers().clone())
     };
