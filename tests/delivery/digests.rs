@@ -4,7 +4,7 @@ use std::fs;
 
 use harness::{BOUND, Client, Dial, SECRET, Setup, token};
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const CATALOG: &str = r#"
 grants = ["user:{sub}"]

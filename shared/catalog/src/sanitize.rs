@@ -35,7 +35,7 @@ impl TextRule {
     const SCHEMES: [&str; 4] = ["http", "https", "mailto", "tel"];
 
     /// Returns the text as the rule permits it; the same text, if it already is. What is returned is permitted: a second
-    /// pass changes nothing. It is at most half as long again, or [`Self::NOWHERE`].
+    /// pass changes nothing. It is at most half as long again, or `about:blank`.
     #[must_use]
     pub fn clean(self, text: &str) -> Cow<'_, str> {
         match self {
