@@ -18,7 +18,7 @@ fn alert(id: &str, environment: &str) -> Value {
     })
 }
 
-fn with(mut data: Value, member: &str, value: &str) -> Value {
+fn with(mut data: Value, member: &str, value: impl Into<Value>) -> Value {
     data[member] = value.into();
     data
 }
@@ -236,9 +236,10 @@ async fn progress_is_answered_with_the_newest_state() {
         let data = with(with(data, "docId", "doc-1"), "userId", "ada");
         system.publish("documents", event, &data).await;
         let message = ada.next_json(BOUND).await;
-        assert_eq!(ask(&mut ada, "doc-1").await, message);
+        assert_eq!(ask(&mut ada, "doc-1").await, with(message, "original_message_id", 7));
     }
-    assert_eq!(ask(&mut ada, "doc-1").await, json!({ "status": "processing_complete", "docId": "doc-1" }));
+    let complete = json!({ "status": "processing_complete", "docId": "doc-1", "original_message_id": 7 });
+    assert_eq!(ask(&mut ada, "doc-1").await, complete);
 
     // Neither another user's document nor one that tries to be a subject of its own.
     for doc in ["doc-1", "doc-2", "*", ">", "ada.processing.doc-1", "", "é\u{0}"] {
@@ -248,7 +249,7 @@ async fn progress_is_answered_with_the_newest_state() {
     let other = json!({ "userId": "ada", "docId": "doc.2 *", "totalPages": 3 });
     system.publish("documents", "processing.started", &other).await;
     let started = ada.next_json(BOUND).await;
-    assert_eq!(ask(&mut ada, "doc.2 *").await, started);
+    assert_eq!(ask(&mut ada, "doc.2 *").await, with(started, "original_message_id", 7));
     assert_eq!(ask(&mut ada, "doc-1").await["status"], "processing_complete");
 
     ada.send_json(&json!({ "action": "progress", "id": "p" })).await;

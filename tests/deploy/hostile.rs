@@ -193,6 +193,7 @@ async fn each_credential_reaches_what_is_its_own_and_nothing_else() {
             "projector",
             "PROJECTOR",
             &[
+                "EVENTS events.*.*.*.source.>",
                 "REJECTED rejected.>",
                 "KV_PLACEMENTS $KV.PLACEMENTS.>",
                 "KV_PROJECTORS $KV.PROJECTORS.>",

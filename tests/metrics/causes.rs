@@ -15,7 +15,7 @@ use crate::scene::{LISTEN, Scene, address_of};
 
 /// Metrics that are there, and whose causes pass by too quickly, or need a fault of NATS, to be waited for here; unit tests
 /// beside the code show that they move.
-const SHOWN_ELSEWHERE: [&str; 15] = [
+const SHOWN_ELSEWHERE: [&str; 11] = [
     "tidings_gateway_replays",
     "tidings_gateway_reader_lag_messages",
     "tidings_gateway_reader_lag_seconds",
@@ -26,10 +26,6 @@ const SHOWN_ELSEWHERE: [&str; 15] = [
     "tidings_projector_rebuilds",
     "tidings_projector_rebuild_events",
     "tidings_projector_rebuild_left_events",
-    "tidings_source_active",
-    "tidings_source_lag_messages",
-    "tidings_source_lag_seconds",
-    "tidings_source_copied_messages_total",
     "tidings_nats_errors_total",
 ];
 
@@ -93,7 +89,9 @@ async fn every_metric_moves_when_its_cause_happens() {
     let there = figures(&watch.addresses).await;
     queries::check(&there);
     let there: BTreeSet<String> = there.keys().map(|series| metric_of(series)).collect();
-    let documented: BTreeSet<String> = listed().into_iter().map(|metric| metric.name).collect();
+    // Without a source there are no figures of any; the projector's tests have some.
+    let documented = listed().into_iter().map(|metric| metric.name);
+    let documented: BTreeSet<String> = documented.filter(|name| !name.starts_with("tidings_source_")).collect();
     assert_eq!(there, documented, "the documents list all metrics, and no others");
     watch.moved.extend(SHOWN_ELSEWHERE.map(str::to_owned));
     assert_eq!(watch.moved, documented, "each has a cause here");

@@ -49,7 +49,7 @@ targets! {
     client extensions frames
     template catalog
     conversation proxy_header forwarded_for query publication
-    record
+    record sanitized
 }
 
 #[test]

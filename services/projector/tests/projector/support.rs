@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::stream::Republish;
 use async_nats::{Client, HeaderMap, Subscriber, jetstream};
 use futures_util::future::try_join_all;
@@ -165,7 +166,9 @@ impl Scene {
     pub(crate) async fn on(nats: Nats, duplicate_window: Duration) -> Self {
         let client = nats.client().await;
         let topology = Topology::ensure(&client, &stream_settings(duplicate_window)).await.unwrap();
-        Self { context: jetstream::new(client), topology, nats, window: duplicate_window }
+        // A server that is let go on has much to do on a busy machine before it stores what is published next.
+        let context = ContextBuilder::new().ack_timeout(BOUND).build(client);
+        Self { context, topology, nats, window: duplicate_window }
     }
 
     /// Publishes an event and returns when it is stored.
