@@ -203,7 +203,7 @@ impl ConsumerCache {
             tracing::warn!(
                 "the bucket of consumers was recreated; what is known of connected devices is saved again"
             );
-            self.active.note_connected(|stored| self.change_of(stored, None));
+            self.active.note_lost(|stored| self.change_of(stored, None));
             self.left.notify_one();
         }
         Ok(())
