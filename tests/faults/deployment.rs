@@ -1,6 +1,7 @@
 //! What fails: three nats-servers and the processes on them, each connected to each server through a cable.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::SocketAddr;
 
 use harness::{FlakyProxy, Launch, SECRET, Tidings, UNLIMITED, free_port};
@@ -175,7 +176,16 @@ impl Deployment {
 
     /// Ends a service with SIGKILL.
     pub(crate) fn kill(&mut self, index: usize) {
-        self.services[index].process = None;
+        if let Some(process) = self.services[index].process.take() {
+            self.log(index, &process.output());
+        }
+    }
+
+    /// Keeps what a process has written that has ended.
+    fn log(&self, index: usize, output: &str) {
+        let path = self.folder.path().join(format!("{}-{index}.log", self.services[index].name));
+        let mut file = fs::File::options().create(true).append(true).open(path).unwrap();
+        writeln!(file, "{output}").unwrap();
     }
 
     /// Ends a service as its operator would.
@@ -183,6 +193,7 @@ impl Deployment {
         if let Some(process) = self.services[index].process.take() {
             process.signal(Signal::TERM);
             let (status, output) = process.end(PATIENCE).await;
+            self.log(index, &output);
             if !status.success() {
                 self.ended.push(format!(
                     "{} ended with {status}: {}",
@@ -224,8 +235,7 @@ impl Deployment {
         self.folder.disable_cleanup(true);
         for (index, service) in self.services.iter().enumerate() {
             if let Some(process) = &service.process {
-                let log = self.folder.path().join(format!("{}-{index}.log", service.name));
-                fs::write(log, process.output()).unwrap();
+                self.log(index, &process.output());
             }
         }
         self.folder.path().display().to_string()

@@ -3,6 +3,7 @@
 //! Pure: what is a violation is decided here and tested with tables, whatever the network does.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
 
 use crate::ledger::{Loss, Moment};
 
@@ -39,6 +40,26 @@ struct Received {
     last_of_connection: u64,
     /// Up to where it was acknowledged.
     acknowledged: u64,
+    /// Numbers that were passed over, with what came around it.
+    passed: VecDeque<(RangeInclusive<u64>, String)>,
+}
+
+/// So many of the last numbers that were passed over are known with what came around it.
+const PASSED: usize = 64;
+
+impl Received {
+    fn pass_over(&mut self, numbers: RangeInclusive<u64>, recent: &VecDeque<String>) {
+        if self.passed.len() == PASSED {
+            self.passed.pop_front();
+        }
+        self.passed.push_back((numbers, recent.iter().map(String::as_str).collect::<Vec<_>>().join("\n")));
+    }
+
+    /// What came around it when this number was passed over.
+    fn around(&self, number: u64) -> &str {
+        let found = self.passed.iter().find(|(numbers, _)| numbers.contains(&number));
+        found.map_or("", |(_, around)| around)
+    }
 }
 
 /// Which of a device's lines.
@@ -185,6 +206,10 @@ impl View {
         let received = self.line(kind);
         let last = std::mem::replace(&mut received.last_of_connection, number);
         let is_acknowledged = number <= received.acknowledged;
+        let first = received.numbers.last().map_or(1, |last| last + 1);
+        if first < number {
+            received.pass_over(first..=number - 1, &self.recent);
+        }
         let is_new = received.numbers.insert(number);
         if last >= number {
             self.violation(Wrong::OutOfOrder, &format!("{kind:?} {number} came after {last}"));
@@ -246,7 +271,8 @@ impl View {
                 |number: &u64| !received.numbers.contains(number) && !is_forgotten(kind, *number);
             let numbers: Vec<u64> = due.filter(is_missing).collect();
             let (first, last) = (numbers.first()?, numbers.last()?);
-            Some(format!("{}: {} of {kind:?} never came, {first} to {last}", self.name, numbers.len()))
+            let what = format!("{}: {} of {kind:?} never came, {first} to {last}", self.name, numbers.len());
+            Some(format!("{what}\n{}", received.around(*first)).trim_end().to_owned())
         });
         missing.collect()
     }

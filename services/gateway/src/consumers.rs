@@ -10,6 +10,7 @@
 //! What JetStream refuses for good is not tried again. Of a record that is too large the subscriptions are left out, so
 //! that the position continues to be saved.
 
+mod heard;
 mod places;
 mod stripes;
 
@@ -202,7 +203,7 @@ impl ConsumerCache {
             tracing::warn!(
                 "the bucket of consumers was recreated; what is known of connected devices is saved again"
             );
-            self.active.note_connected(|stored| self.change_of(stored, None));
+            self.active.note_lost(|stored| self.change_of(stored, None));
             self.left.notify_one();
         }
         Ok(())
@@ -238,84 +239,6 @@ impl ConsumerCache {
             self.active.reset(name, stored);
         }
         Ok(())
-    }
-
-    /// The client has received everything up to this position.
-    pub(crate) fn acknowledge(
-        &self,
-        (name, place): (&ConsumerName, Option<PlaceId>),
-        position: PlacedPosition,
-    ) {
-        if let Some(position) = self.position_of(name, place, position) {
-            self.note(name, Some(position), None);
-        }
-    }
-
-    /// The client at a place, to which little comes, has received everything up to this position. That is stored with what is
-    /// to be stored next.
-    pub(crate) fn touch(&self, name: &ConsumerName, place: PlaceId, position: PlacedPosition) {
-        self.active.with_places(name, |places| places.acknowledge(place, position));
-    }
-
-    /// The position of a device, one of whose clients has received everything up to this position.
-    fn position_of(
-        &self,
-        name: &ConsumerName,
-        place: Option<PlaceId>,
-        position: PlacedPosition,
-    ) -> Option<PlacedPosition> {
-        let Some(place) = place else { return Some(position) };
-        let moved = self.active.with_places(name, |places| {
-            places.acknowledge(place, position);
-            places.position(position)
-        });
-        moved.flatten()
-    }
-
-    /// The consumer is subscribed to a topic, or is no longer.
-    pub(crate) fn remember(
-        &self,
-        (name, place): (&ConsumerName, Option<PlaceId>),
-        position: Option<PlacedPosition>,
-        topic: String,
-        edit: Edit,
-    ) {
-        let position = position.and_then(|position| self.position_of(name, place, position));
-        let edited =
-            place.and_then(|place| self.active.with_places(name, |places| places.edit(place, &topic, &edit)));
-        let is_stored = edited.unwrap_or(true);
-        self.note(name, position, is_stored.then_some((topic, edit)));
-    }
-
-    /// A connection has ended, whose client has received everything up to this position, if that is known.
-    pub(crate) fn leave(
-        &self,
-        (name, place): (&ConsumerName, Option<PlaceId>),
-        position: Option<PlacedPosition>,
-    ) {
-        let position = position.and_then(|position| self.position_of(name, place, position));
-        self.end(name, place.map(|place| (place, true)), position);
-    }
-
-    /// A connection has ended before its client was served.
-    pub(crate) fn give_up(&self, (name, place): (&ConsumerName, Option<PlaceId>)) {
-        self.end(name, place.map(|place| (place, false)), None);
-    }
-
-    fn end(&self, name: &ConsumerName, place: Option<(PlaceId, bool)>, position: Option<PlacedPosition>) {
-        if let Some((place, was_served)) = place {
-            self.active.with_places(name, |places| places.leave(place, was_served));
-        }
-        self.active.leave(name, |stored, is_last| {
-            // Each acknowledgement was noted as it came.
-            let mut change = self.change_of(stored, position);
-            change.is_acknowledged = false;
-            if is_last {
-                change.presence = Presence::Left(self.gateway.clone());
-                self.left.notify_one();
-            }
-            change
-        });
     }
 
     /// The user was purged: nothing that is known here is saved.

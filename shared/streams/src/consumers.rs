@@ -110,7 +110,7 @@ pub struct StoredConsumer {
     pub state: ConsumerState,
     /// The number of pending envelopes, if the store knows it: only the JetStream store does.
     pub pending: Option<u64>,
-    /// The revision of the entry; 0 in a store without compare-and-set.
+    /// The revision of the entry; 0 if there is none in the store any more, and in a store without compare-and-set.
     pub(crate) revision: u64,
 }
 

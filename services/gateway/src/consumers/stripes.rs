@@ -42,6 +42,8 @@ pub(super) struct PendingChange {
     change: Change,
     /// Since when there has been something to save.
     since: Instant,
+    /// The store has lost what was saved before.
+    is_lost: bool,
 }
 
 impl Deref for PendingChange {
@@ -121,11 +123,13 @@ impl Stripes {
         stripe.note_of(name, |stored| change(stored, is_last));
     }
 
-    /// Notes a change of every connected consumer.
-    pub(super) fn note_connected(&self, change: impl Fn(&StoredConsumer) -> Change) {
+    /// Notes a change of every connected consumer, none of which the store has any more.
+    pub(super) fn note_lost(&self, change: impl Fn(&StoredConsumer) -> Change) {
         for mut stripe in self.all() {
             for name in stripe.connected() {
                 stripe.note_of(&name, &change);
+                let pending = stripe.get(&name).and_then(|consumer| consumer.change.as_mut());
+                pending.into_iter().for_each(|pending| pending.is_lost = true);
             }
         }
     }
@@ -273,7 +277,7 @@ impl Stripe {
 
     /// Adds a later change to what has to be saved.
     fn note(&mut self, name: &ConsumerName, later: Change) {
-        self.note_since(name, PendingChange { change: later, since: Instant::now() });
+        self.note_since(name, PendingChange { change: later, since: Instant::now(), is_lost: false });
     }
 
     fn note_since(&mut self, name: &ConsumerName, later: PendingChange) {
@@ -296,7 +300,9 @@ impl Stripe {
     /// What has to be saved of a consumer, and what is stored.
     fn take_change(&mut self, name: &ConsumerName) -> Option<(Box<PendingChange>, StoredConsumer)> {
         let consumer = self.consumers.get_mut(name)?;
-        Some((consumer.change.take()?, consumer.stored.clone()))
+        let (change, stored) = (consumer.change.take()?, consumer.stored.clone());
+        let stored = if change.is_lost { StoredConsumer::from(stored.state) } else { stored };
+        Some((change, stored))
     }
 
     /// Puts back what could not be saved, before what has changed since.
@@ -412,8 +418,9 @@ impl ActiveConsumer {
         let kept = match self.change.take() {
             None => later,
             Some(earlier) => {
-                let PendingChange { change: earlier, since } = *earlier;
-                PendingChange { change: earlier.followed_by(later.change), since }
+                let PendingChange { change: earlier, since, is_lost } = *earlier;
+                let is_lost = is_lost || later.is_lost;
+                PendingChange { change: earlier.followed_by(later.change), since, is_lost }
             }
         };
         self.change = Some(Box::new(kept));

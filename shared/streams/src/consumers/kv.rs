@@ -171,7 +171,8 @@ impl ConsumerStore for KvConsumers {
             // There is an entry that means that there is none.
             self.make_room(name, change.seen_at).await?;
         }
-        let mut must_write = false;
+        // What the bucket has lost is written, even if nothing has changed since it was stored.
+        let mut must_write = known.is_some_and(|known| known.revision == 0);
         let mut contention = Contention::over(name);
         loop {
             let state = change.apply(stored.as_ref());

@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use harness::{BEHIND, replica_behind};
 use tidings_streams::TopologyError;
 use tidings_streams::consumers::{
-    ConsumerStore, ConsumerStoreError, KvConsumers, MAX_DEVICES, OpenConsumersError,
+    ConsumerStore, ConsumerStoreError, KvConsumers, MAX_DEVICES, OpenConsumersError, StoredConsumer,
 };
 
 use crate::bench::{
@@ -35,6 +35,20 @@ async fn a_bucket_that_was_lost_is_noticed_once_whoever_recreated_it() {
         assert!(store.check().await.unwrap(), "{is_recreated}");
         assert!(!store.check().await.unwrap(), "{is_recreated}");
     }
+}
+
+/// Within the second of the last save, nothing about a device differs from what was stored.
+#[tokio::test]
+async fn what_a_bucket_has_lost_is_written_though_nothing_has_changed() {
+    let bench = Bench::new().await;
+    let store = bench.store(Kind::Kv).await;
+    let ada = name("ada", "phone");
+    let saved = store.save(&ada, None, &acked(1)).await.unwrap();
+    bench.topology().await.context().delete_stream("KV_CONSUMERS").await.unwrap();
+    assert!(store.check().await.unwrap());
+    let lost = StoredConsumer::from(saved.state);
+    store.save(&ada, Some(&lost), &acked(1)).await.unwrap();
+    assert!(store.load(&ada).await.unwrap().is_some());
 }
 
 #[tokio::test]

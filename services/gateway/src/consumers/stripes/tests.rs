@@ -201,3 +201,15 @@ fn a_connection_that_leaves_another_epoch_undoes_no_acknowledgement() {
         assert_eq!((change.position, change.is_acknowledged), (expected, true), "{earlier:?} {later:?}");
     }
 }
+
+/// A save that was under way is answered only now: what it says is of the bucket that is gone.
+#[test]
+fn what_the_store_has_lost_is_not_taken_for_stored() {
+    let (stripes, stored) = connected(1);
+    stripes.note_lost(|_| change(3));
+    assert!(stripes.of(&name(0)).saved(&name(0), stored));
+    stripes.of(&name(0)).note(&name(0), change(4));
+    let (pending, known) = stripes.take_change(&name(0)).unwrap();
+    assert!(pending.is_lost);
+    assert_eq!(known, StoredConsumer::from(change(0).apply(None)));
+}
