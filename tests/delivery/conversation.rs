@@ -145,7 +145,7 @@ async fn initial_topics_last_until_a_device_asks() {
             system.publish("ops", event, &data).await;
         }
         for user in ["silent", "less", "one", "none"] {
-            let marker = with(with(announcement.clone(), "userId", user), "id", &id("end"));
+            let marker = with(with(announcement.clone(), "userId", user), "id", id("end"));
             system.publish("ops", "notification.created", &marker).await;
         }
     };

@@ -203,7 +203,10 @@ impl View {
             self.opened();
         }
         let was_quiet = self.acknowledged_at.is_quiet_until(now);
-        let received = self.line(kind);
+        let received = match kind {
+            Kind::Personal => &mut self.personal,
+            Kind::Topic => &mut self.topic,
+        };
         let last = std::mem::replace(&mut received.last_of_connection, number);
         let is_acknowledged = number <= received.acknowledged;
         let first = received.numbers.last().map_or(1, |last| last + 1);

@@ -91,7 +91,8 @@ async fn every_metric_moves_when_its_cause_happens() {
     let there: BTreeSet<String> = there.keys().map(|series| metric_of(series)).collect();
     // Without a source there are no figures of any; the projector's tests have some.
     let documented = listed().into_iter().map(|metric| metric.name);
-    let documented: BTreeSet<String> = documented.filter(|name| !name.starts_with("tidings_source_")).collect();
+    let documented: BTreeSet<String> =
+        documented.filter(|name| !name.starts_with("tidings_source_")).collect();
     assert_eq!(there, documented, "the documents list all metrics, and no others");
     watch.moved.extend(SHOWN_ELSEWHERE.map(str::to_owned));
     assert_eq!(watch.moved, documented, "each has a cause here");

@@ -52,6 +52,7 @@ async fn a_conversation_over_tls() {
     {
         let mut client = open(&system, &road, user, "d").await;
         client.send_json(&json!({ "action": "subscribe", "topics": ["news"], "id": "s1" })).await;
+        assert_eq!(client.next_json(BOUND).await["action"], "subscribed");
         client.send_json(&json!({ "action": "dance", "id": "d1" })).await;
         assert_eq!(client.next_json(BOUND).await["data"]["original_message_id"], "d1");
         note(&system, user, 1, "").await;

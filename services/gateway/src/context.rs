@@ -32,17 +32,11 @@ pub(crate) struct Context {
     pub(crate) consumers: ConsumerCache,
     pub(crate) audit: Audit,
     pub(crate) readiness: Readiness,
-    pub(crate) faults: Faults,
+    /// Events of producers could not be stored.
+    pub(crate) event_faults: RepeatedFault,
+    /// Receipts could not be read or written.
+    pub(crate) receipt_faults: RepeatedFault,
     pub(crate) registry: Registry,
     /// How handshakes end: accepted, or with a code, in the order of their numbers.
     pub(crate) handshakes: Arc<Tally>,
-}
-
-/// Faults of NATS that meet many producers at once; each is logged with how often it occurred.
-#[derive(Default)]
-pub(crate) struct Faults {
-    /// Events could not be stored.
-    pub(crate) events: RepeatedFault,
-    /// Receipts could not be read or written.
-    pub(crate) receipts: RepeatedFault,
 }

@@ -15,7 +15,7 @@ use tidings_runtime::shutdown::Shutdown;
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::keys::{ApiKeys, KeyWatch};
 use tidings_streams::users::{UserWatch, Users};
-use tidings_streams::{Receipts, Topology};
+use tidings_streams::{Receipts, RepeatedFault, Topology};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::consumers::ConsumerCache;
-use crate::context::{Context, Faults};
+use crate::context::Context;
 use crate::error::{StartError, error_codes};
 use crate::figures::HANDSHAKES;
 use crate::limits::Limits;
@@ -109,7 +109,8 @@ impl Gateway {
             consumers: ConsumerCache::new(parts.consumers, others, clock, &parts.registry),
             audit: Audit::default(),
             readiness: Readiness::default(),
-            faults: Faults::default(),
+            event_faults: RepeatedFault::default(),
+            receipt_faults: RepeatedFault::default(),
             registry: parts.registry,
             handshakes,
             name: parts.name,

@@ -128,8 +128,9 @@ impl Stripes {
         for mut stripe in self.all() {
             for name in stripe.connected() {
                 stripe.note_of(&name, &change);
-                let pending = stripe.get(&name).and_then(|consumer| consumer.change.as_mut());
-                pending.into_iter().for_each(|pending| pending.is_lost = true);
+                if let Some(pending) = stripe.get(&name).and_then(|consumer| consumer.change.as_mut()) {
+                    pending.is_lost = true;
+                }
             }
         }
     }

@@ -44,7 +44,7 @@ async fn keep_producers_buckets(context: &Context) {
     loop {
         for checked in [context.authenticator.keys().check().await, context.receipts.check().await] {
             if let Err(error) = checked
-                && let Some(times) = context.faults.receipts.count(1)
+                && let Some(times) = context.receipt_faults.count(1)
             {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, times, "a bucket for producers is not available");

@@ -25,6 +25,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidings_protocol::close::CloseCode;
 use tidings_protocol::framing::Inbound;
@@ -204,6 +205,31 @@ pub(super) enum Given {
     Full,
 }
 
+impl State {
+    /// Whether the connection was just given something and waits.
+    fn is_paced(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.paced_until.is_some())
+    }
+
+    /// The connection was given something, and waits for this long.
+    fn pace(&mut self, every: Duration) {
+        let until = Instant::now() + every;
+        self.pending().paced_until = Some(until);
+        self.common.add_deadline(until, self.id);
+    }
+
+    /// The connection may be given something again, if its time has come.
+    fn end_pacing(&mut self, now: Instant) {
+        let Some(pending) = &mut self.pending else { return };
+        if pending.paced_until.take_if(|until| *until <= now).is_some() {
+            self.tidy();
+            if self.behind().is_some() {
+                self.wake();
+            }
+        }
+    }
+}
+
 impl Connection {
     pub(super) fn id(&self) -> ConnectionId {
         self.id
@@ -242,15 +268,11 @@ impl Connection {
         self.socket.events().is_some()
     }
 
-    /// Tells the client of an event stream the name of its connection.
-    pub(super) fn introduce(&self, name: &ConnectionName) {
+    /// Makes its name known: to the client of an event stream, and in the access log, if it is logged.
+    pub(super) fn introduce(&self, name: impl Fn() -> ConnectionName) {
         if let Some(mut events) = self.socket.events() {
-            events.introduce(name);
+            events.introduce(&name());
         }
-    }
-
-    /// Writes the first line of the access log about it, if it is logged.
-    pub(super) fn log_beginning(&self, name: impl FnOnce() -> ConnectionName) {
         let state = self.state();
         let consumer = &state.principal().consumer;
         state.common.access_log.write_beginning(self.id, name, consumer, (self.from, self.form()));

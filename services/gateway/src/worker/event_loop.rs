@@ -221,13 +221,12 @@ impl Worker {
             }
         };
         self.route(&connection, &mut connection.state(), true);
-        connection.log_beginning(|| self.name(&connection));
         self.connections.borrow_mut().insert(id, Rc::clone(&connection));
         self.count.fetch_add(1, Ordering::Relaxed);
         self.timers.borrow_mut().push(Reverse((now, id)));
         // The user may have been disabled since the handshake.
         self.close_if_blocked(&connection);
-        connection.introduce(&self.name(&connection));
+        connection.introduce(|| self.name(&connection));
         connection.welcome(resume, self.now());
         // It may have been translated from an earlier generation.
         self.note_position(&connection.state());

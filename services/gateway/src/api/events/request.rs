@@ -24,7 +24,7 @@ use super::rejection::rejected;
 use crate::error::{ApiCode, ApiError};
 
 /// The most events in a batch.
-pub(super) const MAX_BATCH: usize = 1_000;
+const MAX_BATCH: usize = 1_000;
 /// The prefix of the headers with the attributes of a CloudEvent.
 const ATTRIBUTE: &str = "ce-";
 /// The header with the id of an event that has none of its own.

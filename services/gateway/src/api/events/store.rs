@@ -145,14 +145,14 @@ async fn keep(context: &Context, checked: &Checked, sequence: u64, deadline: Ins
 }
 
 fn complain<T>(context: &Context, error: &(dyn Error + 'static)) -> Option<T> {
-    if let Some(events) = context.faults.receipts.count(1) {
+    if let Some(events) = context.receipt_faults.count(1) {
         tracing::warn!(error, events, "receipts of producers' events cannot be read or written");
     }
     None
 }
 
 fn not_stored(context: &Context, checked: &Checked, error: Option<&PublishEventError>) -> ApiError {
-    if let Some(events) = error.and_then(|_| context.faults.events.count(1)) {
+    if let Some(events) = error.and_then(|_| context.event_faults.count(1)) {
         let error = error.map(|error| error as &dyn Error);
         tracing::warn!(error, events, "producers' events cannot be stored");
     }

@@ -9,39 +9,14 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tidings_catalog::Digest;
 use tidings_replica::{DigestFrame, FramedEnvelope};
-use tokio::time::Instant;
 
 use super::send_queue::Shape;
 use super::{Connection, State};
 
 impl State {
-    /// Whether the connection was just given something and waits.
-    pub(super) fn is_paced(&self) -> bool {
-        self.pending.as_ref().is_some_and(|pending| pending.paced_until.is_some())
-    }
-
-    /// The connection was given something, and waits for this long.
-    pub(super) fn pace(&mut self, every: Duration) {
-        let until = Instant::now() + every;
-        self.pending().paced_until = Some(until);
-        self.common.add_deadline(until, self.id);
-    }
-
-    /// The connection may be given something again, if its time has come.
-    pub(super) fn end_pacing(&mut self, now: Instant) {
-        let Some(pending) = &mut self.pending else { return };
-        if pending.paced_until.take_if(|until| *until <= now).is_some() {
-            self.tidy();
-            if self.behind().is_some() {
-                self.wake();
-            }
-        }
-    }
-
     /// Adds an envelope to what is collected. `false` if nothing is, or if it is too long for any message.
     pub(super) fn collect(&mut self, framed: &FramedEnvelope, shape: Shape) -> bool {
         let common = Rc::clone(&self.common);
