@@ -84,6 +84,7 @@ fn every_example_can_be_said_with_types() {
             ops::AlertCreated,
             ops::AlertUpdated,
             ops::NotificationCreated,
+            ops::AnnouncementCreated,
             ops::MetricUpdated
         )
     });
