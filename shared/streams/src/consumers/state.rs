@@ -134,7 +134,7 @@ pub struct Change {
 /// A change to a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {
-    /// Subscribes, or replaces the filter. The `since` of an existing subscription stays.
+    /// Subscribes, or replaces the filter. Of an existing subscription the lower `since` stays, so that nothing is hidden.
     Subscribe(Subscription),
     /// Unsubscribes.
     Unsubscribe,
@@ -244,7 +244,7 @@ impl Edit {
                 subscription.since = 0;
             }
             if let Some(Self::Subscribe(earlier)) = edits.get(&topic) {
-                subscription.since = earlier.since;
+                subscription.since = subscription.since.min(earlier.since);
             }
         }
         edits.insert(topic, self);
@@ -265,6 +265,8 @@ impl Edit {
                 let subscription = subscriptions
                     .entry(topic.to_owned())
                     .or_insert_with(|| Subscription { since, ..wanted.clone() });
+                // What was unsubscribed and subscribed again between two saves hides nothing either.
+                subscription.since = subscription.since.min(since);
                 subscription.filter.clone_from(&wanted.filter);
             }
         }

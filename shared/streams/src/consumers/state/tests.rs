@@ -138,6 +138,17 @@ fn a_reset_counts_more_than_a_state_from_before_it() {
     assert_eq!(change(0, at(3, 9)).apply(Some(&wrapped)).placed(), at(3, 9));
 }
 
+#[test]
+fn what_is_subscribed_to_again_before_it_is_saved_hides_nothing() {
+    let change = |edit| edited(Change::new(at(1, 50), here(), 10), "tasks", edit);
+    let stored = change(subscribe("platform", 11)).apply(None);
+    let (gone, again) = (change(Edit::Unsubscribe), change(subscribe("platform", 3)));
+    let since = |state: &ConsumerState| state.subscriptions.get("tasks").unwrap().since;
+    assert_eq!(since(&gone.clone().followed_by(again.clone()).apply(Some(&stored))), 3);
+    assert_eq!(since(&again.apply(Some(&gone.apply(Some(&stored))))), 3);
+    assert_eq!(since(&change(subscribe("platform", 40)).apply(Some(&stored))), 11, "it is not new");
+}
+
 fn any_change() -> impl Strategy<Value = Change> {
     let edit = prop_oneof![
         Just(None),
