@@ -12,7 +12,7 @@
 use std::num::NonZeroU8;
 
 use tidings_model::PlacedPosition;
-use tidings_streams::consumers::Edit;
+use tidings_streams::consumers::{Edit, UNCHOSEN};
 
 /// One of the clients that share a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,8 @@ impl Places {
         let lowest = lowest_of(self.left.iter().copied(), position);
         let taken = lowest.and_then(|lowest| self.left.iter().position(|left| *left == lowest));
         let taken = taken.map(|index| self.left.swap_remove(index));
+        // Whichever of them chooses its topics has chosen for the device.
+        let topics = topics.into_iter().filter(|topic| topic != UNCHOSEN).collect();
         self.open.push(Place { id, position, topics, taken });
         Some(id)
     }
@@ -203,5 +205,14 @@ mod tests {
         assert!(places.edit(other, "a", &Edit::Unsubscribe));
         assert!(places.edit(one, "b", &subscribe));
         assert!(places.edit(one, "b", &Edit::Unsubscribe), "the other tab never wanted it");
+    }
+
+    #[test]
+    fn one_client_chooses_topics_for_the_device() {
+        let mut places = Places::default();
+        let one = places.comes(at(1), &[UNCHOSEN, "a"]);
+        places.comes(at(1), &[UNCHOSEN, "a"]);
+        assert!(places.edit(one, UNCHOSEN, &Edit::Unsubscribe), "else what it subscribes to now is not kept");
+        assert!(!places.edit(one, "a", &Edit::Unsubscribe), "the other one has it from the start");
     }
 }
