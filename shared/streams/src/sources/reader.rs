@@ -5,14 +5,14 @@
 
 use std::collections::VecDeque;
 
-use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
+use async_nats::jetstream;
+use async_nats::jetstream::context::GetStreamError;
 use async_nats::jetstream::stream::RetentionPolicy;
-use async_nats::jetstream::{self, ErrorCode};
 use bytes::Bytes;
 use tidings_model::{Epoch, Position, SourcePosition};
 use time::OffsetDateTime;
 
-use crate::nats::{Content, Delivered, OrderedReader, Read, Selection, all_headers, epoch_of};
+use crate::nats::{Content, Delivered, OrderedReader, Read, Selection, all_headers, ensure, epoch_of};
 use crate::topology::Topology;
 
 /// Which messages of which stream are copied.
@@ -116,7 +116,7 @@ impl SourceStream {
         let found = self.context(topology).get_stream(&stream).await;
         let found = found.map_err(|source| {
             let stream = stream.clone();
-            if is_not_found(&source) {
+            if ensure::is_not_found(&source) {
                 SourceError::Missing { stream }
             } else {
                 SourceError::Lookup { stream, source }
@@ -196,10 +196,6 @@ impl SourceReader {
         self.last = Some(time);
         self.ready.push_back(self.source.message(self.reader.position().epoch, delivered));
     }
-}
-
-fn is_not_found(error: &GetStreamError) -> bool {
-    matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 /// A source cannot be read.

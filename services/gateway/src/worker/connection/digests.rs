@@ -19,11 +19,10 @@ use super::{Connection, State};
 impl State {
     /// Adds an envelope to what is collected. `false` if nothing is, or if it is too long for any message.
     pub(super) fn collect(&mut self, framed: &FramedEnvelope, shape: Shape) -> bool {
-        let common = Rc::clone(&self.common);
-        let deflate = shape.is_compressed.then(|| &**common.deflate());
         let Some(collected) = self.pending.as_mut().and_then(|pending| pending.collected.as_mut()) else {
             return false;
         };
+        let deflate = shape.is_compressed.then(|| &**self.common.deflate());
         let fits = framed.is_within(shape.form, usize::try_from(shape.most).unwrap_or(usize::MAX));
         let (_, digest) = &mut **collected;
         let finished = if fits { digest.add(framed, deflate) } else { digest.finish(deflate) };
