@@ -1,36 +1,18 @@
 //! `@tidings/react` and shared connections in real browsers: `shared/client-ts/e2e/browser.ts` and `firefox.ts`.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use harness::{Launch, System};
+use harness::{Launch, System, program, program_or_package};
 
 use crate::{ada, workshop};
 
 /// A browser takes its time to start.
 pub(crate) const LONG: Duration = Duration::from_secs(180);
 
-/// The first of these programs that is there.
-fn find(names: &[&str]) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/bin")]);
-    let mut programs = folders.flat_map(|folder| names.iter().map(move |name| folder.join(name)));
-    programs.find(|program| program.is_file())
-}
-
 /// Chromium, if it is there; as root, it is installed.
 pub(crate) fn chromium() -> Option<PathBuf> {
-    let chromium = || find(&["chromium", "chromium-browser", "google-chrome"]);
-    chromium().or_else(|| {
-        let is_debian = Path::new("/usr/bin/apt-get").is_file();
-        if is_debian && rustix::process::geteuid().is_root() {
-            let install = "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium";
-            // What it could not install is not found.
-            _ = Command::new("sh").args(["-c", install]).output();
-        }
-        chromium()
-    })
+    program_or_package(&["chromium", "chromium-browser", "google-chrome"], "chromium")
 }
 
 /// Runs a program of `shared/client-ts/e2e` in a browser.
@@ -62,7 +44,7 @@ async fn one_connection_in_strict_mode_and_for_five_tabs_and_ten_minutes_offline
 #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 #[tokio::test]
 async fn one_connection_in_strict_mode_and_for_five_tabs_in_firefox() {
-    let Some(browser) = find(&["firefox-esr", "firefox"]) else {
+    let Some(browser) = program(&["firefox-esr", "firefox"]) else {
         eprintln!("SKIPPED: there is no Firefox on the PATH, so nothing was tried in it");
         return;
     };

@@ -1,9 +1,8 @@
 //! Networks without WebSockets: behind proxies as Debian installs them, which pass none, everything arrives by HTTP.
 
 use std::net::TcpStream;
-use std::path::Path;
 
-use harness::{BOUND, Launch, System, Tidings, eventually, free_port};
+use harness::{BOUND, Launch, System, Tidings, eventually, free_port, program_or_package};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -54,26 +53,9 @@ impl Proxy {
     }
 }
 
-/// Whether a program is there, or can be installed.
-fn is_there(program: &str) -> bool {
-    let on_path = || {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders: Vec<_> =
-            std::env::split_paths(&path).chain([Path::new("/usr/sbin").to_owned()]).collect();
-        folders.iter().any(|folder| folder.join(program).is_file())
-    };
-    let install = format!(
-        "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends {program}"
-    );
-    on_path() || {
-        let installed = std::process::Command::new("sh").args(["-c", &install]).output();
-        installed.is_ok_and(|output| output.status.success()) && on_path()
-    }
-}
-
 #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 async fn check(program: &'static str) {
-    if !is_there(program) {
+    if program_or_package(&[program], program).is_none() {
         eprintln!(
             "SKIPPED: {program} is neither there nor to be installed, so event streams behind it are not tested"
         );

@@ -48,11 +48,11 @@ struct Received {
 const PASSED: usize = 64;
 
 impl Received {
-    fn pass_over(&mut self, numbers: RangeInclusive<u64>, recent: &VecDeque<String>) {
+    fn pass_over(&mut self, numbers: RangeInclusive<u64>, around: String) {
         if self.passed.len() == PASSED {
             self.passed.pop_front();
         }
-        self.passed.push_back((numbers, recent.iter().map(String::as_str).collect::<Vec<_>>().join("\n")));
+        self.passed.push_back((numbers, around));
     }
 
     /// What came around it when this number was passed over.
@@ -133,6 +133,10 @@ impl View {
         self.recent.push_back(what.to_owned());
     }
 
+    fn told_lately(&self) -> String {
+        self.recent.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+
     /// A new connection: it begins where the gateway says.
     pub(crate) fn connected(&mut self, now: Moment) {
         self.opened();
@@ -203,16 +207,14 @@ impl View {
             self.opened();
         }
         let was_quiet = self.acknowledged_at.is_quiet_until(now);
-        let received = match kind {
-            Kind::Personal => &mut self.personal,
-            Kind::Topic => &mut self.topic,
-        };
+        let first = self.line(kind).numbers.last().map_or(1, |last| last + 1);
+        if first < number {
+            let around = self.told_lately();
+            self.line(kind).pass_over(first..=number - 1, around);
+        }
+        let received = self.line(kind);
         let last = std::mem::replace(&mut received.last_of_connection, number);
         let is_acknowledged = number <= received.acknowledged;
-        let first = received.numbers.last().map_or(1, |last| last + 1);
-        if first < number {
-            received.pass_over(first..=number - 1, &self.recent);
-        }
         let is_new = received.numbers.insert(number);
         if last >= number {
             self.violation(Wrong::OutOfOrder, &format!("{kind:?} {number} came after {last}"));
@@ -255,7 +257,7 @@ impl View {
     pub(crate) fn violation(&mut self, wrong: Wrong, what: &str) {
         // The first few show what happens; a device that goes wrong goes wrong often.
         if self.violations.len() < 5 {
-            let recent = self.recent.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+            let recent = self.told_lately();
             self.violations.push((wrong, format!("{}: {what}; the last messages were\n{recent}", self.name)));
         }
     }

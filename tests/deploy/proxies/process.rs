@@ -3,9 +3,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use harness::{Authority, BOUND, Dial, Launch, Tidings, Transport, eventually, free_port};
+use harness::{
+    Authority, BOUND, Dial, Launch, Tidings, Transport, eventually, free_port, program_or_package,
+};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -154,21 +155,7 @@ impl Files {
 /// A program, if it is there; as root, its package is installed.
 #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn installed(name: &str, package: &str) -> Option<PathBuf> {
-    let find = || {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
-        folders.map(|folder| folder.join(name)).find(|program| program.is_file())
-    };
-    let found = find().or_else(|| {
-        if Path::new("/usr/bin/apt-get").is_file() && rustix::process::geteuid().is_root() {
-            let install = format!(
-                "apt-get update -q && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -q -y --no-install-recommends {package}"
-            );
-            // What it could not install is not found.
-            _ = Command::new("sh").args(["-c", &install]).output();
-        }
-        find()
-    });
+    let found = program_or_package(&[name], package);
     if found.is_none() {
         eprintln!("SKIPPED: there is no {name} on the PATH, so nothing was tried behind it");
     }
