@@ -6,6 +6,11 @@
 //! generation. A consumer that has read all of an older generation resumes after the origin of its last envelope,
 //! because a shard that a tenant has left may have written more than was written elsewhere by then. All of this takes a
 //! few reads by sequence, only for consumers that return after a rebuild.
+//!
+//! A stream may grow between two of these reads, and a server that has lost the leadership without noticing may answer one
+//! of them. So the last envelope is read first: what does not lie behind it was not there at one and the same moment, and
+//! an answer that misses what an earlier one has shown is not believed. A last envelope that is out of date only lets a
+//! consumer resume too early.
 
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageError, RawMessageError};
@@ -46,8 +51,6 @@ struct Streams(Vec<Stream>);
 struct Stream {
     topology: Topology,
     epoch: Epoch,
-    /// The last sequence of the stream.
-    last: u64,
 }
 
 impl Streams {
@@ -56,8 +59,8 @@ impl Streams {
         for place in placement.places() {
             if streams.iter().all(|stream| stream.topology.shard() != place.shard) {
                 let topology = topology.on(place.shard).await?;
-                let Extent { epoch, last, .. } = topology.extent().await?;
-                streams.push(Stream { topology, epoch, last });
+                let Extent { epoch, .. } = topology.extent().await?;
+                streams.push(Stream { topology, epoch });
             }
         }
         Ok(Self(streams))
@@ -86,12 +89,12 @@ impl Streams {
             let noticed_at = former.since.map(|since| since.sequence);
             let after = stood_at.take().or(noticed_at).unwrap_or_default();
             let Some(stream) = self.get(former.place.shard) else { continue };
-            if let Some(message) = stream.next(tenant, former.place, after.saturating_add(1)).await? {
-                return Ok(unread_from(&message));
+            let Some(last) = stream.last(tenant, former.place).await? else { continue };
+            if last.sequence <= after {
+                return Ok(unread_behind(&last, *former));
             }
-            if let Some(message) = stream.last(tenant, former.place).await? {
-                return Ok(unread_behind(&message, *former));
-            }
+            let next = stream.next(tenant, former.place, after.saturating_add(1)).await?;
+            return Ok(unread_from(&next.ok_or(TranslateError::Contradicted(last.sequence))?));
         }
         Ok(None)
     }
@@ -123,15 +126,22 @@ impl Stream {
         stay: PastPlacement,
         from: OriginOrder,
     ) -> Result<u64, TranslateError> {
-        let (mut low, mut high, mut found) = (1, self.last.saturating_add(1), self.last);
+        let Some(last) = self.last(tenant, stay.place).await? else {
+            return Ok(stay.since.map_or(0, |since| since.sequence));
+        };
+        let is_read = |message: &StreamMessage| written_through(message, stay).is_some_and(|through| through < from);
+        if is_read(&last) {
+            return Ok(last.sequence);
+        }
+        let (mut low, mut high, mut found) = (1, last.sequence, last.sequence.saturating_sub(1));
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.next(tenant, stay.place, middle).await? {
-                Some(message) if message.sequence < high => match written_through(&message, stay) {
-                    Some(through) if through < from => low = message.sequence.saturating_add(1),
-                    _ => (high, found) = (middle, message.sequence.saturating_sub(1)),
-                },
-                _ => high = middle,
+            let next = self.next(tenant, stay.place, middle).await?;
+            let message = next.ok_or(TranslateError::Contradicted(last.sequence))?;
+            if message.sequence < high && is_read(&message) {
+                low = message.sequence.saturating_add(1);
+            } else {
+                (high, found) = (middle, found.min(message.sequence.saturating_sub(1)));
             }
         }
         Ok(found)
@@ -181,4 +191,7 @@ pub enum TranslateError {
     /// The last envelope cannot be read.
     #[error("cannot read the last envelope of an earlier generation")]
     ReadLast(#[source] LastRawMessageError),
+    /// One answer misses what another has shown: it was removed meanwhile, or the stream's leader has changed.
+    #[error("the envelope at {0} was there and was not found a moment later; try again")]
+    Contradicted(u64),
 }

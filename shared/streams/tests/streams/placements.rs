@@ -1,5 +1,6 @@
 //! Placements of tenants, and the translation of positions after a rebuild.
 
+use futures_util::{FutureExt as _, StreamExt as _};
 use tidings_model::{Epoch, Place, Placement, Position, ShardNumber, Tenant};
 use tidings_streams::{
     AllPlacements, Content, EnvelopeFollower, EnvelopeWriter, Followed, Outgoing, PlacementWatch, Topology,
@@ -149,6 +150,38 @@ async fn what_the_former_shard_wrote_meanwhile_was_received() {
             translate_position(&scene.topology, &tenant(), &placement, position).await.unwrap().unwrap();
         let expected: Vec<_> = (first..=7).collect();
         assert_eq!(following(&scene.topology, &placement, carried).await, expected, "{position}");
+    }
+}
+
+/// The former shard writes while a position is translated, between the reads that this takes.
+#[tokio::test]
+async fn what_the_former_shard_writes_in_between_is_not_passed_over() {
+    const EVENTS: u64 = 40;
+    let scene = Scene::new().await;
+    let second = scene.topology.on(ShardNumber(1)).await.unwrap();
+    let epoch = scene.topology.extent().await.unwrap().epoch;
+    let mut placement = Placement::default();
+    write(&scene.topology, 0, [1]).await;
+    write(&second, 1, 1..=EVENTS).await;
+    switch(&second, &mut placement, place(1, 1)).await;
+    let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
+    let mut reads = scene.nats.client().await.subscribe("$JS.API.STREAM.MSG.GET.>").await.unwrap();
+    let mut sequence = scene.topology.extent().await.unwrap().last;
+    for written in (1..EVENTS).step_by(2) {
+        let translate = async {
+            let position = Position { epoch, sequence };
+            translate_position(&scene.topology, &tenant(), &placement, position).await.unwrap().unwrap()
+        };
+        let write_two = async {
+            reads.next().await.unwrap();
+            store(&mut writer, Outgoing::from(&envelope(written + 1))).await;
+            store(&mut writer, Outgoing::from(&envelope(written + 2))).await
+        };
+        let (carried, last) = tokio::join!(translate, write_two);
+        let expected: Vec<_> = (written + 1..=EVENTS).collect();
+        assert_eq!(following(&second, &placement, carried).await, expected, "behind {written}");
+        sequence = last;
+        while reads.next().now_or_never().is_some() {}
     }
 }
 
