@@ -17,6 +17,7 @@ mod publish_error;
 mod repeated_fault;
 mod retry;
 mod scan;
+mod selection;
 mod stream_state;
 
 pub use self::backoff::{Backoff, may_pass};
@@ -25,18 +26,19 @@ pub use self::connect::{
     CONNECTION_METRICS, ConnectError, ConnectSettings, ConnectionFigures, Login, TlsFiles, connect,
 };
 pub use self::ensure::{Difference, TopologyError};
-pub use self::ordered_reader::Content;
 pub use self::outage::Outage;
 pub use self::repeated_fault::RepeatedFault;
 pub use self::retry::Retry;
+pub use self::selection::Content;
 pub(crate) use self::{
     bucket::{Bucket, Purpose, is_removal},
     bucket_watch::{BucketNews, BucketWatch},
     connect::report,
     ensure::Missing,
     headers::{all_headers, append, is_control, set},
-    ordered_reader::{Delivered, OrderedReader, Read, Selection},
+    ordered_reader::{Delivered, OrderedReader, Read},
     publish_error::{is_permanent, is_permanent_code, was_beaten},
     scan::Scan,
+    selection::Selection,
     stream_state::{SKEW, epoch_of, reaching},
 };

@@ -65,7 +65,7 @@ pub async fn first_event(
     }
     let opened = EventHistory::open(topology, tenant, None, since).await;
     let mut history = opened.map_err(|error| QueryError::FirstEvent(error.into()))?;
-    if history.left() == 0 {
+    if history.has_read_all().await.map_err(|error| QueryError::FirstEvent(error.into()))? {
         return Ok(at(info.state.last_sequence.saturating_add(1)));
     }
     // The remaining events may be removed at any moment.
@@ -83,11 +83,17 @@ pub async fn is_done_before(
     if before.sequence <= 1 {
         return Ok(true);
     }
-    let info = consumer_info(topology, consumer).await?;
-    Ok(info.is_some_and(|info| {
-        let nothing_is_left = info.num_pending == 0 && info.num_ack_pending == 0;
-        nothing_is_left || info.ack_floor.stream_sequence.saturating_add(1) >= before.sequence
-    }))
+    let Some(info) = consumer_info(topology, consumer).await? else { return Ok(false) };
+    let next = info.ack_floor.stream_sequence.saturating_add(1);
+    if next >= before.sequence {
+        return Ok(true);
+    }
+    if info.num_pending > 0 || info.num_ack_pending > 0 {
+        return Ok(false);
+    }
+    // The server that leads the consumer may not have all of the stream yet.
+    let left = leader_get::next(&topology.events, ">", next).await.map_err(QueryError::Events)?;
+    Ok(left.is_none_or(|left| left.sequence >= before.sequence))
 }
 
 /// The state of a durable consumer of `EVENTS`; `None` if there is none of this name.

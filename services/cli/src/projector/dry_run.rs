@@ -238,7 +238,7 @@ impl Made {
             if let Some(event) = self.history.take() {
                 return Ok(Some(event).filter(|event| event.position.sequence <= self.end));
             }
-            if self.history.left() == 0 || self.history.position().sequence >= self.end {
+            if self.history.position().sequence >= self.end || self.history.has_read_all().await? {
                 return Ok(None);
             }
             if timeout(PATIENCE, self.history.ready()).await.is_err() {

@@ -184,7 +184,7 @@ impl ReadBack {
                     return Ok(occurrence);
                 }
             }
-            if self.history.left() == 0 {
+            if self.history.has_read_all().await? {
                 return Ok(None);
             }
             // The rest may have been removed just now; then the reading starts again.

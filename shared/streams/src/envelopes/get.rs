@@ -29,7 +29,8 @@ pub async fn fetch(topology: &Topology, sequence: u64) -> Result<Option<StoredEn
     if let Some(found) = found(topology.envelopes.direct_get(sequence).await)? {
         return Ok(StoredEnvelope::from_stream(&found));
     }
-    let found = leader_get::at(&topology.envelopes, sequence).await.map_err(ReadEnvelopeError::new)?;
+    let found =
+        leader_get::certainly_at(&topology.envelopes, sequence).await.map_err(ReadEnvelopeError::new)?;
     Ok(found.and_then(|message| StoredEnvelope::from_stream(&message)))
 }
 

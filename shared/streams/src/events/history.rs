@@ -51,6 +51,12 @@ impl EventHistory {
         self.reader.pending() + self.ready.len() as u64
     }
 
+    /// Whether nothing is left to take of what there was when the reading began. Asks the stream's leader, since the
+    /// server that delivers may be behind.
+    pub async fn has_read_all(&self) -> Result<bool, HistoryError> {
+        Ok(self.ready.is_empty() && self.reader.has_read_all().await.map_err(HistoryError)?)
+    }
+
     /// The next event, if it was read already.
     #[must_use]
     pub fn peek(&self) -> Option<&RawEvent> {

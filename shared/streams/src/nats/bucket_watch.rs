@@ -66,11 +66,20 @@ impl<T> BucketWatch<T> {
                 Box::pin(self.open()).await;
                 continue;
             };
-            if reader.pending() == 0
-                && let Some(all) = self.gathered.take()
-            {
-                self.retry.succeeded();
-                return BucketNews::All(reader.position().epoch, all.into_values().collect());
+            if reader.pending() == 0 && self.gathered.is_some() {
+                match Box::pin(reader.has_read_all()).await {
+                    Ok(true) => {
+                        self.retry.succeeded();
+                        let (epoch, all) =
+                            (reader.position().epoch, self.gathered.take().unwrap_or_default());
+                        return BucketNews::All(epoch, all.into_values().collect());
+                    }
+                    // A replica that is behind serves it.
+                    Ok(false) => self.retry.interrupted(),
+                    Err(error) => self.retry.failed(&*error),
+                }
+                self.reader = None;
+                continue;
             }
             let read = tokio::select! {
                 read = reader.read() => read,

@@ -10,6 +10,8 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::stream_state::{LOOKS, PAUSE};
+
 /// The first message on a subject, which may have wildcards, with at least this sequence.
 pub(crate) async fn next(
     stream: &Stream,
@@ -22,6 +24,22 @@ pub(crate) async fn next(
 /// The message with this sequence.
 pub(crate) async fn at(stream: &Stream, sequence: u64) -> Result<Option<StreamMessage>, RawMessageError> {
     found(stream.get_raw_message(sequence).await)
+}
+
+/// As [`at`], for a message that was there: it is missing only if it was removed. A server that has lost the leadership
+/// without noticing, or leads and has not applied its log yet, does not know what follows either; that is asked again.
+pub(crate) async fn certainly_at(
+    stream: &Stream,
+    sequence: u64,
+) -> Result<Option<StreamMessage>, RawMessageError> {
+    let looks = if stream.cached_info().config.num_replicas > 1 { LOOKS } else { 0 };
+    for _ in 0..looks {
+        if let Some(message) = next(stream, ">", sequence).await? {
+            return Ok((message.sequence == sequence).then_some(message));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    at(stream, sequence).await
 }
 
 /// The last message on a subject, which may have wildcards.

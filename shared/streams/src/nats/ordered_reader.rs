@@ -5,69 +5,35 @@
 //! a fault: a delivery may have been lost with the former one, and no other may follow that shows it. The client
 //! library's own ordered consumer does the same, but was measured to resume 15 s after a server's restart; with the
 //! heartbeat used here it takes about one second.
+//!
+//! In a cluster the consumer may be on a server whose replica of the stream is behind, and says that nothing is left when
+//! it has delivered all of *that*. Going on reading waits for the rest; who wants to know whether there is a rest asks the
+//! stream's leader ([`OrderedReader::has_read_all`]).
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
-use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
 use async_nats::jetstream::{Context, Message};
 use futures_util::StreamExt as _;
-use futures_util::stream::ReadyChunks;
 use tidings_model::{Epoch, Position};
 use time::OffsetDateTime;
-use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
-use super::{Retry, SKEW, epoch_of, leader_get, reaching};
-
-/// How many messages are requested at a time, and returned at most.
-const BATCH: usize = 512;
-const HEARTBEAT: Duration = Duration::from_millis(500);
-const PULL_EXPIRY: Duration = Duration::from_secs(5);
-/// The server removes a consumer whose reader is gone.
-const INACTIVE: Duration = Duration::from_secs(30);
+use super::selection::Deliveries;
+use super::{Retry, SKEW, Selection, epoch_of, leader_get, reaching};
 
 /// How often the reader checks whether the client has reconnected.
 const GLANCE: Duration = Duration::from_millis(250);
 /// How long to wait for messages that NATS reported as pending.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait before another consumer is created, if a replica that is behind serves this one.
+const BEHIND: Duration = Duration::from_millis(100);
 /// How often in a row no pending message may come before a read of what is pending fails.
 const MOST_SILENCES: u32 = 10;
 
 /// The log text after a rollback.
 const ROLLED_BACK: &str = "the stream was rolled back to an older state; reading it from its beginning";
-
-/// How much of each message is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content {
-    /// The whole message.
-    Whole,
-    /// Everything but the body, which is enough for an index.
-    HeadersOnly,
-}
-
-/// What to read.
-#[derive(Debug, Clone)]
-pub(crate) struct Selection {
-    /// The name of the stream.
-    stream: String,
-    /// The subjects to read; all if empty.
-    subjects: Vec<String>,
-    content: Content,
-    since: Option<OffsetDateTime>,
-}
-
-impl Selection {
-    /// The messages on these subjects of a stream; on all of them, if there are none.
-    pub(crate) fn new(stream: String, subjects: Vec<String>, content: Content) -> Self {
-        Self { stream, subjects, content, since: None }
-    }
-
-    /// Skips messages that were stored before this time, as long as nothing was read.
-    pub(crate) fn since(self, since: Option<OffsetDateTime>) -> Self {
-        Self { since, ..self }
-    }
-}
 
 /// Reads a stream from a position on.
 pub(crate) struct OrderedReader {
@@ -82,6 +48,8 @@ pub(crate) struct OrderedReader {
     inquired: u64,
     /// How many messages followed the last one that was read, at the time when NATS sent it.
     pending: u64,
+    /// The stream's last sequence when the consumer was created; 0 if no replica can be behind.
+    reach: u64,
     /// `None` after a fault, until the consumer is recreated.
     deliveries: Option<Deliveries>,
     /// How many times the client had connected before the consumer was created.
@@ -92,12 +60,6 @@ pub(crate) struct OrderedReader {
     /// When the last message that was read was stored: a different message at its sequence came after a rollback.
     last_read: Option<OffsetDateTime>,
     retry: Retry,
-}
-
-/// A consumer and what it delivers.
-struct Deliveries {
-    consumer: PullConsumer,
-    messages: ReadyChunks<pull::Stream>,
 }
 
 /// What the reader returns.
@@ -155,7 +117,7 @@ impl OrderedReader {
     }
 
     fn new(context: Context, selection: Selection, after: Position) -> Self {
-        let retry = Retry::to(format!("read stream {}", selection.stream));
+        let retry = Retry::to(format!("read stream {}", selection.stream()));
         let mut glance = interval(GLANCE);
         glance.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
@@ -166,6 +128,7 @@ impl OrderedReader {
             delivered: 0,
             inquired: 0,
             pending: 0,
+            reach: 0,
             deliveries: None,
             connects: 0,
             glance,
@@ -237,7 +200,12 @@ impl OrderedReader {
     pub(crate) async fn read_pending(&mut self) -> Result<Option<Read>, async_nats::Error> {
         for _ in 0..MOST_SILENCES {
             if self.pending == 0 && !self.renewed {
-                return Ok(None);
+                if self.has_read_all().await? {
+                    return Ok(None);
+                }
+                sleep(BEHIND).await;
+                Box::pin(self.reopen()).await?;
+                continue;
             }
             match timeout(PATIENCE, self.read()).await {
                 // A fault was handled.
@@ -248,6 +216,15 @@ impl OrderedReader {
             }
         }
         Err("NATS sent no messages although some are left".into())
+    }
+
+    /// Whether everything was read that the stream held when the consumer was created. `false` although nothing is pending
+    /// if a replica that is behind serves the consumer.
+    pub(crate) async fn has_read_all(&self) -> Result<bool, async_nats::Error> {
+        if self.pending > 0 {
+            return Ok(false);
+        }
+        self.selection.is_read(&self.context, (self.last, self.reach)).await
     }
 
     /// Asks the server whether everything that it has delivered has arrived here. Only this detects a lost delivery that
@@ -273,7 +250,7 @@ impl OrderedReader {
     pub(crate) async fn finish(mut self) {
         let Some(Deliveries { consumer, messages }) = self.deliveries.take() else { return };
         drop(messages);
-        let (name, stream) = (&consumer.cached_info().name, &self.selection.stream);
+        let (name, stream) = (&consumer.cached_info().name, self.selection.stream());
         if let Err(error) = self.context.delete_consumer_from_stream(name, stream).await {
             tracing::debug!(%error, stream, "cannot delete the consumer of a reader");
         }
@@ -285,10 +262,10 @@ impl OrderedReader {
         let (mut epoch, mut last, mut is_rolled_back) = (self.epoch, self.last, false);
         loop {
             let connects = connects(&self.context);
-            let deliveries = Box::pin(self.create_consumer(last)).await?;
+            let deliveries = Box::pin(self.selection.deliver(&self.context, last)).await?;
             let pending = deliveries.consumer.cached_info().num_pending;
             // Looked up after the consumer was created: the consumer reads this stream or none.
-            let stream = self.context.get_stream(&self.selection.stream).await?;
+            let stream = self.context.get_stream(self.selection.stream()).await?;
             let found = epoch_of(stream.cached_info());
             if found != epoch {
                 epoch = found;
@@ -297,7 +274,7 @@ impl OrderedReader {
                 }
             }
             if last > 0 && last == self.last && self.is_rolled_back(&stream).await? {
-                tracing::error!(stream = self.selection.stream, read_through = last, "{ROLLED_BACK}");
+                tracing::error!(stream = self.selection.stream(), read_through = last, "{ROLLED_BACK}");
                 (last, is_rolled_back) = (0, true);
                 continue;
             }
@@ -305,6 +282,8 @@ impl OrderedReader {
             if self.renewed {
                 self.last_read = None;
             }
+            let Info { config, state, .. } = stream.cached_info();
+            self.reach = if config.num_replicas > 1 { state.last_sequence } else { 0 };
             (self.epoch, self.last, self.delivered, self.pending) = (epoch, last, 0, pending);
             (self.deliveries, self.connects, self.inquired) = (Some(deliveries), connects, 0);
             self.retry.succeeded();
@@ -324,7 +303,7 @@ impl OrderedReader {
         match stream.get_raw_message(self.last).await {
             Ok(message) => Ok(message.time != stored_at),
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {
-                let name = &self.selection.stream;
+                let name = self.selection.stream();
                 let later = leader_get::first_since(&self.context, name, stored_at + SKEW).await?;
                 Ok(later.is_some_and(|sequence| sequence <= self.last))
             }
@@ -358,33 +337,14 @@ impl OrderedReader {
     }
 
     fn close(&mut self, reason: &str) {
-        tracing::debug!(reason, stream = self.selection.stream, after = self.last, "recreating the consumer");
+        tracing::debug!(
+            reason,
+            stream = self.selection.stream(),
+            after = self.last,
+            "recreating the consumer"
+        );
         self.deliveries = None;
         self.retry.interrupted();
-    }
-
-    async fn create_consumer(&self, last: u64) -> Result<Deliveries, async_nats::Error> {
-        let deliver_policy = match self.selection.since {
-            Some(start_time) if last == 0 => DeliverPolicy::ByStartTime { start_time },
-            _ => DeliverPolicy::ByStartSequence { start_sequence: last.saturating_add(1) },
-        };
-        let config = pull::Config {
-            description: Some("Tidings: one ordered read".to_owned()),
-            deliver_policy,
-            ack_policy: AckPolicy::None,
-            filter_subjects: self.selection.subjects.clone(),
-            headers_only: self.selection.content == Content::HeadersOnly,
-            max_deliver: 1,
-            memory_storage: true,
-            num_replicas: 1,
-            inactive_threshold: INACTIVE,
-            ..pull::Config::default()
-        };
-        let stream = &self.selection.stream;
-        let consumer: PullConsumer = self.context.create_consumer_on_stream(config, stream.as_str()).await?;
-        let pulls = consumer.stream().expires(PULL_EXPIRY).heartbeat(HEARTBEAT).max_messages_per_batch(BATCH);
-        let messages = pulls.messages().await?.ready_chunks(BATCH);
-        Ok(Deliveries { consumer, messages })
     }
 }
 

@@ -12,9 +12,9 @@ use tidings_model::Epoch;
 pub(crate) const SKEW: time::Duration = time::Duration::SECOND;
 
 /// How often the leader is asked again.
-const LOOKS: u32 = 3;
+pub(super) const LOOKS: u32 = 3;
 /// How long to wait before that.
-const PAUSE: Duration = Duration::from_millis(400);
+pub(super) const PAUSE: Duration = Duration::from_millis(400);
 
 /// The stream as its leader says, which is asked again if the stream ends before this sequence.
 pub(crate) async fn reaching(stream: &Stream, sequence: u64) -> Result<Info, InfoError> {

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, also in what its tests share, and says then what had happened"
 )]
 
+mod behind;
 mod deduplication;
 #[path = "../streams/envelope.rs"]
 mod envelope;
