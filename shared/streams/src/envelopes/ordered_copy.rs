@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use async_nats::HeaderValue;
-use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
+use async_nats::jetstream::stream::RawMessageError;
 use tidings_model::{Class, EnvelopeSubject, OriginOrder, Place, Position, Tenant, headers};
 use time::OffsetDateTime;
 
 use super::stored_envelope::StoredEnvelope;
-use crate::nats::{Content, Delivered, OrderedReader, Read, Selection};
+use crate::nats::{Content, Delivered, OrderedReader, Read, Selection, leader_get};
 use crate::topology::{ENVELOPES, ExtentError, Topology};
 
 /// Reads the durable and latest envelopes of a generation that exist when the reading begins.
@@ -92,12 +92,8 @@ impl EnvelopeCopies {
                 break;
             }
             let sequence = *stray.get();
-            // From the leader: a replica may not have it yet.
-            let fetched = match self.topology.envelopes.get_raw_message(sequence).await {
-                Ok(message) => Some(message),
-                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => None,
-                Err(error) => return Err(CopyError::Fetch(error)),
-            };
+            let fetched = leader_get::certainly_at(&self.topology.envelopes, sequence).await;
+            let fetched = fetched.map_err(CopyError::Fetch)?;
             self.astray.pop_first();
             // A newer envelope may have replaced it meanwhile.
             let copy = fetched.and_then(|message| {
