@@ -68,7 +68,7 @@ const CRATES: [&[&str]; 12] = [
     &["tidings-client"],
     &["tidings-tests"],
     &["tidings-access", "tidings-streams", "tidings-types"],
-    &["tidings-net", "tidings-producer-build", "tidings-replica", "tidings-session"],
+    &["tidings-channels", "tidings-net", "tidings-producer-build", "tidings-replica", "tidings-session"],
     &["tidings-producer"],
     &["example-producer"],
     &["tidings-gateway", "tidings-projector"],
