@@ -33,12 +33,13 @@ const GATEWAY: [&str; 15] = [
 ];
 
 /// The rooms of the streams, likewise.
-const STREAMS: [&str; 17] = [
+const STREAMS: [&str; 18] = [
     "stored_form",
     "sources",
     "queries",
     "connections",
     "consumers",
+    "deliveries",
     "rejections",
     "schedules",
     "receipts",
