@@ -72,7 +72,7 @@ const CRATES: [&[&str]; 12] = [
     &["tidings-channels", "tidings-net", "tidings-producer-build", "tidings-replica", "tidings-session"],
     &["tidings-producer"],
     &["example-producer"],
-    &["tidings-gateway", "tidings-projector"],
+    &["tidings-dispatcher", "tidings-gateway", "tidings-projector"],
     &["tidings-fuzz"],
     &["tidings-bench"],
     &["tidings-cli"],
