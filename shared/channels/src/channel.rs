@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::Delivery;
+use crate::{Delivery, Target};
 
 /// Makes attempts to send.
 #[async_trait]
@@ -43,4 +43,21 @@ pub enum Failed {
         /// What happened.
         reason: String,
     },
+}
+
+impl Failed {
+    /// Creates [`Failed::Later`] without a time that the receiver asks for.
+    pub(crate) fn later(reason: impl Into<String>) -> Self {
+        Self::Later { reason: reason.into(), retry_after: None }
+    }
+
+    /// Creates [`Failed::Never`].
+    pub(crate) fn never(reason: impl Into<String>) -> Self {
+        Self::Never { reason: reason.into() }
+    }
+}
+
+/// The failure of a channel that is handed a target of another one.
+pub(crate) fn misdirected(target: &Target) -> Failed {
+    Failed::never(format!("a target of the channel {} came to another channel", target.channel()))
 }

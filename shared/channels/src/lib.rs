@@ -18,16 +18,24 @@
 mod channel;
 mod content;
 mod delivery;
+mod exchange;
 mod id;
+mod reach;
+mod resolve;
 mod retry;
+mod setup;
 mod target;
+mod webhook;
 
 pub use channel::{Accepted, Channel, Failed};
 pub use content::Content;
 pub use delivery::{Delivery, Urgency};
 pub use id::{DeliveryId, DeliveryIdError};
+pub use resolve::Resolve;
 pub use retry::RetryPlan;
+pub use setup::SetupError;
 pub use target::{
     ChannelKind, SigningKey, SigningKeyError, SnsTarget, Subscription, SubscriptionKeys, Target,
     WebhookTarget,
 };
+pub use webhook::Webhook;
