@@ -28,5 +28,5 @@ mod start;
 mod step;
 
 pub use error::DispatcherError;
-pub use parts::{Channels, Parts, Targets};
+pub use parts::{Channels, Parts, Targets, TenantWebhooks};
 pub use start::run;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidings_catalog::Catalogs;
-use tidings_channels::{Channel, ChannelKind, Target};
+use tidings_channels::{Channel, ChannelKind, Target, WebhookTarget};
 use tidings_model::{ShardNumber, Tenant};
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::deliveries::Deliveries;
@@ -20,6 +20,18 @@ pub type Channels = BTreeMap<ChannelKind, Arc<dyn Channel>>;
 pub trait Targets: Send + Sync {
     /// The target of a tenant's user on a channel, or `None` if there is none.
     async fn target(&self, tenant: &Tenant, user: &str, channel: ChannelKind) -> Option<Target>;
+}
+
+/// The webhook of each tenant that has one.
+#[derive(Debug, Default)]
+pub struct TenantWebhooks(pub BTreeMap<Tenant, WebhookTarget>);
+
+#[async_trait]
+impl Targets for TenantWebhooks {
+    async fn target(&self, tenant: &Tenant, _user: &str, channel: ChannelKind) -> Option<Target> {
+        let webhook = self.0.get(tenant).filter(|_| channel == ChannelKind::Webhook)?;
+        Some(Target::Webhook(webhook.clone()))
+    }
 }
 
 /// What a dispatcher is made of.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_streams::{Candidate, Lease, Outage, Topology};
+use tidings_model::ShardNumber;
+use tidings_streams::{Candidate, Lease, Outage, Retry, Topology};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -13,7 +14,7 @@ use crate::parts::Parts;
 use crate::schedule::schedule;
 use crate::senders::send;
 
-/// How often the streams are checked.
+/// How often the stream is checked.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long NATS may be silent before an outage is reported.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -24,19 +25,41 @@ pub async fn run(
     parts: Parts,
     cancelled: CancellationToken,
 ) -> Result<(), DispatcherError> {
-    let topology = topology.on(parts.shard).await?;
+    let Some(opened) = cancelled.run_until_cancelled(open(&topology, parts.shard)).await else {
+        return Ok(());
+    };
+    let (topology, candidate, lease) = opened?;
     let parts = Arc::new(parts);
-    let (candidate, lease) = Candidate::for_dispatcher(&topology).await?;
     let given_back = CancellationToken::new();
     let keeping = tokio::spawn(candidate.run(given_back.clone().cancelled_owned()));
     let keeping = AbortOnDropHandle::new(keeping);
-    let restoring = cancelled.run_until_cancelled(keep_streams(&topology, &parts));
+    let restoring = cancelled.run_until_cancelled(keep_stream(&parts));
     tokio::join!(lead(&topology, &parts, lease, &cancelled), restoring);
     given_back.cancel();
     if let Err(error) = keeping.await {
         tracing::error!(%error, "the lease was not given back");
     }
     Ok(())
+}
+
+/// Opens the shard's stream and the candidate's bucket. Waits until a projector has made them.
+async fn open(
+    topology: &Topology,
+    shard: ShardNumber,
+) -> Result<(Topology, Candidate, Lease), DispatcherError> {
+    let mut retry = Retry::to("open the shard's stream");
+    loop {
+        let opening = async {
+            let topology = topology.on(shard).await?;
+            let (candidate, lease) = Candidate::for_dispatcher(&topology).await?;
+            Ok((topology, candidate, lease))
+        };
+        match opening.await {
+            Err(DispatcherError::Topology(error)) if error.may_pass() => retry.failed(&error),
+            opened => return opened,
+        }
+        retry.wait().await;
+    }
 }
 
 /// Dispatches in each term of its own until it is cancelled.
@@ -64,16 +87,12 @@ async fn ended(lease: &mut Lease, term: u64) {
     }
 }
 
-/// Creates missing streams again, and logs when an outage begins and ends.
-async fn keep_streams(topology: &Topology, parts: &Parts) {
+/// Creates the stream of deliveries again if it is missing, and logs when an outage begins and ends.
+async fn keep_stream(parts: &Parts) {
     let mut outage = Outage::new("dispatcher");
     loop {
         tokio::time::sleep(LOOK).await;
-        let restoring = async {
-            topology.restore().await?;
-            parts.deliveries.restore().await
-        };
-        match tokio::time::timeout(SILENCE, restoring).await {
+        match tokio::time::timeout(SILENCE, parts.deliveries.restore()).await {
             Ok(Ok(())) => outage.end(),
             Ok(Err(error)) => outage.begin(&error, Duration::ZERO),
             Err(elapsed) => outage.begin(&elapsed, SILENCE),

@@ -52,6 +52,14 @@ const DELIVERIES: &str = "DELIVERIES";
 /// How much longer than envelopes facts are kept: longer than all attempts of a delivery take.
 const LONGER: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
+/// Removes everything about deliveries to a user, and returns the number of messages.
+pub async fn purge_user(topology: &Topology, tenant: &Tenant, user: &str) -> Result<u64, DeliveryError> {
+    match Deliveries::find(topology).await? {
+        Some(deliveries) => deliveries.purge_user(tenant, user).await,
+        None => Ok(0),
+    }
+}
+
 /// The stream of deliveries. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Deliveries {
@@ -268,8 +276,7 @@ impl Deliveries {
         .boxed()
     }
 
-    /// Removes everything about deliveries to a user, and returns the number of messages.
-    pub async fn purge_user(&self, tenant: &Tenant, user: &str) -> Result<u64, DeliveryError> {
+    async fn purge_user(&self, tenant: &Tenant, user: &str) -> Result<u64, DeliveryError> {
         let purged = self.stream.purge().filter(DeliveryName::all_of(tenant, user)).await;
         Ok(purged.map_err(|error| DeliveryError::Remove(error.into()))?.purged)
     }

@@ -83,6 +83,11 @@ pub(super) const FORMATS: &[Format] = &[
         expected: "a URL such as https://auth.example/.well-known/jwks.json, without user, password or fragment",
     },
     TENANT,
+    Format {
+        name: "webhook-url",
+        holds: is_location,
+        expected: "a URL such as https://acme.example/hooks, without user, password or fragment",
+    },
     VAPID_KEY,
     Format {
         name: "mailbox",

@@ -53,9 +53,11 @@ pub(super) fn resolve(config: &mut Config, rule: SecretRule) -> Vec<Conflict> {
     let gateway = edge::conflicts(&config.gateway).into_iter();
     let limited = no_tenants("gateway.tenants", config.gateway.tenants.keys());
     let placed = no_tenants("streams.shards", config.streams.shards.keys());
+    let notified = no_tenants("dispatcher.webhooks", config.dispatcher.webhooks.keys());
     nats.chain(conflicts.into_iter().flatten())
         .chain(same_names(&config.projector.sources))
         .chain(placed)
+        .chain(notified)
         .chain(gateway)
         .chain(limited)
         .chain(access)

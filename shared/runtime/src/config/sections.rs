@@ -5,6 +5,7 @@
 
 mod access;
 mod channels;
+mod dispatcher;
 mod gateway;
 mod nats;
 mod source;
@@ -23,6 +24,7 @@ use super::format::{byte_size, duration, optional_byte_size};
 
 pub use access::{AccessConfig, IssuerConfig, Secret, SignatureAlgorithm, TokenSource};
 pub use channels::{EmailConfig, SmtpTls, SnsConfig, WebPushConfig, WebhookConfig};
+pub use dispatcher::{DispatcherConfig, TenantWebhookConfig};
 pub use gateway::GatewayConfig;
 pub use nats::NatsConfig;
 pub use source::{SourceBegin, SourceConfig};
@@ -49,6 +51,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// Projection of events to envelopes.
     pub projector: ProjectorConfig,
+    /// Sending of messages that were not received, by other channels.
+    pub dispatcher: DispatcherConfig,
     /// Webhooks: signed HTTP requests to programs of tenants and users.
     pub webhook: WebhookConfig,
     /// E-mail by SMTP.

@@ -3,11 +3,15 @@
 use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::stream::RawMessageError;
 
+use crate::nats::TopologyError;
 use crate::nats::record::RecordError;
 
 /// The stream `DELIVERIES` cannot be read or written now.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
+    /// The stream cannot be used.
+    #[error(transparent)]
+    Open(#[from] TopologyError),
     /// NATS does not answer.
     #[error("stream DELIVERIES cannot be read now")]
     Read(#[source] RawMessageError),
