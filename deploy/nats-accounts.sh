@@ -3,7 +3,7 @@
 #
 #     nats-accounts.conf    the operator and its accounts, which nats-server.conf includes
 #     nats-routes.conf      the servers of a cluster and their password, which nats-cluster.conf includes
-#     *.creds               the credentials of projector, gateway, administrators, and each tenant's producers
+#     *.creds               the credentials of projector, gateway, dispatcher, administrators, and each tenant's producers
 #
 # usage: sh nats-accounts.sh [--shards N] [--servers 'HOST[:PORT] ...'] [--source ACCOUNT/STREAM]... TENANT...
 #
@@ -170,6 +170,7 @@ stream KV_CONSUMERS '$KV.CONSUMERS.>'
 stream KV_USERS '$KV.USERS.>'
 stream KV_KEYS '$KV.KEYS.>'
 stream KV_RECEIPTS '$KV.RECEIPTS.>'
+stream DELIVERIES 'deliveries.>'
 envelopes() {
     stream "ENVELOPES$suffix" "purges$suffix.>"
     # One answer is for many envelopes, and a message may be answered twice or never. nats-server keeps the way back of
@@ -244,6 +245,8 @@ imports KV_KEYS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREA
     '$KV.KEYS.>'
 imports KV_RECEIPTS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.DIRECT.GET.@.>' \
     '$KV.RECEIPTS.>'
+# What is known of deliveries to a user who is deleted.
+imports DELIVERIES '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.PURGE.@'
 delivers() {
     imports "ENVELOPES$suffix" '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.STREAM.PURGE.@' \
         '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.CREATE.@.>' '$JS.API.CONSUMER.MSG.NEXT.@.>' \
@@ -251,6 +254,25 @@ delivers() {
 }
 each_shard delivers
 user GATEWAY gateway
+
+# A dispatcher reads ENVELOPES and where devices stand, and keeps what waits, what is due and what became of it in DELIVERIES. It
+# asks gateways to save where a device stands. It writes nothing else but its own leases.
+process DISPATCHER
+looks
+imports GATEWAY 'tidings.gateway.*.save.*'
+imports KV_CONSUMERS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' \
+    '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>' '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.CREATE.@.>' \
+    '$JS.API.CONSUMER.MSG.NEXT.@.>' '$JS.API.CONSUMER.DELETE.@.>'
+imports KV_PROJECTORS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@'
+imports DELIVERIES '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.STREAM.MSG.DELETE.@' \
+    '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.MSG.NEXT.@.*' '$JS.API.CONSUMER.DELETE.@.*' 'deliveries.>'
+dispatches() {
+    imports KV_PROJECTORS "\$KV.PROJECTORS.dispatcher$suffix"
+    imports "ENVELOPES$suffix" '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.CONSUMER.CREATE.@' \
+        '$JS.API.CONSUMER.MSG.NEXT.@.*' '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>'
+}
+each_shard dispatches
+user DISPATCHER dispatcher
 
 # People who use the command `tidings` or `nats` may do anything to each stream by its name. What has no stream's name in
 # its subject (`nats stream ls`) asks the system account: `nats --creds sys.creds server report jetstream`.
@@ -267,7 +289,7 @@ of_account() {
     done
     imports "$account" "$@"
 }
-for name in EVENTS REJECTED KV_PLACEMENTS KV_PROJECTORS KV_CATALOGS KV_CONSUMERS KV_USERS KV_KEYS KV_RECEIPTS; do manages "$name"; done
+for name in EVENTS REJECTED KV_PLACEMENTS KV_PROJECTORS KV_CATALOGS KV_CONSUMERS KV_USERS KV_KEYS KV_RECEIPTS DELIVERIES; do manages "$name"; done
 of_account EVENTS SCHEDULED
 imports KV_CATALOGS '$JS.API.INFO' '$KV.CATALOGS.>'
 imports EVENTS 'events.>'

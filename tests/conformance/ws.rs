@@ -1,11 +1,10 @@
 //! The package `ws` of npm as the client: an implementation that has nothing in common with the gateway's.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
 use harness::{BOUND, Launch, SECRET, System, Tidings, token};
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub(crate) const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/conformance/ws");
 
@@ -15,44 +14,7 @@ const AWAITED: usize = 3;
 /// The folder with the modules that `package-lock.json` names, installed once and then kept.
 pub(crate) fn modules() -> &'static Path {
     static MODULES: OnceLock<PathBuf> = OnceLock::new();
-    MODULES.get_or_init(|| {
-        let package: Value =
-            serde_json::from_str(&std::fs::read_to_string(format!("{SOURCE}/package.json")).unwrap())
-                .unwrap();
-        let version = package["dependencies"]["ws"].as_str().unwrap();
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let installed = target.join(format!("ws-{version}"));
-        if !installed.exists() {
-            std::fs::create_dir_all(target).unwrap();
-            // Moved into place when it is complete, so that two installations at once are harmless.
-            let work = tempfile::tempdir_in(target).unwrap();
-            for file in ["package.json", "package-lock.json"] {
-                std::fs::copy(format!("{SOURCE}/{file}"), work.path().join(file)).unwrap();
-            }
-            install(work.path());
-            let moved = std::fs::rename(work.path(), &installed);
-            assert!(moved.is_ok() || installed.exists(), "cannot make {}: {moved:?}", installed.display());
-        }
-        installed.join("node_modules")
-    })
-}
-
-fn install(folder: &Path) {
-    run("node", &["--version"], folder);
-    run("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], folder);
-}
-
-fn run(program: &str, arguments: &[&str], folder: &Path) {
-    let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap_or_else(|error| {
-        panic!(
-            "cannot start {program} ({error}): install Node 20.19 or later with npm, and put both on the PATH"
-        )
-    });
-    let reported = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?} fails; does it reach npm's registry?\n{reported}"
-    );
+    MODULES.get_or_init(|| harness::node_modules(Path::new(SOURCE), Path::new(env!("CARGO_TARGET_TMPDIR"))))
 }
 
 /// Starts the client; `closing` says who closes.

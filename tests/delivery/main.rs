@@ -14,6 +14,7 @@ mod cluster;
 mod command;
 mod conversation;
 mod digests;
+mod dispatching;
 mod event_stream;
 mod handshake;
 mod heartbeat;

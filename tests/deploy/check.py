@@ -235,7 +235,7 @@ def units():
     if not analyze:
         return
     with tempfile.TemporaryDirectory() as folder:
-        for unit in ("tidings-gateway.service", "tidings-projector.service"):
+        for unit in ("tidings-gateway.service", "tidings-projector.service", "tidings-dispatcher.service"):
             text = (ROOT / "deploy" / unit).read_text()
             # It looks for the program, which is not installed here.
             Path(folder, unit).write_text(text.replace("/usr/bin/tidings", "/bin/true"))

@@ -166,6 +166,14 @@ impl Deployment<'_> {
         projector
     }
 
+    /// A dispatcher of a shard.
+    pub(crate) async fn dispatcher(&self, shard: usize) -> Tidings {
+        let launch = self.tidings("dispatcher", &["dispatcher"]);
+        let mut dispatcher = launch.variable("TIDINGS_DISPATCHER__SHARD", shard.to_string()).start();
+        dispatcher.line("this dispatcher leads", 2 * BOUND).await;
+        dispatcher
+    }
+
     /// A gateway, and where it listens.
     pub(crate) async fn gateway(&self) -> (Tidings, String) {
         let mut gateway = self.tidings("gateway", &["gateway"]).start();

@@ -37,6 +37,7 @@ async fn no_process_needs_more_than_it_is_granted() {
     // The projector makes the streams.
     let first = deployment.projector(0).await;
     let (gateway, address) = deployment.gateway().await;
+    let dispatcher = deployment.dispatcher(0).await;
     let mut ada = hears_incidents(&address, "ada").await;
     deployment.publish("ops", "incident.created", &incident("i")).await;
     assert_eq!(ada.next_json(BOUND).await["type"], "incident");
@@ -71,7 +72,7 @@ async fn no_process_needs_more_than_it_is_granted() {
             Err(_) => bob = hears_incidents(&address, "bob").await,
         }
     }
-    for process in [first, second, gateway] {
+    for process in [first, second, gateway, dispatcher] {
         let output = process.output();
         assert!(!output.contains("ERROR"), "{output}");
         assert!(!output.contains("may this NATS user"), "{output}");

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::deployment::{Deployment, Made};
 
-const STREAMS: [&str; 11] = [
+const STREAMS: [&str; 12] = [
     "EVENTS",
     "REJECTED",
     "ENVELOPES",
@@ -28,6 +28,7 @@ const STREAMS: [&str; 11] = [
     "KV_USERS",
     "KV_KEYS",
     "KV_RECEIPTS",
+    "DELIVERIES",
 ];
 
 /// Where somebody would like an answer to be stored, or obeyed.
@@ -50,6 +51,8 @@ fn targets() -> Vec<String> {
         "$KV.USERS.shelter.mallory",
         "$KV.KEYS.shelter.0123456789abcdef",
         "$KV.RECEIPTS.shelter.0123456789abcdef0123456789abcdef",
+        "deliveries.facts.shelter.mallory.1-1-0-0",
+        "deliveries.through.0",
         "$JS.ACK.EVENTS.projector.1.1.1.1.0",
         "tidings.gateway.close.x.shelter",
     ];
@@ -137,6 +140,7 @@ async fn contents(streams: &Context) -> BTreeMap<&'static str, Content> {
 async fn filled(deployment: &Deployment<'_>) {
     let projectors = [deployment.projector(0).await, deployment.projector(1).await];
     let (gateway, _) = deployment.gateway().await;
+    let dispatcher = deployment.dispatcher(0).await;
     let update = json!({ "shelterId": "s1", "name": "n", "status": "open", "capacity": 2, "occupancy": 1 });
     deployment.publish("shelter", "shelter.updated", &update).await;
     let last = deployment.publish("shelter", "shelter.updated", &json!({ "no": "update" })).await;
@@ -149,7 +153,7 @@ async fn filled(deployment: &Deployment<'_>) {
     })
     .await;
     deployment.run(&["users", "disable", "--tenant", "shelter", "--user", "mallory"]).await;
-    for process in projectors.into_iter().chain([gateway]) {
+    for process in projectors.into_iter().chain([gateway, dispatcher]) {
         process.signal(rustix::process::Signal::KILL);
         _ = process.end(BOUND).await;
     }
@@ -202,6 +206,15 @@ async fn each_credential_reaches_what_is_its_own_and_nothing_else() {
                 "ENVELOPES places.>",
                 "ENVELOPES_1 envelopes_1.>",
                 "ENVELOPES_1 places_1.>",
+            ],
+        ),
+        (
+            "dispatcher",
+            "DISPATCHER",
+            &[
+                "DELIVERIES deliveries.>",
+                "KV_PROJECTORS $KV.PROJECTORS.dispatcher",
+                "KV_PROJECTORS $KV.PROJECTORS.dispatcher_1",
             ],
         ),
     ] {

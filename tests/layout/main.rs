@@ -33,12 +33,13 @@ const GATEWAY: [&str; 15] = [
 ];
 
 /// The rooms of the streams, likewise.
-const STREAMS: [&str; 17] = [
+const STREAMS: [&str; 18] = [
     "stored_form",
     "sources",
     "queries",
     "connections",
     "consumers",
+    "deliveries",
     "rejections",
     "schedules",
     "receipts",
@@ -68,10 +69,10 @@ const CRATES: [&[&str]; 12] = [
     &["tidings-client"],
     &["tidings-tests"],
     &["tidings-access", "tidings-streams", "tidings-types"],
-    &["tidings-net", "tidings-producer-build", "tidings-replica", "tidings-session"],
+    &["tidings-channels", "tidings-net", "tidings-producer-build", "tidings-replica", "tidings-session"],
     &["tidings-producer"],
     &["example-producer"],
-    &["tidings-gateway", "tidings-projector"],
+    &["tidings-dispatcher", "tidings-gateway", "tidings-projector"],
     &["tidings-fuzz"],
     &["tidings-bench"],
     &["tidings-cli"],

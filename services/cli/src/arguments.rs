@@ -3,6 +3,7 @@
 
 mod config;
 mod consumers;
+mod deliveries;
 mod keys;
 mod projector;
 mod rejected;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use config::{ConfigOptions, Process};
 pub(crate) use consumers::{ConsumerCommand, ConsumerSelector};
+pub(crate) use deliveries::DeliveriesCommand;
 pub(crate) use keys::{KeyCommand, NewKey};
 pub(crate) use projector::{MoveOptions, ProjectorCommand, ProjectorOptions, RebuildOptions};
 pub(crate) use rejected::{RejectedCommand, RejectedFilter, RejectedSelection};
@@ -50,6 +52,9 @@ pub(crate) enum Command {
     /// Start a projector: events in, messages out; or rebuild, move and list tenants
     #[command(after_long_help = "Example:\n  tidings projector --config /etc/tidings/tidings.toml")]
     Projector(ProjectorOptions),
+    /// Start a dispatcher: sends what no device has received by then, by webhooks and other channels
+    #[command(after_long_help = "Example:\n  tidings dispatcher --config /etc/tidings/tidings.toml")]
+    Dispatcher,
     /// Print a token, signed with the configured secret or with that of tidings dev
     #[command(
         after_long_help = "Example:\n  export TIDINGS_TOKEN=$(tidings token --tenant ops --sub ada --role sre)"
@@ -85,6 +90,9 @@ pub(crate) enum Command {
     /// List and cancel events that are delivered later
     #[command(subcommand, after_long_help = "Example:\n  tidings scheduled ls --tenant ops")]
     Scheduled(ScheduledCommand),
+    /// List and show deliveries: what the dispatcher has sent, skipped, or keeps until it is due
+    #[command(subcommand, after_long_help = "Example:\n  tidings deliveries ls --tenant ops --user ada")]
+    Deliveries(DeliveriesCommand),
     /// Check catalogs, schemas and examples, and whether they are backward compatible
     #[command(after_long_help = "Examples:\n  tidings check\n  \
         git worktree add /tmp/main main && tidings check --against /tmp/main/schemas")]

@@ -29,7 +29,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &ConfigOptions) -> Result<
 async fn check(file: Option<&Path>, process: Process) -> Result<(), Failure> {
     let rule = match process {
         Process::Gateway => SecretRule::Required,
-        Process::Projector => SecretRule::Optional,
+        Process::Projector | Process::Dispatcher => SecretRule::Optional,
     };
     let config = serve::configuration(file, rule)?;
     let read = catalogs::read(&config.schemas)?;
@@ -43,6 +43,10 @@ async fn check(file: Option<&Path>, process: Process) -> Result<(), Failure> {
         Process::Projector => {
             serve::shards(&config)?;
             "projector"
+        }
+        Process::Dispatcher => {
+            serve::dispatcher::webhooks(&config)?;
+            "dispatcher"
         }
     };
     let changed = serve::settings(file)?.iter().filter(|setting| Setting::is_changed(setting)).count();

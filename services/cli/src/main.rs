@@ -6,6 +6,7 @@ mod check;
 mod config;
 mod connections;
 mod consumers;
+mod deliveries;
 mod dev;
 mod failure;
 mod issuers;
@@ -68,6 +69,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 None => serve::projector(file).await,
                 Some(command) => Box::pin(projector::run(file, command)).await,
             },
+            Command::Dispatcher => Box::pin(serve::dispatcher::run(file)).await,
+            Command::Deliveries(command) => Box::pin(deliveries::run(file, command)).await,
             Command::Token(options) => token::run(file, options),
             Command::Types(options) => types::run(file, options),
             Command::Publish(options) => publish::run(file, options).await,

@@ -1,5 +1,6 @@
 //! Starts the services: from the configuration to running tasks.
 
+pub(crate) mod dispatcher;
 mod login;
 
 use std::collections::BTreeMap;

@@ -11,7 +11,7 @@ use tidings_model::Address;
 use tidings_runtime::config::SecretRule;
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::users::{Mark, Revocation, UserName, Users};
-use tidings_streams::{Topology, purge_address};
+use tidings_streams::{Topology, deliveries, purge_address};
 use time::OffsetDateTime;
 
 use crate::arguments::{Grounds, UserCommand};
@@ -105,7 +105,8 @@ impl Administration {
         let (tenant, user) = (self.name.tenant(), self.name.user());
         let envelopes = purge_address(&self.topology, tenant, &Address::new("user", user)?).await?;
         let consumers = self.store.purge_user(tenant, user).await?;
-        if envelopes == 0 && consumers == 0 {
+        let deliveries = deliveries::purge_user(&self.topology, tenant, user).await?;
+        if envelopes == 0 && consumers == 0 && deliveries == 0 {
             let hint = self.similar().await;
             return Err(format!(
                 "there are no envelopes and no consumers of {} to remove{hint}",

@@ -11,6 +11,7 @@ use tidings_model::{
 
 use crate::destination::{AddressTemplate, GrantRule};
 use crate::digest::Digest;
+use crate::fallback::Fallback;
 use crate::gap::{GapForm, ToldGap};
 use crate::message::{MessageType, Rendered};
 use crate::publish::{ClientPublish, PublishClaims, PublishRefusal, PublishRules};
@@ -230,6 +231,12 @@ impl Catalog {
     #[must_use]
     pub fn longest_interval(&self) -> Option<Duration> {
         self.messages.iter().filter_map(|message| message.interval).max()
+    }
+
+    /// Returns the fallbacks of the messages in a slot, the earliest first. Only one message of such a slot exists.
+    #[must_use]
+    pub fn fallbacks(&self, slot: &str) -> &[Fallback] {
+        self.messages.iter().find(|message| message.slot == slot).map_or(&[], MessageType::fallbacks)
     }
 
     /// Returns whether the catalog limits the rate of any message.

@@ -79,6 +79,20 @@ pub(crate) struct MessageFile {
     #[serde(default)]
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) body: toml::Value,
+    #[serde(default)]
+    pub(crate) fallback: Vec<FallbackFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FallbackFile {
+    pub(crate) channel: String,
+    pub(crate) after: String,
+    pub(crate) unless: Option<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) text: Option<String>,
+    pub(crate) html: Option<String>,
+    pub(crate) payload: Option<toml::Value>,
 }
 
 #[derive(Debug, Deserialize)]

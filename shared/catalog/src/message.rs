@@ -12,6 +12,7 @@ use tidings_model::{Address, Attribute, Attributes, Class, Event, EventName};
 use time::format_description::well_known::Rfc3339;
 
 use crate::destination::Destination;
+use crate::fallback::Fallback;
 use crate::rejection::{Reason, Rejection};
 use crate::sanitize::Sanitizer;
 use crate::template::{Scope, Template, TextTemplate};
@@ -53,6 +54,8 @@ pub struct MessageType {
     pub(crate) attributes: BTreeMap<String, TextTemplate>,
     pub(crate) body: Template,
     pub(crate) sanitizer: Sanitizer,
+    /// By their `after`, the earliest first.
+    pub(crate) fallbacks: Vec<Fallback>,
 }
 
 /// An event rendered by one message type: one body for several addresses.
@@ -75,6 +78,12 @@ impl MessageType {
     #[must_use]
     pub fn events(&self) -> &[EventName] {
         &self.events
+    }
+
+    /// Its fallbacks, the earliest first.
+    #[must_use]
+    pub fn fallbacks(&self) -> &[Fallback] {
+        &self.fallbacks
     }
 
     /// Its delivery class.

@@ -1,6 +1,7 @@
 //! Parses and checks the files of a tenant's folder. All mistakes are reported at once.
 
 mod digest;
+mod fallback;
 mod gap;
 mod message;
 mod publish;
@@ -116,6 +117,7 @@ impl Problems {
         }
         self.check_names(&messages);
         self.check_topics(&messages, &topic_names);
+        self.check_fallback_slots(&messages);
         if let Some(grants) = opened {
             self.check_destinations(&messages, grants, &topics);
             for (name, topic) in &topics {

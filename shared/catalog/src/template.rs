@@ -46,6 +46,8 @@ enum Use {
     Attribute,
     /// Clients read it in a message's body.
     Body,
+    /// People read it. An optional placeholder that is absent is empty text.
+    Prose,
 }
 
 /// Text with placeholders.
@@ -101,7 +103,7 @@ impl TextTemplate {
         Ok(Self(pieces))
     }
 
-    /// Returns a template of literal text, without placeholders.
+    /// Returns a template without placeholders.
     pub(crate) fn literal(text: &str) -> Self {
         Self(vec![Piece::Text(text.to_owned())])
     }
@@ -123,7 +125,7 @@ impl TextTemplate {
         }
     }
 
-    /// Returns whether the two may become the same text, judged by the text around their placeholders.
+    /// Returns whether the two may become the same text, by the text around their placeholders.
     pub(crate) fn may_be(&self, other: &Self) -> bool {
         let edge = |piece: Option<&Piece>| match piece {
             Some(Piece::Text(text)) => text.clone(),
@@ -158,10 +160,14 @@ impl TextTemplate {
         Ok(self.names(scope)?.into_iter().next())
     }
 
-    /// Fills every placeholder. An optional one that is absent counts as empty text: the key of what has no environment is
-    /// another than that of each environment.
+    /// Fills every placeholder. One that is absent counts as empty text: no environment is another key than each of them.
     pub(crate) fn key(&self, scope: &dyn Scope) -> Result<Option<String>, Unresolved> {
         Ok(self.texts(scope, Use::Key)?.into_iter().next())
+    }
+
+    /// Fills every placeholder, for people; an optional one that is absent with empty text.
+    pub(crate) fn prose(&self, scope: &dyn Scope) -> Result<String, Unresolved> {
+        Ok(self.texts(scope, Use::Prose)?.into_iter().next().unwrap_or_default())
     }
 
     /// Returns one name for each value of the placeholders: several if a path has `[*]`, none if an optional one is
@@ -196,8 +202,9 @@ impl TextTemplate {
                         .map(|value| as_text(value, r#use).ok_or_else(|| Unresolved::no_text_at(path)))
                         .filter(|text| !text.as_deref().is_ok_and(is_nothing))
                         .collect::<Result<Vec<_>, _>>()?;
-                    let is_empty_in_key = fills.is_empty() && r#use == Use::Key && path.is_optional();
-                    let fills = if is_empty_in_key { vec![Cow::Borrowed("")] } else { fills };
+                    let may_be_empty = matches!(r#use, Use::Key | Use::Prose) && path.is_optional();
+                    let fills =
+                        if fills.is_empty() && may_be_empty { vec![Cow::Borrowed("")] } else { fills };
                     texts = cross(&texts, &fills);
                 }
             }
@@ -240,7 +247,9 @@ pub(crate) fn as_name(value: &Value) -> Option<Cow<'_, str>> {
 fn as_text(value: &Value, r#use: Use) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),
-        Value::Number(number) if r#use != Use::Body => Some(Cow::Owned(number::canonical(number))),
+        Value::Number(number) if !matches!(r#use, Use::Body | Use::Prose) => {
+            Some(Cow::Owned(number::canonical(number)))
+        }
         Value::Number(_) | Value::Bool(_) => Some(Cow::Owned(value.to_string())),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }

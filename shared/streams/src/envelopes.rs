@@ -5,6 +5,7 @@
 mod batch;
 mod follower;
 mod get;
+mod locate;
 pub(crate) mod notice;
 mod ordered_copy;
 mod outgoing;
@@ -19,6 +20,7 @@ mod writer;
 
 pub use self::follower::{EnvelopeFollower, FollowError, Followed};
 pub use self::get::{ReadEnvelopeError, fetch, is_at_end, newest};
+pub use self::locate::locate;
 pub use self::ordered_copy::{Copy, CopyError, EnvelopeCopies};
 pub use self::outgoing::Outgoing;
 pub use self::place_notice::{last_notice, placed_at};

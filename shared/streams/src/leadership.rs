@@ -112,6 +112,8 @@ enum Role {
     Projects,
     /// It copies the source of this name.
     Copies(String),
+    /// It sends the shard's fallbacks.
+    Dispatches,
 }
 
 impl Role {
@@ -119,6 +121,7 @@ impl Role {
         match self {
             Self::Projects => tracing::info!(term, "this projector leads"),
             Self::Copies(source) => tracing::info!(term, source, "this projector copies the source"),
+            Self::Dispatches => tracing::info!(term, "this dispatcher leads"),
         }
     }
 
@@ -128,6 +131,7 @@ impl Role {
             Self::Copies(source) => {
                 tracing::info!(term, source, "this projector copies the source no longer");
             }
+            Self::Dispatches => tracing::info!(term, "this dispatcher leads no longer"),
         }
     }
 
@@ -135,6 +139,7 @@ impl Role {
         match self {
             Self::Projects => tracing::info!(term, "another projector leads; this one stands by"),
             Self::Copies(source) => tracing::debug!(term, source, "another projector copies the source"),
+            Self::Dispatches => tracing::info!(term, "another dispatcher leads; this one stands by"),
         }
     }
 }
@@ -148,6 +153,11 @@ impl Candidate {
     /// The same for copying the source of this name, which is no matter of a shard.
     pub async fn for_source(topology: &Topology, source: &str) -> Result<(Self, Lease), TopologyError> {
         Self::for_key(topology, format!("source_{source}"), Role::Copies(source.to_owned())).await
+    }
+
+    /// The same for dispatching the shard's fallbacks.
+    pub async fn for_dispatcher(topology: &Topology) -> Result<(Self, Lease), TopologyError> {
+        Self::for_key(topology, topology.shard().name("dispatcher"), Role::Dispatches).await
     }
 
     async fn for_key(topology: &Topology, key: String, role: Role) -> Result<(Self, Lease), TopologyError> {

@@ -19,13 +19,14 @@
 //!   placement.
 //! - [`users::UserWatch`]: which users are disabled; after an interruption it reads the whole bucket again.
 //! - [`keys::KeyWatch`]: which API keys there are, and which are revoked, likewise.
+//! - [`deliveries`]: what fallbacks wait, are due, and became; each step is written on the condition that no other came first.
 //! - [`Schedules`]: events that are delivered later; the order of `EVENTS` decides which of them count.
 //! - [`Receipts`]: which events were stored lately under which id, so that a gateway answers a repetition as one.
 //! - [`connections`]: asks every gateway for its connections, and reports which gateways did not answer.
 //!
 //! - [`SourceReader`], [`CopyWriter`]: copies streams of a team's own into `EVENTS`, each message once and in order.
 //!
-//! A room uses only those below it, in this order: `sources`; `queries`; `consumers`; `rejections`; `schedules`; `receipts`; `events`, which reads and
+//! A room uses only those below it, in this order: `sources`; `queries`; `consumers`; `deliveries`; `rejections`; `schedules`; `receipts`; `events`, which reads and
 //! publishes `EVENTS`; `envelopes`, which writes and follows `ENVELOPES`; `leadership`; `catalogs`; `topology`, the
 //! streams and which subjects are in them; `placements`, `keys`, `users` and `connections`; and at the bottom `nats`, which knows
 //! streams and buckets but not what they are for.
@@ -33,6 +34,7 @@
 mod catalogs;
 pub mod connections;
 pub mod consumers;
+pub mod deliveries;
 mod envelopes;
 mod events;
 pub mod keys;
@@ -57,7 +59,7 @@ pub use envelopes::{
     Copy, CopyError, DiscardError, EnvelopeCopies, EnvelopeFollower, EnvelopeWriter, FollowError, Followed,
     Outgoing, PurgeAddressError, Purged, ReadEnvelopeError, Resume, StoredEnvelope, TranslateError,
     WriteError, WriteMarkers, all_purges, discard_address, discard_generation, fetch, is_at_end, last_notice,
-    newest, placed_at, purge_address, translate_position,
+    locate, newest, placed_at, purge_address, translate_position,
 };
 pub use events::{
     EventAnswer, EventHistory, EventReader, EventWriteError, EventWriter, HistoryError, OpenWriterError,

@@ -26,4 +26,5 @@ pub(crate) struct ConfigOptions {
 pub(crate) enum Process {
     Gateway,
     Projector,
+    Dispatcher,
 }

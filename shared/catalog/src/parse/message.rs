@@ -77,6 +77,7 @@ impl Problems {
         }
         let attributes = self.attributes(&place, &file.attributes);
         let body = self.body(&place, file.body);
+        let fallbacks = self.fallbacks(&place, file.fallback, (class, time_to_live), body.as_ref());
         let sanitizer = self.sanitizer(&place, (file.text, file.unknown.as_deref()), body.as_ref(), defaults);
         let schema_text = sanitizer.drops_unknown.then(|| schemas.whole(&file.schema)).flatten();
         let sanitizer = sanitizer.with_schema(schema_text.as_ref());
@@ -93,6 +94,7 @@ impl Problems {
             attributes,
             body: body?,
             sanitizer,
+            fallbacks,
         })
     }
 

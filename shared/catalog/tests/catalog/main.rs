@@ -9,6 +9,7 @@
 
 mod absence;
 mod examples;
+mod fallbacks;
 mod grants;
 mod mistakes;
 mod numbers;

@@ -83,6 +83,46 @@ pub(super) const FORMATS: &[Format] = &[
         expected: "a URL such as https://auth.example/.well-known/jwks.json, without user, password or fragment",
     },
     TENANT,
+    Format {
+        name: "webhook-url",
+        holds: is_location,
+        expected: "a URL such as https://acme.example/hooks, without user, password or fragment",
+    },
+    VAPID_KEY,
+    Format {
+        name: "mailbox",
+        holds: |text| {
+            let address = text.strip_suffix('>').and_then(|text| text.rsplit_once('<'));
+            let address = address.map_or(text, |(_, address)| address);
+            let is_text = text.chars().all(|letter| !letter.is_control());
+            is_text
+                && address
+                    .split_once('@')
+                    .is_some_and(|(user, domain)| !user.is_empty() && !domain.is_empty())
+        },
+        expected: "an e-mail address, such as no-reply@acme.example or Acme <no-reply@acme.example>",
+    },
+    Format {
+        name: "region",
+        holds: |text| {
+            let is_allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+            (1..=32).contains(&text.len()) && text.bytes().all(is_allowed)
+        },
+        expected: "a region such as eu-central-1",
+    },
+    Format {
+        name: "service-url",
+        holds: |text| is_url(text, &["http", "https"]),
+        expected: "a URL such as https://sns.eu-central-1.amazonaws.com, without path, user or password",
+    },
+    Format {
+        name: "contact",
+        holds: |text| match text.strip_prefix("mailto:") {
+            Some(address) => address.contains('@') && address.bytes().all(|byte| byte.is_ascii_graphic()),
+            None => is_location(text) && text.starts_with("https:"),
+        },
+        expected: "mailto: and an e-mail address, or an https URL",
+    },
     Format { name: "file-name", holds: |text| !text.is_empty(), expected: "a file's name" },
     Format {
         name: "cookie-name",
@@ -125,6 +165,15 @@ pub(super) const TENANT: Format = Format {
         (1..=32).contains(&text.len()) && text.bytes().all(is_allowed)
     },
     expected: "a tenant's name: 1 to 32 of a-z, 0-9, _ and -",
+};
+
+pub(super) const VAPID_KEY: Format = Format {
+    name: "vapid-key",
+    holds: |text| {
+        let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        text.len() == 43 && text.bytes().all(is_base64)
+    },
+    expected: "a private VAPID key: 32 bytes in Base64 for URLs, 43 characters",
 };
 
 /// RFC 7518, section 3.2: a key for HS256 has at least as many bits as the hash.

@@ -1,6 +1,7 @@
 //! Rules between keys, and files that keys name.
 
 mod access;
+mod channels;
 mod edge;
 mod nats;
 
@@ -10,7 +11,9 @@ use std::time::Duration;
 
 use super::format::TENANT;
 use super::sources::{Sources, listed_in};
-use super::{Config, ConfigError, ConsumersConfig, GatewayConfig, SecretRule, SourceConfig, StreamsConfig};
+use super::{
+    Config, ConfigError, ConsumersConfig, GatewayConfig, Secret, SecretRule, SourceConfig, StreamsConfig,
+};
 
 /// A conflict between keys. The first key is the one to report.
 pub(super) struct Conflict {
@@ -46,15 +49,19 @@ pub(super) fn resolve(config: &mut Config, rule: SecretRule) -> Vec<Conflict> {
         [duplicate_window(&config.streams), idle_timeout(&config.gateway), inactive_after(&config.consumers)];
     let nats = nats::resolve(&mut config.nats).into_iter();
     let access = access::resolve(&mut config.access, rule);
+    let channels = channels::resolve(config);
     let gateway = edge::conflicts(&config.gateway).into_iter();
     let limited = no_tenants("gateway.tenants", config.gateway.tenants.keys());
     let placed = no_tenants("streams.shards", config.streams.shards.keys());
+    let notified = no_tenants("dispatcher.webhooks", config.dispatcher.webhooks.keys());
     nats.chain(conflicts.into_iter().flatten())
         .chain(same_names(&config.projector.sources))
         .chain(placed)
+        .chain(notified)
         .chain(gateway)
         .chain(limited)
         .chain(access)
+        .chain(channels)
         .collect()
 }
 
@@ -80,6 +87,45 @@ fn half_a_pair(section: &str, certificate: Option<&Path>, key: Option<&Path>) ->
         value: None,
         expected: format!("the file of the {what}, since {section}.{given} is set"),
     })
+}
+
+/// User and password are only valid together.
+fn half_a_login(section: &str, user: bool, password: bool) -> Option<Conflict> {
+    let (missing, given) = match (user, password) {
+        (true, false) => ("password", "user"),
+        (false, true) => ("user", "password"),
+        _ => return None,
+    };
+    Some(needed_with(&format!("{section}.{missing}"), &format!("{section}.{given}")))
+}
+
+/// The conflict of a missing key that another one needs.
+fn needed_with(missing: &str, given: &str) -> Conflict {
+    Conflict { keys: keys([missing, given]), value: None, expected: format!("a value, since {given} is set") }
+}
+
+/// Reads the secret of `key` from its file, if there is one.
+fn secret(
+    key: &str,
+    secret: &mut Option<Secret>,
+    file: Option<&Path>,
+    holds: impl Fn(&[u8]) -> bool,
+    wanted: &str,
+) -> Option<Conflict> {
+    let path = file?;
+    let expected = if secret.is_some() {
+        format!("nothing, because {key} is set, too; keep one of them")
+    } else {
+        match read_line(path) {
+            Ok(line) if holds(&line) => {
+                *secret = Some(Secret::new(line));
+                return None;
+            }
+            Ok(line) => format!("a file with {wanted} (it has {} bytes)", line.len()),
+            Err(error) => format!("a file with {wanted} ({error})"),
+        }
+    };
+    Some(Conflict { keys: vec![format!("{key}_file"), key.to_owned()], value: Some(quoted(path)), expected })
 }
 
 /// Reads the only line of a file with a secret.

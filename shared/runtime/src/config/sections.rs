@@ -4,6 +4,8 @@
 //! defaults. [`load`](super::load) returns only values within the documented ranges.
 
 mod access;
+mod channels;
+mod dispatcher;
 mod gateway;
 mod nats;
 mod source;
@@ -21,6 +23,8 @@ use serde::{Deserialize, Serialize};
 use super::format::{byte_size, duration, optional_byte_size};
 
 pub use access::{AccessConfig, IssuerConfig, Secret, SignatureAlgorithm, TokenSource};
+pub use channels::{EmailConfig, SmtpTls, SnsConfig, WebPushConfig, WebhookConfig};
+pub use dispatcher::{DispatcherConfig, TenantWebhookConfig};
 pub use gateway::GatewayConfig;
 pub use nats::NatsConfig;
 pub use source::{SourceBegin, SourceConfig};
@@ -47,6 +51,16 @@ pub struct Config {
     pub access: AccessConfig,
     /// Projection of events to envelopes.
     pub projector: ProjectorConfig,
+    /// Sending of messages that were not received, by other channels.
+    pub dispatcher: DispatcherConfig,
+    /// Webhooks: signed HTTP requests to programs of tenants and users.
+    pub webhook: WebhookConfig,
+    /// E-mail by SMTP.
+    pub email: EmailConfig,
+    /// Amazon SNS.
+    pub sns: SnsConfig,
+    /// Web push: notifications of browsers, by the push services of their vendors.
+    pub web_push: WebPushConfig,
     /// Logs, metrics and traces.
     pub telemetry: TelemetryConfig,
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use tidings_model::{Address, EnvelopeSubject, Epoch, Place, Position, Tenant};
+use time::OffsetDateTime;
 
 use super::place_notice::placed;
 use super::purge::purged;
@@ -52,6 +53,19 @@ impl EnvelopeFollower {
         Self::open(topology, position, content, Vec::new()).await
     }
 
+    /// As [`Self::after`], without bodies; the message at the position was stored at this time, by which a stream that came
+    /// back with an older state is known. Reading it continues at its first envelope.
+    pub async fn behind(
+        topology: &Topology,
+        position: Position,
+        stored_at: OffsetDateTime,
+    ) -> Result<Self, FollowError> {
+        let selection = Selection::new(topology.shard().name(ENVELOPES), Vec::new(), Content::HeadersOnly);
+        let reader =
+            OrderedReader::open_behind(topology.context.clone(), selection, position, stored_at).await;
+        Ok(Self::of(reader.map_err(FollowError)?))
+    }
+
     /// Reads the envelopes of these addresses after this position of the stream. JetStream scans for them, so use this
     /// for few readers at a time.
     pub async fn at_addresses(
@@ -86,11 +100,11 @@ impl EnvelopeFollower {
         let stream = topology.shard().name(ENVELOPES);
         let selection = Selection::new(stream, subjects, content);
         let reader = OrderedReader::open(topology.context.clone(), selection, position).await;
-        Ok(Self {
-            reader: reader.map_err(FollowError)?,
-            ready: VecDeque::new(),
-            foreign: RepeatedFault::default(),
-        })
+        Ok(Self::of(reader.map_err(FollowError)?))
+    }
+
+    fn of(reader: OrderedReader) -> Self {
+        Self { reader, ready: VecDeque::new(), foreign: RepeatedFault::default() }
     }
 
     /// The position up to which everything was read, and returned unless [`Self::has_more`].

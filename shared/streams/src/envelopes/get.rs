@@ -55,7 +55,7 @@ fn found(got: Result<StreamMessage, DirectGetError>) -> Result<Option<StreamMess
 pub struct ReadEnvelopeError(#[source] async_nats::Error);
 
 impl ReadEnvelopeError {
-    fn new(source: impl Into<async_nats::Error>) -> Self {
+    pub(super) fn new(source: impl Into<async_nats::Error>) -> Self {
         Self(source.into())
     }
 }

@@ -116,16 +116,20 @@ impl Settings {
         }
     }
 
-    /// The configuration of `SCHEDULED`: every limit would remove events that still wait.
     pub(super) fn scheduled(&self) -> Config {
+        self.scheduling(SCHEDULED, "Tidings: events that are delivered later", ScheduleSubject::ALL)
+    }
+
+    /// The configuration of a stream of scheduled messages: every limit would remove those that still wait.
+    pub(crate) fn scheduling(&self, name: &str, description: &str, subjects: &str) -> Config {
         Config {
-            description: Some("Tidings: events that are delivered later".to_owned()),
+            description: Some(description.to_owned()),
             discard: DiscardPolicy::Old,
             allow_rollup: true,
             allow_message_ttl: true,
             allow_message_schedules: true,
             duplicate_window: DUPLICATE_WINDOW,
-            ..self.stream(SCHEDULED.to_owned(), [ScheduleSubject::ALL.to_owned()], Duration::ZERO, None)
+            ..self.stream(name.to_owned(), [subjects.to_owned()], Duration::ZERO, None)
         }
     }
 

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tidings_model::{Address, Tenant};
 use tidings_streams::connections::{Operation, Search, ask};
-use tidings_streams::purge_address;
 use tidings_streams::users::{Mark, Revocation, UserName, UserState};
+use tidings_streams::{deliveries, purge_address};
 
 use super::{About, Answer, Members, Named, bad, failed};
 use crate::audit;
@@ -120,6 +120,7 @@ async fn purge(State(context): State<Arc<Context>>, About { by, what: name }: Ab
     let address = Address::new("user", name.user()).map_err(|error| bad(ApiCode::User, &error))?;
     let envelopes = purge_address(&context.topology, &by.tenant, &address).await.map_err(failed)?;
     let consumers = context.consumers.store().purge_user(&by.tenant, name.user()).await.map_err(failed)?;
+    deliveries::purge_user(&context.topology, &by.tenant, name.user()).await.map_err(failed)?;
     audit::done(&by, "purge", &name, None);
     Ok(Json(json!({ "envelopes": envelopes, "consumers": consumers })).into_response())
 }

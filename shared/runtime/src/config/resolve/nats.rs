@@ -1,8 +1,6 @@
 //! Checks the login to NATS: exactly one method, with readable files.
 
-use std::path::Path;
-
-use super::{Conflict, half_a_pair, quoted, read_line, unreadable};
+use super::{Conflict, half_a_login, half_a_pair, quoted, secret, unreadable};
 use crate::config::error::sized;
 use crate::config::format::NKEY_SEED;
 use crate::config::{NatsConfig, Secret};
@@ -13,12 +11,19 @@ pub(super) fn resolve(nats: &mut NatsConfig) -> Vec<Conflict> {
     let any = |line: &[u8]| !line.is_empty();
     let seed = |line: &[u8]| std::str::from_utf8(line).is_ok_and(NKEY_SEED.holds);
     let secrets = [
-        secret("password", &mut nats.password, nats.password_file.as_deref(), any, "one line of text"),
-        secret("token", &mut nats.token, nats.token_file.as_deref(), any, "one line of text"),
-        secret("nkey_seed", &mut nats.nkey_seed, nats.nkey_seed_file.as_deref(), seed, NKEY_SEED.expected),
+        secret("nats.password", &mut nats.password, nats.password_file.as_deref(), any, "one line of text"),
+        secret("nats.token", &mut nats.token, nats.token_file.as_deref(), any, "one line of text"),
+        secret(
+            "nats.nkey_seed",
+            &mut nats.nkey_seed,
+            nats.nkey_seed_file.as_deref(),
+            seed,
+            NKEY_SEED.expected,
+        ),
     ];
     conflicts.extend(secrets.into_iter().flatten());
-    conflicts.extend(half_a_login(nats));
+    let password = nats.password.is_some() || nats.password_file.is_some();
+    conflicts.extend(half_a_login("nats", nats.user.is_some(), password));
     conflicts.extend(half_a_pair("nats", nats.tls_certificate.as_deref(), nats.tls_key.as_deref()));
     let files = [
         ("nats.credentials", &nats.credentials),
@@ -47,42 +52,4 @@ fn several_ways(nats: &NatsConfig) -> Option<Conflict> {
         value: Some(value.clone()),
         expected: format!("nothing, because {first} is set, too; a process logs in to NATS in one way"),
     })
-}
-
-/// User and password are only valid together.
-fn half_a_login(nats: &NatsConfig) -> Option<Conflict> {
-    let (missing, given) = match (&nats.user, &nats.password) {
-        (Some(_), None) if nats.password_file.is_none() => ("nats.password", "nats.user"),
-        (None, Some(_)) => ("nats.user", "nats.password"),
-        _ => return None,
-    };
-    Some(Conflict {
-        keys: vec![missing.to_owned(), given.to_owned()],
-        value: None,
-        expected: format!("a value, since {given} is set"),
-    })
-}
-
-/// Reads the secret from its file, if there is one.
-fn secret(
-    name: &str,
-    secret: &mut Option<Secret>,
-    file: Option<&Path>,
-    holds: impl Fn(&[u8]) -> bool,
-    wanted: &str,
-) -> Option<Conflict> {
-    let (path, value_key) = (file?, format!("nats.{name}"));
-    let expected = if secret.is_some() {
-        format!("nothing, because {value_key} is set, too; keep one of them")
-    } else {
-        match read_line(path) {
-            Ok(line) if holds(&line) => {
-                *secret = Some(Secret::new(line));
-                return None;
-            }
-            Ok(line) => format!("a file with {wanted} (it has {} bytes)", line.len()),
-            Err(error) => format!("a file with {wanted} ({error})"),
-        }
-    };
-    Some(Conflict { keys: vec![format!("{value_key}_file"), value_key], value: Some(quoted(path)), expected })
 }

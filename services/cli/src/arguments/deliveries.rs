@@ -1,0 +1,32 @@
+//! The command line of `tidings deliveries`.
+
+use clap::Subcommand;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeliveriesCommand {
+    /// List deliveries: what became of each, or when it is due
+    #[command(after_long_help = "Example:\n  tidings deliveries ls --tenant ops --user ada")]
+    Ls {
+        /// The tenant
+        #[arg(long)]
+        tenant: String,
+        /// Only those to this user
+        #[arg(long)]
+        user: Option<String>,
+        /// One JSON object per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show all that is known of the deliveries of an event, in order: each attempt and its outcome
+    #[command(after_long_help = "Example:\n  tidings deliveries show --tenant ops inc-1")]
+    Show {
+        /// The tenant
+        #[arg(long)]
+        tenant: String,
+        /// Only those to this user
+        #[arg(long)]
+        user: Option<String>,
+        /// The event's id, as the list shows it
+        event: String,
+    },
+}

@@ -1,0 +1,118 @@
+//! Starts a dispatcher: its channels, and where they send to.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidings_catalog::Catalogs;
+use tidings_channels::{Channel, ChannelKind, SigningKey, Webhook, WebhookTarget};
+use tidings_dispatcher::{Channels, Parts, TenantWebhooks};
+use tidings_metrics::Registry;
+use tidings_model::{ShardNumber, Tenant};
+use tidings_runtime::config::{Config, SecretRule, TenantWebhookConfig};
+use tidings_runtime::shutdown::Shutdown;
+use tidings_runtime::telemetry;
+use tidings_streams::deliveries::Deliveries;
+use tidings_streams::{Client, Retry, Topology, TopologyError};
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+use super::{configuration, connect_counted, stay_served, until_ended};
+use crate::catalogs;
+use crate::failure::Failure;
+use crate::metrics::Serving;
+use crate::reload::{self, Reason};
+use crate::report::report;
+use crate::stores;
+
+/// `tidings dispatcher`.
+pub(crate) async fn run(file: Option<&Path>) -> Result<ExitCode, Failure> {
+    let config = configuration(file, SecretRule::Optional)?;
+    let catalogs = catalogs::read(&config.schemas)?;
+    webhooks(&config)?;
+    let (shutdown, registry) = (Shutdown::new(), Registry::default());
+    let telemetry = telemetry::start(&config.telemetry, "tidings-dispatcher", &registry)?;
+    let _metrics = Serving::start(&config.telemetry, &registry)?;
+    let client = connect_counted(&config, "tidings-dispatcher", &registry).await?;
+    let (tenants, whole) = (catalogs.tenants(), (&shutdown, &registry));
+    let current = reload::keep_current(&config, catalogs, None, whole, Reason::Hangup).await?;
+    let finding = when_there(&config, &client);
+    if let Some(topology) = shutdown.token().run_until_cancelled(finding).await {
+        let topology = topology?;
+        stay_served(&topology, &shutdown);
+        let shard = ShardNumber(config.dispatcher.shard);
+        start(&config, shard, current, topology, &shutdown).await?;
+        tracing::info!(tenants, %shard, "dispatcher runs");
+    }
+    until_ended(shutdown, Duration::ZERO, telemetry).await
+}
+
+/// Waits until a projector has made the streams.
+async fn when_there(config: &Config, client: &Client) -> Result<Topology, TopologyError> {
+    let settings = stores::stream_settings(config);
+    let mut retry = Retry::to("find the streams");
+    loop {
+        match Topology::find(client, &settings).await {
+            Err(error) if error.may_pass() => retry.failed(&error),
+            found => return found,
+        }
+        retry.wait().await;
+    }
+}
+
+/// Starts the dispatcher of a shard as a task; its failure ends the process.
+pub(crate) async fn start(
+    config: &Config,
+    shard: ShardNumber,
+    catalogs: watch::Receiver<Arc<Catalogs>>,
+    topology: Topology,
+    shutdown: &Shutdown,
+) -> Result<(), Failure> {
+    let parts = Parts {
+        shard,
+        catalogs,
+        consumers: stores::consumers(config, &topology).await?,
+        deliveries: Deliveries::open(&topology).await?,
+        channels: channels(config)?,
+        targets: Arc::new(TenantWebhooks(webhooks(config)?)),
+        clock: OffsetDateTime::now_utc,
+        random: fastrand::f64,
+    };
+    let (token, whole) = (shutdown.token(), shutdown.clone());
+    shutdown.spawn("dispatcher", async move {
+        if let Err(error) = Box::pin(tidings_dispatcher::run(topology, parts, token)).await {
+            report(&error);
+            whole.fail();
+        }
+    });
+    Ok(())
+}
+
+/// The channels that are configured.
+fn channels(config: &Config) -> Result<Channels, Failure> {
+    let webhook: Arc<dyn Channel> = Arc::new(Webhook::new(&config.webhook)?);
+    Ok(BTreeMap::from([(ChannelKind::Webhook, webhook)]))
+}
+
+/// Where the webhooks of tenants go.
+pub(crate) fn webhooks(config: &Config) -> Result<BTreeMap<Tenant, WebhookTarget>, Failure> {
+    let webhooks = config.dispatcher.webhooks.iter();
+    webhooks.map(|(tenant, webhook)| Ok((Tenant::parse(tenant)?, target(tenant, webhook)?))).collect()
+}
+
+fn target(tenant: &str, webhook: &TenantWebhookConfig) -> Result<WebhookTarget, Failure> {
+    let (key, file) = (format!("dispatcher.webhooks.{tenant}.key_file"), webhook.key_file.display());
+    let text = std::fs::read_to_string(&webhook.key_file)
+        .map_err(|error| format!("`{key}` is {file:?}, expected a file that can be read ({error})"))?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let keys: Vec<_> = lines
+        .map(SigningKey::parse)
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("`{key}` is {file:?}: {error}"))?;
+    if keys.is_empty() {
+        return Err(format!("`{key}` is {file:?}, which has no key; expected one on each line").into());
+    }
+    Ok(WebhookTarget { url: webhook.url.clone(), keys })
+}

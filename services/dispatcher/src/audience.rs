@@ -1,0 +1,144 @@
+//! Which users are meant by an address, and which of their devices receive what is sent there. Pure.
+
+use std::collections::BTreeMap;
+
+use tidings_model::{Address, Attributes};
+use tidings_streams::consumers::{ConsumerState, TopicFilter};
+
+/// An envelope, as far as it decides who receives it.
+pub(crate) struct Addressed<'e> {
+    pub(crate) address: &'e Address,
+    pub(crate) attributes: &'e Attributes,
+    /// Its sequence.
+    pub(crate) sequence: u64,
+}
+
+/// The users that are meant, each with their devices.
+#[derive(Debug, Default)]
+pub(crate) struct Audience(BTreeMap<String, Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    devices: Vec<String>,
+    is_meant: bool,
+}
+
+impl Audience {
+    /// Notes a user who is meant whatever devices there are.
+    pub(crate) fn mean(&mut self, user: &str) {
+        self.0.entry(user.to_owned()).or_default().is_meant = true;
+    }
+
+    /// Notes a device. Its user is meant if it receives the envelope.
+    pub(crate) fn add(&mut self, user: &str, device: &str, receives: bool) {
+        let known = self.0.entry(user.to_owned()).or_default();
+        known.is_meant |= receives;
+        // One that is written during the listing may be listed twice.
+        if !known.devices.iter().any(|known| known == device) {
+            known.devices.push(device.to_owned());
+        }
+    }
+
+    /// The users who are meant, each with all of their devices.
+    pub(crate) fn into_users(self) -> impl Iterator<Item = (String, Vec<String>)> {
+        let meant = self.0.into_iter().filter(|(_, known)| known.is_meant);
+        meant.map(|(user, known)| (user, known.devices))
+    }
+}
+
+impl Addressed<'_> {
+    /// The user, if the address is that of one.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.address.id().filter(|_| self.address.kind() == "user")
+    }
+
+    /// Whether a device of this user receives the envelope: a grant or a subscription opens its address. `is_in_place` says
+    /// whether sequences of the device's position and of the envelope are those of one place.
+    pub(crate) fn reaches(&self, user: &str, state: &ConsumerState, is_in_place: bool) -> bool {
+        if self.user().is_some_and(|addressed| addressed == user) || state.grants.contains(self.address) {
+            return true;
+        }
+        let topic = self.address.id().filter(|_| self.address.kind() == "topic");
+        let Some(subscription) = topic.and_then(|topic| state.subscriptions.get(topic)) else { return false };
+        let is_older = is_in_place && self.sequence <= subscription.since;
+        !is_older && passes(&subscription.filter, self.attributes)
+    }
+}
+
+/// Whether each attribute of the filter has one of the accepted values.
+fn passes(filter: &TopicFilter, attributes: &Attributes) -> bool {
+    filter.iter().all(|(name, accepted)| {
+        let values = attributes.get(name).map(tidings_model::Attribute::values).unwrap_or_default();
+        values.iter().any(|value| accepted.contains(value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_model::{Attribute, Grants};
+    use tidings_streams::consumers::{Subscription, Subscriptions};
+
+    use super::*;
+
+    fn device(grants: &[&str], topic: Option<(&str, &str, u64)>) -> ConsumerState {
+        let mut subscriptions = Subscriptions::new();
+        if let Some((name, squad, since)) = topic {
+            let filter = if squad.is_empty() {
+                TopicFilter::new()
+            } else {
+                [("squad".to_owned(), [squad.to_owned()].into())].into()
+            };
+            subscriptions.insert(name.to_owned(), Subscription { filter, since });
+        }
+        ConsumerState {
+            position: "1-9".parse().unwrap(),
+            generation: 0,
+            subscriptions,
+            grants: grants.iter().map(|grant| Address::parse(grant).unwrap()).collect::<Grants>(),
+            last_seen: 0,
+            connected: None,
+            resets: 0,
+        }
+    }
+
+    #[test]
+    fn an_address_means_those_who_hold_it() {
+        let attributes: Attributes =
+            [("squad".to_owned(), Attribute::new(vec!["a".to_owned(), "b".to_owned()]).unwrap())].into();
+        for (address, device, expected) in [
+            ("user:ada", device(&[], None), true),
+            ("user:bob", device(&["user:ada"], None), false),
+            ("role:sre", device(&["role:sre"], None), true),
+            ("role:sre", device(&["role:dev"], None), false),
+            ("all", device(&["all"], None), true),
+            ("topic:news", device(&[], Some(("news", "", 4))), true),
+            ("topic:news", device(&[], Some(("news", "", 5))), false),
+            ("topic:news", device(&[], Some(("news", "b", 0))), true),
+            ("topic:news", device(&[], Some(("news", "c", 0))), false),
+            ("topic:other", device(&[], Some(("news", "", 0))), false),
+            ("role:news", device(&[], Some(("news", "", 0))), false),
+        ] {
+            let address = Address::parse(address).unwrap();
+            let addressed = Addressed { address: &address, attributes: &attributes, sequence: 5 };
+            assert_eq!(addressed.reaches("ada", &device, true), expected, "{address}");
+        }
+        let address = Address::topic("news").unwrap();
+        let addressed = Addressed { address: &address, attributes: &attributes, sequence: 5 };
+        let elsewhere = device(&[], Some(("news", "", 50)));
+        assert!(addressed.reaches("ada", &elsewhere, false), "sequences of another place say nothing");
+    }
+
+    #[test]
+    fn a_user_is_meant_with_all_devices() {
+        let mut audience = Audience::default();
+        for (user, device, receives) in
+            [("ada", "phone", false), ("ada", "laptop", true), ("ada", "laptop", true), ("bob", "tv", false)]
+        {
+            audience.add(user, device, receives);
+        }
+        audience.mean("eve");
+        let users: Vec<_> = audience.into_users().collect();
+        let devices = vec!["phone".to_owned(), "laptop".to_owned()];
+        assert_eq!(users, [("ada".to_owned(), devices), ("eve".to_owned(), Vec::new())]);
+    }
+}

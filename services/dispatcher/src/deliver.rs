@@ -1,0 +1,258 @@
+//! Decides about one delivery that is due, and makes an attempt.
+//!
+//! The order of writes is what makes it safe to kill the process between any two of them: the attempt is noted, made, its
+//! outcome noted, the next attempt scheduled, and only then what is due removed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidings_catalog::{Catalogs, Unless};
+use tidings_channels::{ChannelKind, Content, Delivery, DeliveryId, Failed, RetryPlan, Urgency};
+use tidings_model::{Class, json};
+use tidings_streams::deliveries::{DeliveryError, Due, Fact, Pending, Status};
+use tidings_streams::{Backoff, Lease, Topology, locate};
+
+use crate::error::DispatcherError;
+use crate::parts::Parts;
+use crate::reception::Inquiry;
+use crate::step::Step;
+
+/// How long an attempt may take, whatever its channel says.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(60);
+/// How long a push service may keep a message that does not expire by itself.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What delivers, in one term.
+#[derive(Clone)]
+pub(crate) struct Deliverer {
+    pub(crate) topology: Topology,
+    pub(crate) parts: Arc<Parts>,
+    pub(crate) lease: Lease,
+    pub(crate) term: u64,
+}
+
+/// What was found out about a delivery.
+enum Finding {
+    Send(Box<Delivery>),
+    Skip(String),
+    Fail(String),
+}
+
+impl Deliverer {
+    /// Delivers; waits while NATS is away.
+    pub(crate) async fn deliver(&self, due: &Due) {
+        let mut backoff = Backoff::new();
+        while let Err(error) = self.try_deliver(due).await {
+            if let DispatcherError::Deliveries(error @ DeliveryError::Damaged { .. }) = &error {
+                let error = error as &dyn std::error::Error;
+                tracing::error!(error, tenant = %due.name.tenant, "a delivery stays as it is");
+                return;
+            }
+            tracing::debug!(error = &error as &dyn std::error::Error, "deciding about a delivery again");
+            backoff.failed();
+            backoff.wait().await;
+        }
+    }
+
+    async fn try_deliver(&self, due: &Due) -> Result<(), DispatcherError> {
+        let deliveries = &self.parts.deliveries;
+        let last = deliveries.last_fact(&due.name).await?;
+        let (last, sequence) = last.map_or((None, 0), |(fact, sequence)| (Some(fact), sequence));
+        match Step::after(last.as_ref(), due.pending.attempts) {
+            Step::Remove => {}
+            Step::Delay { attempts, at } => {
+                let pending = Pending { attempts, ..due.pending.clone() };
+                deliveries.schedule_again(&due.name, &pending, at).await?;
+            }
+            Step::GiveUp { attempts } => {
+                let reason = "the dispatcher ended in the middle of the attempt, and of its repetition";
+                let fact = Fact { attempts, is_repeated: true, ..self.fact(due, Status::Unknown, reason) };
+                self.note(due, &fact, sequence).await?;
+            }
+            Step::Attempt { number, is_repeated } => {
+                let attempts = number - 1 + u32::from(is_repeated);
+                let decided =
+                    |status, reason: &str| Fact { attempts, is_repeated, ..self.fact(due, status, reason) };
+                match self.look(due).await? {
+                    Finding::Skip(reason) => {
+                        self.note(due, &decided(Status::Skipped, &reason), sequence).await?;
+                    }
+                    Finding::Fail(reason) => {
+                        self.note(due, &decided(Status::Failed, &reason), sequence).await?;
+                    }
+                    Finding::Send(delivery) => {
+                        let claim = Fact {
+                            attempts: number,
+                            is_repeated,
+                            reason: None,
+                            ..self.fact(due, Status::Attempted, "")
+                        };
+                        return self.attempt(due, &delivery, claim, sequence).await;
+                    }
+                }
+            }
+        }
+        Ok(deliveries.remove_due(due.sequence).await?)
+    }
+
+    /// Makes an attempt and stores what became of it.
+    async fn attempt(
+        &self,
+        due: &Due,
+        delivery: &Delivery,
+        claim: Fact,
+        sequence: u64,
+    ) -> Result<(), DispatcherError> {
+        let deliveries = &self.parts.deliveries;
+        let Some(channel) = self.parts.channels.get(&delivery.target.channel()) else {
+            return Err(DispatcherError::Overtaken);
+        };
+        self.led().await;
+        let claimed = self.note(due, &claim, sequence).await?;
+        let sent = tokio::time::timeout(LONGEST_ATTEMPT, channel.send(delivery)).await;
+        let sent = sent.unwrap_or_else(|_| {
+            Err(Failed::Later { reason: format!("no answer within {LONGEST_ATTEMPT:?}"), retry_after: None })
+        });
+        let outcome = match sent {
+            Ok(accepted) => Fact { status: Status::Sent, reference: accepted.reference, ..claim },
+            Err(failed) => self.failure(&failed, claim),
+        };
+        tracing::info!(
+            tenant = %due.name.tenant, delivery = outcome.delivery, channel = outcome.channel,
+            status = outcome.status.as_str(), reason = outcome.reason, attempts = outcome.attempts,
+            "made an attempt to deliver"
+        );
+        // The attempt was made: what became of it must be stored, however long NATS is away.
+        let mut backoff = Backoff::new();
+        loop {
+            match deliveries.note(&due.name, &outcome, claimed).await {
+                Ok(Some(_)) => break,
+                // Another dispatcher has taken over, or the user was purged.
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "storing an outcome again");
+                    backoff.failed();
+                    backoff.wait().await;
+                }
+            }
+        }
+        if let (Status::Delayed, Some(at)) = (outcome.status, outcome.next) {
+            let pending = Pending { attempts: outcome.attempts, ..due.pending.clone() };
+            deliveries.schedule_again(&due.name, &pending, at).await?;
+        }
+        Ok(deliveries.remove_due(due.sequence).await?)
+    }
+
+    /// What follows from a failed attempt.
+    fn failure(&self, failed: &Failed, claim: Fact) -> Fact {
+        let reason = Some(failed.to_string());
+        let Failed::Later { retry_after, .. } = failed else {
+            return Fact { status: Status::Failed, reason, ..claim };
+        };
+        let attempts = usize::try_from(claim.attempts).unwrap_or(usize::MAX);
+        match RetryPlan::default().wait(attempts, (self.parts.random)(), *retry_after) {
+            Some(wait) => {
+                Fact { status: Status::Delayed, reason, next: Some((self.parts.clock)() + wait), ..claim }
+            }
+            None => Fact { status: Status::Failed, reason, ..claim },
+        }
+    }
+
+    /// Finds out whether a delivery is needed, and what is to be sent.
+    async fn look(&self, due: &Due) -> Result<Finding, DispatcherError> {
+        let skip = |reason: &str| Ok(Finding::Skip(reason.to_owned()));
+        let (tenant, user) = (&due.name.tenant, due.name.user.as_str());
+        let Some((subject, origin)) = due.pending.envelope() else {
+            return Ok(Finding::Fail("its record names no message".to_owned()));
+        };
+        let catalogs: Arc<Catalogs> = Arc::clone(&self.parts.catalogs.borrow());
+        let Some(catalog) = catalogs.get(tenant) else { return skip("no catalog serves the tenant") };
+        let number = usize::try_from(due.name.fallback).unwrap_or(usize::MAX);
+        let fallback = catalog.fallbacks(&subject.slot).get(number);
+        let Some(fallback) = fallback.filter(|found| found.channel().as_str() == due.pending.channel) else {
+            return skip("the catalog does not have this fallback any more");
+        };
+        let kind = ChannelKind::ALL.into_iter().find(|kind| kind.as_str() == due.pending.channel);
+        let Some(kind) = kind.filter(|kind| self.parts.channels.contains_key(kind)) else {
+            return skip("the channel is not configured");
+        };
+        let home = self.topology.home(tenant).await?;
+        let found = locate(&home, &subject, origin, due.pending.sequence).await?;
+        let now = (self.parts.clock)();
+        let found = found.filter(|found| found.envelope.expires_at.is_none_or(|expires_at| expires_at > now));
+        let Some(found) = found else {
+            return skip("the message is not there any more: it has expired, or was replaced or purged");
+        };
+        let start = catalog.start_policy();
+        let inquiry = Inquiry { home: &home, found: &found, devices: &due.pending.devices, start };
+        let reception = inquiry.of(&self.parts, tenant, user).await?;
+        if let Some(device) = reception.received {
+            return Ok(Finding::Skip(format!("received on device {device:?}")));
+        }
+        if let (Unless::Connected, Some(device)) = (fallback.unless(), reception.connected) {
+            return Ok(Finding::Skip(format!("device {device:?} is connected")));
+        }
+        let Some(target) = self.parts.targets.target(tenant, user, kind).await else {
+            return skip("there is nowhere to send it to");
+        };
+        let message = json::parse(&found.envelope.body).map_err(|error| error.to_string());
+        let content = match message.and_then(|message| fallback.content(&message)) {
+            Ok(content) => content,
+            Err(reason) => return Ok(Finding::Fail(format!("its templates cannot be filled: {reason}"))),
+        };
+        let left = found.envelope.expires_at.map(|expires_at| expires_at - now);
+        let collapse = found.envelope.subject.key.filter(|_| found.envelope.subject.class == Class::Latest);
+        Ok(Finding::Send(Box::new(Delivery {
+            id: id(due),
+            tenant: tenant.clone(),
+            user: Some(user.to_owned()),
+            target,
+            content: Content {
+                subject: content.subject,
+                text: content.text,
+                html: content.html,
+                payload: Some(content.payload),
+            },
+            urgency: Urgency::default(),
+            time_to_live: left.and_then(|left| left.try_into().ok()).unwrap_or(KEPT),
+            collapse: collapse.map(|key| format!("{}/{key}", subject.slot)),
+            unsubscribe: None,
+        })))
+    }
+
+    fn fact(&self, due: &Due, status: Status, reason: &str) -> Fact {
+        let Pending { event, source, channel, .. } = due.pending.clone();
+        let message = due.pending.envelope().map_or_else(String::new, |(subject, _)| subject.slot);
+        Fact {
+            delivery: id(due).to_string(),
+            event,
+            source,
+            message,
+            channel,
+            status,
+            reason: Some(reason.to_owned()),
+            attempts: 0,
+            is_repeated: false,
+            reference: None,
+            next: None,
+        }
+    }
+
+    /// Stores a fact behind the one on which it rests.
+    async fn note(&self, due: &Due, fact: &Fact, expected: u64) -> Result<u64, DispatcherError> {
+        let noted = self.parts.deliveries.note(&due.name, fact, expected).await?;
+        noted.ok_or(DispatcherError::Overtaken)
+    }
+
+    /// Waits until the lease holds.
+    async fn led(&self) {
+        let mut lease = self.lease.clone();
+        while !lease.holds(self.term) {
+            lease.changed().await;
+        }
+    }
+}
+
+fn id(due: &Due) -> DeliveryId {
+    DeliveryId::of(&[due.name.tenant.as_str(), &due.name.user, &due.name.to_string()])
+}

@@ -1,0 +1,32 @@
+//! The dispatcher: sends a message by another channel to a user none of whose devices has received it by then.
+//!
+//! ```text
+//!   ENVELOPES ──▶ schedule ──▶ DELIVERIES: waiting ──(JetStream, when it is due)──▶ due ──▶ deliver ──▶ channel
+//!                 who is meant                                                      received?  │
+//!                                                                                              └──▶ facts
+//! ```
+//!
+//! One dispatcher leads per shard; others stand by. It guarantees, whatever is killed in between:
+//!
+//! - Each fallback of each message is decided once for each user: sent, skipped or failed, and told as a fact.
+//! - It is not sent if a device of the user had acknowledged the message before the attempt began.
+//! - An attempt is noted before it is made. One of which it is not known whether it reached the receiver is repeated once,
+//!   with the same id, and not again.
+//!
+//! Nothing here counts time: what waits is a scheduled message. All state is in the stream `DELIVERIES`. The decisions are
+//! pure functions ([`audience`], [`step`], [`generations`]); the rest is I/O around them.
+
+mod audience;
+mod deliver;
+mod error;
+mod generations;
+mod parts;
+mod reception;
+mod schedule;
+mod senders;
+mod start;
+mod step;
+
+pub use error::DispatcherError;
+pub use parts::{Channels, Parts, Targets, TenantWebhooks};
+pub use start::run;

@@ -1,0 +1,55 @@
+//! What a dispatcher is made of: catalogs, stores, channels, and where they send to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tidings_catalog::Catalogs;
+use tidings_channels::{Channel, ChannelKind, Target, WebhookTarget};
+use tidings_model::{ShardNumber, Tenant};
+use tidings_streams::consumers::ConsumerStore;
+use tidings_streams::deliveries::Deliveries;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+/// The channels that are configured, by their kinds.
+pub type Channels = BTreeMap<ChannelKind, Arc<dyn Channel>>;
+
+/// Where deliveries go.
+#[async_trait]
+pub trait Targets: Send + Sync {
+    /// The target of a tenant's user on a channel, or `None` if there is none.
+    async fn target(&self, tenant: &Tenant, user: &str, channel: ChannelKind) -> Option<Target>;
+}
+
+/// The webhook of each tenant that has one.
+#[derive(Debug, Default)]
+pub struct TenantWebhooks(pub BTreeMap<Tenant, WebhookTarget>);
+
+#[async_trait]
+impl Targets for TenantWebhooks {
+    async fn target(&self, tenant: &Tenant, _user: &str, channel: ChannelKind) -> Option<Target> {
+        let webhook = self.0.get(tenant).filter(|_| channel == ChannelKind::Webhook)?;
+        Some(Target::Webhook(webhook.clone()))
+    }
+}
+
+/// What a dispatcher is made of.
+pub struct Parts {
+    /// The shard whose envelopes it reads.
+    pub shard: ShardNumber,
+    /// The catalogs.
+    pub catalogs: watch::Receiver<Arc<Catalogs>>,
+    /// Where devices stand.
+    pub consumers: Arc<dyn ConsumerStore>,
+    /// What waits, is due, and became of it.
+    pub deliveries: Deliveries,
+    /// The channels.
+    pub channels: Channels,
+    /// Where they send to.
+    pub targets: Arc<dyn Targets>,
+    /// The time.
+    pub clock: fn() -> OffsetDateTime,
+    /// A random number from 0 to 1.
+    pub random: fn() -> f64,
+}

@@ -1,0 +1,129 @@
+//! Whether a device of a user has received a message.
+//!
+//! A device has received what it holds the address of, up to its position. Positions are compared where the tenant's envelopes
+//! are now, whatever rebuild or move lies in between. A gateway saves positions a moment late; so where no stored position is
+//! far enough, the gateways of connected devices are asked to save first.
+
+use futures_util::TryStreamExt as _;
+use tidings_catalog::StartPolicy;
+use tidings_model::Tenant;
+use tidings_streams::connections::ask_to_save;
+use tidings_streams::consumers::{ConsumerName, ConsumerState, ConsumerStoreError};
+use tidings_streams::{Home, StoredEnvelope, translate_position};
+use time::OffsetDateTime;
+
+use crate::audience::Addressed;
+use crate::error::DispatcherError;
+use crate::parts::Parts;
+
+/// Where a user stands about a message.
+pub(crate) struct Reception {
+    /// A device that has received it.
+    pub(crate) received: Option<String>,
+    /// A device that is connected, as far as was looked for.
+    pub(crate) connected: Option<String>,
+}
+
+/// A message, as found in the tenant's current place, and who of its user's devices may have received it.
+pub(crate) struct Inquiry<'i> {
+    pub(crate) home: &'i Home,
+    pub(crate) found: &'i StoredEnvelope,
+    /// The devices that the user had when it was new.
+    pub(crate) devices: &'i [String],
+    /// Where other devices start.
+    pub(crate) start: StartPolicy,
+}
+
+impl Inquiry<'_> {
+    /// Asks where the devices of a user stand.
+    pub(crate) async fn of(
+        &self,
+        parts: &Parts,
+        tenant: &Tenant,
+        user: &str,
+    ) -> Result<Reception, DispatcherError> {
+        let now = (parts.clock)();
+        let epoch = self.home.extent().await?.epoch;
+        let devices = devices(parts, tenant, user).await?;
+        for (name, state) in &devices {
+            if self.has(name, state, epoch, now).await? {
+                return Ok(Reception { received: Some(name.device().to_owned()), connected: None });
+            }
+        }
+        let mut connected = None;
+        let client = self.home.topology.client();
+        let seconds = u64::try_from(now.unix_timestamp()).unwrap_or_default();
+        for (name, state) in devices.iter().filter(|(_, state)| state.is_connected(seconds)) {
+            let Some(gateway) = &state.connected else { continue };
+            if !ask_to_save(&client, gateway, name).await {
+                continue;
+            }
+            let Some(saved) = parts.consumers.load(name).await? else { continue };
+            if self.has(name, &saved.state, epoch, now).await? {
+                return Ok(Reception { received: Some(name.device().to_owned()), connected });
+            }
+            if saved.state.connected.is_some() {
+                connected.get_or_insert_with(|| name.device().to_owned());
+            }
+        }
+        Ok(Reception { received: None, connected })
+    }
+
+    /// Whether the device has received the message.
+    async fn has(
+        &self,
+        name: &ConsumerName,
+        state: &ConsumerState,
+        epoch: tidings_model::Epoch,
+        now: OffsetDateTime,
+    ) -> Result<bool, DispatcherError> {
+        let envelope = &self.found.envelope;
+        let (address, attributes) = (&envelope.subject.address, &envelope.attributes);
+        let addressed = Addressed { address, attributes, sequence: self.found.sequence };
+        let is_in_place = state.position.epoch == epoch;
+        if !self.may_have(name.device(), now) || !addressed.reaches(name.user(), state, is_in_place) {
+            return Ok(false);
+        }
+        if is_in_place {
+            return Ok(state.position.sequence >= self.found.sequence);
+        }
+        let Home { topology, placement } = self.home;
+        let translated = translate_position(topology, name.tenant(), placement, state.position).await?;
+        Ok(translated.is_some_and(|position| position.sequence >= self.found.sequence))
+    }
+
+    /// Whether the message lies behind the place where the device has started. A device that came after the message starts
+    /// where the catalog says.
+    fn may_have(&self, device: &str, now: OffsetDateTime) -> bool {
+        self.devices.iter().any(|known| known == device)
+            || match self.start {
+                StartPolicy::New => false,
+                StartPolicy::All => true,
+                // It came before now; so it started with this message, if one that comes now does.
+                StartPolicy::Since(span) => now - self.found.stored_at <= span,
+            }
+    }
+}
+
+/// The devices of a user. One whose record cannot be read has received nothing, as far as is known.
+pub(crate) async fn devices(
+    parts: &Parts,
+    tenant: &Tenant,
+    user: &str,
+) -> Result<Vec<(ConsumerName, ConsumerState)>, ConsumerStoreError> {
+    let mut listed = parts.consumers.list(tenant, Some(user));
+    let mut devices = Vec::new();
+    loop {
+        match listed.try_next().await {
+            Ok(Some((name, stored))) => devices.push((name, stored.state)),
+            Ok(None) => return Ok(devices),
+            Err(error @ ConsumerStoreError::Unavailable { .. }) => return Err(error),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error, %tenant,
+                    "the record of a device cannot be read; it counts as one that has received nothing"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Deliveries: fallbacks that wait, those that are due, and what became of them. The stream `DELIVERIES`.
+//!
+//! | subject | what lies there |
+//! | --- | --- |
+//! | `deliveries.waiting.<tenant>.<user>.<name>` | a delivery, as a scheduled message (NATS ADR-51) |
+//! | `deliveries.due.<tenant>.<user>.<name>` | the same, stored by JetStream when it is due, until it is decided |
+//! | `deliveries.facts.<tenant>.<user>.<name>` | what became of it: each attempt before it is made, and its outcome |
+//! | `deliveries.through.<shard>` | how far the envelopes of a shard were read |
+//!
+//! Everything is in one stream: if NATS comes back with an older state, what is noted as read comes back with what waits, so
+//! that what was lost is read again. Guarantees:
+//!
+//! - A delivery is scheduled only if nothing about it is there, however often its envelope is read ([`Deliveries::schedule`]).
+//! - A fact is stored only behind the one that its writer knows ([`Deliveries::note`]): of two dispatchers that both believe
+//!   to lead, one makes an attempt.
+//! - What is due stays until its decision is stored ([`Deliveries::remove_due`]).
+//!
+//! What waits and what is due never expires. Facts are kept longer than envelopes, so that none is decided twice.
+
+mod due;
+mod error;
+mod fact;
+mod pending;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::PublishError;
+use async_nats::jetstream::stream::{Config, Stream};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use tidings_model::{DeliveryName, ShardNumber, Tenant, headers};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::nats::{
+    Content, Delivered, Missing, Scan, TopologyError, ensure, leader_get, record, set, was_beaten,
+};
+use crate::topology::Topology;
+
+pub use due::{Due, DueReader};
+pub use error::DeliveryError;
+pub use fact::{Fact, Status, StoredFact};
+pub use pending::{Pending, PendingDelivery, Through};
+
+/// The name of the stream.
+const DELIVERIES: &str = "DELIVERIES";
+
+/// How much longer than envelopes facts are kept: longer than all attempts of a delivery take.
+const LONGER: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
+/// Removes everything about deliveries to a user, and returns the number of messages.
+pub async fn purge_user(topology: &Topology, tenant: &Tenant, user: &str) -> Result<u64, DeliveryError> {
+    match Deliveries::find(topology).await? {
+        Some(deliveries) => deliveries.purge_user(tenant, user).await,
+        None => Ok(0),
+    }
+}
+
+/// The stream of deliveries. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Deliveries {
+    context: Context,
+    stream: Arc<Stream>,
+    wanted: Arc<Config>,
+    /// How long facts are kept.
+    kept: Duration,
+}
+
+impl Deliveries {
+    /// Creates the stream if it is missing, checks it if it exists.
+    pub async fn open(topology: &Topology) -> Result<Self, TopologyError> {
+        Self::open_or(topology, Missing::Created).await
+    }
+
+    /// Opens the stream; `None` if no dispatcher has ever run.
+    pub async fn find(topology: &Topology) -> Result<Option<Self>, TopologyError> {
+        match Self::open_or(topology, Missing::Awaited).await {
+            Err(TopologyError::Missing { .. }) => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
+    async fn open_or(topology: &Topology, missing: Missing) -> Result<Self, TopologyError> {
+        let settings = topology.settings();
+        let wanted = settings.scheduling(
+            DELIVERIES,
+            "Tidings: fallbacks that wait, and what became of them",
+            DeliveryName::ALL,
+        );
+        let stream = ensure::open(&topology.context, wanted.clone(), missing).await?.into();
+        let kept = settings.envelopes_max_age + LONGER;
+        Ok(Self { context: topology.context.clone(), stream, wanted: wanted.into(), kept })
+    }
+
+    /// Recreates the stream if it has disappeared.
+    pub async fn restore(&self) -> Result<(), TopologyError> {
+        ensure::restore(&self.context, &self.wanted).await.map(drop)
+    }
+
+    /// Schedules a delivery, unless something is known about it already. Returns when NATS has stored it.
+    pub async fn schedule(
+        &self,
+        name: &DeliveryName,
+        pending: &Pending,
+        at: OffsetDateTime,
+    ) -> Result<(), DeliveryError> {
+        if self.wait(name, pending, at, &name.any()).await? {
+            return Ok(());
+        }
+        match leader_get::last(&self.stream, &name.any()).await.map_err(DeliveryError::Read)? {
+            Some(_) => Ok(()),
+            None => Err(DeliveryError::Contended),
+        }
+    }
+
+    /// Schedules the next attempt of a delivery that is due.
+    pub async fn schedule_again(
+        &self,
+        name: &DeliveryName,
+        pending: &Pending,
+        at: OffsetDateTime,
+    ) -> Result<(), DeliveryError> {
+        if self.wait(name, pending, at, &name.waiting()).await? {
+            return Ok(());
+        }
+        // nats-server removes what waited a moment after it has stored what is due.
+        let waiting = leader_get::last(&self.stream, &name.waiting()).await.map_err(DeliveryError::Read)?;
+        let waiting = waiting.and_then(|message| record::decode::<Pending>(&message.payload).ok());
+        if waiting.is_some_and(|waiting| waiting.attempts == pending.attempts) {
+            return Ok(());
+        }
+        Err(DeliveryError::Contended)
+    }
+
+    /// Lets a delivery wait if nothing is on these subjects; returns whether it does.
+    async fn wait(
+        &self,
+        name: &DeliveryName,
+        pending: &Pending,
+        at: OffsetDateTime,
+        none_on: &str,
+    ) -> Result<bool, DeliveryError> {
+        let mut map = HeaderMap::new();
+        set(&mut map, headers::SCHEDULE, format!("@at {}", at.to_utc().format(&Rfc3339).unwrap_or_default()));
+        set(&mut map, headers::SCHEDULE_TARGET, name.due());
+        set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
+        set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, none_on);
+        let payload = record::encode(pending).map_err(DeliveryError::Encode)?;
+        Ok(self.publish(name.waiting(), map, payload).await?.is_some())
+    }
+
+    /// The newest fact about a delivery, and its sequence.
+    pub async fn last_fact(&self, name: &DeliveryName) -> Result<Option<(Fact, u64)>, DeliveryError> {
+        let last = leader_get::last(&self.stream, &name.facts()).await.map_err(DeliveryError::Read)?;
+        let Some(last) = last else { return Ok(None) };
+        let fact = record::decode(&last.payload);
+        Ok(Some((
+            fact.map_err(|source| DeliveryError::Damaged { sequence: last.sequence, source })?,
+            last.sequence,
+        )))
+    }
+
+    /// Stores a fact behind the one with the sequence `expected`, 0 for the first. Returns its sequence, or `None` if
+    /// another one came first.
+    pub async fn note(
+        &self,
+        name: &DeliveryName,
+        fact: &Fact,
+        expected: u64,
+    ) -> Result<Option<u64>, DeliveryError> {
+        let mut map = HeaderMap::new();
+        set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+        set(&mut map, headers::TIME_TO_LIVE, format!("{}s", self.kept.as_secs()));
+        let payload = record::encode(fact).map_err(DeliveryError::Encode)?;
+        self.publish(name.facts(), map, payload).await
+    }
+
+    /// Removes what is due and was decided, by its sequence.
+    pub async fn remove_due(&self, sequence: u64) -> Result<(), DeliveryError> {
+        // It may be removed already: an answer was lost.
+        if leader_get::at(&self.stream, sequence).await.map_err(DeliveryError::Read)?.is_some() {
+            self.stream
+                .delete_message(sequence)
+                .await
+                .map_err(|error| DeliveryError::Remove(error.into()))?;
+        }
+        Ok(())
+    }
+
+    /// How far the envelopes of a shard were read, and the sequence that the next note must expect.
+    pub async fn through(&self, shard: ShardNumber) -> Result<(Option<Through>, u64), DeliveryError> {
+        let last = leader_get::last(&self.stream, &DeliveryName::through(shard)).await;
+        let Some(last) = last.map_err(DeliveryError::Read)? else { return Ok((None, 0)) };
+        let through = record::decode(&last.payload);
+        let damaged = |source| DeliveryError::Damaged { sequence: last.sequence, source };
+        Ok((Some(through.map_err(damaged)?), last.sequence))
+    }
+
+    /// Notes how far the envelopes of a shard were read. Returns the sequence of the note, or `None` if the last one has
+    /// not the sequence `expected`.
+    pub async fn note_through(
+        &self,
+        shard: ShardNumber,
+        through: &Through,
+        expected: u64,
+    ) -> Result<Option<u64>, DeliveryError> {
+        let mut map = HeaderMap::new();
+        set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+        set(&mut map, headers::ROLLUP, "sub");
+        let payload = record::encode(through).map_err(DeliveryError::Encode)?;
+        self.publish(DeliveryName::through(shard), map, payload).await
+    }
+
+    /// Publishes; `None` if another message came first.
+    async fn publish(
+        &self,
+        subject: String,
+        map: HeaderMap,
+        payload: Vec<u8>,
+    ) -> Result<Option<u64>, DeliveryError> {
+        let published = async {
+            let sent = self.context.publish_with_headers(subject, map, Bytes::from(payload)).await?;
+            Ok::<_, PublishError>(sent.await?.sequence)
+        };
+        match published.await {
+            Ok(sequence) => Ok(Some(sequence)),
+            Err(error) if was_beaten(&error) => Ok(None),
+            Err(error) => Err(DeliveryError::Write(error)),
+        }
+    }
+
+    /// Reads what is due for a tenant, and what becomes due.
+    pub async fn due(&self, tenant: &Tenant) -> Result<DueReader, DeliveryError> {
+        DueReader::open(self.context.clone(), tenant).await
+    }
+
+    /// Lists a tenant's facts, or those about one of its users, in the order in which they were stored. Unreadable ones are
+    /// left out.
+    #[must_use]
+    pub fn facts(
+        &self,
+        tenant: &Tenant,
+        user: Option<&str>,
+    ) -> BoxStream<'static, Result<StoredFact, DeliveryError>> {
+        self.scan(DeliveryName::all_facts(tenant, user), |delivered| StoredFact::read(delivered))
+    }
+
+    /// Lists what waits for a tenant, or for one of its users.
+    #[must_use]
+    pub fn waiting(
+        &self,
+        tenant: &Tenant,
+        user: Option<&str>,
+    ) -> BoxStream<'static, Result<PendingDelivery, DeliveryError>> {
+        self.scan(DeliveryName::all_waiting(tenant, user), |delivered| PendingDelivery::read(delivered))
+    }
+
+    fn scan<T: 'static>(
+        &self,
+        subject: String,
+        read: fn(&Delivered) -> Option<T>,
+    ) -> BoxStream<'static, Result<T, DeliveryError>> {
+        let scan = Scan::new(self.context.clone(), DELIVERIES, subject, Content::Whole);
+        stream::try_unfold(scan, move |mut scan| async move {
+            while let Some(delivered) = scan.next().await.map_err(DeliveryError::List)? {
+                if let Some(found) = read(&delivered) {
+                    return Ok(Some((found, scan)));
+                }
+            }
+            Ok(None)
+        })
+        .boxed()
+    }
+
+    async fn purge_user(&self, tenant: &Tenant, user: &str) -> Result<u64, DeliveryError> {
+        let purged = self.stream.purge().filter(DeliveryName::all_of(tenant, user)).await;
+        Ok(purged.map_err(|error| DeliveryError::Remove(error.into()))?.purged)
+    }
+}
