@@ -14,7 +14,8 @@ pub fn python_packages(source: &Path, target: &Path) -> PathBuf {
         std::fs::create_dir_all(target).unwrap();
         // Moved into place when it is complete, so that two installations at once are harmless.
         let work = tempfile::tempdir_in(target).unwrap();
-        let pip = ["-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--target"];
+        let pip =
+            ["-m", "pip", "install", "--quiet", "--no-compile", "--require-hashes", "--no-deps", "--target"];
         let output = Command::new("python3").args(pip).arg(work.path()).arg("-r").arg(&requirements).output();
         let output = output.unwrap_or_else(|error| {
             panic!(

@@ -1,5 +1,6 @@
 //! The trait behind which every channel is, and the outcomes of an attempt.
 
+use std::error::Error;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -60,4 +61,10 @@ impl Failed {
 /// The failure of a channel that is handed a target of another one.
 pub(crate) fn misdirected(target: &Target) -> Failed {
     Failed::never(format!("a target of the channel {} came to another channel", target.channel()))
+}
+
+/// Returns what an error of a library says, and what its causes say, as one text.
+pub(crate) fn causes_of(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

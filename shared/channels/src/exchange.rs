@@ -25,6 +25,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tower::Service;
 
 use crate::Failed;
+use crate::channel::causes_of;
 use crate::reach::Reach;
 use crate::resolve::Resolve;
 
@@ -52,6 +53,8 @@ pub(crate) struct HttpClient {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     headers: HeaderMap,
+    /// The beginning of the body.
+    body: Vec<u8>,
 }
 
 impl HttpClient {
@@ -76,8 +79,8 @@ impl HttpClient {
         Self { client, timeout }
     }
 
-    /// Sends a request. A server that has answered with a status has answered. Its body is read so that the connection
-    /// can be used again.
+    /// Sends a request. A server that has answered with a status has answered: what breaks afterwards only shortens the
+    /// body.
     pub(crate) async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, Failed> {
         let deadline = Instant::now() + self.timeout;
         request.headers_mut().insert(USER_AGENT, PRODUCT);
@@ -86,21 +89,36 @@ impl HttpClient {
             Err(_) => return Err(Failed::later(format!("there was no answer within {:?}", self.timeout))),
         };
         let (head, mut incoming) = response.into_parts();
-        let mut read = 0;
-        while read < MAX_BODY
+        let mut body = Vec::new();
+        while body.len() < MAX_BODY
             && let Ok(Some(Ok(frame))) = timeout_at(deadline, incoming.frame()).await
         {
-            read += frame.data_ref().map_or(0, Bytes::len);
+            let data = frame.data_ref().map(|data| data.get(..MAX_BODY - body.len()).unwrap_or(data));
+            body.extend_from_slice(data.unwrap_or_default());
         }
-        Ok(Answer { status: head.status, headers: head.headers })
+        Ok(Answer { status: head.status, headers: head.headers, body })
     }
 }
 
 impl Answer {
     /// The failure of an attempt that may be repeated, with the time that the server asks to wait for.
     pub(crate) fn later(&self) -> Failed {
-        let asked = self.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        Failed::Later { reason: self.reason(), retry_after: asked.and_then(retry_after) }
+        self.later_because(self.reason())
+    }
+
+    /// The same with a reason that says more.
+    pub(crate) fn later_because(&self, reason: String) -> Failed {
+        Failed::Later { reason, retry_after: self.header(RETRY_AFTER.as_str()).and_then(retry_after) }
+    }
+
+    /// Returns the value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Returns the beginning of the body.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
     }
 
     /// The answer as the reason of a failure. The body is not part of it: it may be of any kind, and for anybody's eyes.
@@ -121,15 +139,27 @@ fn retry_after(text: &str) -> Option<Duration> {
 /// The failure of an exchange.
 fn failed(error: &hyper_util::client::legacy::Error) -> Failed {
     let first: &(dyn Error + 'static) = error;
-    let causes: Vec<_> = std::iter::successors(Some(first), |error| (*error).source()).collect();
-    let forbidden = causes.iter().find_map(|cause| cause.downcast_ref::<Forbidden>());
-    match forbidden {
+    let mut causes = std::iter::successors(Some(first), |error| (*error).source());
+    match causes.find_map(|cause| cause.downcast_ref::<Forbidden>()) {
         Some(forbidden) => Failed::never(forbidden.to_string()),
-        None => {
-            let causes: Vec<_> = causes.iter().map(ToString::to_string).collect();
-            Failed::later(format!("the exchange failed: {}", causes.join(": ")))
-        }
+        None => Failed::later(format!("the exchange failed: {}", causes_of(error))),
     }
+}
+
+/// Reads the URL of a target.
+pub(crate) fn checked_url(text: &str, allow_http: bool) -> Result<Uri, Failed> {
+    let url = text.parse::<Uri>().ok().filter(|url| {
+        let is_secure = url.scheme_str() == Some("https") || allow_http && url.scheme_str() == Some("http");
+        let names_user = url.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        is_secure && !names_user && url.host().is_some_and(|host| !host.is_empty())
+    });
+    // The URL is not shown: parts of it may be secret.
+    url.ok_or_else(|| {
+        let schemes = if allow_http { "https:// or http://" } else { "https://" };
+        Failed::never(format!(
+            "the target has no URL that can be used; expected {schemes} and a host, without a user"
+        ))
+    })
 }
 
 /// Opens connections to permitted addresses.

@@ -16,26 +16,34 @@
 //! operator's own network.
 
 mod channel;
+mod channels;
 mod content;
 mod delivery;
+mod email;
 mod exchange;
 mod id;
 mod reach;
 mod resolve;
 mod retry;
 mod setup;
+mod sns;
 mod target;
+mod web_push;
 mod webhook;
 
 pub use channel::{Accepted, Channel, Failed};
+pub use channels::Channels;
 pub use content::Content;
 pub use delivery::{Delivery, Urgency};
+pub use email::Email;
 pub use id::{DeliveryId, DeliveryIdError};
 pub use resolve::Resolve;
 pub use retry::RetryPlan;
 pub use setup::SetupError;
+pub use sns::Sns;
 pub use target::{
     ChannelKind, SigningKey, SigningKeyError, SnsTarget, Subscription, SubscriptionKeys, Target,
     WebhookTarget,
 };
+pub use web_push::WebPush;
 pub use webhook::Webhook;

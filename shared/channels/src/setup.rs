@@ -30,3 +30,8 @@ pub enum SetupError {
 pub(crate) fn trust(file: Option<&Path>) -> Trust<'_> {
     file.map_or(Trust::System, Trust::File)
 }
+
+/// Returns the value of a key that is needed.
+pub(crate) fn needed<'v, T>(key: &'static str, value: Option<&'v T>) -> Result<&'v T, SetupError> {
+    value.ok_or(SetupError::Unset { key })
+}

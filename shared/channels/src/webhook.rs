@@ -9,12 +9,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{Request, StatusCode, Uri};
+use http::{Request, StatusCode};
 use http_body_util::Full;
 use tidings_runtime::config::WebhookConfig;
 
 use crate::channel::misdirected;
-use crate::exchange::HttpClient;
+use crate::exchange::{HttpClient, checked_url};
 use crate::reach::Reach;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::setup::trust;
@@ -78,22 +78,6 @@ impl Channel for Webhook {
             _ => Err(answer.later()),
         }
     }
-}
-
-/// Reads the URL of a target.
-pub(crate) fn checked_url(text: &str, allow_http: bool) -> Result<Uri, Failed> {
-    let url = text.parse::<Uri>().ok().filter(|url| {
-        let is_secure = url.scheme_str() == Some("https") || allow_http && url.scheme_str() == Some("http");
-        let names_user = url.authority().is_some_and(|authority| authority.as_str().contains('@'));
-        is_secure && !names_user && url.host().is_some_and(|host| !host.is_empty())
-    });
-    // The URL is not shown: parts of it may be secret.
-    url.ok_or_else(|| {
-        let schemes = if allow_http { "https:// or http://" } else { "https://" };
-        Failed::never(format!(
-            "the target has no URL that can be used; expected {schemes} and a host, without a user"
-        ))
-    })
 }
 
 /// Returns a signature of each key, for the header `webhook-signature`.

@@ -8,8 +8,12 @@
     reason = "helpers fail a test by panicking"
 )]
 
+mod all;
+mod email;
 mod forgery;
 mod receiver;
+mod sns;
+mod web_push;
 mod webhook;
 
 use std::time::Duration;
