@@ -2,6 +2,9 @@
 
 set positional-arguments
 
+# Tests mostly wait, for servers to start, leases to lapse, moments to come: three at once keep a core busy.
+export RUST_TEST_THREADS := env("RUST_TEST_THREADS", `echo $(($(getconf _NPROCESSORS_ONLN) * 3))`)
+
 # List the recipes
 [private]
 default:

@@ -6,7 +6,8 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal};
+use tidings_embedded::signal_child;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -248,10 +249,10 @@ impl Tidings {
         self.signal(Signal::INT);
     }
 
-    /// Sends a signal.
+    /// Sends a signal. After SIGSTOP, the process stands still.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid().try_into().unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
+        signal_child(pid, signal).unwrap();
     }
 
     /// Waits until the process has ended, and returns how, with all its output.

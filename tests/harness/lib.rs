@@ -41,6 +41,7 @@ pub use program::{program, program_or_package};
 pub use python::python_packages;
 pub use replica::{BEHIND, FRESH, fresh_leader, replica_behind};
 pub use system::{Gateway, Rejected, SCHEMAS, SECRET, Setup, System, UNLIMITED};
+pub use tidings_embedded::signal_child;
 pub use token::token;
 pub use transport::{Stream, Transport};
 pub use wait::{BOUND, eventually, within};

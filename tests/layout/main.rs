@@ -98,7 +98,7 @@ const ONLY_HERE: [(&str, &[&str], &str); 3] = [
 ];
 
 /// Files that decide without I/O.
-const PURE: [&str; 15] = [
+const PURE: [&str; 16] = [
     "services/gateway/src/api/events/answer.rs",
     "services/gateway/src/api/events/check.rs",
     "services/gateway/src/api/events/rejection.rs",
@@ -108,7 +108,8 @@ const PURE: [&str; 15] = [
     "shared/replica/src/generations.rs",
     "shared/replica/src/resume.rs",
     "shared/replica/src/time_index.rs",
-    "services/gateway/src/consumers/stripes.rs",
+    "services/gateway/src/consumers/active.rs",
+    "services/gateway/src/consumers/active/stripes.rs",
     "shared/rate/src/lib.rs",
     "shared/session/src/lib.rs",
     "shared/session/src/principal.rs",

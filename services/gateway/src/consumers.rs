@@ -10,9 +10,9 @@
 //! What JetStream refuses for good is not tried again. Of a record that is too large the subscriptions are left out, so
 //! that the position continues to be saved.
 
+mod active;
 mod heard;
 mod places;
-mod stripes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,8 +32,8 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use self::active::{PendingChange, Stripes};
 pub(crate) use self::places::PlaceId;
-use self::stripes::{PendingChange, Stripes};
 use crate::clock::Clock;
 use crate::figures::{AGE, SAVED};
 

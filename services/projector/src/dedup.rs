@@ -50,11 +50,7 @@ impl Dedup {
         max_event_bytes: usize,
     ) -> Result<Vec<Envelope>, Rejection> {
         let (catalog, event) = read(catalogs, raw, max_event_bytes)?;
-        if event.delivery.is_some() {
-            self.schedules.set(self.prints.schedule(&event), &event);
-        }
-        let counts = |by| self.schedules.counts(self.prints.schedule(&event), by);
-        if !event.scheduled.is_none_or(counts) {
+        if !self.schedules.passes(self.prints.schedule(&event), &event) {
             return Ok(Vec::new());
         }
         let Some(occurrence) = self.prints.of(raw, &event) else { return catalog.project(&event) };

@@ -33,11 +33,7 @@ pub(crate) fn watch_placements(placements: Placements) -> (watch::Receiver<All>,
             if known.replace(epoch).is_some_and(|known| known != epoch) {
                 let before = All::clone(&sender.borrow());
                 let mut retry = Retry::to("restore placements");
-                while let Err(error) = restore(&placements, &before, &mut all).await {
-                    retry.failed(&error);
-                    retry.wait().await;
-                }
-                retry.succeeded();
+                while retry.done(restore(&placements, &before, &mut all).await).await.is_none() {}
             }
             sender.send_replace(all.into());
         }

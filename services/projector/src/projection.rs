@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidings_catalog::{Catalogs, Reason, Rejection, read};
 use tidings_model::{Delivery, Envelope, Event, Position, RawEvent, headers};
 use tidings_runtime::telemetry::propagation;
-use tidings_streams::{Kept, Rejections, Retry, Schedules, Topology, WriteError};
+use tidings_streams::{Kept, Rejections, Retry, ScheduleError, Schedules, Topology, WriteError};
 use tokio::sync::watch;
 
 use crate::dedup::{Recall, Verdict};
@@ -109,29 +109,21 @@ impl Projection {
     /// Schedules or cancels an event. Waits while NATS is away.
     async fn schedule(&self, raw: &RawEvent, event: &Event, delivery: Delivery) -> Result<(), Rejection> {
         let mut retry = Retry::to("schedule an event");
-        while let Err(error) = self.schedules.set(raw, event, delivery).await {
-            if error.is_permanent() {
-                return Err(Rejection::new(Reason::NotScheduled, &describe(&error)));
+        loop {
+            let set = self.schedules.set(raw, event, delivery).await;
+            if let Some(set) = retry.settled(set, ScheduleError::is_permanent).await {
+                return set.map_err(|error| Rejection::new(Reason::NotScheduled, &describe(&error)));
             }
-            retry.failed(&error);
-            retry.wait().await;
         }
-        retry.succeeded();
-        Ok(())
     }
 
     /// Whether an event that was due was replaced or cancelled before. Waits while NATS is away.
     async fn is_void(&self, raw: &RawEvent, event: &Event) -> bool {
         let mut retry = Retry::to("check whether an event that is due was cancelled");
         loop {
-            match self.schedules.is_void(raw, event).await {
-                Ok(is_void) => {
-                    retry.succeeded();
-                    return is_void;
-                }
-                Err(error) => retry.failed(&error),
+            if let Some(is_void) = retry.done(self.schedules.is_void(raw, event).await).await {
+                return is_void;
             }
-            retry.wait().await;
         }
     }
 
@@ -139,14 +131,9 @@ impl Projection {
     async fn judge(&mut self, raw: &RawEvent, event: &Event) -> Verdict {
         let mut retry = Retry::to("check whether an event is a repetition");
         loop {
-            match self.recall.judge(raw, event).await {
-                Ok(verdict) => {
-                    retry.succeeded();
-                    return verdict;
-                }
-                Err(error) => retry.failed(&error),
+            if let Some(verdict) = retry.done(self.recall.judge(raw, event).await).await {
+                return verdict;
             }
-            retry.wait().await;
         }
     }
 
@@ -171,13 +158,11 @@ impl Projection {
         let reason = rejection.reason.as_str();
         let mut retry = Retry::to("keep a rejected event");
         let kept = loop {
-            match self.rejections.keep(event, reason, text, pointer.as_deref()).await {
-                Ok(kept) => break kept,
-                Err(error) => retry.failed(&error),
+            let kept = self.rejections.keep(event, reason, text, pointer.as_deref()).await;
+            if let Some(kept) = retry.done(kept).await {
+                break kept;
             }
-            retry.wait().await;
         };
-        retry.succeeded();
         if kept != Kept::Whole {
             tracing::warn!(
                 subject = event.subject,

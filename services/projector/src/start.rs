@@ -61,18 +61,11 @@ async fn start(
 ) -> Result<(Engine, Topology), ProjectorError> {
     let patience_ends = Instant::now() + PATIENCE_AT_START;
     let mut retry = Retry::to("start the projector");
+    let is_final = |error: &ProjectorError| !error.may_pass() || Instant::now() >= patience_ends;
     loop {
-        let opening = open(&topology, catalogs.clone(), settings.clone(), clock, figures);
-        match opening.await {
-            Err(error) if error.may_pass() && Instant::now() < patience_ends => {
-                retry.failed(&error);
-                retry.wait().await;
-            }
-            Ok(opened) => {
-                retry.succeeded();
-                return Ok(opened);
-            }
-            Err(error) => return Err(error),
+        let opened = open(&topology, catalogs.clone(), settings.clone(), clock, figures).await;
+        if let Some(opened) = Box::pin(retry.settled(opened, is_final)).await {
+            return opened;
         }
     }
 }

@@ -33,5 +33,5 @@ pub use binary::{Binary, MINIMUM_VERSION, Places, Version};
 pub use cluster::{Cluster, ClusterOptions};
 pub use error::Error;
 pub use options::Options;
-pub use process::Process;
+pub use process::{Process, signal_child};
 pub use server::NatsServer;

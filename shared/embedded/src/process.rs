@@ -45,13 +45,13 @@ impl Process {
                     return;
                 }
             };
-            let pid = child.id();
+            let (pid, id) = (Pid::from_child(&child), child.id());
             let child = Arc::new(Mutex::new(child));
-            if started.send(Ok((Arc::clone(&child), pid))).is_err() {
+            if started.send(Ok((Arc::clone(&child), id))).is_err() {
                 // Killing fails only if the process has already ended.
                 _ = lock(&child).kill();
             }
-            wait_without_reaping(pid);
+            wait_without_reaping(pid, WaitIdOptions::EXITED);
             if let Ok(status) = lock(&child).wait() {
                 ended.send_replace(Some(status));
             }
@@ -72,7 +72,7 @@ impl Process {
         if child.try_wait()?.is_some() {
             return Ok(());
         }
-        Ok(kill_process(Pid::from_child(&child), signal)?)
+        signal_child(Pid::from_child(&child), signal)
     }
 
     /// Ends the process at once (SIGKILL). Does nothing if it has ended.
@@ -97,17 +97,25 @@ impl Drop for Process {
     }
 }
 
+/// Sends a child of this process, not reaped yet, a signal. After SIGSTOP, all of its threads stand still.
+///
+/// The signal wakes one thread, which stops the others when it runs: on a busy machine these work on until then, and
+/// what is done to the "stopped" process meanwhile meets a running one.
+pub fn signal_child(pid: Pid, signal: Signal) -> io::Result<()> {
+    kill_process(pid, signal)?;
+    if signal == Signal::STOP {
+        wait_without_reaping(pid, WaitIdOptions::STOPPED | WaitIdOptions::EXITED);
+    }
+    Ok(())
+}
+
 /// The child must be ended even after a panic elsewhere.
 fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
     child.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn wait_without_reaping(pid: u32) {
-    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
-        return;
-    };
-    let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-    while matches!(waitid(WaitId::Pid(pid), ended), Err(Errno::INTR)) {}
+fn wait_without_reaping(pid: Pid, until: WaitIdOptions) {
+    while matches!(waitid(WaitId::Pid(pid), until | WaitIdOptions::NOWAIT), Err(Errno::INTR)) {}
 }
 
 /// Makes the kernel kill the child when the thread that starts it ends, and so also when this process dies.

@@ -148,7 +148,7 @@ async fn a_server_that_does_not_stop_is_killed() {
     let folder = folder();
     let options = Options::new(folder.path()).stop_within(Duration::ZERO);
     let mut server = NatsServer::start(options).await.unwrap();
-    kill(server.pid().unwrap(), rustix::process::Signal::STOP);
+    server.pause().unwrap();
     let error = server.stop().await.unwrap_err();
     assert!(matches!(error, Error::Stuck { .. }), "{error:?}");
     assert!(!listens(server.port()));

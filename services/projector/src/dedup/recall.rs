@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 use super::fingerprint::{Fingerprints, Occurrence};
 use super::memory::{Found, Memory};
 use super::reused;
+use super::scheduled::ScheduleMemory;
 
 /// How long to wait for events that the stream reports as present.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -158,6 +159,7 @@ pub(crate) async fn dropped(
 struct ReadBack {
     history: EventHistory,
     until: Position,
+    schedules: ScheduleMemory,
 }
 
 impl ReadBack {
@@ -168,7 +170,7 @@ impl ReadBack {
         until: Position,
     ) -> Result<Self, RecallError> {
         let history = EventHistory::open(topology, tenant, None, Some(since)).await?;
-        Ok(Self { history, until })
+        Ok(Self { history, until, schedules: ScheduleMemory::default() })
     }
 
     /// The next event with an id.
@@ -179,9 +181,12 @@ impl ReadBack {
                     return Ok(None);
                 }
                 // An event that cannot be parsed was rejected.
-                let occurrence = raw.read().ok().and_then(|event| prints.of(&raw, &event));
-                if occurrence.is_some() {
-                    return Ok(occurrence);
+                let Ok(event) = raw.read() else { continue };
+                // One that was due and did not count leaves its id to the one that has replaced it.
+                if self.schedules.passes(prints.schedule(&event), &event)
+                    && let Some(occurrence) = prints.of(&raw, &event)
+                {
+                    return Ok(Some(occurrence));
                 }
             }
             if self.history.has_read_all().await? {

@@ -1,5 +1,5 @@
-//! Which events that were due count in a replay: the same as [`tidings_streams::Schedules`] decides, from the events alone.
-//! Pure.
+//! Which events that were due count in a replay, and where events are read back: the same as [`tidings_streams::Schedules`]
+//! decides, from the events alone. Pure.
 
 use std::collections::HashMap;
 
@@ -17,13 +17,21 @@ struct Last {
 }
 
 impl ScheduleMemory {
+    /// Notes an event. `false` if it was due and does not count: it was replaced or cancelled before, or is there twice.
+    pub(super) fn passes(&mut self, key: u128, event: &Event) -> bool {
+        if event.delivery.is_some() {
+            self.set(key, event);
+        }
+        event.scheduled.is_none_or(|by| self.counts(key, by))
+    }
+
     /// Notes an event that schedules or cancels.
-    pub(super) fn set(&mut self, key: u128, event: &Event) {
+    fn set(&mut self, key: u128, event: &Event) {
         self.0.insert(key, Last { by: event.position, is_due: false });
     }
 
     /// Whether an event that was scheduled by another one counts; each counts once.
-    pub(super) fn counts(&mut self, key: u128, by: Position) -> bool {
+    fn counts(&mut self, key: u128, by: Position) -> bool {
         match self.0.get(&key) {
             Some(last) if last.by == by && last.is_due => return false,
             Some(last) if last.by != by && last.by.is_at_or_behind(by) => return false,

@@ -29,14 +29,11 @@ impl Engine {
         self.term = term;
         self.figures.took_over();
         let mut retry = Retry::to("take over from the former leader");
-        while let Err(error) = self.try_recover().await {
-            retry.failed(&error);
-            retry.wait().await;
+        while retry.done(self.try_recover().await).await.is_none() {
             if self.leadership.lease().term() != term {
                 return;
             }
         }
-        retry.succeeded();
         self.acknowledge_done().await;
     }
 

@@ -50,11 +50,10 @@ struct Copier {
 impl Copier {
     async fn candidate(&mut self) -> (Candidate, Lease) {
         loop {
-            match Candidate::for_source(&self.topology, &self.source.name).await {
-                Ok(opened) => return opened,
-                Err(error) => self.retry.failed(&error),
+            let opened = Candidate::for_source(&self.topology, &self.source.name).await;
+            if let Some(opened) = self.retry.done(opened).await {
+                return opened;
             }
-            self.retry.wait().await;
         }
     }
 

@@ -8,7 +8,7 @@ use tidings_catalog::{Reason, Rejection};
 use tidings_model::{
     RawEvent, Tenant, copy_subject, headers, is_retried_copy, is_unnamed, retry_subject, source_of,
 };
-use tidings_streams::{Retry, Topology};
+use tidings_streams::{PublishEventError, Retry, Topology};
 
 use super::source::Sources;
 
@@ -31,21 +31,14 @@ impl Remap {
         let named = self.named(event)?;
         let mut retry = Retry::to("store a message of a source that is retried");
         loop {
-            let answer = match self.topology.send_event(&named).await {
+            let stored = match self.topology.send_event(&named).await {
                 Ok(answer) => answer.await,
                 Err(error) => Err(error),
             };
-            match answer {
-                Ok(_) => {
-                    retry.succeeded();
-                    return Ok(true);
-                }
-                Err(error) if error.is_permanent() => {
-                    return Err(Rejection::new(Reason::TooLarge, &error.to_string()));
-                }
-                Err(error) => retry.failed(&error),
+            if let Some(stored) = retry.settled(stored, PublishEventError::is_permanent).await {
+                stored.map_err(|error| Rejection::new(Reason::TooLarge, &error.to_string()))?;
+                return Ok(true);
             }
-            retry.wait().await;
         }
     }
 

@@ -3,7 +3,6 @@
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use futures_util::StreamExt as _;
 use harness::BOUND;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::process::Process;
@@ -28,16 +27,15 @@ async fn a_server_that_is_silent_for_long_costs_nothing() {
     let scene = Scene::new().await;
     let stored = scene.count_stored().await;
     let projector = scene.projector().await;
-    let nats = Pid::from_raw(i32::try_from(scene.nats.pid().unwrap()).unwrap()).unwrap();
     let mut published = 0;
     for _ in 0..2 {
         scene.publish_notes(published + 1..=published + 1000).await;
         published += 1000;
         publish_bad_note(&scene).await;
-        kill_process(nats, Signal::STOP).unwrap();
+        scene.nats.pause().unwrap();
         // Until requests fail and the projector's no longer wait. Requests in flight may be answered.
         while scene.context.get_stream("EVENTS").await.is_ok() {}
-        kill_process(nats, Signal::CONT).unwrap();
+        scene.nats.resume().unwrap();
     }
     all_is_well(&scene, projector, stored, published, 2).await;
 }

@@ -42,7 +42,9 @@ impl Scene {
     }
 
     pub(crate) async fn placement(&self) -> Placement {
-        self.topology.placements().load(&tenant()).await.unwrap()
+        let placements = self.topology.placements();
+        // On a busy machine an answer may take longer than a request waits.
+        eventually("the placement is read", BOUND, async || placements.load(&tenant()).await).await
     }
 
     /// Waits until this place is current.

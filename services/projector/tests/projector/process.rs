@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use harness::{BOUND, eventually};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal};
 use tidings_metrics::Registry;
 use tidings_model::ShardNumber;
 use tidings_projector::Settings;
@@ -89,9 +89,10 @@ impl Process {
         self.child.kill().await.unwrap();
     }
 
+    /// Sends a signal. After SIGSTOP, the process stands still.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id().unwrap()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+        harness::signal_child(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 }
 

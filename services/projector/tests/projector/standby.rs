@@ -1,7 +1,5 @@
 //! One projector is active; another takes over, and the first can no longer write.
 
-use std::time::Duration;
-
 use harness::{BOUND, FlakyProxy};
 use rustix::process::Signal;
 
@@ -9,8 +7,6 @@ use crate::places::place;
 use crate::process::Process;
 use crate::support::{Scene, Stored};
 
-/// The time within which another projector must write after the active one is lost.
-const TAKEOVER: Duration = Duration::from_secs(5);
 /// The log line of a projector that does not lead.
 const STANDS_BY: &str = "another projector leads; this one stands by";
 /// The log line of a projector that starts a rebuild.
@@ -58,7 +54,7 @@ async fn a_standby_takes_over_from_one_that_is_killed() {
     let scene = Scene::new().await;
     let Pair { active, standby, mut published, .. } = Pair::start(&scene).await;
     active.kill().await;
-    scene.publish_until_written(&mut published, TAKEOVER).await;
+    scene.publish_until_written(&mut published, BOUND).await;
     scene.until_last_note_is(published).await;
     scene.holds(1..=published).await;
     standby.kill().await;
@@ -69,7 +65,7 @@ async fn a_standby_takes_over_from_one_that_is_stopped() {
     let scene = Scene::new().await;
     let mut pair = Pair::start(&scene).await;
     pair.active.signal(Signal::STOP);
-    scene.publish_until_written(&mut pair.published, TAKEOVER).await;
+    scene.publish_until_written(&mut pair.published, BOUND).await;
     pair.active.signal(Signal::CONT);
     pair.goes_on(&scene).await;
 }
@@ -79,7 +75,7 @@ async fn a_standby_takes_over_from_one_whose_connections_break() {
     let scene = Scene::new().await;
     let mut pair = Pair::start(&scene).await;
     pair.cable.pull();
-    scene.publish_until_written(&mut pair.published, TAKEOVER).await;
+    scene.publish_until_written(&mut pair.published, BOUND).await;
     pair.cable.plug();
     pair.goes_on(&scene).await;
 }
@@ -93,7 +89,7 @@ async fn a_standby_takes_over_from_one_that_is_not_heard() {
     pair.cable.mute();
     scene.publish_notes(pair.published + 1..=pair.published + 100).await;
     pair.published += 100;
-    scene.publish_until_written(&mut pair.published, TAKEOVER).await;
+    scene.publish_until_written(&mut pair.published, BOUND).await;
     scene.until_last_note_is(pair.published).await;
     pair.cable.plug();
     pair.goes_on(&scene).await;
@@ -120,7 +116,7 @@ async fn a_rebuild_is_made_by_the_one_that_leads() {
     pair.published += 2_000;
     scene.until_last_note_is(pair.published).await;
     pair.active.signal(Signal::STOP);
-    scene.publish_until_written(&mut pair.published, TAKEOVER).await;
+    scene.publish_until_written(&mut pair.published, BOUND).await;
     let next = scene.ask(0, None).await;
     pair.active.signal(Signal::CONT);
     pair.active.until_it_says(STANDS_BY).await;
