@@ -21,6 +21,7 @@ mod help;
 mod kitchen;
 mod listening;
 mod names;
+mod pages;
 mod publishing;
 mod rejected;
 mod shards;
