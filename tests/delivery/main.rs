@@ -22,6 +22,7 @@ mod help;
 mod kitchen;
 mod listening;
 mod names;
+mod pages;
 mod publishing;
 mod rejected;
 mod shards;

@@ -1,8 +1,10 @@
 //! What the gateway answers over HTTP: health, the WebSocket endpoint, publishing events, administration.
 
 mod admin;
+mod cors;
 mod events;
 mod handshake;
+mod messages;
 mod refusal;
 mod router;
 mod sse;

@@ -24,8 +24,8 @@ use tidings_model::{Epoch, Place, PlacedPosition, Position, Tenant};
 use tidings_session::Principal;
 use tidings_streams::connections::ask_to_save;
 use tidings_streams::consumers::{
-    Change, ConsumerName, ConsumerStore, ConsumerStoreError, Edit, Presence, REFRESH, StoredConsumer,
-    Subscriptions,
+    Change, ConsumerName, ConsumerState, ConsumerStore, ConsumerStoreError, Edit, Presence, REFRESH,
+    StoredConsumer, Subscriptions,
 };
 use tidings_streams::{RepeatedFault, Topology};
 use tokio::sync::{Notify, Semaphore};
@@ -163,6 +163,18 @@ impl ConsumerCache {
             stored.state.subscriptions = subscriptions;
         }
         Ok((stored, place))
+    }
+
+    /// The state of a consumer that is here for the first time, and of which nothing is kept.
+    pub(crate) fn visit(
+        &self,
+        first: impl FnOnce() -> PlacedPosition,
+        initial: impl Fn(Option<&Subscriptions>, u64) -> BTreeMap<String, Edit>,
+    ) -> ConsumerState {
+        let mut change = self.change(first());
+        change.subscriptions = initial(None, change.position.position.sequence);
+        // Nothing takes it over.
+        ConsumerState { connected: None, ..change.apply(None) }
     }
 
     /// Loads a consumer with everything that any gateway has heard from it: one that has it connected, or had a moment ago,

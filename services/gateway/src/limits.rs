@@ -4,6 +4,7 @@
 //! is bounded however many addresses and users there are; a count is held by a guard, so it ends with the thing that it
 //! counts; one client never uses up the limit of another.
 
+mod budget;
 mod figures;
 mod producers;
 
@@ -18,10 +19,10 @@ use tidings_catalog::Catalogs;
 use tidings_metrics::{Snapshot, Source};
 use tidings_model::Tenant;
 use tidings_net::AddressBlock;
-use tidings_protocol::error::ErrorMessage;
-use tidings_rate::{Budget, Rate, RateByKey, RateByOwner, Spent, Used};
+use tidings_rate::{Budget, Rate, RateByKey, RateByOwner};
 use tidings_runtime::config::{GatewayConfig, TenantConfig};
 
+pub(crate) use self::budget::{MessageBudget, Verdict};
 use self::figures::{Counted, Limit, Usage};
 use self::producers::ProducerLimits;
 use crate::error::{ApiCode, ApiError};
@@ -97,7 +98,17 @@ impl Limits {
         user: &str,
         settings: &GatewayConfig,
     ) -> Result<MessageBudget, ApiError> {
-        Ok(self.of(tenant, settings).admit(user)?.budget())
+        Ok(MessageBudget::new(self.of(tenant, settings).admit(user)?))
+    }
+
+    /// The same for a request that is answered with a page. There may be as many of these as of messages from the user.
+    pub(crate) fn admit_page(
+        &self,
+        tenant: &Tenant,
+        user: &str,
+        settings: &GatewayConfig,
+    ) -> Result<MessageBudget, ApiError> {
+        Ok(MessageBudget::new(self.of(tenant, settings).admit_page(user)?))
     }
 
     /// The limits of a tenant's producers.
@@ -149,6 +160,7 @@ struct TenantLimits {
     bytes: Budget,
     attempts: RateByKey<UserKey>,
     user_messages: RateByKey<UserKey>,
+    user_requests: RateByKey<UserKey>,
     publications: RateByKey<()>,
     producers: Arc<ProducerLimits>,
     permits: Mutex<Permits>,
@@ -205,6 +217,7 @@ impl TenantLimits {
             bytes: Budget::new(byte_rate),
             attempts: RateByKey::new(attempts),
             user_messages: RateByKey::new(user_message_rate),
+            user_requests: RateByKey::new(user_message_rate),
             publications: RateByKey::new(publications),
             producers: Arc::new(ProducerLimits::new(all, own, Arc::clone(&usage))),
             permits: Mutex::default(),
@@ -216,11 +229,32 @@ impl TenantLimits {
     /// Permits a connection of a user whose token is verified. The connection counts while the permit is held.
     fn admit(self: &Arc<Self>, user: &str) -> Result<ConnectionPermit, ApiError> {
         let user = UserKey(self.hasher.hash_one(user));
-        self.attempts.check(&user).map_err(|wait| {
-            self.usage.count(Counted::Refused(Limit::UserAttempts));
-            let text = "too many attempts to connect of this user; try again after `Retry-After`";
+        let text = "too many attempts to connect of this user; try again after `Retry-After`";
+        self.check(&self.attempts, user, (Limit::UserAttempts, text))?;
+        self.permit(user)
+    }
+
+    /// The same for one of the requests that are answered with a page.
+    fn admit_page(self: &Arc<Self>, user: &str) -> Result<ConnectionPermit, ApiError> {
+        let user = UserKey(self.hasher.hash_one(user));
+        let text = "too many requests of this user; try again after `Retry-After`, and more comes at once";
+        self.check(&self.user_requests, user, (Limit::UserMessages, text))?;
+        self.permit(user)
+    }
+
+    fn check(
+        &self,
+        rate: &RateByKey<UserKey>,
+        user: UserKey,
+        (limit, text): (Limit, &str),
+    ) -> Result<(), ApiError> {
+        rate.check(&user).map_err(|wait| {
+            self.usage.count(Counted::Refused(limit));
             ApiError::new(ApiCode::TooManyAttempts, text).retry_after(wait)
-        })?;
+        })
+    }
+
+    fn permit(self: &Arc<Self>, user: UserKey) -> Result<ConnectionPermit, ApiError> {
         let mut permits = self.permits();
         if let Some(most) = self.connections.filter(|most| permits.all >= *most) {
             self.usage.count(Counted::Refused(Limit::TenantConnections));
@@ -258,20 +292,6 @@ struct ConnectionPermit {
     user: UserKey,
 }
 
-impl ConnectionPermit {
-    /// The budget of the connection that holds this permit.
-    fn budget(self) -> MessageBudget {
-        MessageBudget {
-            permit: self,
-            refused: 0,
-            is_warned: false,
-            used: Used::default(),
-            frames: Used::default(),
-            bytes: Used::default(),
-        }
-    }
-}
-
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut permits = self.tenant.permits();
@@ -281,110 +301,6 @@ impl Drop for ConnectionPermit {
             if *taken == 0 {
                 permits.by_user.remove(&self.user);
             }
-        }
-    }
-}
-
-/// How much one connection may send, together with the other connections of its user; holds its permit.
-pub(crate) struct MessageBudget {
-    permit: ConnectionPermit,
-    /// Messages in a row that were refused.
-    refused: u32,
-    /// The client was warned that it sends too many frames or bytes, and still does.
-    is_warned: bool,
-    used: Used,
-    frames: Used,
-    bytes: Used,
-}
-
-/// What becomes of a message.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Admitted,
-    /// It is refused with this answer.
-    Refused(ErrorMessage),
-    /// The client went on through a whole burst of refusals.
-    Regardless,
-}
-
-impl MessageBudget {
-    /// Bytes that one message from the client may have.
-    pub(crate) fn max_frame_bytes(&self) -> usize {
-        self.permit.tenant.max_frame_bytes
-    }
-
-    /// Bytes that one message to the client may have.
-    pub(crate) fn max_message_bytes(&self) -> usize {
-        self.permit.tenant.max_message_bytes
-    }
-
-    /// The client publishes an event; else how long to wait, since all clients of its tenant publish too much.
-    pub(crate) fn publish(&self) -> Result<(), Duration> {
-        let tenant = &self.permit.tenant;
-        let published = tenant.publications.check(&());
-        tenant.usage.count(if published.is_ok() {
-            Counted::Published
-        } else {
-            Counted::Refused(Limit::Published)
-        });
-        published
-    }
-
-    /// So many messages were given to connections of the tenant.
-    pub(crate) fn count_delivered(&self, messages: u64) {
-        self.permit.tenant.usage.count(Counted::Delivered(messages));
-    }
-
-    /// Another message has come.
-    pub(crate) fn message(&mut self) -> Verdict {
-        let ConnectionPermit { tenant, user, .. } = &self.permit;
-        let of_connection = tenant.messages.check(&self.used);
-        let of_connection = of_connection.map_err(|wait| (wait, tenant.message_rate, "", Limit::Messages));
-        let of_user = || {
-            let whose = " on all connections of this user";
-            let checked = tenant.user_messages.check(user);
-            checked.map_err(|wait| (wait, tenant.user_message_rate, whose, Limit::UserMessages))
-        };
-        let Err((wait, rate, whose, limit)) = of_connection.and_then(|()| of_user()) else {
-            self.refused = 0;
-            return Verdict::Admitted;
-        };
-        tenant.usage.count(Counted::Refused(limit));
-        self.refused += 1;
-        if self.refused > tenant.message_rate.burst().get() {
-            return Verdict::Regardless;
-        }
-        let text = format!("more than {} messages per minute{whose}", rate.per_minute());
-        Verdict::Refused(ErrorMessage::rate_limited(text, wait))
-    }
-
-    /// So many frames and bytes were read. What is read cannot be refused any more: the client is warned once, and it is
-    /// regardless if it goes on.
-    pub(crate) fn traffic(&mut self, frames: usize, bytes: usize) -> Verdict {
-        let tenant = &self.permit.tenant;
-        let spent = [
-            (tenant.frames.spend(&self.frames, frames), tenant.frame_rate, "frames", Limit::Frames),
-            (tenant.bytes.spend(&self.bytes, bytes), tenant.byte_rate, "bytes", Limit::Bytes),
-        ];
-        let mut warning = None;
-        for (spent, rate, what, limit) in spent {
-            match spent {
-                Spent::Within => continue,
-                Spent::Beyond(wait) => _ = warning.get_or_insert((wait, rate, what)),
-                Spent::Everything(_) => {
-                    tenant.usage.count(Counted::Refused(limit));
-                    return Verdict::Regardless;
-                }
-            }
-            tenant.usage.count(Counted::Refused(limit));
-        }
-        let was_warned = std::mem::replace(&mut self.is_warned, warning.is_some());
-        match warning {
-            Some((wait, rate, what)) if !was_warned => {
-                let text = format!("more than {} {what} per minute", rate.per_minute());
-                Verdict::Refused(ErrorMessage::rate_limited(text, wait))
-            }
-            _ => Verdict::Admitted,
         }
     }
 }

@@ -47,7 +47,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::connection::{ClientSocket, NewConnection};
+pub(crate) use self::connection::{ClientSocket, HttpAnswer, NewConnection, PageKind, PageRequest};
 use self::connection::{Common, Connection, State};
 use self::figures::{Counted, WorkerFigures};
 pub(crate) use self::handle::{ShardFeed, Supervisor, Workers};

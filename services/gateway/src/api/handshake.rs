@@ -151,6 +151,22 @@ pub(crate) enum Since {
     Position(Position),
     /// `new`: with what comes from now on.
     New,
+    /// With the oldest that there is.
+    Beginning,
+}
+
+/// The device and the beginning that a client asks for.
+pub(crate) type Ask = (Option<String>, Option<Since>);
+
+/// For how long a client comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Visit {
+    /// Until its connection ends.
+    Stay,
+    /// For a page, to its device.
+    Page,
+    /// For a page; nothing is kept of it.
+    Look,
 }
 
 /// Whether a client wants to be refused by a Close, whose code browsers show, where they show no status.
@@ -159,7 +175,7 @@ pub(super) fn wants_close(query: Option<&str>) -> bool {
 }
 
 /// The device and the beginning that a client names in its query, which is read as it was sent.
-pub(crate) fn read_query(query: Option<&str>) -> Result<(Option<String>, Option<Since>), ApiError> {
+pub(crate) fn read_query(query: Option<&str>) -> Result<Ask, ApiError> {
     let query = query.unwrap_or_default();
     let device = parameter(query, "device")?.map(Cow::into_owned);
     if let Some(device) = device.as_deref().filter(|device| !is_device(device)) {
@@ -183,6 +199,27 @@ pub(super) fn last_event(headers: &HeaderMap) -> Result<Option<Since>, ApiError>
     position.map(|position| Some(Since::Position(position)))
 }
 
+/// Where a page begins: behind a position, whose sequence may begin with zeros, as offsets have them; or `-1` or `now`, as Durable
+/// Streams call the beginning and the end.
+pub(super) fn read_offset(text: &str) -> Result<Since, ApiError> {
+    match text {
+        "-1" => Ok(Since::Beginning),
+        "now" | "new" => Ok(Since::New),
+        _ => {
+            let (epoch, sequence) = text.split_once('-').unwrap_or((text, ""));
+            let digits = sequence.trim_start_matches('0');
+            let digits = if digits.is_empty() && !sequence.is_empty() { "0" } else { digits };
+            let position: Result<Position, _> = format!("{epoch}-{digits}").parse();
+            position.map(Since::Position).map_err(|_| {
+                let text: String = text.chars().take(64).collect();
+                let text =
+                    format!("{text:?} is not a position, expected one such as 18f3a0c2b41-42, or -1, or now");
+                ApiError::new(ApiCode::Position, text)
+            })
+        }
+    }
+}
+
 /// The connection to which a message is sent.
 pub(super) fn connection_of(query: Option<&str>) -> Result<ConnectionName, ApiError> {
     let name = parameter(query.unwrap_or_default(), "connection")?.unwrap_or_default();
@@ -193,7 +230,7 @@ fn is_device(name: &str) -> bool {
     (1..=MAX_DEVICE).contains(&name.chars().count()) && !name.chars().any(char::is_control)
 }
 
-fn parameter<'q>(query: &'q str, name: &'static str) -> Result<Option<Cow<'q, str>>, ApiError> {
+pub(super) fn parameter<'q>(query: &'q str, name: &'static str) -> Result<Option<Cow<'q, str>>, ApiError> {
     let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(found, _)| found == name);
     let value = values.next().map(|(_, value)| value);
     if values.next().is_none() {

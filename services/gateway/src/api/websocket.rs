@@ -27,17 +27,20 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::Endpoint;
-use super::handshake::{Handshake, Since, device_of, last_event, read_query};
+use super::handshake::{Ask, Handshake, Since, Visit, device_of, read_query};
 use crate::consumers::PlaceId;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 use crate::limits::MessageBudget;
 use crate::shards::{Shards, find_shard, resume};
-use crate::worker::{ClientSocket, NewConnection, Workers};
+use crate::worker::{ClientSocket, HttpAnswer, NewConnection, Workers};
 
 /// By how much what a device has received may have been stored later than the device was last seen: times are kept to the
 /// minute, clocks differ, and positions are saved a second late.
 const LATE: Duration = Duration::from_secs(120);
+
+/// In place of the device of a client that names none and only looks: no device has a name like this.
+const VISITOR: &str = "\0";
 
 /// Serves the endpoint. A client is not kept waiting while the gateway cannot serve it.
 pub(super) async fn connect(State(endpoint): State<Endpoint>, mut request: Request) -> Response {
@@ -85,24 +88,26 @@ async fn admit(
     Ok(response)
 }
 
-/// Has a request answered with an event stream, which begins with this head. The client's socket is taken from HTTP.
-pub(super) async fn admit_event_stream(
+/// Has a request answered over HTTP, as a connection that asks for this. The client's socket is taken from HTTP.
+pub(super) async fn admit_over_http(
     endpoint: &Endpoint,
     head: &Parts,
-    from: IpAddr,
-    stream_head: Vec<u8>,
+    (ask, visit): (impl FnOnce() -> Result<Ask, ApiError>, Visit),
+    answer: HttpAnswer,
 ) -> Result<(), ApiError> {
+    let from = ClientIp::of(&head.extensions);
     let deadline = Instant::now() + endpoint.context.settings.handshake_timeout;
     let (shards, workers) = endpoint.when_open(deadline).await?;
     let context = &endpoint.context;
     context.limits.check_room(workers.connections())?;
-    let admission = Admission::of_event_stream(context, head).await?;
+    let negotiated = (Form::Sequenced, false, HeaderMap::new());
+    let admission = Admission::of(context, head, negotiated, visit, ask).await?;
     let asks = admission.asks();
     let (presence, arrival) = arrive(context, &shards, asks, deadline).await?;
     let text = "the socket of the request cannot be taken over";
     let takeover = head.extensions.get::<Takeover>();
     let taken = takeover.ok_or_else(|| ApiError::new(ApiCode::Internal, text))?.take();
-    let client = async move { Some(ClientSocket::EventStream(taken.await.ok()?, stream_head)) };
+    let client = async move { Some(ClientSocket::Http(taken.await.ok()?, answer)) };
     endpoint.upgrades.spawn(Newcomer { admission, arrival, presence, from }.hand_over(client, workers));
     Ok(())
 }
@@ -115,6 +120,7 @@ struct Admission {
     form: Form,
     /// Whether permessage-deflate was negotiated.
     is_compressed: bool,
+    visit: Visit,
     /// Whether it shares its device with others that name none.
     shares_device: bool,
     /// Where the client wants delivery to begin.
@@ -130,37 +136,40 @@ impl Admission {
     async fn of_websocket(context: &Context, request: &Parts) -> Result<Self, ApiError> {
         let takes_tokens = context.authenticator.takes_subprotocols();
         let negotiated = Handshake::read(request)?.answer(takes_tokens, context.settings.compression);
-        Self::of(context, request, negotiated, None).await
-    }
-
-    /// Decides about a request for an event stream, whose client says in a header what it has received.
-    async fn of_event_stream(context: &Context, request: &Parts) -> Result<Self, ApiError> {
-        let last = last_event(&request.headers)?;
-        Self::of(context, request, (Form::Sequenced, false, HeaderMap::new()), last).await
+        Self::of(context, request, negotiated, Visit::Stay, || read_query(request.uri.query())).await
     }
 
     async fn of(
         context: &Context,
         request: &Parts,
         (form, is_compressed, headers): (Form, bool, HeaderMap),
-        last: Option<Since>,
+        visit: Visit,
+        ask: impl FnOnce() -> Result<Ask, ApiError>,
     ) -> Result<Self, ApiError> {
-        let token = context.authenticator.client_token(request)?;
-        let (device, since) = read_query(request.uri.query())?;
+        let token = match visit {
+            Visit::Stay => context.authenticator.client_token(request)?,
+            Visit::Page | Visit::Look => context.authenticator.message_token(request)?,
+        };
+        let (device, since) = ask()?;
         let claims = context.authenticator.verify(&token).await?;
         let shares_device = device.is_none();
-        let device = device.map_or_else(|| device_of(&claims, &context.settings.device_claims), Cow::Owned);
+        let device = match visit {
+            Visit::Look => Cow::Borrowed(VISITOR),
+            _ => device.map_or_else(|| device_of(&claims, &context.settings.device_claims), Cow::Owned),
+        };
         let principal = context.authenticator.principal(&claims, &device)?;
         let (tenant, user) = (principal.tenant(), principal.consumer.user());
-        let budget = context.limits.admit(tenant, user, &context.settings)?;
-        let since = last.or(since);
+        let budget = match visit {
+            Visit::Stay => context.limits.admit(tenant, user, &context.settings)?,
+            Visit::Page | Visit::Look => context.limits.admit_page(tenant, user, &context.settings)?,
+        };
         let trace = trace_of(&request.headers);
-        Ok(Self { principal, budget, form, is_compressed, shares_device, since, trace, headers })
+        Ok(Self { principal, budget, form, is_compressed, visit, shares_device, since, trace, headers })
     }
 
     /// What decides where the connection begins.
-    fn asks(&self) -> (&Principal, bool, Option<Since>) {
-        (&self.principal, self.shares_device, self.since)
+    fn asks(&self) -> (&Principal, Visit, bool, Option<Since>) {
+        (&self.principal, self.visit, self.shares_device, self.since)
     }
 }
 
@@ -185,7 +194,7 @@ struct Arrival {
 async fn arrive(
     context: &Arc<Context>,
     shards: &watch::Receiver<Arc<Shards>>,
-    (principal, shares_device, since): (&Principal, bool, Option<Since>),
+    (principal, visit, shares_device, since): (&Principal, Visit, bool, Option<Since>),
     deadline: Instant,
 ) -> Result<(Presence, Arrival), ApiError> {
     let tenant = principal.tenant();
@@ -196,14 +205,21 @@ async fn arrive(
     let initial = |stored: Option<&Subscriptions>, since| {
         initial_subscriptions(catalogs.get(tenant), &principal.grants, stored, since)
     };
-    let arrived = context.consumers.arrive(principal, shares_device, first, initial).await;
-    let (StoredConsumer { state, .. }, place) = arrived.map_err(without)?;
-    let consumer = Some(principal.consumer.clone());
+    let (state, consumer, place) = if visit == Visit::Look {
+        (context.consumers.visit(first, initial), None, None)
+    } else {
+        let arrived = context.consumers.arrive(principal, shares_device, first, initial).await;
+        let (StoredConsumer { state, .. }, place) = arrived.map_err(without)?;
+        (state, Some(principal.consumer.clone()), place)
+    };
     let presence = Presence { context: Arc::clone(context), consumer, place };
     let position = match since {
         None => state.position,
         Some(Since::Position(position)) => position,
         Some(Since::New) => replica.first_position(tenant, StartPolicy::New, context.clock.now()).position,
+        Some(Since::Beginning) => {
+            replica.first_position(tenant, StartPolicy::All, context.clock.now()).position
+        }
     };
     let (shard, replica, resume) = located(timeout_at(deadline, resume(shards, tenant, position)).await)?;
     let from_lost_state = resume_from_lost_state(&replica, tenant, &state, position);

@@ -56,7 +56,7 @@ error_codes! {
         DeviceName "DEVICE_NAME" "`device` is not a name of 1 to 64 printable characters"
         Position "POSITION" "a position cannot be read"
         ParameterRepeated "PARAMETER_REPEATED" "a parameter of the query that may be there once is there several times"
-        Parameter "PARAMETER" "administration: a parameter of the query is unknown or cannot be read"
+        Parameter "PARAMETER" "a parameter of the query is unknown or cannot be read"
         Path "PATH" "administration: the path cannot be read"
         Body "BODY" "the body is not the expected JSON"
         HeaderValue "HEADER_VALUE" "publishing: a header is not text"
@@ -114,6 +114,9 @@ error_codes! {
     409 {
         EventIncomplete "EVENT_INCOMPLETE" "administration: the rejected event was not kept whole"
         Changed "CHANGED" "administration: the rejected event was retried or rejected again meanwhile"
+    }
+    410 {
+        PositionGone "POSITION_GONE" "what lies behind the position cannot be delivered any more; `next` says where to go on"
     }
     413 {
         BodyTooLarge "BODY_TOO_LARGE" "the body is too long or ended early"

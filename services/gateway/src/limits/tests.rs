@@ -41,6 +41,7 @@ fn attempts_of_a_user() {
     }
     assert!(limits.admit("ada").is_err_and(|error| error.code() == ApiCode::TooManyAttempts));
     assert!(limits.admit("bo").is_ok());
+    assert!(limits.admit_page("ada").is_ok(), "requests for pages count apart");
 }
 
 #[test]
@@ -50,7 +51,7 @@ fn messages_of_a_connection_and_of_its_user() {
         (all.user_messages_per_minute, all.user_message_burst) = (some(2), some(4));
     });
     let permits = ["ada", "ada", "bo"].map(|user| limits.admit(user).ok().unwrap());
-    let [mut one, mut other, mut bo] = permits.map(ConnectionPermit::budget);
+    let [mut one, mut other, mut bo] = permits.map(MessageBudget::new);
     let text = |verdict: Verdict| match verdict {
         Verdict::Refused(error) => {
             assert_eq!(error.code(), ErrorCode::RateLimited);
@@ -83,7 +84,7 @@ fn frames_and_bytes_of_a_connection() {
         (all.bytes_per_minute, all.byte_burst) = (1, 1000);
     });
     for (frames, bytes, text) in [(9, 1, "more than 1 frames"), (1, 900, "more than 1 bytes")] {
-        let mut budget = limits.admit("ada").ok().unwrap().budget();
+        let mut budget = MessageBudget::new(limits.admit("ada").ok().unwrap());
         assert_eq!(budget.traffic(frames, bytes), Verdict::Admitted);
         let Verdict::Refused(error) = budget.traffic(frames, bytes) else { panic!("no warning") };
         assert!(error.message().starts_with(text), "{error:?}");
@@ -95,7 +96,7 @@ fn frames_and_bytes_of_a_connection() {
 #[test]
 fn publishing_of_a_tenant() {
     let limits = limits(|all| (all.publish_per_minute, all.publish_burst) = (some(1), some(2)));
-    let budget = limits.admit("ada").ok().unwrap().budget();
+    let budget = MessageBudget::new(limits.admit("ada").ok().unwrap());
     assert_eq!((budget.publish(), budget.publish()), (Ok(()), Ok(())));
     let wait = budget.publish().unwrap_err();
     assert!(Duration::from_secs(50) < wait && wait <= Duration::from_secs(60), "{wait:?}");
@@ -115,7 +116,7 @@ fn a_tenants_own_table_goes_before_what_all_have() {
         ..Default::default()
     };
     let limits = TenantLimits::new(&all, &own);
-    let mut budget = limits.admit("ada").ok().unwrap().budget();
+    let mut budget = MessageBudget::new(limits.admit("ada").ok().unwrap());
     assert_eq!((budget.max_frame_bytes(), budget.max_message_bytes()), (5, 9));
     assert_eq!(limits.admit("bo").err().map(|error| error.code()), Some(ApiCode::TooManyConnectionsOfTenant));
     assert_eq!(budget.message(), Verdict::Admitted);

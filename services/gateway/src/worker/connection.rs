@@ -5,15 +5,18 @@
 //! something to do, so an idle connection has no task.
 
 mod access_log;
+mod answering;
 mod delivery;
 mod digests;
 mod event_stream;
 mod inbound;
 mod opening;
+mod page;
 mod pending;
 mod phase;
 mod readiness;
 mod send_queue;
+mod sequenced;
 mod socket;
 mod steps;
 
@@ -39,6 +42,7 @@ use tokio::time::Instant;
 
 use self::access_log::AccessLog;
 pub(crate) use self::opening::{ClientSocket, NewConnection};
+pub(crate) use self::page::{PageKind, PageRequest};
 use self::pending::Pending;
 pub(super) use self::pending::{Found, MAX_CONFIRMATIONS, MAX_PENDING, StreamReplay, too_many};
 use self::phase::Phase;
@@ -46,6 +50,7 @@ pub(super) use self::phase::{ACKNOWLEDGING_TIME, ReceivedFrame};
 pub(super) use self::readiness::Readiness;
 pub(super) use self::send_queue::{Batch, BatchRun};
 use self::send_queue::{Flushed, SendQueue, Shape};
+pub(crate) use self::socket::HttpAnswer;
 use self::socket::Socket;
 pub(super) use self::steps::Step;
 use super::figures::{Counted, WorkerFigures};
@@ -263,9 +268,9 @@ impl Connection {
         }
     }
 
-    /// Whether the client receives an event stream, and sends by requests.
-    pub(super) fn is_event_stream(&self) -> bool {
-        self.socket.events().is_some()
+    /// Whether the client has no WebSocket, so that it says nothing by itself and sends by requests.
+    pub(super) fn is_http(&self) -> bool {
+        self.socket.is_http()
     }
 
     /// Makes its name known: to the client of an event stream, and in the access log, if it is logged.
@@ -359,6 +364,7 @@ impl Connection {
             Ok(Flushed::Blocked) => {
                 state.blocked = true;
             }
+            Ok(Flushed::Complete) => self.complete_page(state),
             Err(_) => state.end(),
         }
     }

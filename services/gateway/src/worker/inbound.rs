@@ -62,7 +62,7 @@ impl Worker {
             let mut state = connection.state();
             let consumer = &state.principal().consumer;
             let is_own = consumer.tenant() == tenant && consumer.user() == user;
-            if !is_own || !connection.is_event_stream() || !state.is_served() || state.holds_back() {
+            if !is_own || !connection.is_http() || !state.is_served() || state.holds_back() {
                 return false;
             }
         }

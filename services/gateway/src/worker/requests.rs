@@ -87,8 +87,15 @@ impl Worker {
             }
             connection.flush_now(&mut state);
         }
-        connection.state().tidy();
+        rest(&connection);
     }
+}
+
+/// The connection's requests of a kind are answered. A page may have waited for that.
+fn rest(connection: &Connection) {
+    let state = &mut *connection.state();
+    state.tidy();
+    connection.flush_now(state);
 }
 
 /// With all topics of the connection, unless they are too many for one message.
@@ -245,7 +252,7 @@ async fn store_all(connection: Rc<Connection>) {
         state.send_text(&answer);
         connection.flush_now(&mut state);
     }
-    connection.state().tidy();
+    rest(&connection);
 }
 
 /// The newest envelope of a key.

@@ -9,11 +9,11 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 
-use tidings_model::Position;
 use tidings_protocol::framing::{Opcode, first_frame};
 use tidings_streams::connections::ConnectionName;
 
 use super::send_queue::Flushed;
+use super::sequenced::Said;
 
 /// Bytes of events after which no further frame is taken.
 const ENOUGH: usize = 16 * 1024;
@@ -64,18 +64,12 @@ impl EventStream {
 
     /// Sends what is to be sent, as far as `write` takes it.
     pub(super) fn send(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<Flushed> {
-        while let Some(unsent) = self.events.get(self.sent..).filter(|unsent| !unsent.is_empty()) {
-            match write(unsent) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(sent) => self.sent += sent,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        let flushed = send_all(&self.events, &mut self.sent, &mut write)?;
+        if flushed == Flushed::All {
+            // An idle stream keeps no room.
+            (self.events, self.sent) = (Vec::new(), 0);
         }
-        // An idle stream keeps no room.
-        (self.events, self.sent) = (Vec::new(), 0);
-        Ok(Flushed::All)
+        Ok(flushed)
     }
 
     fn frame(&mut self, opcode: u8, payload: &[u8]) {
@@ -92,13 +86,12 @@ impl EventStream {
     }
 
     fn text(&mut self, text: &[u8]) {
-        let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let sequence = text.strip_prefix(br#"{"seq":"#).and_then(|rest| rest.get(..digits(rest)));
-        if let Some(sequence) = sequence {
-            let id = format!("{}{}", self.epoch, String::from_utf8_lossy(sequence));
+        let said = Said::of(text);
+        if let Said::Message(sequence) = said {
+            let id = format!("{}{sequence}", self.epoch);
             return self.event("message", Some(&id), text);
         }
-        let position = position_in(text);
+        let position = said.position();
         if let Some(position) = position {
             self.epoch = format!("{}-", position.epoch).into();
         }
@@ -123,17 +116,22 @@ impl EventStream {
     }
 }
 
-/// The position that the client has after a control message, if that says so.
-fn position_in(text: &[u8]) -> Option<Position> {
-    let after = [
-        (r#"{"action":"welcome""#, r#""position":""#),
-        (r#"{"action":"caught_up""#, r#""position":""#),
-        (r#"{"action":"gap""#, r#""to":""#),
-    ];
-    let text = std::str::from_utf8(text).ok()?;
-    let (_, member) = after.into_iter().find(|(action, _)| text.starts_with(action))?;
-    let (_, rest) = text.split_once(member)?;
-    rest.split_once('"')?.0.parse().ok()
+/// Sends bytes, of which so many are sent, as far as `write` takes them.
+pub(super) fn send_all(
+    bytes: &[u8],
+    sent: &mut usize,
+    write: &mut impl FnMut(&[u8]) -> io::Result<usize>,
+) -> io::Result<Flushed> {
+    while let Some(unsent) = bytes.get(*sent..).filter(|unsent| !unsent.is_empty()) {
+        match write(unsent) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => *sent += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Flushed::All)
 }
 
 #[cfg(test)]

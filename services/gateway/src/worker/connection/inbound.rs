@@ -2,7 +2,7 @@
 //! follows from that.
 
 use bytes::Bytes;
-use tidings_model::PlacedPosition;
+use tidings_model::{PlacedPosition, Position};
 use tidings_protocol::error::ErrorMessage;
 use tidings_protocol::framing::{self, Inbound, Opcode, frame};
 use tidings_protocol::server::Form;
@@ -168,13 +168,22 @@ impl State {
     /// while the client of a connection with a gap has acknowledged nothing.
     pub(in crate::worker) fn acknowledged_position(&self) -> Option<PlacedPosition> {
         let acknowledged = self.acknowledged()?;
-        let through = match self.phase {
+        let has_all = acknowledged >= self.sent;
+        Some(self.placed(if has_all { acknowledged.max(self.given_through()) } else { acknowledged }))
+    }
+
+    /// Everything up to here was given to the connection, or was not for it.
+    fn given_through(&self) -> u64 {
+        match self.phase {
             Phase::CatchingUp { after } => after,
             Phase::Live => self.shard.cursor(),
             _ => self.missed_after.min(self.shard.cursor()),
-        };
-        let has_all = acknowledged >= self.sent;
-        Some(self.placed(if has_all { acknowledged.max(through) } else { acknowledged }))
+        }
+    }
+
+    /// Where the client is that has received everything that was given.
+    pub(super) fn reached(&self) -> Position {
+        self.position(self.sent.max(self.given_through()))
     }
 
     /// Notes that the worker requests an acknowledgement at its next tick; `true` if that is new.

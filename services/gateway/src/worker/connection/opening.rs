@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use super::phase::Phase;
 use super::send_queue::{SendQueue, Shape};
-use super::socket::{DetachError, Detached, Socket};
+use super::socket::{DetachError, Detached, HttpAnswer, Socket};
 use super::{Common, Connection, State, Unread, one_more};
 use crate::consumers::PlaceId;
 use crate::limits::MessageBudget;
@@ -34,8 +34,7 @@ use crate::worker::shard_progress::ShardProgress;
 /// The socket of a client that has passed the handshake.
 pub(crate) enum ClientSocket {
     WebSocket(Upgraded),
-    /// With the head of the answer.
-    EventStream(ClientStream, Vec<u8>),
+    Http(ClientStream, HttpAnswer),
 }
 
 /// A client that has passed the handshake.
@@ -75,7 +74,10 @@ impl NewConnection {
     ) -> Result<Self, DetachError> {
         let (socket, early_bytes) = match client {
             ClientSocket::WebSocket(upgraded) => Detached::from_upgraded(upgraded)?,
-            ClientSocket::EventStream(taken, head) => (Detached::from_request(taken, head)?, Bytes::new()),
+            ClientSocket::Http(taken, answer) => {
+                let early_bytes = answer.early_bytes();
+                (Detached::from_request(taken, answer)?, early_bytes)
+            }
         };
         Ok(Self {
             socket,
@@ -118,6 +120,7 @@ impl Connection {
         let NewConnection { form, is_compressed, budget, .. } = new;
         let (resume, generation) = shard.begin_at(new.principal.tenant(), new.resume);
         let socket = Socket::attach(new.socket, registry, id)?;
+        let lifetime = socket.page().map_or(lifetime, |page| page.wait());
         let mut session = Session::new(catalogs, new.principal, form);
         session.restore(new.subscriptions);
         // No longer message has a frame.

@@ -51,6 +51,8 @@ pub(super) enum Flushed {
     All,
     /// The socket takes no more for now.
     Blocked,
+    /// A page has what it is answered with, or is answered.
+    Complete,
 }
 
 impl SendQueue {

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::event_stream::EventStream;
+use super::page::{Page, PageRequest};
 use super::send_queue::{Flushed, SendQueue};
 use crate::worker::served_shard::ConnectionId;
 
@@ -32,8 +33,22 @@ pub(super) struct Detached {
     /// Off any runtime, so that the registration which hyper used goes with all that it kept alive.
     stream: std::net::TcpStream,
     session: Option<Box<ServerConnection>>,
-    /// The head of the answer, if that is an event stream.
-    events: Option<Vec<u8>>,
+    /// How its request is answered, if it has not become a WebSocket.
+    answer: Option<HttpAnswer>,
+}
+
+/// What a request is answered with over HTTP.
+pub(crate) enum HttpAnswer {
+    /// An event stream, which begins with this head.
+    Events(Vec<u8>),
+    Page(PageRequest),
+}
+
+impl HttpAnswer {
+    /// What the client has sent with its request, as frames.
+    pub(super) fn early_bytes(&self) -> Bytes {
+        if let Self::Page(request) = self { request.messages.clone() } else { Bytes::new() }
+    }
 }
 
 /// Why a socket cannot be taken from hyper.
@@ -60,11 +75,11 @@ impl Detached {
             }
         };
         let stream = stream.into_std().map_err(DetachError::Runtime)?;
-        Ok((Self { stream, session, events: None }, early_bytes))
+        Ok((Self { stream, session, answer: None }, early_bytes))
     }
 
-    /// Takes the socket of a request that is answered with an event stream, which begins with this head.
-    pub(super) fn from_request(taken: ClientStream, head: Vec<u8>) -> Result<Self, DetachError> {
+    /// Takes the socket of a request that is answered over HTTP.
+    pub(super) fn from_request(taken: ClientStream, answer: HttpAnswer) -> Result<Self, DetachError> {
         let (stream, session) = match taken {
             ClientStream::Plain(stream) => (stream, None),
             ClientStream::Tls(stream) => {
@@ -73,7 +88,7 @@ impl Detached {
             }
         };
         let stream = stream.into_std().map_err(DetachError::Runtime)?;
-        Ok(Self { stream, session, events: Some(head) })
+        Ok(Self { stream, session, answer: Some(answer) })
     }
 }
 
@@ -100,7 +115,23 @@ pub(in crate::worker) enum Socket {
 
 pub(in crate::worker) struct Events {
     socket: Socket,
-    stream: RefCell<EventStream>,
+    format: RefCell<Format>,
+}
+
+/// What frames become.
+enum Format {
+    Stream(EventStream),
+    Page(Box<Page>),
+}
+
+impl Format {
+    fn stream(&mut self) -> Option<&mut EventStream> {
+        if let Self::Stream(stream) = self { Some(stream) } else { None }
+    }
+
+    fn page(&mut self) -> Option<&mut Page> {
+        if let Self::Page(page) = self { Some(page) } else { None }
+    }
 }
 
 /// How long the system may try to send to a client of an event stream, which says nothing itself by which it could be seen to
@@ -130,15 +161,30 @@ impl Socket {
                 Self::Tls(Box::new(Tls { stream, session: RefCell::new(*session) }))
             }
         };
-        let Some(head) = detached.events else { return Ok(socket) };
+        let Some(answer) = detached.answer else { return Ok(socket) };
         rustix::net::sockopt::set_tcp_user_timeout(socket.stream(), UNACKNOWLEDGED)?;
-        let stream = RefCell::new(EventStream::new(head));
-        Ok(Self::Events(Box::new(Events { socket, stream })))
+        let format = RefCell::new(match answer {
+            HttpAnswer::Events(head) => Format::Stream(EventStream::new(head)),
+            HttpAnswer::Page(request) => Format::Page(Box::new(Page::new(request))),
+        });
+        Ok(Self::Events(Box::new(Events { socket, format })))
+    }
+
+    /// Whether the client has no WebSocket.
+    pub(super) fn is_http(&self) -> bool {
+        matches!(self, Self::Events(_))
     }
 
     /// The event stream, if the client receives one.
     pub(super) fn events(&self) -> Option<RefMut<'_, EventStream>> {
-        if let Self::Events(events) = self { Some(events.stream.borrow_mut()) } else { None }
+        let Self::Events(events) = self else { return None };
+        RefMut::filter_map(events.format.borrow_mut(), Format::stream).ok()
+    }
+
+    /// The page, if the client receives one.
+    pub(super) fn page(&self) -> Option<RefMut<'_, Page>> {
+        let Self::Events(events) = self else { return None };
+        RefMut::filter_map(events.format.borrow_mut(), Format::page).ok()
     }
 
     fn stream(&self) -> &mio::net::TcpStream {
@@ -169,7 +215,9 @@ impl Socket {
         match queue.flush(|slices| self.write(slices))? {
             Flushed::All if is_last => self.finish(),
             Flushed::All => self.flush(),
-            Flushed::Blocked => Ok(Flushed::Blocked),
+            // A page that takes no more.
+            Flushed::Blocked if self.page().is_some_and(|page| page.is_ready()) => self.flush(),
+            other => Ok(other),
         }
     }
 
@@ -210,7 +258,7 @@ impl Socket {
         if let Self::Events(events) = self {
             return match events.flush()? {
                 Flushed::All => events.socket.finish(),
-                Flushed::Blocked => Ok(Flushed::Blocked),
+                unfinished => Ok(unfinished),
             };
         }
         if let Self::Tls(tls) = self {
@@ -245,15 +293,27 @@ impl Events {
         if self.flush()? == Flushed::Blocked {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let taken = self.stream.borrow_mut().take(slices);
+        let taken = match &mut *self.format.borrow_mut() {
+            Format::Stream(stream) => stream.take(slices),
+            Format::Page(page) => page.take(slices),
+        };
+        if taken == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
         self.flush()?;
         Ok(taken)
     }
 
     fn flush(&self) -> io::Result<Flushed> {
-        match self.stream.borrow_mut().send(|events| self.socket.write(&[IoSlice::new(events)]))? {
+        let write = |bytes: &[u8]| self.socket.write(&[IoSlice::new(bytes)]);
+        let flushed = match &mut *self.format.borrow_mut() {
+            Format::Stream(stream) => stream.send(write)?,
+            Format::Page(page) => page.send(write)?,
+        };
+        match flushed {
             Flushed::All => self.socket.flush(),
-            Flushed::Blocked => Ok(Flushed::Blocked),
+            Flushed::Complete if self.socket.flush()? == Flushed::Blocked => Ok(Flushed::Blocked),
+            other => Ok(other),
         }
     }
 }
@@ -277,7 +337,7 @@ impl Tls {
 
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self.flush()? {
-            Flushed::All => self.session.borrow_mut().writer().write_vectored(slices),
+            Flushed::All | Flushed::Complete => self.session.borrow_mut().writer().write_vectored(slices),
             Flushed::Blocked => Err(ErrorKind::WouldBlock.into()),
         }
     }

@@ -334,7 +334,10 @@ impl Connection {
         if !state.is_served() {
             return None;
         }
-        if self.is_event_stream() && state.has_sent_all() {
+        if self.is_page() {
+            return self.run_page_timer(state, now, (idle_timeout, time_left));
+        }
+        if self.is_http() && state.has_sent_all() {
             // It says nothing itself; the system notices when it is gone.
             state.last_heard = now;
         }

@@ -1,0 +1,258 @@
+//! A page: what one request over HTTP is answered with. Pure.
+//!
+//! A client without a socket asks again and again, and each request is a connection that ends with its answer. Frames are
+//! collected until the client has everything and something has come, or until its time is over; then they become one answer,
+//! with the position behind it. What is in no answer was not given: the next request begins at the position that the
+//! client names.
+//!
+//! Bounded: no more than [`ENOUGH`] bytes are collected, and one frame.
+
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+use tidings_model::Position;
+use tidings_protocol::framing::{Opcode, first_frame};
+
+use super::event_stream::send_all;
+use super::send_queue::Flushed;
+use super::sequenced::Said;
+use crate::error::{ApiCode, ApiError};
+
+/// Bytes of messages with which a page is full.
+const ENOUGH: usize = 256 * 1024;
+
+/// What a client asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PageKind {
+    /// Messages alone.
+    Messages,
+    /// The head of an answer with messages.
+    Head,
+    /// All that a connection of `tidings.v1` brings, with the answers to what the client has sent.
+    Everything,
+}
+
+/// A request for a page.
+pub(crate) struct PageRequest {
+    pub(crate) kind: PageKind,
+    /// How long it may wait until something comes.
+    pub(crate) wait: Duration,
+    /// Lines of the answer's head.
+    pub(crate) headers: Vec<u8>,
+    /// What the client has sent, as frames.
+    pub(crate) messages: Bytes,
+}
+
+pub(super) struct Page {
+    kind: PageKind,
+    wait: Duration,
+    headers: Vec<u8>,
+    /// What was collected: a JSON array without its end.
+    body: Vec<u8>,
+    /// What is in it besides `welcome` and `caught_up`.
+    news: usize,
+    /// Where the client is behind what was collected.
+    position: Option<Position>,
+    has_messages: bool,
+    is_caught_up: bool,
+    /// Nothing more is collected.
+    is_over: bool,
+    /// Why the position from which the client goes on cannot be reached from its own.
+    gap: Option<Box<str>>,
+    stage: Stage,
+}
+
+enum Stage {
+    Collecting,
+    /// So much of the answer is sent.
+    Answering(usize),
+    Answered,
+}
+
+impl Page {
+    pub(super) fn new(PageRequest { kind, wait, headers, .. }: PageRequest) -> Self {
+        Self {
+            kind,
+            wait,
+            headers,
+            body: Vec::new(),
+            news: 0,
+            position: None,
+            has_messages: false,
+            is_caught_up: false,
+            is_over: false,
+            gap: None,
+            stage: Stage::Collecting,
+        }
+    }
+
+    /// Takes whole frames; how many bytes they are. 0 once the page has enough.
+    pub(super) fn take(&mut self, slices: &[IoSlice<'_>]) -> usize {
+        if !matches!(self.stage, Stage::Collecting) {
+            let all = || slices.iter().map(|slice| slice.len()).sum();
+            // Behind the answer, nothing goes anywhere.
+            return if self.is_answered() { all() } else { 0 };
+        }
+        let mut taken = 0;
+        for slice in slices {
+            let mut rest: &[u8] = slice;
+            while let Some((opcode, payload, behind)) = first_frame(rest) {
+                if self.is_over {
+                    return taken;
+                }
+                self.frame(opcode, payload);
+                taken += rest.len() - behind.len();
+                rest = behind;
+            }
+        }
+        taken
+    }
+
+    fn frame(&mut self, opcode: u8, payload: &[u8]) {
+        if opcode == Opcode::Close as u8 {
+            self.is_over = true;
+        } else if opcode == Opcode::Text as u8 {
+            self.text(payload);
+        }
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        let said = Said::of(text);
+        match said {
+            Said::Message(sequence) => {
+                self.has_messages = true;
+                let epoch = self.position.map(|position| position.epoch);
+                self.position = epoch.map(|epoch| Position { epoch, sequence });
+            }
+            Said::Begin(_) => self.is_caught_up = false,
+            Said::CaughtUp(_) => self.is_caught_up = true,
+            Said::Gap(_, reason) if self.kind != PageKind::Everything => {
+                self.is_over = true;
+                if self.news > 0 {
+                    // The next request is told, which begins before it.
+                    return;
+                }
+                self.gap = Some(reason.into());
+            }
+            Said::Draining => self.is_over = true,
+            Said::Gap(..) | Said::Answer => {}
+        }
+        self.position = said.position().or(self.position);
+        let is_news = !matches!(said, Said::Begin(_) | Said::CaughtUp(_));
+        if self.kind == PageKind::Everything || matches!(said, Said::Message(_)) {
+            self.news += usize::from(is_news);
+            self.body.push(if self.body.is_empty() { b'[' } else { b',' });
+            self.body.extend_from_slice(text);
+            self.is_over |= self.body.len() >= ENOUGH;
+        }
+    }
+
+    /// The time for which the client waits is over, or the page has to be answered for another reason.
+    pub(super) fn end(&mut self) {
+        self.is_over = true;
+    }
+
+    /// How long it may wait until something comes.
+    pub(super) fn wait(&self) -> Duration {
+        self.wait
+    }
+
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.is_caught_up
+    }
+
+    /// Whether the page waits for the answers to what the client has sent, as far as there are any.
+    pub(super) fn wants_answers(&self) -> bool {
+        self.kind == PageKind::Everything && !self.is_over
+    }
+
+    /// Whether the client has to be answered, or is being answered.
+    pub(super) fn is_ready(&self) -> bool {
+        match self.stage {
+            Stage::Collecting => {
+                self.is_over || (self.is_caught_up && (self.news > 0 || self.wait.is_zero()))
+            }
+            Stage::Answering(_) => true,
+            Stage::Answered => false,
+        }
+    }
+
+    /// Whether there is no answer yet.
+    pub(super) fn is_collecting(&self) -> bool {
+        matches!(self.stage, Stage::Collecting)
+    }
+
+    fn is_answered(&self) -> bool {
+        matches!(self.stage, Stage::Answered)
+    }
+
+    /// Makes the answer. `reached` is where the connection is, if everything that it was given is in the page.
+    pub(super) fn answer(&mut self, reached: Option<Position>) {
+        let is_exact = self.has_messages || self.gap.is_some();
+        let position = if is_exact { self.position } else { reached.or(self.position) };
+        let is_up_to_date = reached.is_some() && self.is_caught_up;
+        let offset = position.map(offset).unwrap_or_default();
+        let is_empty = self.body.is_empty() && self.kind == PageKind::Messages;
+        let (status, body) = if let Some(reason) = &self.gap {
+            ("410 Gone", Some(gone(reason, &offset)))
+        } else if is_empty && is_up_to_date && !self.wait.is_zero() {
+            ("204 No Content", None)
+        } else {
+            let mut body = std::mem::take(&mut self.body);
+            body.extend_from_slice(if body.is_empty() { b"[]" } else { b"]" });
+            ("200 OK", Some(body))
+        };
+        let is_head = self.kind == PageKind::Head;
+        let up_to_date = if is_up_to_date && self.gap.is_none() { "stream-up-to-date: true\r\n" } else { "" };
+        let about_body = match &body {
+            None => String::new(),
+            Some(_) if is_head => "content-type: application/json\r\n".to_owned(),
+            Some(body) => format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()),
+        };
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\
+             stream-next-offset: {offset}\r\n{up_to_date}{about_body}"
+        );
+        let body = body.filter(|_| !is_head).unwrap_or_default();
+        self.body = [head.as_bytes(), &self.headers, b"\r\n", &body].concat();
+        self.stage = Stage::Answering(0);
+    }
+
+    /// Sends the answer, if there is one, as far as `write` takes it.
+    pub(super) fn send(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<Flushed> {
+        let Stage::Answering(sent) = &mut self.stage else {
+            return Ok(if self.is_ready() { Flushed::Complete } else { Flushed::All });
+        };
+        let flushed = send_all(&self.body, sent, &mut write)?;
+        Ok(if flushed == Flushed::All { Flushed::Complete } else { flushed })
+    }
+
+    /// Whether all of the answer is with the system.
+    pub(super) fn is_sent(&self) -> bool {
+        matches!(self.stage, Stage::Answering(sent) if sent == self.body.len())
+    }
+
+    /// The exchange is over.
+    pub(super) fn finish(&mut self) {
+        (self.body, self.stage) = (Vec::new(), Stage::Answered);
+    }
+}
+
+/// Why the answer has no messages, and where to go on.
+fn gone(reason: &str, next: &str) -> Vec<u8> {
+    let text = format!(
+        "what lies before {next} cannot be delivered any more ({reason}); fetch what is shown from its source, and go on there"
+    );
+    let error = ApiError::new(ApiCode::PositionGone, text).with("reason", reason).with("next", next);
+    json!({ "error": error.to_json() }).to_string().into_bytes()
+}
+
+/// A position as an offset, which is sorted as text within one life of the stream.
+fn offset(position: Position) -> String {
+    format!("{}-{:020}", position.epoch, position.sequence)
+}
+
+#[cfg(test)]
+mod tests;
