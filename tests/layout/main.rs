@@ -33,8 +33,10 @@ const GATEWAY: [&str; 15] = [
 ];
 
 /// The rooms of the streams, likewise.
-const STREAMS: [&str; 17] = [
+const STREAMS: [&str; 19] = [
     "stored_form",
+    "inspection",
+    "presence",
     "sources",
     "queries",
     "connections",
