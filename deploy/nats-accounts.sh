@@ -217,6 +217,9 @@ projects() {
         "envelopes$suffix.>" "places$suffix.>"
 }
 each_shard projects
+# Administrators ask which projectors run.
+subject='$SRV.PING.tidings-projector'
+has "$subject" || quietly nsc add export --account PROJECTOR --service --subject "$subject" --response-type Stream
 user PROJECTOR projector
 
 # A gateway reads ENVELOPES, by consumers of its own and by sequence, and keeps users' positions in the bucket
@@ -299,6 +302,7 @@ imports KV_CONSUMERS '$KV.CONSUMERS.>'
 imports KV_USERS '$KV.USERS.>'
 imports KV_KEYS '$KV.KEYS.>'
 imports GATEWAY '$SRV.PING.tidings-gateway' 'tidings.gateway.>'
+imports PROJECTOR '$SRV.PING.tidings-projector'
 administers() {
     manages "ENVELOPES$suffix"
     imports "ENVELOPES$suffix" "purges$suffix.>"

@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
 
 mod deployment;
+mod doctor;
 mod duties;
 mod hostile;
 mod logins;

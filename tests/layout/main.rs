@@ -33,8 +33,10 @@ const GATEWAY: [&str; 15] = [
 ];
 
 /// The rooms of the streams, likewise.
-const STREAMS: [&str; 18] = [
+const STREAMS: [&str; 20] = [
     "stored_form",
+    "inspection",
+    "presence",
     "sources",
     "queries",
     "connections",

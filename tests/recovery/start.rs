@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{self, kv};
-use harness::{BOUND, Launch, Nats, SCHEMAS, SECRET, eventually, nats, nats_with};
+use harness::{BOUND, Launch, Nats, SCHEMAS, SECRET, eventually, nats, nats_with, old_server};
 
 use crate::site::{asked, dial, ready};
 
@@ -121,31 +121,6 @@ async fn a_server_that_is_too_old_is_named_with_what_is_needed() {
         let failed = launch.finish(BOUND).await.failed();
         assert!(failed.contains("nats-server 2.10.29") && failed.contains("2.14.0 or later"), "{failed}");
     }
-}
-
-/// A server in front of the real one that says of itself that it has another version.
-async fn old_server(url: &str) -> String {
-    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, copy};
-    let target = url.trim_start_matches("nats://").to_owned();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let server = tokio::net::TcpStream::connect(&target).await.unwrap();
-            tokio::spawn(async move {
-                let (reading, mut writing) = server.into_split();
-                let (mut reading, mut info) = (BufReader::new(reading), String::new());
-                reading.read_line(&mut info).await.unwrap();
-                let (head, rest) = info.split_once("\"version\":\"").unwrap();
-                let (_, tail) = rest.split_once('"').unwrap();
-                let info = format!("{head}\"version\":\"2.10.29\"{tail}");
-                let (mut from, mut to) = client.split();
-                to.write_all(info.as_bytes()).await.unwrap();
-                let _ = tokio::join!(copy(&mut reading, &mut to), copy(&mut from, &mut writing));
-            });
-        }
-    });
-    format!("nats://{address}")
 }
 
 #[tokio::test]

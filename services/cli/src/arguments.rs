@@ -4,6 +4,7 @@
 mod config;
 mod consumers;
 mod deliveries;
+mod doctor;
 mod keys;
 mod projector;
 mod rejected;
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use config::{ConfigOptions, Process};
 pub(crate) use consumers::{ConsumerCommand, ConsumerSelector};
 pub(crate) use deliveries::DeliveriesCommand;
+pub(crate) use doctor::{DoctorOptions, RoleName};
 pub(crate) use keys::{KeyCommand, NewKey};
 pub(crate) use projector::{MoveOptions, ProjectorCommand, ProjectorOptions, RebuildOptions};
 pub(crate) use rejected::{RejectedCommand, RejectedFilter, RejectedSelection};
@@ -110,6 +112,11 @@ pub(crate) enum Command {
         after_long_help = "Examples:\n  tidings config > tidings.toml\n  tidings config --effective --changed\n  tidings config --check"
     )]
     Config(ConfigOptions),
+    /// Look at a deployment, and say what is wrong with it, what that means and what to do; changes nothing
+    #[command(
+        after_long_help = "Examples:\n  tidings doctor --url wss://example.com/api/ws\n  tidings doctor --json --monitor http://nats-1:8222\n\nExit codes: 0 nothing is wrong, 3 warnings only, 1 errors."
+    )]
+    Doctor(DoctorOptions),
 }
 
 #[derive(Debug, Args)]

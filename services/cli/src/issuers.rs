@@ -109,8 +109,7 @@ fn read(path: &Path, issuer: &IssuerConfig) -> Result<Vec<VerifyingKey>, String>
         |error: &dyn std::error::Error| format!("key_files = {:?}: {error}", path.display().to_string());
     let content = std::fs::read(path).map_err(|error| wrong(&error))?;
     let keys = VerifyingKey::from_file(&content).map_err(|error| wrong(&error))?;
-    let is_usable =
-        |key: &VerifyingKey| issuer.algorithms.iter().any(|allowed| key.fits(algorithm(*allowed)));
+    let is_usable = |key: &VerifyingKey| issuer.algorithms.iter().any(|allowed| fits(key, *allowed));
     if keys.iter().all(is_usable) {
         Ok(keys)
     } else {
@@ -118,6 +117,11 @@ fn read(path: &Path, issuer: &IssuerConfig) -> Result<Vec<VerifyingKey>, String>
         let path = path.display().to_string();
         Err(format!("key_files = {path:?}: a key in it fits none of the algorithms {}", allowed.join(", ")))
     }
+}
+
+/// Whether signatures of this algorithm can be verified with the key.
+pub(crate) fn fits(key: &VerifyingKey, allowed: SignatureAlgorithm) -> bool {
+    key.fits(algorithm(allowed))
 }
 
 fn algorithm(configured: SignatureAlgorithm) -> Algorithm {

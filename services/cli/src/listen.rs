@@ -130,7 +130,7 @@ fn filters(options: &ListenOptions) -> Result<BTreeMap<String, Vec<String>>, Fai
 
 /// The URL of the configured gateway on this machine. Certificates are for names rather than addresses, so over TLS
 /// the host is `localhost`, unless the gateway listens on a specific external address.
-fn default_url(gateway: &GatewayConfig) -> String {
+pub(crate) fn default_url(gateway: &GatewayConfig) -> String {
     let address = gateway.listen;
     if gateway.tls_certificate.is_none() {
         format!("ws://{address}/api/ws")

@@ -8,6 +8,7 @@ mod connections;
 mod consumers;
 mod deliveries;
 mod dev;
+mod doctor;
 mod failure;
 mod issuers;
 mod keys;
@@ -81,6 +82,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Connections(command) => Box::pin(connections::run(file, command)).await,
             Command::Check(options) => Box::pin(check::run(file, options)).await,
             Command::Config(options) => config::run(file, options).await,
+            Command::Doctor(options) => Box::pin(doctor::run(file, options)).await,
             Command::Scheduled(command) => Box::pin(scheduled::run(file, command)).await,
             Command::Rejected(command) => Box::pin(rejected::run(file, command)).await,
         }

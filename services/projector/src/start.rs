@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidings_catalog::Catalogs;
 use tidings_metrics::Registry;
-use tidings_streams::{Outage, Retry, Topology};
+use tidings_streams::{Outage, Retry, Topology, answer_pings};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -43,6 +43,7 @@ pub async fn run(
         tokio::select! {
             () = engine.work() => {}
             () = keep_streams(&streams, &figures) => {}
+            () = answer_pings(&streams) => {}
         }
     };
     // The work may be dropped at any point: what is not confirmed is not acknowledged either.

@@ -143,7 +143,7 @@ async fn store(topology: &Topology) -> Result<Store, CatalogStoreError> {
 }
 
 /// A key-value bucket with a history, as NATS's own tools create it.
-fn config(settings: &Settings) -> Config {
+pub(crate) fn config(settings: &Settings) -> Config {
     let purpose = Purpose { name: BUCKET, description: "Tidings: the catalogs that projectors run with" };
     Config { max_messages_per_subject: HISTORY, deny_delete: true, ..purpose.config(settings.bucket()) }
 }

@@ -35,6 +35,9 @@ use tidings_model::{PlacedPosition, ShardNumber, Tenant};
 
 use crate::nats::BucketSettings;
 
+/// The bucket of [`KvConsumers`].
+pub(crate) const BUCKET: &str = "CONSUMERS";
+
 pub use devices::MAX_DEVICES;
 pub use error::{ConsumerStoreError, OpenConsumersError};
 pub use jetstream::JetStreamConsumers;

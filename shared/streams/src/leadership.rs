@@ -17,13 +17,15 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::Context;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::nats::record::{Record, RecordError};
-use crate::nats::{Bucket, TopologyError, is_removal, record};
+use crate::nats::{Bucket, TopologyError, is_removal, leader_get, record};
 use crate::topology::Topology;
 
 /// How long a lease lasts without renewal.
@@ -48,6 +50,34 @@ struct Lead {
 
 impl Record for Lead {
     const VERSION: u64 = 1;
+}
+
+/// The lease of a shard, as somebody sees it who is no candidate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LeaseFacts {
+    /// Whether a projector held it when it was written last.
+    is_held: bool,
+    /// When it was written last.
+    renewed_at: OffsetDateTime,
+}
+
+impl LeaseFacts {
+    /// Whether a projector leads, by the clock of the server that stores the lease.
+    pub(crate) fn holds_at(&self, now: OffsetDateTime) -> bool {
+        // A renewal may take its time, and the clocks of two servers differ.
+        self.is_held && now - self.renewed_at < 2 * LEASE
+    }
+}
+
+/// Looks at the lease with this key.
+pub(crate) async fn look(context: &Context, key: &str) -> Result<Option<LeaseFacts>, async_nats::Error> {
+    let stream = context.get_stream("KV_PROJECTORS").await?;
+    let Some(message) = leader_get::last(&stream, &format!("$KV.PROJECTORS.{key}")).await? else {
+        return Ok(None);
+    };
+    let lead = record::decode::<Lead>(&message.payload).ok();
+    let is_held = lead.is_some_and(|lead| lead.leader.is_some());
+    Ok(Some(LeaseFacts { is_held, renewed_at: message.time }))
 }
 
 /// The lease as this process knows it.

@@ -26,7 +26,9 @@
 //!
 //! - [`SourceReader`], [`CopyWriter`]: copies streams of a team's own into `EVENTS`, each message once and in order.
 //!
-//! A room uses only those below it, in this order: `sources`; `queries`; `consumers`; `deliveries`; `rejections`; `schedules`; `receipts`; `events`, which reads and
+//! - [`Inspection`]: looks at all of it and changes nothing; [`running_projectors`] and [`running_gateways`] ask who runs.
+//!
+//! A room uses only those below it, in this order: `inspection`; `presence`; `sources`; `queries`; `consumers`; `deliveries`; `rejections`; `schedules`; `receipts`; `events`, which reads and
 //! publishes `EVENTS`; `envelopes`, which writes and follows `ENVELOPES`; `leadership`; `catalogs`; `topology`, the
 //! streams and which subjects are in them; `placements`, `keys`, `users` and `connections`; and at the bottom `nats`, which knows
 //! streams and buckets but not what they are for.
@@ -37,10 +39,12 @@ pub mod consumers;
 pub mod deliveries;
 mod envelopes;
 mod events;
+mod inspection;
 pub mod keys;
 mod leadership;
 mod nats;
 mod placements;
+mod presence;
 mod queries;
 mod receipts;
 mod rejections;
@@ -65,6 +69,9 @@ pub use events::{
     EventAnswer, EventHistory, EventReader, EventWriteError, EventWriter, HistoryError, OpenWriterError,
     OutgoingEvent, Pace, PendingEvent, PublishEventError, ReadEvent, ReaderError, event_size, publish_event,
 };
+pub use inspection::{
+    Duty, Inspection, Peer, Permissions, Role, ServerFacts, Silence, StreamFacts, StreamState,
+};
 pub use leadership::{Candidate, Lease};
 pub use nats::record::RecordError;
 pub use nats::{
@@ -72,6 +79,7 @@ pub use nats::{
     Login, Outage, RepeatedFault, Retry, TlsFiles, connect, may_pass,
 };
 pub use placements::{AllPlacements, PlacementError, PlacementWatch, Placements};
+pub use presence::{PresenceError, RunningGateway, answer_pings, running_gateways, running_projectors};
 pub use queries::{
     QueryError, end_of_events, first_event, first_of_generation, is_done_before, last_event,
     last_of_generation, last_purge, last_written, next_event, projected_through,

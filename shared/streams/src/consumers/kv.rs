@@ -54,7 +54,7 @@ impl Entry {
 impl KvConsumers {
     /// Creates the bucket if it is missing, checks it if it exists.
     pub async fn open(context: &Context, settings: &ConsumerSettings) -> Result<Self, OpenConsumersError> {
-        let purpose = Purpose { name: "CONSUMERS", description: "Tidings: where users' devices stand" };
+        let purpose = Purpose { name: super::BUCKET, description: "Tidings: where users' devices stand" };
         let (kept, time_to_live) = (settings.bucket(), Some(settings.inactive_after));
         let bucket = Bucket::open(context, purpose, time_to_live, kept, Missing::Created).await?;
         Ok(Self { bucket, reported: Arc::default() })

@@ -145,6 +145,22 @@ fn is_name_in_use(error: &CreateStreamError) -> bool {
 
 /// Fails if a stream cannot be used; logs a warning if only its limits differ.
 pub(crate) fn check(wanted: &Config, found: &Config) -> Result<(), TopologyError> {
+    let (essential, limits) = compare(wanted, found);
+    if !essential.is_empty() {
+        return Err(TopologyError::Different { stream: wanted.name.clone(), differences: essential });
+    }
+    if !limits.is_empty() {
+        tracing::warn!(
+            stream = wanted.name,
+            differences = %Differences(&limits),
+            "the limits of the stream differ from the configuration and stay; `nats stream edit` changes them"
+        );
+    }
+    Ok(())
+}
+
+/// The settings on which correctness rests, and the limits, that differ.
+pub(crate) fn compare(wanted: &Config, found: &Config) -> (Vec<Difference>, Vec<Difference>) {
     let mut essential = differences(&[
         ("subjects", &wanted.subjects, &found.subjects),
         ("retention", &wanted.retention, &found.retention),
@@ -165,9 +181,6 @@ pub(crate) fn check(wanted: &Config, found: &Config) -> Result<(), TopologyError
         // If a record expired, a user whom an administrator disabled could connect again.
         essential.extend(differences(&[("max_age", &wanted.max_age, &found.max_age)]));
     }
-    if !essential.is_empty() {
-        return Err(TopologyError::Different { stream: wanted.name.clone(), differences: essential });
-    }
     let limits = differences(&[
         ("max_age", &wanted.max_age, &found.max_age),
         ("max_bytes", &wanted.max_bytes, &found.max_bytes),
@@ -178,12 +191,5 @@ pub(crate) fn check(wanted: &Config, found: &Config) -> Result<(), TopologyError
         ("duplicate_window", &wanted.duplicate_window, &found.duplicate_window),
         ("storage", &wanted.storage, &found.storage),
     ]);
-    if !limits.is_empty() {
-        tracing::warn!(
-            stream = wanted.name,
-            differences = %Differences(&limits),
-            "the limits of the stream differ from the configuration and stay; `nats stream edit` changes them"
-        );
-    }
-    Ok(())
+    (essential, limits)
 }

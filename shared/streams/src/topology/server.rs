@@ -12,7 +12,7 @@ const INDEXES_SOURCES: (i64, i64, i64) = (2, 15, 0);
 
 /// Fails if nats-server lacks a feature that Tidings relies on. Without this check the failure would look like a stream
 /// with other settings.
-pub(super) fn check(client: &Client) -> Result<(), TopologyError> {
+pub(crate) fn check(client: &Client) -> Result<(), TopologyError> {
     if is_at_least(client, OLDEST) {
         return Ok(());
     }
@@ -20,7 +20,7 @@ pub(super) fn check(client: &Client) -> Result<(), TopologyError> {
 }
 
 /// Whether a source is free of cost for the server.
-pub(super) fn indexes_sources(client: &Client) -> bool {
+pub(crate) fn indexes_sources(client: &Client) -> bool {
     is_at_least(client, INDEXES_SOURCES)
 }
 

@@ -75,7 +75,7 @@ impl Settings {
 
     /// The configuration of `EVENTS` for this server. Its deduplication is disabled, because the server would regard
     /// ids across tenants and sources; the projector detects duplicates.
-    pub(super) fn events(&self, client: &Client) -> Config {
+    pub(crate) fn events(&self, client: &Client) -> Config {
         let (duplicate_window, sources) = deduplication::off(client);
         Config {
             description: Some("Tidings: what happened, as producers say it".to_owned()),
@@ -92,7 +92,7 @@ impl Settings {
         }
     }
 
-    pub(super) fn envelopes(&self, shard: ShardNumber) -> Config {
+    pub(crate) fn envelopes(&self, shard: ShardNumber) -> Config {
         let subjects = [EnvelopeSubject::all(shard), any_purge(shard), any_place(shard)];
         let (name, max_bytes) = (shard.name(ENVELOPES), self.envelopes_max_bytes);
         Config {
@@ -105,7 +105,7 @@ impl Settings {
         }
     }
 
-    pub(super) fn rejected(&self) -> Config {
+    pub(crate) fn rejected(&self) -> Config {
         let (max_age, max_bytes) = (self.rejected_max_age, self.rejected_max_bytes);
         Config {
             description: Some("Tidings: events that could not be projected".to_owned()),
@@ -116,7 +116,8 @@ impl Settings {
         }
     }
 
-    pub(super) fn scheduled(&self) -> Config {
+    /// The configuration of `SCHEDULED`.
+    pub(crate) fn scheduled(&self) -> Config {
         self.scheduling(SCHEDULED, "Tidings: events that are delivered later", ScheduleSubject::ALL)
     }
 
