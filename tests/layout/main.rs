@@ -33,8 +33,9 @@ const GATEWAY: [&str; 15] = [
 ];
 
 /// The rooms of the streams, likewise.
-const STREAMS: [&str; 17] = [
+const STREAMS: [&str; 18] = [
     "stored_form",
+    "backup",
     "sources",
     "queries",
     "connections",

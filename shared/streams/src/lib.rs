@@ -25,11 +25,14 @@
 //!
 //! - [`SourceReader`], [`CopyWriter`]: copies streams of a team's own into `EVENTS`, each message once and in order.
 //!
-//! A room uses only those below it, in this order: `sources`; `queries`; `consumers`; `rejections`; `schedules`; `receipts`; `events`, which reads and
+//! - [`backup`]: saves all of this at one consistent cut, and restores it.
+//!
+//! A room uses only those below it, in this order: `backup`; `sources`; `queries`; `consumers`; `rejections`; `schedules`; `receipts`; `events`, which reads and
 //! publishes `EVENTS`; `envelopes`, which writes and follows `ENVELOPES`; `leadership`; `catalogs`; `topology`, the
 //! streams and which subjects are in them; `placements`, `keys`, `users` and `connections`; and at the bottom `nats`, which knows
 //! streams and buckets but not what they are for.
 
+pub mod backup;
 mod catalogs;
 pub mod connections;
 pub mod consumers;
@@ -56,8 +59,8 @@ pub use catalogs::{
 pub use envelopes::{
     Copy, CopyError, DiscardError, EnvelopeCopies, EnvelopeFollower, EnvelopeWriter, FollowError, Followed,
     Outgoing, PurgeAddressError, Purged, ReadEnvelopeError, Resume, StoredEnvelope, TranslateError,
-    WriteError, WriteMarkers, all_purges, discard_address, discard_generation, fetch, is_at_end, last_notice,
-    newest, placed_at, purge_address, translate_position,
+    Translated, WriteError, WriteMarkers, all_purges, discard_address, discard_generation, fetch, is_at_end,
+    last_notice, newest, placed_at, purge_address, translate_position,
 };
 pub use events::{
     EventAnswer, EventHistory, EventReader, EventWriteError, EventWriter, HistoryError, OpenWriterError,
