@@ -100,9 +100,11 @@ stream() {
     shift
     account "$name"
     [ "$known" != new ] || quietly nsc edit account --name "$name" --js-mem-storage -1 --js-disk-storage -1
-    for subject in '$JS.API.STREAM.>' '$JS.API.DIRECT.>' '$JS.ACK.>' "$@"; do
+    for subject in '$JS.API.STREAM.>' '$JS.API.DIRECT.>' '$JS.ACK.>' '$JS.SNAPSHOT.>' "$@"; do
         has "$subject" || quietly nsc add export --account "$name" --service --subject "$subject"
     done
+    # Where a backup has the stream sent.
+    has 'tidings.backup.>' || quietly nsc add export --account "$name" --subject 'tidings.backup.>'
     has '$JS.API.CONSUMER.>' || quietly nsc add export --account "$name" --service --subject '$JS.API.CONSUMER.>' --response-type Stream
 }
 
@@ -283,11 +285,15 @@ process ADMIN
 manages() {
     of_account "$1" "$1"
 }
+# Besides, a backup is sent in parts, and a restore sends them.
 of_account() {
     account=$1 managed=$2
+    sent=tidings.backup.$managed.>
+    id_of "$account"
+    has "$sent" || quietly nsc add import --account "$into" --src-account "$id" --remote-subject "$sent" --local-subject "$sent"
     set --
     for subject in '$JS.API.STREAM.*.@' '$JS.API.STREAM.*.*.@' '$JS.API.CONSUMER.*.@' '$JS.API.CONSUMER.*.@.>' \
-        '$JS.API.CONSUMER.*.*.@.>' '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>' '$JS.ACK.@.>' '$JS.ACK.*.*.@.>'; do
+        '$JS.API.CONSUMER.*.*.@.>' '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>' '$JS.ACK.@.>' '$JS.ACK.*.*.@.>' '$JS.SNAPSHOT.*.@.>'; do
         set -- "$@" "$(printf '%s' "$subject" | sed "s/@/$managed/g")"
     done
     imports "$account" "$@"
@@ -295,7 +301,8 @@ of_account() {
 for name in EVENTS REJECTED KV_PLACEMENTS KV_PROJECTORS KV_CATALOGS KV_CONSUMERS KV_USERS KV_KEYS KV_RECEIPTS DELIVERIES; do manages "$name"; done
 of_account EVENTS SCHEDULED
 imports KV_CATALOGS '$JS.API.INFO' '$KV.CATALOGS.>'
-imports EVENTS 'events.>'
+imports EVENTS 'events.>' 'scheduled.>'
+imports REJECTED 'rejected.>'
 imports KV_PLACEMENTS '$KV.PLACEMENTS.>'
 imports KV_PROJECTORS '$KV.PROJECTORS.>'
 imports KV_CONSUMERS '$KV.CONSUMERS.>'
@@ -305,7 +312,8 @@ imports GATEWAY '$SRV.PING.tidings-gateway' 'tidings.gateway.>'
 imports PROJECTOR '$SRV.PING.tidings-projector'
 administers() {
     manages "ENVELOPES$suffix"
-    imports "ENVELOPES$suffix" "purges$suffix.>"
+    # The envelopes and places are for a restore that makes them again.
+    imports "ENVELOPES$suffix" "purges$suffix.>" "envelopes$suffix.>" "places$suffix.>"
 }
 each_shard administers
 user ADMIN admin

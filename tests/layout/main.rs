@@ -33,8 +33,9 @@ const GATEWAY: [&str; 15] = [
 ];
 
 /// The rooms of the streams, likewise.
-const STREAMS: [&str; 20] = [
+const STREAMS: [&str; 21] = [
     "stored_form",
+    "backup",
     "inspection",
     "presence",
     "sources",

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in what its tests share")]
 
+mod backups;
 mod ends;
 mod missing;
 mod notices;

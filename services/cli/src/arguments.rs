@@ -1,6 +1,7 @@
 //! The command line.
 #![allow(rustdoc::invalid_html_tags, reason = "these texts are written for a terminal")]
 
+mod backup;
 mod config;
 mod consumers;
 mod deliveries;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use backup::{BackupOptions, RestoreOptions};
 pub(crate) use config::{ConfigOptions, Process};
 pub(crate) use consumers::{ConsumerCommand, ConsumerSelector};
 pub(crate) use deliveries::DeliveriesCommand;
@@ -95,6 +97,16 @@ pub(crate) enum Command {
     /// List and show deliveries: what the dispatcher has sent, skipped, or keeps until it is due
     #[command(subcommand, after_long_help = "Example:\n  tidings deliveries ls --tenant ops --user ada")]
     Deliveries(DeliveriesCommand),
+    /// Save everything that Tidings has in NATS into a folder, while it runs
+    #[command(
+        after_long_help = "Examples:\n  tidings backup /var/backups/tidings-monday\n  tidings backup --check /var/backups/tidings-monday"
+    )]
+    Backup(BackupOptions),
+    /// Put a backup into an empty NATS; stop gateways and projectors first
+    #[command(
+        after_long_help = "Examples:\n  tidings restore /var/backups/tidings-monday\n  tidings restore /var/backups/tidings-monday --until 2026-01-17T10:30:00Z"
+    )]
+    Restore(RestoreOptions),
     /// Check catalogs, schemas and examples, and whether they are backward compatible
     #[command(after_long_help = "Examples:\n  tidings check\n  \
         git worktree add /tmp/main main && tidings check --against /tmp/main/schemas")]

@@ -1,6 +1,7 @@
 //! The command `tidings`: starts the services, and offers to operators what producers and clients do.
 
 mod arguments;
+mod backup;
 mod catalogs;
 mod check;
 mod config;
@@ -83,6 +84,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Check(options) => Box::pin(check::run(file, options)).await,
             Command::Config(options) => config::run(file, options).await,
             Command::Doctor(options) => Box::pin(doctor::run(file, options)).await,
+            Command::Backup(options) => Box::pin(backup::run(file, options)).await,
+            Command::Restore(options) => Box::pin(backup::restore(file, options)).await,
             Command::Scheduled(command) => Box::pin(scheduled::run(file, command)).await,
             Command::Rejected(command) => Box::pin(rejected::run(file, command)).await,
         }

@@ -118,6 +118,21 @@ impl Placement {
         }
     }
 
+    /// Replaces the positions of notices, since their streams were restored from a backup.
+    pub fn translate(&mut self, translate: impl Fn(Position) -> Position) {
+        for stay in self.former.iter_mut().chain([&mut self.current]) {
+            stay.since = stay.since.map(&translate);
+        }
+    }
+
+    /// Requests a new generation in the current shard, since nothing is left of the others but their numbers.
+    pub fn begin_again(&mut self, now: u64) {
+        self.cancel();
+        self.former.clear();
+        self.current.since = None;
+        self.request(self.current.place.shard, None, now);
+    }
+
     /// Returns the place of a position, where `stream` is the epoch of each shard's stream. Returns `None` if the
     /// position belongs to no existing stream.
     ///
@@ -221,6 +236,27 @@ mod tests {
         assert!(placement.request(ShardNumber(0), None, 0));
         assert_eq!(placement.next.clone().unwrap().place.generation, 7);
         assert_eq!(placement.current, moved().current);
+    }
+
+    #[test]
+    fn a_restored_stream_has_the_places_of_the_one_that_was_saved() {
+        let mut placement = moved();
+        let later = |position: Position| Position { epoch: Epoch(position.epoch.0 + 5_000), ..position };
+        placement.translate(later);
+        let restored = |shard| stream(shard).map(|epoch| Epoch(epoch.0 + 5_000));
+        for position in [at(1_000, 49), at(1_000, 50), at(1_001, 95), at(2_003, 3), at(1_004, 3)] {
+            let before = moved().stay_of(position, stream).map(|stay| stay.place);
+            assert_eq!(
+                placement.stay_of(later(position), restored).map(|stay| stay.place),
+                before,
+                "{position}"
+            );
+        }
+        assert!(placement.request(ShardNumber(1), None, 0));
+        placement.begin_again(7);
+        assert_eq!(placement.stays().count(), 1);
+        let next = placement.next.clone().unwrap();
+        assert_eq!((next.place.generation, next.place.shard), (6, placement.current.place.shard));
     }
 
     #[test]

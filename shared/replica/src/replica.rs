@@ -10,7 +10,7 @@ use tidings_catalog::StartPolicy;
 use tidings_mailbox::{Delivery, Entry, Found, HotTail, Mailbox, NotCovered, Page, Query};
 use tidings_model::{Class, Epoch, Place, PlacedPosition, Position, Tenant};
 use tidings_protocol::server::GapReason;
-use tidings_streams::{Extent, ExtentError, StoredEnvelope, Topology, translate_position};
+use tidings_streams::{Extent, ExtentError, StoredEnvelope, Topology, Translated, translate_position};
 use time::OffsetDateTime;
 
 use crate::frame::FramedEnvelope;
@@ -218,12 +218,18 @@ impl Replica {
         let Some(carried) = translate_position(&self.topology, tenant, &placement, position).await? else {
             return Ok(Some(ResumePoint::of(position, retention)));
         };
+        let Translated { position: carried, is_lost: was_lost } = carried;
         // The bucket may be ahead of what was read of the stream, or behind it.
         if carried.epoch != retention.epoch {
             return Ok(None);
         }
         let Some(retention) = self.retention_for(tenant, carried).await? else { return Ok(None) };
         let resume = ResumePoint::of(carried, retention);
+        if was_lost {
+            // The stream was restored from a backup that is older than what the consumer has received.
+            let gap = Gap { from: position, to: resume.after, reason: GapReason::Epoch };
+            return Ok(Some(ResumePoint { gap: Some(gap), ..resume }));
+        }
         // What follows a position in the same stream may have been removed before the rebuild read it. Sequences of another
         // shard's stream say nothing of this one's.
         let here = self.topology.shard();

@@ -24,12 +24,13 @@ pub use self::locate::locate;
 pub use self::ordered_copy::{Copy, CopyError, EnvelopeCopies};
 pub use self::outgoing::Outgoing;
 pub use self::place_notice::{last_notice, placed_at};
+pub(crate) use self::purge::purged;
 pub use self::purge::{
     DiscardError, PurgeAddressError, Purged, all_purges, discard_address, discard_generation, purge_address,
 };
 pub use self::resume::{Resume, WriteMarkers};
 pub use self::stored_envelope::StoredEnvelope;
 pub(crate) use self::stored_envelope::origin;
-pub use self::translate_position::{TranslateError, translate_position};
+pub use self::translate_position::{TranslateError, Translated, translate_position};
 pub use self::write_error::WriteError;
 pub use self::writer::EnvelopeWriter;

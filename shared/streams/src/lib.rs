@@ -26,13 +26,15 @@
 //!
 //! - [`SourceReader`], [`CopyWriter`]: copies streams of a team's own into `EVENTS`, each message once and in order.
 //!
+//! - [`backup`]: saves all of this at one consistent cut, and restores it.
 //! - [`Inspection`]: looks at all of it and changes nothing; [`running_projectors`] and [`running_gateways`] ask who runs.
 //!
-//! A room uses only those below it, in this order: `inspection`; `presence`; `sources`; `queries`; `consumers`; `deliveries`; `rejections`; `schedules`; `receipts`; `events`, which reads and
+//! A room uses only those below it, in this order: `backup`; `inspection`; `presence`; `sources`; `queries`; `consumers`; `deliveries`; `rejections`; `schedules`; `receipts`; `events`, which reads and
 //! publishes `EVENTS`; `envelopes`, which writes and follows `ENVELOPES`; `leadership`; `catalogs`; `topology`, the
 //! streams and which subjects are in them; `placements`, `keys`, `users` and `connections`; and at the bottom `nats`, which knows
 //! streams and buckets but not what they are for.
 
+pub mod backup;
 mod catalogs;
 pub mod connections;
 pub mod consumers;
@@ -62,8 +64,8 @@ pub use catalogs::{
 pub use envelopes::{
     Copy, CopyError, DiscardError, EnvelopeCopies, EnvelopeFollower, EnvelopeWriter, FollowError, Followed,
     Outgoing, PurgeAddressError, Purged, ReadEnvelopeError, Resume, StoredEnvelope, TranslateError,
-    WriteError, WriteMarkers, all_purges, discard_address, discard_generation, fetch, is_at_end, last_notice,
-    locate, newest, placed_at, purge_address, translate_position,
+    Translated, WriteError, WriteMarkers, all_purges, discard_address, discard_generation, fetch, is_at_end,
+    last_notice, locate, newest, placed_at, purge_address, translate_position,
 };
 pub use events::{
     EventAnswer, EventHistory, EventReader, EventWriteError, EventWriter, HistoryError, OpenWriterError,

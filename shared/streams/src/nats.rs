@@ -15,6 +15,7 @@ mod ordered_reader;
 mod outage;
 mod publish_error;
 mod repeated_fault;
+pub(crate) mod restored;
 mod retry;
 mod scan;
 mod selection;

@@ -14,8 +14,9 @@ use std::sync::Arc;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{Config, Stream};
-use tidings_model::ShardNumber;
+use tidings_model::{Epoch, ShardNumber};
 
+use crate::nats::restored::{self, Continues};
 use crate::nats::{Missing, ensure, epoch_of, reaching};
 use crate::placements::Placements;
 
@@ -70,21 +71,46 @@ pub struct Topology {
     missing: Missing,
 }
 
+/// Whether streams are used that are being restored from a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Restoring {
+    /// By the restore itself.
+    Allowed,
+    /// What is written now would be mixed with what is not there yet.
+    Refused,
+}
+
+impl Restoring {
+    fn check(self, events: &Stream) -> Result<(), TopologyError> {
+        let is_restoring = events.cached_info().config.metadata.contains_key(restored::RESTORING);
+        if is_restoring && self == Self::Refused { Err(TopologyError::Restoring) } else { Ok(()) }
+    }
+}
+
 impl Topology {
     /// Creates missing streams and checks existing ones. Uses the envelopes of the first shard.
     pub async fn ensure(client: &async_nats::Client, settings: &Settings) -> Result<Self, TopologyError> {
-        Self::open(client, settings, Missing::Created).await
+        Self::open(client, settings, Missing::Created, Restoring::Refused).await
+    }
+
+    /// As [`Self::ensure`], for the restore that these streams come from and that is not complete.
+    pub(crate) async fn during_restore(
+        client: &async_nats::Client,
+        settings: &Settings,
+    ) -> Result<Self, TopologyError> {
+        Self::open(client, settings, Missing::Created, Restoring::Allowed).await
     }
 
     /// Checks the streams; fails with [`TopologyError::Missing`] if one does not exist.
     pub async fn find(client: &async_nats::Client, settings: &Settings) -> Result<Self, TopologyError> {
-        Self::open(client, settings, Missing::Awaited).await
+        Self::open(client, settings, Missing::Awaited, Restoring::Refused).await
     }
 
     async fn open(
         client: &async_nats::Client,
         settings: &Settings,
         missing: Missing,
+        restoring: Restoring,
     ) -> Result<Self, TopologyError> {
         server::check(client)?;
         let (context, shard) = (settings.context(client), ShardNumber::default());
@@ -94,7 +120,9 @@ impl Topology {
         let scheduled = scheduled::open(&context, settings.scheduled(), missing).await?;
         let events = open_events(&context, settings.events(client), missing).await;
         let events = present(events, &mut first)?;
-        let envelopes = open_envelopes(&context, settings.envelopes(shard), missing).await;
+        // Before another stream is created, which is only not there yet.
+        events.iter().try_for_each(|events| restoring.check(events))?;
+        let envelopes = open_envelopes(&context, shard, settings.envelopes(shard), missing).await;
         let envelopes = present(envelopes, &mut first)?;
         let rejected = present(ensure::open(&context, settings.rejected(), missing).await, &mut first)?;
         let placements = present(Placements::open(&context, settings.bucket(), missing).await, &mut first)?;
@@ -175,6 +203,13 @@ impl Topology {
             messages: info.state.messages,
             bytes: info.state.bytes,
         })
+    }
+
+    /// The epoch of the shard's stream of envelopes, and the streams that it continues.
+    pub(crate) async fn continues(&self) -> Result<(Epoch, Continues), ExtentError> {
+        let info = reaching(&self.envelopes, 0).await;
+        let info = info.map_err(|source| ExtentError::new(ENVELOPES, source))?;
+        Ok((epoch_of(&info), Continues::of(&info.config.metadata)))
     }
 
     /// The last sequence of `EVENTS`.

@@ -236,7 +236,10 @@ async fn arrive(
     }
     let holder = state.connected;
     let mut subscriptions = state.subscriptions;
-    if state.position.epoch != resume.after.epoch {
+    // A stream that was restored from a backup has the sequences that it had.
+    let is_restored = resume.gap.is_none()
+        && replica.placed(resume.after).is_some_and(|after| after.generation == state.generation);
+    if state.position.epoch != resume.after.epoch && !is_restored {
         // All that comes in another life of the stream counts as newer than every subscription.
         subscriptions.iter_mut().for_each(|(_, subscription)| subscription.since = 0);
     }

@@ -70,7 +70,7 @@ async fn pending(topology: &Topology, tenant: &Tenant, stored: &StoredConsumer) 
     let home = topology.home(tenant).await?;
     let carried = translate_position(topology, tenant, &home.placement, state.position).await?;
     // For a position of a stream that no longer exists, all envelopes are pending.
-    let sequence = carried.map_or(0, |position| position.sequence);
+    let sequence = carried.map_or(0, |carried| carried.position.sequence);
     let after = Position { epoch: home.topology.extent().await?.epoch, sequence };
     let of = (tenant, home.placement.current.place.generation);
     Ok(EnvelopeFollower::at_addresses(&home.topology, after, of, &addresses).await?.pending())

@@ -11,6 +11,9 @@
 //! of them. So the last envelope is read first: what does not lie behind it was not there at one and the same moment, and
 //! an answer that misses what an earlier one has shown is not believed. A last envelope that is out of date only lets a
 //! consumer resume too early.
+//!
+//! A stream that was restored from a backup has the envelopes of another one up to a sequence (`nats::restored`). Positions in
+//! that one are first turned into those of the restored one.
 
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageError, RawMessageError};
@@ -20,29 +23,54 @@ use tidings_model::{
 
 use super::resume::resume;
 use super::stored_envelope::origin;
+use crate::nats::restored::{Continued, Continues};
 use crate::nats::{TopologyError, leader_get};
-use crate::topology::{Extent, ExtentError, Topology};
+use crate::topology::{ExtentError, Topology};
 
-/// Translates `position` to the current generation; `None` if it belongs to no existing stream.
+/// A position in the current generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Translated {
+    /// The position.
+    pub position: Position,
+    /// Whether the original is of envelopes that were lost when the stream was restored from a backup.
+    pub is_lost: bool,
+}
+
+/// Translates `position` to the current generation; `None` if it belongs to no existing stream, nor to one that an existing
+/// stream continues.
 pub async fn translate_position(
     topology: &Topology,
     tenant: &Tenant,
     placement: &Placement,
     position: Position,
-) -> Result<Option<Position>, TranslateError> {
+) -> Result<Option<Translated>, TranslateError> {
     let streams = Streams::of(topology, placement).await?;
-    let Some(stay) = placement.stay_of(position, |shard| streams.epoch(shard)) else { return Ok(None) };
-    let current = placement.current.place;
-    let Some(stream) = streams.get(current.shard) else { return Ok(None) };
-    let at = |sequence| Position { epoch: current.epoch(stream.epoch), sequence };
-    if stay.place == current {
-        return Ok(Some(at(position.sequence)));
+    let Continued { position, is_lost } = streams.continued(position);
+    let translated = streams.translate(tenant, placement, position).await?;
+    Ok(translated.map(|position| Translated { position, is_lost }))
+}
+
+impl Streams {
+    /// Translates a position of an existing stream.
+    async fn translate(
+        &self,
+        tenant: &Tenant,
+        placement: &Placement,
+        position: Position,
+    ) -> Result<Option<Position>, TranslateError> {
+        let Some(stay) = placement.stay_of(position, |shard| self.epoch(shard)) else { return Ok(None) };
+        let current = placement.current.place;
+        let Some(stream) = self.get(current.shard) else { return Ok(None) };
+        let at = |sequence| Position { epoch: current.epoch(stream.epoch), sequence };
+        if stay.place == current {
+            return Ok(Some(at(position.sequence)));
+        }
+        let since = placement.current.since.map_or(0, |since| since.sequence);
+        let Some(unread) = self.first_unread(tenant, placement, stay, position.sequence).await? else {
+            return Ok(Some(at(since)));
+        };
+        Ok(Some(at(stream.before(tenant, placement.current, unread).await?)))
     }
-    let since = placement.current.since.map_or(0, |since| since.sequence);
-    let Some(unread) = streams.first_unread(tenant, placement, stay, position.sequence).await? else {
-        return Ok(Some(at(since)));
-    };
-    Ok(Some(at(stream.before(tenant, placement.current, unread).await?)))
 }
 
 /// The streams with the current and past envelopes of a tenant.
@@ -51,6 +79,7 @@ struct Streams(Vec<Stream>);
 struct Stream {
     topology: Topology,
     epoch: Epoch,
+    continues: Continues,
 }
 
 impl Streams {
@@ -59,11 +88,17 @@ impl Streams {
         for place in placement.places() {
             if streams.iter().all(|stream| stream.topology.shard() != place.shard) {
                 let topology = topology.on(place.shard).await?;
-                let Extent { epoch, .. } = topology.extent().await?;
-                streams.push(Stream { topology, epoch });
+                let (epoch, continues) = topology.continues().await?;
+                streams.push(Stream { topology, epoch, continues });
             }
         }
         Ok(Self(streams))
+    }
+
+    /// The position as it is now, if it is of a stream that one of these continues.
+    fn continued(&self, position: Position) -> Continued {
+        let found = self.0.iter().find_map(|stream| stream.continues.translate(position, stream.epoch));
+        found.unwrap_or(Continued { position, is_lost: false })
     }
 
     fn get(&self, shard: ShardNumber) -> Option<&Stream> {

@@ -37,6 +37,7 @@ mod found;
 mod rollback;
 
 pub use self::consumer::ReaderError;
+pub(crate) use self::consumer::continue_behind;
 
 use self::consumer::{acknowledged, open_consumer};
 use self::found::{Found, Recent};

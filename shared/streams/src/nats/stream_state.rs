@@ -8,6 +8,8 @@ use std::time::Duration;
 use async_nats::jetstream::stream::{Info, InfoError, Stream};
 use tidings_model::Epoch;
 
+use super::restored;
+
 /// The maximum difference between the clocks of two servers.
 pub(crate) const SKEW: time::Duration = time::Duration::SECOND;
 
@@ -29,7 +31,9 @@ pub(crate) async fn reaching(stream: &Stream, sequence: u64) -> Result<Info, Inf
     Ok(info)
 }
 
-/// The epoch of a stream: its creation time, which differs for a recreated stream. Microseconds keep the number short.
+/// The epoch of a stream: its creation time, which differs for a recreated stream, unless it has kept one when it was
+/// restored. Microseconds keep the number short.
 pub(crate) fn epoch_of(info: &Info) -> Epoch {
-    Epoch(u64::try_from(info.created.unix_timestamp_nanos() / 1_000).unwrap_or_default())
+    let created = || Epoch(u64::try_from(info.created.unix_timestamp_nanos() / 1_000).unwrap_or_default());
+    restored::epoch(&info.config.metadata).unwrap_or_else(created)
 }

@@ -4,7 +4,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tidings_model::{Epoch, Place, Placement, Position, ShardNumber, Tenant};
 use tidings_streams::{
     AllPlacements, Content, EnvelopeFollower, EnvelopeWriter, Followed, Outgoing, PlacementWatch, Topology,
-    WriteMarkers, last_notice, translate_position,
+    Translated, WriteMarkers, last_notice, translate_position,
 };
 
 use super::support::{SOON, Scene, envelope, store};
@@ -80,20 +80,24 @@ async fn whoever_stood_in_a_former_generation_goes_on_behind_the_same_event() {
         (9, vec![10, 11]),
     ] {
         let position = Position { epoch: stream, sequence };
-        let carried = translate_position(topology, &tenant(), &placement, position).await.unwrap().unwrap();
+        let carried =
+            translate_position(topology, &tenant(), &placement, position).await.unwrap().unwrap().position;
         assert_eq!(following(topology, &placement, carried).await, expected, "{position}");
         // It is in the current generation now, and does not change.
         assert_eq!(
             translate_position(topology, &tenant(), &placement, carried).await.unwrap(),
-            Some(carried)
+            Some(Translated { position: carried, is_lost: false })
         );
     }
     let live = |sequence| Position { epoch: stream, sequence };
     let notice = placement.current.since.unwrap().sequence;
     // A consumer that has read everything, and one that was connected during the switch and kept counting.
     for (sequence, expected) in [(notice - 1, vec![11]), (notice, vec![11]), (eleventh, vec![])] {
-        let carried =
-            translate_position(topology, &tenant(), &placement, live(sequence)).await.unwrap().unwrap();
+        let carried = translate_position(topology, &tenant(), &placement, live(sequence))
+            .await
+            .unwrap()
+            .unwrap()
+            .position;
         assert_eq!(following(topology, &placement, carried).await, expected, "{sequence}");
     }
     let elsewhere = Position { epoch: Epoch(7), sequence: 3 };
@@ -124,8 +128,11 @@ async fn a_position_follows_its_tenant_from_shard_to_shard() {
         (in_second, behind[1], 8),
     ] {
         let position = Position { epoch, sequence };
-        let carried =
-            translate_position(&scene.topology, &tenant(), &placement, position).await.unwrap().unwrap();
+        let carried = translate_position(&scene.topology, &tenant(), &placement, position)
+            .await
+            .unwrap()
+            .unwrap()
+            .position;
         let expected: Vec<_> = (first..=9).collect();
         assert_eq!(following(&scene.topology, &placement, carried).await, expected, "{position}");
     }
@@ -146,8 +153,11 @@ async fn what_the_former_shard_wrote_meanwhile_was_received() {
     write(&second, 1, 4..=7).await;
     for (sequence, first) in [(3, 4), (late[0], 5), (late[1], 6)] {
         let position = Position { epoch: stream, sequence };
-        let carried =
-            translate_position(&scene.topology, &tenant(), &placement, position).await.unwrap().unwrap();
+        let carried = translate_position(&scene.topology, &tenant(), &placement, position)
+            .await
+            .unwrap()
+            .unwrap()
+            .position;
         let expected: Vec<_> = (first..=7).collect();
         assert_eq!(following(&scene.topology, &placement, carried).await, expected, "{position}");
     }
@@ -170,7 +180,11 @@ async fn what_the_former_shard_writes_in_between_is_not_passed_over() {
     for written in (1..EVENTS).step_by(2) {
         let translate = async {
             let position = Position { epoch, sequence };
-            translate_position(&scene.topology, &tenant(), &placement, position).await.unwrap().unwrap()
+            translate_position(&scene.topology, &tenant(), &placement, position)
+                .await
+                .unwrap()
+                .unwrap()
+                .position
         };
         let write_two = async {
             reads.next().await.unwrap();
@@ -201,7 +215,8 @@ async fn what_was_held_back_is_not_passed_over() {
     let mut placement = Placement::default();
     switch(topology, &mut placement, place(0, 1)).await;
     let after_third = Position { epoch: stream, sequence: 2 };
-    let carried = translate_position(topology, &tenant(), &placement, after_third).await.unwrap().unwrap();
+    let carried =
+        translate_position(topology, &tenant(), &placement, after_third).await.unwrap().unwrap().position;
     assert_eq!(following(topology, &placement, carried).await, [2, 3, 4]);
 }
 

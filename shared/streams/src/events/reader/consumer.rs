@@ -9,6 +9,7 @@ use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::stream::Stream;
 
 use crate::nats::ensure;
+use crate::topology::Topology;
 
 pub(super) const GROUP: &str = "projector";
 /// A standby takes over when the active projector has not pulled for this long.
@@ -53,6 +54,19 @@ pub(super) async fn open_consumer(stream: &Stream, name: &str) -> Result<PullCon
     let found = &consumer.cached_info().config;
     ensure::consumer::check(name, &wanted, found).map_err(|source| ReaderError::new(name, source))?;
     Ok(consumer)
+}
+
+/// Creates the durable consumer of this name so that it continues behind a sequence.
+pub(crate) async fn continue_behind(
+    topology: &Topology,
+    name: &str,
+    sequence: u64,
+) -> Result<(), async_nats::Error> {
+    open_consumer(&topology.events, name).await?;
+    if sequence > 0 {
+        topology.events.reset_consumer(name, Some(sequence.saturating_add(1))).await?;
+    }
+    Ok(())
 }
 
 /// The durable consumer cannot be opened.

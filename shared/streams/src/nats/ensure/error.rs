@@ -87,6 +87,11 @@ pub enum TopologyError {
         #[source]
         source: CreateStreamError,
     },
+    /// A restore has begun and is not complete.
+    #[error(
+        "the streams are being restored from a backup; if no `tidings restore` runs now, it was interrupted: run it again"
+    )]
+    Restoring,
     /// The stream exists but cannot be used.
     #[error(
         "stream {stream} exists with other settings: {}; Tidings does not alter them: change it with `nats stream edit \
@@ -110,7 +115,7 @@ impl TopologyError {
         const UNAVAILABLE: u64 = 10_008;
         let is_unavailable = |error: &jetstream::Error| error.error_code().0 == UNAVAILABLE;
         match self {
-            Self::Missing { .. } | Self::Lookup { .. } => true,
+            Self::Missing { .. } | Self::Lookup { .. } | Self::Restoring => true,
             Self::Create { source, .. } => match source.kind() {
                 CreateStreamErrorKind::TimedOut => true,
                 CreateStreamErrorKind::JetStream(error) => is_unavailable(&error),

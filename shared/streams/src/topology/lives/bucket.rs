@@ -37,6 +37,20 @@ impl Topology {
         Ok(lives)
     }
 
+    /// Begins another life of `EVENTS` after this sequence, since it was restored from a backup.
+    pub(crate) async fn begin_life(&self, after: u64) -> Result<(), async_nats::Error> {
+        let (bucket, created) = (self.projectors().await?, epoch_of(self.events.cached_info()));
+        for _ in 0..ATTEMPTS {
+            let (mut lives, revision) = read_with_revision(&bucket).await?;
+            lives.begin(created, after, micros(OffsetDateTime::now_utc()));
+            if bucket.write(KEY, Bytes::from(record::encode(&lives)?), revision).await?.is_some() {
+                self.lives.set(&lives);
+                return Ok(());
+            }
+        }
+        Err("other processes keep changing the lives of stream EVENTS".into())
+    }
+
     /// Checks whether a known event still exists, and begins another life of `EVENTS` if it does not. `stream` is
     /// `EVENTS` as it was just looked up.
     pub(crate) async fn compare(&self, stream: &Stream, known: Known) -> Result<Lives, async_nats::Error> {

@@ -1,0 +1,310 @@
+//! Puts saved streams into an empty NATS, and makes one whole of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_nats::client::Request;
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::response::Response;
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use tidings_model::{Address, Position, ShardNumber, Tenant, json as parsed};
+use tokio::time::timeout;
+
+use super::{BackupError, Backups, SavedMessage, SavedStream, Until, all_parts, shard_of};
+use crate::envelopes::purged;
+use crate::events::continue_behind;
+use crate::nats::restored::{BACKUP, CONTINUES, Continues, EPOCH, Metadata, RESTORING};
+use crate::topology::{EVENTS, REJECTED, SCHEDULED, Topology};
+
+/// How long nats-server may take to store a chunk, and to complete a stream.
+const CHUNK: Duration = Duration::from_secs(60);
+const COMPLETION: Duration = Duration::from_secs(600);
+/// The most bytes of one chunk: less than any `max_payload` in use.
+const LARGEST: usize = 128 * 1024;
+/// The API prefix of accounts that do not map it.
+const UNMAPPED: &str = "$JS.API";
+
+/// A restore that has begun.
+pub struct Restore {
+    backups: Backups,
+    /// Names the backup.
+    id: String,
+    /// Only events up to this moment are restored, and what is made of them is made again.
+    until: Option<Until>,
+}
+
+/// What makes one whole of restored streams.
+#[derive(Debug)]
+pub struct Restored<'r> {
+    /// The streams.
+    pub streams: &'r [SavedStream],
+    /// Up to where each durable consumer of `EVENTS` had acknowledged before the first stream was saved.
+    pub acknowledged: &'r [(String, u64)],
+}
+
+impl Restore {
+    pub(super) async fn begin(
+        backups: &Backups,
+        id: &str,
+        until: Option<Until>,
+    ) -> Result<Self, BackupError> {
+        let mut found = Vec::new();
+        for part in all_parts() {
+            if let Some(metadata) = backups.metadata(part.name()).await? {
+                found.push((part.name().to_owned(), metadata));
+            }
+        }
+        let has = |metadata: &Value, key: &str| metadata.get(key).is_some();
+        let is_interrupted = match found.iter().find(|(name, _)| name == EVENTS) {
+            // Nothing but the restore has used any of it.
+            Some((_, metadata)) => has(metadata, RESTORING),
+            None => found.iter().all(|(_, metadata)| has(metadata, BACKUP)),
+        };
+        if !is_interrupted {
+            let names: Vec<_> = found.into_iter().map(|(name, _)| name).collect();
+            return Err(BackupError::NotEmpty { streams: names.join(", ") });
+        }
+        for (name, _) in &found {
+            match backups.request(name, &format!("STREAM.DELETE.{name}"), &json!({})).await? {
+                Response::Err { error } if error.error_code() != ErrorCode::STREAM_NOT_FOUND => {
+                    return Err(BackupError::refused("remove", name, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(Self { backups: backups.clone(), id: id.to_owned(), until })
+    }
+
+    /// The streams in the order in which they are restored: `EVENTS` takes messages from `SCHEDULED`, and says to all processes
+    /// that the restore is not complete. What is made of events is not among them if it is made again.
+    #[must_use]
+    pub fn order<'s>(&self, streams: &'s [SavedStream]) -> Vec<&'s SavedStream> {
+        let rank = |saved: &SavedStream| match saved.name() {
+            SCHEDULED => 0,
+            EVENTS => 1,
+            _ => 2,
+        };
+        let is_made_again = |saved: &SavedStream| saved.has_envelopes() || saved.name() == REJECTED;
+        let is_wanted = |saved: &&SavedStream| self.until.is_none() || !is_made_again(saved);
+        let mut ordered: Vec<_> = streams.iter().filter(is_wanted).collect();
+        ordered.sort_by_key(|saved| rank(saved));
+        ordered
+    }
+
+    /// Begins to restore a stream.
+    pub async fn upload(&self, saved: &SavedStream) -> Result<Upload, BackupError> {
+        let stream = saved.name();
+        if !all_parts().iter().any(|part| part.name() == stream) {
+            return Err(BackupError::interrupted("restored", stream, "it is no stream of Tidings"));
+        }
+        let wanted = json!({ "config": self.config(saved), "state": saved.state() });
+        let subject = format!("STREAM.RESTORE.{stream}");
+        match self.backups.request(stream, &subject, &wanted).await? {
+            Response::Ok(answer) => {
+                let target = answer["deliver_subject"].as_str().unwrap_or_default().to_owned();
+                Ok(Upload { client: self.backups.client.clone(), saved: saved.clone(), target })
+            }
+            Response::Err { error } => Err(BackupError::refused("restore", stream, error)),
+        }
+    }
+
+    /// The configuration of the restored stream.
+    fn config(&self, saved: &SavedStream) -> Value {
+        let mut config = saved.config().clone();
+        let settings = &self.backups.settings;
+        config["num_replicas"] = settings.replicas.into();
+        config["storage"] = if settings.in_memory { "memory" } else { "file" }.into();
+        let mut metadata = match config["metadata"].take() {
+            Value::Object(metadata) => metadata,
+            _ => Map::new(),
+        };
+        // The server's own are not to be set.
+        metadata.retain(|name, _| !name.starts_with("_nats."));
+        metadata.insert(BACKUP.to_owned(), self.id.clone().into());
+        if [EVENTS, SCHEDULED].contains(&saved.name()) {
+            metadata.insert(EPOCH.to_owned(), saved.end().epoch.to_string().into());
+        }
+        if saved.name() == EVENTS {
+            if self.until.is_some() {
+                // It takes nothing from `SCHEDULED` before that is taken back, too.
+                config["sources"] = Value::Null;
+            }
+            metadata.insert(RESTORING.to_owned(), self.id.clone().into());
+        } else if shard_of(saved.name()).is_some() {
+            let known: Metadata = metadata
+                .iter()
+                .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+                .collect();
+            let continues = Continues::of(&known).saved_at(saved.end());
+            metadata.insert(CONTINUES.to_owned(), continues.to_text().into());
+        }
+        config["metadata"] = metadata.into();
+        config
+    }
+
+    /// Stores messages of a stream's tail behind it.
+    pub async fn publish(&self, saved: &SavedStream, messages: &[SavedMessage]) -> Result<(), BackupError> {
+        let failed = |error: async_nats::Error| BackupError::failed("restore", saved.name(), error);
+        let context = &self.backups.context;
+        let mut answers = Vec::with_capacity(messages.len());
+        for message in messages {
+            let subject = self.subject(&message.subject);
+            let payload = Bytes::copy_from_slice(&message.payload);
+            let sent = context.publish_with_headers(subject, message.headers(), payload).await;
+            answers.push(sent.map_err(|error| failed(error.into()))?);
+        }
+        for answer in answers {
+            answer.await.map_err(|error| failed(error.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Where a message of a stream is published: the bucket `CATALOGS` is written under the prefix of the API.
+    fn subject(&self, subject: &str) -> String {
+        let prefix = &self.backups.settings.api_prefix;
+        let is_prefixed = prefix != UNMAPPED && subject.starts_with("$KV.CATALOGS.");
+        if is_prefixed { format!("{prefix}.{subject}") } else { subject.to_owned() }
+    }
+
+    /// The streams, for what is still to be done before the restore is complete: in `EVENTS` another life begins, placements
+    /// are those of the restored envelopes, and projectors begin where they were.
+    pub async fn join(&self, restored: &Restored<'_>) -> Result<Topology, BackupError> {
+        let last = if let Some(until) = &self.until {
+            self.backups.rewind(until).await?
+        } else {
+            let events = restored.streams.iter().find(|saved| saved.name() == EVENTS);
+            events.map_or(0, |events| events.end().sequence)
+        };
+        let topology = Topology::during_restore(&self.backups.client, &self.backups.settings).await?;
+        let begun = topology.begin_life(last).await;
+        begun.map_err(|error| BackupError::failed("begin another life of", EVENTS, error))?;
+        if self.until.is_none() {
+            self.translate_placements(&topology, restored.streams).await?;
+        }
+        for (consumer, acknowledged) in restored.acknowledged {
+            // What is projected again is not read live.
+            let acknowledged = if self.until.is_some() { last } else { *acknowledged };
+            let continued = continue_behind(&topology, consumer, acknowledged).await;
+            continued.map_err(|error| BackupError::failed("restore a consumer of", EVENTS, error))?;
+        }
+        Ok(topology)
+    }
+
+    /// Turns the positions in placements into those of the restored streams.
+    async fn translate_placements(
+        &self,
+        topology: &Topology,
+        streams: &[SavedStream],
+    ) -> Result<(), BackupError> {
+        let mut continued = Vec::new();
+        for shard in streams.iter().filter_map(|saved| shard_of(saved.name())) {
+            continued.push(topology.on(shard).await?.continues().await.map_err(|error| {
+                BackupError::failed("look up", &shard.name(crate::topology::ENVELOPES), error)
+            })?);
+        }
+        let translate = |position: Position| {
+            let found = continued.iter().find_map(|(epoch, continues)| continues.translate(position, *epoch));
+            found.map_or(position, |found| found.position)
+        };
+        let placements = topology.placements();
+        for tenant in placements.all().await?.placements.keys() {
+            let change = |placement: &mut tidings_model::Placement| placement.translate(translate);
+            placements.change(tenant, ShardNumber::default(), change).await?;
+        }
+        Ok(())
+    }
+
+    /// Requests that projectors make the envelopes of these tenants from all events.
+    pub async fn request_envelopes(
+        &self,
+        topology: &Topology,
+        tenants: &BTreeMap<Tenant, ShardNumber>,
+        now: u64,
+    ) -> Result<(), BackupError> {
+        let placements = topology.placements();
+        let recorded = placements.all().await?.placements;
+        for (tenant, placement) in &recorded {
+            let shard = placement.current.place.shard;
+            placements.change(tenant, shard, |placement| placement.begin_again(now)).await?;
+        }
+        for (tenant, shard) in tenants.iter().filter(|(tenant, _)| !recorded.contains_key(*tenant)) {
+            placements.change(tenant, *shard, |placement| placement.begin_again(now)).await?;
+        }
+        Ok(())
+    }
+
+    /// The restore is complete: from now on processes use the streams.
+    pub async fn complete(self) -> Result<(), BackupError> {
+        let failed = |error| BackupError::refused("complete", EVENTS, error);
+        let info = self.backups.request(EVENTS, &format!("STREAM.INFO.{EVENTS}"), &json!({})).await?;
+        let mut config = match info {
+            Response::Ok(mut info) => info["config"].take(),
+            Response::Err { error } => return Err(failed(error)),
+        };
+        if let Some(metadata) = config["metadata"].as_object_mut() {
+            metadata.retain(|name, _| name != RESTORING && !name.starts_with("_nats."));
+        }
+        match self.backups.request(EVENTS, &format!("STREAM.UPDATE.{EVENTS}"), &config).await? {
+            Response::Ok(_) => Ok(()),
+            Response::Err { error } => Err(failed(error)),
+        }
+    }
+}
+
+/// Whose envelopes a message of the tail of a stream of envelopes says were purged.
+#[must_use]
+pub fn purged_address(message: &SavedMessage) -> Option<(Tenant, Address)> {
+    purged(&message.subject, Some(&message.headers()), &message.payload)
+}
+
+/// A stream that is being restored.
+pub struct Upload {
+    client: async_nats::Client,
+    saved: SavedStream,
+    /// Where nats-server takes chunks.
+    target: String,
+}
+
+impl Upload {
+    /// Sends the next part.
+    pub async fn send(&mut self, part: &[u8]) -> Result<(), BackupError> {
+        for chunk in part.chunks(LARGEST) {
+            let answer = self.request(Bytes::copy_from_slice(chunk), CHUNK).await?;
+            self.check(&answer)?;
+        }
+        Ok(())
+    }
+
+    /// Completes the stream. Fails if nats-server says that it is not whole.
+    pub async fn finish(self) -> Result<(), BackupError> {
+        let answer = self.request(Bytes::new(), COMPLETION).await?;
+        let answer = self.check(&answer)?;
+        let last = answer["state"]["last_seq"].as_u64();
+        // Of what was saved, some may have expired; of what is scheduled, some may be due.
+        if last.is_none_or(|last| last < self.saved.end().sequence) {
+            let reason = format_args!("it ends at {last:?}, expected {}", self.saved.end().sequence);
+            return Err(BackupError::interrupted("restored", self.saved.name(), reason));
+        }
+        Ok(())
+    }
+
+    async fn request(&self, payload: Bytes, patience: Duration) -> Result<Bytes, BackupError> {
+        let request = Request::new().payload(payload).timeout(Some(patience));
+        let asked = timeout(patience, self.client.send_request(self.target.clone(), request)).await;
+        let stream = self.saved.name();
+        let answered = asked.map_err(|error| BackupError::failed("restore", stream, error))?;
+        Ok(answered.map_err(|error| BackupError::failed("restore", stream, error))?.payload)
+    }
+
+    fn check(&self, answer: &[u8]) -> Result<Value, BackupError> {
+        if answer.is_empty() {
+            return Ok(Value::Null);
+        }
+        let answer = parsed::parse(answer).unwrap_or_default();
+        match &answer["error"]["description"] {
+            Value::Null => Ok(answer),
+            reason => Err(BackupError::interrupted("restored", self.saved.name(), reason)),
+        }
+    }
+}
