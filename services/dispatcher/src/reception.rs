@@ -89,7 +89,7 @@ impl Inquiry<'_> {
         }
         let Home { topology, placement } = self.home;
         let translated = translate_position(topology, name.tenant(), placement, state.position).await?;
-        Ok(translated.is_some_and(|position| position.sequence >= self.found.sequence))
+        Ok(translated.is_some_and(|translated| translated.position.sequence >= self.found.sequence))
     }
 
     /// Whether the message lies behind the place where the device has started. A device that came after the message starts
