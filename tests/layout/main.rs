@@ -133,9 +133,9 @@ const IMPURE: [&str; 8] = [
 ];
 
 /// A room has a door: of 1,000 lines of the gateway, at most so many begin an item that other files see.
-const DOORS: usize = 29;
+const DOORS: usize = 28;
 /// The same, with those that name the room in which the item is seen.
-const DOORS_WITHIN: usize = 37;
+const DOORS_WITHIN: usize = 36;
 
 /// Every crate of the project, by its folder.
 fn crates() -> Vec<Crate> {

@@ -326,31 +326,32 @@ impl StreamReading {
                 // The worker tells the connection of a new life of the stream.
                 Some(Followed::Renewed(_)) => return Ok(()),
                 None => {
-                    self.send(Found::Through(self.floor)).await;
+                    hand_over(&self.sender, Found::Through(self.floor)).await;
                     return Ok(());
                 }
             };
             for stored in envelopes {
                 self.from.sequence = stored.sequence;
                 if stored.sequence > self.floor {
-                    self.send(Found::Through(self.floor)).await;
+                    hand_over(&self.sender, Found::Through(self.floor)).await;
                     return Ok(());
                 }
                 // A returning client was not present, and the stream removes what has expired a little later.
                 let envelope = &stored.envelope;
                 let is_stale = envelope.subject.class == Class::Ephemeral
                     || envelope.expires_at.is_some_and(|at| at <= self.clock.now());
-                if !is_stale && !self.send(Found::Envelope(Arc::new(FramedEnvelope::new(stored)))).await {
+                let found = Found::Envelope(Arc::new(FramedEnvelope::new(stored)));
+                if !is_stale && !hand_over(&self.sender, found).await {
                     return Ok(());
                 }
             }
         }
     }
+}
 
-    /// `false` if the connection does not want it, or not now.
-    async fn send(&self, found: Found) -> bool {
-        self.sender.send_timeout(found, PATIENCE).await.is_ok()
-    }
+/// `false` if the connection does not want it, or not now.
+async fn hand_over(sender: &mpsc::Sender<Found>, found: Found) -> bool {
+    sender.send_timeout(found, PATIENCE).await.is_ok()
 }
 
 /// Whether all of a page is in memory.
@@ -374,3 +375,6 @@ fn move_on(connection: &Connection, epoch: Epoch, after: u64) {
         state.move_on(after);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use harness::{BOUND, eventually};
 use tidings_streams::{EventReader, Pace, ReadEvent, Topology};
 
@@ -236,30 +237,34 @@ async fn what_was_read_after_a_roll_back_is_not_read_again_when_another_reader_n
 /// before.
 #[tokio::test]
 async fn events_after_a_roll_back_are_others_than_those_that_were_read() {
-    for (saved, last) in [("EVENTS", 23), ("EVENTS", 40), ("EVENTS/msgs", 23), ("EVENTS/msgs", 40)] {
-        let mut scene = Scene::new().await;
-        scene.publish(1..=10).await;
-        let saved = scene.save(&[saved]).await;
-        let mut reader = open(&scene.topology).await;
-        scene.publish(11..=20).await;
-        let events = read(&mut reader, 20).await;
-        let (common, former) = (events[9].event.position, events[10].event.position);
-        acknowledge(&mut reader, events).await;
-        until_done(&scene, 20).await;
-        scene.bring_back(saved).await;
-        scene.publish(21..=last).await;
-        let came = read(&mut reader, usize::try_from(last - 20).unwrap()).await;
-        assert_eq!(came.iter().map(number).collect::<Vec<_>>(), range(21..=last));
-        let first = came[0].event.position;
-        assert_eq!((common.epoch, first.sequence), (former.epoch, 11));
-        assert!(first.epoch.0 > former.epoch.0, "{first} is another event than {former}");
-        assert!(!reader.holds(former) && reader.holds(common));
-        acknowledge(&mut reader, came).await;
-        // Another reader derives the same positions from the record.
-        drop(reader);
-        let mut reader = open(&scene.topology).await;
-        scene.publish([last + 1]).await;
-        let next = read(&mut reader, 1).await;
-        assert_eq!(next[0].event.position.epoch, first.epoch);
-    }
+    let scenes = [("EVENTS", 23), ("EVENTS", 40), ("EVENTS/msgs", 23), ("EVENTS/msgs", 40)];
+    join_all(scenes.map(|(saved, last)| Box::pin(roll_back(saved, last)))).await;
+}
+
+/// Brings back an older state of a part of the store, and publishes up to this number.
+async fn roll_back(saved: &str, last: u64) {
+    let mut scene = Scene::new().await;
+    scene.publish(1..=10).await;
+    let saved = scene.save(&[saved]).await;
+    let mut reader = open(&scene.topology).await;
+    scene.publish(11..=20).await;
+    let events = read(&mut reader, 20).await;
+    let (common, former) = (events[9].event.position, events[10].event.position);
+    acknowledge(&mut reader, events).await;
+    until_done(&scene, 20).await;
+    scene.bring_back(saved).await;
+    scene.publish(21..=last).await;
+    let came = read(&mut reader, usize::try_from(last - 20).unwrap()).await;
+    assert_eq!(came.iter().map(number).collect::<Vec<_>>(), range(21..=last));
+    let first = came[0].event.position;
+    assert_eq!((common.epoch, first.sequence), (former.epoch, 11));
+    assert!(first.epoch.0 > former.epoch.0, "{first} is another event than {former}");
+    assert!(!reader.holds(former) && reader.holds(common));
+    acknowledge(&mut reader, came).await;
+    // Another reader derives the same positions from the record.
+    drop(reader);
+    let mut reader = open(&scene.topology).await;
+    scene.publish([last + 1]).await;
+    let next = read(&mut reader, 1).await;
+    assert_eq!(next[0].event.position.epoch, first.epoch);
 }

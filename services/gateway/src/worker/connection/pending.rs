@@ -137,3 +137,104 @@ pub(in crate::worker) fn too_many(most: usize, what: &str) -> ErrorMessage {
     let text = format!("{most} messages are waiting to be {what}; await their answers first");
     ErrorMessage::new(ErrorCode::Unavailable, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What happens to the requests of one kind.
+    #[derive(Debug, Clone, Copy)]
+    enum Happens {
+        /// A client sends a request, and a task is started unless there is one.
+        Arrives,
+        /// The task has answered a request and takes the next one.
+        Next,
+        /// The task takes all that wait.
+        TakeAll,
+        /// The task ends early: the client has to read its answers first.
+        Paused,
+        /// The client has read; what waits is taken up.
+        HasRead,
+    }
+
+    fn happens() -> impl Strategy<Value = Happens> {
+        use Happens::{Arrives, HasRead, Next, Paused, TakeAll};
+        prop_oneof![4 => Just(Arrives), 4 => Just(Next), 1 => Just(TakeAll), 1 => Just(Paused), 1 => Just(HasRead)]
+    }
+
+    proptest! {
+        /// Never two tasks, and never a request without one once the client has read.
+        #[test]
+        fn one_task_answers_all_in_their_order(steps in prop::collection::vec(happens(), 0..60)) {
+            let (mut requests, mut arrived, mut answered) = (Requests::default(), 0, Vec::new());
+            let (mut has_task, mut is_paused) = (false, false);
+            for step in steps.into_iter().chain([Happens::HasRead]).chain([Happens::Next; 60]) {
+                match step {
+                    Happens::Arrives => {
+                        requests.push(arrived);
+                        arrived += 1;
+                        if !is_paused && requests.start() {
+                            prop_assert!(!has_task, "a second task");
+                            has_task = true;
+                        }
+                    }
+                    Happens::Next if has_task => match requests.next() {
+                        Some(request) => answered.push(request),
+                        None => has_task = false,
+                    },
+                    Happens::TakeAll if has_task => {
+                        let all = requests.take_all();
+                        has_task = !all.is_empty();
+                        answered.extend(all);
+                    }
+                    Happens::Paused if has_task => {
+                        requests.pause();
+                        (has_task, is_paused) = (false, true);
+                    }
+                    Happens::HasRead => {
+                        is_paused = false;
+                        prop_assert_eq!(requests.is_due(), !has_task && answered.len() < arrived);
+                        if requests.is_due() {
+                            prop_assert!(requests.start());
+                            has_task = true;
+                        }
+                    }
+                    Happens::Next | Happens::TakeAll | Happens::Paused => {}
+                }
+                prop_assert_eq!(requests.len(), arrived - answered.len());
+                prop_assert_eq!(requests.is_idle(), !has_task && requests.len() == 0);
+            }
+            prop_assert_eq!(answered, (0..arrived).collect::<Vec<_>>());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_no_room_is_found_again_and_nothing_before_it() {
+        let (sender, found) = mpsc::channel(4);
+        let envelope = |sequence| {
+            let address = tidings_model::Address::new("user", "ada").unwrap();
+            crate::worker::example::envelope((sequence, 0), &address, "{}")
+        };
+        for sequence in [5, 6] {
+            sender.try_send(Found::Envelope(envelope(sequence))).ok().unwrap();
+        }
+        sender.try_send(Found::Through(9)).ok().unwrap();
+        drop(sender);
+        let mut replay = StreamReplay::new(found);
+        let mut seen = Vec::new();
+        let mut is_full = true;
+        while let Some(found) = replay.next().await {
+            match found {
+                Found::Envelope(framed) if std::mem::take(&mut is_full) => replay.put_back(framed),
+                Found::Envelope(framed) => {
+                    seen.push(framed.sequence());
+                    is_full = framed.sequence() == 5;
+                }
+                Found::Through(sequence) => seen.push(sequence),
+            }
+        }
+        assert_eq!(seen, [5, 6, 9]);
+    }
+}
