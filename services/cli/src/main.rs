@@ -65,7 +65,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Dev(options) => Box::pin(dev::run(file, options)).await,
             Command::Gateway => Box::pin(serve::gateway(file)).await,
             Command::Projector(options) => match &options.command {
-                None => serve::projector(file).await,
+                None => Box::pin(serve::projector(file)).await,
                 Some(command) => Box::pin(projector::run(file, command)).await,
             },
             Command::Token(options) => token::run(file, options),
