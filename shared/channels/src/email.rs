@@ -9,6 +9,7 @@ mod message;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use lettre::Address;
 use lettre::address::Envelope;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::Error as SmtpError;
@@ -81,7 +82,7 @@ impl Email {
         let sent = connection.send(envelope, message).await;
         // What the server says to that changes nothing.
         connection.abort().await;
-        sent.map_err(|error| refused(&error))
+        sent.map_err(|error| refused(&error, envelope))
     }
 }
 
@@ -119,8 +120,10 @@ fn parameters(server: &str, config: &EmailConfig) -> Result<TlsParameters, Setup
 }
 
 /// What follows from the refusal of a message (RFC 5321, section 4.2; RFC 3463).
-fn refused(error: &SmtpError) -> Failed {
-    let reason = causes_of(error);
+fn refused(error: &SmtpError, envelope: &Envelope) -> Failed {
+    // Servers repeat the address, which belongs to a user.
+    let hide = |reason: String, to: &Address| reason.replace(to.as_ref() as &str, "…");
+    let reason = envelope.to().iter().fold(causes_of(error), hide);
     // Addresses and domains that do not exist, moved or take no mail, and mailboxes that are disabled.
     let is_gone = ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"]
         .iter()

@@ -123,7 +123,7 @@ fn publication(delivery: &Delivery, target: &SnsTarget) -> Result<String, Failed
         form.append_pair("MessageAttributes.entry.1.Name", "tidings-id")
             .append_pair("MessageAttributes.entry.1.Value.DataType", "String")
             .append_pair("MessageAttributes.entry.1.Value.StringValue", delivery.id.as_str());
-        if arn.ends_with(".fifo") {
+        if arn.rsplit_once('.').is_some_and(|(_, kind)| kind == "fifo") {
             // A repetition within five minutes is dropped by Amazon.
             form.append_pair("MessageDeduplicationId", delivery.id.as_str()).append_pair(
                 "MessageGroupId",

@@ -1,7 +1,8 @@
 //! All channels as one: each delivery goes by the channel of its target, if that is configured.
 
 use tidings_channels::{
-    Accepted, Channel, ChannelKind, Channels, Failed, SnsTarget, Subscription, SubscriptionKeys, Target,
+    Accepted, Channel, ChannelKind, Channels, Delivery, Failed, SnsTarget, Subscription, SubscriptionKeys,
+    Target,
 };
 use tidings_runtime::config::{Config, EmailConfig, Secret, SnsConfig, WebPushConfig};
 
@@ -12,6 +13,11 @@ use crate::webhook::{config, target};
 #[tokio::test]
 async fn a_delivery_goes_by_the_channel_of_its_target() {
     let receiver = Receiver::start().await;
+    // A delivery is stored between its attempts.
+    let stored = serde_json::to_vec(&delivery(target("https://shop.example/"))).unwrap();
+    let read: Delivery = tidings_model::json::read(&stored).unwrap();
+    assert_eq!(read, delivery(target("https://shop.example/")));
+
     let few = Channels::new(&Config { webhook: config(), ..Config::default() }).unwrap();
     let outcome = few.send(&delivery(target(format!("http://{}/", receiver.address)))).await;
     assert_eq!(outcome, Ok(Accepted { reference: None }));

@@ -1,12 +1,7 @@
 //! Each channel against a real receiver.
 
 #![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "helpers fail a test by panicking"
-)]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
 
 mod all;
 mod email;

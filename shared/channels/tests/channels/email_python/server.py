@@ -18,7 +18,7 @@ from aiosmtpd.smtp import SMTP, AuthResult
 class Handler:
     async def handle_RCPT(self, server, session, envelope, address, options):
         if found := re.search(r"\.(\d{3})-([\d.]+)@", address):
-            return f"{found[1]} {found[2]} not taken"
+            return f"{found[1]} {found[2]} <{address}> is not taken"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 taken"
 
