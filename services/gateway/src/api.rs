@@ -1,14 +1,12 @@
 //! What the gateway answers over HTTP: health, the WebSocket endpoint, publishing events, administration.
 
 mod admin;
-mod cors;
 mod events;
 mod handshake;
-mod messages;
 mod refusal;
 mod router;
-mod sse;
 mod websocket;
+mod without_websocket;
 
 use std::error::Error as _;
 use std::sync::Arc;

@@ -81,8 +81,8 @@
 //!                                               Principal: consumer, grants, what it may publish
 //! ```
 //!
-//! A client without WebSockets takes the same path to `api/sse`, whose socket is taken from HTTP; a worker writes events to it
-//! where it would write frames (`worker/connection/event_stream`). A request for a page (`api/messages`) is such a connection, too,
+//! A client without WebSockets takes the same path to `api/without_websocket`, whose socket is taken from HTTP; a worker writes events to it
+//! where it would write frames (`worker/connection/event_stream`). A request for a page is such a connection, too,
 //! and ends with its answer (`worker/connection/page`).
 //!
 //! A fresh token on a live connection takes the same way from `worker/inbound` on. A worker's tick closes the

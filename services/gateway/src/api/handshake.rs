@@ -155,9 +155,6 @@ pub(crate) enum Since {
     Beginning,
 }
 
-/// The device and the beginning that a client asks for.
-pub(crate) type Ask = (Option<String>, Option<Since>);
-
 /// For how long a client comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Visit {
@@ -175,7 +172,7 @@ pub(super) fn wants_close(query: Option<&str>) -> bool {
 }
 
 /// The device and the beginning that a client names in its query, which is read as it was sent.
-pub(crate) fn read_query(query: Option<&str>) -> Result<Ask, ApiError> {
+pub(crate) fn read_query(query: Option<&str>) -> Result<(Option<String>, Option<Since>), ApiError> {
     let query = query.unwrap_or_default();
     let device = parameter(query, "device")?.map(Cow::into_owned);
     if let Some(device) = device.as_deref().filter(|device| !is_device(device)) {
@@ -197,27 +194,6 @@ pub(super) fn last_event(headers: &HeaderMap) -> Result<Option<Since>, ApiError>
     let position =
         id.parse().map_err(|error: PositionError| ApiError::new(ApiCode::Position, error.to_string()));
     position.map(|position| Some(Since::Position(position)))
-}
-
-/// Where a page begins: behind a position, whose sequence may begin with zeros, as offsets have them; or `-1` or `now`, as Durable
-/// Streams call the beginning and the end.
-pub(super) fn read_offset(text: &str) -> Result<Since, ApiError> {
-    match text {
-        "-1" => Ok(Since::Beginning),
-        "now" | "new" => Ok(Since::New),
-        _ => {
-            let (epoch, sequence) = text.split_once('-').unwrap_or((text, ""));
-            let digits = sequence.trim_start_matches('0');
-            let digits = if digits.is_empty() && !sequence.is_empty() { "0" } else { digits };
-            let position: Result<Position, _> = format!("{epoch}-{digits}").parse();
-            position.map(Since::Position).map_err(|_| {
-                let text: String = text.chars().take(64).collect();
-                let text =
-                    format!("{text:?} is not a position, expected one such as 18f3a0c2b41-42, or -1, or now");
-                ApiError::new(ApiCode::Position, text)
-            })
-        }
-    }
 }
 
 /// The connection to which a message is sent.

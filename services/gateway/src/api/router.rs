@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use tokio_util::task::TaskTracker;
 
-use super::{Endpoint, Stage, admin, events, messages, method_not_allowed, sse, websocket};
+use super::{Endpoint, Stage, admin, events, method_not_allowed, websocket, without_websocket};
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 
@@ -32,7 +32,7 @@ pub(crate) fn router(routes: Routes, endpoint: &Endpoint) -> (Router, TaskTracke
     if routes != Routes::Admin {
         let connect = get(websocket::connect);
         router = router.route("/api/ws", connect.clone()).route("/api/ws/", connect).merge(events::router());
-        router = router.merge(sse::router()).merge(messages::router());
+        router = router.merge(without_websocket::router());
     }
     if routes != Routes::Clients {
         router = router.nest_service("/api/v1", admin::router(Arc::clone(&endpoint.context)));

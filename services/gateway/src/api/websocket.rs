@@ -10,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use tidings_catalog::{Catalog, StartPolicy};
 use tidings_model::headers::TRACE_PARENT;
@@ -27,7 +28,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::Endpoint;
-use super::handshake::{Ask, Handshake, Since, Visit, device_of, read_query};
+use super::handshake::{Handshake, Since, Visit, device_of, read_query};
 use crate::consumers::PlaceId;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
@@ -88,12 +89,12 @@ async fn admit(
     Ok(response)
 }
 
-/// Has a request answered over HTTP, as a connection that asks for this. The client's socket is taken from HTTP.
+/// Has a request answered over HTTP, as a connection that asks for this and has sent these frames. The client's socket is taken from HTTP.
 pub(super) async fn admit_over_http(
     endpoint: &Endpoint,
     head: &Parts,
-    (ask, visit): (impl FnOnce() -> Result<Ask, ApiError>, Visit),
-    answer: HttpAnswer,
+    (ask, visit): (impl FnOnce() -> Result<(Option<String>, Option<Since>), ApiError>, Visit),
+    (answer, sent): (HttpAnswer, Bytes),
 ) -> Result<(), ApiError> {
     let from = ClientIp::of(&head.extensions);
     let deadline = Instant::now() + endpoint.context.settings.handshake_timeout;
@@ -107,7 +108,7 @@ pub(super) async fn admit_over_http(
     let text = "the socket of the request cannot be taken over";
     let takeover = head.extensions.get::<Takeover>();
     let taken = takeover.ok_or_else(|| ApiError::new(ApiCode::Internal, text))?.take();
-    let client = async move { Some(ClientSocket::Http(taken.await.ok()?, answer)) };
+    let client = async move { Some(ClientSocket::Http(taken.await.ok()?, answer, sent)) };
     endpoint.upgrades.spawn(Newcomer { admission, arrival, presence, from }.hand_over(client, workers));
     Ok(())
 }
@@ -144,7 +145,7 @@ impl Admission {
         request: &Parts,
         (form, is_compressed, headers): (Form, bool, HeaderMap),
         visit: Visit,
-        ask: impl FnOnce() -> Result<Ask, ApiError>,
+        ask: impl FnOnce() -> Result<(Option<String>, Option<Since>), ApiError>,
     ) -> Result<Self, ApiError> {
         let token = match visit {
             Visit::Stay => context.authenticator.client_token(request)?,

@@ -7,15 +7,7 @@ use tokio::time::Instant;
 
 use super::{Connection, State};
 
-/// How much longer than its client waits a page may take that has not everything yet.
-const CATCHING_UP: Duration = Duration::from_secs(10);
-
 impl Connection {
-    /// Whether the connection is a request that is answered with a page.
-    pub(super) fn is_page(&self) -> bool {
-        self.socket.page().is_some()
-    }
-
     /// Has a request for a page answered with what there is.
     fn end_page(&self, state: &mut State) {
         if let Some(mut page) = self.socket.page() {
@@ -29,17 +21,15 @@ impl Connection {
     pub(super) fn complete_page(&self, state: &mut State) {
         let Some(mut page) = self.socket.page() else { return };
         let now = Instant::now();
-        if page.is_sent() {
-            page.finish();
+        if page.has_ended() {
             drop(page);
             state.closed_by_client(Some(CloseCode::Normal.into()), now);
         } else {
             state.tidy();
-            if page.wants_answers() && state.pending.is_some() {
+            let has_taken_all = state.queue.is_empty() && state.behind().is_none();
+            if !page.answer(has_taken_all.then(|| state.reached()), state.pending.is_some()) {
                 return;
             }
-            let has_taken_all = state.queue.is_empty() && state.behind().is_none();
-            page.answer(has_taken_all.then(|| state.reached()));
             drop(page);
             state.last_heard = now;
         }
@@ -54,16 +44,13 @@ impl Connection {
         now: Instant,
         (idle_timeout, time_left): (Duration, Duration),
     ) -> Option<Instant> {
-        let (is_collecting, is_caught_up) =
-            self.socket.page().map(|page| (page.is_collecting(), page.is_caught_up()))?;
-        if !is_collecting {
+        let Some(late) = self.socket.page()?.patience() else {
             let silent = state.last_heard + idle_timeout;
             if silent <= now {
                 state.end();
             }
             return state.is_served().then_some(silent);
-        }
-        let late = if is_caught_up { Duration::ZERO } else { CATCHING_UP };
+        };
         if state.leaves_at + late <= now || time_left.is_zero() {
             self.end_page(state);
             return state.is_served().then_some(now + idle_timeout);

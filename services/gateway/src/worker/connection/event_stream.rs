@@ -7,13 +7,13 @@
 //!
 //! Bounded: frames are taken when everything before is sent, and no more than [`ENOUGH`] bytes of them and one frame.
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::IoSlice;
 
 use tidings_protocol::framing::{Opcode, first_frame};
 use tidings_streams::connections::ConnectionName;
 
+use super::http_format::{HttpFormat, Said};
 use super::send_queue::Flushed;
-use super::sequenced::Said;
 
 /// Bytes of events after which no further frame is taken.
 const ENOUGH: usize = 16 * 1024;
@@ -40,36 +40,6 @@ impl EventStream {
     pub(super) fn introduce(&mut self, name: &ConnectionName) {
         let opened = serde_json::json!({ "connection": name.to_string() });
         self.event("open", None, opened.to_string().as_bytes());
-    }
-
-    /// Takes frames, at least one; how many bytes they are.
-    pub(super) fn take(&mut self, slices: &[IoSlice<'_>]) -> usize {
-        let mut taken = 0;
-        for slice in slices {
-            let mut rest: &[u8] = slice;
-            while let Some((opcode, payload, behind)) = first_frame(rest) {
-                if taken > 0 && self.events.len() >= ENOUGH {
-                    return taken;
-                }
-                self.frame(opcode, payload);
-                taken += rest.len() - behind.len();
-                rest = behind;
-            }
-            if !rest.is_empty() {
-                break;
-            }
-        }
-        taken
-    }
-
-    /// Sends what is to be sent, as far as `write` takes it.
-    pub(super) fn send(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<Flushed> {
-        let flushed = send_all(&self.events, &mut self.sent, &mut write)?;
-        if flushed == Flushed::All {
-            // An idle stream keeps no room.
-            (self.events, self.sent) = (Vec::new(), 0);
-        }
-        Ok(flushed)
     }
 
     fn frame(&mut self, opcode: u8, payload: &[u8]) {
@@ -116,26 +86,42 @@ impl EventStream {
     }
 }
 
-/// Sends bytes, of which so many are sent, as far as `write` takes them.
-pub(super) fn send_all(
-    bytes: &[u8],
-    sent: &mut usize,
-    write: &mut impl FnMut(&[u8]) -> io::Result<usize>,
-) -> io::Result<Flushed> {
-    while let Some(unsent) = bytes.get(*sent..).filter(|unsent| !unsent.is_empty()) {
-        match write(unsent) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(count) => *sent += count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+impl HttpFormat for EventStream {
+    /// At least one.
+    fn take(&mut self, slices: &[IoSlice<'_>]) -> usize {
+        let mut taken = 0;
+        for slice in slices {
+            let mut rest: &[u8] = slice;
+            while let Some((opcode, payload, behind)) = first_frame(rest) {
+                if taken > 0 && self.events.len() >= ENOUGH {
+                    return taken;
+                }
+                self.frame(opcode, payload);
+                taken += rest.len() - behind.len();
+                rest = behind;
+            }
+            if !rest.is_empty() {
+                break;
+            }
         }
+        taken
     }
-    Ok(Flushed::All)
+
+    fn outgoing(&mut self) -> (&[u8], &mut usize) {
+        (&self.events, &mut self.sent)
+    }
+
+    fn note_sent(&mut self) -> Flushed {
+        // An idle stream keeps no room.
+        (self.events, self.sent) = (Vec::new(), 0);
+        Flushed::All
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use tidings_protocol::framing::{close, frame};
 
     use super::*;

@@ -22,9 +22,10 @@ use tidings_streams::consumers::{ConsumerName, Subscriptions};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
+use super::page::HttpAnswer;
 use super::phase::Phase;
 use super::send_queue::{SendQueue, Shape};
-use super::socket::{DetachError, Detached, HttpAnswer, Socket};
+use super::socket::{DetachError, Detached, Socket};
 use super::{Common, Connection, State, Unread, one_more};
 use crate::consumers::PlaceId;
 use crate::limits::MessageBudget;
@@ -34,7 +35,8 @@ use crate::worker::shard_progress::ShardProgress;
 /// The socket of a client that has passed the handshake.
 pub(crate) enum ClientSocket {
     WebSocket(Upgraded),
-    Http(ClientStream, HttpAnswer),
+    /// With the frames that the client has sent with its request.
+    Http(ClientStream, HttpAnswer, Bytes),
 }
 
 /// A client that has passed the handshake.
@@ -74,10 +76,7 @@ impl NewConnection {
     ) -> Result<Self, DetachError> {
         let (socket, early_bytes) = match client {
             ClientSocket::WebSocket(upgraded) => Detached::from_upgraded(upgraded)?,
-            ClientSocket::Http(taken, answer) => {
-                let early_bytes = answer.early_bytes();
-                (Detached::from_request(taken, answer)?, early_bytes)
-            }
+            ClientSocket::Http(taken, answer, sent) => (Detached::from_request(taken, answer)?, sent),
         };
         Ok(Self {
             socket,

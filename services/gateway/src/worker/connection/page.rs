@@ -7,21 +7,21 @@
 //!
 //! Bounded: no more than [`ENOUGH`] bytes are collected, and one frame.
 
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::json;
 use tidings_model::Position;
 use tidings_protocol::framing::{Opcode, first_frame};
 
-use super::event_stream::send_all;
+use super::http_format::{HttpFormat, Said};
 use super::send_queue::Flushed;
-use super::sequenced::Said;
 use crate::error::{ApiCode, ApiError};
 
 /// Bytes of messages with which a page is full.
 const ENOUGH: usize = 256 * 1024;
+/// How much longer than its client waits a page may take that has not everything yet.
+const CATCHING_UP: Duration = Duration::from_secs(10);
 
 /// What a client asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,13 +36,23 @@ pub(crate) enum PageKind {
 
 /// A request for a page.
 pub(crate) struct PageRequest {
-    pub(crate) kind: PageKind,
-    /// How long it may wait until something comes.
-    pub(crate) wait: Duration,
-    /// Lines of the answer's head.
-    pub(crate) headers: Vec<u8>,
-    /// What the client has sent, as frames.
-    pub(crate) messages: Bytes,
+    kind: PageKind,
+    wait: Duration,
+    headers: Vec<u8>,
+}
+
+impl PageRequest {
+    /// A request that may wait for so long until something comes, and whose answer has these lines in its head.
+    pub(crate) fn new(kind: PageKind, wait: Duration, headers: Vec<u8>) -> Self {
+        Self { kind, wait, headers }
+    }
+}
+
+/// What a request is answered with over HTTP.
+pub(crate) enum HttpAnswer {
+    /// An event stream, which begins with this head.
+    Events(Vec<u8>),
+    Page(PageRequest),
 }
 
 pub(super) struct Page {
@@ -62,17 +72,19 @@ pub(super) struct Page {
     /// Why the position from which the client goes on cannot be reached from its own.
     gap: Option<Box<str>>,
     stage: Stage,
+    /// How much of the answer is sent.
+    sent: usize,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Collecting,
-    /// So much of the answer is sent.
-    Answering(usize),
+    Answering,
     Answered,
 }
 
 impl Page {
-    pub(super) fn new(PageRequest { kind, wait, headers, .. }: PageRequest) -> Self {
+    pub(super) fn new(PageRequest { kind, wait, headers }: PageRequest) -> Self {
         Self {
             kind,
             wait,
@@ -85,29 +97,8 @@ impl Page {
             is_over: false,
             gap: None,
             stage: Stage::Collecting,
+            sent: 0,
         }
-    }
-
-    /// Takes whole frames; how many bytes they are. 0 once the page has enough.
-    pub(super) fn take(&mut self, slices: &[IoSlice<'_>]) -> usize {
-        if !matches!(self.stage, Stage::Collecting) {
-            let all = || slices.iter().map(|slice| slice.len()).sum();
-            // Behind the answer, nothing goes anywhere.
-            return if self.is_answered() { all() } else { 0 };
-        }
-        let mut taken = 0;
-        for slice in slices {
-            let mut rest: &[u8] = slice;
-            while let Some((opcode, payload, behind)) = first_frame(rest) {
-                if self.is_over {
-                    return taken;
-                }
-                self.frame(opcode, payload);
-                taken += rest.len() - behind.len();
-                rest = behind;
-            }
-        }
-        taken
     }
 
     fn frame(&mut self, opcode: u8, payload: &[u8]) {
@@ -143,8 +134,10 @@ impl Page {
         let is_news = !matches!(said, Said::Begin(_) | Said::CaughtUp(_));
         if self.kind == PageKind::Everything || matches!(said, Said::Message(_)) {
             self.news += usize::from(is_news);
-            self.body.push(if self.body.is_empty() { b'[' } else { b',' });
-            self.body.extend_from_slice(text);
+            // Each in a line of its own. No text has a line's end but between its members.
+            self.body.extend_from_slice(if self.body.is_empty() { b"[" } else { b",\n" });
+            self.body
+                .extend(text.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
             self.is_over |= self.body.len() >= ENOUGH;
         }
     }
@@ -159,13 +152,10 @@ impl Page {
         self.wait
     }
 
-    pub(super) fn is_caught_up(&self) -> bool {
-        self.is_caught_up
-    }
-
-    /// Whether the page waits for the answers to what the client has sent, as far as there are any.
-    pub(super) fn wants_answers(&self) -> bool {
-        self.kind == PageKind::Everything && !self.is_over
+    /// How much longer than its client waits a page may take, if it has no answer yet.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let patience = if self.is_caught_up { Duration::ZERO } else { CATCHING_UP };
+        (self.stage == Stage::Collecting).then_some(patience)
     }
 
     /// Whether the client has to be answered, or is being answered.
@@ -174,22 +164,17 @@ impl Page {
             Stage::Collecting => {
                 self.is_over || (self.is_caught_up && (self.news > 0 || self.wait.is_zero()))
             }
-            Stage::Answering(_) => true,
+            Stage::Answering => true,
             Stage::Answered => false,
         }
     }
 
-    /// Whether there is no answer yet.
-    pub(super) fn is_collecting(&self) -> bool {
-        matches!(self.stage, Stage::Collecting)
-    }
-
-    fn is_answered(&self) -> bool {
-        matches!(self.stage, Stage::Answered)
-    }
-
-    /// Makes the answer. `reached` is where the connection is, if everything that it was given is in the page.
-    pub(super) fn answer(&mut self, reached: Option<Position>) {
+    /// Makes the answer, unless the client `waits` for answers to what it has sent. `reached` is where the connection is, if
+    /// everything that it was given is in the page.
+    pub(super) fn answer(&mut self, reached: Option<Position>, waits: bool) -> bool {
+        if waits && self.kind == PageKind::Everything && !self.is_over {
+            return false;
+        }
         let is_exact = self.has_messages || self.gap.is_some();
         let position = if is_exact { self.position } else { reached.or(self.position) };
         let is_up_to_date = reached.is_some() && self.is_caught_up;
@@ -217,26 +202,50 @@ impl Page {
         );
         let body = body.filter(|_| !is_head).unwrap_or_default();
         self.body = [head.as_bytes(), &self.headers, b"\r\n", &body].concat();
-        self.stage = Stage::Answering(0);
+        self.stage = Stage::Answering;
+        true
     }
 
-    /// Sends the answer, if there is one, as far as `write` takes it.
-    pub(super) fn send(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<Flushed> {
-        let Stage::Answering(sent) = &mut self.stage else {
-            return Ok(if self.is_ready() { Flushed::Complete } else { Flushed::All });
-        };
-        let flushed = send_all(&self.body, sent, &mut write)?;
-        Ok(if flushed == Flushed::All { Flushed::Complete } else { flushed })
+    /// Whether all of the answer is with the system, with which the exchange is over.
+    pub(super) fn has_ended(&mut self) -> bool {
+        let has_ended = self.stage == Stage::Answering && self.sent == self.body.len();
+        if has_ended {
+            (self.body, self.sent, self.stage) = (Vec::new(), 0, Stage::Answered);
+        }
+        has_ended
+    }
+}
+
+impl HttpFormat for Page {
+    fn take(&mut self, slices: &[IoSlice<'_>]) -> usize {
+        match self.stage {
+            Stage::Collecting => {}
+            Stage::Answering => return 0,
+            // Nothing goes anywhere any more.
+            Stage::Answered => return slices.iter().map(|slice| slice.len()).sum(),
+        }
+        let mut taken = 0;
+        for slice in slices {
+            let mut rest: &[u8] = slice;
+            while let Some((opcode, payload, behind)) = first_frame(rest) {
+                if self.is_over {
+                    return taken;
+                }
+                self.frame(opcode, payload);
+                taken += rest.len() - behind.len();
+                rest = behind;
+            }
+        }
+        taken
     }
 
-    /// Whether all of the answer is with the system.
-    pub(super) fn is_sent(&self) -> bool {
-        matches!(self.stage, Stage::Answering(sent) if sent == self.body.len())
+    fn outgoing(&mut self) -> (&[u8], &mut usize) {
+        let is_answering = self.stage == Stage::Answering;
+        (if is_answering { &self.body } else { &[] }, &mut self.sent)
     }
 
-    /// The exchange is over.
-    pub(super) fn finish(&mut self) {
-        (self.body, self.stage) = (Vec::new(), Stage::Answered);
+    fn note_sent(&mut self) -> Flushed {
+        if self.is_ready() { Flushed::Complete } else { Flushed::All }
     }
 }
 

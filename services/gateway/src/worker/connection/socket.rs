@@ -20,7 +20,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::event_stream::EventStream;
-use super::page::{Page, PageRequest};
+use super::http_format::HttpFormat as _;
+use super::page::{HttpAnswer, Page};
 use super::send_queue::{Flushed, SendQueue};
 use crate::worker::served_shard::ConnectionId;
 
@@ -35,20 +36,6 @@ pub(super) struct Detached {
     session: Option<Box<ServerConnection>>,
     /// How its request is answered, if it has not become a WebSocket.
     answer: Option<HttpAnswer>,
-}
-
-/// What a request is answered with over HTTP.
-pub(crate) enum HttpAnswer {
-    /// An event stream, which begins with this head.
-    Events(Vec<u8>),
-    Page(PageRequest),
-}
-
-impl HttpAnswer {
-    /// What the client has sent with its request, as frames.
-    pub(super) fn early_bytes(&self) -> Bytes {
-        if let Self::Page(request) = self { request.messages.clone() } else { Bytes::new() }
-    }
 }
 
 /// Why a socket cannot be taken from hyper.

@@ -334,7 +334,7 @@ impl Connection {
         if !state.is_served() {
             return None;
         }
-        if self.is_page() {
+        if self.socket.page().is_some() {
             return self.run_page_timer(state, now, (idle_timeout, time_left));
         }
         if self.is_http() && state.has_sent_all() {

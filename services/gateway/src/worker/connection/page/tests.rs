@@ -4,8 +4,7 @@ use super::*;
 
 fn page(kind: PageKind, wait: u64) -> Page {
     let headers = b"vary: origin\r\n".to_vec();
-    let mut page =
-        Page::new(PageRequest { kind, wait: Duration::from_secs(wait), headers, messages: Bytes::new() });
+    let mut page = Page::new(PageRequest::new(kind, Duration::from_secs(wait), headers));
     assert!(give(&mut page, r#"{"action":"welcome","position":"ab-6"}"#));
     page
 }
@@ -26,7 +25,7 @@ fn at(position: &str) -> Position {
 /// The status, the head in lines, and the body, sent in pieces.
 fn answer(page: &mut Page, reached: Option<Position>) -> (String, Vec<String>, String) {
     assert!(page.is_ready());
-    page.answer(reached);
+    assert!(page.answer(reached, false));
     assert!(!give(page, r#"{"seq":99}"#), "behind its end a page takes nothing");
     let mut sent = Vec::new();
     let mut is_ready = false;
@@ -34,13 +33,12 @@ fn answer(page: &mut Page, reached: Option<Position>) -> (String, Vec<String>, S
         is_ready = !is_ready;
         let piece = &bytes[..bytes.len().min(7)];
         sent.extend_from_slice(if is_ready { piece } else { b"" });
-        if is_ready { Ok(piece.len()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        if is_ready { Ok(piece.len()) } else { Err(std::io::ErrorKind::WouldBlock.into()) }
     };
     while page.send(&mut write).unwrap() == Flushed::Blocked {
-        assert!(page.is_ready() && !page.is_sent());
+        assert!(page.is_ready() && !page.has_ended());
     }
-    assert!(page.is_sent());
-    page.finish();
+    assert!(page.has_ended());
     assert!(give(page, r#"{"seq":99}"#), "what comes behind the answer goes nowhere");
     let sent = String::from_utf8(sent).unwrap();
     let (head, body) = sent.split_once("\r\n\r\n").unwrap();
@@ -59,10 +57,13 @@ fn messages_are_answered_once_the_client_has_everything() {
     assert!(give(&mut page, r#"{"action":"pong"}"#));
     assert!(!page.is_ready(), "more may be there");
     let joined =
-        [text(r#"{"seq":8,"id":"f"}"#), text(r#"{"action":"caught_up","position":"ab-8"}"#)].concat();
+        [text("{\"seq\":8,\n\"id\":\"f\"}"), text(r#"{"action":"caught_up","position":"ab-8"}"#)].concat();
     assert_eq!(page.take(&[IoSlice::new(&joined)]), joined.len());
     let (status, head, body) = answer(&mut page, Some(at("ab-9")));
-    assert_eq!((&*status, &*body), ("HTTP/1.1 200 OK", r#"[{"seq":7,"id":"e"},{"seq":8,"id":"f"}]"#));
+    assert_eq!(
+        (&*status, &*body),
+        ("HTTP/1.1 200 OK", "[{\"seq\":7,\"id\":\"e\"},\n{\"seq\":8, \"id\":\"f\"}]")
+    );
     assert!(has(&head, "stream-next-offset: ab-00000000000000000008"), "{head:?}");
     assert!(has(&head, "stream-up-to-date: true") && has(&head, "vary: origin"), "{head:?}");
     assert!(has(&head, &format!("content-length: {}", body.len())), "{head:?}");
@@ -90,6 +91,10 @@ fn who_waits_in_vain_learns_how_far_the_stream_is() {
     let (status, head, body) = answer(&mut asked, Some(at("ab-90")));
     assert_eq!((&*status, &*body), ("HTTP/1.1 200 OK", ""));
     assert!(has(&head, "stream-next-offset: ab-00000000000000000090"), "{head:?}");
+
+    let mut asking = page(PageKind::Everything, 0);
+    give(&mut asking, caught_up);
+    assert!(asking.is_ready() && !asking.answer(at("ab-6").into(), true), "an answer is still to come");
 
     // It is closed before it has everything.
     let mut closed = page(PageKind::Messages, 30);
@@ -147,7 +152,7 @@ fn a_tenant_that_moves_is_caught_up_with_again() {
     let mut page = page(PageKind::Messages, 30);
     give(&mut page, r#"{"action":"caught_up","position":"ab-6"}"#);
     give(&mut page, r#"{"action":"welcome","position":"cd-3"}"#);
-    assert!(!page.is_caught_up());
+    assert_eq!(page.patience(), Some(CATCHING_UP));
     give(&mut page, r#"{"seq":4}"#);
     give(&mut page, r#"{"action":"caught_up","position":"cd-4"}"#);
     let (_, head, _) = answer(&mut page, Some(at("cd-4")));

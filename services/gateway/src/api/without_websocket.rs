@@ -1,4 +1,7 @@
-//! Messages by requests, for clients that have no socket at all or one that only brings.
+//! Clients without WebSockets: events over HTTP, and messages by requests.
+//!
+//! `GET /api/sse` is answered with an event stream, which a worker writes: the client's socket is taken from HTTP and handed to it
+//! like that of a WebSocket.
 //!
 //! `GET /api/messages` is answered with a page of messages, once there are any. `POST /api/messages` takes a client's message to its
 //! connection, at whichever gateway that is; or, with a device in place of a connection, takes its messages and answers with
@@ -14,37 +17,87 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CONNECTION, ORIGIN, VARY,
+};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use serde_json::Value;
-use tidings_model::json;
+use tidings_model::{Position, json};
 use tidings_net::ClientIp;
 use tidings_protocol::framing;
 use tidings_streams::connections::{ConnectionName, ask_to_receive};
 use tokio::time::Instant;
 
-use super::cors::{head_lines, preflight, to_page};
-use super::handshake::{Since, Visit, connection_of, parameter, read_offset, read_query};
-use super::sse::take_over;
+use super::handshake::{Since, Visit, connection_of, last_event, parameter, read_query};
 use super::websocket::admit_over_http;
 use super::{Endpoint, has_body, read_body};
+use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 use crate::worker::{HttpAnswer, PageKind, PageRequest};
 
+/// The head of the answer, but for what concerns the page. Proxies are asked not to hold events back.
+const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store, no-transform\r\n\
+                    x-accel-buffering: no\r\nconnection: close\r\n";
+/// The headers of an answer that pages may read.
+const EXPOSED: &str = "retry-after, stream-next-offset, stream-up-to-date, stream-cursor";
 /// The longest body, in bytes. The limit of one message is lower.
 const MAX_BODY: usize = 256 * 1024;
-/// How long a client waits that does not say so.
-const WAIT: Duration = Duration::from_secs(30);
+/// How long a client waits that does not say so: libraries for HTTP give up after half a minute.
+const WAIT: Duration = Duration::from_secs(20);
 /// The longest time for which a client waits: proxies give up after a minute.
 const LONGEST_WAIT: Duration = Duration::from_secs(55);
 /// Cursors count these seconds since this time (Durable Streams, section 10.1).
 const CURSOR: (u64, u64) = (20, 1_728_432_000);
 
 pub(super) fn router() -> Router<Endpoint> {
-    Router::new().route("/api/messages", get(read).post(receive).options(preflight))
+    Router::new()
+        .route("/api/sse", get(connect).options(preflight))
+        .route("/api/messages", get(read).post(receive).options(preflight))
+}
+
+/// Serves `GET /api/sse`.
+async fn connect(State(endpoint): State<Endpoint>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    take_over(&endpoint, &head, Box::pin(admit_stream(&endpoint, &head))).await
+}
+
+/// Ends the exchange of a request whose socket was taken, or refuses it.
+async fn take_over(
+    endpoint: &Endpoint,
+    head: &Parts,
+    admission: impl Future<Output = Result<(), ApiError>>,
+) -> Response {
+    let context = Arc::clone(&endpoint.context);
+    let from = ClientIp::of(&head.extensions);
+    let admitted = tokio::select! {
+        biased;
+        error = context.readiness.lost() => Err(error),
+        admitted = admission => admitted.inspect_err(|error| context.audit.refused("handshake", error, from)),
+    };
+    context.handshakes.increment(admitted.as_ref().err().map_or(0, |error| 1 + error.code() as usize));
+    let response = match admitted {
+        // It is not sent.
+        Ok(()) => (StatusCode::OK, [(CONNECTION, HeaderValue::from_static("close"))]).into_response(),
+        Err(error) => error.into_response(),
+    };
+    to_page(&context, head, response)
+}
+
+async fn admit_stream(endpoint: &Endpoint, head: &Parts) -> Result<(), ApiError> {
+    if has_body(&head.headers) {
+        let text = "the request has a body, expected none";
+        return Err(ApiError::new(ApiCode::BodyUnexpected, text));
+    }
+    let last = last_event(&head.headers)?;
+    let stream_head = [HEAD.as_bytes(), &head_lines(&endpoint.context, head), b"\r\n"].concat();
+    let ask = || read_query(head.uri.query()).map(|(device, since)| (device, last.or(since)));
+    let answer = (HttpAnswer::Events(stream_head), Bytes::new());
+    admit_over_http(endpoint, head, (ask, Visit::Stay), answer).await
 }
 
 /// Serves `GET /api/messages`.
@@ -66,13 +119,10 @@ async fn admit_read(endpoint: &Endpoint, head: &Parts) -> Result<(), ApiError> {
         Visit::Look => query.after.or(Some(Since::Beginning)),
         _ => query.after,
     };
-    let request = PageRequest {
-        kind: if is_head { PageKind::Head } else { PageKind::Messages },
-        wait: if is_head { Duration::ZERO } else { query.wait },
-        headers: query.headers(endpoint, head),
-        messages: Bytes::new(),
-    };
-    admit_over_http(endpoint, head, (|| Ok((query.device, since)), visit), HttpAnswer::Page(request)).await
+    let kind = if is_head { PageKind::Head } else { PageKind::Messages };
+    let wait = if is_head { Duration::ZERO } else { query.wait };
+    let answer = HttpAnswer::Page(PageRequest::new(kind, wait, query.headers(endpoint, head)));
+    admit_over_http(endpoint, head, (|| Ok((query.device, since)), visit), (answer, Bytes::new())).await
 }
 
 /// Serves `POST /api/messages`.
@@ -101,14 +151,10 @@ async fn receive(State(endpoint): State<Endpoint>, request: Request) -> Response
 async fn admit_exchange(endpoint: &Endpoint, head: &Parts, body: Body) -> Result<(), ApiError> {
     let query = PageQuery::read(head.uri.query())?;
     let body = read_body(body, MAX_BODY).await?;
-    let request = PageRequest {
-        kind: PageKind::Everything,
-        wait: query.wait,
-        headers: query.headers(endpoint, head),
-        messages: frames_of(&body).into(),
-    };
+    let headers = query.headers(endpoint, head);
+    let answer = HttpAnswer::Page(PageRequest::new(PageKind::Everything, query.wait, headers));
     let ask = || Ok((query.device, query.after));
-    admit_over_http(endpoint, head, (ask, Visit::Page), HttpAnswer::Page(request)).await
+    admit_over_http(endpoint, head, (ask, Visit::Page), (answer, frames_of(&body).into())).await
 }
 
 /// The messages of a body as frames: those in a JSON array, or the one that it is.
@@ -181,6 +227,27 @@ fn next_cursor(given: u64, unix_seconds: u64) -> u64 {
     if given < current { current } else { given.saturating_add(1) }
 }
 
+/// Where a page begins: behind a position, whose sequence may begin with zeros, as offsets have them; or `-1` or `now`, as Durable
+/// Streams call the beginning and the end.
+fn read_offset(text: &str) -> Result<Since, ApiError> {
+    match text {
+        "-1" => Ok(Since::Beginning),
+        "now" | "new" => Ok(Since::New),
+        _ => {
+            let (epoch, sequence) = text.split_once('-').unwrap_or((text, ""));
+            let digits = sequence.trim_start_matches('0');
+            let digits = if digits.is_empty() && !sequence.is_empty() { "0" } else { digits };
+            let position: Result<Position, _> = format!("{epoch}-{digits}").parse();
+            position.map(Since::Position).map_err(|_| {
+                let text: String = text.chars().take(64).collect();
+                let text =
+                    format!("{text:?} is not a position, expected one such as 18f3a0c2b41-42, or -1, or now");
+                ApiError::new(ApiCode::Position, text)
+            })
+        }
+    }
+}
+
 /// How long to wait: `30s`, `500ms`, or a number of seconds.
 fn read_wait(text: &str) -> Result<Duration, ApiError> {
     let seconds = text.parse().map(Duration::from_secs).ok();
@@ -212,6 +279,49 @@ async fn accept(endpoint: &Endpoint, head: &Parts, body: Body) -> Result<(), Api
     }
     let text = format!("you have no event stream {name} that receives messages now; connect again");
     Err(ApiError::new(ApiCode::NotFound, text))
+}
+
+/// Answers what browsers ask before a page of another origin sends a request.
+async fn preflight(State(endpoint): State<Endpoint>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    let allowed = [
+        (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST")),
+        (
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            HeaderValue::from_static("authorization, content-type, last-event-id"),
+        ),
+    ];
+    to_page(&endpoint.context, &head, (StatusCode::NO_CONTENT, allowed).into_response())
+}
+
+/// An answer that pages of allowed origins may read.
+fn to_page(context: &Context, request: &Parts, mut response: Response) -> Response {
+    response.headers_mut().extend(page_headers(context, request));
+    response
+}
+
+/// The same as lines of a head.
+fn head_lines(context: &Context, request: &Parts) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for (name, value) in &page_headers(context, request) {
+        lines.extend_from_slice(name.as_str().as_bytes());
+        lines.extend_from_slice(b": ");
+        lines.extend_from_slice(value.as_bytes());
+        lines.extend_from_slice(b"\r\n");
+    }
+    lines
+}
+
+fn page_headers(context: &Context, request: &Parts) -> HeaderMap {
+    let origin = request.headers.get(ORIGIN).filter(|_| context.authenticator.is_own_page(request));
+    let Some(origin) = origin.cloned() else { return HeaderMap::new() };
+    let headers: [(HeaderName, HeaderValue); 4] = [
+        (ACCESS_CONTROL_ALLOW_ORIGIN, origin),
+        (ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true")),
+        (ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED)),
+        (VARY, HeaderValue::from_static("origin")),
+    ];
+    headers.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,39 @@
-//! What a text to a sequenced client says, as far as the formats over HTTP have to know it. Pure.
+//! Formats over HTTP: what frames to a sequenced client become, and what the formats have to know of these. Pure.
+
+use std::io::{self, ErrorKind, IoSlice};
 
 use tidings_model::Position;
 
+use super::send_queue::Flushed;
+
+/// Takes frames, and sends what they become.
+pub(super) trait HttpFormat {
+    /// Takes whole frames; how many bytes they are. 0 if it takes no more.
+    fn take(&mut self, slices: &[IoSlice<'_>]) -> usize;
+
+    /// What is to be sent, and how much of it is.
+    fn outgoing(&mut self) -> (&[u8], &mut usize);
+
+    /// All of it is sent.
+    fn note_sent(&mut self) -> Flushed;
+
+    /// Sends what is to be sent, as far as `write` takes it.
+    fn send(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<Flushed> {
+        let (bytes, sent) = self.outgoing();
+        while let Some(unsent) = bytes.get(*sent..).filter(|unsent| !unsent.is_empty()) {
+            match write(unsent) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => *sent += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.note_sent())
+    }
+}
+
+/// What a text says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said<'t> {
     /// A message with this sequence.
