@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
 
+mod accounts;
 mod deployment;
 mod doctor;
 mod duties;

@@ -1,6 +1,7 @@
 //! The command `tidings`: starts the services, and offers to operators what producers and clients do.
 
 mod arguments;
+mod canary;
 mod catalogs;
 mod check;
 mod config;
@@ -79,6 +80,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Connections(command) => Box::pin(connections::run(file, command)).await,
             Command::Check(options) => Box::pin(check::run(file, options)).await,
             Command::Config(options) => config::run(file, options).await,
+            Command::Canary(options) => Box::pin(canary::run(file, options)).await,
             Command::Doctor(options) => Box::pin(doctor::run(file, options)).await,
             Command::Scheduled(command) => Box::pin(scheduled::run(file, command)).await,
             Command::Rejected(command) => Box::pin(rejected::run(file, command)).await,
