@@ -2,8 +2,14 @@
 //! and how processes connect to NATS.
 
 #![expect(clippy::disallowed_methods, reason = "tests read what the product has written")]
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers fail a test by panicking"
+)]
 
+mod accounts;
 mod deployment;
 mod doctor;
 mod duties;

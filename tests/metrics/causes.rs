@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
+use crate::canary;
 use crate::figures::{Figures, figures, listed, taken_apart, until};
 use crate::queries;
 use crate::scene::{LISTEN, Scene, address_of};
@@ -85,6 +86,10 @@ async fn every_metric_moves_when_its_cause_happens() {
             scene.system.nats.restart().await.unwrap();
         })
         .await;
+
+    let (_canary, address) = canary::measures(&mut scene).await;
+    watch.addresses.push(address);
+    watch.moved.extend(canary::METRICS.map(str::to_owned));
 
     let there = figures(&watch.addresses).await;
     queries::check(&there);

@@ -6,6 +6,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
 
 mod alerts;
+mod canary;
 mod causes;
 mod collector;
 mod figures;

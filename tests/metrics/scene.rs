@@ -7,6 +7,8 @@ use harness::{BOUND, Client, Dial, SECRET, Setup, System, Tidings, token};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::canary;
+
 /// Messages of each kind that figures tell apart.
 const CATALOG: &str = r#"
 description = "Lab: one message of each kind"
@@ -33,6 +35,17 @@ max_rate = "2/s"
 [message.body]
 n = "{data.n}"
 
+[[message]]
+name = "canary"
+events = ["canary.sent"]
+schema = "canary.schema.json"
+to = "user:{data.user}"
+class = "ephemeral"
+ttl = "5s"
+[message.body]
+type = "canary"
+id = "{data.id}"
+
 [[publish]]
 action = "note"
 event = "note.sent"
@@ -56,6 +69,7 @@ impl Scene {
         let schemas = tempfile::tempdir().unwrap();
         fs::create_dir(schemas.path().join("lab")).unwrap();
         fs::write(schemas.path().join("lab/any.schema.json"), SCHEMA).unwrap();
+        fs::write(schemas.path().join("lab/canary.schema.json"), canary::documented("json")).unwrap();
         write_catalog(schemas.path(), CATALOG);
         let setup = Setup::default().schemas(schemas.path()).variable(LISTEN.0, LISTEN.1);
         let mut system = change(setup).start().await;
@@ -105,6 +119,11 @@ impl Scene {
 
 pub(crate) fn is_caught_up(message: &Value) -> bool {
     message["action"] == "caught_up"
+}
+
+/// The catalog that runs.
+pub(crate) fn catalog() -> &'static str {
+    CATALOG
 }
 
 fn write_catalog(schemas: &Path, catalog: &str) {

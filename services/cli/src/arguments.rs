@@ -2,6 +2,7 @@
 #![allow(rustdoc::invalid_html_tags, reason = "these texts are written for a terminal")]
 
 mod backup;
+mod canary;
 mod config;
 mod consumers;
 mod deliveries;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use backup::{BackupOptions, RestoreOptions};
+pub(crate) use canary::CanaryOptions;
 pub(crate) use config::{ConfigOptions, Process};
 pub(crate) use consumers::{ConsumerCommand, ConsumerSelector};
 pub(crate) use deliveries::DeliveriesCommand;
@@ -129,6 +131,11 @@ pub(crate) enum Command {
         after_long_help = "Examples:\n  tidings doctor --url wss://example.com/api/ws\n  tidings doctor --json --monitor http://nats-1:8222\n\nExit codes: 0 nothing is wrong, 3 warnings only, 1 errors."
     )]
     Doctor(DoctorOptions),
+    /// Send an event for each tenant every few seconds, receive what becomes of it, and serve how long that takes
+    #[command(
+        after_long_help = "Example:\n  tidings canary --tenant ops --tenant shelter --url wss://example.com/api/ws"
+    )]
+    Canary(CanaryOptions),
 }
 
 #[derive(Debug, Args)]

@@ -38,7 +38,7 @@ use crate::arguments::{DoctorOptions, RoleName};
 use crate::failure::{Failure, line};
 use crate::listen::default_url;
 use crate::output::{print, print_json};
-use crate::{catalogs, serve, sources, stores, token};
+use crate::{canary, catalogs, serve, sources, stores, token};
 
 /// The exit code if there are warnings and nothing worse.
 const WARNINGS: u8 = 3;
@@ -123,11 +123,14 @@ fn visitor(config: &Config, options: &DoctorOptions) -> Result<Option<Visitor>, 
     };
     let Some(tenant) = tenant else { return Ok(None) };
     if let Some(token) = &options.token {
-        return Ok(Some(Visitor { tenant, token: token.clone() }));
+        return Ok(Some(Visitor { tenant, token: token.clone(), canary: None }));
     }
-    let claims = Map::from_iter([("sub".to_owned(), Value::from("tidings-doctor"))]);
-    let signed = token::sign(&config.access, &tenant, claims, VISIT);
-    Ok(signed.ok().map(|token| Visitor { tenant, token: token.expose().to_owned() }))
+    let claims = Map::from_iter([("sub".to_owned(), Value::from(edge::USER))]);
+    let Ok(token) = token::sign(&config.access, &tenant, claims, VISIT) else { return Ok(None) };
+    let read = catalogs::read(&config.schemas).ok();
+    let catalog = read.as_ref().and_then(|read| read.catalogs.get(&tenant));
+    let canary = catalog.filter(|catalog| canary::has_canary(catalog)).and_then(|_| canary::event());
+    Ok(Some(Visitor { tenant, token: token.expose().to_owned(), canary }))
 }
 
 /// Looks at what NATS has.

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod backup;
+mod canary;
 mod catalogs;
 mod check;
 mod config;
@@ -83,6 +84,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Connections(command) => Box::pin(connections::run(file, command)).await,
             Command::Check(options) => Box::pin(check::run(file, options)).await,
             Command::Config(options) => config::run(file, options).await,
+            Command::Canary(options) => Box::pin(canary::run(file, options)).await,
             Command::Doctor(options) => Box::pin(doctor::run(file, options)).await,
             Command::Backup(options) => Box::pin(backup::run(file, options)).await,
             Command::Restore(options) => Box::pin(backup::restore(file, options)).await,

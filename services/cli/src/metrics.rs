@@ -103,7 +103,7 @@ mod tests {
 
     use tidings_metrics::{Kind, Metric, PROCESS_METRICS, reference_table};
 
-    use crate::reload;
+    use crate::{canary, reload};
 
     fn all() -> Vec<&'static Metric> {
         let lists = [
@@ -111,6 +111,7 @@ mod tests {
             tidings_projector::SOURCE_METRICS,
             tidings_streams::CONNECTION_METRICS,
             reload::METRICS,
+            canary::METRICS,
             PROCESS_METRICS,
         ];
         tidings_gateway::metrics().chain(lists.into_iter().flatten().copied()).collect()

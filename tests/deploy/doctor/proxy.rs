@@ -59,11 +59,10 @@ impl Crooked {
         let answer = head(&mut answers).await?;
         let date = OffsetDateTime::now_utc() + Duration::hours(self.hours_ahead);
         let date = date.format(&Rfc2822).unwrap().replace("+0000", "GMT");
-        let dated =
-            answer.split_inclusive("\r\n").map(|line| match line.to_ascii_lowercase().starts_with("date:") {
-                true => format!("date: {date}\r\n"),
-                false => line.to_owned(),
-            });
+        let dated = answer.split_inclusive("\r\n").map(|line| {
+            let is_date = line.to_ascii_lowercase().starts_with("date:");
+            if is_date { format!("date: {date}\r\n") } else { line.to_owned() }
+        });
         writing.write_all(dated.collect::<String>().as_bytes()).await?;
         tokio::try_join!(copy(&mut answers, &mut writing), copy(&mut reading, &mut asked)).map(drop)
     }

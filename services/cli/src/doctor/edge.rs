@@ -7,18 +7,21 @@ use futures_util::StreamExt as _;
 use http::header::{AUTHORIZATION, CONNECTION, DATE, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
-use tidings_model::{Tenant, json};
+use tidings_model::{EventName, Tenant, json};
 use tidings_streams::Client;
 use tidings_streams::connections::{ConnectionName, Operation, ask_about};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use super::http::Http;
+use super::http::{Answer, Http};
+use crate::canary;
 use crate::failure::{Failure, line};
 use crate::users::operator;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_millis(1_500);
+/// The user that connects, if the token is signed here.
+pub(super) const USER: &str = "tidings-doctor";
 /// The device that connects.
 const DEVICE: &str = "tidings-doctor";
 
@@ -33,6 +36,8 @@ pub(super) struct EdgeFacts {
     /// The status and code with which a handshake without a token is answered.
     pub(super) handshake: Option<(u16, String)>,
     pub(super) stream: Option<EventStream>,
+    /// What became of an event of its own; `None` if none was sent.
+    pub(super) canary: Option<Canary>,
 }
 
 /// The answer of `/readyz`.
@@ -58,10 +63,23 @@ pub(super) enum EventStream {
     Refused(u16, String),
 }
 
+/// What became of an event of the doctor's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Canary {
+    /// Its message came.
+    Came,
+    /// It could not be published.
+    NotSent(String),
+    /// It was stored, and no message came in this time.
+    Missing(Duration),
+}
+
 /// Who connects.
 pub(super) struct Visitor {
     pub(super) tenant: Tenant,
     pub(super) token: String,
+    /// The event of the tenant's canary, if this visitor may have one.
+    pub(super) canary: Option<EventName>,
 }
 
 /// Looks. Addresses are compared by what gateways say over NATS.
@@ -78,21 +96,30 @@ pub(super) async fn look(
         Err(_) => Err(format!("there was no answer within {PATIENCE:?}")),
     };
     if ready.as_ref().map_or(true, |ready| ready.status != 200) {
-        return EdgeFacts { url, is_named, ready, handshake: None, stream: None };
+        return EdgeFacts { url, is_named, ready, handshake: None, stream: None, canary: None };
     }
     let handshaking = async {
         let answered = tokio::time::timeout(PATIENCE, handshake(http, &base)).await;
         answered.ok()?.ok()
     };
     let streaming = async {
-        let visitor = visitor?;
+        let Some(visitor) = visitor else { return (None, None) };
         match tokio::time::timeout(PATIENCE, event_stream(http, &base, visitor, client)).await {
-            Ok(stream) => stream.ok(),
-            Err(_) => Some(EventStream::Held),
+            Ok(Ok((stream, open))) => {
+                let canary = match (open, client, &visitor.canary) {
+                    (Some(open), Some(client), Some(event)) => {
+                        Some(sing(client, &visitor.tenant, event, open).await)
+                    }
+                    _ => None,
+                };
+                (Some(stream), canary)
+            }
+            Ok(Err(_)) => (None, None),
+            Err(_) => (Some(EventStream::Held), None),
         }
     };
-    let (handshake, stream) = tokio::join!(handshaking, streaming);
-    EdgeFacts { url, is_named, ready, handshake, stream }
+    let (handshake, (stream, canary)) = tokio::join!(handshaking, streaming);
+    EdgeFacts { url, is_named, ready, handshake, stream, canary }
 }
 
 /// The address without the path of WebSockets, for HTTP.
@@ -139,13 +166,14 @@ async fn event_stream(
     base: &str,
     visitor: &Visitor,
     client: Option<&Client>,
-) -> Result<EventStream, Failure> {
+) -> Result<(EventStream, Option<Answer>), Failure> {
     let mut token = HeaderValue::from_str(&format!("Bearer {}", visitor.token))?;
     token.set_sensitive(true);
     let url = format!("{base}/api/sse?device={DEVICE}");
     let mut answer = http.get(&url, [(AUTHORIZATION, token)]).await?;
     if !answer.status.is_success() {
-        return Ok(EventStream::Refused(answer.status.as_u16(), code(&answer.text().await?)));
+        let status = answer.status.as_u16();
+        return Ok((EventStream::Refused(status, code(&answer.text().await?)), None));
     }
     let opened = answer.until("event: open\ndata: ").await?;
     let opened = json::parse(opened.as_bytes())?;
@@ -154,7 +182,21 @@ async fn event_stream(
         (Some(client), Ok(name)) => seen_address(client, &visitor.tenant, name).await,
         _ => None,
     };
-    Ok(EventStream::Opened { addresses: seen.zip(answer.own) })
+    Ok((EventStream::Opened { addresses: seen.zip(answer.own) }, Some(answer)))
+}
+
+/// Sends an event, and waits for its message on the open event stream.
+async fn sing(client: &Client, tenant: &Tenant, event: &EventName, mut open: Answer) -> Canary {
+    let id = uuid::Uuid::now_v7().to_string();
+    match tokio::time::timeout(PATIENCE, canary::send(client, tenant, event, (&id, USER))).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Canary::NotSent(line(&*error)),
+        Err(_) => return Canary::NotSent(format!("it was not stored within {PATIENCE:?}")),
+    }
+    match tokio::time::timeout(PATIENCE, open.until(&id)).await {
+        Ok(Ok(_)) => Canary::Came,
+        _ => Canary::Missing(PATIENCE),
+    }
 }
 
 /// The client's address, as the gateway of the connection reports it.

@@ -149,6 +149,9 @@ kinds! {
     TOKEN_REFUSED Error "token-refused"
         "The gateway does not accept what the configuration says it does: another secret, issuer or audience, or another clock."
         "Compare the gateway's configuration with this one; `tidings config --effective` prints both."
+    CANARY Error "canary"
+        "What producers publish does not reach clients, or only late."
+        "See to the other findings first; `tidings_projector_lag_seconds` and `tidings_gateway_reader_lag_seconds` say where it stops."
     SOURCE Error "source-unreadable"
         "Nothing of the source is copied into EVENTS until it can be read."
         "Do as the text says; `tidings check` shows what its newest messages would become."
@@ -272,14 +275,12 @@ mod tests {
         let document = std::fs::read_to_string(path).unwrap();
         let (before, rest) = document.split_once(begin).unwrap();
         let (_, after) = rest.split_once(end).unwrap();
-        let rows: String = ALL
-            .iter()
-            .map(|kind| {
-                format!("| `{}` | {} | {} | {} |\n", kind.code, kind.level.name(), kind.means, kind.action)
-            })
-            .collect();
+        let row = |kind: &&Kind| {
+            format!("| `{}` | {} | {} | {} |", kind.code, kind.level.name(), kind.means, kind.action)
+        };
+        let rows = ALL.iter().map(row).collect::<Vec<_>>().join("\n");
         let table =
-            format!("| finding | level | what it means | what to do |\n| --- | --- | --- | --- |\n{rows}");
+            format!("| finding | level | what it means | what to do |\n| --- | --- | --- | --- |\n{rows}\n");
         let generated = format!("{before}{begin}\n{table}\n{end}{after}");
         if std::env::var_os("UPDATE_GENERATED").is_some() {
             std::fs::write(path, &generated).unwrap();

@@ -9,7 +9,7 @@ use tidings_streams::{
 };
 use time::OffsetDateTime;
 
-use super::edge::{EdgeFacts, EventStream};
+use super::edge::{Canary, EdgeFacts, EventStream};
 use super::finding::{self as kind, Finding, Kind, Report};
 use super::servers::ServerFigures;
 
@@ -222,7 +222,8 @@ fn standby(found: &Processes, shard: ShardNumber, report: &mut Report) {
             "no projector answers; administrators may ask",
         ),
         1 => {
-            report.find(&kind::NO_STANDBY, format!("one projector of shard {shard} runs, and none stands by"))
+            report
+                .find(&kind::NO_STANDBY, format!("one projector of shard {shard} runs, and none stands by"));
         }
         _ => {}
     }
@@ -341,9 +342,21 @@ pub(super) fn edge(facts: &EdgeFacts, signs: bool, report: &mut Report) {
         Some(_) => {}
         None => report.find(&kind::PROXY_UPGRADE, format!("a WebSocket at {url} is not answered")),
     }
+    match &facts.canary {
+        Some(Canary::Missing(time)) => {
+            report.find(
+                &kind::CANARY,
+                format!("an event of the doctor's own was stored, and no message came within {time:?}"),
+            );
+        }
+        Some(Canary::NotSent(why)) => {
+            report.not_seen("delivery", format!("no event can be published: {why}"));
+        }
+        Some(Canary::Came) | None => {}
+    }
     match &facts.stream {
         None => {
-            report.not_seen("event streams and clients' addresses", "there is no token; `--token` gives one")
+            report.not_seen("event streams and clients' addresses", "there is no token; `--token` gives one");
         }
         Some(EventStream::Held) => {
             report.find(&kind::PROXY_BUFFERS, format!("no event comes from the event stream at {url}"));

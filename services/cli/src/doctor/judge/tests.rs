@@ -201,6 +201,7 @@ fn what_a_client_finds_is_judged() {
         ready: ready(200, 0),
         handshake: Some((401, "UNAUTHORIZED".to_owned())),
         stream: opened([192, 168, 0, 7]),
+        canary: Some(Canary::Came),
     };
     let judged = |facts: &EdgeFacts, signs| reported(|report| edge(facts, signs, report));
     assert_eq!(judged(&well, true), (vec![], 0));
@@ -213,6 +214,9 @@ fn what_a_client_finds_is_judged() {
     let refused = with(Some(EventStream::Refused(401, "UNAUTHORIZED".to_owned())));
     assert_eq!(judged(&refused, true).0, ["token-refused"]);
     assert_eq!(judged(&refused, false), (vec![], 1));
+    let canary = |canary| EdgeFacts { canary: Some(canary), ..well.clone() };
+    assert_eq!(judged(&canary(Canary::Missing(std::time::Duration::ZERO)), true).0, ["canary"]);
+    assert_eq!(judged(&canary(Canary::NotSent(String::new())), true), (vec![], 1));
     let handshake = |handshake| EdgeFacts { handshake, ..well.clone() };
     for code in ["UPGRADE_REQUIRED", "HTTP_VERSION"] {
         assert_eq!(judged(&handshake(Some((426, code.to_owned()))), true).0, ["proxy-strips-upgrade"]);
