@@ -6,7 +6,6 @@
 //! library's own ordered consumer does the same, but was measured to resume 15 s after a server's restart; with the
 //! heartbeat used here it takes about one second.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
@@ -18,7 +17,7 @@ use tidings_model::{Epoch, Position};
 use time::OffsetDateTime;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
-use super::{Retry, SKEW, epoch_of, leader_get, reaching};
+use super::{Retry, SKEW, connects, epoch_of, leader_get, reaching};
 
 /// How many messages are requested at a time, and returned at most.
 const BATCH: usize = 512;
@@ -203,7 +202,7 @@ impl OrderedReader {
             tokio::select! {
                 biased;
                 chunk = deliveries.messages.next() => break chunk.ok_or("the delivery ended"),
-                _ = self.glance.tick() => if connects(&self.context) != self.connects {
+                _ = self.glance.tick() => if connects(&self.context.client()) != self.connects {
                     break Err("the client has reconnected");
                 },
             }
@@ -284,7 +283,7 @@ impl OrderedReader {
     pub(crate) async fn reopen(&mut self) -> Result<(), async_nats::Error> {
         let (mut epoch, mut last, mut is_rolled_back) = (self.epoch, self.last, false);
         loop {
-            let connects = connects(&self.context);
+            let connects = connects(&self.context.client());
             let deliveries = Box::pin(self.create_consumer(last)).await?;
             let pending = deliveries.consumer.cached_info().num_pending;
             // Looked up after the consumer was created: the consumer reads this stream or none.
@@ -386,9 +385,4 @@ impl OrderedReader {
         let messages = pulls.messages().await?.ready_chunks(BATCH);
         Ok(Deliveries { consumer, messages })
     }
-}
-
-/// How many times the client has connected.
-fn connects(context: &Context) -> u64 {
-    context.client().statistics().connects.load(Ordering::Relaxed)
 }
