@@ -205,7 +205,8 @@ looks
 # Copies of the messages of sources, which producers cannot publish.
 imports EVENTS 'events.*.*.*.source.>'
 imports EVENTS '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.MSG.NEXT.@.*'
-imports EVENTS '$JS.API.STREAM.INFO.SCHEDULED' '$JS.API.STREAM.CREATE.SCHEDULED' '$JS.API.STREAM.MSG.GET.SCHEDULED' 'scheduled.>'
+imports EVENTS '$JS.API.STREAM.INFO.SCHEDULED' '$JS.API.STREAM.CREATE.SCHEDULED' '$JS.API.STREAM.MSG.GET.SCHEDULED' \
+    '$JS.API.STREAM.MSG.DELETE.SCHEDULED' 'scheduled.>'
 imports REJECTED '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' 'rejected.>'
 imports KV_PLACEMENTS '$JS.API.STREAM.CREATE.@' '$KV.PLACEMENTS.>'
 imports KV_PROJECTORS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$KV.PROJECTORS.>'
@@ -288,7 +289,7 @@ manages() {
 # Besides, a backup is sent in parts, and a restore sends them.
 of_account() {
     account=$1 managed=$2
-    sent=tidings.backup.$managed.>
+    sent="tidings.backup.$managed.>"
     id_of "$account"
     has "$sent" || quietly nsc add import --account "$into" --src-account "$id" --remote-subject "$sent" --local-subject "$sent"
     set --

@@ -162,6 +162,7 @@ impl Engine {
                 _ = pulse.tick() => {
                     if leads {
                         self.write_late(has_room).await;
+                        self.projecting.note_scheduled().await;
                         self.reader.acknowledge_rest().await;
                     }
                     self.show();
@@ -235,6 +236,7 @@ impl Engine {
             if self.residents.is_ahead() {
                 self.hear().await;
             }
+            self.projecting.look_at_schedules().await;
             if let Err(error) = self.look_for_others().await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
@@ -322,7 +324,10 @@ impl Engine {
                 self.reader.done(read);
             }
         }
-        self.reader.acknowledge_many().await;
+        if self.reader.owes_many() {
+            self.projecting.note_scheduled().await;
+            self.reader.acknowledge().await;
+        }
     }
 
     /// Waits for publications in flight, so that nothing is repeated after a planned restart. Held envelopes are left
@@ -335,6 +340,7 @@ impl Engine {
                     self.confirm(sequences).await;
                 }
             }
+            self.projecting.note_scheduled().await;
             self.reader.acknowledge().await;
             // Acknowledgements are plain publications; the flush sends them.
             let flushed = self.topology.client().flush().await;

@@ -26,6 +26,7 @@ mod metrics;
 mod placements;
 mod projection;
 mod rebuild;
+mod schedule_repair;
 mod settings;
 mod sources;
 mod start;

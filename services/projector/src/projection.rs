@@ -2,22 +2,33 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidings_catalog::{Catalogs, Reason, Rejection, read};
 use tidings_model::{Delivery, Envelope, Event, Position, RawEvent, headers};
 use tidings_runtime::telemetry::propagation;
 use tidings_streams::{Kept, Rejections, Retry, ScheduleError, Schedules, Topology, WriteError};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::dedup::{Recall, Verdict};
 use crate::metrics::ProjectorFigures;
+use crate::schedule_repair::{RepairError, say_again};
 use crate::sources::{Remap, Sources};
+
+/// How often it is asked whether what is scheduled is all there, as long as the connection lasts.
+const LOOK: Duration = Duration::from_secs(1);
 
 pub(crate) struct Projection {
     catalogs: watch::Receiver<Arc<Catalogs>>,
     max_event_bytes: usize,
     rejections: Rejections,
+    topology: Topology,
     schedules: Schedules,
+    /// Whether something was scheduled, or was due, that is not noted yet.
+    has_scheduled: bool,
+    /// When it was last known that nothing scheduled is lost, and how many times the client had connected by then.
+    looked: Option<(u64, Instant)>,
     recall: Recall,
     remap: Remap,
     figures: Arc<ProjectorFigures>,
@@ -35,7 +46,10 @@ impl Projection {
             catalogs: catalogs.clone(),
             max_event_bytes,
             rejections: Rejections::new(topology),
+            topology: topology.clone(),
             schedules: Schedules::new(topology),
+            has_scheduled: false,
+            looked: None,
             recall: Recall::new(topology),
             remap: Remap::new(topology, sources),
             figures,
@@ -82,8 +96,11 @@ impl Projection {
             span.in_scope(|| catalog.project(&event))?;
             return self.schedule(raw, &event, delivery).await.map(|()| Vec::new());
         }
-        if event.scheduled.is_some() && self.is_void(raw, &event).await {
-            return Ok(Vec::new());
+        if event.scheduled.is_some() {
+            self.has_scheduled = true;
+            if self.is_void(raw, &event).await {
+                return Ok(Vec::new());
+            }
         }
         let occurrence = match self.judge(raw, &event).await {
             Verdict::New(occurrence) => occurrence,
@@ -107,19 +124,67 @@ impl Projection {
     }
 
     /// Schedules or cancels an event. Waits while NATS is away.
-    async fn schedule(&self, raw: &RawEvent, event: &Event, delivery: Delivery) -> Result<(), Rejection> {
+    async fn schedule(&mut self, raw: &RawEvent, event: &Event, delivery: Delivery) -> Result<(), Rejection> {
         let mut retry = Retry::to("schedule an event");
         loop {
             let set = self.schedules.set(raw, event, delivery).await;
             if let Some(set) = retry.settled(set, ScheduleError::is_permanent).await {
+                self.has_scheduled |= set.is_ok();
                 return set.map_err(|error| Rejection::new(Reason::NotScheduled, &describe(&error)));
             }
         }
     }
 
+    /// Notes what was scheduled; must be called before the events are acknowledged that did so. If that fails, it is noted later.
+    pub(crate) async fn note_scheduled(&mut self) {
+        if std::mem::take(&mut self.has_scheduled) {
+            let noted = self.schedules.note().await;
+            self.has_scheduled = !noted.is_ok_and(|is_noted| is_noted);
+        }
+    }
+
+    /// Looks whether what is scheduled came back with less than it had. If that cannot be repaired now, the next look does.
+    pub(crate) async fn look_at_schedules(&mut self) {
+        if let Err(error) = self.repair_schedules().await {
+            let error = &error as &dyn Error;
+            tracing::warn!(error, "cannot say again what is scheduled; trying again");
+        }
+    }
+
+    async fn repair_schedules(&mut self) -> Result<(), RepairError> {
+        let connects = self.topology.connects();
+        // A server that came back with less was away.
+        let is_known = |(known, at): (u64, Instant)| known == connects && at.elapsed() < LOOK;
+        if self.looked.is_some_and(is_known) {
+            return Ok(());
+        }
+        self.looked = None;
+        self.say_again_if_lost().await?;
+        self.looked = Some((connects, Instant::now()));
+        Ok(())
+    }
+
+    /// Says again what is scheduled, if the stream came back with less than it had.
+    async fn say_again_if_lost(&self) -> Result<(), RepairError> {
+        if !self.schedules.has_lost().await? {
+            return Ok(());
+        }
+        tracing::error!(
+            "stream SCHEDULED was rolled back to an older state; saying again in it what the events in EVENTS say"
+        );
+        let catalogs = Arc::clone(&self.catalogs.borrow());
+        say_again(&self.topology, &self.schedules, &catalogs, self.max_event_bytes).await?;
+        tracing::info!("stream SCHEDULED has again what the events in EVENTS say");
+        Ok(())
+    }
+
     /// Whether an event that was due was replaced or cancelled before. Waits while NATS is away.
-    async fn is_void(&self, raw: &RawEvent, event: &Event) -> bool {
+    async fn is_void(&mut self, raw: &RawEvent, event: &Event) -> bool {
         let mut retry = Retry::to("check whether an event that is due was cancelled");
+        while let Err(error) = self.repair_schedules().await {
+            retry.failed(&error);
+            retry.wait().await;
+        }
         loop {
             if let Some(is_void) = retry.done(self.schedules.is_void(raw, event).await).await {
                 return is_void;

@@ -72,6 +72,8 @@ pub const DELAY: &str = "Tidings-Delay";
 /// On an event that waits in `SCHEDULED` or is due, and on a cancellation there: the position in `EVENTS` of the event that
 /// says so, `<epoch>-<sequence>`.
 pub const SCHEDULED: &str = "Tidings-Scheduled";
+/// On a message in `SCHEDULED` that takes the place of an event that was due: where that lies in `EVENTS`.
+pub const SETTLED: &str = "Tidings-Settled";
 /// When the stream stores the message once more (NATS ADR-51).
 pub const SCHEDULE: &str = "Nats-Schedule";
 /// On which subject it then stores the message (NATS ADR-51).

@@ -34,7 +34,7 @@ pub use self::selection::Content;
 pub(crate) use self::{
     bucket::{Bucket, Purpose, is_removal},
     bucket_watch::{BucketNews, BucketWatch},
-    connect::report,
+    connect::{connects, report},
     ensure::Missing,
     headers::{all_headers, append, is_control, set},
     ordered_reader::{Delivered, OrderedReader, Read},

@@ -7,6 +7,9 @@
 //! An event that is due comes back with that position ([`Schedules::is_void`]). It counts unless a later event had replaced or
 //! cancelled it by then, or unless nats-server has stored it twice, because it ended between storing the due event and
 //! removing the waiting one. To tell that, due events and cancellations stay in `SCHEDULED` as long as events in `EVENTS`.
+//! If `SCHEDULED` comes back with less than it had, all of this is said again (module `rolled_back`).
+
+mod rolled_back;
 
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -24,9 +27,12 @@ use serde::Serialize;
 use tidings_model::{Delivery, Event, Position, RawEvent, ScheduleSubject, Tenant, headers};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::sync::OnceCell;
 
-use crate::nats::{Content, Delivered, Scan, is_permanent, leader_get, set, was_beaten};
+use crate::nats::{Bucket, Content, Delivered, Scan, is_permanent, leader_get, set, was_beaten};
 use crate::topology::{SCHEDULED, Topology};
+
+use self::rolled_back::settled_at;
 
 /// How many times an event is written after others came first.
 const ATTEMPTS: u32 = 4;
@@ -34,11 +40,16 @@ const ATTEMPTS: u32 = 4;
 /// The stream of scheduled events.
 #[derive(Debug, Clone)]
 pub struct Schedules {
+    topology: Topology,
     context: Context,
     /// `None` where the server cannot schedule events.
     stream: Option<Arc<Stream>>,
     /// How long events are kept.
     kept: Duration,
+    /// The bucket `PROJECTORS`, opened when it is needed first.
+    bucket: Arc<OnceCell<Bucket>>,
+    /// Under which key it has what the projector of this shard has found in the stream.
+    key: String,
 }
 
 impl Schedules {
@@ -46,17 +57,19 @@ impl Schedules {
     #[must_use]
     pub fn new(topology: &Topology) -> Self {
         Self {
+            topology: topology.clone(),
             context: topology.context.clone(),
             stream: topology.scheduled.clone(),
             kept: topology.settings().events_max_age,
+            bucket: Arc::default(),
+            key: topology.shard().name("scheduled"),
         }
     }
 
     /// Schedules or cancels an event, as this one says; does nothing if a later event has said something else. Returns when
     /// NATS has stored that.
     pub async fn set(&self, raw: &RawEvent, event: &Event, delivery: Delivery) -> Result<(), ScheduleError> {
-        let stream = self.stream.as_ref().ok_or(ScheduleError::OldServer)?;
-        let subject = ScheduleSubject::of(event);
+        let (stream, subject) = (self.stream()?, ScheduleSubject::of(event));
         let mut expected = 0;
         for _ in 0..ATTEMPTS {
             let (mut map, payload) = match delivery {
@@ -104,6 +117,11 @@ impl Schedules {
         if last.as_ref().and_then(position).is_some_and(is_between) {
             return Ok(true);
         }
+        // It was due before the stream came back with less than it had.
+        let settled = last.as_ref().filter(|last| position(last) == Some(by)).and_then(settled_at);
+        if settled.is_some_and(|first| first != event.position) {
+            return Ok(true);
+        }
         // The same id may have been scheduled, and due, before.
         while let Some(message) = first.filter(|message| message.sequence < sequence) {
             if position(&message) == Some(by) {
@@ -113,6 +131,10 @@ impl Schedules {
             first = next.await.map_err(ScheduleError::Read)?;
         }
         Ok(false)
+    }
+
+    fn stream(&self) -> Result<&Arc<Stream>, ScheduleError> {
+        self.stream.as_ref().ok_or(ScheduleError::OldServer)
     }
 
     /// Lists a tenant's events that wait, in the order in which they were scheduled.
@@ -228,6 +250,9 @@ pub enum ScheduleError {
     /// NATS does not answer.
     #[error("stream SCHEDULED cannot be read now")]
     Read(#[source] RawMessageError),
+    /// NATS does not answer, or not with what is needed.
+    #[error("it cannot be found out now what stream SCHEDULED has")]
+    Unavailable(#[source] async_nats::Error),
     /// Others kept writing.
     #[error("another projector writes the same event to stream SCHEDULED")]
     Contended,

@@ -17,7 +17,7 @@ use async_nats::jetstream::stream::{Config, Stream};
 use tidings_model::{Epoch, ShardNumber};
 
 use crate::nats::restored::{self, Continues};
-use crate::nats::{Missing, ensure, epoch_of, reaching};
+use crate::nats::{Missing, connects, ensure, epoch_of, reaching};
 use crate::placements::Placements;
 
 mod batches;
@@ -222,6 +222,12 @@ impl Topology {
     #[must_use]
     pub fn max_payload(&self) -> usize {
         bounded_by(&self.envelopes, self.context.client().max_payload())
+    }
+
+    /// How many times the client has connected.
+    #[must_use]
+    pub fn connects(&self) -> u64 {
+        connects(&self.context.client())
     }
 
     /// Whether there is a connection to NATS now.

@@ -203,6 +203,71 @@ async fn what_was_replaced_before_it_was_due_leaves_its_id_to_what_replaces_it()
     projector.stop().await;
 }
 
+/// The numbers of the notes that wait.
+async fn waiting(scene: &Scene) -> BTreeSet<String> {
+    let tenant = tidings_model::Tenant::parse("t").unwrap();
+    let waiting: Vec<_> = Schedules::new(&scene.topology).list(&tenant).try_collect().await.unwrap();
+    waiting.into_iter().map(|event| event.id).collect()
+}
+
+/// Waits until each of these notes is delivered, and fails if one is twice.
+async fn delivered_once(scene: &Scene, expected: &[u64]) {
+    eventually("all are delivered", BOUND, async || {
+        let found: Vec<_> = scene.envelopes().await.iter().map(number).collect();
+        let distinct: BTreeSet<_> = found.iter().copied().collect();
+        assert_eq!(distinct.len(), found.len(), "{found:?}");
+        if expected.iter().all(|number| distinct.contains(number)) {
+            Ok(())
+        } else {
+            Err(format!("{found:?}"))
+        }
+    })
+    .await;
+}
+
+async fn until_due(due: OffsetDateTime) {
+    eventually("it is due", BOUND, async || {
+        let now = OffsetDateTime::now_utc();
+        if now > due { Ok(()) } else { Err(now) }
+    })
+    .await;
+}
+
+/// The stream comes back without what was said lately: a note was due (1), one was cancelled (2), one was replaced (3), two were
+/// scheduled (4, 5), of which one becomes due in the meantime, as does one (6) of those that it still has, while nothing runs.
+#[tokio::test]
+async fn what_scheduled_has_lost_is_said_again() {
+    let mut scene = Scene::on(harness::nats().await, WINDOW).await;
+    let projector = Process::start(&scene);
+    let after = |seconds| OffsetDateTime::now_utc() + Duration::from_secs(seconds);
+    let (far, sixth) = (text(after(3_600)), after(7));
+    publish(&scene, [note(2, 2, &far), note(3, 3, &far), note(7, 7, &far)]).await;
+    publish(&scene, [note(1, 1, &text(after(3))), note(6, 6, &text(sixth))]).await;
+    scene.until_all_done().await;
+    let saved = scene.nats.save(&["SCHEDULED"]).await;
+    eventually("NATS answers", BOUND, async || scene.state("EVENTS").await.map(drop)).await;
+    let replaced = [note(2, 0, "never"), note(3, 30, &far), note(5, 5, &far)];
+    publish(&scene, replaced.into_iter().chain([note(4, 4, &text(after(1)))])).await;
+    delivered_once(&scene, &[1, 4]).await;
+    scene.until_all_done().await;
+    scene.nats.stop().await.unwrap();
+    until_due(sixth).await;
+    scene.nats.bring_back(saved).await;
+    eventually("NATS answers", BOUND, async || scene.state("EVENTS").await.map(drop)).await;
+    delivered_once(&scene, &[1, 4, 6]).await;
+    let expected = ["3", "5", "7"].map(str::to_owned).into();
+    eventually("what was lost is said again", BOUND, async || {
+        let found = waiting(&scene).await;
+        if found == expected { Ok(()) } else { Err(format!("{found:?}")) }
+    })
+    .await;
+    // Whatever came of what was lost is read before this.
+    publish(&scene, [note(100, 100, &text(OffsetDateTime::now_utc()))]).await;
+    delivered_once(&scene, &[1, 4, 6, 100]).await;
+    assert_eq!(scene.envelopes().await.len(), 4);
+    projector.kill().await;
+}
+
 #[tokio::test]
 #[ignore = "takes a minute: `cargo test -p tidings-projector -- --ignored fifty_thousand`"]
 async fn fifty_thousand_that_are_due_in_one_second_all_come() {

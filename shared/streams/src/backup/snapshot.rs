@@ -13,7 +13,7 @@ use tidings_model::Position;
 use tokio::time::timeout;
 
 use super::{BackupError, shard_of};
-use crate::nats::epoch_of;
+use crate::nats::{connects, epoch_of};
 
 /// Where nats-server sends the chunks: a subject that the accounts of streams export.
 const DELIVERY: &str = "tidings.backup";
@@ -164,9 +164,4 @@ impl Snapshot {
     fn broken(&self, reason: impl std::fmt::Display) -> BackupError {
         BackupError::interrupted("sent", &self.saved.name, reason)
     }
-}
-
-/// How many times the client has connected.
-fn connects(client: &Client) -> u64 {
-    client.statistics().connects.load(std::sync::atomic::Ordering::Relaxed)
 }

@@ -175,11 +175,10 @@ impl EventReader {
         (self.deliveries, self.asked) = (None, None);
     }
 
-    /// Acknowledges what is done if that is much. Call it whenever events are done.
-    pub async fn acknowledge_many(&mut self) {
-        if self.done.saturating_sub(self.acknowledged.0) >= MANY {
-            self.acknowledge().await;
-        }
+    /// Whether so much is done that it is to be acknowledged at once.
+    #[must_use]
+    pub fn owes_many(&self) -> bool {
+        self.done.saturating_sub(self.acknowledged.0) >= MANY
     }
 
     /// Acknowledges what is done if nothing was done since the last call, or if it has waited long enough. Call it a few

@@ -11,6 +11,7 @@ mod servers;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
@@ -116,6 +117,11 @@ fn options(settings: &ConnectSettings, configured: usize, servers: &Arc<Servers>
     // not contain their names.
     let options = if configured > 1 { options.ignore_discovered_servers() } else { options };
     settings.tls.apply(options)
+}
+
+/// How many times the client has connected.
+pub(crate) fn connects(client: &Client) -> u64 {
+    client.statistics().connects.load(Ordering::Relaxed)
 }
 
 fn is_refusal(error: &async_nats::ConnectError) -> bool {

@@ -10,7 +10,6 @@
 //! it has delivered all of *that*. Going on reading waits for the rest; who wants to know whether there is a rest asks the
 //! stream's leader ([`OrderedReader::has_read_all`]).
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
@@ -21,7 +20,7 @@ use time::OffsetDateTime;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use super::selection::Deliveries;
-use super::{Retry, SKEW, Selection, epoch_of, leader_get, reaching};
+use super::{Retry, SKEW, Selection, connects, epoch_of, leader_get, reaching};
 
 /// How often the reader checks whether the client has reconnected.
 const GLANCE: Duration = Duration::from_millis(250);
@@ -166,7 +165,7 @@ impl OrderedReader {
             tokio::select! {
                 biased;
                 chunk = deliveries.messages.next() => break chunk.ok_or("the delivery ended"),
-                _ = self.glance.tick() => if connects(&self.context) != self.connects {
+                _ = self.glance.tick() => if connects(&self.context.client()) != self.connects {
                     break Err("the client has reconnected");
                 },
             }
@@ -261,7 +260,7 @@ impl OrderedReader {
     pub(crate) async fn reopen(&mut self) -> Result<(), async_nats::Error> {
         let (mut epoch, mut last, mut is_rolled_back) = (self.epoch, self.last, false);
         loop {
-            let connects = connects(&self.context);
+            let connects = connects(&self.context.client());
             let deliveries = Box::pin(self.selection.deliver(&self.context, last)).await?;
             let pending = deliveries.consumer.cached_info().num_pending;
             // Looked up after the consumer was created: the consumer reads this stream or none.
@@ -346,9 +345,4 @@ impl OrderedReader {
         self.deliveries = None;
         self.retry.interrupted();
     }
-}
-
-/// How many times the client has connected.
-fn connects(context: &Context) -> u64 {
-    context.client().statistics().connects.load(Ordering::Relaxed)
 }
