@@ -28,6 +28,24 @@ pub(crate) struct Made {
 impl Made {
     /// Runs `nats-accounts.sh` with the real nsc, for so many shards and for three servers.
     pub(crate) fn with(shards: usize) -> Self {
+        let made = Self::prepared(shards);
+        made.run_script(shards, &TENANTS);
+        made
+    }
+
+    /// The same for a source of a team that has an account, which is the user's name, too.
+    pub(crate) fn with_source(shards: usize, team: &str, stream: &str) -> Self {
+        let made = Self::prepared(shards);
+        made.nsc("add operator --name tidings --sys");
+        made.nsc(&format!("add account --name {team}"));
+        made.nsc(&format!("edit account --name {team} --js-mem-storage -1 --js-disk-storage -1"));
+        made.nsc(&format!("add user --account {team} --name {team}"));
+        made.nsc(&format!("generate creds --account {team} --name {team} --output-file {team}.creds"));
+        made.run_script(shards, &[&["--source", &format!("{team}/{stream}")][..], &TENANTS].concat());
+        made
+    }
+
+    fn prepared(shards: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for entry in fs::read_dir(DEPLOY).unwrap() {
             let path = entry.unwrap().path();
@@ -36,27 +54,37 @@ impl Made {
             }
             fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
         }
-        let made = Self { folder, shards, routes: (0..3).map(|_| free_port()).collect() };
-        made.run_script(shards, &TENANTS);
-        made
+        Self { folder, shards, routes: (0..3).map(|_| free_port()).collect() }
     }
 
     /// Runs the script once more.
     pub(crate) fn run_script(&self, shards: usize, tenants: &[&str]) {
         let servers: Vec<_> = self.routes.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        let nsc = nsc();
-        let path = format!("{}:{}", nsc.parent().unwrap().display(), std::env::var("PATH").unwrap());
         let mut script = Command::new("sh");
         script.arg("nats-accounts.sh").args(["--shards", &shards.to_string()]);
         script.args(["--servers", &servers.join(" ")]).args(tenants);
+        self.run_with_keys(script);
+    }
+
+    /// Runs nsc with these words; returns what it prints.
+    pub(crate) fn nsc(&self, words: &str) -> String {
+        let mut command = Command::new(nsc());
+        command.args(words.split(' '));
+        self.run_with_keys(command)
+    }
+
+    fn run_with_keys(&self, mut command: Command) -> String {
+        let nsc = nsc();
+        let path = format!("{}:{}", nsc.parent().unwrap().display(), std::env::var("PATH").unwrap());
         let home = self.folder.path().join("home");
         fs::create_dir_all(&home).unwrap();
         for variable in ["XDG_DATA_HOME", "XDG_CONFIG_HOME", "NSC_HOME", "NKEYS_PATH", "NSC_NO_GIT_IGNORE"] {
-            script.env_remove(variable);
+            command.env_remove(variable);
         }
         let ran =
-            script.env("HOME", home).env("PATH", path).current_dir(self.folder.path()).output().unwrap();
+            command.env("HOME", home).env("PATH", path).current_dir(self.folder.path()).output().unwrap();
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8_lossy(&ran.stdout).into_owned()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use crate::deployment::{Deployment, Made, token_of};
 
+mod source;
+
 /// The status of a request of the admin interface, and the answer.
 async fn request(method: &str, address: &str, path: &str, token: &str) -> (u16, String) {
     let method = method.parse().unwrap();
@@ -17,7 +19,7 @@ async fn request(method: &str, address: &str, path: &str, token: &str) -> (u16, 
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
-fn incident(id: &str) -> Value {
+pub(super) fn incident(id: &str) -> Value {
     json!({ "id": id, "jira_id": "I", "title": "t", "severity": "low", "status": "open", "squad": "s" })
 }
 
@@ -34,13 +36,20 @@ async fn hears_incidents(address: &str, user: &str) -> harness::Client {
 
 #[tokio::test]
 async fn no_process_needs_more_than_it_is_granted() {
-    let made = Made::with(2);
+    let made = Made::with_source(2, "TEAM", "TICKETS");
+    source::configure(&made, &["TICKETS"]);
+    source::permit_a_part(&made);
     let deployment = made.start().await;
+    let team = source::create(&deployment, &["TICKETS", "HALF", "MOST"]).await;
     // The projector makes the streams.
     let first = deployment.projector(0).await;
     let (gateway, address) = deployment.gateway().await;
     let dispatcher = deployment.dispatcher(0).await;
     let mut ada = hears_incidents(&address, "ada").await;
+    source::fill(&team, "TICKETS").await;
+    for number in 0..source::MESSAGES {
+        assert_eq!(ada.next_json(BOUND).await["data"]["id"], number.to_string());
+    }
     deployment.publish("ops", "incident.created", &incident("i")).await;
     assert_eq!(ada.next_json(BOUND).await["type"], "incident");
     let data = incident("j").to_string();
@@ -80,6 +89,7 @@ async fn no_process_needs_more_than_it_is_granted() {
         assert!(!output.contains("may this NATS user"), "{output}");
     }
     saves(&deployment, &made.path("backup")).await;
+    source::says_what_is_missing(&made, &deployment, &team).await;
 }
 
 /// An administrator saves everything.

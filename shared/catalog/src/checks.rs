@@ -1,7 +1,7 @@
 //! What a catalog demands of events, as JSON: for producers in languages that cannot call [`crate::project`]. Pure.
 //!
-//! It says what [`crate::project`] does up to the point where it accepts an event: the templates of each message, its schema
-//! in one document, its destinations, and the texts of key and attributes, in the order in which they are looked at. So a
+//! It says what [`crate::project`] does up to the point where it accepts an event: the templates of each message, how it is
+//! sanitized, its schema in one document, its destinations, and the texts of key and attributes, in the order in which they are looked at. So a
 //! producer finds the same reason and the same place. What else a catalog says (grants, topics, classes) is not in it.
 
 use serde_json::{Map, Value, json};
@@ -38,6 +38,9 @@ fn check(message: &MessageType, schema: Value) -> Value {
         ("body".to_owned(), message.body.to_json()),
         ("to".to_owned(), to.into()),
     ]);
+    if let Some(sanitizer) = message.sanitizer.to_json() {
+        check.insert("sanitize".to_owned(), sanitizer);
+    }
     if let Some(key) = &message.key {
         check.insert("key".to_owned(), key.to_json());
     }

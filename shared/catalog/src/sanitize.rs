@@ -11,7 +11,7 @@ mod unknown;
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::template::{Path, Step};
 
@@ -49,16 +49,23 @@ impl TextRule {
     }
 }
 
+impl TextRule {
+    /// As a catalog has it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Plain => "plain",
+            Self::Url => "url",
+        }
+    }
+}
+
 impl FromStr for TextRule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "raw" => Ok(Self::Raw),
-            "plain" => Ok(Self::Plain),
-            "url" => Ok(Self::Url),
-            other => Err(format!("text {other:?} is none of \"raw\", \"plain\" and \"url\"")),
-        }
+        let known = [Self::Raw, Self::Plain, Self::Url].into_iter().find(|rule| rule.as_str() == text);
+        known.ok_or_else(|| format!("text {text:?} is none of \"raw\", \"plain\" and \"url\""))
     }
 }
 
@@ -134,6 +141,22 @@ pub(crate) struct Sanitizer {
 }
 
 impl Sanitizer {
+    /// As JSON, for programs in other languages that do the same; `None` if nothing happens to messages.
+    pub(crate) fn to_json(&self) -> Option<Value> {
+        let mut json = Map::new();
+        if let Some(known) = &self.known {
+            json.insert("known".to_owned(), known.to_json());
+        }
+        if let Some(text) = self.text {
+            json.insert("text".to_owned(), text.as_str().into());
+        }
+        if !self.members.is_empty() {
+            let members = self.members.iter().map(|(path, rule)| json!([path.to_json(), rule.as_str()]));
+            json.insert("members".to_owned(), members.collect());
+        }
+        (!json.is_empty()).then_some(Value::Object(json))
+    }
+
     pub(crate) fn apply(&self, message: &mut Value) {
         if let Some(known) = &self.known {
             known.keep(message);

@@ -1,5 +1,5 @@
 // `tidings-producer` as programs use it: `publish.mjs document`, or so many notifications for Ada over HTTP or NATS.
-import { type Options, Producer } from "tidings-producer";
+import { type Options, Producer, PublishError } from "tidings-producer";
 import { NatsTransport } from "tidings-producer/nats";
 
 import { broadcastAlert, broadcastShelterUpdate, producer as shelter } from "../producer/test/generated/shelter.js";
@@ -21,14 +21,17 @@ async function document(): Promise<void> {
   await shelter.close();
 }
 
-/** Publishes in order, without waiting for each; says what is stored. */
+/** Publishes in order, without waiting for each, which fills the buffer; says what is stored. */
 async function many(options: Options): Promise<void> {
-  const producer = new Producer(catalog, options);
+  const producer = new Producer(catalog, { ...options, buffer: { events: Number(count) } });
   const { data } = createNotificationMessage("", "m", "info");
   const publish = (title: string, id: string) => producer.publish("notification.created", { ...data, userId: "ada", title } as never, { id });
   const all = Array.from({ length: Number(count) }, async (_, n) => {
     await publish(String(n), `${mode}-${String(n)}`);
     console.log(`stored ${String(n)}`);
+  });
+  await publish("too many", "too-many").catch((error: unknown) => {
+    if (error instanceof PublishError) console.log(`refused ${error.kind}`);
   });
   await Promise.all(all);
   const again = await publish("0", `${mode}-0`);

@@ -15,7 +15,7 @@ await build({
   outdir: "build/test",
   outExtension: { ".js": ".mjs" },
   alias: { "@tidings/client": "./client/src/index.ts", "tidings-producer": "./producer/src/index.ts" },
-  external: ["react", "react-dom"],
+  external: ["react", "react-dom", "@opentelemetry/*"],
   jsx: "automatic",
   sourcemap: "inline",
   logLevel: "warning",

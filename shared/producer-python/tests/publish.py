@@ -9,7 +9,7 @@ from collections import deque
 
 from uploads import CATALOG, NotificationCreated, notification_created
 
-from tidings_producer import AsyncProducer, Event, Producer, Stored
+from tidings_producer import AsyncProducer, Event, Producer, Stored, Transport
 
 
 def notification(mode: str, number: int) -> Event:
@@ -21,13 +21,13 @@ def report(number: int, stored: Stored) -> None:
     print(f"stored {number}", flush=True)
 
 
-async def many_async(count: int) -> None:
-    async with AsyncProducer(CATALOG) as producer:
+async def many_async(mode: str, count: int, transport: Transport | None = None) -> None:
+    async with AsyncProducer(CATALOG, transport=transport) as producer:
         async def publish(number: int) -> None:
-            report(number, await producer.publish(notification("asyncio", number)))
+            report(number, await producer.publish(notification(mode, number)))
 
         await asyncio.gather(*(publish(number) for number in range(count)))
-        again = await producer.publish(notification("asyncio", 0))
+        again = await producer.publish(notification(mode, 0))
         print(f"again {str(again.duplicate).lower()}")
 
 
@@ -43,12 +43,11 @@ def many(mode: str, count: int, producer: Producer) -> None:
 def main() -> None:
     mode, count = sys.argv[1], int(sys.argv[2])
     if mode == "asyncio":
-        asyncio.run(many_async(count))
+        asyncio.run(many_async(mode, count))
     elif mode == "nats":
         from tidings_producer.nats import NatsTransport
 
-        transport = NatsTransport(os.environ["TIDINGS_NATS"], "uploads")
-        many(mode, count, Producer(CATALOG, transport=transport))
+        asyncio.run(many_async(mode, count, NatsTransport(os.environ["TIDINGS_NATS"], "uploads")))
     else:
         many(mode, count, Producer(CATALOG))
     print("publish: done")

@@ -9,6 +9,7 @@ import unittest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Callable, Optional
 
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 from uploads import CATALOG, UploadProgressed, upload_progressed
 
 from tidings_producer import AsyncProducer, Event, Producer, PublishedEvent, PublishError, Unavailable
@@ -239,6 +240,25 @@ class Async(Case):
         with self.assertRaises(PublishError) as caught:
             await waiting
         self.assertEqual(caught.exception.kind, "unknown")
+
+
+
+class Traces(unittest.TestCase):
+    def test_an_event_belongs_to_the_trace_in_which_it_is_published(self) -> None:
+        gateway = Gateway()
+        self.addCleanup(gateway.end)
+        given = "00-11111111111111111111111111111111-2222222222222222-01"
+        with Producer(CATALOG, url=gateway.url, key="k", source="/test") as producer:
+            producer.publish(upload_progressed(progress("1")))
+            producer.publish(Event("upload.progressed", progress("2"), traceparent=given))
+            span = NonRecordingSpan(SpanContext(0x33333333333333333333333333333333, 0x4444444444444444, False, TraceFlags(1)))
+            with use_span(span):
+                producer.publish(upload_progressed(progress("3")))
+                producer.publish(Event("upload.progressed", progress("4"), traceparent=given))
+            producer.publish(upload_progressed(progress("5")))
+        traces = [event.get("traceparent") for events in gateway.requests for event in events]
+        own = "00-33333333333333333333333333333333-4444444444444444-01"
+        self.assertEqual(traces, [None, given, own, given, None])
 
 
 if __name__ == "__main__":

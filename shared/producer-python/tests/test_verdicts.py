@@ -21,7 +21,7 @@ class Verdicts(unittest.TestCase):
             if verdict != (reason, pointer):
                 other.append((tenant, name, data, (reason, pointer), found))
         self.assertEqual(other, [])
-        self.assertGreater(len(read["cases"]), 500)
+        self.assertGreater(len(read["cases"]), 850)
 
 
 if __name__ == "__main__":

@@ -90,8 +90,8 @@ pub use receipts::{Earlier, ReceiptError, Receipts};
 pub use rejections::{Kept, ReadRejectionError, RejectError, RejectedEvent, Rejections, RetryError};
 pub use schedules::{ListSchedulesError, ScheduleError, ScheduledEvent, Schedules};
 pub use sources::{
-    CopiedThrough, CopyError as StoreCopyError, CopyWriter, OpenCopiesError, SourceError, SourceMessage,
-    SourceReader, SourceStream,
+    CopiedThrough, CopyError as StoreCopyError, CopyWriter, NewCopy, OpenCopiesError, SourceError,
+    SourceMessage, SourceReader, SourceStream,
 };
 pub use stored_form::StoredForm;
 pub use topology::{

@@ -37,7 +37,7 @@ pub use self::home::{Home, HomeError};
 pub use self::settings::Settings;
 pub use crate::nats::{Difference, TopologyError};
 
-use self::batches::open_envelopes;
+use self::batches::{open_envelopes, permit_in_events};
 pub(crate) use self::batches::without_former;
 use self::lives::KnownLives;
 
@@ -271,12 +271,14 @@ fn present<T>(
     }
 }
 
-/// Opens `EVENTS`; where it may be created, also disables its deduplication, and has it take what is due.
+/// Opens `EVENTS`; where it may be created, also disables its deduplication, has it take what is due, and permits fast
+/// ingest.
 async fn open_events(context: &Context, wanted: Config, missing: Missing) -> Result<Stream, TopologyError> {
     let mut stream = ensure::find_or_create(context, &wanted, missing).await?;
     if missing == Missing::Created {
         stream = deduplication::turn_off(context, &wanted, stream).await;
         stream = scheduled::take_due(context, stream).await;
+        stream = permit_in_events(context, stream).await;
     }
     ensure::check(&wanted, &stream.cached_info().config)?;
     Ok(stream)

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
-use tidings_catalog::{Catalog, Catalogs, Files, checks, project};
+use tidings_catalog::{Catalog, Catalogs, Files, TextRule, checks, project};
 use tidings_model::{RawEvent, Tenant, json as model_json};
 use tidings_types::{python_producer, rust_producer, typescript_client, typescript_producer};
 
@@ -51,6 +51,18 @@ fn what_tests_compile_is_up_to_date() {
             assert_up_to_date(&format!("shared/{folder}/{tenant}.{extension}"), &text);
         }
     }
+}
+
+#[test]
+fn a_digest_is_a_message_that_stands_for_several() {
+    let mut files: Files = KITCHEN.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+    let digest = "[digest]\nevery = \"1s\"\nbody = { type = \"digest\", in = [1, { list = \"{messages}\" }], text = \"{{x}}\" }\n";
+    files.get_mut("catalog.toml").unwrap().push_str(digest);
+    let text = typescript_client(&Tenant::parse("kitchen").unwrap(), &files).unwrap();
+    let expected = "export type KitchenDigest = {\n  readonly type: \"digest\";\n  readonly in: readonly [1, {\n    readonly list: \
+                    readonly (Dish)[];\n  }];\n  readonly text: string;\n};\n";
+    assert!(text.contains(expected), "{text}");
+    assert!(text.contains("export type KitchenMessage = Dish | KitchenDigest;"), "{text}");
 }
 
 /// A catalog with everything that a template can be, in an older draft, whose formats count.
@@ -151,6 +163,102 @@ fn variations(data: &Value, depth: usize) -> Vec<Value> {
     all
 }
 
+/// Texts that a catalog with `text` makes something of, or nothing.
+const TEXTS: [&str; 34] = [
+    "bread",
+    "1 < 2 & 3",
+    "<b>bold</b>",
+    "a<b",
+    "a<b>c",
+    "<<b>i>x",
+    "<<<x",
+    "<",
+    "<>",
+    "< b>",
+    "<!-- x --> y",
+    "<?x?>",
+    "</p>",
+    "x<scr<b>ipt>y",
+    "<a href='>'>z",
+    "<b<",
+    "a<\u{e4}>",
+    "<\u{1F600}>",
+    "\u{1F600}<i>\u{1F600}",
+    "javascript:alert(1)",
+    " JavaScript:x",
+    "java\tscript:x",
+    "\u{a0}\u{2003}data:x",
+    "\u{feff}data:x",
+    "\u{85}vbscript:x",
+    "https://x.example/?a=<b>",
+    "HTTP://x",
+    "mailto:a@b",
+    "tel:1",
+    "/path:x",
+    "a.b+c-d:x",
+    "1a:x",
+    "<b>javascript:x",
+    "java<b></b>script:x",
+];
+
+/// A catalog that sanitizes, whose schema accepts exactly what the projector makes of [`TEXTS`] and of unknown members.
+fn bakery() -> Files {
+    let catalog = r#"
+text = "plain"
+unknown = "drop"
+grants = ["all"]
+[[message]]
+name = "bread"
+events = ["bread.baked"]
+schema = "bread.schema.json"
+to = "all"
+text = { "addresses" = "url", "links[*].href" = "url", "links[1].name" = "raw", "as_they_are" = "raw" }
+[message.body]
+plain = "{data.plain?}"
+addresses = "{data.addresses?}"
+as_they_are = "{data.plain?}"
+links = "{data.links?}"
+names = "{data.names?}"
+shape = "{data.shape?}"
+further = "{data.further?}"
+"#;
+    let consts = |rule: TextRule| TEXTS.map(|text| json!({ "const": rule.clean(text) })).to_vec();
+    let names: Vec<_> = TEXTS.map(|text| TextRule::Plain.clean(text).into_owned()).into();
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "plain": { "prefixItems": consts(TextRule::Plain) },
+            "addresses": { "prefixItems": consts(TextRule::Url) },
+            "as_they_are": { "prefixItems": consts(TextRule::Raw) },
+            "links": {
+                "items": {
+                    "properties": { "href": { "enum": ["about:blank", "/ok"] }, "name": { "enum": ["<b>raw", "plain"] } },
+                    "additionalProperties": false,
+                },
+            },
+            "names": { "propertyNames": { "enum": names } },
+            "shape": {
+                "properties": { "size": { "properties": { "height": {} }, "additionalProperties": false } },
+                "allOf": [{ "properties": { "colour": { "type": "string" } } }],
+                "unevaluatedProperties": false,
+            },
+        },
+        "additionalProperties": false,
+    });
+    let files = [("catalog.toml", catalog.to_owned()), ("bread.schema.json", schema.to_string())];
+    files.map(|(name, text)| (name.to_owned(), text)).into()
+}
+
+/// What [`bakery`] accepts.
+fn breads() -> [Value; 1] {
+    let names: Map<String, Value> = TEXTS.iter().map(|text| ((*text).to_owned(), json!(1))).collect();
+    [json!({
+        "plain": TEXTS.as_slice(), "addresses": TEXTS.as_slice(), "names": names,
+        "links": [{ "href": "javascript:x", "name": "pl<i>ain", "more": 1 }, { "href": "/ok", "name": "<b>raw" }],
+        "shape": { "size": { "height": 1, "width": 2 }, "colour": "<b>brown", "taste": "good" },
+    })]
+}
+
 /// What is accepted of a tenant's events, one for each entity: by the catalog's examples.
 fn examples(tenant: &str) -> Vec<(String, Value)> {
     let folder = std::fs::read_dir(top().join("schemas").join(tenant).join("examples")).unwrap();
@@ -176,7 +284,9 @@ fn verdicts_are_up_to_date() {
     let dishes = dishes().into_iter().map(|dish| ("dish.ready".to_owned(), dish)).collect();
     let mut catalogs = Vec::new();
     let mut cases = Vec::new();
-    for (name, files, examples) in five.into_iter().chain([("kitchen", kitchen, dishes)]) {
+    let breads = breads().into_iter().map(|bread| ("bread.baked".to_owned(), bread)).collect();
+    let own = [("kitchen", kitchen, dishes), ("bakery", bakery(), breads)];
+    for (name, files, examples) in five.into_iter().chain(own) {
         let tenant = Tenant::parse(name).unwrap();
         let catalog = Catalog::parse(&tenant, &files).unwrap();
         catalogs.push(checks(&tenant, &files).unwrap().to_string());
@@ -197,7 +307,7 @@ fn verdicts_are_up_to_date() {
         };
         for (event, data) in examples {
             assert_eq!(case(&event, &data), None, "{data}");
-            for variation in variations(&data, if name == "kitchen" { 2 } else { 1 }) {
+            for variation in variations(&data, if TENANTS.contains(&name) { 1 } else { 2 }) {
                 case(&event, &variation);
             }
             case(&event, &json!([data]));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_streams::{
-    Candidate, CopiedThrough, CopyWriter, Lease, OpenCopiesError, Retry, SourceError, SourceMessage,
+    Candidate, CopiedThrough, CopyWriter, Lease, NewCopy, OpenCopiesError, Retry, SourceError, SourceMessage,
     SourceReader, StoreCopyError, Topology,
 };
 use tokio::time::{Interval, MissedTickBehavior};
@@ -18,6 +18,8 @@ use super::source::{Begin, Source};
 
 /// How often is recorded how far the source is copied.
 const PULSE: Duration = Duration::from_secs(1);
+/// How many bytes of messages are copied at once, beside one that is longer.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// Copies the source until it is stopped.
 pub(super) async fn copy(
@@ -27,7 +29,8 @@ pub(super) async fn copy(
     stopped: CancellationToken,
 ) {
     let retry = Retry::to(format!("copy the source {}", source.name));
-    let mut copier = Copier { topology, source, figures, stopped: stopped.clone(), copied: None, retry };
+    let mut copier =
+        Copier { topology, source, figures, stopped: stopped.clone(), copied: None, singly: 0, retry };
     let Some((candidate, lease)) = stopped.run_until_cancelled(copier.candidate()).await else { return };
     let keeping = AbortOnDropHandle::new(tokio::spawn(candidate.run(stopped.clone().cancelled_owned())));
     copier.work(lease).await;
@@ -44,6 +47,8 @@ struct Copier {
     stopped: CancellationToken,
     /// Through where this process has copied. The record lags behind it.
     copied: Option<CopiedThrough>,
+    /// How many messages to copy one at a time, since `EVENTS` has refused several of them at once.
+    singly: usize,
     retry: Retry,
 }
 
@@ -68,7 +73,9 @@ impl Copier {
             self.figures.active(true);
             match self.copy_in(term, &mut lease).await {
                 Ok(()) => {}
-                Err(CopySourceError::Store(StoreCopyError::Overtaken { .. })) => self.retry.interrupted(),
+                Err(CopySourceError::Store(
+                    StoreCopyError::Overtaken { .. } | StoreCopyError::NotAtOnce { .. },
+                )) => self.retry.interrupted(),
                 Err(error) => {
                     if matches!(error, CopySourceError::Source(SourceError::Missing { .. })) {
                         // Whatever a stream stores that does not exist yet is new.
@@ -95,11 +102,10 @@ impl Copier {
         let mut pulse = tokio::time::interval(PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.has_next(&mut reader, &mut writer, (term, lease), &mut pulse).await? {
-            if let Some(message) = reader.peek() {
-                self.copy_one(&mut writer, message).await?;
-                self.copied = writer.copied();
-                reader.take();
-            }
+            let count = self.copy_some(&mut writer, &reader).await?;
+            self.copied = writer.copied();
+            self.singly = self.singly.saturating_sub(count);
+            reader.take(count);
         }
         Ok(())
     }
@@ -134,28 +140,59 @@ impl Copier {
         Ok(false)
     }
 
-    async fn copy_one(&self, writer: &mut CopyWriter, message: &SourceMessage) -> Result<(), StoreCopyError> {
+    /// Copies the next messages, and returns how many.
+    async fn copy_some(
+        &mut self,
+        writer: &mut CopyWriter,
+        reader: &SourceReader,
+    ) -> Result<usize, StoreCopyError> {
         let Source { name: source, tenant, mapping, .. } = &self.source;
-        let named = mapping.name(&message.subject, |name| message.header(name), &message.payload);
-        let advice = named.as_ref().err().map(|unmapped| unmapped.advice(source)).unwrap_or_default();
-        let stored = writer.store(message, tenant, named.as_ref().map_err(|_| advice.as_str())).await;
-        let has_name = named.is_ok() && stored.is_ok();
-        match stored {
-            Err(StoreCopyError::Refused(error)) => {
-                let (subject, place) = (&message.subject, &message.place);
-                tracing::error!(source, subject, %place, %error, "EVENTS refuses the message; keeping in REJECTED that it was there");
-                let text = format!(
-                    "stream EVENTS refuses the message of {} bytes on {subject:?} at {place}: {error}; raise `max_payload` of \
-                     nats-server or `max_msg_size` of EVENTS, and publish it again",
-                    message.payload.len()
-                );
+        let most = if self.singly > 0 { 1 } else { writer.most_at_once() };
+        let mut bytes = 0;
+        let fits = |message: &&SourceMessage| {
+            let is_first = bytes == 0;
+            bytes += message.payload.len() + 1;
+            is_first || bytes <= MOST_BYTES
+        };
+        let messages: Vec<_> = reader.next().take(most).take_while(fits).collect();
+        let names = messages.iter().map(|message| {
+            let named = mapping.name(&message.subject, |name| message.header(name), &message.payload);
+            named.map_err(|unmapped| unmapped.advice(source))
+        });
+        let names: Vec<_> = names.collect();
+        let copies = messages.iter().zip(&names);
+        let copies =
+            copies.map(|(message, name)| NewCopy { message, name: name.as_ref().map_err(String::as_str) });
+        let copies: Vec<_> = copies.collect();
+        match (writer.store_all(tenant, &copies).await, messages.as_slice()) {
+            (Err(StoreCopyError::Refused(error)), [message]) => {
+                let text = refused(source, message, &error);
                 writer.store_outline(message, tenant, &text).await?;
+                self.figures.copied(false);
+                return Ok(1);
             }
-            stored => stored?,
+            (Err(error), _) => {
+                if matches!(error, StoreCopyError::NotAtOnce { .. }) {
+                    self.singly = messages.len();
+                }
+                return Err(error);
+            }
+            (Ok(()), _) => {}
         }
-        self.figures.copied(has_name);
-        Ok(())
+        names.iter().for_each(|name| self.figures.copied(name.is_ok()));
+        Ok(messages.len())
     }
+}
+
+/// Logs, and says for `REJECTED`, that `EVENTS` never takes the message.
+fn refused(source: &str, message: &SourceMessage, error: &(dyn std::error::Error + 'static)) -> String {
+    let (subject, place) = (&message.subject, &message.place);
+    tracing::error!(source, subject, %place, error, "EVENTS refuses the message; keeping in REJECTED that it was there");
+    format!(
+        "stream EVENTS refuses the message of {} bytes on {subject:?} at {place}: {error}; raise `max_payload` of \
+         nats-server or `max_msg_size` of EVENTS, and publish it again",
+        message.payload.len()
+    )
 }
 
 /// A source cannot be copied now.

@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{Scene, stream_settings};
 
+mod batches;
+
 const COPIES: &str = "events.*.*.*.source.orders";
 
 fn source(begin: Begin) -> Source {
@@ -35,7 +37,10 @@ struct Copying {
 impl Copying {
     async fn start(scene: &Scene, sources: Vec<Source>) -> Self {
         let client = scene.nats.client().await;
-        let topology = Topology::ensure(&client, &stream_settings(scene.window)).await.unwrap();
+        Self::on(Topology::ensure(&client, &stream_settings(scene.window)).await.unwrap(), sources)
+    }
+
+    fn on(topology: Topology, sources: Vec<Source>) -> Self {
         let (sources, receiver) = watch::channel(Arc::new(sources));
         let cancelled = CancellationToken::new();
         let copying = copy_sources(topology, receiver.into(), Registry::default(), cancelled.clone());

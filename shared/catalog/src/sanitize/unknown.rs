@@ -51,6 +51,19 @@ impl KnownMembers {
         Self { members, elements }
     }
 
+    /// As JSON, for programs in other languages that do the same.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut json = Map::new();
+        if let Some(members) = &self.members {
+            let members = members.iter().map(|(name, inside)| (name.clone(), inside.to_json()));
+            json.insert("members".to_owned(), Value::Object(members.collect()));
+        }
+        if let Some(elements) = &self.elements {
+            json.insert("elements".to_owned(), elements.to_json());
+        }
+        Value::Object(json)
+    }
+
     /// Removes the members that are not known.
     pub(crate) fn keep(&self, value: &mut Value) {
         match value {

@@ -5,7 +5,7 @@ use tidings_model::Tenant;
 
 use super::{EventShape, Found, Member, Shape, about, event_shapes};
 use crate::catalog::Catalog;
-use crate::file::{CatalogFile, Files};
+use crate::file::{CatalogFile, Files, to_json};
 use crate::parse::{CatalogError, Problem};
 use crate::publish::CLAIMS;
 use crate::schemas::{CATALOG, Schemas};
@@ -22,6 +22,8 @@ pub struct ClientShapes {
     pub routes: Vec<RouteShape>,
     /// The messages that a client may publish.
     pub publications: Vec<PublicationShape>,
+    /// The body of digests, if there are any: the text `{messages}` stands for the list of messages.
+    pub digest: Option<Value>,
 }
 
 /// A message that a client may receive.
@@ -72,6 +74,7 @@ pub fn client_shapes(tenant: &Tenant, files: &Files) -> Result<ClientShapes, Cat
         topics: topics(&catalog),
         routes: routes(&catalog),
         publications: publications(&catalog, &events),
+        digest: file.digest.and_then(|digest| to_json(digest.body).ok()),
     })
 }
 

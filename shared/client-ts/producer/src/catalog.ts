@@ -1,5 +1,6 @@
 // A catalog's checks: what the projector would reject is refused before it is sent, with the same reason and place.
 import { type PublishedEvent, byteLength } from "./event.js";
+import { type Sanitizer, sanitized } from "./sanitize.js";
 import { type Violation, validator } from "./schema.js";
 import { type Path, type Scope, type Template, type Text, Unresolved, attributeUse, find, isSame, render, texts } from "./template.js";
 
@@ -16,6 +17,7 @@ interface Message {
   readonly name: string;
   readonly events: readonly string[];
   readonly schema: unknown;
+  readonly sanitize?: Sanitizer;
   readonly body: Template;
   readonly to: readonly Destination[];
   readonly key?: Text;
@@ -77,7 +79,8 @@ export class Catalog<Events> {
 
   /** In the projector's order, which decides what is found first. */
   #checkMessage(message: Message, scope: Scope): void {
-    const body = render(message.body, scope) ?? null;
+    const rendered = render(message.body, scope) ?? null;
+    const body = message.sanitize === undefined ? rendered : sanitized(message.sanitize, rendered);
     const violation = this.#validator(message)(body);
     if (violation !== undefined) {
       const text = `message \`${message.name}\` at ${JSON.stringify(violation.pointer)}: ${violation.text}`;

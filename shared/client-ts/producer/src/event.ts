@@ -1,4 +1,5 @@
 // Events as they are sent. The text of an event is made once, so that each repetition says the same, under the same id.
+import { activeTraceParent } from "./trace.js";
 
 /** What may be said of an event besides its data. */
 export interface EventOptions {
@@ -8,6 +9,8 @@ export interface EventOptions {
   readonly subject?: string;
   /** When it happened; without it, now. */
   readonly time?: Date;
+  /** The trace that it belongs to, as W3C `traceparent`; without it, that of OpenTelemetry's active span. */
+  readonly traceparent?: string;
 }
 
 /** An event that was given to a producer. */
@@ -41,7 +44,9 @@ export function outgoing(source: string, type: string, data: unknown, options: E
   const attributes = { id, source, type, time, ...(options.subject === undefined ? {} : { subject: options.subject }) };
   // `undefined` is no JSON.
   const json = (JSON.stringify(data) as string | undefined) ?? "null";
-  const head = JSON.stringify({ specversion: "1.0", ...attributes, datacontenttype: "application/json" });
+  const traceparent = options.traceparent ?? activeTraceParent();
+  const trace = traceparent === undefined ? {} : { traceparent };
+  const head = JSON.stringify({ specversion: "1.0", ...attributes, ...trace, datacontenttype: "application/json" });
   const text = `${head.slice(0, -1)},"data":${json}}`;
   return { event: { ...attributes, data: JSON.parse(json) as unknown }, text, bytes: byteLength(text) };
 }

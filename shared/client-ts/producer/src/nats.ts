@@ -64,14 +64,16 @@ export class NatsTransport implements Transport {
     }
   }
 
-  #connected(): Promise<NatsConnection> {
+  async #connected(): Promise<NatsConnection> {
+    // One that has ended for good, such as after refused credentials, is made again: others may be there by then.
+    if ((await this.#connection)?.isClosed() === true) this.#connection = undefined;
     const { tenant, ...options } = this.#options;
     const defaults = { maxReconnectAttempts: -1, inboxPrefix: `_INBOX_${tenant}_producer` };
     this.#connection ??= connect({ ...defaults, ...options }).catch((error: unknown) => {
       this.#connection = undefined;
       throw error;
     });
-    return this.#connection;
+    return await this.#connection;
   }
 }
 

@@ -4,12 +4,17 @@ import { type IncomingMessage, type Server, type ServerResponse, createServer } 
 import type { AddressInfo } from "node:net";
 import { afterEach, test } from "node:test";
 
+import { TraceFlags, context, propagation, trace } from "@opentelemetry/api";
+import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
+import { W3CTraceContextPropagator } from "@opentelemetry/core";
+
 import { type Options, Producer, PublishError, Unavailable } from "tidings-producer";
 
 import { type UploadsEvents, broadcastToUser, catalog, createUploadProgressMessage, producer as shared } from "./generated/uploads.js";
 
 interface Sent {
   id: string;
+  traceparent?: string;
   data: { message: string };
 }
 
@@ -191,4 +196,23 @@ test("an error of the application's own does not end the producer", async () => 
     },
   });
   await producer.publish("upload.progressed", progress("1"));
+});
+
+test("an event belongs to the trace in which it is published", async () => {
+  const { producer, requests } = await gateway([]);
+  await producer.publish("upload.progressed", progress("1"));
+  const given = "00-11111111111111111111111111111111-2222222222222222-01";
+  await producer.publish("upload.progressed", progress("2"), { traceparent: given });
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager());
+  propagation.setGlobalPropagator(new W3CTraceContextPropagator());
+  const span = { traceId: "33333333333333333333333333333333", spanId: "4444444444444444", traceFlags: TraceFlags.SAMPLED };
+  await context.with(trace.setSpanContext(context.active(), span), async () => {
+    await producer.publish("upload.progressed", progress("3"));
+    await producer.publish("upload.progressed", progress("4"), { traceparent: given });
+  });
+  await producer.publish("upload.progressed", progress("5"));
+  const traces = requests.flatMap(({ events }) => events.map((event) => event.traceparent));
+  assert.deepEqual(traces, [undefined, given, "00-33333333333333333333333333333333-4444444444444444-01", given, undefined]);
+  context.disable();
+  propagation.disable();
 });

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import jsonschema_rs
 
 from ._event import PublishedEvent
+from ._sanitize import sanitized
 from ._template import ABSENT, Scope, Unresolved, attribute_use, find, is_same, render, texts
 
 #: The longest message, key, id of an address, attribute's value and all of them, in bytes, and the most values of one.
@@ -81,6 +82,8 @@ class _Message:
         """In the projector's order, which decides what is found first."""
         body = render(self._check["body"], scope)
         body = None if body is ABSENT else body
+        if "sanitize" in self._check:
+            body = sanitized(self._check["sanitize"], body)
         self._check_schema(body)
         self._check_length("the message", json.dumps(body, ensure_ascii=False, separators=(",", ":")), _MAX_MESSAGE)
         self._check_addresses(scope)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ class Event:
     subject: str | None = None
     #: When it happened, as RFC 3339; without it, now.
     time: str | None = None
+    #: The trace that it belongs to, as W3C ``traceparent``; without it, that of OpenTelemetry's current span.
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ def outgoing(source: str, event: Event) -> OutgoingEvent:
         subject=event.subject,
         data=data,
     )
+    traceparent = _current_traceparent() if event.traceparent is None else event.traceparent
     attributes = {
         "specversion": "1.0",
         "id": published.id,
@@ -64,11 +68,27 @@ def outgoing(source: str, event: Event) -> OutgoingEvent:
         "type": published.name,
         "time": published.time,
         **({} if published.subject is None else {"subject": published.subject}),
+        **({} if traceparent is None else {"traceparent": traceparent}),
         "datacontenttype": "application/json",
         "data": data,
     }
     text = json.dumps(attributes, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return OutgoingEvent(published, text.encode())
+
+
+def _current_traceparent() -> str | None:
+    """The trace of OpenTelemetry's current span, where the application uses OpenTelemetry."""
+    if "opentelemetry" not in sys.modules:
+        return None
+    carrier: dict[str, str] = {}
+    try:
+        from opentelemetry import propagate
+
+        propagate.inject(carrier)
+    except Exception:
+        # What is wrong with a trace is no reason to lose an event.
+        return None
+    return carrier.get("traceparent")
 
 
 def _now() -> str:

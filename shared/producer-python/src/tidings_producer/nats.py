@@ -72,7 +72,8 @@ class NatsTransport:
             raise Unavailable(f"NATS does not store events now: {error!r}") from error
 
     async def _publish(self, event: OutgoingEvent) -> Outcome:
-        if self._connection is None:
+        # One that has ended for good, such as after refused credentials, is made again: others may be there by then.
+        if self._connection is None or self._connection.is_closed:
             self._connection = await nats.connect(**self._options)
         published = event.event
         subject = f"events.{self._tenant}.{published.name}"

@@ -81,6 +81,18 @@ impl FastIngest {
         self.client.publish_with_reply_and_headers(subject, reply, headers, body).await
     }
 
+    /// Sends the message with this number, and ends the batch behind it.
+    pub(crate) async fn send_last(
+        &self,
+        number: u64,
+        subject: String,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<(), PublishError> {
+        let reply = self.reply(number, Operation::Commit);
+        self.client.publish_with_reply_and_headers(subject, reply, headers, body).await
+    }
+
     /// Ends the batch before this number, and asks how much of it is stored. Nothing is stored on the subject, which
     /// must be one of the stream's.
     pub(crate) async fn end(&self, number: u64, subject: String) -> Result<(), PublishError> {
@@ -117,6 +129,7 @@ impl FastIngest {
 enum Operation {
     Start = 0,
     Append = 1,
+    Commit = 2,
     End = 3,
 }
 

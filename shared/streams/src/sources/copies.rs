@@ -2,7 +2,8 @@
 //!
 //! A copy says which copy of the source it expects to be the last one in `EVENTS`. The leader of the stream compares that
 //! before it stores the copy, so a second copier, or a message of one that was stopped long ago, changes nothing. Whoever
-//! is refused reads again what the last copy is. One copy is under way at a time, as the next one has to name it.
+//! is refused reads again what the last copy is. Several copies are stored as a batch, of which the first says what it
+//! expects ([`super::batch`]).
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::PublishError;
@@ -10,13 +11,13 @@ use async_nats::jetstream::stream::{LastRawMessageError, RawMessageError};
 use async_nats::jetstream::{self, Context};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tidings_model::{EventName, SourcePosition, Tenant, copies_of, copy_subject, headers};
+use tidings_model::{SourcePosition, Tenant, copies_of, copy_subject, headers};
 
 use super::SourceMessage;
+use super::batch::{BatchError, Batches};
+use super::new_copy::{NewCopy, identify};
 use crate::nats::record::{self, Record, RecordError};
-use crate::nats::{
-    Bucket, TopologyError, append, epoch_of, is_control, is_permanent, leader_get, reaching, set, was_beaten,
-};
+use crate::nats::{Bucket, TopologyError, epoch_of, is_permanent, leader_get, reaching, set, was_beaten};
 use crate::topology::Topology;
 
 /// How far a source is copied: as a process knows, and as it lies in the bucket `PROJECTORS`.
@@ -48,6 +49,7 @@ impl CopiedThrough {
 pub struct CopyWriter {
     topology: Topology,
     context: Context,
+    batches: Batches,
     bucket: Bucket,
     source: String,
     /// Through where the source is copied; `None` if nothing is.
@@ -101,8 +103,19 @@ impl CopyWriter {
             });
         }
         let context = jetstream::with_prefix(topology.client(), &topology.settings().api_prefix);
+        let batches = Batches::new(topology.client());
         let topology = topology.clone();
-        Ok(Self { topology, context, bucket, source: source.to_owned(), through, last, recorded, revision })
+        Ok(Self {
+            topology,
+            context,
+            batches,
+            bucket,
+            source: source.to_owned(),
+            through,
+            last,
+            recorded,
+            revision,
+        })
     }
 
     /// Through where the source is copied; `None` if nothing is.
@@ -125,20 +138,34 @@ impl CopyWriter {
         self.record().await
     }
 
-    /// Stores the copy of a message under this name; without one, for `REJECTED`, with the reason why it has none.
-    pub async fn store(
-        &mut self,
-        message: &SourceMessage,
-        tenant: &Tenant,
-        name: Result<&EventName, &str>,
-    ) -> Result<(), CopyError> {
-        let mut map = HeaderMap::new();
-        append(&mut map, message.headers.iter().filter(|(name, _)| !is_control(name)));
-        if let Err(reason) = name {
-            set(&mut map, headers::UNMAPPED, reason);
+    /// How many copies [`CopyWriter::store_all`] may be given at once.
+    #[must_use]
+    pub fn most_at_once(&self) -> usize {
+        if self.topology.events.cached_info().config.allow_batch_publish { Batches::LONGEST } else { 1 }
+    }
+
+    /// Stores copies of messages, of which each is stored only if all before it are. After an error, the first ones may be
+    /// stored.
+    pub async fn store_all(&mut self, tenant: &Tenant, copies: &[NewCopy<'_>]) -> Result<(), CopyError> {
+        let Some(last) = copies.last() else { return Ok(()) };
+        if let [copy] = copies {
+            let map = copy.headers();
+            let subject = copy_subject(tenant, copy.name.ok(), &self.source);
+            return self.publish(copy.message, subject, map, copy.message.payload.clone()).await;
         }
-        self.publish(message, &copy_subject(tenant, name.ok(), &self.source), map, message.payload.clone())
-            .await
+        let outgoing = copies.iter().map(|copy| {
+            let mut map = copy.headers();
+            identify(copy.message, &self.source, &mut map);
+            (copy_subject(tenant, copy.name.ok(), &self.source), map, copy.message.payload.clone())
+        });
+        let mut outgoing: Vec<_> = outgoing.collect();
+        if let Some((_, map, _)) = outgoing.first_mut() {
+            self.expect(map);
+        }
+        let stored = self.batches.store(outgoing).await;
+        self.last = stored.map_err(|error| CopyError::of_batch(&self.source, error))?;
+        self.through = Some(last.message.place.clone());
+        Ok(())
     }
 
     /// Stores, for `REJECTED`, that there was a message, with the reason why it could not be copied as it is.
@@ -150,32 +177,29 @@ impl CopyWriter {
     ) -> Result<(), CopyError> {
         let mut map = HeaderMap::new();
         set(&mut map, headers::UNMAPPED, reason);
-        self.publish(message, &copy_subject(tenant, None, &self.source), map, Bytes::new()).await
+        self.publish(message, copy_subject(tenant, None, &self.source), map, Bytes::new()).await
     }
 
     async fn publish(
         &mut self,
         message: &SourceMessage,
-        subject: &str,
+        subject: String,
         mut map: HeaderMap,
         payload: Bytes,
     ) -> Result<(), CopyError> {
-        // In contrast to `Nats-Msg-Id`, no version of nats-server deduplicates by it.
-        let given = message.header(headers::EVENT_ID).or_else(|| message.header(headers::MESSAGE_ID));
-        let id = given
-            .filter(|id| !id.is_empty())
-            .map_or_else(|| message.place.event_id(&self.source), str::to_owned);
-        set(&mut map, headers::EVENT_ID, id);
-        set(&mut map, headers::SOURCE_POSITION, message.place.to_string());
-        set(&mut map, headers::SOURCE_SUBJECT, &message.subject);
-        set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE, self.last.to_string());
-        set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, copies_of(&self.source));
+        identify(message, &self.source, &mut map);
+        self.expect(&mut map);
         let refused = |error| CopyError::new(&self.source, error);
-        let sent =
-            self.context.publish_with_headers(subject.to_owned(), map, payload).await.map_err(refused)?;
+        let sent = self.context.publish_with_headers(subject, map, payload).await.map_err(refused)?;
         self.last = sent.await.map_err(refused)?.sequence;
         self.through = Some(message.place.clone());
         Ok(())
+    }
+
+    /// Has the leader of `EVENTS` compare what the last copy is.
+    fn expect(&self, map: &mut HeaderMap) {
+        set(map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE, self.last.to_string());
+        set(map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, copies_of(&self.source));
     }
 
     /// Records how far the source is copied, if that has changed.
@@ -289,7 +313,17 @@ pub enum CopyError {
         name: String,
         /// The error of the client.
         #[source]
-        source: PublishError,
+        source: async_nats::Error,
+    },
+    /// A batch was refused for another reason than another copy; its first copies may be stored. One at a time, `EVENTS` may
+    /// take them, or say what is wrong with which.
+    #[error("stream EVENTS does not take several copies of the source {name} at once")]
+    NotAtOnce {
+        /// The name of the source.
+        name: String,
+        /// The reason.
+        #[source]
+        source: async_nats::Error,
     },
     /// How far the source is copied was not recorded.
     #[error("NATS does not record how far the source {name} is copied")]
@@ -310,7 +344,16 @@ impl CopyError {
         } else if is_permanent(&source) {
             Self::Refused(source)
         } else {
-            Self::Unavailable { name, source }
+            Self::Unavailable { name, source: source.into() }
+        }
+    }
+
+    fn of_batch(name: &str, error: BatchError) -> Self {
+        let name = name.to_owned();
+        match error {
+            BatchError::Overtaken => Self::Overtaken { name },
+            BatchError::Refused(source) => Self::NotAtOnce { name, source },
+            BatchError::Unavailable(source) => Self::Unavailable { name, source },
         }
     }
 }

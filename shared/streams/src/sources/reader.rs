@@ -58,7 +58,12 @@ pub struct SourceReader {
     is_rolled_back: bool,
     /// Read and not yet taken.
     ready: VecDeque<SourceMessage>,
+    /// How often reading began again without a message, although some are left.
+    silences: u32,
 }
+
+/// After so many silences the log says so: a lost delivery, or a slow server, is over by then.
+const SILENCES: u32 = 3;
 
 impl SourceStream {
     /// The end of the stream as it is now: the place of its last message, or that before its first.
@@ -148,7 +153,7 @@ impl SourceReader {
         let reader = reader.map_err(|source| SourceError::Read { stream, source })?;
         let last = after.map(|after| after.stored_at);
         let source = source.clone();
-        Ok(Self { reader, source, last, is_rolled_back: false, ready: VecDeque::new() })
+        Ok(Self { reader, source, last, is_rolled_back: false, ready: VecDeque::new(), silences: 0 })
     }
 
     /// How many messages are left, by the last report of NATS: each message carries the number.
@@ -157,15 +162,14 @@ impl SourceReader {
         self.reader.pending() + self.ready.len() as u64
     }
 
-    /// The next message, once [`SourceReader::ready`] has returned; [`SourceReader::take`] takes it.
-    #[must_use]
-    pub fn peek(&self) -> Option<&SourceMessage> {
-        self.ready.front()
+    /// The next messages, once [`SourceReader::ready`] has returned; [`SourceReader::take`] takes them.
+    pub fn next(&self) -> impl Iterator<Item = &SourceMessage> {
+        self.ready.iter()
     }
 
-    /// Takes the message that [`SourceReader::peek`] returns.
-    pub fn take(&mut self) {
-        self.ready.pop_front();
+    /// Takes so many of the messages that [`SourceReader::next`] returns.
+    pub fn take(&mut self, count: usize) {
+        self.ready.drain(..count.min(self.ready.len()));
     }
 
     /// Reads until there is a message. Waits until faults of NATS have passed, also until a stream that was deleted exists
@@ -174,7 +178,10 @@ impl SourceReader {
         while self.ready.is_empty() {
             let before = self.reader.position().epoch;
             match self.reader.read().await {
-                Read::Messages(messages) => messages.into_iter().for_each(|message| self.add(message)),
+                Read::Messages(messages) => {
+                    self.listen(!messages.is_empty());
+                    messages.into_iter().for_each(|message| self.add(message));
+                }
                 Read::Renewed(epoch) => {
                     self.is_rolled_back = epoch == before && self.last.is_some();
                     if !self.is_rolled_back {
@@ -183,6 +190,24 @@ impl SourceReader {
                         tracing::warn!(stream, %epoch, "the source was created again; copying it from its beginning");
                     }
                 }
+            }
+        }
+    }
+
+    /// Notes a silence. Where accounts separate, NATS may let a consumer be made, and not let it be read.
+    fn listen(&mut self, has_messages: bool) {
+        if has_messages {
+            self.silences = 0;
+        } else if !self.reader.is_interrupted() && self.reader.pending() > 0 {
+            self.silences += 1;
+            if self.silences == SILENCES {
+                let (stream, left) = (&self.source.stream, self.reader.pending());
+                tracing::warn!(
+                    stream,
+                    left,
+                    "NATS sends no messages of the source although some are left; trying again; where accounts separate, the \
+                     projector's needs what `nats-accounts.sh --source` imports"
+                );
             }
         }
     }
@@ -231,7 +256,10 @@ pub enum SourceError {
         stream: String,
     },
     /// The stream cannot be read.
-    #[error("stream {stream} cannot be read now")]
+    #[error(
+        "stream {stream} cannot be read now; where accounts separate, the projector's needs what \
+         `nats-accounts.sh --source` imports"
+    )]
     Read {
         /// The name of the stream.
         stream: String,

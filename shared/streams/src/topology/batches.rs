@@ -1,14 +1,15 @@
-//! Permits fast ingest (NATS ADR-50) in streams of envelopes that an earlier version created: the writer of envelopes
-//! relies on it.
+//! Permits fast ingest (NATS ADR-50) in streams that an earlier version created: the writer of envelopes relies on it, and
+//! copies of sources are stored faster with it.
 //!
-//! Such a stream also has a subject that is not used any more. A process that may not create streams, such as a gateway,
+//! Such a stream of envelopes also has a subject that is not used any more. A process that may not create streams, such as a gateway,
 //! accepts the stream as it is: it may start before the projector does.
 
 use async_nats::jetstream::Context;
+use async_nats::jetstream::context::UpdateStreamError;
 use async_nats::jetstream::stream::{Config, Stream};
 use tidings_model::ShardNumber;
 
-use super::ENVELOPES;
+use super::{ENVELOPES, EVENTS};
 use super::subjects::any_fence;
 use crate::nats::{Difference, Missing, TopologyError, ensure};
 
@@ -40,9 +41,8 @@ async fn permit(context: &Context, wanted: &Config, found: Stream) -> Result<Str
     if config.allow_batch_publish {
         return Ok(found);
     }
-    let altered = Config { allow_batch_publish: true, ..config.clone() };
     let stream = wanted.name.clone();
-    if let Err(error) = context.update_stream(&altered).await {
+    if let Err(error) = permit_in(context, config).await {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
             stream,
@@ -52,6 +52,28 @@ async fn permit(context: &Context, wanted: &Config, found: Stream) -> Result<Str
         let difference = Difference { setting, found: "false".to_owned(), wanted: "true".to_owned() };
         return Err(TopologyError::Different { stream, differences: vec![difference] });
     }
-    tracing::info!(stream, "permitted fast ingest in the stream");
     context.get_stream(&stream).await.map_err(|source| TopologyError::Lookup { stream, source })
+}
+
+/// Permits fast ingest in `EVENTS`. Where accounts do not let it, copies of sources are stored one at a time.
+pub(super) async fn permit_in_events(context: &Context, found: Stream) -> Stream {
+    let config = &found.cached_info().config;
+    if config.allow_batch_publish {
+        return found;
+    }
+    if let Err(error) = permit_in(context, config).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "cannot permit fast ingest in stream EVENTS: sources are copied one message at a time; run `tidings projector \
+             ls` once with an administrator's login"
+        );
+        return found;
+    }
+    context.get_stream(EVENTS).await.unwrap_or(found)
+}
+
+async fn permit_in(context: &Context, config: &Config) -> Result<(), UpdateStreamError> {
+    context.update_stream(&Config { allow_batch_publish: true, ..config.clone() }).await?;
+    tracing::info!(stream = config.name, "permitted fast ingest in the stream");
+    Ok(())
 }

@@ -83,6 +83,7 @@ impl Settings {
             discard: DiscardPolicy::New,
             duplicate_window: duplicate_window.min(self.events_max_age),
             sources: with_scheduled(client, sources),
+            allow_batch_publish: true,
             ..self.stream(
                 EVENTS.to_owned(),
                 ["events.>".to_owned()],

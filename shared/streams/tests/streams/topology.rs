@@ -1,5 +1,5 @@
 //! Streams are created if they are missing, refused if they cannot be used, and not altered, except for the
-//! deduplication of `EVENTS` and the fast ingest of `ENVELOPES`.
+//! deduplication of `EVENTS` and the fast ingest of both.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -182,14 +182,18 @@ async fn a_stream_without_fast_ingest_gets_it() {
     config.allow_batch_publish = false;
     config.subjects.push("fences.>".to_owned());
     scene.context.update_stream(config).await.unwrap();
-    // A gateway takes the stream as it is.
+    let events = scene.stream("EVENTS").await.cached_info().config.clone();
+    scene.context.update_stream(Config { allow_batch_publish: false, ..events }).await.unwrap();
+    // A gateway takes the streams as they are.
     Topology::find(&scene.nats.client().await, &settings()).await.unwrap();
+    assert!(!scene.stream("EVENTS").await.cached_info().config.allow_batch_publish);
     assert!(!scene.stream("ENVELOPES").await.cached_info().config.allow_batch_publish);
     let (mut writer, _) = EnvelopeWriter::open(&scene.topology).await.unwrap();
     writer.send(&envelope(4), OffsetDateTime::now_utc()).await.unwrap();
     let refused = writer.confirm().await.unwrap_err();
     assert!(matches!(refused, WriteError::Unavailable(_)), "{refused:?}");
     let topology = scene.other_topology().await;
+    assert!(scene.stream("EVENTS").await.cached_info().config.allow_batch_publish);
     assert!(scene.stream("ENVELOPES").await.cached_info().config.allow_batch_publish);
     let (mut writer, _) = EnvelopeWriter::open(&topology).await.unwrap();
     assert_eq!(store(&mut writer, &envelope(4)).await, 4);

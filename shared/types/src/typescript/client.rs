@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
 use tidings_catalog::{
     CatalogError, ClientShapes, Files, MessageShape, PublicationShape, RouteShape, Shape, client_shapes,
 };
@@ -30,7 +31,17 @@ pub fn typescript_client(tenant: &Tenant, files: &Files) -> Result<String, Catal
         let about = comment(&message.documentation, "");
         _ = write!(text, "\n{about}{}\n", declaration(name, &message.body, Further::Unsaid));
     }
-    let every = union(named.iter().map(|(name, _)| name.clone()));
+    let mut every: Vec<_> = named.iter().map(|(name, _)| name.clone()).collect();
+    if let Some(body) = &shapes.digest {
+        let name = names.camel(&format!("{prefix}-digest"));
+        let body = digest(body, &union(every.iter().cloned()), "");
+        _ = write!(
+            text,
+            "\n/** Several messages as one, in their order; one that comes alone is no digest. */\nexport type {name} = {body};\n"
+        );
+        every.push(name);
+    }
+    let every = union(every.into_iter());
     _ = write!(text, "\n/** Every message that a client may receive. */\nexport type {all} = {every};\n");
     _ = write!(
         text,
@@ -42,6 +53,29 @@ pub fn typescript_client(tenant: &Tenant, files: &Files) -> Result<String, Catal
         union(shapes.publications.iter().map(publication)),
     );
     Ok(text)
+}
+
+/// The type of a digest, in which this stands for a message.
+fn digest(body: &Value, message: &str, indent: &str) -> String {
+    let inner = format!("{indent}  ");
+    match body {
+        Value::String(text) if text == "{messages}" => format!("readonly ({message})[]"),
+        // Doubled braces are single ones in the message.
+        Value::String(text) if text.contains(['{', '}']) => "string".to_owned(),
+        Value::Array(elements) => {
+            let elements: Vec<_> = elements.iter().map(|element| digest(element, message, indent)).collect();
+            format!("readonly [{}]", elements.join(", "))
+        }
+        Value::Object(members) => {
+            let mut text = "{\n".to_owned();
+            for (name, member) in members {
+                let (name, member) = (member_name(name), digest(member, message, &inner));
+                _ = writeln!(text, "{inner}readonly {name}: {member};");
+            }
+            text + indent + "}"
+        }
+        literal => literal.to_string(),
+    }
 }
 
 fn topics(shapes: &ClientShapes) -> String {
