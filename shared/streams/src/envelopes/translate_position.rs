@@ -129,7 +129,8 @@ impl Stream {
         let Some(last) = self.last(tenant, stay.place).await? else {
             return Ok(stay.since.map_or(0, |since| since.sequence));
         };
-        let is_read = |message: &StreamMessage| written_through(message, stay).is_some_and(|through| through < from);
+        let is_read =
+            |message: &StreamMessage| written_through(message, stay).is_some_and(|through| through < from);
         if is_read(&last) {
             return Ok(last.sequence);
         }
