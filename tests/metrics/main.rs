@@ -12,3 +12,4 @@ mod figures;
 mod formats;
 mod queries;
 mod scene;
+mod traces;

@@ -94,7 +94,7 @@ pub(crate) enum Command {
         after_long_help = "Examples:\n  tidings types --tenant ops --lang ts > src/ops.ts\n  tidings types --tenant uploads --lang ts --for producer > src/uploads.ts\n  tidings types --tenant uploads --lang python > uploads.py"
     )]
     Types(TypesOptions),
-    /// Print what passes between gateways and a tenant's clients, as AsyncAPI 3.0
+    /// Print what passes between gateways and a tenant's clients: the document that gateways serve as asyncapi.json
     #[command(after_long_help = "Example:\n  tidings describe --tenant ops > ops.asyncapi.json")]
     Describe(DescribeOptions),
     /// List and close connections

@@ -1,7 +1,7 @@
-//! AsyncAPI 3.0: everything that passes between a gateway and a tenant's clients, from the tenant's catalog.
+//! `AsyncAPI` 3.0: everything that passes between a gateway and a tenant's clients, from the tenant's catalog.
 //!
 //! The gateway is the application that is described, so it *sends* messages and *receives* subscriptions and publications. Schemas
-//! are those of the catalog as far as its shapes tell, in the dialect of AsyncAPI, so every tool reads them. What AsyncAPI has no
+//! are those of the catalog as far as its shapes tell, in the dialect of `AsyncAPI`, so every tool reads them. What `AsyncAPI` has no
 //! word for, close codes and the filters of a topic, is in extensions (`x-…`).
 
 mod control;
@@ -50,7 +50,7 @@ impl Description {
             .collect();
         for (message, (_, key)) in shapes.messages.iter().zip(&delivered) {
             let payload = sequenced(schema(&message.body));
-            self.message(&format!("{key}Message"), &message.name, &message.documentation, payload);
+            self.message(&format!("{key}Message"), &message.name, &message.documentation, &payload);
         }
         let of = |name: &str| {
             let found = delivered.iter().find(|(message, _)| message == name);
@@ -61,10 +61,10 @@ impl Description {
         self.operation("deliver", "send", "Delivers what the token's grants and the topics open.", &all);
         for (topic, attributes) in &shapes.topics {
             let key = topics.camel(topic);
-            let at_topic = catalog
+            let at_topic: Option<Vec<String>> = catalog
                 .topic(topic)
                 .map(|topic| catalog.messages_at(&topic.address).filter_map(of).collect());
-            self.topic((topic, &key), attributes, at_topic.unwrap_or_default());
+            self.topic((topic, &key), attributes, &at_topic.unwrap_or_default());
         }
         for control in Control::all(shapes) {
             self.control(&control);
@@ -82,7 +82,7 @@ impl Description {
     }
 
     /// Adds a message, which a connection carries.
-    fn message(&mut self, key: &str, name: &str, about: &str, payload: Value) {
+    fn message(&mut self, key: &str, name: &str, about: &str, payload: &Value) {
         let (title, rest) = about.split_once("\n\n").unwrap_or((about, ""));
         let mut message = json!({ "name": name, "contentType": "application/json", "payload": payload });
         for (member, text) in [("title", title), ("description", rest)] {
@@ -121,7 +121,7 @@ impl Description {
             let about =
                 "A digest\n\nSeveral messages as one; the empty list stands for the place where they are.";
             let payload = json!({ "type": "object", "examples": [example(&joined)] });
-            self.message("digest", "digest", about, payload);
+            self.message("digest", "digest", about, &payload);
             self.operation(
                 "deliverDigest",
                 "send",
@@ -136,14 +136,14 @@ impl Description {
                 "plainGap",
                 "gap",
                 "Messages are missing\n\nFor clients without `tidings.v1`.",
-                payload,
+                &payload,
             );
             let about = "Tells plain clients that something cannot be delivered.";
             self.operation("tellPlainGap", "send", about, &["plainGap".to_owned()]);
         }
     }
 
-    fn topic(&mut self, (topic, key): (&str, &str), attributes: &[String], messages: Vec<String>) {
+    fn topic(&mut self, (topic, key): (&str, &str), attributes: &[String], messages: &[String]) {
         let channel = format!("topic{key}");
         let of: Map<String, Value> = messages
             .iter()
@@ -165,18 +165,18 @@ impl Description {
                 "action": "send",
                 "summary": format!("Delivers to the subscribers of `{topic}`."),
                 "channel": { "$ref": format!("#/channels/{channel}") },
-                "messages": of_channel(&channel, &messages),
+                "messages": of_channel(&channel, messages),
             }),
         );
     }
 
     fn control(&mut self, control: &Control) {
         let Control { name, about, payload, answers } = control;
-        self.message(name, name, about, payload.clone());
+        self.message(name, name, about, payload);
         match answers {
             None => self.operation(&format!("send{name}"), "send", about, &[(*name).to_owned()]),
             Some(answers) => {
-                self.request(name, about, answers.iter().map(|answer| (*answer).to_owned()).collect())
+                self.request(name, about, answers.iter().map(|answer| (*answer).to_owned()).collect());
             }
         }
     }
@@ -184,7 +184,7 @@ impl Description {
     fn route(&mut self, key: &str, route: &RouteShape, answers: Vec<String>) {
         let key = format!("ask{key}");
         let about = format!("Asks for the newest message: `{}`", route.action);
-        self.message(&key, &route.action, &about, asked(&route.members, &[("action", &route.action)]));
+        self.message(&key, &route.action, &about, &asked(&route.members, &[("action", &route.action)]));
         self.request(&key, &about, answers);
     }
 
@@ -193,7 +193,7 @@ impl Description {
         let about = "Publishes a message, which becomes an event, where the catalog permits it.";
         let verbs: Vec<(&str, &String)> =
             [("action", action)].into_iter().chain(kind.as_ref().map(|kind| ("type", kind))).collect();
-        self.message(&key, action, about, asked(members, &verbs));
+        self.message(&key, action, about, &asked(members, &verbs));
         self.request(&key, about, vec!["published".to_owned()]);
     }
 

@@ -31,10 +31,13 @@ async fn messages(State(endpoint): State<Endpoint>, request: Request) -> Respons
     let from: IpAddr = ClientIp::of(request.extensions());
     let (head, _) = request.into_parts();
     let described = describe(&endpoint.context, &head).await;
-    described.map(json).unwrap_or_else(|error| {
-        endpoint.context.audit.refused("describe", &error, from);
-        error.into_response()
-    })
+    described.map_or_else(
+        |error| {
+            endpoint.context.audit.refused("describe", &error, from);
+            error.into_response()
+        },
+        json,
+    )
 }
 
 /// Describes the messages of the tenant of the request's token.

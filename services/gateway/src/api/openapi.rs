@@ -1,4 +1,4 @@
-//! The description of the HTTP interface, `GET /openapi.json` (OpenAPI 3.1): every operation, parameter, body, answer and code.
+//! The description of the HTTP interface, `GET /openapi.json` (`OpenAPI` 3.1): every operation, parameter, body, answer and code.
 //!
 //! It is written here, beside the routes, and not derived from them: what the routes do not say, such as their codes, would be
 //! missing. Tests ask a running gateway whether it is true (`tests/http_publish/described.rs`): for every route and method, for the

@@ -1,5 +1,6 @@
 //! The codes that operations have in common.
 
+#[expect(clippy::enum_glob_use, reason = "the lists below are of these variants alone")]
 use crate::error::ApiCode::{self, *};
 
 /// Of any request.

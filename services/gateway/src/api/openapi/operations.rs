@@ -60,10 +60,10 @@ impl Operation {
     /// A body of JSON with this schema; where it may be absent, no member is needed.
     fn json(self, schema: &str, required: bool) -> Self {
         let content = json!({ "application/json": { "schema": reference(schema) } });
-        self.body(content, required).refused(&[ApiCode::ContentType])
+        self.body(&content, required).refused(&[ApiCode::ContentType])
     }
 
-    fn body(self, content: Value, required: bool) -> Self {
+    fn body(self, content: &Value, required: bool) -> Self {
         Self { body: Some(json!({ "required": required, "content": content })), ..self }.refused(BODY)
     }
 
@@ -89,7 +89,7 @@ impl Operation {
         self.answered(200, text, Some(("application/x-ndjson", lines)))
     }
 
-    fn is_done(self, text: &str) -> Self {
+    fn done(self, text: &str) -> Self {
         self.answered(204, text, None)
     }
 
@@ -198,7 +198,7 @@ fn clients() -> Vec<Operation> {
         )
         .secured(anywhere)
         .parameter("query", "connection", true, "The name of the connection, from its event `open`.")
-        .body(json!({ "application/json": { "schema": message } }), true)
+        .body(&json!({ "application/json": { "schema": message } }), true)
         .answered(202, "The connection has the message.", None)
         .refused(TOKEN)
         .refused(PAGE)
@@ -231,7 +231,7 @@ fn producers() -> Vec<Operation> {
             .parameter("header", "Idempotency-Key", false, "The event's id, which counts once.")
             .parameter("header", "Tidings-Deliver-At", false, "When to deliver it, RFC 3339, or `never`.")
             .parameter("header", "Tidings-Delay", false, "After how long to deliver it, such as `2h`.")
-            .body(content, true)
+            .body(&content, true)
             .answered(200, "`EVENTS` has stored it.", Some(("application/json", stored)))
             .refused(TOKEN)
             .refused(PRODUCER)
@@ -263,7 +263,7 @@ fn consumers() -> Vec<Operation> {
             .gives("The consumer.", "Consumer")
             .refused(&at),
         Operation::admin(("delete", one), "removeConsumer", "Forgets a consumer")
-            .is_done("It is removed.")
+            .done("It is removed.")
             .refused(&at),
         Operation::admin(
             ("post", "/api/v1/consumers/{user}/{device}/reset"),
@@ -312,7 +312,7 @@ fn connections() -> Vec<Operation> {
             .lists("A closed connection in each line.", "Connection")
             .refused(&[ApiCode::User]),
         Operation::admin(("delete", "/api/v1/connections/{id}"), "closeConnection", "Closes a connection")
-            .is_done("It is closed.")
+            .done("It is closed.")
             .refused(&[ApiCode::Connection, ApiCode::Path, ApiCode::NotFound]),
     ]
 }
@@ -334,7 +334,7 @@ fn rejections() -> Vec<Operation> {
             .gives("The rejected event.", "WholeRejection")
             .refused(&at),
         Operation::admin(("delete", one), "removeRejection", "Removes a rejected event")
-            .is_done("It is removed.")
+            .done("It is removed.")
             .refused(&at)
             .refused(&[ApiCode::Changed]),
         Operation::admin(

@@ -46,7 +46,7 @@ fn list(items: &Value, about: &str) -> Value {
     json!({ "type": "array", "items": items, "description": about })
 }
 
-fn any_of(schemas: [Value; 2]) -> Value {
+fn any_of(schemas: &[Value; 2]) -> Value {
     json!({ "anyOf": schemas })
 }
 
@@ -108,7 +108,7 @@ fn errors() -> Vec<Named> {
                     ("reason?", text("Why the projector would reject the event.")),
                     ("pointer?", text("The JSON pointer of the refused place in the event.")),
                     ("id?", text("The id with which to send the event again.")),
-                    ("events?", list(&any_of(events), "What is wrong with which event of a batch.")),
+                    ("events?", list(&any_of(&events), "What is wrong with which event of a batch.")),
                 ],
             ),
         ),
@@ -168,7 +168,7 @@ fn administration() -> Vec<Named> {
             &[(first, time("When.")), ("by", text("The administrator.")), ("reason", optional(text("Why.")))],
         )
     };
-    let or_null = |schema| any_of([schema, json!({ "type": "null" })]);
+    let or_null = |schema| any_of(&[schema, json!({ "type": "null" })]);
     let values = json!({ "type": "object", "additionalProperties": list(&text("A value."), "Values of an attribute.") });
     let subscription = object(
         "A subscription.",
