@@ -63,12 +63,15 @@ doc:
 deny:
     @sh .tools/deny
 
-# Check what deploy/ ships with the tools that are there; `deploy-tools` builds those that are missing
-deploy-check:
+# Check what deploy/ ships, and the descriptions of the interfaces, with the tools that are there; `deploy-tools` builds those that are missing
+deploy-check: nats-server
     @python3 tests/deploy/check.py
+    cargo test --workspace --locked --test http_publish tools_accept_the_descriptions -- --ignored
 
-# Build helm and promtool, and install the schemas of Kubernetes, for `deploy-check`: some minutes, once
+# Build helm and promtool, and install what checks Kubernetes, OpenAPI and AsyncAPI, for `deploy-check`: some minutes, once
 deploy-tools:
+    @sh .tools/install descriptions
+    @sh .tools/install schemathesis
     @sh .tools/install kubernetes-validate
     @sh .tools/install helm
     @sh .tools/install promtool

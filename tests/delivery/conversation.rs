@@ -272,7 +272,7 @@ async fn sequenced_clients_get_positions_and_confirmations() {
 
     let welcome = client.next_json(BOUND).await;
     assert_eq!(welcome["action"], "welcome");
-    assert_eq!(welcome["expires"], "2100-01-01T00:00:00Z");
+    assert_eq!(welcome["expires"], "2100-01-01T00:00:00.000Z");
     assert!(welcome["consumer"].as_str().unwrap().starts_with("ada/device-"), "{welcome}");
     let (epoch, _) = welcome["position"].as_str().unwrap().split_once('-').unwrap();
     assert!(!epoch.is_empty(), "{welcome}");
@@ -291,7 +291,7 @@ async fn sequenced_clients_get_positions_and_confirmations() {
     client.send_json(&json!({ "action": "authenticate", "token": ada, "id": "a1" })).await;
     let answer = client.next_json(BOUND).await;
     assert_eq!((&answer["action"], &answer["original_message_id"]), (&json!("authenticated"), &json!("a1")));
-    assert_eq!(answer["expires"], "2100-01-01T00:00:00Z");
+    assert_eq!(answer["expires"], "2100-01-01T00:00:00.000Z");
 
     let mut last = 0;
     for id in ["first", "second"] {

@@ -36,8 +36,12 @@ async fn check_is_ada(system: &System, dial: Dial) {
 #[track_caller]
 fn check(refusal: &Refusal, status: u16, code: &str, message: &str) {
     let body: Value = serde_json::from_str(&refusal.body).unwrap_or_else(|_| panic!("no JSON: {refusal:?}"));
-    assert_eq!((refusal.status, body), (status, json!({ "error": { "code": code, "message": message } })));
-    assert_eq!(refusal.headers["content-type"], "application/json");
+    let kind = format!("urn:tidings:error:{code}");
+    assert!(body["title"].as_str().is_some_and(|title| !title.is_empty()), "{body}");
+    let expected =
+        json!({ "type": kind, "title": body["title"], "status": status, "code": code, "detail": message });
+    assert_eq!((refusal.status, body), (status, expected), "RFC 9457");
+    assert_eq!(refusal.headers["content-type"], "application/problem+json");
     let challenge = refusal.headers.get("www-authenticate").map(|value| value.to_str().unwrap());
     assert_eq!(challenge, (status == 401).then_some("Bearer"), "RFC 9110, section 11.6.1");
 }
@@ -107,7 +111,7 @@ async fn whoever_has_no_good_token_is_refused() {
     let malformed = refused("not.a.token").await;
     assert_eq!(malformed.status, 401);
     assert!(
-        malformed.body.contains(r#""code":"TOKEN_MALFORMED","message":"the token is malformed; expected "#),
+        malformed.body.contains(r#""code":"TOKEN_MALFORMED","detail":"the token is malformed; expected "#),
         "{}",
         malformed.body
     );

@@ -84,7 +84,7 @@ async fn what_passes_is_waited_for_and_what_does_not_ends_it() {
         let why = finished.failed();
         assert!(why.contains("because (") || why.contains("answers 403 Forbidden: bad!"), "{end:?}: {why}");
     }
-    let expired = r#"{"error":{"code":"TOKEN_EXPIRED","message":"expired"}}"#;
+    let expired = r#"{"status":401,"code":"TOKEN_EXPIRED","detail":"expired"}"#;
     let expired = format!("HTTP/1.1 401 Unauthorized\r\nContent-Length: {}\r\n\r\n{expired}", expired.len());
     for end in [End::Close(4001), End::Close(4006), End::Answer(expired.leak())] {
         let why = listen(end).await.failed();

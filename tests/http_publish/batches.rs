@@ -55,7 +55,7 @@ async fn nothing_of_a_refused_batch_is_stored() {
     reused["data"]["title"] = json!("other");
     let answer = post(&[good.clone(), wrong, malformed, json!(7), reused.clone()]).send().await;
     assert_eq!(answer.code(), (422, "EVENT_REJECTED"));
-    let named: Vec<_> = answer.body["error"]["events"]
+    let named: Vec<_> = answer.body["events"]
         .as_array()
         .unwrap()
         .iter()
@@ -66,7 +66,7 @@ async fn nothing_of_a_refused_batch_is_stored() {
     let expected =
         [(1, "schema-violation"), (2, "malformed-event"), (3, "malformed-event"), (4, "id-reused")];
     assert_eq!(named, expected.map(|(index, reason)| (index, reason.to_owned())), "{}", answer.body);
-    let message = answer.body["error"]["message"].as_str().unwrap();
+    let message = answer.body["detail"].as_str().unwrap();
     assert!(
         message.contains("event 1 of the batch") && message.ends_with("none of the batch is stored"),
         "{message}"
@@ -81,7 +81,7 @@ async fn nothing_of_a_refused_batch_is_stored() {
     post(&[good]).send().await.good();
     let answer = post(&[cloud_event("6", "6"), reused]).send().await;
     assert_eq!(answer.code(), (422, "EVENT_REJECTED"));
-    assert_eq!(answer.body["error"]["events"][0]["index"], 1);
+    assert_eq!(answer.body["events"][0]["index"], 1);
     assert_eq!(events(&system).await.len(), 1);
     system.check_well();
 }

@@ -9,6 +9,7 @@
 )]
 
 mod batches;
+mod described;
 mod keys;
 mod languages;
 mod limits;
@@ -41,10 +42,7 @@ impl Answer {
 
     /// Status and code of the error.
     fn code(&self) -> (u16, &str) {
-        (
-            self.status,
-            self.body["error"]["code"].as_str().unwrap_or_else(|| panic!("no code in {}", self.body)),
-        )
+        (self.status, self.body["code"].as_str().unwrap_or_else(|| panic!("no code in {}", self.body)))
     }
 }
 

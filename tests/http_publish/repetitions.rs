@@ -41,7 +41,7 @@ async fn what_is_sent_again_counts_once_and_says_so() {
     for post in [plain(&second.address, "9"), event("/a", "k-1", "9")] {
         let refused = post.send().await;
         assert_eq!(refused.code(), (422, "EVENT_REJECTED"));
-        assert_eq!(refused.body["error"]["reason"], "id-reused");
+        assert_eq!(refused.body["reason"], "id-reused");
     }
     assert_eq!(events(&system).await.len(), 3, "nothing else is stored");
     assert_eq!(incidents_until_end(&system, &mut ada).await, ["1", "2", "3"]);

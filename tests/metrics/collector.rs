@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use harness::{BOUND, eventually};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, metric, number_data_point};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -15,24 +17,38 @@ use tokio::sync::watch;
 use crate::figures::listed;
 use crate::scene::Scene;
 
-/// A collector that keeps the last figures of each service.
-struct Collector {
-    endpoint: String,
-    received: watch::Receiver<BTreeMap<String, Vec<Metric>>>,
+/// What each service sent: its last figures.
+type Figures = BTreeMap<String, Vec<Metric>>;
+
+/// A collector that keeps the last figures of each service, and all spans.
+pub(crate) struct Collector {
+    pub(crate) endpoint: String,
+    received: watch::Receiver<Figures>,
+    spans: watch::Receiver<Vec<Span>>,
 }
 
 impl Collector {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let (sender, received) = watch::channel(BTreeMap::new());
+        let (span_sender, spans) = watch::channel(Vec::new());
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, sender.clone()));
+                tokio::spawn(serve(stream, (sender.clone(), span_sender.clone())));
             }
         });
-        Self { endpoint, received }
+        Self { endpoint, received, spans }
+    }
+
+    /// Waits for spans for which a condition holds.
+    pub(crate) async fn until_spans(&self, holds: impl Fn(&[Span]) -> bool) -> Vec<Span> {
+        eventually("spans", BOUND, async || {
+            let spans = self.spans.borrow().clone();
+            if holds(&spans) { Ok(spans) } else { Err(format!("{spans:?}")) }
+        })
+        .await
     }
 
     /// Waits for figures of a service for which a condition holds.
@@ -46,10 +62,15 @@ impl Collector {
 }
 
 /// Answers the requests of one connection.
-async fn serve(mut stream: TcpStream, sender: watch::Sender<BTreeMap<String, Vec<Metric>>>) {
+async fn serve(mut stream: TcpStream, (sender, spans): (watch::Sender<Figures>, watch::Sender<Vec<Span>>)) {
     let mut bytes = Vec::new();
     loop {
         let Some((head, body)) = request(&mut stream, &mut bytes).await else { return };
+        if head.starts_with("POST /v1/traces HTTP/1.1\r\n") {
+            let request = ExportTraceServiceRequest::decode(&body[..]).unwrap();
+            let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+            spans.send_modify(|received| received.extend(scopes.flat_map(|scope| scope.spans)));
+        }
         if head.starts_with("POST /v1/metrics HTTP/1.1\r\n") {
             assert!(head.contains("application/x-protobuf"), "{head}");
             let request = ExportMetricsServiceRequest::decode(&body[..]).unwrap();
@@ -130,7 +151,9 @@ async fn a_collector_receives_what_prometheus_reads() {
     // Both pages together.
     let connected = |metrics: &[Metric]| whole(metrics, "tidings.gateway.tenant_connections") == Some(1);
     let gateway = collector.until("tidings-gateway", connected).await;
-    let projector = collector.until("tidings-projector", |_| true).await;
+    let projector = collector
+        .until("tidings-projector", |metrics| whole(metrics, "tidings.projector.lag_events").is_some())
+        .await;
     let received: BTreeSet<&str> =
         gateway.iter().chain(&projector).map(|metric| metric.name.as_str()).collect();
     let missing: Vec<String> = listed()

@@ -13,3 +13,4 @@ mod figures;
 mod formats;
 mod queries;
 mod scene;
+mod traces;

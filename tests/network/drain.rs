@@ -167,7 +167,7 @@ async fn while_it_drains_the_open_are_served_and_the_new_are_sent_elsewhere() {
 }
 
 fn code(body: &str) -> Value {
-    serde_json::from_str::<Value>(body).unwrap()["error"]["code"].take()
+    serde_json::from_str::<Value>(body).unwrap()["code"].take()
 }
 
 /// With nobody to move, nothing is waited for.

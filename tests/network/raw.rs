@@ -70,7 +70,7 @@ pub(crate) async fn refusal(stream: &mut TcpStream) -> (u16, String, String) {
     };
     let (head, body) = timeout(BOUND, whole).await.expect("an answer");
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, head, body["error"]["code"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned())
+    (status, head, body["code"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned())
 }
 
 /// Waits until the gateway has closed the connection.
@@ -97,6 +97,6 @@ pub(crate) async fn honour(refusal: &Refusal, code: &str) {
 #[track_caller]
 pub(crate) fn check_too_many(refusal: &Refusal, code: &str) {
     let body: Value = serde_json::from_str(&refusal.body).unwrap();
-    assert_eq!((refusal.status, &body["error"]["code"]), (429, &code.into()), "{body}");
+    assert_eq!((refusal.status, &body["code"]), (429, &code.into()), "{body}");
     assert!(refusal.headers.contains_key("retry-after"), "{refusal:?}");
 }

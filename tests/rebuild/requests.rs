@@ -1,7 +1,11 @@
 //! What is asked for, listed and cancelled, without a projector that carries it out.
 
+use std::time::Duration;
+
 use harness::{BOUND, Finished};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::following::Table;
 
@@ -37,8 +41,9 @@ async fn what_is_asked_for_is_listed_and_cancelled() {
         (&next["shard"], &next["generation"], &next["progress"]),
         (&json!(0), &json!(1), &Value::Null)
     );
-    let (since, asked_at) = (next["since"].as_u64().unwrap(), next["requested_at"].as_u64().unwrap());
-    assert_eq!(asked_at - since, 2 * 60 * 60);
+    let [since, asked_at] = ["since", "requested_at"]
+        .map(|member| OffsetDateTime::parse(next[member].as_str().unwrap(), &Rfc3339).unwrap());
+    assert_eq!(asked_at - since, Duration::from_secs(2 * 60 * 60));
     let text = run(&table, &["ls"]).await.succeeded();
     assert!(
         text.lines().nth(1).unwrap().contains("generation 1 in shard 0, waits for its projector"),

@@ -16,7 +16,7 @@ async fn refused(address: &str, tenant: &str, user: &str, device: &str) -> (u16,
     let refusal = dial.refused().await;
     assert!(refusal.status != 503 || refusal.headers.contains_key("retry-after"), "{refusal:?}");
     let body: Value = serde_json::from_str(&refusal.body).unwrap();
-    (refusal.status, body["error"]["code"].as_str().unwrap().to_owned())
+    (refusal.status, body["code"].as_str().unwrap().to_owned())
 }
 
 async fn open(address: &str, tenant: &str, user: &str) -> Client {

@@ -2,6 +2,8 @@
 
 use harness::{BOUND, Client, Dial, Gateway, Refusal, SECRET, Setup, System, token};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// A system with a second gateway.
 #[derive(Debug)]
@@ -97,7 +99,17 @@ pub(crate) async fn request_with(
 /// The code of an answer that says no.
 pub(crate) fn code(body: &str) -> String {
     let body: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"));
-    body["error"]["code"].as_str().unwrap_or_else(|| panic!("no code in {body}")).to_owned()
+    body["code"].as_str().unwrap_or_else(|| panic!("no code in {body}")).to_owned()
+}
+
+/// The seconds of a time as every interface shows it: RFC 3339 in UTC with milliseconds.
+pub(crate) fn seconds(time: &Value) -> i64 {
+    assert!(is_time(time), "{time}");
+    OffsetDateTime::parse(time.as_str().unwrap(), &Rfc3339).unwrap().unix_timestamp()
+}
+
+pub(crate) fn is_time(time: &Value) -> bool {
+    time.as_str().is_some_and(|time| time.len() == "2025-01-17T16:00:00.000Z".len() && time.ends_with('Z'))
 }
 
 pub(crate) fn json_lines(text: &str) -> Vec<Value> {

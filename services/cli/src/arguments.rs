@@ -118,6 +118,9 @@ pub(crate) enum Command {
         after_long_help = "Examples:\n  tidings types --tenant ops --lang ts > src/ops.ts\n  tidings types --tenant uploads --lang ts --for producer > src/uploads.ts\n  tidings types --tenant uploads --lang python > uploads.py"
     )]
     Types(TypesOptions),
+    /// Print what passes between gateways and a tenant's clients: the document that gateways serve as asyncapi.json
+    #[command(after_long_help = "Example:\n  tidings describe --tenant ops > ops.asyncapi.json")]
+    Describe(DescribeOptions),
     /// List and close connections
     #[command(subcommand, after_long_help = "Example:\n  tidings connections ls --tenant ops --user ada")]
     Connections(ConnectionCommand),
@@ -305,6 +308,13 @@ pub(crate) struct TypesOptions {
     /// Who uses them: by default clients for TypeScript, producers for the others
     #[arg(long = "for", value_enum)]
     pub(crate) role: Option<Role>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DescribeOptions {
+    /// The tenant
+    #[arg(long)]
+    pub(crate) tenant: String,
 }
 
 /// A language for which types are made.

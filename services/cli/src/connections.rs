@@ -68,7 +68,7 @@ async fn list(answers: ConnectionList, json: bool) -> Result<Outcome, Failure> {
         "TOPICS",
     ]);
     let show = |connection: ConnectionReport| {
-        if json { print_json(&connection) } else { table.row(cells(connection)) }
+        if json { print_json(&connection.shown()) } else { table.row(cells(connection)) }
     };
     let outcome = each(answers, show).await?;
     if !json && !matches!(outcome, Outcome::None) {

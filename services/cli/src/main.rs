@@ -76,6 +76,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Deliveries(command) => Box::pin(deliveries::run(file, command)).await,
             Command::Token(options) => token::run(file, options),
             Command::Types(options) => types::run(file, options),
+            Command::Describe(options) => types::describe(file, options),
             Command::Publish(options) => publish::run(file, options).await,
             Command::Listen(options) => listen::run(file, options).await,
             Command::Consumers(command) => Box::pin(consumers::run(file, command)).await,

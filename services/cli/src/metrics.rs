@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use tidings_metrics::{Format, Page, Registry, expose};
-use tidings_net::{ListenError, Listener, PendingLimits, Server, Settings, TrustedProxies};
+use tidings_net::{ListenError, Listener, PendingLimits, Problem, Server, Settings, TrustedProxies};
 use tidings_runtime::config::TelemetryConfig;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -63,13 +63,20 @@ fn settings() -> Settings {
         response_timeout: PATIENCE,
         max_headers: 100,
         max_header_bytes: 16 * 1024,
-        error_body: |_| None,
+        error_body: |status| unread_head(status).map(|problem| problem.body()),
     }
 }
 
 fn router(registry: Registry) -> Router {
-    let nothing =
-        async || (StatusCode::NOT_FOUND, "there is nothing here; see /metrics and /metrics/tenants\n");
+    let nothing = async || {
+        let detail = "there is nothing here; see /metrics and /metrics/tenants";
+        problem(StatusCode::NOT_FOUND, "NOT_FOUND", "nothing has this path", detail)
+    };
+    let other_method = async || {
+        let title = "the path does not serve this method";
+        let detail = "figures are only read; the header Allow names the methods";
+        problem(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", title, detail)
+    };
     Router::new()
         .route("/metrics", get(async |registry, headers| answer(registry, headers, Page::Process).await))
         .route(
@@ -77,6 +84,7 @@ fn router(registry: Registry) -> Router {
             get(async |registry, headers| answer(registry, headers, Page::Tenants).await),
         )
         .fallback(nothing)
+        .method_not_allowed_fallback(other_method)
         .with_state(registry)
 }
 
@@ -92,9 +100,33 @@ async fn answer(State(registry): State<Registry>, headers: HeaderMap, page: Page
         }
         Err(error) => {
             tracing::error!(%error, "figures could not be collected");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            let detail = "figures could not be collected; the log says why";
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "the service failed", detail)
+                .into_response()
         }
     }
+}
+
+fn problem(
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: &'static str,
+) -> Problem<'static> {
+    Problem { status, code, title, detail, more: &[] }
+}
+
+/// The answer to a request whose head cannot be read; `None` for any other status.
+fn unread_head(status: StatusCode) -> Option<Problem<'static>> {
+    let (code, detail) = match status {
+        StatusCode::BAD_REQUEST => ("REQUEST_MALFORMED", "the request is not HTTP/1.1"),
+        StatusCode::URI_TOO_LONG => ("URI_TOO_LONG", "the request's target is too long"),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            ("HEADERS_TOO_LARGE", "the headers are too many or too long")
+        }
+        _ => return None,
+    };
+    Some(problem(status, code, "the request cannot be read", detail))
 }
 
 #[cfg(test)]

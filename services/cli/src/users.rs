@@ -64,11 +64,12 @@ impl Administration {
             )
             .into());
         }
+        let [disabled, revoked] = state.shown();
         print_pretty_json(&json!({
             "tenant": self.name.tenant(),
             "user": self.name.user(),
-            "disabled": state.disabled,
-            "revoked": state.revoked,
+            "disabled": disabled,
+            "revoked": revoked,
             "devices": devices,
         }))
     }

@@ -1,8 +1,11 @@
 //! What the gateway answers over HTTP: health, the WebSocket endpoint, publishing events, administration.
 
 mod admin;
+mod cors;
+mod descriptions;
 mod events;
 mod handshake;
+mod openapi;
 mod refusal;
 mod router;
 mod websocket;
@@ -12,8 +15,11 @@ use std::error::Error as _;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::Query;
 use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, Uri};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tidings_net::BodyLate;
 use tidings_runtime::config::GatewayConfig;
 use tokio::sync::{Semaphore, watch};
@@ -97,6 +103,21 @@ async fn method_not_allowed(method: Method) -> ApiError {
     let text = format!("{method} is not served here; the header Allow names what is");
     ApiError::new(ApiCode::MethodNotAllowed, text)
 }
+
+/// Reads the query's parameters. Others than those that are read are refused: an ignored one would seem to have an effect.
+fn read_parameters<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
+    let read = Query::try_from_uri(uri);
+    let Query(parameters) = read.map_err(|error| {
+        let cause = error.source().map_or_else(|| error.body_text(), ToString::to_string);
+        ApiError::new(ApiCode::Parameter, format!("the query is not understood: {cause}"))
+    })?;
+    Ok(parameters)
+}
+
+/// No parameters, or no members of a body.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 /// Whether a body follows the head, be it empty (RFC 9112, section 6.3).
 fn has_body(headers: &HeaderMap) -> bool {

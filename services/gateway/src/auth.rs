@@ -173,6 +173,17 @@ impl Authenticator {
         Ok(Administrator { tenant: claims.tenant, user: claims.subject, from })
     }
 
+    /// The tenant of the user that sends a request. The token counts in the header alone.
+    pub(crate) async fn user_tenant(&self, request: &Parts) -> Result<Tenant, ApiError> {
+        let rules = Rules { places: vec![TokenPlace::Header], ..self.rules.clone() };
+        let claims = self.verify(&self.token(request, &rules)?).await?;
+        if !self.catalogs.borrow().contains_key(&claims.tenant) {
+            return Err(unknown_tenant(&claims.tenant));
+        }
+        self.check_user(&claims)?;
+        Ok(claims.tenant)
+    }
+
     /// The producer that sends a request. A token or a key counts in the header alone, which no page of another site and no
     /// link can set.
     pub(crate) async fn producer(&self, request: &Parts) -> Result<Producer, ApiError> {

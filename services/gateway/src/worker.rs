@@ -21,6 +21,7 @@ mod replay;
 mod requests;
 mod served_shard;
 mod shard_progress;
+mod traced;
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -54,6 +55,7 @@ pub(crate) use self::handle::{ShardFeed, Supervisor, Workers};
 use self::interest::Interest;
 pub(crate) use self::interest::ShardUpdate;
 use self::served_shard::{ConnectionId, ServedShard};
+use self::traced::TracedDeliveries;
 use crate::context::Context;
 use crate::error::WorkerError;
 
@@ -140,6 +142,7 @@ struct Worker {
     drained_by: Cell<Option<Instant>>,
     /// Connections that are asked for an acknowledgement at the next tick.
     ack_wanted: RefCell<Vec<ConnectionId>>,
+    traced: TracedDeliveries,
     /// Empty except during a fan-out.
     to_flush: RefCell<Vec<Rc<Connection>>>,
     tasks: TaskTracker,
@@ -194,6 +197,7 @@ impl Worker {
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             drained_by: Cell::new(None),
             ack_wanted: RefCell::default(),
+            traced: TracedDeliveries::default(),
             to_flush: RefCell::default(),
             tasks: TaskTracker::new(),
             failure: Rc::default(),
@@ -260,6 +264,7 @@ impl Worker {
         if let Some(position) = state.acknowledge(sequence) {
             self.figures.count(Counted::Acknowledged, 1);
             self.context.consumers.acknowledge(state.consumer(), position);
+            self.traced.acknowledged(state.id(), state.shard(), sequence);
         }
         state.save_if_acknowledged();
     }

@@ -28,6 +28,7 @@ use crate::settings::Settings;
 use crate::throttle::Throttle;
 use crate::write_queue::WriteQueue;
 use crate::write_queue::entry::{Cause, Entry, Item};
+use crate::write_trace::WriteTrace;
 
 mod lead;
 mod lease;
@@ -56,6 +57,7 @@ pub(crate) struct Engine {
     writer: EnvelopeWriter,
     resume: Resume,
     backlog: WriteQueue<Entry, Item>,
+    traced: WriteTrace,
     holding: Throttle,
     next_look: Instant,
     /// The ends of the streams at the last check, if another projector has moved them.
@@ -119,6 +121,7 @@ impl Engine {
             writer,
             resume,
             backlog: WriteQueue::new(),
+            traced: WriteTrace::default(),
             holding,
             next_look: Instant::now() + LOOK,
             seen: None,
@@ -285,6 +288,7 @@ impl Engine {
                         }
                         sent => sent?,
                     };
+                    self.traced.sent(envelope);
                 }
                 Item::Notice(tenant, place) => {
                     self.writer.announce(tenant, *place, entry.trail).await?;
@@ -308,8 +312,12 @@ impl Engine {
             let is_rebuilt = matches!(entry.cause, Cause::Rebuilt(_));
             match item {
                 Item::Notice(tenant, place) => self.change_over(&tenant, place).await,
-                Item::Envelope(_) if is_rebuilt => self.job.iter_mut().for_each(RunningRebuild::confirm),
-                Item::Envelope(_) => {}
+                Item::Envelope(envelope) => {
+                    self.traced.stored(&envelope);
+                    if is_rebuilt {
+                        self.job.iter_mut().for_each(RunningRebuild::confirm);
+                    }
+                }
             }
         }
         self.acknowledge_done().await;

@@ -32,6 +32,7 @@ mod sources;
 mod start;
 mod throttle;
 mod write_queue;
+mod write_trace;
 
 pub use dedup::{Dedup, RecallError};
 pub use error::ProjectorError;

@@ -83,7 +83,17 @@ impl Projection {
     /// Projects an event as a part of its trace, which continues with its envelopes.
     async fn project(&mut self, raw: &RawEvent) -> Result<Vec<Envelope>, Rejection> {
         let span = tracing::info_span!(
-            target: propagation::TRACES_ONLY, "project", subject = raw.subject, event = %raw.position
+            target: propagation::TRACES_ONLY,
+            "project",
+            otel.name = "process EVENTS",
+            otel.kind = "consumer",
+            messaging.system = "nats",
+            messaging.operation.name = "process",
+            messaging.operation.r#type = "process",
+            messaging.destination.name = raw.subject,
+            messaging.message.id = tracing::field::Empty,
+            messaging.message.body.size = propagation::number(raw.payload.len()),
+            tidings.event = %raw.position,
         );
         let header = |name: &str| raw.header(name).or_else(|| raw.header(&format!("ce-{name}")));
         propagation::continue_trace(&span, header);
@@ -92,6 +102,7 @@ impl Projection {
         }
         let catalogs = Arc::clone(&self.catalogs.borrow());
         let (catalog, event) = span.in_scope(|| read(&catalogs, raw, self.max_event_bytes))?;
+        span.record("messaging.message.id", &*event.id);
         if let Some(delivery) = event.delivery {
             span.in_scope(|| catalog.project(&event))?;
             return self.schedule(raw, &event, delivery).await.map(|()| Vec::new());

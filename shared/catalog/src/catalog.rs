@@ -12,6 +12,7 @@ use tidings_model::{
 use crate::destination::{AddressTemplate, GrantRule};
 use crate::digest::Digest;
 use crate::fallback::Fallback;
+use crate::file::Files;
 use crate::gap::{GapForm, ToldGap};
 use crate::message::{MessageType, Rendered};
 use crate::publish::{ClientPublish, PublishClaims, PublishRefusal, PublishRules};
@@ -26,6 +27,7 @@ pub type Catalogs = BTreeMap<Tenant, Catalog>;
 #[derive(Debug)]
 pub struct Catalog {
     pub(crate) tenant: Tenant,
+    pub(crate) files: Files,
     pub(crate) start: StartPolicy,
     pub(crate) grants: Vec<GrantRule>,
     pub(crate) topics: BTreeMap<String, Topic>,
@@ -104,6 +106,12 @@ impl Catalog {
         &self.tenant
     }
 
+    /// The files that it was parsed from.
+    #[must_use]
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
     /// Where a new consumer starts.
     #[must_use]
     pub fn start_policy(&self) -> StartPolicy {
@@ -141,10 +149,17 @@ impl Catalog {
 
     /// Returns the attributes that messages at a topic's address may have.
     pub fn attributes_at(&self, topic: &Address) -> impl Iterator<Item = &str> {
+        self.reaching(topic).flat_map(|message| message.attributes.keys().map(String::as_str))
+    }
+
+    /// Returns the names of the messages that may come at a topic's address.
+    pub fn messages_at(&self, topic: &Address) -> impl Iterator<Item = &str> {
+        self.reaching(topic).map(MessageType::name)
+    }
+
+    fn reaching(&self, topic: &Address) -> impl Iterator<Item = &MessageType> {
         let topic = AddressTemplate::of(topic);
-        let reaches = move |message: &&MessageType| message.to.iter().any(|to| to.address.may_be(&topic));
-        let messages = self.messages.iter().filter(reaches);
-        messages.flat_map(|message| message.attributes.keys().map(String::as_str))
+        self.messages.iter().filter(move |message| message.to.iter().any(|to| to.address.may_be(&topic)))
     }
 
     /// What messages are joined to, and how long they are collected, if they are.

@@ -139,7 +139,20 @@ impl Problems {
         let digest = file.digest.and_then(|digest| self.digest(digest)).map(Arc::new);
         let by_event = self.index(&messages);
         let (tenant, start, publish) = (tenant.clone(), start?, PublishRules::new(publish));
-        Some(Catalog { tenant, start, grants, topics, messages, routes, publish, gap, digest, by_event })
+        let files = files.clone();
+        Some(Catalog {
+            tenant,
+            files,
+            start,
+            grants,
+            topics,
+            messages,
+            routes,
+            publish,
+            gap,
+            digest,
+            by_event,
+        })
     }
 
     fn grant_rule(&mut self, text: &str) -> Option<GrantRule> {

@@ -104,7 +104,7 @@ fn refused(url: &str, response: &Response) -> Result<Dialed, ClientError> {
 
 fn code(body: &str) -> Option<String> {
     let body: Value = tidings_model::json::parse(body.as_bytes()).ok()?;
-    Some(body.get("error")?.get("code")?.as_str()?.to_owned())
+    Some(body.get("code")?.as_str()?.to_owned())
 }
 
 fn is_tls(error: &std::io::Error) -> bool {

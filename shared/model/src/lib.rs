@@ -22,6 +22,7 @@ mod place;
 mod placement;
 mod position;
 mod rejection;
+mod shown_time;
 mod source;
 pub mod subject;
 mod tenant;
@@ -41,6 +42,9 @@ pub use place::{Place, PlaceError, ShardNumber, TenantToken};
 pub use placement::{PastPlacement, Placement, Progress, Rebuild};
 pub use position::{Epoch, PlacedPosition, Position, PositionError};
 pub use rejection::{Attempts, rejection_subject};
+pub use shown_time::{
+    rfc3339, rfc3339_of_seconds, serialize_optional_seconds, serialize_seconds, serialize_time,
+};
 pub use source::{
     SourcePosition, SourcePositionError, copies_of, copy_subject, is_retried_copy, is_unnamed, retry_subject,
     source_of,

@@ -22,7 +22,7 @@ use crate::takeover::{ClientStream, Takeover};
 /// What a client has the whole time for.
 const SHARE: usize = 64 * 1024;
 
-/// Gives the JSON body of an answer with this status to a request whose head cannot be read, if it is to have one.
+/// Gives the body, `application/problem+json`, of an answer with this status to a request whose head cannot be read, if it is to have one.
 pub(crate) type ErrorBody = fn(StatusCode) -> Option<String>;
 
 /// A socket, with TLS or without, as hyper has it: what an upgraded connection is taken out of.
@@ -175,7 +175,7 @@ fn replacement_of(answer: &[u8], error_body: ErrorBody) -> Option<Bytes> {
         head.split(|byte| *byte == b'\n').any(|line| line.trim_ascii() == b"content-length: 0");
     let body = error_body(status).filter(|_| is_without_body)?;
     let answer = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncache-control: no-store\r\nconnection: close\r\n\
+        "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\nconnection: close\r\n\
          content-length: {}\r\n\r\n{body}",
         body.len()
     );

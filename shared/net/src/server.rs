@@ -66,7 +66,7 @@ pub struct Settings {
     pub max_headers: usize,
     /// Bytes that there is room for in the head of a request; the router refuses longer ones.
     pub max_header_bytes: usize,
-    /// Gives the JSON body of an answer with this status to a request whose head cannot be read, if it is to have one.
+    /// Gives the body, `application/problem+json`, of an answer with this status to a request whose head cannot be read, if it is to have one.
     /// Such requests do not come as far as the router.
     pub error_body: fn(StatusCode) -> Option<String>,
 }

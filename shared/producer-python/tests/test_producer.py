@@ -20,7 +20,7 @@ CUT: Reply = (0, {}, {})
 
 
 def says(status: int, error: dict[str, Any], headers: Optional[dict[str, str]] = None) -> Reply:
-    return status, {"error": error}, headers or {}
+    return status, {"status": status, **error}, headers or {}
 
 
 def stored(events: list[dict[str, Any]]) -> Reply:
@@ -128,7 +128,7 @@ class Sync(Case):
 
     def test_what_is_refused_for_good_is_told_and_others_go_on(self) -> None:
         refused: list[PublishError] = []
-        named = {"index": 1, "code": "EVENT_REJECTED", "reason": "id-reused", "message": "used"}
+        named = {"index": 1, "code": "EVENT_REJECTED", "reason": "id-reused", "detail": "used"}
         hold = threading.Event()
 
         def first(events: list[dict[str, Any]]) -> Reply:
@@ -153,7 +153,7 @@ class Sync(Case):
             hold.wait(30)
             return stored(events)
 
-        named = {"index": 1, "code": "EVENT_REJECTED", "reason": "id-reused", "message": "used"}
+        named = {"index": 1, "code": "EVENT_REJECTED", "reason": "id-reused", "detail": "used"}
         gateway = self.gateway(first, says(422, {"code": "EVENT_REJECTED", "events": [named]}), NEVER)
         producer = self.producer(gateway, on_refused=lambda error: None)
         for message in ["0", "1", "2"]:

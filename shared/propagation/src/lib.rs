@@ -12,6 +12,8 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+const TRACE_PARENT: &str = "traceparent";
+
 /// The target of spans that only traces need. No log line is inside such a span, so the span is not created unless
 /// tracing is enabled, and costs nothing otherwise.
 pub const TRACES_ONLY: &str = "tidings::traces";
@@ -38,6 +40,40 @@ pub fn inject(span: &Span, insert: impl FnMut(&str, String)) {
         return;
     }
     TraceContextPropagator::new().inject_context(&span.context(), &mut Insert(insert));
+}
+
+/// The `traceparent` of a span that is sampled; `None` of any other, and if tracing is disabled.
+#[must_use]
+pub fn sampled_parent(span: &Span) -> Option<String> {
+    let mut parent = None;
+    inject(span, |name, value| {
+        if name == TRACE_PARENT {
+            parent = Some(value);
+        }
+    });
+    parent.filter(|parent| is_sampled(parent))
+}
+
+/// Whether a `traceparent` says that its trace is sampled (W3C Trace Context, section 3.2.2.5).
+#[must_use]
+pub fn is_sampled(parent: &str) -> bool {
+    let flags = parent.split('-').nth(3).and_then(|flags| u8::from_str_radix(flags, 16).ok());
+    flags.is_some_and(|flags| flags & 1 == 1)
+}
+
+/// A number as spans take it: OpenTelemetry has signed ones alone, and others would become text.
+pub fn number(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
+}
+
+/// Links `span` to the span that a `traceparent` names, which may be of another trace.
+pub fn link(span: &Span, parent: &str) {
+    if span.is_disabled() {
+        return;
+    }
+    let linked = TraceContextPropagator::new()
+        .extract(&Lookup(|name: &str| (name == TRACE_PARENT).then_some(parent), PhantomData));
+    span.add_link(linked.span().span_context().clone());
 }
 
 struct Lookup<'headers, F>(F, PhantomData<&'headers str>);

@@ -11,9 +11,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Number, Value, json};
 use strum::{IntoStaticStr, VariantArray};
+use tidings_model::rfc3339;
 use time::OffsetDateTime;
-
-use crate::timestamp::rfc3339;
 
 /// The code of an error, for programs. On the wire it is in capitals, such as `INVALID_MESSAGE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
@@ -197,7 +196,7 @@ mod tests {
             concat!(
                 r#"{"type":"error","action":"created","data":{"code":"INVALID_MESSAGE","#,
                 r#""message":"Message format is invalid","original_message_id":"msg-123"},"#,
-                r#""timestamp":"2025-01-17T16:30:00Z"}"#
+                r#""timestamp":"2025-01-17T16:30:00.000Z"}"#
             )
         );
     }
@@ -211,7 +210,7 @@ mod tests {
             concat!(
                 r#"{"type":"error","action":"created","data":{"code":"RATE_LIMITED","#,
                 r#""message":"100 messages a minute","retry_after_ms":2},"#,
-                r#""timestamp":"2025-01-17T16:30:00Z"}"#
+                r#""timestamp":"2025-01-17T16:30:00.000Z"}"#
             )
         );
     }

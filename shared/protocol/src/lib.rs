@@ -12,7 +12,5 @@ pub mod extensions;
 mod filter;
 pub mod framing;
 pub mod server;
-mod timestamp;
 
 pub use filter::Filter;
-pub use timestamp::rfc3339;

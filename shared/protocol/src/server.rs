@@ -4,11 +4,10 @@
 //! all messages. Unlike envelopes they have no `seq`.
 
 use serde_json::{Map, Value, json};
-use tidings_model::Position;
+use tidings_model::{Position, rfc3339};
 use time::OffsetDateTime;
 
 use crate::error::MessageId;
-use crate::timestamp::rfc3339;
 
 /// The subprotocol of sequenced clients: they get `seq` and `id` in each body, and control messages.
 pub const SUBPROTOCOL: &str = "tidings.v1";
@@ -189,7 +188,7 @@ mod tests {
 
     #[track_caller]
     fn check(message: &ServerMessage<'_>, expected: &str) {
-        let stamped = expected.replace('}', r#","timestamp":"2025-01-17T16:00:00Z"}"#);
+        let stamped = expected.replace('}', r#","timestamp":"2025-01-17T16:00:00.000Z"}"#);
         assert_eq!(message.to_json(NOW), stamped);
     }
 
@@ -204,7 +203,7 @@ mod tests {
         let expires = Some(datetime!(2025-01-17 17:00:00 UTC));
         check(
             &ServerMessage::Welcome { position: at(0xab, 7), consumer: "ada/phone", expires },
-            r#"{"action":"welcome","position":"ab-7","consumer":"ada/phone","expires":"2025-01-17T17:00:00Z"}"#,
+            r#"{"action":"welcome","position":"ab-7","consumer":"ada/phone","expires":"2025-01-17T17:00:00.000Z"}"#,
         );
         check(
             &ServerMessage::Welcome { position: at(1, 0), consumer: "a", expires: None },
@@ -221,7 +220,7 @@ mod tests {
         );
         check(
             &ServerMessage::Authenticated { expires: NOW, original_message_id: None },
-            r#"{"action":"authenticated","expires":"2025-01-17T16:00:00Z"}"#,
+            r#"{"action":"authenticated","expires":"2025-01-17T16:00:00.000Z"}"#,
         );
         let original_message_id = Some(MessageId::Text("m2".to_owned()));
         check(

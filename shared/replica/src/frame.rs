@@ -238,7 +238,7 @@ mod tests {
             let most = length - 1;
             assert_eq!(*framed.frame_within(form, length, None), *framed.frame(form));
             let error = format!(
-                r#""type":"error","action":"created","data":{{"code":"MESSAGE_TOO_LARGE","message":"a message of {length} bytes is not sent, expected at most {most}","event_id":"e"}},"timestamp":"1970-01-01T00:00:00Z"}}"#
+                r#""type":"error","action":"created","data":{{"code":"MESSAGE_TOO_LARGE","message":"a message of {length} bytes is not sent, expected at most {most}","event_id":"e"}},"timestamp":"1970-01-01T00:00:00.000Z"}}"#
             );
             let told = frame(Opcode::Text, format!("{{{seq}{error}").as_bytes());
             assert_eq!(*framed.frame_within(form, most, None), told);

@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use litemap::LiteMap;
 use tidings_catalog::{Catalogs, ClientPublish, PublishRefusal, ToldGap};
-use tidings_model::{Address, Envelope, EnvelopeSubject, Position};
+use tidings_model::{Address, Envelope, EnvelopeSubject, Position, rfc3339};
+use tidings_protocol::Filter;
 use tidings_protocol::client::{self, ClientMessage, Limits, Object, Refused, Request};
 use tidings_protocol::error::{ErrorCode, ErrorMessage, MessageId, quoted};
 use tidings_protocol::server::{Form, GapReason, ServerMessage};
-use tidings_protocol::{Filter, rfc3339};
 use tidings_streams::consumers::{self, Edit, Subscriptions, UNCHOSEN};
 use time::OffsetDateTime;
 

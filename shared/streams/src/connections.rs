@@ -25,7 +25,8 @@ mod save;
 mod serve;
 
 use serde::{Deserialize, Serialize};
-use tidings_model::{Tenant, subject};
+use serde_json::{Value, json};
+use tidings_model::{Tenant, rfc3339_of_seconds, subject};
 
 pub use ask::{AskError, ConnectionList, ask, ask_about};
 pub use name::{ConnectionName, ConnectionNameError, Ordinal};
@@ -120,6 +121,18 @@ pub struct ConnectionReport {
     pub messages: Traffic,
     /// The same as an average per minute.
     pub per_minute: Traffic<f64>,
+}
+
+impl ConnectionReport {
+    /// The report as operators see it.
+    #[must_use]
+    pub fn shown(&self) -> Value {
+        let mut shown = json!(self);
+        if let Value::Object(members) = &mut shown {
+            members.insert("since".to_owned(), json!(rfc3339_of_seconds(self.since)));
+        }
+        shown
+    }
 }
 
 /// Counts of messages on a connection.

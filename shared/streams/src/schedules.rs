@@ -24,7 +24,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use serde::Serialize;
-use tidings_model::{Delivery, Event, Position, RawEvent, ScheduleSubject, Tenant, headers};
+use tidings_model::{Delivery, Event, Position, RawEvent, ScheduleSubject, Tenant, headers, serialize_time};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::OnceCell;
@@ -218,10 +218,10 @@ pub struct ScheduledEvent {
     /// Its id.
     pub id: String,
     /// When it is due.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(serialize_with = "serialize_time")]
     pub at: OffsetDateTime,
     /// When it was scheduled.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(serialize_with = "serialize_time")]
     pub scheduled: OffsetDateTime,
 }
 

@@ -37,8 +37,8 @@ pub use self::home::{Home, HomeError};
 pub use self::settings::Settings;
 pub use crate::nats::{Difference, TopologyError};
 
-use self::batches::{open_envelopes, permit_in_events};
 pub(crate) use self::batches::without_former;
+use self::batches::{open_envelopes, permit_in_events};
 use self::lives::KnownLives;
 
 /// Events, as producers publish them.

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use tidings_model::{PastPlacement, Placement, Rebuild, Tenant};
+use tidings_model::{PastPlacement, Placement, Progress, Rebuild, Tenant, rfc3339_of_seconds};
 use tidings_runtime::config::Config;
 use tidings_streams::{AllPlacements, Topology, placed_at};
+use time::OffsetDateTime;
 
 use super::first_shard;
 use crate::catalogs;
@@ -43,9 +44,9 @@ pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, Failure
         let shard = topology.on(placement.current.place.shard).await?;
         let since = since(&shard, placement.current).await?;
         if json {
-            print_json(&described(tenant, &placement, since.as_deref()))?;
+            print_json(&described(tenant, &placement, since))?;
         } else {
-            table.row(cells(tenant, &placement, since.as_deref()))?;
+            table.row(cells(tenant, &placement, since))?;
         }
     }
     if !json {
@@ -55,20 +56,19 @@ pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, Failure
 }
 
 /// When the tenant moved to its place; `None` for its first place, or if the stream no longer knows.
-async fn since(shard: &Topology, stay: PastPlacement) -> Result<Option<String>, Failure> {
+async fn since(shard: &Topology, stay: PastPlacement) -> Result<Option<OffsetDateTime>, Failure> {
     let Some(position) = stay.since else { return Ok(None) };
-    let time = placed_at(shard, position).await?;
-    Ok(time.map(|time| rfc3339(super::seconds(time))))
+    Ok(placed_at(shard, position).await?)
 }
 
-fn cells(tenant: &Tenant, placement: &Placement, since: Option<&str>) -> [String; 5] {
+fn cells(tenant: &Tenant, placement: &Placement, since: Option<OffsetDateTime>) -> [String; 5] {
     let place = placement.current.place;
     let under_way = placement.next.as_ref().map_or_else(|| "-".to_owned(), under_way);
     [
         tenant.to_string(),
         place.shard.to_string(),
         place.generation.to_string(),
-        since.unwrap_or("-").to_owned(),
+        since.map_or_else(|| "-".to_owned(), |since| rfc3339(super::seconds(since))),
         under_way,
     ]
 }
@@ -88,22 +88,25 @@ fn under_way(rebuild: &Rebuild) -> String {
 }
 
 /// The JSON for scripts; independent of how placements are stored.
-fn described(tenant: &Tenant, placement: &Placement, since: Option<&str>) -> Value {
+fn described(tenant: &Tenant, placement: &Placement, since: Option<OffsetDateTime>) -> Value {
     let place = placement.current.place;
     let next = placement.next.as_ref().map(|next| {
         json!({
             "shard": next.place.shard,
             "generation": next.place.generation,
-            "since": next.since,
-            "requested_at": next.requested_at,
-            "progress": next.progress,
+            "since": next.since.and_then(rfc3339_of_seconds),
+            "requested_at": rfc3339_of_seconds(next.requested_at),
+            "progress": next.progress.map(|Progress { events, left, envelopes, rejected, at }| json!({
+                "events": events, "left": left, "envelopes": envelopes, "rejected": rejected,
+                "at": rfc3339_of_seconds(at),
+            })),
         })
     });
     json!({
         "tenant": tenant,
         "shard": place.shard,
         "generation": place.generation,
-        "since": since,
+        "since": since.map(tidings_model::rfc3339),
         "next": next,
     })
 }

@@ -34,7 +34,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
@@ -48,7 +48,7 @@ use serde_json::{Value, json};
 use tidings_model::Tenant;
 use tidings_net::ClientIp;
 
-use super::{has_body, method_not_allowed, read_body};
+use super::{Nothing, has_body, method_not_allowed, read_body, read_parameters};
 use crate::auth::Administrator;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
@@ -110,11 +110,6 @@ impl FromRequestParts<Arc<Context>> for Administrator {
     }
 }
 
-/// No parameters, or no body.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
 /// One user, or all.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,12 +128,7 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(request: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let read = Query::try_from_uri(&request.uri);
-        let Query(parameters) = read.map_err(|error| {
-            let cause = error.source().map_or_else(|| error.body_text(), ToString::to_string);
-            ApiError::new(ApiCode::Parameter, format!("the query is not understood: {cause}"))
-        })?;
-        Ok(Self(parameters))
+        Ok(Self(read_parameters(&request.uri)?))
     }
 }
 
@@ -219,7 +209,7 @@ fn lines<T: Serialize, E: Into<BoxError>>(
         let line = item.map_err(Into::into).and_then(|item| Ok(serde_json::to_string(&item)?));
         line.unwrap_or_else(|error: BoxError| {
             tracing::warn!(error = &*error as &dyn Error, "not all {what} can be listed");
-            json!({ "error": { "code": code, "message": error.to_string() } }).to_string()
+            json!({ "error": { "code": code, "detail": error.to_string() } }).to_string()
         })
     };
     let lines = items.map(move |item| Ok::<_, Infallible>(line(item) + "\n"));

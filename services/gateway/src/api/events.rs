@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRequestParts as _, Path, Query, Request, State};
+use axum::extract::{FromRequestParts as _, Path, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
@@ -28,7 +28,7 @@ use uuid::Uuid;
 use self::check::{Bounds, Checked, find_repetitions};
 use self::request::cancellation;
 pub(crate) use self::request::{Publication, Sender, read};
-use super::{Endpoint, read_body};
+use super::{Endpoint, Nothing, read_body, read_parameters};
 use crate::auth::Producer;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
@@ -79,6 +79,7 @@ async fn accept(endpoint: &Endpoint, request: Request) -> Result<Response, ApiEr
     let context = &endpoint.context;
     let (mut head, body) = request.into_parts();
     let producer = producer(endpoint, &head).await?;
+    let Nothing {} = read_parameters(&head.uri)?;
     let limits = context.limits.producers(&producer.tenant, &context.settings);
     let path = Path::<String>::from_request_parts(&mut head, &()).await;
     let name = path.ok().map(|Path(name)| name);
@@ -99,9 +100,7 @@ async fn accept_cancellation(endpoint: &Endpoint, request: Request) -> Result<Re
     let producer = producer(endpoint, &head).await?;
     let body = read_body(body, 0).await.map(drop);
     body.map_err(|_| ApiError::new(ApiCode::BodyUnexpected, "the request has a body and takes none"))?;
-    let Query(Cancelled { source }) = Query::try_from_uri(&head.uri).map_err(|error| {
-        ApiError::new(ApiCode::Parameter, format!("the query is not understood: {error}"))
-    })?;
+    let Cancelled { source } = read_parameters(&head.uri)?;
     let path = Path::<(String, String)>::from_request_parts(&mut head, &()).await;
     let Path((name, id)) = path.map_err(|error| ApiError::new(ApiCode::Path, error.body_text()))?;
     let source = source.as_deref().or(producer.rights.source());

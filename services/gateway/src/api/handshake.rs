@@ -198,7 +198,16 @@ pub(super) fn last_event(headers: &HeaderMap) -> Result<Option<Since>, ApiError>
 
 /// The connection to which a message is sent.
 pub(super) fn connection_of(query: Option<&str>) -> Result<ConnectionName, ApiError> {
-    let name = parameter(query.unwrap_or_default(), "connection")?.unwrap_or_default();
+    let query = query.unwrap_or_default();
+    let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    if let Some(name) = names.find(|name| !matches!(&**name, "connection" | "token" | "Authorization")) {
+        let name: String = name.chars().take(MAX_DEVICE).collect();
+        let text = format!(
+            "the query is not understood: unknown field `{name}`, expected one of `connection`, `token`, `Authorization`"
+        );
+        return Err(ApiError::new(ApiCode::Parameter, text));
+    }
+    let name = parameter(query, "connection")?.unwrap_or_default();
     name.parse().map_err(|error: ConnectionNameError| ApiError::new(ApiCode::Connection, error.to_string()))
 }
 

@@ -8,12 +8,13 @@ use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, HOST};
 use axum::http::uri::Authority;
 use axum::http::{HeaderValue, StatusCode, Version};
-use axum::middleware::{self, Next};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use tokio_util::task::TaskTracker;
 
-use super::{Endpoint, Stage, admin, events, method_not_allowed, websocket, without_websocket};
+use super::cors::{self, AdminPages};
+use super::{Endpoint, Stage, admin, descriptions, events, method_not_allowed, websocket, without_websocket};
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 
@@ -29,15 +30,19 @@ pub(crate) fn router(routes: Routes, endpoint: &Endpoint) -> (Router, TaskTracke
     let upgrades = TaskTracker::new();
     let endpoint = endpoint.with_upgrades(upgrades.clone());
     let mut router = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready));
+    router = router.merge(descriptions::router());
     if routes != Routes::Admin {
         let connect = get(websocket::connect);
         router = router.route("/api/ws", connect.clone()).route("/api/ws/", connect).merge(events::router());
         router = router.merge(without_websocket::router());
     }
     if routes != Routes::Clients {
-        router = router.nest_service("/api/v1", admin::router(Arc::clone(&endpoint.context)));
+        let pages = Arc::new(AdminPages::new(&endpoint.settings().admin_origins));
+        let admin =
+            admin::router(Arc::clone(&endpoint.context)).layer(from_fn_with_state(pages, cors::to_pages));
+        router = router.nest_service("/api/v1", admin);
     }
-    let check = middleware::from_fn_with_state(Arc::clone(&endpoint.context), check);
+    let check = from_fn_with_state(Arc::clone(&endpoint.context), check);
     let nothing = move || async move { nothing_here(routes) };
     let router = router.fallback(nothing).method_not_allowed_fallback(method_not_allowed).layer(check);
     (router.with_state(endpoint), upgrades)

@@ -1,17 +1,16 @@
 //! What a refused request is answered with: one type for every status and code.
 //!
-//! Every answer has the same form, `{"error":{"code":…,"message":…}}`. The list of codes below is the only one: the
-//! documents' table is generated from it, and a test compares the two.
+//! Every answer is a problem of RFC 9457, with our `code` besides. The list of codes below is the only one: the documents'
+//! table and the answers of `openapi.json` are generated from it, and tests compare them.
 
 use std::time::Duration;
 
-use axum::http::header::{
-    CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
-};
+use axum::http::header::{CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tidings_access::Refusal;
+use tidings_net::Problem;
 use tidings_protocol::close::CloseCode;
 use tidings_streams::consumers::ConsumerNameError;
 use tidings_streams::users::{UserName, UserNameError};
@@ -57,7 +56,7 @@ error_codes! {
         Position "POSITION" "a position cannot be read"
         ParameterRepeated "PARAMETER_REPEATED" "a parameter of the query that may be there once is there several times"
         Parameter "PARAMETER" "a parameter of the query is unknown or cannot be read"
-        Path "PATH" "administration: the path cannot be read"
+        Path "PATH" "the path cannot be read"
         Body "BODY" "the body is not the expected JSON"
         HeaderValue "HEADER_VALUE" "publishing: a header is not text"
         EventName "EVENT_NAME" "publishing: neither the path nor the CloudEvent's `type` names an event"
@@ -165,6 +164,11 @@ error_codes! {
 }
 
 impl ApiCode {
+    /// What the code means, without the part of the interface that it belongs to.
+    pub(crate) fn title(self) -> &'static str {
+        self.when().split_once(": ").map_or(self.when(), |(_, title)| title)
+    }
+
     pub(crate) fn status(self) -> StatusCode {
         StatusCode::from_u16(self.status_number()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
@@ -250,23 +254,18 @@ impl ApiError {
         self.user.as_ref()
     }
 
-    /// What programs read of the error.
-    pub(crate) fn to_json(&self) -> Value {
-        let own = [("code", self.code.as_str().into()), ("message", self.message.as_str().into())];
-        let members = own.into_iter().chain(self.more.iter().cloned());
-        Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect())
-    }
-
-    /// The answer's body.
-    fn body(&self) -> String {
-        json!({ "error": self.to_json() }).to_string() + "\n"
+    /// The answer.
+    pub(crate) fn problem(&self) -> Problem<'_> {
+        let Self { code, message, more, .. } = self;
+        let (status, title) = (code.status(), code.title());
+        Problem { status, code: code.as_str(), title, detail: message, more }
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.code.status();
-        let mut response = (status, [(CONTENT_TYPE, "application/json")], self.body()).into_response();
+        let mut response = self.problem().into_response();
         let headers = response.headers_mut();
         match status {
             StatusCode::UNAUTHORIZED => {
@@ -299,7 +298,7 @@ pub(crate) fn unread_head(status: StatusCode) -> Option<String> {
         ),
         _ => return None,
     };
-    Some(ApiError::new(code, message).body())
+    Some(ApiError::new(code, message).problem().body())
 }
 
 impl From<Refusal> for ApiError {

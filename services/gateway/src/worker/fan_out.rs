@@ -8,14 +8,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_catalog::Catalogs;
-use tidings_model::{ShardNumber, headers};
+use tidings_model::ShardNumber;
 use tidings_replica::FramedEnvelope;
-use tidings_runtime::telemetry::propagation;
-use tracing::Span;
 
 use super::connection::{Batch, BatchRun, Connection};
-use super::figures::{Counted, WorkerFigures};
+use super::figures::Counted;
+use super::traced::Tracing;
 use super::{FAIR_SHARE, Shard, Worker};
 
 impl Worker {
@@ -30,7 +28,7 @@ impl Worker {
         let mut to_flush = self.to_flush.take();
         for envelopes in envelopes.chunks(Batch::MAX) {
             let batch = Batch::new(envelopes, self.common.deflate());
-            offer_to_live((&shard, &self.catalogs.borrow()), &batch, &self.figures, &mut to_flush);
+            self.offer_to_live(&shard, &batch, &mut to_flush);
             let oldest = envelopes.first().map(|framed| framed.stored_at());
             for share in to_flush.chunks(FAIR_SHARE) {
                 for (index, connection) in share.iter().enumerate() {
@@ -51,42 +49,50 @@ impl Worker {
         self.to_flush.replace(to_flush);
         shard.progress().place().receive(updates);
     }
-}
 
-/// Gives a batch to every live connection, and collects those that have to be written to.
-fn offer_to_live(
-    (shard, catalogs): (&Shard, &Catalogs),
-    batch: &Rc<Batch>,
-    figures: &WorkerFigures,
-    to_flush: &mut Vec<Rc<Connection>>,
-) {
-    let mut first = 0;
-    for alike in batch.envelopes().chunk_by(|one, other| are_alike(one, other)) {
-        let range = first..first + alike.len();
-        first = range.end;
-        let tenant = alike.first().map(|framed| &framed.envelope().subject.tenant);
-        let digest = tenant.and_then(|tenant| catalogs.get(tenant)?.digest());
-        let every = digest.map(|digest| digest.every());
-        let Some(run) = BatchRun::new(batch, range, every) else { continue };
-        let _span = trace(run.first()).entered();
-        let (before, mut of_tenant) = (figures.given_live(), None);
-        // All of a run to one connection after the other: each is looked up and touched once.
-        shard.offer(run.first().envelope(), |connection| {
-            if connection.offer(&run) {
-                to_flush.push(Rc::clone(connection));
+    /// Gives a batch to every live connection, and collects those that have to be written to.
+    fn offer_to_live(&self, shard: &Shard, batch: &Rc<Batch>, to_flush: &mut Vec<Rc<Connection>>) {
+        let (catalogs, figures) = (self.catalogs.borrow(), &self.figures);
+        let mut first = 0;
+        for alike in batch.envelopes().chunk_by(|one, other| are_alike(one, other)) {
+            let range = first..first + alike.len();
+            first = range.end;
+            let tenant = alike.first().map(|framed| &framed.envelope().subject.tenant);
+            let digest = tenant.and_then(|tenant| catalogs.get(tenant)?.digest());
+            let every = digest.map(|digest| digest.every());
+            let Some(run) = BatchRun::new(batch, range, every) else { continue };
+            let (before, mut of_tenant) = (figures.given_live(), None);
+            // All of a run to one connection after the other: each is looked up and touched once.
+            let mut give = |connection: &Rc<Connection>| {
+                if connection.offer(&run) {
+                    to_flush.push(Rc::clone(connection));
+                }
+                of_tenant.get_or_insert_with(|| Rc::clone(connection));
+            };
+            match Tracing::of(run.first()) {
+                None => shard.offer(run.first().envelope(), give),
+                Some(mut tracing) => {
+                    let sequence = run.first().sequence();
+                    shard.offer(run.first().envelope(), |connection| {
+                        give(connection);
+                        if connection.state().sent() == sequence {
+                            tracing.received_by(connection.id());
+                        }
+                    });
+                    self.traced.delivered(tracing, shard.progress(), run.first());
+                }
             }
-            of_tenant.get_or_insert_with(|| Rc::clone(connection));
-        });
-        if let Some(connection) = of_tenant {
-            connection.state().budget().count_delivered(figures.given_live() - before);
+            if let Some(connection) = of_tenant {
+                connection.state().budget().count_delivered(figures.given_live() - before);
+            }
+        }
+        if let Some(last) = batch.envelopes().last() {
+            shard.progress().place().advance_to(last.sequence());
         }
     }
-    if let Some(last) = batch.envelopes().last() {
-        shard.progress().place().advance_to(last.sequence());
-    }
 }
 
-/// Whether the two have the same recipients. A traced envelope stands alone, in a span of its own.
+/// Whether the two have the same recipients. A traced envelope stands alone, in a span of its own (`traced`).
 fn are_alike(one: &FramedEnvelope, other: &FramedEnvelope) -> bool {
     let (one, other) = (one.envelope(), other.envelope());
     one.subject.address == other.subject.address
@@ -94,12 +100,4 @@ fn are_alike(one: &FramedEnvelope, other: &FramedEnvelope) -> bool {
         && one.attributes == other.attributes
         && one.trace_parent.is_none()
         && other.trace_parent.is_none()
-}
-
-/// The last part of an event's trace: the fan-out. Only for events whose producer traces them.
-fn trace(framed: &FramedEnvelope) -> Span {
-    let Some(parent) = framed.envelope().trace_parent.as_deref() else { return Span::none() };
-    let span = tracing::info_span!("deliver", sequence = framed.sequence());
-    propagation::continue_trace(&span, |name| (name == headers::TRACE_PARENT).then_some(parent));
-    span
 }

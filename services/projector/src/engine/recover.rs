@@ -15,6 +15,7 @@ impl Engine {
     /// Recovers from a failed publication: reads what the stream holds and sends the rest again.
     pub(super) async fn recover(&mut self, error: WriteError) {
         self.log_interruption(&error).await;
+        self.traced.lost();
         match error {
             WriteError::LostPlace => {}
             WriteError::Refused(_) => {

@@ -20,18 +20,17 @@ interface Answer {
   readonly body: Body;
 }
 
-interface Body {
+interface Body extends Problem {
   readonly id?: unknown;
   readonly sequence?: unknown;
   readonly duplicate?: unknown;
-  readonly events?: unknown;
-  readonly error?: ErrorBody;
 }
 
-interface ErrorBody {
+/** What is wrong with a request, or with an event of a batch (RFC 9457). */
+interface Problem {
   readonly index?: unknown;
   readonly code?: unknown;
-  readonly message?: unknown;
+  readonly detail?: unknown;
   readonly reason?: unknown;
   readonly pointer?: unknown;
   readonly events?: unknown;
@@ -55,13 +54,12 @@ function retryAfter(value: string | null): number {
 /** Answers that say nothing about the event: the same may be taken later. */
 const isForNow = (status: number): boolean => status === 408 || status === 429 || status >= 500;
 
-function refusalOf(status: number, error: ErrorBody = {}): Refusal {
-  const { code, message, reason, pointer } = error;
+function refusalOf(status: number, { code, detail, reason, pointer }: Problem): Refusal {
   const isRedirect = status >= 300 && status < 400;
   const otherwise = isRedirect ? "the address redirects; give the one of the gateway itself" : `the answer is ${String(status)}`;
   return {
     kind: code === "EVENT_REJECTED" || code === "EVENT_TOO_LARGE" ? "rejected" : "refused",
-    message: text(message) ?? otherwise,
+    message: text(detail) ?? otherwise,
     status,
     code: text(code),
     reason: text(reason),
@@ -83,12 +81,11 @@ export class HttpTransport implements Transport {
 
   async send(events: readonly OutgoingEvent[], signal: AbortSignal): Promise<readonly Outcome[]> {
     const { status, retryAfter, body } = await this.#post(events, signal);
-    const { error } = body;
     if (isForNow(status)) {
-      throw new Unavailable(`the gateway answers ${String(status)}: ${text(error?.message) ?? "nothing more"}`, retryAfter);
+      throw new Unavailable(`the gateway answers ${String(status)}: ${text(body.detail) ?? "nothing more"}`, retryAfter);
     }
     if (status === 200) return events.map((event, index) => stored(event, events.length === 1 ? body : (list(body.events)[index] as Body | undefined)));
-    const named = list(error?.events) as readonly ErrorBody[];
+    const named = list(body.events) as readonly Problem[];
     if (events.length > 1 && named.length > 0) {
       const refused = new Map(named.map((one) => [one.index, refusalOf(status, one)]));
       const outcomes = events.map((_, index) => {
@@ -103,7 +100,7 @@ export class HttpTransport implements Transport {
       const [outcome] = await this.send([first], signal);
       return events.map((_, index) => (index === 0 ? outcome : undefined));
     }
-    return events.map(() => ({ refusal: refusalOf(status, error) }));
+    return events.map(() => ({ refusal: refusalOf(status, body) }));
   }
 
   close(): Promise<void> {

@@ -55,7 +55,7 @@ const stores: Reply = ({ events }, response) => {
 };
 
 /** The gateway's error. */
-const says = (status: number, error: object, headers?: Record<string, string>): Reply => (_, response) => answer(response, status, { error }, headers);
+const says = (status: number, error: object, headers?: Record<string, string>): Reply => (_, response) => answer(response, status, { status, ...error }, headers);
 
 /** A gateway that answers each request in turn with these, and then stores; and a producer for it. */
 async function gateway(replies: Reply[], options: Options = {}) {
@@ -115,7 +115,7 @@ test("it comes again after as long as the gateway asks for", async () => {
 
 test("what is refused for good goes to who published it, or to the callback, and others go on", async () => {
   const refused: PublishError[] = [];
-  const named = says(422, { code: "EVENT_REJECTED", events: [{ index: 1, code: "EVENT_REJECTED", reason: "id-reused", message: "used" }] });
+  const named = says(422, { code: "EVENT_REJECTED", events: [{ index: 1, code: "EVENT_REJECTED", reason: "id-reused", detail: "used" }] });
   const { producer, requests } = await gateway([named, stores, says(403, { code: "EVENT_FORBIDDEN" })], {
     onRefused: (error) => refused.push(error),
   });

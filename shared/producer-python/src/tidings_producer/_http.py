@@ -32,10 +32,6 @@ class _Answer:
     retry_after: float
     body: dict[str, Any]
 
-    @property
-    def error(self) -> dict[str, Any]:
-        return _object(self.body.get("error"))
-
 
 class HttpTransport:
     """Sends events to a gateway, such as ``https://tidings.example``, over one connection."""
@@ -59,9 +55,9 @@ class HttpTransport:
 
     def send(self, events: Sequence[OutgoingEvent]) -> Sequence[Outcome]:
         answer = self._post(events)
-        status, error = answer.status, answer.error
+        status, error = answer.status, answer.body
         if status in (408, 429) or status >= 500:
-            said = _text(error.get("message")) or "nothing more"
+            said = _text(error.get("detail")) or "nothing more"
             raise Unavailable(f"the gateway answers {status}: {said}", answer.retry_after)
         if status == 200:
             entries = [answer.body] if len(events) == 1 else _list(answer.body.get("events"))
@@ -139,7 +135,7 @@ def _refusal(status: int, error: dict[str, Any]) -> Refusal:
     code = _text(error.get("code"))
     return Refusal(
         kind="rejected" if code in _REJECTED else "refused",
-        message=_text(error.get("message")) or otherwise,
+        message=_text(error.get("detail")) or otherwise,
         status=status,
         code=code,
         reason=_text(error.get("reason")),

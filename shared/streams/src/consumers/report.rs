@@ -1,7 +1,7 @@
 //! Reports a consumer to an operator.
 
 use serde::Serialize;
-use tidings_model::{Address, Grants, Position, Tenant};
+use tidings_model::{Address, Grants, Position, Tenant, serialize_seconds};
 
 use super::{ConsumerName, ConsumerState, StoredConsumer, Subscriptions, UNCHOSEN};
 use crate::envelopes::{EnvelopeFollower, FollowError, TranslateError, translate_position};
@@ -20,7 +20,8 @@ pub struct ConsumerReport {
     pub position: Position,
     /// The number of envelopes after the position at the consumer's addresses, before any filter.
     pub pending: u64,
-    /// When a gateway last saw the device, in seconds since 1970-01-01T00:00:00Z.
+    /// When a gateway last saw the device, in seconds since 1970; shown as RFC 3339.
+    #[serde(serialize_with = "serialize_seconds")]
     pub last_seen: u64,
     /// The gateway to which the device was last connected; `None` after it left.
     pub connected: Option<String>,

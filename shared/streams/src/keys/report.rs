@@ -1,10 +1,10 @@
 //! What is shown of an API key: everything but its hash.
 
 use serde::Serialize;
-use tidings_model::{EventPattern, KeyId};
+use serde_json::Value;
+use tidings_model::{EventPattern, KeyId, serialize_optional_seconds};
 
 use super::{KeyName, KeyState};
-use crate::users::Mark;
 
 /// An API key as it is listed.
 #[derive(Debug, Serialize)]
@@ -14,9 +14,10 @@ pub struct KeyReport {
     readable: bool,
     events: Vec<EventPattern>,
     source: Option<String>,
-    created: Option<Mark>,
+    created: Option<Value>,
+    #[serde(serialize_with = "serialize_optional_seconds")]
     expires_at: Option<u64>,
-    revoked: Option<Mark>,
+    revoked: Option<Value>,
 }
 
 impl KeyReport {
@@ -28,9 +29,9 @@ impl KeyReport {
             readable: state.is_some(),
             events: state.map(|state| state.events.clone()).unwrap_or_default(),
             source: state.and_then(|state| state.source.clone()),
-            created: state.map(|state| state.created.clone()),
+            created: state.map(|state| state.created.shown()),
             expires_at: state.and_then(|state| state.expires_at),
-            revoked: state.and_then(|state| state.revoked.clone()),
+            revoked: state.and_then(|state| Some(state.revoked.as_ref()?.shown())),
         }
     }
 }

@@ -4,7 +4,7 @@ use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tidings_model::{Attempts, EventName, Position, headers};
+use tidings_model::{Attempts, EventName, Position, headers, serialize_time};
 use time::OffsetDateTime;
 
 use super::is_reserved;
@@ -29,10 +29,10 @@ pub struct RejectedEvent {
     /// The number of attempts.
     pub tries: u32,
     /// When the event was first stored.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(serialize_with = "serialize_time")]
     pub first_seen: OffsetDateTime,
     /// When it was last rejected.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(serialize_with = "serialize_time")]
     pub last_seen: OffsetDateTime,
     /// How many bytes of the event were omitted because it could not be stored completely.
     pub omitted_bytes: u64,

@@ -9,8 +9,8 @@ use async_nats::jetstream::context::UpdateStreamError;
 use async_nats::jetstream::stream::{Config, Stream};
 use tidings_model::ShardNumber;
 
-use super::{ENVELOPES, EVENTS};
 use super::subjects::any_fence;
+use super::{ENVELOPES, EVENTS};
 use crate::nats::{Difference, Missing, TopologyError, ensure};
 
 /// Opens a stream of envelopes; where it may be created, also permits fast ingest.

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tidings_model::json::present;
-use tidings_model::{Address, Tenant, subject};
+use tidings_model::{Address, Tenant, rfc3339_of_seconds, subject};
 
 use crate::nats::record::Record;
 
@@ -90,6 +91,14 @@ pub struct Mark {
     pub reason: Option<String>,
 }
 
+impl Mark {
+    /// The mark as operators see it.
+    #[must_use]
+    pub fn shown(&self) -> Value {
+        json!({ "since": rfc3339_of_seconds(self.since), "by": self.by, "reason": self.reason })
+    }
+}
+
 /// Which tokens are revoked, by whom, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,6 +121,15 @@ impl Revocation {
 }
 
 impl UserState {
+    /// The user's mark and revocation as operators see them; `null` where there is none.
+    #[must_use]
+    pub fn shown(&self) -> [Value; 2] {
+        let revoked = self.revoked.as_ref().map(|Revocation { before, by, reason }| {
+            json!({ "before": rfc3339_of_seconds(*before), "by": by, "reason": reason })
+        });
+        [self.disabled.as_ref().map(Mark::shown).unwrap_or_default(), revoked.unwrap_or_default()]
+    }
+
     /// Whether the record is empty: the user may connect with any valid token.
     #[must_use]
     pub fn is_empty(&self) -> bool {

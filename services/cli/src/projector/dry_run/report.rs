@@ -106,7 +106,7 @@ impl Report<'_> {
             "tenant": self.tenant,
             "shard": self.place.shard,
             "generation": self.place.generation,
-            "since": self.since(),
+            "since": self.since.map(tidings_model::rfc3339),
             "events": self.comparison.events,
             "not_projected_yet": self.comparison.waiting,
             "same": self.comparison.same,
@@ -168,7 +168,7 @@ fn refused((event, rejection): &(RawEvent, Rejection)) -> Value {
 fn differences(there: &Envelope, made: &Envelope) -> Vec<Change> {
     let about = |envelope: &Envelope| {
         let subject = &envelope.subject;
-        let expires = envelope.expires_at.map(|time| rfc3339(super::super::seconds(time)));
+        let expires = envelope.expires_at.map(tidings_model::rfc3339);
         json!({
             "slot": subject.slot,
             "key": subject.key,

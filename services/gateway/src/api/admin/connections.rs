@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get};
 use futures_util::StreamExt as _;
 use tidings_model::Tenant;
-use tidings_streams::connections::{ConnectionName, Operation, Search, ask, ask_about};
+use tidings_streams::connections::{ConnectionList, ConnectionName, Operation, Search, ask, ask_about};
 
 use super::{About, Answer, Named, Parameters, Selection, bad, failed, lines, missing};
 use crate::audit;
@@ -40,7 +40,7 @@ async fn list(
     Parameters(Selection { user }): Parameters<Selection>,
 ) -> Response {
     let search = Search { user, ..Search::default() };
-    lines(ask(&context.topology.client(), Operation::List, &by.tenant, search), "connections", SILENT)
+    shown(ask(&context.topology.client(), Operation::List, &by.tenant, search))
 }
 
 async fn close_user(
@@ -56,7 +56,11 @@ async fn close_user(
     audit::done(&by, "close", &user, None);
     let search = Search { user: Some(user), by: by.user.clone(), ..Search::default() };
     let closed = ask(&context.topology.client(), Operation::Close, &by.tenant, search);
-    Ok(lines(closed, "connections", SILENT))
+    Ok(shown(closed))
+}
+
+fn shown(answers: ConnectionList) -> Response {
+    lines(answers.map(|answer| answer.map(|connection| connection.shown())), "connections", SILENT)
 }
 
 async fn close(

@@ -83,6 +83,7 @@ async fn list(
 async fn create(
     State(context): State<Arc<Context>>,
     by: Administrator,
+    Parameters(Nothing {}): Parameters<Nothing>,
     Members(new): Members<NewKey>,
 ) -> Answer {
     new.check()?;

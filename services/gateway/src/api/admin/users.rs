@@ -170,7 +170,7 @@ async fn change(
 }
 
 fn report(name: &UserName, state: &UserState, known: &Known) -> Response {
-    let (UserState { disabled, revoked }, Known { devices, connections }) = (state, known);
+    let ([disabled, revoked], Known { devices, connections }) = (state.shown(), known);
     let report = json!({
         "tenant": name.tenant(), "user": name.user(), "disabled": disabled, "revoked": revoked,
         "devices": devices, "connections": connections,

@@ -46,9 +46,7 @@ pub(super) fn refused(events: &[Result<Checked, ApiError>], is_batch: bool) -> O
     }
     let named = std::iter::once((first, error)).chain(errors).take(MAX_NAMED).map(|(index, error)| {
         let mut members = Map::from_iter([("index".to_owned(), Value::from(index))]);
-        if let Value::Object(own) = error.to_json() {
-            members.extend(own);
-        }
+        members.extend(error.problem().own_members());
         Value::Object(members)
     });
     let named: Vec<_> = named.collect();

@@ -17,6 +17,7 @@ use super::{Connection, State, Unread, one_more};
 use crate::consumers::PlaceId;
 use crate::limits::MessageBudget;
 use crate::worker::figures::Counted;
+use crate::worker::served_shard::ConnectionId;
 
 /// A client that sends so many too long messages in a row will send the next one, too.
 const MAX_TOO_LONG: u8 = 8;
@@ -129,6 +130,10 @@ impl State {
 
 /// Acknowledgements.
 impl State {
+    pub(in crate::worker) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
     fn acknowledged(&self) -> Option<u64> {
         self.acknowledged.map(|one_more| one_more.get() - 1)
     }

@@ -202,6 +202,10 @@ pub struct GatewayConfig {
     /// `capacitor://localhost`.
     #[schemars(extend("items" = { "type": "string", "format": "origin" }))]
     pub allowed_origins: Vec<String>,
+    /// Origins whose pages may use the admin interface (CORS), such as `https://console.example`. Their tokens come in the
+    /// header `Authorization`, never as cookies.
+    #[schemars(extend("items" = { "type": "string", "format": "origin" }))]
+    pub admin_origins: Vec<String>,
     /// Claims that identify the device where the query names none, in order of preference. Each must stay the same when
     /// a token is refreshed: a claim such as `jti`, which changes, makes every refresh a new device.
     #[schemars(extend("items" = { "type": "string", "minLength": 1 }))]
@@ -274,6 +278,7 @@ impl Default for GatewayConfig {
             workers: 0,
             access_log: 0.0,
             allowed_origins: Vec::new(),
+            admin_origins: Vec::new(),
             device_claims: ["sid", "session_id", "session_state", "origin_jti"].map(str::to_owned).into(),
             cookie: "session".to_owned(),
         }
