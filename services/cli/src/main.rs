@@ -66,7 +66,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Dev(options) => Box::pin(dev::run(file, options)).await,
             Command::Gateway => Box::pin(serve::gateway(file)).await,
             Command::Projector(options) => match &options.command {
-                None => serve::projector(file).await,
+                None => Box::pin(serve::projector(file)).await,
                 Some(command) => Box::pin(projector::run(file, command)).await,
             },
             Command::Dispatcher => Box::pin(serve::dispatcher::run(file)).await,
