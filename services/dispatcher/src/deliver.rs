@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_catalog::{Catalogs, Unless};
+use tidings_catalog::{Catalogs, Fallback, Unless};
 use tidings_channels::{ChannelKind, Content, Delivery, DeliveryId, Failed, RetryPlan, Urgency};
-use tidings_model::{Class, json};
+use tidings_model::{Class, Envelope, json};
 use tidings_streams::deliveries::{DeliveryError, Due, Fact, Pending, Status};
 use tidings_streams::{Backoff, Lease, Topology, locate};
 
@@ -66,13 +66,13 @@ impl Deliverer {
             }
             Step::GiveUp { attempts } => {
                 let reason = "the dispatcher ended in the middle of the attempt, and of its repetition";
-                let fact = Fact { attempts, is_repeated: true, ..self.fact(due, Status::Unknown, reason) };
+                let fact = Fact { attempts, is_repeated: true, ..fact(due, Status::Unknown, reason) };
                 self.note(due, &fact, sequence).await?;
             }
             Step::Attempt { number, is_repeated } => {
                 let attempts = number - 1 + u32::from(is_repeated);
                 let decided =
-                    |status, reason: &str| Fact { attempts, is_repeated, ..self.fact(due, status, reason) };
+                    |status, reason: &str| Fact { attempts, is_repeated, ..fact(due, status, reason) };
                 match self.look(due).await? {
                     Finding::Skip(reason) => {
                         self.note(due, &decided(Status::Skipped, &reason), sequence).await?;
@@ -85,7 +85,7 @@ impl Deliverer {
                             attempts: number,
                             is_repeated,
                             reason: None,
-                            ..self.fact(due, Status::Attempted, "")
+                            ..fact(due, Status::Attempted, "")
                         };
                         return self.attempt(due, &delivery, claim, sequence).await;
                     }
@@ -108,7 +108,7 @@ impl Deliverer {
             return Err(DispatcherError::Overtaken);
         };
         self.led().await;
-        let claimed = self.note(due, &claim, sequence).await?;
+        let claimed = self.claim(due, &claim, sequence).await?;
         let sent = tokio::time::timeout(LONGEST_ATTEMPT, channel.send(delivery)).await;
         let sent = sent.unwrap_or_else(|_| {
             Err(Failed::Later { reason: format!("no answer within {LONGEST_ATTEMPT:?}"), retry_after: None })
@@ -143,6 +143,22 @@ impl Deliverer {
         Ok(deliveries.remove_due(due.sequence).await?)
     }
 
+    /// Notes that an attempt is made. Where NATS did not answer, looks whether it is noted all the same: it would be taken for
+    /// the attempt of a process that has ended.
+    async fn claim(&self, due: &Due, claim: &Fact, expected: u64) -> Result<u64, DispatcherError> {
+        let deliveries = &self.parts.deliveries;
+        let error = match deliveries.note(&due.name, claim, expected).await {
+            Ok(noted) => return noted.ok_or(DispatcherError::Overtaken),
+            Err(error) => error,
+        };
+        match deliveries.last_fact(&due.name).await? {
+            Some((fact, noted)) if noted > expected && fact == *claim && self.lease.holds(self.term) => {
+                Ok(noted)
+            }
+            _ => Err(error.into()),
+        }
+    }
+
     /// What follows from a failed attempt.
     fn failure(&self, failed: &Failed, claim: Fact) -> Fact {
         let reason = Some(failed.to_string());
@@ -161,7 +177,7 @@ impl Deliverer {
     /// Finds out whether a delivery is needed, and what is to be sent.
     async fn look(&self, due: &Due) -> Result<Finding, DispatcherError> {
         let skip = |reason: &str| Ok(Finding::Skip(reason.to_owned()));
-        let (tenant, user) = (&due.name.tenant, due.name.user.as_str());
+        let tenant = &due.name.tenant;
         let Some((subject, origin)) = due.pending.envelope() else {
             return Ok(Finding::Fail("its record names no message".to_owned()));
         };
@@ -172,10 +188,6 @@ impl Deliverer {
         let Some(fallback) = fallback.filter(|found| found.channel().as_str() == due.pending.channel) else {
             return skip("the catalog does not have this fallback any more");
         };
-        let kind = ChannelKind::ALL.into_iter().find(|kind| kind.as_str() == due.pending.channel);
-        let Some(kind) = kind.filter(|kind| self.parts.channels.contains_key(kind)) else {
-            return skip("the channel is not configured");
-        };
         let home = self.topology.home(tenant).await?;
         let found = locate(&home, &subject, origin, due.pending.sequence).await?;
         let now = (self.parts.clock)();
@@ -185,24 +197,35 @@ impl Deliverer {
         };
         let start = catalog.start_policy();
         let inquiry = Inquiry { home: &home, found: &found, devices: &due.pending.devices, start };
-        let reception = inquiry.of(&self.parts, tenant, user).await?;
+        let reception = inquiry.of(&self.parts, tenant, &due.name.user).await?;
         if let Some(device) = reception.received {
             return Ok(Finding::Skip(format!("received on device {device:?}")));
         }
         if let (Unless::Connected, Some(device)) = (fallback.unless(), reception.connected) {
             return Ok(Finding::Skip(format!("device {device:?} is connected")));
         }
-        let Some(target) = self.parts.targets.target(tenant, user, kind).await else {
-            return skip("there is nowhere to send it to");
+        Ok(self.fill(due, fallback, &found.envelope).await)
+    }
+
+    /// Finds where a message goes, and fills the templates of the fallback.
+    async fn fill(&self, due: &Due, fallback: &Fallback, envelope: &Envelope) -> Finding {
+        let (tenant, user) = (&due.name.tenant, due.name.user.as_str());
+        let kind = ChannelKind::ALL.into_iter().find(|kind| kind.as_str() == due.pending.channel);
+        let Some(kind) = kind.filter(|kind| self.parts.channels.contains_key(kind)) else {
+            return Finding::Skip("the channel is not configured".to_owned());
         };
-        let message = json::parse(&found.envelope.body).map_err(|error| error.to_string());
+        let Some(target) = self.parts.targets.target(tenant, user, kind).await else {
+            return Finding::Skip("there is nowhere to send it to".to_owned());
+        };
+        let message = json::parse(&envelope.body).map_err(|error| error.to_string());
         let content = match message.and_then(|message| fallback.content(&message)) {
             Ok(content) => content,
-            Err(reason) => return Ok(Finding::Fail(format!("its templates cannot be filled: {reason}"))),
+            Err(reason) => return Finding::Fail(format!("its templates cannot be filled: {reason}")),
         };
-        let left = found.envelope.expires_at.map(|expires_at| expires_at - now);
-        let collapse = found.envelope.subject.key.filter(|_| found.envelope.subject.class == Class::Latest);
-        Ok(Finding::Send(Box::new(Delivery {
+        let left = envelope.expires_at.map(|expires_at| expires_at - (self.parts.clock)());
+        let subject = &envelope.subject;
+        let key = subject.key.as_ref().filter(|_| subject.class == Class::Latest);
+        Finding::Send(Box::new(Delivery {
             id: id(due),
             tenant: tenant.clone(),
             user: Some(user.to_owned()),
@@ -215,27 +238,9 @@ impl Deliverer {
             },
             urgency: Urgency::default(),
             time_to_live: left.and_then(|left| left.try_into().ok()).unwrap_or(KEPT),
-            collapse: collapse.map(|key| format!("{}/{key}", subject.slot)),
+            collapse: key.map(|key| format!("{}/{key}", subject.slot)),
             unsubscribe: None,
-        })))
-    }
-
-    fn fact(&self, due: &Due, status: Status, reason: &str) -> Fact {
-        let Pending { event, source, channel, .. } = due.pending.clone();
-        let message = due.pending.envelope().map_or_else(String::new, |(subject, _)| subject.slot);
-        Fact {
-            delivery: id(due).to_string(),
-            event,
-            source,
-            message,
-            channel,
-            status,
-            reason: Some(reason.to_owned()),
-            attempts: 0,
-            is_repeated: false,
-            reference: None,
-            next: None,
-        }
+        }))
     }
 
     /// Stores a fact behind the one on which it rests.
@@ -255,4 +260,23 @@ impl Deliverer {
 
 fn id(due: &Due) -> DeliveryId {
     DeliveryId::of(&[due.name.tenant.as_str(), &due.name.user, &due.name.to_string()])
+}
+
+/// What is said about a delivery in each fact, with this status and reason.
+fn fact(due: &Due, status: Status, reason: &str) -> Fact {
+    let Pending { event, source, channel, .. } = due.pending.clone();
+    let message = due.pending.envelope().map_or_else(String::new, |(subject, _)| subject.slot);
+    Fact {
+        delivery: id(due).to_string(),
+        event,
+        source,
+        message,
+        channel,
+        status,
+        reason: Some(reason.to_owned()),
+        attempts: 0,
+        is_repeated: false,
+        reference: None,
+        next: None,
+    }
 }

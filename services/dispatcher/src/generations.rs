@@ -17,11 +17,13 @@ pub(crate) struct Generations {
     /// For each tenant, the sequences after which the envelopes of its generations count; `None` for a tenant whose record
     /// cannot be read.
     known: HashMap<Tenant, Option<BTreeMap<u32, u64>>>,
+    /// The notices that were read: the bucket is brought up to date after them.
+    notices: HashMap<Tenant, BTreeMap<u32, u64>>,
 }
 
 impl Generations {
     pub(crate) fn new(shard: ShardNumber, epoch: Epoch) -> Self {
-        Self { shard, epoch, known: HashMap::new() }
+        Self { shard, epoch, known: HashMap::new(), notices: HashMap::new() }
     }
 
     pub(crate) fn knows(&self, tenant: &Tenant) -> bool {
@@ -44,17 +46,21 @@ impl Generations {
 
     /// Notes a notice in the stream: the tenant's envelopes are in this place from there on.
     pub(crate) fn placed(&mut self, tenant: &Tenant, place: Place, sequence: u64) {
-        if let Some(Some(since)) = self.known.get_mut(tenant)
-            && place.shard == self.shard
-        {
-            since.entry(place.generation).or_insert(sequence);
+        if place.shard == self.shard {
+            let notices = self.notices.entry(tenant.clone()).or_default();
+            notices.entry(place.generation).or_insert(sequence);
         }
     }
 
     /// Whether an envelope is new. What cannot be told of a tenant's record its headers tell, as far as they do.
     pub(crate) fn is_new(&self, stored: &StoredEnvelope) -> bool {
-        match self.known.get(&stored.envelope.subject.tenant) {
-            Some(Some(since)) => since.get(&stored.generation).is_some_and(|since| stored.sequence > *since),
+        let tenant = &stored.envelope.subject.tenant;
+        match self.known.get(tenant) {
+            Some(Some(since)) => {
+                let noticed = || self.notices.get(tenant)?.get(&stored.generation);
+                let since = since.get(&stored.generation).or_else(noticed);
+                since.is_some_and(|since| stored.sequence > *since)
+            }
             Some(None) | None => !stored.is_late,
         }
     }
@@ -77,7 +83,7 @@ mod tests {
             attributes: Attributes::new(),
             expires_at: None,
             trace_parent: None,
-            body: Default::default(),
+            body: (&b"{}"[..]).into(),
         };
         StoredEnvelope { sequence, stored_at: OffsetDateTime::UNIX_EPOCH, generation, is_late, envelope }
     }
@@ -108,6 +114,12 @@ mod tests {
                 "{generation} {sequence}"
             );
         }
+        // The notice was read before the tenant was asked for, and the bucket lags behind it.
+        let mut early = Generations::new(shard, stream);
+        early.placed(&tenant, Place { shard, generation: 1 }, 10);
+        early.learn(&tenant, Some(&Placement::first(shard)));
+        assert!(early.is_new(&envelope(1, 11, false)) && !early.is_new(&envelope(1, 9, true)));
+
         let mut recreated = Generations::new(shard, Epoch(5_000));
         recreated.learn(&tenant, Some(&placement));
         assert!(recreated.is_new(&envelope(1, 1, false)));

@@ -66,15 +66,14 @@ impl<'p> Scheduler<'p> {
         let (shard, deliveries) = (topology.shard(), &parts.deliveries);
         let (found, noted) = deliveries.through(shard).await?;
         let extent = topology.extent().await?;
-        let (through, noted) = match found {
-            Some(through) => (through, noted),
-            None => {
-                // What was there before the first dispatcher is not sent.
-                let end = Position { epoch: extent.epoch, sequence: extent.last };
-                let through = own.unwrap_or(Through { position: end, stored_at: None });
-                let noted = deliveries.note_through(shard, &through, noted).await?;
-                (through, noted.ok_or(DispatcherError::Overtaken)?)
-            }
+        let (through, noted) = if let Some(through) = found {
+            (through, noted)
+        } else {
+            // What was there before the first dispatcher is not sent.
+            let end = Position { epoch: extent.epoch, sequence: extent.last };
+            let through = own.unwrap_or(Through { position: end, stored_at: None });
+            let noted = deliveries.note_through(shard, &through, noted).await?;
+            (through, noted.ok_or(DispatcherError::Overtaken)?)
         };
         let follower = match through.stored_at {
             Some(stored_at) => EnvelopeFollower::behind(topology, through.position, stored_at).await?,

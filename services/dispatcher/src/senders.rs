@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_catalog::Catalogs;
-use tidings_model::{DeliveryName, Tenant};
+use tidings_model::{DeliveryName, ShardNumber, Tenant};
 use tidings_streams::deliveries::Due;
 use tidings_streams::{AllPlacements, Retry};
 use tokio::task::JoinSet;
@@ -55,7 +55,7 @@ fn tenants(deliverer: &Deliverer, served: &Catalogs, placements: &AllPlacements)
     let is_here = |tenant: &&Tenant| {
         let placement = placements.placements.get(*tenant);
         !placements.unreadable.contains(*tenant)
-            && placement.map_or_else(Default::default, |placement| placement.current.place.shard) == shard
+            && placement.map_or_else(ShardNumber::default, |placement| placement.current.place.shard) == shard
     };
     served.keys().filter(is_here).cloned().collect()
 }
@@ -111,7 +111,7 @@ impl Running {
 
     fn end(&mut self, deliverer: &Deliverer, ended: Result<DeliveryName, tokio::task::JoinError>) {
         match ended {
-            Ok(name) => drop(self.names.remove(&name)),
+            Ok(name) => _ = self.names.remove(&name),
             Err(error) => tracing::error!(%error, "a task that delivers has ended"),
         }
         for due in std::mem::take(&mut self.later) {

@@ -36,7 +36,7 @@ impl Scope for Map<String, Value> {
 }
 
 /// The use of a template's text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 enum Use {
     /// It identifies something: an address or a claim.
     Name,
@@ -103,7 +103,7 @@ impl TextTemplate {
         Ok(Self(pieces))
     }
 
-    /// Returns a template without placeholders.
+    /// Returns a template of literal text, without placeholders.
     pub(crate) fn literal(text: &str) -> Self {
         Self(vec![Piece::Text(text.to_owned())])
     }
@@ -125,7 +125,7 @@ impl TextTemplate {
         }
     }
 
-    /// Returns whether the two may become the same text, by the text around their placeholders.
+    /// Returns whether the two may become the same text, judged by the text around their placeholders.
     pub(crate) fn may_be(&self, other: &Self) -> bool {
         let edge = |piece: Option<&Piece>| match piece {
             Some(Piece::Text(text)) => text.clone(),
@@ -170,8 +170,7 @@ impl TextTemplate {
         Ok(self.texts(scope, Use::Prose)?.into_iter().next().unwrap_or_default())
     }
 
-    /// Returns one name for each value of the placeholders: several if a path has `[*]`, none if an optional one is
-    /// absent.
+    /// Returns one name for each value of the placeholders: several if a path has `[*]`, none if an optional one is absent.
     pub(crate) fn names(&self, scope: &dyn Scope) -> Result<Vec<String>, Unresolved> {
         self.texts(scope, Use::Name)
     }
@@ -202,9 +201,8 @@ impl TextTemplate {
                         .map(|value| as_text(value, r#use).ok_or_else(|| Unresolved::no_text_at(path)))
                         .filter(|text| !text.as_deref().is_ok_and(is_nothing))
                         .collect::<Result<Vec<_>, _>>()?;
-                    let may_be_empty = matches!(r#use, Use::Key | Use::Prose) && path.is_optional();
-                    let fills =
-                        if fills.is_empty() && may_be_empty { vec![Cow::Borrowed("")] } else { fills };
+                    let is_void = fills.is_empty() && matches!(r#use, Use::Key | Use::Prose);
+                    let fills = if is_void { vec![Cow::Borrowed("")] } else { fills };
                     texts = cross(&texts, &fills);
                 }
             }
@@ -247,9 +245,7 @@ pub(crate) fn as_name(value: &Value) -> Option<Cow<'_, str>> {
 fn as_text(value: &Value, r#use: Use) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),
-        Value::Number(number) if !matches!(r#use, Use::Body | Use::Prose) => {
-            Some(Cow::Owned(number::canonical(number)))
-        }
+        Value::Number(number) if r#use < Use::Body => Some(Cow::Owned(number::canonical(number))),
         Value::Number(_) | Value::Bool(_) => Some(Cow::Owned(value.to_string())),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }

@@ -246,7 +246,7 @@ impl Deliveries {
         tenant: &Tenant,
         user: Option<&str>,
     ) -> BoxStream<'static, Result<StoredFact, DeliveryError>> {
-        self.scan(DeliveryName::all_facts(tenant, user), |delivered| StoredFact::read(delivered))
+        self.scan(DeliveryName::all_facts(tenant, user), StoredFact::read)
     }
 
     /// Lists what waits for a tenant, or for one of its users.
@@ -256,7 +256,7 @@ impl Deliveries {
         tenant: &Tenant,
         user: Option<&str>,
     ) -> BoxStream<'static, Result<PendingDelivery, DeliveryError>> {
-        self.scan(DeliveryName::all_waiting(tenant, user), |delivered| PendingDelivery::read(delivered))
+        self.scan(DeliveryName::all_waiting(tenant, user), PendingDelivery::read)
     }
 
     fn scan<T: 'static>(

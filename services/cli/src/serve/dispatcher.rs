@@ -38,7 +38,7 @@ pub(crate) async fn run(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let client = connect_counted(&config, "tidings-dispatcher", &registry).await?;
     let (tenants, whole) = (catalogs.tenants(), (&shutdown, &registry));
     let current = reload::keep_current(&config, catalogs, None, whole, Reason::Hangup).await?;
-    let finding = when_there(&config, &client);
+    let finding = Box::pin(when_there(&config, &client));
     if let Some(topology) = shutdown.token().run_until_cancelled(finding).await {
         let topology = topology?;
         stay_served(&topology, &shutdown);
@@ -90,10 +90,14 @@ pub(crate) async fn start(
     Ok(())
 }
 
-/// The channels that are configured.
+/// The channels that are configured. Only for these the system needs root certificates.
 fn channels(config: &Config) -> Result<Channels, Failure> {
-    let webhook: Arc<dyn Channel> = Arc::new(Webhook::new(&config.webhook)?);
-    Ok(BTreeMap::from([(ChannelKind::Webhook, webhook)]))
+    let mut channels = Channels::new();
+    if !config.dispatcher.webhooks.is_empty() {
+        let webhook: Arc<dyn Channel> = Arc::new(Webhook::new(&config.webhook)?);
+        channels.insert(ChannelKind::Webhook, webhook);
+    }
+    Ok(channels)
 }
 
 /// Where the webhooks of tenants go.

@@ -50,3 +50,23 @@ fn mistakes_in_a_tenants_limits_are_told_with_its_name() {
         &["gateway.tenants.ops = a value of 1 bytes (tidings.toml): expected a table of keys and values"],
     );
 }
+
+#[test]
+fn mistakes_in_a_tenants_webhook_are_told_with_its_name() {
+    let webhook = |tenant: &str, url: &str| {
+        format!("[dispatcher.webhooks.{tenant}]\nurl = \"{url}\"\nkey_file = \"keys\"\n")
+    };
+    check(
+        &webhook("ops", "ftp://acme.example"),
+        &[],
+        &["dispatcher.webhooks.ops.url = \"ftp://acme.example\" (tidings.toml): expected a URL such as \
+           https://acme.example/hooks, without user, password or fragment"],
+    );
+    check(
+        &webhook("Kitchen", "https://acme.example/hooks"),
+        &[],
+        &[
+            "dispatcher.webhooks = \"Kitchen\" (tidings.toml): expected a tenant's name: 1 to 32 of a-z, 0-9, _ and -",
+        ],
+    );
+}
