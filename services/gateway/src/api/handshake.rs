@@ -199,16 +199,27 @@ pub(super) fn last_event(headers: &HeaderMap) -> Result<Option<Since>, ApiError>
 /// The connection to which a message is sent.
 pub(super) fn connection_of(query: Option<&str>) -> Result<ConnectionName, ApiError> {
     let query = query.unwrap_or_default();
-    let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
-    if let Some(name) = names.find(|name| !matches!(&**name, "connection" | "token" | "Authorization")) {
-        let name: String = name.chars().take(MAX_DEVICE).collect();
-        let text = format!(
-            "the query is not understood: unknown field `{name}`, expected one of `connection`, `token`, `Authorization`"
-        );
-        return Err(ApiError::new(ApiCode::Parameter, text));
-    }
+    only(query, &EXCHANGE)?;
     let name = parameter(query, "connection")?.unwrap_or_default();
     name.parse().map_err(|error: ConnectionNameError| ApiError::new(ApiCode::Connection, error.to_string()))
+}
+
+/// What the query of a request for messages may have.
+pub(super) const PAGE: [&str; 7] = ["device", "since", "after", "offset", "wait", "live", "cursor"];
+/// The same of one that brings messages: to a connection, or to be answered with a page.
+const EXCHANGE: [&str; 8] = ["connection", "device", "since", "after", "offset", "wait", "live", "cursor"];
+
+/// Refuses a query that has more than these parameters and a token.
+pub(super) fn only(query: &str, known: &[&str]) -> Result<(), ApiError> {
+    let is_known = |name: &str| known.contains(&name) || matches!(name, "token" | "Authorization");
+    let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    let Some(name) = names.find(|name| !is_known(name)) else { return Ok(()) };
+    let name: String = name.chars().take(MAX_DEVICE).collect();
+    let known: Vec<_> =
+        known.iter().chain(&["token", "Authorization"]).map(|name| format!("`{name}`")).collect();
+    let known = known.join(", ");
+    let text = format!("the query is not understood: unknown field `{name}`, expected one of {known}");
+    Err(ApiError::new(ApiCode::Parameter, text))
 }
 
 fn is_device(name: &str) -> bool {

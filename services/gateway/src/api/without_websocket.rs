@@ -33,7 +33,7 @@ use tidings_protocol::framing;
 use tidings_streams::connections::{ConnectionName, ask_to_receive};
 use tokio::time::Instant;
 
-use super::handshake::{Since, Visit, connection_of, last_event, parameter, read_query};
+use super::handshake::{PAGE, Since, Visit, connection_of, last_event, only, parameter, read_query};
 use super::websocket::admit_over_http;
 use super::{Endpoint, has_body, read_body};
 use crate::context::Context;
@@ -184,6 +184,7 @@ struct PageQuery {
 
 impl PageQuery {
     fn read(query: Option<&str>) -> Result<Self, ApiError> {
+        only(query.unwrap_or_default(), &PAGE)?;
         let (device, since) = read_query(query)?;
         let query = query.unwrap_or_default();
         let (after, offset) = (parameter(query, "after")?, parameter(query, "offset")?);
@@ -353,6 +354,7 @@ mod tests {
             ("wait=soon", ApiCode::Parameter),
             ("live=sse", ApiCode::Parameter),
             ("device=", ApiCode::DeviceName),
+            ("surely=not", ApiCode::Parameter),
         ] {
             assert_eq!(PageQuery::read(Some(query)).unwrap_err().code(), code, "{query}");
         }

@@ -182,6 +182,7 @@ fn clients() -> Vec<Operation> {
         [ApiCode::UpgradeRequired, ApiCode::HttpVersion, ApiCode::WebSocketVersion, ApiCode::WebSocketKey];
     let message =
         json!({ "type": "object", "description": "A message of a client, as `asyncapi.json` describes it." });
+    let messages = json!({ "type": "array", "items": { "type": "object" } });
     vec![
         connect("/api/ws", "connect", "Opens a WebSocket (RFC 6455); `/api/ws/` is the same")
             .parameter("query", "refusals", false, "`close`: a refused handshake is answered by a Close.")
@@ -190,29 +191,38 @@ fn clients() -> Vec<Operation> {
         connect("/api/sse", "connectOverHttp", "Opens an event stream, for networks without WebSockets")
             .parameter("header", "Last-Event-ID", false, "The position up to which everything was received.")
             .answered(200, "Events.", Some(("text/event-stream", json!({ "type": "string" })))),
-        Operation::new(
+        page(connect("/api/messages", "readMessages", "A page of messages, for clients without a socket"))
+            .answered(200, "Messages.", Some(("application/json", messages.clone()))),
+        page(Operation::new(
             "clients",
             ("post", "/api/messages"),
-            "sendMessage",
-            "Takes a client's message to its event stream, which brings the answer",
-        )
+            "sendMessages",
+            "Takes a client's messages: to its event stream, or answered with all that a connection brings",
+        ))
         .secured(anywhere)
-        .parameter("query", "connection", true, "The name of the connection, from its event `open`.")
-        .body(&json!({ "application/json": { "schema": message } }), true)
+        .parameter("query", "connection", false, "The name of the connection, from its event `open`.")
+        .parameter("query", "device", false, "The name of this device, 1 to 64 characters.")
+        .parameter("query", "since", false, "A position such as `18f3a0c2b41-42`, or `new`.")
+        .body(&json!({ "application/json": { "schema": { "anyOf": [message, messages] } } }), false)
+        .answered(200, "All that a connection would bring.", Some(("application/json", messages)))
         .answered(202, "The connection has the message.", None)
         .refused(TOKEN)
         .refused(PAGE)
-        .refused(&[
-            ApiCode::Parameter,
-            ApiCode::ParameterRepeated,
-            ApiCode::Connection,
-            ApiCode::ConsumerName,
-            ApiCode::NotFound,
-            ApiCode::TooManyEvents,
-            ApiCode::Draining,
-            ApiCode::Unavailable,
-        ]),
+        .refused(CONNECT)
+        .refused(&[ApiCode::Connection, ApiCode::NotFound, ApiCode::TooManyEvents]),
     ]
+}
+
+/// A request that is answered with a page.
+fn page(operation: Operation) -> Operation {
+    operation
+        .parameter("query", "after", false, "A position behind which the page begins, or `-1`, or `now`.")
+        .parameter("query", "offset", false, "The same, as Durable Streams call it.")
+        .parameter("query", "wait", false, "How long to wait if there is nothing, such as `30s`.")
+        .parameter("query", "live", false, "`long-poll`: waits for 20 seconds, unless `wait` says otherwise.")
+        .parameter("query", "cursor", false, "The `Stream-Cursor` of the last answer.")
+        .answered(204, "Nothing came.", None)
+        .refused(&[ApiCode::Parameter, ApiCode::PositionGone])
 }
 
 fn producers() -> Vec<Operation> {

@@ -10,7 +10,6 @@
 use std::io::IoSlice;
 use std::time::Duration;
 
-use serde_json::json;
 use tidings_model::Position;
 use tidings_protocol::framing::{Opcode, first_frame};
 
@@ -191,10 +190,11 @@ impl Page {
         };
         let is_head = self.kind == PageKind::Head;
         let up_to_date = if is_up_to_date && self.gap.is_none() { "stream-up-to-date: true\r\n" } else { "" };
+        let kind = if self.gap.is_some() { "application/problem+json" } else { "application/json" };
         let about_body = match &body {
             None => String::new(),
-            Some(_) if is_head => "content-type: application/json\r\n".to_owned(),
-            Some(body) => format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()),
+            Some(_) if is_head => format!("content-type: {kind}\r\n"),
+            Some(body) => format!("content-type: {kind}\r\ncontent-length: {}\r\n", body.len()),
         };
         let head = format!(
             "HTTP/1.1 {status}\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\
@@ -255,7 +255,7 @@ fn gone(reason: &str, next: &str) -> Vec<u8> {
         "what lies before {next} cannot be delivered any more ({reason}); fetch what is shown from its source, and go on there"
     );
     let error = ApiError::new(ApiCode::PositionGone, text).with("reason", reason).with("next", next);
-    json!({ "error": error.to_json() }).to_string().into_bytes()
+    error.problem().body().into_bytes()
 }
 
 /// A position as an offset, which is sorted as text within one life of the stream.
