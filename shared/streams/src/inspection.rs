@@ -25,7 +25,7 @@ use crate::leadership;
 use crate::nats::ensure::compare;
 use crate::nats::{Difference, Missing, Purpose};
 use crate::placements::Placements;
-use crate::topology::{Settings, server, without_former};
+use crate::topology::{ENVELOPES, Settings, server, without_former};
 use crate::{catalogs, consumers};
 
 /// How long an answer may take.
@@ -249,7 +249,8 @@ fn server_time(answer: &Value) -> Option<OffsetDateTime> {
 }
 
 fn state(wanted: &Config, info: &Info, now: Option<OffsetDateTime>) -> StreamState {
-    let found = without_former(&info.config);
+    let shard = ShardNumber::of(&wanted.name, ENVELOPES);
+    let found = shard.map_or_else(|| info.config.clone(), |shard| without_former(&info.config, shard));
     let (essential, mut limits) = compare(wanted, &found);
     // Fewer replicas are a matter of their own.
     limits.retain(|difference| difference.setting != "num_replicas");

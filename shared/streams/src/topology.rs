@@ -122,7 +122,7 @@ impl Topology {
         let events = present(events, &mut first)?;
         // Before another stream is created, which is only not there yet.
         events.iter().try_for_each(|events| restoring.check(events))?;
-        let envelopes = open_envelopes(&context, settings.envelopes(shard), missing).await;
+        let envelopes = open_envelopes(&context, shard, settings.envelopes(shard), missing).await;
         let envelopes = present(envelopes, &mut first)?;
         let rejected = present(ensure::open(&context, settings.rejected(), missing).await, &mut first)?;
         let placements = present(Placements::open(&context, settings.bucket(), missing).await, &mut first)?;
@@ -164,7 +164,7 @@ impl Topology {
             return Ok(self.clone());
         }
         let wanted = self.settings.envelopes(shard);
-        let envelopes = open_envelopes(&self.context, wanted, self.missing).await?.into();
+        let envelopes = open_envelopes(&self.context, shard, wanted, self.missing).await?.into();
         Ok(Self { shard, envelopes, ..self.clone() })
     }
 

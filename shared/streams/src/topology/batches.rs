@@ -10,27 +10,26 @@ use async_nats::jetstream::stream::{Config, Stream};
 use tidings_model::ShardNumber;
 
 use super::subjects::any_fence;
-use super::{ENVELOPES, EVENTS};
+use super::EVENTS;
 use crate::nats::{Difference, Missing, TopologyError, ensure};
 
 /// Opens a stream of envelopes; where it may be created, also permits fast ingest.
 pub(super) async fn open_envelopes(
     context: &Context,
+    shard: ShardNumber,
     wanted: Config,
     missing: Missing,
 ) -> Result<Stream, TopologyError> {
     let stream = ensure::find_or_create(context, &wanted, missing).await?;
     // A stream that is refused is left alone.
-    ensure::check(&wanted, &without_former(&stream.cached_info().config))?;
+    ensure::check(&wanted, &without_former(&stream.cached_info().config, shard))?;
     if missing == Missing::Created { permit(context, &wanted, stream).await } else { Ok(stream) }
 }
 
 /// The settings without the subject that is not used any more.
-pub(crate) fn without_former(found: &Config) -> Config {
+pub(crate) fn without_former(found: &Config, shard: ShardNumber) -> Config {
     let mut config = found.clone();
-    if let Some(shard) = ShardNumber::of(&found.name, ENVELOPES) {
-        config.subjects.retain(|subject| *subject != any_fence(shard));
-    }
+    config.subjects.retain(|subject| *subject != any_fence(shard));
     config
 }
 
