@@ -100,7 +100,7 @@ stream() {
     shift
     account "$name"
     [ "$known" != new ] || quietly nsc edit account --name "$name" --js-mem-storage -1 --js-disk-storage -1
-    for subject in '$JS.API.STREAM.>' '$JS.API.DIRECT.>' '$JS.ACK.>' '$JS.SNAPSHOT.>' "$@"; do
+    for subject in '$JS.API.STREAM.>' '$JS.API.DIRECT.>' '$JS.ACK.>' '$JS.SNAPSHOT.ACK.>' "$@"; do
         has "$subject" || quietly nsc add export --account "$name" --service --subject "$subject"
     done
     # Where a backup has the stream sent.
@@ -286,7 +286,7 @@ process ADMIN
 manages() {
     of_account "$1" "$1"
 }
-# Besides, a backup is sent in parts, and a restore sends them.
+# Besides, a backup is sent in parts, which are confirmed.
 of_account() {
     account=$1 managed=$2
     sent="tidings.backup.$managed.>"
@@ -294,7 +294,7 @@ of_account() {
     has "$sent" || quietly nsc add import --account "$into" --src-account "$id" --remote-subject "$sent" --local-subject "$sent"
     set --
     for subject in '$JS.API.STREAM.*.@' '$JS.API.STREAM.*.*.@' '$JS.API.CONSUMER.*.@' '$JS.API.CONSUMER.*.@.>' \
-        '$JS.API.CONSUMER.*.*.@.>' '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>' '$JS.ACK.@.>' '$JS.ACK.*.*.@.>' '$JS.SNAPSHOT.*.@.>'; do
+        '$JS.API.CONSUMER.*.*.@.>' '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>' '$JS.ACK.@.>' '$JS.ACK.*.*.@.>' '$JS.SNAPSHOT.ACK.@.>'; do
         set -- "$@" "$(printf '%s' "$subject" | sed "s/@/$managed/g")"
     done
     imports "$account" "$@"
@@ -302,8 +302,7 @@ of_account() {
 for name in EVENTS REJECTED KV_PLACEMENTS KV_PROJECTORS KV_CATALOGS KV_CONSUMERS KV_USERS KV_KEYS KV_RECEIPTS DELIVERIES; do manages "$name"; done
 of_account EVENTS SCHEDULED
 imports KV_CATALOGS '$JS.API.INFO' '$KV.CATALOGS.>'
-imports EVENTS 'events.>' 'scheduled.>'
-imports REJECTED 'rejected.>'
+imports EVENTS 'events.>'
 imports KV_PLACEMENTS '$KV.PLACEMENTS.>'
 imports KV_PROJECTORS '$KV.PROJECTORS.>'
 imports KV_CONSUMERS '$KV.CONSUMERS.>'
@@ -313,8 +312,7 @@ imports GATEWAY '$SRV.PING.tidings-gateway' 'tidings.gateway.>'
 imports PROJECTOR '$SRV.PING.tidings-projector'
 administers() {
     manages "ENVELOPES$suffix"
-    # The envelopes and places are for a restore that makes them again.
-    imports "ENVELOPES$suffix" "purges$suffix.>" "envelopes$suffix.>" "places$suffix.>"
+    imports "ENVELOPES$suffix" "purges$suffix.>"
 }
 each_shard administers
 user ADMIN admin

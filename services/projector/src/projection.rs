@@ -156,7 +156,7 @@ impl Projection {
 
     /// Looks whether what is scheduled came back with less than it had. If that cannot be repaired now, the next look does.
     pub(crate) async fn look_at_schedules(&mut self) {
-        if let Err(error) = self.repair_schedules().await {
+        if let Err(error) = Box::pin(self.repair_schedules()).await {
             let error = &error as &dyn Error;
             tracing::warn!(error, "cannot say again what is scheduled; trying again");
         }
@@ -184,7 +184,7 @@ impl Projection {
             "stream SCHEDULED was rolled back to an older state; saying again in it what the events in EVENTS say"
         );
         let catalogs = Arc::clone(&self.catalogs.borrow());
-        say_again(&self.topology, &self.schedules, &catalogs, self.max_event_bytes).await?;
+        Box::pin(say_again(&self.topology, &self.schedules, &catalogs, self.max_event_bytes)).await?;
         tracing::info!("stream SCHEDULED has again what the events in EVENTS say");
         Ok(())
     }
@@ -192,7 +192,7 @@ impl Projection {
     /// Whether an event that was due was replaced or cancelled before. Waits while NATS is away.
     async fn is_void(&mut self, raw: &RawEvent, event: &Event) -> bool {
         let mut retry = Retry::to("check whether an event that is due was cancelled");
-        while let Err(error) = self.repair_schedules().await {
+        while let Err(error) = Box::pin(self.repair_schedules()).await {
             retry.failed(&error);
             retry.wait().await;
         }

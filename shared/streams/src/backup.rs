@@ -19,10 +19,10 @@
 //!
 //! # Why nats-server's own snapshots, and not only they
 //!
-//! Both ways were tried. Messages that are read and published again lose their sequences and times, on which positions,
-//! retention and expiry rest, and each needs an acknowledgement: 20,000 to 100,000 a second. A snapshot (`STREAM.SNAPSHOT`, what
-//! `nats stream backup` takes) keeps them and is read at the speed of the disk. But it is no cut of a stream whose messages
-//! replace each other: nats-server 2.15 remembers the last sequence and then reads message after message. One that is
+//! This was decided by reading nats-server 2.15.1 (`stream_backup.go`); the two ways were not measured against each other.
+//! Messages that are read and published again lose their sequences and times, on which positions, retention and expiry rest. A
+//! snapshot (`STREAM.SNAPSHOT`, what `nats stream backup` takes) keeps them. But it is no cut of a stream whose messages replace
+//! each other: nats-server remembers the last sequence and then reads message after message. One that is
 //! replaced meanwhile is missing, and its replacement, behind that sequence, is, too; of a busy bucket a snapshot lacks the
 //! keys that were written just then. Therefore the tail of such streams is read behind the snapshot until there is no more
 //! ([`Tail`]), and published behind it in a restore: every key is there, as it was at some moment of the backup. In `ENVELOPES`

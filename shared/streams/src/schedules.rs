@@ -32,8 +32,6 @@ use tokio::sync::OnceCell;
 use crate::nats::{Bucket, Content, Delivered, Scan, is_permanent, leader_get, set, was_beaten};
 use crate::topology::{SCHEDULED, Topology};
 
-use self::rolled_back::settled_at;
-
 /// How many times an event is written after others came first.
 const ATTEMPTS: u32 = 4;
 
@@ -199,6 +197,11 @@ fn is_for_jetstream(name: &str) -> bool {
 /// The position of the event that scheduled or cancelled.
 fn position(message: &StreamMessage) -> Option<Position> {
     message.headers.get(headers::SCHEDULED)?.as_str().parse().ok()
+}
+
+/// Where `EVENTS` has the event that was due before `SCHEDULED` came back with less than it had.
+fn settled_at(message: &StreamMessage) -> Option<Position> {
+    message.headers.get(headers::SETTLED)?.as_str().parse().ok()
 }
 
 /// The sequence in `SCHEDULED` of an event that `EVENTS` took from there.

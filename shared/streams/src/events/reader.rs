@@ -160,7 +160,7 @@ impl EventReader {
         acknowledged(&self.stream, &self.name).await
     }
 
-    /// Marks this event and all before it as done; [`EventReader::acknowledge_many`] and the like send that to NATS.
+    /// Marks this event and all before it as done; [`EventReader::acknowledge`] and the like send that to NATS.
     pub fn done(&mut self, read: ReadEvent) {
         let position = read.event.position;
         // Sequences of this epoch do not acknowledge events of an earlier one.

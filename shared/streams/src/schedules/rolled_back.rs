@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tidings_model::{Delivery, Event, Position, RawEvent, ScheduleSubject, headers};
 use tokio::time::sleep;
 
-use super::{ATTEMPTS, ScheduleError, Schedules, position};
+use super::{ATTEMPTS, ScheduleError, Schedules, position, settled_at};
 use crate::nats::record::{self, Record};
 use crate::nats::{Bucket, SKEW, epoch_of, leader_get, reaching, set, was_beaten};
 use crate::topology::SCHEDULED;
@@ -189,11 +189,6 @@ struct Look {
     revision: u64,
     created: u64,
     has_lost: bool,
-}
-
-/// Where `EVENTS` has the event that was settled.
-pub(super) fn settled_at(message: &StreamMessage) -> Option<Position> {
-    message.headers.get(headers::SETTLED)?.as_str().parse().ok()
 }
 
 fn nanoseconds(time: time::OffsetDateTime) -> i64 {
