@@ -23,7 +23,7 @@ impl Producer {
 
     /// Publishes a note for Ada within the trace.
     async fn publish(&self, scene: &Scene, n: u64, flags: &str) {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         let mut headers = HeaderMap::new();
         headers.insert("traceparent", format!("00-{}-{}-{flags}", hex(&self.trace), hex(&self.span)));
         let payload = json!({ "user": "ada", "n": n }).to_string();

@@ -1,84 +1,95 @@
 //! The codes that operations have in common.
 
-#[expect(clippy::enum_glob_use, reason = "the lists below are of these variants alone")]
-use crate::error::ApiCode::{self, *};
+use crate::error::ApiCode;
 
 /// Of any request.
-pub(super) const ANY: &[ApiCode] =
-    &[RequestMalformed, Host, HeaderRepeated, UriTooLong, HeadersTooLarge, Starting];
+pub(super) const ANY: &[ApiCode] = &[
+    ApiCode::RequestMalformed,
+    ApiCode::Host,
+    ApiCode::HeaderRepeated,
+    ApiCode::UriTooLong,
+    ApiCode::HeadersTooLarge,
+    ApiCode::Starting,
+];
 
 /// Of any request with a token.
 pub(super) const TOKEN: &[ApiCode] = &[
-    TokenMissing,
-    TokenScheme,
-    TokenAmbiguous,
-    TokenTooLong,
-    TokenMalformed,
-    TokenType,
-    TokenAlgorithm,
-    TokenSignature,
-    TokenKey,
-    TokenIssuer,
-    TokenAudience,
-    TokenTime,
-    TokenExpired,
-    TokenNotYetValid,
-    TokenLifetime,
-    TokenRevoked,
-    UserDisabled,
-    TenantUnknown,
-    TenantForeign,
-    ClaimSub,
-    ClaimTenant,
-    KeysUnavailable,
-    UserUnreadable,
+    ApiCode::TokenMissing,
+    ApiCode::TokenScheme,
+    ApiCode::TokenAmbiguous,
+    ApiCode::TokenTooLong,
+    ApiCode::TokenMalformed,
+    ApiCode::TokenType,
+    ApiCode::TokenAlgorithm,
+    ApiCode::TokenSignature,
+    ApiCode::TokenKey,
+    ApiCode::TokenIssuer,
+    ApiCode::TokenAudience,
+    ApiCode::TokenTime,
+    ApiCode::TokenExpired,
+    ApiCode::TokenNotYetValid,
+    ApiCode::TokenLifetime,
+    ApiCode::TokenRevoked,
+    ApiCode::UserDisabled,
+    ApiCode::TenantUnknown,
+    ApiCode::TenantForeign,
+    ApiCode::ClaimSub,
+    ApiCode::ClaimTenant,
+    ApiCode::KeysUnavailable,
+    ApiCode::UserUnreadable,
 ];
 
 /// Of a request whose token may come from a page.
-pub(super) const PAGE: &[ApiCode] = &[OriginMissing, OriginForeign];
+pub(super) const PAGE: &[ApiCode] = &[ApiCode::OriginMissing, ApiCode::OriginForeign];
 
 /// Of an administrator's request.
-pub(super) const ADMIN: &[ApiCode] = &[ScopeMissing, Parameter, TooManyAttempts, Internal, Unavailable];
+pub(super) const ADMIN: &[ApiCode] = &[
+    ApiCode::ScopeMissing,
+    ApiCode::Parameter,
+    ApiCode::TooManyAttempts,
+    ApiCode::Internal,
+    ApiCode::Unavailable,
+];
 
 /// Of a request with a body.
-pub(super) const BODY: &[ApiCode] = &[Body, BodyLate, BodyTooLarge];
+pub(super) const BODY: &[ApiCode] = &[ApiCode::Body, ApiCode::BodyLate, ApiCode::BodyTooLarge];
 
 /// Of a producer's request.
 pub(super) const PRODUCER: &[ApiCode] = &[
-    KeyUnknown,
-    KeyExpired,
-    KeyRevoked,
-    KeyUnreadable,
-    ScopeMissing,
-    ClaimPublish,
-    EventForbidden,
-    Parameter,
-    EventName,
-    HeaderValue,
-    EventRejected,
-    EventTooLarge,
-    TooManyEvents,
-    Draining,
-    Unavailable,
+    ApiCode::KeyUnknown,
+    ApiCode::KeyExpired,
+    ApiCode::KeyRevoked,
+    ApiCode::KeyUnreadable,
+    ApiCode::ScopeMissing,
+    ApiCode::ClaimPublish,
+    ApiCode::EventForbidden,
+    ApiCode::Parameter,
+    ApiCode::EventName,
+    ApiCode::HeaderValue,
+    ApiCode::EventRejected,
+    ApiCode::EventTooLarge,
+    ApiCode::TooManyEvents,
+    ApiCode::Draining,
+    ApiCode::Unavailable,
 ];
 
 /// Of a request to connect.
 pub(super) const CONNECT: &[ApiCode] = &[
-    BodyUnexpected,
-    ParameterRepeated,
-    DeviceName,
-    Position,
-    ConsumerName,
-    TooManyDevices,
-    TooManyAttempts,
-    TooManyConnectionsOfUser,
-    TooManyConnectionsOfTenant,
-    TooManyConnections,
-    Draining,
-    Unavailable,
-    Moving,
-    NoPosition,
-    ConsumerUnreadable,
-    PlacementUnreadable,
-    Internal,
+    ApiCode::BodyUnexpected,
+    ApiCode::ParameterRepeated,
+    ApiCode::DeviceName,
+    ApiCode::Position,
+    ApiCode::ConsumerName,
+    ApiCode::TooManyDevices,
+    ApiCode::TooManyAttempts,
+    ApiCode::TooManyConnectionsOfUser,
+    ApiCode::TooManyConnectionsOfTenant,
+    ApiCode::TooManyConnections,
+    ApiCode::Draining,
+    ApiCode::Unavailable,
+    ApiCode::Moving,
+    ApiCode::NoPosition,
+    ApiCode::ConsumerUnreadable,
+    ApiCode::PlacementUnreadable,
+    ApiCode::Internal,
 ];
