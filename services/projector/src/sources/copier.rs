@@ -179,7 +179,9 @@ impl Copier {
             }
             (Ok(()), _) => {}
         }
-        names.iter().for_each(|name| self.figures.copied(name.is_ok()));
+        for name in &names {
+            self.figures.copied(name.is_ok());
+        }
         Ok(messages.len())
     }
 }

@@ -56,9 +56,10 @@ impl Batches {
         ingest.begin(1);
         let count = messages.len() as u64;
         for (number, (subject, headers, body)) in (1..).zip(messages) {
-            let sent = match number == count {
-                true => ingest.send_last(number, subject, headers, body).await,
-                false => ingest.send(number, subject, headers, body).await,
+            let sent = if number == count {
+                ingest.send_last(number, subject, headers, body).await
+            } else {
+                ingest.send(number, subject, headers, body).await
             };
             sent.map_err(BatchError::of_sending)?;
         }

@@ -180,7 +180,9 @@ impl SourceReader {
             match self.reader.read().await {
                 Read::Messages(messages) => {
                     self.listen(!messages.is_empty());
-                    messages.into_iter().for_each(|message| self.add(message));
+                    for message in messages {
+                        self.add(message);
+                    }
                 }
                 Read::Renewed(epoch) => {
                     self.is_rolled_back = epoch == before && self.last.is_some();

@@ -97,6 +97,7 @@ async fn without_batches_messages_are_copied_one_at_a_time() {
     copying.stop().await;
 }
 
+#[expect(clippy::print_stdout, reason = "a measurement prints its figures")]
 #[ignore = "a measurement: its figure is in the projector's README"]
 #[tokio::test]
 async fn a_backlog_in_batches_and_one_at_a_time() {
