@@ -14,7 +14,7 @@
 //!   with the same id, and not again.
 //!
 //! Nothing here counts time: what waits is a scheduled message. All state is in the stream `DELIVERIES`. The decisions are
-//! pure functions ([`audience`], [`step`], [`generations`]); the rest is I/O around them.
+//! pure functions (`audience`, `step`, `generations`); the rest is I/O around them.
 
 mod audience;
 mod deliver;
