@@ -5,6 +5,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers fail a test by panicking")]
 
 mod browser;
+mod durable_streams;
 mod examples;
 mod languages;
 mod node;

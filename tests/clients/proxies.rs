@@ -1,4 +1,5 @@
-//! Networks without WebSockets: behind proxies as Debian installs them, which pass none, everything arrives by HTTP.
+//! Networks without WebSockets: behind proxies as Debian installs them, which pass none, everything arrives by HTTP; and behind one
+//! that holds event streams back.
 
 use std::net::TcpStream;
 
@@ -17,7 +18,8 @@ struct Proxy {
 }
 
 impl Proxy {
-    fn new(program: &'static str, gateway: &str) -> Self {
+    /// With this line where nginx passes requests on.
+    fn new(program: &'static str, line: &str, gateway: &str) -> Self {
         let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
         let gateway = gateway.strip_prefix("http://").unwrap();
         let at = folder.path().display();
@@ -26,7 +28,7 @@ impl Proxy {
             let temporary = temporary.map(|name| format!("{name}_temp_path {at}/{name};")).join("\n");
             format!(
                 "pid {at}/pid;\nerror_log {at}/errors;\ndaemon off;\nmaster_process off;\nevents {{}}\nhttp {{\naccess_log off;\n\
-                 {temporary}\nserver {{\nlisten 127.0.0.1:{port};\nlocation / {{ proxy_pass http://{gateway}; }}\n}}\n}}\n"
+                 {temporary}\nserver {{\nlisten 127.0.0.1:{port};\nlocation / {{ {line} proxy_pass http://{gateway}; }}\n}}\n}}\n"
             )
         } else {
             format!(
@@ -54,7 +56,7 @@ impl Proxy {
 }
 
 #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-async fn check(program: &'static str) {
+async fn check(program: &'static str, line: &str) {
     if program_or_package(&[program], program).is_none() {
         eprintln!(
             "SKIPPED: {program} is neither there nor to be installed, so event streams behind it are not tested"
@@ -63,7 +65,7 @@ async fn check(program: &'static str) {
     }
     workshop::built();
     let mut system = System::start().await;
-    let proxy = Proxy::new(program, system.address());
+    let proxy = Proxy::new(program, line, system.address());
     let running = proxy.start().await;
     let page = Page::new(&format!("http://127.0.0.1:{}", proxy.port));
     // haproxy passes WebSockets; the page is in a network that does not.
@@ -93,10 +95,15 @@ async fn check(program: &'static str) {
 
 #[tokio::test]
 async fn behind_nginx_as_it_comes_everything_arrives_by_http() {
-    check("nginx").await;
+    check("nginx", "").await;
+}
+
+#[tokio::test]
+async fn behind_a_proxy_that_holds_event_streams_back_everything_arrives_by_requests() {
+    check("nginx", "proxy_ignore_headers X-Accel-Buffering;").await;
 }
 
 #[tokio::test]
 async fn behind_haproxy_as_it_comes_everything_arrives_by_http() {
-    check("haproxy").await;
+    check("haproxy", "").await;
 }

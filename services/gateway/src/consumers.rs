@@ -172,7 +172,8 @@ impl ConsumerCache {
         initial: impl Fn(Option<&Subscriptions>, u64) -> BTreeMap<String, Edit>,
     ) -> ConsumerState {
         let mut change = self.change(first());
-        change.subscriptions = initial(None, change.position.position.sequence);
+        // It says itself where it begins, on topics as well.
+        change.subscriptions = initial(None, 0);
         // Nothing takes it over.
         ConsumerState { connected: None, ..change.apply(None) }
     }

@@ -1,32 +1,20 @@
 /**
- * For networks without WebSockets: events over HTTP, and a request for each message to the gateway.
+ * For networks without WebSockets: events over HTTP, and a request for each message to the gateway; or, where a proxy holds
+ * events back, one request after the other.
  *
- * Both are behind what looks like a WebSocket, so the client is the same: it keeps the place of what was handled, and each
+ * All are behind what looks like a WebSocket, so the client is the same: it keeps the place of what was handled, and each
  * connection begins behind it, whichever kind it is. So nothing is lost or doubled at a switch.
  */
 
 import { type Environment, type Socket, connect as connectWebSocket } from "./environment.js";
+import { PollSocket } from "./poll.js";
 import { membersOf, textOf } from "./protocol.js";
+import { BROKEN, Base, type Fetch, RequestSocket, globals } from "./request.js";
 
-/** The part of `fetch` that is used. */
-export type Fetch = (
-  url: string,
-  options: {
-    readonly method?: string;
-    readonly body?: string;
-    readonly headers: Readonly<Record<string, string>>;
-    readonly credentials: "include";
-    readonly cache: "no-store";
-    readonly signal: unknown;
-  },
-) => Promise<{
-  readonly status: number;
-  readonly headers: { get(name: string): string | null };
-  readonly body: { getReader(): { read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }> } } | null;
-}>;
+export type { Fetch };
 
 export interface HttpOptions {
-  /** Milliseconds in which a WebSocket has to open. */
+  /** Milliseconds in which a WebSocket has to open, and then an event stream. */
   readonly patience?: number;
   /** Milliseconds after which a WebSocket is tried again; twice as long each time, and at most half an hour. */
   readonly retry?: number;
@@ -41,84 +29,33 @@ export interface HttpOptions {
 const STABLE = 10_000;
 const MOST_DEATHS = 3;
 const LONGEST_RETRY = 1_800_000;
-/** The code of a connection that broke without a Close, and that of one that is to be opened again at once. */
-const BROKEN = 1006;
+/** The code of a connection that is to be opened again at once. */
 const MOVED = 4003;
-
-/** The close codes that say what these statuses say. */
-const CODES: Readonly<Record<number, number>> = { 400: 4500, 401: 4001, 403: 4504, 429: 4008, 503: 1013 };
-
-interface Globals {
-  readonly AbortController: new () => { readonly signal: unknown; abort(): void };
-  readonly TextDecoder: new () => { decode(bytes: Uint8Array | undefined, options: { stream: boolean }): string };
-  readonly URL: new (url: string, base?: string) => { protocol: string; pathname: string; search: string; readonly href: string };
-  readonly location?: { readonly href: string };
-  readonly fetch: Fetch;
-  readonly setTimeout: Environment["setTimeout"];
-  readonly clearTimeout: (timer: unknown) => void;
-}
-
-const globals = globalThis as unknown as Globals;
-
-/** What a socket tells its user. */
-abstract class Base implements Socket {
-  onopen: Socket["onopen"] = null;
-  onmessage: Socket["onmessage"] = null;
-  onclose: Socket["onclose"] = null;
-  onerror: Socket["onerror"] = null;
-
-  abstract send(text: string): void;
-  abstract close(): void;
-}
-
 /** Receives events, and sends by requests. */
-class HttpSocket extends Base {
-  readonly #url: string;
-  readonly #fetch: Fetch;
-  readonly #aborter = new globals.AbortController();
-  #token: string;
+class HttpSocket extends RequestSocket {
   #connection = "";
-  #isOver = false;
   #sent: Promise<unknown> = Promise.resolve();
 
   constructor(url: string, protocols: readonly string[], fetch: Fetch) {
-    super();
-    const at = new globals.URL(url, globals.location?.href);
-    at.protocol = at.protocol.replace("ws", "http");
-    this.#url = at.href;
-    this.#fetch = fetch;
-    this.#token = protocols.find((name) => name.startsWith("bearer."))?.slice(7) ?? "";
+    super(url, protocols, fetch);
     void this.#listen();
   }
 
   send(text: string): void {
     const { action, token } = membersOf(JSON.parse(text));
-    if (action === "authenticate") this.#token = textOf(token);
+    if (action === "authenticate") this.token = textOf(token);
     // One after another, as on a socket.
     this.#sent = this.#sent.then(() => this.#post(text));
   }
 
-  close(): void {
-    this.#isOver = true;
-    this.#aborter.abort();
-  }
-
-  #request(path: string, query: string, more: { readonly method?: string; readonly body?: string }) {
-    const at = new globals.URL(this.#url);
-    at.pathname = at.pathname.replace(/ws\/?$/, path);
-    if (query) at.search = query;
-    const headers: Record<string, string> = this.#token ? { authorization: "Bearer " + this.#token } : {};
-    return this.#fetch(at.href, { ...more, headers, credentials: "include", cache: "no-store", signal: this.#aborter.signal });
-  }
-
   async #listen(): Promise<void> {
     try {
-      const { status, headers, body } = await this.#request("sse", "", {});
-      if (status !== 200) {
-        this.#end(CODES[status] ?? BROKEN, `retry_after=${headers.get("retry-after") ?? "0"}`);
+      const answer = await this.request("sse", (given) => given);
+      if (answer.status !== 200) {
+        this.refused(answer);
         return;
       }
-      const reader = body?.getReader();
+      const reader = answer.body?.getReader();
       const decoder = new globals.TextDecoder();
       let rest = "";
       for (let read = await reader?.read(); read && !read.done; read = await reader?.read()) {
@@ -129,11 +66,11 @@ class HttpSocket extends Base {
     } catch {
       // It broke.
     }
-    this.#end(BROKEN, "");
+    this.end(BROKEN, "");
   }
 
   #event(event: string): void {
-    if (this.#isOver) return;
+    if (this.isOver) return;
     const fields = (name: string) => event.split("\n").filter((line) => line.startsWith(name)).map((line) => line.slice(name.length));
     const data = fields("data: ").join("\n");
     const [name] = fields("event: ");
@@ -143,24 +80,18 @@ class HttpSocket extends Base {
       this.onopen?.(undefined as never);
     } else if (name === "close") {
       const { code, reason } = membersOf(JSON.parse(data));
-      this.#end(Number(code), textOf(reason));
+      this.end(Number(code), textOf(reason));
     } else this.onmessage?.({ data } as never);
   }
 
   async #post(body: string): Promise<void> {
-    if (this.#isOver) return;
+    if (this.isOver) return;
     try {
-      const { status } = await this.#request("messages", "connection=" + encodeURIComponent(this.#connection), { method: "POST", body });
-      if (status !== 202) this.#end(BROKEN, "");
+      const { status } = await this.request("messages", () => "connection=" + encodeURIComponent(this.#connection), body);
+      if (status !== 202) this.end(BROKEN, "");
     } catch {
-      this.#end(BROKEN, "");
+      this.end(BROKEN, "");
     }
-  }
-
-  #end(code: number, reason: string): void {
-    if (this.#isOver) return;
-    this.close();
-    this.onclose?.({ code, reason } as never);
   }
 }
 
@@ -170,6 +101,8 @@ interface Memory {
   httpUntil: number;
   retry: number;
   deaths: number;
+  /** Whether event streams do not get through either. */
+  polls: boolean;
 }
 
 /** A WebSocket or, if that does not open, events over HTTP. */
@@ -232,6 +165,7 @@ class EitherSocket extends Base {
     let openedAt: number | undefined;
     const opened = () => {
       openedAt = now();
+      memory.polls = false;
       clearTimeout(this.#timer);
     };
     const ended = (code: number) => {
@@ -260,21 +194,57 @@ class EitherSocket extends Base {
 
   #useHttp(): void {
     this.#leave(1000);
-    const { fetch, now, setTimeout } = this.#options;
+    const { fetch, setTimeout, patience } = this.#options;
+    if (this.#memory.polls) return this.#poll();
+    let isOpen = false;
     const opened = () => {
-      // It is the WebSocket that does not get through, and not the network that is down.
-      if (now() >= this.#memory.httpUntil) this.#preferHttp();
-      this.#timer = setTimeout(() => {
-        this.#end({ code: MOVED, reason: "" });
-      }, this.#memory.httpUntil - now());
+      isOpen = true;
+      this.#opened();
     };
-    this.#use(new HttpSocket(this.#url, this.#protocols, fetch), opened, () => true);
+    const ended = (code: number) => {
+      const isBlocked = !isOpen && code === BROKEN;
+      if (isBlocked) this.#poll();
+      return !isBlocked;
+    };
+    this.#use(new HttpSocket(this.#url, this.#protocols, fetch), opened, ended);
+    this.#timer = setTimeout(() => {
+      this.#poll();
+    }, patience);
+  }
+
+  #poll(): void {
+    this.#leave(1000);
+    const { fetch, setTimeout } = this.#options;
+    const memory = this.#memory;
+    // At once the next time, even if the client gives this one up.
+    memory.polls = true;
+    let isOpen = false;
+    const opened = () => {
+      isOpen = true;
+      this.#opened();
+    };
+    const ended = () => {
+      memory.polls = isOpen;
+      return true;
+    };
+    this.#use(new PollSocket(this.#url, this.#protocols, fetch, setTimeout), opened, ended);
+  }
+
+  #opened(): void {
+    const { now, setTimeout, clearTimeout } = this.#options;
+    const memory = this.#memory;
+    clearTimeout(this.#timer);
+    // It is the WebSocket that does not get through, and not the network that is down.
+    if (now() >= memory.httpUntil) this.#preferHttp();
+    this.#timer = setTimeout(() => {
+      this.#end({ code: MOVED, reason: "" });
+    }, memory.httpUntil - now());
   }
 }
 
 /**
  * For the option `connect`: WebSockets and, where they do not open or die again and again, events over HTTP, until WebSockets get
- * through.
+ * through; where events do not get through either, requests that wait.
  */
 export function withHttp(options: HttpOptions = {}): Environment["connect"] {
   const all = {
@@ -289,6 +259,6 @@ export function withHttp(options: HttpOptions = {}): Environment["connect"] {
     },
     ...options,
   };
-  const memory: Memory = { httpUntil: 0, retry: all.retry, deaths: 0 };
+  const memory: Memory = { httpUntil: 0, retry: all.retry, deaths: 0, polls: false };
   return (url, protocols) => new EitherSocket(url, protocols, all, memory);
 }

@@ -8,11 +8,16 @@ import { type Fetch, withHttp } from "../src/http.js";
 import type { Connection } from "./model.js";
 import { Setup } from "./setup.js";
 
+type Frame = Readonly<Record<string, unknown>>;
+
 /** A network between client and gateway. */
 class Network {
   /** What becomes of WebSockets: they open, they never do, or they die soon. */
   sockets: "open" | "blocked" | "refused" | "dying" = "open";
+  /** Whether a proxy holds event streams back. */
+  holds = false;
   http = 0;
+  polls = 0;
   readonly #byName = new Map<string, Connection>();
   readonly #setup: () => Setup;
 
@@ -36,8 +41,16 @@ class Network {
   };
 
   readonly fetch: Fetch = (url, { method, body, headers, signal }) => {
-    const answer = { status: 202, headers: { get: () => null }, body: null };
+    const answer = { status: 202, headers: { get: () => null }, body: null, text: () => Promise.resolve("") };
     const at = new URL(url);
+    if (at.searchParams.has("device") && method === "POST") return this.#page(at, JSON.parse(body ?? "") as Frame[], headers, signal as AbortSignal);
+    if (this.holds && method !== "POST") {
+      return new Promise((_, reject) => {
+        (signal as AbortSignal).addEventListener("abort", () => {
+          reject(new Error("aborted"));
+        });
+      });
+    }
     if (method === "POST") {
       assert.equal(at.pathname, "/api/messages");
       const connection = this.#byName.get(at.searchParams.get("connection") ?? "");
@@ -80,6 +93,56 @@ class Network {
     };
     return Promise.resolve({ ...answer, status: 200, body: { getReader: () => ({ read }) } });
   };
+
+  /** A request that is answered when the client has everything and something has come, or its time is over. */
+  #page(at: URL, said: readonly Frame[], headers: Readonly<Record<string, string>>, signal: AbortSignal): ReturnType<Fetch> {
+    this.polls += 1;
+    const { gateway, world } = this.#setup();
+    const after = at.searchParams.get("after");
+    if (after) at.searchParams.set("since", after.replace(/-0+(?=\d)/, "-"));
+    at.pathname = at.pathname.replace("messages", "ws");
+    const token = (headers["authorization"] ?? "").replace("Bearer ", "bearer.");
+    const connection = gateway.connect(at.href, ["tidings.v1", token]) as Connection;
+    const collected: string[] = [];
+    let next = "";
+    let [isCaughtUp, news, answers] = [false, 0, 0];
+    return new Promise((resolve, reject) => {
+      const finish = (status: number, code = 0) => {
+        connection.onmessage = connection.onclose = null;
+        connection.close();
+        const get = (name: string) => (name === "stream-next-offset" ? next : name === "retry-after" && code ? "1" : null);
+        resolve({ status, headers: { get }, body: null, text: () => Promise.resolve(`[${collected.join(",\n")}]`) });
+      };
+      const look = (wait: string) => {
+        if (isCaughtUp && answers >= said.length && (news > 0 || wait === "0")) finish(200);
+      };
+      connection.onopen = () => {
+        for (const message of said) connection.send(JSON.stringify(message));
+        world.setTimeout(() => {
+          finish(200);
+        }, 1000 * Number(at.searchParams.get("wait")) + 500);
+      };
+      connection.onmessage = ({ data }: { data: string }) => {
+        collected.push(data);
+        const { action, position, to, seq, type } = JSON.parse(data) as Record<string, string>;
+        isCaughtUp ||= action === "caught_up";
+        if (seq) news += 1;
+        else if (type === "error" || !["welcome", "caught_up", "gap"].includes(action ?? "")) answers += 1;
+        const epoch = next.split("-")[0] ?? "";
+        next = position ?? to ?? (seq ? `${epoch}-${Number(seq).toString().padStart(20, "0")}` : next);
+        look(at.searchParams.get("wait") ?? "0");
+      };
+      connection.onclose = ({ code }: { code: number }) => {
+        if (code === 4001) finish(401);
+        else reject(new Error("broken"));
+      };
+      signal.addEventListener("abort", () => {
+        connection.onmessage = connection.onclose = null;
+        connection.close();
+        reject(new Error("aborted"));
+      });
+    });
+  }
 }
 
 function network(): { readonly setup: Setup; readonly between: Network } {
@@ -133,6 +196,37 @@ test("where WebSockets die again and again it goes on by HTTP, and nothing is lo
   await setup.until(() => setup.received.length === 60);
   assert.ok(between.http >= 1);
   assert.deepEqual(setup.received, Array.from({ length: 60 }, (_, n) => ({ n })));
+});
+
+test("where a proxy holds event streams back it asks again and again, and nothing is lost or comes twice", async () => {
+  const { setup, between } = network();
+  [between.sockets, between.holds] = ["blocked", true];
+  const { now } = setup.world;
+  await setup.live();
+  assert.ok(setup.world.now - now < 8000, String(setup.world.now - now));
+  setup.client.subscribe("incidents", { squad: ["x"] });
+  const published = setup.client.publish({ action: "say", text: "by requests" });
+  await Promise.all([published, setup.world.advance(2000)]);
+  for (let n = 0; n < 40; n++) {
+    setup.gateway.store({ n });
+    await setup.world.advance(n % 3 === 0 ? 1700 : 10);
+  }
+  // The tenant moves while a request waits.
+  await setup.world.advance(5000);
+  setup.gateway.move();
+  for (let n = 40; n < 60; n++) {
+    setup.gateway.store({ n });
+    await setup.world.advance(700);
+  }
+  await setup.until(() => setup.received.length === 61);
+  assert.deepEqual(setup.received, [{ type: "said", text: "by requests" }, ...Array.from({ length: 60 }, (_, n) => ({ n }))]);
+  assert.equal(setup.gateway.topics.get("incidents"), '{"squad":["x"]}');
+  const { polls } = between;
+  assert.ok(polls > 10 && between.http === 0, String(polls));
+  // A request waits for long.
+  await setup.world.advance(20_000);
+  assert.ok(between.polls - polls < 6, String(between.polls - polls));
+  assert.deepEqual(setup.errors, []);
 });
 
 test("what HTTP refuses has the consequence of the close code", async () => {
