@@ -142,12 +142,11 @@ impl ShardFeed {
     /// Sends the workers what is new: all of them, or those that have connections where it goes.
     pub(crate) async fn send(&self, update: ShardUpdate) {
         let send = |index: usize, update| async move {
-            match self.workers.0.get(index) {
-                Some(worker) => worker.send(Command::Update(self.number, update)).await,
-                None => false,
+            if let Some(worker) = self.workers.0.get(index) {
+                // One that takes nothing more is about to end, and never counts as having it.
+                worker.send(Command::Update(self.number, update)).await;
             }
         };
-        // A worker that has ended serves no connection that could miss anything.
         self.interest.send(&update, send).await;
     }
 }

@@ -6,12 +6,15 @@
 //! - A worker that has added an address, and reads [`Interest::routed`] afterwards, is sent every envelope of the address
 //!   behind that sequence. What lies before it was routed without regard to the worker; a connection reads that from the
 //!   replica, and is not live before its worker has come so far.
-//! - A worker that has received all updates that were sent to it has everything up to `routed`, whether it was woken for
-//!   that or not: so a worker learns how far its shard is when it asks, and no message has to tell it.
+//! - A worker that has received all updates that were for it has everything up to `routed`, whether it was woken for that
+//!   or not: so a worker learns how far its shard is when it asks, and no message has to tell it. An update counts from the
+//!   moment on in which the envelopes behind it may be routed, and also if it never arrives: a worker that takes nothing more
+//!   and still closes its connections must not believe that these have what it was not sent.
 
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -43,33 +46,10 @@ type Envelopes = Arc<[Arc<FramedEnvelope>]>;
 /// The addresses of a shard at which workers have connections.
 pub(super) struct Interest {
     addresses: Mutex<HashMap<Tenant, HashMap<Address, WorkerSet>>>,
-    /// How many updates each worker was sent.
+    /// How many updates there were for each worker.
     sent: Box<[AtomicU64]>,
     /// Everything up to here was sent to the workers that it is for.
     routed: AtomicU64,
-}
-
-/// An update that a worker is about to be sent. It counts as sent from the moment on in which the envelopes behind it may
-/// be, so it does not count any more if the sending is given up.
-struct Owed<'i> {
-    interest: &'i Interest,
-    worker: usize,
-    is_sent: bool,
-}
-
-impl Owed<'_> {
-    /// The worker has the update in its queue.
-    fn sent(mut self) {
-        self.is_sent = true;
-    }
-}
-
-impl Drop for Owed<'_> {
-    fn drop(&mut self) {
-        if !self.is_sent {
-            self.interest.sent[self.worker].fetch_sub(1, Ordering::Release);
-        }
-    }
 }
 
 impl Interest {
@@ -107,35 +87,29 @@ impl Interest {
     }
 
     /// Sends the workers an update: of envelopes, each that has connections where they go what is for it; everything else to
-    /// all. `send` gives a worker, by its number, what it is sent, and says whether it has it.
-    pub(super) async fn send<S: Future<Output = bool>>(
-        &self,
-        update: &ShardUpdate,
-        send: impl Fn(usize, ShardUpdate) -> S,
-    ) {
-        for (owed, update) in self.owe(update) {
-            if send(owed.worker, update).await {
-                owed.sent();
-            }
+    /// all. `send` gives a worker, by its number, what it is sent.
+    pub(super) async fn send<S: Future>(&self, update: &ShardUpdate, send: impl Fn(usize, ShardUpdate) -> S) {
+        for (worker, update) in self.owe(update) {
+            send(worker, update).await;
         }
     }
 
     /// What each worker has to be sent of an update: of envelopes those that are for it, of everything else the whole.
-    fn owe(&self, update: &ShardUpdate) -> Vec<(Owed<'_>, ShardUpdate)> {
+    fn owe(&self, update: &ShardUpdate) -> Vec<(usize, ShardUpdate)> {
         let owed = match update {
             ShardUpdate::Envelopes(envelopes) => {
                 let shares = self.route(envelopes).into_iter();
-                return shares.map(|(owed, share)| (owed, ShardUpdate::Envelopes(share))).collect();
+                return shares.map(|(worker, share)| (worker, ShardUpdate::Envelopes(share))).collect();
             }
             ShardUpdate::Began { since, .. } => self.announce(|routed| routed.max(*since)),
             ShardUpdate::Left { .. } => self.announce(|routed| routed),
             ShardUpdate::Restarted(_) => self.announce(|_| 0),
         };
-        owed.into_iter().map(|owed| (owed, update.clone())).collect()
+        owed.map(|worker| (worker, update.clone())).collect()
     }
 
     /// The workers that have to be sent something of these envelopes, with what is for them.
-    fn route(&self, envelopes: &Envelopes) -> Vec<(Owed<'_>, Envelopes)> {
+    fn route(&self, envelopes: &Envelopes) -> Vec<(usize, Envelopes)> {
         let tenants = self.lock();
         let mut shares: Vec<Vec<usize>> = vec![Vec::new(); self.sent.len()];
         let mut first = 0;
@@ -149,21 +123,26 @@ impl Interest {
             }
         }
         let shares: Vec<_> = (0..).zip(shares).filter(|(_, share)| !share.is_empty()).collect();
-        let owed = shares.iter().map(|(worker, _)| self.owed_to(*worker)).collect::<Vec<_>>();
+        for (worker, _) in &shares {
+            self.count(*worker);
+        }
         if let Some(last) = envelopes.last() {
             // Behind the counts: who sees this sees those.
             self.routed.store(last.sequence(), Ordering::Release);
         }
         drop(tenants);
-        owed.into_iter().zip(shares).map(|(owed, (_, share))| (owed, part(envelopes, &share))).collect()
+        shares.into_iter().map(|(worker, share)| (worker, part(envelopes, &share))).collect()
     }
 
     /// An update for every worker, after which everything is routed up to what `routed` says.
-    fn announce(&self, routed: impl FnOnce(u64) -> u64) -> Vec<Owed<'_>> {
+    fn announce(&self, routed: impl FnOnce(u64) -> u64) -> Range<usize> {
         let _tenants = self.lock();
-        let owed = (0..self.sent.len()).map(|worker| self.owed_to(worker)).collect();
+        let workers = 0..self.sent.len();
+        for worker in workers.clone() {
+            self.count(worker);
+        }
         self.routed.store(routed(self.routed.load(Ordering::Acquire)), Ordering::Release);
-        owed
+        workers
     }
 
     /// Everything up to here was sent to the workers that it is for.
@@ -179,9 +158,9 @@ impl Interest {
         (sent == received).then_some(routed)
     }
 
-    fn owed_to(&self, worker: usize) -> Owed<'_> {
+    /// There is an update for the worker.
+    fn count(&self, worker: usize) {
         self.sent[worker].fetch_add(1, Ordering::Release);
-        Owed { interest: self, worker, is_sent: false }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Tenant, HashMap<Address, WorkerSet>>> {
