@@ -123,7 +123,9 @@ impl Interest {
             }
         }
         let shares: Vec<_> = (0..).zip(shares).filter(|(_, share)| !share.is_empty()).collect();
-        shares.iter().for_each(|(worker, _)| self.count(*worker));
+        for (worker, _) in &shares {
+            self.count(*worker);
+        }
         if let Some(last) = envelopes.last() {
             // Behind the counts: who sees this sees those.
             self.routed.store(last.sequence(), Ordering::Release);
@@ -136,7 +138,9 @@ impl Interest {
     fn announce(&self, routed: impl FnOnce(u64) -> u64) -> Range<usize> {
         let _tenants = self.lock();
         let workers = 0..self.sent.len();
-        workers.clone().for_each(|worker| self.count(worker));
+        for worker in workers.clone() {
+            self.count(worker);
+        }
         self.routed.store(routed(self.routed.load(Ordering::Acquire)), Ordering::Release);
         workers
     }

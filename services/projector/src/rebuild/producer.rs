@@ -98,7 +98,7 @@ impl Maker {
                 }
                 self.pause(&error).await;
             }
-            while let Err(error) = self.project(&ground).await {
+            while let Err(error) = Box::pin(self.project(&ground)).await {
                 if self.made.is_closed() {
                     return;
                 }
