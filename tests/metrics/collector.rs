@@ -151,9 +151,9 @@ async fn a_collector_receives_what_prometheus_reads() {
     // Both pages together.
     let connected = |metrics: &[Metric]| whole(metrics, "tidings.gateway.tenant_connections") == Some(1);
     let gateway = collector.until("tidings-gateway", connected).await;
-    let projector = collector
-        .until("tidings-projector", |metrics| whole(metrics, "tidings.projector.lag_events").is_some())
-        .await;
+    // The lag is known a moment after the first export.
+    let lags = |metrics: &[Metric]| whole(metrics, "tidings.projector.lag_events").is_some();
+    let projector = collector.until("tidings-projector", lags).await;
     let received: BTreeSet<&str> =
         gateway.iter().chain(&projector).map(|metric| metric.name.as_str()).collect();
     let missing: Vec<String> = listed()

@@ -47,7 +47,7 @@ type Envelopes = Arc<[Arc<FramedEnvelope>]>;
 pub(super) struct Interest {
     addresses: Mutex<HashMap<Tenant, HashMap<Address, WorkerSet>>>,
     /// How many updates there were for each worker.
-    sent: Box<[AtomicU64]>,
+    updates: Box<[AtomicU64]>,
     /// Everything up to here was sent to the workers that it is for.
     routed: AtomicU64,
 }
@@ -57,7 +57,7 @@ impl Interest {
     pub(super) fn new(workers: usize, routed: u64) -> Self {
         Self {
             addresses: Mutex::default(),
-            sent: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+            updates: (0..workers).map(|_| AtomicU64::new(0)).collect(),
             routed: AtomicU64::new(routed),
         }
     }
@@ -111,7 +111,7 @@ impl Interest {
     /// The workers that have to be sent something of these envelopes, with what is for them.
     fn route(&self, envelopes: &Envelopes) -> Vec<(usize, Envelopes)> {
         let tenants = self.lock();
-        let mut shares: Vec<Vec<usize>> = vec![Vec::new(); self.sent.len()];
+        let mut shares: Vec<Vec<usize>> = vec![Vec::new(); self.updates.len()];
         let mut first = 0;
         for alike in envelopes.chunk_by(|one, other| have_one_address(one, other)) {
             let range = first..first + alike.len();
@@ -137,7 +137,7 @@ impl Interest {
     /// An update for every worker, after which everything is routed up to what `routed` says.
     fn announce(&self, routed: impl FnOnce(u64) -> u64) -> Range<usize> {
         let _tenants = self.lock();
-        let workers = 0..self.sent.len();
+        let workers = 0..self.updates.len();
         for worker in workers.clone() {
             self.count(worker);
         }
@@ -154,13 +154,13 @@ impl Interest {
     fn routed_to(&self, worker: usize, received: u64) -> Option<u64> {
         // In this order: an update that is behind `routed` is then not missed in the count.
         let routed = self.routed();
-        let sent = self.sent.get(worker)?.load(Ordering::Acquire);
-        (sent == received).then_some(routed)
+        let updates = self.updates.get(worker)?.load(Ordering::Acquire);
+        (updates == received).then_some(routed)
     }
 
     /// There is an update for the worker.
     fn count(&self, worker: usize) {
-        self.sent[worker].fetch_add(1, Ordering::Release);
+        self.updates[worker].fetch_add(1, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Tenant, HashMap<Address, WorkerSet>>> {

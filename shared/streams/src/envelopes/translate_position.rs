@@ -66,10 +66,11 @@ impl Streams {
             return Ok(Some(at(position.sequence)));
         }
         let since = placement.current.since.map_or(0, |since| since.sequence);
-        let Some(unread) = self.first_unread(tenant, placement, stay, position.sequence).await? else {
-            return Ok(Some(at(since)));
+        let before = match self.first_unread(tenant, placement, stay, position.sequence).await? {
+            Some(unread) => stream.before(tenant, placement.current, unread).await?,
+            None => None,
         };
-        Ok(Some(at(stream.before(tenant, placement.current, unread).await?)))
+        Ok(Some(at(before.unwrap_or(since))))
     }
 }
 
@@ -153,21 +154,19 @@ impl Stream {
         leader_get::last(&self.topology.envelopes, &subject).await.map_err(TranslateError::ReadLast)
     }
 
-    /// The sequence before the first envelope of a past placement with this origin or a later one. Searches by
-    /// bisection.
+    /// The sequence before the first envelope of a placement with this origin or a later one; that of its last envelope, if
+    /// all are earlier; `None` if it has none. Searches by bisection.
     async fn before(
         &self,
         tenant: &Tenant,
         stay: PastPlacement,
         from: OriginOrder,
-    ) -> Result<u64, TranslateError> {
-        let Some(last) = self.last(tenant, stay.place).await? else {
-            return Ok(stay.since.map_or(0, |since| since.sequence));
-        };
+    ) -> Result<Option<u64>, TranslateError> {
+        let Some(last) = self.last(tenant, stay.place).await? else { return Ok(None) };
         let is_read =
             |message: &StreamMessage| written_through(message, stay).is_some_and(|through| through < from);
         if is_read(&last) {
-            return Ok(last.sequence);
+            return Ok(Some(last.sequence));
         }
         let (mut low, mut high, mut found) = (1, last.sequence, last.sequence.saturating_sub(1));
         while low < high {
@@ -180,7 +179,7 @@ impl Stream {
                 (high, found) = (middle, found.min(message.sequence.saturating_sub(1)));
             }
         }
-        Ok(found)
+        Ok(Some(found))
     }
 }
 

@@ -10,7 +10,6 @@ use async_nats::jetstream::stream::{Config, Stream};
 use tidings_model::ShardNumber;
 
 use super::subjects::any_fence;
-use super::EVENTS;
 use crate::nats::{Difference, Missing, TopologyError, ensure};
 
 /// Opens a stream of envelopes; where it may be created, also permits fast ingest.
@@ -68,7 +67,7 @@ pub(super) async fn permit_in_events(context: &Context, found: Stream) -> Stream
         );
         return found;
     }
-    context.get_stream(EVENTS).await.unwrap_or(found)
+    context.get_stream(&config.name).await.unwrap_or(found)
 }
 
 async fn permit_in(context: &Context, config: &Config) -> Result<(), UpdateStreamError> {
