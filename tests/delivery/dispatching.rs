@@ -176,7 +176,7 @@ async fn what_nobody_has_received_goes_to_the_webhook_of_the_tenant() {
     assert_eq!(ids, [before[0].clone(), before[0].clone()]);
     let deliveries = decided(&system, "eve", 2).await;
     assert_eq!(deliveries.iter().map(|delivery| &delivery["status"]).collect::<Vec<_>>(), ["sent", "sent"]);
-    assert_eq!(deliveries[0]["delivery"], before[0].as_str());
+    assert!(deliveries.iter().any(|delivery| delivery["delivery"] == before[0].as_str()), "{deliveries:?}");
     let event = deliveries[0]["event"].as_str().unwrap();
     let shown =
         system.command(&["deliveries", "show", "--tenant", "hooks", event]).finish(BOUND).await.succeeded();

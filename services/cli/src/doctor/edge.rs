@@ -207,8 +207,7 @@ async fn seen_address(client: &Client, tenant: &Tenant, name: ConnectionName) ->
 
 /// The code in a gateway's answer; empty in that of anybody else.
 fn code(body: &[u8]) -> String {
-    let code =
-        json::parse(body).ok().and_then(|body| Some(body.get("error")?.get("code")?.as_str()?.to_owned()));
+    let code = json::parse(body).ok().and_then(|body| Some(body.get("code")?.as_str()?.to_owned()));
     code.unwrap_or_default()
 }
 

@@ -204,10 +204,12 @@ pub(super) fn connection_of(query: Option<&str>) -> Result<ConnectionName, ApiEr
     name.parse().map_err(|error: ConnectionNameError| ApiError::new(ApiCode::Connection, error.to_string()))
 }
 
-/// What the query of a request for messages may have.
-pub(super) const PAGE: [&str; 7] = ["device", "since", "after", "offset", "wait", "live", "cursor"];
+/// What the query of a request for messages may have; `refusals`, since clients come with the query of their WebSocket.
+pub(super) const PAGE: [&str; 8] =
+    ["device", "since", "after", "offset", "wait", "live", "cursor", "refusals"];
 /// The same of one that brings messages: to a connection, or to be answered with a page.
-const EXCHANGE: [&str; 8] = ["connection", "device", "since", "after", "offset", "wait", "live", "cursor"];
+const EXCHANGE: [&str; 9] =
+    ["connection", "device", "since", "after", "offset", "wait", "live", "cursor", "refusals"];
 
 /// Refuses a query that has more than these parameters and a token.
 pub(super) fn only(query: &str, known: &[&str]) -> Result<(), ApiError> {

@@ -221,6 +221,7 @@ fn page(operation: Operation) -> Operation {
         .parameter("query", "wait", false, "How long to wait if there is nothing, such as `30s`.")
         .parameter("query", "live", false, "`long-poll`: waits for 20 seconds, unless `wait` says otherwise.")
         .parameter("query", "cursor", false, "The `Stream-Cursor` of the last answer.")
+        .parameter("query", "refusals", false, "That of the client's WebSocket; it says nothing here.")
         .answered(204, "Nothing came.", None)
         .refused(&[ApiCode::Parameter, ApiCode::PositionGone])
 }
