@@ -10,7 +10,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::stream_state::{LOOKS, PAUSE};
+use super::stream_state::{LOOKS, PAUSE, is_led};
 
 /// The first message on a subject, which may have wildcards, with at least this sequence.
 pub(crate) async fn next(
@@ -27,7 +27,8 @@ pub(crate) async fn at(stream: &Stream, sequence: u64) -> Result<Option<StreamMe
 }
 
 /// As [`at`], for a message that was there: it is missing only if it was removed. A server that has lost the leadership
-/// without noticing, or leads and has not applied its log yet, does not know what follows either; that is asked again.
+/// without noticing, or leads and has not applied its log yet, does not know what follows either; that is asked again. Fails
+/// if nothing follows and another server may know more.
 pub(crate) async fn certainly_at(
     stream: &Stream,
     sequence: u64,
@@ -39,7 +40,15 @@ pub(crate) async fn certainly_at(
         }
         tokio::time::sleep(PAUSE).await;
     }
-    at(stream, sequence).await
+    let message = at(stream, sequence).await?;
+    if message.is_none() && looks > 0 {
+        let info = stream.get_info().await;
+        let is_led = info.map_err(Into::into).and_then(|info| Ok(is_led(&info)?));
+        is_led.map_err(|error: async_nats::Error| {
+            RawMessageError::with_source(RawMessageErrorKind::Other, error)
+        })?;
+    }
+    Ok(message)
 }
 
 /// The last message on a subject, which may have wildcards.
