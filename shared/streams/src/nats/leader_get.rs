@@ -56,7 +56,8 @@ pub(crate) async fn last(stream: &Stream, subject: &str) -> Result<Option<Stream
     found(stream.get_last_raw_message_by_subject(subject).await)
 }
 
-/// The sequence of the first message that was stored at this time or later.
+/// The sequence of the first message that was stored at this time or later. nats-server counts nanoseconds since 1970 in 64 bits,
+/// in which the year 2300 is long past.
 pub(crate) async fn first_since(
     context: &Context,
     stream: &str,
@@ -70,6 +71,11 @@ pub(crate) async fn first_since(
     struct Message {
         seq: u64,
     }
+    let time = match i64::try_from(time.unix_timestamp_nanos()) {
+        Ok(_) => time,
+        Err(_) if time > OffsetDateTime::UNIX_EPOCH => return Ok(None),
+        Err(_) => OffsetDateTime::UNIX_EPOCH,
+    };
     let query = json!({ "start_time": time.format(&Rfc3339)?, "next_by_subj": ">", "no_hdr": true });
     match context.request(format!("STREAM.MSG.GET.{stream}"), &query).await? {
         Response::Ok(Found { message }) => Ok(Some(message.seq)),

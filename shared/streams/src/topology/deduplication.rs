@@ -35,8 +35,9 @@ pub(super) fn off(client: &Client) -> (Duration, Option<Vec<Source>>) {
     (Duration::ZERO, Some(vec![nothing]))
 }
 
-/// Disables the deduplication of an `EVENTS` stream that was created by an older version, or on an older server. No
-/// other setting is ever altered. Where this is not permitted, such as for a projector with an account of its own, the
+/// Disables the deduplication of an `EVENTS` stream that was created by an older version, or on an older server: by way of
+/// the shortest window, since nats-server forgets ids by a timer that an update starts at once and that may read the window
+/// of before the update, and then again after all of that. No other setting is ever altered. Where this is not permitted, such as for a projector with an account of its own, the
 /// difference is logged with the others.
 pub(super) async fn turn_off(context: &Context, wanted: &Config, found: Stream) -> Stream {
     let config = &found.cached_info().config;
@@ -44,18 +45,17 @@ pub(super) async fn turn_off(context: &Context, wanted: &Config, found: Stream) 
         return found;
     }
     let own = config.sources.clone().filter(|sources| !sources.is_empty());
-    let altered = Config {
-        duplicate_window: wanted.duplicate_window,
-        sources: own.or_else(|| wanted.sources.clone()),
-        ..config.clone()
-    };
-    if let Err(error) = context.update_stream(&altered).await {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "cannot disable the deduplication of stream EVENTS: an event is dropped if another one has the same \
-             Nats-Msg-Id, also one of another tenant; run `tidings projector ls` once with an administrator's login"
-        );
-        return found;
+    let sources = own.or_else(|| wanted.sources.clone());
+    for window in [SHORTEST_WINDOW, wanted.duplicate_window] {
+        let altered = Config { duplicate_window: window, sources: sources.clone(), ..config.clone() };
+        if let Err(error) = context.update_stream(&altered).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot disable the deduplication of stream EVENTS: an event is dropped if another one has the same \
+                 Nats-Msg-Id, also one of another tenant; run `tidings projector ls` once with an administrator's login"
+            );
+            return found;
+        }
     }
     tracing::info!("disabled the deduplication of stream EVENTS; the projector detects duplicates");
     context.get_stream(EVENTS).await.unwrap_or(found)
