@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use tidings_model::{Envelope, headers};
+use tidings_model::Envelope;
 use tidings_runtime::telemetry::propagation;
 use tracing::Span;
 
@@ -42,7 +42,7 @@ impl WriteTrace {
             messaging.destination.name = "ENVELOPES",
             messaging.batch.message_count = tracing::field::Empty,
         );
-        propagation::continue_trace(&span, |name| (name == headers::TRACE_PARENT).then_some(parent));
+        propagation::continue_parent(&span, parent);
         self.0.push_back(Write { span, sent: 1, stored: 0 });
     }
 

@@ -34,6 +34,11 @@ pub fn continue_trace<'headers>(span: &Span, lookup: impl Fn(&str) -> Option<&'h
     }
 }
 
+/// Makes `span` a child of the span that a `traceparent` names, as [`continue_trace`] does.
+pub fn continue_parent(span: &Span, parent: &str) {
+    continue_trace(span, only(parent));
+}
+
 /// Calls `insert` with the headers that make `span` the parent. Their names are lower-case.
 pub fn inject(span: &Span, insert: impl FnMut(&str, String)) {
     if span.is_disabled() {
@@ -71,9 +76,13 @@ pub fn link(span: &Span, parent: &str) {
     if span.is_disabled() {
         return;
     }
-    let linked = TraceContextPropagator::new()
-        .extract(&Lookup(|name: &str| (name == TRACE_PARENT).then_some(parent), PhantomData));
+    let linked = TraceContextPropagator::new().extract(&Lookup(only(parent), PhantomData));
     span.add_link(linked.span().span_context().clone());
+}
+
+/// Headers that have a `traceparent` and nothing else.
+fn only<'parent>(parent: &'parent str) -> impl Fn(&str) -> Option<&'parent str> {
+    move |name| (name == TRACE_PARENT).then_some(parent)
 }
 
 struct Lookup<'headers, F>(F, PhantomData<&'headers str>);

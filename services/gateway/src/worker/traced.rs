@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use tidings_model::{Epoch, headers};
+use tidings_model::Epoch;
 use tidings_replica::FramedEnvelope;
 use tidings_runtime::telemetry::propagation;
 use tracing::Span;
@@ -64,7 +64,7 @@ impl Tracing {
             tidings.sequence = propagation::number(framed.sequence()),
             tidings.receivers = tracing::field::Empty,
         );
-        propagation::continue_trace(&span, |name| (name == headers::TRACE_PARENT).then_some(parent));
+        propagation::continue_parent(&span, parent);
         let trace_parent = propagation::sampled_parent(&span)?;
         Some(Self { span, trace_parent, receivers: Vec::new(), count: 0 })
     }
@@ -136,8 +136,7 @@ impl Delivery {
             messaging.message.id = self.event_id,
             tidings.sequence = propagation::number(self.sequence),
         );
-        let parent = &*self.trace_parent;
-        propagation::continue_trace(&span, |name| (name == headers::TRACE_PARENT).then_some(parent));
+        propagation::continue_parent(&span, &self.trace_parent);
         span.in_scope(|| ());
     }
 }
