@@ -6,6 +6,7 @@
 //! Pure: the crate takes the texts of the files.
 
 mod asyncapi;
+pub mod json_schema;
 mod names;
 mod python;
 mod rust;

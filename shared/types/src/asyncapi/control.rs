@@ -5,6 +5,8 @@ use strum::VariantArray as _;
 use tidings_catalog::ClientShapes;
 use tidings_protocol::error::ErrorCode;
 
+use crate::json_schema::{self, text, time};
+
 /// A message of the protocol.
 pub(super) struct Control {
     pub(super) name: &'static str,
@@ -28,17 +30,6 @@ pub(super) fn message_id() -> Value {
     json!({ "type": ["string", "number"], "description": "Repeated by the answer as `original_message_id`." })
 }
 
-fn text(about: &str) -> Value {
-    json!({ "type": "string", "description": about })
-}
-
-fn time(about: &str) -> Value {
-    json!({
-        "type": "string", "format": "date-time", "description": about,
-        "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$",
-    })
-}
-
 fn list(items: &Value) -> Value {
     json!({ "type": "array", "items": items })
 }
@@ -46,11 +37,8 @@ fn list(items: &Value) -> Value {
 /// An object whose `action` is this, with these members, of which those with a `?` may be absent.
 fn object(action: &str, members: &[(&str, Value)], is_open: bool) -> Value {
     let action = ("action", json!({ "type": "string", "const": action }));
-    let members = || std::iter::once(&action).chain(members);
-    let properties: Map<String, Value> =
-        members().map(|(name, schema)| (name.trim_end_matches('?').to_owned(), schema.clone())).collect();
-    let required: Vec<&str> = members().map(|(name, _)| *name).filter(|name| !name.ends_with('?')).collect();
-    let mut object = json!({ "type": "object", "properties": properties, "required": required });
+    let members: Vec<_> = std::iter::once(&action).chain(members).cloned().collect();
+    let mut object = json_schema::object(&members);
     if !is_open {
         object["additionalProperties"] = false.into();
     }

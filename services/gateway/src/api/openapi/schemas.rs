@@ -1,25 +1,14 @@
 //! The schemas of bodies and answers, and where a credential may be.
 
 use serde_json::{Map, Value, json};
+use tidings_types::json_schema::{self, text, time};
 
 /// An object with these members, of which those with a `?` may be absent, and no others.
-fn object(text: &str, members: &[(&str, Value)]) -> Value {
-    let name = |member: &str| member.trim_end_matches('?').to_owned();
-    let properties: Map<String, Value> =
-        members.iter().map(|(member, schema)| (name(member), schema.clone())).collect();
-    let required: Vec<&str> =
-        members.iter().map(|(member, _)| *member).filter(|member| !member.ends_with('?')).collect();
-    json!({
-        "type": "object",
-        "description": text,
-        "properties": properties,
-        "required": required,
-        "additionalProperties": false,
-    })
-}
-
-fn text(about: &str) -> Value {
-    json!({ "type": "string", "description": about })
+fn object(about: &str, members: &[(&str, Value)]) -> Value {
+    let mut object = json_schema::object(members);
+    object["description"] = about.into();
+    object["additionalProperties"] = false.into();
+    object
 }
 
 fn optional(mut schema: Value) -> Value {
@@ -29,13 +18,6 @@ fn optional(mut schema: Value) -> Value {
 
 fn number(about: &str) -> Value {
     json!({ "type": "integer", "minimum": 0, "description": about })
-}
-
-fn time(about: &str) -> Value {
-    json!({
-        "type": "string", "format": "date-time", "description": about,
-        "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$",
-    })
 }
 
 fn boolean(about: &str) -> Value {
