@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_catalog::{Catalogs, Fallback, Unless};
-use tidings_channels::{ChannelKind, Content, Delivery, DeliveryId, Failed, RetryPlan, Urgency};
+use tidings_channels::{Content, Delivery, DeliveryId, Failed, RetryPlan, Urgency};
 use tidings_model::{Class, Envelope, json};
 use tidings_streams::deliveries::{DeliveryError, Due, Fact, Pending, Status};
 use tidings_streams::{Backoff, Lease, Topology, locate};
@@ -210,10 +210,10 @@ impl Deliverer {
     /// Finds where a message goes, and fills the templates of the fallback.
     async fn fill(&self, due: &Due, fallback: &Fallback, envelope: &Envelope) -> Finding {
         let (tenant, user) = (&due.name.tenant, due.name.user.as_str());
-        let kind = ChannelKind::ALL.into_iter().find(|kind| kind.as_str() == due.pending.channel);
-        let Some(kind) = kind.filter(|kind| self.parts.channels.contains_key(kind)) else {
+        let kind = fallback.channel();
+        if !self.parts.channels.contains_key(&kind) {
             return Finding::Skip("the channel is not configured".to_owned());
-        };
+        }
         let Some(target) = self.parts.targets.target(tenant, user, kind).await else {
             return Finding::Skip("there is nowhere to send it to".to_owned());
         };

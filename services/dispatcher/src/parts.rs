@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidings_catalog::Catalogs;
-use tidings_channels::{Channel, ChannelKind, Target, WebhookTarget};
-use tidings_model::{ShardNumber, Tenant};
+use tidings_channels::{Channel, Target, WebhookTarget};
+use tidings_model::{ChannelKind, ShardNumber, Tenant};
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::deliveries::Deliveries;
 use time::OffsetDateTime;

@@ -4,62 +4,12 @@
 //! the message does not have, whatever was done to its texts was done for channels, too, and a fallback needs nothing but the
 //! envelope, however late it is due. In `html`, inserted text is escaped; in `subject`, it is on one line.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tidings_model::ChannelKind;
 
 use crate::template::{Template, TextTemplate, Unresolved};
-
-/// A way to users besides their connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Channel {
-    /// An HTTP request to the tenant's or the user's endpoint.
-    Webhook,
-    /// E-mail.
-    Email,
-    /// Amazon SNS: a topic, a phone number, a platform endpoint.
-    Sns,
-    /// The push service of a browser.
-    WebPush,
-}
-
-impl Channel {
-    /// All channels.
-    pub const ALL: [Self; 4] = [Self::Webhook, Self::Email, Self::Sns, Self::WebPush];
-
-    /// The word in catalogs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Webhook => "webhook",
-            Self::Email => "email",
-            Self::Sns => "sns",
-            Self::WebPush => "web_push",
-        }
-    }
-}
-
-impl fmt::Display for Channel {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Channel {
-    type Err = UnknownChannel;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|channel| channel.as_str() == text).ok_or_else(|| UnknownChannel(text.to_owned()))
-    }
-}
-
-/// A word that is no channel.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("channel {0:?} is none of webhook, email, sns, web_push")]
-pub struct UnknownChannel(String);
 
 /// What makes a fallback unnecessary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +23,7 @@ pub enum Unless {
 /// One fallback of a message.
 #[derive(Debug, Clone)]
 pub struct Fallback {
-    pub(crate) channel: Channel,
+    pub(crate) channel: ChannelKind,
     pub(crate) after: Duration,
     pub(crate) unless: Unless,
     pub(crate) subject: Option<TextTemplate>,
@@ -98,7 +48,7 @@ pub struct Content {
 impl Fallback {
     /// The channel.
     #[must_use]
-    pub fn channel(&self) -> Channel {
+    pub fn channel(&self) -> ChannelKind {
         self.channel
     }
 

@@ -1,11 +1,10 @@
 //! All channels that are configured, as one.
 
 use async_trait::async_trait;
+use tidings_model::ChannelKind;
 use tidings_runtime::config::Config;
 
-use crate::{
-    Accepted, Channel, ChannelKind, Delivery, Email, Failed, SetupError, Sns, Target, WebPush, Webhook,
-};
+use crate::{Accepted, Channel, Delivery, Email, Failed, SetupError, Sns, Target, WebPush, Webhook};
 
 /// All channels that are configured. It sends each delivery by the channel of its target.
 pub struct Channels {

@@ -42,8 +42,7 @@ pub use retry::RetryPlan;
 pub use setup::SetupError;
 pub use sns::Sns;
 pub use target::{
-    ChannelKind, SigningKey, SigningKeyError, SnsTarget, Subscription, SubscriptionKeys, Target,
-    WebhookTarget,
+    SigningKey, SigningKeyError, SnsTarget, Subscription, SubscriptionKeys, Target, WebhookTarget,
 };
 pub use web_push::WebPush;
 pub use webhook::Webhook;

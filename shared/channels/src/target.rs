@@ -5,6 +5,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
+use tidings_model::ChannelKind;
 
 /// Where a delivery goes.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,42 +42,6 @@ impl fmt::Debug for Target {
             Self::Sns(target) => target.fmt(formatter),
             Self::WebPush(subscription) => subscription.fmt(formatter),
         }
-    }
-}
-
-/// A channel, by its name in catalogs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ChannelKind {
-    /// HTTP requests to a program.
-    Webhook,
-    /// E-mail.
-    Email,
-    /// Amazon SNS.
-    Sns,
-    /// Push notifications of browsers.
-    WebPush,
-}
-
-impl ChannelKind {
-    /// Every channel.
-    pub const ALL: [Self; 4] = [Self::Webhook, Self::Email, Self::Sns, Self::WebPush];
-
-    /// Returns its name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Webhook => "webhook",
-            Self::Email => "email",
-            Self::Sns => "sns",
-            Self::WebPush => "web_push",
-        }
-    }
-}
-
-impl fmt::Display for ChannelKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
     }
 }
 

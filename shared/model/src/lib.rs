@@ -7,6 +7,7 @@
 
 mod address;
 mod attribute;
+mod channel_kind;
 mod cloud_event;
 mod delivery;
 mod delivery_name;
@@ -30,6 +31,7 @@ mod timestamp;
 
 pub use address::{Address, AddressError};
 pub use attribute::{Attribute, Attributes};
+pub use channel_kind::{ChannelKind, UnknownChannel};
 pub use cloud_event::CloudEvent;
 pub use delivery::{Delivery, ScheduleSubject};
 pub use delivery_name::DeliveryName;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_catalog::Catalogs;
-use tidings_channels::{Channel, ChannelKind, SigningKey, Webhook, WebhookTarget};
+use tidings_channels::{Channel, SigningKey, Webhook, WebhookTarget};
 use tidings_dispatcher::{Channels, Parts, TenantWebhooks};
 use tidings_metrics::Registry;
-use tidings_model::{ShardNumber, Tenant};
+use tidings_model::{ChannelKind, ShardNumber, Tenant};
 use tidings_runtime::config::{Config, SecretRule, TenantWebhookConfig};
 use tidings_runtime::shutdown::Shutdown;
 use tidings_runtime::telemetry;

@@ -10,9 +10,11 @@ use futures_util::TryStreamExt as _;
 use harness::{BOUND, Nats, eventually};
 use serde_json::{Value, json};
 use tidings_catalog::{Catalog, Catalogs, Files};
-use tidings_channels::{Accepted, Channel, ChannelKind, Delivery, Failed, Target, WebhookTarget};
+use tidings_channels::{Accepted, Channel, Delivery, Failed, Target, WebhookTarget};
 use tidings_dispatcher::{DispatcherError, Parts, Targets, run};
-use tidings_model::{Envelope, Epoch, Event, EventName, PlacedPosition, Position, ShardNumber, Tenant};
+use tidings_model::{
+    ChannelKind, Envelope, Epoch, Event, EventName, PlacedPosition, Position, ShardNumber, Tenant,
+};
 use tidings_streams::consumers::{
     Change, ConsumerName, ConsumerSettings, ConsumerStore as _, KvConsumers, Presence,
 };

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tidings_model::Class;
+use tidings_model::{ChannelKind, Class};
 
 use super::Problems;
-use crate::fallback::{Channel, Fallback, Unless};
+use crate::fallback::{Fallback, Unless};
 use crate::file::{FallbackFile, to_json};
 use crate::message::MessageType;
 use crate::template::{Path, Step, Template, TextTemplate};
@@ -49,7 +49,7 @@ impl Problems {
     }
 
     fn fallback(&mut self, place: &str, file: FallbackFile, body: Option<&Template>) -> Option<Fallback> {
-        let channel: Option<Channel> = self.take(place, file.channel.parse());
+        let channel: Option<ChannelKind> = self.take(place, file.channel.parse());
         if let Some(channel) = channel {
             self.check_templates(place, channel, &file);
         }
@@ -86,7 +86,7 @@ impl Problems {
     }
 
     /// Checks that a channel has the templates that it needs, and no others.
-    fn check_templates(&mut self, place: &str, channel: Channel, file: &FallbackFile) {
+    fn check_templates(&mut self, place: &str, channel: ChannelKind, file: &FallbackFile) {
         let given = [
             ("subject", file.subject.is_some()),
             ("text", file.text.is_some()),
@@ -94,10 +94,10 @@ impl Problems {
             ("payload", file.payload.is_some()),
         ];
         let (needed, possible): (&[&str], &[&str]) = match channel {
-            Channel::Webhook => (&[], &["payload"]),
-            Channel::Email => (&["subject", "text"], &["subject", "text", "html"]),
-            Channel::Sns => (&["text"], &["subject", "text"]),
-            Channel::WebPush => (&["payload"], &["payload"]),
+            ChannelKind::Webhook => (&[], &["payload"]),
+            ChannelKind::Email => (&["subject", "text"], &["subject", "text", "html"]),
+            ChannelKind::Sns => (&["text"], &["subject", "text"]),
+            ChannelKind::WebPush => (&["payload"], &["payload"]),
         };
         for (name, is_given) in given {
             if is_given && !possible.contains(&name) {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tidings_catalog::{Channel, Unless};
+use tidings_catalog::Unless;
+use tidings_model::ChannelKind;
 
 use crate::support::{catalog, event, parse};
 
@@ -67,9 +68,9 @@ fn fallbacks_are_filled_from_the_message() {
     assert_eq!(
         steps,
         [
-            (Channel::Webhook, 0, Unless::Connected),
-            (Channel::Webhook, 300, Unless::Received),
-            (Channel::Email, 600, Unless::Received),
+            (ChannelKind::Webhook, 0, Unless::Connected),
+            (ChannelKind::Webhook, 300, Unless::Received),
+            (ChannelKind::Email, 600, Unless::Received),
         ]
     );
     assert_eq!(found[0].content(&message).unwrap().payload, message, "the message itself");

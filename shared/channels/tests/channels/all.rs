@@ -1,9 +1,9 @@
 //! All channels as one: each delivery goes by the channel of its target, if that is configured.
 
 use tidings_channels::{
-    Accepted, Channel, ChannelKind, Channels, Delivery, Failed, SnsTarget, Subscription, SubscriptionKeys,
-    Target,
+    Accepted, Channel, Channels, Delivery, Failed, SnsTarget, Subscription, SubscriptionKeys, Target,
 };
+use tidings_model::ChannelKind;
 use tidings_runtime::config::{Config, EmailConfig, Secret, SnsConfig, WebPushConfig};
 
 use crate::delivery;
