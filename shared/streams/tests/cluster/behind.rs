@@ -43,6 +43,39 @@ async fn who_reads_what_there_is_reads_all_of_it() {
     tokio::join!(settle, join_all((0..READERS).map(|_| read_on())));
 }
 
+/// A server that was the leader when the others froze answers as such for a while, although they may have another one by then.
+/// What it does not have is not taken for lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_hears_nobody_is_not_believed() {
+    let lab = Lab::start(1).await;
+    let shard = ShardNumber::default();
+    let leader = lab.leader(&lab.client_of(0).await, shard).await.unwrap();
+    let topology = lab.topology_of(leader, shard).await;
+    let wanted = topology.extent().await.unwrap().last + 1;
+    let look = async || topology.extent_reaching(wanted).await.map_err(|error| format!("{error:?}"));
+    eventually("it is believed", BOUND, look).await;
+
+    let others: Vec<_> = (0..3).filter(|server| *server != leader).collect();
+    for other in &others {
+        lab.cluster.servers()[*other].pause().unwrap();
+    }
+    eventually("it is not believed", 2 * BOUND, async || {
+        let is_alone = lab.hears_nobody(&topology.client(), shard).await;
+        match look().await {
+            Ok(extent) => {
+                assert!(!is_alone, "{extent:?} was believed");
+                Err("it has heard the others a moment ago")
+            }
+            Err(_) => Ok(()),
+        }
+    })
+    .await;
+    for other in &others {
+        lab.cluster.servers()[*other].resume().unwrap();
+    }
+    eventually("it is believed again", 4 * BOUND, look).await;
+}
+
 /// Writes the envelopes while a third of the servers is away.
 async fn write(topology: &Topology) {
     let (mut writer, _) = eventually("the stream has a leader", 2 * BOUND, async || {

@@ -72,6 +72,14 @@ impl Lab {
         leader.strip_prefix('n')?.parse().ok()
     }
 
+    /// Whether the leader of the shard's stream says that it has heard none of the others for so long that they may have elected one.
+    pub(crate) async fn hears_nobody(&self, client: &async_nats::Client, shard: ShardNumber) -> bool {
+        let Some(info) = info(client, shard).await else { return false };
+        let replicas = info["cluster"]["replicas"].as_array().cloned().unwrap_or_default();
+        let is_silent = |one: &Value| one["active"].as_u64().is_some_and(|active| active >= 4_000_000_000);
+        replicas.len() == 2 && replicas.iter().all(is_silent)
+    }
+
     /// Asks the leader of the shard's stream to step down, in favour of `preferred` if given.
     pub(crate) async fn step_down(
         &self,
