@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use tidings_model::{Address, Attributes};
-use tidings_streams::consumers::{ConsumerState, TopicFilter};
+use tidings_protocol::filter;
+use tidings_streams::consumers::ConsumerState;
 
 /// An envelope, as far as it decides who receives it.
 pub(crate) struct Addressed<'e> {
@@ -49,7 +50,7 @@ impl Audience {
 impl Addressed<'_> {
     /// The user, if the address is that of one.
     pub(crate) fn user(&self) -> Option<&str> {
-        self.address.id().filter(|_| self.address.kind() == "user")
+        self.address.id_of("user")
     }
 
     /// Whether a device of this user receives the envelope: a grant or a subscription opens its address. `is_in_place` says
@@ -58,25 +59,17 @@ impl Addressed<'_> {
         if self.user().is_some_and(|addressed| addressed == user) || state.grants.contains(self.address) {
             return true;
         }
-        let topic = self.address.id().filter(|_| self.address.kind() == "topic");
+        let topic = self.address.id_of("topic");
         let Some(subscription) = topic.and_then(|topic| state.subscriptions.get(topic)) else { return false };
         let is_older = is_in_place && self.sequence <= subscription.since;
-        !is_older && passes(&subscription.filter, self.attributes)
+        !is_older && filter::passes(&subscription.filter, self.attributes)
     }
-}
-
-/// Whether each attribute of the filter has one of the accepted values.
-fn passes(filter: &TopicFilter, attributes: &Attributes) -> bool {
-    filter.iter().all(|(name, accepted)| {
-        let values = attributes.get(name).map(tidings_model::Attribute::values).unwrap_or_default();
-        values.iter().any(|value| accepted.contains(value))
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use tidings_model::{Attribute, Grants};
-    use tidings_streams::consumers::{Subscription, Subscriptions};
+    use tidings_streams::consumers::{Subscription, Subscriptions, TopicFilter};
 
     use super::*;
 
@@ -123,6 +116,12 @@ mod tests {
             assert_eq!(addressed.reaches("ada", &device, true), expected, "{address}");
         }
         let address = Address::topic("news").unwrap();
+        let none = Addressed { address: &address, attributes: &Attributes::default(), sequence: 5 };
+        let filtered = device(&[], Some(("news", "c", 0)));
+        assert!(
+            none.reaches("ada", &filtered, true),
+            "what an envelope lacks does not exclude it, as in gateways"
+        );
         let addressed = Addressed { address: &address, attributes: &attributes, sequence: 5 };
         let elsewhere = device(&[], Some(("news", "", 50)));
         assert!(addressed.reaches("ada", &elsewhere, false), "sequences of another place say nothing");

@@ -70,6 +70,12 @@ impl Address {
         self.0.split_once(':').map(|(_, id)| id)
     }
 
+    /// The id, if the address is of this kind.
+    #[must_use]
+    pub fn id_of(&self, kind: &str) -> Option<&str> {
+        self.id().filter(|_| self.kind() == kind)
+    }
+
     /// The address as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

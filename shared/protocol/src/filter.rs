@@ -25,21 +25,27 @@ impl Filter {
         self.0.keys().map(String::as_str)
     }
 
-    /// Returns whether an envelope with these attributes passes. Each attribute of the filter that the envelope has
-    /// must have one of the filter's values. If the envelope has several values of an attribute, one of them suffices.
-    ///
-    /// An attribute that the envelope lacks does not exclude it. The ops contract subscribes to incidents, tasks and
-    /// alerts with `environment` and `squad` at once, but an incident has only a squad and an alert only an
-    /// environment. If an absent attribute excluded an envelope, that subscription would never receive anything.
+    /// Returns whether an envelope with these attributes passes, as [`passes`] does.
     #[must_use]
     pub fn matches(&self, attributes: &Attributes) -> bool {
-        let passes = |values: &BTreeSet<String>, attribute: &Attribute| {
-            attribute.values().iter().any(|value| values.contains(value))
-        };
-        self.0
-            .iter()
-            .all(|(name, values)| attributes.get(name).is_none_or(|attribute| passes(values, attribute)))
+        passes(&self.0, attributes)
     }
+}
+
+/// Returns whether an envelope with these attributes passes a filter with these values. Each attribute of the filter that the
+/// envelope has must have one of the filter's values. If the envelope has several values of an attribute, one of them suffices.
+///
+/// An attribute that the envelope lacks does not exclude it. The ops contract subscribes to incidents, tasks and alerts with
+/// `environment` and `squad` at once, but an incident has only a squad and an alert only an environment. If an absent attribute
+/// excluded an envelope, that subscription would never receive anything.
+#[must_use]
+pub fn passes(filter: &BTreeMap<String, BTreeSet<String>>, attributes: &Attributes) -> bool {
+    let has_one = |values: &BTreeSet<String>, attribute: &Attribute| {
+        attribute.values().iter().any(|value| values.contains(value))
+    };
+    filter
+        .iter()
+        .all(|(name, values)| attributes.get(name).is_none_or(|attribute| has_one(values, attribute)))
 }
 
 impl From<BTreeMap<String, BTreeSet<String>>> for Filter {

@@ -9,7 +9,7 @@ pub mod client;
 pub mod close;
 pub mod error;
 pub mod extensions;
-mod filter;
+pub mod filter;
 pub mod framing;
 pub mod server;
 

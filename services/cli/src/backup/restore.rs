@@ -132,7 +132,7 @@ async fn purge_again(
 ) -> Result<(), Failure> {
     for (tenant, address) in purged {
         purge_address(topology, tenant, address).await?;
-        if let Some(user) = address.id().filter(|_| address.kind() == "user") {
+        if let Some(user) = address.id_of("user") {
             store.purge_user(tenant, user).await?;
         }
     }
