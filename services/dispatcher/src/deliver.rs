@@ -195,8 +195,7 @@ impl Deliverer {
         let Some(found) = found else {
             return skip("the message is not there any more: it has expired, or was replaced or purged");
         };
-        let start = catalog.start_policy();
-        let inquiry = Inquiry { home: &home, found: &found, devices: &due.pending.devices, start };
+        let inquiry = Inquiry { home: &home, found: &found };
         let reception = inquiry.of(&self.parts, tenant, &due.name.user).await?;
         if let Some(device) = reception.received {
             return Ok(Finding::Skip(format!("received on device {device:?}")));

@@ -16,7 +16,7 @@
 //! Nothing here counts time: what waits is a scheduled message. All state is in the stream `DELIVERIES`. The decisions are
 //! pure functions (`audience`, `step`, `generations`); the rest is I/O around them.
 
-mod audience;
+mod addressed;
 mod deliver;
 mod error;
 mod generations;

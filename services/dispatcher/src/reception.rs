@@ -1,18 +1,16 @@
 //! Whether a device of a user has received a message.
 //!
-//! A device has received what it holds the address of, up to its position. Positions are compared where the tenant's envelopes
+//! A device has received what it holds the address of, from where it started up to its position. Positions are compared where the tenant's envelopes
 //! are now, whatever rebuild or move lies in between. A gateway saves positions a moment late; so where no stored position is
 //! far enough, the gateways of connected devices are asked to save first.
 
 use futures_util::TryStreamExt as _;
-use tidings_catalog::StartPolicy;
 use tidings_model::Tenant;
 use tidings_streams::connections::ask_to_save;
 use tidings_streams::consumers::{ConsumerName, ConsumerState, ConsumerStoreError};
 use tidings_streams::{Home, StoredEnvelope, translate_position};
-use time::OffsetDateTime;
 
-use crate::audience::Addressed;
+use crate::addressed::Addressed;
 use crate::error::DispatcherError;
 use crate::parts::Parts;
 
@@ -28,10 +26,6 @@ pub(crate) struct Reception {
 pub(crate) struct Inquiry<'i> {
     pub(crate) home: &'i Home,
     pub(crate) found: &'i StoredEnvelope,
-    /// The devices that the user had when it was new.
-    pub(crate) devices: &'i [String],
-    /// Where other devices start.
-    pub(crate) start: StartPolicy,
 }
 
 impl Inquiry<'_> {
@@ -46,7 +40,7 @@ impl Inquiry<'_> {
         let epoch = self.home.extent().await?.epoch;
         let devices = devices(parts, tenant, user).await?;
         for (name, state) in &devices {
-            if self.has(name, state, epoch, now).await? {
+            if self.has(name, state, epoch).await? {
                 return Ok(Reception { received: Some(name.device().to_owned()), connected: None });
             }
         }
@@ -59,7 +53,7 @@ impl Inquiry<'_> {
                 continue;
             }
             let Some(saved) = parts.consumers.load(name).await? else { continue };
-            if self.has(name, &saved.state, epoch, now).await? {
+            if self.has(name, &saved.state, epoch).await? {
                 return Ok(Reception { received: Some(name.device().to_owned()), connected });
             }
             if saved.state.connected.is_some() {
@@ -75,13 +69,12 @@ impl Inquiry<'_> {
         name: &ConsumerName,
         state: &ConsumerState,
         epoch: tidings_model::Epoch,
-        now: OffsetDateTime,
     ) -> Result<bool, DispatcherError> {
         let envelope = &self.found.envelope;
         let (address, attributes) = (&envelope.subject.address, &envelope.attributes);
         let addressed = Addressed { address, attributes, sequence: self.found.sequence };
         let is_in_place = state.position.epoch == epoch;
-        if !self.may_have(name.device(), now) || !addressed.reaches(name.user(), state, is_in_place) {
+        if !addressed.reaches(name.user(), state, is_in_place) {
             return Ok(false);
         }
         if is_in_place {
@@ -90,18 +83,6 @@ impl Inquiry<'_> {
         let Home { topology, placement } = self.home;
         let translated = translate_position(topology, name.tenant(), placement, state.position).await?;
         Ok(translated.is_some_and(|translated| translated.position.sequence >= self.found.sequence))
-    }
-
-    /// Whether the message lies behind the place where the device has started. A device that came after the message starts
-    /// where the catalog says.
-    fn may_have(&self, device: &str, now: OffsetDateTime) -> bool {
-        self.devices.iter().any(|known| known == device)
-            || match self.start {
-                StartPolicy::New => false,
-                StartPolicy::All => true,
-                // It came before now; so it started with this message, if one that comes now does.
-                StartPolicy::Since(span) => now - self.found.stored_at <= span,
-            }
     }
 }
 

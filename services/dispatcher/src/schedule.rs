@@ -3,6 +3,7 @@
 //! How far they were read is noted behind what was scheduled, in the same stream. So after the end of a process, or after NATS
 //! came back with an older state, the rest is read again; what is scheduled already is not scheduled twice.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +15,10 @@ use tidings_streams::deliveries::{Pending, Through};
 use tidings_streams::{Content, EnvelopeFollower, Followed, PlacementError, Retry, StoredEnvelope, Topology};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::audience::{Addressed, Audience};
+use crate::addressed::Addressed;
 use crate::error::DispatcherError;
 use crate::generations::Generations;
 use crate::parts::Parts;
-use crate::reception::devices;
 
 /// How often it is noted how far envelopes were read, and checked whether NATS still has that note.
 const NOTE: Duration = Duration::from_secs(1);
@@ -156,13 +156,9 @@ impl<'p> Scheduler<'p> {
         }
         let audience = self.audience(stored).await?;
         let shard = self.topology.shard();
-        let pending = audience.into_users().flat_map(|(user, devices)| {
+        let pending = audience.into_iter().flat_map(|user| {
             let of = move |(number, fallback): (u32, &Fallback)| {
-                (
-                    name(stored, &user, number),
-                    pending(stored, shard, fallback, devices.clone()),
-                    fallback.after(),
-                )
+                (name(stored, &user, number), pending(stored, shard, fallback), fallback.after())
             };
             (0..).zip(fallbacks).map(of).collect::<Vec<_>>()
         });
@@ -173,18 +169,14 @@ impl<'p> Scheduler<'p> {
     }
 
     /// Who is meant: the user of the address, or those with a device that receives the envelope.
-    async fn audience(&self, stored: &StoredEnvelope) -> Result<Audience, DispatcherError> {
+    async fn audience(&self, stored: &StoredEnvelope) -> Result<BTreeSet<String>, DispatcherError> {
         let (envelope, sequence) = (&stored.envelope, stored.sequence);
         let (tenant, address) = (&envelope.subject.tenant, &envelope.subject.address);
         let addressed = Addressed { address, attributes: &envelope.attributes, sequence };
-        let mut audience = Audience::default();
         if let Some(user) = addressed.user() {
-            audience.mean(user);
-            for (name, _) in devices(self.parts, tenant, user).await? {
-                audience.add(user, name.device(), true);
-            }
-            return Ok(audience);
+            return Ok(BTreeSet::from([user.to_owned()]));
         }
+        let mut audience = BTreeSet::new();
         let place = Place { shard: self.topology.shard(), generation: stored.generation };
         let epoch = place.epoch(self.follower.position().epoch);
         let mut listed = self.parts.consumers.list(tenant, None);
@@ -192,8 +184,9 @@ impl<'p> Scheduler<'p> {
             match listed.try_next().await {
                 Ok(Some((name, stored))) => {
                     let is_in_place = stored.state.position.epoch == epoch;
-                    let receives = addressed.reaches(name.user(), &stored.state, is_in_place);
-                    audience.add(name.user(), name.device(), receives);
+                    if addressed.reaches(name.user(), &stored.state, is_in_place) {
+                        audience.insert(name.user().to_owned());
+                    }
                 }
                 Ok(None) => return Ok(audience),
                 Err(error @ ConsumerStoreError::Unavailable { .. }) => return Err(error.into()),
@@ -210,12 +203,7 @@ fn name(stored: &StoredEnvelope, user: &str, fallback: u32) -> DeliveryName {
     DeliveryName { tenant, user: user.to_owned(), event: origin.event, message: origin.message, fallback }
 }
 
-fn pending(
-    stored: &StoredEnvelope,
-    shard: ShardNumber,
-    fallback: &Fallback,
-    devices: Vec<String>,
-) -> Pending {
+fn pending(stored: &StoredEnvelope, shard: ShardNumber, fallback: &Fallback) -> Pending {
     let envelope = &stored.envelope;
     Pending {
         subject: envelope.subject.written_in(Place { shard, generation: stored.generation }),
@@ -224,7 +212,6 @@ fn pending(
         event: envelope.event_id.clone(),
         source: envelope.event_source.clone(),
         channel: fallback.channel().as_str().to_owned(),
-        devices,
         attempts: 0,
     }
 }

@@ -104,6 +104,12 @@ async fn what_a_device_has_received_by_then_is_not_sent() {
     let decided = scene.decided("jim", 3).await;
     assert_eq!(decided[1].0, Sent);
     assert_eq!(scene.receiver.sent_to("jim").len(), 1, "{decided:?}");
+    // The same where the device came before a dispatcher has read the message.
+    dispatcher.stop().await;
+    let at = scene.send("wait.added", to("kim", 5)).await;
+    scene.stands("kim", "new", at, &["user:kim"]).await;
+    let dispatcher = scene.leading().await;
+    assert_eq!(scene.decided("kim", 1).await.last().unwrap().0, Sent);
     scene.is_done().await;
     dispatcher.stop().await;
 }

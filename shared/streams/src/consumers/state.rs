@@ -43,6 +43,10 @@ pub struct ConsumerState {
     /// record is from before it was noted, or of a tenant that was never rebuilt or moved.
     #[serde(default, skip_serializing_if = "is_not_noted")]
     pub generation: u32,
+    /// Envelopes up to this sequence are older than the consumer, which was never sent them unless an operator moved it there;
+    /// in the epoch of the position. 0 once the position was in another place, and of a record from before it was noted.
+    #[serde(default, skip_serializing_if = "is_not_noted")]
+    pub since: u64,
     /// The subscriptions by topic.
     pub subscriptions: Subscriptions,
     /// The addresses, other than topics, that the user's token opened when the device last connected.
@@ -94,16 +98,18 @@ impl ConsumerState {
     /// Moves to a position. Sequences of another epoch cannot be compared, so all of its envelopes count as newer than every
     /// subscription.
     fn move_to(&mut self, to: PlacedPosition) {
-        if !self.placed().is_in_place_of(to) {
+        if self.placed().is_in_place_of(to) {
+            self.since = self.since.min(to.position.sequence);
+        } else {
+            self.since = 0;
             self.subscriptions.iter_mut().for_each(|(_, subscription)| subscription.since = 0);
         }
         (self.generation, self.position) = (to.generation, to.position);
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes members by reference")]
-fn is_not_noted(generation: &u32) -> bool {
-    *generation == 0
+fn is_not_noted<N: PartialEq + Default>(number: &N) -> bool {
+    *number == N::default()
 }
 
 /// Whether the first of two numbers of resets is the later one. They may wrap around.
@@ -170,6 +176,7 @@ impl Change {
         let mut state = stored.cloned().unwrap_or_else(|| ConsumerState {
             position: self.position.position,
             generation: self.position.generation,
+            since: self.position.position.sequence,
             subscriptions: Subscriptions::new(),
             grants: Grants::default(),
             last_seen: self.seen_at,
@@ -185,6 +192,8 @@ impl Change {
             state.move_to(state.placed().further(self.position));
         }
         let is_in_place = self.position.is_in_place_of(state.placed());
+        // Whichever gateway saves first, the consumer is as old as the first position that any of them knows.
+        state.since = if is_in_place { state.since.min(self.position.position.sequence) } else { 0 };
         if !self.grants.is_empty() {
             state.grants.clone_from(&self.grants);
         }

@@ -26,9 +26,6 @@ pub struct Pending {
     pub source: Option<String>,
     /// The channel.
     pub channel: String,
-    /// The devices that the user had when the envelope was read. A device that is new since then has not received what was
-    /// stored before it, wherever it starts.
-    pub devices: Vec<String>,
     /// How many attempts were made.
     pub attempts: u32,
 }

@@ -80,7 +80,7 @@ async fn the_bucket_is_one_that_others_can_read() {
     save(&store, &name("john.doe", "phone"), &acked(42)).await;
     let bucket = bucket(&bench).await;
     let value = bucket.get("ops.john=2Edoe.phone").await.unwrap().unwrap();
-    let expected = r#"{"version":1,"position":"18f3-42","subscriptions":[],"grants":[],"last_seen":1800000042,"connected":"gateway-1","resets":0}"#;
+    let expected = r#"{"version":1,"position":"18f3-42","since":42,"subscriptions":[],"grants":[],"last_seen":1800000042,"connected":"gateway-1","resets":0}"#;
     assert_eq!(value, expected.as_bytes());
     let keys: Vec<String> = bucket.keys().await.unwrap().try_collect().await.unwrap();
     assert_eq!(keys, ["ops.john=2Edoe.phone"]);

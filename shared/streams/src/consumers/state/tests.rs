@@ -34,7 +34,7 @@ fn what_is_stored_is_compact_and_leads_back() {
     let change = Change::new(unplaced(0x18f3, 42), here(), 1_800_000_000);
     let plain = change.apply(None);
     let json = record::encode(&plain).unwrap();
-    let expected = r#"{"version":1,"position":"18f3-42","subscriptions":[],"grants":[],"last_seen":1800000000,"connected":"gateway-1","resets":0}"#;
+    let expected = r#"{"version":1,"position":"18f3-42","since":42,"subscriptions":[],"grants":[],"last_seen":1800000000,"connected":"gateway-1","resets":0}"#;
     assert_eq!(json, expected.as_bytes());
     let full =
         edited(change, "tasks", subscribe("platform", 40)).apply(Some(&plain)).reset_to(unplaced(0x18f3, 7));
@@ -136,6 +136,21 @@ fn a_reset_counts_more_than_a_state_from_before_it() {
     let wrapped = ConsumerState { resets: u32::MAX, ..old }.reset_to(at(1, 1));
     assert_eq!(change(u32::MAX, at(3, 9)).apply(Some(&wrapped)).placed(), at(1, 1));
     assert_eq!(change(0, at(3, 9)).apply(Some(&wrapped)).placed(), at(3, 9));
+}
+
+#[test]
+fn a_consumer_is_as_old_as_the_first_position_that_anyone_knows() {
+    let change = |position| Change::new(position, here(), 10);
+    let first = change(at(2, 40)).apply(None);
+    assert_eq!(first.since, 40);
+    assert_eq!(change(at(2, 50)).apply(Some(&first)).since, 40);
+    assert_eq!(change(at(2, 30)).apply(Some(&first)).since, 30, "a gateway that saves late saw it first");
+    assert_eq!(first.reset_to(at(2, 50)).since, 40);
+    assert_eq!(first.reset_to(at(2, 7)).since, 7, "an operator has it sent what is older");
+    // Sequences of another place say nothing, whichever gateway saves first.
+    for (earlier, later) in [(at(2, 40), at(3, 5)), (at(3, 5), at(2, 40))] {
+        assert_eq!(change(later).apply(Some(&change(earlier).apply(None))).since, 0, "{earlier:?}");
+    }
 }
 
 #[test]

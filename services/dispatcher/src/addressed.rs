@@ -1,6 +1,4 @@
-//! Which users are meant by an address, and which of their devices receive what is sent there. Pure.
-
-use std::collections::BTreeMap;
+//! Which devices receive what is sent to an address. Pure.
 
 use tidings_model::{Address, Attributes};
 use tidings_protocol::filter;
@@ -14,48 +12,18 @@ pub(crate) struct Addressed<'e> {
     pub(crate) sequence: u64,
 }
 
-/// The users that are meant, each with their devices.
-#[derive(Debug, Default)]
-pub(crate) struct Audience(BTreeMap<String, Known>);
-
-#[derive(Debug, Default)]
-struct Known {
-    devices: Vec<String>,
-    is_meant: bool,
-}
-
-impl Audience {
-    /// Notes a user who is meant whatever devices there are.
-    pub(crate) fn mean(&mut self, user: &str) {
-        self.0.entry(user.to_owned()).or_default().is_meant = true;
-    }
-
-    /// Notes a device. Its user is meant if it receives the envelope.
-    pub(crate) fn add(&mut self, user: &str, device: &str, receives: bool) {
-        let known = self.0.entry(user.to_owned()).or_default();
-        known.is_meant |= receives;
-        // One that is written during the listing may be listed twice.
-        if !known.devices.iter().any(|known| known == device) {
-            known.devices.push(device.to_owned());
-        }
-    }
-
-    /// The users who are meant, each with all of their devices.
-    pub(crate) fn into_users(self) -> impl Iterator<Item = (String, Vec<String>)> {
-        let meant = self.0.into_iter().filter(|(_, known)| known.is_meant);
-        meant.map(|(user, known)| (user, known.devices))
-    }
-}
-
 impl Addressed<'_> {
     /// The user, if the address is that of one.
     pub(crate) fn user(&self) -> Option<&str> {
         self.address.id_of("user")
     }
 
-    /// Whether a device of this user receives the envelope: a grant or a subscription opens its address. `is_in_place` says
-    /// whether sequences of the device's position and of the envelope are those of one place.
+    /// Whether a device of this user receives the envelope: it is no newer than that, and a grant or a subscription opens its
+    /// address. `is_in_place` says whether sequences of the device's position and of the envelope are those of one place.
     pub(crate) fn reaches(&self, user: &str, state: &ConsumerState, is_in_place: bool) -> bool {
+        if is_in_place && self.sequence <= state.since {
+            return false;
+        }
         if self.user().is_some_and(|addressed| addressed == user) || state.grants.contains(self.address) {
             return true;
         }
@@ -86,6 +54,7 @@ mod tests {
         ConsumerState {
             position: "1-9".parse().unwrap(),
             generation: 0,
+            since: 0,
             subscriptions,
             grants: grants.iter().map(|grant| Address::parse(grant).unwrap()).collect::<Grants>(),
             last_seen: 0,
@@ -123,21 +92,11 @@ mod tests {
             "what an envelope lacks does not exclude it, as in gateways"
         );
         let addressed = Addressed { address: &address, attributes: &attributes, sequence: 5 };
-        let elsewhere = device(&[], Some(("news", "", 50)));
-        assert!(addressed.reaches("ada", &elsewhere, false), "sequences of another place say nothing");
-    }
-
-    #[test]
-    fn a_user_is_meant_with_all_devices() {
-        let mut audience = Audience::default();
-        for (user, device, receives) in
-            [("ada", "phone", false), ("ada", "laptop", true), ("ada", "laptop", true), ("bob", "tv", false)]
-        {
-            audience.add(user, device, receives);
+        for (since, expected) in [(4, true), (5, false)] {
+            let newer = ConsumerState { since, ..device(&[], Some(("news", "", 0))) };
+            assert_eq!(addressed.reaches("ada", &newer, true), expected, "started behind {since}");
         }
-        audience.mean("eve");
-        let users: Vec<_> = audience.into_users().collect();
-        let devices = vec!["phone".to_owned(), "laptop".to_owned()];
-        assert_eq!(users, [("ada".to_owned(), devices), ("eve".to_owned(), Vec::new())]);
+        let elsewhere = ConsumerState { since: 50, ..device(&[], Some(("news", "", 50))) };
+        assert!(addressed.reaches("ada", &elsewhere, false), "sequences of another place say nothing");
     }
 }
