@@ -8,8 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jsonschema::Validator;
 use serde_json::{Value, json};
-use tidings_model::{Address, Attribute, Attributes, Class, Event, EventName};
-use time::format_description::well_known::Rfc3339;
+use tidings_model::{Address, Attribute, Attributes, Class, Event, EventName, rfc3339};
 
 use crate::destination::Destination;
 use crate::fallback::Fallback;
@@ -223,7 +222,6 @@ impl Scope for EventScope<'_> {
 
     /// If the producer gave no time and the message needs one, this is when the stream stored the event.
     fn stand_in(&self, name: &str) -> Option<Value> {
-        let stored_at = || self.event.stored_at.format(&Rfc3339).ok().map(Value::String);
-        (name == "time").then(stored_at).flatten()
+        (name == "time").then(|| Value::String(rfc3339(self.event.stored_at)))
     }
 }

@@ -9,12 +9,11 @@ use std::fmt;
 use bytes::Bytes;
 use serde_json::Value;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 pub use self::form::{is_json, media_type};
 use crate::delivery::Delivery;
 use crate::timestamp::{self, TimestampError};
-use crate::{Position, SourcePosition, Tenant, headers, number, source};
+use crate::{Position, SourcePosition, Tenant, headers, number, rfc3339, source};
 
 /// `<entity>.<action>`, such as `incident.created`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -201,8 +200,7 @@ impl RawEvent {
         }
         if let Some(place) = self.copied_from() {
             // What a team's stream has stored long ago has not happened just now.
-            let stored_at = place.stored_at.format(&Rfc3339).ok();
-            event.time = event.time.or(stored_at);
+            event.time.get_or_insert_with(|| rfc3339(place.stored_at));
             event.copied_from = Some(place.to_string());
         }
         event.trace_parent = event.trace_parent.filter(|text| may_be_trace_parent(text));

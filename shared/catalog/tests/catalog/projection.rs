@@ -59,7 +59,7 @@ proptest! {
             prop_assert!(body.is_object());
             if envelope.subject.slot == "whole" {
                 prop_assert_eq!(&body["data"], &data);
-                prop_assert_eq!(&body["time"], "1970-01-01T00:00:00Z");
+                prop_assert_eq!(&body["time"], "1970-01-01T00:00:00.000Z");
             } else {
                 prop_assert_eq!(envelope.subject.key.clone(), Some(text("v")));
             }

@@ -49,7 +49,7 @@ pub struct PendingDelivery {
     /// The user.
     pub user: String,
     /// When it is due.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(serialize_with = "tidings_model::serialize_time")]
     pub due: OffsetDateTime,
     /// The id of the event.
     pub event: String,
