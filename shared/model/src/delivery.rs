@@ -3,7 +3,8 @@
 //! An event that says when waits in the stream `SCHEDULED`, under a subject made of what identifies it: tenant, name, source
 //! and id. So another event with the same name, source and id replaces or cancels it, and nobody else does: who may publish
 //! an event may schedule, replace and cancel it. When it is due, JetStream stores it on a second subject, from which
-//! `EVENTS` takes it.
+//! `EVENTS` takes it, and purges the subject on which it waited. Therefore that one ends in the event's position: what has
+//! replaced an event in that moment waits on a subject of its own, and stays.
 
 use std::time::Duration;
 
@@ -95,8 +96,20 @@ impl Delivery {
 /// The root of the subjects in `SCHEDULED`.
 const ROOT: &str = "scheduled";
 
-/// The subjects of one event in `SCHEDULED`:
-/// `scheduled.<tenant>.<entity>.<action>.<source>.<id>.at` while it waits, and the same with `due` when it is due.
+/// The last token of the subject on which an event waits without its position, as earlier versions wrote it, and the token
+/// before the position otherwise.
+const WAITING: &str = "at";
+/// The last token of the subject on which an event lies when it is due.
+const DUE: &str = "due";
+
+/// The subjects of one event in `SCHEDULED`. They begin with `scheduled.<tenant>.<entity>.<action>.<source>.<id>` and end in:
+///
+/// | end | what lies there |
+/// | --- | --- |
+/// | `at.<position>` | what the event at this position has said: the event while it waits, or that one is cancelled |
+/// | `at.<position>.settled` | that the event that waited there was due already |
+/// | `due` | each event that was due |
+/// | `at` | an event that an earlier version has scheduled |
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ScheduleSubject(String);
 
@@ -115,35 +128,57 @@ impl ScheduleSubject {
         Self(format!("{ROOT}.{tenant}.{name}.{}.{}", Token(source.as_deref()), Token(Some(id))))
     }
 
-    /// Where the event waits.
+    /// Where the event waits that is scheduled by the one at this position, or lies that it is cancelled by that.
     #[must_use]
-    pub fn waiting(&self) -> String {
-        format!("{}.at", self.0)
+    pub fn waiting(&self, by: Position) -> String {
+        format!("{}.{WAITING}.{by}", self.0)
+    }
+
+    /// Where it lies that the event that waited by this position was due already.
+    #[must_use]
+    pub fn settled(&self, by: Position) -> String {
+        format!("{}.{WAITING}.{by}.settled", self.0)
+    }
+
+    /// What was said by events at any position, for a query.
+    #[must_use]
+    pub fn any_waiting(&self) -> String {
+        format!("{}.{WAITING}.>", self.0)
+    }
+
+    /// Where an earlier version let the event wait.
+    #[must_use]
+    pub fn waiting_without_position(&self) -> String {
+        format!("{}.{WAITING}", self.0)
     }
 
     /// Where the event lies when it is due.
     #[must_use]
     pub fn due(&self) -> String {
-        format!("{}.due", self.0)
+        format!("{}.{DUE}", self.0)
     }
 
-    /// Both, for a query.
+    /// All of them, for a query.
     #[must_use]
-    pub fn either(&self) -> String {
-        format!("{}.*", self.0)
+    pub fn any(&self) -> String {
+        format!("{}.>", self.0)
     }
 
     /// The subjects of a tenant's events that wait.
     #[must_use]
-    pub fn all_waiting(tenant: &Tenant) -> String {
-        format!("{ROOT}.{tenant}.*.*.*.*.at")
+    pub fn all_waiting(tenant: &Tenant) -> [String; 2] {
+        ["", ".*"].map(|position| format!("{ROOT}.{tenant}.*.*.*.*.{WAITING}{position}"))
     }
 
     /// Returns name, source and id of the event that waits on a subject. Returns `None` for another subject.
     #[must_use]
     pub fn parse_waiting(subject: &str) -> Option<(EventName, Option<String>, String)> {
         let tokens: Vec<_> = subject.split('.').collect();
-        let &[ROOT, _, entity, action, source, id, "at"] = tokens.as_slice() else { return None };
+        let (&[ROOT, _, entity, action, source, id, WAITING]
+        | &[ROOT, _, entity, action, source, id, WAITING, _]) = tokens.as_slice()
+        else {
+            return None;
+        };
         let source = if source == subject::ABSENT { None } else { Some(subject::decode(source)?) };
         Some((EventName::parse(&format!("{entity}.{action}"))?, source, subject::decode(id)?))
     }
@@ -252,9 +287,15 @@ mod tests {
                 (Some(Delivery::Never), source, id)
             );
             let subject = ScheduleSubject::of(&event);
-            let parsed = ScheduleSubject::parse_waiting(&subject.waiting()).unwrap();
-            assert_eq!(parsed, (name.clone(), source.map(str::to_owned), id.to_owned()));
+            let by = "5-7".parse().unwrap();
+            for waiting in [subject.waiting(by), subject.waiting_without_position()] {
+                let parsed = ScheduleSubject::parse_waiting(&waiting).unwrap();
+                assert_eq!(parsed, (name.clone(), source.map(str::to_owned), id.to_owned()));
+                let is_listed = |all: &String| all.matches('.').count() == waiting.matches('.').count();
+                assert!(ScheduleSubject::all_waiting(&tenant).iter().any(is_listed));
+            }
             assert_eq!(ScheduleSubject::parse_waiting(&subject.due()), None);
+            assert_eq!(ScheduleSubject::parse_waiting(&subject.settled(by)), None);
             assert_eq!(subject.due().matches('.').count(), ScheduleSubject::ALL_DUE.matches('.').count());
             assert!(seen.insert(subject));
         }

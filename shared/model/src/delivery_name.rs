@@ -38,10 +38,11 @@ impl DeliveryName {
     /// The subject of everything about deliveries.
     pub const ALL: &str = "deliveries.>";
 
-    /// The subject on which the delivery waits.
+    /// The subject on which the delivery waits after this number of attempts. Each attempt has one of its own: nats-server
+    /// purges it when it stores what is due, which it may do twice, the second time while the next attempt waits.
     #[must_use]
-    pub fn waiting(&self) -> String {
-        self.on(WAITING)
+    pub fn waiting(&self, attempts: u32) -> String {
+        if attempts == 0 { self.on(WAITING) } else { format!("{}.{attempts}", self.on(WAITING)) }
     }
 
     /// The subject on which the delivery is due.
@@ -56,7 +57,7 @@ impl DeliveryName {
         self.on(FACTS)
     }
 
-    /// All three, for a query.
+    /// All three before the first attempt, for a query. What waits after an attempt is not among them, but facts are.
     #[must_use]
     pub fn any(&self) -> String {
         self.on("*")
@@ -100,7 +101,11 @@ impl DeliveryName {
     #[must_use]
     pub fn parse(subject: &str) -> Option<Self> {
         let tokens: Vec<_> = subject.split('.').collect();
-        let &[ROOT, WAITING | DUE | FACTS, tenant, user, name] = tokens.as_slice() else { return None };
+        let (&[ROOT, WAITING | DUE | FACTS, tenant, user, name] | &[ROOT, WAITING, tenant, user, name, _]) =
+            tokens.as_slice()
+        else {
+            return None;
+        };
         let mut parts = name.rsplitn(3, '-');
         let (fallback, message) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         let event = parts.next()?.parse().ok()?;
@@ -124,7 +129,7 @@ impl fmt::Display for DeliveryName {
 fn of_user(kind: &str, tenant: &Tenant, user: Option<&str>) -> String {
     match user {
         None => format!("{ROOT}.{kind}.{tenant}.>"),
-        Some(user) => format!("{ROOT}.{kind}.{tenant}.{}.*", subject::encode(user)),
+        Some(user) => format!("{ROOT}.{kind}.{tenant}.{}.>", subject::encode(user)),
     }
 }
 
@@ -144,10 +149,12 @@ mod tests {
                 message: 1,
                 fallback: 2,
             };
-            for subject in [name.waiting(), name.due(), name.facts()] {
+            for subject in [name.waiting(0), name.due(), name.facts()] {
                 assert_eq!(DeliveryName::parse(&subject).as_ref(), Some(&name), "{subject}");
                 assert_eq!(subject.matches('.').count(), name.any().matches('.').count());
             }
+            assert_eq!(DeliveryName::parse(&name.waiting(2)).as_ref(), Some(&name));
+            assert_ne!(name.waiting(2), name.waiting(1));
             assert_eq!(name.to_string(), "18f3a0c2b41-42-1-2");
         }
         for wrong in [

@@ -3,6 +3,7 @@
 //! | subject | what lies there |
 //! | --- | --- |
 //! | `deliveries.waiting.<tenant>.<user>.<name>` | a delivery, as a scheduled message (NATS ADR-51) |
+//! | `deliveries.waiting.<tenant>.<user>.<name>.<attempts>` | the same, after this number of attempts |
 //! | `deliveries.due.<tenant>.<user>.<name>` | the same, stored by JetStream when it is due, until it is decided |
 //! | `deliveries.facts.<tenant>.<user>.<name>` | what became of it: each attempt before it is made, and its outcome |
 //! | `deliveries.through.<shard>` | how far the envelopes of a shard were read |
@@ -124,16 +125,8 @@ impl Deliveries {
         pending: &Pending,
         at: OffsetDateTime,
     ) -> Result<(), DeliveryError> {
-        if self.wait(name, pending, at, &name.waiting()).await? {
-            return Ok(());
-        }
-        // nats-server removes what waited a moment after it has stored what is due.
-        let waiting = leader_get::last(&self.stream, &name.waiting()).await.map_err(DeliveryError::Read)?;
-        let waiting = waiting.and_then(|message| record::decode::<Pending>(&message.payload).ok());
-        if waiting.is_some_and(|waiting| waiting.attempts == pending.attempts) {
-            return Ok(());
-        }
-        Err(DeliveryError::Contended)
+        // If it waits already, this was read again.
+        self.wait(name, pending, at, &name.waiting(pending.attempts)).await.map(drop)
     }
 
     /// Lets a delivery wait if nothing is on these subjects; returns whether it does.
@@ -150,7 +143,7 @@ impl Deliveries {
         set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
         set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, none_on);
         let payload = record::encode(pending).map_err(DeliveryError::Encode)?;
-        Ok(self.publish(name.waiting(), map, payload).await?.is_some())
+        Ok(self.publish(name.waiting(pending.attempts), map, payload).await?.is_some())
     }
 
     /// The newest fact about a delivery, and its sequence.

@@ -4,6 +4,11 @@
 //! in `EVENTS`, and a message is written only behind those of older events ([`Schedules::set`]). So it makes no difference how
 //! often a projector reads an event, nor whether a former leader still writes.
 //!
+//! When nats-server stores an event that is due, it purges the subject on which it waited, together with what it does not know
+//! of yet as it decides that: whatever has been stored there meanwhile. Therefore no two events wait on one subject. What waits
+//! is removed before what replaces it is written, and not afterwards. If the process ends in between, nothing waits, and
+//! the event that replaces it is read again, as it was not acknowledged.
+//!
 //! An event that is due comes back with that position ([`Schedules::is_void`]). It counts unless a later event had replaced or
 //! cancelled it by then, or unless nats-server has stored it twice, because it ended between storing the due event and
 //! removing the waiting one. To tell that, due events and cancellations stay in `SCHEDULED` as long as events in `EVENTS`.
@@ -67,34 +72,62 @@ impl Schedules {
     /// Schedules or cancels an event, as this one says; does nothing if a later event has said something else. Returns when
     /// NATS has stored that.
     pub async fn set(&self, raw: &RawEvent, event: &Event, delivery: Delivery) -> Result<(), ScheduleError> {
-        let (stream, subject) = (self.stream()?, ScheduleSubject::of(event));
+        let subject = ScheduleSubject::of(event);
+        let (map, payload) = match delivery {
+            Delivery::At(at) => (self.waiting(raw, event, &subject, at), raw.payload.clone()),
+            Delivery::Never => (self.cancellation(), Bytes::new()),
+        };
+        let by = event.position;
+        let is_said = |said: &Said| said.newest().is_some_and(|newest| newest.is_at_or_behind(by));
+        self.say(&subject, (subject.waiting(by), map, payload), by, is_said).await
+    }
+
+    /// Stores a message about an event behind all others, in place of what waits, unless that is said already.
+    async fn say(
+        &self,
+        subject: &ScheduleSubject,
+        (target, map, payload): (String, HeaderMap, Bytes),
+        by: Position,
+        is_said: impl Fn(&Said) -> bool,
+    ) -> Result<(), ScheduleError> {
         let mut expected = 0;
         for _ in 0..ATTEMPTS {
-            let (mut map, payload) = match delivery {
-                Delivery::At(at) => (self.waiting(raw, event, &subject, at), raw.payload.clone()),
-                Delivery::Never => (self.cancellation(), Bytes::new()),
-            };
-            set(&mut map, headers::SCHEDULED, event.position.to_string());
+            let mut map = map.clone();
+            set(&mut map, headers::SCHEDULED, by.to_string());
             set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
-            set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, subject.either());
-            let beaten = match self.publish(subject.waiting(), map, payload).await {
+            set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, subject.any());
+            match self.publish(target.clone(), map, payload.clone()).await {
                 Ok(()) => return Ok(()),
-                Err(error) if was_beaten(&error) => error,
+                Err(error) if was_beaten(&error) => {}
                 Err(error) if is_permanent(&error) => return Err(ScheduleError::Refused(error)),
                 Err(error) => return Err(ScheduleError::Write(error)),
-            };
-            let last = leader_get::last(stream, &subject.either()).await.map_err(ScheduleError::Read)?;
-            if last.as_ref().and_then(position).is_some_and(|last| last.is_at_or_behind(event.position)) {
-                return Ok(());
             }
-            let last = last.map_or(0, |last| last.sequence);
-            if last == expected {
-                // Another message on these subjects is just being stored.
-                return Err(ScheduleError::Write(beaten));
-            }
+            let Some(last) = self.make_way(subject, &is_said).await? else { return Ok(()) };
             expected = last;
         }
         Err(ScheduleError::Contended)
+    }
+
+    /// Removes what waits, unless that is said already; returns the sequence of the last message that stays, 0 for none.
+    async fn make_way(
+        &self,
+        subject: &ScheduleSubject,
+        is_said: impl Fn(&Said) -> bool,
+    ) -> Result<Option<u64>, ScheduleError> {
+        let stream = self.stream()?;
+        let mut failed = None;
+        for _ in 0..ATTEMPTS {
+            let said = Said::read(stream, subject).await.map_err(ScheduleError::Read)?;
+            if is_said(&said) {
+                return Ok(None);
+            }
+            let Some(waiting) = said.waiting() else {
+                return Ok(Some(said.last.map_or(0, |last| last.sequence)));
+            };
+            // It may be due, or removed by another projector, meanwhile: the next look tells.
+            failed = stream.delete_message(waiting.sequence).await.err();
+        }
+        Err(failed.map_or(ScheduleError::Contended, |error| ScheduleError::Unavailable(error.into())))
     }
 
     /// Whether an event that was due does not count: it was replaced or cancelled before, or is there twice.
@@ -104,20 +137,19 @@ impl Schedules {
             return Ok(false);
         };
         let subject = ScheduleSubject::of(event);
-        let (either, due) = (subject.either(), subject.due());
-        let (last, mut first) =
-            tokio::try_join!(leader_get::last(stream, &either), leader_get::next(stream, &due, 1))
+        let due = subject.due();
+        let (said, mut first) =
+            tokio::try_join!(Said::read(stream, &subject), leader_get::next(stream, &due, 1))
                 .map_err(ScheduleError::Read)?;
         // What was said after the event was due comes too late for it.
         let is_between = |other: Position| {
             other != by && other.is_at_or_behind(by) && !other.is_at_or_behind(event.position)
         };
-        if last.as_ref().and_then(position).is_some_and(is_between) {
+        if said.newest().is_some_and(is_between) {
             return Ok(true);
         }
         // It was due before the stream came back with less than it had.
-        let settled = last.as_ref().filter(|last| position(last) == Some(by)).and_then(settled_at);
-        if settled.is_some_and(|first| first != event.position) {
+        if said.settled(by).is_some_and(|first| first != event.position) {
             return Ok(true);
         }
         // The same id may have been scheduled, and due, before.
@@ -138,8 +170,8 @@ impl Schedules {
     /// Lists a tenant's events that wait, in the order in which they were scheduled.
     #[must_use]
     pub fn list(&self, tenant: &Tenant) -> BoxStream<'static, Result<ScheduledEvent, ListSchedulesError>> {
-        let subject = ScheduleSubject::all_waiting(tenant);
-        let scan = Scan::new(self.context.clone(), SCHEDULED, subject, Content::HeadersOnly);
+        let subjects = ScheduleSubject::all_waiting(tenant).into();
+        let scan = Scan::of_subjects(self.context.clone(), SCHEDULED, subjects, Content::HeadersOnly);
         stream::try_unfold(scan, |mut scan| async move {
             while let Some(delivered) = scan.next().await.map_err(ListSchedulesError)? {
                 if let Some(found) = ScheduledEvent::read(&delivered) {
@@ -187,6 +219,47 @@ impl Schedules {
 
     async fn publish(&self, subject: String, map: HeaderMap, payload: Bytes) -> Result<(), PublishError> {
         self.context.publish_with_headers(subject, map, payload).await?.await.map(drop)
+    }
+}
+
+/// What is known of an event.
+struct Said {
+    /// The last message on any of its subjects.
+    last: Option<StreamMessage>,
+    /// What an event has said last, unless it was due since; and by an earlier version.
+    waiting: [Option<StreamMessage>; 2],
+}
+
+impl Said {
+    async fn read(stream: &Stream, subject: &ScheduleSubject) -> Result<Self, RawMessageError> {
+        let (any, waiting) = (subject.any(), subject.any_waiting());
+        let without_position = subject.waiting_without_position();
+        let (last, waiting, earlier) = tokio::try_join!(
+            leader_get::last(stream, &any),
+            leader_get::last(stream, &waiting),
+            leader_get::last(stream, &without_position)
+        )?;
+        Ok(Self { last, waiting: [waiting, earlier] })
+    }
+
+    fn waiting(&self) -> Option<&StreamMessage> {
+        self.waiting.iter().flatten().next()
+    }
+
+    fn messages(&self) -> impl Iterator<Item = &StreamMessage> {
+        self.waiting.iter().chain([&self.last]).flatten()
+    }
+
+    /// The position of the latest event that has said something. What was due last may be older than what waits: nats-server
+    /// had decided to store it when what waits was stored.
+    fn newest(&self) -> Option<Position> {
+        let later = |one: Position, other: Position| if one.is_at_or_behind(other) { one } else { other };
+        self.messages().filter_map(position).reduce(later)
+    }
+
+    /// Where `EVENTS` has what came of this event before the stream came back with less than it had.
+    fn settled(&self, by: Position) -> Option<Position> {
+        self.messages().filter(|message| position(message) == Some(by)).find_map(settled_at)
     }
 }
 
@@ -256,7 +329,7 @@ pub enum ScheduleError {
     /// NATS does not answer, or not with what is needed.
     #[error("it cannot be found out now what stream SCHEDULED has")]
     Unavailable(#[source] async_nats::Error),
-    /// Others kept writing.
+    /// Others kept writing, or another message is just being stored.
     #[error("another projector writes the same event to stream SCHEDULED")]
     Contended,
 }

@@ -26,7 +26,17 @@ enum Stage {
 impl Scan {
     /// Scans the messages of this subject, which may have wildcards.
     pub(crate) fn new(context: Context, stream: &str, subject: String, content: Content) -> Self {
-        let selection = Selection::new(stream.to_owned(), vec![subject], content);
+        Self::of_subjects(context, stream, vec![subject], content)
+    }
+
+    /// Scans the messages of these subjects, which may have wildcards, and of which none has messages of another.
+    pub(crate) fn of_subjects(
+        context: Context,
+        stream: &str,
+        subjects: Vec<String>,
+        content: Content,
+    ) -> Self {
+        let selection = Selection::new(stream.to_owned(), subjects, content);
         Self { stage: Stage::Before(Box::new((context, selection))), ready: VecDeque::new() }
     }
 

@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use tidings_model::{Delivery, Event, Position, RawEvent, ScheduleSubject, headers};
 use tokio::time::sleep;
 
-use super::{ATTEMPTS, ScheduleError, Schedules, position, settled_at};
+use super::{Said, ScheduleError, Schedules, position};
 use crate::nats::record::{self, Record};
-use crate::nats::{Bucket, SKEW, epoch_of, leader_get, reaching, set, was_beaten};
+use crate::nats::{Bucket, SKEW, epoch_of, leader_get, reaching, set};
 use crate::topology::SCHEDULED;
 
 /// How often `EVENTS` is asked whether it has taken everything from `SCHEDULED`, and how long that takes in all.
@@ -107,32 +107,17 @@ impl Schedules {
     /// Says that this event, which scheduled itself, was due: `EVENTS` has it at `first`. Does nothing if a later event has
     /// said something else.
     pub async fn settle(&self, event: &Event, first: Position) -> Result<(), ScheduleError> {
-        let (stream, subject) = (self.stream()?, ScheduleSubject::of(event));
-        for _ in 0..ATTEMPTS {
-            let last = leader_get::last(stream, &subject.either()).await.map_err(ScheduleError::Read)?;
-            // An event that lies there as due may be the one that was due first, or may have come of what was lost.
-            let is_said = |last: &StreamMessage| {
-                let by = position(last);
-                let is_later =
-                    by.is_some_and(|by| by != event.position && by.is_at_or_behind(event.position));
-                is_later || settled_at(last).is_some()
-            };
-            if last.as_ref().is_some_and(is_said) {
-                return Ok(());
-            }
-            let mut map = self.cancellation();
-            set(&mut map, headers::SCHEDULED, event.position.to_string());
-            set(&mut map, headers::SETTLED, first.to_string());
-            let expected = last.map_or(0, |last| last.sequence);
-            set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
-            set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, subject.either());
-            match self.publish(subject.waiting(), map, Bytes::new()).await {
-                Ok(()) => return Ok(()),
-                Err(error) if was_beaten(&error) => {}
-                Err(error) => return Err(ScheduleError::Write(error)),
-            }
-        }
-        Err(ScheduleError::Contended)
+        let (subject, by) = (ScheduleSubject::of(event), event.position);
+        let mut map = self.cancellation();
+        set(&mut map, headers::SETTLED, first.to_string());
+        // An event that lies there as due may be the one that was due first, or may have come of what was lost.
+        let is_said = |said: &Said| {
+            let newest = said.newest();
+            newest.is_some_and(|newest| newest != by && newest.is_at_or_behind(by))
+                || said.settled(by).is_some()
+        };
+        // Not where it waited: what nats-server stores as due at this moment purges that.
+        self.say(&subject, (subject.settled(by), map, Bytes::new()), by, is_said).await
     }
 
     async fn look(&self) -> Result<Look, ScheduleError> {

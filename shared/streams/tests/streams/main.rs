@@ -8,6 +8,7 @@
 )]
 
 mod batches;
+mod deliveries;
 mod envelope;
 mod follower;
 mod leadership;

@@ -8,6 +8,7 @@ use harness::{BOUND, eventually};
 use tidings_model::{Epoch, Position, RawEvent, Tenant};
 use tidings_streams::{EventHistory, Schedules, Topology};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::support::{Scene, settings};
 
@@ -104,6 +105,83 @@ async fn what_was_due_counts_once_and_only_if_nothing_was_said_since() {
     // An operator retries it, or somebody else says that it was due.
     let copy = RawEvent { headers: vec![("Tidings-Scheduled".to_owned(), "1-2".to_owned())], ..due };
     assert!(!schedules.is_void(&copy, &copy.read().unwrap()).await.unwrap());
+}
+
+/// nats-server has read what is due, and has not stored it yet, when something else is said about it.
+#[tokio::test]
+async fn what_is_said_in_the_moment_in_which_an_event_is_due_is_not_lost() {
+    let scene = Scene::new().await;
+    let schedules = Schedules::new(&scene.topology);
+    let tenant = Tenant::parse("t").unwrap();
+    let mut history = EventHistory::open(&scene.topology, &tenant, None, None).await.unwrap();
+    let mut next = async || {
+        while history.peek().is_none() {
+            tokio::time::timeout(BOUND, history.ready()).await.unwrap();
+        }
+        history.take().unwrap()
+    };
+    let mut is_void = async || {
+        let due = next().await;
+        schedules.is_void(&due, &due.read().unwrap()).await.unwrap()
+    };
+    set(&schedules, &event(5, hour("1h"))).await;
+    let fifth = scene.last("SCHEDULED").await;
+    set(&schedules, &event(7, hour("2h"))).await;
+    let seventh = scene.last("SCHEDULED").await;
+    scene.store_as_due(&fifth).await;
+    assert_eq!(hours(&schedules).await, [2], "what replaces it waits");
+    assert!(is_void().await);
+    // Whatever a former leader says.
+    set(&schedules, &event(6, hour("3h"))).await;
+    assert_eq!(hours(&schedules).await, [2]);
+
+    set(&schedules, &event(8, NEVER)).await;
+    scene.store_as_due(&seventh).await;
+    assert!(is_void().await);
+    set(&schedules, &event(7, hour("2h"))).await;
+    assert!(hours(&schedules).await.is_empty(), "it stays cancelled");
+
+    let ninth = event(9, hour("1h"));
+    set(&schedules, &ninth).await;
+    let waiting = scene.last("SCHEDULED").await;
+    schedules.settle(&ninth.read().unwrap(), Position { epoch: Epoch(1), sequence: 12 }).await.unwrap();
+    assert!(hours(&schedules).await.is_empty());
+    scene.store_as_due(&waiting).await;
+    assert!(is_void().await, "it was due already");
+}
+
+/// They wait on a subject without their position.
+#[tokio::test]
+async fn what_an_earlier_version_has_scheduled_is_replaced_cancelled_and_due() {
+    let scene = Scene::new().await;
+    let schedules = Schedules::new(&scene.topology);
+    let earlier = async |sequence: u64, at: OffsetDateTime| {
+        let mut headers = HeaderMap::new();
+        headers.insert("Tidings-Event-Id", "one");
+        headers.insert("Tidings-Scheduled", format!("1-{sequence}"));
+        headers.insert("Nats-Schedule", format!("@at {}", at.format(&Rfc3339).unwrap()));
+        headers.insert("Nats-Schedule-Target", "scheduled.t.note.added.-.one.due");
+        let subject = "scheduled.t.note.added.-.one.at";
+        scene.context.publish_with_headers(subject, headers, "{}".into()).await.unwrap().await.unwrap();
+    };
+    let in_an_hour = || OffsetDateTime::now_utc() + Duration::from_secs(3_600);
+    earlier(5, in_an_hour()).await;
+    assert_eq!(hours(&schedules).await, [1]);
+    set(&schedules, &event(5, hour("1h"))).await;
+    assert_eq!(scene.count("SCHEDULED").await, 1, "the event was read again");
+    set(&schedules, &event(7, hour("2h"))).await;
+    assert_eq!(hours(&schedules).await, [2]);
+    earlier(9, in_an_hour()).await;
+    for event in [event(9, hour("1h")), event(10, NEVER), event(9, hour("1h"))] {
+        set(&schedules, &event).await;
+    }
+    assert!(hours(&schedules).await.is_empty());
+    earlier(11, OffsetDateTime::now_utc()).await;
+    eventually("it is due", BOUND, async || match scene.count("EVENTS").await {
+        1 => Ok(()),
+        events => Err(format!("{events} events")),
+    })
+    .await;
 }
 
 /// As an earlier version has created it; only a projector alters it.

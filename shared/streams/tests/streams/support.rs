@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use async_nats::jetstream;
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::State;
 use harness::{BOUND, Nats, Saved, eventually};
 use tidings_model::{Class, Envelope};
@@ -86,6 +88,30 @@ impl Scene {
             asked.await.map_err(|_| "silence".to_owned())?.map_err(|error| error.to_string())
         })
         .await;
+    }
+
+    /// The last message of a stream.
+    pub(crate) async fn last(&self, stream: &str) -> StreamMessage {
+        self.stream(stream).await.get_last_raw_message_by_subject(">").await.unwrap()
+    }
+
+    /// Stores a scheduled message as due, as nats-server does: what lies where it has waited is purged, even if that was stored
+    /// after the server had read the message.
+    pub(crate) async fn store_as_due(&self, waiting: &StreamMessage) {
+        let header = |name: &str| waiting.headers.get(name).map(|value| value.as_str().to_owned());
+        let mut headers = HeaderMap::new();
+        for (name, values) in waiting.headers.iter() {
+            if !name.to_string().starts_with("Nats-") {
+                for value in values {
+                    headers.append(name.clone(), value.clone());
+                }
+            }
+        }
+        headers.insert("Nats-Scheduler", waiting.subject.as_str());
+        headers.insert("Nats-Schedule-Next", "purge");
+        let target = header("Nats-Schedule-Target").unwrap();
+        let sent = self.context.publish_with_headers(target, headers, waiting.payload.clone()).await;
+        sent.unwrap().await.unwrap();
     }
 
     /// How many messages the stream has.
