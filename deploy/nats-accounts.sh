@@ -171,6 +171,7 @@ stream KV_CATALOGS '$KV.CATALOGS.>' '$JS.API.INFO'
 stream KV_CONSUMERS '$KV.CONSUMERS.>'
 stream KV_USERS '$KV.USERS.>'
 stream KV_KEYS '$KV.KEYS.>'
+stream KV_PREFERENCES '$KV.PREFERENCES.>'
 stream KV_RECEIPTS '$KV.RECEIPTS.>'
 stream DELIVERIES 'deliveries.>'
 envelopes() {
@@ -228,7 +229,7 @@ user PROJECTOR projector
 # A gateway reads ENVELOPES, by consumers of its own and by sequence, and keeps users' positions in the bucket
 # CONSUMERS. It never writes envelopes; it purges those of a user who is deleted, and
 # writes a notice of that. What clients and producers over HTTP publish it publishes as events; by the bucket RECEIPTS it knows those
-# that come twice. Administrators look at rejected events, retry and drop them.
+# that come twice. What users want to be told is in the bucket PREFERENCES. Administrators look at rejected events, retry and drop them.
 # It watches the bucket USERS, where it notes who is disabled, and the bucket KEYS with the API keys of producers. To retry an event that was not kept whole with its
 # rejection, it asks which lives EVENTS has had.
 # Gateways ask each other who is connected, within their account; administrators ask them from theirs.
@@ -249,6 +250,8 @@ imports KV_USERS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STRE
 imports KV_KEYS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.CONSUMER.CREATE.@' \
     '$JS.API.CONSUMER.CREATE.@.>' '$JS.API.CONSUMER.MSG.NEXT.@.>' '$JS.API.CONSUMER.INFO.@.>' '$JS.API.CONSUMER.DELETE.@.>' \
     '$KV.KEYS.>'
+imports KV_PREFERENCES '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.STREAM.PURGE.@' \
+    '$JS.API.DIRECT.GET.@.>' '$KV.PREFERENCES.>'
 imports KV_RECEIPTS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.DIRECT.GET.@.>' \
     '$KV.RECEIPTS.>'
 # What is known of deliveries to a user who is deleted.
@@ -299,7 +302,7 @@ of_account() {
     done
     imports "$account" "$@"
 }
-for name in EVENTS REJECTED KV_PLACEMENTS KV_PROJECTORS KV_CATALOGS KV_CONSUMERS KV_USERS KV_KEYS KV_RECEIPTS DELIVERIES; do manages "$name"; done
+for name in EVENTS REJECTED KV_PLACEMENTS KV_PROJECTORS KV_CATALOGS KV_CONSUMERS KV_USERS KV_KEYS KV_PREFERENCES KV_RECEIPTS DELIVERIES; do manages "$name"; done
 of_account EVENTS SCHEDULED
 imports KV_CATALOGS '$JS.API.INFO' '$KV.CATALOGS.>'
 imports EVENTS 'events.>'
@@ -308,6 +311,7 @@ imports KV_PROJECTORS '$KV.PROJECTORS.>'
 imports KV_CONSUMERS '$KV.CONSUMERS.>'
 imports KV_USERS '$KV.USERS.>'
 imports KV_KEYS '$KV.KEYS.>'
+imports KV_PREFERENCES '$KV.PREFERENCES.>'
 imports GATEWAY '$SRV.PING.tidings-gateway' 'tidings.gateway.>'
 imports PROJECTOR '$SRV.PING.tidings-projector'
 administers() {

@@ -96,17 +96,22 @@ async fn no_process_needs_more_than_it_is_granted() {
 async fn saves(deployment: &Deployment<'_>, folder: &Path) {
     let folder = folder.to_str().unwrap();
     let saved = deployment.run(&["backup", folder]).await;
-    assert!(saved.contains("saved 11 streams"), "{saved}");
+    assert!(saved.contains("saved 12 streams"), "{saved}");
     deployment.run(&["backup", "--check", folder]).await;
 }
 
 async fn over_http(address: &str) {
     let root = token_of("ops", "root", &json!({ "scope": "openid tidings:admin" }));
+    let own = reqwest::Client::new().put(format!("{address}/api/preferences")).bearer_auth(&root);
+    let muted = json!({ "muted_until": "2030-01-17T08:00:00Z" }).to_string();
+    let set = own.header("Content-Type", "application/json").body(muted).send().await.unwrap();
+    assert_eq!(set.status().as_u16(), 200);
     for (method, path) in [
         ("GET", "connections"),
         ("GET", "keys"),
         ("GET", "consumers"),
         ("GET", "consumers?user=ada"),
+        ("GET", "users/root/preferences"),
         ("DELETE", "users/bob"),
         ("POST", "users/ada/disable"),
         ("GET", "users/ada"),
@@ -170,6 +175,8 @@ async fn by_command(deployment: &Deployment<'_>) {
         &["consumers", "ls"],
         &["consumers", "show", "--user", "ada", "--device", "default"],
         &["consumers", "reset", "--user", "ada", "--device", "default", "--to", "new"],
+        &["preferences", "set", "--user", "ada", "--mute-until", "2030-01-17T08:00:00Z"],
+        &["preferences", "show", "--user", "ada"],
         &["users", "enable", "--user", "ada"],
         &["users", "purge", "--user", "ada"],
         &["projector", "rebuild"],

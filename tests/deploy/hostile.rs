@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::deployment::{Deployment, Made};
 
-const STREAMS: [&str; 12] = [
+const STREAMS: [&str; 13] = [
     "EVENTS",
     "REJECTED",
     "ENVELOPES",
@@ -27,6 +27,7 @@ const STREAMS: [&str; 12] = [
     "KV_CONSUMERS",
     "KV_USERS",
     "KV_KEYS",
+    "KV_PREFERENCES",
     "KV_RECEIPTS",
     "DELIVERIES",
 ];
@@ -50,6 +51,7 @@ fn targets() -> Vec<String> {
         "$KV.CONSUMERS.shelter.mallory.default",
         "$KV.USERS.shelter.mallory",
         "$KV.KEYS.shelter.0123456789abcdef",
+        "$KV.PREFERENCES.shelter.mallory",
         "$KV.RECEIPTS.shelter.0123456789abcdef0123456789abcdef",
         "deliveries.facts.shelter.mallory.1-1-0-0",
         "deliveries.through.0",
@@ -188,6 +190,7 @@ async fn each_credential_reaches_what_is_its_own_and_nothing_else() {
                 "KV_CONSUMERS $KV.CONSUMERS.>",
                 "KV_USERS $KV.USERS.>",
                 "KV_KEYS $KV.KEYS.>",
+                "KV_PREFERENCES $KV.PREFERENCES.>",
                 "KV_RECEIPTS $KV.RECEIPTS.>",
                 "ENVELOPES purges.>",
                 "ENVELOPES_1 purges_1.>",

@@ -268,6 +268,15 @@ async fn good_answers_are_as_described(described: &Described) {
     .await;
     check("POST", "/api/v1/users/{user}/revoke", "/api/v1/users/ada/revoke", None).await;
     check("GET", user, "/api/v1/users/ada", None).await;
+    let hours = json!({ "from": "22:00", "to": "07:00", "time_zone": "Europe/Berlin" });
+    let set = json!({ "quiet_hours": hours, "muted_until": "2030-01-17T08:00:00Z" });
+    let of_user = "/api/v1/users/{user}/preferences";
+    for (path, target) in
+        [("/api/preferences", "/api/preferences"), (of_user, "/api/v1/users/eve/preferences")]
+    {
+        check("PUT", path, target, Some(set.clone())).await;
+        check("GET", path, target, None).await;
+    }
     check("DELETE", user, "/api/v1/users/ada", None).await;
 
     let rejections = "/api/v1/rejections";

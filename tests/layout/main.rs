@@ -33,7 +33,7 @@ const GATEWAY: [&str; 15] = [
 ];
 
 /// The rooms of the streams, likewise.
-const STREAMS: [&str; 21] = [
+const STREAMS: [&str; 22] = [
     "stored_form",
     "backup",
     "inspection",
@@ -52,6 +52,7 @@ const STREAMS: [&str; 21] = [
     "catalogs",
     "topology",
     "placements",
+    "preferences",
     "keys",
     "users",
     "nats",
@@ -59,7 +60,7 @@ const STREAMS: [&str; 21] = [
 
 /// Crates, from the bottom up. A crate depends only on those before it, for its tests, too; those of one line do not
 /// depend on each other.
-const CRATES: [&[&str]; 12] = [
+const CRATES: [&[&str]; 13] = [
     &[
         "tidings-model",
         "tidings-mailbox",
@@ -68,6 +69,7 @@ const CRATES: [&[&str]; 12] = [
         "tidings-propagation",
         "tidings-rate",
     ],
+    &["tidings-preferences"],
     &["tidings-catalog", "tidings-protocol", "tidings-runtime"],
     &["tidings-client"],
     &["tidings-tests"],
@@ -101,7 +103,7 @@ const ONLY_HERE: [(&str, &[&str], &str); 3] = [
 ];
 
 /// Files that decide without I/O.
-const PURE: [&str; 16] = [
+const PURE: [&str; 19] = [
     "services/gateway/src/api/events/answer.rs",
     "services/gateway/src/api/events/check.rs",
     "services/gateway/src/api/events/rejection.rs",
@@ -113,6 +115,9 @@ const PURE: [&str; 16] = [
     "shared/replica/src/time_index.rs",
     "services/gateway/src/consumers/active.rs",
     "services/gateway/src/consumers/active/stripes.rs",
+    "shared/preferences/src/decision.rs",
+    "shared/preferences/src/preferences.rs",
+    "shared/preferences/src/quiet_hours.rs",
     "shared/rate/src/lib.rs",
     "shared/session/src/lib.rs",
     "shared/session/src/principal.rs",

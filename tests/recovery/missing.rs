@@ -7,13 +7,14 @@ use serde_json::json;
 
 use crate::site::{asked, dial, hears, hears_again, listener, ready, sequenced_listener};
 
-const ALL: [&str; 10] = [
+const ALL: [&str; 11] = [
     "EVENTS",
     "ENVELOPES",
     "REJECTED",
     "KV_CONSUMERS",
     "KV_USERS",
     "KV_KEYS",
+    "KV_PREFERENCES",
     "KV_RECEIPTS",
     "KV_PLACEMENTS",
     "KV_PROJECTORS",

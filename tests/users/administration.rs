@@ -16,6 +16,8 @@ fn routes() -> Vec<(&'static str, &'static str, Option<Value>)> {
         ("POST", "consumers/ada/phone/reset", Some(json!({ "to": "all" }))),
         ("GET", "users/ada", None),
         ("DELETE", "users/ada", None),
+        ("GET", "users/ada/preferences", None),
+        ("PUT", "users/ada/preferences", Some(json!({}))),
         ("POST", "users/ada/disable", Some(json!({ "reason": "x" }))),
         ("POST", "users/ada/enable", Some(json!({ "reason": "x" }))),
         ("POST", "users/ada/revoke", Some(json!({ "reason": "x" }))),
@@ -90,7 +92,8 @@ async fn every_route_keeps_what_all_of_them_promise() {
             let long = json_body(to(method, path), &long).bearer_auth(&admin);
             refused(&name, long, (413, "BODY_TOO_LARGE")).await;
         }
-        let headers = refused(&name, to("PUT", path).bearer_auth(&admin), (405, "METHOD_NOT_ALLOWED")).await;
+        let headers =
+            refused(&name, to("PATCH", path).bearer_auth(&admin), (405, "METHOD_NOT_ALLOWED")).await;
         assert!(headers[ALLOW].to_str().unwrap().split(',').any(|allowed| allowed == method), "{headers:?}");
         // As it should be.
         let (status, headers, text) = answer(good().bearer_auth(&admin)).await;

@@ -15,5 +15,6 @@ mod audit;
 mod barred;
 mod connections;
 mod outages;
+mod preferences;
 mod purges;
 mod site;

@@ -8,6 +8,7 @@ mod consumers;
 mod deliveries;
 mod doctor;
 mod keys;
+mod preferences;
 mod projector;
 mod rejected;
 mod scheduled;
@@ -23,6 +24,7 @@ pub(crate) use consumers::{ConsumerCommand, ConsumerSelector};
 pub(crate) use deliveries::DeliveriesCommand;
 pub(crate) use doctor::{DoctorOptions, RoleName};
 pub(crate) use keys::{KeyCommand, NewKey};
+pub(crate) use preferences::{PreferenceChanges, PreferencesCommand};
 pub(crate) use projector::{MoveOptions, ProjectorCommand, ProjectorOptions, RebuildOptions};
 pub(crate) use rejected::{RejectedCommand, RejectedFilter, RejectedSelection};
 pub(crate) use scheduled::ScheduledCommand;
@@ -84,6 +86,12 @@ pub(crate) enum Command {
         after_long_help = "Example:\n  tidings users disable --tenant ops --user ada --reason 'has left'"
     )]
     Users(UserCommand),
+    /// Show and change what a user wants to be told by which channel, and when not
+    #[command(
+        subcommand,
+        after_long_help = "Example:\n  tidings preferences set --tenant ops --user ada --off notification/email"
+    )]
+    Preferences(PreferencesCommand),
     /// Make, list and revoke API keys of programs that publish events over HTTP
     #[command(
         subcommand,

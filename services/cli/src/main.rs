@@ -19,6 +19,7 @@ mod listen;
 mod metrics;
 mod open_files;
 mod output;
+mod preferences;
 mod projector;
 mod publish;
 mod rejected;
@@ -81,6 +82,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Listen(options) => listen::run(file, options).await,
             Command::Consumers(command) => Box::pin(consumers::run(file, command)).await,
             Command::Users(command) => Box::pin(users::run(file, command)).await,
+            Command::Preferences(command) => Box::pin(preferences::run(file, command)).await,
             Command::Keys(command) => Box::pin(keys::run(file, command)).await,
             Command::Connections(command) => Box::pin(connections::run(file, command)).await,
             Command::Check(options) => Box::pin(check::run(file, options)).await,

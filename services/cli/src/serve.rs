@@ -195,7 +195,7 @@ pub(crate) fn start_gateway(
         let _served = served.drop_guard();
         let waiting = listening.answer_until(&settings, identity.as_ref(), reason, stores);
         let Some(stores) = whole.token().run_until_cancelled(waiting).await else { return Ok(()) };
-        let Stores { topology, consumers, users, keys, receipts } = stores?;
+        let Stores { topology, consumers, users, keys, receipts, preferences } = stores?;
         let parts = Parts {
             settings: settings.clone(),
             name: gateway_name(),
@@ -208,6 +208,7 @@ pub(crate) fn start_gateway(
             users,
             keys,
             receipts,
+            preferences,
             topology,
             max_event_bytes,
             registry,

@@ -8,6 +8,7 @@ use tidings_streams::consumers::{
     ConsumerSettings, ConsumerStore, JetStreamConsumers, KvConsumers, OpenConsumersError,
 };
 use tidings_streams::keys::ApiKeys;
+use tidings_streams::preferences::PreferenceStore;
 use tidings_streams::users::Users;
 use tidings_streams::{BucketSettings, Client, Receipts, Settings, Topology, TopologyError};
 use tokio::sync::watch;
@@ -41,6 +42,7 @@ pub(crate) struct Stores {
     pub(crate) users: Users,
     pub(crate) keys: ApiKeys,
     pub(crate) receipts: Receipts,
+    pub(crate) preferences: PreferenceStore,
 }
 
 impl Stores {
@@ -51,7 +53,8 @@ impl Stores {
         let keys = keys(config, &topology).await?;
         let window = config.streams.duplicate_window;
         let receipts = Receipts::open(topology.context(), buckets(config), window).await?;
-        Ok(Self { topology, consumers, users, keys, receipts })
+        let preferences = preferences(config, &topology).await?;
+        Ok(Self { topology, consumers, users, keys, receipts, preferences })
     }
 }
 
@@ -118,8 +121,13 @@ pub(crate) async fn keys(config: &Config, topology: &Topology) -> Result<ApiKeys
     Ok(ApiKeys::open(topology.context(), buckets(config)).await?)
 }
 
+/// Opens the store of what users want to be told.
+pub(crate) async fn preferences(config: &Config, topology: &Topology) -> Result<PreferenceStore, Failure> {
+    Ok(PreferenceStore::open(topology.context(), buckets(config)).await?)
+}
+
 /// How buckets are stored.
-fn buckets(config: &Config) -> BucketSettings {
+pub(crate) fn buckets(config: &Config) -> BucketSettings {
     let in_memory = config.streams.storage == Storage::Memory;
     BucketSettings { replicas: config.streams.replicas, in_memory }
 }

@@ -10,8 +10,9 @@ use serde_json::json;
 use tidings_model::Address;
 use tidings_runtime::config::SecretRule;
 use tidings_streams::consumers::ConsumerStore;
+use tidings_streams::preferences::PreferenceStore;
 use tidings_streams::users::{Mark, Revocation, UserName, Users};
-use tidings_streams::{Topology, deliveries, purge_address};
+use tidings_streams::{BucketSettings, Topology, deliveries, purge_address};
 use time::OffsetDateTime;
 
 use crate::arguments::{Grounds, UserCommand};
@@ -33,6 +34,7 @@ pub(crate) async fn run(file: Option<&Path>, command: &UserCommand) -> Result<Ex
         name: UserName::new(tenant, &user.user)?,
         users: stores::users(&config, &topology).await?,
         store: stores::consumers(&config, &topology).await?,
+        buckets: stores::buckets(&config),
         topology,
     };
     match command {
@@ -50,6 +52,7 @@ struct Administration {
     name: UserName,
     users: Users,
     store: Arc<dyn ConsumerStore>,
+    buckets: BucketSettings,
     topology: Topology,
 }
 
@@ -107,7 +110,8 @@ impl Administration {
         let envelopes = purge_address(&self.topology, tenant, &Address::new("user", user)?).await?;
         let consumers = self.store.purge_user(tenant, user).await?;
         let deliveries = deliveries::purge_user(&self.topology, tenant, user).await?;
-        if envelopes == 0 && consumers == 0 && deliveries == 0 {
+        let preferences = self.purge_preferences().await?;
+        if envelopes == 0 && consumers == 0 && deliveries == 0 && !preferences {
             let hint = self.similar().await;
             return Err(format!(
                 "there are no envelopes and no consumers of {} to remove{hint}",
@@ -117,6 +121,14 @@ impl Administration {
         }
         let (envelopes, consumers) = (counted(envelopes, "envelope"), counted(consumers, "consumer"));
         announce(&format!("removed {envelopes} and {consumers} of {}", self.named()))
+    }
+
+    async fn purge_preferences(&self) -> Result<bool, Failure> {
+        let found = PreferenceStore::find(self.topology.context(), self.buckets).await?;
+        Ok(match found {
+            Some(preferences) => preferences.purge_user(&self.name).await?,
+            None => false,
+        })
     }
 
     fn named(&self) -> String {

@@ -6,6 +6,7 @@ mod descriptions;
 mod events;
 mod handshake;
 mod openapi;
+mod preferences;
 mod refusal;
 mod router;
 mod websocket;

@@ -173,15 +173,15 @@ impl Authenticator {
         Ok(Administrator { tenant: claims.tenant, user: claims.subject, from })
     }
 
-    /// The tenant of the user that sends a request. The token counts in the header alone.
-    pub(crate) async fn user_tenant(&self, request: &Parts) -> Result<Tenant, ApiError> {
+    /// The user that sends a request. The token counts in the header alone.
+    pub(crate) async fn user(&self, request: &Parts) -> Result<UserName, ApiError> {
         let rules = Rules { places: vec![TokenPlace::Header], ..self.rules.clone() };
         let claims = self.verify(&self.token(request, &rules)?).await?;
         if !self.catalogs.borrow().contains_key(&claims.tenant) {
             return Err(unknown_tenant(&claims.tenant));
         }
         self.check_user(&claims)?;
-        Ok(claims.tenant)
+        Ok(user_name(&claims)?)
     }
 
     /// The producer that sends a request. A token or a key counts in the header alone, which no page of another site and no

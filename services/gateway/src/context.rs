@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidings_catalog::Catalogs;
 use tidings_metrics::{Registry, Tally};
 use tidings_runtime::config::GatewayConfig;
+use tidings_streams::preferences::PreferenceStore;
 use tidings_streams::{Receipts, RepeatedFault, Topology};
 use tokio::sync::watch;
 
@@ -30,6 +31,7 @@ pub(crate) struct Context {
     pub(crate) limits: Arc<Limits>,
     pub(crate) authenticator: Authenticator,
     pub(crate) consumers: ConsumerCache,
+    pub(crate) preferences: PreferenceStore,
     pub(crate) audit: Audit,
     pub(crate) readiness: Readiness,
     /// Events of producers could not be stored.

@@ -14,6 +14,7 @@ use tidings_runtime::config::GatewayConfig;
 use tidings_runtime::shutdown::Shutdown;
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::keys::{ApiKeys, KeyWatch};
+use tidings_streams::preferences::PreferenceStore;
 use tidings_streams::users::{UserWatch, Users};
 use tidings_streams::{Receipts, RepeatedFault, Topology};
 use time::OffsetDateTime;
@@ -60,6 +61,8 @@ pub struct Parts {
     pub users: Users,
     /// API keys of producers.
     pub keys: ApiKeys,
+    /// What users want to be told by which channel, and when not.
+    pub preferences: PreferenceStore,
     /// Which events were stored for producers.
     pub receipts: Receipts,
     /// Where its figures are collected.
@@ -107,6 +110,7 @@ impl Gateway {
             clock,
             random: parts.random,
             consumers: ConsumerCache::new(parts.consumers, others, clock, &parts.registry),
+            preferences: parts.preferences,
             audit: Audit::default(),
             readiness: Readiness::default(),
             event_faults: RepeatedFault::default(),

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tidings_model::{
-    Address, Class, Delivery, Envelope, EnvelopeSubject, Event, EventName, Grants, Origin, Tenant,
+    Address, ChannelKind, Class, Delivery, Envelope, EnvelopeSubject, Event, EventName, Grants, Origin,
+    Tenant,
 };
+use tidings_preferences::{Category, Defaults, Question};
 
 use crate::destination::{AddressTemplate, GrantRule};
 use crate::digest::Digest;
@@ -36,6 +38,7 @@ pub struct Catalog {
     pub(crate) publish: PublishRules,
     pub(crate) gap: Option<GapForm>,
     pub(crate) digest: Option<Arc<Digest>>,
+    pub(crate) preferences: Defaults,
     /// The message types of each event, as indices into `messages`.
     pub(crate) by_event: HashMap<EventName, Vec<usize>>,
 }
@@ -252,6 +255,31 @@ impl Catalog {
     #[must_use]
     pub fn fallbacks(&self, slot: &str) -> &[Fallback] {
         self.messages.iter().find(|message| message.slot == slot).map_or(&[], MessageType::fallbacks)
+    }
+
+    /// Returns what a user's preferences decide about when a message in a slot would go by a channel, or `None` if there is no
+    /// such message.
+    #[must_use]
+    pub fn question(&self, slot: &str, channel: ChannelKind) -> Option<Question<'_>> {
+        let message = self.messages.iter().find(|message| message.slot == slot)?;
+        Some(Question { category: &message.category, channel, is_critical: message.is_critical })
+    }
+
+    /// The categories that users switch on and off, each with the channels by which its messages go.
+    #[must_use]
+    pub fn categories(&self) -> BTreeMap<&Category, BTreeSet<ChannelKind>> {
+        let mut categories: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for message in self.messages.iter().filter(|message| !message.fallbacks.is_empty()) {
+            let channels = message.fallbacks.iter().map(Fallback::channel);
+            categories.entry(&message.category).or_default().extend(channels);
+        }
+        categories
+    }
+
+    /// What holds for users who have set nothing.
+    #[must_use]
+    pub fn preferences(&self) -> &Defaults {
+        &self.preferences
     }
 
     /// Returns whether the catalog limits the rate of any message.

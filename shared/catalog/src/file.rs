@@ -23,6 +23,9 @@ pub(crate) struct CatalogFile {
     pub(crate) unknown: Option<String>,
     #[serde(default)]
     pub(crate) topics: BTreeMap<String, TopicFile>,
+    /// What users switch on and off, where that is not one message by itself.
+    #[serde(default)]
+    pub(crate) categories: BTreeMap<String, CategoryFile>,
     pub(crate) message: Vec<MessageFile>,
     pub(crate) digest: Option<DigestFile>,
     #[serde(default)]
@@ -49,6 +52,14 @@ pub(crate) struct TopicFile {
     /// Whether a device has it before it has subscribed to anything.
     #[serde(default)]
     pub(crate) initial: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CategoryFile {
+    /// The channels that are off until a user switches them on.
+    #[serde(default)]
+    pub(crate) off: Vec<String>,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -79,6 +90,10 @@ pub(crate) struct MessageFile {
     #[serde(default)]
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) body: toml::Value,
+    pub(crate) category: Option<String>,
+    /// Whether its fallbacks are sent whatever their users have set.
+    #[serde(default)]
+    pub(crate) critical: bool,
     #[serde(default)]
     pub(crate) fallback: Vec<FallbackFile>,
 }

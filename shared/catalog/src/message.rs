@@ -9,6 +9,7 @@ use bytes::Bytes;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use tidings_model::{Address, Attribute, Attributes, Class, Event, EventName, rfc3339};
+use tidings_preferences::Category;
 
 use crate::destination::Destination;
 use crate::fallback::Fallback;
@@ -53,6 +54,10 @@ pub struct MessageType {
     pub(crate) attributes: BTreeMap<String, TextTemplate>,
     pub(crate) body: Template,
     pub(crate) sanitizer: Sanitizer,
+    /// What users switch on and off.
+    pub(crate) category: Category,
+    /// Whether fallbacks are sent whatever users have set.
+    pub(crate) is_critical: bool,
     /// By their `after`, the earliest first.
     pub(crate) fallbacks: Vec<Fallback>,
 }

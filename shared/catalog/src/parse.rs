@@ -1,5 +1,6 @@
 //! Parses and checks the files of a tenant's folder. All mistakes are reported at once.
 
+mod category;
 mod digest;
 mod fallback;
 mod gap;
@@ -118,6 +119,7 @@ impl Problems {
         self.check_names(&messages);
         self.check_topics(&messages, &topic_names);
         self.check_fallback_slots(&messages);
+        let preferences = self.categories(file.categories, &messages, broken.is_empty());
         if let Some(grants) = opened {
             self.check_destinations(&messages, grants, &topics);
             for (name, topic) in &topics {
@@ -151,6 +153,7 @@ impl Problems {
             publish,
             gap,
             digest,
+            preferences,
             by_event,
         })
     }

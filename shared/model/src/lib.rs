@@ -45,7 +45,8 @@ pub use placement::{PastPlacement, Placement, Progress, Rebuild};
 pub use position::{Epoch, PlacedPosition, Position, PositionError};
 pub use rejection::{Attempts, rejection_subject};
 pub use shown_time::{
-    rfc3339, rfc3339_of_seconds, serialize_optional_seconds, serialize_seconds, serialize_time,
+    rfc3339, rfc3339_of_seconds, serialize_optional_seconds, serialize_optional_time, serialize_seconds,
+    serialize_time,
 };
 pub use source::{
     SourcePosition, SourcePositionError, copies_of, copy_subject, is_retried_copy, is_unnamed, retry_subject,

@@ -32,6 +32,14 @@ pub fn serialize_time<S: Serializer>(at: &OffsetDateTime, serializer: S) -> Resu
     serializer.serialize_str(&rfc3339(*at))
 }
 
+/// The same for a time that may be absent.
+pub fn serialize_optional_time<S: Serializer>(
+    at: &Option<OffsetDateTime>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    at.map(rfc3339).serialize(serializer)
+}
+
 /// Serializes seconds as [`rfc3339_of_seconds`] does, and what is outside the calendar as `null`; for `serialize_with`.
 pub fn serialize_seconds<S: Serializer>(seconds: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     rfc3339_of_seconds(*seconds).serialize(serializer)

@@ -132,7 +132,7 @@ fn all_parts() -> Vec<Part> {
         .into_iter()
         .chain((0..SHARDS).map(envelopes))
         .chain([bucket(REJECTED), bucket("KV_PROJECTORS"), Part::new(EVENTS, Behind::Nothing)])
-        .chain([SCHEDULED, "KV_CATALOGS", "KV_USERS", "KV_KEYS"].map(bucket))
+        .chain([SCHEDULED, "KV_CATALOGS", "KV_USERS", "KV_KEYS", "KV_PREFERENCES"].map(bucket))
         .collect()
 }
 

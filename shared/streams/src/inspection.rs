@@ -184,7 +184,8 @@ impl Inspection {
             wanted.push(settings.scheduled());
         }
         wanted.extend(shards.iter().map(|shard| settings.envelopes(*shard)));
-        let buckets = ["PLACEMENTS", "PROJECTORS", consumers::BUCKET, "USERS", "KEYS", "RECEIPTS"];
+        let buckets =
+            ["PLACEMENTS", "PROJECTORS", consumers::BUCKET, "USERS", "KEYS", "RECEIPTS", "PREFERENCES"];
         wanted.extend(buckets.map(bucket));
         wanted
     }

@@ -46,6 +46,7 @@ pub mod keys;
 mod leadership;
 mod nats;
 mod placements;
+pub mod preferences;
 mod presence;
 mod queries;
 mod receipts;

@@ -2,6 +2,7 @@
 //! guarantees are in `nats::record`.
 
 use tidings_model::Placement;
+use tidings_preferences::Preferences;
 
 use crate::catalogs::Recorded;
 use crate::consumers::ConsumerState;
@@ -18,13 +19,16 @@ pub enum StoredForm {
     Consumer,
     /// `PLACEMENTS`: the placement of a tenant.
     Placement,
+    /// `PREFERENCES`: what a user has set.
+    Preferences,
     /// `USERS`: disabled users and revoked tokens.
     User,
 }
 
 impl StoredForm {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Catalog, Self::Consumer, Self::Placement, Self::User];
+    pub const ALL: [Self; 5] =
+        [Self::Catalog, Self::Consumer, Self::Placement, Self::Preferences, Self::User];
 
     /// Decodes a record and encodes it again. Each record has exactly one encoding.
     pub fn rewrite(self, json: &[u8]) -> Result<Vec<u8>, RecordError> {
@@ -32,6 +36,7 @@ impl StoredForm {
             Self::Catalog => rewrite::<Recorded>(json),
             Self::Consumer => rewrite::<ConsumerState>(json),
             Self::Placement => rewrite::<Placement>(json),
+            Self::Preferences => rewrite::<Preferences>(json),
             Self::User => rewrite::<UserState>(json),
         }
     }

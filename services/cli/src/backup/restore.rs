@@ -11,6 +11,8 @@ use tidings_model::{Address, Tenant};
 use tidings_runtime::config::SecretRule;
 use tidings_streams::backup::{Backups, Restore, Restored, SavedMessage, SavedStream, Until, purged_address};
 use tidings_streams::consumers::ConsumerStore;
+use tidings_streams::preferences::PreferenceStore;
+use tidings_streams::users::UserName;
 use tidings_streams::{Topology, connect, purge_address};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -50,7 +52,8 @@ pub(crate) async fn run(file: Option<&Path>, options: &RestoreOptions) -> Result
     let restored = Restored { streams: manifest.streams(), acknowledged: manifest.acknowledged() };
     let topology = Box::pin(restore.join(&restored)).await?;
     let store = stores::consumers(&config, &topology).await?;
-    purge_again(&topology, &store, &purged).await?;
+    let preferences = stores::preferences(&config, &topology).await?;
+    purge_again(&topology, &store, &preferences, &purged).await?;
     if let Some(catalogs) = catalogs {
         Box::pin(project::all(file, &config, catalogs, (&restore, &topology))).await?;
     }
@@ -128,12 +131,14 @@ fn purged_user(line: &str) -> Result<(Tenant, Address), Failure> {
 async fn purge_again(
     topology: &Topology,
     store: &Arc<dyn ConsumerStore>,
+    preferences: &PreferenceStore,
     purged: &[(Tenant, Address)],
 ) -> Result<(), Failure> {
     for (tenant, address) in purged {
         purge_address(topology, tenant, address).await?;
         if let Some(user) = address.id_of("user") {
             store.purge_user(tenant, user).await?;
+            preferences.purge_user(&UserName::new(tenant.clone(), user)?).await?;
         }
     }
     Ok(())

@@ -13,6 +13,7 @@
 //! | `GET users/{user}` | what is known of a user |
 //! | `DELETE users/{user}` | removes the user's envelopes and consumers |
 //! | `POST users/{user}/disable`, `/enable`, `/revoke` with `{"reason":…}`, if at all | disables or enables a user, revokes the tokens issued so far |
+//! | `GET`, `PUT users/{user}/preferences` | what a user wants to be told by which channel, and when not |
 //! | `GET connections[?user=]` | the connections of all gateways, a JSON object per line |
 //! | `DELETE connections/{id}`, `connections?user=` | closes a connection, or all of a user |
 //! | `GET rejections[?event=&reason=]` | events that could not be projected, a JSON object per line |
@@ -26,6 +27,7 @@
 mod connections;
 mod consumers;
 mod keys;
+mod preferences;
 mod rejections;
 mod users;
 
@@ -63,6 +65,7 @@ pub(super) fn router(context: Arc<Context>) -> Router {
     Router::new()
         .merge(consumers::router())
         .merge(users::router())
+        .merge(preferences::router())
         .merge(connections::router())
         .merge(rejections::router())
         .merge(keys::router())
@@ -93,7 +96,7 @@ async fn complete(request: Request, next: Next) -> Response {
 
 /// Refuses a body where the method takes none, be it empty of meaning.
 fn check_body(request: &Request<Body>) -> Result<(), ApiError> {
-    if request.method() == Method::POST || !has_body(request.headers()) {
+    if [Method::POST, Method::PUT].contains(request.method()) || !has_body(request.headers()) {
         return Ok(());
     }
     Err(ApiError::new(ApiCode::BodyUnexpected, format!("{} takes no body here", request.method())))

@@ -42,7 +42,8 @@ async fn messages(State(endpoint): State<Endpoint>, request: Request) -> Respons
 
 /// Describes the messages of the tenant of the request's token.
 async fn describe(context: &Context, head: &Parts) -> Result<String, ApiError> {
-    let tenant = context.authenticator.user_tenant(head).await?;
+    let user = context.authenticator.user(head).await?;
+    let tenant = user.tenant().clone();
     let Nothing {} = read_parameters(&head.uri)?;
     let files = context.catalogs.borrow().get(&tenant).map(|catalog| catalog.files().clone());
     let failed =

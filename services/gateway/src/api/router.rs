@@ -14,7 +14,10 @@ use axum::routing::get;
 use tokio_util::task::TaskTracker;
 
 use super::cors::{self, AdminPages};
-use super::{Endpoint, Stage, admin, descriptions, events, method_not_allowed, websocket, without_websocket};
+use super::{
+    Endpoint, Stage, admin, descriptions, events, method_not_allowed, preferences, websocket,
+    without_websocket,
+};
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
 
@@ -34,7 +37,7 @@ pub(crate) fn router(routes: Routes, endpoint: &Endpoint) -> (Router, TaskTracke
     if routes != Routes::Admin {
         let connect = get(websocket::connect);
         router = router.route("/api/ws", connect.clone()).route("/api/ws/", connect).merge(events::router());
-        router = router.merge(without_websocket::router());
+        router = router.merge(without_websocket::router()).merge(preferences::router());
     }
     if routes != Routes::Clients {
         let pages = Arc::new(AdminPages::new(&endpoint.settings().admin_origins));

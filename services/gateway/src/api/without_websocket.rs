@@ -296,7 +296,7 @@ async fn preflight(State(endpoint): State<Endpoint>, request: Request) -> Respon
 }
 
 /// An answer that pages of allowed origins may read.
-fn to_page(context: &Context, request: &Parts, mut response: Response) -> Response {
+pub(super) fn to_page(context: &Context, request: &Parts, mut response: Response) -> Response {
     response.headers_mut().extend(page_headers(context, request));
     response
 }

@@ -35,19 +35,20 @@ pub(crate) async fn watch_readiness(
             tokio::time::sleep(LOOK).await;
         }
     };
-    let both = async { tokio::join!(watching, keep_producers_buckets(context)) };
+    let both = async { tokio::join!(watching, keep_other_buckets(context)) };
     cancelled.run_until_cancelled(Box::pin(both)).await;
 }
 
-/// Creates the buckets again that only producers need. A fault of theirs keeps no client away.
-async fn keep_producers_buckets(context: &Context) {
+/// Creates the buckets again that no connection needs. A fault of theirs keeps no client away.
+async fn keep_other_buckets(context: &Context) {
     loop {
-        for checked in [context.authenticator.keys().check().await, context.receipts.check().await] {
+        let keys = context.authenticator.keys().check().await;
+        for checked in [keys, context.receipts.check().await, context.preferences.check().await] {
             if let Err(error) = checked
                 && let Some(times) = context.receipt_faults.count(1)
             {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, times, "a bucket for producers is not available");
+                tracing::warn!(error, times, "a bucket that connections do not need is not available");
             }
         }
         tokio::time::sleep(RARE_LOOK).await;

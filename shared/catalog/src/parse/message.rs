@@ -78,6 +78,7 @@ impl Problems {
         let attributes = self.attributes(&place, &file.attributes);
         let body = self.body(&place, file.body);
         let fallbacks = self.fallbacks(&place, file.fallback, (class, time_to_live), body.as_ref());
+        let category = self.category(&place, file.category.as_deref(), &slot);
         let sanitizer = self.sanitizer(&place, (file.text, file.unknown.as_deref()), body.as_ref(), defaults);
         let schema_text = sanitizer.drops_unknown.then(|| schemas.whole(&file.schema)).flatten();
         let sanitizer = sanitizer.with_schema(schema_text.as_ref());
@@ -94,6 +95,8 @@ impl Problems {
             attributes,
             body: body?,
             sanitizer,
+            category: category?,
+            is_critical: file.critical,
             fallbacks,
         })
     }

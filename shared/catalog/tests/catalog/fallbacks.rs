@@ -85,3 +85,27 @@ fn fallbacks_are_filled_from_the_message() {
     assert_eq!(catalog.fallbacks("other").len(), 0);
     assert_eq!(found[1].after(), Duration::from_secs(300));
 }
+
+#[test]
+fn users_switch_categories_and_not_messages() {
+    let categories = "[categories.offers]\noff = ['email', 'sns']\n[categories.m]\noff = ['webhook']\n";
+    let more = "[[message]]\nname = 'offer'\nevents = ['a.d']\nschema = 'any.json'\nto = 'user:{data.u}'\nbody = {}\n\
+                category = 'offers'\ncritical = true\n";
+    let catalog = catalog(&format!("{}{more}{EMAIL}{categories}", with("", EMAIL)));
+    let of =
+        |slot: &str| catalog.question(slot, ChannelKind::Email).map(|n| (n.category.as_str(), n.is_critical));
+    assert_eq!((of("m"), of("offer"), of("x")), (Some(("m", false)), Some(("offers", true)), None));
+    let names: Vec<_> =
+        catalog.categories().into_iter().map(|(name, channels)| (name.as_str(), channels)).collect();
+    assert_eq!(names, [("m", [ChannelKind::Email].into()), ("offers", [ChannelKind::Email].into())]);
+    assert_eq!(catalog.preferences().off["offers"], [ChannelKind::Email, ChannelKind::Sns].into());
+    for (message, categories, text) in [
+        ("category = 'offers'", "", "category \"offers\" is not under [categories]"),
+        ("category = 'o f'", "", "\"o f\" is not a category of 1 to 64 characters"),
+        ("", "[categories.offers]\n", "categories.offers: no message is in this category"),
+        ("", "[categories.m]\noff = ['fax']\n", "channel \"fax\" is none of webhook"),
+    ] {
+        let error = parse(&format!("{}{categories}", with(message, EMAIL))).unwrap_err().to_string();
+        assert!(error.contains(text), "{categories}: {error}");
+    }
+}

@@ -10,6 +10,7 @@ pub(crate) const RECORD: Target = Target {
     seeds: &[
         br#"{"version":1,"files":{"catalog.toml":"grants = []","any.json":"{}"}}"#,
         br#"{"version":1,"position":"5-7","subscriptions":{"incidents":{"filter":{"squad":["red"]},"since":7}},"grants":["all","user:ada"],"last_seen":9,"connected":"gw-1","resets":0}"#,
+        br#"{"version":1,"categories":{"offers":{"email":false}},"quiet_hours":{"from":"22:00","to":"07:00","time_zone":"Europe/Berlin"},"muted_until":"2030-01-17T08:00:00.000Z"}"#,
         br#"{"version":1,"disabled":{"since":7,"by":"root","reason":"left"},"revoked":{"before":9,"by":"root","reason":null}}"#,
         br#"{"version":1,"disabled":null,"revoked":null}"#,
         br#"{"version":2,"disabled":null,"revoked":null}"#,

@@ -43,7 +43,8 @@ impl Operation {
 
     /// An administrator's request.
     fn admin(what: (&'static str, &'static str), id: &'static str, summary: &'static str) -> Self {
-        let of_method: &[ApiCode] = if what.0 == "post" { &[] } else { &[ApiCode::BodyUnexpected] };
+        let of_method: &[ApiCode] =
+            if ["post", "put"].contains(&what.0) { &[] } else { &[ApiCode::BodyUnexpected] };
         let operation = Self::new("administration", what, id, summary).secured(json!([{ "token": [] }]));
         operation.refused(TOKEN).refused(ADMIN).refused(of_method)
     }
@@ -134,6 +135,7 @@ pub(super) fn operations() -> Vec<Operation> {
     all.extend(clients());
     all.extend(producers());
     all.extend(consumers());
+    all.extend(preferences());
     all.extend(users());
     all.extend(connections());
     all.extend(rejections());
@@ -285,6 +287,37 @@ fn consumers() -> Vec<Operation> {
         .gives("Where it is now.", "Reset")
         .refused(&at)
         .refused(&[ApiCode::Position]),
+    ]
+}
+
+fn preferences() -> Vec<Operation> {
+    let (own, one) = ("/api/preferences", "/api/v1/users/{user}/preferences");
+    let of_user = |what, id, summary| {
+        let operation = Operation::new("clients", what, id, summary).secured(json!([{ "token": [] }]));
+        operation.refused(TOKEN).refused(&[
+            ApiCode::Parameter,
+            ApiCode::TooManyAttempts,
+            ApiCode::Internal,
+            ApiCode::Unavailable,
+        ])
+    };
+    let at = [ApiCode::User, ApiCode::Path];
+    let text = "What the user wants to be told by which channel, and when not.";
+    let now = "What the user has set now.";
+    vec![
+        of_user(("get", own), "showOwnPreferences", "Shows what the token's user has set")
+            .gives(text, "Preferences")
+            .refused(&[ApiCode::BodyUnexpected]),
+        of_user(("put", own), "setOwnPreferences", "Sets all of that; what is not said is not set")
+            .json("NewPreferences", true)
+            .gives(now, "Preferences"),
+        Operation::admin(("get", one), "showPreferences", "Shows what a user has set")
+            .gives(text, "Preferences")
+            .refused(&at),
+        Operation::admin(("put", one), "setPreferences", "Sets all of that; what is not said is not set")
+            .json("NewPreferences", true)
+            .gives(now, "Preferences")
+            .refused(&at),
     ]
 }
 

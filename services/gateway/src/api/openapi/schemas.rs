@@ -252,7 +252,27 @@ fn bodies() -> Vec<Named> {
         ("expires_in?", optional(json!({ "type": "integer", "minimum": 1, "description": "Seconds." }))),
         ("reason?", optional(text("Why, in at most 500 characters."))),
     ];
+    let switches = json!({ "type": "object", "additionalProperties": boolean("Whether it is on.") });
+    let categories = json!({
+        "type": "object",
+        "additionalProperties": switches,
+        "description": "By category and channel, such as `email`. What is not here is as the catalog says.",
+    });
+    let clock =
+        |about| json!({ "type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]$", "description": about });
+    let zone =
+        json!({ "type": "string", "description": "A name of the IANA database, such as `Europe/Berlin`." });
+    let hours = [("from", clock("When they begin.")), ("to", clock("When they end.")), ("time_zone", zone)];
+    let hours = any_of(&[object("When messages wait.", &hours), json!({ "type": "null" })]);
+    let muted = optional(time("Until when nothing is sent."));
+    let set = |about, names: [&'static str; 3]| {
+        let [first, second, third] = names;
+        let members = [(first, categories.clone()), (second, hours.clone()), (third, muted.clone())];
+        object(about, &members)
+    };
     vec![
+        ("Preferences", set("What a user has set.", ["categories", "quiet_hours", "muted_until"])),
+        ("NewPreferences", set("All that a user sets.", ["categories?", "quiet_hours?", "muted_until?"])),
         ("Target", object("Where to.", &[("to", text("`new`, `all`, a sequence or a position."))])),
         ("Grounds", object("Why.", &[("reason?", optional(text("In at most 500 characters.")))])),
         ("Nothing", object("No members.", &[])),
