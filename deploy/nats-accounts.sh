@@ -172,6 +172,7 @@ stream KV_CONSUMERS '$KV.CONSUMERS.>'
 stream KV_USERS '$KV.USERS.>'
 stream KV_KEYS '$KV.KEYS.>'
 stream KV_PREFERENCES '$KV.PREFERENCES.>'
+stream KV_CONTACTS '$KV.CONTACTS.>'
 stream KV_RECEIPTS '$KV.RECEIPTS.>'
 stream DELIVERIES 'deliveries.>'
 envelopes() {
@@ -252,6 +253,9 @@ imports KV_KEYS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREA
     '$KV.KEYS.>'
 imports KV_PREFERENCES '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.STREAM.PURGE.@' \
     '$JS.API.DIRECT.GET.@.>' '$KV.PREFERENCES.>'
+# Where users are reached who are not connected, encrypted.
+imports KV_CONTACTS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.STREAM.PURGE.@' \
+    '$KV.CONTACTS.>'
 imports KV_RECEIPTS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.DIRECT.GET.@.>' \
     '$KV.RECEIPTS.>'
 # What is known of deliveries to a user who is deleted.
@@ -302,7 +306,7 @@ of_account() {
     done
     imports "$account" "$@"
 }
-for name in EVENTS REJECTED KV_PLACEMENTS KV_PROJECTORS KV_CATALOGS KV_CONSUMERS KV_USERS KV_KEYS KV_PREFERENCES KV_RECEIPTS DELIVERIES; do manages "$name"; done
+for name in EVENTS REJECTED KV_PLACEMENTS KV_PROJECTORS KV_CATALOGS KV_CONSUMERS KV_USERS KV_KEYS KV_PREFERENCES KV_CONTACTS KV_RECEIPTS DELIVERIES; do manages "$name"; done
 of_account EVENTS SCHEDULED
 imports KV_CATALOGS '$JS.API.INFO' '$KV.CATALOGS.>'
 imports EVENTS 'events.>'
@@ -312,6 +316,7 @@ imports KV_CONSUMERS '$KV.CONSUMERS.>'
 imports KV_USERS '$KV.USERS.>'
 imports KV_KEYS '$KV.KEYS.>'
 imports KV_PREFERENCES '$KV.PREFERENCES.>'
+imports KV_CONTACTS '$KV.CONTACTS.>'
 imports GATEWAY '$SRV.PING.tidings-gateway' 'tidings.gateway.>'
 imports PROJECTOR '$SRV.PING.tidings-projector'
 administers() {

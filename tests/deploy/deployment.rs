@@ -179,6 +179,7 @@ impl Deployment<'_> {
             .variable("TIDINGS_STREAMS__ENVELOPES_MAX_BYTES", "1 GiB")
             .variable("TIDINGS_SCHEMAS__DIRECTORY", SCHEMAS)
             .variable("TIDINGS_ACCESS__HS256_SECRET", SECRET)
+            .variable("TIDINGS_CONTACTS__KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
             .variable("TIDINGS_GATEWAY__LISTEN", "127.0.0.1:0")
             // On the same address, so that no two tests want one port.
             .variable("TIDINGS_GATEWAY__ADMIN_LISTEN", "127.0.0.1:0")

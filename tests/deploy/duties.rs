@@ -96,7 +96,7 @@ async fn no_process_needs_more_than_it_is_granted() {
 async fn saves(deployment: &Deployment<'_>, folder: &Path) {
     let folder = folder.to_str().unwrap();
     let saved = deployment.run(&["backup", folder]).await;
-    assert!(saved.contains("saved 12 streams"), "{saved}");
+    assert!(saved.contains("saved 13 streams"), "{saved}");
     deployment.run(&["backup", "--check", folder]).await;
 }
 
@@ -115,10 +115,14 @@ async fn over_http(address: &str) {
         ("DELETE", "users/bob"),
         ("POST", "users/ada/disable"),
         ("GET", "users/ada"),
+        ("GET", "users/ada/contacts"),
     ] {
         let (status, body) = request(method, address, path, &root).await;
         assert_eq!(status, 200, "{method} {path}: {body}");
     }
+    let put = reqwest::Client::new().put(format!("{address}/api/v1/users/ada/contacts")).bearer_auth(&root);
+    let put = put.header("Content-Type", "application/json").body(r#"{"email":["ada@example.com"]}"#);
+    assert_eq!(put.send().await.unwrap().status().as_u16(), 200);
 }
 
 /// A producer with an API key, which sends its event twice.
@@ -178,6 +182,10 @@ async fn by_command(deployment: &Deployment<'_>) {
         &["preferences", "set", "--user", "ada", "--mute-until", "2030-01-17T08:00:00Z"],
         &["preferences", "show", "--user", "ada"],
         &["users", "enable", "--user", "ada"],
+        &["contacts", "set", "--user", "ada", "--data", r#"{"phone_number":["+4930123456"]}"#],
+        &["contacts", "show", "--user", "ada"],
+        &["contacts", "reseal"],
+        &["contacts", "forget", "--user", "ada"],
         &["users", "purge", "--user", "ada"],
         &["projector", "rebuild"],
         &["projector", "move", "--to", "1"],

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::deployment::{Deployment, Made};
 
-const STREAMS: [&str; 13] = [
+const STREAMS: [&str; 14] = [
     "EVENTS",
     "REJECTED",
     "ENVELOPES",
@@ -28,6 +28,7 @@ const STREAMS: [&str; 13] = [
     "KV_USERS",
     "KV_KEYS",
     "KV_PREFERENCES",
+    "KV_CONTACTS",
     "KV_RECEIPTS",
     "DELIVERIES",
 ];
@@ -52,6 +53,7 @@ fn targets() -> Vec<String> {
         "$KV.USERS.shelter.mallory",
         "$KV.KEYS.shelter.0123456789abcdef",
         "$KV.PREFERENCES.shelter.mallory",
+        "$KV.CONTACTS.shelter.mallory",
         "$KV.RECEIPTS.shelter.0123456789abcdef0123456789abcdef",
         "deliveries.facts.shelter.mallory.1-1-0-0",
         "deliveries.through.0",
@@ -191,6 +193,7 @@ async fn each_credential_reaches_what_is_its_own_and_nothing_else() {
                 "KV_USERS $KV.USERS.>",
                 "KV_KEYS $KV.KEYS.>",
                 "KV_PREFERENCES $KV.PREFERENCES.>",
+                "KV_CONTACTS $KV.CONTACTS.>",
                 "KV_RECEIPTS $KV.RECEIPTS.>",
                 "ENVELOPES purges.>",
                 "ENVELOPES_1 purges_1.>",

@@ -36,7 +36,9 @@ impl Answer {
 
 impl Described {
     async fn start() -> Self {
-        let setup = Setup::default().variable("TIDINGS_GATEWAY__ADMIN_ORIGINS", PAGE);
+        let setup = Setup::default()
+            .variable("TIDINGS_GATEWAY__ADMIN_ORIGINS", PAGE)
+            .variable("TIDINGS_CONTACTS__KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
         let system = setup.start().await;
         let scope = "tidings:admin tidings:publish";
         let admin = token(SECRET, json!({ "tenant": "ops", "sub": "root", "scope": scope }));
@@ -210,10 +212,10 @@ async fn every_parameter_and_member_is_described(described: &Described) {
         assert_eq!(found, query(operation), "{method} {target}: {}", answer.text);
 
         let content = &operation["requestBody"]["content"]["application/json"]["schema"];
-        if method == "POST" && content["$ref"].is_string() {
+        if matches!(&*method, "POST" | "PUT") && content["$ref"].is_string() {
             let members = described.schema(content)["properties"].as_object().unwrap().keys().cloned();
             let target = target.replace("x.0.1", "0123456789abcdef");
-            let answer = described.ask("POST", &target, Some(&json!({ "surely": "not" })), &[]).await;
+            let answer = described.ask(&method, &target, Some(&json!({ "surely": "not" })), &[]).await;
             let code = answer.json()["code"].as_str().map(str::to_owned);
             assert_eq!((answer.status, code.as_deref()), (400, Some("BODY")), "{target}: {}", answer.text);
             assert_eq!(expected(&answer), members.collect(), "{target}: {}", answer.text);
@@ -276,6 +278,11 @@ async fn good_answers_are_as_described(described: &Described) {
     {
         check("PUT", path, target, Some(set.clone())).await;
         check("GET", path, target, None).await;
+    }
+    let contacts = "/api/v1/users/{user}/contacts";
+    let set = json!({ "email": ["ada@example.com"], "sns_topic": ["arn:aws:sns:eu-central-1:1:alerts"] });
+    for (method, body) in [("PUT", Some(set)), ("GET", None), ("DELETE", None)] {
+        check(method, contacts, "/api/v1/users/ada/contacts", body).await;
     }
     check("DELETE", user, "/api/v1/users/ada", None).await;
 

@@ -33,7 +33,7 @@ const GATEWAY: [&str; 15] = [
 ];
 
 /// The rooms of the streams, likewise.
-const STREAMS: [&str; 22] = [
+const STREAMS: [&str; 23] = [
     "stored_form",
     "backup",
     "inspection",
@@ -45,6 +45,7 @@ const STREAMS: [&str; 22] = [
     "deliveries",
     "rejections",
     "schedules",
+    "contacts",
     "receipts",
     "events",
     "envelopes",
@@ -75,7 +76,7 @@ const CRATES: [&[&str]; 13] = [
     &["tidings-tests"],
     &["tidings-access", "tidings-streams", "tidings-types"],
     &["tidings-channels", "tidings-net", "tidings-producer-build", "tidings-replica", "tidings-session"],
-    &["tidings-producer"],
+    &["tidings-contacts", "tidings-producer"],
     &["example-producer"],
     &["tidings-dispatcher", "tidings-gateway", "tidings-projector"],
     &["tidings-fuzz"],

@@ -188,7 +188,8 @@ async fn keep_publishing(system: &System, stopped: &AtomicBool, from: u64, publi
 }
 
 async fn run(system: &System, arguments: &[&str]) -> String {
-    system.command(arguments).finish(LONG).await.succeeded()
+    let keys = ("TIDINGS_CONTACTS__KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    system.command(arguments).variable(keys.0, keys.1).finish(LONG).await.succeeded()
 }
 
 #[tokio::test]
@@ -211,6 +212,10 @@ async fn everything_is_saved_under_load_and_comes_back() {
     bo.close().await;
     stored(&system, "bo", &fifth["seq"]).await;
     run(&system, &["users", "disable", "--tenant", "ops", "--user", "eve"]).await;
+    for user in ["kim", "lee"] {
+        let data = r#"{"email":["somebody@example.com"]}"#;
+        run(&system, &["contacts", "set", "--tenant", "ops", "--user", user, "--data", data]).await;
+    }
 
     let (stopped, published) = (AtomicBool::new(false), AtomicU64::new(20));
     let ((before, after), ()) = tokio::join!(
@@ -218,7 +223,7 @@ async fn everything_is_saved_under_load_and_comes_back() {
             back_up_half(&system, &folder).await;
             let before = published.load(Ordering::Relaxed);
             let said = run(&system, &["backup", path(&folder)]).await;
-            assert!(said.contains("saved 10 streams"), "{said}");
+            assert!(said.contains("saved 12 streams"), "{said}");
             let after = published.load(Ordering::Relaxed);
             stopped.store(true, Ordering::Relaxed);
             (before, after)
@@ -253,7 +258,7 @@ async fn everything_is_saved_under_load_and_comes_back() {
     let purged = folder.with_extension("purged");
     std::fs::write(&purged, "# left\nops/kim\n").unwrap();
     let said = run(&system, &["restore", path(&folder), "--purged", path(&purged)]).await;
-    assert!(said.contains("restored 10 streams"), "{said}");
+    assert!(said.contains("restored 12 streams"), "{said}");
     let said = system.command(&["restore", path(&folder)]).finish(BOUND).await.failed();
     assert!(said.contains("this NATS is not empty"), "{said}");
 
@@ -296,11 +301,14 @@ async fn stored_at(system: &System, number: u64) -> String {
 
 /// Kim was purged after the backup, and Lee was not.
 async fn assert_purged(system: &System, place: &str) {
-    let envelopes = jetstream::new(system.client().clone()).get_stream("ENVELOPES").await.unwrap();
+    let context = jetstream::new(system.client().clone());
+    let envelopes = context.get_stream("ENVELOPES").await.unwrap();
+    let contacts = context.get_key_value("CONTACTS").await.unwrap();
     for (user, is_there) in [("kim", false), ("lee", true)] {
         let subject = format!("envelopes.{place}.*.user.{user}.>");
         let found = envelopes.get_last_raw_message_by_subject(&subject).await.is_ok();
         assert_eq!(found, is_there, "{subject}");
+        assert_eq!(contacts.get(format!("ops.{user}")).await.unwrap().is_some(), is_there, "{user}");
     }
 }
 

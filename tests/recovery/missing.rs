@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::site::{asked, dial, hears, hears_again, listener, ready, sequenced_listener};
 
-const ALL: [&str; 11] = [
+const ALL: [&str; 12] = [
     "EVENTS",
     "ENVELOPES",
     "REJECTED",
@@ -15,6 +15,7 @@ const ALL: [&str; 11] = [
     "KV_USERS",
     "KV_KEYS",
     "KV_PREFERENCES",
+    "KV_CONTACTS",
     "KV_RECEIPTS",
     "KV_PLACEMENTS",
     "KV_PROJECTORS",

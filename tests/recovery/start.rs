@@ -42,7 +42,7 @@ async fn a_gateway_waits_for_the_streams_of_a_projector_and_makes_its_own_bucket
     gateway.line("the gateway is ready", BOUND).await;
     ready(&address, None).await;
     assert!(!gateway.output().contains("created the stream stream=\"E"), "{}", gateway.output());
-    for own in ["KV_CONSUMERS", "KV_USERS", "KV_KEYS", "KV_PREFERENCES", "KV_RECEIPTS"] {
+    for own in ["KV_CONSUMERS", "KV_USERS", "KV_KEYS", "KV_PREFERENCES", "KV_CONTACTS", "KV_RECEIPTS"] {
         context.get_stream(own).await.unwrap();
     }
     dial(&address, "ada").open().await.expect_nothing_before_pong(BOUND).await;

@@ -5,6 +5,7 @@ use reqwest::header::{ALLOW, CACHE_CONTROL, COOKIE, ORIGIN};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
+use crate::contacts::ONE;
 use crate::site::{Site, admin, code, json_lines, request_with, token_of};
 
 /// Every route, with a body where one is needed.
@@ -21,6 +22,9 @@ fn routes() -> Vec<(&'static str, &'static str, Option<Value>)> {
         ("POST", "users/ada/disable", Some(json!({ "reason": "x" }))),
         ("POST", "users/ada/enable", Some(json!({ "reason": "x" }))),
         ("POST", "users/ada/revoke", Some(json!({ "reason": "x" }))),
+        ("GET", "users/ada/contacts", None),
+        ("PUT", "users/ada/contacts", Some(json!({ "email": ["ada@example.com"] }))),
+        ("DELETE", "users/ada/contacts", None),
         ("GET", "connections", None),
         ("DELETE", "connections?user=ada", None),
         ("DELETE", "connections/nowhere.0.1", None),
@@ -43,7 +47,7 @@ async fn answer(request: RequestBuilder) -> (u16, reqwest::header::HeaderMap, St
 
 #[tokio::test]
 async fn every_route_keeps_what_all_of_them_promise() {
-    let site = Site::start().await;
+    let site = Site::with(Setup::default().variable("TIDINGS_CONTACTS__KEYS", ONE)).await;
     let (address, admin) = (site.system.address(), admin());
     let client = reqwest::Client::new();
     let url = |path: &str| format!("{address}/api/v1/{path}");

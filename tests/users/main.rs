@@ -14,6 +14,7 @@ mod administration;
 mod audit;
 mod barred;
 mod connections;
+mod contacts;
 mod outages;
 mod preferences;
 mod purges;

@@ -5,6 +5,7 @@ mod backup;
 mod canary;
 mod config;
 mod consumers;
+mod contacts;
 mod deliveries;
 mod doctor;
 mod keys;
@@ -12,6 +13,7 @@ mod preferences;
 mod projector;
 mod rejected;
 mod scheduled;
+mod users;
 
 use std::path::PathBuf;
 
@@ -21,6 +23,7 @@ pub(crate) use backup::{BackupOptions, RestoreOptions};
 pub(crate) use canary::CanaryOptions;
 pub(crate) use config::{ConfigOptions, Process};
 pub(crate) use consumers::{ConsumerCommand, ConsumerSelector};
+pub(crate) use contacts::ContactCommand;
 pub(crate) use deliveries::DeliveriesCommand;
 pub(crate) use doctor::{DoctorOptions, RoleName};
 pub(crate) use keys::{KeyCommand, NewKey};
@@ -28,6 +31,7 @@ pub(crate) use preferences::{PreferenceChanges, PreferencesCommand};
 pub(crate) use projector::{MoveOptions, ProjectorCommand, ProjectorOptions, RebuildOptions};
 pub(crate) use rejected::{RejectedCommand, RejectedFilter, RejectedSelection};
 pub(crate) use scheduled::ScheduledCommand;
+pub(crate) use users::{Grounds, UserCommand, UserSelector};
 
 /// Environment variables of the command that are not part of the configuration.
 pub(crate) const OWN_VARIABLES: [&str; 3] = ["TIDINGS_CONFIG", "TIDINGS_TOKEN", "TIDINGS_NATS_SERVER"];
@@ -92,6 +96,9 @@ pub(crate) enum Command {
         after_long_help = "Example:\n  tidings preferences set --tenant ops --user ada --off notification/email"
     )]
     Preferences(PreferencesCommand),
+    /// Show, set and forget where users are reached who are not connected
+    #[command(subcommand, after_long_help = "Example:\n  tidings contacts show --tenant ops --user ada")]
+    Contacts(ContactCommand),
     /// Make, list and revoke API keys of programs that publish events over HTTP
     #[command(
         subcommand,
@@ -163,77 +170,6 @@ pub(crate) struct CheckOptions {
     /// Compare with nothing; needs no NATS
     #[arg(long, conflicts_with = "against")]
     pub(crate) offline: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum UserCommand {
-    /// Remove all envelopes addressed to a user, and the user's consumers
-    #[command(after_long_help = "Example:\n  tidings users purge --tenant ops --user ada")]
-    Purge {
-        #[command(flatten)]
-        user: UserSelector,
-    },
-    /// Show whether a user is disabled, which tokens are revoked, and the user's devices
-    #[command(after_long_help = "Example:\n  tidings users show --tenant ops --user ada")]
-    Show {
-        #[command(flatten)]
-        user: UserSelector,
-    },
-    /// Disable a user: gateways close the user's connections and refuse new ones
-    #[command(
-        after_long_help = "Example:\n  tidings users disable --tenant ops --user ada --reason 'has left'"
-    )]
-    Disable {
-        #[command(flatten)]
-        user: UserSelector,
-        #[command(flatten)]
-        grounds: Grounds,
-    },
-    /// Enable a disabled user; tokens that were revoked stay revoked
-    #[command(after_long_help = "Example:\n  tidings users enable --tenant ops --user ada")]
-    Enable {
-        #[command(flatten)]
-        user: UserSelector,
-    },
-    /// Revoke all tokens that were issued to a user up to now; tokens issued later are accepted
-    #[command(
-        after_long_help = "Example:\n  tidings users revoke --tenant ops --user ada --reason 'a lost phone'"
-    )]
-    Revoke {
-        #[command(flatten)]
-        user: UserSelector,
-        #[command(flatten)]
-        grounds: Grounds,
-    },
-}
-
-/// Selects a user.
-#[derive(Debug, Args)]
-pub(crate) struct UserSelector {
-    /// The tenant
-    #[arg(long)]
-    pub(crate) tenant: String,
-    /// The user
-    #[arg(long)]
-    pub(crate) user: String,
-}
-
-/// The reason for an action on a user.
-#[derive(Debug, Args)]
-pub(crate) struct Grounds {
-    /// The reason, for later review; the user does not see it
-    #[arg(long, value_parser = parse_reason)]
-    pub(crate) reason: Option<String>,
-}
-
-/// Applies the same limit as the HTTP API.
-fn parse_reason(text: &str) -> Result<String, String> {
-    const MOST: usize = 500;
-    if text.len() <= MOST {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("it has {} bytes, expected at most {MOST}", text.len()))
-    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -32,6 +32,8 @@ use crate::{catalogs, serve, stores, token};
 
 /// Where OpenTelemetry's exporters for Prometheus listen by default.
 const METRICS_PORT: u16 = 9464;
+/// The key of contacts on a developer's machine. It is public.
+const CONTACT_KEY: &str = "dGlkaW5ncy1kZXYta2V5LWtub3duLWV2ZXJ5d2hlcmU=";
 
 /// Starts a nats-server, projector and gateway, and ends all of them together.
 pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<ExitCode, Failure> {
@@ -42,6 +44,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     if config.access.hs256_secret.is_none() && config.access.issuers.is_empty() {
         config.access.hs256_secret = Some(Secret::new(token::DEV_SECRET.as_bytes()));
     }
+    config.contacts.keys.get_or_insert_with(|| Secret::new(CONTACT_KEY.as_bytes()));
     // One address for everything is enough on a developer's machine.
     config.gateway.admin_listen.get_or_insert(config.gateway.listen);
     // There is no other gateway to move connections to.

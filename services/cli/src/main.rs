@@ -8,6 +8,7 @@ mod check;
 mod config;
 mod connections;
 mod consumers;
+mod contacts;
 mod deliveries;
 mod dev;
 mod doctor;
@@ -83,6 +84,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Consumers(command) => Box::pin(consumers::run(file, command)).await,
             Command::Users(command) => Box::pin(users::run(file, command)).await,
             Command::Preferences(command) => Box::pin(preferences::run(file, command)).await,
+            Command::Contacts(command) => Box::pin(contacts::run(file, command)).await,
             Command::Keys(command) => Box::pin(keys::run(file, command)).await,
             Command::Connections(command) => Box::pin(connections::run(file, command)).await,
             Command::Check(options) => Box::pin(check::run(file, options)).await,

@@ -162,7 +162,8 @@ fn delivery(options: &PublishOptions) -> Result<Option<String>, Failure> {
     Ok(Some(due.format(&Rfc3339)?))
 }
 
-fn data(given: &str) -> Result<Value, Failure> {
+/// Reads `--data`: JSON, `@FILE`, or `-` for standard input.
+pub(crate) fn data(given: &str) -> Result<Value, Failure> {
     let text = if given == "-" {
         let mut text = Vec::new();
         std::io::stdin().read_to_end(&mut text)?;

@@ -195,7 +195,7 @@ pub(crate) fn start_gateway(
         let _served = served.drop_guard();
         let waiting = listening.answer_until(&settings, identity.as_ref(), reason, stores);
         let Some(stores) = whole.token().run_until_cancelled(waiting).await else { return Ok(()) };
-        let Stores { topology, consumers, users, keys, receipts, preferences } = stores?;
+        let Stores { topology, consumers, users, keys, receipts, preferences, contacts } = stores?;
         let parts = Parts {
             settings: settings.clone(),
             name: gateway_name(),
@@ -209,6 +209,7 @@ pub(crate) fn start_gateway(
             keys,
             receipts,
             preferences,
+            contacts,
             topology,
             max_event_bytes,
             registry,

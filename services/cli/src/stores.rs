@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidings_contacts::{Contacts, Keyring};
 use tidings_runtime::config::{Config, ConsumerStoreKind, Storage};
 use tidings_streams::consumers::{
     ConsumerSettings, ConsumerStore, JetStreamConsumers, KvConsumers, OpenConsumersError,
 };
+use tidings_streams::contacts::SealedContacts;
 use tidings_streams::keys::ApiKeys;
 use tidings_streams::preferences::PreferenceStore;
 use tidings_streams::users::Users;
@@ -43,6 +45,7 @@ pub(crate) struct Stores {
     pub(crate) keys: ApiKeys,
     pub(crate) receipts: Receipts,
     pub(crate) preferences: PreferenceStore,
+    pub(crate) contacts: Contacts,
 }
 
 impl Stores {
@@ -54,7 +57,8 @@ impl Stores {
         let window = config.streams.duplicate_window;
         let receipts = Receipts::open(topology.context(), buckets(config), window).await?;
         let preferences = preferences(config, &topology).await?;
-        Ok(Self { topology, consumers, users, keys, receipts, preferences })
+        let contacts = contacts(config, &topology).await?;
+        Ok(Self { topology, consumers, users, keys, receipts, preferences, contacts })
     }
 }
 
@@ -124,6 +128,18 @@ pub(crate) async fn keys(config: &Config, topology: &Topology) -> Result<ApiKeys
 /// Opens the store of what users want to be told.
 pub(crate) async fn preferences(config: &Config, topology: &Topology) -> Result<PreferenceStore, Failure> {
     Ok(PreferenceStore::open(topology.context(), buckets(config)).await?)
+}
+
+/// Opens the store of users' contacts, with the configured keys.
+pub(crate) async fn contacts(config: &Config, topology: &Topology) -> Result<Contacts, Failure> {
+    let keyring = keyring(config)?;
+    Ok(Contacts::new(SealedContacts::open(topology.context(), buckets(config)).await?, keyring))
+}
+
+/// The keys of contacts, if there are any.
+fn keyring(config: &Config) -> Result<Option<Keyring>, Failure> {
+    let keys = config.contacts.keys.as_ref().map(|keys| Keyring::parse(keys.expose()));
+    Ok(keys.transpose().map_err(|error| format!("`contacts.keys` cannot be used: {error}"))?)
 }
 
 /// How buckets are stored.

@@ -12,7 +12,7 @@ use tidings_runtime::config::SecretRule;
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::preferences::PreferenceStore;
 use tidings_streams::users::{Mark, Revocation, UserName, Users};
-use tidings_streams::{BucketSettings, Topology, deliveries, purge_address};
+use tidings_streams::{BucketSettings, Topology, contacts, deliveries, purge_address};
 use time::OffsetDateTime;
 
 use crate::arguments::{Grounds, UserCommand};
@@ -111,7 +111,8 @@ impl Administration {
         let consumers = self.store.purge_user(tenant, user).await?;
         let deliveries = deliveries::purge_user(&self.topology, tenant, user).await?;
         let preferences = self.purge_preferences().await?;
-        if envelopes == 0 && consumers == 0 && deliveries == 0 && !preferences {
+        let contacts = contacts::purge_user(&self.topology, &self.name).await?;
+        if envelopes == 0 && consumers == 0 && deliveries == 0 && contacts == 0 && !preferences {
             let hint = self.similar().await;
             return Err(format!(
                 "there are no envelopes and no consumers of {} to remove{hint}",

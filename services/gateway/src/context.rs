@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidings_catalog::Catalogs;
+use tidings_contacts::Contacts;
 use tidings_metrics::{Registry, Tally};
 use tidings_runtime::config::GatewayConfig;
 use tidings_streams::preferences::PreferenceStore;
@@ -27,6 +28,7 @@ pub(crate) struct Context {
     pub(crate) catalogs: watch::Receiver<Arc<Catalogs>>,
     pub(crate) topology: Topology,
     pub(crate) receipts: Receipts,
+    pub(crate) contacts: Contacts,
     pub(crate) max_event_bytes: usize,
     pub(crate) limits: Arc<Limits>,
     pub(crate) authenticator: Authenticator,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tidings_access::{Rules, Verifier};
 use tidings_catalog::Catalogs;
+use tidings_contacts::Contacts;
 use tidings_metrics::{Registry, Tally};
 use tidings_net::Identity;
 use tidings_runtime::config::GatewayConfig;
@@ -65,6 +66,8 @@ pub struct Parts {
     pub preferences: PreferenceStore,
     /// Which events were stored for producers.
     pub receipts: Receipts,
+    /// Where users are reached who are not connected.
+    pub contacts: Contacts,
     /// Where its figures are collected.
     pub registry: Registry,
     /// The wall clock.
@@ -106,6 +109,7 @@ impl Gateway {
             catalogs: parts.catalogs,
             topology: parts.topology,
             receipts: parts.receipts,
+            contacts: parts.contacts,
             max_event_bytes: parts.max_event_bytes,
             clock,
             random: parts.random,

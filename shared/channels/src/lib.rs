@@ -17,6 +17,7 @@
 
 mod channel;
 mod channels;
+mod check;
 mod content;
 mod delivery;
 mod email;
@@ -33,6 +34,7 @@ mod webhook;
 
 pub use channel::{Accepted, Channel, Failed};
 pub use channels::Channels;
+pub use check::TargetError;
 pub use content::Content;
 pub use delivery::{Delivery, Urgency};
 pub use email::Email;

@@ -56,7 +56,15 @@ pub struct WebhookTarget {
 
 impl fmt::Debug for WebhookTarget {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "WebhookTarget({}, {} keys)", host_of(&self.url), self.keys.len())
+        write!(formatter, "WebhookTarget({}, {} keys)", self.origin(), self.keys.len())
+    }
+}
+
+impl WebhookTarget {
+    /// Scheme and host of the URL, which are no secret.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        host_of(&self.url)
     }
 }
 
@@ -119,6 +127,24 @@ pub enum SnsTarget {
     Endpoint(String),
 }
 
+impl SnsTarget {
+    /// As much of it as lets its owner recognise it.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Topic(arn) => arn.clone(),
+            Self::PhoneNumber(number) => {
+                let (first, last) =
+                    (number.get(..3), number.len().checked_sub(2).and_then(|at| number.get(at..)));
+                format!("{}…{}", first.unwrap_or_default(), last.unwrap_or_default())
+            }
+            Self::Endpoint(arn) => {
+                format!("{}/…", arn.rsplit_once('/').map_or("", |(application, _)| application))
+            }
+        }
+    }
+}
+
 impl fmt::Debug for SnsTarget {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -149,7 +175,15 @@ pub struct SubscriptionKeys {
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Subscription({}, …)", host_of(&self.endpoint))
+        write!(formatter, "Subscription({}, …)", self.origin())
+    }
+}
+
+impl Subscription {
+    /// Scheme and host of the push service, which are no secret.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        host_of(&self.endpoint)
     }
 }
 

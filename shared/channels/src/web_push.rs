@@ -24,6 +24,7 @@ use crate::reach::Reach;
 use crate::resolve::SystemResolver;
 use crate::setup::{needed, trust};
 use crate::{Accepted, Channel, Delivery, Failed, SetupError, Subscription, Target};
+pub(crate) use encryption::are_well_formed;
 use vapid::Vapid;
 
 /// Seconds that a push service keeps a message at most.

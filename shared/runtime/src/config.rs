@@ -75,10 +75,10 @@ pub use effective::Setting;
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use reference::{reference, reference_table};
 pub use sections::{
-    AccessConfig, Config, ConsumerStoreKind, ConsumersConfig, DispatcherConfig, EmailConfig, GatewayConfig,
-    IssuerConfig, LogFormat, NatsConfig, ProjectorConfig, SchemasConfig, Secret, SignatureAlgorithm, SmtpTls,
-    SnsConfig, SourceBegin, SourceConfig, Storage, StreamsConfig, TelemetryConfig, TenantConfig,
-    TenantWebhookConfig, TokenSource, WebPushConfig, WebhookConfig,
+    AccessConfig, Config, ConsumerStoreKind, ConsumersConfig, ContactsConfig, DispatcherConfig, EmailConfig,
+    GatewayConfig, IssuerConfig, LogFormat, NatsConfig, ProjectorConfig, SchemasConfig, Secret,
+    SignatureAlgorithm, SmtpTls, SnsConfig, SourceBegin, SourceConfig, Storage, StreamsConfig,
+    TelemetryConfig, TenantConfig, TenantWebhookConfig, TokenSource, WebPushConfig, WebhookConfig,
 };
 pub use similar::most_similar;
 

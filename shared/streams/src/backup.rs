@@ -13,7 +13,7 @@
 //! 4. `ENVELOPES`; then `REJECTED` and the terms in `PROJECTORS`, of at least all these envelopes;
 //! 5. `EVENTS`: every event that any of it names. What is not in `ENVELOPES` yet is projected after the restore;
 //! 6. `SCHEDULED`: it has everything that `EVENTS` has taken from it, or more, which is taken then;
-//! 7. `CATALOGS`, `USERS` and `KEYS`, which refer to nothing, as new as can be; and whose envelopes were purged since.
+//! 7. `CATALOGS`, `USERS`, `KEYS` and `CONTACTS`, which refer to nothing, as new as can be; and whose envelopes were purged since.
 //!
 //! Receipts and leases are not saved: they are of use for minutes, and may be missing at any time.
 //!
@@ -132,7 +132,7 @@ fn all_parts() -> Vec<Part> {
         .into_iter()
         .chain((0..SHARDS).map(envelopes))
         .chain([bucket(REJECTED), bucket("KV_PROJECTORS"), Part::new(EVENTS, Behind::Nothing)])
-        .chain([SCHEDULED, "KV_CATALOGS", "KV_USERS", "KV_KEYS", "KV_PREFERENCES"].map(bucket))
+        .chain([SCHEDULED, "KV_CATALOGS", "KV_USERS", "KV_KEYS", "KV_PREFERENCES", "KV_CONTACTS"].map(bucket))
         .collect()
 }
 

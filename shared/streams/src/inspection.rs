@@ -184,8 +184,16 @@ impl Inspection {
             wanted.push(settings.scheduled());
         }
         wanted.extend(shards.iter().map(|shard| settings.envelopes(*shard)));
-        let buckets =
-            ["PLACEMENTS", "PROJECTORS", consumers::BUCKET, "USERS", "KEYS", "RECEIPTS", "PREFERENCES"];
+        let buckets = [
+            "PLACEMENTS",
+            "PROJECTORS",
+            consumers::BUCKET,
+            "USERS",
+            "KEYS",
+            "RECEIPTS",
+            "PREFERENCES",
+            "CONTACTS",
+        ];
         wanted.extend(buckets.map(bucket));
         wanted
     }

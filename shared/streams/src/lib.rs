@@ -19,6 +19,7 @@
 //!   placement.
 //! - [`users::UserWatch`]: which users are disabled; after an interruption it reads the whole bucket again.
 //! - [`keys::KeyWatch`]: which API keys there are, and which are revoked, likewise.
+//! - [`contacts`]: where users are reached who are not connected, sealed; a purge leaves nothing.
 //! - [`deliveries`]: what fallbacks wait, are due, and became; each step is written on the condition that no other came first.
 //! - [`Schedules`]: events that are delivered later; the order of `EVENTS` decides which of them count.
 //! - [`Receipts`]: which events were stored lately under which id, so that a gateway answers a repetition as one.
@@ -29,7 +30,7 @@
 //! - [`backup`]: saves all of this at one consistent cut, and restores it.
 //! - [`Inspection`]: looks at all of it and changes nothing; [`running_projectors`] and [`running_gateways`] ask who runs.
 //!
-//! A room uses only those below it, in this order: `backup`; `inspection`; `presence`; `sources`; `queries`; `consumers`; `deliveries`; `rejections`; `schedules`; `receipts`; `events`, which reads and
+//! A room uses only those below it, in this order: `backup`; `inspection`; `presence`; `sources`; `queries`; `consumers`; `deliveries`; `rejections`; `schedules`; `contacts`; `receipts`; `events`, which reads and
 //! publishes `EVENTS`; `envelopes`, which writes and follows `ENVELOPES`; `leadership`; `catalogs`; `topology`, the
 //! streams and which subjects are in them; `placements`, `keys`, `users` and `connections`; and at the bottom `nats`, which knows
 //! streams and buckets but not what they are for.
@@ -38,6 +39,7 @@ pub mod backup;
 mod catalogs;
 pub mod connections;
 pub mod consumers;
+pub mod contacts;
 pub mod deliveries;
 mod envelopes;
 mod events;

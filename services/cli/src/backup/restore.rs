@@ -13,7 +13,7 @@ use tidings_streams::backup::{Backups, Restore, Restored, SavedMessage, SavedStr
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::preferences::PreferenceStore;
 use tidings_streams::users::UserName;
-use tidings_streams::{Topology, connect, purge_address};
+use tidings_streams::{Topology, connect, contacts, purge_address};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -139,6 +139,7 @@ async fn purge_again(
         if let Some(user) = address.id_of("user") {
             store.purge_user(tenant, user).await?;
             preferences.purge_user(&UserName::new(tenant.clone(), user)?).await?;
+            contacts::purge_user(topology, &UserName::new(tenant.clone(), user)?).await?;
         }
     }
     Ok(())

@@ -123,6 +123,9 @@ fn services(
     if config.access.hs256_secret.is_none() && config.access.issuers.is_empty() {
         shared.push(("TIDINGS_ACCESS__HS256_SECRET", token::DEV_SECRET.to_owned()));
     }
+    if config.contacts.keys.is_none() {
+        shared.push(("TIDINGS_CONTACTS__KEYS", super::CONTACT_KEY.to_owned()));
+    }
     let service = |name: String, command: &str, more: Vec<(&'static str, String)>| {
         let file = file.map(|file| [OsString::from("--config"), file.into()]);
         let arguments = [OsString::from(command)].into_iter().chain(file.into_iter().flatten()).collect();

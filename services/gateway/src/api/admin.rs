@@ -14,6 +14,9 @@
 //! | `DELETE users/{user}` | removes the user's envelopes and consumers |
 //! | `POST users/{user}/disable`, `/enable`, `/revoke` with `{"reason":…}`, if at all | disables or enables a user, revokes the tokens issued so far |
 //! | `GET`, `PUT users/{user}/preferences` | what a user wants to be told by which channel, and when not |
+//! | `GET users/{user}/contacts` | where the user is reached, redacted |
+//! | `PUT users/{user}/contacts` with `{"email":[…],…}` | sets contacts of the given kinds |
+//! | `DELETE users/{user}/contacts` | forgets all of them |
 //! | `GET connections[?user=]` | the connections of all gateways, a JSON object per line |
 //! | `DELETE connections/{id}`, `connections?user=` | closes a connection, or all of a user |
 //! | `GET rejections[?event=&reason=]` | events that could not be projected, a JSON object per line |
@@ -26,6 +29,7 @@
 
 mod connections;
 mod consumers;
+mod contacts;
 mod keys;
 mod preferences;
 mod rejections;
@@ -66,6 +70,7 @@ pub(super) fn router(context: Arc<Context>) -> Router {
         .merge(consumers::router())
         .merge(users::router())
         .merge(preferences::router())
+        .merge(contacts::router())
         .merge(connections::router())
         .merge(rejections::router())
         .merge(keys::router())

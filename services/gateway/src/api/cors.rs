@@ -39,7 +39,7 @@ pub(super) async fn to_pages(State(pages): State<Arc<AdminPages>>, request: Requ
         request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = if allowed.is_some() && is_preflight {
         let answer = [
-            (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE"),
+            (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE"),
             (ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type"),
             (ACCESS_CONTROL_MAX_AGE, "600"),
         ];

@@ -42,8 +42,13 @@ pub(crate) async fn watch_readiness(
 /// Creates the buckets again that no connection needs. A fault of theirs keeps no client away.
 async fn keep_other_buckets(context: &Context) {
     loop {
-        let keys = context.authenticator.keys().check().await;
-        for checked in [keys, context.receipts.check().await, context.preferences.check().await] {
+        let checks = [
+            context.authenticator.keys().check().await,
+            context.receipts.check().await,
+            context.preferences.check().await,
+            context.contacts.check().await,
+        ];
+        for checked in checks {
             if let Err(error) = checked
                 && let Some(times) = context.receipt_faults.count(1)
             {

@@ -32,11 +32,7 @@ pub(super) fn encrypt(keys: &SubscriptionKeys, text: &[u8]) -> Result<Vec<u8>, F
         let length = text.len();
         return Err(Failed::never(format!("the content has {length} bytes; a push has at most {MAX_TEXT}")));
     }
-    let decode = |text: &str, length| {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok();
-        bytes.filter(|bytes| bytes.len() == length)
-    };
-    let (Some(browser), Some(auth)) = (decode(&keys.p256dh, PUBLIC_KEY), decode(&keys.auth, AUTH)) else {
+    let Some((browser, auth)) = decode(keys) else {
         return Err(Failed::never(
             "the subscription's keys are malformed; the browser has to subscribe again",
         ));
@@ -49,6 +45,20 @@ pub(super) fn encrypt(keys: &SubscriptionKeys, text: &[u8]) -> Result<Vec<u8>, F
             "the subscription's public key is no point of the curve; the browser has to subscribe again",
         )
     })
+}
+
+/// The browser's public key, and what it shares with the sender.
+fn decode(keys: &SubscriptionKeys) -> Option<(Vec<u8>, Vec<u8>)> {
+    let decode = |text: &str, length| {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok();
+        bytes.filter(|bytes| bytes.len() == length)
+    };
+    Some((decode(&keys.p256dh, PUBLIC_KEY)?, decode(&keys.auth, AUTH)?))
+}
+
+/// Whether keys have the form of a browser's.
+pub(crate) fn are_well_formed(keys: &SubscriptionKeys) -> bool {
+    decode(keys).is_some()
 }
 
 /// The same with these keys of the sender.

@@ -89,6 +89,7 @@ pub(super) const FORMATS: &[Format] = &[
         expected: "a URL such as https://acme.example/hooks, without user, password or fragment",
     },
     VAPID_KEY,
+    CONTACT_KEYS,
     Format {
         name: "mailbox",
         holds: |text| {
@@ -174,6 +175,18 @@ pub(super) const VAPID_KEY: Format = Format {
         text.len() == 43 && text.bytes().all(is_base64)
     },
     expected: "a private VAPID key: 32 bytes in Base64 for URLs, 43 characters",
+};
+
+pub(super) const CONTACT_KEYS: Format = Format {
+    name: "contact-keys",
+    holds: |text| {
+        let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+        let is_key = |key: &str| {
+            key.len() == 44 && key.strip_suffix('=').is_some_and(|bytes| bytes.bytes().all(is_base64))
+        };
+        text.split_ascii_whitespace().all(is_key) && !text.trim().is_empty()
+    },
+    expected: "keys of 32 bytes in Base64, 44 characters each, as `openssl rand -base64 32` prints them",
 };
 
 /// RFC 7518, section 3.2: a key for HS256 has at least as many bits as the hash.

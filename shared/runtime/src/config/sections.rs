@@ -5,6 +5,7 @@
 
 mod access;
 mod channels;
+mod contacts;
 mod dispatcher;
 mod gateway;
 mod nats;
@@ -24,6 +25,7 @@ use super::format::{byte_size, duration, optional_byte_size};
 
 pub use access::{AccessConfig, IssuerConfig, Secret, SignatureAlgorithm, TokenSource};
 pub use channels::{EmailConfig, SmtpTls, SnsConfig, WebPushConfig, WebhookConfig};
+pub use contacts::ContactsConfig;
 pub use dispatcher::{DispatcherConfig, TenantWebhookConfig};
 pub use gateway::GatewayConfig;
 pub use nats::NatsConfig;
@@ -61,6 +63,8 @@ pub struct Config {
     pub sns: SnsConfig,
     /// Web push: notifications of browsers, by the push services of their vendors.
     pub web_push: WebPushConfig,
+    /// Contacts of users: e-mail addresses, phone numbers, webhooks, browsers.
+    pub contacts: ContactsConfig,
     /// Logs, metrics and traces.
     pub telemetry: TelemetryConfig,
 }

@@ -122,6 +122,7 @@ async fn purge(State(context): State<Arc<Context>>, About { by, what: name }: Ab
     let consumers = context.consumers.store().purge_user(&by.tenant, name.user()).await.map_err(failed)?;
     deliveries::purge_user(&context.topology, &by.tenant, name.user()).await.map_err(failed)?;
     context.preferences.purge_user(&name).await.map_err(failed)?;
+    context.contacts.forget(&name).await.map_err(failed)?;
     audit::done(&by, "purge", &name, None);
     Ok(Json(json!({ "envelopes": envelopes, "consumers": consumers })).into_response())
 }

@@ -327,6 +327,10 @@ fn users() -> Vec<Operation> {
         let operation = Operation::admin(("post", path), id, summary).json("Grounds", false);
         operation.gives("What is known of the user now.", "User").refused(&at).refused(&[ApiCode::Reason])
     };
+    let contacts = |method, id, summary| {
+        let operation = Operation::admin((method, "/api/v1/users/{user}/contacts"), id, summary);
+        operation.refused(&at).refused(&[ApiCode::ContactsOff, ApiCode::ContactsUnreadable])
+    };
     vec![
         Operation::admin(("get", "/api/v1/users/{user}"), "showUser", "Shows what is known of a user")
             .gives("What is known of the user.", "User")
@@ -339,6 +343,11 @@ fn users() -> Vec<Operation> {
         )
         .gives("How much was removed.", "Purged")
         .refused(&at),
+        contacts("get", "showContacts", "Shows where a user is reached, redacted").gives("Them.", "Contacts"),
+        contacts("put", "setContacts", "Sets contacts of the given kinds; the others stay")
+            .json("NewContacts", true)
+            .gives("All of them, redacted.", "Contacts"),
+        contacts("delete", "forgetContacts", "Forgets all contacts of a user").done("There are none."),
         change("/api/v1/users/{user}/disable", "disableUser", "Disconnects a user and refuses them"),
         change("/api/v1/users/{user}/enable", "enableUser", "Ends that"),
         change("/api/v1/users/{user}/revoke", "revokeTokens", "Refuses all tokens that were issued so far"),

@@ -217,6 +217,7 @@ fn administration() -> Vec<Named> {
                 ],
             ),
         ),
+        ("Contacts", contacts()),
         (
             "Connection",
             object(
@@ -242,6 +243,61 @@ fn administration() -> Vec<Named> {
         ("Key", object("An API key.", &key)),
         ("MadeKey", object("A new API key.", &made)),
     ]
+}
+
+/// Where a user is reached.
+fn contacts() -> Value {
+    let gone = object("What its receiver has said.", &[("since", time("When.")), ("reason", text("Why."))]);
+    let contact = [
+        ("id", text("Names it within its user.")),
+        ("kind", text("`email`, `phone_number`, `sns_endpoint`, `sns_topic`, `webhook` or `web_push`.")),
+        ("shown", text("As much of it as lets its owner recognise it.")),
+        ("origin", text("Who has set it: `administrator`, `token` or `browser`.")),
+        ("device", optional(text("The device, of a browser."))),
+        ("since", time("When it was set.")),
+        ("gone", any_of(&[gone, json!({ "type": "null" })])),
+    ];
+    let about = "Where a user is reached who is not connected.";
+    let contacts = list(&object("A contact.", &contact), "What is set. Nothing is sent to one that is gone.");
+    object(about, &[("tenant", text("The tenant.")), ("user", text("The user.")), ("contacts", contacts)])
+}
+
+/// What sets contacts.
+fn new_contacts() -> Value {
+    let texts = |about, example: &str| {
+        let item = json!({ "type": "string", "examples": [example] });
+        let mut list = optional(list(&item, about));
+        list["maxItems"] = 16.into();
+        list
+    };
+    let webhook = object(
+        "A webhook.",
+        &[
+            ("url", text("Where to.")),
+            ("keys", list(&text("`whsec_` and Base64."), "One or two keys that sign.")),
+        ],
+    );
+    let keys =
+        object("Its keys.", &[("p256dh", text("Base64 for URLs.")), ("auth", text("Base64 for URLs."))]);
+    let browser = object(
+        "The subscription of a browser.",
+        &[("device", text("The device.")), ("endpoint", text("At the push service.")), ("keys", keys)],
+    );
+    let members = [
+        ("email?", texts("E-mail addresses.", "ada@example.com")),
+        ("phone_number?", texts("Phone numbers in the form of E.164.", "+4930123456")),
+        (
+            "sns_endpoint?",
+            texts("ARNs of applications on devices.", "arn:aws:sns:eu-central-1:1:endpoint/GCM/app/1"),
+        ),
+        ("sns_topic?", texts("ARNs of topics.", "arn:aws:sns:eu-central-1:1:alerts")),
+        ("webhook?", optional(list(&webhook, "Webhooks."))),
+        ("web_push?", optional(list(&browser, "Browsers."))),
+    ];
+    object(
+        "What takes the place of what there was. At most 16 of a kind; an empty list removes them.",
+        &members,
+    )
 }
 
 fn bodies() -> Vec<Named> {
@@ -276,6 +332,7 @@ fn bodies() -> Vec<Named> {
         ("Target", object("Where to.", &[("to", text("`new`, `all`, a sequence or a position."))])),
         ("Grounds", object("Why.", &[("reason?", optional(text("In at most 500 characters.")))])),
         ("Nothing", object("No members.", &[])),
+        ("NewContacts", new_contacts()),
         ("NewKey", object("What a key is bound to.", &new_key)),
         ("Reset", object("A position that was set.", std::slice::from_ref(&position))),
         (

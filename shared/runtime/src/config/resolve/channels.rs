@@ -1,8 +1,8 @@
-//! Checks what the channels need together: logins, senders, keys with their files.
+//! Checks what channels and contacts need together: logins, senders, keys with their files.
 
 use super::{Conflict, half_a_login, needed_with, secret, unreadable};
-use crate::config::format::VAPID_KEY;
-use crate::config::{Config, EmailConfig, SnsConfig, WebPushConfig};
+use crate::config::format::{CONTACT_KEYS, VAPID_KEY};
+use crate::config::{Config, ContactsConfig, EmailConfig, SnsConfig, WebPushConfig};
 
 /// Reads the files with secrets into `config` and returns all conflicts.
 pub(super) fn resolve(config: &mut Config) -> Vec<Conflict> {
@@ -16,6 +16,7 @@ pub(super) fn resolve(config: &mut Config) -> Vec<Conflict> {
     conflicts.extend(email(&mut config.email));
     conflicts.extend(sns(&mut config.sns));
     conflicts.extend(web_push(&mut config.web_push));
+    conflicts.extend(contacts(&mut config.contacts));
     conflicts
 }
 
@@ -54,4 +55,10 @@ fn web_push(push: &mut WebPushConfig) -> impl Iterator<Item = Conflict> {
     let file = push.vapid_key_file.as_deref();
     let key = secret("web_push.vapid_key", &mut push.vapid_key, file, holds, VAPID_KEY.expected);
     [contact, key].into_iter().flatten()
+}
+
+fn contacts(contacts: &mut ContactsConfig) -> Option<Conflict> {
+    let holds = |lines: &[u8]| std::str::from_utf8(lines).is_ok_and(CONTACT_KEYS.holds);
+    let file = contacts.keys_file.as_deref();
+    secret("contacts.keys", &mut contacts.keys, file, holds, CONTACT_KEYS.expected)
 }
