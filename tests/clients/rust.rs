@@ -1,13 +1,14 @@
 //! The client in Rust: each message once while gateways are killed and the program is restarted, tokens that run out, and
 //! publications that are sent again.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use harness::{BOUND, SECRET, Setup, System, free_port, token};
 use rustix::process::Signal;
 use serde_json::{Map, Value, json};
-use tidings_client::{Client, ClientError, FileStore, Happening, PublishError, Reconnect, Settings};
+use tidings_client::{Client, ClientError, FileStore, Happening, Reconnect, RequestError, Settings};
 use tokio::time::timeout;
 
 use crate::node::{LONG, is_free, subscribed};
@@ -40,6 +41,42 @@ async fn title(client: &mut Client) -> String {
         }
     }
 }
+
+/// Does something while the client is asked for what happens next, and puts no message aside.
+async fn beside<T>(client: &mut Client, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            happening = client.next() => {
+                if let Happening::Message(message) = happening.unwrap() {
+                    panic!("unexpected: {message:?}");
+                }
+            }
+        }
+    }
+}
+
+fn action(action: &str) -> Map<String, Value> {
+    Map::from_iter([("action".to_owned(), action.into())])
+}
+
+fn notification(title: &str) -> Map<String, Value> {
+    let data = json!({ "title": title, "message": "", "type": "info", "priority": "low" });
+    let message = json!({ "action": "created", "type": "notification", "data": data });
+    message.as_object().unwrap().clone()
+}
+
+/// The code of a refusal.
+fn code<T: std::fmt::Debug>(refused: Result<T, RequestError>) -> String {
+    match refused {
+        Err(RequestError::Refused { code, .. }) => code,
+        other => panic!("{other:?}"),
+    }
+}
+
+type Filters = BTreeMap<String, Vec<String>>;
 
 async fn is_open(client: &mut Client) {
     while next(client).await != Happening::Open {}
@@ -114,16 +151,11 @@ async fn what_is_not_handled_comes_again_and_publications_are_stored_once() {
     // While there is no gateway, publications wait; then they are stored once and in order.
     system.gateway.signal(Signal::KILL);
     is_free(port).await;
-    let publisher = client.publisher();
+    let requests = client.requests();
     let publishing = tokio::spawn(async move {
-        let data = |title: &str| json!({ "title": title, "message": "", "type": "info", "priority": "low" });
-        let message = |title: &str| {
-            let message = json!({ "action": "created", "type": "notification", "data": data(title) });
-            message.as_object().unwrap().clone()
-        };
-        let (first, second) =
-            tokio::join!(publisher.publish(message("p1")), publisher.publish(message("p2")));
-        let refused = publisher.publish(Map::from_iter([("action".to_owned(), "nonsense".into())])).await;
+        let (p1, p2) = (notification("p1"), notification("p2"));
+        let (first, second) = tokio::join!(requests.publish(p1, LONG), requests.publish(p2, LONG));
+        let refused = requests.publish(action("nonsense"), LONG).await;
         (first.unwrap(), second.unwrap(), refused)
     });
     let waits = async { while !matches!(next(&mut client).await, Happening::Waiting { .. }) {} };
@@ -137,11 +169,64 @@ async fn what_is_not_handled_comes_again_and_publications_are_stored_once() {
     }
     let (first, second, refused) = publishing.await.unwrap();
     assert_ne!(first, second);
-    let code = match refused {
-        Err(PublishError::Refused { code, .. }) => code,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(code, "UNKNOWN_ACTION");
+    assert_eq!(code(refused), "UNKNOWN_ACTION");
+}
+
+#[tokio::test]
+async fn requests_are_answered_through_a_killed_gateway_and_subscriptions_last() {
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let mut system = Setup::default().variable("TIDINGS_GATEWAY__LISTEN", &listen).start().await;
+    let settings = Settings::new(url(&format!("http://{listen}")), ada(3600)).device("worker");
+    let mut client = Client::new(quick(settings)).unwrap();
+    let requests = client.requests();
+    let any = Filters::new;
+    beside(&mut client, requests.subscribe("incidents", any(), LONG)).await.unwrap();
+    let squad = Filters::from([("squad".to_owned(), vec!["other".to_owned()])]);
+    beside(&mut client, requests.subscribe("incidents", squad, LONG)).await.unwrap();
+    let refused = beside(&mut client, requests.subscribe("nonsense", any(), LONG)).await;
+    assert_eq!(code(refused), "UNKNOWN_TOPIC");
+
+    system.gateway.signal(Signal::KILL);
+    is_free(port).await;
+    let late = beside(&mut client, requests.ask(action("ping"), Duration::from_millis(200))).await;
+    assert_eq!(late, Err(RequestError::Late));
+    let asking = Box::pin(async {
+        let gateway = async { system.gateway = system.command(&["gateway"]).start() };
+        let mut answers = tokio::join!(
+            requests.subscribe("incidents", any(), LONG),
+            requests.ask(action("ping"), LONG),
+            requests.publish(notification("p"), LONG),
+            requests.ask(action("nonsense"), LONG),
+            gateway,
+        );
+        answers.1 = answers.1.map(|pong| pong.chars().take(16).collect());
+        (answers.0, answers.1, answers.2, answers.3)
+    });
+    let (subscribed, pong, stored, again) = beside(&mut client, asking).await;
+    assert_eq!((subscribed, pong), (Ok(()), Ok(r#"{"action":"pong""#.to_owned())));
+    assert_eq!(code(again), "UNKNOWN_ACTION");
+    assert!(stored.is_ok(), "{stored:?}");
+    assert_eq!(title(&mut client).await, "p");
+    system.publish("ops", "incident.created", &incident("one")).await;
+    assert_eq!(title(&mut client).await, "one", "of any squad: the filter is gone");
+
+    // Another connection is subscribed from the start, and one topic less.
+    system.gateway.signal(Signal::KILL);
+    is_free(port).await;
+    system.gateway = system.command(&["gateway"]).start();
+    is_open(&mut client).await;
+    system.publish("ops", "incident.created", &incident("two")).await;
+    assert_eq!(title(&mut client).await, "two");
+    beside(&mut client, requests.unsubscribe("incidents", LONG)).await.unwrap();
+    system.gateway.signal(Signal::KILL);
+    is_free(port).await;
+    system.gateway = system.command(&["gateway"]).start();
+    is_open(&mut client).await;
+    // Both are projected in this order.
+    system.publish("ops", "incident.created", &incident("three")).await;
+    beside(&mut client, requests.publish(notification("last"), LONG)).await.unwrap();
+    assert_eq!(title(&mut client).await, "last");
 }
 
 #[tokio::test]

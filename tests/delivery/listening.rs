@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use futures_util::{SinkExt as _, StreamExt as _};
 use harness::{BOUND, Finished, Launch, SECRET, Setup, free_port, token};
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_tungstenite::accept_hdr_async;
@@ -133,4 +133,41 @@ async fn what_cannot_be_subscribed_to_is_refused() {
     assert_eq!((refused.code, refused.output.as_str()), (Some(1), ""), "{}", refused.errors);
     let line = refused.errors.lines().last().unwrap();
     assert!(line.contains("refuses the subscription: ") && line.ends_with("(UNKNOWN_TOPIC)"), "{line}");
+}
+
+#[tokio::test]
+async fn programs_learn_positions_and_begin_behind_them() {
+    let desk = Desk::without_schemas();
+    kitchen::write(&desk, &["dish.ready"], &json!([1, 2, 3]));
+    let system = Setup::default().schemas(&desk.folder().join("schemas")).start().await;
+    let ada = token(SECRET, json!({ "tenant": "kitchen", "sub": "ada" }));
+    let url = system.address().replacen("http", "ws", 1) + "/api/ws";
+    let listen = |device: &str, rest: &[&str]| {
+        let arguments = ["listen", "--token", &ada, "--url", &url, "--device", device];
+        system.command(&[&arguments, rest].concat())
+    };
+    let publish = async |table: u64| {
+        system.publish("kitchen", "dish.ready", &json!({ "guest": "ada", "table": table })).await;
+    };
+    for table in 1..=3 {
+        publish(table).await;
+    }
+    let output = listen("first", &["--json", "--count", "3"]).finish(BOUND).await.succeeded();
+    let happened: Vec<Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let messages: Vec<_> = happened.iter().filter(|line| line["kind"] == "message").collect();
+    let tables: Vec<_> = messages.iter().map(|line| line["message"]["table"].as_u64()).collect();
+    assert_eq!(tables, [Some(1), Some(2), Some(3)]);
+
+    let since = messages[0]["position"].as_str().unwrap();
+    let output = listen("second", &["--since", since, "--count", "2"]).finish(BOUND).await.succeeded();
+    assert_eq!(output, "{\"type\":\"dish\",\"table\":2}\n{\"type\":\"dish\",\"table\":3}\n");
+    let mut new = listen("third", &["--since", "new", "--count", "1", "--json"]).start();
+    let open = new.line(r#""kind":"open""#, BOUND).await;
+    assert_eq!(open, json!({ "kind": "open", "url": url }).to_string());
+    publish(2).await;
+    let (_, output) = new.end(BOUND).await;
+    assert!(output.ends_with(r#""message":{"type":"dish","table":2}}"#), "{output}");
+    assert!(!output.contains('\u{1b}'), "colours are for terminals");
+    let why = listen("fourth", &["--since", "nonsense"]).finish(BOUND).await.failed();
+    assert!(why.contains("POSITION"), "{why}");
 }

@@ -25,6 +25,7 @@ mod names;
 mod pages;
 mod publishing;
 mod rejected;
+mod sending;
 mod shards;
 mod sixth_tenant;
 mod sources;

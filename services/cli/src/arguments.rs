@@ -3,6 +3,7 @@
 
 mod backup;
 mod canary;
+mod client;
 mod config;
 mod consumers;
 mod contacts;
@@ -21,6 +22,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use backup::{BackupOptions, RestoreOptions};
 pub(crate) use canary::CanaryOptions;
+pub(crate) use client::{ConnectOptions, ListenOptions, SendOptions};
 pub(crate) use config::{ConfigOptions, Process};
 pub(crate) use consumers::{ConsumerCommand, ConsumerSelector};
 pub(crate) use contacts::ContactCommand;
@@ -81,6 +83,12 @@ pub(crate) enum Command {
     /// Connect to a gateway and print one message per line; connects again when the connection is lost
     #[command(after_long_help = "Example:\n  tidings listen --topic incidents --filter squad=platform")]
     Listen(ListenOptions),
+    /// Connect to a gateway as a client, send messages, and print the answers and what else comes
+    #[command(
+        after_long_help = "Examples:\n  tidings send '{\"action\":\"ping\"}'\n  tidings send '{\"action\":\"progress\",\"docId\":\"d1\"}'\n  \
+        tidings send --stay 1m '{\"action\":\"subscribe\",\"topics\":[\"incidents\"]}'\n  tidings send - < messages.jsonl"
+    )]
+    Send(SendOptions),
     /// List, show, reset and remove consumers: how far each device of a user has read
     #[command(subcommand, after_long_help = "Example:\n  tidings consumers ls --tenant ops --user ada")]
     Consumers(ConsumerCommand),
@@ -316,32 +324,4 @@ pub(crate) struct PublishOptions {
     /// Return as soon as the event is stored; neither check it nor wait for the projector
     #[arg(long, conflicts_with = "unchecked")]
     pub(crate) no_wait: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ListenOptions {
-    /// A token, as tidings token prints it
-    #[arg(long, env = "TIDINGS_TOKEN", hide_env_values = true)]
-    pub(crate) token: String,
-    /// A topic to subscribe to; may be given several times
-    #[arg(long)]
-    pub(crate) topic: Vec<String>,
-    /// Receive only messages with this attribute; the same name several times means any of the values
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub(crate) filter: Vec<String>,
-    /// The gateway, ws:// or wss:// [default: the address in gateway.listen, wss:// where it speaks TLS]
-    #[arg(long, value_name = "ws://HOST:PORT/api/ws")]
-    pub(crate) url: Option<String>,
-    /// Certificates to trust for wss://, PEM [default: the system's root certificates]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ca: Option<PathBuf>,
-    /// The name of this device [default: the token's claim sid, else default]
-    #[arg(long)]
-    pub(crate) device: Option<String>,
-    /// Print messages with their `seq` and `id`, and control messages
-    #[arg(long)]
-    pub(crate) sequenced: bool,
-    /// End after this many messages
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) count: Option<u64>,
 }

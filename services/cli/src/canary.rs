@@ -31,8 +31,8 @@ use uuid::Uuid;
 
 use self::figures::{CanariesFigures, CanaryFigures};
 use crate::arguments::CanaryOptions;
+use crate::client::default_url;
 use crate::failure::Failure;
-use crate::listen::default_url;
 use crate::metrics::Serving;
 use crate::{catalogs, known, serve, token};
 

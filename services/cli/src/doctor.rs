@@ -35,8 +35,8 @@ use self::http::Http;
 use self::judge::Processes;
 use self::servers::ServerFigures;
 use crate::arguments::{DoctorOptions, RoleName};
+use crate::client::default_url;
 use crate::failure::{Failure, line};
-use crate::listen::default_url;
 use crate::output::{print, print_json};
 use crate::{canary, catalogs, serve, sources, stores, token};
 

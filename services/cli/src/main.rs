@@ -5,6 +5,7 @@ mod backup;
 mod canary;
 mod catalogs;
 mod check;
+mod client;
 mod config;
 mod connections;
 mod consumers;
@@ -27,6 +28,7 @@ mod rejected;
 mod reload;
 mod report;
 mod scheduled;
+mod send;
 mod serve;
 mod sources;
 mod stores;
@@ -81,6 +83,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Describe(options) => types::describe(file, options),
             Command::Publish(options) => publish::run(file, options).await,
             Command::Listen(options) => listen::run(file, options).await,
+            Command::Send(options) => Box::pin(send::run(file, options)).await,
             Command::Consumers(command) => Box::pin(consumers::run(file, command)).await,
             Command::Users(command) => Box::pin(users::run(file, command)).await,
             Command::Preferences(command) => Box::pin(preferences::run(file, command)).await,

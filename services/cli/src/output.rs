@@ -4,10 +4,11 @@
 //! terminal: see [`visible()`]. And a reader that closes the output, as `head` does, is no error: [`print()`] fails
 //! with [`ReaderGone`], which ends the command quietly.
 
+mod colour;
 mod progress;
 mod table;
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -31,6 +32,17 @@ pub(crate) fn print_text(text: &str) -> Result<(), Failure> {
 /// Prints JSON text unchanged, on one line.
 pub(crate) fn print_json_text(json: &str) -> Result<(), Failure> {
     write(&format!("{}\n", visible_json(json)))
+}
+
+/// Prints a message as [`print_json_text`] does, in colours where somebody looks at it.
+pub(crate) fn print_message(json: &str) -> Result<(), Failure> {
+    let json = visible_json(json);
+    let variable = |name| std::env::var_os(name);
+    if colour::is_wanted(io::stdout().is_terminal(), variable("NO_COLOR"), variable("TERM")) {
+        write(&format!("{}\n", colour::coloured(&json)))
+    } else {
+        write(&format!("{json}\n"))
+    }
 }
 
 /// Prints a value as JSON on one line.

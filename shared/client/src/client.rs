@@ -1,6 +1,7 @@
 //! The client's state machine. Every await in it can be given up: what was begun is kept in the state.
 
 mod open;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,19 +12,17 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use self::open::{Lost, Open};
 use crate::dial::{Dialed, check, dial};
-use crate::error::{ClientError, PublishError};
-use crate::message::Received;
-use crate::outbox::{Outbox, Publication, Publisher, passes};
+use crate::error::ClientError;
+use crate::outbox::Outbox;
+use crate::requests::{Request, Requests};
 use crate::settings::Settings;
 
 /// A connection that lasts so long has succeeded: after it, waiting begins with the first delay again.
 const SUCCESS: Duration = Duration::from_secs(10);
-/// The id of the subscription's request.
-const SUBSCRIPTION: &str = "subscription";
+/// The id of each connection's first subscription, which no request of the application has.
+const SUBSCRIPTION: &str = "tidings-client/subscription";
 /// How long the gateway may take to confirm that the last acknowledgement has arrived.
 const FAREWELL: Duration = Duration::from_secs(5);
-/// When to send a publication again that the gateway could not store, if it does not say.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// A message that the connection's grants and topics open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +80,8 @@ pub struct Client {
     position: Option<String>,
     handed: Option<Handed>,
     outbox: Outbox,
-    publications: mpsc::Receiver<Publication>,
-    publisher: Publisher,
+    asked: mpsc::Receiver<Request>,
+    requests: Requests,
     failures: usize,
     /// The token that was tried last.
     tried: Option<String>,
@@ -96,8 +95,11 @@ impl Client {
     /// A client that has not connected yet. Reads the position from the store.
     pub fn new(mut settings: Settings) -> Result<Self, ClientError> {
         check(&settings)?;
-        let position = settings.store.load().map_err(ClientError::Store)?;
-        let (publisher, publications) = Publisher::new(settings.max_outbox);
+        let position = match settings.since.take() {
+            Some(since) => Some(since),
+            None => settings.store.load().map_err(ClientError::Store)?,
+        };
+        let (requests, asked) = Requests::new(settings.max_outbox);
         let outbox = Outbox::new(settings.max_outbox, settings.duplicate_window);
         Ok(Self {
             settings,
@@ -105,8 +107,8 @@ impl Client {
             position,
             handed: None,
             outbox,
-            publications,
-            publisher,
+            asked,
+            requests,
             failures: 0,
             tried: None,
             is_over: None,
@@ -114,10 +116,10 @@ impl Client {
         })
     }
 
-    /// Publishes through this client.
+    /// Publishes, asks and subscribes through this client.
     #[must_use]
-    pub fn publisher(&self) -> Publisher {
-        self.publisher.clone()
+    pub fn requests(&self) -> Requests {
+        self.requests.clone()
     }
 
     /// Says that what was returned last is handled, and returns what happens next. Connects, waits and connects again as it
@@ -133,7 +135,7 @@ impl Client {
                     None
                 }
                 Phase::Open(open) => {
-                    let received = open.step(&mut self.outbox, &mut self.publications, &self.settings).await;
+                    let received = open.step(&mut self.outbox, &mut self.asked, &self.settings).await;
                     self.received(received)?
                 }
             };
@@ -173,7 +175,7 @@ impl Client {
         loop {
             tokio::select! {
                 () = sleep_until(until) => break,
-                Some(publication) = self.publications.recv() => self.outbox.add(publication),
+                Some(request) = self.asked.recv() => self.outbox.add(request, Instant::now()),
             }
         }
         self.phase = Phase::Closed;
@@ -263,101 +265,6 @@ impl Client {
             }
             Lost::TokenOver { what } => self.token_is_over(what),
             Lost::ForGood { what } => Err(ClientError::Closed { what }),
-        }
-    }
-
-    fn read(&mut self, text: String) -> Result<Option<Happening>, ClientError> {
-        let Phase::Open(open) = &mut self.phase else { return Ok(None) };
-        Ok(Some(match Received::read(&text) {
-            Received::Envelope { sequence, body } => {
-                let position = open.position_of(sequence);
-                if is_handled(self.position.as_deref(), &position) {
-                    open.acknowledge(&sequence.to_string());
-                    return Ok(None);
-                }
-                self.handed = Some(Handed { position: position.clone() });
-                Happening::Message(Message { body, text, position })
-            }
-            Received::Gap { to } => {
-                open.stands_at(&to);
-                self.handed = Some(Handed { position: to });
-                Happening::Gap(text)
-            }
-            Received::Welcome { position, expires } => {
-                open.stands_at(&position);
-                open.expires(expires.as_deref());
-                // From here on nothing is missed, even if nothing comes on this connection.
-                self.keep(position)?;
-                Happening::Control(text)
-            }
-            Received::CaughtUp { position } => {
-                open.stands_at(&position);
-                self.keep(position)?;
-                Happening::Control(text)
-            }
-            Received::Authenticated { expires } => {
-                open.expires(expires.as_deref());
-                Happening::Control(text)
-            }
-            Received::Draining => {
-                open.is_draining();
-                Happening::Control(text)
-            }
-            Received::Pong => Happening::Open,
-            Received::Control => Happening::Control(text),
-            Received::Published { request, event } => {
-                if self.outbox.published(&request, event) {
-                    return Ok(None);
-                }
-                Happening::Control(text)
-            }
-            Received::Refused { id, code, message, .. } if id == SUBSCRIPTION => {
-                if !passes(&code) {
-                    return Err(ClientError::Subscription { code, message });
-                }
-                let what = format!("the gateway refuses the subscription: {message} ({code})");
-                return self.lost(Lost::Closed { what });
-            }
-            Received::Refused { id, code, message, retry_after } => {
-                let retry_at = Instant::now() + retry_after.unwrap_or(AGAIN);
-                let error = PublishError::Refused { code, message };
-                if id.as_str().is_some_and(|id| self.outbox.refused(id, error, retry_at)) {
-                    return Ok(None);
-                }
-                Happening::Other(text)
-            }
-            Received::Answer => Happening::Other(text),
-        }))
-    }
-}
-
-/// Whether a position is not behind what was handled, in the same life of the stream.
-fn is_handled(handled: Option<&str>, position: &str) -> bool {
-    let parts = |position: &str| {
-        let (epoch, sequence) = position.split_once('-')?;
-        Some((epoch.to_owned(), sequence.parse::<u64>().ok()?))
-    };
-    match (handled.and_then(parts), parts(position)) {
-        (Some((epoch, handled)), Some((same, sequence))) => epoch == same && sequence <= handled,
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_positions_of_one_epoch_are_compared() {
-        for (handled, position, expected) in [
-            (Some("18f-7"), "18f-7", true),
-            (Some("18f-7"), "18f-6", true),
-            (Some("18f-7"), "18f-8", false),
-            (Some("18f-7"), "190-1", false),
-            (None, "18f-1", false),
-            (Some("nonsense"), "18f-1", false),
-        ] {
-            assert_eq!(is_handled(handled, position), expected, "{handled:?} {position}");
         }
     }
 }

@@ -65,10 +65,10 @@ pub enum ClientError {
     Store(#[source] io::Error),
 }
 
-/// A publication failed.
-#[derive(Debug, Clone, thiserror::Error)]
+/// A request failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum PublishError {
+pub enum RequestError {
     /// The gateway refuses the message.
     #[error("the gateway refuses the message: {message} ({code})")]
     Refused {
@@ -76,10 +76,15 @@ pub enum PublishError {
         code: String,
         /// The gateway's text.
         message: String,
+        /// The answer, as it was sent.
+        answer: String,
     },
     /// As many messages wait for their answers as are allowed.
     #[error("{0} messages wait for their answers already")]
     OutboxFull(usize),
+    /// No answer came within the time.
+    #[error("no answer came in time; what was asked for may have been done all the same")]
+    Late,
     /// The answer was lost so long ago that a repetition might count twice.
     #[error("the answer was lost so long ago that a repetition might count twice")]
     Uncertain,

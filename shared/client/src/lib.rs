@@ -19,7 +19,8 @@
 //! between the end of its handling and the storing, which is the next thing that happens.
 //!
 //! - `message` reads what a gateway sends; pure.
-//! - `outbox` keeps what is to be published until it is answered, and in its order; pure.
+//! - `requests` has a future for each answer that the application asks for.
+//! - `outbox` keeps what is to be sent until it is answered, and in its order; pure.
 //! - `backoff` says how long to wait after a failure; pure.
 //! - `client` is the state machine, and the only one that moves it is the application that calls [`Client::next`]: what it
 //!   does not ask for is not read, so that the socket bounds what waits.
@@ -31,12 +32,13 @@ mod dial;
 mod error;
 mod message;
 mod outbox;
+mod requests;
 mod settings;
 mod store;
 
 pub use backoff::Reconnect;
 pub use client::{Client, Happening, Message};
-pub use error::{ClientError, PublishError};
-pub use outbox::Publisher;
+pub use error::{ClientError, RequestError};
+pub use requests::Requests;
 pub use settings::{Settings, TokenError};
 pub use store::{FileStore, MemoryStore, Store};

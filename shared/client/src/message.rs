@@ -9,7 +9,7 @@ use serde_json::Value;
 pub(crate) enum Received {
     /// A message, with the body as a plain client receives it.
     Envelope { sequence: u64, body: String },
-    /// The answer to `ping`.
+    /// The answer to a `ping` without an id.
     Pong,
     /// The connection is open, at this position, until the token expires.
     Welcome { position: String, expires: Option<String> },
@@ -17,8 +17,8 @@ pub(crate) enum Received {
     Authenticated { expires: Option<String> },
     /// The gateway closes the connection soon: the next one can be opened at once.
     Draining,
-    /// The publication with this id is stored as the event with that id.
-    Published { request: String, event: String },
+    /// The request with this id was carried out, with this result: the message that was asked for, or else the answer itself.
+    Done { id: Value, result: String },
     /// Everything up to this position was sent.
     CaughtUp { position: String },
     /// Something up to this position cannot be delivered.
@@ -27,7 +27,7 @@ pub(crate) enum Received {
     Control,
     /// The request with this id was refused.
     Refused { id: Value, code: String, message: String, retry_after: Option<Duration> },
-    /// The answer to a request.
+    /// An answer without an id.
     Answer,
 }
 
@@ -35,6 +35,9 @@ impl Received {
     pub(crate) fn read(text: &str) -> Self {
         if let Some((sequence, body)) = without_sequence(text) {
             return Self::Envelope { sequence, body };
+        }
+        if let Some((id, result)) = without_request(text) {
+            return Self::Done { id, result };
         }
         let message = tidings_model::json::parse(text.as_bytes()).unwrap_or_default();
         let text_of = |value: &Value, name: &str| {
@@ -51,7 +54,11 @@ impl Received {
                 retry_after,
             };
         }
-        match message.get("action").and_then(Value::as_str) {
+        let action = message.get("action").and_then(Value::as_str);
+        if let Some(id) = message.get("original_message_id") {
+            return Self::Done { id: id.clone(), result: text.to_owned() };
+        }
+        match action {
             Some("pong") => Self::Pong,
             Some(_) if message.get("type").is_some() => Self::Answer,
             Some("welcome") => {
@@ -59,10 +66,6 @@ impl Received {
             }
             Some("authenticated") => Self::Authenticated { expires: expires(&message) },
             Some("draining") => Self::Draining,
-            Some("published") => Self::Published {
-                request: text_of(&message, "original_message_id"),
-                event: text_of(&message, "id"),
-            },
             Some("caught_up") => Self::CaughtUp { position: text_of(&message, "position") },
             Some("gap") => Self::Gap { to: text_of(&message, "to") },
             Some(_) => Self::Control,
@@ -78,12 +81,33 @@ fn expires(message: &Value) -> Option<String> {
 /// Removes the members that `tidings.v1` adds to a body: `{"seq":7,"id":"e-1","a":1}` becomes `{"a":1}`.
 fn without_sequence(text: &str) -> Option<(u64, String)> {
     let (sequence, rest) = text.strip_prefix(r#"{"seq":"#)?.split_once(',')?;
-    let rest = rest.strip_prefix(r#""id":"#)?;
+    let (_, body) = without_front(rest.strip_prefix(r#""id":"#)?)?;
+    Some((sequence.parse().ok()?, body))
+}
+
+/// Removes the member that the answer to a route adds: `{"original_message_id":"m1","a":1}` becomes `{"a":1}`.
+fn without_request(text: &str) -> Option<(Value, String)> {
+    let rest = text.strip_prefix(r#"{"original_message_id":"#)?;
+    if rest.starts_with('"') {
+        let (id, body) = without_front(rest)?;
+        return Some((Value::String(id), body));
+    }
+    let (id, _) = rest.split_once([',', '}'])?;
+    let number = tidings_model::json::parse(id.as_bytes()).ok().filter(Value::is_number)?;
+    Some((number, behind(rest.get(id.len()..)?)))
+}
+
+/// The text in front, and the object without it.
+fn without_front(rest: &str) -> Option<(String, String)> {
     #[expect(clippy::disallowed_methods, reason = "a text alone is read, and nothing nests")]
-    let mut id = serde_json::Deserializer::from_str(rest).into_iter::<String>();
-    id.next()?.ok()?;
-    let rest = rest.get(id.byte_offset()..)?;
-    Some((sequence.parse().ok()?, format!("{{{}", rest.strip_prefix(',').unwrap_or(rest))))
+    let mut front = serde_json::Deserializer::from_str(rest).into_iter::<String>();
+    let value = front.next()?.ok()?;
+    Some((value, behind(rest.get(front.byte_offset()..)?)))
+}
+
+/// The object whose first member ends here.
+fn behind(rest: &str) -> String {
+    format!("{{{}", rest.strip_prefix(',').unwrap_or(rest))
 }
 
 #[cfg(test)]
@@ -113,7 +137,7 @@ mod tests {
             message: "no topic".to_owned(),
             retry_after: Some(Duration::from_secs(1)),
         };
-        let published = Received::Published { request: "p".to_owned(), event: "e".to_owned() };
+        let done = |id: Value, result: &str| Received::Done { id, result: result.to_owned() };
         for (text, expected) in [
             (
                 r#"{"action":"welcome","position":"18f-7","expires":"2025-01-17T17:00:00Z"}"#,
@@ -121,7 +145,16 @@ mod tests {
             ),
             (r#"{"action":"authenticated","expires":null}"#, Received::Authenticated { expires: None }),
             (r#"{"action":"draining","reconnect_in_ms":5}"#, Received::Draining),
-            (r#"{"action":"published","id":"e","original_message_id":"p"}"#, published),
+            (
+                r#"{"action":"published","id":"e","original_message_id":"p"}"#,
+                done("p".into(), r#"{"action":"published","id":"e","original_message_id":"p"}"#),
+            ),
+            (r#"{"original_message_id":"r","type":"progress"}"#, done("r".into(), r#"{"type":"progress"}"#)),
+            (r#"{"original_message_id":17}"#, done(17.into(), "{}")),
+            (
+                r#"{"action":"pong","original_message_id":"p"}"#,
+                done("p".into(), r#"{"action":"pong","original_message_id":"p"}"#),
+            ),
             (r#"{"action":"caught_up","position":"18f-7"}"#, Received::CaughtUp { position: position() }),
             (r#"{"action":"gap","from":"18f-1","to":"18f-7"}"#, Received::Gap { to: position() }),
             (r#"{"action":"pong","timestamp":"t"}"#, Received::Pong),

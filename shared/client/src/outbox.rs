@@ -1,130 +1,188 @@
-//! Publications that wait for their answers. One is under way at a time, so that they are stored in their order however
-//! often each has to be sent. Pure, apart from the channel that they come by.
+//! Requests that wait for their answers, in their order. Publications are under way one at a time, so that they are stored in
+//! that order however often each has to be sent, and so are changes of topics, of which the last one counts. Pure, apart from
+//! the channels that answers go by.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-use tokio::sync::{mpsc, oneshot};
+use serde_json::Value;
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use crate::error::PublishError;
+use crate::error::RequestError;
+use crate::requests::{Purpose, Request};
 
-/// A message to publish, and who waits for its answer.
-pub(crate) struct Publication {
-    id: String,
-    text: String,
-    answer: oneshot::Sender<Result<String, PublishError>>,
+/// The most questions under way at a time: as many as a gateway takes.
+const MOST_ASKED: usize = 8;
+/// The most answers that may come although nobody waits for them any more.
+const MOST_FORGOTTEN: usize = 64;
+/// When to send again what the gateway could not serve, if it does not say.
+const AGAIN: Duration = Duration::from_secs(1);
+
+struct Waiting {
+    request: Request,
+    /// Whether it was sent on this connection.
+    is_sent: bool,
     /// When it was sent for the first time.
     first_sent: Option<Instant>,
 }
 
-/// Publishes through a [`crate::Client`], which does so while it is asked for what happens next.
-#[derive(Debug, Clone)]
-pub struct Publisher {
-    sender: mpsc::Sender<Publication>,
-}
-
-impl Publisher {
-    pub(crate) fn new(most: usize) -> (Self, mpsc::Receiver<Publication>) {
-        let (sender, receiver) = mpsc::channel(most.max(1));
-        (Self { sender }, receiver)
-    }
-
-    /// Publishes a message as the tenant's catalog permits it, such as `{"action":"broadcast","data":{…}}`, and returns the
-    /// id of its event when that is stored. Waits for a connection. An `id` that the message has counts once for its user;
-    /// otherwise it is given one.
-    pub async fn publish(&self, mut message: Map<String, Value>) -> Result<String, PublishError> {
-        let given = message.get("id").and_then(Value::as_str).map(str::to_owned);
-        let id = given.unwrap_or_else(|| Uuid::now_v7().to_string());
-        message.insert("id".to_owned(), id.as_str().into());
-        let (answer, answered) = oneshot::channel();
-        let text = Value::Object(message).to_string();
-        let publication = Publication { id, text, answer, first_sent: None };
-        self.sender.send(publication).await.map_err(|_| PublishError::Ended)?;
-        answered.await.map_err(|_| PublishError::Ended)?
-    }
-}
-
 /// What waits, the oldest first.
 pub(crate) struct Outbox {
-    waiting: VecDeque<Publication>,
+    waiting: VecDeque<Waiting>,
+    /// What was sent on this connection and is not awaited any more.
+    forgotten: VecDeque<Value>,
     most: usize,
+    /// For how long a repeated publication counts once.
     window: Duration,
-    /// Whether the oldest was sent on this connection.
-    is_sent: bool,
-    /// The earliest time at which the oldest is sent again.
-    not_before: Option<Instant>,
+    /// The gateway asks for a pause until then.
+    paused_until: Option<Instant>,
 }
 
 impl Outbox {
     pub(crate) fn new(most: usize, window: Duration) -> Self {
-        Self { waiting: VecDeque::new(), most, window, is_sent: false, not_before: None }
+        let (waiting, forgotten) = (VecDeque::new(), VecDeque::new());
+        Self { waiting, forgotten, most, window, paused_until: None }
     }
 
-    pub(crate) fn add(&mut self, publication: Publication) {
-        if self.waiting.len() >= self.most {
-            // Nobody waits for it any more, if this fails.
-            _ = publication.answer.send(Err(PublishError::OutboxFull(self.most)));
+    pub(crate) fn add(&mut self, request: Request, now: Instant) {
+        self.sweep(now);
+        if self.waiting.len() < self.most {
+            self.waiting.push_back(Waiting { request, is_sent: false, first_sent: None });
         } else {
-            self.waiting.push_back(publication);
+            // Nobody waits for it any more, if this fails; likewise below.
+            _ = request.answer.send(Err(RequestError::OutboxFull(self.most)));
         }
     }
 
     /// A new connection knows nothing of what was sent on the last.
     pub(crate) fn connected(&mut self) {
-        self.is_sent = false;
-        self.not_before = None;
+        self.waiting.iter_mut().for_each(|waiting| waiting.is_sent = false);
+        self.forgotten.clear();
+        self.paused_until = None;
     }
 
-    /// When there is something to send.
-    pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
-        (!self.is_sent && !self.waiting.is_empty()).then(|| self.not_before.unwrap_or(now))
+    /// When there is something to do, if nothing happens before.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let deadlines = self.waiting.iter().filter_map(|waiting| waiting.request.deadline);
+        deadlines.chain(self.paused_until).min()
     }
 
-    /// The text to send now.
-    pub(crate) fn take(&mut self, now: Instant) -> Option<String> {
-        self.due(now).filter(|due| *due <= now)?;
-        let is_stale = |one: &Publication| one.first_sent.is_some_and(|first| now - first > self.window);
-        while self.waiting.front().is_some_and(is_stale) {
-            if let Some(stale) = self.waiting.pop_front() {
-                _ = stale.answer.send(Err(PublishError::Uncertain));
+    /// What to send now.
+    pub(crate) fn take(&mut self, now: Instant) -> Vec<String> {
+        self.sweep(now);
+        self.paused_until = self.paused_until.filter(|until| *until > now);
+        if self.paused_until.is_some() {
+            return Vec::new();
+        }
+        let mut texts = Vec::new();
+        while let Some(next) = self.next() {
+            next.is_sent = true;
+            next.first_sent.get_or_insert(now);
+            texts.push(next.request.text.clone());
+        }
+        texts
+    }
+
+    /// The oldest that may be sent besides what is under way.
+    fn next(&mut self) -> Option<&mut Waiting> {
+        let mut under_way = [0; LANES];
+        for waiting in &self.waiting {
+            under_way[lane(&waiting.request.purpose).0] += usize::from(waiting.is_sent);
+        }
+        self.waiting.iter_mut().find(|waiting| {
+            let (lane, most) = lane(&waiting.request.purpose);
+            !waiting.is_sent && under_way[lane] < most
+        })
+    }
+
+    /// Ends what is not awaited any more, and what might count twice if it were sent again.
+    fn sweep(&mut self, now: Instant) {
+        let mut index = 0;
+        while let Some(waiting) = self.waiting.get(index) {
+            let is_late = waiting.request.deadline.is_some_and(|deadline| deadline <= now);
+            let error = if is_late || waiting.request.answer.is_closed() {
+                RequestError::Late
+            } else if waiting.is_uncertain(now, self.window) {
+                RequestError::Uncertain
+            } else {
+                index += 1;
+                continue;
+            };
+            if let Some(ended) = self.remove(index) {
+                if ended.is_sent {
+                    self.forget(ended.request.id);
+                }
+                _ = ended.request.answer.send(Err(error));
             }
         }
-        let oldest = self.waiting.front_mut()?;
-        oldest.first_sent.get_or_insert(now);
-        self.is_sent = true;
-        self.not_before = None;
-        Some(oldest.text.clone())
     }
 
-    /// The answer to the publication with this id; false if none waits for it.
-    pub(crate) fn published(&mut self, id: &str, event: String) -> bool {
-        self.answer(id, Ok(event))
+    fn remove(&mut self, index: usize) -> Option<Waiting> {
+        self.waiting.remove(index)
     }
 
-    /// A refusal, which may pass. False if it is not the oldest publication's.
-    pub(crate) fn refused(&mut self, id: &str, error: PublishError, retry_at: Instant) -> bool {
-        let may_pass = matches!(&error, PublishError::Refused { code, .. } if passes(code));
-        if may_pass && self.waiting.front().is_some_and(|oldest| oldest.id == id) {
-            self.is_sent = false;
-            self.not_before = Some(retry_at);
-            return true;
+    fn forget(&mut self, id: Value) {
+        if self.forgotten.len() == MOST_FORGOTTEN {
+            self.forgotten.pop_front();
         }
-        self.answer(id, Err(error))
+        self.forgotten.push_back(id);
     }
 
-    fn answer(&mut self, id: &str, answer: Result<String, PublishError>) -> bool {
-        if self.waiting.front().is_none_or(|oldest| oldest.id != id) {
-            return false;
+    /// The request with this id was carried out; returns what it was for. `None` if none waits for that.
+    pub(crate) fn answered(&mut self, id: &Value, answer: String) -> Option<Purpose> {
+        let Request { purpose, answer: to, .. } = self.remove(self.index(id)?)?.request;
+        _ = to.send(Ok(answer));
+        Some(purpose)
+    }
+
+    /// The request with this id was refused, which may pass. False if none waits for that.
+    pub(crate) fn refused(
+        &mut self,
+        id: &Value,
+        error: RequestError,
+        retry_after: Option<Duration>,
+        now: Instant,
+    ) -> bool {
+        let Some(index) = self.index(id) else { return false };
+        let may_pass = matches!(&error, RequestError::Refused { code, .. } if passes(code));
+        if may_pass {
+            let until = now + retry_after.unwrap_or(AGAIN);
+            self.paused_until = Some(self.paused_until.map_or(until, |paused| paused.max(until)));
+            self.waiting[index].is_sent = false;
+        } else if let Some(refused) = self.remove(index) {
+            _ = refused.request.answer.send(Err(error));
         }
-        if let Some(oldest) = self.waiting.pop_front() {
-            _ = oldest.answer.send(answer);
-        }
-        self.is_sent = false;
-        self.not_before = None;
         true
+    }
+
+    /// Whether this is an answer that is not awaited any more. There is one for each.
+    pub(crate) fn is_forgotten(&mut self, id: &Value) -> bool {
+        let index = self.forgotten.iter().position(|forgotten| forgotten == id);
+        index.and_then(|index| self.forgotten.remove(index)).is_some()
+    }
+
+    fn index(&self, id: &Value) -> Option<usize> {
+        self.waiting.iter().position(|waiting| waiting.is_sent && waiting.request.id == *id)
+    }
+}
+
+impl Waiting {
+    /// Whether a repetition might count beside the first.
+    fn is_uncertain(&self, now: Instant, window: Duration) -> bool {
+        let is_stale = self.first_sent.is_some_and(|first| now.saturating_duration_since(first) > window);
+        let may_count = matches!(self.request.purpose, Purpose::Publish | Purpose::Ask);
+        may_count && !self.is_sent && is_stale
+    }
+}
+
+const LANES: usize = 3;
+
+/// What waits for each other, and how many of it may be under way.
+fn lane(purpose: &Purpose) -> (usize, usize) {
+    match purpose {
+        Purpose::Publish => (0, 1),
+        Purpose::Subscribe { .. } | Purpose::Unsubscribe { .. } => (1, 1),
+        Purpose::Ask => (2, MOST_ASKED),
     }
 }
 
@@ -132,3 +190,6 @@ impl Outbox {
 pub(crate) fn passes(code: &str) -> bool {
     matches!(code, "UNAVAILABLE" | "RATE_LIMITED" | "INTERNAL")
 }
+
+#[cfg(test)]
+mod tests;

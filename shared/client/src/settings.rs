@@ -16,8 +16,11 @@ pub type TokenError = Box<dyn Error + Send + Sync>;
 
 pub(crate) type TokenAnswer = BoxFuture<'static, Result<Option<String>, TokenError>>;
 
-/// For each topic, the values of attributes that pass.
-pub(crate) type Topics = BTreeMap<String, BTreeMap<String, Vec<String>>>;
+/// For each attribute, the values that pass.
+pub(crate) type Filters = BTreeMap<String, Vec<String>>;
+
+/// The filters of each topic.
+pub(crate) type Topics = BTreeMap<String, Filters>;
 
 /// Where and as whom a client connects, and what it wants.
 pub struct Settings {
@@ -26,6 +29,7 @@ pub struct Settings {
     pub(crate) device: Option<String>,
     pub(crate) tls: Option<Arc<ClientConfig>>,
     pub(crate) store: Box<dyn Store>,
+    pub(crate) since: Option<String>,
     pub(crate) topics: Topics,
     pub(crate) reconnect: Reconnect,
     pub(crate) patience: Duration,
@@ -57,6 +61,7 @@ impl Settings {
             device: None,
             tls: None,
             store: Box::new(MemoryStore::default()),
+            since: None,
             topics: Topics::new(),
             reconnect: Reconnect::default(),
             patience: Duration::from_secs(10),
@@ -82,6 +87,13 @@ impl Settings {
     #[must_use]
     pub fn store(self, store: impl Store + 'static) -> Self {
         Self { store: Box::new(store), ..self }
+    }
+
+    /// Begins behind this position, whatever is stored, or with what comes from now on if it is `new`: what the device has
+    /// missed until then counts as received.
+    #[must_use]
+    pub fn since(self, position: impl Into<String>) -> Self {
+        Self { since: Some(position.into()), ..self }
     }
 
     /// Subscribes to a topic.

@@ -14,7 +14,8 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use crate::dial::Socket;
-use crate::outbox::{Outbox, Publication};
+use crate::outbox::Outbox;
+use crate::requests::Request;
 use crate::settings::{Settings, TokenAnswer};
 
 /// How tungstenite reports a code that it does not know, such as 1014 from a proxy, whose gateway may return.
@@ -107,12 +108,12 @@ impl Open {
     pub(super) async fn step(
         &mut self,
         outbox: &mut Outbox,
-        publications: &mut mpsc::Receiver<Publication>,
+        asked: &mut mpsc::Receiver<Request>,
         settings: &Settings,
     ) -> Result<Option<String>, Lost> {
         self.send(outbox).await.map_err(|error| broke(&error))?;
         let silent = self.heard + if self.is_asked { settings.patience } else { settings.silence };
-        let due = outbox.due(Instant::now());
+        let due = outbox.due();
         tokio::select! {
             biased;
             frame = self.socket.next() => {
@@ -127,7 +128,7 @@ impl Open {
                 self.refresh_at = None;
                 self.refreshing = Some((settings.token)());
             }
-            Some(publication) = publications.recv() => outbox.add(publication),
+            Some(request) = asked.recv() => outbox.add(request, Instant::now()),
             () = until(due) => {}
             () = sleep_until(silent) => {
                 if self.is_asked {
