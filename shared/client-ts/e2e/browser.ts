@@ -4,22 +4,14 @@
  */
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 
 import { type Browser, type BrowserContext, type Page, chromium } from "playwright-core";
 
+import { flags, serve } from "./served.js";
+
 const { TIDINGS_URL: gateway = "", TIDINGS_TOKEN: token = "", TIDINGS_BROWSER: executablePath = "", TIDINGS_PAGE: script = "" } = process.env;
 
-const server = createServer((request, response) => {
-  const isScript = request.url?.startsWith("/page.js");
-  response.setHeader("Content-Type", isScript ? "text/javascript" : "text/html");
-  response.end(isScript ? readFileSync(script) : '<!doctype html><div id="root"></div><script type="module" src="/page.js"></script>');
-});
-await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-const { port } = server.address() as AddressInfo;
-const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const { server, port } = await serve(script);
 
 /** What a page shows and has received. */
 const text = async (page: Page, id: string) => (await page.textContent(`#${id}`)) ?? "";

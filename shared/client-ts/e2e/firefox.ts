@@ -1,28 +1,42 @@
 /**
- * In Firefox: one connection in StrictMode, and one for five tabs, of which the one that leads is closed. Spoken to in WebDriver
- * BiDi itself, of which playwright-core wants commands that Debian's Firefox ESR does not have yet.
+ * In Firefox: one connection in StrictMode; one for five tabs, of which the one that leads is closed; and behind a proxy that
+ * passes no WebSocket, which is this program's own server. Spoken to in WebDriver BiDi itself, of which playwright-core wants
+ * commands that Debian's Firefox ESR does not have yet.
  */
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type IncomingMessage, type ServerResponse, request as ask } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import WebSocket from "ws";
 
+import { serve } from "./served.js";
+
 const { TIDINGS_URL: gateway = "", TIDINGS_TOKEN: token = "", TIDINGS_BROWSER: program = "", TIDINGS_PAGE: script = "" } = process.env;
 const BOUND = 60_000;
 
-const server = createServer((request, response) => {
-  const isScript = request.url?.startsWith("/page.js");
-  response.setHeader("Content-Type", isScript ? "text/javascript" : "text/html");
-  response.end(isScript ? readFileSync(script) : '<!doctype html><div id="root"></div><script type="module" src="/page.js"></script>');
+/** Passes a request on to the gateway, as a proxy between it and the page. */
+function pass(request: IncomingMessage, response: ServerResponse): void {
+  const { method, headers } = request;
+  const asked = ask(new URL(request.url ?? "/", gateway.replace("ws", "http")), { method, headers }, (answer) => {
+    response.writeHead(answer.statusCode ?? 502, answer.headers);
+    response.flushHeaders();
+    answer.pipe(response);
+  });
+  asked.on("error", () => response.destroy());
+  response.on("close", () => asked.destroy());
+  request.pipe(asked);
+}
+
+let refused = 0;
+const { server, port } = await serve(script, pass);
+server.on("upgrade", (_request, socket) => {
+  refused += 1;
+  socket.end("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
 });
-await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-const { port } = server.address() as AddressInfo;
 
 async function eventually(what: string, holds: () => Promise<boolean>): Promise<void> {
   const end = Date.now() + BOUND;
@@ -109,9 +123,9 @@ class Tab {
     this.#context = context;
   }
 
-  static async open(session: Session, more: string): Promise<Tab> {
+  static async open(session: Session, more: string, at = gateway): Promise<Tab> {
     const { context } = (await session.ask("browsingContext.create", { type: "tab" })) as { context: string };
-    const url = `http://127.0.0.1:${String(port)}/?${new URLSearchParams({ gateway, token }).toString()}${more}`;
+    const url = `http://127.0.0.1:${String(port)}/?${new URLSearchParams({ gateway: at, token }).toString()}${more}`;
     await session.ask("browsingContext.navigate", { context, url, wait: "complete" });
     const tab = new Tab(session, context);
     await tab.isLive();
@@ -176,12 +190,38 @@ async function tabs(session: Session): Promise<void> {
   assert.deepEqual((await counts()).sort(), [0, 0, 0, 1], "one other tab has taken over");
 }
 
+/** In a network that passes no WebSocket: everything arrives by HTTP, once, over a reload as well. */
+async function blocked(session: Session): Promise<void> {
+  const began = Date.now();
+  const tab = await Tab.open(session, "&http", `ws://127.0.0.1:${String(port)}/api/ws`);
+  console.log(`blocked: live by HTTP ${String(Date.now() - began)} ms after the page was asked for`);
+  assert.ok(refused > 0 && (await tab.sockets()) > 0, "a WebSocket was tried");
+  const other = await Tab.open(session, "");
+  const expected = Array.from({ length: 30 }, (_, n) => `h${String(n)}`);
+  for (const title of expected.slice(0, 10)) await other.publish(title);
+  for (const title of expected.slice(10, 20)) await tab.publish(title);
+  await eventually("they have come", async () => (await tab.titles()).length >= 20);
+  const before = await tab.titles();
+  const during = (async () => {
+    for (const title of expected.slice(20, 29)) await other.publish(title);
+  })();
+  await tab.reload();
+  await during;
+  await other.publish("h29");
+  await eventually("the last has come", async () => (await tab.titles()).at(-1) === "h29");
+  // What came between the look at it and the reload was handled, and comes no more.
+  const after = await tab.titles();
+  assert.deepEqual([...before, ...expected.slice(20, 30 - after.length), ...after], expected, "each once, in order");
+  await Promise.all([tab.close(), other.close()]);
+}
+
 try {
   const session = await Session.open();
   const count = "() => { const Real = WebSocket; window.WebSocket = class extends Real { constructor(...all) { super(...all); window.sockets = (window.sockets ?? 0) + 1; } }; }";
   await session.ask("script.addPreloadScript", { functionDeclaration: count });
   await strict(session);
   await tabs(session);
+  await blocked(session);
 } finally {
   const ended = new Promise((resolve) => firefox.once("exit", resolve));
   firefox.kill("SIGKILL");

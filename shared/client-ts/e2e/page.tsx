@@ -1,6 +1,7 @@
-/** A page for tests in a browser: in StrictMode, with a connection of its own or one for all tabs. */
+/** A page for tests in a browser: in StrictMode, with a connection of its own or one for all tabs, by HTTP where it has to. */
 
 import { createClient } from "@tidings/client";
+import { withHttp } from "@tidings/client/http";
 import { createTabsClient } from "@tidings/client/tabs";
 import { TidingsProvider, useConnectionState, useMessage, useNotifications, useTidings, useTopic } from "@tidings/react";
 import { StrictMode, useEffect } from "react";
@@ -15,7 +16,12 @@ const hooks = window as unknown as Hooks;
 hooks.titles = [];
 
 const query = new URLSearchParams(location.search);
-const options = { url: query.get("gateway") ?? "", token: () => query.get("token"), reconnect: { delays: [50, 100, 200] } };
+const options = {
+  url: query.get("gateway") ?? "",
+  token: () => query.get("token"),
+  reconnect: { delays: [50, 100, 200] },
+  ...(query.has("http") ? { connect: withHttp() } : {}),
+};
 const client = query.has("tabs") ? createTabsClient(options) : createClient(options);
 
 function App() {

@@ -19,7 +19,7 @@ const shared = {
 };
 const node = { ...shared, platform: "node", target: "node20", outExtension: { ".js": ".mjs" } };
 const external = ["ws", "playwright-core", "@nats-io/transport-node", "@nats-io/jetstream"];
-await build({ ...node, entryPoints: ["e2e/listen.ts", "e2e/browser.ts", "e2e/examples.ts", "e2e/firefox.ts", "e2e/publish.ts", "e2e/durable.ts"], external });
+await build({ ...node, entryPoints: ["e2e/listen.ts", "e2e/browser.ts", "e2e/examples.ts", "e2e/firefox.ts", "e2e/killed.ts", "e2e/publish.ts", "e2e/durable.ts"], external });
 // The first program of the producer's document, beside the module that it tells its reader to write.
 const [, marked] = readFileSync("producer/README.md", "utf8").split("<!-- ts: run by a test -->");
 const contents = marked.split("```ts\n")[1].split("```")[0];
