@@ -4,6 +4,7 @@
 //! have one core to themselves, in turns; nats-server and the clients have the others.
 
 mod cost;
+mod idle;
 mod memory;
 mod metrics;
 mod scale;
@@ -23,6 +24,8 @@ pub(crate) enum Part {
     Cost,
     /// Memory of a connection, idle and after messages
     Memory,
+    /// Memory of an idle connection: a WebSocket, an event stream, a request that waits
+    Idle,
     /// Processor time for more connections and more addresses
     Scale,
     /// Latency of the others when some never read
@@ -57,6 +60,9 @@ pub(crate) struct Options {
     /// Messages that each of them receives
     #[arg(long, default_value_t = 1_000)]
     pub(crate) received: u64,
+    /// Connections of each form whose memory is compared
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) idle: u64,
     /// Numbers of connections to compare
     #[arg(long, value_delimiter = ',', default_value = "1000,5000,18000")]
     pub(crate) crowds: Vec<u64>,
@@ -81,6 +87,9 @@ pub(crate) async fn run(options: &Options, report: &mut Report) -> Result<(), Fa
     }
     if wanted(Part::Memory) {
         report.add(memory::measure(options, &cores).await?);
+    }
+    if wanted(Part::Idle) {
+        report.add(idle::measure(options, &cores).await?);
     }
     if wanted(Part::Scale) {
         report.add(scale::measure(options, &cores).await?);

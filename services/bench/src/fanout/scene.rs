@@ -22,7 +22,7 @@ use crate::population::{body, envelope, user};
 use crate::process::Running;
 
 /// The number of simultaneous handshakes.
-const UNDER_WAY: usize = 64;
+pub(crate) const UNDER_WAY: usize = 64;
 /// The receive buffer of a client that never reads, in bytes: the smallest that the system allows.
 const STALLED_BUFFER: u32 = 1;
 /// How long the gateway is stopped at most.
