@@ -10,6 +10,7 @@ mod contacts;
 mod deliveries;
 mod doctor;
 mod keys;
+mod list;
 mod preferences;
 mod projector;
 mod rejected;
@@ -29,6 +30,7 @@ pub(crate) use contacts::ContactCommand;
 pub(crate) use deliveries::DeliveriesCommand;
 pub(crate) use doctor::{DoctorOptions, RoleName};
 pub(crate) use keys::{KeyCommand, NewKey};
+pub(crate) use list::{ListOptions, Scope};
 pub(crate) use preferences::{PreferenceChanges, PreferencesCommand};
 pub(crate) use projector::{MoveOptions, ProjectorCommand, ProjectorOptions, RebuildOptions};
 pub(crate) use rejected::{RejectedCommand, RejectedFilter, RejectedSelection};
@@ -184,17 +186,7 @@ pub(crate) struct CheckOptions {
 pub(crate) enum ConnectionCommand {
     /// List connections, as all gateways report them
     #[command(after_long_help = "Example:\n  tidings connections ls --tenant ops --json")]
-    Ls {
-        /// The tenant
-        #[arg(long)]
-        tenant: String,
-        /// Only this user's
-        #[arg(long)]
-        user: Option<String>,
-        /// One JSON object per line
-        #[arg(long)]
-        json: bool,
-    },
+    Ls(ListOptions),
     /// Close a connection, or all connections of a user; the client may connect again
     #[command(group = clap::ArgGroup::new("which").required(true))]
     #[command(after_long_help = "Example:\n  tidings connections close --tenant ops --user ada")]

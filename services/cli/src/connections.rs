@@ -9,7 +9,7 @@ use tidings_runtime::config::{Config, SecretRule};
 use tidings_streams::connections::{ConnectionList, ConnectionReport, Operation, Search, ask, ask_about};
 use tidings_streams::{Client, connect};
 
-use crate::arguments::ConnectionCommand;
+use crate::arguments::{ConnectionCommand, ListOptions, Scope};
 use crate::failure::Failure;
 use crate::output::{Table, announce, print, print_json, rfc3339};
 use crate::report::report;
@@ -21,7 +21,7 @@ pub(crate) async fn run(file: Option<&Path>, command: &ConnectionCommand) -> Res
     let config = serve::configuration(file, SecretRule::Optional)?;
     let client = connect(&serve::connection(&config, "tidings-connections")).await?;
     match command {
-        ConnectionCommand::Ls { tenant, user, json } => {
+        ConnectionCommand::Ls(ListOptions { of: Scope { tenant, user }, json }) => {
             let tenant = known::tenant(&config, &client, tenant).await?;
             let search = Search { user: user.clone(), by: operator(), ..Search::default() };
             let found = list(ask(&client, Operation::List, &tenant, search), *json).await?;

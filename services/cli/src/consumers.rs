@@ -12,7 +12,7 @@ use tidings_streams::consumers::{
     ConsumerName, ConsumerReport, ConsumerStore, ConsumerStoreError, StoredConsumer, report,
 };
 
-use crate::arguments::{ConsumerCommand, ConsumerSelector};
+use crate::arguments::{ConsumerCommand, ConsumerSelector, ListOptions};
 use crate::failure::Failure;
 use crate::output::{Table, announce, print_json, print_pretty_json, rfc3339};
 use crate::suggestion::missing;
@@ -25,8 +25,8 @@ pub(crate) async fn run(file: Option<&Path>, command: &ConsumerCommand) -> Resul
     let store = stores::consumers(&config, &topology).await?;
     let consumers = Consumers { config: &config, topology: &topology, store: &*store };
     match command {
-        ConsumerCommand::Ls { tenant, user, json } => {
-            consumers.list(tenant, user.as_deref(), *json).await?;
+        ConsumerCommand::Ls(ListOptions { of, json }) => {
+            consumers.list(&of.tenant, of.user.as_deref(), *json).await?;
         }
         ConsumerCommand::Show { consumer } => {
             let (name, stored) = consumers.find(consumer).await?;

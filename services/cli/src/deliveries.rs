@@ -11,7 +11,7 @@ use tidings_streams::deliveries::{Deliveries, PendingDelivery, StoredFact};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::arguments::DeliveriesCommand;
+use crate::arguments::{DeliveriesCommand, ListOptions};
 use crate::failure::Failure;
 use crate::output::{Table, print_json};
 use crate::{known, serve};
@@ -20,11 +20,11 @@ use crate::{known, serve};
 pub(crate) async fn run(file: Option<&Path>, command: &DeliveriesCommand) -> Result<ExitCode, Failure> {
     let config = serve::configuration(file, SecretRule::Optional)?;
     let topology = serve::topology(&config, "tidings-deliveries").await?;
-    let (DeliveriesCommand::Ls { tenant, user, .. } | DeliveriesCommand::Show { tenant, user, .. }) = command;
-    let tenant = known::tenant(&config, &topology.client(), tenant).await?;
-    let found = Found::read(Deliveries::find(&topology).await?, &tenant, user.as_deref()).await?;
+    let (DeliveriesCommand::Ls(ListOptions { of, .. }) | DeliveriesCommand::Show { of, .. }) = command;
+    let tenant = known::tenant(&config, &topology.client(), &of.tenant).await?;
+    let found = Found::read(Deliveries::find(&topology).await?, &tenant, of.user.as_deref()).await?;
     match command {
-        DeliveriesCommand::Ls { json, .. } => found.newest().print(*json)?,
+        DeliveriesCommand::Ls(options) => found.newest().print(options.json)?,
         DeliveriesCommand::Show { event, .. } => {
             let found = found.of_event(event);
             if found.facts.is_empty() && found.waiting.is_empty() {

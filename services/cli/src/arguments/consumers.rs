@@ -2,21 +2,13 @@
 
 use clap::{Args, Subcommand};
 
+use super::ListOptions;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConsumerCommand {
     /// List consumers: position, pending envelopes, last seen, connected gateway
     #[command(after_long_help = "Example:\n  tidings consumers ls --tenant ops --user ada --json")]
-    Ls {
-        /// The tenant
-        #[arg(long)]
-        tenant: String,
-        /// Only this user's
-        #[arg(long)]
-        user: Option<String>,
-        /// One JSON object per line
-        #[arg(long)]
-        json: bool,
-    },
+    Ls(ListOptions),
     /// Show one consumer with its grants, subscriptions and filters
     #[command(after_long_help = "Example:\n  tidings consumers show --tenant ops --user ada --device phone")]
     Show {
