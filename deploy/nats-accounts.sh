@@ -268,7 +268,7 @@ delivers() {
 each_shard delivers
 user GATEWAY gateway
 
-# A dispatcher reads ENVELOPES and where devices stand, and keeps what waits, what is due and what became of it in DELIVERIES. It
+# A dispatcher reads ENVELOPES, where devices stand, who is disabled and what users want, and keeps what waits, what is due and what became of it in DELIVERIES. It
 # asks gateways to save where a device stands. It writes nothing else but its own leases.
 process DISPATCHER
 looks
@@ -277,6 +277,9 @@ imports KV_CONSUMERS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.
     '$JS.API.DIRECT.GET.@' '$JS.API.DIRECT.GET.@.>' '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.CREATE.@.>' \
     '$JS.API.CONSUMER.MSG.NEXT.@.>' '$JS.API.CONSUMER.DELETE.@.>'
 imports KV_PROJECTORS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@'
+for bucket in KV_USERS KV_PREFERENCES; do
+    imports "$bucket" '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.DIRECT.GET.@.>'
+done
 imports DELIVERIES '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.STREAM.MSG.DELETE.@' \
     '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.MSG.NEXT.@.*' '$JS.API.CONSUMER.DELETE.@.*' 'deliveries.>'
 dispatches() {

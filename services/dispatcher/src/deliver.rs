@@ -9,13 +9,16 @@ use std::time::Duration;
 use tidings_catalog::{Catalogs, Fallback, Unless};
 use tidings_channels::{Content, Delivery, DeliveryId, Failed, RetryPlan, Urgency};
 use tidings_model::{Class, Envelope, json};
+use tidings_preferences::Decision;
 use tidings_streams::deliveries::{DeliveryError, Due, Fact, Pending, Status};
 use tidings_streams::{Backoff, Lease, Topology, locate};
+use time::OffsetDateTime;
 
 use crate::error::DispatcherError;
 use crate::parts::Parts;
 use crate::reception::Inquiry;
 use crate::step::Step;
+use crate::wishes::Wish;
 
 /// How long an attempt may take, whatever its channel says.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(60);
@@ -36,6 +39,8 @@ enum Finding {
     Send(Box<Delivery>),
     Skip(String),
     Fail(String),
+    /// It is to be looked at again at this time, for this reason.
+    Hold(OffsetDateTime, String),
 }
 
 impl Deliverer {
@@ -73,12 +78,20 @@ impl Deliverer {
                 let attempts = number - 1 + u32::from(is_repeated);
                 let decided =
                     |status, reason: &str| Fact { attempts, is_repeated, ..fact(due, status, reason) };
-                match self.look(due).await? {
+                match self.look(due, is_repeated).await? {
                     Finding::Skip(reason) => {
                         self.note(due, &decided(Status::Skipped, &reason), sequence).await?;
                     }
                     Finding::Fail(reason) => {
                         self.note(due, &decided(Status::Failed, &reason), sequence).await?;
+                    }
+                    Finding::Hold(until, reason) => {
+                        let held = Fact { next: Some(until), ..decided(Status::Delayed, &reason) };
+                        // It may be noted already: the dispatcher ended before it was scheduled.
+                        if last.as_ref() != Some(&held) {
+                            self.note(due, &held, sequence).await?;
+                        }
+                        deliveries.schedule_again(&due.name, &due.pending, until).await?;
                     }
                     Finding::Send(delivery) => {
                         let claim = Fact {
@@ -174,8 +187,9 @@ impl Deliverer {
         }
     }
 
-    /// Finds out whether a delivery is needed, and what is to be sent.
-    async fn look(&self, due: &Due) -> Result<Finding, DispatcherError> {
+    /// Finds out whether a delivery is needed and wanted, and what is to be sent. A repetition is not held: its first attempt was not,
+    /// and it follows within seconds.
+    async fn look(&self, due: &Due, is_repeated: bool) -> Result<Finding, DispatcherError> {
         let skip = |reason: &str| Ok(Finding::Skip(reason.to_owned()));
         let tenant = &due.name.tenant;
         let Some((subject, origin)) = due.pending.envelope() else {
@@ -202,6 +216,12 @@ impl Deliverer {
         }
         if let (Unless::Connected, Some(device)) = (fallback.unless(), reception.connected) {
             return Ok(Finding::Skip(format!("device {device:?} is connected")));
+        }
+        let wish = Wish { tenant, user: &due.name.user, slot: &subject.slot, channel: fallback.channel() };
+        match wish.decide(&self.parts, catalog).await? {
+            Decision::Skip(reason) => return Ok(Finding::Skip(reason)),
+            Decision::Wait { until, reason } if !is_repeated => return Ok(Finding::Hold(until, reason)),
+            Decision::Wait { .. } | Decision::Send => {}
         }
         Ok(self.fill(due, fallback, &found.envelope).await)
     }

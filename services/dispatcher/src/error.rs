@@ -2,6 +2,8 @@
 
 use tidings_streams::consumers::ConsumerStoreError;
 use tidings_streams::deliveries::DeliveryError;
+use tidings_streams::preferences::PreferencesError;
+use tidings_streams::users::UsersError;
 use tidings_streams::{
     ExtentError, FollowError, HomeError, PlacementError, ReadEnvelopeError, TopologyError, TranslateError,
 };
@@ -33,6 +35,12 @@ pub enum DispatcherError {
     /// Where devices stand is unknown.
     #[error("the dispatcher cannot read where devices stand")]
     Consumers(#[from] ConsumerStoreError),
+    /// Whether the user is disabled is unknown.
+    #[error("the dispatcher cannot read whether a user is disabled")]
+    Users(#[from] UsersError),
+    /// What the user wants is unknown.
+    #[error("the dispatcher cannot read what a user wants")]
+    Preferences(#[from] PreferencesError),
     /// `DELIVERIES` cannot be read or written.
     #[error("the dispatcher cannot read or write deliveries")]
     Deliveries(#[from] DeliveryError),

@@ -10,6 +10,8 @@
 //!
 //! - Each fallback of each message is decided once for each user: sent, skipped or failed, and told as a fact.
 //! - It is not sent if a device of the user had acknowledged the message before the attempt began.
+//! - What its user has switched off is not sent, and nothing is sent in quiet hours, unless the catalog calls it critical; nothing is
+//!   sent to users who are disabled.
 //! - An attempt is noted before it is made. One of which it is not known whether it reached the receiver is repeated once,
 //!   with the same id, and not again.
 //!
@@ -26,6 +28,7 @@ mod schedule;
 mod senders;
 mod start;
 mod step;
+mod wishes;
 
 pub use error::DispatcherError;
 pub use parts::{Channels, Parts, Targets, TenantWebhooks};

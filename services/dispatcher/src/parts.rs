@@ -9,6 +9,8 @@ use tidings_channels::{Channel, Target, WebhookTarget};
 use tidings_model::{ChannelKind, ShardNumber, Tenant};
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::deliveries::Deliveries;
+use tidings_streams::preferences::PreferenceStore;
+use tidings_streams::users::Users;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
@@ -42,6 +44,10 @@ pub struct Parts {
     pub catalogs: watch::Receiver<Arc<Catalogs>>,
     /// Where devices stand.
     pub consumers: Arc<dyn ConsumerStore>,
+    /// Who is disabled.
+    pub users: Users,
+    /// What users want to be told, and when.
+    pub preferences: PreferenceStore,
     /// What waits, is due, and became of it.
     pub deliveries: Deliveries,
     /// The channels.

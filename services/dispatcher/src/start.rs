@@ -33,7 +33,7 @@ pub async fn run(
     let given_back = CancellationToken::new();
     let keeping = tokio::spawn(candidate.run(given_back.clone().cancelled_owned()));
     let keeping = AbortOnDropHandle::new(keeping);
-    let restoring = cancelled.run_until_cancelled(keep_stream(&parts));
+    let restoring = cancelled.run_until_cancelled(keep_streams(&parts));
     tokio::join!(lead(&topology, &parts, lease, &cancelled), restoring);
     given_back.cancel();
     if let Err(error) = keeping.await {
@@ -87,12 +87,17 @@ async fn ended(lease: &mut Lease, term: u64) {
     }
 }
 
-/// Creates the stream of deliveries again if it is missing, and logs when an outage begins and ends.
-async fn keep_stream(parts: &Parts) {
+/// Creates the stream of deliveries and the buckets again if they are missing, and logs when an outage begins and ends.
+async fn keep_streams(parts: &Parts) {
     let mut outage = Outage::new("dispatcher");
     loop {
         tokio::time::sleep(LOOK).await;
-        match tokio::time::timeout(SILENCE, parts.deliveries.restore()).await {
+        let restoring = async {
+            parts.deliveries.restore().await?;
+            parts.users.check().await?;
+            parts.preferences.check().await
+        };
+        match tokio::time::timeout(SILENCE, restoring).await {
             Ok(Ok(())) => outage.end(),
             Ok(Err(error)) => outage.begin(&error, Duration::ZERO),
             Err(elapsed) => outage.begin(&elapsed, SILENCE),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   nothing ──▶ attempted ──▶ sent | failed
-//!                  │  ▲ └───▶ delayed ──(due again)──▶ attempted, one more
+//!                  │  ▲ └───▶ delayed ──(due again)──▶ attempted, one more; in quiet hours also before the first attempt
 //!                  │  │
 //!                  └──┘ the sender has ended: once again with the same number, as a repetition
 //!                  └──▶ unknown: it has ended again
@@ -86,6 +86,7 @@ mod tests {
             (None, 0, attempt(1, false)),
             (Some(fact(Status::Attempted, 1, false)), 0, attempt(1, true)),
             (Some(fact(Status::Attempted, 1, true)), 0, Step::GiveUp { attempts: 1 }),
+            (Some(fact(Status::Delayed, 0, false)), 0, attempt(1, false)),
             (Some(fact(Status::Delayed, 1, true)), 0, delay),
             (Some(fact(Status::Delayed, 1, false)), 0, delay),
             (Some(fact(Status::Delayed, 1, false)), 1, attempt(2, false)),

@@ -74,6 +74,8 @@ pub(crate) async fn start(
         shard,
         catalogs,
         consumers: stores::consumers(config, &topology).await?,
+        users: stores::users(config, &topology).await?,
+        preferences: stores::preferences(config, &topology).await?,
         deliveries: Deliveries::open(&topology).await?,
         channels: channels(config)?,
         targets: Arc::new(TenantWebhooks(webhooks(config)?)),

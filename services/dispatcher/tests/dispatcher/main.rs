@@ -10,3 +10,4 @@ mod decisions;
 mod kills;
 mod places;
 mod support;
+mod wishes;

@@ -19,7 +19,9 @@ use tidings_streams::consumers::{
     Change, ConsumerName, ConsumerSettings, ConsumerStore as _, KvConsumers, Presence,
 };
 use tidings_streams::deliveries::{Deliveries, Status, StoredFact};
-use tidings_streams::{EnvelopeWriter, Outgoing, Topology, WriteMarkers, topology};
+use tidings_streams::preferences::PreferenceStore;
+use tidings_streams::users::Users;
+use tidings_streams::{BucketSettings, EnvelopeWriter, Outgoing, Topology, WriteMarkers, topology};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -29,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 const CATALOG: &str = r#"
 grants = ["all", "user:{sub}", "role:{role}"]
 [topics.news]
+[categories.offers]
+off = ["webhook"]
 
 [[message]]
 name = "note"
@@ -68,6 +72,28 @@ channel = "email"
 after = "3s"
 subject = "s"
 text = "t"
+
+[[message]]
+name = "offer"
+category = "offers"
+events = ["offer.made"]
+schema = "any.json"
+to = "user:{data.user}"
+body = { n = "{data.n}" }
+[[message.fallback]]
+channel = "webhook"
+after = "0s"
+
+[[message]]
+name = "alarm"
+critical = true
+events = ["alarm.raised"]
+schema = "any.json"
+to = "user:{data.user}"
+body = { n = "{data.n}" }
+[[message.fallback]]
+channel = "webhook"
+after = "0s"
 
 [[message]]
 name = "plain"
@@ -155,6 +181,8 @@ pub(crate) struct Scene {
     pub(crate) topology: Topology,
     pub(crate) deliveries: Deliveries,
     consumers: Arc<KvConsumers>,
+    pub(crate) users: Users,
+    pub(crate) preferences: PreferenceStore,
     pub(crate) receiver: Arc<Receiver>,
     events: AtomicU64,
     // The sender keeps the catalogs' channel open.
@@ -171,9 +199,12 @@ impl Scene {
         let settings = ConsumerSettings { replicas: 1, in_memory: false, inactive_after: day };
         let consumers = Arc::new(KvConsumers::open(topology.context(), &settings).await.unwrap());
         let deliveries = Deliveries::open(&topology).await.unwrap();
+        let bucket = BucketSettings { replicas: 1, in_memory: false };
+        let users = Users::open(topology.context(), bucket).await.unwrap();
+        let preferences = PreferenceStore::open(topology.context(), bucket).await.unwrap();
         let (events, receiver) = (AtomicU64::new(0), Arc::default());
         let catalogs = watch::Sender::new(catalogs());
-        Self { nats, topology, deliveries, consumers, receiver, events, catalogs }
+        Self { nats, topology, deliveries, consumers, users, preferences, receiver, events, catalogs }
     }
 
     /// Starts a dispatcher with a connection of its own.
@@ -185,6 +216,8 @@ impl Scene {
             shard: ShardNumber(0),
             catalogs: self.catalogs.subscribe(),
             consumers: self.consumers.clone(),
+            users: self.users.clone(),
+            preferences: self.preferences.clone(),
             deliveries: Deliveries::open(&topology).await.unwrap(),
             channels: BTreeMap::from([(ChannelKind::Webhook, webhook)]),
             targets: Arc::new(AnyTarget),

@@ -46,7 +46,7 @@ pub struct Fact {
 pub enum Status {
     /// An attempt is made.
     Attempted,
-    /// The attempt failed, and another one follows.
+    /// An attempt failed, or quiet hours hold it back, and another one follows.
     Delayed,
     /// The receiver has taken it over.
     Sent,
