@@ -258,8 +258,9 @@ imports KV_CONTACTS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.S
     '$KV.CONTACTS.>'
 imports KV_RECEIPTS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.DIRECT.GET.@.>' \
     '$KV.RECEIPTS.>'
-# What is known of deliveries to a user who is deleted.
-imports DELIVERIES '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.PURGE.@'
+# Deliveries: administrators list and retry them, and what is known of those to a user who is deleted is removed.
+imports DELIVERIES '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.PURGE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.CONSUMER.CREATE.@' \
+    '$JS.API.CONSUMER.MSG.NEXT.@.*' '$JS.API.CONSUMER.DELETE.@.*' 'deliveries.due.>'
 delivers() {
     imports "ENVELOPES$suffix" '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.STREAM.PURGE.@' \
         '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.CREATE.@.>' '$JS.API.CONSUMER.MSG.NEXT.@.>' \
@@ -320,6 +321,7 @@ imports KV_USERS '$KV.USERS.>'
 imports KV_KEYS '$KV.KEYS.>'
 imports KV_PREFERENCES '$KV.PREFERENCES.>'
 imports KV_CONTACTS '$KV.CONTACTS.>'
+imports DELIVERIES 'deliveries.due.>'
 imports GATEWAY '$SRV.PING.tidings-gateway' 'tidings.gateway.>'
 imports PROJECTOR '$SRV.PING.tidings-projector'
 administers() {

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use harness::{BOUND, Setup, System, Tidings, eventually};
+use async_nats::jetstream;
+use harness::{BOUND, SECRET, Setup, System, Tidings, eventually, token};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -35,6 +36,8 @@ struct Receiver {
     requests: Mutex<Vec<(BTreeMap<String, String>, Value)>>,
     /// Whether it keeps the next request waiting for ever.
     hangs: AtomicBool,
+    /// Whether it is gone.
+    is_gone: AtomicBool,
 }
 
 impl Receiver {
@@ -72,7 +75,8 @@ impl Receiver {
         if self.hangs.swap(false, Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await.ok()
+        let status = if self.is_gone.load(Ordering::SeqCst) { "410 Gone" } else { "204 No Content" };
+        stream.write_all(format!("HTTP/1.1 {status}\r\nConnection: close\r\n\r\n").as_bytes()).await.ok()
     }
 
     fn bodies(&self) -> Vec<Value> {
@@ -101,9 +105,16 @@ fn catalogs(folder: &Path) {
     std::fs::write(folder.join("any.schema.json"), "{}").unwrap();
 }
 
+/// Starts a dispatcher, and returns when what is published from then on is dispatched.
 async fn dispatcher(system: &System) -> Tidings {
     let mut dispatcher = system.command(&["dispatcher"]).start();
     dispatcher.line("this dispatcher leads", BOUND).await;
+    let stream = jetstream::new(system.client().clone()).get_stream("DELIVERIES").await.unwrap();
+    let through = "deliveries.through.0";
+    eventually("the dispatcher reads envelopes", BOUND, async || {
+        stream.get_last_raw_message_by_subject(through).await
+    })
+    .await;
     dispatcher
 }
 
@@ -123,18 +134,78 @@ async fn decided(system: &System, user: &str, count: usize) -> Vec<Value> {
     .await
 }
 
-#[tokio::test]
-async fn what_nobody_has_received_goes_to_the_webhook_of_the_tenant() {
-    let (folder, receiver) = (tempfile::tempdir().unwrap(), Arc::new(Receiver::default()));
-    catalogs(folder.path());
-    let keys = folder.path().join("keys");
+/// A system whose tenant has a webhook there.
+async fn system(folder: &Path, receiver: &Arc<Receiver>) -> System {
+    catalogs(folder);
+    let keys = folder.join("keys");
     std::fs::write(&keys, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
     let url = receiver.start().await;
     let file = format!(
         "[webhook]\nallow_http = true\nallowed_networks = [\"127.0.0.0/8\"]\n\
          [dispatcher.webhooks.hooks]\nurl = {url:?}\nkey_file = {keys:?}\n"
     );
-    let mut system = Setup::default().schemas(folder.path()).file(&file).start().await;
+    Setup::default().schemas(folder).file(&file).start().await
+}
+
+#[tokio::test]
+async fn what_was_not_sent_is_made_again_by_command_and_over_http() {
+    let (folder, receiver) = (tempfile::tempdir().unwrap(), Arc::new(Receiver::default()));
+    let system = system(folder.path(), &receiver).await;
+    let _dispatcher = dispatcher(&system).await;
+    receiver.is_gone.store(true, Ordering::SeqCst);
+    system.publish("hooks", "note.added", &json!({ "user": "eve", "n": 1 })).await;
+    let failed = decided(&system, "eve", 2).await;
+    assert_eq!(failed.iter().map(|delivery| &delivery["status"]).collect::<Vec<_>>(), ["failed", "failed"]);
+    receiver.is_gone.store(false, Ordering::SeqCst);
+
+    let retry = async |arguments: &[&str]| {
+        let arguments = [&["deliveries", "retry", "--tenant", "hooks"], arguments].concat();
+        system.command(&arguments).finish(BOUND).await
+    };
+    let wrong = retry(&["--user", "eve", "--status", "unknown"]).await;
+    assert!(wrong.failed().contains("no such delivery of tenant hooks is `unknown`"));
+    let id = failed[0]["delivery"].as_str().unwrap();
+    let retried = retry(&["--delivery", id]).await.succeeded();
+    assert!(retried.contains(&format!("{id} by webhook to \"eve\"")), "{retried}");
+    let is_sent = async |id: &str| {
+        eventually("it is sent", BOUND, async || {
+            let all = decided(&system, "eve", 2).await;
+            let sent = all.iter().find(|delivery| delivery["delivery"] == id && delivery["status"] == "sent");
+            if sent.is_some() { Ok(()) } else { Err(format!("{all:?}")) }
+        })
+        .await;
+    };
+    is_sent(id).await;
+
+    let admin = token(SECRET, json!({ "tenant": "hooks", "sub": "root", "scope": "tidings:admin" }));
+    let ask = async |method: &str, path: &str| {
+        let url = format!("{}/api/v1/deliveries{path}", system.address());
+        let request = reqwest::Client::new().request(method.parse().unwrap(), url).bearer_auth(&admin);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (_, listed) = ask("GET", "?user=eve&status=failed").await;
+    let listed: Value = serde_json::from_str(&listed).unwrap_or_else(|error| panic!("{error}: {listed}"));
+    let (id, name) = (listed["delivery"].as_str().unwrap(), listed["name"].as_str().unwrap());
+    assert_eq!(id, failed[1]["delivery"]);
+    let retry = format!("/eve/{name}/retry");
+    assert_eq!(ask("POST", &retry).await, (204, String::new()));
+    is_sent(id).await;
+    let (status, refused) = ask("POST", &retry).await;
+    assert!(status == 409 && refused.contains("DELIVERY_DECIDED"), "{status} {refused}");
+    let (status, shown) = ask("GET", &format!("/eve/{name}")).await;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let facts: Vec<_> =
+        shown["facts"].as_array().unwrap().iter().map(|fact| fact["status"].as_str().unwrap()).collect();
+    assert_eq!((status, facts), (200, vec!["attempted", "failed", "attempted", "sent"]));
+    assert_eq!(ask("GET", &format!("/ada/{name}")).await.0, 404);
+    assert_eq!(ask("GET", "/ada/nothing").await.0, 400);
+}
+
+#[tokio::test]
+async fn what_nobody_has_received_goes_to_the_webhook_of_the_tenant() {
+    let (folder, receiver) = (tempfile::tempdir().unwrap(), Arc::new(Receiver::default()));
+    let mut system = system(folder.path(), &receiver).await;
     let first = dispatcher(&system).await;
     let claims = |user: &str| json!({ "tenant": "hooks", "sub": user, "role": "sre" });
     let mut ada = system.open(claims("ada")).await;

@@ -110,6 +110,7 @@ async fn over_http(address: &str) {
         ("GET", "connections"),
         ("GET", "keys"),
         ("GET", "consumers"),
+        ("GET", "deliveries"),
         ("GET", "consumers?user=ada"),
         ("GET", "users/root/preferences"),
         ("DELETE", "users/bob"),
@@ -187,6 +188,7 @@ async fn by_command(deployment: &Deployment<'_>) {
         &["contacts", "reseal"],
         &["contacts", "forget", "--user", "ada"],
         &["users", "purge", "--user", "ada"],
+        &["deliveries", "ls"],
         &["projector", "rebuild"],
         &["projector", "move", "--to", "1"],
     ] {

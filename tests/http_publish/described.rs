@@ -6,7 +6,7 @@ use std::path::Path;
 use harness::{BOUND, SECRET, Setup, System, token};
 use serde_json::{Value, json};
 
-use crate::{cloud_event, incident};
+use crate::{cloud_event, failed_delivery, incident};
 
 const PAGE: &str = "https://console.example";
 
@@ -116,6 +116,7 @@ fn target(path: &str) -> String {
     let values = [
         ("{user}", "ada"),
         ("{device}", "d"),
+        ("{delivery}", "1-1-0-0"),
         ("{position}", "1-1"),
         ("{name}", "incident.created"),
         ("{id}", "x.0.1"),
@@ -169,7 +170,8 @@ fn every_route_is_described() {
     let mut found = BTreeSet::new();
     routes(Path::new(api), &mut found);
     found.remove("/api/ws/");
-    let operations = std::fs::read_to_string(format!("{api}/openapi/operations.rs")).unwrap();
+    let read = |name: &str| std::fs::read_to_string(format!("{api}/openapi/{name}.rs")).unwrap();
+    let operations = read("operations") + &read("operations/deliveries");
     let missing: Vec<_> = found.iter().filter(|path| !operations.contains(&format!("\"{path}\""))).collect();
     assert_eq!((missing.len(), found.len() > 20), (0, true), "{missing:?} of {found:?}");
 }
@@ -291,6 +293,16 @@ async fn good_answers_are_as_described(described: &Described) {
     let one = format!("{rejections}/{{position}}");
     check("GET", &one, &format!("{rejections}/{position}"), None).await;
     check("POST", &format!("{one}/retry"), &format!("{rejections}/{position}/retry"), None).await;
+
+    let _dispatcher = failed_delivery::store(&described.system).await;
+    let deliveries = "/api/v1/deliveries";
+    let found = all(deliveries).await;
+    let (user, name) = (found["user"].as_str().unwrap(), found["name"].as_str().unwrap());
+    let (one, target) =
+        (format!("{deliveries}/{{user}}/{{delivery}}"), format!("{deliveries}/{user}/{name}"));
+    let facts = check("GET", &one, &target, None).await;
+    described.check(&facts["facts"][0], &json!({ "$ref": "#/components/schemas/Delivery" }));
+    check("POST", &format!("{one}/retry"), &format!("{target}/retry"), None).await;
 
     let keys = "/api/v1/keys";
     let made = check("POST", keys, keys, Some(json!({ "events": ["incident.*"], "expires_in": 60 }))).await;

@@ -10,6 +10,7 @@
 
 mod batches;
 mod described;
+mod failed_delivery;
 mod keys;
 mod languages;
 mod limits;

@@ -32,6 +32,9 @@ fn routes() -> Vec<(&'static str, &'static str, Option<Value>)> {
         ("GET", "rejections/1-1", None),
         ("POST", "rejections/1-1/retry", Some(json!({}))),
         ("DELETE", "rejections/1-1", None),
+        ("GET", "deliveries", None),
+        ("GET", "deliveries/ada/1-1-0-0", None),
+        ("POST", "deliveries/ada/1-1-0-0/retry", Some(json!({}))),
     ]
 }
 

@@ -27,7 +27,7 @@ pub(crate) use client::{ConnectOptions, ListenOptions, SendOptions};
 pub(crate) use config::{ConfigOptions, Process};
 pub(crate) use consumers::{ConsumerCommand, ConsumerSelector};
 pub(crate) use contacts::ContactCommand;
-pub(crate) use deliveries::DeliveriesCommand;
+pub(crate) use deliveries::{DeliveriesCommand, DeliveriesSelection};
 pub(crate) use doctor::{DoctorOptions, RoleName};
 pub(crate) use keys::{KeyCommand, NewKey};
 pub(crate) use list::{ListOptions, Scope};
@@ -121,7 +121,7 @@ pub(crate) enum Command {
     /// List and cancel events that are delivered later
     #[command(subcommand, after_long_help = "Example:\n  tidings scheduled ls --tenant ops")]
     Scheduled(ScheduledCommand),
-    /// List and show deliveries: what the dispatcher has sent, skipped, or keeps until it is due
+    /// List, show and retry deliveries: what the dispatcher has sent, skipped, or keeps until it is due
     #[command(subcommand, after_long_help = "Example:\n  tidings deliveries ls --tenant ops --user ada")]
     Deliveries(DeliveriesCommand),
     /// Save everything that Tidings has in NATS into a folder, while it runs

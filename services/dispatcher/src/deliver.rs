@@ -63,7 +63,8 @@ impl Deliverer {
         let deliveries = &self.parts.deliveries;
         let last = deliveries.last_fact(&due.name).await?;
         let (last, sequence) = last.map_or((None, 0), |(fact, sequence)| (Some(fact), sequence));
-        match Step::after(last.as_ref(), due.pending.attempts) {
+        let is_retried = due.pending.retry.is_some_and(|retry| retry.fact == sequence);
+        match Step::after(last.as_ref(), due.pending.attempts, is_retried) {
             Step::Remove => {}
             Step::Delay { attempts, at } => {
                 let pending = Pending { attempts, ..due.pending.clone() };
@@ -128,7 +129,7 @@ impl Deliverer {
         });
         let outcome = match sent {
             Ok(accepted) => Fact { status: Status::Sent, reference: accepted.reference, ..claim },
-            Err(failed) => self.failure(&failed, claim),
+            Err(failed) => self.failure(due, &failed, claim),
         };
         tracing::info!(
             tenant = %due.name.tenant, delivery = outcome.delivery, channel = outcome.channel,
@@ -138,7 +139,7 @@ impl Deliverer {
         // The attempt was made: what became of it must be stored, however long NATS is away.
         let mut backoff = Backoff::new();
         loop {
-            match deliveries.note(&due.name, &outcome, claimed).await {
+            match deliveries.note(&due.name, &outcome, &due.pending, claimed).await {
                 Ok(Some(_)) => break,
                 // Another dispatcher has taken over, or the user was purged.
                 Ok(None) => return Ok(()),
@@ -160,7 +161,7 @@ impl Deliverer {
     /// the attempt of a process that has ended.
     async fn claim(&self, due: &Due, claim: &Fact, expected: u64) -> Result<u64, DispatcherError> {
         let deliveries = &self.parts.deliveries;
-        let error = match deliveries.note(&due.name, claim, expected).await {
+        let error = match deliveries.note(&due.name, claim, &due.pending, expected).await {
             Ok(noted) => return noted.ok_or(DispatcherError::Overtaken),
             Err(error) => error,
         };
@@ -172,13 +173,14 @@ impl Deliverer {
         }
     }
 
-    /// What follows from a failed attempt.
-    fn failure(&self, failed: &Failed, claim: Fact) -> Fact {
+    /// What follows from a failed attempt. A retry has the whole plan before it.
+    fn failure(&self, due: &Due, failed: &Failed, claim: Fact) -> Fact {
         let reason = Some(failed.to_string());
         let Failed::Later { retry_after, .. } = failed else {
             return Fact { status: Status::Failed, reason, ..claim };
         };
-        let attempts = usize::try_from(claim.attempts).unwrap_or(usize::MAX);
+        let before = due.pending.retry.map_or(0, |retry| retry.attempts);
+        let attempts = usize::try_from(claim.attempts.saturating_sub(before)).unwrap_or(usize::MAX);
         match RetryPlan::default().wait(attempts, (self.parts.random)(), *retry_after) {
             Some(wait) => {
                 Fact { status: Status::Delayed, reason, next: Some((self.parts.clock)() + wait), ..claim }
@@ -264,7 +266,7 @@ impl Deliverer {
 
     /// Stores a fact behind the one on which it rests.
     async fn note(&self, due: &Due, fact: &Fact, expected: u64) -> Result<u64, DispatcherError> {
-        let noted = self.parts.deliveries.note(&due.name, fact, expected).await?;
+        let noted = self.parts.deliveries.note(&due.name, fact, &due.pending, expected).await?;
         noted.ok_or(DispatcherError::Overtaken)
     }
 

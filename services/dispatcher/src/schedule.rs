@@ -213,5 +213,6 @@ fn pending(stored: &StoredEnvelope, shard: ShardNumber, fallback: &Fallback) -> 
         source: envelope.event_source.clone(),
         channel: fallback.channel().as_str().to_owned(),
         attempts: 0,
+        retry: None,
     }
 }

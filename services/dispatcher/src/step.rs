@@ -8,6 +8,8 @@
 //!                  └──▶ unknown: it has ended again
 //! ```
 //!
+//! What was skipped, has failed or is unknown is decided again if somebody retries that decision.
+//!
 //! A fact is stored behind the one on which its decision rests. So however many dispatchers believe to lead, and whatever is
 //! killed, each number of an attempt is used once, and once more as a repetition.
 
@@ -41,8 +43,9 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    /// Decides about a delivery that is due after this number of attempts.
-    pub(crate) fn after(last: Option<&Fact>, attempts: u32) -> Self {
+    /// Decides about a delivery that is due after this number of attempts. `is_retried` says whether it is due because
+    /// somebody wants the last decision to be made again.
+    pub(crate) fn after(last: Option<&Fact>, attempts: u32, is_retried: bool) -> Self {
         let next = Self::Attempt { number: attempts.saturating_add(1), is_repeated: false };
         let Some(last) = last else { return next };
         match (last.status, last.next) {
@@ -52,6 +55,7 @@ impl Step {
                 Self::Delay { attempts: last.attempts, at }
             }
             (Status::Delayed, _) => next,
+            (Status::Skipped | Status::Failed | Status::Unknown, _) if is_retried => next,
             (Status::Sent | Status::Skipped | Status::Failed | Status::Unknown, _) => Self::Remove,
         }
     }
@@ -96,7 +100,22 @@ mod tests {
             (Some(fact(Status::Failed, 7, false)), 6, Step::Remove),
             (Some(fact(Status::Unknown, 1, true)), 0, Step::Remove),
         ] {
-            assert_eq!(Step::after(last.as_ref(), attempts), expected, "{last:?}");
+            assert_eq!(Step::after(last.as_ref(), attempts, false), expected, "{last:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_sent_is_decided_again_if_somebody_wants_it() {
+        let attempt = |number, is_repeated| Step::Attempt { number, is_repeated };
+        for (status, expected) in [
+            (Status::Failed, attempt(8, false)),
+            (Status::Unknown, attempt(8, false)),
+            (Status::Skipped, attempt(8, false)),
+            (Status::Sent, Step::Remove),
+            // Its sender has ended in the middle.
+            (Status::Attempted, attempt(7, true)),
+        ] {
+            assert_eq!(Step::after(Some(&fact(status, 7, false)), 7, true), expected, "{status:?}");
         }
     }
 }

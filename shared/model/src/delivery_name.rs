@@ -106,16 +106,16 @@ impl DeliveryName {
         else {
             return None;
         };
+        Self::of_user(&Tenant::parse(tenant).ok()?, &subject::decode(user)?, name)
+    }
+
+    /// Returns the delivery to a user that is displayed like this. Returns `None` for another text.
+    #[must_use]
+    pub fn of_user(tenant: &Tenant, user: &str, name: &str) -> Option<Self> {
         let mut parts = name.rsplitn(3, '-');
         let (fallback, message) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         let event = parts.next()?.parse().ok()?;
-        Some(Self {
-            tenant: Tenant::parse(tenant).ok()?,
-            user: subject::decode(user)?,
-            event,
-            message,
-            fallback,
-        })
+        Some(Self { tenant: tenant.clone(), user: user.to_owned(), event, message, fallback })
     }
 }
 
@@ -156,6 +156,7 @@ mod tests {
             assert_eq!(DeliveryName::parse(&name.waiting(2)).as_ref(), Some(&name));
             assert_ne!(name.waiting(2), name.waiting(1));
             assert_eq!(name.to_string(), "18f3a0c2b41-42-1-2");
+            assert_eq!(DeliveryName::of_user(&tenant, user, "18f3a0c2b41-42-1-2").as_ref(), Some(&name));
         }
         for wrong in [
             "deliveries.through.0",

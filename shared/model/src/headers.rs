@@ -36,6 +36,9 @@ pub const NOTICE: &str = "Tidings-Notice";
 /// On a notice that a tenant's envelopes continue elsewhere: the place, `<shard>/<generation>`.
 pub const PLACE: &str = "Tidings-Place";
 
+/// On a fact that a delivery was not sent: what is known of the delivery, as JSON, so that it can be retried.
+pub const DELIVERY: &str = "Tidings-Delivery";
+
 /// On a rejection, and on an event that is retried: the id of the event. On plain JSON that a gateway publishes for a
 /// producer: its id. In contrast to `Nats-Msg-Id`, no version of nats-server deduplicates by it.
 pub const EVENT_ID: &str = "Tidings-Event-Id";

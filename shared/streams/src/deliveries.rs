@@ -15,6 +15,8 @@
 //! - A fact is stored only behind the one that its writer knows ([`Deliveries::note`]): of two dispatchers that both believe
 //!   to lead, one makes an attempt.
 //! - What is due stays until its decision is stored ([`Deliveries::remove_due`]).
+//! - A retry is one message, and names the decision that it wants to be made again ([`Deliveries::retry`]): so it is there or
+//!   not, and is never handled twice.
 //!
 //! What waits and what is due never expires. Facts are kept longer than envelopes, so that none is decided twice.
 
@@ -22,6 +24,7 @@ mod due;
 mod error;
 mod fact;
 mod pending;
+mod retry;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,14 +41,15 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::nats::{
-    Content, Delivered, Missing, Scan, TopologyError, ensure, leader_get, record, set, was_beaten,
+    Content, Delivered, Missing, Scan, Selection, TopologyError, ensure, leader_get, record, set, was_beaten,
 };
 use crate::topology::Topology;
 
 pub use due::{Due, DueReader};
 pub use error::DeliveryError;
 pub use fact::{Fact, Status, StoredFact};
-pub use pending::{Pending, PendingDelivery, Through};
+pub use pending::{Pending, PendingDelivery, Retried, Through};
+pub use retry::RetryDeliveryError;
 
 /// The name of the stream.
 const DELIVERIES: &str = "DELIVERIES";
@@ -158,14 +162,18 @@ impl Deliveries {
     }
 
     /// Stores a fact behind the one with the sequence `expected`, 0 for the first. Returns its sequence, or `None` if
-    /// another one came first.
+    /// another one came first. A fact that the delivery was not sent keeps what is known of it, for a retry.
     pub async fn note(
         &self,
         name: &DeliveryName,
         fact: &Fact,
+        pending: &Pending,
         expected: u64,
     ) -> Result<Option<u64>, DeliveryError> {
         let mut map = HeaderMap::new();
+        if fact.status.may_be_retried() {
+            retry::keep(&mut map, pending)?;
+        }
         set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
         set(&mut map, headers::TIME_TO_LIVE, format!("{}s", self.kept.as_secs()));
         let payload = record::encode(fact).map_err(DeliveryError::Encode)?;
@@ -239,7 +247,23 @@ impl Deliveries {
         tenant: &Tenant,
         user: Option<&str>,
     ) -> BoxStream<'static, Result<StoredFact, DeliveryError>> {
-        self.scan(DeliveryName::all_facts(tenant, user), StoredFact::read)
+        self.scan(selection(DeliveryName::all_facts(tenant, user)), StoredFact::read)
+    }
+
+    /// As [`Deliveries::facts`], but of each delivery only the newest one.
+    #[must_use]
+    pub fn newest_facts(
+        &self,
+        tenant: &Tenant,
+        user: Option<&str>,
+    ) -> BoxStream<'static, Result<StoredFact, DeliveryError>> {
+        self.scan(selection(DeliveryName::all_facts(tenant, user)).newest(), StoredFact::read)
+    }
+
+    /// As [`Deliveries::facts`], about one delivery.
+    #[must_use]
+    pub fn facts_about(&self, name: &DeliveryName) -> BoxStream<'static, Result<StoredFact, DeliveryError>> {
+        self.scan(selection(name.facts()), StoredFact::read)
     }
 
     /// Lists what waits for a tenant, or for one of its users.
@@ -249,15 +273,15 @@ impl Deliveries {
         tenant: &Tenant,
         user: Option<&str>,
     ) -> BoxStream<'static, Result<PendingDelivery, DeliveryError>> {
-        self.scan(DeliveryName::all_waiting(tenant, user), PendingDelivery::read)
+        self.scan(selection(DeliveryName::all_waiting(tenant, user)), PendingDelivery::read)
     }
 
     fn scan<T: 'static>(
         &self,
-        subject: String,
+        selection: Selection,
         read: fn(&Delivered) -> Option<T>,
     ) -> BoxStream<'static, Result<T, DeliveryError>> {
-        let scan = Scan::new(self.context.clone(), DELIVERIES, subject, Content::Whole);
+        let scan = Scan::of(self.context.clone(), selection);
         stream::try_unfold(scan, move |mut scan| async move {
             while let Some(delivered) = scan.next().await.map_err(DeliveryError::List)? {
                 if let Some(found) = read(&delivered) {
@@ -273,4 +297,8 @@ impl Deliveries {
         let purged = self.stream.purge().filter(DeliveryName::all_of(tenant, user)).await;
         Ok(purged.map_err(|error| DeliveryError::Remove(error.into()))?.purged)
     }
+}
+
+fn selection(subject: String) -> Selection {
+    Selection::new(DELIVERIES.to_owned(), vec![subject], Content::Whole)
 }

@@ -1,6 +1,6 @@
 //! The command line of `tidings deliveries`.
 
-use clap::Subcommand;
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::{ListOptions, Scope};
 
@@ -17,4 +17,31 @@ pub(crate) enum DeliveriesCommand {
         /// The event's id, as the list shows it
         event: String,
     },
+    /// Make deliveries again that were not sent; one that was received meanwhile is skipped
+    #[command(after_long_help = "Example:\n  tidings deliveries retry --tenant ops --user ada")]
+    Retry(DeliveriesSelection),
+}
+
+/// Selects deliveries that were not sent.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true).multiple(true))]
+pub(crate) struct DeliveriesSelection {
+    /// The tenant
+    #[arg(long)]
+    pub(crate) tenant: String,
+    /// Only those to this user
+    #[arg(long, group = "which")]
+    pub(crate) user: Option<String>,
+    /// Only those of this event, by its id
+    #[arg(long, group = "which")]
+    pub(crate) event: Option<String>,
+    /// Only the one that the receiver knows under this id
+    #[arg(long, group = "which", value_name = "ID")]
+    pub(crate) delivery: Option<String>,
+    /// Only those with this status; the receiver may have one that is `unknown`
+    #[arg(long, default_value = "failed", value_parser = ["failed", "unknown", "skipped"])]
+    pub(crate) status: String,
+    /// All of them
+    #[arg(long, group = "which", conflicts_with_all = ["user", "event", "delivery"])]
+    pub(crate) all: bool,
 }

@@ -9,5 +9,6 @@
 mod decisions;
 mod kills;
 mod places;
+mod retries;
 mod support;
 mod wishes;

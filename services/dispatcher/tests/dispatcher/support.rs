@@ -118,7 +118,7 @@ fn catalogs() -> Arc<Catalogs> {
 pub(crate) type Sent = (String, String, Value);
 
 /// A channel that keeps what it is given. For user `hang` an attempt does not end as long as it is told to hang, for user
-/// `later` the first one fails, and for user `never` each.
+/// `later` the first one fails, for user `never` each, and for user `refused` the first one for good and the second one.
 #[derive(Default)]
 pub(crate) struct Receiver {
     sent: Mutex<Vec<Sent>>,
@@ -156,7 +156,8 @@ impl Channel for Receiver {
             "hang" if self.hangs.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() => {
                 std::future::pending().await
             }
-            "later" if attempts == 1 => {
+            "refused" if attempts == 1 => Err(Failed::Never { reason: "status 410".to_owned() }),
+            "later" | "refused" if attempts < if user == "later" { 2 } else { 3 } => {
                 Err(Failed::Later { reason: "status 503".to_owned(), retry_after: None })
             }
             "never" => Err(Failed::Never { reason: "status 410".to_owned() }),

@@ -23,6 +23,9 @@
 //! | `GET rejections/{position}` | one of them, with its payload |
 //! | `POST rejections/{position}/retry` | retries it |
 //! | `DELETE rejections/{position}` | removes it |
+//! | `GET deliveries[?user=&event=&delivery=&status=]` | what became of fallbacks, and those that wait, a JSON object per line |
+//! | `GET deliveries/{user}/{delivery}` | each attempt of one of them |
+//! | `POST deliveries/{user}/{delivery}/retry` | makes it again |
 //! | `GET keys` | API keys of producers, a JSON object per line |
 //! | `POST keys` with `{"events":[…],"source":…,"expires_in":…,"reason":…}` | makes a key, which is shown once |
 //! | `POST keys/{id}/revoke` with `{"reason":…}`, if at all | revokes a key |
@@ -30,6 +33,7 @@
 mod connections;
 mod consumers;
 mod contacts;
+mod deliveries;
 mod keys;
 mod preferences;
 mod rejections;
@@ -73,10 +77,11 @@ pub(super) fn router(context: Arc<Context>) -> Router {
         .merge(contacts::router())
         .merge(connections::router())
         .merge(rejections::router())
+        .merge(deliveries::router())
         .merge(keys::router())
         .fallback(|| async {
             let text =
-                "there is nothing here; consumers, users, connections, rejections and keys are below /api/v1";
+                "there is nothing here; consumers, users, connections, rejections, deliveries and keys are below /api/v1";
             ApiError::new(ApiCode::NotFound, text)
         })
         .method_not_allowed_fallback(method_not_allowed)

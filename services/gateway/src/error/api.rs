@@ -113,6 +113,7 @@ error_codes! {
     409 {
         EventIncomplete "EVENT_INCOMPLETE" "administration: the rejected event was not kept whole"
         Changed "CHANGED" "administration: the rejected event was retried or rejected again meanwhile"
+        DeliveryDecided "DELIVERY_DECIDED" "administration: the delivery was sent or is under way, so that it cannot be retried"
     }
     410 {
         PositionGone "POSITION_GONE" "what lies behind the position cannot be delivered any more; `next` says where to go on"

@@ -1,6 +1,6 @@
 //! What became of a delivery.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use tidings_model::DeliveryName;
 use tidings_model::json::present;
 use time::OffsetDateTime;
@@ -36,7 +36,10 @@ pub struct Fact {
     #[serde(deserialize_with = "present")]
     pub reference: Option<String>,
     /// When the next attempt is due.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(
+        serialize_with = "tidings_model::serialize_optional_time",
+        deserialize_with = "time::serde::rfc3339::option::deserialize"
+    )]
     pub next: Option<OffsetDateTime>,
 }
 
@@ -72,10 +75,16 @@ impl Status {
         }
     }
 
-    /// Whether nothing follows.
+    /// Whether nothing follows, unless somebody retries it.
     #[must_use]
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Attempted | Self::Delayed)
+    }
+
+    /// Whether the delivery can be made again: nothing follows, and the receiver is not known to have it.
+    #[must_use]
+    pub fn may_be_retried(self) -> bool {
+        matches!(self, Self::Skipped | Self::Failed | Self::Unknown)
     }
 }
 
@@ -88,8 +97,11 @@ impl Record for Fact {
 pub struct StoredFact {
     /// The user.
     pub user: String,
+    /// The name of the delivery, besides the user.
+    #[serde(serialize_with = "shown")]
+    pub name: DeliveryName,
     /// When it was stored.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(serialize_with = "tidings_model::serialize_time")]
     pub at: OffsetDateTime,
     /// The fact.
     #[serde(flatten)]
@@ -100,6 +112,10 @@ impl StoredFact {
     pub(super) fn read(delivered: &Delivered) -> Option<Self> {
         let name = DeliveryName::parse(&delivered.message.subject)?;
         let fact = record::decode(&delivered.message.payload).ok()?;
-        Some(Self { user: name.user, at: delivered.time, fact })
+        Some(Self { user: name.user.clone(), name, at: delivered.time, fact })
     }
+}
+
+pub(super) fn shown<S: Serializer>(name: &DeliveryName, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(name)
 }

@@ -6,6 +6,7 @@ use tidings_model::{DeliveryName, EnvelopeSubject, Origin, Position, headers};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::fact::shown;
 use crate::nats::Delivered;
 use crate::nats::record::{self, Record};
 
@@ -28,6 +29,19 @@ pub struct Pending {
     pub channel: String,
     /// How many attempts were made.
     pub attempts: u32,
+    /// The decision that somebody wants to be made again, if that is why it is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retried>,
+}
+
+/// A decision that is made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retried {
+    /// The sequence of the fact with the decision. If another one lies behind it, the retry was handled already.
+    pub fact: u64,
+    /// How many attempts had been made until then: the plan of further ones begins again behind them.
+    pub attempts: u32,
 }
 
 impl Pending {
@@ -48,6 +62,11 @@ impl Record for Pending {
 pub struct PendingDelivery {
     /// The user.
     pub user: String,
+    /// The name of the delivery, besides the user.
+    #[serde(serialize_with = "shown")]
+    pub name: DeliveryName,
+    /// `waiting`, where facts have what became of it.
+    pub status: &'static str,
     /// When it is due.
     #[serde(serialize_with = "tidings_model::serialize_time")]
     pub due: OffsetDateTime,
@@ -70,7 +89,8 @@ impl PendingDelivery {
         let pending: Pending = record::decode(&message.payload).ok()?;
         let (subject, _) = pending.envelope()?;
         let Pending { event, channel, attempts, .. } = pending;
-        Some(Self { user: name.user, due, event, message: subject.slot, channel, attempts })
+        let (user, status, message) = (name.user.clone(), "waiting", subject.slot);
+        Some(Self { user, name, status, due, event, message, channel, attempts })
     }
 }
 

@@ -36,7 +36,11 @@ impl Scan {
         subjects: Vec<String>,
         content: Content,
     ) -> Self {
-        let selection = Selection::new(stream.to_owned(), subjects, content);
+        Self::of(context, Selection::new(stream.to_owned(), subjects, content))
+    }
+
+    /// Scans what is selected.
+    pub(crate) fn of(context: Context, selection: Selection) -> Self {
         Self { stage: Stage::Before(Box::new((context, selection))), ready: VecDeque::new() }
     }
 

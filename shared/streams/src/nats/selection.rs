@@ -35,12 +35,19 @@ pub(crate) struct Selection {
     subjects: Vec<String>,
     content: Content,
     since: Option<OffsetDateTime>,
+    newest: bool,
 }
 
 impl Selection {
     /// The messages on these subjects of a stream; on all of them, if there are none.
     pub(crate) fn new(stream: String, subjects: Vec<String>, content: Content) -> Self {
-        Self { stream, subjects, content, since: None }
+        Self { stream, subjects, content, since: None, newest: false }
+    }
+
+    /// Of what the stream has, only the newest message on each subject. It is read at one go: a consumer that goes on
+    /// after a fault would deliver others, too, so that there is none.
+    pub(crate) fn newest(self) -> Self {
+        Self { newest: true, ..self }
     }
 
     /// Skips messages that were stored before this time, as long as nothing was read.
@@ -59,6 +66,10 @@ impl Selection {
         last: u64,
     ) -> Result<Deliveries, async_nats::Error> {
         let deliver_policy = match self.since {
+            _ if self.newest && last > 0 => {
+                return Err("the newest messages cannot be read on from here".into());
+            }
+            _ if self.newest => DeliverPolicy::LastPerSubject,
             Some(start_time) if last == 0 => DeliverPolicy::ByStartTime { start_time },
             _ => DeliverPolicy::ByStartSequence { start_sequence: last.saturating_add(1) },
         };

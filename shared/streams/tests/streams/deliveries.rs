@@ -26,6 +26,7 @@ async fn the_next_attempt_stays_when_nats_stores_the_last_one_as_due_again() {
         source: None,
         channel: "webhook".to_owned(),
         attempts,
+        retry: None,
     };
     let hours = |hours: u64| OffsetDateTime::now_utc() + Duration::from_secs(hours * 3_600);
     deliveries.schedule(&name, &pending(0), hours(1)).await.unwrap();

@@ -1,5 +1,7 @@
 //! The operations: one entry for each method of each path.
 
+mod deliveries;
+
 use serde_json::{Value, json};
 
 use super::codes::{ADMIN, ANY, BODY, CONNECT, PAGE, PRODUCER, TOKEN};
@@ -121,6 +123,7 @@ fn path_parameters(path: &str) -> Vec<Value> {
                 "device" => "The user's device.",
                 "position" => "The position of the event in `EVENTS`, such as `18f3a0c2b41-42`.",
                 "name" => "The event, `<entity>.<action>`.",
+                "delivery" => "The delivery's `name`, such as `18f3a0c2b41-42-0-0`.",
                 _ => "The id.",
             };
             let mut parameter = parameter("path", name, true, text);
@@ -139,6 +142,7 @@ pub(super) fn operations() -> Vec<Operation> {
     all.extend(users());
     all.extend(connections());
     all.extend(rejections());
+    all.extend(deliveries::deliveries());
     all.extend(keys());
     all
 }
