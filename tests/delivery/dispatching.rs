@@ -32,12 +32,12 @@ payload = { reminder = "{n}" }
 
 /// A program that takes webhooks. Keeps the headers and the body of each.
 #[derive(Default)]
-struct Receiver {
+pub(crate) struct Receiver {
     requests: Mutex<Vec<(BTreeMap<String, String>, Value)>>,
     /// Whether it keeps the next request waiting for ever.
     hangs: AtomicBool,
     /// Whether it is gone.
-    is_gone: AtomicBool,
+    pub(crate) is_gone: AtomicBool,
 }
 
 impl Receiver {
@@ -98,15 +98,15 @@ impl Receiver {
     }
 }
 
-fn catalogs(folder: &Path) {
+fn write(folder: &Path, catalog: &str) {
     let folder = folder.join("hooks");
     std::fs::create_dir(&folder).unwrap();
-    std::fs::write(folder.join("catalog.toml"), CATALOG).unwrap();
+    std::fs::write(folder.join("catalog.toml"), catalog).unwrap();
     std::fs::write(folder.join("any.schema.json"), "{}").unwrap();
 }
 
 /// Starts a dispatcher, and returns when what is published from then on is dispatched.
-async fn dispatcher(system: &System) -> Tidings {
+pub(crate) async fn dispatcher(system: &System) -> Tidings {
     let mut dispatcher = system.command(&["dispatcher"]).start();
     dispatcher.line("this dispatcher leads", BOUND).await;
     let stream = jetstream::new(system.client().clone()).get_stream("DELIVERIES").await.unwrap();
@@ -134,12 +134,12 @@ async fn decided(system: &System, user: &str, count: usize) -> Vec<Value> {
     .await
 }
 
-/// A system whose tenant has a webhook there.
-async fn system(folder: &Path, receiver: &Arc<Receiver>) -> System {
-    catalogs(folder);
+/// A system whose tenant has this catalog, and a webhook there.
+pub(crate) async fn system_with(catalog: &str, folder: &Path, receiver: &Arc<Receiver>) -> System {
+    write(folder, catalog);
     let keys = folder.join("keys");
     std::fs::write(&keys, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
-    let url = receiver.start().await;
+    let (url, keys) = (receiver.start().await, keys.display().to_string());
     let file = format!(
         "[webhook]\nallow_http = true\nallowed_networks = [\"127.0.0.0/8\"]\n\
          [dispatcher.webhooks.hooks]\nurl = {url:?}\nkey_file = {keys:?}\n"
@@ -150,7 +150,7 @@ async fn system(folder: &Path, receiver: &Arc<Receiver>) -> System {
 #[tokio::test]
 async fn what_was_not_sent_is_made_again_by_command_and_over_http() {
     let (folder, receiver) = (tempfile::tempdir().unwrap(), Arc::new(Receiver::default()));
-    let system = system(folder.path(), &receiver).await;
+    let system = system_with(CATALOG, folder.path(), &receiver).await;
     let _dispatcher = dispatcher(&system).await;
     receiver.is_gone.store(true, Ordering::SeqCst);
     system.publish("hooks", "note.added", &json!({ "user": "eve", "n": 1 })).await;
@@ -205,7 +205,7 @@ async fn what_was_not_sent_is_made_again_by_command_and_over_http() {
 #[tokio::test]
 async fn what_nobody_has_received_goes_to_the_webhook_of_the_tenant() {
     let (folder, receiver) = (tempfile::tempdir().unwrap(), Arc::new(Receiver::default()));
-    let mut system = system(folder.path(), &receiver).await;
+    let mut system = system_with(CATALOG, folder.path(), &receiver).await;
     let first = dispatcher(&system).await;
     let claims = |user: &str| json!({ "tenant": "hooks", "sub": user, "role": "sre" });
     let mut ada = system.open(claims("ada")).await;

@@ -16,6 +16,7 @@ mod conversation;
 mod digests;
 mod dispatching;
 mod event_stream;
+mod explaining;
 mod handshake;
 mod heartbeat;
 mod help;

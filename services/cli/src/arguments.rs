@@ -9,6 +9,7 @@ mod consumers;
 mod contacts;
 mod deliveries;
 mod doctor;
+mod explain;
 mod keys;
 mod list;
 mod preferences;
@@ -29,6 +30,7 @@ pub(crate) use consumers::{ConsumerCommand, ConsumerSelector};
 pub(crate) use contacts::ContactCommand;
 pub(crate) use deliveries::{DeliveriesCommand, DeliveriesSelection};
 pub(crate) use doctor::{DoctorOptions, RoleName};
+pub(crate) use explain::ExplainOptions;
 pub(crate) use keys::{KeyCommand, NewKey};
 pub(crate) use list::{ListOptions, Scope};
 pub(crate) use preferences::{PreferenceChanges, PreferencesCommand};
@@ -118,6 +120,9 @@ pub(crate) enum Command {
     /// List, show, retry and drop events that could not be projected
     #[command(subcommand, after_long_help = "Example:\n  tidings rejected ls --reason schema-violation")]
     Rejected(RejectedCommand),
+    /// Say what became of an event for a user: where it is stored, who was meant, where it ended
+    #[command(after_long_help = "Example:\n  tidings explain --tenant ops --user ada --event inc-1")]
+    Explain(ExplainOptions),
     /// List and cancel events that are delivered later
     #[command(subcommand, after_long_help = "Example:\n  tidings scheduled ls --tenant ops")]
     Scheduled(ScheduledCommand),

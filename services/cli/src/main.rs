@@ -13,6 +13,7 @@ mod contacts;
 mod deliveries;
 mod dev;
 mod doctor;
+mod explain;
 mod failure;
 mod issuers;
 mod keys;
@@ -97,6 +98,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Command::Backup(options) => Box::pin(backup::run(file, options)).await,
             Command::Restore(options) => Box::pin(backup::restore(file, options)).await,
             Command::Scheduled(command) => Box::pin(scheduled::run(file, command)).await,
+            Command::Explain(options) => Box::pin(explain::run(file, options)).await,
             Command::Rejected(command) => Box::pin(rejected::run(file, command)).await,
         }
     })

@@ -5,32 +5,64 @@ use tidings_protocol::filter;
 use tidings_streams::consumers::ConsumerState;
 
 /// An envelope, as far as it decides who receives it.
-pub(crate) struct Addressed<'e> {
-    pub(crate) address: &'e Address,
-    pub(crate) attributes: &'e Attributes,
+pub struct Addressed<'e> {
+    /// Its address.
+    pub address: &'e Address,
+    /// Its attributes, which filters ask for.
+    pub attributes: &'e Attributes,
     /// Its sequence.
-    pub(crate) sequence: u64,
+    pub sequence: u64,
+}
+
+/// Whether a device receives an envelope, or why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// A grant or a subscription opens its address.
+    Opens,
+    /// The device started behind it.
+    Started,
+    /// No grant opens its address, which is not that of a topic.
+    NotGranted,
+    /// The device has not subscribed to its topic.
+    NotSubscribed,
+    /// The device has subscribed to its topic later.
+    Older,
+    /// The filter of the subscription leaves it out.
+    Filtered,
 }
 
 impl Addressed<'_> {
     /// The user, if the address is that of one.
-    pub(crate) fn user(&self) -> Option<&str> {
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
         self.address.id_of("user")
     }
 
     /// Whether a device of this user receives the envelope: it is no newer than that, and a grant or a subscription opens its
     /// address. `is_in_place` says whether sequences of the device's position and of the envelope are those of one place.
     pub(crate) fn reaches(&self, user: &str, state: &ConsumerState, is_in_place: bool) -> bool {
+        self.reach(user, state, is_in_place) == Reach::Opens
+    }
+
+    /// Whether a device of this user receives the envelope, or why not. `is_in_place` says whether sequences of the device's
+    /// position and of the envelope are those of one place.
+    #[must_use]
+    pub fn reach(&self, user: &str, state: &ConsumerState, is_in_place: bool) -> Reach {
         if is_in_place && self.sequence <= state.since {
-            return false;
+            return Reach::Started;
         }
         if self.user().is_some_and(|addressed| addressed == user) || state.grants.contains(self.address) {
-            return true;
+            return Reach::Opens;
         }
-        let topic = self.address.id_of("topic");
-        let Some(subscription) = topic.and_then(|topic| state.subscriptions.get(topic)) else { return false };
-        let is_older = is_in_place && self.sequence <= subscription.since;
-        !is_older && filter::passes(&subscription.filter, self.attributes)
+        let Some(topic) = self.address.id_of("topic") else { return Reach::NotGranted };
+        let Some(subscription) = state.subscriptions.get(topic) else { return Reach::NotSubscribed };
+        if is_in_place && self.sequence <= subscription.since {
+            Reach::Older
+        } else if filter::passes(&subscription.filter, self.attributes) {
+            Reach::Opens
+        } else {
+            Reach::Filtered
+        }
     }
 }
 

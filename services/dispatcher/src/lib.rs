@@ -30,6 +30,7 @@ mod start;
 mod step;
 mod wishes;
 
+pub use addressed::{Addressed, Reach};
 pub use error::DispatcherError;
 pub use parts::{Channels, Parts, Targets, TenantWebhooks};
 pub use start::run;

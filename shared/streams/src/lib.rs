@@ -67,8 +67,9 @@ pub use catalogs::{
 pub use envelopes::{
     Copy, CopyError, DiscardError, EnvelopeCopies, EnvelopeFollower, EnvelopeWriter, FollowError, Followed,
     Outgoing, PurgeAddressError, Purged, ReadEnvelopeError, Resume, StoredEnvelope, TranslateError,
-    Translated, WriteError, WriteMarkers, all_purges, discard_address, discard_generation, fetch, is_at_end,
-    last_notice, locate, newest, placed_at, purge_address, translate_position,
+    Translated, WriteError, WriteMarkers, all_purges, discard_address, discard_generation,
+    envelopes_of_event, fetch, is_at_end, last_notice, locate, newest, placed_at, purge_address,
+    translate_position,
 };
 pub use events::{
     EventAnswer, EventHistory, EventReader, EventWriteError, EventWriter, HistoryError, OpenWriterError,

@@ -49,7 +49,9 @@ pub(super) fn security() -> Value {
 
 pub(super) fn all() -> Value {
     let mut all = Map::new();
-    for (name, schema) in errors().into_iter().chain(events()).chain(administration()).chain(bodies()) {
+    for (name, schema) in
+        errors().into_iter().chain(events()).chain(administration()).chain(deliveries()).chain(bodies())
+    {
         all.insert(name.to_owned(), schema);
     }
     Value::Object(all)
@@ -167,23 +169,6 @@ fn administration() -> Vec<Named> {
         ("expires_at", optional(time("When it expires."))),
         ("revoked", or_null(mark("since", "Who revoked it."))),
     ];
-    let delivery = [
-        ("user", text("The user.")),
-        ("name", text("What names it besides the user.")),
-        ("event", text("The event's id.")),
-        ("message", text("The message, by its slot.")),
-        ("channel", text("The channel.")),
-        ("status", text("`waiting`, or what became of it, as facts say.")),
-        ("attempts", number("How many were made.")),
-        ("due?", time("When it is due, if it waits.")),
-        ("at?", time("When that became of it.")),
-        ("delivery?", text("The id under which the receiver knows it.")),
-        ("source?", optional(text("The event's source."))),
-        ("reason?", optional(text("Why, for people."))),
-        ("is_repeated?", boolean("Whether an attempt repeats one of which the outcome is not known.")),
-        ("reference?", optional(text("What the receiver calls it."))),
-        ("next?", optional(time("When the next attempt is due."))),
-    ];
     let made = [&[("key", text("The key itself."))], &key[..]].concat();
     let rejection = [
         ("position", text("Its position in `EVENTS`, which names it.")),
@@ -257,6 +242,30 @@ fn administration() -> Vec<Named> {
         ),
         ("Rejection", object("An event that could not be projected.", &rejection)),
         ("WholeRejection", object("An event that could not be projected.", &whole)),
+        ("Key", object("An API key.", &key)),
+        ("MadeKey", object("A new API key.", &made)),
+    ]
+}
+
+fn deliveries() -> Vec<Named> {
+    let delivery = [
+        ("user", text("The user.")),
+        ("name", text("What names it besides the user.")),
+        ("event", text("The event's id.")),
+        ("message", text("The message, by its slot.")),
+        ("channel", text("The channel.")),
+        ("status", text("`waiting`, or what became of it, as facts say.")),
+        ("attempts", number("How many were made.")),
+        ("due?", time("When it is due, if it waits.")),
+        ("at?", time("When that became of it.")),
+        ("delivery?", text("The id under which the receiver knows it.")),
+        ("source?", optional(text("The event's source."))),
+        ("reason?", optional(text("Why, for people."))),
+        ("is_repeated?", boolean("Whether an attempt repeats one of which the outcome is not known.")),
+        ("reference?", optional(text("What the receiver calls it."))),
+        ("next?", optional(time("When the next attempt is due."))),
+    ];
+    vec![
         ("Delivery", object("A fallback for a user.", &delivery)),
         (
             "Facts",
@@ -265,8 +274,6 @@ fn administration() -> Vec<Named> {
                 &[("facts", list(&reference("Delivery"), "Each attempt and its outcome."))],
             ),
         ),
-        ("Key", object("An API key.", &key)),
-        ("MadeKey", object("A new API key.", &made)),
     ]
 }
 
