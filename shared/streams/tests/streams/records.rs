@@ -128,7 +128,9 @@ async fn consumers() {
         let position = PlacedPosition { generation: 0, position };
         Change::new(position, Presence::Connected("gateway".to_owned()), 1_800_000_000 + sequence)
     };
-    store.save(&name("phone"), None, &acked(1)).await.unwrap();
+    // It started at the beginning, which needs no member.
+    let first = store.save(&name("phone"), None, &acked(0)).await.unwrap();
+    store.save(&name("phone"), Some(&first), &acked(1)).await.unwrap();
     let bucket = bucket(&scene, "CONSUMERS").await;
     let good = bucket.get("t.ada.phone").await.unwrap().unwrap();
     for (json, reason) in spoiled(&good) {
