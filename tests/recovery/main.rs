@@ -10,5 +10,6 @@ mod missing;
 mod notices;
 mod records;
 mod rollbacks;
+mod scheduled_backups;
 mod site;
 mod start;

@@ -120,9 +120,9 @@ impl Restore {
             _ => Map::new(),
         };
         // The server's own are not to be set.
-        metadata.retain(|name, _| !name.starts_with("_nats."));
+        metadata.retain(|name, _| !name.starts_with("_nats.") && name != EPOCH);
         metadata.insert(BACKUP.to_owned(), self.id.clone().into());
-        if [EVENTS, SCHEDULED].contains(&saved.name()) {
+        if saved.name() == EVENTS {
             metadata.insert(EPOCH.to_owned(), saved.end().epoch.to_string().into());
         }
         if saved.name() == EVENTS {
