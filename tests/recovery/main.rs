@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in what its tests share")]
 
 mod backups;
+mod delivery_backups;
 mod ends;
 mod missing;
 mod notices;

@@ -7,13 +7,20 @@
 //! derived lags behind what it is derived from, and everything that Tidings does after a crash applies:
 //!
 //! 1. how far projectors have acknowledged `EVENTS`: no further than what the envelopes saved later hold;
-//! 2. `CONSUMERS`: no position lies behind the end of the envelopes;
-//! 3. `PLACEMENTS`, which the notices in `ENVELOPES` correct; if a tenant's place has changed when the envelopes are saved, both
+//! 2. `DELIVERIES`: nothing is noted as read by a dispatcher that is not in the envelopes saved later; it is read again;
+//! 3. `CONSUMERS`: no position lies behind the end of the envelopes;
+//! 4. `PLACEMENTS`, which the notices in `ENVELOPES` correct; if a tenant's place has changed when the envelopes are saved, both
 //!    are saved again, as two shards would say different things of it;
-//! 4. `ENVELOPES`; then `REJECTED` and the terms in `PROJECTORS`, of at least all these envelopes;
-//! 5. `EVENTS`: every event that any of it names. What is not in `ENVELOPES` yet is projected after the restore;
-//! 6. `SCHEDULED`: it has everything that `EVENTS` has taken from it, or more, which is taken then;
-//! 7. `CATALOGS`, `USERS`, `KEYS` and `CONTACTS`, which refer to nothing, as new as can be; and whose envelopes were purged since.
+//! 5. `ENVELOPES`; then `REJECTED` and the terms in `PROJECTORS`, of at least all these envelopes;
+//! 6. `EVENTS`: every event that any of it names. What is not in `ENVELOPES` yet is projected after the restore;
+//! 7. `SCHEDULED`: it has everything that `EVENTS` has taken from it, or more, which is taken then;
+//! 8. `CATALOGS`, `USERS`, `KEYS` and `CONTACTS`, which refer to nothing, as new as can be; and whose envelopes were purged since.
+//!
+//! What a fallback has sent since `DELIVERIES` was saved is not known after a restore. If it waits there, it is sent once more, under
+//! the same id, by which its receiver knows it; rather that than never. Nothing else is sent twice: what is decided stays
+//! decided, as a fact, and of envelopes that were read before none is read as a new one (`Deliveries::continue_at`). With `Until`
+//! the envelopes that are made again are those of a rebuild, which dispatchers pass over; what waits for an event that is not
+//! there any more is found missing when it is due, and skipped.
 //!
 //! Receipts and leases are not saved: they are of use for minutes, and may be missing at any time.
 //!
@@ -57,6 +64,7 @@ pub use self::rewind::Until;
 pub use self::snapshot::{SavedStream, Snapshot};
 pub use self::tail::{SavedMessage, Tail};
 
+use crate::deliveries::DELIVERIES;
 use crate::nats::Missing;
 use crate::placements::Placements;
 use crate::topology::{ENVELOPES, EVENTS, REJECTED, SCHEDULED, Settings};
@@ -128,7 +136,7 @@ fn shard_of(stream: &str) -> Option<ShardNumber> {
 fn all_parts() -> Vec<Part> {
     let bucket = |name: &str| Part::new(name, Behind::Everything);
     let envelopes = |shard| Part::new(&ShardNumber(shard).name(ENVELOPES), Behind::Purges);
-    [bucket("KV_CONSUMERS"), bucket("KV_PLACEMENTS")]
+    [bucket(DELIVERIES), bucket("KV_CONSUMERS"), bucket("KV_PLACEMENTS")]
         .into_iter()
         .chain((0..SHARDS).map(envelopes))
         .chain([bucket(REJECTED), bucket("KV_PROJECTORS"), Part::new(EVENTS, Behind::Nothing)])
@@ -238,6 +246,9 @@ mod tests {
         let at = |name: &str| parts.iter().position(|part| part.name == name).unwrap();
         let last_shard = ShardNumber(SHARDS - 1).name(ENVELOPES);
         for (refers, to) in [
+            (DELIVERIES, ENVELOPES),
+            // What has been received by then is not sent.
+            (DELIVERIES, "KV_CONSUMERS"),
             ("KV_CONSUMERS", ENVELOPES),
             ("KV_PLACEMENTS", ENVELOPES),
             (&*last_shard, EVENTS),

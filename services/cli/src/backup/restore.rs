@@ -13,7 +13,7 @@ use tidings_streams::backup::{Backups, Restore, Restored, SavedMessage, SavedStr
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::preferences::PreferenceStore;
 use tidings_streams::users::UserName;
-use tidings_streams::{Topology, connect, contacts, purge_address};
+use tidings_streams::{Topology, connect, contacts, deliveries, purge_address};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -140,6 +140,7 @@ async fn purge_again(
             store.purge_user(tenant, user).await?;
             preferences.purge_user(&UserName::new(tenant.clone(), user)?).await?;
             contacts::purge_user(topology, &UserName::new(tenant.clone(), user)?).await?;
+            deliveries::purge_user(topology, tenant, user).await?;
         }
     }
     Ok(())

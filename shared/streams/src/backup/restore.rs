@@ -12,10 +12,11 @@ use tidings_model::{Address, Position, ShardNumber, Tenant, json as parsed};
 use tokio::time::timeout;
 
 use super::{BackupError, Backups, SavedMessage, SavedStream, Until, all_parts, shard_of};
+use crate::deliveries::{DELIVERIES, Deliveries};
 use crate::envelopes::purged;
 use crate::events::continue_behind;
 use crate::nats::restored::{BACKUP, CONTINUES, Continues, EPOCH, Metadata, RESTORING};
-use crate::topology::{EVENTS, REJECTED, SCHEDULED, Topology};
+use crate::topology::{ENVELOPES, EVENTS, REJECTED, SCHEDULED, Topology};
 
 /// How long nats-server may take to store a chunk, and to complete a stream.
 const CHUNK: Duration = Duration::from_secs(60);
@@ -180,7 +181,7 @@ impl Restore {
         let begun = topology.begin_life(last).await;
         begun.map_err(|error| BackupError::failed("begin another life of", EVENTS, error))?;
         if self.until.is_none() {
-            self.translate_placements(&topology, restored.streams).await?;
+            self.translate(&topology, restored.streams).await?;
         }
         for (consumer, acknowledged) in restored.acknowledged {
             // What is projected again is not read live.
@@ -191,26 +192,34 @@ impl Restore {
         Ok(topology)
     }
 
-    /// Turns the positions in placements into those of the restored streams.
-    async fn translate_placements(
-        &self,
-        topology: &Topology,
-        streams: &[SavedStream],
-    ) -> Result<(), BackupError> {
+    /// Turns the positions of envelopes, in placements and of dispatchers, into those of the restored streams.
+    async fn translate(&self, topology: &Topology, streams: &[SavedStream]) -> Result<(), BackupError> {
         let mut continued = Vec::new();
         for shard in streams.iter().filter_map(|saved| shard_of(saved.name())) {
-            continued.push(topology.on(shard).await?.continues().await.map_err(|error| {
-                BackupError::failed("look up", &shard.name(crate::topology::ENVELOPES), error)
-            })?);
+            let continues = topology.on(shard).await?.continues().await;
+            let failed = |error| BackupError::failed("look up", &shard.name(ENVELOPES), error);
+            continued.push((shard, continues.map_err(failed)?));
         }
         let translate = |position: Position| {
-            let found = continued.iter().find_map(|(epoch, continues)| continues.translate(position, *epoch));
-            found.map_or(position, |found| found.position)
+            continued.iter().find_map(|(_, (epoch, continues))| continues.translate(position, *epoch))
         };
         let placements = topology.placements();
         for tenant in placements.all().await?.placements.keys() {
-            let change = |placement: &mut tidings_model::Placement| placement.translate(translate);
+            let change = |placement: &mut tidings_model::Placement| {
+                placement.translate(|position| {
+                    translate(position).map_or(position, |continued| continued.position)
+                });
+            };
             placements.change(tenant, ShardNumber::default(), change).await?;
+        }
+        if let Some(deliveries) = Deliveries::find(topology).await? {
+            for (shard, _) in &continued {
+                let to =
+                    |position| translate(position).map(|continued| (continued.position, continued.is_lost));
+                let continues = deliveries.continue_at(*shard, to).await;
+                continues
+                    .map_err(|error| BackupError::failed("translate positions in", DELIVERIES, error))?;
+            }
         }
         Ok(())
     }
