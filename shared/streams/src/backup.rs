@@ -49,9 +49,11 @@ mod restore;
 mod rewind;
 mod snapshot;
 mod tail;
+mod upload;
 
 use std::collections::BTreeMap;
 
+use async_nats::Client;
 use async_nats::jetstream::context::RequestErrorKind;
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{Context, ErrorCode};
@@ -59,10 +61,11 @@ use serde_json::{Value, json};
 use tidings_model::{Place, ShardNumber, Tenant};
 
 pub use self::error::BackupError;
-pub use self::restore::{Restore, Restored, Upload, purged_address};
+pub use self::restore::{Restore, Restored, purged_address};
 pub use self::rewind::Until;
 pub use self::snapshot::{SavedStream, Snapshot};
 pub use self::tail::{SavedMessage, Tail};
+pub use self::upload::Upload;
 
 use crate::deliveries::DELIVERIES;
 use crate::nats::Missing;
@@ -147,19 +150,27 @@ fn all_parts() -> Vec<Part> {
 /// Saves streams.
 #[derive(Debug, Clone)]
 pub struct Backups {
-    client: async_nats::Client,
+    client: Client,
     context: Context,
     settings: Settings,
+    /// What sends the parts of restored streams, if it is not the client.
+    sender: Option<Client>,
 }
 
 impl Backups {
     /// Fails if the server's snapshots are of another kind.
-    pub fn new(client: &async_nats::Client, settings: &Settings) -> Result<Self, BackupError> {
+    pub fn new(client: &Client, settings: &Settings) -> Result<Self, BackupError> {
         if !client.is_server_compatible(2, 15, 0) {
             return Err(BackupError::OldServer { found: client.server_info().version });
         }
         let (client, context) = (client.clone(), settings.context(client));
-        Ok(Self { client, context, settings: settings.clone() })
+        Ok(Self { client, context, settings: settings.clone(), sender: None })
+    }
+
+    /// Has another client send the parts of restored streams: that of an account which the accounts of streams import from.
+    #[must_use]
+    pub fn with_sender(self, sender: Option<Client>) -> Self {
+        Self { sender, ..self }
     }
 
     /// The streams that there are, in the order in which they are saved.
