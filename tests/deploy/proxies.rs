@@ -1,4 +1,4 @@
-//! Gateways behind nginx and HAProxy as `deploy/proxies` configures them: WebSockets pass, clients keep their addresses, quiet
+//! Gateways behind nginx, HAProxy and Caddy as `deploy/proxies` configures them: WebSockets pass, clients keep their addresses, quiet
 //! connections stay, and gateways are replaced one after another while events are published, and nothing is lost.
 
 mod process;
@@ -223,4 +223,16 @@ async fn behind_haproxy_clients_keep_addresses_and_connections_and_lose_nothing(
     let mut client = keeps_its_address(&system, &tcp, "tcp").await;
     notify(&system, "tcp", "by TCP").await;
     assert_eq!(client.next_json(BOUND).await["data"]["title"], "by TCP");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_caddy_clients_keep_addresses_and_lose_nothing() {
+    let system = setup().start().await;
+    let (gateways, addresses) = two_gateways(&system).await;
+    let Some(proxy) = Proxy::caddy(&addresses).await else { return };
+    forwards_what_clients_need(&proxy).await;
+    let mut client = keeps_its_address(&system, &proxy, "kept").await;
+    notify(&system, "kept", "it arrives").await;
+    assert_eq!(client.next_json(BOUND).await["data"]["title"], "it arrives");
+    replacing_gateways_loses_nothing(&system, &proxy, gateways).await;
 }
