@@ -157,7 +157,7 @@ async fn replacing_gateways_loses_nothing(system: &System, proxy: &Proxy, gatewa
 /// What is for clients reaches a gateway, which asks for a token; the rest does not.
 async fn forwards_what_clients_need(proxy: &Proxy) {
     for (path, status) in [
-        ("/api/ws", "401"),
+        ("/api/ws", "426"),
         ("/api/sse", "401"),
         ("/api/messages", "401"),
         ("/api/v1/connections", "404"),

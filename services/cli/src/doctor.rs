@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tidings_access::Trust;
+use tidings_catalog::Catalog;
 use tidings_model::{ShardNumber, Tenant};
 use tidings_runtime::config::{AccessConfig, Config, ConsumerStoreKind, SecretRule};
 use tidings_streams::{
@@ -85,7 +86,7 @@ async fn look(config: &Config, options: &DoctorOptions, report: &mut Report) -> 
     let mut in_nats = Report::default();
     let looking = async {
         if let Some(client) = &client {
-            nats(config, options, client, &mut in_nats).await;
+            Box::pin(nats(config, options, client, &mut in_nats)).await;
         }
     };
     let (edge, keys, ()) = tokio::join!(visiting, local::key_sets(config), looking);
@@ -238,8 +239,7 @@ fn with_fallbacks(
     tenants: &BTreeMap<ShardNumber, BTreeSet<Tenant>>,
 ) -> BTreeMap<ShardNumber, BTreeSet<Tenant>> {
     let Ok(read) = catalogs::read(&config.schemas) else { return BTreeMap::new() };
-    let has_fallbacks =
-        |tenant: &Tenant| read.catalogs.get(tenant).is_some_and(|catalog| catalog.has_fallbacks());
+    let has_fallbacks = |tenant: &Tenant| read.catalogs.get(tenant).is_some_and(Catalog::has_fallbacks);
     let in_shard = |tenants: &BTreeSet<Tenant>| {
         tenants.iter().filter(|tenant| has_fallbacks(tenant)).cloned().collect::<BTreeSet<_>>()
     };

@@ -127,7 +127,7 @@ kinds! {
         "Run a second projector of the shard on another machine."
     NO_DISPATCHER Error "no-dispatcher"
         "Fallbacks in the catalogs of these tenants are sent to nobody until a dispatcher of their shard runs."
-        "Start `tidings dispatcher` with `projector.shard` set to the shard, and read its log if it does run."
+        "Start `tidings dispatcher` with `dispatcher.shard` set to the shard, and read its log if it does run."
     NO_GATEWAY Error "no-gateway"
         "No client receives anything."
         "Start a gateway, and read its log if it does run."
