@@ -3,7 +3,8 @@
 #
 #     nats-accounts.conf    the operator and its accounts, which nats-server.conf includes
 #     nats-routes.conf      the servers of a cluster and their password, which nats-cluster.conf includes
-#     *.creds               the credentials of projector, gateway, dispatcher, administrators, and each tenant's producers
+#     *.creds               the credentials of projector, gateway, dispatcher, administrators, restores, and each tenant's
+#                           producers
 #
 # usage: sh nats-accounts.sh [--shards N] [--servers 'HOST[:PORT] ...'] [--source ACCOUNT/STREAM]... TENANT...
 #
@@ -93,6 +94,13 @@ has() {
     case $known in *"\"$1\""*) return 0 ;; *) return 1 ;; esac
 }
 
+# Lets the account of a stream take the parts of that stream, or another one, from who restores it.
+restorable() {
+    parts="\$JS.SNAPSHOT.RESTORE.$2.*"
+    id_of RESTORE
+    has "$parts" || quietly nsc add import --account "$1" --src-account "$id" --remote-subject "$parts" --local-subject "$parts"
+}
+
 # A stream's account, which lets others import: what its API answers once; what answers often, since a pull request
 # is answered by many messages; and the subjects that the stream stores.
 stream() {
@@ -103,7 +111,8 @@ stream() {
     for subject in '$JS.API.STREAM.>' '$JS.API.DIRECT.>' '$JS.ACK.>' '$JS.SNAPSHOT.ACK.>' "$@"; do
         has "$subject" || quietly nsc add export --account "$name" --service --subject "$subject"
     done
-    # Where a backup has the stream sent.
+    restorable "$name" "$name"
+    # Where a backup has the stream sent, and a restore is answered.
     has 'tidings.backup.>' || quietly nsc add export --account "$name" --subject 'tidings.backup.>'
     has '$JS.API.CONSUMER.>' || quietly nsc add export --account "$name" --service --subject '$JS.API.CONSUMER.>' --response-type Stream
 }
@@ -160,10 +169,21 @@ umask 077
 nsc describe operator --name tidings >/dev/null 2>&1 || quietly nsc add operator --name tidings --sys
 quietly nsc env --operator tidings
 
+# --- Restores -----------------------------------------------------------------------------------------------------
+
+# Whoever restores a backup sends the streams' parts from here. nats-server puts a header before what comes by an import of
+# a service, such as administrators have, and takes that for a part of the stream. The accounts of streams import the
+# parts as they are from an account that imports nothing: accounts that import from each other in a circle are not set up
+# reliably.
+account RESTORE
+has '$JS.SNAPSHOT.RESTORE.>' || quietly nsc add export --account RESTORE --subject '$JS.SNAPSHOT.RESTORE.>'
+user RESTORE restore
+
 # --- The streams --------------------------------------------------------------------------------------------------
 
 # SCHEDULED lives in the same account: EVENTS takes from it what is due.
 stream EVENTS 'events.>' 'scheduled.>'
+restorable EVENTS SCHEDULED
 stream REJECTED 'rejected.>'
 stream KV_PLACEMENTS '$KV.PLACEMENTS.>'
 stream KV_PROJECTORS '$KV.PROJECTORS.>'
@@ -321,12 +341,16 @@ imports KV_USERS '$KV.USERS.>'
 imports KV_KEYS '$KV.KEYS.>'
 imports KV_PREFERENCES '$KV.PREFERENCES.>'
 imports KV_CONTACTS '$KV.CONTACTS.>'
-imports DELIVERIES 'deliveries.due.>'
+# A restore puts back what was written while its backup was made.
+imports EVENTS 'scheduled.>'
+imports REJECTED 'rejected.>'
+imports DELIVERIES 'deliveries.>'
 imports GATEWAY '$SRV.PING.tidings-gateway' 'tidings.gateway.>'
 imports PROJECTOR '$SRV.PING.tidings-projector'
 administers() {
     manages "ENVELOPES$suffix"
-    imports "ENVELOPES$suffix" "purges$suffix.>"
+    # A restore up to an earlier moment projects.
+    imports "ENVELOPES$suffix" "purges$suffix.>" "envelopes$suffix.>" "places$suffix.>"
 }
 each_shard administers
 user ADMIN admin

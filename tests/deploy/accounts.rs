@@ -39,7 +39,7 @@ fn the_doctor_knows_what_accounts_import() {
     let ran = script.current_dir(folder.path()).output().unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let imports = fs::read_to_string(folder.path().join("imports")).unwrap();
-    for account in ["GATEWAY", "PROJECTOR"] {
+    for account in ["GATEWAY", "PROJECTOR", "DISPATCHER"] {
         let own = imports.lines().filter_map(|line| line.strip_prefix(account)?.strip_prefix(' '));
         let needed: BTreeSet<String> = listed("LOOKS").union(&listed(account)).cloned().collect();
         assert_eq!(needed, own.map(str::to_owned).collect(), "{account}");

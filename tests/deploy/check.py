@@ -235,8 +235,8 @@ def units():
     if not analyze:
         return
     with tempfile.TemporaryDirectory() as folder:
-        for unit in ("tidings-gateway.service", "tidings-projector.service", "tidings-dispatcher.service"):
-            text = (ROOT / "deploy" / unit).read_text()
+        for file in sorted((ROOT / "deploy").glob("*.service")):
+            unit, text = file.name, file.read_text()
             # It looks for the program, which is not installed here.
             Path(folder, unit).write_text(text.replace("/usr/bin/tidings", "/bin/true"))
             verified = run(analyze, "verify", "--man=no", Path(folder, unit))

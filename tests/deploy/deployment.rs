@@ -97,7 +97,12 @@ impl Made {
 
     /// One server.
     pub(crate) async fn start(&self) -> Deployment<'_> {
-        let folder = self.path("single");
+        self.start_in("single").await
+    }
+
+    /// One server, whose data is in a folder of this name.
+    pub(crate) async fn start_in(&self, folder: &str) -> Deployment<'_> {
+        let folder = self.path(folder);
         self.files_of_server(&folder, |text| text);
         Deployment { made: self, servers: vec![serve(&folder, "nats-1").await] }
     }

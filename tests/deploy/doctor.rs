@@ -385,7 +385,7 @@ async fn logins_and_stores_are_looked_at() {
     // Who may only look learns the rest.
     reader.has("stream-missing", "stream EVENTS");
     assert!(!reader.kinds().contains(&"permission-missing"), "{}", reader.text);
-    assert!(reader.text.contains("this login is of no gateway and no projector"), "{}", reader.text);
+    assert!(reader.text.contains("this login is of no gateway, projector or dispatcher"), "{}", reader.text);
     assert!(streams.get_stream("EVENTS").await.is_err(), "the doctor creates nothing");
     let wrong = look("nobody", "").await;
     wrong.has("nats-unreachable", "refuses the login");

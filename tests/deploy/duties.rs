@@ -96,7 +96,7 @@ async fn no_process_needs_more_than_it_is_granted() {
 async fn saves(deployment: &Deployment<'_>, folder: &Path) {
     let folder = folder.to_str().unwrap();
     let saved = deployment.run(&["backup", folder]).await;
-    assert!(saved.contains("saved 13 streams"), "{saved}");
+    assert!(saved.contains("saved 14 streams"), "{saved}");
     deployment.run(&["backup", "--check", folder]).await;
 }
 

@@ -16,6 +16,7 @@ mod duties;
 mod hostile;
 mod logins;
 mod proxies;
+mod restores;
 mod routes;
 mod servers;
 mod shipped;

@@ -1,4 +1,4 @@
-//! Gateways behind nginx and HAProxy as `deploy/proxies` configures them: WebSockets pass, clients keep their addresses, quiet
+//! Gateways behind nginx, HAProxy and Caddy as `deploy/proxies` configures them: WebSockets pass, clients keep their addresses, quiet
 //! connections stay, and gateways are replaced one after another while events are published, and nothing is lost.
 
 mod process;
@@ -154,6 +154,21 @@ async fn replacing_gateways_loses_nothing(system: &System, proxy: &Proxy, gatewa
     }
 }
 
+/// What is for clients reaches a gateway, which asks for a token; the rest does not.
+async fn forwards_what_clients_need(proxy: &Proxy) {
+    for (path, status) in [
+        ("/api/ws", "426"),
+        ("/api/sse", "401"),
+        ("/api/messages", "401"),
+        ("/api/v1/connections", "404"),
+        ("/readyz", "404"),
+        ("/metrics", "404"),
+        ("/", "404"),
+    ] {
+        assert_eq!(proxy.status(path).await, status, "{path}");
+    }
+}
+
 /// Two gateways with heartbeats, and where they are.
 async fn two_gateways(system: &System) -> (Vec<(u16, Gateway)>, Vec<String>) {
     let more = [("TIDINGS_GATEWAY__HEARTBEAT", "300ms"), ("TIDINGS_GATEWAY__DRAIN_TIME", "1s")];
@@ -184,9 +199,7 @@ async fn behind_nginx_clients_keep_addresses_and_connections_and_lose_nothing() 
     let (gateways, addresses) = two_gateways(&system).await;
     let Some(never) = Proxy::nginx(&without_heartbeats(&system), "2s").await else { return };
     let Some(often) = Proxy::nginx(&addresses, "2s").await else { return };
-    for path in ["/api/v1/connections", "/readyz", "/metrics", "/"] {
-        assert_eq!(often.status(path).await, "404", "{path}");
-    }
+    forwards_what_clients_need(&often).await;
     heartbeats_keep_a_connection(&system, &often, &never).await;
     replacing_gateways_loses_nothing(&system, &often, gateways).await;
 }
@@ -197,9 +210,7 @@ async fn behind_haproxy_clients_keep_addresses_and_connections_and_lose_nothing(
     let (gateways, addresses) = two_gateways(&system).await;
     let Some(never) = Proxy::haproxy(&without_heartbeats(&system), "2s").await else { return };
     let Some(often) = Proxy::haproxy(&addresses, "2s").await else { return };
-    for path in ["/api/v1/connections", "/readyz", "/metrics", "/"] {
-        assert_eq!(often.status(path).await, "404", "{path}");
-    }
+    forwards_what_clients_need(&often).await;
     heartbeats_keep_a_connection(&system, &often, &never).await;
     replacing_gateways_loses_nothing(&system, &often, gateways).await;
 
@@ -212,4 +223,16 @@ async fn behind_haproxy_clients_keep_addresses_and_connections_and_lose_nothing(
     let mut client = keeps_its_address(&system, &tcp, "tcp").await;
     notify(&system, "tcp", "by TCP").await;
     assert_eq!(client.next_json(BOUND).await["data"]["title"], "by TCP");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_caddy_clients_keep_addresses_and_lose_nothing() {
+    let system = setup().start().await;
+    let (gateways, addresses) = two_gateways(&system).await;
+    let Some(proxy) = Proxy::caddy(&addresses).await else { return };
+    forwards_what_clients_need(&proxy).await;
+    let mut client = keeps_its_address(&system, &proxy, "kept").await;
+    notify(&system, "kept", "it arrives").await;
+    assert_eq!(client.next_json(BOUND).await["data"]["title"], "it arrives");
+    replacing_gateways_loses_nothing(&system, &proxy, gateways).await;
 }

@@ -19,6 +19,17 @@ ALL = {
         "tolerations": [{"key": "gateways", "operator": "Exists"}],
     },
     "projector": {"shards": [0, 3], "podAnnotations": {"a": "b"}, "nodeSelector": {"a": "b"}, "tolerations": [{"operator": "Exists"}]},
+    "dispatcher": {
+        "enabled": True,
+        "replicas": 3,
+        "env": [{"name": "TIDINGS_WEBHOOK__TIMEOUT", "value": "10s"}],
+        "volumes": [{"name": "webhook-keys", "secret": {"secretName": "webhook-keys"}}],
+        "volumeMounts": [{"name": "webhook-keys", "mountPath": "/etc/tidings/webhook-keys", "readOnly": True}],
+        "podAnnotations": {"a": "b"},
+        "nodeSelector": {"a": "b"},
+        "tolerations": [{"operator": "Exists"}],
+    },
+    "canary": {"enabled": True, "tenant": "ops", "url": "wss://live.example/api/ws", "podAnnotations": {"a": "b"}, "nodeSelector": {"a": "b"}},
     "metrics": {
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
         "rules": {"enabled": True, "labels": {"release": "prometheus"}},
@@ -46,6 +57,11 @@ SETS = {
             "service": {"type": "LoadBalancer", "port": 443},
         }
     },
+    "a canary inside": {
+        "canary": {"enabled": True, "tenant": "ops"},
+        "networkPolicy": {"clients": PEER},
+        "dispatcher": {"enabled": True},
+    },
     "bare": {
         "nats": {"existingSecret": ""},
         "access": {"existingSecret": ""},
@@ -64,6 +80,15 @@ REFUSED = [
     ({"gateway": {"autoscaling": {"by": "cpu"}}}, "at '/gateway/autoscaling/by': value must be one of 'none', 'keda', 'adapter'"),
     ({"projector": {"shards": [64]}}, "at '/projector/shards/0': maximum: got 64, want 63"),
     ({"projector": {"shards": []}}, "at '/projector/shards': minItems: got 0, want 1"),
+    ({"dispatcher": {"shards": [1]}}, "at '/dispatcher': additional properties 'shards' not allowed"),
+    ({"dispatcher": {"volumeMounts": [{"name": "keys"}]}}, "at '/dispatcher/volumeMounts/0': missing property 'mountPath'"),
+    ({"canary": {"enabled": True}}, 'canary.tenant is ""; name the tenant'),
+    ({"canary": {"enabled": True, "tenant": "ops", "url": "live.example"}}, 'canary.url is "live.example"; give where clients connect'),
+    (
+        {"canary": {"enabled": True, "tenant": "ops"}, "gateway": {"tls": {"existingSecret": "tls"}}},
+        "canary.url is empty, and gateways expect a PROXY header or have a certificate for another name",
+    ),
+    ({"canary": {"enabled": True, "tenant": "ops"}, "metrics": {"enabled": False}}, "canary.enabled needs metrics.enabled: true"),
     ({"nats": {"url": "http://nats:4222"}}, 'each address is nats://host:port or tls://host:port, without user and password'),
     ({"nats": {"url": "nats://me:secret@nats:4222"}}, 'each address is nats://host:port or tls://host:port, without user and password'),
     ({"image": {"digest": "latest"}}, 'image.digest is "latest"; a digest is sha256: and 64 hexadecimal digits'),

@@ -21,11 +21,11 @@ fn ids(messages: &[Value]) -> Vec<u64> {
     messages.iter().filter_map(id).collect()
 }
 
-fn id(number: u64) -> String {
+pub(crate) fn id(number: u64) -> String {
     format!("e-{number}")
 }
 
-async fn publish(system: &System, number: u64) {
+pub(crate) async fn publish(system: &System, number: u64) {
     system.publish("ops", "incident.created", &incident(&id(number))).await;
 }
 
@@ -57,20 +57,20 @@ async fn publish_twenty(system: &System) {
         let data = json!({ "userId": user, "title": "t", "message": "", "type": "info", "priority": "low" });
         system.publish("ops", "notification.created", &data).await;
     }
-    schedule(system, "later").await;
+    schedule(system, "later", "1h").await;
     let tenth = json!({
         "specversion": "1.0", "id": "the-tenth", "source": "s", "type": "incident.created", "data": incident("e-10"),
     });
     system.publish_raw("events.ops.incident.created", HeaderMap::new(), tenth.to_string()).await;
-    schedule(system, "never").await;
+    schedule(system, "never", "1h").await;
     for number in 11..=20 {
         publish(system, number).await;
     }
 }
 
-async fn schedule(system: &System, id: &str) {
+pub(crate) async fn schedule(system: &System, id: &str, delay: &str) {
     let event = json!({
-        "specversion": "1.0", "id": id, "source": "s", "type": "incident.created", "delay": "1h",
+        "specversion": "1.0", "id": id, "source": "s", "type": "incident.created", "delay": delay,
         "data": incident(id),
     });
     system.publish_raw("events.ops.incident.created", HeaderMap::new(), event.to_string()).await;
@@ -132,18 +132,18 @@ async fn delete_all(system: &System) {
     }
 }
 
-fn path(folder: &Path) -> &str {
+pub(crate) fn path(folder: &Path) -> &str {
     folder.to_str().unwrap()
 }
 
-async fn serve(system: &mut System) -> Gateway {
+pub(crate) async fn serve(system: &mut System) -> Gateway {
     system.projector = system.command(&["projector"]).start();
     system.projector.line("projector runs", BOUND).await;
     system.another_gateway(&[]).await
 }
 
 /// Ends the processes of a system, and what NATS has.
-async fn lose_everything(system: &mut System, gateway: Option<Gateway>) {
+pub(crate) async fn lose_everything(system: &mut System, gateway: Option<Gateway>) {
     drop(gateway);
     for process in [&system.gateway, &system.projector] {
         process.signal(Signal::KILL);
@@ -187,7 +187,7 @@ async fn keep_publishing(system: &System, stopped: &AtomicBool, from: u64, publi
     }
 }
 
-async fn run(system: &System, arguments: &[&str]) -> String {
+pub(crate) async fn run(system: &System, arguments: &[&str]) -> String {
     let keys = ("TIDINGS_CONTACTS__KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
     system.command(arguments).variable(keys.0, keys.1).finish(LONG).await.succeeded()
 }

@@ -5,10 +5,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in what its tests share")]
 
 mod backups;
+mod delivery_backups;
 mod ends;
 mod missing;
 mod notices;
 mod records;
 mod rollbacks;
+mod scheduled_backups;
 mod site;
 mod start;

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tidings_access::Trust;
+use tidings_catalog::Catalog;
 use tidings_model::{ShardNumber, Tenant};
 use tidings_runtime::config::{AccessConfig, Config, ConsumerStoreKind, SecretRule};
 use tidings_streams::{
@@ -85,7 +86,7 @@ async fn look(config: &Config, options: &DoctorOptions, report: &mut Report) -> 
     let mut in_nats = Report::default();
     let looking = async {
         if let Some(client) = &client {
-            nats(config, options, client, &mut in_nats).await;
+            Box::pin(nats(config, options, client, &mut in_nats)).await;
         }
     };
     let (edge, keys, ()) = tokio::join!(visiting, local::key_sets(config), looking);
@@ -167,12 +168,16 @@ async fn nats(config: &Config, options: &DoctorOptions, client: &Client, report:
         report.not_seen("streams and processes", "this nats-server is too old");
         return;
     }
-    let (streams, processes, ()) = tokio::join!(
+    let with_fallbacks = with_fallbacks(config, &tenants);
+    let (streams, processes, dispatchers, ()) = tokio::join!(
         inspection.streams(&shards, may.as_ref()),
         running(&inspection, client, &shards),
+        dispatching(&inspection, &with_fallbacks),
         unreadable_sources(config, client, report),
     );
+    let streams = judge::deliveries(streams, !with_fallbacks.is_empty());
     judge_streams(config, &inspection, &streams, report).await;
+    judge::dispatchers(&dispatchers, report);
     let served = catalogs::tenants(&config.schemas).unwrap_or_default();
     let unknown =
         recorded.ok().map(|known| served.into_iter().filter(|tenant| !known.contains(tenant)).collect());
@@ -221,9 +226,36 @@ fn lacking(
     let role = options.role.map(|role| match role {
         RoleName::Gateway => Role::Gateway,
         RoleName::Projector => Role::Projector,
+        RoleName::Dispatcher => Role::Dispatcher,
     });
-    let duties = [Role::Gateway, Role::Projector].map(|role| (role, inspection.duties(role, shards)));
+    let duties = [Role::Gateway, Role::Projector, Role::Dispatcher]
+        .map(|role| (role, inspection.duties(role, shards)));
     judge::permissions(may, &duties, role, report);
+}
+
+/// The tenants in each shard whose catalogs here have fallbacks; shards without any are left out.
+fn with_fallbacks(
+    config: &Config,
+    tenants: &BTreeMap<ShardNumber, BTreeSet<Tenant>>,
+) -> BTreeMap<ShardNumber, BTreeSet<Tenant>> {
+    let Ok(read) = catalogs::read(&config.schemas) else { return BTreeMap::new() };
+    let has_fallbacks = |tenant: &Tenant| read.catalogs.get(tenant).is_some_and(Catalog::has_fallbacks);
+    let in_shard = |tenants: &BTreeSet<Tenant>| {
+        tenants.iter().filter(|tenant| has_fallbacks(tenant)).cloned().collect::<BTreeSet<_>>()
+    };
+    let shards = tenants.iter().map(|(shard, tenants)| (*shard, in_shard(tenants)));
+    shards.filter(|(_, tenants)| !tenants.is_empty()).collect()
+}
+
+/// Whether a dispatcher leads in each of these shards.
+async fn dispatching(
+    inspection: &Inspection,
+    shards: &BTreeMap<ShardNumber, BTreeSet<Tenant>>,
+) -> BTreeMap<ShardNumber, (BTreeSet<Tenant>, Option<bool>)> {
+    let looks = shards.iter().map(async |(shard, tenants)| {
+        (*shard, (tenants.clone(), inspection.dispatcher_lease(*shard).await.ok()))
+    });
+    futures_util::future::join_all(looks).await.into_iter().collect()
 }
 
 async fn running(inspection: &Inspection, client: &Client, shards: &BTreeSet<ShardNumber>) -> Processes {

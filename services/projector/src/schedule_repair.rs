@@ -1,7 +1,8 @@
 //! Says again in `SCHEDULED` what `EVENTS` says, after that stream came back with less than it had.
 //!
 //! Of each event that schedules or cancels, the last one counts. All retained events are read twice: first for which these are, and
-//! for which events were due already; then to say them again. It is safe to repeat, and two projectors may do it together.
+//! for which events were due already; then to say them again. What was due is settled even if the event that has scheduled it is
+//! not retained any more. It is safe to repeat, and two projectors may do it together.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -41,13 +42,14 @@ pub(crate) async fn say_again(
         }
         let mut history = History::open(topology, tenant).await?;
         while let Some(raw) = history.next().await? {
-            let Some((event, delivery)) = scheduling(&raw, catalogs, max_event_bytes) else { continue };
-            if said.last.get(&ScheduleSubject::of(&event)) != Some(&event.position) {
-                continue;
-            }
-            match said.due.get(&event.position) {
-                Some(first) => schedules.settle(&event, *first).await?,
-                None => schedules.set_again(&raw, &event, delivery, taken_through).await?,
+            if let Some((event, delivery)) = scheduling(&raw, catalogs, max_event_bytes) {
+                if said.waits(&event) {
+                    schedules.set_again(&raw, &event, delivery, taken_through).await?;
+                }
+            } else if let Some((subject, by)) = due(&raw)
+                && said.is_settled(&subject, by, raw.position)
+            {
+                schedules.settle(&subject, by, raw.position).await?;
             }
         }
     }
@@ -58,9 +60,20 @@ impl Said {
     fn note(&mut self, raw: &RawEvent, catalogs: &Catalogs, max_event_bytes: usize) {
         if let Some((event, _)) = scheduling(raw, catalogs, max_event_bytes) {
             self.last.insert(ScheduleSubject::of(&event), event.position);
-        } else if let Some(by) = raw.read().ok().and_then(|event| event.scheduled) {
+        } else if let Some((_, by)) = due(raw) {
             self.due.entry(by).or_insert(raw.position);
         }
+    }
+
+    /// Whether this event, which schedules or cancels, is the last one that does, and was not due.
+    fn waits(&self, event: &Event) -> bool {
+        self.last.get(&ScheduleSubject::of(event)) == Some(&event.position)
+            && !self.due.contains_key(&event.position)
+    }
+
+    /// Whether what the event at `by` has scheduled was due first at `first`, and no other one was scheduled since.
+    fn is_settled(&self, subject: &ScheduleSubject, by: Position, first: Position) -> bool {
+        self.due.get(&by) == Some(&first) && self.last.get(subject).is_none_or(|last| *last == by)
     }
 }
 
@@ -70,6 +83,12 @@ fn scheduling(raw: &RawEvent, catalogs: &Catalogs, max_event_bytes: usize) -> Op
     let delivery = event.delivery?;
     catalog.project(&event).ok()?;
     Some((event, delivery))
+}
+
+/// What was due, and by which event it was scheduled.
+fn due(raw: &RawEvent) -> Option<(ScheduleSubject, Position)> {
+    let event = raw.read().ok()?;
+    event.scheduled.map(|by| (ScheduleSubject::of(&event), by))
 }
 
 /// The retained events of a tenant, up to the present end.

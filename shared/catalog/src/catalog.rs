@@ -251,6 +251,12 @@ impl Catalog {
         self.messages.iter().filter_map(|message| message.interval).max()
     }
 
+    /// Whether any of its messages has a fallback, so that a dispatcher is needed.
+    #[must_use]
+    pub fn has_fallbacks(&self) -> bool {
+        self.messages.iter().any(|message| !message.fallbacks().is_empty())
+    }
+
     /// Returns the fallbacks of the messages in a slot, the earliest first. Only one message of such a slot exists.
     #[must_use]
     pub fn fallbacks(&self, slot: &str) -> &[Fallback] {

@@ -7,13 +7,20 @@
 //! derived lags behind what it is derived from, and everything that Tidings does after a crash applies:
 //!
 //! 1. how far projectors have acknowledged `EVENTS`: no further than what the envelopes saved later hold;
-//! 2. `CONSUMERS`: no position lies behind the end of the envelopes;
-//! 3. `PLACEMENTS`, which the notices in `ENVELOPES` correct; if a tenant's place has changed when the envelopes are saved, both
+//! 2. `DELIVERIES`: nothing is noted as read by a dispatcher that is not in the envelopes saved later; it is read again;
+//! 3. `CONSUMERS`: no position lies behind the end of the envelopes;
+//! 4. `PLACEMENTS`, which the notices in `ENVELOPES` correct; if a tenant's place has changed when the envelopes are saved, both
 //!    are saved again, as two shards would say different things of it;
-//! 4. `ENVELOPES`; then `REJECTED` and the terms in `PROJECTORS`, of at least all these envelopes;
-//! 5. `EVENTS`: every event that any of it names. What is not in `ENVELOPES` yet is projected after the restore;
-//! 6. `SCHEDULED`: it has everything that `EVENTS` has taken from it, or more, which is taken then;
-//! 7. `CATALOGS`, `USERS`, `KEYS` and `CONTACTS`, which refer to nothing, as new as can be; and whose envelopes were purged since.
+//! 5. `ENVELOPES`; then `REJECTED` and the terms in `PROJECTORS`, of at least all these envelopes;
+//! 6. `EVENTS`: every event that any of it names. What is not in `ENVELOPES` yet is projected after the restore;
+//! 7. `SCHEDULED`: it has everything that `EVENTS` has taken from it, or more, which is taken then;
+//! 8. `CATALOGS`, `USERS`, `KEYS` and `CONTACTS`, which refer to nothing, as new as can be; and whose envelopes were purged since.
+//!
+//! What a fallback has sent since `DELIVERIES` was saved is not known after a restore. If it waits there, it is sent once more, under
+//! the same id, by which its receiver knows it; rather that than never. Nothing else is sent twice: what is decided stays
+//! decided, as a fact, and of envelopes that were read before none is read as a new one (`Deliveries::continue_at`). With `Until`
+//! the envelopes that are made again are those of a rebuild, which dispatchers pass over; what waits for an event that is not
+//! there any more is found missing when it is due, and skipped.
 //!
 //! Receipts and leases are not saved: they are of use for minutes, and may be missing at any time.
 //!
@@ -42,9 +49,11 @@ mod restore;
 mod rewind;
 mod snapshot;
 mod tail;
+mod upload;
 
 use std::collections::BTreeMap;
 
+use async_nats::Client;
 use async_nats::jetstream::context::RequestErrorKind;
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{Context, ErrorCode};
@@ -52,11 +61,13 @@ use serde_json::{Value, json};
 use tidings_model::{Place, ShardNumber, Tenant};
 
 pub use self::error::BackupError;
-pub use self::restore::{Restore, Restored, Upload, purged_address};
+pub use self::restore::{Restore, Restored, purged_address};
 pub use self::rewind::Until;
 pub use self::snapshot::{SavedStream, Snapshot};
 pub use self::tail::{SavedMessage, Tail};
+pub use self::upload::Upload;
 
+use crate::deliveries::DELIVERIES;
 use crate::nats::Missing;
 use crate::placements::Placements;
 use crate::topology::{ENVELOPES, EVENTS, REJECTED, SCHEDULED, Settings};
@@ -128,7 +139,7 @@ fn shard_of(stream: &str) -> Option<ShardNumber> {
 fn all_parts() -> Vec<Part> {
     let bucket = |name: &str| Part::new(name, Behind::Everything);
     let envelopes = |shard| Part::new(&ShardNumber(shard).name(ENVELOPES), Behind::Purges);
-    [bucket("KV_CONSUMERS"), bucket("KV_PLACEMENTS")]
+    [bucket(DELIVERIES), bucket("KV_CONSUMERS"), bucket("KV_PLACEMENTS")]
         .into_iter()
         .chain((0..SHARDS).map(envelopes))
         .chain([bucket(REJECTED), bucket("KV_PROJECTORS"), Part::new(EVENTS, Behind::Nothing)])
@@ -139,19 +150,27 @@ fn all_parts() -> Vec<Part> {
 /// Saves streams.
 #[derive(Debug, Clone)]
 pub struct Backups {
-    client: async_nats::Client,
+    client: Client,
     context: Context,
     settings: Settings,
+    /// What sends the parts of restored streams, if it is not the client.
+    sender: Option<Client>,
 }
 
 impl Backups {
     /// Fails if the server's snapshots are of another kind.
-    pub fn new(client: &async_nats::Client, settings: &Settings) -> Result<Self, BackupError> {
+    pub fn new(client: &Client, settings: &Settings) -> Result<Self, BackupError> {
         if !client.is_server_compatible(2, 15, 0) {
             return Err(BackupError::OldServer { found: client.server_info().version });
         }
         let (client, context) = (client.clone(), settings.context(client));
-        Ok(Self { client, context, settings: settings.clone() })
+        Ok(Self { client, context, settings: settings.clone(), sender: None })
+    }
+
+    /// Has another client send the parts of restored streams: that of an account which the accounts of streams import from.
+    #[must_use]
+    pub fn with_sender(self, sender: Option<Client>) -> Self {
+        Self { sender, ..self }
     }
 
     /// The streams that there are, in the order in which they are saved.
@@ -238,6 +257,9 @@ mod tests {
         let at = |name: &str| parts.iter().position(|part| part.name == name).unwrap();
         let last_shard = ShardNumber(SHARDS - 1).name(ENVELOPES);
         for (refers, to) in [
+            (DELIVERIES, ENVELOPES),
+            // What has been received by then is not sent.
+            (DELIVERIES, "KV_CONSUMERS"),
             ("KV_CONSUMERS", ENVELOPES),
             ("KV_PLACEMENTS", ENVELOPES),
             (&*last_shard, EVENTS),

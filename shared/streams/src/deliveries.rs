@@ -36,14 +36,14 @@ use async_nats::jetstream::stream::{Config, Stream};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
-use tidings_model::{DeliveryName, ShardNumber, Tenant, headers};
+use tidings_model::{DeliveryName, Position, ShardNumber, Tenant, headers};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::nats::{
     Content, Delivered, Missing, Scan, Selection, TopologyError, ensure, leader_get, record, set, was_beaten,
 };
-use crate::topology::Topology;
+use crate::topology::{Settings, Topology};
 
 pub use due::{Due, DueReader};
 pub use error::DeliveryError;
@@ -52,10 +52,19 @@ pub use pending::{Pending, PendingDelivery, Retried, Through};
 pub use retry::RetryDeliveryError;
 
 /// The name of the stream.
-const DELIVERIES: &str = "DELIVERIES";
+pub const DELIVERIES: &str = "DELIVERIES";
 
 /// How much longer than envelopes facts are kept: longer than all attempts of a delivery take.
 const LONGER: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
+/// The configuration of the stream.
+pub(crate) fn config(settings: &Settings) -> Config {
+    settings.scheduling(
+        DELIVERIES,
+        "Tidings: fallbacks that wait, and what became of them",
+        DeliveryName::ALL,
+    )
+}
 
 /// Removes everything about deliveries to a user, and returns the number of messages.
 pub async fn purge_user(topology: &Topology, tenant: &Tenant, user: &str) -> Result<u64, DeliveryError> {
@@ -91,11 +100,7 @@ impl Deliveries {
 
     async fn open_or(topology: &Topology, missing: Missing) -> Result<Self, TopologyError> {
         let settings = topology.settings();
-        let wanted = settings.scheduling(
-            DELIVERIES,
-            "Tidings: fallbacks that wait, and what became of them",
-            DeliveryName::ALL,
-        );
+        let wanted = config(settings);
         let stream = ensure::open(&topology.context, wanted.clone(), missing).await?.into();
         let kept = settings.envelopes_max_age + LONGER;
         Ok(Self { context: topology.context.clone(), stream, wanted: wanted.into(), kept })
@@ -214,6 +219,19 @@ impl Deliveries {
         set(&mut map, headers::ROLLUP, "sub");
         let payload = record::encode(through).map_err(DeliveryError::Encode)?;
         self.publish(DeliveryName::through(shard), map, payload).await
+    }
+
+    /// Says where the envelopes of a shard go on, of which the stream was restored: `to` is up to where they were read, and
+    /// whether what was read there is lost. Otherwise they would all be read again.
+    pub(crate) async fn continue_at(
+        &self,
+        shard: ShardNumber,
+        to: impl FnOnce(Position) -> Option<(Position, bool)>,
+    ) -> Result<(), DeliveryError> {
+        let (Some(through), noted) = self.through(shard).await? else { return Ok(()) };
+        let Some((position, is_lost)) = to(through.position) else { return Ok(()) };
+        let stored_at = through.stored_at.filter(|_| !is_lost);
+        self.note_through(shard, &Through { position, stored_at }, noted).await.map(drop)
     }
 
     /// Publishes; `None` if another message came first.

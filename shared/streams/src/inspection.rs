@@ -26,7 +26,7 @@ use crate::nats::ensure::compare;
 use crate::nats::{Difference, Missing, Purpose};
 use crate::placements::Placements;
 use crate::topology::{ENVELOPES, Settings, server, without_former};
-use crate::{catalogs, consumers};
+use crate::{catalogs, consumers, deliveries};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_millis(1_500);
@@ -154,7 +154,7 @@ impl Inspection {
         permissions::duties(role, &self.settings.api_prefix, shards)
     }
 
-    /// The streams and buckets that projectors and gateways use, with these shards and this store of consumers.
+    /// The streams and buckets that projectors, gateways and dispatchers use, with these shards and this store of consumers.
     pub async fn streams(
         &self,
         shards: &BTreeSet<ShardNumber>,
@@ -182,6 +182,7 @@ impl Inspection {
         let mut wanted = vec![settings.events(client), settings.rejected(), catalogs::config(settings)];
         if server::indexes_sources(client) {
             wanted.push(settings.scheduled());
+            wanted.push(deliveries::config(settings));
         }
         wanted.extend(shards.iter().map(|shard| settings.envelopes(*shard)));
         let buckets = [
@@ -222,8 +223,16 @@ impl Inspection {
 
     /// Whether a projector leads this shard, by the clock of the server that stores the lease.
     pub async fn lease(&self, shard: ShardNumber) -> Result<bool, Silence> {
-        let name = shard.name("shard");
-        let read = async { leadership::look(&self.context, &name).await.map_err(|error| error.to_string()) };
+        self.is_held(&shard.name("shard")).await
+    }
+
+    /// The same for a dispatcher.
+    pub async fn dispatcher_lease(&self, shard: ShardNumber) -> Result<bool, Silence> {
+        self.is_held(&shard.name("dispatcher")).await
+    }
+
+    async fn is_held(&self, name: &str) -> Result<bool, Silence> {
+        let read = async { leadership::look(&self.context, name).await.map_err(|error| error.to_string()) };
         let lease = within(&format!("the lease of {name}"), read).await?;
         let now = ask(&self.client, self.subject("STREAM.INFO.KV_PROJECTORS")).await?;
         let now = server_time(&now).unwrap_or_else(OffsetDateTime::now_utc);

@@ -1,8 +1,9 @@
-//! nginx and HAProxy with the files of `deploy/proxies`, changed in nothing but what an operator changes: addresses, paths and
+//! nginx, HAProxy and Caddy with the files of `deploy/proxies`, changed in nothing but what an operator changes: addresses, paths and
 //! times.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use harness::{
     Authority, BOUND, Dial, Launch, Tidings, Transport, eventually, free_port, program_or_package,
@@ -89,6 +90,29 @@ impl Proxy {
         )
     }
 
+    /// The same with Caddy, which gives no quiet connection up.
+    pub(crate) async fn caddy(gateways: &[String]) -> Option<Self> {
+        let program = caddy()?;
+        let (files, port) = (Files::new(), free_port());
+        let folder = files.folder.path().display();
+        let config = files.config(
+            "Caddyfile",
+            &[
+                (
+                    "live.example {",
+                    &format!(
+                        "{{\n\tadmin off\n\tstorage file_system {folder}\n}}\n:{port} {{\n\tbind 127.0.0.1\n\t\
+                         tls {folder}/tls.crt {folder}/tls.key"
+                    ),
+                ),
+                ("10.0.0.10:8080 10.0.0.11:8080", &gateways.join(" ")),
+                ("versions 1.1", &format!("versions 1.1\n\t\t\t\tlocal_address {PROXY}")),
+            ],
+        );
+        let command = format!("exec '{}' run --config '{config}' --adapter caddyfile", program.display());
+        Some(Self::start(&command, files, port, true).await)
+    }
+
     async fn start(command: &str, files: Files, port: u16, has_tls: bool) -> Self {
         let process = Launch::shell(command).start();
         let address = format!("127.0.0.1:{port}");
@@ -150,6 +174,23 @@ impl Files {
         fs::write(&config, text.replace("/etc/tidings/tls", self.folder.path().to_str().unwrap())).unwrap();
         config.display().to_string()
     }
+}
+
+/// Caddy, in the project's folder or on the PATH, if it knows all that the file says; Debian's does not.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn caddy() -> Option<PathBuf> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let file = top.join("deploy/proxies/Caddyfile");
+    let knows_all = |program: &PathBuf| {
+        let mut adapted = Command::new(program);
+        adapted.args(["adapt", "--adapter", "caddyfile", "--config"]).arg(&file);
+        adapted.output().is_ok_and(|adapted| adapted.status.success())
+    };
+    let found = [top.join(".tools/bin/caddy"), PathBuf::from("caddy")].into_iter().find(knows_all);
+    if found.is_none() {
+        eprintln!("SKIPPED: there is no Caddy 2.8 or later, so nothing was tried behind it");
+    }
+    found
 }
 
 /// A program, if it is there; as root, its package is installed.

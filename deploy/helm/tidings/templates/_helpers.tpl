@@ -75,7 +75,7 @@ topologySpreadConstraints:
   {{- end }}
 {{- end }}
 
-{{/* The environment of both processes. */}}
+{{/* The environment of all processes. */}}
 {{- define "tidings.environment" -}}
 - name: TIDINGS_CONFIG
   value: /etc/tidings/tidings.toml
@@ -145,6 +145,20 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
+{{/* Where the canary connects: from outside, or to the gateways' Service. */}}
+{{- define "tidings.canaryUrl" -}}
+{{- .Values.canary.url | default (printf "ws://%s-gateway:%d/api/ws" (include "tidings.fullname" .) (int .Values.gateway.service.port)) }}
+{{- end }}
+
+{{/* At which port of the pods, or of what is in front. */}}
+{{- define "tidings.canaryPort" -}}
+{{- $url := urlParse .Values.canary.url }}
+{{- if not .Values.canary.url }}8080
+{{- else if regexMatch ":[0-9]+$" $url.host }}{{ regexFind "[0-9]+$" $url.host }}
+{{- else }}{{ ternary "443" "80" (eq $url.scheme "wss") }}
+{{- end }}
+{{- end }}
+
 {{/* What a schema cannot say: values that do not go together. */}}
 {{- define "tidings.check" -}}
 {{- range splitList "," .Values.nats.url }}
@@ -195,5 +209,23 @@ topologySpreadConstraints:
 {{- end }}
 {{- if and (eq $scaling.by "none") (ge (int .Values.gateway.podDisruptionBudget.maxUnavailable) (int .Values.gateway.replicas)) (gt (int .Values.gateway.replicas) 1) }}
 {{- fail (printf "gateway.podDisruptionBudget.maxUnavailable is %d of %d replicas; give less, so that one stays" (int .Values.gateway.podDisruptionBudget.maxUnavailable) (int .Values.gateway.replicas)) }}
+{{- end }}
+{{- if .Values.canary.enabled }}
+{{- if not (regexMatch "^[a-z0-9_-]+$" .Values.canary.tenant) }}
+{{- fail (printf "canary.enabled is true, and canary.tenant is %q; name the tenant whose catalog has a message for canaries" .Values.canary.tenant) }}
+{{- end }}
+{{- if not .Values.access.existingSecret }}
+{{- fail "canary.enabled is true, and access.existingSecret is empty; the canary signs its tokens with that secret" }}
+{{- end }}
+{{- if not .Values.metrics.enabled }}
+{{- fail "canary.enabled needs metrics.enabled: true, as all that it finds are metrics" }}
+{{- end }}
+{{- if .Values.canary.url }}
+{{- if not (regexMatch "^wss?://[^@/ ]+/api/ws$" .Values.canary.url) }}
+{{- fail (printf "canary.url is %q; give where clients connect, such as wss://notify.example.com/api/ws" .Values.canary.url) }}
+{{- end }}
+{{- else if or .Values.gateway.proxyProtocol .Values.gateway.tls.existingSecret }}
+{{- fail "canary.url is empty, and gateways expect a PROXY header or have a certificate for another name than their Service's; give where clients connect" }}
+{{- end }}
 {{- end }}
 {{- end }}

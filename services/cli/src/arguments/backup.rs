@@ -25,4 +25,7 @@ pub(crate) struct RestoreOptions {
     /// Users who were purged after the backup, and whose envelopes must not come back: <tenant>/<user>, one a line
     #[arg(long, value_name = "FILE")]
     pub(crate) purged: Option<PathBuf>,
+    /// Credentials of the account that sends the streams' parts, where streams have accounts of their own: restore.creds
+    #[arg(long, value_name = "FILE")]
+    pub(crate) restore_credentials: Option<PathBuf>,
 }

@@ -34,4 +34,5 @@ pub(crate) struct DoctorOptions {
 pub(crate) enum RoleName {
     Gateway,
     Projector,
+    Dispatcher,
 }

@@ -8,12 +8,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tidings_model::{Address, Tenant};
-use tidings_runtime::config::SecretRule;
+use tidings_runtime::config::{Config, SecretRule};
 use tidings_streams::backup::{Backups, Restore, Restored, SavedMessage, SavedStream, Until, purged_address};
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::preferences::PreferenceStore;
 use tidings_streams::users::UserName;
-use tidings_streams::{Topology, connect, contacts, purge_address};
+use tidings_streams::{
+    Client, ConnectSettings, Login, Topology, connect, contacts, deliveries, purge_address,
+};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -34,7 +36,8 @@ pub(crate) async fn run(file: Option<&Path>, options: &RestoreOptions) -> Result
     // Before anything is written: envelopes cannot be made without them.
     let catalogs = until.as_ref().map(|_| catalogs::read(&config.schemas)).transpose()?;
     let client = connect(&serve::connection(&config, "tidings-restore")).await?;
-    let backups = Backups::new(&client, &stores::stream_settings(&config))?;
+    let sender = sender(&config, options.restore_credentials.as_deref()).await?;
+    let backups = Backups::new(&client, &stores::stream_settings(&config))?.with_sender(sender);
     let restore = backups.restore(manifest.id(), until).await?;
     let order = restore.order(manifest.streams());
     for saved in &order {
@@ -61,6 +64,14 @@ pub(crate) async fn run(file: Option<&Path>, options: &RestoreOptions) -> Result
     let streams = counted(order.len() as u64, "stream");
     announce(&format!("restored {streams}; the backup was begun at {}", manifest.begun()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The client that sends the streams' parts, if it is not the administrator's.
+async fn sender(config: &Config, credentials: Option<&Path>) -> Result<Option<Client>, Failure> {
+    let Some(credentials) = credentials else { return Ok(None) };
+    let login = Login::Credentials(credentials.to_owned());
+    let settings = ConnectSettings { login, ..serve::connection(config, "tidings-restore-parts") };
+    Ok(Some(connect(&settings).await?))
 }
 
 /// What `--until` names: a time, or else an event's id.
@@ -140,6 +151,7 @@ async fn purge_again(
             store.purge_user(tenant, user).await?;
             preferences.purge_user(&UserName::new(tenant.clone(), user)?).await?;
             contacts::purge_user(topology, &UserName::new(tenant.clone(), user)?).await?;
+            deliveries::purge_user(topology, tenant, user).await?;
         }
     }
     Ok(())

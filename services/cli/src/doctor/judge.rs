@@ -1,5 +1,7 @@
 //! What the facts mean: pure judgements, each over what was looked up elsewhere.
 
+mod dispatchers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -12,6 +14,8 @@ use time::OffsetDateTime;
 use super::edge::{Canary, EdgeFacts, EventStream};
 use super::finding::{self as kind, Finding, Kind, Report};
 use super::servers::ServerFigures;
+
+pub(super) use self::dispatchers::{deliveries, dispatchers};
 
 /// The least `max_payload` with which a projector starts.
 const LEAST_PAYLOAD: usize = 256 * 1024;
@@ -160,7 +164,7 @@ pub(super) fn permissions(
     if role.is_none() && missing.len() > LACKED_AT_MOST {
         report.not_seen(
             "permissions",
-            "this login is of no gateway and no projector; `--as` says what it is to be",
+            "this login is of no gateway, projector or dispatcher; `--as` says what it is to be",
         );
         return;
     }

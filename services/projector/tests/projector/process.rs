@@ -45,6 +45,11 @@ impl Process {
         Self::start_as(nats, 0, SHORTEST_WINDOW)
     }
 
+    /// The process's id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     fn start_as(nats: &str, shard: u16, window: Duration) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command

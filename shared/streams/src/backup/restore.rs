@@ -1,29 +1,23 @@
 //! Puts saved streams into an empty NATS, and makes one whole of them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use async_nats::client::Request;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::response::Response;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use tidings_model::{Address, Position, ShardNumber, Tenant, json as parsed};
-use tokio::time::timeout;
+use tidings_model::{Address, Position, ShardNumber, Tenant};
 
-use super::{BackupError, Backups, SavedMessage, SavedStream, Until, all_parts, shard_of};
+use super::upload::Way;
+use super::{BackupError, Backups, SavedMessage, SavedStream, Until, Upload, all_parts, shard_of};
+use crate::deliveries::{DELIVERIES, Deliveries};
 use crate::envelopes::purged;
 use crate::events::continue_behind;
 use crate::nats::restored::{BACKUP, CONTINUES, Continues, EPOCH, Metadata, RESTORING};
-use crate::topology::{EVENTS, REJECTED, SCHEDULED, Topology};
+use crate::topology::{ENVELOPES, EVENTS, REJECTED, SCHEDULED, Topology};
 
-/// How long nats-server may take to store a chunk, and to complete a stream.
-const CHUNK: Duration = Duration::from_secs(60);
-const COMPLETION: Duration = Duration::from_secs(600);
-/// The most bytes of one chunk: less than any `max_payload` in use.
-const LARGEST: usize = 128 * 1024;
 /// The API prefix of accounts that do not map it.
-const UNMAPPED: &str = "$JS.API";
+pub(super) const UNMAPPED: &str = "$JS.API";
 
 /// A restore that has begun.
 pub struct Restore {
@@ -100,10 +94,12 @@ impl Restore {
         }
         let wanted = json!({ "config": self.config(saved), "state": saved.state() });
         let subject = format!("STREAM.RESTORE.{stream}");
+        // Before the request: what sends answers learns of where they go by the same way.
+        let way = Way::open(&self.backups, stream).await?;
         match self.backups.request(stream, &subject, &wanted).await? {
             Response::Ok(answer) => {
                 let target = answer["deliver_subject"].as_str().unwrap_or_default().to_owned();
-                Ok(Upload { client: self.backups.client.clone(), saved: saved.clone(), target })
+                Ok(Upload::new(way, saved, target))
             }
             Response::Err { error } => Err(BackupError::refused("restore", stream, error)),
         }
@@ -120,9 +116,9 @@ impl Restore {
             _ => Map::new(),
         };
         // The server's own are not to be set.
-        metadata.retain(|name, _| !name.starts_with("_nats."));
+        metadata.retain(|name, _| !name.starts_with("_nats.") && name != EPOCH);
         metadata.insert(BACKUP.to_owned(), self.id.clone().into());
-        if [EVENTS, SCHEDULED].contains(&saved.name()) {
+        if saved.name() == EVENTS {
             metadata.insert(EPOCH.to_owned(), saved.end().epoch.to_string().into());
         }
         if saved.name() == EVENTS {
@@ -180,7 +176,7 @@ impl Restore {
         let begun = topology.begin_life(last).await;
         begun.map_err(|error| BackupError::failed("begin another life of", EVENTS, error))?;
         if self.until.is_none() {
-            self.translate_placements(&topology, restored.streams).await?;
+            self.translate(&topology, restored.streams).await?;
         }
         for (consumer, acknowledged) in restored.acknowledged {
             // What is projected again is not read live.
@@ -191,26 +187,34 @@ impl Restore {
         Ok(topology)
     }
 
-    /// Turns the positions in placements into those of the restored streams.
-    async fn translate_placements(
-        &self,
-        topology: &Topology,
-        streams: &[SavedStream],
-    ) -> Result<(), BackupError> {
+    /// Turns the positions of envelopes, in placements and of dispatchers, into those of the restored streams.
+    async fn translate(&self, topology: &Topology, streams: &[SavedStream]) -> Result<(), BackupError> {
         let mut continued = Vec::new();
         for shard in streams.iter().filter_map(|saved| shard_of(saved.name())) {
-            continued.push(topology.on(shard).await?.continues().await.map_err(|error| {
-                BackupError::failed("look up", &shard.name(crate::topology::ENVELOPES), error)
-            })?);
+            let continues = topology.on(shard).await?.continues().await;
+            let failed = |error| BackupError::failed("look up", &shard.name(ENVELOPES), error);
+            continued.push((shard, continues.map_err(failed)?));
         }
         let translate = |position: Position| {
-            let found = continued.iter().find_map(|(epoch, continues)| continues.translate(position, *epoch));
-            found.map_or(position, |found| found.position)
+            continued.iter().find_map(|(_, (epoch, continues))| continues.translate(position, *epoch))
         };
         let placements = topology.placements();
         for tenant in placements.all().await?.placements.keys() {
-            let change = |placement: &mut tidings_model::Placement| placement.translate(translate);
+            let change = |placement: &mut tidings_model::Placement| {
+                placement.translate(|position| {
+                    translate(position).map_or(position, |continued| continued.position)
+                });
+            };
             placements.change(tenant, ShardNumber::default(), change).await?;
+        }
+        if let Some(deliveries) = Deliveries::find(topology).await? {
+            for (shard, _) in &continued {
+                let to =
+                    |position| translate(position).map(|continued| (continued.position, continued.is_lost));
+                let continues = deliveries.continue_at(*shard, to).await;
+                continues
+                    .map_err(|error| BackupError::failed("translate positions in", DELIVERIES, error))?;
+            }
         }
         Ok(())
     }
@@ -256,55 +260,4 @@ impl Restore {
 #[must_use]
 pub fn purged_address(message: &SavedMessage) -> Option<(Tenant, Address)> {
     purged(&message.subject, Some(&message.headers()), &message.payload)
-}
-
-/// A stream that is being restored.
-pub struct Upload {
-    client: async_nats::Client,
-    saved: SavedStream,
-    /// Where nats-server takes chunks.
-    target: String,
-}
-
-impl Upload {
-    /// Sends the next part.
-    pub async fn send(&mut self, part: &[u8]) -> Result<(), BackupError> {
-        for chunk in part.chunks(LARGEST) {
-            let answer = self.request(Bytes::copy_from_slice(chunk), CHUNK).await?;
-            self.check(&answer)?;
-        }
-        Ok(())
-    }
-
-    /// Completes the stream. Fails if nats-server says that it is not whole.
-    pub async fn finish(self) -> Result<(), BackupError> {
-        let answer = self.request(Bytes::new(), COMPLETION).await?;
-        let answer = self.check(&answer)?;
-        let last = answer["state"]["last_seq"].as_u64();
-        // Of what was saved, some may have expired; of what is scheduled, some may be due.
-        if last.is_none_or(|last| last < self.saved.end().sequence) {
-            let reason = format_args!("it ends at {last:?}, expected {}", self.saved.end().sequence);
-            return Err(BackupError::interrupted("restored", self.saved.name(), reason));
-        }
-        Ok(())
-    }
-
-    async fn request(&self, payload: Bytes, patience: Duration) -> Result<Bytes, BackupError> {
-        let request = Request::new().payload(payload).timeout(Some(patience));
-        let asked = timeout(patience, self.client.send_request(self.target.clone(), request)).await;
-        let stream = self.saved.name();
-        let answered = asked.map_err(|error| BackupError::failed("restore", stream, error))?;
-        Ok(answered.map_err(|error| BackupError::failed("restore", stream, error))?.payload)
-    }
-
-    fn check(&self, answer: &[u8]) -> Result<Value, BackupError> {
-        if answer.is_empty() {
-            return Ok(Value::Null);
-        }
-        let answer = parsed::parse(answer).unwrap_or_default();
-        match &answer["error"]["description"] {
-            Value::Null => Ok(answer),
-            reason => Err(BackupError::interrupted("restored", self.saved.name(), reason)),
-        }
-    }
 }

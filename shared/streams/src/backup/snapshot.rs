@@ -23,6 +23,12 @@ const WINDOW: usize = 4 * 1024 * 1024;
 /// How long the next chunk may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A subject for what nats-server sends of this stream, or answers.
+pub(super) fn delivery(client: &Client, stream: &str) -> String {
+    let inbox = client.new_inbox();
+    format!("{DELIVERY}.{stream}.{}", inbox.rsplit('.').next().unwrap_or_default())
+}
+
 /// A stream in a backup.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,8 +98,7 @@ impl Snapshot {
         let connects = connects(client);
         let info = context.get_stream(stream).await.map_err(|error| failed(error.into()))?;
         let epoch = epoch_of(info.cached_info());
-        let inbox = client.new_inbox();
-        let deliver = format!("{DELIVERY}.{stream}.{}", inbox.rsplit('.').next().unwrap_or_default());
+        let deliver = delivery(client, stream);
         let chunks = client.subscribe(deliver.clone()).await.map_err(|error| failed(error.into()))?;
         client.flush().await.map_err(|error| failed(error.into()))?;
         let wanted = json!({

@@ -18,6 +18,8 @@ pub enum Role {
     Gateway,
     /// A projector.
     Projector,
+    /// A dispatcher.
+    Dispatcher,
 }
 
 impl Role {
@@ -27,6 +29,7 @@ impl Role {
         match self {
             Self::Gateway => "gateway",
             Self::Projector => "projector",
+            Self::Dispatcher => "dispatcher",
         }
     }
 }
@@ -184,6 +187,46 @@ const GATEWAY: &[&str] = &[
     "purges@.>",
 ];
 
+/// What a dispatcher needs besides.
+const DISPATCHER: &[&str] = &[
+    "tidings.gateway.*.save.*",
+    "$JS.API.STREAM.INFO.KV_CONSUMERS",
+    "$JS.API.STREAM.CREATE.KV_CONSUMERS",
+    "$JS.API.STREAM.MSG.GET.KV_CONSUMERS",
+    "$JS.API.DIRECT.GET.KV_CONSUMERS",
+    "$JS.API.DIRECT.GET.KV_CONSUMERS.>",
+    "$JS.API.CONSUMER.CREATE.KV_CONSUMERS",
+    "$JS.API.CONSUMER.CREATE.KV_CONSUMERS.>",
+    "$JS.API.CONSUMER.MSG.NEXT.KV_CONSUMERS.>",
+    "$JS.API.CONSUMER.DELETE.KV_CONSUMERS.>",
+    "$JS.API.STREAM.INFO.KV_PROJECTORS",
+    "$JS.API.STREAM.CREATE.KV_PROJECTORS",
+    "$JS.API.STREAM.MSG.GET.KV_PROJECTORS",
+    "$KV.PROJECTORS.dispatcher@",
+    "$JS.API.STREAM.INFO.KV_USERS",
+    "$JS.API.STREAM.CREATE.KV_USERS",
+    "$JS.API.STREAM.MSG.GET.KV_USERS",
+    "$JS.API.DIRECT.GET.KV_USERS.>",
+    "$JS.API.STREAM.INFO.KV_PREFERENCES",
+    "$JS.API.STREAM.CREATE.KV_PREFERENCES",
+    "$JS.API.STREAM.MSG.GET.KV_PREFERENCES",
+    "$JS.API.DIRECT.GET.KV_PREFERENCES.>",
+    "$JS.API.STREAM.INFO.DELIVERIES",
+    "$JS.API.STREAM.CREATE.DELIVERIES",
+    "$JS.API.STREAM.MSG.GET.DELIVERIES",
+    "$JS.API.STREAM.MSG.DELETE.DELIVERIES",
+    "$JS.API.CONSUMER.CREATE.DELIVERIES",
+    "$JS.API.CONSUMER.MSG.NEXT.DELIVERIES.*",
+    "$JS.API.CONSUMER.DELETE.DELIVERIES.*",
+    "deliveries.>",
+    "$JS.API.STREAM.INFO.ENVELOPES@",
+    "$JS.API.STREAM.MSG.GET.ENVELOPES@",
+    "$JS.API.CONSUMER.CREATE.ENVELOPES@",
+    "$JS.API.CONSUMER.MSG.NEXT.ENVELOPES@.*",
+    "$JS.API.DIRECT.GET.ENVELOPES@",
+    "$JS.API.DIRECT.GET.ENVELOPES@.>",
+];
+
 /// Where answers come, and where each is asked.
 const ANSWERED: &[&str] = &["_INBOX.>"];
 /// Where a gateway is asked about connections.
@@ -191,10 +234,14 @@ const GATEWAY_ASKED: &[&str] = &["$SRV.PING.tidings-gateway", "tidings.gateway.>
 /// Where a projector is asked whether it runs.
 const PROJECTOR_ASKED: &[&str] = &["$SRV.PING.tidings-projector"];
 
+/// Nobody asks a dispatcher.
+const NOWHERE_ASKED: &[&str] = &[];
+
 pub(super) fn duties(role: Role, api_prefix: &str, shards: &BTreeSet<ShardNumber>) -> Vec<Duty> {
     let (own, asked) = match role {
         Role::Gateway => (GATEWAY, GATEWAY_ASKED),
         Role::Projector => (PROJECTOR, PROJECTOR_ASKED),
+        Role::Dispatcher => (DISPATCHER, NOWHERE_ASKED),
     };
     let here = |subject: &str| match subject.strip_prefix("$JS.API.") {
         Some(rest) => format!("{api_prefix}.{rest}"),

@@ -5,8 +5,8 @@
 //!
 //! - `tidings.continues`, of a stream of envelopes: up to which sequence it has the messages of the streams that it continues.
 //!   A position up to there has the same sequence in this one; a later one is of what was lost.
-//! - `tidings.epoch`, of `EVENTS` and `SCHEDULED`: the epoch that they keep. What `EVENTS` has stored since the restore is
-//!   another life of it (`topology::lives`).
+//! - `tidings.epoch`, of `EVENTS`: the epoch that it keeps. What it has stored since the restore is another life of it
+//!   (`topology::lives`).
 //! - `tidings.backup`: the backup that the stream comes from; `tidings.restoring`, of `EVENTS` until the restore is complete.
 
 use std::collections::HashMap;

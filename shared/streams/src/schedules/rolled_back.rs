@@ -5,22 +5,28 @@
 //! another one there, or was created since, has lost what was said after some moment: events that would never come, cancellations
 //! of events that come nevertheless, and that an event was due already, so that it is due once more.
 //!
+//! A stream that was restored from a backup was created since, too: nats-server takes it for another one, and `EVENTS` takes
+//! everything from it once more that was due and is still there.
+//!
 //! All of that is in `EVENTS`, too. The projector reads it and says again what is missing ([`Schedules::set_again`]). Of an
 //! event that was due before it says that it is settled ([`Schedules::settle`]): what comes of it once more is void.
 
 use std::time::Duration;
 
 use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::InfoError;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tidings_model::{Delivery, Event, Position, RawEvent, ScheduleSubject, headers};
 use tokio::time::sleep;
 
 use super::{Said, ScheduleError, Schedules, position};
 use crate::nats::record::{self, Record};
+use crate::nats::restored;
 use crate::nats::{Bucket, SKEW, epoch_of, leader_get, reaching, set};
-use crate::topology::SCHEDULED;
+use crate::topology::{EVENTS, SCHEDULED};
 
 /// How often `EVENTS` is asked whether it has taken everything from `SCHEDULED`, and how long that takes in all.
 const LOOK: Duration = Duration::from_millis(250);
@@ -32,6 +38,7 @@ const LOOKS: u32 = 80;
 struct Mark {
     /// The epoch of the stream.
     created: u64,
+    /// 0 if it had none.
     sequence: u64,
     /// When it was stored, in nanoseconds since 1970.
     at: i64,
@@ -70,11 +77,12 @@ impl Schedules {
 
     /// Waits until `EVENTS` has taken everything that is due, and returns the sequence up to which that is so.
     pub async fn taken_through(&self) -> Result<u64, ScheduleError> {
-        let last = self.stream()?.get_info().await.map_err(unavailable)?.state.last_sequence;
+        let stream = self.stream()?;
+        let last = stream.get_info().await.map_err(unavailable)?.state.last_sequence;
+        let due = leader_get::last(stream, ScheduleSubject::ALL_DUE).await.map_err(ScheduleError::Read)?;
+        let due = due.map_or(0, |due| due.sequence);
         for _ in 0..LOOKS {
-            let events = self.topology.events.get_info().await.map_err(unavailable)?;
-            let source = events.sources.into_iter().find(|source| source.name == SCHEDULED);
-            if source.is_some_and(|source| source.lag == 0 && source.active.is_some()) {
+            if self.has_taken(due).await? {
                 return Ok(last);
             }
             sleep(LOOK).await;
@@ -82,6 +90,21 @@ impl Schedules {
         Err(ScheduleError::Unavailable(
             "stream EVENTS does not take what is due from stream SCHEDULED".into(),
         ))
+    }
+
+    /// Whether `EVENTS` has taken what is due up to this sequence. Right after it has begun to take anything, its lag is 0, too;
+    /// therefore it is asked which sequence it has stored, which nats-server leaves out as long as that is of another stream.
+    async fn has_taken(&self, due: u64) -> Result<bool, ScheduleError> {
+        let asked = self.topology.context.request(format!("STREAM.INFO.{EVENTS}"), &json!({})).await;
+        let events: Value = match asked.map_err(|error| ScheduleError::Unavailable(error.into()))? {
+            Response::Ok(events) => events,
+            Response::Err { error } => return Err(ScheduleError::Unavailable(error.into())),
+        };
+        let sources = events["sources"].as_array();
+        let source = sources.and_then(|sources| sources.iter().find(|source| source["name"] == SCHEDULED));
+        let stored = source.and_then(|source| source["seq"].as_u64()).unwrap_or_default();
+        let is_active = source.and_then(|source| source["active"].as_i64()).is_some_and(|active| active >= 0);
+        Ok(is_active && stored >= due && source.is_some_and(|source| source["lag"] == 0))
     }
 
     /// Says again that an event is scheduled or cancelled. If it was due, and `EVENTS` has passed over that, it is due once more.
@@ -104,10 +127,14 @@ impl Schedules {
         self.set(raw, event, delivery).await
     }
 
-    /// Says that this event, which scheduled itself, was due: `EVENTS` has it at `first`. Does nothing if a later event has
-    /// said something else.
-    pub async fn settle(&self, event: &Event, first: Position) -> Result<(), ScheduleError> {
-        let (subject, by) = (ScheduleSubject::of(event), event.position);
+    /// Says that what was scheduled by the event at `by` was due: `EVENTS` has it at `first`. Does nothing if a later event
+    /// has said something else.
+    pub async fn settle(
+        &self,
+        subject: &ScheduleSubject,
+        by: Position,
+        first: Position,
+    ) -> Result<(), ScheduleError> {
         let mut map = self.cancellation();
         set(&mut map, headers::SETTLED, first.to_string());
         // An event that lies there as due may be the one that was due first, or may have come of what was lost.
@@ -117,7 +144,7 @@ impl Schedules {
                 || said.settled(by).is_some()
         };
         // Not where it waited: what nats-server stores as due at this moment purges that.
-        self.say(&subject, (subject.settled(by), map, Bytes::new()), by, is_said).await
+        self.say(subject, (subject.settled(by), map, Bytes::new()), by, is_said).await
     }
 
     async fn look(&self) -> Result<Look, ScheduleError> {
@@ -127,8 +154,11 @@ impl Schedules {
         let wanted = mark.map_or(0, |mark| mark.sequence);
         let info = reaching(stream, wanted).await.map_err(unavailable)?;
         let created = epoch_of(&info).0;
+        let is_restored = info.config.metadata.contains_key(restored::BACKUP);
         let has_lost = match mark {
-            None => false,
+            // What was scheduled while the backup was made may not be noted.
+            None => is_restored && info.state.messages > 0,
+            Some(mark) if mark.created == created && mark.sequence == 0 => false,
             Some(mark) if mark.created != created || info.state.last_sequence < mark.sequence => true,
             Some(mark) => match leader_get::at(stream, mark.sequence).await.map_err(ScheduleError::Read)? {
                 Some(message) => nanoseconds(message.time) != mark.at,
@@ -150,8 +180,8 @@ impl Schedules {
     async fn write(&self, look: &Look) -> Result<(), ScheduleError> {
         let last =
             leader_get::last(self.stream()?, ScheduleSubject::ALL).await.map_err(ScheduleError::Read)?;
-        let Some(last) = last else { return Ok(()) };
-        let mark = Mark { created: look.created, sequence: last.sequence, at: nanoseconds(last.time) };
+        let (sequence, at) = last.map_or((0, 0), |last| (last.sequence, nanoseconds(last.time)));
+        let mark = Mark { created: look.created, sequence, at };
         if look.mark == Some(mark) {
             return Ok(());
         }
