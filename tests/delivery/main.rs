@@ -28,6 +28,7 @@ mod publishing;
 mod rejected;
 mod sending;
 mod shards;
+mod sharing;
 mod sixth_tenant;
 mod sources;
 mod start;

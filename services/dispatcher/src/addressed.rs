@@ -69,7 +69,7 @@ impl Addressed<'_> {
 #[cfg(test)]
 mod tests {
     use tidings_model::{Attribute, Grants};
-    use tidings_streams::consumers::{Subscription, Subscriptions, TopicFilter};
+    use tidings_streams::consumers::{Places, Subscription, Subscriptions, TopicFilter};
 
     use super::*;
 
@@ -92,6 +92,7 @@ mod tests {
             last_seen: 0,
             connected: None,
             resets: 0,
+            places: Places::default(),
         }
     }
 

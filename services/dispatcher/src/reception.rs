@@ -4,9 +4,11 @@
 //! are now, whatever rebuild or move lies in between. A gateway saves positions a moment late; so where no stored position is
 //! far enough, the gateways of connected devices are asked to save first.
 
+use std::collections::BTreeSet;
+
 use futures_util::TryStreamExt as _;
 use tidings_model::Tenant;
-use tidings_streams::connections::ask_to_save;
+use tidings_streams::connections::{SaveAnswer, ask_to_save};
 use tidings_streams::consumers::{ConsumerName, ConsumerState, ConsumerStoreError};
 use tidings_streams::{Home, StoredEnvelope, translate_position};
 
@@ -48,8 +50,12 @@ impl Inquiry<'_> {
         let client = self.home.topology.client();
         let seconds = u64::try_from(now.unix_timestamp()).unwrap_or_default();
         for (name, state) in devices.iter().filter(|(_, state)| state.is_connected(seconds)) {
-            let Some(gateway) = &state.connected else { continue };
-            if !ask_to_save(&client, gateway, name).await {
+            let mut has_saved = false;
+            // Clients that name no device share one, wherever they are.
+            for gateway in state.gateways().collect::<BTreeSet<_>>() {
+                has_saved |= ask_to_save(&client, gateway, name).await == SaveAnswer::Saved;
+            }
+            if !has_saved {
                 continue;
             }
             let Some(saved) = parts.consumers.load(name).await? else { continue };
@@ -77,11 +83,13 @@ impl Inquiry<'_> {
         if !addressed.reaches(name.user(), state, is_in_place) {
             return Ok(false);
         }
-        if is_in_place {
-            return Ok(state.position.sequence >= self.found.sequence);
+        // Of clients that share a device, one is enough.
+        let position = state.furthest().position;
+        if position.epoch == epoch {
+            return Ok(position.sequence >= self.found.sequence);
         }
         let Home { topology, placement } = self.home;
-        let translated = translate_position(topology, name.tenant(), placement, state.position).await?;
+        let translated = translate_position(topology, name.tenant(), placement, position).await?;
         Ok(translated.is_some_and(|translated| translated.position.sequence >= self.found.sequence))
     }
 }

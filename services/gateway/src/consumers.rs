@@ -4,28 +4,26 @@
 //! coalesced: at most one per consumer and second, and one when its last connection ends. What was not saved when the
 //! process died was not promised: it is delivered again.
 //!
-//! Clients that name no device share one, and have places of their own in it (`places`), as far as they are connected to this
-//! gateway.
+//! Clients that name no device share one, and have places of their own in it (`places`), which are stored before they are
+//! served: so whichever gateways they are connected to, and whichever of these is killed, none takes messages from another.
 //!
 //! What JetStream refuses for good is not tried again. Of a record that is too large the subscriptions are left out, so
 //! that the position continues to be saved.
 
 mod active;
+mod arriving;
 mod heard;
 mod places;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use tidings_metrics::{Registry, Tally, Timing};
 use tidings_model::{Epoch, Place, PlacedPosition, Position, Tenant};
-use tidings_session::Principal;
-use tidings_streams::connections::ask_to_save;
 use tidings_streams::consumers::{
-    Change, ConsumerName, ConsumerState, ConsumerStore, ConsumerStoreError, Edit, Presence, REFRESH,
-    StoredConsumer, Subscriptions,
+    Change, ConsumerName, ConsumerStore, ConsumerStoreError, Edit, Presence, REFRESH, StoredConsumer,
 };
 use tidings_streams::{RepeatedFault, Topology};
 use tokio::sync::{Notify, Semaphore};
@@ -43,8 +41,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const CONCURRENT: usize = 64;
 /// Consumers that share one of these are saved one after the other; many more than saves at the same time.
 const SAVES: usize = 1024;
-/// How long it may take to store that a device is here, before it is served all the same.
-const TAKING_OVER: Duration = Duration::from_secs(1);
 /// How long the last saves may take.
 const LAST_SAVES: Duration = Duration::from_secs(5);
 
@@ -52,7 +48,11 @@ const LAST_SAVES: Duration = Duration::from_secs(5);
 pub(crate) struct ConsumerCache {
     store: Arc<dyn ConsumerStore>,
     /// The name of this gateway.
-    gateway: String,
+    gateway: Arc<str>,
+    /// Tells this process from an earlier one of the same name.
+    life: u64,
+    /// How many places were opened.
+    opened: AtomicU64,
     /// To ask other gateways.
     topology: Topology,
     clock: Clock,
@@ -93,7 +93,9 @@ impl ConsumerCache {
     ) -> Self {
         Self {
             store,
-            gateway,
+            gateway: gateway.into(),
+            life: u64::try_from(clock.now().unix_timestamp_nanos()).unwrap_or_default(),
+            opened: AtomicU64::new(0),
             topology,
             clock,
             active: Stripes::default(),
@@ -109,105 +111,6 @@ impl ConsumerCache {
     /// The store itself, for administration.
     pub(crate) fn store(&self) -> &dyn ConsumerStore {
         &*self.store
-    }
-
-    /// Loads a consumer for another connection, or creates it at the position that `first` gives. A connection that shares
-    /// its device with others, since it names none, has a place. `initial` says what changes about the subscriptions, by those
-    /// that are stored and the position.
-    ///
-    /// A new consumer is stored before anything is delivered to it: otherwise what comes after a
-    /// crash in its first second would be lost on it.
-    pub(crate) async fn arrive(
-        &self,
-        principal: &Principal,
-        shares: bool,
-        first: impl FnOnce() -> PlacedPosition,
-        initial: impl Fn(Option<&Subscriptions>, u64) -> BTreeMap<String, Edit>,
-    ) -> Result<(StoredConsumer, Option<PlaceId>), ConsumerStoreError> {
-        let name = &principal.consumer;
-        // Of clients to which little comes, it is not noted as they move on.
-        let shared = self
-            .active
-            .position(name)
-            .and_then(|stored| self.active.with_places(name, |places| places.position(stored)).flatten());
-        if shared.is_some() {
-            self.note(name, shared, None);
-        }
-        // What another connection of the device has acknowledged here counts, be it open or not.
-        if let Err(error) = self.save(name).await
-            && !error.is_permanent()
-        {
-            return Err(error);
-        }
-        let mut stored = if let Some(mut stored) = self.load(name).await? {
-            if stored.state.grants == principal.grants {
-                // One piece of memory for both.
-                stored.state.grants.clone_from(&principal.grants);
-            }
-            stored
-        } else {
-            let mut change = self.change(first());
-            change.subscriptions = initial(None, change.position.position.sequence);
-            change.grants.clone_from(&principal.grants);
-            self.store.save(name, None, &change).await?
-        };
-        let mut change = self.change_of(&stored, None);
-        change.grants.clone_from(&principal.grants);
-        change.subscriptions = initial(Some(&stored.state.subscriptions), stored.state.position.sequence);
-        let changed = (!change.subscriptions.is_empty()).then(|| change.apply(Some(&stored.state)));
-        let subscriptions = changed.map(|changed| changed.subscriptions);
-        let topics =
-            || subscriptions.as_ref().unwrap_or(&stored.state.subscriptions).keys().cloned().collect();
-        let place = self.active.arrive(name, &stored, change, shares.then(topics));
-        if let Some(subscriptions) = subscriptions {
-            stored.state.subscriptions = subscriptions;
-        }
-        Ok((stored, place))
-    }
-
-    /// The state of a consumer that is here for the first time, and of which nothing is kept.
-    pub(crate) fn visit(
-        &self,
-        first: impl FnOnce() -> PlacedPosition,
-        initial: impl Fn(Option<&Subscriptions>, u64) -> BTreeMap<String, Edit>,
-    ) -> ConsumerState {
-        let mut change = self.change(first());
-        // It says itself where it begins, on topics as well.
-        change.subscriptions = initial(None, 0);
-        // Nothing takes it over.
-        ConsumerState { connected: None, ..change.apply(None) }
-    }
-
-    /// Loads a consumer with everything that any gateway has heard from it: one that has it connected, or had a moment ago,
-    /// saves that first.
-    async fn load(&self, name: &ConsumerName) -> Result<Option<StoredConsumer>, ConsumerStoreError> {
-        let stored = self.store.load(name).await?;
-        let Some(former) = stored.as_ref().and_then(|stored| self.other_gateway(stored)) else {
-            return Ok(stored);
-        };
-        if ask_to_save(&self.topology.client(), former, name).await {
-            self.store.load(name).await
-        } else {
-            Ok(stored)
-        }
-    }
-
-    /// The other gateway to which the device is connected, as it is stored.
-    fn other_gateway<'s>(&self, stored: &'s StoredConsumer) -> Option<&'s str> {
-        let is_connected = stored.state.is_connected(self.clock.unix_seconds());
-        let gateway = stored.state.connected.as_deref().filter(|gateway| *gateway != self.gateway);
-        gateway.filter(|_| is_connected)
-    }
-
-    /// Has it stored that this gateway has the device, unless it is: from then on, a gateway to which the device goes next
-    /// asks this one. A store that does not answer holds up nobody.
-    pub(crate) async fn take_over(&self, name: &ConsumerName, stored: Option<&str>) {
-        if stored == Some(&self.gateway) {
-            return;
-        }
-        if let Ok(Err(error)) = tokio::time::timeout(TAKING_OVER, self.save_in_turn(name)).await {
-            self.log_failed(&[error]);
-        }
     }
 
     /// Makes sure that consumers can be kept. If the store had lost them, those that are connected are saved again.
@@ -308,6 +211,15 @@ impl ConsumerCache {
     /// the same time; only so many are saved at once.
     pub(crate) async fn save_in_turn(&self, name: &ConsumerName) -> Result<(), ConsumerStoreError> {
         let _turn = self.turns.acquire().await;
+        self.save_with_places(name).await
+    }
+
+    /// Saves what has changed, and where the clients are that share the device: of those to which little comes, it is not noted
+    /// as they move on.
+    async fn save_with_places(&self, name: &ConsumerName) -> Result<(), ConsumerStoreError> {
+        if self.active.with_places(name, |_| ()).is_some() {
+            self.note(name, None, None);
+        }
         self.save(name).await
     }
 
@@ -357,7 +269,7 @@ impl ConsumerCache {
     }
 
     fn change(&self, position: PlacedPosition) -> Change {
-        let presence = Presence::Connected(self.gateway.clone());
+        let presence = Presence::Connected(self.gateway.to_string());
         Change::new(position, presence, self.clock.unix_seconds())
     }
 

@@ -183,6 +183,10 @@ impl Problems {
 
     fn topic(&mut self, name: String, file: TopicFile) -> Option<(String, Topic)> {
         let place = format!("topics.{name}");
+        if name.contains(char::is_control) {
+            // Records of consumers use such names for what is no topic.
+            self.add(&place, "a topic's name has no control characters");
+        }
         let address = self.take(&place, Address::topic(&name))?;
         let entitled = match file.roles {
             None => None,

@@ -31,7 +31,7 @@ use tidings_model::{Tenant, rfc3339_of_seconds, subject};
 pub use ask::{AskError, ConnectionList, ask, ask_about};
 pub use name::{ConnectionName, ConnectionNameError, Ordinal};
 pub use receive::ask_to_receive;
-pub use save::ask_to_save;
+pub use save::{SaveAnswer, ask_to_save};
 pub use serve::{ConnectionService, Page, Question, ServiceError};
 
 /// The name of the service of which each gateway is an instance.

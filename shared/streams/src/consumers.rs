@@ -24,6 +24,7 @@ mod jetstream;
 mod kv;
 mod lease;
 mod name;
+mod places;
 mod report;
 mod state;
 
@@ -43,6 +44,7 @@ pub use error::{ConsumerStoreError, OpenConsumersError};
 pub use jetstream::JetStreamConsumers;
 pub use kv::KvConsumers;
 pub use name::{ConsumerName, ConsumerNameError};
+pub use places::{OpenPlace, PlaceName, Places, PlacesChange, place_order};
 pub use report::{ConsumerReport, ReportError, report};
 pub use state::{
     Change, ConsumerState, Edit, Presence, REFRESH, Subscription, Subscriptions, TopicFilter, UNCHOSEN,

@@ -36,10 +36,7 @@ pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section,
         let scene = Scene::prepare(options.body, cores).await?;
         let before = scene.memory().await?;
         let address = scene.gateway.address;
-        let users: Vec<_> = (0..options.idle).collect();
-        let open = move |index| open(form, address, index);
-        let connections = all_of(users, UNDER_WAY, open).await?;
-        // A request that waits is answered with nothing until something comes.
+        let connections = open_all(form, address, options.idle).await?;
         until_idle(&[scene.gateway.pid]).await?;
         let held = scene.memory().await?;
         drop(connections);
@@ -52,12 +49,26 @@ pub(crate) async fn measure(options: &Options, cores: &Cores) -> Result<Section,
     Ok(section)
 }
 
-/// A connection that is open and has nothing more to receive. The second of them is none of a WebSocket's.
-async fn open(
-    form: Form,
-    address: SocketAddr,
-    index: u64,
-) -> Result<(Option<Connection>, Option<TcpStream>), Failure> {
+async fn open_all(form: Form, address: SocketAddr, count: u64) -> Result<Vec<Open>, Failure> {
+    let Form::LongPoll = form else {
+        return all_of((0..count).collect(), UNDER_WAY, move |index| open(form, address, index)).await;
+    };
+    // A request that waits is answered with nothing until something comes. So as not to measure a crowd's handshakes, the next
+    // ones follow when another client was served behind these.
+    let mut connections = Vec::new();
+    let users: Vec<_> = (0..count).collect();
+    for (number, users) in (count..).zip(users.chunks(UNDER_WAY)) {
+        connections.extend(all_of(users.to_vec(), UNDER_WAY, move |index| open(form, address, index)).await?);
+        open(Form::EventStream, address, number).await?;
+    }
+    Ok(connections)
+}
+
+/// A WebSocket, or another connection.
+type Open = (Option<Connection>, Option<TcpStream>);
+
+/// A connection that is open and has nothing more to receive.
+async fn open(form: Form, address: SocketAddr, index: u64) -> Result<Open, Failure> {
     let token = token_in(&user(index), &[])?;
     let (path, until) = match form {
         Form::WebSocket => {

@@ -334,7 +334,8 @@ impl Newcomer {
         let Self { arrival, presence, from, .. } = self;
         let consumer = principal.consumer.clone();
         // While the client receives the answer. Nothing is delivered before.
-        let taken_over = presence.context.consumers.take_over(&consumer, arrival.holder.as_deref());
+        let taken_over =
+            presence.context.consumers.take_over((&consumer, presence.place), arrival.holder.as_deref());
         let (client, ()) = tokio::join!(client, taken_over);
         let Some(client) = client else { return };
         let new = NewConnection::new(

@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use tidings_model::PlacedPosition;
-use tidings_streams::consumers::{Change, ConsumerName, StoredConsumer};
+use tidings_streams::consumers::{Change, ConsumerName, PlacesChange, StoredConsumer};
 use tokio::time::Instant;
 
 pub(super) use self::stripes::Stripes;
@@ -45,6 +45,13 @@ impl Deref for PendingChange {
 }
 
 impl PendingChange {
+    /// What is known of places now, after what was known before.
+    fn note_places(&mut self, later: PlacesChange) {
+        let known = self.change.places.take();
+        let places = known.map_or_else(PlacesChange::default, |known| *known).followed_by(later);
+        self.change.places = Some(Box::new(places));
+    }
+
     /// For how long there has been something to save.
     pub(super) fn age(&self) -> Duration {
         self.since.elapsed()
@@ -108,7 +115,6 @@ impl Stripe {
     fn leave(&mut self, name: &ConsumerName) -> bool {
         let Some(consumer) = self.consumers.get_mut(name) else { return false };
         consumer.connections = consumer.connections.saturating_sub(1);
-        consumer.places.take_if(|places| places.is_empty());
         consumer.connections == 0
     }
 
@@ -137,7 +143,10 @@ impl Stripe {
     /// What has to be saved of a consumer, and what is stored.
     fn take_change(&mut self, name: &ConsumerName) -> Option<(Box<PendingChange>, StoredConsumer)> {
         let consumer = self.consumers.get_mut(name)?;
-        let (change, stored) = (consumer.change.take()?, consumer.stored.clone());
+        let (mut change, stored) = (consumer.change.take()?, consumer.stored.clone());
+        if let Some(places) = &mut consumer.places {
+            change.note_places(places.change());
+        }
         let stored = if change.is_lost { StoredConsumer::from(stored.state) } else { stored };
         Some((change, stored))
     }
@@ -239,6 +248,7 @@ impl ActiveConsumer {
     fn reset(&mut self, stored: StoredConsumer) {
         if let Some(change) = &mut self.change {
             (change.change.position, change.change.resets) = (stored.state.placed(), stored.state.resets);
+            change.change.places = None;
         }
         if let Some(places) = &mut self.places {
             places.reset(stored.state.placed());

@@ -1,7 +1,7 @@
 //! What the cache hears of connections: what their clients have received and subscribed to, and that they have ended.
 //!
-//! Of clients that share a device, each is heard for its own place, and the device's position is that of the client that has
-//! received least (`places`).
+//! Of clients that share a device, each is heard for its own place, and what the device has received follows from all places
+//! (`places`).
 
 use tidings_model::PlacedPosition;
 use tidings_streams::consumers::{ConsumerName, Edit, Presence};
@@ -16,9 +16,8 @@ impl ConsumerCache {
         (name, place): (&ConsumerName, Option<PlaceId>),
         position: PlacedPosition,
     ) {
-        if let Some(position) = self.position_of(name, place, position) {
-            self.note(name, Some(position), None);
-        }
+        let position = self.position_of(name, place, position);
+        self.note(name, position, None);
     }
 
     /// The client at a place, to which little comes, has received everything up to this position. That is stored with what is
@@ -27,7 +26,8 @@ impl ConsumerCache {
         self.active.with_places(name, |places| places.acknowledge(place, position));
     }
 
-    /// The position of a device, one of whose clients has received everything up to this position.
+    /// The position of the device, if it has one client alone that has received everything up to this position. Of one that
+    /// shares the device, its place is moved.
     fn position_of(
         &self,
         name: &ConsumerName,
@@ -35,11 +35,8 @@ impl ConsumerCache {
         position: PlacedPosition,
     ) -> Option<PlacedPosition> {
         let Some(place) = place else { return Some(position) };
-        let moved = self.active.with_places(name, |places| {
-            places.acknowledge(place, position);
-            places.position(position)
-        });
-        moved.flatten()
+        self.touch(name, place, position);
+        None
     }
 
     /// The consumer is subscribed to a topic, or is no longer.
@@ -63,25 +60,33 @@ impl ConsumerCache {
         (name, place): (&ConsumerName, Option<PlaceId>),
         position: Option<PlacedPosition>,
     ) {
-        let position = position.and_then(|position| self.position_of(name, place, position));
-        self.end(name, place.map(|place| (place, true)), position);
+        self.end((name, place), position, true);
     }
 
     /// A connection has ended before its client was served.
-    pub(crate) fn give_up(&self, (name, place): (&ConsumerName, Option<PlaceId>)) {
-        self.end(name, place.map(|place| (place, false)), None);
+    pub(crate) fn give_up(&self, consumer: (&ConsumerName, Option<PlaceId>)) {
+        self.end(consumer, None, false);
     }
 
-    fn end(&self, name: &ConsumerName, place: Option<(PlaceId, bool)>, position: Option<PlacedPosition>) {
-        if let Some((place, was_served)) = place {
-            self.active.with_places(name, |places| places.leave(place, was_served));
-        }
+    fn end(
+        &self,
+        (name, place): (&ConsumerName, Option<PlaceId>),
+        position: Option<PlacedPosition>,
+        was_served: bool,
+    ) {
+        let position = match place {
+            None => position,
+            Some(place) => {
+                self.active.with_places(name, |places| places.leave(place, position, was_served));
+                None
+            }
+        };
         self.active.leave(name, |stored, is_last| {
             // Each acknowledgement was noted as it came.
             let mut change = self.change_of(stored, position);
             change.is_acknowledged = false;
             if is_last {
-                change.presence = Presence::Left(self.gateway.clone());
+                change.presence = Presence::Left(self.gateway.to_string());
                 self.left.notify_one();
             }
             change

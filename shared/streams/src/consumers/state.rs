@@ -7,14 +7,17 @@
 //! comes late, from a gateway that had not heard of a move, a rebuild or another life of the stream, never leads back to
 //! what the consumer has left. After a reset only changes that know of it count.
 
+mod stored;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
-use tidings_model::json::present;
 use tidings_model::{Grants, PlacedPosition, Position};
 
+use self::stored::StoredState;
+use super::places::{Places, PlacesChange};
 use crate::nats::record::Record;
 
 /// For each attribute, the accepted values.
@@ -35,17 +38,15 @@ pub const UNCHOSEN: &str = "";
 
 /// The position, subscriptions and grants of a consumer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "StoredState", into = "StoredState")]
 pub struct ConsumerState {
     /// Everything up to here was received.
     pub position: Position,
     /// The generation of the tenant's envelopes that the position is in. Without it, the position may be in any: such a
     /// record is from before it was noted, or of a tenant that was never rebuilt or moved.
-    #[serde(default, skip_serializing_if = "is_not_noted")]
     pub generation: u32,
     /// Envelopes up to this sequence are older than the consumer, which was never sent them unless an operator moved it there;
     /// in the epoch of the position. 0 once the position was in another place, and of a record from before it was noted.
-    #[serde(default, skip_serializing_if = "is_not_noted")]
     pub since: u64,
     /// The subscriptions by topic.
     pub subscriptions: Subscriptions,
@@ -55,11 +56,12 @@ pub struct ConsumerState {
     pub last_seen: u64,
     /// The gateway to which the device was last connected; `None` after it left. A gateway that died stays here:
     /// [`ConsumerState::is_connected`] ignores it after a while.
-    #[serde(deserialize_with = "present")]
     pub connected: Option<String>,
     /// How many times an operator moved the consumer. A change that is based on an earlier number does not move the
     /// position; otherwise a connected device would undo every reset at once.
     pub resets: u32,
+    /// The places of clients that share the consumer, since they name no device; none, once the last has left.
+    pub places: Places,
 }
 
 /// A subscription to a topic.
@@ -87,12 +89,41 @@ impl ConsumerState {
         PlacedPosition { generation: self.generation, position: self.position }
     }
 
+    /// How far any client of the device has received; the position, unless several share the device.
+    #[must_use]
+    pub fn furthest(&self) -> PlacedPosition {
+        self.places.positions().fold(self.placed(), PlacedPosition::further)
+    }
+
+    /// The gateways that have the device connected, as it is stored; each may come more than once.
+    pub fn gateways(&self) -> impl Iterator<Item = &str> {
+        self.connected.as_deref().into_iter().chain(self.places.gateways())
+    }
+
     /// The state after an operator moved the consumer.
     pub(super) fn reset_to(&self, position: PlacedPosition) -> Self {
         let mut state = self.clone();
         state.move_to(position);
+        state.places.reset(position);
         state.resets = state.resets.wrapping_add(1);
         state
+    }
+
+    /// Takes in who is there now.
+    fn settle(&mut self, presence: &Presence) {
+        if let Some(lowest) = self.places.position(self.placed()) {
+            self.move_to(self.placed().further(lowest));
+        }
+        self.places.shorten(&self.subscriptions);
+        self.places.tidy();
+        match presence {
+            Presence::Connected(gateway) => self.connected = Some(gateway.clone()),
+            Presence::Left(gateway) if self.connected.as_ref() == Some(gateway) => {
+                // Clients that share the device may be connected elsewhere.
+                self.connected = self.places.gateways().next().map(str::to_owned);
+            }
+            Presence::Left(_) => {}
+        }
     }
 
     /// Moves to a position. Sequences of another epoch cannot be compared, so all of its envelopes count as newer than every
@@ -106,10 +137,6 @@ impl ConsumerState {
         }
         (self.generation, self.position) = (to.generation, to.position);
     }
-}
-
-fn is_not_noted<N: PartialEq + Default>(number: &N) -> bool {
-    *number == N::default()
 }
 
 /// Whether the first of two numbers of resets is the later one. They may wrap around.
@@ -135,6 +162,9 @@ pub struct Change {
     pub seen_at: u64,
     /// The addresses, other than topics, that the user's token opens now; empty to keep the stored ones.
     pub grants: Grants,
+    /// Of clients that share the consumer, since they name no device. Then their places say how far it has received, and not the
+    /// position.
+    pub places: Option<Box<PlacesChange>>,
 }
 
 /// A change to a subscription.
@@ -155,6 +185,15 @@ pub enum Presence {
     Left(String),
 }
 
+impl Presence {
+    /// The gateway that says so.
+    fn gateway(&self) -> &str {
+        match self {
+            Self::Connected(gateway) | Self::Left(gateway) => gateway,
+        }
+    }
+}
+
 impl Change {
     /// A change of the presence and the position only; the client has acknowledged that.
     #[must_use]
@@ -167,6 +206,7 @@ impl Change {
             presence,
             seen_at,
             grants: Grants::default(),
+            places: None,
         }
     }
 
@@ -182,11 +222,13 @@ impl Change {
             last_seen: self.seen_at,
             connected: None,
             resets: self.resets,
+            places: Places::default(),
         });
         let may_move = self.is_acknowledged || self.position.is_in_place_of(state.placed());
         if is_later_reset(self.resets, state.resets) {
             // NATS came back with a state from before the reset.
             state.move_to(self.position);
+            state.places.reset(self.position);
             state.resets = self.resets;
         } else if self.resets == state.resets && may_move {
             state.move_to(state.placed().further(self.position));
@@ -200,16 +242,19 @@ impl Change {
         // The device may have chosen its topics elsewhere, before it was noted here which it has from the start.
         let is_late = stored.is_some_and(|stored| !stored.subscriptions.contains_key(UNCHOSEN));
         let is_from_start = matches!(self.subscriptions.get(UNCHOSEN), Some(Edit::Subscribe(_)));
+        state.places.spell_out(&state.subscriptions);
+        if let Some(change) = &self.places {
+            let reset_to = (self.resets != state.resets).then_some(state.placed());
+            state.places.apply(change, self.presence.gateway(), reset_to);
+        }
         if !(is_from_start && is_late) {
             for (topic, edit) in &self.subscriptions {
-                edit.apply(topic, is_in_place, &mut state.subscriptions);
+                if *edit != Edit::Unsubscribe || !state.places.want(topic) {
+                    edit.apply(topic, is_in_place, &mut state.subscriptions);
+                }
             }
         }
-        match &self.presence {
-            Presence::Connected(gateway) => state.connected = Some(gateway.clone()),
-            Presence::Left(gateway) if state.connected.as_ref() == Some(gateway) => state.connected = None,
-            Presence::Left(_) => {}
-        }
+        state.settle(&self.presence);
         state.last_seen = state.last_seen.max(self.seen_at);
         state
     }
@@ -241,7 +286,20 @@ impl Change {
         }
         let grants = if later.grants.is_empty() { earlier.grants } else { later.grants };
         let seen_at = earlier.seen_at.max(later.seen_at);
-        Self { position, is_acknowledged, resets, subscriptions, presence: later.presence, seen_at, grants }
+        let places = match (earlier.places, later.places) {
+            (Some(earlier), Some(later)) => Some(Box::new(earlier.followed_by(*later))),
+            (earlier, later) => later.or(earlier),
+        };
+        Self {
+            position,
+            is_acknowledged,
+            resets,
+            subscriptions,
+            presence: later.presence,
+            seen_at,
+            grants,
+            places,
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 use tidings_model::{Attribute, EnvelopeSubject, Grants, Position};
-use tidings_streams::consumers::{ConsumerState, Subscription, Subscriptions};
+use tidings_streams::consumers::{ConsumerState, Places, Subscription, Subscriptions};
 use tidings_streams::deliveries::{Fact, StoredFact};
 use time::Duration;
 use time::macros::datetime;
@@ -62,6 +62,7 @@ fn device(name: &str, sequence: u64, grants: &[&str]) -> Device {
         last_seen: 0,
         connected: None,
         resets: 0,
+        places: Places::default(),
     };
     Device { name: name.to_owned(), state, sequence: Some(sequence), is_in_place: true }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tidings_model::PlacedPosition;
 use tidings_streams::consumers::{Change, ConsumerName, StoredConsumer};
 
-use super::super::places::{PlaceId, Places};
+use super::super::places::{Newcomer, PlaceId, Places};
 use super::{PendingChange, Stripe};
 
 /// A power of two, well above the number of workers.
@@ -33,19 +33,21 @@ impl Stripes {
     }
 
     /// Another connection of a consumer has come; `change` is what is to be saved of that. If it names no device, it has a
-    /// place of its own, with these topics.
+    /// place of its own.
     pub(in crate::consumers) fn arrive(
         &self,
         name: &ConsumerName,
         stored: &StoredConsumer,
         change: Change,
-        topics: Option<Vec<String>>,
+        newcomer: Option<Newcomer>,
     ) -> Option<PlaceId> {
         let mut stripe = self.of(name);
         stripe.arrive(name, stored, change);
-        let topics = topics?;
+        let mut newcomer = newcomer?;
         let consumer = stripe.get(name)?;
-        consumer.places.get_or_insert_default().arrive(stored.state.placed(), topics)
+        let places = consumer.places.get_or_insert_default();
+        newcomer.abandoned.retain(|(name, _)| !places.has(name));
+        places.arrive(stored.state.placed(), newcomer)
     }
 
     /// What becomes of the places of a device whose clients share it; `None` if there are none.
