@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
 use harness::{BOUND, SECRET, Setup, System, token};
 use serde_json::{Value, json};
 
@@ -59,6 +60,66 @@ async fn ask(
     };
     let (status, text) = tokio::time::timeout(BOUND, exchange).await.expect("the gateway answers in time");
     (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
+}
+
+/// A link that the key of the configuration has signed switches off what it names. Opening it does not, and no other link does.
+#[tokio::test]
+async fn a_link_unsubscribes_at_one_click() {
+    let folder = tempfile::tempdir().unwrap();
+    catalogs(folder.path());
+    let keys = folder.path().join("unsubscribe-keys");
+    let secrets = ["n".repeat(32), "o".repeat(32)];
+    std::fs::write(&keys, secrets.join("\n")).unwrap();
+    let file = format!("[email]\nunsubscribe_keys_file = {keys:?}\n");
+    let mut system = Setup::default().schemas(folder.path()).file(&file).start().await;
+    let link = |secret: &str, user: &str| {
+        // As `tidings_access::UnsubscribeKeys` signs, written anew.
+        let encode = |bytes: &[u8]| base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        let text = format!("shop/offers/webhook/{user}");
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret.as_bytes());
+        let signature = aws_lc_rs::hmac::sign(&key, format!("tidings-unsubscribe-1/{text}").as_bytes());
+        format!("/api/unsubscribe/{}.{}", encode(text.as_bytes()), encode(signature.as_ref()))
+    };
+    let click = async |method: &str, path: &str, body: &str| {
+        let url = format!("{}{path}", system.address());
+        let request = reqwest::Client::new().request(method.parse().unwrap(), url);
+        let request = if body.is_empty() { request } else { request.body(body.to_owned()) };
+        let request = request.header("Content-Type", "application/x-www-form-urlencoded");
+        let answer = tokio::time::timeout(BOUND, request.send()).await.unwrap().unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let is_on = async |user: &str| {
+        let (_, set) = ask(&system, ("GET", OWN), &token_of(user, ""), None).await;
+        set["categories"]["offers"]["webhook"].clone()
+    };
+    let one_click = "List-Unsubscribe=One-Click";
+    // Each secret of the file is accepted; users have any names.
+    for (secret, user) in [(&secrets[0], "ada"), (&secrets[1], "o/b@example.com")] {
+        let link = link(secret, user);
+        let (status, page) = click("GET", &link, "").await;
+        assert!(
+            status == 200
+                && page.contains("<b>offers</b>")
+                && page.contains(one_click.split('=').next().unwrap()),
+            "{page}"
+        );
+        assert_eq!(click("POST", &link, "yes=please").await.0, 400);
+        assert_eq!(is_on(user).await, Value::Null, "nothing has changed yet");
+        for _ in 0..2 {
+            assert_eq!(click("POST", &link, one_click).await.0, 200);
+            assert_eq!(is_on(user).await, json!(false));
+        }
+    }
+    let foreign = link(&"x".repeat(32), "eve");
+    let (start, end) = foreign.split_at(foreign.len() - 4);
+    for wrong in [&foreign, &format!("{start}AAAA{end}"), &"/api/unsubscribe/x".to_owned()] {
+        for method in ["GET", "POST"] {
+            let (status, answer) = click(method, wrong, if method == "POST" { one_click } else { "" }).await;
+            assert!(status == 404 && answer.contains("NOT_FOUND"), "{answer}");
+        }
+    }
+    assert_eq!(is_on("eve").await, Value::Null);
+    system.check_well();
 }
 
 const OWN: &str = "/api/preferences";

@@ -36,6 +36,7 @@ mod stores;
 mod suggestion;
 mod token;
 mod types;
+mod unsubscribe;
 mod users;
 
 use std::process::ExitCode;

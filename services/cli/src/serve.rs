@@ -37,6 +37,7 @@ use crate::reload::{self, Reason};
 use crate::report::report;
 use crate::sources;
 use crate::stores::{self, Stores, when_there};
+use crate::unsubscribe;
 
 /// How long the tasks may take to end, in addition to the time for moving clients to other gateways.
 const SHUTDOWN: Duration = Duration::from_secs(10);
@@ -179,6 +180,7 @@ pub(crate) fn start_gateway(
 ) -> Result<std::net::SocketAddr, Failure> {
     open_files::allow_all();
     let verifier = issuers::verifier(&config.access)?;
+    let unsubscribe_keys = unsubscribe::keys(config)?;
     // Fresh tokens are checked until the last client has left.
     let served = CancellationToken::new();
     let keys = verifier.clone().keep_keys(served.clone());
@@ -209,6 +211,7 @@ pub(crate) fn start_gateway(
             keys,
             receipts,
             preferences,
+            unsubscribe_keys,
             contacts,
             topology,
             max_event_bytes,

@@ -225,11 +225,20 @@ impl Deliverer {
             Decision::Wait { until, reason } if !is_repeated => return Ok(Finding::Hold(until, reason)),
             Decision::Wait { .. } | Decision::Send => {}
         }
-        Ok(self.fill(due, fallback, &found.envelope).await)
+        let about = catalog.question(&subject.slot, fallback.channel());
+        let links = self.parts.unsubscribe.as_ref().zip(about);
+        let unsubscribe = links.and_then(|(links, about)| links.link(tenant, &due.name.user, &about));
+        Ok(self.fill(due, fallback, &found.envelope, unsubscribe).await)
     }
 
     /// Finds where a message goes, and fills the templates of the fallback.
-    async fn fill(&self, due: &Due, fallback: &Fallback, envelope: &Envelope) -> Finding {
+    async fn fill(
+        &self,
+        due: &Due,
+        fallback: &Fallback,
+        envelope: &Envelope,
+        unsubscribe: Option<String>,
+    ) -> Finding {
         let (tenant, user) = (&due.name.tenant, due.name.user.as_str());
         let kind = fallback.channel();
         if !self.parts.channels.contains_key(&kind) {
@@ -260,7 +269,7 @@ impl Deliverer {
             urgency: Urgency::default(),
             time_to_live: left.and_then(|left| left.try_into().ok()).unwrap_or(KEPT),
             collapse: key.map(|key| format!("{}/{key}", subject.slot)),
-            unsubscribe: None,
+            unsubscribe,
         }))
     }
 

@@ -28,9 +28,11 @@ mod schedule;
 mod senders;
 mod start;
 mod step;
+mod unsubscribe;
 mod wishes;
 
 pub use addressed::{Addressed, Reach};
 pub use error::DispatcherError;
 pub use parts::{Channels, Parts, Targets, TenantWebhooks};
 pub use start::run;
+pub use unsubscribe::UnsubscribeLinks;

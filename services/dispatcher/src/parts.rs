@@ -14,6 +14,8 @@ use tidings_streams::users::Users;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
+use crate::unsubscribe::UnsubscribeLinks;
+
 /// The channels that are configured, by their kinds.
 pub type Channels = BTreeMap<ChannelKind, Arc<dyn Channel>>;
 
@@ -52,6 +54,8 @@ pub struct Parts {
     pub deliveries: Deliveries,
     /// The channels.
     pub channels: Channels,
+    /// The links of e-mails by which users unsubscribe, if they have some.
+    pub unsubscribe: Option<UnsubscribeLinks>,
     /// Where they send to.
     pub targets: Arc<dyn Targets>,
     /// The time.

@@ -9,6 +9,7 @@ mod openapi;
 mod preferences;
 mod refusal;
 mod router;
+mod unsubscribe;
 mod websocket;
 mod without_websocket;
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidings_access::UnsubscribeKeys;
 use tidings_catalog::Catalogs;
 use tidings_contacts::Contacts;
 use tidings_metrics::{Registry, Tally};
@@ -34,6 +35,7 @@ pub(crate) struct Context {
     pub(crate) authenticator: Authenticator,
     pub(crate) consumers: ConsumerCache,
     pub(crate) preferences: PreferenceStore,
+    pub(crate) unsubscribe_keys: UnsubscribeKeys,
     pub(crate) audit: Audit,
     pub(crate) readiness: Readiness,
     /// Events of producers could not be stored.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_access::{Rules, Verifier};
+use tidings_access::{Rules, UnsubscribeKeys, Verifier};
 use tidings_catalog::Catalogs;
 use tidings_contacts::Contacts;
 use tidings_metrics::{Registry, Tally};
@@ -64,6 +64,8 @@ pub struct Parts {
     pub keys: ApiKeys,
     /// What users want to be told by which channel, and when not.
     pub preferences: PreferenceStore,
+    /// The keys of links by which users unsubscribe.
+    pub unsubscribe_keys: UnsubscribeKeys,
     /// Which events were stored for producers.
     pub receipts: Receipts,
     /// Where users are reached who are not connected.
@@ -115,6 +117,7 @@ impl Gateway {
             random: parts.random,
             consumers: ConsumerCache::new(parts.consumers, others, clock, &parts.registry),
             preferences: parts.preferences,
+            unsubscribe_keys: parts.unsubscribe_keys,
             audit: Audit::default(),
             readiness: Readiness::default(),
             event_faults: RepeatedFault::default(),

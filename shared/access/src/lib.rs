@@ -25,6 +25,7 @@ mod secret;
 mod source;
 mod token;
 mod trust;
+mod unsubscription;
 mod verify;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
@@ -44,4 +45,5 @@ pub use secret::{ShortSecret, SigningSecret};
 pub use source::{Asking, Rules, TokenPlace, check_origin, find};
 pub use token::Token;
 pub use trust::{Trust, TrustError};
+pub use unsubscription::{UnsubscribeKeys, Unsubscription};
 pub use verify::Verifier;

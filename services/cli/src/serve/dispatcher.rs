@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tidings_catalog::Catalogs;
 use tidings_channels::{Channel, SigningKey, Webhook, WebhookTarget};
-use tidings_dispatcher::{Channels, Parts, TenantWebhooks};
+use tidings_dispatcher::{Channels, Parts, TenantWebhooks, UnsubscribeLinks};
 use tidings_metrics::Registry;
 use tidings_model::{ChannelKind, ShardNumber, Tenant};
 use tidings_runtime::config::{Config, SecretRule, TenantWebhookConfig};
@@ -26,6 +26,7 @@ use crate::metrics::Serving;
 use crate::reload::{self, Reason};
 use crate::report::report;
 use crate::stores;
+use crate::unsubscribe;
 
 /// `tidings dispatcher`.
 pub(crate) async fn run(file: Option<&Path>) -> Result<ExitCode, Failure> {
@@ -78,6 +79,7 @@ pub(crate) async fn start(
         preferences: stores::preferences(config, &topology).await?,
         deliveries: Deliveries::open(&topology).await?,
         channels: channels(config)?,
+        unsubscribe: unsubscribe_links(config)?,
         targets: Arc::new(TenantWebhooks(webhooks(config)?)),
         clock: OffsetDateTime::now_utc,
         random: fastrand::f64,
@@ -90,6 +92,12 @@ pub(crate) async fn start(
         }
     });
     Ok(())
+}
+
+/// The links of e-mails by which users unsubscribe, if they are configured.
+fn unsubscribe_links(config: &Config) -> Result<Option<UnsubscribeLinks>, Failure> {
+    let links = |url: &String| Ok(UnsubscribeLinks { url: url.clone(), keys: unsubscribe::keys(config)? });
+    config.email.unsubscribe_url.as_ref().map(links).transpose()
 }
 
 /// The channels that are configured. Only for these the system needs root certificates.

@@ -221,6 +221,7 @@ impl Scene {
             preferences: self.preferences.clone(),
             deliveries: Deliveries::open(&topology).await.unwrap(),
             channels: BTreeMap::from([(ChannelKind::Webhook, webhook)]),
+            unsubscribe: None,
             targets: Arc::new(AnyTarget),
             clock: OffsetDateTime::now_utc,
             random: || 0.0,

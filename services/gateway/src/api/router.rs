@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::cors::{self, AdminPages};
 use super::{
-    Endpoint, Stage, admin, descriptions, events, method_not_allowed, preferences, websocket,
+    Endpoint, Stage, admin, descriptions, events, method_not_allowed, preferences, unsubscribe, websocket,
     without_websocket,
 };
 use crate::context::Context;
@@ -38,6 +38,7 @@ pub(crate) fn router(routes: Routes, endpoint: &Endpoint) -> (Router, TaskTracke
         let connect = get(websocket::connect);
         router = router.route("/api/ws", connect.clone()).route("/api/ws/", connect).merge(events::router());
         router = router.merge(without_websocket::router()).merge(preferences::router());
+        router = router.merge(unsubscribe::router());
     }
     if routes != Routes::Clients {
         let pages = Arc::new(AdminPages::new(&endpoint.settings().admin_origins));

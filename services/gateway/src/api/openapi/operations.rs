@@ -122,6 +122,7 @@ fn path_parameters(path: &str) -> Vec<Value> {
                 "user" => "The user, as the token names them.",
                 "device" => "The user's device.",
                 "position" => "The position of the event in `EVENTS`, such as `18f3a0c2b41-42`.",
+                "link" => "What the e-mail has in its header `List-Unsubscribe`.",
                 "name" => "The event, `<entity>.<action>`.",
                 "delivery" => "The delivery's `name`, such as `18f3a0c2b41-42-0-0`.",
                 _ => "The id.",
@@ -305,6 +306,23 @@ fn preferences() -> Vec<Operation> {
             ApiCode::Unavailable,
         ])
     };
+    let of_link = |method, id, summary| {
+        let operation = Operation::new("clients", (method, "/api/unsubscribe/{link}"), id, summary);
+        let html = Some(("text/html; charset=utf-8", json!({ "type": "string" })));
+        operation.answered(200, "A page for people.", html).refused(&[
+            ApiCode::Path,
+            ApiCode::Parameter,
+            ApiCode::NotFound,
+            ApiCode::TooManyAttempts,
+            ApiCode::UserUnreadable,
+            ApiCode::Internal,
+            ApiCode::Unavailable,
+        ])
+    };
+    let one_click = json!({ "type": "object", "required": ["List-Unsubscribe"], "properties": {
+        "List-Unsubscribe": { "type": "string", "const": "One-Click" },
+    } });
+    let form = json!({ "application/x-www-form-urlencoded": { "schema": one_click } });
     let at = [ApiCode::User, ApiCode::Path];
     let text = "What the user wants to be told by which channel, and when not.";
     let now = "What the user has set now.";
@@ -315,6 +333,9 @@ fn preferences() -> Vec<Operation> {
         of_user(("put", own), "setOwnPreferences", "Sets all of that; what is not said is not set")
             .json("NewPreferences", true)
             .gives(now, "Preferences"),
+        of_link("get", "showUnsubscription", "Shows what the link of an e-mail unsubscribes from")
+            .refused(&[ApiCode::BodyUnexpected]),
+        of_link("post", "unsubscribe", "Unsubscribes at one click (RFC 8058)").body(&form, true),
         Operation::admin(("get", one), "showPreferences", "Shows what a user has set")
             .gives(text, "Preferences")
             .refused(&at),

@@ -31,7 +31,13 @@ fn email(email: &mut EmailConfig) -> impl Iterator<Item = Conflict> {
         (email.server.is_some() && email.from.is_none()).then(|| needed_with("email.from", "email.server"));
     let file = email.password_file.as_deref();
     let password = secret("email.password", &mut email.password, file, any, "one line of text");
-    [login, sender, password].into_iter().flatten()
+    let keys = email.unsubscribe_keys_file.as_deref();
+    let link = match (&email.unsubscribe_url, keys) {
+        (Some(_), None) => Some(needed_with("email.unsubscribe_keys_file", "email.unsubscribe_url")),
+        (_, Some(path)) => unreadable("email.unsubscribe_keys_file", path),
+        (None, None) => None,
+    };
+    [login, sender, password, link].into_iter().flatten()
 }
 
 fn sns(sns: &mut SnsConfig) -> impl Iterator<Item = Conflict> {

@@ -80,6 +80,14 @@ pub struct EmailConfig {
     /// Sender, such as `Acme <no-reply@acme.example>`. The domain is the one of `Message-ID`, too.
     #[schemars(with = "String", extend("format" = "mailbox"))]
     pub from: Option<String>,
+    /// URL at which clients reach gateways, `https://…`, without `/api`; with it, e-mails have a link that unsubscribes at one click
+    /// (RFC 8058).
+    #[schemars(with = "String", extend("format" = "webhook-url"))]
+    pub unsubscribe_url: Option<String>,
+    /// File with the secrets that sign these links, at least 32 bytes on each line: the first one signs, all are accepted.
+    /// Gateways and dispatchers have the same.
+    #[schemars(length(min = 1))]
+    pub unsubscribe_keys_file: Option<PathBuf>,
     /// Time that one attempt may take.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String", extend("format" = "duration"))]
@@ -97,6 +105,8 @@ impl Default for EmailConfig {
             password: None,
             password_file: None,
             from: None,
+            unsubscribe_url: None,
+            unsubscribe_keys_file: None,
             timeout: 2 * ATTEMPT,
         }
     }
