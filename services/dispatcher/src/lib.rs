@@ -22,15 +22,18 @@ mod addressed;
 mod deliver;
 mod error;
 mod generations;
+mod metrics;
 mod parts;
 mod reception;
 mod schedule;
 mod senders;
+mod skip;
 mod start;
 mod step;
 mod wishes;
 
 pub use addressed::{Addressed, Reach};
 pub use error::DispatcherError;
+pub use metrics::METRICS;
 pub use parts::{Channels, Parts, Targets, TenantWebhooks};
 pub use start::run;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tidings_catalog::Catalogs;
 use tidings_channels::{Channel, Target, WebhookTarget};
+use tidings_metrics::Registry;
 use tidings_model::{ChannelKind, ShardNumber, Tenant};
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::deliveries::Deliveries;
@@ -54,6 +55,8 @@ pub struct Parts {
     pub channels: Channels,
     /// Where they send to.
     pub targets: Arc<dyn Targets>,
+    /// Where the figures of the dispatcher are collected.
+    pub registry: Registry,
     /// The time.
     pub clock: fn() -> OffsetDateTime,
     /// A random number from 0 to 1.

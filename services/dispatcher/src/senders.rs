@@ -32,6 +32,7 @@ pub(crate) async fn send(deliverer: &Deliverer, stopping: &CancellationToken) {
         }
         let served = Arc::clone(&catalogs.borrow_and_update());
         let wanted = tenants(deliverer, &served, placements.known());
+        deliverer.tenants.send_replace(wanted.clone());
         senders.retain(|tenant, _| wanted.contains(tenant));
         for tenant in wanted {
             senders.entry(tenant.clone()).or_insert_with(|| {
@@ -104,7 +105,9 @@ impl Running {
         }
         let deliverer = deliverer.clone();
         self.tasks.spawn(async move {
+            deliverer.figures.due(1);
             deliverer.deliver(&due).await;
+            deliverer.figures.due(-1);
             due.name
         });
     }

@@ -26,6 +26,7 @@ mod fact;
 mod pending;
 mod retry;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -274,6 +275,16 @@ impl Deliveries {
         user: Option<&str>,
     ) -> BoxStream<'static, Result<PendingDelivery, DeliveryError>> {
         self.scan(selection(DeliveryName::all_waiting(tenant, user)), PendingDelivery::read)
+    }
+
+    /// How many deliveries of these tenants wait.
+    pub async fn count_waiting(&self, tenants: &BTreeSet<Tenant>) -> Result<u64, DeliveryError> {
+        if tenants.is_empty() {
+            return Ok(0);
+        }
+        let subjects = tenants.iter().map(|tenant| DeliveryName::all_waiting(tenant, None)).collect();
+        let selection = Selection::new(DELIVERIES.to_owned(), subjects, Content::HeadersOnly);
+        selection.count(&self.context).await.map_err(DeliveryError::List)
     }
 
     fn scan<T: 'static>(

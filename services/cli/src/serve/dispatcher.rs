@@ -43,7 +43,7 @@ pub(crate) async fn run(file: Option<&Path>) -> Result<ExitCode, Failure> {
         let topology = topology?;
         stay_served(&topology, &shutdown);
         let shard = ShardNumber(config.dispatcher.shard);
-        start(&config, shard, current, topology, &shutdown).await?;
+        start(&config, shard, current, topology, (&shutdown, &registry)).await?;
         tracing::info!(tenants, %shard, "dispatcher runs");
     }
     until_ended(shutdown, Duration::ZERO, telemetry).await
@@ -68,7 +68,7 @@ pub(crate) async fn start(
     shard: ShardNumber,
     catalogs: watch::Receiver<Arc<Catalogs>>,
     topology: Topology,
-    shutdown: &Shutdown,
+    (shutdown, registry): (&Shutdown, &Registry),
 ) -> Result<(), Failure> {
     let parts = Parts {
         shard,
@@ -79,6 +79,7 @@ pub(crate) async fn start(
         deliveries: Deliveries::open(&topology).await?,
         channels: channels(config)?,
         targets: Arc::new(TenantWebhooks(webhooks(config)?)),
+        registry: registry.clone(),
         clock: OffsetDateTime::now_utc,
         random: fastrand::f64,
     };

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tidings_catalog::{Catalog, Catalogs, Files};
 use tidings_channels::{Accepted, Channel, Delivery, Failed, Target, WebhookTarget};
 use tidings_dispatcher::{DispatcherError, Parts, Targets, run};
+use tidings_metrics::{Format, Page, Registry, expose};
 use tidings_model::{
     ChannelKind, Envelope, Epoch, Event, EventName, PlacedPosition, Position, ShardNumber, Tenant,
 };
@@ -186,6 +187,8 @@ pub(crate) struct Scene {
     pub(crate) preferences: PreferenceStore,
     pub(crate) receiver: Arc<Receiver>,
     events: AtomicU64,
+    /// The figures of all dispatchers.
+    registry: Registry,
     // The sender keeps the catalogs' channel open.
     catalogs: watch::Sender<Arc<Catalogs>>,
 }
@@ -205,7 +208,19 @@ impl Scene {
         let preferences = PreferenceStore::open(topology.context(), bucket).await.unwrap();
         let (events, receiver) = (AtomicU64::new(0), Arc::default());
         let catalogs = watch::Sender::new(catalogs());
-        Self { nats, topology, deliveries, consumers, users, preferences, receiver, events, catalogs }
+        let registry = Registry::default();
+        Self {
+            nats,
+            topology,
+            deliveries,
+            consumers,
+            users,
+            preferences,
+            receiver,
+            events,
+            registry,
+            catalogs,
+        }
     }
 
     /// Starts a dispatcher with a connection of its own.
@@ -222,6 +237,7 @@ impl Scene {
             deliveries: Deliveries::open(&topology).await.unwrap(),
             channels: BTreeMap::from([(ChannelKind::Webhook, webhook)]),
             targets: Arc::new(AnyTarget),
+            registry: self.registry.clone(),
             clock: OffsetDateTime::now_utc,
             random: || 0.0,
         };
@@ -323,6 +339,17 @@ impl Scene {
         })
         .await
         .collect()
+    }
+
+    /// Waits until these series of `/metrics` have these values.
+    pub(crate) async fn counts(&self, expected: &[(&str, u64)]) {
+        eventually("figures are as expected", BOUND, async || {
+            let page = expose(self.registry.snapshot(Page::Process), Format::Text);
+            let text = String::from_utf8(page.body).unwrap();
+            let has = |(series, value): &(&str, u64)| text.contains(&format!("{series} {value}\n"));
+            if expected.iter().all(has) { Ok(()) } else { Err(text) }
+        })
+        .await;
     }
 
     /// Waits until nothing waits and nothing is due.
