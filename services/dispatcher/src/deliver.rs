@@ -293,7 +293,7 @@ impl Deliverer {
     }
 
     /// Waits until the lease holds.
-    async fn led(&self) {
+    pub(crate) async fn led(&self) {
         let mut lease = self.lease.clone();
         while !lease.holds(self.term) {
             lease.changed().await;

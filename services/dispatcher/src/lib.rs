@@ -6,6 +6,8 @@
 //!                                                                                              └──▶ facts
 //! ```
 //!
+//! Beside it, `presence` tells as facts when users connect and disconnect.
+//!
 //! One dispatcher leads per shard; others stand by. It guarantees, whatever is killed in between:
 //!
 //! - Each fallback of each message is decided once for each user: sent, skipped or failed, and told as a fact.
@@ -24,6 +26,7 @@ mod error;
 mod generations;
 mod metrics;
 mod parts;
+mod presence;
 mod reception;
 mod schedule;
 mod senders;
@@ -35,5 +38,5 @@ mod wishes;
 pub use addressed::{Addressed, Reach};
 pub use error::DispatcherError;
 pub use metrics::METRICS;
-pub use parts::{Channels, Parts, Targets, TenantWebhooks};
+pub use parts::{Channels, Parts, PresenceSettings, Targets, TenantWebhooks};
 pub use start::run;

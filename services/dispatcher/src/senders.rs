@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::deliver::Deliverer;
+use crate::presence;
 
 /// How many attempts a tenant has under way.
 const AT_ONCE: usize = 32;
@@ -38,7 +39,8 @@ pub(crate) async fn send(deliverer: &Deliverer, stopping: &CancellationToken) {
             senders.entry(tenant.clone()).or_insert_with(|| {
                 let (deliverer, stopping) = (deliverer.clone(), stopping.clone());
                 AbortOnDropHandle::new(tokio::spawn(async move {
-                    send_due(&deliverer, &tenant, &stopping).await;
+                    let telling = presence::tell(&deliverer, &tenant, &stopping);
+                    tokio::join!(send_due(&deliverer, &tenant, &stopping), telling);
                 }))
             });
         }

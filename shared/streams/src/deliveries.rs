@@ -6,6 +6,8 @@
 //! | `deliveries.waiting.<tenant>.<user>.<name>.<attempts>` | the same, after this number of attempts |
 //! | `deliveries.due.<tenant>.<user>.<name>` | the same, stored by JetStream when it is due, until it is decided |
 //! | `deliveries.facts.<tenant>.<user>.<name>` | what became of it: each attempt before it is made, and its outcome |
+//! | `deliveries.facts.<tenant>.<user>.presence` | that the user has connected or disconnected |
+//! | `deliveries.gateways.<gateway>` | the lease of a gateway: it runs |
 //! | `deliveries.through.<shard>` | how far the envelopes of a shard were read |
 //!
 //! Everything is in one stream: if NATS comes back with an older state, what is noted as read comes back with what waits, so
@@ -24,6 +26,7 @@ mod due;
 mod error;
 mod fact;
 mod pending;
+mod presence;
 mod retry;
 
 use std::collections::BTreeSet;
@@ -50,6 +53,10 @@ pub use due::{Due, DueReader};
 pub use error::DeliveryError;
 pub use fact::{Fact, Status, StoredFact};
 pub use pending::{Pending, PendingDelivery, Retried, Through};
+pub use presence::{
+    GATEWAY_LEASE, GatewayLease, GatewayLeases, LEASE_RENEWAL, LeaseNews, PresenceFact, PresenceStatus,
+    StoredPresence,
+};
 pub use retry::RetryDeliveryError;
 
 /// The name of the stream.

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use tidings_catalog::Catalogs;
 use tidings_channels::{Channel, SigningKey, Webhook, WebhookTarget};
-use tidings_dispatcher::{Channels, Parts, TenantWebhooks};
+use tidings_dispatcher::{Channels, Parts, PresenceSettings, TenantWebhooks};
 use tidings_metrics::Registry;
 use tidings_model::{ChannelKind, ShardNumber, Tenant};
 use tidings_runtime::config::{Config, SecretRule, TenantWebhookConfig};
 use tidings_runtime::shutdown::Shutdown;
 use tidings_runtime::telemetry;
-use tidings_streams::deliveries::Deliveries;
+use tidings_streams::deliveries::{Deliveries, GATEWAY_LEASE};
 use tidings_streams::{Client, Retry, Topology, TopologyError};
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -79,6 +79,7 @@ pub(crate) async fn start(
         deliveries: Deliveries::open(&topology).await?,
         channels: channels(config)?,
         targets: Arc::new(TenantWebhooks(webhooks(config)?)),
+        presence: presence(config)?,
         registry: registry.clone(),
         clock: OffsetDateTime::now_utc,
         random: fastrand::f64,
@@ -91,6 +92,13 @@ pub(crate) async fn start(
         }
     });
     Ok(())
+}
+
+/// Of which tenants it is told who is connected.
+fn presence(config: &Config) -> Result<PresenceSettings, Failure> {
+    let tenants = config.dispatcher.presence.iter().map(|tenant| Tenant::parse(tenant));
+    let settling = config.dispatcher.presence_settles_after;
+    Ok(PresenceSettings { tenants: tenants.collect::<Result<_, _>>()?, settling, lease: GATEWAY_LEASE })
 }
 
 /// The channels that are configured. Only for these the system needs root certificates.

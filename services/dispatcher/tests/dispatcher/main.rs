@@ -9,6 +9,7 @@
 mod decisions;
 mod kills;
 mod places;
+mod presence;
 mod retries;
 mod support;
 mod wishes;

@@ -11,7 +11,7 @@ use harness::{BOUND, Nats, eventually};
 use serde_json::{Value, json};
 use tidings_catalog::{Catalog, Catalogs, Files};
 use tidings_channels::{Accepted, Channel, Delivery, Failed, Target, WebhookTarget};
-use tidings_dispatcher::{DispatcherError, Parts, Targets, run};
+use tidings_dispatcher::{DispatcherError, Parts, PresenceSettings, Targets, run};
 use tidings_metrics::{Format, Page, Registry, expose};
 use tidings_model::{
     ChannelKind, Envelope, Epoch, Event, EventName, PlacedPosition, Position, ShardNumber, Tenant,
@@ -182,7 +182,7 @@ pub(crate) struct Scene {
     pub(crate) nats: Nats,
     pub(crate) topology: Topology,
     pub(crate) deliveries: Deliveries,
-    consumers: Arc<KvConsumers>,
+    pub(crate) consumers: Arc<KvConsumers>,
     pub(crate) users: Users,
     pub(crate) preferences: PreferenceStore,
     pub(crate) receiver: Arc<Receiver>,
@@ -237,6 +237,11 @@ impl Scene {
             deliveries: Deliveries::open(&topology).await.unwrap(),
             channels: BTreeMap::from([(ChannelKind::Webhook, webhook)]),
             targets: Arc::new(AnyTarget),
+            presence: PresenceSettings {
+                tenants: [tenant()].into(),
+                settling: Duration::from_secs(1),
+                lease: Duration::from_secs(3),
+            },
             registry: self.registry.clone(),
             clock: OffsetDateTime::now_utc,
             random: || 0.0,
