@@ -12,4 +12,5 @@ mod places;
 mod presence;
 mod retries;
 mod support;
+mod timings;
 mod wishes;

@@ -57,6 +57,16 @@ after = "2s"
 payload = { number = "{n}" }
 
 [[message]]
+name = "soon"
+events = ["soon.added"]
+schema = "any.json"
+to = "user:{data.user}"
+body = { n = "{data.n}" }
+[[message.fallback]]
+channel = "webhook"
+after = "1s"
+
+[[message]]
 name = "late"
 events = ["late.added"]
 schema = "any.json"
@@ -225,30 +235,20 @@ impl Scene {
 
     /// Starts a dispatcher with a connection of its own.
     pub(crate) async fn dispatcher(&self) -> Dispatcher {
-        let client = self.nats.client().await;
-        let topology = Topology::ensure(&client, self.topology.settings()).await.unwrap();
-        let webhook: Arc<dyn Channel> = self.receiver.clone();
-        let parts = Parts {
-            shard: ShardNumber(0),
-            catalogs: self.catalogs.subscribe(),
+        self.dispatchers().start(&self.nats).await
+    }
+
+    /// What starts dispatchers while the nats-server is killed.
+    pub(crate) fn dispatchers(&self) -> Dispatchers {
+        Dispatchers {
+            settings: self.topology.settings().clone(),
             consumers: self.consumers.clone(),
             users: self.users.clone(),
             preferences: self.preferences.clone(),
-            deliveries: Deliveries::open(&topology).await.unwrap(),
-            channels: BTreeMap::from([(ChannelKind::Webhook, webhook)]),
-            targets: Arc::new(AnyTarget),
-            presence: PresenceSettings {
-                tenants: [tenant()].into(),
-                settling: Duration::from_secs(1),
-                lease: Duration::from_secs(3),
-            },
+            receiver: self.receiver.clone(),
             registry: self.registry.clone(),
-            clock: OffsetDateTime::now_utc,
-            random: || 0.0,
-        };
-        let cancelled = CancellationToken::new();
-        let running = tokio::spawn(run(topology, parts, cancelled.clone()));
-        Dispatcher { running, cancelled }
+            catalogs: self.catalogs.subscribe(),
+        }
     }
 
     /// Starts a dispatcher and waits until it reads envelopes.
@@ -368,6 +368,65 @@ impl Scene {
                 left.extend(subjects.into_iter().map(|(subject, _)| subject));
             }
             if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
+        })
+        .await;
+    }
+}
+
+/// What starts dispatchers, and moves devices.
+pub(crate) struct Dispatchers {
+    settings: topology::Settings,
+    consumers: Arc<KvConsumers>,
+    users: Users,
+    preferences: PreferenceStore,
+    receiver: Arc<Receiver>,
+    registry: Registry,
+    catalogs: watch::Receiver<Arc<Catalogs>>,
+}
+
+impl Dispatchers {
+    /// Starts a dispatcher with a connection of its own.
+    pub(crate) async fn start(&self, nats: &Nats) -> Dispatcher {
+        let client = nats.client().await;
+        // A nats-server that has just come back may not have all of its streams yet.
+        let (topology, deliveries) = eventually("the streams are there", BOUND, async || {
+            let topology =
+                Topology::ensure(&client, &self.settings).await.map_err(|error| error.to_string())?;
+            let deliveries = Deliveries::open(&topology).await.map_err(|error| error.to_string())?;
+            Ok::<_, String>((topology, deliveries))
+        })
+        .await;
+        let webhook: Arc<dyn Channel> = self.receiver.clone();
+        let parts = Parts {
+            shard: ShardNumber(0),
+            catalogs: self.catalogs.clone(),
+            consumers: self.consumers.clone(),
+            users: self.users.clone(),
+            preferences: self.preferences.clone(),
+            deliveries,
+            channels: BTreeMap::from([(ChannelKind::Webhook, webhook)]),
+            targets: Arc::new(AnyTarget),
+            presence: PresenceSettings {
+                tenants: [tenant()].into(),
+                settling: Duration::from_secs(1),
+                lease: Duration::from_secs(3),
+            },
+            registry: self.registry.clone(),
+            clock: OffsetDateTime::now_utc,
+            random: || 0.0,
+        };
+        let cancelled = CancellationToken::new();
+        let running = tokio::spawn(run(topology, parts, cancelled.clone()));
+        Dispatcher { running, cancelled }
+    }
+
+    /// Has a user's phone receive everything up to there, however long NATS is away.
+    pub(crate) async fn receives(&self, user: &str, at: Position) {
+        let name = ConsumerName::new(tenant(), user, "phone").unwrap();
+        let position = PlacedPosition { generation: 0, position: at };
+        let change = Change::new(position, Presence::Left("g".to_owned()), 0);
+        eventually(&format!("the device of {user} is saved"), BOUND, async || {
+            self.consumers.save(&name, None, &change).await.map_err(|error| error.to_string())
         })
         .await;
     }
