@@ -278,9 +278,9 @@ imports KV_CONTACTS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.S
     '$KV.CONTACTS.>'
 imports KV_RECEIPTS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.DIRECT.GET.@.>' \
     '$KV.RECEIPTS.>'
-# Deliveries: administrators list and retry them, and what is known of those to a user who is deleted is removed.
+# Deliveries: a gateway says there that it runs. Administrators list and retry them, and what is known of those to a user who is deleted is removed.
 imports DELIVERIES '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.PURGE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.CONSUMER.CREATE.@' \
-    '$JS.API.CONSUMER.MSG.NEXT.@.*' '$JS.API.CONSUMER.DELETE.@.*' 'deliveries.due.>'
+    '$JS.API.CONSUMER.MSG.NEXT.@.*' '$JS.API.CONSUMER.DELETE.@.*' 'deliveries.due.>' 'deliveries.gateways.*'
 delivers() {
     imports "ENVELOPES$suffix" '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.STREAM.PURGE.@' \
         '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.CREATE.@.>' '$JS.API.CONSUMER.MSG.NEXT.@.>' \

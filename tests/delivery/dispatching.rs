@@ -5,8 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use async_nats::jetstream;
-use harness::{BOUND, SECRET, Setup, System, Tidings, eventually, token};
+use harness::{BOUND, SECRET, Setup, System, eventually, token};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -105,19 +104,6 @@ fn write(folder: &Path, catalog: &str) {
     std::fs::write(folder.join("any.schema.json"), "{}").unwrap();
 }
 
-/// Starts a dispatcher, and returns when what is published from then on is dispatched.
-pub(crate) async fn dispatcher(system: &System) -> Tidings {
-    let mut dispatcher = system.command(&["dispatcher"]).start();
-    dispatcher.line("this dispatcher leads", BOUND).await;
-    let stream = jetstream::new(system.client().clone()).get_stream("DELIVERIES").await.unwrap();
-    let through = "deliveries.through.0";
-    eventually("the dispatcher reads envelopes", BOUND, async || {
-        stream.get_last_raw_message_by_subject(through).await
-    })
-    .await;
-    dispatcher
-}
-
 /// What is listed of a user's deliveries: the channel's status of each, once none waits.
 async fn decided(system: &System, user: &str, count: usize) -> Vec<Value> {
     eventually(&format!("{count} deliveries to {user} are decided"), BOUND, async || {
@@ -151,7 +137,7 @@ pub(crate) async fn system_with(catalog: &str, folder: &Path, receiver: &Arc<Rec
 async fn what_was_not_sent_is_made_again_by_command_and_over_http() {
     let (folder, receiver) = (tempfile::tempdir().unwrap(), Arc::new(Receiver::default()));
     let system = system_with(CATALOG, folder.path(), &receiver).await;
-    let _dispatcher = dispatcher(&system).await;
+    let _dispatcher = system.dispatcher(&[]).await;
     receiver.is_gone.store(true, Ordering::SeqCst);
     system.publish("hooks", "note.added", &json!({ "user": "eve", "n": 1 })).await;
     let failed = decided(&system, "eve", 2).await;
@@ -206,7 +192,7 @@ async fn what_was_not_sent_is_made_again_by_command_and_over_http() {
 async fn what_nobody_has_received_goes_to_the_webhook_of_the_tenant() {
     let (folder, receiver) = (tempfile::tempdir().unwrap(), Arc::new(Receiver::default()));
     let mut system = system_with(CATALOG, folder.path(), &receiver).await;
-    let first = dispatcher(&system).await;
+    let first = system.dispatcher(&[]).await;
     let claims = |user: &str| json!({ "tenant": "hooks", "sub": user, "role": "sre" });
     let mut ada = system.open(claims("ada")).await;
     let _bob = system.open(claims("bob")).await;
@@ -242,7 +228,7 @@ async fn what_nobody_has_received_goes_to_the_webhook_of_the_tenant() {
     let before = receiver.ids_of(&note, 1).await;
     first.signal(Signal::KILL);
     _ = first.end(BOUND).await;
-    let second = dispatcher(&system).await;
+    let second = system.dispatcher(&[]).await;
     let ids = receiver.ids_of(&note, 2).await;
     assert_eq!(ids, [before[0].clone(), before[0].clone()]);
     let deliveries = decided(&system, "eve", 2).await;

@@ -7,7 +7,7 @@ use harness::{BOUND, Client, Dial, SECRET, System, eventually, token};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::dispatching::{Receiver, dispatcher, system_with};
+use crate::dispatching::{Receiver, system_with};
 
 const CATALOG: &str = r#"
 grants = ["user:{sub}", "role:{role}"]
@@ -82,7 +82,7 @@ async fn ada(system: &System) -> Client {
 async fn each_ending_of_an_event_is_explained() {
     let (folder, receiver) = (tempfile::tempdir().unwrap(), Arc::new(Receiver::default()));
     let system = system_with(CATALOG, folder.path(), &receiver).await;
-    let _dispatcher = dispatcher(&system).await;
+    let _dispatcher = system.dispatcher(&[]).await;
     let to_ada = |n: u64| json!({ "user": "ada", "n": n });
 
     ends(&system, "nothing", "unknown", "never published").await;

@@ -12,6 +12,7 @@ mod browser;
 mod catalogs;
 mod cluster;
 mod command;
+mod connecting;
 mod conversation;
 mod digests;
 mod dispatching;

@@ -144,6 +144,18 @@ impl System {
         Gateway { process, address }
     }
 
+    /// A dispatcher with these variables besides. When this returns, what is published from then on is dispatched.
+    pub async fn dispatcher(&self, variables: &[(&str, &str)]) -> Tidings {
+        let mut dispatcher = self.command(&["dispatcher"]).variables(variables.iter().copied()).start();
+        dispatcher.line("this dispatcher leads", BOUND).await;
+        let stream = jetstream::new(self.client.clone()).get_stream("DELIVERIES").await.unwrap();
+        eventually("the dispatcher reads envelopes", BOUND, async || {
+            stream.get_last_raw_message_by_subject("deliveries.through.0").await
+        })
+        .await;
+        dispatcher
+    }
+
     /// `tidings` with these arguments and the settings of the system.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Launch {

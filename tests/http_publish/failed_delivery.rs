@@ -1,13 +1,12 @@
 //! A delivery that has failed.
 
 use async_nats::HeaderMap;
-use harness::{BOUND, System, Tidings};
+use harness::{System, Tidings};
 use serde_json::json;
 
 /// Starts a dispatcher, and stores a fact as it would.
 pub(crate) async fn store(system: &System) -> Tidings {
-    let mut dispatcher = system.command(&["dispatcher"]).start();
-    dispatcher.line("this dispatcher leads", BOUND).await;
+    let dispatcher = system.dispatcher(&[]).await;
     let pending = json!({
         "version": 1, "subject": "envelopes.ops.durable.user.bob.incident.-", "sequence": 1, "origin": "1-1/0/0",
         "event": "e", "source": null, "channel": "webhook", "attempts": 1,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use harness::{BOUND, Gateway, System, token};
+use harness::{BOUND, Gateway, System, Tidings, token};
 use rustix::process::Signal;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
@@ -16,7 +16,12 @@ use crate::scene::{LISTEN, Scene, address_of};
 
 /// Metrics that are there, and whose causes pass by too quickly, or need a fault of NATS, to be waited for here; unit tests
 /// beside the code show that they move.
-const SHOWN_ELSEWHERE: [&str; 11] = [
+const SHOWN_ELSEWHERE: [&str; 16] = [
+    "tidings_dispatcher_attempts_total",
+    "tidings_dispatcher_due_deliveries",
+    "tidings_dispatcher_lag_messages",
+    "tidings_dispatcher_lag_seconds",
+    "tidings_dispatcher_waiting_deliveries",
     "tidings_gateway_replays",
     "tidings_gateway_reader_lag_messages",
     "tidings_gateway_reader_lag_seconds",
@@ -87,6 +92,7 @@ async fn every_metric_moves_when_its_cause_happens() {
         })
         .await;
 
+    let _dispatcher = dispatched(&mut watch, &scene).await;
     let (_canary, address) = canary::measures(&mut scene).await;
     watch.addresses.push(address);
     watch.moved.extend(canary::METRICS.map(str::to_owned));
@@ -130,6 +136,27 @@ async fn started(watch: &mut Watch) {
     .await;
     watch.moved.extend(expected.iter().map(|series| metric_of(series)));
     watch.moved.extend(with_labels.map(str::to_owned));
+}
+
+/// Returns a dispatcher that is watched from there on. No channel is configured.
+async fn dispatched(watch: &mut Watch, scene: &Scene) -> Tidings {
+    let mut dispatcher = scene.system.dispatcher(&[LISTEN]).await;
+    watch.addresses.push(address_of(&mut dispatcher).await);
+    let expected =
+        [r#"tidings_dispatcher_active{shard="0"}"#, r#"tidings_dispatcher_takeovers_total{shard="0"}"#];
+    until("the dispatcher leads", &watch.addresses, |now| {
+        expected.iter().all(|series| now.get(*series) == Some(&1.0))
+    })
+    .await;
+    watch.moved.extend(expected.iter().map(|series| metric_of(series)));
+    let expected = [
+        r#"tidings_dispatcher_scheduled_deliveries_total{shard="0"}"#,
+        r#"tidings_dispatcher_lateness_seconds_count{shard="0"}"#,
+        r#"tidings_dispatcher_decided_deliveries_total{shard="0",status="skipped"}"#,
+        r#"tidings_dispatcher_skipped_deliveries_total{shard="0",reason="no_channel"}"#,
+    ];
+    watch.moves("a fallback is due", &expected, scene.note("dora", 1, "")).await;
+    dispatcher
 }
 
 async fn connected(watch: &mut Watch, scene: &Scene) {

@@ -23,6 +23,9 @@ to = "user:{data.user}"
 [message.body]
 n = "{data.n}"
 padding = "{data.padding?}"
+[[message.fallback]]
+channel = "webhook"
+after = "0s"
 
 [[message]]
 name = "gauge"

@@ -38,6 +38,8 @@ pub(crate) enum Benchmark {
     Projector(ProjectorOptions),
     /// Throughput with three replicas of everything beside one, and beside a bare relay on the same servers
     Cluster(ClusterOptions),
+    /// Fallbacks that wait, and those that are due all at once
+    Dispatcher(crate::dispatcher::Options),
     /// Publishing over HTTP, one by one and in batches, beside publishing to JetStream itself
     Producers(crate::producers::Options),
     /// The cost of absent users, and how fast they get what they missed

@@ -45,6 +45,28 @@ to = "user:{data.userId}"
 type = "notification"
 data = "{data}"
 [[message]]
+name = "reminder"
+events = ["reminder.made"]
+schema = "notification.schema.json"
+to = "user:{data.userId}"
+[message.body]
+type = "notification"
+data = "{data}"
+[[message.fallback]]
+channel = "webhook"
+after = "1h"
+[[message]]
+name = "alert"
+events = ["alert.made"]
+schema = "notification.schema.json"
+to = "user:{data.userId}"
+[message.body]
+type = "notification"
+data = "{data}"
+[[message.fallback]]
+channel = "webhook"
+after = "1m"
+[[message]]
 name = "announcement"
 events = ["announcement.made"]
 schema = "notification.schema.json"
@@ -177,6 +199,21 @@ impl Deployment {
     pub(crate) fn projector(&self, consumer: &str) -> Result<Process, Failure> {
         let mut command = self.tidings("projector")?;
         command.env("TIDINGS_PROJECTOR__CONSUMER", consumer);
+        Process::start(command, None)
+    }
+
+    /// Starts a dispatcher whose webhooks go to this URL on this machine.
+    pub(crate) fn dispatcher(&self, url: &str) -> Result<Process, Failure> {
+        let (file, keys) = (self.folder.path().join("dispatcher.toml"), self.folder.path().join("keys"));
+        std::fs::write(&keys, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n")?;
+        let text = format!(
+            "[webhook]\nallow_http = true\nallowed_networks = [\"127.0.0.0/8\"]\n\
+             [dispatcher.webhooks.{TENANT}]\nurl = {url:?}\nkey_file = {:?}\n",
+            keys.to_string_lossy()
+        );
+        std::fs::write(&file, text)?;
+        let mut command = self.tidings("dispatcher")?;
+        command.env("TIDINGS_CONFIG", file);
         Process::start(command, None)
     }
 

@@ -18,6 +18,7 @@ mod compare;
 mod comparison;
 mod connect;
 mod deployment;
+mod dispatcher;
 mod failure;
 mod fanout;
 mod limit;
@@ -86,11 +87,12 @@ fn allow_many_sockets() -> Result<(), Failure> {
 
 /// The benchmarks of `all`, with sizes at which none takes longer than a few minutes. Those that reserve a core come
 /// last, because they do not release it.
-const ALL: [&str; 7] = [
+const ALL: [&str; 8] = [
     "way --rounds 3",
     "producers --rounds 3",
     "connect --rounds 1",
     "projector --events 50000 --backlog 200000 --paced 5 --takeovers 3",
+    "dispatcher --pending 50000 --due 20000",
     "cluster --events 30000 --rounds 3",
     "offline --users 5000 --durables 2000 --compared 50 --rounds 3 \
      --absent 200000 --published 20000 --live 5000 --envelopes 300000 --addresses 30000",
@@ -115,6 +117,7 @@ async fn run(benchmark: Benchmark, report: &mut Report) -> Result<(), Failure> {
         Benchmark::Projector(options) => Box::pin(projector::run(&options, report)).await,
         Benchmark::Cluster(options) => Box::pin(projector::replicas(&options, report)).await,
         Benchmark::Compare(options) => Box::pin(compare::run(&options, report)).await,
+        Benchmark::Dispatcher(options) => Box::pin(dispatcher::run(&options, report)).await,
         Benchmark::Producers(options) => Box::pin(producers::run(&options, report)).await,
         Benchmark::Offline(options) => Box::pin(offline::run(&options, report)).await,
     }

@@ -79,7 +79,7 @@ pub(crate) async fn run(file: Option<&Path>, options: &DevOptions) -> Result<Exi
     serve::start_sources(topology.clone(), sources.clone(), parts);
     for shard in shards_in_use(&config, &topology).await? {
         serve::start_projector(&config, shard, current.clone(), topology.clone(), sources.clone(), parts)?;
-        serve::dispatcher::start(&config, shard, current.clone(), topology.clone(), &shutdown).await?;
+        serve::dispatcher::start(&config, shard, current.clone(), topology.clone(), parts).await?;
     }
     let (gateway, nats) = (format!("{scheme}://{address}"), server.url().to_owned());
     let mut more = examples::start(&config, &topology, &gateway, &shutdown)?;

@@ -141,6 +141,7 @@ mod tests {
         let lists = [
             tidings_projector::METRICS,
             tidings_projector::SOURCE_METRICS,
+            tidings_dispatcher::METRICS,
             tidings_streams::CONNECTION_METRICS,
             reload::METRICS,
             canary::METRICS,

@@ -3,20 +3,24 @@
 //! The order of writes is what makes it safe to kill the process between any two of them: the attempt is noted, made, its
 //! outcome noted, the next attempt scheduled, and only then what is due removed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_catalog::{Catalogs, Fallback, Unless};
 use tidings_channels::{Content, Delivery, DeliveryId, Failed, RetryPlan, Urgency};
-use tidings_model::{Class, Envelope, json};
+use tidings_model::{Class, Envelope, Tenant, json};
 use tidings_preferences::Decision;
 use tidings_streams::deliveries::{DeliveryError, Due, Fact, Pending, Status};
 use tidings_streams::{Backoff, Lease, Topology, locate};
 use time::OffsetDateTime;
+use tokio::sync::watch;
 
 use crate::error::DispatcherError;
+use crate::metrics::DispatcherFigures;
 use crate::parts::Parts;
 use crate::reception::Inquiry;
+use crate::skip::Skip;
 use crate::step::Step;
 use crate::wishes::Wish;
 
@@ -30,14 +34,17 @@ const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct Deliverer {
     pub(crate) topology: Topology,
     pub(crate) parts: Arc<Parts>,
+    pub(crate) figures: Arc<DispatcherFigures>,
     pub(crate) lease: Lease,
     pub(crate) term: u64,
+    /// The tenants whose deliveries it makes now.
+    pub(crate) tenants: watch::Sender<BTreeSet<Tenant>>,
 }
 
 /// What was found out about a delivery.
 enum Finding {
     Send(Box<Delivery>),
-    Skip(String),
+    Skip(Skip),
     Fail(String),
     /// It is to be looked at again at this time, for this reason.
     Hold(OffsetDateTime, String),
@@ -80,8 +87,10 @@ impl Deliverer {
                 let decided =
                     |status, reason: &str| Fact { attempts, is_repeated, ..fact(due, status, reason) };
                 match self.look(due, is_repeated).await? {
-                    Finding::Skip(reason) => {
-                        self.note(due, &decided(Status::Skipped, &reason), sequence).await?;
+                    Finding::Skip(skip) => {
+                        let fact = decided(Status::Skipped, &skip.to_string());
+                        self.note(due, &fact, sequence).await?;
+                        self.figures.skipped(&skip);
                     }
                     Finding::Fail(reason) => {
                         self.note(due, &decided(Status::Failed, &reason), sequence).await?;
@@ -123,10 +132,12 @@ impl Deliverer {
         };
         self.led().await;
         let claimed = self.claim(due, &claim, sequence).await?;
+        self.figures.late(self.since(due));
         let sent = tokio::time::timeout(LONGEST_ATTEMPT, channel.send(delivery)).await;
         let sent = sent.unwrap_or_else(|_| {
             Err(Failed::Later { reason: format!("no answer within {LONGEST_ATTEMPT:?}"), retry_after: None })
         });
+        self.figures.attempted(delivery.target.channel(), sent.as_ref().err());
         let outcome = match sent {
             Ok(accepted) => Fact { status: Status::Sent, reference: accepted.reference, ..claim },
             Err(failed) => self.failure(due, &failed, claim),
@@ -140,7 +151,10 @@ impl Deliverer {
         let mut backoff = Backoff::new();
         loop {
             match deliveries.note(&due.name, &outcome, &due.pending, claimed).await {
-                Ok(Some(_)) => break,
+                Ok(Some(_)) => {
+                    self.figures.decided(outcome.status);
+                    break;
+                }
                 // Another dispatcher has taken over, or the user was purged.
                 Ok(None) => return Ok(()),
                 Err(error) => {
@@ -192,36 +206,36 @@ impl Deliverer {
     /// Finds out whether a delivery is needed and wanted, and what is to be sent. A repetition is not held: its first attempt was not,
     /// and it follows within seconds.
     async fn look(&self, due: &Due, is_repeated: bool) -> Result<Finding, DispatcherError> {
-        let skip = |reason: &str| Ok(Finding::Skip(reason.to_owned()));
+        let skip = |skip| Ok(Finding::Skip(skip));
         let tenant = &due.name.tenant;
         let Some((subject, origin)) = due.pending.envelope() else {
             return Ok(Finding::Fail("its record names no message".to_owned()));
         };
         let catalogs: Arc<Catalogs> = Arc::clone(&self.parts.catalogs.borrow());
-        let Some(catalog) = catalogs.get(tenant) else { return skip("no catalog serves the tenant") };
+        let Some(catalog) = catalogs.get(tenant) else { return skip(Skip::NotServed) };
         let number = usize::try_from(due.name.fallback).unwrap_or(usize::MAX);
         let fallback = catalog.fallbacks(&subject.slot).get(number);
         let Some(fallback) = fallback.filter(|found| found.channel().as_str() == due.pending.channel) else {
-            return skip("the catalog does not have this fallback any more");
+            return skip(Skip::NoFallback);
         };
         let home = self.topology.home(tenant).await?;
         let found = locate(&home, &subject, origin, due.pending.sequence).await?;
         let now = (self.parts.clock)();
         let found = found.filter(|found| found.envelope.expires_at.is_none_or(|expires_at| expires_at > now));
         let Some(found) = found else {
-            return skip("the message is not there any more: it has expired, or was replaced or purged");
+            return skip(Skip::Gone);
         };
         let inquiry = Inquiry { home: &home, found: &found };
         let reception = inquiry.of(&self.parts, tenant, &due.name.user).await?;
         if let Some(device) = reception.received {
-            return Ok(Finding::Skip(format!("received on device {device:?}")));
+            return skip(Skip::Received(device));
         }
         if let (Unless::Connected, Some(device)) = (fallback.unless(), reception.connected) {
-            return Ok(Finding::Skip(format!("device {device:?} is connected")));
+            return skip(Skip::Connected(device));
         }
         let wish = Wish { tenant, user: &due.name.user, slot: &subject.slot, channel: fallback.channel() };
         match wish.decide(&self.parts, catalog).await? {
-            Decision::Skip(reason) => return Ok(Finding::Skip(reason)),
+            Decision::Skip(reason) => return skip(Skip::Unwanted(reason)),
             Decision::Wait { until, reason } if !is_repeated => return Ok(Finding::Hold(until, reason)),
             Decision::Wait { .. } | Decision::Send => {}
         }
@@ -242,10 +256,10 @@ impl Deliverer {
         let (tenant, user) = (&due.name.tenant, due.name.user.as_str());
         let kind = fallback.channel();
         if !self.parts.channels.contains_key(&kind) {
-            return Finding::Skip("the channel is not configured".to_owned());
+            return Finding::Skip(Skip::NoChannel);
         }
         let Some(target) = self.parts.targets.target(tenant, user, kind).await else {
-            return Finding::Skip("there is nowhere to send it to".to_owned());
+            return Finding::Skip(Skip::NoTarget);
         };
         let message = json::parse(&envelope.body).map_err(|error| error.to_string());
         let content = match message.and_then(|message| fallback.content(&message)) {
@@ -276,11 +290,19 @@ impl Deliverer {
     /// Stores a fact behind the one on which it rests.
     async fn note(&self, due: &Due, fact: &Fact, expected: u64) -> Result<u64, DispatcherError> {
         let noted = self.parts.deliveries.note(&due.name, fact, &due.pending, expected).await?;
-        noted.ok_or(DispatcherError::Overtaken)
+        let noted = noted.ok_or(DispatcherError::Overtaken)?;
+        self.figures.late(self.since(due));
+        self.figures.decided(fact.status);
+        Ok(noted)
+    }
+
+    /// How long it has been due.
+    fn since(&self, due: &Due) -> Duration {
+        ((self.parts.clock)() - due.at).try_into().unwrap_or_default()
     }
 
     /// Waits until the lease holds.
-    async fn led(&self) {
+    pub(crate) async fn led(&self) {
         let mut lease = self.lease.clone();
         while !lease.holds(self.term) {
             lease.changed().await;

@@ -6,6 +6,8 @@
 //!                                                                                              └──▶ facts
 //! ```
 //!
+//! Beside it, `presence` tells as facts when users connect and disconnect.
+//!
 //! One dispatcher leads per shard; others stand by. It guarantees, whatever is killed in between:
 //!
 //! - Each fallback of each message is decided once for each user: sent, skipped or failed, and told as a fact.
@@ -22,10 +24,13 @@ mod addressed;
 mod deliver;
 mod error;
 mod generations;
+mod metrics;
 mod parts;
+mod presence;
 mod reception;
 mod schedule;
 mod senders;
+mod skip;
 mod start;
 mod step;
 mod unsubscribe;
@@ -33,6 +38,7 @@ mod wishes;
 
 pub use addressed::{Addressed, Reach};
 pub use error::DispatcherError;
-pub use parts::{Channels, Parts, Targets, TenantWebhooks};
+pub use metrics::METRICS;
+pub use parts::{Channels, Parts, PresenceSettings, Targets, TenantWebhooks};
 pub use start::run;
 pub use unsubscribe::UnsubscribeLinks;

@@ -1,11 +1,13 @@
 //! What a dispatcher is made of: catalogs, stores, channels, and where they send to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tidings_catalog::Catalogs;
 use tidings_channels::{Channel, Target, WebhookTarget};
+use tidings_metrics::Registry;
 use tidings_model::{ChannelKind, ShardNumber, Tenant};
 use tidings_streams::consumers::ConsumerStore;
 use tidings_streams::deliveries::Deliveries;
@@ -38,6 +40,17 @@ impl Targets for TenantWebhooks {
     }
 }
 
+/// Of which users it is told as facts that they connect and disconnect, and when.
+#[derive(Debug, Clone, Default)]
+pub struct PresenceSettings {
+    /// The tenants.
+    pub tenants: BTreeSet<Tenant>,
+    /// For how long a change must last.
+    pub settling: Duration,
+    /// After how long without a renewal of its lease nobody is connected to a gateway.
+    pub lease: Duration,
+}
+
 /// What a dispatcher is made of.
 pub struct Parts {
     /// The shard whose envelopes it reads.
@@ -58,6 +71,10 @@ pub struct Parts {
     pub unsubscribe: Option<UnsubscribeLinks>,
     /// Where they send to.
     pub targets: Arc<dyn Targets>,
+    /// Of which users it is told that they connect and disconnect.
+    pub presence: PresenceSettings,
+    /// Where the figures of the dispatcher are collected.
+    pub registry: Registry,
     /// The time.
     pub clock: fn() -> OffsetDateTime,
     /// A random number from 0 to 1.

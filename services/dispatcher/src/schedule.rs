@@ -13,25 +13,32 @@ use tidings_model::{DeliveryName, Place, Position, ShardNumber};
 use tidings_streams::consumers::ConsumerStoreError;
 use tidings_streams::deliveries::{Pending, Through};
 use tidings_streams::{Content, EnvelopeFollower, Followed, PlacementError, Retry, StoredEnvelope, Topology};
+use time::OffsetDateTime;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::addressed::Addressed;
 use crate::error::DispatcherError;
 use crate::generations::Generations;
+use crate::metrics::DispatcherFigures;
 use crate::parts::Parts;
 
 /// How often it is noted how far envelopes were read, and checked whether NATS still has that note.
 const NOTE: Duration = Duration::from_secs(1);
 /// How many deliveries are scheduled at once.
 const AT_ONCE: usize = 128;
+/// How many are gathered from envelopes that were read together.
+const BATCH: usize = 1_024;
+
+/// A delivery, and when it is due.
+type ScheduledStep = (DeliveryName, Pending, OffsetDateTime);
 
 /// Schedules until it is dropped; waits while NATS is away.
-pub(crate) async fn schedule(topology: &Topology, parts: &Parts) {
+pub(crate) async fn schedule(topology: &Topology, parts: &Parts, figures: &DispatcherFigures) {
     let mut retry = Retry::to("read envelopes for their fallbacks");
     // How far this process has read: what counts if the stream of deliveries was recreated.
     let mut own = None;
     loop {
-        let error = match Scheduler::open(topology, parts, own).await {
+        let error = match Scheduler::open(topology, (parts, figures), own).await {
             Ok(mut scheduler) => {
                 retry.succeeded();
                 let error = scheduler.run().await;
@@ -48,6 +55,7 @@ pub(crate) async fn schedule(topology: &Topology, parts: &Parts) {
 struct Scheduler<'p> {
     topology: &'p Topology,
     parts: &'p Parts,
+    figures: &'p DispatcherFigures,
     follower: EnvelopeFollower,
     generations: Generations,
     through: Through,
@@ -60,7 +68,7 @@ struct Scheduler<'p> {
 impl<'p> Scheduler<'p> {
     async fn open(
         topology: &'p Topology,
-        parts: &'p Parts,
+        (parts, figures): (&'p Parts, &'p DispatcherFigures),
         own: Option<Through>,
     ) -> Result<Self, DispatcherError> {
         let (shard, deliveries) = (topology.shard(), &parts.deliveries);
@@ -82,7 +90,7 @@ impl<'p> Scheduler<'p> {
         let mut note = interval(NOTE);
         note.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let generations = Generations::new(shard, extent.epoch);
-        Ok(Self { topology, parts, follower, generations, through, noted, is_behind: false, note })
+        Ok(Self { topology, parts, figures, follower, generations, through, noted, is_behind: false, note })
     }
 
     /// Schedules until something fails, and returns that.
@@ -96,6 +104,7 @@ impl<'p> Scheduler<'p> {
             if let Err(error) = done {
                 return error;
             }
+            self.figures.read_through(self.follower.position().sequence);
         }
     }
 
@@ -114,10 +123,14 @@ impl<'p> Scheduler<'p> {
     async fn take(&mut self, followed: Followed) -> Result<(), DispatcherError> {
         match followed {
             Followed::Envelopes(envelopes) => {
-                for stored in &envelopes {
-                    self.take_envelope(stored).await?;
-                    let position =
-                        Position { sequence: stored.sequence, epoch: self.follower.position().epoch };
+                let (mut steps, epoch) = (Vec::new(), self.follower.position().epoch);
+                for (stored, left) in envelopes.iter().zip((0..envelopes.len()).rev()) {
+                    steps.extend(self.steps(stored).await?);
+                    if steps.len() < BATCH && left > 0 {
+                        continue;
+                    }
+                    self.schedule(std::mem::take(&mut steps)).await?;
+                    let position = Position { sequence: stored.sequence, epoch };
                     self.through = Through { position, stored_at: Some(stored.stored_at) };
                     self.is_behind = true;
                 }
@@ -134,13 +147,14 @@ impl<'p> Scheduler<'p> {
         Ok(())
     }
 
-    async fn take_envelope(&mut self, stored: &StoredEnvelope) -> Result<(), DispatcherError> {
+    /// What is to be scheduled for an envelope.
+    async fn steps(&mut self, stored: &StoredEnvelope) -> Result<Vec<ScheduledStep>, DispatcherError> {
         let subject = &stored.envelope.subject;
         let catalogs = Arc::clone(&self.parts.catalogs.borrow());
-        let Some(catalog) = catalogs.get(&subject.tenant) else { return Ok(()) };
+        let Some(catalog) = catalogs.get(&subject.tenant) else { return Ok(Vec::new()) };
         let fallbacks = catalog.fallbacks(&subject.slot);
         if fallbacks.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         if !self.generations.knows(&subject.tenant) {
             let placement = match self.topology.placements().load(&subject.tenant).await {
@@ -152,20 +166,27 @@ impl<'p> Scheduler<'p> {
             self.generations.learn(&subject.tenant, placement.as_ref());
         }
         if !self.generations.is_new(stored) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let audience = self.audience(stored).await?;
         let shard = self.topology.shard();
-        let pending = audience.into_iter().flat_map(|user| {
+        let steps = audience.into_iter().flat_map(|user| {
             let of = move |(number, fallback): (u32, &Fallback)| {
-                (name(stored, &user, number), pending(stored, shard, fallback), fallback.after())
+                let at = stored.stored_at + fallback.after();
+                (name(stored, &user, number), pending(stored, shard, fallback), at)
             };
             (0..).zip(fallbacks).map(of).collect::<Vec<_>>()
         });
-        let scheduling = stream::iter(pending).map(async |(name, pending, after)| {
-            self.parts.deliveries.schedule(&name, &pending, stored.stored_at + after).await
+        Ok(steps.collect())
+    }
+
+    async fn schedule(&self, steps: Vec<ScheduledStep>) -> Result<(), DispatcherError> {
+        let scheduling = stream::iter(steps).map(async |(name, pending, at)| {
+            self.parts.deliveries.schedule(&name, &pending, at).await?;
+            self.figures.scheduled();
+            Ok(())
         });
-        Ok(scheduling.buffer_unordered(AT_ONCE).try_collect::<()>().await?)
+        scheduling.buffer_unordered(AT_ONCE).try_collect().await
     }
 
     /// Who is meant: the user of the address, or those with a device that receives the envelope.

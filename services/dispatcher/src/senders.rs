@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::deliver::Deliverer;
+use crate::presence;
 
 /// How many attempts a tenant has under way.
 const AT_ONCE: usize = 32;
@@ -32,12 +33,14 @@ pub(crate) async fn send(deliverer: &Deliverer, stopping: &CancellationToken) {
         }
         let served = Arc::clone(&catalogs.borrow_and_update());
         let wanted = tenants(deliverer, &served, placements.known());
+        deliverer.tenants.send_replace(wanted.clone());
         senders.retain(|tenant, _| wanted.contains(tenant));
         for tenant in wanted {
             senders.entry(tenant.clone()).or_insert_with(|| {
                 let (deliverer, stopping) = (deliverer.clone(), stopping.clone());
                 AbortOnDropHandle::new(tokio::spawn(async move {
-                    send_due(&deliverer, &tenant, &stopping).await;
+                    let telling = presence::tell(&deliverer, &tenant, &stopping);
+                    tokio::join!(send_due(&deliverer, &tenant, &stopping), telling);
                 }))
             });
         }
@@ -104,7 +107,9 @@ impl Running {
         }
         let deliverer = deliverer.clone();
         self.tasks.spawn(async move {
+            deliverer.figures.due(1);
             deliverer.deliver(&due).await;
+            deliverer.figures.due(-1);
             due.name
         });
     }

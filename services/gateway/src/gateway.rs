@@ -14,12 +14,14 @@ use tidings_net::Identity;
 use tidings_runtime::config::GatewayConfig;
 use tidings_runtime::shutdown::Shutdown;
 use tidings_streams::consumers::ConsumerStore;
+use tidings_streams::deliveries::{GatewayLease, LEASE_RENEWAL};
 use tidings_streams::keys::{ApiKeys, KeyWatch};
 use tidings_streams::preferences::PreferenceStore;
 use tidings_streams::users::{UserWatch, Users};
 use tidings_streams::{Receipts, RepeatedFault, Topology};
 use time::OffsetDateTime;
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Endpoint, Stage};
@@ -194,8 +196,22 @@ async fn run(
         // Until the last connection has ended.
         context.consumers.run(ended.clone()),
         context.audit.run(ended),
+        keep_lease(context, ended),
     );
     served
+}
+
+/// Renews the lease by which a dispatcher knows that devices are still connected to this gateway. Without a dispatcher it
+/// means nothing, and need not be stored.
+async fn keep_lease(context: &Context, ended: &CancellationToken) {
+    let lease = GatewayLease::new(&context.topology, &context.name);
+    let mut renewal = tokio::time::interval(LEASE_RENEWAL);
+    renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while ended.run_until_cancelled(renewal.tick()).await.is_some() {
+        if let Some(Err(error)) = ended.run_until_cancelled(lease.renew()).await {
+            tracing::debug!(%error, "the lease of this gateway is not renewed");
+        }
+    }
 }
 
 /// Moves every connection to other gateways. The failure of a worker, if one fails meanwhile.

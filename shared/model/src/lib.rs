@@ -22,6 +22,7 @@ pub mod number;
 mod place;
 mod placement;
 mod position;
+mod presence_subject;
 mod rejection;
 mod shown_time;
 mod source;
@@ -43,6 +44,9 @@ pub use key_id::{KeyId, KeyIdError};
 pub use place::{Place, PlaceError, ShardNumber, TenantToken};
 pub use placement::{PastPlacement, Placement, Progress, Rebuild};
 pub use position::{Epoch, PlacedPosition, Position, PositionError};
+pub use presence_subject::{
+    ALL_GATEWAY_LEASES, gateway_lease, leased_gateway, presence_of_tenant, presence_subject,
+};
 pub use rejection::{Attempts, rejection_subject};
 pub use shown_time::{
     rfc3339, rfc3339_of_seconds, serialize_optional_seconds, serialize_optional_time, serialize_seconds,

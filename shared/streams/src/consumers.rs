@@ -27,6 +27,7 @@ mod name;
 mod places;
 mod report;
 mod state;
+mod watch;
 
 use std::time::Duration;
 
@@ -49,6 +50,7 @@ pub use report::{ConsumerReport, ReportError, report};
 pub use state::{
     Change, ConsumerState, Edit, Presence, REFRESH, Subscription, Subscriptions, TopicFilter, UNCHOSEN,
 };
+pub use watch::{ConsumerNews, ConsumerWatch};
 
 /// A store of durable consumers.
 ///
@@ -80,6 +82,11 @@ pub trait ConsumerStore: Send + Sync + 'static {
         known: Option<&StoredConsumer>,
         change: &Change,
     ) -> Result<StoredConsumer, ConsumerStoreError>;
+
+    /// Follows the consumers of a tenant; `None` if the store cannot be followed.
+    fn watch(&self, _tenant: &Tenant) -> Option<ConsumerWatch> {
+        None
+    }
 
     /// Lists the consumers of a tenant, or of one of its users, in no particular order. Reads them lazily.
     ///

@@ -6,6 +6,8 @@
 //! | `deliveries.waiting.<tenant>.<user>.<name>.<attempts>` | the same, after this number of attempts |
 //! | `deliveries.due.<tenant>.<user>.<name>` | the same, stored by JetStream when it is due, until it is decided |
 //! | `deliveries.facts.<tenant>.<user>.<name>` | what became of it: each attempt before it is made, and its outcome |
+//! | `deliveries.facts.<tenant>.<user>.presence` | that the user has connected or disconnected |
+//! | `deliveries.gateways.<gateway>` | the lease of a gateway: it runs |
 //! | `deliveries.through.<shard>` | how far the envelopes of a shard were read |
 //!
 //! Everything is in one stream: if NATS comes back with an older state, what is noted as read comes back with what waits, so
@@ -24,8 +26,10 @@ mod due;
 mod error;
 mod fact;
 mod pending;
+mod presence;
 mod retry;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +53,10 @@ pub use due::{Due, DueReader};
 pub use error::DeliveryError;
 pub use fact::{Fact, Status, StoredFact};
 pub use pending::{Pending, PendingDelivery, Retried, Through};
+pub use presence::{
+    GATEWAY_LEASE, GatewayLease, GatewayLeases, LEASE_RENEWAL, LeaseNews, PresenceFact, PresenceStatus,
+    StoredPresence,
+};
 pub use retry::RetryDeliveryError;
 
 /// The name of the stream.
@@ -292,6 +300,16 @@ impl Deliveries {
         user: Option<&str>,
     ) -> BoxStream<'static, Result<PendingDelivery, DeliveryError>> {
         self.scan(selection(DeliveryName::all_waiting(tenant, user)), PendingDelivery::read)
+    }
+
+    /// How many deliveries of these tenants wait.
+    pub async fn count_waiting(&self, tenants: &BTreeSet<Tenant>) -> Result<u64, DeliveryError> {
+        if tenants.is_empty() {
+            return Ok(0);
+        }
+        let subjects = tenants.iter().map(|tenant| DeliveryName::all_waiting(tenant, None)).collect();
+        let selection = Selection::new(DELIVERIES.to_owned(), subjects, Content::HeadersOnly);
+        selection.count(&self.context).await.map_err(DeliveryError::List)
     }
 
     fn scan<T: 'static>(

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use tidings_catalog::Catalogs;
 use tidings_channels::{Channel, SigningKey, Webhook, WebhookTarget};
-use tidings_dispatcher::{Channels, Parts, TenantWebhooks, UnsubscribeLinks};
+use tidings_dispatcher::{Channels, Parts, PresenceSettings, TenantWebhooks, UnsubscribeLinks};
 use tidings_metrics::Registry;
 use tidings_model::{ChannelKind, ShardNumber, Tenant};
 use tidings_runtime::config::{Config, SecretRule, TenantWebhookConfig};
 use tidings_runtime::shutdown::Shutdown;
 use tidings_runtime::telemetry;
-use tidings_streams::deliveries::Deliveries;
+use tidings_streams::deliveries::{Deliveries, GATEWAY_LEASE};
 use tidings_streams::{Client, Retry, Topology, TopologyError};
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -44,7 +44,7 @@ pub(crate) async fn run(file: Option<&Path>) -> Result<ExitCode, Failure> {
         let topology = topology?;
         stay_served(&topology, &shutdown);
         let shard = ShardNumber(config.dispatcher.shard);
-        start(&config, shard, current, topology, &shutdown).await?;
+        start(&config, shard, current, topology, (&shutdown, &registry)).await?;
         tracing::info!(tenants, %shard, "dispatcher runs");
     }
     until_ended(shutdown, Duration::ZERO, telemetry).await
@@ -69,7 +69,7 @@ pub(crate) async fn start(
     shard: ShardNumber,
     catalogs: watch::Receiver<Arc<Catalogs>>,
     topology: Topology,
-    shutdown: &Shutdown,
+    (shutdown, registry): (&Shutdown, &Registry),
 ) -> Result<(), Failure> {
     let parts = Parts {
         shard,
@@ -81,6 +81,8 @@ pub(crate) async fn start(
         channels: channels(config)?,
         unsubscribe: unsubscribe_links(config)?,
         targets: Arc::new(TenantWebhooks(webhooks(config)?)),
+        presence: presence(config)?,
+        registry: registry.clone(),
         clock: OffsetDateTime::now_utc,
         random: fastrand::f64,
     };
@@ -98,6 +100,13 @@ pub(crate) async fn start(
 fn unsubscribe_links(config: &Config) -> Result<Option<UnsubscribeLinks>, Failure> {
     let links = |url: &String| Ok(UnsubscribeLinks { url: url.clone(), keys: unsubscribe::keys(config)? });
     config.email.unsubscribe_url.as_ref().map(links).transpose()
+}
+
+/// Of which tenants it is told who is connected.
+fn presence(config: &Config) -> Result<PresenceSettings, Failure> {
+    let tenants = config.dispatcher.presence.iter().map(|tenant| Tenant::parse(tenant));
+    let settling = config.dispatcher.presence_settles_after;
+    Ok(PresenceSettings { tenants: tenants.collect::<Result<_, _>>()?, settling, lease: GATEWAY_LEASE })
 }
 
 /// The channels that are configured. Only for these the system needs root certificates.

@@ -140,5 +140,9 @@ async fn an_attempt_that_failed_is_made_again_later_with_the_same_id() {
     assert_eq!(facts.last().unwrap().fact.attempts, 2);
     assert!(facts[2].at - facts[0].at >= time::Duration::seconds(5));
     scene.is_done().await;
+    let attempts = |outcome: &str| {
+        format!("tidings_dispatcher_attempts_total{{shard=\"0\",channel=\"webhook\",outcome=\"{outcome}\"}}")
+    };
+    scene.counts(&[(&attempts("later"), 1), (&attempts("sent"), 1), (&attempts("failed"), 0)]).await;
     next.stop().await;
 }

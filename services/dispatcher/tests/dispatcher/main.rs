@@ -9,6 +9,8 @@
 mod decisions;
 mod kills;
 mod places;
+mod presence;
 mod retries;
 mod support;
+mod timings;
 mod wishes;

@@ -11,7 +11,8 @@ use harness::{BOUND, Nats, eventually};
 use serde_json::{Value, json};
 use tidings_catalog::{Catalog, Catalogs, Files};
 use tidings_channels::{Accepted, Channel, Delivery, Failed, Target, WebhookTarget};
-use tidings_dispatcher::{DispatcherError, Parts, Targets, run};
+use tidings_dispatcher::{DispatcherError, Parts, PresenceSettings, Targets, run};
+use tidings_metrics::{Format, Page, Registry, expose};
 use tidings_model::{
     ChannelKind, Envelope, Epoch, Event, EventName, PlacedPosition, Position, ShardNumber, Tenant,
 };
@@ -54,6 +55,16 @@ body = { n = "{data.n}" }
 channel = "webhook"
 after = "2s"
 payload = { number = "{n}" }
+
+[[message]]
+name = "soon"
+events = ["soon.added"]
+schema = "any.json"
+to = "user:{data.user}"
+body = { n = "{data.n}" }
+[[message.fallback]]
+channel = "webhook"
+after = "1s"
 
 [[message]]
 name = "late"
@@ -181,11 +192,13 @@ pub(crate) struct Scene {
     pub(crate) nats: Nats,
     pub(crate) topology: Topology,
     pub(crate) deliveries: Deliveries,
-    consumers: Arc<KvConsumers>,
+    pub(crate) consumers: Arc<KvConsumers>,
     pub(crate) users: Users,
     pub(crate) preferences: PreferenceStore,
     pub(crate) receiver: Arc<Receiver>,
     events: AtomicU64,
+    /// The figures of all dispatchers.
+    registry: Registry,
     // The sender keeps the catalogs' channel open.
     catalogs: watch::Sender<Arc<Catalogs>>,
 }
@@ -205,30 +218,37 @@ impl Scene {
         let preferences = PreferenceStore::open(topology.context(), bucket).await.unwrap();
         let (events, receiver) = (AtomicU64::new(0), Arc::default());
         let catalogs = watch::Sender::new(catalogs());
-        Self { nats, topology, deliveries, consumers, users, preferences, receiver, events, catalogs }
+        let registry = Registry::default();
+        Self {
+            nats,
+            topology,
+            deliveries,
+            consumers,
+            users,
+            preferences,
+            receiver,
+            events,
+            registry,
+            catalogs,
+        }
     }
 
     /// Starts a dispatcher with a connection of its own.
     pub(crate) async fn dispatcher(&self) -> Dispatcher {
-        let client = self.nats.client().await;
-        let topology = Topology::ensure(&client, self.topology.settings()).await.unwrap();
-        let webhook: Arc<dyn Channel> = self.receiver.clone();
-        let parts = Parts {
-            shard: ShardNumber(0),
-            catalogs: self.catalogs.subscribe(),
+        self.dispatchers().start(&self.nats).await
+    }
+
+    /// What starts dispatchers while the nats-server is killed.
+    pub(crate) fn dispatchers(&self) -> Dispatchers {
+        Dispatchers {
+            settings: self.topology.settings().clone(),
             consumers: self.consumers.clone(),
             users: self.users.clone(),
             preferences: self.preferences.clone(),
-            deliveries: Deliveries::open(&topology).await.unwrap(),
-            channels: BTreeMap::from([(ChannelKind::Webhook, webhook)]),
-            unsubscribe: None,
-            targets: Arc::new(AnyTarget),
-            clock: OffsetDateTime::now_utc,
-            random: || 0.0,
-        };
-        let cancelled = CancellationToken::new();
-        let running = tokio::spawn(run(topology, parts, cancelled.clone()));
-        Dispatcher { running, cancelled }
+            receiver: self.receiver.clone(),
+            registry: self.registry.clone(),
+            catalogs: self.catalogs.subscribe(),
+        }
     }
 
     /// Starts a dispatcher and waits until it reads envelopes.
@@ -326,6 +346,17 @@ impl Scene {
         .collect()
     }
 
+    /// Waits until these series of `/metrics` have these values.
+    pub(crate) async fn counts(&self, expected: &[(&str, u64)]) {
+        eventually("figures are as expected", BOUND, async || {
+            let page = expose(self.registry.snapshot(Page::Process), Format::Text);
+            let text = String::from_utf8(page.body).unwrap();
+            let has = |(series, value): &(&str, u64)| text.contains(&format!("{series} {value}\n"));
+            if expected.iter().all(has) { Ok(()) } else { Err(text) }
+        })
+        .await;
+    }
+
     /// Waits until nothing waits and nothing is due.
     pub(crate) async fn is_done(&self) {
         let stream = self.topology.context().get_stream("DELIVERIES").await.unwrap();
@@ -337,6 +368,66 @@ impl Scene {
                 left.extend(subjects.into_iter().map(|(subject, _)| subject));
             }
             if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
+        })
+        .await;
+    }
+}
+
+/// What starts dispatchers, and moves devices.
+pub(crate) struct Dispatchers {
+    settings: topology::Settings,
+    consumers: Arc<KvConsumers>,
+    users: Users,
+    preferences: PreferenceStore,
+    receiver: Arc<Receiver>,
+    registry: Registry,
+    catalogs: watch::Receiver<Arc<Catalogs>>,
+}
+
+impl Dispatchers {
+    /// Starts a dispatcher with a connection of its own.
+    pub(crate) async fn start(&self, nats: &Nats) -> Dispatcher {
+        let client = nats.client().await;
+        // A nats-server that has just come back may not have all of its streams yet.
+        let (topology, deliveries) = eventually("the streams are there", BOUND, async || {
+            let topology =
+                Topology::ensure(&client, &self.settings).await.map_err(|error| error.to_string())?;
+            let deliveries = Deliveries::open(&topology).await.map_err(|error| error.to_string())?;
+            Ok::<_, String>((topology, deliveries))
+        })
+        .await;
+        let webhook: Arc<dyn Channel> = self.receiver.clone();
+        let parts = Parts {
+            shard: ShardNumber(0),
+            catalogs: self.catalogs.clone(),
+            consumers: self.consumers.clone(),
+            users: self.users.clone(),
+            preferences: self.preferences.clone(),
+            deliveries,
+            channels: BTreeMap::from([(ChannelKind::Webhook, webhook)]),
+            unsubscribe: None,
+            targets: Arc::new(AnyTarget),
+            presence: PresenceSettings {
+                tenants: [tenant()].into(),
+                settling: Duration::from_secs(1),
+                lease: Duration::from_secs(3),
+            },
+            registry: self.registry.clone(),
+            clock: OffsetDateTime::now_utc,
+            random: || 0.0,
+        };
+        let cancelled = CancellationToken::new();
+        let running = tokio::spawn(run(topology, parts, cancelled.clone()));
+        Dispatcher { running, cancelled }
+    }
+
+    /// Has a user's phone receive everything up to there, however long NATS is away.
+    pub(crate) async fn receives(&self, user: &str, at: Position) {
+        let name = ConsumerName::new(tenant(), user, "phone").unwrap();
+        let position = PlacedPosition { generation: 0, position: at };
+        let change = Change::new(position, Presence::Left("g".to_owned()), 0);
+        eventually(&format!("the device of {user} is saved"), BOUND, async || {
+            self.consumers.save(&name, None, &change).await.map_err(|error| error.to_string())
         })
         .await;
     }

@@ -19,8 +19,8 @@ use tidings_model::{PlacedPosition, Tenant};
 use super::contention::Contention;
 use super::state::{Change, ConsumerState};
 use super::{
-    ConsumerList, ConsumerName, ConsumerSettings, ConsumerStore, ConsumerStoreError, MAX_DEVICES,
-    OpenConsumersError, StoredConsumer, devices,
+    ConsumerList, ConsumerName, ConsumerSettings, ConsumerStore, ConsumerStoreError, ConsumerWatch,
+    MAX_DEVICES, OpenConsumersError, StoredConsumer, devices,
 };
 use crate::nats::record::{RecordError, Reported};
 use crate::nats::{Bucket, Missing, Purpose, is_removal, record};
@@ -206,6 +206,10 @@ impl ConsumerStore for KvConsumers {
         }
     }
 
+    fn watch(&self, tenant: &Tenant) -> Option<ConsumerWatch> {
+        Some(ConsumerWatch::new(self.bucket.clone(), tenant))
+    }
+
     fn list(&self, tenant: &Tenant, user: Option<&str>) -> ConsumerList {
         listing::list(self.bucket.clone(), ConsumerName::keys_of(tenant, user))
     }
@@ -235,7 +239,7 @@ impl ConsumerStore for KvConsumers {
 }
 
 /// Parses the state of an entry, or `None` if the entry is a removal marker.
-fn parse(headers: Option<&HeaderMap>, json: &[u8]) -> Result<Option<ConsumerState>, RecordError> {
+pub(super) fn parse(headers: Option<&HeaderMap>, json: &[u8]) -> Result<Option<ConsumerState>, RecordError> {
     if is_removal(headers) { Ok(None) } else { record::decode(json).map(Some) }
 }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use async_nats::jetstream::Context;
 use tidings_model::{DeliveryName, Tenant};
+use time::OffsetDateTime;
 
 use super::pending::Pending;
 use super::{DELIVERIES, DeliveryError};
@@ -18,6 +19,8 @@ pub struct Due {
     pub pending: Pending,
     /// The sequence of the message, by which it is removed.
     pub sequence: u64,
+    /// When JetStream stored it as due.
+    pub at: OffsetDateTime,
 }
 
 /// Reads a tenant's deliveries that are due, the oldest first.
@@ -50,10 +53,10 @@ impl DueReader {
 
 /// Reads one; one that cannot be read stays where it is, and is logged.
 fn read(delivered: &Delivered) -> Option<Due> {
-    let Delivered { message, sequence, .. } = delivered;
+    let Delivered { message, sequence, time } = delivered;
     let pending = record::decode::<Pending>(&message.payload);
     match (DeliveryName::parse(&message.subject), pending) {
-        (Some(name), Ok(pending)) => Some(Due { name, pending, sequence: *sequence }),
+        (Some(name), Ok(pending)) => Some(Due { name, pending, sequence: *sequence, at: *time }),
         (_, pending) => {
             let error = pending.err();
             tracing::error!(

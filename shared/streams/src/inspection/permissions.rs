@@ -130,6 +130,7 @@ const GATEWAY: &[&str] = &[
     "$JS.API.CONSUMER.MSG.NEXT.DELIVERIES.*",
     "$JS.API.CONSUMER.DELETE.DELIVERIES.*",
     "deliveries.due.>",
+    "deliveries.gateways.*",
     "$JS.API.STREAM.INFO.KV_CONSUMERS",
     "$JS.API.STREAM.CREATE.KV_CONSUMERS",
     "$JS.API.STREAM.MSG.GET.KV_CONSUMERS",

@@ -31,6 +31,8 @@ type Parse<T> = Box<dyn Fn(&str, &Delivered) -> Option<T> + Send + Sync>;
 /// Reads a bucket and its changes.
 pub(crate) struct BucketWatch<T> {
     bucket: Bucket,
+    /// The keys, which may have wildcards.
+    keys: String,
     parse: Parse<T>,
     /// `None` after a fault, until everything is read again.
     reader: Option<OrderedReader>,
@@ -48,11 +50,29 @@ impl<T> BucketWatch<T> {
         bucket: Bucket,
         parse: impl Fn(&str, &Delivered) -> Option<T> + Send + Sync + 'static,
     ) -> Self {
+        Self::of(bucket, ">", parse)
+    }
+
+    /// Watches the entries with these keys, which may have wildcards.
+    pub(crate) fn of(
+        bucket: Bucket,
+        keys: &str,
+        parse: impl Fn(&str, &Delivered) -> Option<T> + Send + Sync + 'static,
+    ) -> Self {
         let mut inquiry = interval(INQUIRY);
         inquiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let retry = Retry::to(format!("read bucket {}", bucket.name()));
         let (gathered, ready) = (None, VecDeque::new());
-        Self { bucket, parse: Box::new(parse), reader: None, gathered, ready, inquiry, retry }
+        Self {
+            bucket,
+            keys: keys.to_owned(),
+            parse: Box::new(parse),
+            reader: None,
+            gathered,
+            ready,
+            inquiry,
+            retry,
+        }
     }
 
     /// Returns what comes next; first of all, and after every fault, [`BucketNews::All`]. Waits until faults of NATS have
@@ -103,7 +123,7 @@ impl<T> BucketWatch<T> {
         self.retry.wait().await;
         let selection = Selection::new(
             self.bucket.stream_name().to_owned(),
-            vec![self.bucket.subject(">")],
+            vec![self.bucket.subject(&self.keys)],
             Content::Whole,
         );
         match OrderedReader::open_at_start(self.bucket.context().clone(), selection).await {

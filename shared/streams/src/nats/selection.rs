@@ -55,6 +55,21 @@ impl Selection {
         Self { since, ..self }
     }
 
+    fn config(&self, deliver_policy: DeliverPolicy) -> pull::Config {
+        pull::Config {
+            description: Some("Tidings: one ordered read".to_owned()),
+            deliver_policy,
+            ack_policy: AckPolicy::None,
+            filter_subjects: self.subjects.clone(),
+            headers_only: self.content == Content::HeadersOnly,
+            max_deliver: 1,
+            memory_storage: true,
+            num_replicas: 1,
+            inactive_threshold: INACTIVE,
+            ..pull::Config::default()
+        }
+    }
+
     pub(super) fn stream(&self) -> &str {
         &self.stream
     }
@@ -73,22 +88,21 @@ impl Selection {
             Some(start_time) if last == 0 => DeliverPolicy::ByStartTime { start_time },
             _ => DeliverPolicy::ByStartSequence { start_sequence: last.saturating_add(1) },
         };
-        let config = pull::Config {
-            description: Some("Tidings: one ordered read".to_owned()),
-            deliver_policy,
-            ack_policy: AckPolicy::None,
-            filter_subjects: self.subjects.clone(),
-            headers_only: self.content == Content::HeadersOnly,
-            max_deliver: 1,
-            memory_storage: true,
-            num_replicas: 1,
-            inactive_threshold: INACTIVE,
-            ..pull::Config::default()
-        };
-        let consumer: PullConsumer = context.create_consumer_on_stream(config, self.stream.as_str()).await?;
+        let consumer: PullConsumer =
+            context.create_consumer_on_stream(self.config(deliver_policy), self.stream.as_str()).await?;
         let pulls = consumer.stream().expires(PULL_EXPIRY).heartbeat(HEARTBEAT).max_messages_per_batch(BATCH);
         let messages = pulls.messages().await?.ready_chunks(BATCH);
         Ok(Deliveries { consumer, messages })
+    }
+
+    /// How many messages the stream has of it: what a consumer that reads them all would have before it.
+    pub(crate) async fn count(&self, context: &Context) -> Result<u64, async_nats::Error> {
+        let consumer: PullConsumer =
+            context.create_consumer_on_stream(self.config(DeliverPolicy::All), self.stream.as_str()).await?;
+        let info = consumer.cached_info();
+        let (count, name) = (info.num_pending, info.name.clone());
+        context.delete_consumer_from_stream(&name, &self.stream).await?;
+        Ok(count)
     }
 
     /// Whether the stream's leader has nothing of it behind `last` and up to `reach`.
