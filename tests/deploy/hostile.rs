@@ -195,6 +195,8 @@ async fn each_credential_reaches_what_is_its_own_and_nothing_else() {
                 "KV_PREFERENCES $KV.PREFERENCES.>",
                 "KV_CONTACTS $KV.CONTACTS.>",
                 "KV_RECEIPTS $KV.RECEIPTS.>",
+                "DELIVERIES deliveries.due.>",
+                "DELIVERIES deliveries.gateways.*",
                 "ENVELOPES purges.>",
                 "ENVELOPES_1 purges_1.>",
             ],
