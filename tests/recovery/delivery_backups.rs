@@ -37,6 +37,14 @@ async fn publish(system: &System, users: &[&str]) {
 async fn dispatcher(system: &System) -> Tidings {
     let mut dispatcher = system.command(&["dispatcher"]).start();
     dispatcher.line("this dispatcher leads", BOUND).await;
+    // What is stored before the first one has noted where it begins is not sent.
+    let streams = async_nats::jetstream::new(system.client().clone());
+    eventually("it is noted where it begins", BOUND, async || {
+        let stream = streams.get_stream("DELIVERIES").await.map_err(|error| error.to_string())?;
+        let noted = stream.get_last_raw_message_by_subject("deliveries.through.0").await;
+        noted.map(drop).map_err(|error| error.to_string())
+    })
+    .await;
     dispatcher
 }
 

@@ -27,6 +27,7 @@ mod name;
 mod places;
 mod report;
 mod state;
+mod subscription;
 mod watch;
 
 use std::time::Duration;
@@ -47,9 +48,8 @@ pub use kv::KvConsumers;
 pub use name::{ConsumerName, ConsumerNameError};
 pub use places::{OpenPlace, PlaceName, Places, PlacesChange, place_order};
 pub use report::{ConsumerReport, ReportError, report};
-pub use state::{
-    Change, ConsumerState, Edit, Presence, REFRESH, Subscription, Subscriptions, TopicFilter, UNCHOSEN,
-};
+pub use state::{Change, ConsumerState, Edit, Presence, REFRESH};
+pub use subscription::{Subscription, Subscriptions, TopicFilter, UNCHOSEN};
 pub use watch::{ConsumerNews, ConsumerWatch};
 
 /// A store of durable consumers.

@@ -8,16 +8,13 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tidings_model::{Address, Position, ShardNumber, Tenant};
 
-use super::upload::Way;
+use super::upload::{UNMAPPED, Way};
 use super::{BackupError, Backups, SavedMessage, SavedStream, Until, Upload, all_parts, shard_of};
 use crate::deliveries::{DELIVERIES, Deliveries};
 use crate::envelopes::purged;
 use crate::events::continue_behind;
 use crate::nats::restored::{BACKUP, CONTINUES, Continues, EPOCH, Metadata, RESTORING};
 use crate::topology::{ENVELOPES, EVENTS, REJECTED, SCHEDULED, Topology};
-
-/// The API prefix of accounts that do not map it.
-pub(super) const UNMAPPED: &str = "$JS.API";
 
 /// A restore that has begun.
 pub struct Restore {

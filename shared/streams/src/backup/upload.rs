@@ -15,9 +15,11 @@ use serde_json::Value;
 use tidings_model::json as parsed;
 use tokio::time::timeout;
 
-use super::restore::UNMAPPED;
 use super::snapshot::delivery;
 use super::{BackupError, Backups, SavedStream};
+
+/// The API prefix of accounts that do not map it.
+pub(super) const UNMAPPED: &str = "$JS.API";
 
 /// How long nats-server may take to store a part, and to complete a stream.
 const PART: Duration = Duration::from_secs(60);

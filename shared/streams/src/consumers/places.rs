@@ -18,7 +18,7 @@ use std::sync::Arc;
 use litemap::LiteMap;
 use tidings_model::PlacedPosition;
 
-use super::state::{Subscriptions, UNCHOSEN};
+use super::subscription::{Subscriptions, UNCHOSEN};
 pub(super) use stored::{MalformedPlaces, PLACES, from_subscription, to_subscription};
 
 /// The name of a place: of the gateway that has opened it, of that gateway's life, and a number.

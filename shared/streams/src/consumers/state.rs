@@ -9,32 +9,21 @@
 
 mod stored;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 use tidings_model::{Grants, PlacedPosition, Position};
 
 use self::stored::StoredState;
 use super::places::{Places, PlacesChange};
+use super::subscription::{Subscription, Subscriptions, UNCHOSEN};
 use crate::nats::record::Record;
-
-/// For each attribute, the accepted values.
-pub type TopicFilter = BTreeMap<String, BTreeSet<String>>;
 
 /// A gateway saves the consumers of its connected devices at least this often even if nothing changes, so that they
 /// neither expire nor look like leftovers of a gateway that died. If consumers expire in less than twice this time, the
 /// gateway has to save more often.
 pub const REFRESH: Duration = Duration::from_secs(60 * 60);
-
-/// The subscriptions by topic. Every connected device has a few of them, in memory all the time.
-pub type Subscriptions = LiteMap<String, Subscription>;
-
-/// The name under which subscriptions note that the device has not subscribed or unsubscribed yet: its topics are those
-/// that the catalog opens from the start. No topic has an empty name. A gateway that does not know this entry takes it for a
-/// topic that is gone.
-pub const UNCHOSEN: &str = "";
 
 /// The position, subscriptions and grants of a consumer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,17 +51,6 @@ pub struct ConsumerState {
     pub resets: u32,
     /// The places of clients that share the consumer, since they name no device; none, once the last has left.
     pub places: Places,
-}
-
-/// A subscription to a topic.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Subscription {
-    /// The filter.
-    pub filter: TopicFilter,
-    /// Envelopes of the topic up to this sequence are older than the subscription; in the epoch of the consumer's
-    /// position.
-    pub since: u64,
 }
 
 impl ConsumerState {

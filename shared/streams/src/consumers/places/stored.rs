@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidings_model::{PlacedPosition, Position};
 
-use super::super::state::Subscription;
+use super::super::subscription::Subscription;
 use super::{Client, Place, PlaceName, Places};
 
 /// The name in place of a topic's; catalogs have no topic with a control character.

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use tidings_model::{Epoch, Grants, Position};
 
-use super::super::state::{Change, ConsumerState, Edit, Presence, Subscription};
+use super::super::state::{Change, ConsumerState, Edit, Presence};
+use super::super::subscription::Subscription;
 use super::*;
 use crate::nats::record;
 
