@@ -289,8 +289,9 @@ delivers() {
 each_shard delivers
 user GATEWAY gateway
 
-# A dispatcher reads ENVELOPES, where devices stand, who is disabled and what users want, and keeps what waits, what is due and what became of it in DELIVERIES. It
-# asks gateways to save where a device stands. It writes nothing else but its own leases.
+# A dispatcher reads ENVELOPES, where devices stand, who is disabled and what users want, and keeps what waits, what is due and what
+# became of it in DELIVERIES. It asks gateways to save where a device stands. It reads where users are reached, and notes there what
+# is gone. It writes nothing else but its own leases.
 process DISPATCHER
 looks
 imports GATEWAY 'tidings.gateway.*.save.*'
@@ -301,6 +302,7 @@ imports KV_PROJECTORS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API
 for bucket in KV_USERS KV_PREFERENCES; do
     imports "$bucket" '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.DIRECT.GET.@.>'
 done
+imports KV_CONTACTS '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$KV.CONTACTS.>'
 imports DELIVERIES '$JS.API.STREAM.INFO.@' '$JS.API.STREAM.CREATE.@' '$JS.API.STREAM.MSG.GET.@' '$JS.API.STREAM.MSG.DELETE.@' \
     '$JS.API.CONSUMER.CREATE.@' '$JS.API.CONSUMER.MSG.NEXT.@.*' '$JS.API.CONSUMER.DELETE.@.*' 'deliveries.>'
 dispatches() {

@@ -10,6 +10,7 @@ mod bad_events;
 mod bad_frames;
 mod browser;
 mod catalogs;
+mod channels;
 mod cluster;
 mod command;
 mod connecting;

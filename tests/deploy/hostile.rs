@@ -221,6 +221,7 @@ async fn each_credential_reaches_what_is_its_own_and_nothing_else() {
             "DISPATCHER",
             &[
                 "DELIVERIES deliveries.>",
+                "KV_CONTACTS $KV.CONTACTS.>",
                 "KV_PROJECTORS $KV.PROJECTORS.dispatcher",
                 "KV_PROJECTORS $KV.PROJECTORS.dispatcher_1",
             ],

@@ -13,7 +13,7 @@ pub(crate) async fn store(system: &System) -> Tidings {
     });
     let fact = json!({
         "version": 1, "delivery": "dlv_1", "event": "e", "source": null, "message": "incident", "channel": "webhook",
-        "status": "failed", "reason": "status 410", "attempts": 1, "is_repeated": false, "reference": null,
+        "status": "failed", "reason": "status 410", "attempts": 1, "is_repeated": false, "reference": null, "reached": [],
         "next": "2025-01-17T16:00:00.123456Z",
     });
     let mut headers = HeaderMap::new();

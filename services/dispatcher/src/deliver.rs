@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tidings_catalog::{Catalogs, Fallback, Unless};
-use tidings_channels::{Content, Delivery, DeliveryId, Failed, RetryPlan, Urgency};
+use tidings_channels::{Delivery, DeliveryId, Failed, RetryPlan, Urgency};
 use tidings_model::{Class, Envelope, Tenant, json};
 use tidings_preferences::Decision;
 use tidings_streams::deliveries::{DeliveryError, Due, Fact, Pending, Status};
@@ -16,9 +17,10 @@ use tidings_streams::{Backoff, Lease, Topology, locate};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
+use crate::attempt::{Conclusion, Outcome, conclude};
 use crate::error::DispatcherError;
 use crate::metrics::DispatcherFigures;
-use crate::parts::Parts;
+use crate::parts::{Destination, Parts};
 use crate::reception::Inquiry;
 use crate::skip::Skip;
 use crate::step::Step;
@@ -43,7 +45,8 @@ pub(crate) struct Deliverer {
 
 /// What was found out about a delivery.
 enum Finding {
-    Send(Box<Delivery>),
+    /// It is to be sent to these contacts, each by its id; or cannot be sent until somebody corrects something, for this reason.
+    Send(Result<Vec<(String, Delivery)>, String>),
     Skip(Skip),
     Fail(String),
     /// It is to be looked at again at this time, for this reason.
@@ -84,9 +87,13 @@ impl Deliverer {
             }
             Step::Attempt { number, is_repeated } => {
                 let attempts = number - 1 + u32::from(is_repeated);
-                let decided =
-                    |status, reason: &str| Fact { attempts, is_repeated, ..fact(due, status, reason) };
-                match self.look(due, is_repeated).await? {
+                let reached = last.as_ref().map(|last| last.reached.clone()).unwrap_or_default();
+                let decided = |status, reason: &str| {
+                    let status = if reached.is_empty() { status } else { Status::Sent };
+                    let reached = reached.clone();
+                    Fact { attempts, is_repeated, reached, ..fact(due, status, reason) }
+                };
+                match self.look(due, is_repeated, &reached).await? {
                     Finding::Skip(skip) => {
                         let fact = decided(Status::Skipped, &skip.to_string());
                         self.note(due, &fact, sequence).await?;
@@ -96,21 +103,23 @@ impl Deliverer {
                         self.note(due, &decided(Status::Failed, &reason), sequence).await?;
                     }
                     Finding::Hold(until, reason) => {
-                        let held = Fact { next: Some(until), ..decided(Status::Delayed, &reason) };
+                        let decided = decided(Status::Delayed, &reason);
+                        let held = Fact { status: Status::Delayed, next: Some(until), ..decided };
                         // It may be noted already: the dispatcher ended before it was scheduled.
                         if last.as_ref() != Some(&held) {
                             self.note(due, &held, sequence).await?;
                         }
                         deliveries.schedule_again(&due.name, &due.pending, until).await?;
                     }
-                    Finding::Send(delivery) => {
+                    Finding::Send(sent) => {
                         let claim = Fact {
                             attempts: number,
                             is_repeated,
                             reason: None,
+                            reached,
                             ..fact(due, Status::Attempted, "")
                         };
-                        return self.attempt(due, &delivery, claim, sequence).await;
+                        return self.attempt(due, sent, claim, sequence).await;
                     }
                 }
             }
@@ -122,26 +131,23 @@ impl Deliverer {
     async fn attempt(
         &self,
         due: &Due,
-        delivery: &Delivery,
+        sent: Result<Vec<(String, Delivery)>, String>,
         claim: Fact,
         sequence: u64,
     ) -> Result<(), DispatcherError> {
         let deliveries = &self.parts.deliveries;
-        let Some(channel) = self.parts.channels.get(&delivery.target.channel()) else {
-            return Err(DispatcherError::Overtaken);
-        };
         self.led().await;
         let claimed = self.claim(due, &claim, sequence).await?;
         self.figures.late(self.since(due));
-        let sent = tokio::time::timeout(LONGEST_ATTEMPT, channel.send(delivery)).await;
-        let sent = sent.unwrap_or_else(|_| {
-            Err(Failed::Later { reason: format!("no answer within {LONGEST_ATTEMPT:?}"), retry_after: None })
-        });
-        self.figures.attempted(delivery.target.channel(), sent.as_ref().err());
-        let outcome = match sent {
-            Ok(accepted) => Fact { status: Status::Sent, reference: accepted.reference, ..claim },
-            Err(failed) => self.failure(due, &failed, claim),
+        let outcomes = match sent {
+            Ok(sent) => join_all(sent.into_iter().map(|(id, delivery)| self.send(id, delivery))).await,
+            Err(reason) => vec![(String::new(), Err(Failed::Later { reason, retry_after: None }))],
         };
+        // A retry has the whole plan before it.
+        let before = due.pending.retry.map_or(0, |retry| retry.attempts);
+        let attempts = claim.attempts.saturating_sub(before);
+        let Conclusion { fact: outcome, gone } =
+            conclude(claim, outcomes, |asked| self.next(attempts, asked));
         tracing::info!(
             tenant = %due.name.tenant, delivery = outcome.delivery, channel = outcome.channel,
             status = outcome.status.as_str(), reason = outcome.reason, attempts = outcome.attempts,
@@ -168,7 +174,22 @@ impl Deliverer {
             let pending = Pending { attempts: outcome.attempts, ..due.pending.clone() };
             deliveries.schedule_again(&due.name, &pending, at).await?;
         }
+        for (id, reason) in gone {
+            self.parts.targets.gone(&due.name.tenant, &due.name.user, &id, &reason).await;
+        }
         Ok(deliveries.remove_due(due.sequence).await?)
+    }
+
+    /// Sends to one contact.
+    async fn send(&self, id: String, delivery: Delivery) -> Outcome {
+        let later = |reason| Err(Failed::Later { reason, retry_after: None });
+        let Some(channel) = self.parts.channels.get(delivery.target.channel()) else {
+            return (id, later("the channel is not configured".to_owned()));
+        };
+        let sent = tokio::time::timeout(LONGEST_ATTEMPT, channel.send(&delivery)).await;
+        let sent = sent.unwrap_or_else(|_| later(format!("no answer within {LONGEST_ATTEMPT:?}")));
+        self.figures.attempted(delivery.target.channel(), sent.as_ref().err());
+        (id, sent)
     }
 
     /// Notes that an attempt is made. Where NATS did not answer, looks whether it is noted all the same: it would be taken for
@@ -187,25 +208,21 @@ impl Deliverer {
         }
     }
 
-    /// What follows from a failed attempt. A retry has the whole plan before it.
-    fn failure(&self, due: &Due, failed: &Failed, claim: Fact) -> Fact {
-        let reason = Some(failed.to_string());
-        let Failed::Later { retry_after, .. } = failed else {
-            return Fact { status: Status::Failed, reason, ..claim };
-        };
-        let before = due.pending.retry.map_or(0, |retry| retry.attempts);
-        let attempts = usize::try_from(claim.attempts.saturating_sub(before)).unwrap_or(usize::MAX);
-        match RetryPlan::default().wait(attempts, (self.parts.random)(), *retry_after) {
-            Some(wait) => {
-                Fact { status: Status::Delayed, reason, next: Some((self.parts.clock)() + wait), ..claim }
-            }
-            None => Fact { status: Status::Failed, reason, ..claim },
-        }
+    /// When the attempt after this one is made, if one is left.
+    fn next(&self, attempts: u32, asked: Option<Duration>) -> Option<OffsetDateTime> {
+        let attempts = usize::try_from(attempts).unwrap_or(usize::MAX);
+        let wait = RetryPlan::default().wait(attempts, (self.parts.random)(), asked)?;
+        Some((self.parts.clock)() + wait)
     }
 
-    /// Finds out whether a delivery is needed and wanted, and what is to be sent. A repetition is not held: its first attempt was not,
-    /// and it follows within seconds.
-    async fn look(&self, due: &Due, is_repeated: bool) -> Result<Finding, DispatcherError> {
+    /// Finds out whether a delivery is needed and wanted, and what is to be sent to which contacts that do not have it. A repetition
+    /// is not held: its first attempt was not, and it follows within seconds.
+    async fn look(
+        &self,
+        due: &Due,
+        is_repeated: bool,
+        reached: &[String],
+    ) -> Result<Finding, DispatcherError> {
         let skip = |skip| Ok(Finding::Skip(skip));
         let tenant = &due.name.tenant;
         let Some((subject, origin)) = due.pending.envelope() else {
@@ -242,7 +259,7 @@ impl Deliverer {
         let about = catalog.question(&subject.slot, fallback.channel());
         let links = self.parts.unsubscribe.as_ref().zip(about);
         let unsubscribe = links.and_then(|(links, about)| links.link(tenant, &due.name.user, &about));
-        Ok(self.fill(due, fallback, &found.envelope, unsubscribe).await)
+        self.fill(due, fallback, &found.envelope, unsubscribe, reached).await
     }
 
     /// Finds where a message goes, and fills the templates of the fallback.
@@ -252,39 +269,45 @@ impl Deliverer {
         fallback: &Fallback,
         envelope: &Envelope,
         unsubscribe: Option<String>,
-    ) -> Finding {
+        reached: &[String],
+    ) -> Result<Finding, DispatcherError> {
         let (tenant, user) = (&due.name.tenant, due.name.user.as_str());
         let kind = fallback.channel();
-        if !self.parts.channels.contains_key(&kind) {
-            return Finding::Skip(Skip::NoChannel);
+        if self.parts.channels.get(kind).is_none() {
+            return Ok(Finding::Skip(Skip::NoChannel));
         }
-        let Some(target) = self.parts.targets.target(tenant, user, kind).await else {
-            return Finding::Skip(Skip::NoTarget);
+        let mut destinations = match self.parts.targets.targets(tenant, user, kind).await {
+            Ok(found) => found,
+            Err(error) if error.is_unreadable() => return Ok(Finding::Send(Err(error.to_string()))),
+            Err(error) => return Err(error.into()),
         };
+        destinations.retain(|destination| !reached.contains(&destination.id));
+        if destinations.is_empty() {
+            return Ok(Finding::Skip(Skip::NoTarget));
+        }
         let message = json::parse(&envelope.body).map_err(|error| error.to_string());
         let content = match message.and_then(|message| fallback.content(&message)) {
             Ok(content) => content,
-            Err(reason) => return Finding::Fail(format!("its templates cannot be filled: {reason}")),
+            Err(reason) => return Ok(Finding::Fail(format!("its templates cannot be filled: {reason}"))),
         };
         let left = envelope.expires_at.map(|expires_at| expires_at - (self.parts.clock)());
         let subject = &envelope.subject;
         let key = subject.key.as_ref().filter(|_| subject.class == Class::Latest);
-        Finding::Send(Box::new(Delivery {
-            id: id(due),
-            tenant: tenant.clone(),
-            user: Some(user.to_owned()),
-            target,
-            content: Content {
-                subject: content.subject,
-                text: content.text,
-                html: content.html,
-                payload: Some(content.payload),
-            },
-            urgency: Urgency::default(),
-            time_to_live: left.and_then(|left| left.try_into().ok()).unwrap_or(KEPT),
-            collapse: key.map(|key| format!("{}/{key}", subject.slot)),
-            unsubscribe,
-        }))
+        let deliver = |Destination { id: contact, target }| {
+            let delivery = Delivery {
+                id: id(due),
+                tenant: tenant.clone(),
+                user: Some(user.to_owned()),
+                target,
+                content: content.clone(),
+                urgency: Urgency::default(),
+                time_to_live: left.and_then(|left| left.try_into().ok()).unwrap_or(KEPT),
+                collapse: key.map(|key| format!("{}/{key}", subject.slot)),
+                unsubscribe: unsubscribe.clone(),
+            };
+            (contact, delivery)
+        };
+        Ok(Finding::Send(Ok(destinations.into_iter().map(deliver).collect())))
     }
 
     /// Stores a fact behind the one on which it rests.
@@ -329,6 +352,7 @@ fn fact(due: &Due, status: Status, reason: &str) -> Fact {
         attempts: 0,
         is_repeated: false,
         reference: None,
+        reached: Vec::new(),
         next: None,
     }
 }

@@ -1,5 +1,6 @@
 //! Why a dispatcher cannot start, or cannot go on right now.
 
+use tidings_contacts::ContactsError;
 use tidings_streams::consumers::ConsumerStoreError;
 use tidings_streams::deliveries::DeliveryError;
 use tidings_streams::preferences::PreferencesError;
@@ -44,6 +45,9 @@ pub enum DispatcherError {
     /// `DELIVERIES` cannot be read or written.
     #[error("the dispatcher cannot read or write deliveries")]
     Deliveries(#[from] DeliveryError),
+    /// A user's contacts cannot be read.
+    #[error("the dispatcher cannot read where a user is reached")]
+    Contacts(#[from] ContactsError),
     /// Another dispatcher has written since.
     #[error("another dispatcher has written to stream DELIVERIES since, or it came back with an older state")]
     Overtaken,

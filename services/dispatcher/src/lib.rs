@@ -14,13 +14,16 @@
 //! - It is not sent if a device of the user had acknowledged the message before the attempt began.
 //! - What its user has switched off is not sent, and nothing is sent in quiet hours, unless the catalog calls it critical; nothing is
 //!   sent to users who are disabled.
+//! - It is sent to each contact of the user that the channel has, and not again to one that has it.
 //! - An attempt is noted before it is made. One of which it is not known whether it reached the receiver is repeated once,
 //!   with the same id, and not again.
 //!
 //! Nothing here counts time: what waits is a scheduled message. All state is in the stream `DELIVERIES`. The decisions are
-//! pure functions (`audience`, `step`, `generations`); the rest is I/O around them.
+//! pure functions (`attempt`, `audience`, `step`, `generations`); the rest is I/O around them.
 
 mod addressed;
+mod attempt;
+mod contact_targets;
 mod deliver;
 mod error;
 mod generations;
@@ -37,8 +40,9 @@ mod unsubscribe;
 mod wishes;
 
 pub use addressed::{Addressed, Reach};
+pub use contact_targets::ContactTargets;
 pub use error::DispatcherError;
 pub use metrics::METRICS;
-pub use parts::{Channels, Parts, PresenceSettings, Targets, TenantWebhooks};
+pub use parts::{Destination, Parts, PresenceSettings, Targets, Unreachable};
 pub use start::run;
 pub use unsubscribe::UnsubscribeLinks;

@@ -1,12 +1,13 @@
 //! What a dispatcher is made of: catalogs, stores, channels, and where they send to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tidings_catalog::Catalogs;
-use tidings_channels::{Channel, Target, WebhookTarget};
+use tidings_channels::{Channels, Target};
+use tidings_contacts::ContactsError;
 use tidings_metrics::Registry;
 use tidings_model::{ChannelKind, ShardNumber, Tenant};
 use tidings_streams::consumers::ConsumerStore;
@@ -18,26 +19,31 @@ use tokio::sync::watch;
 
 use crate::unsubscribe::UnsubscribeLinks;
 
-/// The channels that are configured, by their kinds.
-pub type Channels = BTreeMap<ChannelKind, Arc<dyn Channel>>;
+/// Where a delivery goes.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// Names it among those of its user, without saying what it is.
+    pub id: String,
+    /// Where it leads.
+    pub target: Target,
+}
+
+/// Why it is unknown where a user is reached.
+pub type Unreachable = ContactsError;
 
 /// Where deliveries go.
 #[async_trait]
 pub trait Targets: Send + Sync {
-    /// The target of a tenant's user on a channel, or `None` if there is none.
-    async fn target(&self, tenant: &Tenant, user: &str, channel: ChannelKind) -> Option<Target>;
-}
+    /// Where a tenant's user is reached by a channel.
+    async fn targets(
+        &self,
+        tenant: &Tenant,
+        user: &str,
+        channel: ChannelKind,
+    ) -> Result<Vec<Destination>, Unreachable>;
 
-/// The webhook of each tenant that has one.
-#[derive(Debug, Default)]
-pub struct TenantWebhooks(pub BTreeMap<Tenant, WebhookTarget>);
-
-#[async_trait]
-impl Targets for TenantWebhooks {
-    async fn target(&self, tenant: &Tenant, _user: &str, channel: ChannelKind) -> Option<Target> {
-        let webhook = self.0.get(tenant).filter(|_| channel == ChannelKind::Webhook)?;
-        Some(Target::Webhook(webhook.clone()))
-    }
+    /// Notes that a receiver has called a destination gone.
+    async fn gone(&self, tenant: &Tenant, user: &str, id: &str, reason: &str);
 }
 
 /// Of which users it is told as facts that they connect and disconnect, and when.

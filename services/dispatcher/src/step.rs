@@ -78,6 +78,7 @@ mod tests {
             attempts,
             is_repeated,
             reference: None,
+            reached: Vec::new(),
             next,
         }
     }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tidings_model::ChannelKind;
+use tidings_model::{ChannelKind, Content};
 
 use crate::template::{Template, TextTemplate, Unresolved};
 
@@ -30,19 +30,6 @@ pub struct Fallback {
     pub(crate) text: Option<TextTemplate>,
     pub(crate) html: Option<TextTemplate>,
     pub(crate) payload: Option<Template>,
-}
-
-/// A message as a channel sends it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Content {
-    /// The subject, on one line.
-    pub subject: Option<String>,
-    /// Plain text.
-    pub text: Option<String>,
-    /// HTML.
-    pub html: Option<String>,
-    /// JSON: the message itself, unless the catalog says something else.
-    pub payload: Value,
 }
 
 impl Fallback {
@@ -72,14 +59,15 @@ impl Fallback {
         let fill_escaped =
             |template: &TextTemplate| template.prose(&escaped_members(members)).map_err(missing);
         let payload = match &self.payload {
-            Some(template) => template.render(members).map_err(missing)?,
-            None => Some(message.clone()),
+            Some(template) => Some(template.render(members).map_err(missing)?.unwrap_or_default()),
+            // A program reads the whole message; people read what is written for them.
+            None => (self.channel == ChannelKind::Webhook).then(|| message.clone()),
         };
         Ok(Content {
             subject: self.subject.as_ref().map(fill).transpose()?.map(|subject| on_one_line(&subject)),
             text: self.text.as_ref().map(fill).transpose()?,
             html: self.html.as_ref().map(fill_escaped).transpose()?,
-            payload: payload.unwrap_or_default(),
+            payload,
         })
     }
 }

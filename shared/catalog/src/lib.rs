@@ -32,7 +32,7 @@ pub use checks::checks;
 pub use compare::{Break, CompareError, Who, additions, breaks};
 pub use digest::Digest;
 pub use example::{Becomes, EventExample, Example, ExampleError, ExampleReport, PublishExample, Refused};
-pub use fallback::{Content, Fallback, Unless};
+pub use fallback::{Fallback, Unless};
 pub use file::Files;
 pub use gap::ToldGap;
 pub use message::MessageType;

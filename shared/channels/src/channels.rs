@@ -1,64 +1,59 @@
-//! All channels that are configured, as one.
+//! The channels that there are, by their kinds.
 
-use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use tidings_model::ChannelKind;
 use tidings_runtime::config::Config;
 
-use crate::{Accepted, Channel, Delivery, Email, Failed, SetupError, Sns, Target, WebPush, Webhook};
+use crate::{Channel, Email, SetupError, Sns, WebPush, Webhook};
 
-/// All channels that are configured. It sends each delivery by the channel of its target.
+/// The channels that there are, by their kinds.
+#[derive(Clone, Default)]
 pub struct Channels {
-    webhook: Webhook,
-    email: Option<Email>,
-    sns: Option<Sns>,
-    web_push: Option<WebPush>,
+    by_kind: BTreeMap<ChannelKind, Arc<dyn Channel>>,
+    web_push_key: Option<String>,
 }
 
 impl Channels {
-    /// Creates the channels. Webhooks need no configuration.
-    pub fn new(config: &Config) -> Result<Self, SetupError> {
+    /// Creates the channels that are configured. Webhooks need no configuration, but root certificates of the system, so they are
+    /// there only if `has_webhooks`.
+    pub fn new(config: &Config, has_webhooks: bool) -> Result<Self, SetupError> {
         let Config { webhook, email, sns, web_push, .. } = config;
-        Ok(Self {
-            webhook: Webhook::new(webhook)?,
-            email: email.server.is_some().then(|| Email::new(email)).transpose()?,
-            sns: sns.region.is_some().then(|| Sns::new(sns)).transpose()?,
-            web_push: web_push.vapid_key.is_some().then(|| WebPush::new(web_push)).transpose()?,
-        })
-    }
-
-    /// Returns whether a channel is configured.
-    #[must_use]
-    pub fn has(&self, kind: ChannelKind) -> bool {
-        match kind {
-            ChannelKind::Webhook => true,
-            ChannelKind::Email => self.email.is_some(),
-            ChannelKind::Sns => self.sns.is_some(),
-            ChannelKind::WebPush => self.web_push.is_some(),
+        let mut channels = Self::default();
+        if has_webhooks {
+            channels = channels.with(ChannelKind::Webhook, Arc::new(Webhook::new(webhook)?));
         }
+        if email.server.is_some() {
+            channels = channels.with(ChannelKind::Email, Arc::new(Email::new(email)?));
+        }
+        if sns.region.is_some() {
+            channels = channels.with(ChannelKind::Sns, Arc::new(Sns::new(sns)?));
+        }
+        if web_push.vapid_key.is_some() {
+            let web_push = WebPush::new(web_push)?;
+            channels.web_push_key = Some(web_push.public_key().to_owned());
+            channels = channels.with(ChannelKind::WebPush, Arc::new(web_push));
+        }
+        Ok(channels)
     }
 
-    /// Returns the public key with which browsers subscribe, if web push is configured.
+    /// With this channel, in the place of another one of its kind.
+    #[must_use]
+    pub fn with(mut self, kind: ChannelKind, channel: Arc<dyn Channel>) -> Self {
+        self.by_kind.insert(kind, channel);
+        self
+    }
+
+    /// The channel of this kind.
+    #[must_use]
+    pub fn get(&self, kind: ChannelKind) -> Option<&dyn Channel> {
+        self.by_kind.get(&kind).map(|channel| &**channel)
+    }
+
+    /// The public key with which browsers subscribe, if web push is configured.
     #[must_use]
     pub fn web_push_key(&self) -> Option<&str> {
-        self.web_push.as_ref().map(WebPush::public_key)
-    }
-}
-
-#[async_trait]
-impl Channel for Channels {
-    async fn send(&self, delivery: &Delivery) -> Result<Accepted, Failed> {
-        let (channel, key): (Option<&dyn Channel>, _) = match &delivery.target {
-            Target::Webhook(_) => (Some(&self.webhook), "webhook"),
-            Target::Email(_) => (self.email.as_ref().map(|channel| channel as _), "email.server"),
-            Target::Sns(_) => (self.sns.as_ref().map(|channel| channel as _), "sns.region"),
-            Target::WebPush(_) => (self.web_push.as_ref().map(|channel| channel as _), "web_push.vapid_key"),
-        };
-        match channel {
-            Some(channel) => channel.send(delivery).await,
-            None => Err(Failed::never(format!(
-                "the channel {} is not configured; set {key}",
-                delivery.target.channel()
-            ))),
-        }
+        self.web_push_key.as_deref()
     }
 }

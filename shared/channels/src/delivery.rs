@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tidings_model::Tenant;
+use tidings_model::{Content, Tenant};
 
-use crate::{Content, DeliveryId, Target};
+use crate::{DeliveryId, Target};
 
 /// One thing to send to one target. All attempts have the same delivery, except for its time to live.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -18,7 +18,6 @@
 mod channel;
 mod channels;
 mod check;
-mod content;
 mod delivery;
 mod email;
 mod exchange;
@@ -35,7 +34,6 @@ mod webhook;
 pub use channel::{Accepted, Channel, Failed};
 pub use channels::Channels;
 pub use check::TargetError;
-pub use content::Content;
 pub use delivery::{Delivery, Urgency};
 pub use email::Email;
 pub use id::{DeliveryId, DeliveryIdError};

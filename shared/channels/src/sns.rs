@@ -116,7 +116,8 @@ fn publication(delivery: &Delivery, target: &SnsTarget) -> Result<String, Failed
     })?;
     form.append_pair("Message", &message);
     if let SnsTarget::Topic(arn) = target {
-        if let Some(subject) = &content.subject {
+        // Amazon refuses an empty one.
+        if let Some(subject) = content.subject.as_ref().filter(|subject| !subject.is_empty()) {
             let plain = subject.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
             form.append_pair("Subject", &plain.take(MAX_SUBJECT).collect::<String>());
         }

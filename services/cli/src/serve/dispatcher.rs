@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_catalog::Catalogs;
-use tidings_channels::{Channel, SigningKey, Webhook, WebhookTarget};
-use tidings_dispatcher::{Channels, Parts, PresenceSettings, TenantWebhooks, UnsubscribeLinks};
+use tidings_channels::{Channels, SigningKey, WebhookTarget};
+use tidings_dispatcher::{ContactTargets, Parts, PresenceSettings, UnsubscribeLinks};
 use tidings_metrics::Registry;
-use tidings_model::{ChannelKind, ShardNumber, Tenant};
+use tidings_model::{ShardNumber, Tenant};
 use tidings_runtime::config::{Config, SecretRule, TenantWebhookConfig};
 use tidings_runtime::shutdown::Shutdown;
 use tidings_runtime::telemetry;
@@ -71,6 +71,13 @@ pub(crate) async fn start(
     topology: Topology,
     (shutdown, registry): (&Shutdown, &Registry),
 ) -> Result<(), Failure> {
+    let (webhooks, contacts) = (webhooks(config)?, stores::contacts(config, &topology).await?);
+    // Webhooks are needed only where there is one.
+    let channels = Channels::new(config, !webhooks.is_empty() || contacts.is_on())?;
+    if let Some(key) = channels.web_push_key() {
+        tracing::info!(key, "browsers subscribe to notifications with this public key");
+    }
+    let clock = OffsetDateTime::now_utc;
     let parts = Parts {
         shard,
         catalogs,
@@ -78,12 +85,12 @@ pub(crate) async fn start(
         users: stores::users(config, &topology).await?,
         preferences: stores::preferences(config, &topology).await?,
         deliveries: Deliveries::open(&topology).await?,
-        channels: channels(config)?,
+        channels,
         unsubscribe: unsubscribe_links(config)?,
-        targets: Arc::new(TenantWebhooks(webhooks(config)?)),
+        targets: Arc::new(ContactTargets { webhooks, contacts, clock }),
         presence: presence(config)?,
         registry: registry.clone(),
-        clock: OffsetDateTime::now_utc,
+        clock,
         random: fastrand::f64,
     };
     let (token, whole) = (shutdown.token(), shutdown.clone());
@@ -107,16 +114,6 @@ fn presence(config: &Config) -> Result<PresenceSettings, Failure> {
     let tenants = config.dispatcher.presence.iter().map(|tenant| Tenant::parse(tenant));
     let settling = config.dispatcher.presence_settles_after;
     Ok(PresenceSettings { tenants: tenants.collect::<Result<_, _>>()?, settling, lease: GATEWAY_LEASE })
-}
-
-/// The channels that are configured. Only for these the system needs root certificates.
-fn channels(config: &Config) -> Result<Channels, Failure> {
-    let mut channels = Channels::new();
-    if !config.dispatcher.webhooks.is_empty() {
-        let webhook: Arc<dyn Channel> = Arc::new(Webhook::new(&config.webhook)?);
-        channels.insert(ChannelKind::Webhook, webhook);
-    }
-    Ok(channels)
 }
 
 /// Where the webhooks of tenants go.

@@ -8,6 +8,7 @@
 
 mod decisions;
 mod kills;
+mod outages;
 mod places;
 mod presence;
 mod retries;

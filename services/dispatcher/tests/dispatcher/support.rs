@@ -1,6 +1,5 @@
 //! The setup: a nats-server, a small catalog, devices, a channel that keeps what it is given, and dispatchers as tasks.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,8 +9,8 @@ use futures_util::TryStreamExt as _;
 use harness::{BOUND, Nats, eventually};
 use serde_json::{Value, json};
 use tidings_catalog::{Catalog, Catalogs, Files};
-use tidings_channels::{Accepted, Channel, Delivery, Failed, Target, WebhookTarget};
-use tidings_dispatcher::{DispatcherError, Parts, PresenceSettings, Targets, run};
+use tidings_channels::{Accepted, Channel, Channels, Delivery, Failed, Target, WebhookTarget};
+use tidings_dispatcher::{Destination, DispatcherError, Parts, PresenceSettings, Targets, Unreachable, run};
 use tidings_metrics::{Format, Page, Registry, expose};
 use tidings_model::{
     ChannelKind, Envelope, Epoch, Event, EventName, PlacedPosition, Position, ShardNumber, Tenant,
@@ -107,6 +106,29 @@ channel = "webhook"
 after = "0s"
 
 [[message]]
+name = "everywhere"
+events = ["everywhere.added"]
+schema = "any.json"
+to = "user:{data.user}"
+body = { n = "{data.n}" }
+[[message.fallback]]
+channel = "webhook"
+after = "0s"
+[[message.fallback]]
+channel = "email"
+after = "0s"
+subject = "s"
+text = "t"
+[[message.fallback]]
+channel = "sns"
+after = "0s"
+text = "t"
+[[message.fallback]]
+channel = "web_push"
+after = "0s"
+payload = { n = "{n}" }
+
+[[message]]
 name = "plain"
 events = ["plain.added"]
 schema = "any.json"
@@ -181,10 +203,19 @@ struct AnyTarget;
 
 #[async_trait]
 impl Targets for AnyTarget {
-    async fn target(&self, _tenant: &Tenant, user: &str, channel: ChannelKind) -> Option<Target> {
+    async fn targets(
+        &self,
+        _tenant: &Tenant,
+        user: &str,
+        channel: ChannelKind,
+    ) -> Result<Vec<Destination>, Unreachable> {
         let target = WebhookTarget { url: "https://example.com".to_owned(), keys: Vec::new() };
-        (user != "nowhere" && channel == ChannelKind::Webhook).then_some(Target::Webhook(target))
+        let one = Destination { id: "one".to_owned(), target: Target::Webhook(target) };
+        let is_somewhere = user != "nowhere" && channel == ChannelKind::Webhook;
+        Ok(is_somewhere.then_some(one).into_iter().collect())
     }
+
+    async fn gone(&self, _tenant: &Tenant, _user: &str, _id: &str, _reason: &str) {}
 }
 
 /// A nats-server with the streams.
@@ -238,6 +269,16 @@ impl Scene {
         self.dispatchers().start(&self.nats).await
     }
 
+    /// The same with these channels, these targets and this clock.
+    pub(crate) async fn dispatcher_with(
+        &self,
+        channels: Channels,
+        targets: Arc<dyn Targets>,
+        clock: fn() -> OffsetDateTime,
+    ) -> Dispatcher {
+        self.dispatchers().start_with(&self.nats, channels, targets, clock).await
+    }
+
     /// What starts dispatchers while the nats-server is killed.
     pub(crate) fn dispatchers(&self) -> Dispatchers {
         Dispatchers {
@@ -254,6 +295,12 @@ impl Scene {
     /// Starts a dispatcher and waits until it reads envelopes.
     pub(crate) async fn leading(&self) -> Dispatcher {
         let dispatcher = self.dispatcher().await;
+        self.is_read().await;
+        dispatcher
+    }
+
+    /// Waits until a dispatcher reads envelopes.
+    pub(crate) async fn is_read(&self) {
         eventually("a dispatcher reads envelopes", BOUND, async || {
             match self.deliveries.through(ShardNumber(0)).await {
                 Ok((Some(_), _)) => Ok(()),
@@ -261,7 +308,6 @@ impl Scene {
             }
         })
         .await;
-        dispatcher
     }
 
     /// The envelopes of one more event.
@@ -387,6 +433,18 @@ pub(crate) struct Dispatchers {
 impl Dispatchers {
     /// Starts a dispatcher with a connection of its own.
     pub(crate) async fn start(&self, nats: &Nats) -> Dispatcher {
+        let webhook: Arc<dyn Channel> = self.receiver.clone();
+        let channels = Channels::default().with(ChannelKind::Webhook, webhook);
+        self.start_with(nats, channels, Arc::new(AnyTarget), OffsetDateTime::now_utc).await
+    }
+
+    async fn start_with(
+        &self,
+        nats: &Nats,
+        channels: Channels,
+        targets: Arc<dyn Targets>,
+        clock: fn() -> OffsetDateTime,
+    ) -> Dispatcher {
         let client = nats.client().await;
         // A nats-server that has just come back may not have all of its streams yet.
         let (topology, deliveries) = eventually("the streams are there", BOUND, async || {
@@ -396,7 +454,6 @@ impl Dispatchers {
             Ok::<_, String>((topology, deliveries))
         })
         .await;
-        let webhook: Arc<dyn Channel> = self.receiver.clone();
         let parts = Parts {
             shard: ShardNumber(0),
             catalogs: self.catalogs.clone(),
@@ -404,16 +461,16 @@ impl Dispatchers {
             users: self.users.clone(),
             preferences: self.preferences.clone(),
             deliveries,
-            channels: BTreeMap::from([(ChannelKind::Webhook, webhook)]),
+            channels,
             unsubscribe: None,
-            targets: Arc::new(AnyTarget),
+            targets,
             presence: PresenceSettings {
                 tenants: [tenant()].into(),
                 settling: Duration::from_secs(1),
                 lease: Duration::from_secs(3),
             },
             registry: self.registry.clone(),
-            clock: OffsetDateTime::now_utc,
+            clock,
             random: || 0.0,
         };
         let cancelled = CancellationToken::new();

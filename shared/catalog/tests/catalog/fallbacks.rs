@@ -73,10 +73,11 @@ fn fallbacks_are_filled_from_the_message() {
             (ChannelKind::Email, 600, Unless::Received),
         ]
     );
-    assert_eq!(found[0].content(&message).unwrap().payload, message, "the message itself");
-    let own = found[1].content(&message).unwrap().payload;
+    assert_eq!(found[0].content(&message).unwrap().payload.as_ref(), Some(&message), "the message itself");
+    let own = found[1].content(&message).unwrap().payload.unwrap();
     assert_eq!(own, json!({ "what": "<i>\r\nA & \"B\"", "n": 1 }));
     let email = found[2].content(&message).unwrap();
+    assert_eq!(email.payload, None, "people read what is written for them");
     assert_eq!(email.subject.as_deref(), Some("<i>  A & \"B\""), "no header of its own");
     assert_eq!(email.text.as_deref(), Some("Dear , 1"));
     assert_eq!(email.html.as_deref(), Some("<b>&lt;i&gt;\r\nA &amp; &quot;B&quot;</b>"));

@@ -6,7 +6,8 @@ use std::time::Duration;
 use harness::{Authority, BOUND, Launch, Tidings, python_packages};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tidings_channels::{Channel, Content, Delivery, Email, Failed, Target};
+use tidings_channels::{Channel, Delivery, Email, Failed, Target};
+use tidings_model::Content;
 use tidings_runtime::config::{EmailConfig, Secret, SmtpTls};
 
 use crate::delivery;

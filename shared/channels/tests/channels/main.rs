@@ -14,7 +14,8 @@ mod webhook;
 use std::time::Duration;
 
 use serde_json::json;
-use tidings_channels::{Content, Delivery, DeliveryId, Target, Urgency};
+use tidings_channels::{Delivery, DeliveryId, Target, Urgency};
+use tidings_model::Content;
 
 /// A delivery to this target.
 fn delivery(target: Target) -> Delivery {

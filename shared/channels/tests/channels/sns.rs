@@ -4,7 +4,8 @@ use std::path::Path;
 
 use harness::{BOUND, Launch, Tidings, python_packages};
 use serde_json::{Value, json};
-use tidings_channels::{Channel, Content, Delivery, Failed, Sns, SnsTarget, Target};
+use tidings_channels::{Channel, Delivery, Failed, Sns, SnsTarget, Target};
+use tidings_model::Content;
 use tidings_runtime::config::{Secret, SnsConfig};
 
 use crate::delivery;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use harness::{Authority, BOUND, Launch, node_modules, python_packages};
 use serde_json::json;
-use tidings_channels::{Accepted, Channel, Content, Failed, SigningKey, Target, Webhook, WebhookTarget};
+use tidings_channels::{Accepted, Channel, Failed, SigningKey, Target, Webhook, WebhookTarget};
+use tidings_model::Content;
 use tidings_runtime::config::WebhookConfig;
 
 use crate::delivery;

@@ -35,6 +35,8 @@ pub struct Fact {
     /// What the receiver calls the delivery.
     #[serde(deserialize_with = "present")]
     pub reference: Option<String>,
+    /// The contacts that have it, by their ids.
+    pub reached: Vec<String>,
     /// When the next attempt is due.
     #[serde(
         serialize_with = "tidings_model::serialize_optional_time",

@@ -88,6 +88,7 @@ fn fact(status: Status, reason: Option<&str>) -> StoredFact {
         attempts: 1,
         is_repeated: false,
         reference: None,
+        reached: Vec::new(),
         next: None,
     };
     StoredFact { user: "ada".to_owned(), name, at: STORED + Duration::minutes(8), fact }

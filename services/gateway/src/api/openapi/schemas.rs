@@ -263,6 +263,7 @@ fn deliveries() -> Vec<Named> {
         ("reason?", optional(text("Why, for people."))),
         ("is_repeated?", boolean("Whether an attempt repeats one of which the outcome is not known.")),
         ("reference?", optional(text("What the receiver calls it."))),
+        ("reached?", list(&text("An id."), "The contacts that have it.")),
         ("next?", optional(time("When the next attempt is due."))),
     ];
     vec![

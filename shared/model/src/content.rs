@@ -1,9 +1,9 @@
-//! What is sent: the templates of a catalog, rendered. Each channel takes the members that it can carry.
+//! What a channel sends: the templates of a catalog, rendered. Each channel takes the members that it can carry.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// What is sent.
+/// What a channel sends.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Content {
