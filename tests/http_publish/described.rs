@@ -171,7 +171,8 @@ fn every_route_is_described() {
     routes(Path::new(api), &mut found);
     found.remove("/api/ws/");
     let read = |name: &str| std::fs::read_to_string(format!("{api}/openapi/{name}.rs")).unwrap();
-    let operations = read("operations") + &read("operations/deliveries");
+    let parts = ["contacts", "deliveries", "preferences"].map(|part| read(&format!("operations/{part}")));
+    let operations = read("operations") + &parts.concat();
     let missing: Vec<_> = found.iter().filter(|path| !operations.contains(&format!("\"{path}\""))).collect();
     assert_eq!((missing.len(), found.len() > 20), (0, true), "{missing:?} of {found:?}");
 }
@@ -223,6 +224,15 @@ async fn every_parameter_and_member_is_described(described: &Described) {
             assert_eq!(expected(&answer), members.collect(), "{target}: {}", answer.text);
         }
     }
+}
+
+/// A browser's subscription.
+fn browser() -> Value {
+    let keys = json!({
+        "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+        "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+    });
+    json!({ "endpoint": "https://push.example/x", "keys": keys })
 }
 
 /// Answers that need something to be there: each is as its schema says.
@@ -285,6 +295,9 @@ async fn good_answers_are_as_described(described: &Described) {
     let set = json!({ "email": ["ada@example.com"], "sns_topic": ["arn:aws:sns:eu-central-1:1:alerts"] });
     for (method, body) in [("PUT", Some(set)), ("GET", None), ("DELETE", None)] {
         check(method, contacts, "/api/v1/users/ada/contacts", body).await;
+    }
+    for (method, body) in [("PUT", Some(browser())), ("DELETE", None)] {
+        check(method, "/api/push", "/api/push?device=d", body).await;
     }
     check("DELETE", user, "/api/v1/users/ada", None).await;
 

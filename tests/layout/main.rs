@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::source::{Crate, Use, files, top};
 
 /// The rooms of the gateway, from the top down: each uses only those below it.
-const GATEWAY: [&str; 15] = [
+const GATEWAY: [&str; 16] = [
     "parsers",
     "gateway",
     "listening",
@@ -23,6 +23,7 @@ const GATEWAY: [&str; 15] = [
     "worker",
     "context",
     "consumers",
+    "claimed_contacts",
     "audit",
     "auth",
     "limits",

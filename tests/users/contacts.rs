@@ -4,10 +4,10 @@ use std::path::Path;
 
 use async_nats::jetstream;
 use futures_util::TryStreamExt as _;
-use harness::{BOUND, SECRET, Setup, System, token};
+use harness::{BOUND, Dial, SECRET, Setup, System, token};
 use serde_json::{Value, json};
 
-use crate::site::{admin, code, is_time, request, request_with};
+use crate::site::{admin, code, is_time, request, request_with, token_of};
 
 const KEYS: &str = "TIDINGS_CONTACTS__KEYS";
 pub(crate) const ONE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -235,4 +235,105 @@ async fn keys_are_replaced_while_everything_runs() {
     // What was kept is purged all the same.
     assert_eq!(request("DELETE", &off.address, "users/ada", &admin()).await.0, 200);
     assert_eq!(texts(&shown(&new.address, "ada").await), []);
+}
+
+/// A user's own browser, with the user's own token.
+#[tokio::test]
+async fn a_browser_is_registered_by_its_user() {
+    let page = "https://app.example";
+    let setup = Setup::default().variable(KEYS, ONE).variable("TIDINGS_GATEWAY__ALLOWED_ORIGINS", page);
+    let mut system = setup.start().await;
+    let address = system.address();
+    let browser = |path: &str| {
+        let keys = everything()["web_push"][0]["keys"].clone();
+        json!({ "endpoint": format!("https://push.example/{path}"), "keys": keys })
+    };
+    let ask = async |method: &str, user: &str, device: &str, body: Option<&Value>| {
+        let url = format!("{address}/api/push?device={device}");
+        let request = reqwest::Client::new().request(method.parse().unwrap(), url);
+        let request = request.bearer_auth(token_of(user, &json!({}))).header("Origin", page);
+        let request = match body {
+            Some(body) => request.header("Content-Type", "application/json").body(body.to_string()),
+            None => request,
+        };
+        let answer = request.send().await.unwrap();
+        let origin = answer.headers().get("access-control-allow-origin").cloned();
+        assert_eq!(origin.unwrap(), page);
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    for (user, device, path) in
+        [("ada", "laptop", "one"), ("ada", "phone", "two"), ("bob", "laptop", "three")]
+    {
+        assert_eq!(ask("PUT", user, device, Some(&browser(path))).await.0, 204);
+    }
+    let report = shown(address, "ada").await;
+    let devices = |report: &Value| {
+        let contacts = report["contacts"].as_array().unwrap().clone();
+        assert!(contacts.iter().all(|one| one["origin"] == "browser" && one["kind"] == "web_push"));
+        contacts.into_iter().map(|one| one["device"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(devices(&report), ["laptop", "phone"]);
+    // The same again is no change, and another subscription takes the place of the former.
+    assert_eq!(ask("PUT", "ada", "laptop", Some(&browser("one"))).await.0, 204);
+    assert_eq!(ask("DELETE", "ada", "phone", None).await.0, 204);
+    assert_eq!(ask("DELETE", "ada", "phone", None).await.0, 204);
+    let report = shown(address, "ada").await;
+    assert_eq!(devices(&report), ["laptop"]);
+    assert_eq!(devices(&shown(address, "bob").await), ["laptop"]);
+
+    let mut wrong = browser("one");
+    wrong["keys"]["auth"] = "findme".into();
+    let (status, answer) = ask("PUT", "ada", "laptop", Some(&wrong)).await;
+    assert_eq!((status, code(&answer).as_str()), (400, "BODY"), "{answer}");
+    assert!(!answer.contains("findme"), "{answer}");
+    let (status, answer) = ask(
+        "PUT",
+        "ada",
+        "laptop",
+        Some(&json!({ "endpoint": "http://push.example", "keys": browser("")["keys"] })),
+    )
+    .await;
+    assert_eq!((status, code(&answer).as_str()), (400, "BODY"), "{answer}");
+    system.command(&["users", "disable", "--tenant", "ops", "--user", "ada"]).finish(BOUND).await.succeeded();
+    harness::eventually("the user is refused", BOUND, async || {
+        let (status, answer) = ask("PUT", "ada", "laptop", Some(&browser("one"))).await;
+        if status == 403 { Ok(()) } else { Err(answer) }
+    })
+    .await;
+    let without = reqwest::Client::new().put(format!("{address}/api/push")).send().await.unwrap();
+    assert_eq!(without.status().as_u16(), 401);
+    system.check_well();
+}
+
+/// What tokens claim is noted behind the connection, if it is verified; what an administrator sets counts before it.
+#[tokio::test]
+async fn what_a_token_claims_is_noted() {
+    let mut system = system().await;
+    let address = system.address();
+    let connect = async |claims: Value| {
+        let client = Dial::new(address).bearer(&token_of("ada", &claims)).open().await;
+        client.close().await;
+    };
+    let wait_for = async |expected: &[(&str, &str)]| {
+        harness::eventually("the claims are noted", BOUND, async || {
+            let report = shown(address, "ada").await;
+            if texts(&report) == expected { Ok(report) } else { Err(report.to_string()) }
+        })
+        .await
+    };
+    let number = json!({ "phone_number": "+4930123456", "phone_number_verified": true });
+    connect(json!({ "email": "unverified@example.com", "email_verified": false })).await;
+    connect(number.clone()).await;
+    // Claims are noted in the order in which they came, so the first was not.
+    let report = wait_for(&[("phone_number", "+49…56")]).await;
+    assert_eq!(report["contacts"][0]["origin"], "token");
+    connect(json!({ "email": "one@example.com", "email_verified": true })).await;
+    connect(json!({ "email": "no address", "email_verified": true })).await;
+    connect(json!({ "email": "two@example.com", "email_verified": "true" })).await;
+    let report = wait_for(&[("phone_number", "+49…56"), ("email", "t…@example.com")]).await;
+    set(address, "ada", json!({ "email": ["set@example.com"] })).await;
+    connect(number).await;
+    wait_for(&[("phone_number", "+49…56"), ("email", "t…@example.com"), ("email", "s…@example.com")]).await;
+    assert_eq!(shown(address, "ada").await["contacts"][1], report["contacts"][1]);
+    system.check_well();
 }

@@ -12,11 +12,13 @@ use std::time::Duration;
 
 use tidings_access::{Rules, TokenPlace};
 use tidings_catalog::Catalogs;
-use tidings_gateway::{Gateway, Identity, Listening, Parts};
+use tidings_gateway::{ContactClaims, Gateway, Identity, Listening, Parts};
 use tidings_metrics::Registry;
 use tidings_model::{ShardNumber, Tenant};
 use tidings_projector as projector;
-use tidings_runtime::config::{self, Config, SecretRule, Setting, TokenSource, effective, load};
+use tidings_runtime::config::{
+    self, Config, ContactsConfig, SecretRule, Setting, TokenSource, effective, load,
+};
 use tidings_runtime::shutdown::Shutdown;
 use tidings_runtime::telemetry;
 use tidings_streams::{Backoff, Client, ConnectSettings, TlsFiles, Topology, connect, leave_cut_off_servers};
@@ -186,6 +188,7 @@ pub(crate) fn start_gateway(
     let keys = verifier.clone().keep_keys(served.clone());
     let (rules, settings, leeway) = (rules(config)?, config.gateway.clone(), config.access.leeway);
     let max_event_bytes = config.projector.max_event_bytes;
+    let contact_claims = contact_claims(config);
     let listening = Listening::bind(&settings)?;
     let address = listening.address();
     if let Some(address) = listening.admin_address() {
@@ -213,6 +216,7 @@ pub(crate) fn start_gateway(
             preferences,
             unsubscribe_keys,
             contacts,
+            contact_claims,
             topology,
             max_event_bytes,
             registry,
@@ -261,6 +265,18 @@ pub(crate) fn rules(config: &Config) -> Result<Rules, Failure> {
         allowed_origins: origins.collect::<Result<_, _>>()?,
         requires_origin: config.access.require_origin,
     })
+}
+
+/// The claims of tokens that are noted among users' contacts.
+fn contact_claims(config: &Config) -> ContactClaims {
+    let ContactsConfig { from_tokens, email_claim, phone_number_claim, unverified_claims, .. } =
+        &config.contacts;
+    let claim = |name: &String| from_tokens.then(|| name.clone());
+    ContactClaims {
+        email: claim(email_claim),
+        phone_number: claim(phone_number_claim),
+        unverified: *unverified_claims,
+    }
 }
 
 /// The configured shards of tenants that start outside shard 0.

@@ -1,12 +1,15 @@
 //! What the gateway answers over HTTP: health, the WebSocket endpoint, publishing events, administration.
 
 mod admin;
+mod contacts_error;
 mod cors;
 mod descriptions;
 mod events;
 mod handshake;
+mod members;
 mod openapi;
 mod preferences;
+mod push;
 mod refusal;
 mod router;
 mod unsubscribe;

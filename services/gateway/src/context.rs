@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::audit::Audit;
 use crate::auth::Authenticator;
+use crate::claimed_contacts::ClaimedContacts;
 use crate::clock::Clock;
 use crate::consumers::ConsumerCache;
 use crate::limits::Limits;
@@ -30,6 +31,7 @@ pub(crate) struct Context {
     pub(crate) topology: Topology,
     pub(crate) receipts: Receipts,
     pub(crate) contacts: Contacts,
+    pub(crate) claimed_contacts: ClaimedContacts,
     pub(crate) max_event_bytes: usize,
     pub(crate) limits: Arc<Limits>,
     pub(crate) authenticator: Authenticator,

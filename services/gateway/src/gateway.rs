@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{Endpoint, Stage};
 use crate::audit::Audit;
 use crate::auth::Authenticator;
+use crate::claimed_contacts::{ClaimedContacts, ContactClaims};
 use crate::clock::Clock;
 use crate::consumers::ConsumerCache;
 use crate::context::Context;
@@ -72,6 +73,8 @@ pub struct Parts {
     pub receipts: Receipts,
     /// Where users are reached who are not connected.
     pub contacts: Contacts,
+    /// Which claims of tokens are noted among these.
+    pub contact_claims: ContactClaims,
     /// Where its figures are collected.
     pub registry: Registry,
     /// The wall clock.
@@ -113,6 +116,7 @@ impl Gateway {
             catalogs: parts.catalogs,
             topology: parts.topology,
             receipts: parts.receipts,
+            claimed_contacts: ClaimedContacts::new(parts.contact_claims, parts.contacts.clone(), clock),
             contacts: parts.contacts,
             max_event_bytes: parts.max_event_bytes,
             clock,
@@ -197,6 +201,7 @@ async fn run(
         context.consumers.run(ended.clone()),
         context.audit.run(ended),
         keep_lease(context, ended),
+        context.claimed_contacts.run(ended),
     );
     served
 }

@@ -91,6 +91,7 @@
 mod api;
 mod audit;
 mod auth;
+mod claimed_contacts;
 mod clock;
 mod consumers;
 mod context;
@@ -104,6 +105,7 @@ mod readiness;
 mod shards;
 mod worker;
 
+pub use claimed_contacts::ContactClaims;
 pub use error::{StartError, WorkerError, error_codes};
 pub use gateway::{Gateway, Parts};
 pub use listening::{Listening, identity};

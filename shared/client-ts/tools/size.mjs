@@ -6,6 +6,8 @@ const limits = [
   { name: "@tidings/client", entry: "client/src/index.ts", external: [], most: 6 * 1024 },
   { name: "@tidings/client/http", entry: "client/src/http.ts", external: [], most: 2.75 * 1024 },
   { name: "@tidings/client with /tabs", entry: "client/src/tabs.ts", external: [], most: 8 * 1024 },
+  { name: "@tidings/client/push", entry: "client/src/push.ts", external: [], most: 2 * 1024 },
+  { name: "@tidings/client/worker", entry: "client/src/worker.ts", external: [], most: 1024 },
   { name: "@tidings/react", entry: "react/src/index.ts", external: ["react", "@tidings/client"], most: 2 * 1024 },
 ];
 

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use tidings_channels::{SnsTarget, Subscription, Target};
 use tidings_model::ChannelKind;
 
+/// The most contacts of one kind.
+pub(crate) const MAX_OF_KIND: usize = 16;
+
 /// Where one user is reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -165,8 +168,9 @@ impl Book {
         self.contacts.push(Contact { id, target, origin, device: None, since: now, trouble: None });
     }
 
-    /// Notes the subscription of a device's browser, in the place of an earlier one of the device or with the same endpoint.
-    pub fn subscribe(&mut self, device: &str, subscription: Subscription, now: u64, new_id: NewId<'_>) {
+    /// Notes the subscription of a device's browser, in the place of an earlier one of the device or with the same endpoint; and, if
+    /// there are too many, in the place of the one that was set first.
+    pub fn subscribe(&mut self, device: &str, subscription: &Subscription, now: u64, new_id: NewId<'_>) {
         let device = Some(device.to_owned());
         let is_same = |contact: &Contact| match &contact.target {
             Target::WebPush(known) => contact.device == device || known.endpoint == subscription.endpoint,
@@ -180,7 +184,14 @@ impl Book {
             None => (new_id(), now),
         };
         self.contacts.retain(|contact| !is_same(contact));
-        let target = Target::WebPush(subscription);
+        let browsers = || self.contacts.iter().filter(|contact| contact.kind() == Kind::WebPush);
+        if browsers().count() >= MAX_OF_KIND
+            && let Some(oldest) =
+                browsers().min_by_key(|contact| contact.since).map(|contact| contact.id.clone())
+        {
+            self.contacts.retain(|contact| contact.id != oldest);
+        }
+        let target = Target::WebPush(subscription.clone());
         self.contacts.push(Contact { id, target, origin: Origin::Browser, device, since, trouble: None });
     }
 
@@ -273,18 +284,23 @@ mod tests {
     #[test]
     fn a_device_has_one_browser_and_a_browser_one_device() {
         let (mut book, mut id) = (Book::default(), ids());
-        book.subscribe("laptop", subscription("x"), 1, &mut id);
-        book.subscribe("phone", subscription("y"), 1, &mut id);
-        book.subscribe("laptop", subscription("x"), 2, &mut id);
+        book.subscribe("laptop", &subscription("x"), 1, &mut id);
+        book.subscribe("phone", &subscription("y"), 1, &mut id);
+        book.subscribe("laptop", &subscription("x"), 2, &mut id);
         assert_eq!(reachable(&book, ChannelKind::WebPush), ["2", "1"]);
-        book.subscribe("laptop", subscription("z"), 3, &mut id);
+        book.subscribe("laptop", &subscription("z"), 3, &mut id);
         assert_eq!(reachable(&book, ChannelKind::WebPush), ["2", "3"], "in the place of the earlier one");
-        book.subscribe("tablet", subscription("z"), 4, &mut id);
+        book.subscribe("tablet", &subscription("z"), 4, &mut id);
         assert_eq!(reachable(&book, ChannelKind::WebPush), ["2", "4"], "the same browser under another name");
         book.gone(&ContactId("4".to_owned()), "410", 5);
         book.unsubscribe("tv");
         assert_eq!(reachable(&book, ChannelKind::WebPush), ["2"]);
         book.unsubscribe("phone");
         assert!(book.contacts().is_empty());
+        for number in 0..=MAX_OF_KIND as u64 {
+            book.subscribe(&number.to_string(), &subscription(&number.to_string()), number, &mut id);
+        }
+        let devices: Vec<_> = book.contacts().iter().map(|contact| contact.device.as_deref()).collect();
+        assert_eq!((devices.len(), devices[0]), (MAX_OF_KIND, Some("1")), "the first has made room");
     }
 }

@@ -23,4 +23,5 @@ pub use book::{Book, Contact, ContactId, Kind, Origin, Trouble};
 pub use keyring::{Keyring, KeyringError, OpenError};
 pub use report::BookReport;
 pub use store::{Contacts, ContactsError, new_id};
-pub use update::{Update, UpdateError};
+pub use tidings_channels::{SnsTarget, Subscription, Target};
+pub use update::{BrowserSubscription, Update, UpdateError};

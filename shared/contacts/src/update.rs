@@ -4,12 +4,10 @@
 //! who knows a user's new address need not know the browsers.
 
 use serde::Deserialize;
-use tidings_channels::{SnsTarget, Subscription, SubscriptionKeys, Target, WebhookTarget};
+use tidings_channels::{SnsTarget, Subscription, SubscriptionKeys, Target, TargetError, WebhookTarget};
 
-use crate::book::{Book, ContactId, Kind};
+use crate::book::{Book, ContactId, Kind, MAX_OF_KIND};
 
-/// The most contacts of one kind.
-const MAX_OF_KIND: usize = 16;
 /// The longest name of a device, in bytes.
 const MAX_DEVICE: usize = 64;
 
@@ -32,6 +30,23 @@ struct DeviceSubscription {
     device: String,
     endpoint: String,
     keys: SubscriptionKeys,
+}
+
+/// The subscription of a browser, as its page sends it.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrowserSubscription {
+    endpoint: String,
+    keys: SubscriptionKeys,
+}
+
+impl BrowserSubscription {
+    /// The subscription, if it can be one.
+    pub fn check(self) -> Result<Subscription, TargetError> {
+        let subscription = Subscription { endpoint: self.endpoint, keys: self.keys };
+        Target::WebPush(subscription.clone()).check()?;
+        Ok(subscription)
+    }
 }
 
 /// Why something cannot be set. It does not show what.

@@ -44,27 +44,25 @@ use std::error::Error;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequestParts, Path, Request};
+use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::{BoxError, Router};
 use futures_util::{Stream, StreamExt as _};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use tidings_model::Tenant;
 use tidings_net::ClientIp;
 
-use super::{Nothing, has_body, method_not_allowed, read_body, read_parameters};
+use super::members::Members;
+use super::{Nothing, has_body, method_not_allowed, read_parameters};
 use crate::auth::Administrator;
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
-
-/// The longest body, in bytes.
-const MAX_BODY: usize = 64 * 1024;
 
 /// An answer, good or bad.
 type Answer = Result<Response, ApiError>;
@@ -169,46 +167,6 @@ impl<T: Named> FromRequestParts<Arc<Context>> for About<T> {
         let Parameters(Nothing {}) = Parameters::from_request_parts(request, context).await?;
         Ok(Self { what: T::read(&by.tenant, path)?, by })
     }
-}
-
-/// The body, an object of JSON; an absent one is what no member says.
-struct Members<T>(T);
-
-impl<T, S> FromRequest<S> for Members<T>
-where
-    T: DeserializeOwned,
-    S: Send + Sync,
-{
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let (head, body) = request.into_parts();
-        let bytes = read_body(body, MAX_BODY).await?;
-        let members = if bytes.is_empty() {
-            Value::Object(serde_json::Map::new())
-        } else {
-            check_is_json(&head.headers)?;
-            tidings_model::json::parse(&bytes).map_err(|error| wrong(&error))?
-        };
-        if !members.is_object() {
-            return Err(ApiError::new(ApiCode::Body, "the body is not a JSON object"));
-        }
-        Ok(Self(T::deserialize(members).map_err(|error| wrong(&error))?))
-    }
-}
-
-fn wrong(error: &dyn Error) -> ApiError {
-    ApiError::new(ApiCode::Body, format!("the body is not understood: {error}"))
-}
-
-/// What is sent as something else was not meant for here.
-fn check_is_json(headers: &HeaderMap) -> Result<(), ApiError> {
-    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if tidings_model::media_type(given) == "application/json" {
-        return Ok(());
-    }
-    let text = format!("a body of the type {given:?} is not read, expected Content-Type: application/json");
-    Err(ApiError::new(ApiCode::ContentType, text))
 }
 
 /// Answers with a JSON text for each item, in a line of its own. The status has been sent by the time that one cannot be

@@ -15,8 +15,8 @@ use tokio_util::task::TaskTracker;
 
 use super::cors::{self, AdminPages};
 use super::{
-    Endpoint, Stage, admin, descriptions, events, method_not_allowed, preferences, unsubscribe, websocket,
-    without_websocket,
+    Endpoint, Stage, admin, descriptions, events, method_not_allowed, preferences, push, unsubscribe,
+    websocket, without_websocket,
 };
 use crate::context::Context;
 use crate::error::{ApiCode, ApiError};
@@ -38,7 +38,7 @@ pub(crate) fn router(routes: Routes, endpoint: &Endpoint) -> (Router, TaskTracke
         let connect = get(websocket::connect);
         router = router.route("/api/ws", connect.clone()).route("/api/ws/", connect).merge(events::router());
         router = router.merge(without_websocket::router()).merge(preferences::router());
-        router = router.merge(unsubscribe::router());
+        router = router.merge(unsubscribe::router()).merge(push::router());
     }
     if routes != Routes::Clients {
         let pages = Arc::new(AdminPages::new(&endpoint.settings().admin_origins));

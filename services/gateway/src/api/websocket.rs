@@ -164,6 +164,7 @@ impl Admission {
             Visit::Stay => context.limits.admit(tenant, user, &context.settings)?,
             Visit::Page | Visit::Look => context.limits.admit_page(tenant, user, &context.settings)?,
         };
+        context.claimed_contacts.note(&claims);
         let trace = trace_of(&request.headers);
         Ok(Self { principal, budget, form, is_compressed, visit, shares_device, since, trace, headers })
     }

@@ -285,14 +285,19 @@ async fn accept(endpoint: &Endpoint, head: &Parts, body: Body) -> Result<(), Api
 /// Answers what browsers ask before a page of another origin sends a request.
 async fn preflight(State(endpoint): State<Endpoint>, request: Request) -> Response {
     let (head, _) = request.into_parts();
+    allow(&endpoint.context, &head, "GET, POST")
+}
+
+/// Allows pages of other origins these methods.
+pub(super) fn allow(context: &Context, head: &Parts, methods: &'static str) -> Response {
     let allowed = [
-        (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST")),
+        (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods)),
         (
             ACCESS_CONTROL_ALLOW_HEADERS,
             HeaderValue::from_static("authorization, content-type, last-event-id"),
         ),
     ];
-    to_page(&endpoint.context, &head, (StatusCode::NO_CONTENT, allowed).into_response())
+    to_page(context, head, (StatusCode::NO_CONTENT, allowed).into_response())
 }
 
 /// An answer that pages of allowed origins may read.

@@ -150,7 +150,7 @@ error_codes! {
         Internal "INTERNAL" "the gateway failed; its log says why"
     }
     501 {
-        ContactsOff "CONTACTS_OFF" "administration: no key is configured with which contacts would be kept"
+        ContactsOff "CONTACTS_OFF" "no key is configured with which contacts would be kept"
     }
     503 {
         Starting "STARTING" "the gateway is starting"
@@ -163,7 +163,7 @@ error_codes! {
         KeyUnreadable "KEY_UNREADABLE" "publishing: the record of the API key is damaged"
         UserUnreadable "USER_UNREADABLE" "the user's record is damaged"
         ConsumerUnreadable "CONSUMER_UNREADABLE" "the device's record is damaged"
-        ContactsUnreadable "CONTACTS_UNREADABLE" "administration: the user's contacts are encrypted with an unknown key, or damaged"
+        ContactsUnreadable "CONTACTS_UNREADABLE" "the user's contacts are encrypted with an unknown key, or damaged"
         PlacementUnreadable "PLACEMENT_UNREADABLE" "the tenant's record of where its messages are is damaged"
     }
 }
@@ -209,11 +209,6 @@ impl ApiError {
     /// The user, where a verified token names one.
     pub(crate) fn of_user(self, user: Option<UserName>) -> Self {
         Self { user, ..self }
-    }
-
-    /// The same with another code.
-    pub(crate) fn coded(self, code: ApiCode) -> Self {
-        Self { code, ..self }
     }
 
     /// The same with another message.

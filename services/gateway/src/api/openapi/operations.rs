@@ -1,6 +1,8 @@
 //! The operations: one entry for each method of each path.
 
+mod contacts;
 mod deliveries;
+mod preferences;
 
 use serde_json::{Value, json};
 
@@ -139,12 +141,13 @@ pub(super) fn operations() -> Vec<Operation> {
     all.extend(clients());
     all.extend(producers());
     all.extend(consumers());
-    all.extend(preferences());
+    all.extend(preferences::operations());
     all.extend(users());
     all.extend(connections());
     all.extend(rejections());
     all.extend(deliveries::deliveries());
     all.extend(keys());
+    all.extend(contacts::operations());
     all
 }
 
@@ -295,66 +298,11 @@ fn consumers() -> Vec<Operation> {
     ]
 }
 
-fn preferences() -> Vec<Operation> {
-    let (own, one) = ("/api/preferences", "/api/v1/users/{user}/preferences");
-    let of_user = |what, id, summary| {
-        let operation = Operation::new("clients", what, id, summary).secured(json!([{ "token": [] }]));
-        operation.refused(TOKEN).refused(&[
-            ApiCode::Parameter,
-            ApiCode::TooManyAttempts,
-            ApiCode::Internal,
-            ApiCode::Unavailable,
-        ])
-    };
-    let of_link = |method, id, summary| {
-        let operation = Operation::new("clients", (method, "/api/unsubscribe/{link}"), id, summary);
-        let html = Some(("text/html; charset=utf-8", json!({ "type": "string" })));
-        operation.answered(200, "A page for people.", html).refused(&[
-            ApiCode::Path,
-            ApiCode::Parameter,
-            ApiCode::NotFound,
-            ApiCode::TooManyAttempts,
-            ApiCode::UserUnreadable,
-            ApiCode::Internal,
-            ApiCode::Unavailable,
-        ])
-    };
-    let one_click = json!({ "type": "object", "required": ["List-Unsubscribe"], "properties": {
-        "List-Unsubscribe": { "type": "string", "const": "One-Click" },
-    } });
-    let form = json!({ "application/x-www-form-urlencoded": { "schema": one_click } });
-    let at = [ApiCode::User, ApiCode::Path];
-    let text = "What the user wants to be told by which channel, and when not.";
-    let now = "What the user has set now.";
-    vec![
-        of_user(("get", own), "showOwnPreferences", "Shows what the token's user has set")
-            .gives(text, "Preferences")
-            .refused(&[ApiCode::BodyUnexpected]),
-        of_user(("put", own), "setOwnPreferences", "Sets all of that; what is not said is not set")
-            .json("NewPreferences", true)
-            .gives(now, "Preferences"),
-        of_link("get", "showUnsubscription", "Shows what the link of an e-mail unsubscribes from")
-            .refused(&[ApiCode::BodyUnexpected]),
-        of_link("post", "unsubscribe", "Unsubscribes at one click (RFC 8058)").body(&form, true),
-        Operation::admin(("get", one), "showPreferences", "Shows what a user has set")
-            .gives(text, "Preferences")
-            .refused(&at),
-        Operation::admin(("put", one), "setPreferences", "Sets all of that; what is not said is not set")
-            .json("NewPreferences", true)
-            .gives(now, "Preferences")
-            .refused(&at),
-    ]
-}
-
 fn users() -> Vec<Operation> {
     let at = [ApiCode::User, ApiCode::Path];
     let change = |path, id, summary| {
         let operation = Operation::admin(("post", path), id, summary).json("Grounds", false);
         operation.gives("What is known of the user now.", "User").refused(&at).refused(&[ApiCode::Reason])
-    };
-    let contacts = |method, id, summary| {
-        let operation = Operation::admin((method, "/api/v1/users/{user}/contacts"), id, summary);
-        operation.refused(&at).refused(&[ApiCode::ContactsOff, ApiCode::ContactsUnreadable])
     };
     vec![
         Operation::admin(("get", "/api/v1/users/{user}"), "showUser", "Shows what is known of a user")
@@ -368,11 +316,6 @@ fn users() -> Vec<Operation> {
         )
         .gives("How much was removed.", "Purged")
         .refused(&at),
-        contacts("get", "showContacts", "Shows where a user is reached, redacted").gives("Them.", "Contacts"),
-        contacts("put", "setContacts", "Sets contacts of the given kinds; the others stay")
-            .json("NewContacts", true)
-            .gives("All of them, redacted.", "Contacts"),
-        contacts("delete", "forgetContacts", "Forgets all contacts of a user").done("There are none."),
         change("/api/v1/users/{user}/disable", "disableUser", "Disconnects a user and refuses them"),
         change("/api/v1/users/{user}/enable", "enableUser", "Ends that"),
         change("/api/v1/users/{user}/revoke", "revokeTokens", "Refuses all tokens that were issued so far"),

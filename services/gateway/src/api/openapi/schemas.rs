@@ -295,6 +295,11 @@ fn contacts() -> Value {
     object(about, &[("tenant", text("The tenant.")), ("user", text("The user.")), ("contacts", contacts)])
 }
 
+/// The keys of a browser's subscription.
+fn push_keys() -> Value {
+    object("Its keys.", &[("p256dh", text("Base64 for URLs.")), ("auth", text("Base64 for URLs."))])
+}
+
 /// What sets contacts.
 fn new_contacts() -> Value {
     let texts = |about, example: &str| {
@@ -310,11 +315,9 @@ fn new_contacts() -> Value {
             ("keys", list(&text("`whsec_` and Base64."), "One or two keys that sign.")),
         ],
     );
-    let keys =
-        object("Its keys.", &[("p256dh", text("Base64 for URLs.")), ("auth", text("Base64 for URLs."))]);
     let browser = object(
         "The subscription of a browser.",
-        &[("device", text("The device.")), ("endpoint", text("At the push service.")), ("keys", keys)],
+        &[("device", text("The device.")), ("endpoint", text("At the push service.")), ("keys", push_keys())],
     );
     let members = [
         ("email?", texts("E-mail addresses.", "ada@example.com")),
@@ -365,6 +368,13 @@ fn bodies() -> Vec<Named> {
         ("Target", object("Where to.", &[("to", text("`new`, `all`, a sequence or a position."))])),
         ("Grounds", object("Why.", &[("reason?", optional(text("In at most 500 characters.")))])),
         ("Nothing", object("No members.", &[])),
+        (
+            "BrowserSubscription",
+            object(
+                "What `PushSubscription.toJSON()` has in a browser, without `expirationTime`.",
+                &[("endpoint", text("At the push service.")), ("keys", push_keys())],
+            ),
+        ),
         ("NewContacts", new_contacts()),
         ("NewKey", object("What a key is bound to.", &new_key)),
         ("Reset", object("A position that was set.", std::slice::from_ref(&position))),
