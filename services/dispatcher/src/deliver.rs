@@ -75,7 +75,7 @@ impl Deliverer {
             Step::Remove => {}
             Step::Delay { attempts, at } => {
                 let pending = Pending { attempts, ..due.pending.clone() };
-                deliveries.schedule_again(&due.name, &pending, at).await?;
+                deliveries.schedule_again(&due.name, &pending, at, sequence).await?;
             }
             Step::GiveUp { attempts } => {
                 let reason = "the dispatcher ended in the middle of the attempt, and of its repetition";
@@ -98,10 +98,12 @@ impl Deliverer {
                     Finding::Hold(until, reason) => {
                         let held = Fact { next: Some(until), ..decided(Status::Delayed, &reason) };
                         // It may be noted already: the dispatcher ended before it was scheduled.
-                        if last.as_ref() != Some(&held) {
-                            self.note(due, &held, sequence).await?;
-                        }
-                        deliveries.schedule_again(&due.name, &due.pending, until).await?;
+                        let noted = if last.as_ref() == Some(&held) {
+                            sequence
+                        } else {
+                            self.note(due, &held, sequence).await?
+                        };
+                        deliveries.schedule_again(&due.name, &due.pending, until, noted).await?;
                     }
                     Finding::Send(delivery) => {
                         let claim = Fact {
@@ -149,11 +151,11 @@ impl Deliverer {
         );
         // The attempt was made: what became of it must be stored, however long NATS is away.
         let mut backoff = Backoff::new();
-        loop {
+        let noted = loop {
             match deliveries.note(&due.name, &outcome, &due.pending, claimed).await {
-                Ok(Some(_)) => {
+                Ok(Some(noted)) => {
                     self.figures.decided(outcome.status);
-                    break;
+                    break noted;
                 }
                 // Another dispatcher has taken over, or the user was purged.
                 Ok(None) => return Ok(()),
@@ -163,10 +165,10 @@ impl Deliverer {
                     backoff.wait().await;
                 }
             }
-        }
+        };
         if let (Status::Delayed, Some(at)) = (outcome.status, outcome.next) {
             let pending = Pending { attempts: outcome.attempts, ..due.pending.clone() };
-            deliveries.schedule_again(&due.name, &pending, at).await?;
+            deliveries.schedule_again(&due.name, &pending, at, noted).await?;
         }
         Ok(deliveries.remove_due(due.sequence).await?)
     }

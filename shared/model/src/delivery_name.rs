@@ -38,11 +38,11 @@ impl DeliveryName {
     /// The subject of everything about deliveries.
     pub const ALL: &str = "deliveries.>";
 
-    /// The subject on which the delivery waits after this number of attempts. Each attempt has one of its own: nats-server
-    /// purges it when it stores what is due, which it may do twice, the second time while the next attempt waits.
+    /// The subject on which the delivery waits since the fact with this sequence, 0 for none. Each wait has one of its own:
+    /// nats-server purges it when it stores what is due, which it may do twice, the second time while the next wait has begun.
     #[must_use]
-    pub fn waiting(&self, attempts: u32) -> String {
-        if attempts == 0 { self.on(WAITING) } else { format!("{}.{attempts}", self.on(WAITING)) }
+    pub fn waiting(&self, since: u64) -> String {
+        if since == 0 { self.on(WAITING) } else { format!("{}.{since}", self.on(WAITING)) }
     }
 
     /// The subject on which the delivery is due.

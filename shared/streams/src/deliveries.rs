@@ -3,7 +3,7 @@
 //! | subject | what lies there |
 //! | --- | --- |
 //! | `deliveries.waiting.<tenant>.<user>.<name>` | a delivery, as a scheduled message (NATS ADR-51) |
-//! | `deliveries.waiting.<tenant>.<user>.<name>.<attempts>` | the same, after this number of attempts |
+//! | `deliveries.waiting.<tenant>.<user>.<name>.<fact>` | the same, since the fact with this sequence |
 //! | `deliveries.due.<tenant>.<user>.<name>` | the same, stored by JetStream when it is due, until it is decided |
 //! | `deliveries.facts.<tenant>.<user>.<name>` | what became of it: each attempt before it is made, and its outcome |
 //! | `deliveries.facts.<tenant>.<user>.presence` | that the user has connected or disconnected |
@@ -126,7 +126,7 @@ impl Deliveries {
         pending: &Pending,
         at: OffsetDateTime,
     ) -> Result<(), DeliveryError> {
-        if self.wait(name, pending, at, &name.any()).await? {
+        if self.wait((name, 0), pending, at, &name.any()).await? {
             return Ok(());
         }
         match leader_get::last(&self.stream, &name.any()).await.map_err(DeliveryError::Read)? {
@@ -135,21 +135,22 @@ impl Deliveries {
         }
     }
 
-    /// Schedules the next attempt of a delivery that is due.
+    /// Schedules a delivery that is due for another time, as the fact with this sequence says.
     pub async fn schedule_again(
         &self,
         name: &DeliveryName,
         pending: &Pending,
         at: OffsetDateTime,
+        fact: u64,
     ) -> Result<(), DeliveryError> {
         // If it waits already, this was read again.
-        self.wait(name, pending, at, &name.waiting(pending.attempts)).await.map(drop)
+        self.wait((name, fact), pending, at, &name.waiting(fact)).await.map(drop)
     }
 
     /// Lets a delivery wait if nothing is on these subjects; returns whether it does.
     async fn wait(
         &self,
-        name: &DeliveryName,
+        (name, since): (&DeliveryName, u64),
         pending: &Pending,
         at: OffsetDateTime,
         none_on: &str,
@@ -160,7 +161,7 @@ impl Deliveries {
         set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
         set(&mut map, headers::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, none_on);
         let payload = record::encode(pending).map_err(DeliveryError::Encode)?;
-        Ok(self.publish(name.waiting(pending.attempts), map, payload).await?.is_some())
+        Ok(self.publish(name.waiting(since), map, payload).await?.is_some())
     }
 
     /// The newest fact about a delivery, and its sequence.

@@ -31,10 +31,11 @@ async fn the_next_attempt_stays_when_nats_stores_the_last_one_as_due_again() {
     let hours = |hours: u64| OffsetDateTime::now_utc() + Duration::from_secs(hours * 3_600);
     deliveries.schedule(&name, &pending(0), hours(1)).await.unwrap();
     let first = scene.last("DELIVERIES").await;
-    for attempts in 1..4 {
+    // The last is held, and not attempted again.
+    for (fact, attempts) in [(1, 1), (2, 2), (3, 2)] {
         // Twice, as if there had been no answer.
         for _ in 0..2 {
-            deliveries.schedule_again(&name, &pending(attempts), hours(2)).await.unwrap();
+            deliveries.schedule_again(&name, &pending(attempts), hours(2), fact).await.unwrap();
         }
     }
     scene.store_as_due(&first).await;
@@ -46,7 +47,7 @@ async fn the_next_attempt_stays_when_nats_stores_the_last_one_as_due_again() {
     };
     let mut found: Vec<_> = subjects.into_iter().map(|(subject, _)| subject).collect();
     found.sort();
-    assert_eq!(found, [1, 2, 3].map(|attempts| name.waiting(attempts)));
+    assert_eq!(found, [1, 2, 3].map(|fact| name.waiting(fact)));
     assert_eq!(scene.last("DELIVERIES").await.subject.as_str(), name.due());
     let removed = tidings_streams::deliveries::purge_user(&scene.topology, &tenant, "ada").await.unwrap();
     assert_eq!(removed, 4);
