@@ -42,6 +42,7 @@ pub(crate) async fn tell(deliverer: &Deliverer, tenant: &Tenant, stopping: &Canc
         };
         let telling = async {
             let mut teller = Teller::open(deliverer, tenant, consumers).await?;
+            retry.succeeded();
             Ok::<_, DispatcherError>(teller.run().await)
         };
         let Some(told) = Box::pin(stopping.run_until_cancelled(telling)).await else { return };
