@@ -152,7 +152,11 @@ impl Deliverer {
         // The attempt was made: what became of it must be stored, however long NATS is away.
         let mut backoff = Backoff::new();
         let noted = loop {
-            match deliveries.note(&due.name, &outcome, &due.pending, claimed).await {
+            let stored = match deliveries.note(&due.name, &outcome, &due.pending, claimed).await {
+                Ok(None) => self.noted(due, &outcome, claimed).await,
+                stored => stored,
+            };
+            match stored {
                 Ok(Some(noted)) => {
                     self.figures.decided(outcome.status);
                     break noted;
@@ -181,12 +185,16 @@ impl Deliverer {
             Ok(noted) => return noted.ok_or(DispatcherError::Overtaken),
             Err(error) => error,
         };
-        match deliveries.last_fact(&due.name).await? {
-            Some((fact, noted)) if noted > expected && fact == *claim && self.lease.holds(self.term) => {
-                Ok(noted)
-            }
+        match self.noted(due, claim, expected).await? {
+            Some(noted) if self.lease.holds(self.term) => Ok(noted),
             _ => Err(error.into()),
         }
+    }
+
+    /// The sequence of this fact, if it is noted behind the one on which it rests: NATS may have stored it and not answered.
+    async fn noted(&self, due: &Due, fact: &Fact, expected: u64) -> Result<Option<u64>, DeliveryError> {
+        let last = self.parts.deliveries.last_fact(&due.name).await?;
+        Ok(last.filter(|(last, noted)| *noted > expected && last == fact).map(|(_, noted)| noted))
     }
 
     /// What follows from a failed attempt. A retry has the whole plan before it.
